@@ -1,0 +1,1 @@
+"""Builders: from a source (pictures, speech, names, clinical tables) to a dataset on disk."""

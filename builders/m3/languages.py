@@ -1,0 +1,66 @@
+"""The languages of Symile-M3, one row each, and the language sets of the paper.
+
+To add a language: a row here, a column in `data/class_names.tsv` and one in `data/sentences.tsv`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from symile_data.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Language:
+    """One language.
+
+    Args:
+        code: As in the published dataset and in the tables' column names.
+        name: English name.
+        espeak: espeak-ng voice; it knows Mandarin only as "cmn".
+        spoken: Column of the sentence bank that is spoken. Japanese is spoken from its kana reading (espeak-ng spells out
+            kanji) and Thai from phonemes (espeak-ng has no reading rules for Thai vowels and tones).
+    """
+
+    code: str
+    name: str
+    espeak: str
+    spoken: str
+
+
+LANGUAGES = {
+    language.code: language
+    for language in (
+        Language(code="ar", name="Arabic", espeak="ar", spoken="ar"),
+        Language(code="el", name="Greek", espeak="el", spoken="el"),
+        Language(code="en", name="English", espeak="en", spoken="en"),
+        Language(code="hi", name="Hindi", espeak="hi", spoken="hi"),
+        Language(code="ja", name="Japanese", espeak="ja", spoken="ja_kana"),
+        Language(code="ko", name="Korean", espeak="ko", spoken="ko"),
+        Language(code="te", name="Telugu", espeak="te", spoken="te"),
+        Language(code="th", name="Thai", espeak="th", spoken="th_phonemes"),
+        Language(code="uk", name="Ukrainian", espeak="uk", spoken="uk"),
+        Language(code="zh-CN", name="Mandarin Chinese", espeak="cmn", spoken="zh-CN"),
+    )
+}
+
+# Symile, section 5.2: the languages of M3-2, M3-5 and M3-10.
+LANGUAGE_SETS = {
+    2: ("el", "en"),
+    5: ("el", "en", "hi", "ja", "uk"),
+    10: tuple(LANGUAGES),
+}
+
+
+def language_set(count: int) -> tuple[str, ...]:
+    """Language codes of one of the paper's sets, sorted.
+
+    Raises:
+        UsageError: there is no set of that many languages.
+
+    >>> language_set(2)
+    ('el', 'en')
+    """
+    if count not in LANGUAGE_SETS:
+        raise UsageError("--langs takes the number of languages", got=count, do="choose 2, 5 or 10")
+    return LANGUAGE_SETS[count]

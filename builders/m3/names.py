@@ -1,0 +1,146 @@
+"""The table of class names: wnid -> English name and its translations, with the invariants that make a text readable.
+
+`data/class_names.tsv` holds the bundled table; a user's table has the same form: a header `wnid`, `en` and language codes, then one
+line per class. Within a language no two classes share a name, and no string occurs in two languages: a word must tell both its
+class and its language.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from symile_data.errors import SourceError
+from symile_data.files import digest
+
+SEPARATOR = "_"  # joins the words of a text, so no name may contain it
+
+KEY = "wnid"
+
+
+@dataclass(frozen=True)
+class NamesTable:
+    """Names by wnid and language.
+
+    Args:
+        path: Where it was read, for messages.
+        wnids: In the file's order; the bundled table has the ILSVRC order, so the position is the class id (0 to 999).
+        names: language code -> names, parallel to `wnids`.
+    """
+
+    path: str
+    wnids: tuple[str, ...]
+    names: dict[str, tuple[str, ...]]
+
+    def select(self, wnids: Sequence[str], languages: Sequence[str]) -> list[list[str]]:
+        """Names of the given classes, checked.
+
+        Returns:
+            names[class][language], both in the order given.
+
+        Raises:
+            SourceError: a class, a language or a name is missing, or the names are ambiguous.
+        """
+        for language in languages:
+            if language not in self.names:
+                raise SourceError("the names table has no column for a language", where=self.path, got=language)
+        rows = {wnid: row for row, wnid in enumerate(self.wnids)}
+        absent = [wnid for wnid in wnids if wnid not in rows]
+        if absent:
+            raise SourceError(
+                f"the names table has no names for {len(absent)} of the classes",
+                where=self.path,
+                got=", ".join(absent[:5]) + (", ..." if len(absent) > 5 else ""),
+                do="add a line for each class, or remove its folder from the pictures",
+            )
+        table = [[self.names[language][rows[wnid]] for language in languages] for wnid in wnids]
+        self._check(table, wnids, languages)
+        return table
+
+    def _check(self, table: list[list[str]], wnids: Sequence[str], languages: Sequence[str]) -> None:
+        seen: dict[str, tuple[str, str]] = {}
+        lines = {wnid: row + 2 for row, wnid in enumerate(self.wnids)}
+        for wnid, names in zip(wnids, table, strict=True):
+            for language, name in zip(languages, names, strict=True):
+                where = f"{self.path}, line {lines[wnid]}, column {language}"
+                if not name:
+                    raise SourceError("the names table has an empty cell", where=where, do="fill it in")
+                if SEPARATOR in name or name != name.strip() or unicodedata.normalize("NFC", name) != name:
+                    raise SourceError(
+                        f"a name must be NFC, without outer blanks and without {SEPARATOR!r}", where=where, got=repr(name)
+                    )
+                other = seen.setdefault(name.casefold(), (wnid, language))
+                if other != (wnid, language):
+                    raise SourceError(
+                        f"the name {name!r} occurs twice, so it would not tell its class and language",
+                        where=where,
+                        got=f"the same in line {lines[other[0]]}, column {other[1]}",
+                        do="give one of them a distinguishing form",
+                    )
+
+
+def read_names(path: Path | None = None) -> NamesTable:
+    """Read a names table; without a path, the bundled one.
+
+    Raises:
+        SourceError: not a table of that form (line and column are named).
+    """
+    if path is None:
+        bundled = resources.files("symile_data.builders.m3") / "data" / "class_names.tsv"
+        return parse_names(bundled.read_text(encoding="utf-8"), "class_names.tsv")
+    try:
+        return parse_names(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError:
+        raise SourceError("there is no names table", where=path) from None
+    except UnicodeDecodeError as error:
+        raise SourceError("the names table is not UTF-8 text", where=path, got=error) from None
+
+
+def parse_names(text: str, path: str) -> NamesTable:
+    """Parse the text of a names table.
+
+    >>> parse_names("wnid\\ten\\tel\\nn02129165\\tlion\\tλιοντάρι\\n", "x.tsv").names["el"]
+    ('λιοντάρι',)
+    """
+    header, *lines = text.rstrip("\n").split("\n")
+    columns = header.split("\t")
+    if columns[0] != KEY or "en" not in columns:
+        raise SourceError(
+            "a names table starts with the header 'wnid', 'en' and language codes, separated by tabs",
+            where=f"{path}, line 1",
+            got=repr(header[:80]),
+        )
+    cells = []
+    for number, line in enumerate(lines, start=2):
+        row = line.split("\t")
+        if len(row) != len(columns):
+            raise SourceError(
+                f"a line has {len(row)} cells where the header has {len(columns)}", where=f"{path}, line {number}"
+            )
+        cells.append(row)
+    wnids = tuple(row[0] for row in cells)
+    for number, wnid in enumerate(wnids, start=2):
+        if wnids.index(wnid) != number - 2:
+            raise SourceError(
+                f"the class {wnid} has two lines", where=f"{path}, line {number}", got=f"line {wnids.index(wnid) + 2}"
+            )
+    names = {column: tuple(row[position] for row in cells) for position, column in enumerate(columns) if position}
+    return NamesTable(path=path, wnids=wnids, names=names)
+
+
+def imagenet_classes() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The 1000 classes in ILSVRC order (sorted by wnid).
+
+    Returns:
+        wnids and English names, both of length 1000; the position is `cls_id`.
+    """
+    table = read_names()
+    return table.wnids, table.names["en"]
+
+
+def fingerprint(table: list[list[str]]) -> str:
+    """Hash of the names that a build uses."""
+    return digest(table)

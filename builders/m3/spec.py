@@ -1,0 +1,86 @@
+"""The settings of a Symile-M3 build, checked when made and stored whole in the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from symile_data.errors import UsageError
+from symile_data.missingness import check_rates
+from symile_data.schema import SPLITS
+from symile_data.words import Mode
+
+from .imagenet import check_size
+
+SplitPolicy = Literal["disjoint", "shared"]
+
+# The published release's sizes: rows of train, validation and test.
+SIZES = {
+    "xs": (500_000, 25_000, 25_000),
+    "s": (1_000_000, 50_000, 50_000),
+    "m": (5_000_000, 250_000, 250_000),
+    "l": (10_000_000, 500_000, 500_000),
+}
+DEFAULT_ROWS = (8_000, 1_000, 1_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class M3Spec:
+    """What to build.
+
+    Args:
+        languages: Sorted language codes.
+        words: Words in a text, the target included.
+        mode: How the other words are drawn; see `symile_data.words`.
+        rows: Rows of each split; 0 leaves a split out.
+        split_policy: "disjoint" gives each split its own images, clips and sentences; "shared" repeats the paper, where nearly
+            every test image is also a training image.
+        images: An ImageNet folder, or None for the sample pictures.
+        names: A names table, or None for the bundled one.
+        missing: Rate at which each modality is taken away from the training and validation splits.
+        missing_test: Take modalities away from the test split too.
+        image_size: Largest shorter side of a picture in pixels; None keeps originals.
+        seed: Decides everything random.
+    """
+
+    languages: tuple[str, ...]
+    words: int
+    mode: Mode = "disjoint"
+    rows: Mapping[str, int] = field(default_factory=lambda: dict(zip(SPLITS, DEFAULT_ROWS, strict=True)))
+    split_policy: SplitPolicy = "disjoint"
+    images: Path | None = None
+    names: Path | None = None
+    missing: Mapping[str, float] = field(default_factory=dict)
+    missing_test: bool = False
+    image_size: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.split_policy not in get_args(SplitPolicy):
+            raise UsageError("unknown --splits", got=repr(self.split_policy), do="choose disjoint or shared")
+        for split, rows in self.rows.items():
+            if rows < 0:
+                raise UsageError(f"--{split} is a number of rows", got=rows)
+        if not self.rows["train"]:
+            raise UsageError("a dataset needs training rows", got="--train 0")
+        check_rates(self.missing)
+        check_size(self.image_size)
+
+    def to_json(self) -> dict[str, Any]:
+        """As stored in the manifest: no paths (contents are fingerprinted in its `sources`)."""
+        return {
+            "seed": self.seed,
+            "rows": dict(self.rows),
+            "languages": list(self.languages),
+            "words": self.words,
+            "mode": self.mode,
+            "split_policy": self.split_policy,
+            "images": "sample" if self.images is None else "imagenet",
+            "audio": "espeak",
+            "translations": "bundled" if self.names is None else "table",
+            "missing": {name: rate for name, rate in self.missing.items() if rate},
+            "missing_test": self.missing_test,
+            "image_size": self.image_size,
+        }

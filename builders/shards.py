@@ -1,0 +1,92 @@
+"""Write one Parquet shard, deterministically and atomically, with the settings that suit media.
+
+Embedded media (JPEG, PNG, FLAC) are stored uncompressed and without dictionaries, since they do not shrink; everything else is
+zstd. Row groups are small, so that streaming readers start fast and a loader can read a whole group at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from symile_data.errors import OutputError
+from symile_data.files import atomic_path
+from symile_data.schema import DatasetSchema
+
+ROWS_PER_GROUP = 50
+
+
+def shard_path(split: str, index: int, count: int) -> str:
+    """Path of a shard relative to the dataset.
+
+    >>> shard_path("train", 0, 12)
+    'data/train-00000-of-00012.parquet'
+    """
+    return f"data/{split}-{index:05d}-of-{count:05d}.parquet"
+
+
+def shard_ranges(rows: int, rows_per_shard: int) -> list[tuple[int, int]]:
+    """Row ranges [start, stop) of a split's shards, of equal size but for rounding.
+
+    >>> shard_ranges(5, 2)
+    [(0, 1), (1, 3), (3, 5)]
+    """
+    count = -(-rows // rows_per_shard)
+    edges = [rows * index // count for index in range(count + 1)] if count else []
+    return list(zip(edges[:-1], edges[1:], strict=True))
+
+
+def write_shard(path: Path, schema: DatasetSchema, batches: Iterator[pa.RecordBatch]) -> int:
+    """Write record batches, each as one row group.
+
+    Args:
+        batches: With the columns of `schema.arrow`; none may be empty (an empty row group makes `datasets` fail).
+
+    Returns:
+        The number of rows written.
+
+    Raises:
+        OutputError: nothing to write, or the disk refuses.
+    """
+    rows = 0
+    arrow_schema = schema.arrow
+    with atomic_path(path) as temporary:
+        with pq.ParquetWriter(
+            temporary,
+            arrow_schema,
+            compression=_compression(arrow_schema),
+            use_dictionary=_dictionary_columns(arrow_schema),
+            write_statistics=[name for name in ("sample_id", "subject_id", "hadm_id") if name in arrow_schema.names],
+        ) as writer:
+            for batch in batches:
+                writer.write_batch(batch, row_group_size=max(len(batch), 1))
+                rows += len(batch)
+        if rows == 0:
+            raise OutputError("a shard would be empty", where=path, do="ask for at least one row in each split")
+    return rows
+
+
+def _compression(schema: pa.Schema) -> dict[str, str]:
+    return {leaf: "none" if leaf.endswith(".bytes") else "zstd" for leaf, _ in _leaves(schema)}
+
+
+def _dictionary_columns(schema: pa.Schema) -> list[str]:
+    return [leaf for leaf, kind in _leaves(schema) if pa.types.is_string(kind)]
+
+
+def _leaves(schema: pa.Schema) -> Iterator[tuple[str, pa.DataType]]:
+    for column in schema:
+        yield from _field_leaves(column.name, column.type)
+
+
+def _field_leaves(path: str, kind: pa.DataType) -> Iterator[tuple[str, pa.DataType]]:
+    if pa.types.is_struct(kind):
+        for child in kind:
+            yield from _field_leaves(f"{path}.{child.name}", child.type)
+    elif pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind) or pa.types.is_large_list(kind):
+        yield from _field_leaves(f"{path}.list.element", kind.value_type)
+    else:
+        yield path, kind

@@ -1,0 +1,148 @@
+"""The output directory of a running build: who may write there, what is already done, and how it ends.
+
+While a build runs, `<out>/.build/` holds its identity, a lock and one journal entry for each finished product (a pool chunk or a
+shard). A rerun with the same identity keeps every product whose journal entry and bytes agree; a run with another identity is
+refused. `finish` removes `.build/` after the manifest is written, so a directory without manifest.json is an unfinished build.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from symile_data import manifest as manifests
+from symile_data.errors import OutputError
+from symile_data.files import file_sha256, pretty_json, write_errors, write_text
+from symile_data.manifest import Identity, Manifest
+
+HIDDEN = ".build"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Product:
+    """One file that a task makes: a pure function of the build's identity and `arguments`.
+
+    Args:
+        path: Relative to the output directory.
+        arguments: Picklable; handed to the function that makes it.
+        key: JSON-like, what distinguishes this product's contents within the build.
+    """
+
+    path: str
+    arguments: Any
+    key: Any
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """An output directory under its lock. Made by `open_workspace`."""
+
+    directory: Path
+    identity: Identity
+
+    @property
+    def hidden(self) -> Path:
+        """The bookkeeping folder, for pools and other intermediate files."""
+        return self.directory / HIDDEN
+
+    def finished(self, product: Product) -> dict[str, Any] | None:
+        """The recorded result of a product that is done and intact on disk, else None."""
+        path = self.directory / product.path
+        try:
+            entry = json.loads(self._journal(product).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return None
+        if entry["key"] != json.loads(json.dumps(product.key)) or not path.is_file():
+            return None
+        if path.stat().st_size != entry["bytes"] or file_sha256(path) != entry["sha256"]:
+            return None
+        return dict(entry["result"])
+
+    def record(self, product: Product, result: dict[str, Any], size: int, sha256: str) -> None:
+        """Note that a product is done."""
+        entry = {"key": product.key, "bytes": size, "sha256": sha256, "result": result}
+        write_text(self._journal(product), pretty_json(entry))
+
+    def finish(self, manifest: Manifest) -> None:
+        """Commit the dataset: manifest last, then the bookkeeping goes."""
+        manifests.write(self.directory, manifest)
+        _remove_bookkeeping(self.directory)
+
+    def _journal(self, product: Product) -> Path:
+        return self.hidden / "journal" / (product.path.replace("/", "--") + ".json")
+
+
+@contextlib.contextmanager
+def open_workspace(directory: Path, identity: Identity) -> Iterator[Workspace | Manifest]:
+    """Take the output directory for one build.
+
+    Yields:
+        A workspace to build in, or the manifest when this very build is already finished there.
+
+    Raises:
+        OutputError: the directory holds another dataset, another build's beginnings, unrelated files, or a running build.
+    """
+    if directory.exists() and not directory.is_dir():
+        raise OutputError("the output path is a file", where=directory, do="choose a directory with --out")
+    hidden = directory / HIDDEN
+    if (directory / manifests.FILE_NAME).is_file():
+        manifest = manifests.read(directory)
+        _refuse_other(directory, identity, asdict(manifest.identity), "a finished dataset")
+        _remove_bookkeeping(directory)
+        yield manifest
+        return
+    if not hidden.is_dir() and directory.is_dir() and any(directory.iterdir()):
+        stranger = min(entry.name for entry in directory.iterdir())
+        raise OutputError(
+            "the output directory holds files that no build of ours left there",
+            where=directory,
+            got=stranger,
+            do="choose an empty or new directory with --out",
+        )
+    with write_errors(directory):
+        hidden.mkdir(parents=True, exist_ok=True)
+    with _lock(hidden):
+        begun = hidden / "identity.json"
+        if begun.is_file():
+            _refuse_other(directory, identity, json.loads(begun.read_text(encoding="utf-8")), "an unfinished build")
+        else:
+            write_text(begun, pretty_json(asdict(identity)))
+        yield Workspace(directory, identity)
+
+
+def _refuse_other(directory: Path, identity: Identity, there: dict[str, Any], what: str) -> None:
+    found = manifests.differences(json.loads(json.dumps(asdict(identity))), there)
+    if found:
+        shown = "; ".join(found[:4]) + (f"; and {len(found) - 4} more" if len(found) > 4 else "")
+        raise OutputError(
+            f"the output directory holds {what} with other settings",
+            where=directory,
+            got=f"{shown} (yours, not what is there)",
+            do="choose another --out, or remove the directory",
+        )
+
+
+@contextlib.contextmanager
+def _lock(hidden: Path) -> Iterator[None]:
+    """An advisory lock that the operating system releases with the process, however it ends."""
+    with write_errors(hidden), (hidden / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputError(
+                "another build is running in this directory",
+                where=hidden.parent,
+                do="wait for it to end, or choose another --out",
+            ) from None
+        yield
+
+
+def _remove_bookkeeping(directory: Path) -> None:
+    if (directory / HIDDEN).exists():
+        shutil.rmtree(directory / HIDDEN)

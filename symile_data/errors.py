@@ -1,0 +1,82 @@
+"""The errors a user can meet, each a sentence with four parts: what is wrong, where, what was received, what to do.
+
+Every error this package raises on purpose derives from `SymileDataError`; the command line prints it on one or two lines and
+exits with its `exit_code` (docs/architecture.md lists the codes). Anything else that escapes is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+
+
+class SymileDataError(Exception):
+    """Base of all deliberate errors.
+
+    Args:
+        what: What is wrong, as a clause without a final full stop.
+        where: File, row, shard or sample it concerns.
+        got: The value that was received.
+        do: What the reader can do about it.
+
+    >>> print(SymileDataError("the names table has an empty cell", where="names.tsv, line 3", got="''", do="fill it in"))
+    the names table has an empty cell (names.tsv, line 3); got ''. Fill it in.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self, what: str, *, where: str | PathLike[str] | None = None, got: object = None, do: str | None = None
+    ) -> None:
+        self.what, self.where, self.got, self.do = what, where, got, do
+        super().__init__(_sentence(what, where, got, do))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors travel between worker processes; rebuild from the parts, not from the sentence.
+        return _rebuild, (type(self), self.what, None if self.where is None else str(self.where), self.got, self.do)
+
+
+class UsageError(SymileDataError):
+    """The command line or an argument is wrong (exit code 2)."""
+
+    exit_code = 2
+
+
+class SourceError(SymileDataError):
+    """A source (pictures, clips, names, tables) cannot be read or does not hold what the build needs."""
+
+
+class OutputError(SymileDataError):
+    """The output directory cannot take this build: other contents, another spec, a running build, a full disk."""
+
+
+class DamageError(SymileDataError):
+    """A dataset on disk is not what its manifest says."""
+
+
+class MissingPackageError(SymileDataError):
+    """An optional package is needed for what was asked; the message carries the exact install command."""
+
+    def __init__(self, package: str, extra: str, needed_for: str) -> None:
+        self._arguments = (package, extra, needed_for)
+        super().__init__(
+            f"{needed_for} needs the Python package {package}, which is not installed",
+            do=f"run: pip install 'symile-data[{extra}]'",
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), self._arguments
+
+
+def _rebuild(
+    kind: type[SymileDataError], what: str, where: str | None, got: object, do: str | None
+) -> SymileDataError:
+    return kind(what, where=where, got=got, do=do)
+
+
+def _sentence(what: str, where: str | PathLike[str] | None, got: object, do: str | None) -> str:
+    text = what if where is None else f"{what} ({where})"
+    if got is not None:
+        text += f"; got {got}"
+    if do is None:
+        return text + "."
+    return f"{text}. {do[:1].upper()}{do[1:]}" + ("" if do.endswith((".", "'")) else ".")

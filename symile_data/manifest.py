@@ -1,0 +1,179 @@
+"""manifest.json: what a dataset is, how it was made and every file it consists of. Written last, it marks a finished build.
+
+`Manifest` is the record, `read` and `write` its two directions, `file_entry` measures one file. Checking a dataset against its
+manifest is `symile_data.verify`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from symile_data import __version__
+from symile_data.errors import DamageError
+from symile_data.files import digest, file_sha256, pretty_json, write_text
+from symile_data.schema import Modality
+
+FILE_NAME = "manifest.json"
+FORMAT = "symile-data/1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileEntry:
+    """One file of a dataset: path relative to its directory, size and hash; `rows` and `split` for shards only."""
+
+    path: str
+    bytes: int
+    sha256: str
+    rows: int | None = None
+    split: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dropped:
+    """Source items that could not be used, by reason, with a few examples that name them."""
+
+    reason: str
+    count: int
+    examples: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Everything that decides a build's bytes. Two builds with equal identities produce identical shards.
+
+    Args:
+        dataset: "symile-m3", "symile-mimic" or "xor".
+        spec: The build's settings, JSON-like; the seed is among them.
+        sources: Fingerprints of what was read (listings, tables).
+        versions: Versions of the libraries that make bytes.
+    """
+
+    dataset: str
+    spec: dict[str, Any]
+    sources: dict[str, Any]
+    versions: dict[str, str]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all of it and of the format's version."""
+        return digest({"format": FORMAT, **asdict(self)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """The whole record. `files` lists every file of the dataset except manifest.json itself."""
+
+    identity: Identity
+    modalities: tuple[Modality, ...]
+    splits: dict[str, int]
+    files: list[FileEntry] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
+    command: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    def shards(self, split: str | None = None) -> list[FileEntry]:
+        """The data files, all or of one split, in order."""
+        return [entry for entry in self.files if entry.split is not None and split in (None, entry.split)]
+
+    def to_json(self) -> dict[str, Any]:
+        """As written to manifest.json."""
+        return {
+            "format": FORMAT,
+            "symile_data": __version__,
+            "dataset": self.identity.dataset,
+            "fingerprint": self.identity.fingerprint,
+            "command": self.command,
+            "spec": self.identity.spec,
+            "sources": self.identity.sources,
+            "versions": self.identity.versions,
+            "splits": self.splits,
+            "modalities": [modality.to_json() for modality in self.modalities],
+            "dropped": [asdict(entry) for entry in self.dropped],
+            "notes": self.notes,
+            "files": [{k: v for k, v in asdict(entry).items() if v is not None} for entry in self.files],
+        }
+
+
+def write(directory: Path, manifest: Manifest) -> None:
+    """Write manifest.json atomically."""
+    write_text(directory / FILE_NAME, pretty_json(manifest.to_json()))
+
+
+def read(directory: Path) -> Manifest:
+    """Read manifest.json.
+
+    Raises:
+        DamageError: there is none, it is not JSON, or it is of another format or was edited.
+    """
+    path = directory / FILE_NAME
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DamageError(
+            "this directory is no finished dataset: it has no manifest.json",
+            where=directory,
+            do="run the build command again to finish it, or point at a dataset's directory",
+        ) from None
+    except ValueError as error:
+        raise DamageError("the manifest is not readable JSON", where=path, got=error, do="build it again") from None
+    try:
+        if value["format"] != FORMAT:
+            raise DamageError("the manifest has an unknown format", where=path, got=value["format"], do=f"use {FORMAT}")
+        identity = Identity(
+            dataset=value["dataset"], spec=value["spec"], sources=value["sources"], versions=value["versions"]
+        )
+        manifest = Manifest(
+            identity=identity,
+            modalities=tuple(Modality.from_json(entry) for entry in value["modalities"]),
+            splits=value["splits"],
+            files=[FileEntry(**entry) for entry in value["files"]],
+            dropped=[Dropped(**entry) for entry in value["dropped"]],
+            command=value["command"],
+            notes=value["notes"],
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DamageError("the manifest lacks or misnames a field", where=path, got=error, do="build it again") from None
+    if value["fingerprint"] != identity.fingerprint:
+        raise DamageError(
+            "the manifest was changed after the build: its fingerprint does not match its contents",
+            where=path,
+            do="build the dataset again",
+        )
+    return manifest
+
+
+def file_entry(directory: Path, path: Path, *, rows: int | None = None, split: str | None = None) -> FileEntry:
+    """Measure one file of the dataset in `directory`."""
+    return FileEntry(
+        path=path.relative_to(directory).as_posix(),
+        bytes=path.stat().st_size,
+        sha256=file_sha256(path),
+        rows=rows,
+        split=split,
+    )
+
+
+def library_versions(packages: Sequence[str]) -> dict[str, str]:
+    """Installed versions of the named distributions, and this package's own."""
+    return {"symile-data": __version__, **{package: metadata.version(package) for package in packages}}
+
+
+def differences(mine: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """The settings in which two nested mappings differ, as "name: mine, not other".
+
+    >>> differences({"spec": {"seed": 1}}, {"spec": {"seed": 0}})
+    ['spec.seed: 1, not 0']
+    """
+    found: list[str] = []
+    for key in sorted(set(mine) | set(other)):
+        a, b = mine.get(key), other.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            found += differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            found.append(f"{prefix}{key}: {a!r}, not {b!r}")
+    return found

@@ -1,0 +1,82 @@
+"""Simulated missingness: which modality of which sample is taken away at a given rate.
+
+The draw is a function of (seed, sample_id, modality) alone: the same in every epoch, worker and machine, and nested, that is,
+what is missing at rate 0.5 is also missing at 0.65. Builders use it for `--missing`, loaders for `missingness=`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from symile_data.errors import UsageError
+from symile_data.streams import Stream
+
+
+def missing(seed: int, sample_ids: npt.NDArray[np.integer], modality: str, rate: float) -> npt.NDArray[np.bool_]:
+    """Which samples lack the modality.
+
+    Args:
+        sample_ids: (N,) integers.
+        rate: Probability in [0, 1] that a sample lacks it.
+
+    Returns:
+        (N,) bool, True where missing.
+
+    >>> ids = np.arange(1000)
+    >>> half, more = missing(0, ids, "image", 0.5), missing(0, ids, "image", 0.65)
+    >>> bool((more | ~half).all())
+    True
+    """
+    if rate == 0.0:
+        return np.zeros(len(sample_ids), dtype=bool)
+    return Stream(seed, f"missing/{modality}").at(sample_ids, 1)[:, 0] < rate
+
+
+def parse_rates(text: str, modalities: Sequence[str]) -> dict[str, float]:
+    """Read `--missing`: one rate for all modalities ("0.5"), or rates by name ("image=0.5,audio=0.1").
+
+    Raises:
+        UsageError: not a number in [0, 1], or a name that is no modality of the dataset.
+
+    >>> parse_rates("0.5", ["image", "audio"])
+    {'image': 0.5, 'audio': 0.5}
+    >>> parse_rates("audio=0.25", ["image", "audio"])
+    {'image': 0.0, 'audio': 0.25}
+    """
+    if "=" not in text:
+        return dict.fromkeys(modalities, _rate(text))
+    rates = dict.fromkeys(modalities, 0.0)
+    for part in text.split(","):
+        name, _, value = part.partition("=")
+        if name.strip() not in rates:
+            raise UsageError(
+                "--missing names a modality that this dataset does not have",
+                got=repr(name.strip()),
+                do=f"choose among {', '.join(modalities)}",
+            )
+        rates[name.strip()] = _rate(value)
+    return rates
+
+
+def check_rates(rates: Mapping[str, float]) -> None:
+    """Refuse rates outside [0, 1].
+
+    Raises:
+        UsageError: naming the modality and the value.
+    """
+    for name, rate in rates.items():
+        if not 0.0 <= rate <= 1.0:
+            raise UsageError(f"the missing rate of {name} is outside [0, 1]", got=rate)
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = float("nan")
+    if not 0.0 <= rate <= 1.0:
+        raise UsageError("a missing rate is a number between 0 and 1", got=repr(text))
+    return rate

@@ -1,0 +1,98 @@
+"""Re-read a whole dataset and name every kind of damage with its file: sizes, hashes, rows, schema, masks, invariants.
+
+The invariants of one dataset (an M3 text contains its target once, ...) are the builder's knowledge; it hands them in as
+`Invariants`, so this module knows no dataset by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from symile_data import manifest as manifests
+from symile_data.files import file_sha256
+from symile_data.schema import mask_problems
+
+# Hidden bookkeeping and nothing else may lie beside the listed files.
+_UNLISTED_ALLOWED = (manifests.FILE_NAME,)
+
+
+class Invariants(Protocol):
+    """A dataset's own rules, fed table by table."""
+
+    def check(self, split: str, table: pa.Table) -> Iterable[str]:
+        """Problems of one shard, each a clause that names the row."""
+
+    def finish(self) -> Iterable[str]:
+        """Problems seen only across shards."""
+
+
+def verify(directory: Path, invariants: Invariants | None = None) -> Iterator[str]:
+    """Yield one sentence for each problem; nothing when the dataset is exactly what its manifest says.
+
+    Raises:
+        DamageError: there is no readable manifest to check against.
+    """
+    manifest = manifests.read(directory)
+    schemas: dict[str, str] = {}
+    for entry in manifest.files:
+        path = directory / entry.path
+        problem = _file_problem(path, entry)
+        if problem:
+            yield f"{entry.path}: {problem}"
+        elif entry.split is not None and entry.path.endswith(".parquet"):
+            for clause in _shard_problems(path, entry, manifest, schemas, invariants):
+                yield f"{entry.path}: {clause}"
+    if invariants is not None:
+        yield from invariants.finish()
+    yield from _count_problems(manifest)
+    listed = {entry.path for entry in manifest.files}
+    for path in sorted(directory.rglob("*")):
+        name = path.relative_to(directory).as_posix()
+        if path.is_file() and name not in listed and name not in _UNLISTED_ALLOWED:
+            yield f"{name}: not in the manifest; remove it or build the dataset again"
+
+
+def _file_problem(path: Path, entry: manifests.FileEntry) -> str | None:
+    if not path.is_file():
+        return "missing"
+    size = path.stat().st_size
+    if size != entry.bytes:
+        return f"{size} bytes, the manifest says {entry.bytes}: it was truncated or replaced"
+    if file_sha256(path) != entry.sha256:
+        return "its SHA-256 differs from the manifest: the contents changed after the build"
+    return None
+
+
+def _shard_problems(
+    path: Path,
+    entry: manifests.FileEntry,
+    manifest: manifests.Manifest,
+    schemas: dict[str, str],
+    invariants: Invariants | None,
+) -> Iterator[str]:
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        yield f"not a readable Parquet file ({error})"
+        return
+    if table.num_rows != entry.rows:
+        yield f"{table.num_rows} rows, the manifest says {entry.rows}"
+    schema = str(table.schema)
+    if schemas.setdefault("first", schema) != schema:
+        yield "its schema differs from the first shard's"
+        return
+    yield from mask_problems(table, manifest.modalities)
+    if invariants is not None:
+        yield from invariants.check(str(entry.split), table)
+
+
+def _count_problems(manifest: manifests.Manifest) -> Iterator[str]:
+    for split, rows in manifest.splits.items():
+        listed = sum(entry.rows or 0 for entry in manifest.shards(split))
+        if listed != rows:
+            yield f"{manifests.FILE_NAME}: split {split} has {rows} rows but its shards have {listed}"
