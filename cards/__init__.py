@@ -1,0 +1,66 @@
+"""Everything beside the shards that documents a dataset: statistics, figures, Croissant description and dataset card.
+
+All of it is generated from the manifest, the schema and the shards; running it again gives the same bytes. `write_card`
+is the whole interface; what a dataset's card says beyond its numbers is one row in `facts` and one template.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from symile_data.files import pretty_json, write_text
+from symile_data.manifest import Manifest
+from symile_data.schema import DatasetSchema
+
+from .croissant import FILE_NAME as CROISSANT
+from .croissant import croissant_of
+from .facts import citations, facts_of
+from .figures import FOLDER, Drawing, draw_figures
+from .readme import FILE_NAME as README
+from .readme import readme_of
+from .samples import choose_samples
+from .statistics import compute_statistics
+
+__all__ = ["CROISSANT", "README", "STATISTICS", "write_card"]
+
+STATISTICS = "stats.json"
+
+
+def write_card(directory: Path, manifest: Manifest, schema: DatasetSchema) -> list[Path]:
+    """Write stats.json, figures/*.png, croissant.json and README.md beside the shards.
+
+    Args:
+        directory: The dataset's directory; the shards that `manifest` lists are in it.
+        manifest: Identity, splits and shards; what it lists beyond shards is not looked at.
+        schema: Columns and modalities of the shards.
+
+    Returns:
+        The files written. A figure of an earlier card that is no longer drawn is removed.
+
+    Raises:
+        DamageError: a shard cannot be read.
+        OutputError: the disk refuses.
+    """
+    facts = facts_of(manifest)
+    statistics = compute_statistics(directory, manifest, schema, facts)
+    samples = choose_samples(directory, manifest, schema)
+    statistics["samples"] = [sample.to_json() for sample in samples]
+    drawings = draw_figures(directory, statistics, samples)
+    _remove_others(directory, drawings)
+    bibtex = citations(facts.sources(manifest))[0]
+    croissant = croissant_of(manifest, schema, facts, facts.licence(manifest), bibtex)
+    texts = {
+        STATISTICS: pretty_json(statistics),
+        CROISSANT: pretty_json(croissant),
+        README: readme_of(manifest, schema, facts, statistics, drawings, samples),
+    }
+    for name, text in texts.items():
+        write_text(directory / name, text)
+    return [*(directory / name for name in texts), *(directory / drawing.path for drawing in drawings)]
+
+
+def _remove_others(directory: Path, drawings: list[Drawing]) -> None:
+    drawn = {directory / drawing.path for drawing in drawings}
+    for path in (directory / FOLDER).glob("*.png"):
+        if path not in drawn:
+            path.unlink()

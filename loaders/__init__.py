@@ -1,0 +1,40 @@
+"""Loaders: open a dataset, order it, decode it, batch it, continue it.
+
+    split = open_split("build/symile-m3-2", "train")
+    loader = BatchLoader(split, batch_size=256, seed=0, transforms={"image": ImageSettings(size=224)})
+    for batch in loader:
+        ...
+
+`BatchLoader` needs torch and is imported when it is first asked for; opening a split does not. Views for torch's
+DataLoader and for Lightning are `symile_data.loaders.torch_view` and `symile_data.loaders.datamodule`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .augment import ImageAugment
+from .dataset import Split, open_split
+from .decode import AudioSettings, ImageSettings, TextSettings, VectorSettings
+
+if TYPE_CHECKING:
+    from .loader import BatchLoader
+
+__all__ = [
+    "AudioSettings",
+    "BatchLoader",
+    "ImageAugment",
+    "ImageSettings",
+    "Split",
+    "TextSettings",
+    "VectorSettings",
+    "open_split",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "BatchLoader":
+        from .loader import BatchLoader
+
+        return BatchLoader
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

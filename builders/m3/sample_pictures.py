@@ -24,7 +24,7 @@ from symile_data.streams import Stream
 from .names import imagenet_classes
 
 ATTRIBUTION = "Twemoji artwork, Copyright Twitter, Inc and other contributors, CC-BY 4.0"
-IMAGES_PER_CLASS = 40
+IMAGES_PER_CLASS = 64
 LAYOUT = "ILSVRC/Data/CLS-LOC/train"
 
 _SIZE = 128  # pixels, square
@@ -114,9 +114,9 @@ def _tint(art: Image.Image, rng: np.random.Generator) -> Image.Image:
     alpha = art.getchannel("A")
     rgb = art.convert("RGB")
     for enhance, low, high in (
-        (ImageEnhance.Color, 0.6, 1.4),
-        (ImageEnhance.Brightness, 0.75, 1.2),
-        (ImageEnhance.Contrast, 0.75, 1.2),
+        (ImageEnhance.Color, 0.75, 1.25),
+        (ImageEnhance.Brightness, 0.8, 1.2),
+        (ImageEnhance.Contrast, 0.8, 1.2),
     ):
         rgb = enhance(rgb).enhance(float(rng.uniform(low, high)))
     rgb.putalpha(alpha)
@@ -125,10 +125,10 @@ def _tint(art: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 def _warp(art: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Scale, rotate, shear, flip and place the drawing on a transparent canvas, in one resampling."""
-    side = _SIZE * rng.uniform(0.55, 0.95)
+    side = _SIZE * rng.uniform(0.7, 1.0)
     zoom = _ART_SIZE / side
-    angle = math.radians(rng.uniform(-25, 25))
-    shear = rng.uniform(-0.15, 0.15)
+    angle = math.radians(rng.uniform(-15, 15))
+    shear = rng.uniform(-0.1, 0.1)
     flip = -1.0 if rng.random() < 0.5 else 1.0
     room = (_SIZE - side) / 2 + _SIZE * 0.05
     centre = _SIZE / 2 + rng.uniform(-room, room, size=2)

@@ -1,0 +1,46 @@
+"""The `symile-data` command: one verb per module, everything heavy imported inside the verb that needs it.
+
+Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 the operation failed, 2 the command line is wrong.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from symile_data.cli import build, datasets, learn, sample
+from symile_data.errors import SymileDataError
+
+app = typer.Typer(
+    name="symile-data",
+    help="Build, load and learn from datasets of three and more modalities.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(build.app, name="build")
+app.add_typer(sample.app, name="sample")
+for command in (datasets.verify, datasets.info, learn.train, learn.evaluate):
+    app.command()(command)
+
+_DEBUG = "--debug"
+
+
+@app.callback()
+def common(debug: bool = typer.Option(False, _DEBUG, help="Show the traceback of an error.")) -> None:
+    """Build, load and learn from datasets of three and more modalities."""
+
+
+def main() -> None:
+    """Run the command line; the console script's entry point."""
+    try:
+        app()
+    except SymileDataError as error:
+        if _DEBUG in sys.argv:
+            raise
+        print(f"symile-data: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("symile-data: interrupted. Run the same command again to go on from here.", file=sys.stderr)
+        sys.exit(1)

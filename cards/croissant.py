@@ -1,0 +1,206 @@
+"""croissant.json: files, hashes, fields and splits in the Croissant vocabulary (mlcommons.org/croissant, 1.0)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from symile_data.manifest import FileEntry, Manifest
+from symile_data.schema import DatasetSchema
+
+from .facts import SYMILE_URL, Facts, Licence, meaning_of, title_of
+from .statistics import used_splits
+
+FILE_NAME = "croissant.json"
+RECORDS = "default"
+
+_CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
+_FILES = "shards"
+_SPLITS = "splits"
+
+# The vocabulary's standard context, as its specification prints it.
+_CONTEXT: dict[str, Any] = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "citeAs": "cr:citeAs",
+    "column": "cr:column",
+    "conformsTo": "dct:conformsTo",
+    "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "equivalentProperty": "cr:equivalentProperty",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract",
+    "field": "cr:field",
+    "fileProperty": "cr:fileProperty",
+    "fileObject": "cr:fileObject",
+    "fileSet": "cr:fileSet",
+    "format": "cr:format",
+    "includes": "cr:includes",
+    "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath",
+    "key": "cr:key",
+    "md5": "cr:md5",
+    "parentField": "cr:parentField",
+    "path": "cr:path",
+    "recordSet": "cr:recordSet",
+    "references": "cr:references",
+    "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
+    "sc": "https://schema.org/",
+    "separator": "cr:separator",
+    "source": "cr:source",
+    "subField": "cr:subField",
+    "transform": "cr:transform",
+}
+
+_ENCODINGS = {".parquet": "application/x-parquet", ".tar": "application/x-tar"}
+
+
+def croissant_of(
+    manifest: Manifest, schema: DatasetSchema, facts: Facts, licence: Licence, bibtex: str
+) -> dict[str, Any]:
+    """The whole document; `bibtex` is what to cite."""
+    document: dict[str, Any] = {
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "name": title_of(manifest),
+        "description": facts.summary,
+        "conformsTo": _CONFORMS_TO,
+        "citeAs": bibtex,
+        "license": licence.link,
+        "url": SYMILE_URL,
+        "version": "1.0.0",
+        "keywords": list(facts.tags),
+        "isLiveDataset": False,
+        "distribution": [_file_object(entry) for entry in manifest.shards()],
+    }
+    if any(entry.path.endswith(".parquet") for entry in manifest.shards()):
+        document["distribution"].append(
+            {
+                "@type": "cr:FileSet",
+                "@id": _FILES,
+                "description": "All Parquet shards; the part of a name before the dash is the split.",
+                "encodingFormat": _ENCODINGS[".parquet"],
+                "includes": "data/*.parquet",
+            }
+        )
+        document["recordSet"] = [_splits(manifest), _records(manifest, schema, facts)]
+    return document
+
+
+def _file_object(entry: FileEntry) -> dict[str, Any]:
+    suffix = entry.path[entry.path.rfind(".") :]
+    return {
+        "@type": "cr:FileObject",
+        "@id": entry.path,
+        "name": entry.path,
+        "contentUrl": entry.path,
+        "contentSize": f"{entry.bytes} B",
+        "encodingFormat": _ENCODINGS.get(suffix, "application/octet-stream"),
+        "sha256": entry.sha256,
+    }
+
+
+def _splits(manifest: Manifest) -> dict[str, Any]:
+    standard = {"train": "TrainingSplit", "validation": "ValidationSplit", "test": "TestSplit"}
+    return {
+        "@type": "cr:RecordSet",
+        "@id": _SPLITS,
+        "dataType": "cr:Split",
+        "key": {"@id": f"{_SPLITS}/name"},
+        "field": [
+            {"@type": "cr:Field", "@id": f"{_SPLITS}/name", "dataType": "sc:Text"},
+            {"@type": "cr:Field", "@id": f"{_SPLITS}/url", "dataType": "sc:URL"},
+            {"@type": "cr:Field", "@id": f"{_SPLITS}/rows", "dataType": "sc:Integer"},
+        ],
+        "data": [
+            {
+                f"{_SPLITS}/name": split,
+                f"{_SPLITS}/url": f"http://mlcommons.org/croissant/{standard.get(split, 'Split')}",
+                f"{_SPLITS}/rows": manifest.splits[split],
+            }
+            for split in used_splits(manifest)
+        ],
+    }
+
+
+def _records(manifest: Manifest, schema: DatasetSchema, facts: Facts) -> dict[str, Any]:
+    return {
+        "@type": "cr:RecordSet",
+        "@id": RECORDS,
+        "description": facts.summary,
+        "field": [
+            {
+                "@type": "cr:Field",
+                "@id": f"{RECORDS}/split",
+                "description": "The split, from the shard's name.",
+                "dataType": "sc:Text",
+                "source": {
+                    "fileSet": {"@id": _FILES},
+                    "extract": {"fileProperty": "fullpath"},
+                    "transform": {"regex": f"^data/({'|'.join(used_splits(manifest))})-.*$"},
+                },
+            },
+            *_fields(schema, facts),
+        ],
+    }
+
+
+def _fields(schema: DatasetSchema, facts: Facts) -> Iterator[dict[str, Any]]:
+    for name, feature in schema.features.items():
+        field = {"@type": "cr:Field", "@id": f"{RECORDS}/{name}"}
+        if meaning := meaning_of(name, facts, schema.modalities):
+            field["description"] = meaning
+        yield {**field, **_typed(name, feature)}
+
+
+def _typed(name: str, feature: Any) -> dict[str, Any]:
+    """Data type and source of one column."""
+    from datasets import Audio, ClassLabel, Image, List
+
+    if isinstance(feature, Image):
+        return {"dataType": "sc:ImageObject", "source": _source(name, "bytes")}
+    if isinstance(feature, Audio):
+        # The clip's bytes: reading records then needs no audio library.
+        return {"dataType": "sc:AudioObject", "source": _source(name, "bytes")}
+    if isinstance(feature, ClassLabel):
+        return {"dataType": "sc:Integer", "source": _source(name)}
+    if isinstance(feature, List) and isinstance(feature.feature, dict):
+        parts = [
+            {
+                "@type": "cr:Field",
+                "@id": f"{RECORDS}/{name}/{part}",
+                "dataType": _scalar(inner),
+                "source": _source(name, part),
+            }
+            for part, inner in feature.feature.items()
+        ]
+        return {"repeated": True, "subField": parts}
+    if isinstance(feature, List):
+        return {"repeated": True, "dataType": _scalar(feature.feature), "source": _source(name)}
+    if hasattr(feature, "shape"):  # ArrayXD
+        return {"repeated": True, "dataType": _scalar(feature), "source": _source(name)}
+    return {"dataType": _scalar(feature), "source": _source(name)}
+
+
+def _source(column: str, part: str = "") -> dict[str, Any]:
+    source: dict[str, Any] = {"fileSet": {"@id": _FILES}, "extract": {"column": column}}
+    if part:
+        source["transform"] = {"jsonPath": part}
+    return source
+
+
+def _scalar(feature: Any) -> str:
+    dtype = str(getattr(feature, "dtype", "string"))
+    if dtype == "bool":
+        return "sc:Boolean"
+    if dtype.startswith(("int", "uint")):
+        return "sc:Integer"
+    if dtype.startswith("float"):
+        return "sc:Float"
+    return "sc:Text"

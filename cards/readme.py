@@ -1,0 +1,236 @@
+"""README.md: the dataset card, YAML front matter that `datasets` and the Hub read, and text from the templates.
+
+The front matter names every split's files and types every column, so `load_dataset(DIRECTORY)` guesses nothing. The
+text is a template filled with the manifest, the statistics and the dataset's row of facts.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from symile_data.manifest import Manifest
+from symile_data.schema import DatasetSchema
+
+from .facts import Facts, Licence, citations, hub_language, meaning_of, title_of
+from .figures import Drawing
+from .samples import Sample
+from .statistics import Statistics, parquet_shards, used_splits
+
+FILE_NAME = "README.md"
+
+MOST_FILES = 60  # shards listed in the card; croissant.json and manifest.json list all
+
+_SIZES = (
+    (1_000, "n<1K"),
+    (10_000, "1K<n<10K"),
+    (100_000, "10K<n<100K"),
+    (1_000_000, "100K<n<1M"),
+    (10_000_000, "1M<n<10M"),
+    (100_000_000, "10M<n<100M"),
+    (1_000_000_000, "100M<n<1B"),
+)
+
+
+def readme_of(
+    manifest: Manifest,
+    schema: DatasetSchema,
+    facts: Facts,
+    statistics: Statistics,
+    drawings: list[Drawing],
+    samples: list[Sample],
+) -> str:
+    """The whole file's text."""
+    from huggingface_hub import DatasetCard, DatasetCardData
+
+    sources, licence = facts.sources(manifest), facts.licence(manifest)
+    front = DatasetCardData(**front_matter(manifest, schema, facts, licence))
+    text = _render(
+        facts.template,
+        title=title_of(manifest),
+        facts=facts,
+        manifest=manifest,
+        spec=manifest.identity.spec,
+        statistics=statistics,
+        drawings=drawings,
+        sample=next((sample for sample in samples if sample.complete), None),
+        splits=used_splits(manifest),
+        columns=[
+            {"name": name, "type": type_of(feature), "meaning": meaning_of(name, facts, schema.modalities)}
+            for name, feature in schema.features.items()
+        ],
+        modalities=schema.modalities,
+        audio_columns=_columns_of(schema, "Audio"),
+        image_columns=_columns_of(schema, "Image"),
+        sources=sources,
+        licence=licence,
+        citations=citations(sources),
+        shards=manifest.shards()[:MOST_FILES],
+        shards_left_out=max(len(manifest.shards()) - MOST_FILES, 0),
+    )
+    return str(DatasetCard(f"---\n{front.to_yaml(line_break=chr(10))}\n---\n\n{text}"))
+
+
+def front_matter(manifest: Manifest, schema: DatasetSchema, facts: Facts, licence: Licence) -> dict[str, Any]:
+    """The YAML's contents."""
+    splits = used_splits(manifest)
+    matter: dict[str, Any] = {
+        "pretty_name": title_of(manifest),
+        "license": licence.identifier,
+        "license_name": licence.name or None,
+        "license_link": licence.url or None,
+        "language": languages_of(manifest) or None,
+        "task_categories": list(facts.tasks),
+        "tags": list(facts.tags),
+        "size_categories": [size_category(sum(manifest.splits.values()))],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [{"split": split, "path": _pattern(manifest, split)} for split in splits],
+            }
+        ],
+    }
+    if any(parquet_shards(manifest, split) for split in splits):
+        sizes = {split: sum(entry.bytes for entry in manifest.shards(split)) for split in splits}
+        matter["dataset_info"] = {
+            "features": schema.features._to_yaml_list(),
+            "splits": [
+                {"name": split, "num_bytes": sizes[split], "num_examples": manifest.splits[split]} for split in splits
+            ],
+            "download_size": sum(sizes.values()),
+            "dataset_size": sum(sizes.values()),
+        }
+    return {key: value for key, value in matter.items() if value is not None}
+
+
+def languages_of(manifest: Manifest) -> list[str]:
+    """Codes that the Hub accepts, each once, in the spec's order."""
+    languages = manifest.identity.spec.get("languages")
+    return list(dict.fromkeys(hub_language(str(code)) for code in languages)) if isinstance(languages, list) else []
+
+
+def size_category(rows: int) -> str:
+    """The Hub's name for a number of rows.
+
+    >>> size_category(999), size_category(11_000_000)
+    ('n<1K', '10M<n<100M')
+    """
+    return next((name for limit, name in _SIZES if rows < limit), "n>1B")
+
+
+def type_of(feature: Any) -> str:
+    """A column's type in a few words.
+
+    >>> from datasets import List, Value
+    >>> type_of(List(Value("float32"), length=50))
+    'list of 50 float32'
+    """
+    from datasets import Audio, ClassLabel, Image, List, Value
+
+    if isinstance(feature, Value):
+        return str(feature.dtype)
+    if isinstance(feature, ClassLabel):
+        return f"ClassLabel ({feature.num_classes} names)"
+    if isinstance(feature, Audio):
+        return f"Audio ({feature.sampling_rate} Hz)" if feature.sampling_rate else "Audio"
+    if isinstance(feature, Image):
+        return "Image"
+    if isinstance(feature, List):
+        count = f" {feature.length}" if feature.length > 0 else ""
+        return f"list of{count} {type_of(feature.feature)}"
+    if isinstance(feature, dict):
+        return "{" + ", ".join(f"{name}: {type_of(inner)}" for name, inner in feature.items()) + "}"
+    shape = getattr(feature, "shape", None)
+    return f"array {'x'.join(map(str, shape))} {feature.dtype}" if shape else type(feature).__name__
+
+
+def _columns_of(schema: DatasetSchema, kind: str) -> list[str]:
+    return [name for name, feature in schema.features.items() if type(feature).__name__ == kind]
+
+
+def _pattern(manifest: Manifest, split: str) -> str:
+    suffix = Path(manifest.shards(split)[0].path).suffix
+    return f"data/{split}-*{suffix}"
+
+
+def _render(template: str, **values: Any) -> str:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("symile_data.cards", "templates"),
+        autoescape=jinja2.select_autoescape(enabled_extensions=()),  # Markdown; cells are escaped by `cell`
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "cell": _cell,
+        "code": _code,
+        "number": _number,
+        "size": _size,
+        "percent": _percent,
+        "listed": _listed,
+        "listed_keys": lambda values: _listed(list(values)),
+        "setting": _setting,
+    }
+    return environment.get_template(template).render(**values)
+
+
+def _cell(value: object) -> str:
+    r"""Text that cannot break out of a table's cell.
+
+    >>> _cell("a|b\nc")
+    'a\\|b c'
+    """
+    return " ".join(str(value).replace("|", "\\|").split())
+
+
+def _code(value: object) -> str:
+    """Text as inline code in a table's cell.
+
+    >>> _code("a`b")
+    "`a'b`"
+    """
+    return "`" + _cell(value).replace("`", "'") + "`"
+
+
+def _number(value: float) -> str:
+    """12345 as 12,345."""
+    return f"{value:,}"
+
+
+def _size(value: int) -> str:
+    """Bytes for people.
+
+    >>> _size(1_500_000)
+    '1.5 MB'
+    """
+    scaled, units = float(value), ["B", "kB", "MB", "GB", "TB"]
+    while scaled >= 1000 and len(units) > 1:
+        scaled, units = scaled / 1000, units[1:]
+    return f"{scaled:.1f} {units[0]}" if units[0] != "B" else f"{value} B"
+
+
+def _percent(share: float) -> str:
+    """0.125 as "12.5 %"."""
+    return f"{100 * share:.1f} %"
+
+
+def _listed(values: list[str]) -> str:
+    """Names in a sentence.
+
+    >>> _listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    return " and ".join(filter(None, [", ".join(values[:-1]), *values[-1:]]))
+
+
+def _setting(value: object) -> str:
+    """A setting's value as the manifest has it.
+
+    >>> _setting(["el", "en"]), _setting(None)
+    ('`["el", "en"]`', '`null`')
+    """
+    return _code(json.dumps(value, ensure_ascii=False))

@@ -1,0 +1,123 @@
+"""The rows that a card shows: a few of the first split, of different languages and classes, complete where possible."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from symile_data.manifest import Manifest
+from symile_data.schema import DatasetSchema
+
+from .statistics import open_shard, parquet_shards, used_splits
+
+COUNT = 6
+_GROUPS = 8  # row groups that are looked through
+
+_NEEDED = ("lang", "cls_id", "cls", "words", "text", "target_text", "sample_id")
+_MEDIA = ("image", "audio")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word:
+    """One word of a text: as written, its language, and its class's English name."""
+
+    text: str
+    lang: str
+    english: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One M3 row to show. A missing picture or clip is None, a missing text has no words."""
+
+    split: str
+    sample_id: int
+    lang: str
+    cls: str
+    text: str | None
+    target_text: str | None
+    words: tuple[Word, ...]
+    image: bytes | None
+    audio: bytes | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether no modality is missing."""
+        return self.image is not None and self.audio is not None and self.text is not None
+
+    def to_json(self) -> dict[str, Any]:
+        """Without the media."""
+        return {
+            "split": self.split,
+            "sample_id": self.sample_id,
+            "lang": self.lang,
+            "cls": self.cls,
+            "text": self.text,
+            "target_text": self.target_text,
+            "words": [{"text": word.text, "lang": word.lang, "english": word.english} for word in self.words],
+        }
+
+
+def choose_samples(directory: Path, manifest: Manifest, schema: DatasetSchema) -> list[Sample]:
+    """At most `COUNT` rows of the first split, complete ones first, languages in turn, classes not repeated.
+
+    Returns:
+        An empty list for a dataset whose rows are not M3's pictures, clips and words.
+    """
+    if not _is_m3(schema):
+        return []
+    split = next(iter(used_splits(manifest)))
+    samples: list[Sample] = []
+    groups = 0
+    for entry in parquet_shards(manifest, split):
+        with open_shard(directory, entry) as file:
+            for group in range(file.metadata.num_row_groups):
+                table = file.read_row_group(group, columns=[*_NEEDED, *_MEDIA], use_threads=False)
+                samples += [_sample(split, row, schema) for row in table.to_pylist()]
+                samples = _best(samples)
+                groups += 1
+                if groups == _GROUPS:
+                    return samples
+    return samples
+
+
+def _is_m3(schema: DatasetSchema) -> bool:
+    from datasets import Audio, ClassLabel, Image
+
+    features = schema.features
+    return (
+        all(name in features for name in (*_NEEDED, *_MEDIA))
+        and isinstance(features["image"], Image)
+        and isinstance(features["audio"], Audio)
+        and isinstance(features["cls_id"], ClassLabel)
+    )
+
+
+def _sample(split: str, row: dict[str, Any], schema: DatasetSchema) -> Sample:
+    names = schema.features["cls_id"].names
+    words = row["words"] or []
+    return Sample(
+        split=split,
+        sample_id=row["sample_id"],
+        lang=row["lang"],
+        cls=row["cls"],
+        text=row["text"],
+        target_text=row["target_text"],
+        words=tuple(Word(text=word["text"], lang=word["lang"], english=names[word["cls_id"]]) for word in words),
+        image=row["image"] and row["image"]["bytes"],
+        audio=row["audio"] and row["audio"]["bytes"],
+    )
+
+
+def _best(samples: list[Sample]) -> list[Sample]:
+    """The rows to keep of those seen so far: the first of each class, then languages in turn."""
+    first_of_class: dict[str, Sample] = {}
+    for sample in sorted(samples, key=lambda sample: (not sample.complete, sample.sample_id)):
+        first_of_class.setdefault(sample.cls, sample)
+    turns: dict[str, int] = {}
+    ranked = []
+    for sample in first_of_class.values():
+        turn = turns[sample.lang] = turns.get(sample.lang, -1) + 1
+        ranked.append(((not sample.complete, turn, sample.sample_id), sample))
+    return [sample for _, sample in sorted(ranked, key=lambda pair: pair[0])[:COUNT]]

@@ -1,0 +1,457 @@
+"""Count what a card reports, from the shards, in bounded memory: stats.json.
+
+Small columns (labels, masks, ids, short vectors) are read whole, a batch at a time; pictures and clips are measured by
+their headers in an evenly spaced sample of row groups, so that eleven million rows take minutes and not the reading of
+their media. The result depends on the shards alone.
+
+Legend: a split's counts are always keyed by split first, then by value.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from PIL import Image
+
+from symile_data.errors import DamageError
+from symile_data.manifest import FileEntry, Manifest
+from symile_data.progress import stage
+from symile_data.schema import DatasetSchema
+
+from .facts import Facts
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+Statistics = dict[str, Any]
+
+BATCH_ROWS = 8192
+MEDIA_GROUPS = 40  # row groups of a split whose pictures and clips are measured
+MOST_SIZES = 200  # different picture sizes that are listed
+LONGEST_VECTOR = 256  # longer lists (waveforms) are media, not numbers to average
+
+# What Pillow and soundfile raise for bytes that are no picture or no clip.
+UNREADABLE = (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError)
+
+_Header = TypeVar("_Header")
+
+_COMPACT_AT = 1 << 20  # ids kept before duplicates are thrown out
+_QUANTILES = {"min": 0.0, "p5": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
+
+
+def compute_statistics(directory: Path, manifest: Manifest, schema: DatasetSchema, facts: Facts) -> Statistics:
+    """Everything that stats.json holds.
+
+    Raises:
+        DamageError: a shard is no readable Parquet file or lacks a column.
+    """
+    splits = used_splits(manifest)
+    statistics: Statistics = {
+        "dataset": manifest.identity.dataset,
+        "fingerprint": manifest.identity.fingerprint,
+        "rows": {split: manifest.splits[split] for split in splits},
+        "bytes": {split: sum(entry.bytes for entry in manifest.shards(split)) for split in splits},
+    }
+    readable = {split: parquet_shards(manifest, split) for split in splits}
+    if not any(readable.values()):
+        return statistics
+    columns = _SmallColumns.of(schema, facts)
+    tallies = {split: _Tally(columns, schema) for split in splits}
+    column_bytes: Counter[str] = Counter()
+    media = _Media.of(schema.features, facts)
+    with stage("card", sum(map(len, readable.values())), "shards") as advance:
+        for split in splits:
+            groups = _spread(directory, readable[split]) if media.columns else {}
+            for entry in readable[split]:
+                with open_shard(directory, entry) as file, _reading(directory, entry):
+                    _add_column_bytes(column_bytes, file)
+                    for batch in file.iter_batches(BATCH_ROWS, columns=columns.paths, use_threads=False):
+                        tallies[split].add(batch)
+                    for group in groups.get(entry.path, ()):
+                        media.add(file.read_row_group(group, columns=media.columns, use_threads=False))
+                advance()
+    statistics["column_bytes"] = {name: column_bytes[name] for name in schema.features}
+    statistics["missing"] = {split: tally.missing() for split, tally in tallies.items()}
+    statistics["categories"] = {
+        name: {split: tally.categories(name) for split, tally in tallies.items()} for name in columns.categories
+    }
+    statistics["identifiers"] = {
+        name: _identifiers({split: tally.ids[name].values() for split, tally in tallies.items()})
+        for name in columns.identifiers
+    }
+    statistics["vectors"] = {
+        name: {split: tally.vectors[name].summary() for split, tally in tallies.items()} for name in columns.vectors
+    }
+    if columns.words:
+        statistics["words"] = {split: tally.words() for split, tally in tallies.items()}
+    statistics["media"] = media.summary()
+    return statistics
+
+
+def used_splits(manifest: Manifest) -> list[str]:
+    """The splits that have rows, in the manifest's order."""
+    return [split for split, rows in manifest.splits.items() if rows]
+
+
+def parquet_shards(manifest: Manifest, split: str) -> list[FileEntry]:
+    """The Parquet shards of a split, in order."""
+    return [entry for entry in manifest.shards(split) if entry.path.endswith(".parquet")]
+
+
+def quantiles(values: npt.ArrayLike, digits: int = 3) -> dict[str, float]:
+    """Count, mean and quantiles of some numbers.
+
+    >>> quantiles([1, 2, 3])["median"]
+    2.0
+    """
+    array = np.asarray(values, dtype=np.float64)
+    marks = np.quantile(array, list(_QUANTILES.values()))
+    named = {name: round(float(mark), digits) for name, mark in zip(_QUANTILES, marks, strict=True)}
+    return {"count": int(array.size), "mean": round(float(array.mean()), digits), **named}
+
+
+def open_shard(directory: Path, entry: FileEntry) -> pq.ParquetFile:
+    """Open one shard.
+
+    Raises:
+        DamageError: it is missing or no Parquet file.
+    """
+    with _reading(directory, entry):
+        return pq.ParquetFile(directory / entry.path)
+
+
+@contextlib.contextmanager
+def _reading(directory: Path, entry: FileEntry) -> Iterator[None]:
+    """Name the shard that cannot be read."""
+    try:
+        yield
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise DamageError(
+            "a shard cannot be read for the card", where=directory / entry.path, got=error, do="build the dataset again"
+        ) from error
+
+
+@dataclass(frozen=True)
+class _SmallColumns:
+    """Which columns are read whole, by what is counted in them."""
+
+    masks: tuple[str, ...]
+    categories: tuple[str, ...]
+    identifiers: tuple[str, ...]
+    vectors: tuple[str, ...]
+    words: bool
+
+    @classmethod
+    def of(cls, schema: DatasetSchema, facts: Facts) -> _SmallColumns:
+        from datasets import ClassLabel, List, Value
+
+        masks = tuple(modality.mask for modality in schema.modalities if modality.mask in schema.features)
+        categories, identifiers, vectors = [], [], []
+        for name, feature in schema.features.items():
+            dtype = feature.dtype if isinstance(feature, Value) else ""
+            if (
+                isinstance(feature, ClassLabel)
+                or name in facts.categories
+                or (dtype in ("bool", "int8") and name not in masks)
+            ):
+                categories.append(name)
+            elif name.endswith("_id") and name != "sample_id" and dtype in ("string", "int64", "int32"):
+                identifiers.append(name)
+            elif isinstance(feature, List) and 0 < feature.length <= LONGEST_VECTOR and _is_number(feature.feature):
+                vectors.append(name)
+        words = "words" in schema.features and "lang" in schema.features
+        return cls(masks, tuple(categories), tuple(identifiers), tuple(vectors), words)
+
+    @property
+    def paths(self) -> list[str]:
+        """Parquet column paths to read."""
+        words = ["words.list.element.lang", "lang"] if self.words else []
+        return list(dict.fromkeys([*self.masks, *self.categories, *self.identifiers, *self.vectors, *words]))
+
+
+class _Tally:
+    """Counts of one split, fed batch by batch."""
+
+    def __init__(self, columns: _SmallColumns, schema: DatasetSchema) -> None:
+        self._columns = columns
+        self._features = schema.features
+        self._modalities = {modality.mask: modality.name for modality in schema.modalities}
+        self._patterns = np.zeros(1 << len(columns.masks), dtype=np.int64)
+        self._counts: dict[str, Counter[Any]] = {name: Counter() for name in columns.categories}
+        self.ids = {name: _Distinct(schema.arrow.field(name).type) for name in columns.identifiers}
+        self.vectors = {name: _Vector() for name in columns.vectors}
+        self._lengths: Counter[int] = Counter()
+        self._positions: Counter[int] = Counter()
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Count one batch of rows."""
+        code = np.zeros(len(batch), dtype=np.int64)
+        for bit, mask in enumerate(self._columns.masks):
+            code |= pc.fill_null(batch[mask], True).to_numpy(zero_copy_only=False).astype(np.int64) << bit
+        self._patterns += np.bincount(code, minlength=len(self._patterns))
+        for name, counts in self._counts.items():
+            for entry in pc.value_counts(batch[name]).to_pylist():
+                counts[entry["values"]] += entry["counts"]
+        for name, distinct in self.ids.items():
+            distinct.add(batch[name])
+        for name, vector in self.vectors.items():
+            vector.add(batch[name])
+        if self._columns.words:
+            self._add_words(batch)
+
+    def missing(self) -> dict[str, Any]:
+        """Share of rows without each modality, and rows by the set of modalities they lack ("" is none)."""
+        names = [self._modalities[mask] for mask in self._columns.masks]
+        rows = max(int(self._patterns.sum()), 1)
+        present = {
+            "+".join(name for bit, name in enumerate(names) if code >> bit & 1): int(count)
+            for code, count in enumerate(self._patterns)
+            if count
+        }
+        rates = {
+            name: round(sum(int(n) for code, n in enumerate(self._patterns) if code >> bit & 1) / rows, 6)
+            for bit, name in enumerate(names)
+        }
+        return {"rates": rates, "patterns": present}
+
+    def categories(self, name: str) -> dict[str, int]:
+        """Rows by value, in the order of the classes or of the values' names; null is "null"."""
+        from datasets import ClassLabel
+
+        feature = self._features[name]
+        counts = self._counts[name]
+        if isinstance(feature, ClassLabel):
+            known = {
+                feature.names[value]: counts[value] for value in sorted(v for v in counts if v is not None and v >= 0)
+            }
+        else:
+            known = {str(value): counts[value] for value in sorted(v for v in counts if v is not None)}
+        absent = counts[None] + (counts[-1] if isinstance(feature, ClassLabel) else 0)
+        return {**known, "null": absent} if absent else known
+
+    def words(self) -> dict[str, Any]:
+        """Rows by number of words, and by the place of the target word (from 0)."""
+        return {
+            "lengths": {str(length): self._lengths[length] for length in sorted(self._lengths)},
+            "target_position": {str(place): self._positions[place] for place in sorted(self._positions)},
+        }
+
+    def _add_words(self, batch: pa.RecordBatch) -> None:
+        present = batch.filter(pc.is_valid(batch["words"]))
+        if not len(present):
+            return
+        words = present["words"]
+        lengths = pc.list_value_length(words).to_numpy(zero_copy_only=False)
+        self._lengths.update(lengths.tolist())
+        spoken = np.repeat(present["lang"].to_numpy(zero_copy_only=False), lengths)
+        written = words.flatten().field("lang").to_numpy(zero_copy_only=False)
+        starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
+        places = np.arange(len(written)) - starts
+        self._positions.update(places[spoken == written].tolist())
+
+
+class _Distinct:
+    """The different non-null values of a column; memory grows with them and not with the rows."""
+
+    def __init__(self, kind: pa.DataType) -> None:
+        self._kind = kind
+        self._arrays: list[pa.Array] = []
+        self._pending = 0
+
+    def add(self, array: pa.Array) -> None:
+        self._arrays.append(pc.unique(pc.drop_null(array)))
+        self._pending += len(self._arrays[-1])
+        if self._pending > _COMPACT_AT:
+            self._arrays, self._pending = [self.values()], 0
+
+    def values(self) -> pa.Array:
+        return pc.unique(pa.chunked_array(self._arrays, self._kind))
+
+
+def _identifiers(values: Mapping[str, pa.Array]) -> dict[str, Any]:
+    """Different ids of each split, and how many each pair of splits has in common."""
+    shared = {
+        f"{one}+{other}": int(pc.sum(pc.is_in(values[other], value_set=values[one])).as_py() or 0)
+        for one, other in combinations(values, 2)
+    }
+    return {"distinct": {split: len(array) for split, array in values.items()}, "shared": shared}
+
+
+@dataclass
+class _Vector:
+    """Mean and share of nulls of a column of short lists."""
+
+    rows: int = 0
+    total: float = 0.0
+    numbers: int = 0
+    nulls: int = 0
+
+    def add(self, array: pa.Array) -> None:
+        present = pc.drop_null(array)
+        numbers = present.flatten()
+        self.rows += len(present)
+        self.nulls += numbers.null_count
+        self.numbers += len(numbers) - numbers.null_count
+        self.total += float(pc.sum(pc.cast(numbers, pa.float64())).as_py() or 0.0)
+
+    def summary(self) -> dict[str, Any]:
+        """Rows with a list, the mean of its numbers, and the share of nulls among them."""
+        entries = self.numbers + self.nulls
+        return {
+            "rows": self.rows,
+            "mean": round(self.total / self.numbers, 6) if self.numbers else None,
+            "null_share": round(self.nulls / entries, 6) if entries else None,
+        }
+
+
+@dataclass
+class _Media:
+    """Sizes of pictures and durations of clips in the row groups that are looked at."""
+
+    images: dict[str, list[tuple[str, int, int, int]]]
+    clips: dict[str, list[tuple[str, float, int, int]]]
+    group_by: str
+    unreadable: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, features: Features, facts: Facts) -> _Media:
+        from datasets import Audio
+        from datasets import Image as ImageFeature
+
+        images: dict[str, list[Any]] = {n: [] for n, f in features.items() if isinstance(f, ImageFeature)}
+        clips: dict[str, list[Any]] = {n: [] for n, f in features.items() if isinstance(f, Audio)}
+        group_by = facts.durations_by if clips and facts.durations_by in features else ""
+        return cls(images, clips, group_by)
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns to read; none where there is nothing to measure."""
+        return [*self.images, *self.clips, *([self.group_by] if self.group_by else [])]
+
+    def add(self, table: pa.Table) -> None:
+        """Measure one row group."""
+        for name in self.images:
+            for data in _payloads(table[name]):
+                if (header := self._measured(name, _image_header, data)) is not None:
+                    self.images[name].append(header)
+        for name in self.clips:
+            groups = table[self.group_by].to_pylist() if self.group_by else [""] * len(table)
+            for group, data in zip(groups, _payloads(table[name]), strict=True):
+                if (clip := self._measured(name, _clip_header, data)) is not None:
+                    self.clips[name].append((str(group), *clip))
+
+    def _measured(self, name: str, header: Callable[[bytes], _Header], data: bytes | None) -> _Header | None:
+        if data is None:
+            return None
+        try:
+            return header(data)
+        except UNREADABLE:
+            self.unreadable[name] += 1
+            return None
+
+    def summary(self) -> dict[str, Any]:
+        """By column."""
+        found: dict[str, Any] = {}
+        for name, images in self.images.items():
+            if images:
+                formats, widths, heights, sizes = zip(*images, strict=True)
+                common = Counter(zip(widths, heights, strict=True))
+                ranked = sorted(common.items(), key=lambda item: (-item[1], item[0]))[:MOST_SIZES]
+                found[name] = {
+                    "kind": "image",
+                    "measured": len(images),
+                    "unreadable": self.unreadable[name],
+                    "formats": dict(sorted(Counter(formats).items())),
+                    "width": quantiles(widths, 1),
+                    "height": quantiles(heights, 1),
+                    "bytes": quantiles(sizes, 1),
+                    "sizes": [[width, height, count] for (width, height), count in ranked],
+                }
+        for name, clips in self.clips.items():
+            if clips:
+                groups, seconds, rates, sizes = zip(*clips, strict=True)
+                by_group = {
+                    group: quantiles([s for s, g in zip(seconds, groups, strict=True) if g == group])
+                    for group in sorted(set(groups))
+                }
+                found[name] = {
+                    "kind": "audio",
+                    "measured": len(clips),
+                    "unreadable": self.unreadable[name],
+                    "sample_rates_hz": {str(rate): count for rate, count in sorted(Counter(rates).items())},
+                    "seconds": quantiles(seconds),
+                    "seconds_by": {self.group_by: by_group} if self.group_by else {},
+                    "bytes": quantiles(sizes, 1),
+                }
+        return found
+
+
+def _is_number(feature: Any) -> bool:
+    return str(getattr(feature, "dtype", "")).startswith(("bool", "int", "uint", "float"))
+
+
+def _payloads(column: pa.ChunkedArray) -> Iterator[bytes | None]:
+    for value in column:
+        if not value.is_valid:
+            yield None
+        else:
+            yield value["bytes"].as_py()
+
+
+def _image_header(data: bytes) -> tuple[str, int, int, int]:
+    with Image.open(io.BytesIO(data)) as image:
+        return str(image.format), image.width, image.height, len(data)
+
+
+def _clip_header(data: bytes) -> tuple[float, int, int]:
+    import soundfile
+
+    info = soundfile.info(io.BytesIO(data))
+    return info.frames / info.samplerate, int(info.samplerate), len(data)
+
+
+def _add_column_bytes(counts: Counter[str], file: pq.ParquetFile) -> None:
+    footer = file.metadata
+    for group in range(footer.num_row_groups):
+        row_group = footer.row_group(group)
+        for leaf in range(row_group.num_columns):
+            chunk = row_group.column(leaf)
+            counts[chunk.path_in_schema.split(".")[0]] += chunk.total_compressed_size
+
+
+def _spread(directory: Path, entries: list[FileEntry]) -> dict[str, list[int]]:
+    """Row groups to measure, evenly spaced through the shards of a split: path -> row groups.
+
+    At most `MEDIA_GROUPS` shards are opened for it, one group each where there are that many.
+    """
+    if not entries:
+        return {}
+    some = [entries[index] for index in _evenly(len(entries), MEDIA_GROUPS)]
+    share = -(-MEDIA_GROUPS // len(some))
+    chosen: dict[str, list[int]] = {}
+    for entry in some:
+        with open_shard(directory, entry) as file:
+            chosen[entry.path] = _evenly(file.metadata.num_row_groups, share)
+    return chosen
+
+
+def _evenly(count: int, most: int) -> list[int]:
+    """At most `most` of the positions 0 to count - 1, evenly spaced from the first.
+
+    >>> _evenly(5, 2), _evenly(2, 5)
+    ([0, 2], [0, 1])
+    """
+    taken = min(count, most)
+    return [index * count // taken for index in range(taken)]

@@ -1,0 +1,179 @@
+"""The look of all figures, and how they are saved: readable in print, safe for the colour-blind, always the same bytes.
+
+A figure is drawn at the size it is printed at (a page's width), so that its letters stay as large as the text around.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import unicodedata
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symile_data.files import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
+WIDTH = 7.0  # inches
+DPI = 160
+
+# Okabe and Ito's palette: told apart in every common form of colour-blindness, and in gray by its order of lightness.
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#CC79A7",
+    "#56B4E9",
+    "#F0E442",
+)
+INK, MUTED, FAINT = "#1A1A1A", "#666666", "#DDDDDD"
+
+_FAMILY = "DejaVu Sans"  # comes with matplotlib, so it is there everywhere
+# Fonts for scripts that it lacks, used where they are installed.
+_MORE_FAMILIES = (
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "Noto Sans CJK KR",
+    "Noto Sans Devanagari",
+    "Noto Sans Telugu",
+    "Noto Sans Thai",
+    "Noto Sans Arabic",
+    "Source Han Sans",
+    "WenQuanYi Zen Hei",
+    "IPAGothic",
+    "NanumGothic",
+    "Lohit Devanagari",
+    "Lohit Telugu",
+    "Garuda",
+    "Arial Unicode MS",
+)
+# Scripts whose letters stand side by side; the others need a text shaper, which matplotlib has from 3.11 on.
+_UNSHAPED = ("LATIN", "GREEK", "CYRILLIC", "CJK", "HIRAGANA", "KATAKANA", "HANGUL")
+
+
+@contextlib.contextmanager
+def figure(height: float, rows: int = 1, columns: int = 1, **layout: Any) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A page-wide figure in the house style, on the Agg backend, touching no global state.
+
+    Args:
+        height: In inches.
+        rows: Of axes.
+        columns: Of axes.
+        layout: Passed on to `Figure.subplots`.
+
+    Yields:
+        The figure and its axes, row by row.
+    """
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_parameters())
+        drawn = Figure(figsize=(WIDTH, height), layout="constrained")
+        FigureCanvasAgg(drawn)
+        axes = drawn.subplots(rows, columns, squeeze=False, **layout)
+        yield drawn, list(axes.flat)
+
+
+def save(drawn: Figure, path: Path) -> None:
+    """Write a PNG without dates or software names."""
+    with atomic_path(path) as temporary:
+        drawn.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
+
+
+def drawable(text: str) -> bool:
+    """Whether the installed fonts can draw the text properly.
+
+    >>> drawable("λιοντάρι")
+    True
+    """
+    letters = [letter for letter in text if not letter.isspace()]
+    if not _shapes() and any(letter.isalpha() and not _unshaped(letter) for letter in letters):
+        return False
+    return all(ord(letter) in _glyphs() for letter in letters)
+
+
+def width_of(written: Text) -> float:
+    """Width of a drawn text in inches."""
+    figure = written.get_figure(root=True)
+    return float(written.get_window_extent().width / figure.dpi) if figure is not None else 0.0
+
+
+def thousands(axis: object) -> None:
+    """Write an axis's numbers as 12,000."""
+    from matplotlib.axis import Axis
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    if isinstance(axis, Axis):
+        axis.set_major_locator(MaxNLocator(nbins=4, integer=True))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+
+def _parameters() -> dict[Any, Any]:
+    return {
+        "font.family": list(_families()),
+        "font.size": 8.5,
+        "text.color": INK,
+        "axes.labelcolor": INK,
+        "axes.edgecolor": MUTED,
+        "axes.linewidth": 0.6,
+        "axes.titlesize": 9.5,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "axes.labelsize": 8.5,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.axisbelow": True,
+        "grid.color": FAINT,
+        "grid.linewidth": 0.6,
+        "xtick.labelsize": 8,
+        "ytick.labelsize": 8,
+        "xtick.color": MUTED,
+        "ytick.color": MUTED,
+        "xtick.labelcolor": INK,
+        "ytick.labelcolor": INK,
+        "legend.frameon": False,
+        "legend.fontsize": 8,
+        "figure.facecolor": "white",
+        "savefig.facecolor": "white",
+        "image.interpolation": "antialiased",
+    }
+
+
+@cache
+def _families() -> tuple[str, ...]:
+    from matplotlib import font_manager
+
+    installed = {entry.name for entry in font_manager.fontManager.ttflist}
+    return (_FAMILY, *(family for family in _MORE_FAMILIES if family in installed))
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    """Code points that some font of ours has."""
+    from matplotlib import font_manager
+
+    points: set[int] = set()
+    for family in _families():
+        path = font_manager.findfont(font_manager.FontProperties(family=[family]))
+        points |= set(font_manager.get_font(path).get_charmap())
+    return frozenset(points)
+
+
+@cache
+def _shapes() -> bool:
+    from matplotlib import ft2font
+
+    return hasattr(ft2font, "__libraqm_version__")
+
+
+def _unshaped(letter: str) -> bool:
+    return unicodedata.name(letter, "").startswith(_UNSHAPED)

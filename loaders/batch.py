@@ -1,0 +1,322 @@
+"""What a batch consists of, and filling one from row groups: masks, decoded media, labels.
+
+A batch under construction is a dict of numpy arrays, all with B rows, allocated before anything is decoded; threads
+fill disjoint rows of it. Python values (texts, strings, lists) are object arrays until the batch is handed out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from symile_data import missingness
+from symile_data.errors import DamageError, UsageError
+from symile_data.schema import Modality
+
+from .dataset import Split
+from .decode import Decoder, Layout, UndecodableError, decoder_for
+
+NULL_LABEL = -100  # what torch's losses ignore by default; stands for a null in an integer label
+
+Array = npt.NDArray[Any]
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
+
+_MASK, _PADDING, _ID, _CLASS = "missing", "padding", "sample_id", "cls_id"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One modality as the loader delivers it."""
+
+    modality: Modality
+    decoder: Decoder
+    settings: Any
+    layout: Layout
+    rate: float
+
+    @property
+    def name(self) -> str:
+        """The batch's key."""
+        return self.modality.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Label:
+    """One column that is delivered as it is.
+
+    Args:
+        dtype: int64, float32, bool, or object for Python values.
+        shape: Of one value; () but for fixed-size lists.
+        blanked_by: Indices of the modalities whose absence takes this value away too.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    blanked_by: tuple[int, ...]
+
+    @property
+    def null(self) -> Any:
+        """What a null becomes."""
+        return {"i": NULL_LABEL, "f": np.nan, "O": None}[self.dtype.kind]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides a sample's contents, apart from epoch-dependent changes."""
+
+    split: Split
+    seed: int
+    fields: tuple[Field, ...]
+    labels: tuple[Label, ...]
+
+    def allocate(self, rows: int) -> dict[str, Array]:
+        """An empty batch: zeros, no text, nothing missing."""
+        batch: dict[str, Array] = {}
+        for item in self.fields:
+            empty = None if item.layout.dtype == object else 0
+            batch[item.name] = np.full((rows, *item.layout.shape), empty, dtype=item.layout.dtype)
+        batch[_MASK] = np.zeros((rows, len(self.fields)), dtype=bool)
+        batch[_PADDING] = np.zeros(rows, dtype=bool)
+        batch[_ID] = np.zeros(rows, dtype=np.int64)
+        for label in self.labels:
+            batch[label.name] = np.empty((rows, *label.shape), dtype=label.dtype)
+        return batch
+
+    def light_columns(self) -> list[str]:
+        """Columns other than the media: masks, ids, labels."""
+        names = self.split.schema.names
+        masks = [item.modality.mask for item in self.fields if item.modality.mask in names]
+        return list(dict.fromkeys([*masks, *([_ID] if _ID in names else []), *(label.name for label in self.labels)]))
+
+    def sample_ids(self, table: pa.Table, first_row: int) -> IntArray:
+        """(rows,) ids of consecutive rows; without the column, the row's number in the split.
+
+        Raises:
+            DamageError: an id is null.
+        """
+        if _ID not in table.column_names:
+            return np.arange(first_row, first_row + len(table), dtype=np.int64)
+        column = table[_ID]
+        if column.null_count:
+            raise DamageError(f"{_ID} is null", where=self.split.place(first_row + _first_null(column)))
+        return np.asarray(column.to_numpy(), dtype=np.int64)
+
+    def stored_missing(self, table: pa.Table) -> BoolArray:
+        """(rows, M) which modalities the shards lack, by mask column and by null where `table` has the values."""
+        missing = np.zeros((len(table), len(self.fields)), dtype=bool)
+        for index, item in enumerate(self.fields):
+            if item.modality.mask in table.column_names:
+                missing[:, index] |= pc.fill_null(table[item.modality.mask], True).to_numpy().astype(bool)
+            if item.modality.column in table.column_names:
+                missing[:, index] |= pc.is_null(table[item.modality.column]).to_numpy()
+        return missing
+
+    def simulated_missing(self, sample_ids: IntArray) -> BoolArray:
+        """(rows, M) which modalities are taken away at load."""
+        columns = [missingness.missing(self.seed, sample_ids, item.name, item.rate) for item in self.fields]
+        return np.stack(columns, axis=1)
+
+    def label_values(self, label: Label, table: pa.Table, missing: BoolArray, first_row: int) -> Array:
+        """Values of one label column, blanked where their modality is missing.
+
+        Args:
+            label: Which column.
+            table: Consecutive rows.
+            missing: (rows, M).
+            first_row: Number of the table's first row in the split, for messages.
+
+        Raises:
+            DamageError: a null where none can be expressed.
+        """
+        column = _one_chunk(table[label.name])
+        if label.dtype == object:
+            values = np.empty(len(column), dtype=object)
+            values[:] = _wrapped(column.to_pylist())
+        else:
+            if label.dtype.kind == "b" and column.null_count:
+                raise DamageError(f"{label.name} is null", where=self.split.place(first_row + _first_null(column)))
+            values = _numbers(column, label)
+        if label.blanked_by:
+            values[missing[:, label.blanked_by].any(axis=1)] = label.null
+        return values
+
+
+def make_recipe(
+    split: Split,
+    *,
+    seed: int,
+    transforms: Mapping[str, Any],
+    columns: Sequence[str],
+    rates: Mapping[str, float],
+) -> Recipe:
+    """Check what was asked against the split.
+
+    Raises:
+        UsageError: an unknown modality, column or setting.
+    """
+    names = [modality.name for modality in split.modalities]
+    for what, given in (("transforms", transforms), ("missingness", rates)):
+        unknown = [name for name in given if name not in names]
+        if unknown:
+            raise UsageError(
+                f"{what} names no modality of this split", got=unknown[0], do=f"choose among {', '.join(names)}"
+            )
+    missingness.check_rates(rates)
+    fields = []
+    for modality in split.modalities:
+        decoder, settings = decoder_for(modality.name, modality.kind, transforms.get(modality.name))
+        layout = decoder.layout(settings, split.schema.field(modality.column).type)
+        rate = rates.get(modality.name, 0.0)
+        fields.append(Field(modality=modality, decoder=decoder, settings=settings, layout=layout, rate=rate))
+    wanted = [*([_CLASS] if _CLASS in split.columns else []), *columns]
+    reserved = {*names, _MASK, _PADDING, _ID}
+    labels = [_label(split, name) for name in dict.fromkeys(wanted) if name != _ID]
+    clash = [label.name for label in labels if label.name in reserved]
+    if clash:
+        raise UsageError("this name is taken in a batch", got=clash[0], do="leave it out of `columns`")
+    return Recipe(split=split, seed=seed, fields=tuple(fields), labels=tuple(labels))
+
+
+def _label(split: Split, name: str) -> Label:
+    if name not in split.columns:
+        raise UsageError("`columns` names no column", got=name, do=f"choose among {', '.join(split.columns)}")
+    blanked_by = tuple(
+        index for index, modality in enumerate(split.modalities) if name in (*modality.null_columns, modality.column)
+    )
+    kind = split.schema.field(name).type
+    shape: tuple[int, ...] = ()
+    if pa.types.is_fixed_size_list(kind):
+        shape, kind = (kind.list_size,), kind.value_type
+    dtype: npt.DTypeLike = object
+    if pa.types.is_integer(kind):
+        dtype = np.int64
+    elif pa.types.is_floating(kind):
+        dtype = np.float32
+    elif pa.types.is_boolean(kind) and not blanked_by:
+        dtype = np.bool_
+    return Label(name=name, dtype=np.dtype(dtype), shape=() if dtype is object else shape, blanked_by=blanked_by)
+
+
+@dataclass(frozen=True)
+class Group:
+    """One row group, ready to be decoded row by row.
+
+    Args:
+        first_row: Number of its first row in the split.
+        missing: (rows, M) stored or simulated.
+        values: Raw values of each modality.
+        labels: (rows, ...) of each label column.
+    """
+
+    first_row: int
+    sample_ids: IntArray
+    missing: BoolArray
+    values: Mapping[str, Sequence[Any] | Array]
+    labels: Mapping[str, Array]
+
+
+def read_group(recipe: Recipe, index: int) -> Group:
+    """Read one row group: the columns that are needed and no other.
+
+    Raises:
+        DamageError: it cannot be read.
+    """
+    media = [item.modality.column for item in recipe.fields]
+    table = recipe.split.read(list(dict.fromkeys([*recipe.light_columns(), *media])), index)
+    first_row = int(recipe.split.group_starts[index])
+    sample_ids = recipe.sample_ids(table, first_row)
+    missing = recipe.stored_missing(table) | recipe.simulated_missing(sample_ids)
+    return Group(
+        first_row=first_row,
+        sample_ids=sample_ids,
+        missing=missing,
+        values={item.name: item.decoder.values(_one_chunk(table[item.modality.column])) for item in recipe.fields},
+        labels={label.name: recipe.label_values(label, table, missing, first_row) for label in recipe.labels},
+    )
+
+
+@dataclass
+class Damage:
+    """Media that could not be decoded and were passed over.
+
+    Args:
+        skip: False raises at the first.
+    """
+
+    skip: bool
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def meet(self, recipe: Recipe, item: Field, row: int, error: UndecodableError) -> None:
+        """Note one damaged medium.
+
+        Raises:
+            DamageError: unless damage is skipped.
+        """
+        problem = DamageError(
+            f"column {item.modality.column} cannot be decoded",
+            where=recipe.split.place(row),
+            got=error,
+            do="fetch or build the shard again, or pass on_error='skip'",
+        )
+        if not self.skip:
+            raise problem from None
+        self.count += 1
+        if len(self.examples) < _EXAMPLES:
+            self.examples.append(str(problem))
+
+
+_EXAMPLES = 10
+
+
+def runs(groups: IntArray) -> Iterator[tuple[int, int, int]]:
+    """Stretches of equal values: (value, start, stop).
+
+    >>> list(runs(np.array([4, 4, 2])))
+    [(4, 0, 2), (2, 2, 3)]
+    """
+    edges = np.flatnonzero(np.diff(groups)) + 1
+    for start, stop in pairwise([0, *edges.tolist(), len(groups)]):
+        yield int(groups[start]), start, stop
+
+
+def keep_rows(batch: dict[str, Array], rows: IntArray) -> dict[str, Array]:
+    """A batch of some rows of another."""
+    return {name: values[rows] for name, values in batch.items()}
+
+
+def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _first_null(column: pa.Array | pa.ChunkedArray) -> int:
+    return int(pc.index(pc.is_null(column), True).as_py())
+
+
+def _wrapped(values: list[Any]) -> Array:
+    """A list as an object array of its elements, also where these are lists."""
+    array = np.empty(len(values), dtype=object)
+    for index, value in enumerate(values):
+        array[index] = value
+    return array
+
+
+def _numbers(column: pa.Array, label: Label) -> Array:
+    outer_null = column.is_null().to_numpy(zero_copy_only=False)
+    if label.shape:
+        column = column.values.slice(column.offset * label.shape[0], len(column) * label.shape[0])
+    if label.dtype.kind != "b":
+        column = pc.fill_null(column, label.null)
+    values: Array = column.to_numpy(zero_copy_only=False).astype(label.dtype).reshape(-1, *label.shape)
+    if label.shape and label.dtype.kind != "b":
+        values[outer_null] = label.null
+    return values

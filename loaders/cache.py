@@ -1,0 +1,267 @@
+"""Batches from memory: every unique medium decoded once, and an epoch then costs a gather.
+
+A medium is unique by its id column (`image_id`, `clip_id`: the modality's companion that ends in `_id`), else each
+row has its own. The decoded arrays are kept in RAM, or in a directory as .npy files that are memory-mapped: then
+every process and every later run shares them and the operating system decides what stays in memory. The second is
+also the way to read precomputed features.
+
+Legend: N rows, U unique media, M modalities.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+
+from symile_data.files import digest, write_errors
+
+from .batch import Array, BoolArray, Damage, Field, Recipe, runs
+from .decode import UndecodableError
+from .order import BatchSlice
+from .stream import Filled
+
+_NONE, _DAMAGED = -1, -2  # in place of an index into the unique media
+_FORMAT = 1
+_VALUES, _WHERE = "values.npy", "where.npy"
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodedSplit:
+    """A split with all media decoded.
+
+    Args:
+        sample_ids: (N,).
+        missing: (N, M) stored or simulated.
+        damaged: (N,) rows with a medium that cannot be decoded.
+        labels: (N, ...) of each label column.
+        index: By modality, (N,) which of the unique media; 0 where there is none.
+        media: By modality, (U, ...) decoded values; texts as an Arrow array of N rows.
+    """
+
+    recipe: Recipe
+    sample_ids: IntArray
+    missing: BoolArray
+    damaged: BoolArray
+    labels: dict[str, Array]
+    index: dict[str, torch.Tensor]
+    media: dict[str, torch.Tensor | pa.Array]
+
+    def batches(self, parts: Iterable[BatchSlice]) -> Iterator[Filled]:
+        """Gather the batches of an epoch, in order."""
+        for part in parts:
+            yield Filled(part, self._gather(part.rows), self.damaged[part.rows])
+
+    def _gather(self, rows: IntArray) -> dict[str, Array]:
+        missing, wanted = self.missing[rows], torch.from_numpy(rows)
+        batch: dict[str, Array] = {}
+        for position, item in enumerate(self.recipe.fields):
+            media, absent = self.media[item.name], np.flatnonzero(missing[:, position])
+            if isinstance(media, torch.Tensor):
+                values = media.index_select(0, self.index[item.name].index_select(0, wanted)).numpy()
+                values = values.astype(item.layout.dtype, copy=False)
+            else:
+                values = np.empty(len(rows), dtype=object)
+                values[:] = media.take(pa.array(rows)).to_pylist()
+            if len(absent):
+                values[absent] = None if values.dtype == object else 0
+            batch[item.name] = values
+        batch["missing"] = missing
+        batch["padding"] = np.zeros(len(rows), dtype=bool)
+        batch["sample_id"] = self.sample_ids[rows]
+        for name, labels in self.labels.items():
+            batch[name] = labels[rows]
+        return batch
+
+
+def decode_split(recipe: Recipe, *, threads: int, damage: Damage, directory: Path | None) -> DecodedSplit:
+    """Decode what is not decoded yet.
+
+    Args:
+        recipe: The split and what is delivered of it.
+        threads: That read and decode.
+        damage: What to do about media that cannot be decoded.
+        directory: Keep the media there, memory-mapped, instead of in RAM. Rows that only a simulated rate takes away
+            are then decoded too, since other runs will want them.
+
+    Raises:
+        DamageError: a shard cannot be read, or a medium cannot be decoded and `damage` does not skip it.
+        OutputError: the directory cannot be written.
+    """
+    split = recipe.split
+    masks = split.read_all(recipe.light_columns()) if recipe.light_columns() else None
+    sample_ids = recipe.sample_ids(masks, 0) if masks is not None else np.arange(split.rows, dtype=np.int64)
+    stored = np.zeros((split.rows, len(recipe.fields)), dtype=bool)
+    if masks is not None:
+        stored |= recipe.stored_missing(masks)
+    missing = stored | recipe.simulated_missing(sample_ids)
+    damaged = np.zeros(split.rows, dtype=bool)
+    index: dict[str, torch.Tensor] = {}
+    media: dict[str, torch.Tensor | pa.Array] = {}
+    for position, item in enumerate(recipe.fields):
+        if item.layout.dtype == object:
+            column = split.read_all([item.modality.column])[item.modality.column]
+            media[item.name] = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+            missing[:, position] |= pc.is_null(media[item.name]).to_numpy(zero_copy_only=False)
+            continue
+        job = _Job(recipe, item, threads, damage)
+        if directory is None:
+            where, values = job.decode(missing[:, position], lambda shape, dtype: np.zeros(shape, dtype=dtype))
+        else:
+            where, values = job.decode_into(directory, stored[:, position])
+        missing[:, position] |= where == _NONE
+        damaged |= (where == _DAMAGED) & ~missing[:, position]
+        index[item.name] = torch.from_numpy(np.maximum(where, 0))
+        media[item.name] = torch.from_numpy(values)
+    labels = {}
+    if masks is not None:
+        labels = {label.name: recipe.label_values(label, masks, missing, 0) for label in recipe.labels}
+    return DecodedSplit(
+        recipe=recipe,
+        sample_ids=sample_ids,
+        missing=missing,
+        damaged=damaged,
+        labels=labels,
+        index=index,
+        media=media,
+    )
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Decode the unique media of one modality."""
+
+    recipe: Recipe
+    item: Field
+    threads: int
+    damage: Damage
+
+    def decode(
+        self, skip: BoolArray, allocate: Callable[[tuple[int, ...], np.dtype[Any]], Array]
+    ) -> tuple[IntArray, Array]:
+        """Which medium each row has, and the media.
+
+        Args:
+            skip: (N,) rows without one.
+            allocate: Makes the array for the media.
+
+        Returns:
+            (N,) index or _NONE or _DAMAGED, and (U, ...) values.
+        """
+        where, owners = _unique(self._keys(), skip)
+        layout, split = self.item.layout, self.recipe.split
+        values = allocate((max(len(owners), 1), *layout.shape), layout.stored)
+        status = np.zeros(max(len(owners), 1), dtype=np.int64)
+        groups = np.searchsorted(split.group_starts, owners, side="right") - 1
+
+        def work(run: tuple[int, int, int]) -> None:
+            group, first, last = run
+            column = split.read([self.item.modality.column], group)[self.item.modality.column].chunk(0)
+            present, raw = column.is_valid().to_numpy(zero_copy_only=False), self.item.decoder.values(column)
+            for slot in range(first, last):
+                row = int(owners[slot] - split.group_starts[group])
+                if not present[row]:
+                    status[slot] = _NONE
+                    continue
+                try:
+                    values[slot] = self.item.decoder.decode(raw[row], self.item.settings)
+                except UndecodableError as error:
+                    self.damage.meet(self.recipe, self.item, int(owners[slot]), error)
+                    status[slot] = _DAMAGED
+
+        with ThreadPoolExecutor(self.threads, thread_name_prefix="decode") as pool:
+            jobs = [pool.submit(work, run) for run in runs(groups)] if len(owners) else []
+            try:
+                for job in jobs:
+                    job.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        found = status[np.maximum(where, 0)]
+        return np.where((where >= 0) & (found < 0), found, where), values
+
+    def decode_into(self, directory: Path, skip: BoolArray) -> tuple[IntArray, Array]:
+        """As `decode`, with the results in a folder of `directory` that is made once and then memory-mapped."""
+        key = digest([_FORMAT, self.recipe.split.fingerprint, self.item.modality.to_json(), repr(self.item.settings)])
+        folder = directory / f"{self.item.name}-{key[:16]}"
+        if not folder.is_dir():
+            with write_errors(directory):
+                directory.mkdir(parents=True, exist_ok=True)
+                unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=directory))
+                try:
+                    where, values = self.decode(skip, partial(_mapped, unfinished / _VALUES))
+                    np.save(unfinished / _WHERE, where)
+                    del values  # unmaps, which writes out
+                    _publish(unfinished, folder)
+                finally:
+                    shutil.rmtree(unfinished, ignore_errors=True)
+        else:
+            where = np.load(folder / _WHERE)
+            for row in np.flatnonzero(where == _DAMAGED).tolist():
+                self.damage.meet(self.recipe, self.item, row, UndecodableError("found when it was cached"))
+        # Copy on write: torch wants writable memory, the file must stay as it is.
+        return np.load(folder / _WHERE), np.load(folder / _VALUES, mmap_mode="c")
+
+    def _keys(self) -> pa.Array | None:
+        """(N,) ids of the media; None where each row has its own."""
+        names = [name for name in self.item.modality.null_columns if name.endswith("_id")]
+        known = [name for name in names if name in self.recipe.split.columns]
+        if not known:
+            return None
+        return self.recipe.split.read_all(known[:1])[known[0]].combine_chunks()
+
+
+def _unique(keys: pa.Array | None, skip: BoolArray) -> tuple[IntArray, IntArray]:
+    """Number the unique media in the order in which they first occur.
+
+    Returns:
+        (N,) number of each row's medium or _NONE, and (U,) the first row of each.
+    """
+    where = np.full(len(skip), _NONE, dtype=np.int64)
+    present = np.flatnonzero(~skip)
+    if keys is None:
+        where[present] = np.arange(len(present))
+        return where, present
+    codes = pc.fill_null(keys.dictionary_encode().indices, -1).to_numpy(zero_copy_only=False)[present]
+    named, unnamed = present[codes >= 0], present[codes < 0]  # a medium without an id is its row's own
+    _, first, inverse = np.unique(codes[codes >= 0], return_index=True, return_inverse=True)
+    owners = np.concatenate([named[first], unnamed])
+    where[named], where[unnamed] = inverse, len(first) + np.arange(len(unnamed))
+    order = np.argsort(owners)
+    rank = np.empty(len(owners), dtype=np.int64)
+    rank[order] = np.arange(len(owners))
+    where[present] = rank[where[present]]
+    return where, owners[order]
+
+
+def _mapped(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """A new .npy file, memory-mapped, its room on the disk reserved (a full disk would otherwise kill the process
+    later).
+    """
+    array: Array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+    return array
+
+
+def _publish(unfinished: Path, folder: Path) -> None:
+    """Give a folder its final name, unless another process was first."""
+    try:
+        unfinished.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise

@@ -1,0 +1,262 @@
+"""`BatchLoader`: batches of decoded samples as torch tensors, in a reproducible order that can be continued exactly.
+
+It joins the parts: `order` says which rows, `stream` or `cache` fill them, `words` and `augment` change them by
+epoch, `state` remembers. One process for each rank, threads inside it, no worker processes: image and audio kernels
+release the GIL, and nothing has to be pickled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from symile_data.errors import DamageError, UsageError
+
+from .augment import ImageAugment
+from .batch import Array, Damage, keep_rows, make_recipe
+from .cache import DecodedSplit, decode_split
+from .dataset import Split
+from .order import EpochOrder, batch_count, check_share, slices
+from .state import make_state, read_state
+from .stream import Filled, Streaming
+from .words import collect_words
+
+Batch = dict[str, Any]
+
+
+class BatchLoader:
+    """Iterate over the batches of one split; each iteration is one epoch, and the next one is the next epoch.
+
+    A batch is a dict: one entry for each modality under its name (tensor with B rows, or a list of B texts; zeros or
+    None where missing), and
+
+    - `missing`: (B, M) bool in the order of `split.modalities`;
+    - `padding`: (B,) bool, rows that repeat another of the batch only so that all ranks have equally many: leave
+      them out of metrics;
+    - `sample_id`: (B,) int64, and `cls_id` where the split has it;
+    - the columns that were asked for: integers as int64 (null: -100), floats as float32 (null: NaN), others as lists.
+
+    The order is a function of (fingerprint, seed, epoch) and the same for any number of threads; the union of the
+    ranks' batches is the same for any number of ranks.
+
+    Args:
+        split: From `open_split`.
+        batch_size: B, rows of each rank.
+        seed: Of order, missingness, words and augmentation.
+        shuffle: False gives file order.
+        drop_last: Leave out the rows that do not fill a global batch; as `shuffle` where not given. Otherwise the
+            last batch is shorter, and padded where ranks would differ.
+        transforms: Settings by modality name (`ImageSettings`, `AudioSettings`, ...); defaults of the kind where not
+            given.
+        columns: Further columns to deliver.
+        missingness: Rate for all modalities or by name, drawn per (seed, sample_id, modality); adds to what is
+            missing on disk. All columns of a modality that is taken away are blanked.
+        redraw_words: Draw the distractor words of an M3 row anew in each epoch (training only).
+        cache: True decodes each unique medium once and keeps it in RAM; a directory keeps it there, memory-mapped.
+        threads: That read and decode.
+        prefetch: Batches under construction while one is in use.
+        window: Row groups shuffled into one another; reading holds about this many in memory.
+        rank: Of this process among `world_size`.
+        on_error: "skip" passes over samples with a medium that cannot be decoded and counts them in `skipped`. With
+            one rank the batch is shorter then; with several another row takes the place, marked as padding.
+        augment: Random views of pictures by modality name; not with `cache`.
+
+    Raises:
+        UsageError: settings that make no sense together or for this split.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        batch_size: int,
+        *,
+        seed: int = 0,
+        shuffle: bool = True,
+        drop_last: bool | None = None,
+        transforms: Mapping[str, Any] | None = None,
+        columns: Sequence[str] = (),
+        missingness: float | Mapping[str, float] | None = None,
+        redraw_words: bool = False,
+        cache: bool | str | Path = False,
+        threads: int = 2,
+        prefetch: int = 2,
+        window: int = 16,
+        rank: int = 0,
+        world_size: int = 1,
+        on_error: Literal["raise", "skip"] = "raise",
+        augment: Mapping[str, ImageAugment] | None = None,
+    ) -> None:
+        check_share(rank, world_size, batch_size)
+        for name, value, least in (("threads", threads, 1), ("prefetch", prefetch, 0), ("window", window, 1)):
+            if value < least:
+                raise UsageError(f"{name} must be at least {least}", got=value)
+        if on_error not in ("raise", "skip"):
+            raise UsageError("unknown on_error", got=repr(on_error), do="choose raise or skip")
+        self.split, self.batch_size, self.seed = split, batch_size, seed
+        self.rank, self.world_size = rank, world_size
+        self._shuffle, self._window = shuffle, window
+        self._drop_last = shuffle if drop_last is None else drop_last
+        if not len(self):
+            raise UsageError(
+                "the split has fewer rows than one global batch, and drop_last leaves nothing",
+                where=split.location,
+                got=f"{split.rows} rows, {batch_size} x {world_size} in a batch",
+                do="lower batch_size or pass drop_last=False",
+            )
+        names = [modality.name for modality in split.modalities]
+        rates = missingness if isinstance(missingness, Mapping) else dict.fromkeys(names, missingness or 0.0)
+        self._recipe = make_recipe(split, seed=seed, transforms=transforms or {}, columns=columns, rates=rates)
+        self._augment = _checked_augment(augment or {}, split, cached=bool(cache))
+        self._words = collect_words(split, seed) if redraw_words else None
+        stale = {"words", "text"} & set(columns) if redraw_words else set()
+        if stale:
+            raise UsageError(
+                "this column no longer holds once words are redrawn", got=min(stale), do="leave it out of `columns`"
+            )
+        self._cache, self._threads, self._prefetch = cache, threads, prefetch
+        self._decoded: DecodedSplit | None = None
+        self._damage = Damage(skip=on_error == "skip")
+        self._epoch = self._position = 0
+        self._begun = False  # whether an iteration has started the epoch that `_epoch` names
+
+    def __len__(self) -> int:
+        """Batches of one epoch on each rank."""
+        return batch_count(self.split.rows, self.batch_size * self.world_size, drop_last=self._drop_last)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that runs, or else the one that comes next."""
+        return self._epoch
+
+    @property
+    def skipped(self) -> int:
+        """Damaged media that were passed over so far."""
+        return self._damage.count
+
+    @property
+    def skipped_examples(self) -> list[str]:
+        """Sentences about the first of them."""
+        return list(self._damage.examples)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Let the next iteration run this epoch. The epoch that is already set keeps its position, so that this may
+        follow a restored state.
+        """
+        if epoch < 0:
+            raise UsageError("an epoch is not negative", got=epoch)
+        if epoch != self._epoch:
+            self._position = 0
+        self._epoch, self._begun = epoch, False
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was handed out so far; equal on all ranks after equally many batches. See
+        `symile_data.loaders.state`.
+        """
+        return make_state(self._settings(), epoch=self._epoch, position=self._position)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Let the next iteration continue after the last batch before `state_dict` was called.
+
+        Raises:
+            UsageError: the state is of another split, other settings or another version; the message names the field.
+        """
+        self._epoch, self._position = read_state(state, self._settings(), self.split.rows)
+        self._begun = False
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Run the rest of the epoch. Starting again after leaving an epoch early begins the next one."""
+        if self._begun:
+            self._epoch, self._position = self._epoch + 1, 0
+        self._begun = True
+        order = EpochOrder(
+            self.split.group_rows, self.split.fingerprint, self.seed, self._epoch, self._window, self._shuffle
+        )
+        for filled in self._filled(order):
+            self._position = filled.part.stop
+            yield self._finish(filled, order.epoch)
+        self._epoch, self._position, self._begun = order.epoch + 1, 0, False
+
+    def _filled(self, order: EpochOrder) -> Iterator[Filled]:
+        parts = slices(
+            order,
+            start=self._position,
+            batch_size=self.batch_size,
+            rank=self.rank,
+            world_size=self.world_size,
+            drop_last=self._drop_last,
+        )
+        if not self._cache:
+            streaming = Streaming(
+                recipe=self._recipe, augment=self._augment, threads=self._threads, prefetch=self._prefetch
+            )
+            return streaming.batches(order, parts, self._damage)
+        if self._decoded is None:
+            directory = None if self._cache is True else Path(self._cache)
+            self._decoded = decode_split(self._recipe, threads=self._threads, damage=self._damage, directory=directory)
+        return self._decoded.batches(parts)
+
+    def _finish(self, filled: Filled, epoch: int) -> Batch:
+        arrays = filled.arrays
+        arrays["padding"] = filled.part.padding
+        if self._words is not None:
+            text = [item.name for item in self._recipe.fields].index("text")
+            present = np.flatnonzero(~arrays["missing"][:, text])
+            arrays["text"][present] = self._words.texts(epoch, filled.part.rows[present], arrays["sample_id"][present])
+        if filled.damaged.any():
+            arrays = self._without(arrays, filled)
+        return {name: _handed_out(values) for name, values in arrays.items()}
+
+    def _without(self, arrays: dict[str, Array], filled: Filled) -> dict[str, Array]:
+        """The batch without its damaged rows."""
+        good = np.flatnonzero(~filled.damaged)
+        if not len(good):
+            raise DamageError(
+                "all samples of a batch are damaged",
+                where=self.split.place(int(filled.part.rows[0])),
+                got=f"{self.skipped} damaged media so far",
+                do="fetch or build the dataset again",
+            )
+        if self.world_size == 1:
+            return keep_rows(arrays, good)
+        stand_in = np.arange(len(filled.damaged))
+        stand_in[filled.damaged] = good[np.arange(int(filled.damaged.sum())) % len(good)]
+        arrays = keep_rows(arrays, stand_in)
+        arrays["padding"] = arrays["padding"] | filled.damaged
+        return arrays
+
+    def _settings(self) -> dict[str, Any]:
+        """What a state is good for: all that decides order and contents, nothing about ranks, batch size or threads."""
+        return {
+            "fingerprint": self.split.fingerprint,
+            "split": self.split.name,
+            "rows": self.split.rows,
+            "seed": self.seed,
+            "shuffle": self._shuffle,
+            "window": self._window,
+            "missingness": {item.name: item.rate for item in self._recipe.fields},
+            "redraw_words": self._words is not None,
+            "augment": {
+                name: {key: str(value) for key, value in asdict(a).items()} for name, a in self._augment.items()
+            },
+        }
+
+
+def _checked_augment(augment: Mapping[str, ImageAugment], split: Split, *, cached: bool) -> Mapping[str, ImageAugment]:
+    images = [modality.name for modality in split.modalities if modality.kind == "image"]
+    unknown = [name for name in augment if name not in images]
+    if unknown:
+        raise UsageError(
+            "augment names no image modality of this split", got=unknown[0], do=f"choose among {', '.join(images)}"
+        )
+    if augment and cached:
+        raise UsageError("a cache keeps one view of each picture, so it cannot be augmented", do="pass cache=False")
+    return augment
+
+
+def _handed_out(values: Array) -> Any:
+    return values.tolist() if values.dtype == object else torch.from_numpy(np.ascontiguousarray(values))

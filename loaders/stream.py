@@ -1,0 +1,158 @@
+"""Batches straight from the shards: row groups are read and media decoded by threads, a few batches ahead of the
+consumer.
+
+Each batch is cut into one piece for each thread. Its rows are in reading order, so a piece meets few row groups; a
+row group is read once, by whichever thread comes first, and forgotten when no later batch can need it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from .augment import ImageAugment
+from .batch import Array, BoolArray, Damage, Group, Recipe, read_group, runs
+from .decode import UndecodableError
+from .order import BatchSlice, EpochOrder
+
+
+@dataclass
+class Filled:
+    """A batch as arrays, before it is handed out.
+
+    Args:
+        part: Which rows.
+        arrays: All with B rows.
+        damaged: (B,) rows with a medium that cannot be decoded.
+    """
+
+    part: BatchSlice
+    arrays: dict[str, Array]
+    damaged: BoolArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Streaming:
+    """How to stream.
+
+    Args:
+        augment: By modality name.
+        threads: That read and decode.
+        prefetch: Batches under construction while one is in use.
+    """
+
+    recipe: Recipe
+    augment: Mapping[str, ImageAugment]
+    threads: int
+    prefetch: int
+
+    def batches(self, order: EpochOrder, parts: Iterable[BatchSlice], damage: Damage) -> Iterator[Filled]:
+        """Fill the batches of an epoch, in order.
+
+        Raises:
+            DamageError: a shard cannot be read, or a medium cannot be decoded and `damage` does not skip it.
+        """
+        groups = _Groups(self.recipe, order.window_of_groups())
+        pending: deque[tuple[Filled, list[Future[None]]]] = deque()
+        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="decode")
+
+        def finished() -> Filled:
+            batch, pieces = pending.popleft()
+            for piece in pieces:
+                piece.result()
+            groups.forget_before(batch.part.window)
+            return batch
+
+        try:
+            for part in parts:
+                rows = len(part.rows)
+                batch = Filled(part, self.recipe.allocate(rows), np.zeros(rows, dtype=bool))
+                edges = [rows * index // self.threads for index in range(self.threads + 1)]
+                pieces = [
+                    pool.submit(self._fill, batch, start, stop, groups, order, damage)
+                    for start, stop in pairwise(edges)
+                    if stop > start
+                ]
+                pending.append((batch, pieces))
+                if len(pending) > self.prefetch:
+                    yield finished()
+            while pending:
+                yield finished()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _fill(self, batch: Filled, start: int, stop: int, groups: _Groups, order: EpochOrder, damage: Damage) -> None:
+        """Fill the rows `start` to `stop - 1` of a batch."""
+        arrays, rows = batch.arrays, batch.part.rows[start:stop]
+        starts = self.recipe.split.group_starts
+        for index, first, last in runs(np.searchsorted(starts, rows, side="right") - 1):
+            group, here = groups.get(index), slice(start + first, start + last)
+            inside = rows[first:last] - group.first_row
+            arrays["sample_id"][here] = group.sample_ids[inside]
+            arrays["missing"][here] = group.missing[inside]
+            for name, values in group.labels.items():
+                arrays[name][here] = values[inside]
+            self._decode(batch, start + first, group, inside, order, damage)
+
+    def _decode(
+        self,
+        batch: Filled,
+        at: int,
+        group: Group,
+        inside: npt.NDArray[np.int64],
+        order: EpochOrder,
+        damage: Damage,
+    ) -> None:
+        """Decode the media of some rows of a row group into the rows of the batch from `at` on."""
+        for index, item in enumerate(self.recipe.fields):
+            out, values = batch.arrays[item.name], group.values[item.name]
+            augment = self.augment.get(item.name)
+            if augment is not None:
+                views = augment.draw(order.seed, order.epoch, item.name, group.sample_ids[inside])
+            for offset, row in enumerate(inside.tolist()):
+                if group.missing[row, index]:
+                    continue
+                try:
+                    if augment is None:
+                        out[at + offset] = item.decoder.decode(values[row], item.settings)
+                    else:
+                        out[at + offset] = augment.decode(values[row], item.settings, views[offset])
+                except UndecodableError as error:
+                    damage.meet(self.recipe, item, group.first_row + row, error)
+                    batch.damaged[at + offset] = True
+
+
+class _Groups:
+    """Row groups that are in use, shared by the threads."""
+
+    def __init__(self, recipe: Recipe, window_of: npt.NDArray[np.int64]) -> None:
+        self._recipe, self._window_of = recipe, window_of
+        self._lock = threading.Lock()
+        self._known: dict[int, Future[Group]] = {}
+
+    def get(self, index: int) -> Group:
+        """The row group; read now if it was not yet."""
+        with self._lock:
+            known = self._known.get(index)
+            mine = known is None
+            if known is None:
+                known = self._known[index] = Future()
+        if mine:
+            try:
+                known.set_result(read_group(self._recipe, index))
+            except BaseException as error:
+                known.set_exception(error)
+        return known.result()
+
+    def forget_before(self, window: int) -> None:
+        """Drop the row groups of earlier windows."""
+        with self._lock:
+            for index in [index for index in self._known if self._window_of[index] < window]:
+                del self._known[index]

@@ -1,0 +1,59 @@
+"""A `BatchLoader` seen as torch's `IterableDataset`, for code that wants a DataLoader or torchdata's
+StatefulDataLoader.
+
+    StatefulDataLoader(BatchDataset(loader), batch_size=None)
+
+The batches are made already (`batch_size=None`), in threads of this process: worker processes would only add copying.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torch.utils.data import IterableDataset, get_worker_info
+
+from symile_data.errors import UsageError
+
+from .loader import Batch, BatchLoader
+
+
+class BatchDataset(IterableDataset[Batch]):
+    """Batches of a loader; its state is the loader's.
+
+    Args:
+        loader: Already knows batch size, rank and seed.
+    """
+
+    def __init__(self, loader: BatchLoader) -> None:
+        super().__init__()
+        self.loader = loader
+
+    def __len__(self) -> int:
+        """Batches of one epoch."""
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Run one epoch.
+
+        Raises:
+            UsageError: inside a worker process, where each worker would repeat the whole epoch.
+        """
+        if get_worker_info() is not None:
+            raise UsageError(
+                "this dataset decodes in threads of its own and takes no worker processes",
+                do="pass num_workers=0 and raise the loader's `threads` instead",
+            )
+        return iter(self.loader)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The loader's state."""
+        return self.loader.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state.
+
+        Raises:
+            UsageError: the state is of another split or other settings.
+        """
+        self.loader.load_state_dict(state)

@@ -1,0 +1,105 @@
+"""`symile-data build`: write a dataset."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from symile_data.manifest import Manifest
+
+app = typer.Typer(help="Build a dataset: Parquet shards, card, statistics and manifest.", no_args_is_help=True)
+
+Out = Annotated[Path, typer.Option(help="Directory to build in; an interrupted build there is finished.")]
+Seed = Annotated[int, typer.Option(help="Decides everything random; same seed, same bytes.")]
+Workers = Annotated[int, typer.Option(help="Worker processes (0: one per core). The bytes do not depend on it.")]
+RowCount = Annotated[int | None, typer.Option(min=0, help="Rows of this split.")]
+
+
+@app.command()
+def m3(
+    out: Out,
+    langs: Annotated[int, typer.Option(help="Languages: 2 (el en), 5 (el en hi ja uk) or 10.")] = 10,
+    size: Annotated[str | None, typer.Option(help="The published sizes: xs, s, m or l.")] = None,
+    train: RowCount = None,
+    validation: RowCount = None,
+    test: RowCount = None,
+    words: Annotated[int | None, typer.Option(help="Words in a text; default: one for each language.")] = None,
+    mode: Annotated[str, typer.Option(help="disjoint: every word has its own class and language; overlap: not so.")] = "disjoint",
+    splits: Annotated[str, typer.Option(help="disjoint: each split has its own media; shared: as in the paper.")] = "disjoint",
+    images: Annotated[str, typer.Option(help="'sample' (drawn here) or an ImageNet folder.")] = "sample",
+    translations: Annotated[str, typer.Option(help="'bundled' or a names table (TSV: wnid, en, codes).")] = "bundled",
+    missing: Annotated[str, typer.Option(help="Rate of absent modalities: 0.5, or image=0.5,audio=0.1.")] = "0",
+    missing_test: Annotated[bool, typer.Option("--missing-test", help="Take modalities from the test split too.")] = False,
+    image_size: Annotated[int | None, typer.Option(help="Shrink pictures to this shorter side; default: as they are.")] = None,
+    seed: Seed = 0,
+    workers: Workers = 0,
+) -> None:
+    """Symile-M3: an image, a clip that names a language, and a text that names the image's class in that language.
+
+    Needs no network and no download by default.
+
+    Examples:
+
+        symile-data build m3 --out build/symile-m3-10 --langs 10
+
+        symile-data build m3 --out build/real --langs 5 --images /data/imagenet --size xs
+
+        symile-data build m3 --out build/gaps --langs 2 --missing image=0.5,audio=0.5
+    """
+    from symile_data.builders.m3.build import build_m3
+    from symile_data.builders.m3.languages import language_set
+    from symile_data.builders.m3.schema import MODALITIES
+    from symile_data.builders.m3.spec import DEFAULT_ROWS, SIZES, M3Spec
+    from symile_data.cards import write_card
+    from symile_data.errors import UsageError
+    from symile_data.missingness import parse_rates
+    from symile_data.schema import SPLITS
+    from symile_data.words import MODES
+
+    if size is not None and size not in SIZES:
+        raise UsageError("unknown --size", got=repr(size), do=f"choose among {', '.join(SIZES)}")
+    if mode not in MODES:
+        raise UsageError("unknown --mode", got=repr(mode), do=f"choose among {', '.join(MODES)}")
+    defaults = DEFAULT_ROWS if size is None else SIZES[size]
+    asked = (train, validation, test)
+    languages = language_set(langs)
+    spec = M3Spec(
+        languages=languages,
+        words=len(languages) if words is None else words,
+        mode=mode,  # type: ignore[arg-type]  # one of MODES, checked above
+        rows={split: default if n is None else n for split, default, n in zip(SPLITS, defaults, asked, strict=True)},
+        split_policy=splits,  # type: ignore[arg-type]  # checked by M3Spec
+        images=None if images == "sample" else Path(images),
+        names=None if translations == "bundled" else Path(translations),
+        missing=parse_rates(missing, [modality.name for modality in MODALITIES]),
+        missing_test=missing_test,
+        image_size=image_size,
+        seed=seed,
+    )
+    manifest = build_m3(spec, out, workers=_workers(workers), document=write_card, command=_command(out, images))
+    _report(out, manifest)
+
+
+def _workers(asked: int) -> int:
+    return asked if asked > 0 else len(os.sched_getaffinity(0))
+
+
+def _command(*paths: Path | str) -> str:
+    """The command line as the card shows it: directories of this machine by their last part only."""
+    shown = [Path(word).name if word in {str(path) for path in paths} else word for word in sys.argv[1:]]
+    return shlex.join(["symile-data", *shown])
+
+
+def _report(out: Path, manifest: Manifest) -> None:
+    rows = ", ".join(f"{rows:,} {split}" for split, rows in manifest.splits.items())
+    size = sum(entry.bytes for entry in manifest.files)
+    print(f"{manifest.identity.dataset} in {out}: {rows} rows, {size / 1e6:,.0f} MB")
+    for entry in manifest.dropped:
+        print(f"dropped: {entry.count} ({entry.reason}), such as {', '.join(entry.examples[:2])}")
+    print(f"load it with: datasets.load_dataset({str(out)!r})")

@@ -1,0 +1,64 @@
+"""`symile-data verify` and `info`: look at a dataset on disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Directory = Annotated[Path, typer.Argument(help="A dataset's directory.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def verify(directory: Directory, as_json: Json = False) -> None:
+    """Re-read everything: hashes, rows, schema, masks, the dataset's own rules. Exit code 1 if anything is wrong.
+
+    Example:
+
+        symile-data verify build/symile-m3-10
+    """
+    from symile_data import manifest as manifests
+    from symile_data.builders import invariants_of
+    from symile_data.verify import verify as find_problems
+
+    manifest = manifests.read(directory)
+    problems = list(find_problems(directory, invariants_of(manifest)))
+    if as_json:
+        print(json.dumps({"ok": not problems, "problems": problems}, ensure_ascii=False))
+    elif problems:
+        print("\n".join(problems))
+    else:
+        print(f"{directory}: {len(manifest.files)} files, {sum(manifest.splits.values()):,} rows, all as built")
+    if problems:
+        raise typer.Exit(1)
+
+
+def info(directory: Directory, as_json: Json = False) -> None:
+    """Show what a dataset is: splits, modalities, settings, sources, dropped items.
+
+    Example:
+
+        symile-data info build/symile-m3-10
+    """
+    from symile_data import manifest as manifests
+
+    manifest = manifests.read(directory)
+    if as_json:
+        value = manifest.to_json()
+        print(json.dumps({key: value[key] for key in value if key != "files"}, ensure_ascii=False))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{manifest.identity.dataset} ({manifest.identity.fingerprint[:12]})", show_header=False)
+    for split, rows in manifest.splits.items():
+        table.add_row(split, f"{rows:,} rows in {len(manifest.shards(split))} shards")
+    table.add_row("modalities", ", ".join(f"{m.name} ({m.kind})" for m in manifest.modalities))
+    for name, setting in manifest.identity.spec.items():
+        table.add_row(name, ", ".join(map(str, setting)) if isinstance(setting, list) else str(setting))
+    for entry in manifest.dropped:
+        table.add_row("dropped", f"{entry.count}: {entry.reason}")
+    table.add_row("bytes", f"{sum(entry.bytes for entry in manifest.files):,}")
+    Console().print(table)

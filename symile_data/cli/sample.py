@@ -1,0 +1,28 @@
+"""`symile-data sample`: write a synthetic source tree in an official layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Write a small synthetic source in its official folder layout.", no_args_is_help=True)
+
+
+@app.command()
+def imagenet(
+    directory: Annotated[Path, typer.Argument(help="Where to write ILSVRC/Data/CLS-LOC/train/<wnid>/*.JPEG.")],
+    per_class: Annotated[int, typer.Option(min=1, help="Pictures of each class.")] = 64,
+    seed: Annotated[int, typer.Option(help="Same seed, same pictures.")] = 0,
+) -> None:
+    """Pictures of 140 ImageNet classes, drawn from emoji artwork (Twemoji, CC-BY 4.0).
+
+    Example:
+
+        symile-data sample imagenet build/sample-imagenet
+    """
+    from symile_data.builders.m3.sample_pictures import write_sample_imagenet
+
+    count = write_sample_imagenet(directory, seed, per_class)
+    print(f"{count:,} pictures in {directory}; build with: symile-data build m3 --out OUT --images {directory}")

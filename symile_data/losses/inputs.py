@@ -1,0 +1,184 @@
+"""What every loss does first and last: check the arguments, bring rows together, and attach gradients to the result.
+
+The losses compute their gradients together with the value (see `exact` and `sampled`), outside autograd and outside
+autocast, in float32 or better; `attach` then makes the value a node of the graph whose backward is one multiplication.
+So backward costs nothing, may be called twice, and nothing but the M (N, D) gradients is held in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from symile_data.errors import UsageError
+from symile_data.losses.gather import Share, share_of
+
+MIP_SCALES = ("none", "aligned", "unit")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The batch of all ranks, ready to compute on.
+
+    Args:
+        embeddings: M tensors (N, D) of one dtype, float32 or float64, without gradient.
+        scale: () tensor of that dtype, multiplies every inner product.
+        groups: M tensors (N,) int64, or None when no two rows of any modality share a value.
+        share: Which rows are this rank's.
+    """
+
+    embeddings: list[Tensor]
+    scale: Tensor
+    groups: list[Tensor] | None
+    share: Share
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A loss and its gradients.
+
+    Args:
+        value: () tensor, the loss of the batch of all ranks.
+        gradients: M tensors (n_r, D) for this rank's rows, multiplied by the number of ranks; empty when not asked for.
+        scale_gradient: () tensor, the derivative by `Problem.scale`, the same on every rank.
+    """
+
+    value: Tensor
+    gradients: list[Tensor]
+    scale_gradient: Tensor
+
+
+Solver = Callable[[Problem, bool], Solution]
+
+
+def differentiable_loss(
+    embeddings: Sequence[Tensor],
+    logit_scale: Tensor | float,
+    solve: Solver,
+    *,
+    groups: Sequence[Tensor | None] | None,
+    factor: float,
+    gather: bool,
+) -> Tensor:
+    """Run a solver on checked inputs and return its value as a differentiable scalar.
+
+    Args:
+        embeddings: M tensors (n, D).
+        logit_scale: Scalar, already exponentiated.
+        solve: Called with the problem and whether gradients are wanted.
+        groups: Per modality (n,) int64 group ids or None.
+        factor: Multiplies `logit_scale`.
+        gather: Compute on the rows of all ranks.
+
+    Returns:
+        () tensor, float64 where the embeddings are, else float32.
+
+    Raises:
+        UsageError: shapes or dtypes that do not fit.
+    """
+    embeddings = list(embeddings)
+    _check(embeddings, groups)
+    first = embeddings[0]
+    dtype = torch.promote_types(_common_dtype(embeddings), torch.float32)
+    scale = torch.as_tensor(logit_scale, device=first.device)
+    if scale.numel() != 1:
+        raise UsageError("logit_scale is one number", got=f"shape {tuple(scale.shape)}")
+    wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (*embeddings, scale))
+    with torch.no_grad(), torch.autocast(first.device.type, enabled=False):
+        share = share_of(first.shape[0], first.device, gather)
+        rows = share.gather([embedding.to(_common_dtype(embeddings)) for embedding in embeddings])
+        problem = Problem(
+            embeddings=[row.to(dtype).contiguous() for row in rows],
+            scale=scale.detach().reshape(()).to(dtype) * factor,
+            groups=_canonical_groups(groups, first, share),
+            share=share,
+        )
+        solution = solve(problem, wanted)
+    if not wanted:
+        return solution.value
+    gradients = (solution.scale_gradient * factor, *solution.gradients)
+    parts = (*gradients, scale, *embeddings)
+    value: Tensor = _Attach.apply(solution.value, len(gradients), *parts)  # type: ignore[no-untyped-call]
+    return value
+
+
+def mip_factor(mip_scale: str, modalities: int, width: int) -> float:
+    """What multiplies the multilinear inner product of M vectors of width D, for a name out of `MIP_SCALES`.
+
+    "none" is 1; "aligned" is D^((M-2)/2), which brings aligned dense unit vectors to 1 (and CLIP's scale at M = 2);
+    "unit" is D^((M-1)/2), which brings random unit vectors to unit variance.
+
+    >>> mip_factor("none", 3, 64), mip_factor("aligned", 3, 64), mip_factor("unit", 3, 64), mip_factor("aligned", 2, 64)
+    (1.0, 8.0, 64.0, 1.0)
+    """
+    half_powers = {"none": 0, "aligned": modalities - 2, "unit": modalities - 1}[mip_scale]
+    return float(width ** (half_powers / 2))
+
+
+class _Attach(torch.autograd.Function):
+    """Gives a value gradients that are already known."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, count: int, *tensors: Tensor) -> Tensor:
+        gradients, inputs = tensors[:count], tensors[count:]
+        ctx.save_for_backward(*gradients)
+        ctx.shapes = [(tensor.shape, tensor.dtype) for tensor in inputs]
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():  # autograd's sign that create_graph is set
+            raise UsageError("the losses have no second derivative", do="differentiate without create_graph=True")
+        gradients = ctx.saved_tensors
+        needed = ctx.needs_input_grad[2 + len(gradients) :]
+        # The product is taken before the cast, so that a loss scaler's factor lifts small values into float16's range.
+        results = [
+            (gradient * upstream).reshape(shape).to(dtype) if need else None
+            for gradient, (shape, dtype), need in zip(gradients, ctx.shapes, needed, strict=True)
+        ]
+        return (None, None, *(None for _ in gradients), *results)
+
+
+def _common_dtype(embeddings: Sequence[Tensor]) -> torch.dtype:
+    dtype = embeddings[0].dtype
+    for embedding in embeddings[1:]:
+        dtype = torch.promote_types(dtype, embedding.dtype)
+    return dtype
+
+
+def _check(embeddings: Sequence[Tensor], groups: Sequence[Tensor | None] | None) -> None:
+    if len(embeddings) < 2:
+        raise UsageError("a contrastive loss needs two modalities or more", got=len(embeddings))
+    shapes = [tuple(embedding.shape) for embedding in embeddings]
+    if len(shapes[0]) != 2 or len(set(shapes)) != 1:
+        raise UsageError("embeddings are (rows, width) tensors of one shape", got=", ".join(map(str, shapes)))
+    if not all(embedding.is_floating_point() for embedding in embeddings):
+        raise UsageError("embeddings are floating point", got=", ".join(str(e.dtype) for e in embeddings))
+    if groups is None:
+        return
+    if len(groups) != len(embeddings):
+        raise UsageError(f"groups has one entry for each of the {len(embeddings)} modalities", got=len(groups))
+    for group in groups:
+        if group is not None and (group.shape != embeddings[0].shape[:1] or group.dtype != torch.int64):
+            raise UsageError(
+                f"group ids are an int64 tensor of {shapes[0][0]} rows",
+                got=f"{group.dtype}, shape {tuple(group.shape)}",
+            )
+
+
+def _canonical_groups(groups: Sequence[Tensor | None] | None, like: Tensor, share: Share) -> list[Tensor] | None:
+    """Group ids of all ranks, every -1 a value of its own; None when all values differ, the common case."""
+    if groups is None or all(group is None for group in groups):
+        return None
+    alone = torch.full(like.shape[:1], -1, dtype=torch.int64, device=like.device)
+    rows = share.gather([alone if group is None else group.to(like.device) for group in groups])
+    numbers = torch.arange(share.total, device=like.device)
+    # `inverse` is below N, so N + row number is free for the rows that share with nobody.
+    ids = [torch.where(row == -1, share.total + numbers, torch.unique(row, return_inverse=True)[1]) for row in rows]
+    if all(torch.unique(row).numel() == share.total for row in ids):
+        return None
+    return ids

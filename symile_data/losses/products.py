@@ -1,0 +1,72 @@
+"""Elementwise products over modalities, and the matrix products of the losses at a chosen precision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def product_of_all(factors: Sequence[Tensor]) -> Tensor:
+    """Elementwise product of one or more equally shaped tensors.
+
+    >>> product_of_all([torch.tensor([2.0, 3.0]), torch.tensor([5.0, 7.0])]).tolist()
+    [10.0, 21.0]
+    """
+    product = factors[0]
+    for factor in factors[1:]:
+        product = product * factor
+    return product
+
+
+def products_of_others(factors: Sequence[Tensor]) -> list[Tensor]:
+    """For each factor the product of all the others, without division (factors may be zero).
+
+    Of two factors the products are the factors themselves, not copies.
+
+    >>> [p.item() for p in products_of_others([torch.tensor(0.0), torch.tensor(2.0), torch.tensor(3.0)])]
+    [6.0, 0.0, 0.0]
+    """
+    if len(factors) == 1:
+        return [torch.ones_like(factors[0])]
+    before, after = [factors[0]], [factors[-1]]
+    for factor in factors[1:-1]:
+        before.append(before[-1] * factor)
+    for factor in reversed(factors[1:-1]):
+        after.append(after[-1] * factor)
+    after.reverse()
+    middle = [left * right for left, right in zip(before[:-1], after[1:], strict=True)]
+    return [after[0], *middle, before[-1]]
+
+
+def matmul(a: Tensor, b: Tensor, operands: torch.dtype | None, out: Tensor) -> Tensor:
+    """Return a @ b, in full precision or with operands rounded to a shorter type.
+
+    A rounded product is still stored in the dtype of `out`: accelerators accumulate and store it so, while a CPU, whose
+    kernels have no such output, rounds the result once more.
+
+    Args:
+        a: (R, D).
+        b: (D, N).
+        operands: torch.bfloat16 or torch.float16, or None for full precision.
+        out: (R, N), gives the dtype of the result and, in full precision, its place.
+
+    Returns:
+        (R, N); `out` itself in full precision, else a new tensor.
+    """
+    if operands is None:
+        return torch.mm(a, b, out=out)
+    a, b = a.to(operands), b.to(operands)
+    if a.is_cuda and hasattr(torch.ops.aten.mm, "dtype"):  # torch 2.8 and later
+        return torch.mm(a, b, out_dtype=torch.float32).to(out.dtype)
+    product = torch.mm(a, b)
+    return product.to(out.dtype)
+
+
+def add_matmul(total: Tensor, a: Tensor, b: Tensor, operands: torch.dtype | None) -> None:
+    """Add a @ b to `total`, with the precision of `matmul`."""
+    if operands is None:
+        total.addmm_(a, b)
+    else:
+        total.add_(matmul(a, b, operands, out=total))

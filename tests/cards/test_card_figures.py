@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from symile_data.cards import style, write_card
+from symile_data.cards.contact_sheet import caption_of
+from symile_data.cards.figures import draw_figures
+from symile_data.cards.samples import COUNT, Word, choose_samples
+from tiny_datasets import Tiny, xor_tiny
+
+
+def test_the_same_dataset_gives_the_same_bytes(documented: Tiny, copied: Tiny) -> None:
+    written = write_card(copied.directory, copied.manifest, copied.schema)
+    assert len(written) == len(set(written))
+    for path in written:
+        first = documented.directory / path.relative_to(copied.directory)
+        assert path.read_bytes() == first.read_bytes(), path.name
+
+
+def test_pictures_name_no_software_or_date(documented: Tiny) -> None:
+    paths = sorted(documented.directory.glob("figures/*.png"))
+    assert len(paths) == 7
+    for path in paths:
+        with Image.open(path) as image:
+            assert not set(image.info) - {"dpi"}
+            assert abs(image.width - style.WIDTH * style.DPI) <= 1
+            assert np.asarray(image.convert("L")).std() > 1  # not blank
+
+
+def test_a_figure_no_longer_drawn_is_removed(copied: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("symile_data.cards.draw_figures", lambda *_: [])
+    stale = copied.directory / "figures" / "old.png"
+    stale.write_bytes(b"")
+    copied.card()
+    assert not stale.exists()
+
+
+def test_missingness_is_drawn_only_where_there_is_any(tmp_path: Path) -> None:
+    tiny = xor_tiny(tmp_path)
+    tiny.card()
+    assert sorted(path.name for path in tmp_path.glob("figures/*")) == ["missing.png", "splits.png"]
+    statistics = {"rows": {"train": 3}, "missing": {"train": {"rates": {"a": 0.0}, "patterns": {"": 3}}}}
+    assert [drawing.path for drawing in draw_figures(tmp_path, statistics, [])] == ["figures/splits.png"]
+
+
+def test_samples_are_complete_and_differ_in_language_and_class(documented: Tiny) -> None:
+    samples = choose_samples(documented.directory, documented.manifest, documented.schema)
+    assert 1 < len(samples) <= COUNT
+    assert len({sample.cls for sample in samples}) == len(samples)
+    rows = {row["sample_id"]: row for row in documented.rows["train"]}
+    for sample in samples:
+        row = rows[sample.sample_id]
+        assert (sample.text, sample.lang, sample.cls) == (row["text"], row["lang"], row["cls"])
+        assert [word.english for word in sample.words if word.text == sample.target_text] == [sample.cls]
+    assert [sample.complete for sample in samples] == sorted((s.complete for s in samples), reverse=True)
+
+
+def test_a_sheet_of_incomplete_and_broken_rows_can_be_drawn(copied: Tiny) -> None:
+    samples = choose_samples(copied.directory, copied.manifest, copied.schema)
+    bare = [replace(sample, image=None, audio=None, text=None, words=()) for sample in samples]
+    bare[0] = replace(samples[0], image=b"no picture", audio=b"no clip")
+    statistics = {"rows": {"train": 3}}
+    drawings = draw_figures(copied.directory, statistics, bare)
+    assert drawings[0].path == "figures/samples.png"
+
+
+def test_a_word_without_a_font_is_shown_in_english() -> None:
+    unwritable = Word(text="\U00013000", lang="xx", english="lion")  # a hieroglyph; no font here or in matplotlib
+    assert caption_of(unwritable) == "(lion)"
+    assert caption_of(Word(text="λιοντάρι", lang="el", english="lion")).endswith("λιοντάρι (lion)")
+    assert caption_of(Word(text="lion", lang="en", english="lion")) == "lion"

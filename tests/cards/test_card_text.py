@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import Audio, Features, load_dataset
+from huggingface_hub import DatasetCard
+from symile_data.cards import write_card
+from symile_data.cards.readme import languages_of, type_of
+from tiny_datasets import Tiny, m3_identity, mimic_tiny, xor_tiny
+
+from symile_data.manifest import Dropped, FileEntry, Identity, Manifest
+
+
+@pytest.fixture(autouse=True)
+def no_figures(monkeypatch: pytest.MonkeyPatch, documented: Tiny) -> None:
+    """Figures have their own tests; cards written here do without (`documented` has them)."""
+    monkeypatch.setattr("symile_data.cards.draw_figures", lambda *_: [])
+
+
+def front(tiny: Tiny) -> dict[str, Any]:
+    return DatasetCard.load(tiny.directory / "README.md").data.to_dict()
+
+
+def test_load_dataset_opens_it_with_every_type(documented: Tiny, tmp_path: Path) -> None:
+    dataset = load_dataset(str(documented.directory), cache_dir=str(tmp_path))
+    assert {split: len(part) for split, part in dataset.items()} == {
+        split: len(rows) for split, rows in documented.rows.items()
+    }
+    assert dataset["train"].features == documented.schema.features
+    picture = dataset["test"].select_columns(["image"])[0]["image"]
+    assert picture.size == (40 + 8 * documented.rows["test"][0]["cls_id"], 32)
+
+
+def test_streaming_has_the_same_types_and_rows(documented: Tiny) -> None:
+    stream = load_dataset(str(documented.directory), split="validation", streaming=True)
+    assert stream.features == documented.schema.features
+    rows = list(stream.cast_column("audio", Audio(sampling_rate=16_000, decode=False)))
+    assert [row["text"] for row in rows] == [row["text"] for row in documented.rows["validation"]]
+
+
+def test_the_front_matter_alone_types_every_column(documented: Tiny) -> None:
+    info = front(documented)["dataset_info"]
+    assert Features._from_yaml_list(info["features"]) == documented.schema.features
+    assert [split["num_examples"] for split in info["splits"]] == [24, 6, 6]
+
+
+def test_the_front_matter_says_what_the_hub_needs(documented: Tiny) -> None:
+    matter = front(documented)
+    assert matter["language"] == ["ar", "el", "en", "zh"]
+    assert matter["license"] == "cc-by-4.0"
+    assert matter["size_categories"] == ["n<1K"]
+    assert matter["pretty_name"] == "Symile-M3-4"
+    assert matter["configs"][0]["data_files"][0] == {"split": "train", "path": "data/train-*.parquet"}
+
+
+def test_the_example_row_names_its_answer(documented: Tiny) -> None:
+    text = (documented.directory / "README.md").read_text(encoding="utf-8")
+    row = documented.rows["train"][0]
+    assert row["text"] in text
+    assert f"**{row['target_text']}**" in text
+
+
+def test_every_shard_stands_with_its_hash(documented: Tiny) -> None:
+    text = (documented.directory / "README.md").read_text(encoding="utf-8")
+    for entry in documented.manifest.shards():
+        assert f"| `{entry.path}` | {entry.rows} | {entry.bytes:,} | `{entry.sha256}` |" in text
+
+
+def test_every_column_has_a_type_and_a_meaning(documented: Tiny) -> None:
+    text = (documented.directory / "README.md").read_text(encoding="utf-8")
+    for name, feature in documented.schema.features.items():
+        assert re.search(rf"^\| `{name}` \| {re.escape(type_of(feature))} \| \S+", text, re.MULTILINE)
+
+
+def test_every_figure_that_is_shown_exists(documented: Tiny) -> None:
+    text = (documented.directory / "README.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"!\[[^]]*\]\(([^)]+)\)", text))
+    drawn = {path.relative_to(documented.directory).as_posix() for path in documented.directory.glob("figures/*")}
+    assert shown == drawn
+
+
+def test_the_python_blocks_run(documented: Tiny, tmp_path: Path) -> None:
+    text = (documented.directory / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) == 3
+    script = "\n".join(blocks).replace("path/to/this/directory", str(documented.directory))
+    script += "\nassert wave.size and rate == 16000 and len(batch['sample_id']) > 0\n"
+    environment = {**os.environ, "HF_DATASETS_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_masks_are_explained(documented: Tiny) -> None:
+    text = (documented.directory / "README.md").read_text(encoding="utf-8")
+    assert "**True means absent**" in text
+    assert "| text | `text_missing` | `text`, `words`, `target_text` |" in text
+    assert "image 0.3, in the training and validation splits only" in text
+
+
+def test_sample_pictures_are_attributed(documented: Tiny) -> None:
+    text = (documented.directory / "README.md").read_text(encoding="utf-8")
+    for words in ("CC-BY 4.0", "Twemoji, Copyright Twitter, Inc", "espeak-ng", "back-translation", "2411.01053"):
+        assert words in text
+    assert "russakovsky" not in text
+
+
+def test_imagenet_pictures_bring_their_terms(copied: Tiny) -> None:
+    sources = {"images": {"kind": "imagenet", "files": 1_281_167, "classes": 1000}}
+    identity = replace(m3_identity(images="imagenet", split_policy="shared"), sources=sources)
+    text = copied.card(identity=identity)
+    assert "ImageNet terms of access" in text and "1,281,167 files" in text and "russakovsky" in text
+    assert "Splits **share** pictures" in text
+    assert "Twemoji" not in text
+    assert front(copied)["license"] == "other"
+    assert front(copied)["license_name"] == "imagenet-terms-of-access"
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"audio": "common-voice"}, "CC0-1.0"),
+        ({"audio": "gtts"}, "gTTS"),
+        ({"translations": "google"}, "Google Translate"),
+        ({"translations": "table"}, "a table given to the build"),
+        ({"images": "release", "audio": "release", "translations": "release"}, "CC-BY-NC-SA-4.0"),
+        ({"images": "hf:someone/pictures"}, "hf:someone/pictures"),
+    ],
+)
+def test_other_sources_are_named(copied: Tiny, spec: dict[str, str], words: str) -> None:
+    assert words in copied.card(identity=m3_identity(**spec))
+
+
+def test_drop_reasons_cannot_break_the_table(copied: Tiny) -> None:
+    dropped = [Dropped(reason="image: not|an\nimage", count=1234, examples=["a`b.JPEG", "c|d.JPEG"])]
+    text = copied.card(dropped=dropped)
+    assert "| image: not\\|an image | 1,234 | `a'b.JPEG`, `c\\|d.JPEG` |" in text
+
+
+def test_long_shard_lists_are_cut_and_said_so(documented: Tiny, tmp_path: Path) -> None:
+    shards = [
+        FileEntry(path=f"data/train-{i:05d}-of-00070.tar", bytes=1, sha256="0" * 64, rows=1, split="train")
+        for i in range(70)
+    ]
+    manifest = replace(documented.manifest, splits={"train": 70}, files=shards)
+    write_card(tmp_path, manifest, documented.schema)  # no Parquet: a card of the manifest's numbers alone
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "10 more shards stand in `manifest.json`" in text
+    assert "path: data/train-*.tar" in text
+    assert "dataset_info" not in text
+
+
+def test_splits_without_rows_are_left_out(copied: Tiny) -> None:
+    splits = {**copied.manifest.splits, "validation": 0}
+    files = [entry for entry in copied.manifest.files if entry.split != "validation"]
+    copied.card(splits=splits, files=files)
+    assert [file["split"] for file in front(copied)["configs"][0]["data_files"]] == ["train", "test"]
+
+
+def test_xor_and_mimic_have_cards_of_their_own(tmp_path: Path) -> None:
+    xor = xor_tiny(tmp_path / "xor")
+    text = xor.card()
+    assert "# Binary XOR" in text and "`p_hat` | `1.0`" in text and "True where a is absent" in text
+    real, invented = mimic_tiny(tmp_path / "real"), mimic_tiny(tmp_path / "invented", sample=True)
+    text = real.card()
+    assert "PhysioNet Credentialed Health Data License" in text and "must not be shared" in text
+    assert front(real)["license_name"].startswith("physionet")
+    text = invented.card()
+    assert "no patient's data" in text and "must not be shared" not in text
+    for tiny in (xor, real):
+        loaded = load_dataset(str(tiny.directory), cache_dir=str(tmp_path / "cache"))
+        assert loaded["train"].features == tiny.schema.features
+
+
+def test_an_unknown_dataset_gets_the_plain_card(tmp_path: Path) -> None:
+    tiny = xor_tiny(tmp_path)
+    text = tiny.card(identity=Identity(dataset="something", spec={}, sources={}, versions={}), notes=[])
+    assert "# something" in text and "None recorded." in text
+
+
+def test_languages_are_unique_codes() -> None:
+    identity = m3_identity(languages=["zh-CN", "zh-TW", "en"])
+    assert languages_of(Manifest(identity=identity, modalities=(), splits={})) == ["zh", "en"]

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import json
+from itertools import islice
+from pathlib import Path
+
+import mlcroissant
+import pytest
+from tiny_datasets import Tiny, mimic_tiny, xor_tiny
+
+
+@pytest.fixture(autouse=True)
+def no_figures(monkeypatch: pytest.MonkeyPatch, documented: Tiny) -> None:
+    """Figures have their own tests; cards written here do without (`documented` has them)."""
+    monkeypatch.setattr("symile_data.cards.draw_figures", lambda *_: [])
+
+
+def test_it_is_valid_and_lists_every_hash(documented: Tiny) -> None:
+    path = documented.directory / "croissant.json"
+    metadata = mlcroissant.Dataset(jsonld=path).metadata
+    assert not metadata.ctx.issues.errors
+    hashes = {file.id: file.sha256 for file in metadata.file_objects}
+    assert hashes == {entry.path: entry.sha256 for entry in documented.manifest.shards()}
+    assert "saporta2024symile" in metadata.cite_as
+
+
+def test_records_have_their_split_media_and_nulls(documented: Tiny) -> None:
+    dataset = mlcroissant.Dataset(jsonld=documented.directory / "croissant.json")
+    records = {record["default/sample_id"]: record for record in dataset.records("default")}
+    for split, rows in documented.rows.items():
+        for row in rows:
+            record = records.pop(row["sample_id"])
+            assert record["default/split"].decode() == split
+            assert record["default/audio"] == (row["audio"] and row["audio"]["bytes"])
+            assert (record["default/image"] is None) == row["image_missing"]
+            assert record["default/text_missing"] is row["text_missing"]
+            if row["words"]:
+                texts = [word["default/words/text"].decode() for word in record["default/words"]]
+                assert texts == [word["text"] for word in row["words"]]
+    assert not records
+
+
+def test_splits_are_a_record_set(documented: Tiny) -> None:
+    dataset = mlcroissant.Dataset(jsonld=documented.directory / "croissant.json")
+    assert [(record["splits/name"], record["splits/rows"]) for record in dataset.records("splits")] == [
+        (split, len(rows)) for split, rows in documented.rows.items()
+    ]
+
+
+def test_every_column_is_a_field(documented: Tiny) -> None:
+    document = json.loads((documented.directory / "croissant.json").read_text(encoding="utf-8"))
+    fields = [field["@id"] for field in document["recordSet"][1]["field"]]
+    assert fields == ["default/split", *(f"default/{name}" for name in documented.schema.features)]
+
+
+@pytest.mark.parametrize("make", [xor_tiny, mimic_tiny])
+def test_lists_of_numbers_are_read(make: object, tmp_path: Path) -> None:
+    tiny = make(tmp_path)  # type: ignore[operator]
+    tiny.card()
+    dataset = mlcroissant.Dataset(jsonld=tiny.directory / "croissant.json")
+    assert not dataset.metadata.ctx.issues.errors
+    assert len(list(islice(dataset.records("default"), 3))) == 3

@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+import torch
+from small_datasets import CLIPS, IMAGES, write_m3, write_vectors
+from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, VectorSettings, cache, open_split
+
+from symile_data import manifest as manifests
+
+SMALL = {"image": ImageSettings(size=8), "audio": AudioSettings(seconds=0.05, n_mels=20)}
+
+
+def test_each_unique_medium_is_decoded_once(tmp_path):
+    loader = BatchLoader(open_split(write_m3(tmp_path, 60), "train"), 10, transforms=SMALL, cache=True)
+    list(loader)
+    assert len(loader._decoded.media["image"]) == len(IMAGES)
+    assert len(loader._decoded.media["audio"]) == len(CLIPS)
+    decoded = loader._decoded
+    list(loader)
+    assert loader._decoded is decoded
+
+
+def test_unique_media_are_numbered_in_file_order():
+    import pyarrow as pa
+
+    keys = pa.array(["b", "a", "b", None, "c", "a", None])
+    where, owners = cache._unique(keys, np.array([False, True, False, False, False, False, True]))
+    assert where.tolist() == [0, -1, 0, 1, 2, 3, -1]
+    assert owners.tolist() == [0, 3, 4, 5]
+
+
+def test_half_precision_is_for_keeping_only(tmp_path):
+    split = open_split(write_m3(tmp_path, 20), "train")
+    half = SMALL | {"audio": AudioSettings(seconds=0.05, n_mels=20, store="float16")}
+    one, two = (BatchLoader(split, 20, transforms=transforms, cache=True) for transforms in (SMALL, half))
+    (full,), (rounded,) = one, two
+    assert two._decoded.media["audio"].dtype == torch.float16
+    assert rounded["audio"].dtype == torch.float32
+    assert torch.allclose(full["audio"], rounded["audio"], atol=2e-3)
+
+
+def test_a_directory_is_filled_once_and_then_shared(tmp_path, monkeypatch):
+    split = open_split(write_m3(tmp_path / "data", 40), "train")
+
+    def run():
+        return [batch["image"] for batch in BatchLoader(split, 10, transforms=SMALL, cache=tmp_path / "kept")]
+
+    first = run()
+    folders = sorted(path.name for path in (tmp_path / "kept").iterdir())
+    assert [name.split("-")[0] for name in folders] == ["audio", "image"]
+    monkeypatch.setattr(cache._Job, "decode", None)
+    assert all(torch.equal(one, two) for one, two in zip(first, run(), strict=True))
+
+
+def test_other_settings_get_another_folder(tmp_path):
+    split = open_split(write_m3(tmp_path / "data", 20), "train")
+    for size in (8, 9):
+        list(BatchLoader(split, 10, transforms=SMALL | {"image": ImageSettings(size=size)}, cache=tmp_path / "kept"))
+    assert len([path for path in (tmp_path / "kept").iterdir() if path.name.startswith("image")]) == 2
+
+
+def test_an_interrupted_filling_leaves_nothing_behind(tmp_path):
+    def bad(row, value):
+        return value | {"audio": {"bytes": b"junk", "path": None}, "clip_id": f"bad{row}"}
+
+    split = open_split(write_m3(tmp_path / "data", 20, change=bad), "train")
+    with pytest.raises(Exception, match="column audio"):
+        list(BatchLoader(split, 10, transforms=SMALL, cache=tmp_path / "kept"))
+    assert [path.name.split("-")[0] for path in (tmp_path / "kept").iterdir()] == ["image"]
+
+
+def test_a_directory_holds_what_only_this_run_leaves_out(tmp_path):
+    split = open_split(write_m3(tmp_path / "data", 20), "train")
+    list(BatchLoader(split, 10, transforms=SMALL, cache=tmp_path / "kept", missingness=0.9))
+    for batch in BatchLoader(split, 10, transforms=SMALL, cache=tmp_path / "kept"):
+        assert batch["image"].flatten(1).any(dim=1).all() and not batch["missing"].any()
+
+
+@pytest.mark.parametrize("kept", [True, "directory"])
+def test_features_come_out_of_memory_maps_as_they_are(tmp_path, kept):
+    split = open_split(write_vectors(tmp_path / "data", 50, kind="features"), "train")
+    where = tmp_path / "kept" if kept == "directory" else kept
+    transforms = {"a": VectorSettings(dtype="float16")}
+    loader = BatchLoader(split, 8, cache=where, transforms=transforms, drop_last=False)
+    for batch in loader:
+        expected = batch["sample_id"][:, None] + torch.arange(4) / 10
+        assert batch["a"].dtype == torch.float16 and torch.allclose(batch["a"].float(), expected, atol=0.05)
+        assert batch["b"].dtype == torch.float32 and torch.allclose(batch["b"], 100 + expected)
+
+
+def test_nulls_without_masks_are_missing(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    write_vectors(tmp_path, 10, masks=False, shards=1)
+    (tmp_path / manifests.FILE_NAME).unlink()
+    (path,) = (tmp_path / "data").iterdir()
+    table = pq.read_table(path)
+    values = [None if row in (2, 5) else value for row, value in enumerate(table["b"].to_pylist())]
+    pq.write_table(table.set_column(2, "b", pa.array(values, table.schema.field("b").type)), path)
+    for kept in (False, True):
+        (batch,) = BatchLoader(open_split(tmp_path, "train"), 10, shuffle=False, cache=kept)
+        assert torch.nonzero(batch["missing"]).tolist() == [[2, 1], [5, 1]]
+        assert not batch["b"][[2, 5]].any()
