@@ -1,7 +1,8 @@
 """A dataset directory as a Lightning data module: training, validation and test loaders with ranks from the trainer.
 
-Lightning saves and restores the training loader's state with its checkpoints, so a resumed run continues after the
-last batch, also with another number of devices.
+The module's state is the training loader's, so a resumed run continues after the last batch, also with another
+number of devices. (Lightning saves the states of loaders by itself, but does not restore them from a checkpoint of
+an epoch's end.)
 """
 
 from __future__ import annotations
@@ -39,10 +40,28 @@ class DataModule(lightning.LightningDataModule):
         super().__init__()
         self._location, self._batch_size = location, batch_size
         self._train, self._evaluation = dict(train or {}), {"shuffle": False, **(evaluation or {})}
+        self._training: BatchLoader | None = None
+        self._restored: dict[str, Any] = {}
 
     def train_dataloader(self) -> BatchLoader:
-        """Shuffled batches of the training split."""
-        return self._loader("train", self._train)
+        """Shuffled batches of the training split; asked again, it goes on where the previous loader was."""
+        state = self.state_dict()
+        self._training, self._restored = self._loader("train", self._train), {}
+        if state:
+            self._training.load_state_dict(state)
+        return self._training
+
+    def state_dict(self) -> dict[str, Any]:
+        """State of the training loader; empty before there is one."""
+        return self._restored or (self._training.state_dict() if self._training else {})
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Let the next training loader continue.
+
+        Raises:
+            UsageError: when that loader is made, if the state is of another split or other settings.
+        """
+        self._restored = state_dict
 
     def val_dataloader(self) -> BatchLoader:
         """All rows of the validation split."""

@@ -57,7 +57,8 @@ class BatchLoader:
         missingness: Rate for all modalities or by name, drawn per (seed, sample_id, modality); adds to what is
             missing on disk. All columns of a modality that is taken away are blanked.
         redraw_words: Draw the distractor words of an M3 row anew in each epoch (training only).
-        cache: True decodes each unique medium once and keeps it in RAM; a directory keeps it there, memory-mapped.
+        cache: True decodes each unique medium once and keeps it in this process's RAM; a directory keeps it there,
+            memory-mapped and shared by processes and runs.
         threads: That read and decode.
         prefetch: Batches under construction while one is in use.
         window: Row groups shuffled into one another; reading holds about this many in memory.
@@ -126,11 +127,15 @@ class BatchLoader:
 
     def __len__(self) -> int:
         """Batches of one epoch on each rank."""
-        return batch_count(self.split.rows, self.batch_size * self.world_size, drop_last=self._drop_last)
+        return self._batches_after(0)
+
+    def _batches_after(self, position: int) -> int:
+        rows = self.split.rows - position
+        return batch_count(rows, self.batch_size * self.world_size, drop_last=self._drop_last)
 
     @property
     def epoch(self) -> int:
-        """The epoch that runs, or else the one that comes next."""
+        """The epoch that runs; from its last batch on, the one that comes next."""
         return self._epoch
 
     @property
@@ -170,16 +175,19 @@ class BatchLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         """Run the rest of the epoch. Starting again after leaving an epoch early begins the next one."""
-        if self._begun:
+        if self._begun or not self._batches_after(self._position):
             self._epoch, self._position = self._epoch + 1, 0
         self._begun = True
         order = EpochOrder(
             self.split.group_rows, self.split.fingerprint, self.seed, self._epoch, self._window, self._shuffle
         )
         for filled in self._filled(order):
-            self._position = filled.part.stop
+            # With the last batch the next epoch is due: a state saved now must not lead to an epoch without batches.
+            if self._batches_after(filled.part.stop):
+                self._position = filled.part.stop
+            else:
+                self._epoch, self._position, self._begun = order.epoch + 1, 0, False
             yield self._finish(filled, order.epoch)
-        self._epoch, self._position, self._begun = order.epoch + 1, 0, False
 
     def _filled(self, order: EpochOrder) -> Iterator[Filled]:
         parts = slices(

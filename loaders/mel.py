@@ -55,8 +55,8 @@ def _window() -> FloatArray:
 def _filtered(power: FloatArray, n_mels: int) -> FloatArray:
     """(frames, 201) power -> (frames, n_mels), each the sum under one triangle.
 
-    Not a matrix product: neighbouring triangles overlap in pairs only, so two sums over stretches of bins do it, and no BLAS
-    starts threads of its own under each of the loader's.
+    Not a matrix product: neighbouring triangles overlap in pairs only, so two sums over stretches of bins do it, and
+    no BLAS starts threads of its own under each of the loader's.
     """
     rising, falling, starts, empty = _triangles(n_mels)
     up, down = (np.add.reduceat(power * slope, starts, axis=1)[:, : n_mels + 1] for slope in (rising, falling))
@@ -70,14 +70,16 @@ def _triangles(n_mels: int) -> tuple[FloatArray, FloatArray, npt.NDArray[np.int6
 
     Returns:
         (201,) weights of each bin in the triangle that rises and in the one that falls there; first bin of each of the
-        n_mels + 1 stretches between corners; and which of these have no bin. The last bin lies on the last corner and has
-        weight 0.
+        n_mels + 1 stretches between corners; and which of these have no bin. The last bin lies on the last corner
+        and has weight 0.
     """
     corners = _hertz(np.linspace(0.0, _mels(_TOP_HZ), n_mels + 2))
     bins = np.linspace(0.0, SAMPLE_RATE_HZ / 2, WINDOW_SAMPLES // 2 + 1)
     stretch = np.clip(np.searchsorted(corners, bins, side="right") - 1, 0, n_mels)
     place = (bins - corners[stretch]) / np.diff(corners)[stretch]
-    area = np.concatenate([[0.0], 2.0 / (corners[2:] - corners[:-2]), [0.0]])  # none falls in the first, none rises in the last
+    area = np.concatenate(
+        [[0.0], 2.0 / (corners[2:] - corners[:-2]), [0.0]]
+    )  # none falls in the first, none rises in the last
     rising, falling = place * area[stretch + 1], (1.0 - place) * area[stretch]
     starts = np.searchsorted(stretch, np.arange(n_mels + 1)).clip(max=len(bins) - 1)
     empty = np.bincount(stretch, minlength=n_mels + 1) == 0

@@ -1,0 +1,1 @@
+"""Evaluation: zero-shot retrieval as in the paper, and ablations that show what an accuracy rests on."""

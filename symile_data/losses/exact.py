@@ -17,9 +17,9 @@ over the tiles:
     2. A Z' again (or from the cache) -> G;  dZ += G' A;  H = G Z;
        dY_J += sum_I H * X'_I;  dX'_I = sum_J H * Y_J  (H serves both)               6 N^M D, 4 where cached
 
-One exp serves all M anchors: P = exp(T - ref), G = P (u_i + v_j + w_k) with u_i = exp(ref - lse_X(i)) and so on. It is
-exact to rounding while every |lse - ref| stays below 60 (float32; 600 in float64); otherwise, which LayerNorm
-embeddings do reach, each anchor has an exp of its own against its own lse and nothing can overflow or vanish.
+One exponential serves all M anchors: P = exp(T - ref), G = P (u_i + v_j + w_k) with u_i = exp(ref - lse_X(i)) and so
+on. It is exact to rounding while every |lse - ref| stays below 60 (float32; 600 in float64); otherwise, which LayerNorm
+embeddings do reach, each anchor has one of its own against its own lse and nothing can overflow or vanish.
 
 Shapes: N rows, D width, M modalities, I x J x N a tile with R = I J rows.
 Memory: R (D + 2 N) numbers, the cache, M N D gradients (and N x N booleans a modality where there are groups).
@@ -34,6 +34,7 @@ from torch import Tensor
 
 from symile_data.errors import UsageError
 from symile_data.losses.inputs import Problem, Solution
+from symile_data.losses.powers import LOG2_E, log2sumexp2
 from symile_data.losses.products import add_matmul, matmul, product_of_all, products_of_others
 
 
@@ -57,7 +58,8 @@ _CPU = _Defaults(tile_elements=1 << 20, cache_bytes=64 << 20, max_flops=4e12)
 _ACCELERATOR = _Defaults(tile_elements=1 << 24, cache_bytes=512 << 20, max_flops=2e14)
 _TILE_ROWS = (64, 1 << 14)
 
-_SAFE_RANGE = {torch.float32: 60.0, torch.float64: 600.0}  # of lse - ref; exp leaves the dtype's range at 87 and 708
+# Of lse - ref to base 2; numbers leave the dtype's range at 126 and 1022.
+_SAFE_RANGE = {torch.float32: 86.0, torch.float64: 860.0}
 # From this many numbers per row of X', in-place operations row by row beat one operation with a temporary.
 _LOOP_ELEMENTS = 1 << 15
 
@@ -130,7 +132,9 @@ class _Exact:
         self.low_z = self.z.to(options.gemm_dtype or self.z.dtype)
         self.same = None if problem.groups is None else [ids[:, None] == ids[None] for ids in problem.groups]
         self.positives = product_of_all(self.embeddings).sum(dim=1)
-        self.logits = self.positives * self.scale
+        # From here on logits and logarithms of sums are to base 2.
+        self.scale2 = self.scale * LOG2_E
+        self.logits = self.positives * self.scale2
         # The level exponents are taken relative to: the middle of the positives, the same on every rank.
         self.ref = (self.logits.max() + self.logits.min()) / 2
 
@@ -154,20 +158,20 @@ class _Exact:
         safe = local is None
         if local is None:
             local = self._negatives_safe()
-        negatives = self.share.logsumexp(local)
-        lse = torch.logaddexp(negatives, self.logits)
+        negatives = self.share.log2sumexp2(local)
+        lse = torch.logaddexp2(negatives, self.logits)
         # All ranks read the same numbers here and take the same turn, so their collectives stay in step.
         if not self._within_range(lse):
             if not safe:
                 safe, local = True, self._negatives_safe()
-            negatives = self.share.logsumexp(local)
-            lse = torch.logaddexp(negatives, self.logits)
-        value = torch.logaddexp(negatives - self.logits, torch.zeros_like(self.logits)).mean()
+            negatives = self.share.log2sumexp2(local)
+            lse = torch.logaddexp2(negatives, self.logits)
+        value = torch.logaddexp2(negatives - self.logits, torch.zeros_like(self.logits)).mean() / LOG2_E
         if not wanted:
             return Solution(value, [], torch.zeros_like(self.scale))
         partial, scale_gradient = self._gradients(lse, safe)
         gradients = self.share.own(partial)
-        positive_gradient = (negatives - lse).exp().sum(dim=0) / -lse.numel()
+        positive_gradient = (negatives - lse).exp2().sum(dim=0) / -lse.numel()
         scale_gradient = self.share.sum(scale_gradient) + (positive_gradient * self.positives).sum()
         mine = slice(self.share.start, self.share.stop)
         weight = (positive_gradient[mine] * (self.scale * self.share.world))[:, None]
@@ -240,8 +244,8 @@ class _Exact:
         return logits
 
     def _exponentials(self, tile: _Tile, a: Tensor, *, keep: bool) -> Tensor:
-        """P = exp(T - ref), (R, N), zero at the positives."""
-        return self._tile_logits(tile, a, keep=keep).sub_(self.ref).exp_()
+        """P = exp2(T - ref), (R, N), zero at the positives."""
+        return self._tile_logits(tile, a, keep=keep).sub_(self.ref).exp2_()
 
     def _dropped(self, tile: _Tile, same: list[Tensor]) -> list[Tensor]:
         """Per anchor the entries whose other modalities all equal the anchor's own, as M (I, J, N) bool tensors."""
@@ -270,12 +274,12 @@ class _Exact:
     # First pass: the sums over negatives.
 
     def _negatives_fast(self) -> Tensor | None:
-        """Logarithm of the sum over negatives, (M, N), from one exp an entry; None once the range proves wide."""
+        """log2 of the sum over negatives, (M, N), from one exp2 an entry; None once the range proves too wide."""
         self.cache.clear()
         x_sums = self.z.new_zeros((max(len(self.leads), 1), self.x_rows))
         y_sums, z_sums = self.z.new_zeros(self.n), self.z.new_zeros(self.n)
         for tile in self.tiles:
-            a = self._products(tile, product_of_all(self._lead_rows(tile)) * self.scale)
+            a = self._products(tile, product_of_all(self._lead_rows(tile)) * self.scale2)
             p = self._exponentials(tile, a, keep=True).view(tile.b - tile.a, -1, self.n)
             if self.same is None:
                 over_k = p.sum(dim=2)
@@ -291,10 +295,10 @@ class _Exact:
             if tile is self.tiles[0] and len(self.leads) == 1 and tile.j1 - tile.j0 == self.n:
                 # These anchors are complete: a look at them spares wide batches most of a pass in vain.
                 rows = slice(tile.a, tile.b)
-                if not self._within_range(torch.logaddexp(x_sums[0, rows].log() + self.ref, self.logits[rows])):
+                if not self._within_range(torch.logaddexp2(x_sums[0, rows].log2() + self.ref, self.logits[rows])):
                     return None
-        x_logs = x_sums.log() + self.ref
-        return self._per_modality(x_logs, y_sums.log() + self.ref, z_sums.log() + self.ref)
+        x_logs, y_logs, z_logs = (sums.log2() + self.ref for sums in (x_sums, y_sums, z_sums))
+        return self._per_modality(x_logs, y_logs, z_logs)
 
     def _negatives_safe(self) -> Tensor:
         """The same for logits of any range: every anchor's sum is taken relative to its own highest entry."""
@@ -302,26 +306,26 @@ class _Exact:
         x_logs = self.z.new_full((max(len(self.leads), 1), self.x_rows), -torch.inf)
         y_logs, z_logs = self.z.new_full((self.n,), -torch.inf), self.z.new_full((self.n,), -torch.inf)
         for tile in self.tiles:
-            a = self._products(tile, product_of_all(self._lead_rows(tile)) * self.scale)
+            a = self._products(tile, product_of_all(self._lead_rows(tile)) * self.scale2)
             t = self._tile_logits(tile, a, keep=True).view(tile.b - tile.a, -1, self.n)
             if self.same is None:
-                over_k = t.logsumexp(dim=2)
-                x_new = over_k.logsumexp(dim=1).expand(len(x_logs), -1)
-                y_new, z_new = over_k.logsumexp(dim=0), t.logsumexp(dim=(0, 1))
+                over_k = log2sumexp2(t, dim=2)
+                x_new = log2sumexp2(over_k, dim=1).expand(len(x_logs), -1)
+                y_new, z_new = log2sumexp2(over_k, dim=0), log2sumexp2(t, dim=(0, 1))
             else:
                 *kept_x, kept_y, kept_z = [t.masked_fill(drop, -torch.inf) for drop in self._dropped(tile, self.same)]
-                x_new = torch.stack([kept.logsumexp(dim=(1, 2)) for kept in kept_x or [kept_y]])
-                y_new, z_new = kept_y.logsumexp(dim=(0, 2)), kept_z.logsumexp(dim=(0, 1))
+                x_new = torch.stack([log2sumexp2(kept, dim=(1, 2)) for kept in kept_x or [kept_y]])
+                y_new, z_new = log2sumexp2(kept_y, dim=(0, 2)), log2sumexp2(kept_z, dim=(0, 1))
             for logs, new in ((x_logs[:, tile.a : tile.b], x_new), (y_logs[tile.j0 : tile.j1], y_new), (z_logs, z_new)):
-                torch.logaddexp(logs, new, out=logs)
+                torch.logaddexp2(logs, new, out=logs)
         return self._per_modality(x_logs, y_logs, z_logs)
 
     def _per_modality(self, x_logs: Tensor, y_logs: Tensor, z_logs: Tensor) -> Tensor:
-        """Sums over rows of X' become sums per row of each leading modality."""
+        """Sums over rows of X' become sums per row of each leading modality; (M, N) with those of Y and Z."""
         rows = []
         for m in range(len(self.leads)):
             grid = x_logs[m].view((self.n,) * len(self.leads)).movedim(m, 0)
-            rows.append(grid.reshape(self.n, -1).logsumexp(dim=1))
+            rows.append(log2sumexp2(grid.reshape(self.n, -1), dim=1))
         return torch.stack([*rows, y_logs, z_logs])
 
     # Second pass: the gradients.
@@ -331,12 +335,12 @@ class _Exact:
         gradients = [torch.zeros_like(embedding) for embedding in self.embeddings]
         *lead_gradients, y_gradient, z_gradient = gradients
         scale_gradient = torch.zeros_like(self.scale)
-        factors = (self.ref - lse).exp()
+        factors = (self.ref - lse).exp2()
         weights = torch.empty_like(self.t_buffer) if self.same is None else self.t_buffer
         for tile in self.tiles:
             lead_rows = self._lead_rows(tile)
             x = product_of_all(lead_rows)
-            a = self._products(tile, x * self.scale)
+            a = self._products(tile, x * self.scale2)
             entries = self.cache.pop(tile, None)
             if entries is None and safe:
                 entries = self._tile_logits(tile, a, keep=False)
@@ -348,16 +352,16 @@ class _Exact:
                 g = self._entry_gradients_fast(tile, entries, factors, weights)
             add_matmul(z_gradient, g.t(), a, self.gemm_dtype)
             h = matmul(g, self.low_z, self.gemm_dtype, self.h_buffer[: tile.rows]).view(len(x), -1, self.width)
-            x_part = _contract(h, x * self.scale, self.y[tile.j0 : tile.j1], y_gradient[tile.j0 : tile.j1])
+            x_part = _contract(h, x * self.scale2, self.y[tile.j0 : tile.j1], y_gradient[tile.j0 : tile.j1])
             scale_gradient += (x_part * x).sum()
             if len(self.leads) == 1:
-                lead_gradients[0][tile.a : tile.b].addcmul_(x_part, self.scale)
+                lead_gradients[0][tile.a : tile.b].addcmul_(x_part, self.scale2)
             elif self.leads:
                 parts = zip(lead_gradients, self._lead_indices(tile), products_of_others(lead_rows), strict=True)
                 for gradient, index, others in parts:
-                    gradient.index_add_(0, index, x_part * others * self.scale)
+                    gradient.index_add_(0, index, x_part * others * self.scale2)
         for gradient in gradients:
-            gradient.div_(lse.numel())
+            gradient.div_(lse.numel() * LOG2_E)
         return gradients, scale_gradient / lse.numel()
 
     def _entry_gradients_fast(self, tile: _Tile, p: Tensor, factors: Tensor, weights: Tensor) -> Tensor:
@@ -374,12 +378,12 @@ class _Exact:
         return sum(kept[1:], kept[0]).view(tile.rows, self.n)
 
     def _entry_gradients_safe(self, tile: _Tile, t: Tensor, lse: Tensor) -> Tensor:
-        """G = sum_m exp(T - lse_m), (R, N)."""
+        """G = sum_m exp2(T - lse_m), (R, N)."""
         t3 = t.view(tile.b - tile.a, -1, self.n)
         total = torch.zeros_like(t3)
         dropped = None if self.same is None else self._dropped(tile, self.same)
         for m, view in enumerate(self._along_anchor(tile, lse)):
-            term = (t3 - view).exp_()
+            term = (t3 - view).exp2_()
             total += term if dropped is None else term.masked_fill_(dropped[m], 0.0)
         return total.view(tile.rows, self.n)
 

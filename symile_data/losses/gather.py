@@ -113,14 +113,14 @@ class Share:
         dist.all_reduce(total)
         return total
 
-    def logsumexp(self, logs: Tensor) -> Tensor:
-        """Logarithm of the sum over ranks of exp(logs), elementwise; -inf (nothing) is allowed."""
+    def log2sumexp2(self, logs: Tensor) -> Tensor:
+        """Per entry log2 of the sum over ranks of 2**logs; -inf (nothing) is allowed."""
         if self.world == 1:
             return logs
         highest = logs.clone()
         dist.all_reduce(highest, op=dist.ReduceOp.MAX)
-        level = torch.where(highest.isfinite(), highest, 0.0)
-        return level + self.sum((logs - level).exp()).log()
+        level = torch.where(highest == -torch.inf, 0.0, highest)
+        return level + self.sum((logs - level).exp2()).log2()
 
 
 def share_of(rows: int, device: torch.device, gather: bool) -> Share:

@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 
 from symile_data.losses.inputs import Problem, Solution
+from symile_data.losses.powers import LOG2_E, log2sumexp2
 from symile_data.losses.products import add_matmul, matmul, products_of_others
 
 _BLOCK_ELEMENTS = 1 << 20  # of logits, 4 MiB of float32 in a processor's cache
@@ -116,6 +117,7 @@ def solve_sampled(
     positives = torch.linalg.vecdot(embeddings[0][mine], own_products[0])
     positive_gradient = torch.zeros_like(positives)
     loss = torch.zeros_like(scale)
+    scale2 = scale * LOG2_E  # logits, their sums and losses are to base 2
     blocks = _blocks(share.start, share.stop, len(columns), scale)
     logits_buffer = scale.new_empty((max((stop - start for start, stop in blocks), default=0), len(columns)))
 
@@ -132,19 +134,20 @@ def solve_sampled(
             column_gradient.zero_()
 
         for start, stop in blocks:
-            logits = matmul(anchors[start:stop], low.t(), gemm_dtype, logits_buffer[: stop - start]).mul_(scale)
+            logits = matmul(anchors[start:stop], low.t(), gemm_dtype, logits_buffer[: stop - start])
+            logits.mul_(scale2)
             if shuffles:
                 logits[numbers[: stop - start], drawn.replaced[start:stop]] = -torch.inf
             if groups is not None:
                 logits.masked_fill_(_copies(groups, first, others, drawn, start, stop), -torch.inf)
             block = slice(start - share.start, stop - share.start)
-            positive = positives[block] * scale
-            negatives = _logsumexp(logits)
-            lse = torch.logaddexp(negatives, positive)
-            loss += torch.logaddexp(negatives - positive, torch.zeros_like(positive)).sum()
+            positive = positives[block] * scale2
+            negatives = log2sumexp2(logits, dim=1)
+            lse = torch.logaddexp2(negatives, positive)
+            loss += torch.logaddexp2(negatives - positive, torch.zeros_like(positive)).sum()
             if wanted:
-                positive_gradient[block] -= (negatives - lse).exp()
-                probabilities = logits.sub_(lse[:, None]).exp_()
+                positive_gradient[block] -= (negatives - lse).exp2()
+                probabilities = logits.sub_(lse[:, None]).exp2_()
                 add_matmul(gradients[m][start:stop], probabilities, low, gemm_dtype)
                 add_matmul(column_gradient, probabilities.t(), anchors[start:stop], gemm_dtype)
         if wanted:
@@ -158,7 +161,7 @@ def solve_sampled(
                 gradients[other].index_add_(0, index.reshape(-1), part.view(-1, width))
 
     count = modalities * n
-    value = share.sum(loss) / count
+    value = share.sum(loss) / (count * LOG2_E)
     if not wanted:
         return Solution(value, [], torch.zeros_like(scale))
     for gradient, product in zip(gradients, own_products, strict=True):
@@ -180,10 +183,3 @@ def _blocks(start: int, stop: int, columns: int, like: Tensor) -> list[tuple[int
     elements = _BLOCK_ELEMENTS if like.device.type == "cpu" else _BLOCK_ELEMENTS_ACCELERATOR
     step = max(_BLOCK_ROWS, elements // max(columns, 1))
     return [(first, min(first + step, stop)) for first in range(start, stop, step)]
-
-
-def _logsumexp(logits: Tensor) -> Tensor:
-    """Over columns; -inf where there are none."""
-    if logits.shape[1] == 0:
-        return logits.new_full(logits.shape[:1], -torch.inf)
-    return logits.logsumexp(dim=1)

@@ -89,7 +89,7 @@ def test_threads_prefetch_and_cache_do_not_change_a_bit(m3, threads, prefetch, c
 
 
 @given(st.integers(1, 8), st.integers(1, 5), st.integers(1, 8), st.integers(1, 5), st.data())
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_interrupted_anywhere_other_ranks_see_the_rest_once(vectors, world, batch, new_world, new_batch, data):
     def loaders(world, batch):
         options = {"drop_last": False, "world_size": world, "cache": True, "seed": 5}
@@ -104,6 +104,7 @@ def test_interrupted_anywhere_other_ranks_see_the_rest_once(vectors, world, batc
         states.append(json.dumps(loader.state_dict()))
     assert len(set(states)) == 1
     if stop == len(before[0]):
+        assert sorted(seen) == list(range(53)) and before[0].state_dict()["epoch"] == 1
         return
     for loader in loaders(new_world, new_batch):
         loader.load_state_dict(json.loads(states[0]))
@@ -147,6 +148,14 @@ def test_leaving_an_epoch_early_goes_to_the_next(vectors):
     assert loader.epoch == 0 and loader.state_dict()["position"] == 5
     whole.set_epoch(1)
     assert ids(loader) == ids(whole)
+
+
+def test_a_state_that_leaves_no_full_batch_goes_to_the_next_epoch(vectors):
+    first, second = BatchLoader(vectors, 5), BatchLoader(vectors, 30)
+    for _ in zip(range(8), first, strict=False):
+        pass
+    second.load_state_dict(first.state_dict())
+    assert first.state_dict()["position"] == 40 and len(ids(second)) == 1 and second.epoch == 2
 
 
 def test_setting_the_restored_epoch_keeps_the_position(vectors):

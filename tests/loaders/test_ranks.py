@@ -12,12 +12,12 @@ from small_datasets import write_vectors
 WORKER = Path(__file__).with_name("rank_worker.py")
 
 
-@pytest.mark.parametrize("shards", [1, 3])  # 53 rows: shards of 17 and 18 rows, the last row groups shorter
-def test_killed_runs_are_continued_by_other_ranks_with_no_row_lost_or_repeated(tmp_path, shards):
+# 53 rows; three shards have 17 and 18. A run is (ranks, rows of each rank's batch, batches before the kill).
+@pytest.mark.parametrize(("shards", "runs"), [(1, [(2, 4, 2), (3, 3, 0)]), (3, [(3, 3, 2), (1, 5, 1), (2, 5, 0)])])
+def test_killed_runs_are_continued_by_other_ranks_with_no_row_lost_or_repeated(tmp_path, shards, runs):
     location = write_vectors(tmp_path / "data", 53, group=4, shards=shards)
-    runs = [(2, 4, 2), (3, 3, 1), (1, 5, 1), (2, 5, 0)]  # ranks, rows of each rank's batch, batches before the kill
     command = [sys.executable, str(WORKER), str(location), json.dumps(runs)]
-    done = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, timeout=120)
+    done = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, timeout=280)
     results = json.loads(done.stdout)
     for (ranks, _, stop), result in zip(runs, results, strict=True):
         assert result["codes"] == [-9 if stop else 0] * ranks

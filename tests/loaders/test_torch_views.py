@@ -88,18 +88,19 @@ def trainer(tmp_path, **options):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_lightning_runs_epochs_and_continues_a_checkpoint_exactly(directory, tmp_path):
+@pytest.mark.parametrize("saved", [6, 8, 11, 12])  # six batches make an epoch
+def test_lightning_runs_epochs_and_continues_a_checkpoint_exactly(directory, tmp_path, saved):
     def run(model, steps, checkpoint=None, **options):
         module = DataModule(directory, 6, train={"seed": 2, "cache": True})
         trainer(tmp_path, max_steps=steps, limit_val_batches=0, **options).fit(model, module, ckpt_path=checkpoint)
         return model.seen
 
     through = run(Recorder(), 15)
-    saving = ModelCheckpoint(tmp_path, filename="middle", every_n_train_steps=8)
-    first = run(Recorder(), 10, callbacks=[saving])
-    second = run(Recorder(), 15, checkpoint=tmp_path / "middle.ckpt")
+    saving = ModelCheckpoint(tmp_path, filename="saved", every_n_train_steps=saved)
+    first = run(Recorder(), saved + 2, callbacks=[saving])
+    second = run(Recorder(), 15, checkpoint=tmp_path / "saved.ckpt")
     assert [epoch for epoch, _ in through] == [0] * 6 + [1] * 6 + [2] * 3
-    assert first == through[:10] and second == through[8:]
+    assert first == through[: saved + 2] and second == through[saved:]
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -111,3 +112,24 @@ def test_lightning_validates_and_tests_on_every_row(tmp_path):
         run = trainer(tmp_path, enable_checkpointing=False)
         (run.validate if split == "validation" else run.test)(recorder, module, verbose=False)
         assert recorder.validated == list(range(17))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_lightning_continues_a_checkpoint_of_an_epochs_end(tmp_path):
+    for split in ("train", "validation"):
+        write_vectors(tmp_path / split, 40, split=split)
+
+    class Module(DataModule):
+        def val_dataloader(self):
+            return BatchLoader(open_split(tmp_path / "validation", "validation"), 16, shuffle=False)
+
+    def run(epochs, checkpoint=None, **options):
+        model = Recorder()
+        trainer(tmp_path, max_epochs=epochs, **options).fit(model, Module(tmp_path / "train", 6), ckpt_path=checkpoint)
+        return model
+
+    through = run(4)
+    first = run(2, callbacks=[ModelCheckpoint(tmp_path, filename="end")])
+    second = run(4, checkpoint=tmp_path / "end.ckpt")
+    assert first.seen + second.seen == through.seen
+    assert first.validated + second.validated == through.validated == 4 * list(range(40))

@@ -24,12 +24,17 @@ def same_value(groups, m, i, j):
 def anchor_loss(embeddings, scale, groups, m, i, combinations_of_rows):
     """-log softmax of row i's positive among itself and those of the given combinations that are no copies of it."""
     positive = scale * inner_product([embedding[i] for embedding in embeddings])
-    logits = [positive]
+    negatives = []
     for rows in combinations_of_rows:
         if all(same_value(groups, other, i, row) for other, row in enumerate(rows) if other != m):
             continue
-        logits.append(scale * inner_product([embedding[row] for embedding, row in zip(embeddings, rows, strict=True)]))
-    return torch.stack(logits).logsumexp(0) - positive
+        negatives.append(
+            scale * inner_product([embedding[row] for embedding, row in zip(embeddings, rows, strict=True)])
+        )
+    if not negatives:
+        return 0 * positive
+    # log(1 + sum of exp(negative - positive)), the form that keeps its digits and gradient where it is close to zero.
+    return torch.logaddexp(torch.stack(negatives).logsumexp(0) - positive, torch.zeros_like(positive))
 
 
 def slow_exact(embeddings, scale, groups=None) -> Tensor:

@@ -61,7 +61,7 @@ def test_equals_loops_over_all_combinations_with_groups(data):
     embeddings = random_embeddings(modalities, rows, data.draw(st.integers(1, 4)), seed=data.draw(st.integers(0, 99)))
     ids = st.lists(st.integers(-1, 2), min_size=rows, max_size=rows).map(torch.tensor)
     groups = [data.draw(st.one_of(st.none(), ids)) for _ in range(modalities)]
-    scale = data.draw(st.sampled_from([0.3, 5.0, 3000.0]))
+    scale = data.draw(st.sampled_from([0.3, 5.0, 800.0]))
     layout = {"tile_rows": data.draw(st.integers(1, 9)), "cache_bytes": data.draw(st.sampled_from([None, 0, 200]))}
     results = with_gradients(exact(groups=groups, **layout), embeddings, scale)
     assert worst_error(results, with_gradients(lambda e, s: slow_exact(e, s, groups), embeddings, scale)) < 1e-9

@@ -1,0 +1,240 @@
+"""How much CPU the loader costs, beside the usual ways of reading the same data.
+
+    python benchmarks/loaders.py [--rows 1000] [--repeats 3] [--workers 2]
+
+Every cell is one whole pass (decoded pictures of 224 pixels and 3 s waveforms, batches of 32; or precomputed
+features, batches of 256). CPU milliseconds count this process and its workers; cells are interleaved in each repeat
+and the medians are printed, since wall time says little on a shared machine. "Same kernel" gives the other readers
+this package's own decoders, so that a loader is compared with a loader; "stock" is what users write (resize
+everything, float32, normalise, default_collate).
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import soundfile
+import torch
+from datasets import Audio, Features, Image, Value, load_dataset
+from PIL import Image as Pillow
+from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, VectorSettings, open_split
+from symile_data.loaders.decode import decode_audio, decode_image
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+BATCH, FEATURE_BATCH = 32, 256
+IMAGE = ImageSettings(size=224, shorter_side=256)
+FAST = ImageSettings(size=224, shorter_side=256, kernel="fast")
+AUDIO = AudioSettings(seconds=3.0)
+MEL = AudioSettings(seconds=3.0, n_mels=80)
+FEATURES = {"image": 1024, "audio": 1280}
+MEAN, DEVIATION = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+
+Cell = Callable[[], Iterable[Any]]
+
+
+def media(rng: np.random.Generator, unique: int) -> tuple[list[bytes], list[bytes]]:
+    """Photograph-like JPEGs of 457 x 393 pixels (about 75 KB) and speech-like FLAC of 3 s (about 60 KB)."""
+    pictures, clips = [], []
+    for _ in range(unique):
+        smooth = Pillow.fromarray(rng.integers(0, 255, (12, 12, 3), dtype=np.uint8)).resize((457, 393))
+        pixels = np.asarray(smooth) + rng.normal(0, 12, (393, 457, 3))
+        file = io.BytesIO()
+        Pillow.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=90)
+        pictures.append(file.getvalue())
+        wave = np.cumsum(rng.normal(0, 0.02, 48_000))
+        wave -= np.convolve(wave, np.ones(50) / 50, "same")
+        file = io.BytesIO()
+        soundfile.write(file, (wave / np.abs(wave).max() / 2).astype(np.float32), 16_000, format="FLAC")
+        clips.append(file.getvalue())
+    return pictures, clips
+
+
+def write_media(directory: Path, rows: int) -> None:
+    """A split as the builders write it: four shards, row groups of 50, media uncompressed; and the same as plain
+    files.
+    """
+    pictures, clips = media(np.random.default_rng(0), min(rows, 250))
+    schema = Features(
+        {"image": Image(), "audio": Audio(sampling_rate=16_000), "text": Value("string"), "cls_id": Value("int64")}
+    ).arrow_schema
+    (directory / "data").mkdir(parents=True)
+    (directory / "files").mkdir()
+    for shard in range(4):
+        chosen = range(rows * shard // 4, rows * (shard + 1) // 4)
+        path = directory / f"data/train-{shard:05d}-of-00004.parquet"
+        with pq.ParquetWriter(path, schema, compression="none", use_dictionary=False) as writer:
+            for start in range(chosen.start, chosen.stop, 50):
+                group = [
+                    {
+                        "image": {"bytes": pictures[row % len(pictures)], "path": None},
+                        "audio": {"bytes": clips[row % len(clips)], "path": None},
+                        "text": "ten words " * 5,
+                        "cls_id": row % 1000,
+                    }
+                    for row in range(start, min(start + 50, chosen.stop))
+                ]
+                writer.write_batch(pa.RecordBatch.from_pylist(group, schema=schema), row_group_size=50)
+    for row in range(rows):
+        (directory / f"files/{row}.jpg").write_bytes(pictures[row % len(pictures)])
+        (directory / f"files/{row}.flac").write_bytes(clips[row % len(clips)])
+
+
+def write_features(directory: Path, rows: int) -> None:
+    """Precomputed half-precision features, row groups of 1000."""
+    rng = np.random.default_rng(0)
+    columns: dict[str, Any] = {"cls_id": pa.array(np.arange(rows) % 1000)}
+    for name, width in FEATURES.items():
+        values = rng.standard_normal(rows * width, dtype=np.float32).astype(np.float16)
+        columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(values), width)
+    directory.mkdir(parents=True)
+    pq.write_table(pa.table(columns), directory / "train.parquet", row_group_size=1000, compression="none")
+
+
+def stock(picture: bytes, clip: bytes) -> dict[str, torch.Tensor]:
+    """What users write."""
+    image = Pillow.open(io.BytesIO(picture)).convert("RGB")
+    scale = 256 / min(image.size)
+    image = image.resize((int(image.width * scale), int(image.height * scale)), Pillow.Resampling.BICUBIC)
+    left, top = (image.width - 224) // 2, (image.height - 224) // 2
+    pixels = torch.from_numpy(np.array(image.crop((left, top, left + 224, top + 224)))).float() / 255
+    wave, _ = soundfile.read(io.BytesIO(clip), dtype="float32")
+    return {"image": ((pixels - MEAN) / DEVIATION).permute(2, 0, 1), "audio": torch.from_numpy(wave)}
+
+
+def same_kernel(picture: bytes, clip: bytes) -> dict[str, torch.Tensor]:
+    """The decoders of this package."""
+    return {
+        "image": torch.from_numpy(decode_image(picture, IMAGE).copy()),
+        "audio": torch.from_numpy(decode_audio(clip, AUDIO)),
+    }
+
+
+class PlainFiles(Dataset[Any]):
+    """One file for each medium."""
+
+    def __init__(self, directory: Path, rows: int, decode: Callable[[bytes, bytes], Any]) -> None:
+        self.directory, self.rows, self.decode = directory, rows, decode
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __getitem__(self, row: int) -> Any:
+        picture, clip = (self.directory / f"{row}.{ending}" for ending in ("jpg", "flac"))
+        return self.decode(picture.read_bytes(), clip.read_bytes())
+
+
+class Streamed(IterableDataset[Any]):
+    """`datasets` in streaming mode with its shuffle buffer."""
+
+    def __init__(self, directory: Path, decode: Callable[[bytes, bytes], Any]) -> None:
+        data = load_dataset(str(directory), split="train", streaming=True).decode(False)
+        self.data, self.decode = data.shuffle(seed=0, buffer_size=200), decode
+
+    def __iter__(self) -> Iterator[Any]:
+        for row in self.data:
+            yield self.decode(row["image"]["bytes"], row["audio"]["bytes"])
+
+
+class InMemory(Dataset[Any]):
+    """Tensors in RAM, one row at a time, as in the public training code."""
+
+    def __init__(self, path: Path) -> None:
+        table = pq.read_table(path)
+        self.columns = {
+            name: torch.from_numpy(
+                table[name].combine_chunks().values.to_numpy(zero_copy_only=False).reshape(-1, width).copy()
+            )
+            for name, width in FEATURES.items()
+        }
+
+    def __len__(self) -> int:
+        return len(self.columns["image"])
+
+    def __getitem__(self, row: int) -> Any:
+        return {name: values[row] for name, values in self.columns.items()}
+
+
+def cells(media_at: Path, features_at: Path, rows: int, workers: int) -> dict[str, Cell]:
+    """Name of each cell, and what makes one pass of it."""
+    split, features = open_split(media_at, "train"), open_split(features_at, "train")
+    halves = {name: VectorSettings(dtype="float16") for name in FEATURES}
+
+    def ours(image: ImageSettings, audio: AudioSettings) -> Cell:
+        transforms = {"image": image, "audio": audio}
+        return lambda: BatchLoader(split, BATCH, transforms=transforms, threads=workers, drop_last=False)
+
+    def torchs(make: Callable[[], Any], shuffle: bool | None) -> Cell:
+        return lambda: DataLoader(make(), BATCH, shuffle=shuffle, num_workers=workers)
+
+    mapped = BatchLoader(features, FEATURE_BATCH, transforms=halves, cache=features_at / "cache", drop_last=False)
+    in_memory = InMemory(features_at / "train.parquet")
+    files = media_at / "files"
+    return {
+        "this loader, exact kernel": ours(IMAGE, AUDIO),
+        "this loader, fast kernel": ours(FAST, AUDIO),
+        "this loader, exact kernel, log-mel": ours(IMAGE, MEL),
+        "plain files, same kernel": torchs(lambda: PlainFiles(files, rows, same_kernel), True),
+        "plain files, stock": torchs(lambda: PlainFiles(files, rows, stock), True),
+        "datasets streaming, same kernel": torchs(lambda: Streamed(media_at, same_kernel), None),
+        "datasets streaming, stock": torchs(lambda: Streamed(media_at, stock), None),
+        "features: this loader, memory-mapped": lambda: mapped,
+        "features: tensors in RAM, DataLoader": lambda: DataLoader(in_memory, FEATURE_BATCH, shuffle=True),
+    }
+
+
+def measure(make: Cell) -> tuple[float, float]:
+    """Samples a second, and CPU milliseconds a sample, of one pass."""
+    before, start, samples = _cpu_seconds(), time.perf_counter(), 0
+    for batch in make():
+        samples += len(batch["image"])
+    wall = time.perf_counter() - start
+    return samples / wall, (_cpu_seconds() - before) / samples * 1e3
+
+
+def _cpu_seconds() -> float:
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(entry.ru_utime + entry.ru_stime for entry in used)
+
+
+def main() -> None:
+    """Write the data, run the cells, print a table and one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1000)
+    parser.add_argument("--feature-rows", type=int, default=50_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=2, help="threads of this loader, processes of the others")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        media_at, features_at = Path(folder) / "media", Path(folder) / "features"
+        write_media(media_at, arguments.rows)
+        write_features(features_at, arguments.feature_rows)
+        table = cells(media_at, features_at, arguments.rows, arguments.workers)
+        measure(table["features: this loader, memory-mapped"])  # fills the cache
+        found: dict[str, list[tuple[float, float]]] = {name: [] for name in table}
+        for _ in range(arguments.repeats):
+            for name, make in table.items():
+                found[name].append(measure(make))
+    print(f"{arguments.workers} workers, load average {os.getloadavg()[0]:.1f}")
+    print("| reader | samples/s | CPU ms/sample |", "|---|---|---|", sep="\n")
+    medians = {name: [statistics.median(values) for values in zip(*runs, strict=True)] for name, runs in found.items()}
+    for name, (rate, cpu) in medians.items():
+        print(f"| {name} | {rate:,.0f} | {cpu:.4f} |")
+    print(json.dumps(medians))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""Named training configs: TOML files beside this module, read into one checked dataclass and saved whole with each run."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from symile_data.errors import UsageError
+
+Loss = Literal["symile", "clip"]
+LOSSES: tuple[str, ...] = get_args(Loss)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Everything that decides a run, apart from the data.
+
+    Args:
+        loss: "symile", or "clip" for the sum of pairwise CLIP losses.
+        epochs: Passes over the training split.
+        batch_size: Rows in a step.
+        dim: D, size of the embeddings.
+        lr: Peak learning rate of AdamW; it rises over the first tenth of the steps and falls to zero along a cosine where
+            `schedule` is "cosine".
+        schedule: "cosine" or "constant".
+        weight_decay: Of AdamW.
+        clip_gradient: Largest gradient norm; 0 for none.
+        logit_scale_init: Logarithm of the logit scale at the start; it is learned.
+        logit_scale_lr: Its own learning rate factor, relative to `lr`.
+        centre_init: Bias of every embedding's layer norm at the start. At 1 the product of M embeddings begins with all the
+            lower-order products in it, so that encoders which start from nothing find the pairwise signals first; at 0
+            (PyTorch's default, the paper's) it has only the M-way product.
+        normalise: L2-normalise embeddings (the paper's XOR experiment), instead of the layer norm alone.
+        negatives: "n" or "exact"; see `symile_data.losses`.
+        shuffles: Sets of negatives per anchor in mode "n".
+        target: Modality that is retrieved.
+        label: Column by which a retrieved candidate counts as right.
+        redraw_words: Draw the distractor words of a training row anew in each epoch. An augmentation that small M3 data
+            needs (docs/m3.md); off in the paper's configs.
+        jitter: Random shift (share of the side) of training pictures, with mirror images; 0 for none.
+        precision: Of Lightning: "32-true" or "bf16-mixed".
+        val_every: Epochs between validations.
+        seed: Decides everything random.
+        encoders: Settings of the encoder of each kind.
+        inputs: Settings of the decoder of each kind (picture size, mel bands, ...).
+    """
+
+    loss: Loss = "symile"
+    epochs: int
+    batch_size: int
+    dim: int
+    lr: float
+    schedule: Literal["cosine", "constant"] = "constant"
+    weight_decay: float = 0.0
+    clip_gradient: float = 0.0
+    logit_scale_init: float
+    logit_scale_lr: float = 1.0
+    centre_init: float = 0.0
+    normalise: bool = False
+    negatives: Literal["n", "exact"] = "n"
+    shuffles: int = 1
+    target: str
+    label: str
+    redraw_words: bool = False
+    jitter: float = 0.0
+    precision: str = "32-true"
+    val_every: int = 1
+    seed: int = 0
+    encoders: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    inputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise UsageError("unknown loss", got=repr(self.loss), do=f"choose among {', '.join(LOSSES)}")
+        for name in ("epochs", "batch_size", "dim", "val_every"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} must be at least 1", got=getattr(self, name))
+
+    def to_json(self) -> dict[str, Any]:
+        """As saved with a run."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], where: str = "config") -> TrainConfig:
+        """The inverse of `to_json`.
+
+        Raises:
+            UsageError: an unknown or a missing setting.
+        """
+        known = {item.name for item in fields(cls)}
+        unknown = sorted(set(value) - known)
+        if unknown:
+            raise UsageError("the config has an unknown setting", where=where, got=unknown[0])
+        try:
+            return cls(**value)
+        except TypeError as error:
+            raise UsageError("the config lacks a setting", where=where, got=error) from None
+
+
+def named_configs() -> list[str]:
+    """Names of the bundled configs."""
+    folder = resources.files("symile_data.training") / "configs"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def read_config(name: str, overrides: Mapping[str, Any] | None = None) -> TrainConfig:
+    """A bundled config by name, or a TOML file by path, with some settings replaced.
+
+    Raises:
+        UsageError: there is no such config, or it does not parse.
+    """
+    if name in named_configs():
+        text = (resources.files("symile_data.training") / "configs" / f"{name}.toml").read_text(encoding="utf-8")
+    elif Path(name).is_file():
+        text = Path(name).read_text(encoding="utf-8")
+    else:
+        raise UsageError("there is no such config", got=repr(name), do=f"choose among {', '.join(named_configs())}, or give a file")
+    try:
+        value = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError("the config is not readable TOML", where=name, got=error) from None
+    return TrainConfig.from_json({**value, **(overrides or {})}, where=name)
+
+
+def default_config(dataset: str) -> str:
+    """Name of the config that suits a dataset of ours on a CPU.
+
+    Raises:
+        UsageError: there is none.
+    """
+    defaults = {"symile-m3": "m3-small"}
+    if dataset not in defaults:
+        raise UsageError("there is no default config for this dataset", got=dataset, do="name one with --config")
+    return defaults[dataset]
