@@ -30,9 +30,10 @@ import soundfile
 import torch
 from datasets import Audio, Features, Image, Value, load_dataset
 from PIL import Image as Pillow
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
 from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, VectorSettings, open_split
 from symile_data.loaders.decode import decode_audio, decode_image
-from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 BATCH, FEATURE_BATCH = 32, 256
 IMAGE = ImageSettings(size=224, shorter_side=256)

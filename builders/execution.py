@@ -1,7 +1,7 @@
 """Run a stage of a build: every product that is not yet done, on worker processes, with progress and a journal.
 
-A product's function is pure (it depends on its arguments alone), so the bytes do not depend on how many workers there are, on
-their order or on interruptions. Nothing here knows a dataset.
+A product's function is pure (it depends on its arguments alone), so the bytes do not depend on how many workers there
+are, on their order or on interruptions. Nothing here knows a dataset.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
+from symile_data.errors import SymileDataError
 from symile_data.files import file_sha256
 from symile_data.progress import stage
 
@@ -65,12 +67,18 @@ def _completed(
         for product in todo:
             yield product, _make_and_measure(make, product.arguments, directory / product.path)
         return
-    futures = {
-        pool.submit(_make_and_measure, make, product.arguments, directory / product.path): product for product in todo
-    }
     try:
+        futures = {
+            pool.submit(_make_and_measure, make, product.arguments, directory / product.path): product
+            for product in todo
+        }
         for future in as_completed(futures):
             yield futures[future], future.result()
+    except BrokenProcessPool:
+        raise SymileDataError(
+            "a worker process died, probably for lack of memory",
+            do="run the same command again with fewer --workers: finished files are kept",
+        ) from None
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         raise

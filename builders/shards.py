@@ -1,11 +1,13 @@
 """Write one Parquet shard, deterministically and atomically, with the settings that suit media.
 
-Embedded media (JPEG, PNG, FLAC) are stored uncompressed and without dictionaries, since they do not shrink; everything else is
-zstd. Row groups are small, so that streaming readers start fast and a loader can read a whole group at a time.
+Embedded media (JPEG, PNG, FLAC) are stored uncompressed and without dictionaries, since they do not shrink;
+everything else is zstd. Row groups are small, so that streaming readers start fast and a loader can read a whole
+group at a time.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,7 +38,7 @@ def shard_ranges(rows: int, rows_per_shard: int) -> list[tuple[int, int]]:
     """
     count = -(-rows // rows_per_shard)
     edges = [rows * index // count for index in range(count + 1)] if count else []
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(itertools.pairwise(edges))
 
 
 def write_shard(path: Path, schema: DatasetSchema, batches: Iterator[pa.RecordBatch]) -> int:

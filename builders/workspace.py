@@ -1,8 +1,9 @@
 """The output directory of a running build: who may write there, what is already done, and how it ends.
 
-While a build runs, `<out>/.build/` holds its identity, a lock and one journal entry for each finished product (a pool chunk or a
-shard). A rerun with the same identity keeps every product whose journal entry and bytes agree; a run with another identity is
-refused. `finish` removes `.build/` after the manifest is written, so a directory without manifest.json is an unfinished build.
+While a build runs, `<out>/.build/` holds its identity, a lock and one journal entry for each finished product (a pool
+chunk or a shard). A rerun with the same identity keeps every product whose journal entry and bytes agree; a run with
+another identity is refused. `finish` removes `.build/` after the manifest is written, so a directory without
+manifest.json is an unfinished build.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ def open_workspace(directory: Path, identity: Identity) -> Iterator[Workspace | 
         A workspace to build in, or the manifest when this very build is already finished there.
 
     Raises:
-        OutputError: the directory holds another dataset, another build's beginnings, unrelated files, or a running build.
+        OutputError: the directory holds another dataset, another build's beginnings, unrelated files, or a running
+            build.
     """
     if directory.exists() and not directory.is_dir():
         raise OutputError("the output path is a file", where=directory, do="choose a directory with --out")
@@ -131,7 +133,9 @@ def _refuse_other(directory: Path, identity: Identity, there: dict[str, Any], wh
 @contextlib.contextmanager
 def _lock(hidden: Path) -> Iterator[None]:
     """An advisory lock that the operating system releases with the process, however it ends."""
-    with write_errors(hidden), (hidden / "lock").open("w") as file:
+    with write_errors(hidden):
+        lock = (hidden / "lock").open("w")
+    with lock as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .augment import ImageAugment
+from .augment import ImageAugment, ImageJitter
 from .dataset import Split, open_split
 from .decode import AudioSettings, ImageSettings, TextSettings, VectorSettings
 
@@ -24,6 +24,7 @@ __all__ = [
     "AudioSettings",
     "BatchLoader",
     "ImageAugment",
+    "ImageJitter",
     "ImageSettings",
     "Split",
     "TextSettings",

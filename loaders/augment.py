@@ -1,5 +1,5 @@
 """Random views of pictures, each a function of (seed, epoch, sample_id): the same whatever the threads, ranks or
-interruptions.
+interruptions. `ImageAugment` works while decoding, `ImageJitter` on decoded pictures, also those of a cache.
 """
 
 from __future__ import annotations
@@ -77,3 +77,53 @@ class ImageAugment:
         except IMAGE_ERRORS as error:
             raise UndecodableError(f"not a readable picture ({error})") from None
         return pixels[:, ::-1] if uniform[4] < self.flip else pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageJitter:
+    """Random shift, with the edges mirrored into the gap, and mirror image, of pictures already decoded.
+
+    Args:
+        shift: Largest shift in each direction, as a share of the picture's side.
+        flip: Probability of the mirror image.
+
+    Raises:
+        UsageError: a shift of half the side or more, or a probability outside [0, 1].
+    """
+
+    shift: float = 0.125
+    flip: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.shift < 0.5:
+            raise UsageError("the shift of a picture must be within [0, 0.5)", got=self.shift)
+        if not 0.0 <= self.flip <= 1.0:
+            raise UsageError("the probability of a mirror image is outside [0, 1]", got=self.flip)
+
+    def apply(
+        self, pictures: npt.NDArray[np.uint8], seed: int, epoch: int, modality: str, sample_ids: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.uint8]:
+        """The views of some samples.
+
+        Args:
+            pictures: (B, S, S, 3) uint8.
+            sample_ids: (B,).
+
+        Returns:
+            (B, S, S, 3) uint8.
+        """
+        uniform = Stream(seed, f"jitter/{modality}/{epoch}").at(sample_ids, 3)
+        side = pictures.shape[1]
+        most = round(self.shift * side)
+        offsets = np.floor(uniform[:, :2] * (2 * most + 1)).astype(np.int64) - most
+        rows = _mirrored(np.arange(side) + offsets[:, :1], side)
+        columns = _mirrored(np.arange(side) + offsets[:, 1:], side)
+        mirrored = uniform[:, 2] < self.flip
+        columns[mirrored] = columns[mirrored, ::-1]
+        pick = np.arange(len(pictures))[:, None, None]
+        return pictures[pick, rows[:, :, None], columns[:, None, :]]
+
+
+def _mirrored(positions: npt.NDArray[np.int64], side: int) -> npt.NDArray[np.int64]:
+    """Positions beyond an edge, reflected back inside."""
+    return side - 1 - np.abs(side - 1 - np.abs(positions))

@@ -13,9 +13,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
+from symile_data.errors import UsageError
 from symile_data.files import digest, write_errors
+from symile_data.streams import Stream
 
 from .batch import Array, BoolArray, Damage, Field, Recipe, runs
 from .decode import UndecodableError
 from .order import BatchSlice
 from .stream import Filled
 
+_ENCODE_CHUNK = 512  # media encoded at a time
 _NONE, _DAMAGED = -1, -2  # in place of an index into the unique media
 _FORMAT = 1
 _VALUES, _WHERE = "values.npy", "where.npy"
@@ -51,6 +54,7 @@ class DecodedSplit:
         labels: (N, ...) of each label column.
         index: By modality, (N,) which of the unique media; 0 where there is none.
         media: By modality, (U, ...) decoded values; texts as an Arrow array of N rows.
+        encoded_names: Modalities whose media are features by now.
     """
 
     recipe: Recipe
@@ -60,20 +64,60 @@ class DecodedSplit:
     labels: dict[str, Array]
     index: dict[str, torch.Tensor]
     media: dict[str, torch.Tensor | pa.Array]
+    encoded_names: frozenset[str] = frozenset()
 
-    def batches(self, parts: Iterable[BatchSlice]) -> Iterator[Filled]:
-        """Gather the batches of an epoch, in order."""
+    def batches(self, parts: Iterable[BatchSlice], donors: Mapping[str, IntArray]) -> Iterator[Filled]:
+        """Gather the batches of an epoch, in order.
+
+        Args:
+            parts: Which rows.
+            donors: By modality, (N,) the row whose medium each row gets instead of its own; see `exchange`.
+        """
         for part in parts:
-            yield Filled(part, self._gather(part.rows), self.damaged[part.rows])
+            yield Filled(part, self._gather(part.rows, donors), self.damaged[part.rows])
 
-    def _gather(self, rows: IntArray) -> dict[str, Array]:
-        missing, wanted = self.missing[rows], torch.from_numpy(rows)
+    def donors(self, name: str, column: str, seed: int, epoch: int) -> IntArray:
+        """Exchange the media of one modality among rows of the same label, at random.
+
+        Args:
+            column: Label column that the batches deliver.
+
+        Returns:
+            (N,) for each row the row whose medium it gets; rows without a medium keep out of it.
+        """
+        position = [item.name for item in self.recipe.fields].index(name)
+        rows = np.flatnonzero(~self.missing[:, position] & ~self.damaged)
+        _, labels = np.unique(self.labels[column][rows].astype(str), return_inverse=True)
+        order = Stream(seed, f"redraw/{name}/{epoch}").generator().permutation(len(rows))
+        donors = np.arange(len(self.sample_ids))
+        # Both sides sorted by label: the k-th row of a label gets the k-th of its label in random order.
+        donors[rows[np.argsort(labels, kind="stable")]] = rows[order[np.argsort(labels[order], kind="stable")]]
+        return donors
+
+    def encoded(self, encoders: Mapping[str, Callable[[torch.Tensor], torch.Tensor]]) -> DecodedSplit:
+        """The same split with the media of some modalities replaced by what a function makes of them, once each.
+
+        Args:
+            encoders: By modality, function of a chunk of media (U, ...) to features (U, F).
+        """
+        media = dict(self.media)
+        for name, encode in encoders.items():
+            values = media[name]
+            if not isinstance(values, torch.Tensor):
+                raise UsageError("texts cannot be encoded once per medium", got=name)
+            media[name] = torch.cat([encode(chunk) for chunk in values.split(_ENCODE_CHUNK)])
+        return replace(self, media=media, encoded_names=frozenset(encoders))
+
+    def _gather(self, rows: IntArray, donors: Mapping[str, IntArray]) -> dict[str, Array]:
+        missing = self.missing[rows]
         batch: dict[str, Array] = {}
         for position, item in enumerate(self.recipe.fields):
             media, absent = self.media[item.name], np.flatnonzero(missing[:, position])
             if isinstance(media, torch.Tensor):
+                wanted = torch.from_numpy(donors[item.name][rows] if item.name in donors else rows)
                 values = media.index_select(0, self.index[item.name].index_select(0, wanted)).numpy()
-                values = values.astype(item.layout.dtype, copy=False)
+                if item.name not in self.encoded_names:
+                    values = values.astype(item.layout.dtype, copy=False)
             else:
                 values = np.empty(len(rows), dtype=object)
                 values[:] = media.take(pa.array(rows)).to_pylist()

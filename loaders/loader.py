@@ -7,7 +7,7 @@ release the GIL, and nothing has to be pickled.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,7 @@ import torch
 
 from symile_data.errors import DamageError, UsageError
 
-from .augment import ImageAugment
+from .augment import ImageAugment, ImageJitter
 from .batch import Array, Damage, keep_rows, make_recipe
 from .cache import DecodedSplit, decode_split
 from .dataset import Split
@@ -27,6 +27,7 @@ from .stream import Filled, Streaming
 from .words import collect_words
 
 Batch = dict[str, Any]
+Encode = Callable[[torch.Tensor], torch.Tensor]
 
 
 class BatchLoader:
@@ -57,6 +58,10 @@ class BatchLoader:
         missingness: Rate for all modalities or by name, drawn per (seed, sample_id, modality); adds to what is
             missing on disk. All columns of a modality that is taken away are blanked.
         redraw_words: Draw the distractor words of an M3 row anew in each epoch (training only).
+        redraw_media: Modality -> label column: in each epoch a row gets the medium of another row with the same label
+            (training only, with `cache`).
+        encoders: Modality -> function of a chunk of decoded media to features; each unique medium is encoded once and
+            batches hold the features (with `cache`).
         cache: True decodes each unique medium once and keeps it in this process's RAM; a directory keeps it there,
             memory-mapped and shared by processes and runs.
         threads: That read and decode.
@@ -65,7 +70,8 @@ class BatchLoader:
         rank: Of this process among `world_size`.
         on_error: "skip" passes over samples with a medium that cannot be decoded and counts them in `skipped`. With
             one rank the batch is shorter then; with several another row takes the place, marked as padding.
-        augment: Random views of pictures by modality name; not with `cache`.
+        augment: Random views of pictures by modality name. With `cache` only `ImageJitter`, which works on decoded
+            pictures.
 
     Raises:
         UsageError: settings that make no sense together or for this split.
@@ -83,6 +89,8 @@ class BatchLoader:
         columns: Sequence[str] = (),
         missingness: float | Mapping[str, float] | None = None,
         redraw_words: bool = False,
+        redraw_media: Mapping[str, str] | None = None,
+        encoders: Mapping[str, Encode] | None = None,
         cache: bool | str | Path = False,
         threads: int = 2,
         prefetch: int = 2,
@@ -90,7 +98,7 @@ class BatchLoader:
         rank: int = 0,
         world_size: int = 1,
         on_error: Literal["raise", "skip"] = "raise",
-        augment: Mapping[str, ImageAugment] | None = None,
+        augment: Mapping[str, ImageAugment | ImageJitter] | None = None,
     ) -> None:
         check_share(rank, world_size, batch_size)
         for name, value, least in (("threads", threads, 1), ("prefetch", prefetch, 0), ("window", window, 1)):
@@ -112,13 +120,15 @@ class BatchLoader:
         names = [modality.name for modality in split.modalities]
         rates = missingness if isinstance(missingness, Mapping) else dict.fromkeys(names, missingness or 0.0)
         self._recipe = make_recipe(split, seed=seed, transforms=transforms or {}, columns=columns, rates=rates)
-        self._augment = _checked_augment(augment or {}, split, cached=bool(cache))
+        self._augment, self._jitter = _checked_augment(augment or {}, split, cached=bool(cache))
         self._words = collect_words(split, seed) if redraw_words else None
         stale = {"words", "text"} & set(columns) if redraw_words else set()
         if stale:
             raise UsageError(
                 "this column no longer holds once words are redrawn", got=min(stale), do="leave it out of `columns`"
             )
+        self._donors, self._encoders = dict(redraw_media or {}), dict(encoders or {})
+        _check_exchange(self._donors, self._encoders, split, columns, cached=bool(cache))
         self._cache, self._threads, self._prefetch = cache, threads, prefetch
         self._decoded: DecodedSplit | None = None
         self._damage = Damage(skip=on_error == "skip")
@@ -205,8 +215,12 @@ class BatchLoader:
             return streaming.batches(order, parts, self._damage)
         if self._decoded is None:
             directory = None if self._cache is True else Path(self._cache)
-            self._decoded = decode_split(self._recipe, threads=self._threads, damage=self._damage, directory=directory)
-        return self._decoded.batches(parts)
+            decoded = decode_split(self._recipe, threads=self._threads, damage=self._damage, directory=directory)
+            self._decoded = decoded.encoded(self._encoders)
+        donors = {
+            name: self._decoded.donors(name, column, self.seed, order.epoch) for name, column in self._donors.items()
+        }
+        return self._decoded.batches(parts, donors)
 
     def _finish(self, filled: Filled, epoch: int) -> Batch:
         arrays = filled.arrays
@@ -215,6 +229,8 @@ class BatchLoader:
             text = [item.name for item in self._recipe.fields].index("text")
             present = np.flatnonzero(~arrays["missing"][:, text])
             arrays["text"][present] = self._words.texts(epoch, filled.part.rows[present], arrays["sample_id"][present])
+        for name, jitter in self._jitter.items():
+            arrays[name] = jitter.apply(arrays[name], self.seed, epoch, name, arrays["sample_id"])
         if filled.damaged.any():
             arrays = self._without(arrays, filled)
         return {name: _handed_out(values) for name, values in arrays.items()}
@@ -248,22 +264,48 @@ class BatchLoader:
             "window": self._window,
             "missingness": {item.name: item.rate for item in self._recipe.fields},
             "redraw_words": self._words is not None,
+            "redraw_media": self._donors,
             "augment": {
-                name: {key: str(value) for key, value in asdict(a).items()} for name, a in self._augment.items()
+                name: {key: str(value) for key, value in asdict(view).items()}
+                for name, view in {**self._augment, **self._jitter}.items()
             },
         }
 
 
-def _checked_augment(augment: Mapping[str, ImageAugment], split: Split, *, cached: bool) -> Mapping[str, ImageAugment]:
+def _checked_augment(
+    augment: Mapping[str, ImageAugment | ImageJitter], split: Split, *, cached: bool
+) -> tuple[dict[str, ImageAugment], dict[str, ImageJitter]]:
+    """The views that are made while decoding, and those made afterwards."""
     images = [modality.name for modality in split.modalities if modality.kind == "image"]
     unknown = [name for name in augment if name not in images]
     if unknown:
         raise UsageError(
             "augment names no image modality of this split", got=unknown[0], do=f"choose among {', '.join(images)}"
         )
-    if augment and cached:
-        raise UsageError("a cache keeps one view of each picture, so it cannot be augmented", do="pass cache=False")
-    return augment
+    decoding = {name: view for name, view in augment.items() if isinstance(view, ImageAugment)}
+    if decoding and cached:
+        raise UsageError(
+            "a cache keeps one view of each picture, so ImageAugment cannot work on it",
+            do="use ImageJitter, or pass cache=False",
+        )
+    return decoding, {name: view for name, view in augment.items() if isinstance(view, ImageJitter)}
+
+
+def _check_exchange(
+    donors: Mapping[str, str], encoders: Mapping[str, Encode], split: Split, columns: Sequence[str], *, cached: bool
+) -> None:
+    """Refuse settings of redraw_media and encoders that cannot work."""
+    names = [modality.name for modality in split.modalities]
+    unknown = [name for name in (*donors, *encoders) if name not in names]
+    if unknown:
+        raise UsageError("this split has no such modality", got=unknown[0], do=f"choose among {', '.join(names)}")
+    if (donors or encoders) and not cached:
+        raise UsageError("redraw_media and encoders need decoded media at hand", do="pass cache=True")
+    if donors and split.name != "train":
+        raise UsageError("media are redrawn for training only", where=split.location, got=f"split {split.name}")
+    absent = [column for column in donors.values() if column not in (*columns, "cls_id")]
+    if absent:
+        raise UsageError("redraw_media needs its label column in `columns`", got=absent[0])
 
 
 def _handed_out(values: Array) -> Any:

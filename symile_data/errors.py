@@ -1,7 +1,8 @@
 """The errors a user can meet, each a sentence with four parts: what is wrong, where, what was received, what to do.
 
-Every error this package raises on purpose derives from `SymileDataError`; the command line prints it on one or two lines and
-exits with its `exit_code` (docs/architecture.md lists the codes). Anything else that escapes is a bug and keeps its traceback.
+Every error this package raises on purpose derives from `SymileDataError`; the command line prints it on one or two
+lines and exits with its `exit_code` (docs/architecture.md lists the codes). Anything else that escapes is a bug and
+keeps its traceback.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ class SymileDataError(Exception):
         got: The value that was received.
         do: What the reader can do about it.
 
-    >>> print(SymileDataError("the names table has an empty cell", where="names.tsv, line 3", got="''", do="fill it in"))
-    the names table has an empty cell (names.tsv, line 3); got ''. Fill it in.
+    >>> print(SymileDataError("a names table has an empty cell", where="x.tsv, line 3", got="''", do="fill it in"))
+    a names table has an empty cell (x.tsv, line 3); got ''. Fill it in.
     """
 
     exit_code = 1
@@ -67,9 +68,7 @@ class MissingPackageError(SymileDataError):
         return type(self), self._arguments
 
 
-def _rebuild(
-    kind: type[SymileDataError], what: str, where: str | None, got: object, do: str | None
-) -> SymileDataError:
+def _rebuild(kind: type[SymileDataError], what: str, where: str | None, got: object, do: str | None) -> SymileDataError:
     return kind(what, where=where, got=got, do=do)
 
 

@@ -20,7 +20,8 @@ _READ_SIZE = 1 << 20
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is fsynced and renamed to `path`, on failure it is removed.
 
-    A reader never sees a half-written file, and a killed process leaves at most a `*.partial` that the next run replaces.
+    A reader never sees a half-written file, and a killed process leaves at most a `*.partial` that the next run
+    replaces.
 
     Raises:
         OutputError: the disk is full, read-only or failing.
@@ -35,10 +36,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-            os.replace(temporary, path)
+            temporary.replace(path)
             _sync_directory(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    except BaseException:
+        with contextlib.suppress(OSError):  # what went wrong before matters more
+            temporary.unlink()
+        raise
 
 
 @contextlib.contextmanager

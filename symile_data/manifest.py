@@ -1,7 +1,8 @@
-"""manifest.json: what a dataset is, how it was made and every file it consists of. Written last, it marks a finished build.
+"""manifest.json: what a dataset is, how it was made and every file it consists of. Written last, it marks a finished
+build.
 
-`Manifest` is the record, `read` and `write` its two directions, `file_entry` measures one file. Checking a dataset against its
-manifest is `symile_data.verify`.
+`Manifest` is the record, `read` and `write` its two directions, `file_entry` measures one file. Checking a dataset
+against its manifest is `symile_data.verify`.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ def read(directory: Path) -> Manifest:
     path = directory / FILE_NAME
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise DamageError(
             "this directory is no finished dataset: it has no manifest.json",
             where=directory,
@@ -136,9 +137,12 @@ def read(directory: Path) -> Manifest:
             command=value["command"],
             notes=value["notes"],
         )
+        fingerprint = value["fingerprint"]
     except (KeyError, TypeError, AttributeError) as error:
-        raise DamageError("the manifest lacks or misnames a field", where=path, got=error, do="build it again") from None
-    if value["fingerprint"] != identity.fingerprint:
+        raise DamageError(
+            "the manifest lacks or misnames a field", where=path, got=error, do="build it again"
+        ) from None
+    if fingerprint != identity.fingerprint:
         raise DamageError(
             "the manifest was changed after the build: its fingerprint does not match its contents",
             where=path,

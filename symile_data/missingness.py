@@ -1,7 +1,8 @@
 """Simulated missingness: which modality of which sample is taken away at a given rate.
 
-The draw is a function of (seed, sample_id, modality) alone: the same in every epoch, worker and machine, and nested, that is,
-what is missing at rate 0.5 is also missing at 0.65. Builders use it for `--missing`, loaders for `missingness=`.
+The draw is a function of (seed, sample_id, modality) alone: the same in every epoch, worker and machine, and nested,
+that is, what is missing at rate 0.5 is also missing at 0.65. Builders use it for `--missing`, loaders for
+`missingness=`.
 """
 
 from __future__ import annotations

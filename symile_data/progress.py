@@ -13,7 +13,8 @@ _PLAIN_STEPS = 4  # plain output says a stage's progress this many times
 class Advance(Protocol):
     """Called as work gets done."""
 
-    def __call__(self, steps: int = 1) -> None: ...
+    def __call__(self, steps: int = 1) -> None:
+        """Some more steps are done."""
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """What a dataset's rows look like: typed columns (Hugging Face `Features`) and the modalities among them.
 
-A builder declares one `DatasetSchema`; the manifest carries the modalities, so that loaders, encoders, verification and cards
-follow the dataset they are given and know no dataset by name.
+A builder declares one `DatasetSchema`; the manifest carries the modalities, so that loaders, encoders, verification
+and cards follow the dataset they are given and know no dataset by name.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Modality:
 
     Args:
         name: What people call it ("image"); the mask column is `<name>_missing`.
-        kind: How it is decoded and encoded: a key of the tables of decoders and encoders ("image", "audio", "text", ...).
+        kind: How it is decoded and encoded ("image", "audio", "text", ...): a key of the tables of decoders and encoders.
         column: The column that holds the value.
         null_columns: Every column that is null where the modality is missing, `column` among them, so that nothing of a
             missing value can leak.
@@ -74,7 +74,7 @@ def mask_problems(table: pa.Table, modalities: tuple[Modality, ...]) -> Iterator
 
     >>> table = pa.table({"x": [1, None], "x_missing": [False, False]})
     >>> list(mask_problems(table, (Modality(name="x", kind="vector", column="x", null_columns=("x",)),)))
-    ["row 1: x is null but x_missing is False"]
+    ['row 1: x is null but x_missing is False']
     """
     import pyarrow.compute as pc
 

@@ -1,9 +1,9 @@
 """Named, counter-based random streams: the only source of randomness in builders and loaders.
 
-A stream is identified by a seed and a name ("m3/train/image", ...). Its numbers are the output of the Philox 4x64-10 generator
-(Salmon et al., SC 2011; numpy's `Philox`) under a key made from both, and row `i` of a stream owns a fixed range of the counter.
-So any process can draw any rows, in any order, and gets the same values: nothing depends on workers, chunk sizes or what was
-drawn before.
+A stream is identified by a seed and a name ("m3/train/image", ...). Its numbers are the output of the Philox 4x64-10
+generator (Salmon et al., SC 2011; numpy's `Philox`) under a key made from both, and row `i` of a stream owns a fixed
+range of the counter. So any process can draw any rows, in any order, and gets the same values: nothing depends on
+workers, chunk sizes or what was drawn before.
 
 Two readers of the same numbers: `Stream.rows` for a contiguous range (numpy's generator, about 1 ns a number) and
 `Stream.at` for scattered row ids (the same function written on arrays).
@@ -61,7 +61,7 @@ class Stream:
         blocks = _blocks(width)
         bits = np.random.Philox(key=np.array(self._key, dtype=np.uint64))
         bits.advance(start * blocks)
-        raw = bits.random_raw((stop - start) * blocks * WORDS_PER_BLOCK).reshape(stop - start, -1)
+        raw = bits.random_raw((stop - start) * blocks * WORDS_PER_BLOCK).reshape(stop - start, blocks * WORDS_PER_BLOCK)
         return _to_unit(raw[:, :width])
 
     def at(self, row_ids: npt.NDArray[np.integer], width: int) -> FloatArray:

@@ -1,7 +1,7 @@
 """Re-read a whole dataset and name every kind of damage with its file: sizes, hashes, rows, schema, masks, invariants.
 
-The invariants of one dataset (an M3 text contains its target once, ...) are the builder's knowledge; it hands them in as
-`Invariants`, so this module knows no dataset by name.
+The invariants of one dataset (an M3 text contains its target once, ...) are the builder's knowledge; it hands them in
+as `Invariants`, so this module knows no dataset by name.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from symile_data import manifest as manifests
 from symile_data.files import file_sha256
 from symile_data.schema import mask_problems
 
-# Hidden bookkeeping and nothing else may lie beside the listed files.
+# Nothing else may lie beside the listed files.
 _UNLISTED_ALLOWED = (manifests.FILE_NAME,)
 
 
@@ -85,6 +85,11 @@ def _shard_problems(
     schema = str(table.schema)
     if schemas.setdefault("first", schema) != schema:
         yield "its schema differs from the first shard's"
+        return
+    needed = [column for modality in manifest.modalities for column in (modality.mask, *modality.null_columns)]
+    absent = [column for column in needed if column not in table.column_names]
+    if absent:
+        yield f"no column {', '.join(absent)}"
         return
     yield from mask_problems(table, manifest.modalities)
     if invariants is not None:

@@ -1,16 +1,18 @@
 """The words of an M3 row: which classes in which languages stand beside the target word, and in what order.
 
-The rule (Symile, section 5.2, and the public generation script): a text names W classes, one of them the image's class in the
-clip's language. Two modes:
+The rule (Symile, section 5.2, and the public generation script): a text names W classes, one of them the image's
+class in the clip's language. Two modes:
 
-- disjoint: every other word has a class and a language of its own, so with W = number of languages each language occurs once;
-- overlap: the other words are drawn from all (class, language) pairs and may share a class or a language among themselves.
+- disjoint: every other word has a class and a language of its own, so with W = number of languages each language
+  occurs once;
+- overlap: the other words are drawn from all (class, language) pairs and may share a class or a language among
+  themselves.
 
-In both, no other word is in the clip's language or of the image's class and no word occurs twice, so exactly one word answers the
-row. (The public script's overlap mode allows such rows; they have no single answer.)
+In both, no other word is in the clip's language or of the image's class and no word occurs twice, so exactly one word
+answers the row. (The public script's overlap mode allows such rows; they have no single answer.)
 
-Builders draw a dataset's rows with this module, and loaders redraw the words of an epoch with it, so the rule lives in one place.
-Legend: N rows, W words, C classes, L languages.
+Builders draw a dataset's rows with this module, and loaders redraw the words of an epoch with it, so the rule lives
+in one place. Legend: N rows, W words, C classes, L languages.
 """
 
 from __future__ import annotations
@@ -42,9 +44,9 @@ class WordRule:
     Raises:
         UsageError: the rule cannot be met.
 
-    >>> WordRule(words=3, classes=100, languages=2, mode="disjoint")
+    >>> WordRule(words=1, classes=100, languages=2, mode="disjoint")
     Traceback (most recent call last):
-    symile_data.errors.UsageError: 3 words cannot each have a language of their own; got 2 languages. Lower --words or use --mode overlap.
+    symile_data.errors.UsageError: a text needs at least two words; got 1. Raise --words.
     """
 
     words: int
@@ -91,7 +93,8 @@ def draw_words(
         uniform: (N, rule.draws) numbers in [0, 1).
 
     Returns:
-        (N, W) int32 class indices and (N, W) int16 language indices; in each row exactly one position holds the target pair.
+        (N, W) int32 class indices and (N, W) int16 language indices; in each row exactly one position holds the
+        target pair.
 
     >>> rule = WordRule(words=2, classes=5, languages=2, mode="disjoint")
     >>> classes, languages = draw_words(rule, np.array([3]), np.array([1]), np.full((1, rule.draws), 0.1))
@@ -109,7 +112,9 @@ def draw_words(
         classes += classes >= target_class[:, None]
         languages += languages >= target_language[:, None]
     classes = np.concatenate([np.asarray(target_class, dtype=np.int32)[:, None], classes], axis=1, dtype=np.int32)
-    languages = np.concatenate([np.asarray(target_language)[:, None], languages], axis=1, dtype=np.int16, casting="unsafe")
+    languages = np.concatenate(
+        [np.asarray(target_language)[:, None], languages], axis=1, dtype=np.int16, casting="unsafe"
+    )
     order = np.argsort(uniform[:, rule.draws - rule.words :], axis=1, kind="stable")
     return np.take_along_axis(classes, order, axis=1), np.take_along_axis(languages, order, axis=1)
 
@@ -117,8 +122,8 @@ def draw_words(
 def distinct(uniform: FloatArray, bound: int, excluded: IntArray | None) -> npt.NDArray[np.int32]:
     """K different integers below `bound` in each row, uniform among all ordered choices, never `excluded`.
 
-    Sequential sampling without replacement, all rows at once: the k-th value is drawn among those that are left, then moved past
-    the values already taken, in ascending order.
+    Sequential sampling without replacement, all rows at once: the k-th value is drawn among those that are left, then
+    moved past the values already taken, in ascending order.
 
     Args:
         uniform: (N, K) numbers in [0, 1).

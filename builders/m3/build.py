@@ -1,7 +1,10 @@
-"""Build Symile-M3: sources, plan, pools of media, shards, card, manifest. Each stage resumes where it was interrupted."""
+"""Build Symile-M3: sources, plan, pools of media, shards, card, manifest. Each stage resumes where it was
+interrupted.
+"""
 
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import Executor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -25,7 +28,7 @@ from . import names as class_names
 from . import sentences
 from .clips import clip, clips_per_language
 from .imagenet import ImageCatalogue, ImagePool, list_images, split_images
-from .names import NamesTable, imagenet_classes, read_names
+from .names import imagenet_classes, read_names
 from .pools import prepare_clips, prepare_images
 from .recipe import Recipe
 from .sample_pictures import IMAGES_PER_CLASS, sample_classes, write_sample_class
@@ -61,7 +64,7 @@ def build_m3(spec: M3Spec, out: Path, *, workers: int, document: Document, comma
     chosen = table.select(wnids, spec.languages)
     # Refuse what cannot work before anything is written.
     WordRule(words=spec.words, classes=len(wnids), languages=len(spec.languages), mode=spec.mode)
-    class_ids = _class_ids(wnids, table)
+    class_ids = _class_ids(wnids, spec.images)
     if catalogue is not None:
         split_images(catalogue, spec.seed, dict(spec.rows), spec.split_policy == "shared")
     identity = _identity(spec, catalogue, chosen)
@@ -88,13 +91,16 @@ def build_m3(spec: M3Spec, out: Path, *, workers: int, document: Document, comma
         return manifest
 
 
-def _class_ids(wnids: list[str], table: NamesTable) -> list[int]:
+def _class_ids(wnids: list[str], images: Path | None) -> list[int]:
     known, _ = imagenet_classes()
     position = {wnid: index for index, wnid in enumerate(known)}
     foreign = [wnid for wnid in wnids if wnid not in position]
     if foreign:
         raise SourceError(
-            "a class folder is none of the 1000 classes of ImageNet-1k", where=table.path, got=foreign[0], do="remove it"
+            "a class folder is none of the 1000 classes of ImageNet-1k",
+            where=images,
+            got=foreign[0],
+            do="remove it",
         )
     return [position[wnid] for wnid in wnids]
 
@@ -160,7 +166,9 @@ def _prepare(
     shared = spec.split_policy == "shared"
     images = split_images(catalogue, spec.seed, dict(spec.rows), shared)
     most_rows = max(spec.rows.values())
-    clips = {split: clips_per_language(most_rows if shared else spec.rows[split], len(spec.languages)) for split in used}
+    clips = {
+        split: clips_per_language(most_rows if shared else spec.rows[split], len(spec.languages)) for split in used
+    }
     recipe = Recipe(
         seed=spec.seed,
         languages=list(spec.languages),
@@ -187,7 +195,7 @@ def _prepare(
     bank = sentences.split_sentences(spec.seed, dict(spec.rows), spec.languages)
     clip_pools = {}
     for split, name in recipe.clip_pools.items():
-        allowed = sorted(sum(bank.values(), [])) if shared else bank[split]
+        allowed = sorted(itertools.chain.from_iterable(bank.values())) if shared else bank[split]
         pairs = [divmod(int(number), clips[split]) for number in numbers[name]]
         clip_pools[name] = (
             numbers[name],
@@ -197,7 +205,9 @@ def _prepare(
     return recipe, dropped
 
 
-def _used_media(recipe: Recipe, used: list[str]) -> tuple[dict[str, npt.NDArray[np.int64]], dict[str, npt.NDArray[np.int64]]]:
+def _used_media(
+    recipe: Recipe, used: list[str]
+) -> tuple[dict[str, npt.NDArray[np.int64]], dict[str, npt.NDArray[np.int64]]]:
     """Picture slots and clip numbers that rows use, by pool."""
     slots: dict[str, npt.NDArray[np.int64]] = {}
     numbers: dict[str, npt.NDArray[np.int64]] = {}
@@ -230,5 +240,7 @@ def _shards(workspace: Workspace, pool: Executor | None, recipe: Recipe) -> list
 def _notes(spec: M3Spec) -> list[str]:
     notes = ["Speech is synthetic (espeak-ng); the same voices are heard in every language and split."]
     if spec.split_policy == "shared":
-        notes.append("Splits share pictures, clips and sentences, as in the paper: nearly every test picture is also in train.")
+        notes.append(
+            "Splits share pictures, clips and sentences, as in the paper: nearly every test picture is also in train."
+        )
     return notes

@@ -1,7 +1,7 @@
 """The pool of spoken clips: which sentences in which voices a split can draw from, and their encoding.
 
-Clip `i` of a language in a split is a pure function of (seed, split, language, i): a sentence of the split's own, a voice, a rate, a
-pitch and a pitch range, all from one named stream.
+Clip `i` of a language in a split is a pure function of (seed, split, language, i): a sentence of the split's own, a
+voice, a rate, a pitch and a pitch range, all from one named stream.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Pictures from an ImageNet folder: find it, list it, divide it among the splits, and read single files robustly.
 
-Layouts accepted: Kaggle's (`ILSVRC/Data/CLS-LOC/train/<wnid>/*`), any part of that path, or a plain folder of wnid folders. Files are
-opened by content, not by suffix: ImageNet holds CMYK and grayscale JPEGs, EXIF-rotated ones and a PNG named .JPEG.
+Layouts accepted: Kaggle's (`ILSVRC/Data/CLS-LOC/train/<wnid>/*`), any part of that path, or a plain folder of wnid
+folders. Files are opened by content, not by suffix: ImageNet holds CMYK and grayscale JPEGs, EXIF-rotated ones and a
+PNG named .JPEG.
 
-A file is decoded only when a row needs it. One that cannot be read gives its place to the next readable file of its class and
-split, and is counted under its reason.
+A file is decoded only when a row needs it. One that cannot be read gives its place to the next readable file of its
+class and split, and is counted under its reason.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from symile_data.streams import Stream
 from .sentences import proportions
 
 _WNID = re.compile(r"n\d{8}")
+_UNDECODABLE = re.compile("[\ud800-\udfff]")  # what Python makes of bytes in file names that are not UTF-8
 _LAYOUTS = ("ILSVRC/Data/CLS-LOC/train", "Data/CLS-LOC/train", "CLS-LOC/train", "train", ".")
 _JPEG_QUALITY = 95
 _ORIENTATION = 0x0112  # EXIF tag; 1 or absent means upright
@@ -86,11 +88,13 @@ def list_images(path: Path) -> ImageCatalogue:
     """List an ImageNet folder.
 
     Raises:
-        SourceError: there is no such folder, it has no class folders, or one of them is empty.
+        SourceError: there is no such folder, it has no class folders, one is empty, or a file's name is no text.
     """
     if not path.is_dir():
         raise SourceError(
-            "there is no picture folder", where=path, do="point --images at a folder in ImageNet's layout, or use --images sample"
+            "there is no picture folder",
+            where=path,
+            do="point --images at a folder in ImageNet's layout, or use --images sample",
         )
     root = _find_root(path)
     wnids, files, listing = [], [], []
@@ -100,6 +104,11 @@ def list_images(path: Path) -> ImageCatalogue:
         entries = [entry for entry in sorted_entries(Path(folder.path)) if entry.is_file()]
         if not entries:
             raise SourceError("a class folder is empty", where=folder.path, do="fill it or remove it")
+        foreign = [entry.name for entry in entries if _UNDECODABLE.search(entry.name)]
+        if foreign:
+            raise SourceError(
+                "a picture's file name is not UTF-8", where=folder.path, got=repr(foreign[0]), do="rename it"
+            )
         wnids.append(folder.name)
         files.append(tuple(entry.name for entry in entries))
         listing.append([folder.name, [[entry.name, entry.stat().st_size] for entry in entries]])
@@ -146,8 +155,8 @@ def split_images(catalogue: ImageCatalogue, seed: int, rows: dict[str, int], sha
 def read_image(path: Path, size: int | None) -> tuple[bytes, str]:
     """Read one picture as it goes into a shard.
 
-    An upright 8-bit RGB JPEG is kept byte for byte, unless it must shrink. Everything else becomes an RGB JPEG: grayscale, CMYK,
-    palette and alpha (on white) are converted, EXIF orientation is applied.
+    An upright 8-bit RGB JPEG is kept byte for byte, unless it must shrink. Everything else becomes an RGB JPEG:
+    grayscale (8 and 16 bits), CMYK, palette and alpha (on white) are converted, EXIF orientation is applied.
 
     Args:
         size: Largest length of the shorter side in pixels; None keeps the picture's own.
@@ -157,8 +166,9 @@ def read_image(path: Path, size: int | None) -> tuple[bytes, str]:
 
     Raises:
         UnreadableImageError: with the reason "empty file", "not an image", "truncated or corrupt" or "too large".
+        SourceError: the file cannot be opened at all.
     """
-    data = path.read_bytes()
+    data = read_bytes(path)
     if not data:
         raise UnreadableImageError("empty file")
     with warnings.catch_warnings():
@@ -175,8 +185,25 @@ def read_image(path: Path, size: int | None) -> tuple[bytes, str]:
             raise UnreadableImageError("not an image") from None
         except Image.DecompressionBombError:
             raise UnreadableImageError("too large") from None
-        except (OSError, SyntaxError, ValueError):  # Pillow's ways to say that the data ends or makes no sense
+        except MemoryError:
+            raise  # says nothing about the file
+        except Exception:
+            # Pillow's readers of corrupt data raise almost anything: OSError, struct.error, RuntimeError, ...
             raise UnreadableImageError("truncated or corrupt") from None
+
+
+def read_bytes(path: Path) -> bytes:
+    """A picture's file as it is.
+
+    Raises:
+        SourceError: the system refuses. That may pass, so it stops the build instead of dropping the picture.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SourceError(
+            "cannot open a picture", where=path, got=error.strerror, do="mend that and run the same command again"
+        ) from error
 
 
 def check_size(size: int | None) -> None:
@@ -191,6 +218,8 @@ def check_size(size: int | None) -> None:
 
 def _to_jpeg(image: Image.Image, size: int | None) -> bytes:
     image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):  # Pillow's own conversion clips at 255 instead of scaling
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -1,8 +1,8 @@
 """The table of class names: wnid -> English name and its translations, with the invariants that make a text readable.
 
-`data/class_names.tsv` holds the bundled table; a user's table has the same form: a header `wnid`, `en` and language codes, then one
-line per class. Within a language no two classes share a name, and no string occurs in two languages: a word must tell both its
-class and its language.
+`data/class_names.tsv` holds the bundled table; a user's table has the same form: a header `wnid`, `en` and language
+codes, then one line per class. Within a language no two classes share a name, and no string occurs in two languages:
+a word must tell both its class and its language.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ class NamesTable:
                     raise SourceError("the names table has an empty cell", where=where, do="fill it in")
                 if SEPARATOR in name or name != name.strip() or unicodedata.normalize("NFC", name) != name:
                     raise SourceError(
-                        f"a name must be NFC, without outer blanks and without {SEPARATOR!r}", where=where, got=repr(name)
+                        f"a name must be NFC, without outer blanks and without {SEPARATOR!r}",
+                        where=where,
+                        got=repr(name),
                     )
                 other = seen.setdefault(name.casefold(), (wnid, language))
                 if other != (wnid, language):
@@ -95,14 +97,16 @@ def read_names(path: Path | None = None) -> NamesTable:
         return parse_names(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:
         raise SourceError("there is no names table", where=path) from None
+    except OSError as error:
+        raise SourceError("cannot open the names table", where=path, got=error.strerror) from error
     except UnicodeDecodeError as error:
         raise SourceError("the names table is not UTF-8 text", where=path, got=error) from None
 
 
 def parse_names(text: str, path: str) -> NamesTable:
-    """Parse the text of a names table.
+    r"""Parse the text of a names table.
 
-    >>> parse_names("wnid\\ten\\tel\\nn02129165\\tlion\\tλιοντάρι\\n", "x.tsv").names["el"]
+    >>> parse_names("wnid\ten\tel\nn02129165\tlion\tλιοντάρι\n", "x.tsv").names["el"]
     ('λιοντάρι',)
     """
     header, *lines = text.rstrip("\n").split("\n")

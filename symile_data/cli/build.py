@@ -30,13 +30,21 @@ def m3(
     validation: RowCount = None,
     test: RowCount = None,
     words: Annotated[int | None, typer.Option(help="Words in a text; default: one for each language.")] = None,
-    mode: Annotated[str, typer.Option(help="disjoint: every word has its own class and language; overlap: not so.")] = "disjoint",
-    splits: Annotated[str, typer.Option(help="disjoint: each split has its own media; shared: as in the paper.")] = "disjoint",
+    mode: Annotated[
+        str, typer.Option(help="disjoint: every word has its own class and language; overlap: not so.")
+    ] = "disjoint",
+    splits: Annotated[
+        str, typer.Option(help="disjoint: each split has its own media; shared: as in the paper.")
+    ] = "disjoint",
     images: Annotated[str, typer.Option(help="'sample' (drawn here) or an ImageNet folder.")] = "sample",
     translations: Annotated[str, typer.Option(help="'bundled' or a names table (TSV: wnid, en, codes).")] = "bundled",
     missing: Annotated[str, typer.Option(help="Rate of absent modalities: 0.5, or image=0.5,audio=0.1.")] = "0",
-    missing_test: Annotated[bool, typer.Option("--missing-test", help="Take modalities from the test split too.")] = False,
-    image_size: Annotated[int | None, typer.Option(help="Shrink pictures to this shorter side; default: as they are.")] = None,
+    missing_test: Annotated[
+        bool, typer.Option("--missing-test", help="Take modalities from the test split too.")
+    ] = False,
+    image_size: Annotated[
+        int | None, typer.Option(help="Shrink pictures to this shorter side; default: as they are.")
+    ] = None,
     seed: Seed = 0,
     workers: Workers = 0,
 ) -> None:
@@ -82,7 +90,9 @@ def m3(
         image_size=image_size,
         seed=seed,
     )
-    manifest = build_m3(spec, out, workers=_workers(workers), document=write_card, command=_command(out, images))
+    manifest = build_m3(
+        spec, out, workers=_workers(workers), document=write_card, command=_command(out, images, translations)
+    )
     _report(out, manifest)
 
 
@@ -92,8 +102,13 @@ def _workers(asked: int) -> int:
 
 def _command(*paths: Path | str) -> str:
     """The command line as the card shows it: directories of this machine by their last part only."""
-    shown = [Path(word).name if word in {str(path) for path in paths} else word for word in sys.argv[1:]]
-    return shlex.join(["symile-data", *shown])
+    known = {Path(path) for path in paths}
+    return shlex.join(["symile-data", *(_without_directories(word, known) for word in sys.argv[1:])])
+
+
+def _without_directories(word: str, known: set[Path]) -> str:
+    option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return option + equals + (Path(value).resolve().name if value and Path(value) in known else value)
 
 
 def _report(out: Path, manifest: Manifest) -> None:

@@ -1,7 +1,7 @@
 """Encoders: one small network for each kind of modality, chosen from `ENCODERS` by the kind that the manifest names.
 
-An encoder maps what the loaders deliver for a modality to (B, D) features; the module that trains them adds the layer norm, the
-embedding for a missing value, and the loss.
+An encoder maps what the loaders deliver for a modality to (B, D) features; the module that trains them adds the layer
+norm, the embedding for a missing value, and the loss.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def make_encoder(kind: str, dim: int, settings: Mapping[str, Any]) -> nn.Module:
         UsageError: there is none for the kind, or a setting is unknown to it.
     """
     if kind not in ENCODERS:
-        raise UsageError("there is no encoder for a kind of modality", got=kind, do=f"choose among {', '.join(ENCODERS)}")
+        raise UsageError(
+            "there is no encoder for a kind of modality", got=kind, do=f"choose among {', '.join(ENCODERS)}"
+        )
     try:
         return ENCODERS[kind](dim=dim, **settings)
     except TypeError as error:

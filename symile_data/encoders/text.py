@@ -1,4 +1,6 @@
-"""Text encoder: a vector for each word, averaged. Made for texts that are lists of words joined by '_', as in Symile-M3."""
+"""Text encoder: a vector for each word, averaged. Made for texts that are lists of words joined by '_', as in
+Symile-M3.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,16 @@ class WordEncoder(nn.Module):
     Args:
         dim: Embedding size D.
         vocabulary: The words it knows; others share one vector.
+        init_std: Spread of the vectors at the start. A layer norm follows, so a small spread is no weak signal but a
+            fast start: the first steps turn the vectors towards the media they go with.
     """
 
-    def __init__(self, dim: int, vocabulary: Sequence[str]) -> None:
+    def __init__(self, dim: int, vocabulary: Sequence[str], init_std: float = 0.01) -> None:
         super().__init__()
         self.vocabulary = list(vocabulary)
         self._index = {word: index for index, word in enumerate(self.vocabulary, start=_UNKNOWN + 1)}
         self.words = nn.EmbeddingBag(len(self.vocabulary) + 1, dim, mode="mean")
+        nn.init.normal_(self.words.weight, std=init_std)
 
     def forward(self, texts: Sequence[str | None]) -> Tensor:
         """Encode texts.

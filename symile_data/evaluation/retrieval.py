@@ -1,7 +1,8 @@
 """Zero-shot retrieval: find the target modality of each row among all rows, given its other modalities.
 
-Protocol of the paper (section 5.2): every row of the split is a candidate, the best score is retrieved, and a hit is a candidate of
-the right class. Symile ranks by the multilinear inner product, CLIP by the sum of pairwise inner products.
+Protocol of the paper (section 5.2): every row of the split is a candidate, the best score is retrieved, and a hit is
+a candidate of the right class. Symile ranks by the multilinear inner product, CLIP by the sum of pairwise inner
+products.
 
 Legend: N rows, D embedding size.
 """

@@ -1,4 +1,6 @@
-"""Named training configs: TOML files beside this module, read into one checked dataclass and saved whole with each run."""
+"""Named training configs: TOML files beside this module, read into one checked dataclass and saved whole with each
+run.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,27 @@ LOSSES: tuple[str, ...] = get_args(Loss)
 
 
 @dataclass(frozen=True, kw_only=True)
+class PretrainConfig:
+    """How small encoders are pretrained on labels of the training split, then frozen; see `pretrain`.
+
+    Args:
+        labels: Modality name -> label column.
+        epochs: Passes over the training split.
+        batch_size: Rows in a step.
+        lr: Peak learning rate.
+        weight_decay: Of AdamW.
+        jitter: Random shift (share of the side) of pictures, with mirror images; 0 for none.
+    """
+
+    labels: Mapping[str, str]
+    epochs: int
+    batch_size: int
+    lr: float
+    weight_decay: float = 0.0
+    jitter: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """Everything that decides a run, apart from the data.
 
@@ -24,16 +47,16 @@ class TrainConfig:
         epochs: Passes over the training split.
         batch_size: Rows in a step.
         dim: D, size of the embeddings.
-        lr: Peak learning rate of AdamW; it rises over the first tenth of the steps and falls to zero along a cosine where
-            `schedule` is "cosine".
+        lr: Peak learning rate of AdamW; it rises over the first tenth of the steps and falls to zero along a cosine
+            where `schedule` is "cosine".
         schedule: "cosine" or "constant".
         weight_decay: Of AdamW.
         clip_gradient: Largest gradient norm; 0 for none.
         logit_scale_init: Logarithm of the logit scale at the start; it is learned.
         logit_scale_lr: Its own learning rate factor, relative to `lr`.
-        centre_init: Bias of every embedding's layer norm at the start. At 1 the product of M embeddings begins with all the
-            lower-order products in it, so that encoders which start from nothing find the pairwise signals first; at 0
-            (PyTorch's default, the paper's) it has only the M-way product.
+        centre_init: Bias of every embedding's layer norm at the start. At 1 the product of M embeddings begins with
+            all the lower-order products in it, so that encoders which start from nothing find the pairwise signals
+            first; at 0 (PyTorch's default, the paper's) it has only the M-way product.
         normalise: L2-normalise embeddings (the paper's XOR experiment), instead of the layer norm alone.
         negatives: "n" or "exact"; see `symile_data.losses`.
         shuffles: Sets of negatives per anchor in mode "n".
@@ -41,7 +64,10 @@ class TrainConfig:
         label: Column by which a retrieved candidate counts as right.
         redraw_words: Draw the distractor words of a training row anew in each epoch. An augmentation that small M3 data
             needs (docs/m3.md); off in the paper's configs.
-        jitter: Random shift (share of the side) of training pictures, with mirror images; 0 for none.
+        redraw_media: Modality -> label column: in each epoch a training row gets the medium of another row with the same
+            label (another picture of the class, another clip of the language), so that pairs cannot be memorised. As
+            `redraw_words`.
+        pretrain: Pretrain and freeze some encoders first; None trains all from nothing.
         precision: Of Lightning: "32-true" or "bf16-mixed".
         val_every: Epochs between validations.
         seed: Decides everything random.
@@ -66,7 +92,8 @@ class TrainConfig:
     target: str
     label: str
     redraw_words: bool = False
-    jitter: float = 0.0
+    redraw_media: Mapping[str, str] = field(default_factory=dict)
+    pretrain: PretrainConfig | None = None
     precision: str = "32-true"
     val_every: int = 1
     seed: int = 0
@@ -96,9 +123,10 @@ class TrainConfig:
         if unknown:
             raise UsageError("the config has an unknown setting", where=where, got=unknown[0])
         try:
-            return cls(**value)
+            pretrain = value.get("pretrain")
+            return cls(**{**value, "pretrain": PretrainConfig(**pretrain) if pretrain else None})
         except TypeError as error:
-            raise UsageError("the config lacks a setting", where=where, got=error) from None
+            raise UsageError("the config lacks or misnames a setting", where=where, got=error) from None
 
 
 def named_configs() -> list[str]:
@@ -118,7 +146,9 @@ def read_config(name: str, overrides: Mapping[str, Any] | None = None) -> TrainC
     elif Path(name).is_file():
         text = Path(name).read_text(encoding="utf-8")
     else:
-        raise UsageError("there is no such config", got=repr(name), do=f"choose among {', '.join(named_configs())}, or give a file")
+        raise UsageError(
+            "there is no such config", got=repr(name), do=f"choose among {', '.join(named_configs())}, or give a file"
+        )
     try:
         value = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -1,7 +1,8 @@
 """Fit one model and leave a run directory: checkpoints, config, metrics.json and curves.png.
 
-A run directory holds `last.ckpt` and `best.ckpt` (by validation accuracy), `curves.csv`, `curves.png` and `metrics.json`. Running again in
-the same directory continues from `last.ckpt`; a run of another config or dataset there is refused.
+A run directory holds `run.json`, `last.ckpt`, `best.ckpt` (by validation accuracy), Lightning's `log/` and
+`metrics.json`. Running again in the same directory continues from `last.ckpt`; a run of another config or dataset
+there is refused.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import csv
 import json
 import logging
 import os
+import pickle
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +23,16 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
 
-from symile_data.errors import DamageError, OutputError, UsageError
-from symile_data.files import canonical_json, pretty_json, write_text
+from symile_data.errors import DamageError, OutputError
+from symile_data.evaluation.retrieval import Embedded
+from symile_data.files import atomic_path, canonical_json, digest, pretty_json, write_text
 from symile_data.schema import Modality
 from symile_data.training.config import TrainConfig
 from symile_data.training.module import SymileModule
 
-RUN_FILE, LAST, BEST, CURVES = "run.json", "last.ckpt", "best.ckpt", "curves.csv"
+RUN_FILE, LAST, BEST, PRETRAINED = "run.json", "last.ckpt", "best.ckpt", "pretrained.pt"
+
+Weights = Mapping[str, Mapping[str, torch.Tensor]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +66,10 @@ class RunInfo:
             "vocabularies": {name: list(words) for name, words in self.vocabularies.items()},
         }
 
-    def make_module(self) -> SymileModule:
+    def make_module(self, pretrained: Weights | None = None) -> SymileModule:
         """The untrained module; its initial weights are those of the config's seed."""
         lightning.seed_everything(self.config.seed, verbose=False)
-        return SymileModule(self.config, self.modalities, self.vocabularies)
+        return SymileModule(self.config, self.modalities, self.vocabularies, pretrained)
 
 
 def read_run(directory: Path) -> RunInfo:
@@ -90,6 +95,33 @@ def read_run(directory: Path) -> RunInfo:
         raise DamageError("the record of a run is not readable", where=path, got=error) from None
 
 
+def pretrained_weights(info: RunInfo, directory: Path, make: Callable[[], Weights]) -> Weights:
+    """The pretrained encoders of a run, made once and kept in `directory` (beside the runs that share them).
+
+    Args:
+        info: Of the run; the weights belong to its dataset, encoders, pretraining and seed.
+        directory: Where `pretrained.pt` is or goes.
+        make: Pretrains.
+
+    Raises:
+        DamageError: the file cannot be read.
+    """
+    config = info.config
+    if config.pretrain is None:
+        return {}
+    settings = config.to_json()
+    key = digest([info.fingerprint, *(settings[name] for name in ("pretrain", "encoders", "inputs", "seed", "dim"))])
+    path = directory / PRETRAINED
+    if path.is_file():
+        saved = _load(path)
+        if saved["key"] == key:
+            return dict(saved["weights"])
+    weights = make()
+    with atomic_path(path) as temporary:
+        torch.save({"key": key, "weights": weights}, temporary)
+    return weights
+
+
 def load_module(directory: Path) -> SymileModule:
     """The trained module of a run: its best weights by validation accuracy, in evaluation mode.
 
@@ -98,25 +130,50 @@ def load_module(directory: Path) -> SymileModule:
     """
     info = read_run(directory)
     path = directory / BEST
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-    except FileNotFoundError:
-        raise DamageError("the run has no finished checkpoint yet", where=path, do="let the training finish") from None
-    except (RuntimeError, OSError, KeyError) as error:
-        raise DamageError("the checkpoint cannot be read", where=path, got=type(error).__name__, do="train again") from None
-    module = info.make_module()
+    if not path.is_file():
+        raise DamageError("the run has no finished checkpoint yet", where=path, do="let the training finish")
+    state = _load(path)["state_dict"]
+    pretrained = {name: _encoder_weights(state, name) for name in _pretrained_names(info)}
+    module = info.make_module(pretrained)
     module.load_state_dict(state)
     return module.eval()
 
 
-def fit(info: RunInfo, train: Any, validation: Any, directory: Path) -> dict[str, Any]:
+def _pretrained_names(info: RunInfo) -> list[str]:
+    return [] if info.config.pretrain is None else list(info.config.pretrain.labels)
+
+
+def _encoder_weights(state: Mapping[str, Any], name: str) -> dict[str, Any]:
+    prefix = f"encoders.{name}."
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
+        raise DamageError(
+            "a file of weights cannot be read", where=path, got=type(error).__name__, do="remove it"
+        ) from None
+    return saved
+
+
+def embed_split(module: SymileModule, batches: Iterable[Mapping[str, Any]]) -> Embedded:
+    """Embeddings of the complete rows of a split."""
+    with torch.inference_mode():
+        return Embedded.join([module.embedded(batch) for batch in batches])
+
+
+def fit(
+    info: RunInfo, data: lightning.LightningDataModule, directory: Path, pretrained: Weights | None = None
+) -> dict[str, Any]:
     """Train, or continue an interrupted training in the same directory.
 
     Args:
         info: Config, dataset and vocabularies.
-        train: Any iterable of batches with a length; with `state_dict` and `load_state_dict` the run resumes exactly.
-        validation: Likewise, the whole split.
+        data: Loaders of training and validation batches; its state, where it has one, goes into the checkpoints.
         directory: Of the run.
+        pretrained: Encoders that are frozen; the data then hold their features.
 
     Returns:
         What was also written to metrics.json.
@@ -126,15 +183,20 @@ def fit(info: RunInfo, train: Any, validation: Any, directory: Path) -> dict[str
         UsageError: the data do not fit the config.
     """
     config = info.config
-    if not len(train):
-        raise UsageError("the training split is smaller than one batch", got=config.batch_size, do="lower batch_size")
     _claim(directory, info)
-    module = info.make_module()
+    module = info.make_module(pretrained)
     # One deterministic choice for everything Lightning would otherwise guess or warn about.
     checkpoints = [
-        ModelCheckpoint(directory, filename="last", monitor=None, save_on_train_epoch_end=True, enable_version_counter=False),
         ModelCheckpoint(
-            directory, filename="best", monitor="val_accuracy", mode="max", save_weights_only=True, enable_version_counter=False
+            directory, filename="last", monitor=None, save_on_train_epoch_end=True, enable_version_counter=False
+        ),
+        ModelCheckpoint(
+            directory,
+            filename="best",
+            monitor="val_accuracy",
+            mode="max",
+            save_weights_only=True,
+            enable_version_counter=False,
         ),
     ]
     last = directory / LAST
@@ -152,7 +214,7 @@ def fit(info: RunInfo, train: Any, validation: Any, directory: Path) -> dict[str
             enable_progress_bar=os.isatty(2),
             deterministic="warn",
         )
-        trainer.fit(module, train, validation, ckpt_path=str(last) if last.is_file() else None)
+        trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None)
     curves = _collect_curves(directory)
     best = max(curves, key=lambda row: row["val_accuracy"])
     metrics = {
@@ -190,7 +252,7 @@ def _claim(directory: Path, info: RunInfo) -> None:
 
 
 def _collect_curves(directory: Path) -> list[dict[str, float]]:
-    """One row per validated epoch from Lightning's log, and the same as curves.csv."""
+    """One row per validated epoch, from Lightning's log."""
     rows: dict[int, dict[str, float]] = {}
     with (directory / "log" / "metrics.csv").open(encoding="utf-8", newline="") as file:
         for line in csv.DictReader(file):

@@ -1,14 +1,16 @@
-"""`SymileModule`: encoders, missing-value embeddings, layer norms, logit scale and loss for any dataset of ours, in Lightning.
+"""`SymileModule`: encoders, missing-value embeddings, layer norms, logit scale and loss for any dataset of ours, in
+Lightning.
 
-A batch is what the loaders give: a dict with one entry per modality, `missing` (B, M) bool and label columns. Validation collects the
-embeddings of the whole split and measures zero-shot retrieval (`symile_data.evaluation.retrieval`).
+A batch is what the loaders give: a dict with one entry per modality, `missing` (B, M) bool and label columns.
+Validation collects the embeddings of the whole split and measures zero-shot retrieval
+(`symile_data.evaluation.retrieval`).
 
 Legend: B rows, M modalities, D embedding size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import lightning
@@ -22,6 +24,7 @@ from symile_data.evaluation.retrieval import Embedded, retrieval_accuracy
 from symile_data.losses import ClipLoss, SymileLoss
 from symile_data.schema import Modality
 from symile_data.training.config import TrainConfig
+from symile_data.training.pretrain import feature_function
 
 _WARM_UP = 0.1  # share of the steps in which the learning rate rises
 
@@ -35,13 +38,19 @@ class SymileModule(lightning.LightningModule):
         config: Of the run.
         modalities: Of the dataset, in the order of the loaders' `missing`.
         vocabularies: Words of each text modality, from the training split.
+        pretrained: Modality name -> weights of its pretrained encoder. These encoders are frozen, and batches hold their
+            features instead of decoded media; only their heads are trained.
 
     Raises:
         UsageError: the dataset lacks the modality to retrieve, or has too few.
     """
 
     def __init__(
-        self, config: TrainConfig, modalities: Sequence[Modality], vocabularies: Mapping[str, Sequence[str]]
+        self,
+        config: TrainConfig,
+        modalities: Sequence[Modality],
+        vocabularies: Mapping[str, Sequence[str]],
+        pretrained: Mapping[str, Mapping[str, Tensor]] | None = None,
     ) -> None:
         super().__init__()
         self.names = [modality.name for modality in modalities]
@@ -49,7 +58,9 @@ class SymileModule(lightning.LightningModule):
             raise UsageError("a contrastive loss needs at least two modalities", got=", ".join(self.names))
         if config.target not in self.names:
             raise UsageError(
-                "the dataset lacks the modality that the config retrieves", got=config.target, do=f"it has {', '.join(self.names)}"
+                "the dataset lacks the modality that the config retrieves",
+                got=config.target,
+                do=f"it has {', '.join(self.names)}",
             )
         self.config = config
         encoders, norms = {}, {}
@@ -61,6 +72,9 @@ class SymileModule(lightning.LightningModule):
             norms[modality.name] = nn.LayerNorm(config.dim)
             nn.init.constant_(norms[modality.name].bias, config.centre_init)
         self.encoders, self.norms = nn.ModuleDict(encoders), nn.ModuleDict(norms)
+        self.frozen = frozenset(pretrained or {})
+        for name, weights in (pretrained or {}).items():
+            self._freeze(name, weights)
         # What stands in for the features of a missing value.
         self.missing = nn.Parameter(torch.zeros(len(self.names), config.dim))
         self.logit_scale = nn.Parameter(torch.tensor(float(config.logit_scale_init)))
@@ -75,13 +89,35 @@ class SymileModule(lightning.LightningModule):
         """Embeddings of a batch: M tensors (B, D), float32."""
         embeddings = []
         for position, name in enumerate(self.names):
-            features = self.encoders[name](batch[name]).float()
+            encoder = self.encoders[name]
+            features = (encoder.head(batch[name]) if name in self.frozen else encoder(batch[name])).float()
             absent = batch["missing"][:, position, None]
             if absent.any():
                 features = torch.where(absent, self.missing[position], features)
             embedding = self.norms[name](features)
             embeddings.append(F.normalize(embedding, dim=1) if self.config.normalise else embedding)
         return embeddings
+
+    def frozen_features(self) -> dict[str, Callable[[Tensor], Tensor]]:
+        """For each frozen encoder the function that makes features of decoded media, for the loaders."""
+        return {name: feature_function(self.encoders[name]) for name in sorted(self.frozen)}
+
+    def _freeze(self, name: str, weights: Mapping[str, Tensor]) -> None:
+        """Load a pretrained encoder, start its head anew, and let nothing but the head learn."""
+        encoder = self.encoders[name]
+        head = {key: value for key, value in encoder.state_dict().items() if key.startswith("head.")}
+        encoder.load_state_dict({**weights, **head})
+        for key, parameter in encoder.named_parameters():
+            parameter.requires_grad = key.startswith("head.")
+
+    def embedded(self, batch: Batch) -> Embedded:
+        """Embeddings and labels of the rows of a batch that have every modality."""
+        return self._complete(batch, self.embed(batch))
+
+    def _complete(self, batch: Batch, embeddings: Sequence[Tensor]) -> Embedded:
+        rows = ~batch["missing"].any(dim=1) & ~batch["padding"]
+        values = {name: value[rows] for name, value in zip(self.names, embeddings, strict=True)}
+        return Embedded(values, batch[self.config.label][rows])
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:
         """The loss of one batch."""
@@ -94,11 +130,7 @@ class SymileModule(lightning.LightningModule):
         embeddings = self.embed(batch)
         loss = self.loss(embeddings, self.logit_scale.exp())
         self.log("val_loss", loss, on_epoch=True, batch_size=len(batch["missing"]))
-        complete = ~batch["missing"].any(dim=1)
-        rows = complete & ~batch["padding"]
-        self._validation.append(
-            Embedded({name: value[rows] for name, value in zip(self.names, embeddings, strict=True)}, batch[self.config.label][rows])
-        )
+        self._validation.append(self._complete(batch, embeddings))
 
     def on_validation_epoch_end(self) -> None:
         """Measure retrieval among all complete validation rows."""
@@ -110,7 +142,11 @@ class SymileModule(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW; no weight decay on the logit scale, which also has a learning rate of its own."""
         config = self.config
-        others = [parameter for name, parameter in self.named_parameters() if name != "logit_scale"]
+        others = [
+            parameter
+            for name, parameter in self.named_parameters()
+            if name != "logit_scale" and parameter.requires_grad
+        ]
         groups = [
             {"params": others, "lr": config.lr},
             {"params": [self.logit_scale], "lr": config.lr * config.logit_scale_lr, "weight_decay": 0.0},

@@ -1,0 +1,31 @@
+"""What an accuracy rests on: the same retrieval with one query modality at a time handed to other rows at random.
+
+For Symile-M3 with W words, a model that uses everything falls to about 1/W when the clips are shuffled (the text
+still names W candidates) and to chance when the texts are.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from symile_data.evaluation.retrieval import Embedded, chance, retrieval_accuracy
+
+_REPEATS = 5  # shuffles averaged, since one shuffle of a thousand rows is noisy
+
+
+def ablate(embedded: Embedded, target: str, loss: str, seed: int = 0) -> dict[str, float]:
+    """Accuracies of a split, intact and with each query modality shuffled.
+
+    Returns:
+        "accuracy", "chance", and "shuffled_<modality>" for every modality but the target.
+    """
+    result = {"accuracy": retrieval_accuracy(embedded, target, loss)}
+    generator = torch.Generator().manual_seed(seed)
+    for modality in embedded.values:
+        if modality != target:
+            repeats = [
+                retrieval_accuracy(embedded.shuffled(modality, generator), target, loss) for _ in range(_REPEATS)
+            ]
+            result[f"shuffled_{modality}"] = sum(repeats) / _REPEATS
+    result["chance"] = chance(embedded.labels)
+    return result

@@ -1,0 +1,85 @@
+"""Pretrain small encoders on the training split's labels, the stand-in for the paper's pretrained ones.
+
+The paper trains heads on frozen features of Whisper and CLIP. Where no pretrained weights can be had, the small image and audio
+encoders are first taught to tell labels of the training split (the picture's class, the clip's language), then frozen; the
+contrastive training that follows sees features only, as in the paper. Symile and CLIP start from the same features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from symile_data.encoders import make_encoder
+from symile_data.progress import stage
+from symile_data.schema import Modality
+from symile_data.training.config import TrainConfig
+
+_LABEL_SMOOTHING = 0.1  # keeps features of one class together
+_WARM_UP = 0.1
+
+
+def pretrain(
+    config: TrainConfig, modalities: Sequence[Modality], batches: Any, label_values: Mapping[str, Sequence[Any]]
+) -> dict[str, dict[str, Tensor]]:
+    """Teach the encoders of `config.pretrain.labels` their labels, all on the same batches.
+
+    Args:
+        config: Its `pretrain`, `encoders` and `seed` count.
+        modalities: Of the dataset.
+        batches: Iterable with a length, one epoch each time; gives the modalities and their label columns.
+        label_values: Modality name -> the values that its label column takes.
+
+    Returns:
+        Modality name -> weights of its encoder (without the classifier).
+    """
+    settings = config.pretrain
+    lightning.seed_everything(config.seed, verbose=False)
+    kinds = {modality.name: modality.kind for modality in modalities}
+    encoders = {
+        name: make_encoder(kinds[name], config.dim, config.encoders.get(kinds[name], {})) for name in settings.labels
+    }
+    positions = [modality.name for modality in modalities]
+    labels = {name: {value: i for i, value in enumerate(values)} for name, values in label_values.items()}
+    classifiers = {name: nn.Linear(int(encoder.feature_size), len(labels[name])) for name, encoder in encoders.items()}
+    networks = nn.ModuleDict({**encoders, **{f"{name}_labels": layer for name, layer in classifiers.items()}})
+    optimizer = torch.optim.AdamW(networks.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+    steps = settings.epochs * len(batches)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.lr, total_steps=steps, pct_start=_WARM_UP)
+    with stage("pretraining encoders", settings.epochs, "epochs") as advance:
+        for _ in range(settings.epochs):
+            for batch in batches:
+                loss = torch.zeros(())
+                for name, column in settings.labels.items():
+                    present = ~batch["missing"][:, positions.index(name)]
+                    target = torch.tensor([labels[name][value] for value in _values(batch[column])])[present]
+                    with torch.autocast("cpu", torch.bfloat16):
+                        features = encoders[name].features(batch[name][present])
+                    guess = classifiers[name](features.float())
+                    loss = loss + F.cross_entropy(guess, target, label_smoothing=_LABEL_SMOOTHING)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+            advance()
+    return {name: encoder.state_dict() for name, encoder in encoders.items()}
+
+
+def feature_function(encoder: nn.Module) -> Callable[[Tensor], Tensor]:
+    """The frozen encoder's features as a function of a chunk of decoded media, float32."""
+
+    def features(media: Tensor) -> Tensor:
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+            result: Tensor = encoder.eval().features(media)
+        return result.float()
+
+    return features
+
+
+def _values(column: Tensor | list[Any]) -> list[Any]:
+    return column.tolist() if isinstance(column, Tensor) else column

@@ -1,0 +1,95 @@
+"""Stages: every product once, in any company, and only what is not yet done."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from symile_data.builders.execution import run_stage, worker_pool
+from symile_data.builders.workspace import Product, Workspace, open_workspace
+from symile_data.errors import SourceError, SymileDataError
+from symile_data.files import write_text
+from symile_data.manifest import Identity
+
+IDENTITY = Identity(dataset="xor", spec={}, sources={}, versions={})
+
+
+def square(number: int, path: Path) -> dict[str, Any]:
+    """A product: a file and a result. Runs in worker processes too."""
+    if number == -9:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if number < 0:
+        raise SourceError("a number is negative", where=path.name, got=number, do="use another")
+    write_text(path, str(number**2))
+    return {"square": number**2, "pid": os.getpid()}
+
+
+def products(*numbers: int) -> list[Product]:
+    return [Product(path=f"data/{number}", arguments=number, key=[number]) for number in numbers]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    with open_workspace(tmp_path / "out", IDENTITY) as opened:
+        assert isinstance(opened, Workspace)
+        yield opened
+
+
+def test_results_come_in_the_order_of_the_products(workspace: Workspace) -> None:
+    results = run_stage(workspace, "squares", products(3, 1, 2), square, None)
+    assert [result["square"] for result in results] == [9, 1, 4]
+    assert {path.name: path.read_text() for path in (workspace.directory / "data").iterdir()} == {
+        "3": "9", "1": "1", "2": "4",
+    }  # fmt: skip
+
+
+def test_only_what_is_not_done_is_made(workspace: Workspace) -> None:
+    made: list[int] = []
+
+    def counted(number: int, path: Path) -> dict[str, Any]:
+        made.append(number)
+        return square(number, path)
+
+    run_stage(workspace, "squares", products(1, 2), counted, None)
+    (workspace.directory / "data" / "2").write_text("5")
+    results = run_stage(workspace, "squares", products(1, 2, 3), counted, None)
+    assert made == [1, 2, 2, 3]
+    assert [result["square"] for result in results] == [1, 4, 9]
+
+
+def test_what_was_done_before_an_error_is_kept(workspace: Workspace) -> None:
+    with pytest.raises(SourceError, match=r"a number is negative \(-1\); got -1. Use another."):
+        run_stage(workspace, "squares", products(1, -1, 2), square, None)
+    assert [workspace.finished(product) is not None for product in products(1, -1, 2)] == [True, False, False]
+
+
+def test_no_products_are_no_work(workspace: Workspace) -> None:
+    assert run_stage(workspace, "squares", [], square, None) == []
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_one_worker_is_this_process(workspace: Workspace, workers: int) -> None:
+    pool = worker_pool(workers)
+    assert pool is None
+    (result,) = run_stage(workspace, "squares", products(1), square, pool)
+    assert result["pid"] == os.getpid()
+
+
+def test_worker_processes_make_the_same_and_pass_errors_on(workspace: Workspace) -> None:
+    pool = worker_pool(2)
+    assert pool is not None
+    with pool:
+        results = run_stage(workspace, "squares", products(*range(6)), square, pool)
+        assert [result["square"] for result in results] == [0, 1, 4, 9, 16, 25]
+        assert os.getpid() not in {result["pid"] for result in results}
+        with pytest.raises(SourceError, match="a number is negative"):
+            run_stage(workspace, "squares", products(-1), square, pool)
+
+
+def test_a_worker_that_dies_is_an_error_with_advice(workspace: Workspace) -> None:
+    pool = worker_pool(2)
+    assert pool is not None
+    with pool, pytest.raises(SymileDataError, match=r"a worker process died.* again with fewer --workers"):
+        run_stage(workspace, "squares", products(-9), square, pool)

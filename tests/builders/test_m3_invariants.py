@@ -1,0 +1,157 @@
+"""`verify` knows the rules of Symile-M3 and finds the row that breaks one, even when every hash is right."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import build, problems, rewrite, rows_of
+
+from symile_data import manifest as manifests
+from symile_data.builders import DATASETS, invariants_of
+from symile_data.builders.m3.names import read_names
+
+TRAIN, TEST = "data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet"
+Row = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def sound(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("sound") / "m3"
+    build(tree, out, languages=("el", "en", "hi"), words=3)
+    return out
+
+
+@pytest.fixture
+def doctored(sound: Path, tmp_path: Path) -> Callable[[Callable[[Row], None]], list[str]]:
+    """Change row 4 of the training split, hashes and all, and verify."""
+
+    def change_and_verify(change: Callable[[Row], None]) -> list[str]:
+        directory = shutil.copytree(sound, tmp_path / "doctored")
+        rows = rows_of(directory, "train")
+        change(rows[4])
+        rewrite(directory, TRAIN, rows)
+        return problems(directory)
+
+    return change_and_verify
+
+
+def rename(row: Row, position: int, **changes: Any) -> None:
+    """Change a word and keep the text in step with it."""
+    word = row["words"][position]
+    word.update(changes)
+    word["text"] = read_names().names[word["lang"]][word["cls_id"]]
+    row["text"] = "_".join(word["text"] for word in row["words"])
+
+
+def other(row: Row) -> int:
+    """Position of a word that is not the answer."""
+    return next(index for index, word in enumerate(row["words"]) if word["lang"] != row["lang"])
+
+
+def second_answer(row: Row) -> None:
+    rename(row, other(row), lang=row["lang"])
+
+
+def second_name_of_the_class(row: Row) -> None:
+    rename(row, other(row), cls_id=row["cls_id"])
+
+
+def other_picture(row: Row) -> None:
+    row["cls_id"] = 999
+
+
+def other_clip(row: Row) -> None:
+    row["lang"] = "uk"
+
+
+def wrong_text(row: Row) -> None:
+    row["text"] += "x"
+
+
+def wrong_target(row: Row) -> None:
+    row["target_text"] = "lion"
+
+
+def missing_word(row: Row) -> None:
+    del row["words"][other(row)]
+    row["text"] = "_".join(word["text"] for word in row["words"])
+
+
+def repeated_word(row: Row) -> None:
+    first = other(row)
+    last = max(index for index, word in enumerate(row["words"]) if word["lang"] != row["lang"])
+    rename(row, last, lang=row["words"][first]["lang"], cls_id=row["words"][first]["cls_id"])
+
+
+NO_SINGLE_ANSWER = "the text does not name exactly one class in the clip's language, the picture's"
+
+
+@pytest.mark.parametrize(
+    ("change", "clause"),
+    [
+        (second_answer, NO_SINGLE_ANSWER),
+        (second_name_of_the_class, NO_SINGLE_ANSWER),
+        (other_picture, NO_SINGLE_ANSWER),
+        (other_clip, NO_SINGLE_ANSWER),
+        (wrong_text, "text is not its words joined by '_'"),
+        (wrong_target, "target_text is 'lion', the text says"),
+        (missing_word, "2 words, the spec says 3"),
+        (repeated_word, "a word occurs twice in the text"),
+        (repeated_word, "two words share a language"),
+        (repeated_word, "two words share a class"),
+    ],
+)
+def test_a_row_that_breaks_a_rule_is_named(doctored, change: Callable[[Row], None], clause: str) -> None:
+    found = doctored(change)
+    assert found
+    assert all(problem.startswith(f"{TRAIN}: row 4 (sample 4): ") for problem in found)
+    assert any(clause in problem for problem in found)
+
+
+def test_a_sample_id_that_occurs_twice_is_named(doctored) -> None:
+    assert doctored(lambda row: row.update(sample_id=3)) == [f"{TRAIN}: row 4: sample_id 3 occurs twice"]
+
+
+def test_a_value_behind_a_mask_is_named(doctored) -> None:
+    (problem, *_) = doctored(lambda row: row.update(image_missing=True))
+    assert problem == f"{TRAIN}: row 4: image is not null but image_missing is True"
+
+
+def test_a_row_without_its_text_breaks_no_rule(doctored) -> None:
+    assert doctored(lambda row: row.update(text=None, words=None, target_text=None, text_missing=True)) == []
+
+
+@pytest.mark.parametrize("column", ["image_id", "clip_id"])
+def test_media_in_two_splits_are_named(sound: Path, tmp_path: Path, column: str) -> None:
+    directory = shutil.copytree(sound, tmp_path / "doctored")
+    rows = rows_of(directory, "test")
+    shared = rows_of(directory, "train")[2][column]
+    rows[1][column] = shared
+    rewrite(directory, TEST, rows)
+    assert problems(directory) == [f"{column} {shared} and 0 more occur in both test and train"]
+
+
+def test_overlapping_words_may_share_classes_and_languages(tree: Path, tmp_path: Path) -> None:
+    build(tree, tmp_path / "out", words=3, mode="overlap")
+    words = [row["words"] for row in rows_of(tmp_path / "out", "train")]
+    assert any(len({word["lang"] for word in some}) < 3 for some in words)
+    assert problems(tmp_path / "out") == []
+
+
+def test_a_dataset_of_others_has_no_rules_of_ours(sound: Path, tmp_path: Path) -> None:
+    value = json.loads((sound / "manifest.json").read_text(encoding="utf-8"))
+    identity = manifests.Identity(dataset="theirs", spec=value["spec"], sources={}, versions={})
+    assert invariants_of(manifests.Manifest(identity=identity, modalities=(), splits={})) is None
+
+
+@pytest.mark.parametrize("builder", DATASETS.values(), ids=list(DATASETS))
+def test_every_builder_of_the_table_can_be_loaded(builder) -> None:
+    schema = builder.load(builder.schema)()
+    columns = set(schema.features)
+    for modality in schema.modalities:
+        assert {modality.mask, *modality.null_columns} <= columns
+        assert modality.column in modality.null_columns
+    assert callable(builder.load(builder.invariants))

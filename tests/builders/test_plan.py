@@ -1,0 +1,82 @@
+"""The plan of a split: any range of rows alone, one answer in every row, everything drawn uniformly."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from symile_data.builders.m3 import plan as plans
+from symile_data.builders.m3.plan import Rows, SplitPlan
+from symile_data.words import MODES, WordRule
+
+OFFSETS = np.array([0, 3, 4, 9, 20, 22], dtype=np.int64)
+
+
+def plan(mode: str = "disjoint", seed: int = 0, split: str = "train") -> SplitPlan:
+    rule = WordRule(words=3, classes=5, languages=4, mode=mode)
+    return SplitPlan(seed=seed, split=split, rule=rule, image_offsets=OFFSETS, clips_per_language=7)
+
+
+def columns(rows: Rows) -> list[np.ndarray]:
+    return [rows.language, rows.clip, rows.cls, rows.slot, rows.word_classes, rows.word_languages]
+
+
+@given(st.lists(st.integers(0, 80), max_size=5), st.sampled_from(MODES))
+def test_any_range_can_be_drawn_alone(cuts: list[int], mode: str) -> None:
+    whole = columns(plan(mode).draw(0, 80))
+    edges = [0, *sorted(cuts), 80]
+    pieces = [columns(plan(mode).draw(a, b)) for a, b in itertools.pairwise(edges)]
+    for column, parts in zip(whole, zip(*pieces, strict=True), strict=True):
+        assert np.concatenate(parts).dtype == column.dtype
+        np.testing.assert_array_equal(np.concatenate(parts), column)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_row_names_its_picture_once_in_the_language_of_its_clip(mode: str) -> None:
+    rows = plan(mode).draw(0, 3000)
+    answers = rows.word_languages == rows.language[:, None]
+    assert (answers.sum(axis=1) == 1).all()
+    np.testing.assert_array_equal(rows.word_classes[answers], rows.cls)
+    np.testing.assert_array_equal(rows.word_classes == rows.cls[:, None], answers)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_pictures_are_of_the_class(mode: str) -> None:
+    rows = plan(mode).draw(0, 3000)
+    np.testing.assert_array_equal(np.searchsorted(OFFSETS, rows.slot, side="right") - 1, rows.cls)
+    assert rows.clip.min() == 0
+    assert rows.clip.max() == 6
+
+
+def test_languages_classes_clips_and_pictures_are_uniform() -> None:
+    rows = plan().draw(0, 40_000)
+    for values, kinds in ((rows.language, 4), (rows.cls, 5), (rows.clip, 7)):
+        counts = np.bincount(values, minlength=kinds)
+        assert len(counts) == kinds
+        assert np.abs(counts * kinds / 40_000 - 1).max() < 0.05
+    for cls in range(5):
+        slots = rows.slot[rows.cls == cls]
+        counts = np.bincount(slots - OFFSETS[cls])
+        assert len(counts) == OFFSETS[cls + 1] - OFFSETS[cls]
+        assert np.abs(counts * len(counts) / len(slots) - 1).max() < 0.2
+    assert np.abs(np.corrcoef([rows.language, rows.cls, rows.clip])[np.triu_indices(3, 1)]).max() < 0.03
+
+
+def test_splits_and_seeds_are_independent() -> None:
+    train, test, other = (
+        plan(split=split, seed=seed).draw(0, 4000) for split, seed in (("train", 0), ("test", 0), ("train", 1))
+    )
+    for rows in (test, other):
+        assert abs((train.cls == rows.cls).mean() - 1 / 5) < 0.04
+        assert abs((train.language == rows.language).mean() - 1 / 4) < 0.04
+
+
+@pytest.mark.parametrize("rows", [0, 1, 50, 500])
+def test_used_media_are_those_of_the_rows(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plans, "CHUNK_ROWS", 64)
+    slots, clips = plan().used(rows)
+    drawn = plan().draw(0, rows)
+    assert slots.tolist() == sorted(set(drawn.slot.tolist()))
+    assert clips.tolist() == sorted(set((drawn.language.astype(int) * 7 + drawn.clip).tolist()))

@@ -1,0 +1,126 @@
+"""Pools of media: everything prepared once; a picture that cannot be read gives its place to the next of its class."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from factories import WNIDS, encoded, imagenet_tree, picture, unreadable_files
+
+from symile_data.builders.m3 import pools
+from symile_data.builders.m3.clips import clip
+from symile_data.builders.m3.imagenet import ImageCatalogue, ImagePool, list_images, split_images
+from symile_data.builders.m3.pools import MediaPool, prepare_clips, prepare_images
+from symile_data.builders.workspace import Workspace, open_workspace
+from symile_data.errors import SourceError
+from symile_data.manifest import Dropped, Identity
+
+ROWS = {"train": 8, "validation": 0, "test": 4}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    with open_workspace(tmp_path / "out", Identity(dataset="m3", spec={}, sources={}, versions={})) as opened:
+        assert isinstance(opened, Workspace)
+        yield opened
+
+
+def prepared(
+    workspace: Workspace, tree: Path, size: int | None = None
+) -> tuple[ImageCatalogue, dict[str, ImagePool], list[Dropped]]:
+    """All pictures of the tree in two pools."""
+    catalogue = list_images(tree)
+    images = split_images(catalogue, 0, ROWS, shared=False)
+    wanted = {split: (pool, np.arange(len(pool.order))) for split, pool in images.items()}
+    return catalogue, images, prepare_images(workspace, None, catalogue, wanted, size)
+
+
+def given_out(
+    workspace: Workspace, catalogue: ImageCatalogue, split: str, slots: np.ndarray
+) -> list[tuple[str, bytes]]:
+    return list(MediaPool(workspace.hidden, "images", split, catalogue.root).get(slots))
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 256])
+def test_slots_get_their_pictures_in_any_order(workspace: Workspace, tree: Path, monkeypatch, chunk: int) -> None:
+    monkeypatch.setattr(pools, "CHUNK", chunk)
+    catalogue, images, dropped = prepared(workspace, tree)
+    assert dropped == []
+    for split, pool in images.items():
+        slots = np.random.default_rng(0).integers(0, len(pool.order), 30)
+        media = given_out(workspace, catalogue, split, slots)
+        assert [image_id for image_id, _ in media] == [pool.image_id(catalogue, int(slot)) for slot in slots]
+        assert all(data[:3] == b"\xff\xd8\xff" for _, data in media)
+        for image_id, data in media:
+            assert (data == (tree / image_id).read_bytes()) == (image_id[10:11] == "n")  # the odd files are converted
+
+
+def test_unreadable_pictures_are_replaced_counted_and_named(workspace: Workspace, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(pools, "CHUNK", 4)
+    bad = {f"{wnid}/{name}": content for wnid in WNIDS[:2] for name, content in unreadable_files().items()}
+    tree = imagenet_tree(tmp_path / "tree", pictures=9, extra={path: data for path, (data, _) in bad.items()})
+    catalogue, images, dropped = prepared(workspace, tree)
+    assert {entry.reason: (entry.count, entry.examples) for entry in dropped} == {
+        f"image: {reason}": (2, sorted(path for path, (_, why) in bad.items() if why == reason))
+        for reason in ("empty file", "not an image", "truncated or corrupt")
+    }
+    for split, pool in images.items():
+        slots = np.arange(len(pool.order))
+        for slot, (image_id, _) in zip(slots, given_out(workspace, catalogue, split, slots), strict=True):
+            expected = int(slot)
+            while pool.image_id(catalogue, expected) in bad:
+                expected = pool.following(expected)
+            assert image_id == pool.image_id(catalogue, expected)
+
+
+def test_examples_are_few(workspace: Workspace, tmp_path: Path) -> None:
+    extra = {f"{WNIDS[0]}/bad{index}.JPEG": b"" for index in range(9)}
+    _, _, dropped = prepared(workspace, imagenet_tree(tmp_path / "tree", extra=extra))
+    assert [(entry.reason, entry.count, len(entry.examples)) for entry in dropped] == [("image: empty file", 9, 5)]
+
+
+def test_a_class_without_a_readable_picture_is_an_error_that_names_it(workspace: Workspace, tmp_path: Path) -> None:
+    extra = {f"n02123045/{index}.JPEG": b"no picture" for index in range(4)}
+    tree = imagenet_tree(tmp_path / "tree", extra=extra)
+    with pytest.raises(SourceError) as caught:
+        prepared(workspace, tree)
+    assert str(caught.value) == (
+        f"a class has no readable picture for one of its splits ({tree / 'n02123045'}). Replace its files or remove it."
+    )
+
+
+def test_every_picture_is_read_once(workspace: Workspace, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    original = pools.read_image
+    monkeypatch.setattr(pools, "read_image", lambda path, size: (read.append(path), original(path, size))[1])
+    prepared(workspace, tree)
+    assert len(read) == len(set(read)) == 36
+    prepared(workspace, tree)
+    assert len(read) == 36
+
+
+def test_pictures_are_shrunk(workspace: Workspace, tmp_path: Path) -> None:
+    large = {f"{wnid}/large.JPEG": encoded(picture(0, 64, 48)) for wnid in WNIDS}
+    tree = imagenet_tree(tmp_path / "tree", extra=large)
+    catalogue, images, _ = prepared(workspace, tree, size=16)
+    for split, pool in images.items():
+        for image_id, data in given_out(workspace, catalogue, split, np.arange(len(pool.order))):
+            assert data != (tree / image_id).read_bytes()
+
+
+def test_a_picture_that_vanishes_is_an_error_that_names_it(workspace: Workspace, tmp_path: Path) -> None:
+    tree = imagenet_tree(tmp_path / "tree", odd=False)
+    catalogue, _, _ = prepared(workspace, tree)
+    (tree / WNIDS[0] / f"{WNIDS[0]}_0.JPEG").unlink()
+    with pytest.raises(SourceError, match=rf"cannot open a picture .*{WNIDS[0]}_0.JPEG\); got No such file"):
+        for split in ("train", "test"):
+            given_out(workspace, catalogue, split, np.arange(4))
+
+
+def test_clips_are_found_by_number(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "CHUNK", 2)
+    numbers = np.array([1, 4, 5, 9, 12])
+    clips = [clip(0, "train", "en", [0, 1], int(number)) for number in numbers]
+    prepare_clips(workspace, None, {"train": (numbers, clips)})
+    found = list(MediaPool(workspace.hidden, "clips", "train").get(np.array([9, 1, 9, 12])))
+    assert found == [(clips[i].clip_id, clips[i].encode()) for i in (3, 0, 3, 4)]

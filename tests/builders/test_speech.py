@@ -1,0 +1,137 @@
+"""Speech: the same bytes wherever a clip is spoken, at one loudness, in every language and voice."""
+
+import io
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import soundfile
+
+from symile_data.builders.m3 import speech
+from symile_data.builders.m3.clips import Clip, clip, clips_per_language
+from symile_data.builders.m3.languages import LANGUAGES
+from symile_data.builders.m3.sentences import read_sentences
+from symile_data.builders.m3.speech import VOICES, Utterance, encode_flac, synthesise
+from symile_data.errors import SourceError
+
+HASHES = """
+import hashlib
+from symile_data.builders.m3.clips import clip
+for language, index in {asked!r}:
+    print(hashlib.sha256(clip(3, "test", language, list(range(40)), index).encode()).hexdigest())
+"""
+
+
+def utterance(**changes: object) -> Utterance:
+    settings = {"text": "Good morning.", "language": "en", "voice": "m1", "rate": 170, "pitch": 50, "intonation": 50}
+    return Utterance(**(settings | {"seed": 0} | changes))
+
+
+def test_a_clip_is_the_same_in_any_process_and_company() -> None:
+    asked = [(language, index) for language in ("ar", "ja", "th", "zh-CN") for index in (0, 7)]
+    code = HASHES.format(asked=asked)
+    here = io.StringIO()
+    exec(code, {"print": lambda line: here.write(line + "\n")})  # in another order than there, and after other clips
+    there = subprocess.check_output(
+        [sys.executable, "-c", HASHES.format(asked=asked[::-1])], text=True, timeout=120
+    ).splitlines()
+    assert here.getvalue().splitlines() == there[::-1]
+    assert len(set(there)) == len(asked)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_language_is_heard_at_one_loudness(language: str) -> None:
+    sentences = list(range(len(read_sentences(language))))
+    clips = [clip(0, "train", language, sentences, index) for index in range(8)]
+    assert len({spoken.utterance.voice for spoken in clips}) > 3
+    for spoken in clips:
+        wave, rate = soundfile.read(io.BytesIO(spoken.encode()), dtype="float64")
+        assert (rate, wave.ndim) == (16_000, 1)
+        assert 0.5 < len(wave) / rate < 8.0
+        assert abs(20 * np.log10(np.sqrt(np.mean(wave**2))) + 23.0) < 0.5
+        assert np.abs(wave).max() <= 1.0
+
+
+def test_every_voice_speaks_and_sounds_different() -> None:
+    assert len(VOICES) >= 20
+    waves = {voice: synthesise(utterance(text="Hello.", voice=voice)).tobytes() for voice in VOICES}
+    assert len(set(waves.values())) == len(VOICES)
+
+
+@pytest.mark.parametrize(
+    "change", [{"rate": 140}, {"pitch": 70}, {"intonation": 30}, {"text": "Good night."}, {"voice": "f3"}]
+)
+def test_every_setting_is_heard(change: dict) -> None:
+    assert not np.array_equal(synthesise(utterance()), synthesise(utterance(**change)))
+
+
+def test_an_unknown_language_is_an_error_that_names_the_voice() -> None:
+    with pytest.raises(SourceError, match=r"espeak-ng does not know a voice; got xx\+m1"):
+        synthesise(utterance(language="xx"))
+
+
+def test_a_text_without_sound_is_an_error() -> None:
+    with pytest.raises(SourceError, match=r"espeak-ng gave no sound \(language en\); got ' '"):
+        synthesise(utterance(text=" "))
+
+
+@pytest.fixture
+def fresh_engine() -> Iterator[None]:
+    """The engine is looked for again, before and after."""
+    speech._engine.cache_clear()
+    yield
+    speech._engine.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh_engine")
+def test_a_voice_that_the_engine_lacks_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speech, "VOICES", ("m1", "nobody"))
+    with pytest.raises(SourceError, match=r"espeak-ng lacks voice variants .*; got nobody. Reinstall espeakng-loader."):
+        synthesise(utterance())
+
+
+@pytest.mark.usefixtures("fresh_engine")
+@pytest.mark.parametrize("package", ["soxr", "espeakng_loader"])
+def test_a_missing_package_is_an_error_with_the_command(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(speech.MissingPackageError, match=r"Run: pip install 'symile-data\[speech\]'"):
+        synthesise(utterance())
+
+
+def test_encoding_keeps_the_wave() -> None:
+    wave = np.linspace(-0.5, 0.5, 4000, dtype=np.float32)
+    again, rate = soundfile.read(io.BytesIO(encode_flac(wave)), dtype="float32")
+    assert rate == 16_000
+    assert np.abs(again - wave).max() < 2**-15
+
+
+def test_a_clip_is_a_function_of_its_place_alone() -> None:
+    def drawn(**changes: object) -> Clip:
+        place = {"seed": 0, "pool": "train", "language": "el", "sentences": list(range(100)), "index": 5} | changes
+        return clip(**place)
+
+    assert drawn() == drawn()
+    assert drawn().clip_id == "espeak-train-el-000005"
+    for change in ({"seed": 1}, {"pool": "test"}, {"index": 6}):
+        assert drawn(**change).utterance != drawn().utterance
+
+
+def test_clips_say_only_the_sentences_they_may() -> None:
+    allowed = [3, 11, 17]
+    said = {clip(0, "test", "en", allowed, index).sentence_id for index in range(60)}
+    assert said == set(allowed)
+
+
+def test_voices_and_ranges_are_the_same_in_every_language() -> None:
+    for language in ("en", "th"):
+        spoken = [clip(0, "train", language, list(range(100)), index).utterance for index in range(1200)]
+        assert {utterance.voice for utterance in spoken} == set(VOICES)
+        assert (min(u.rate for u in spoken), max(u.rate for u in spoken)) == speech.RATE_RANGE
+        assert (min(u.pitch for u in spoken), max(u.pitch for u in spoken)) == speech.PITCH_RANGE
+
+
+@pytest.mark.parametrize(("rows", "languages", "clips"), [(0, 2, 0), (1, 10, 1), (20, 2, 5), (21, 2, 6)])
+def test_the_number_of_clips_follows_the_rows(rows: int, languages: int, clips: int) -> None:
+    assert clips_per_language(rows, languages) == clips

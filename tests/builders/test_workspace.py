@@ -1,0 +1,167 @@
+"""The output directory: whose it is, what is done there, and that nobody is locked out by the dead."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from symile_data import manifest as manifests
+from symile_data.builders.workspace import HIDDEN, Product, Workspace, open_workspace
+from symile_data.errors import OutputError
+from symile_data.manifest import Identity, Manifest
+
+PRODUCT = Product(path="data/x", arguments=None, key=["train", 0, 5])
+
+
+def identity(**spec: Any) -> Identity:
+    return Identity(dataset="xor", spec={"seed": 0, "rows": {"train": 3}, **spec}, sources={}, versions={"numpy": "2"})
+
+
+def finish(directory: Path, **spec: Any) -> Manifest:
+    with open_workspace(directory, identity(**spec)) as workspace:
+        manifest = Manifest(identity=identity(**spec), modalities=(), splits={"train": 3})
+        workspace.finish(manifest)
+    return manifest
+
+
+def make(workspace: Workspace, text: str = "content") -> None:
+    """Write the product and note it, as a stage does."""
+    path = workspace.directory / PRODUCT.path
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    entry = manifests.file_entry(workspace.directory, path)
+    workspace.record(PRODUCT, {"rows": 5}, entry.bytes, entry.sha256)
+
+
+@pytest.mark.parametrize("there", ["new/and/deep", "empty"])
+def test_a_new_or_empty_directory_is_taken(tmp_path: Path, there: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with open_workspace(tmp_path / there, identity()) as workspace:
+        assert isinstance(workspace, Workspace)
+        assert workspace.finished(PRODUCT) is None
+
+
+def test_a_finished_build_is_given_back(tmp_path: Path) -> None:
+    manifest = finish(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
+    with open_workspace(tmp_path, identity()) as found:
+        assert found == manifest
+
+
+def test_leftover_bookkeeping_of_a_finished_build_goes(tmp_path: Path) -> None:
+    finish(tmp_path)
+    (tmp_path / HIDDEN / "journal").mkdir(parents=True)
+    with open_workspace(tmp_path, identity()) as found:
+        assert isinstance(found, Manifest)
+    assert not (tmp_path / HIDDEN).exists()
+
+
+def test_a_product_is_done_when_its_note_and_bytes_agree(tmp_path: Path) -> None:
+    with open_workspace(tmp_path, identity()) as workspace:
+        make(workspace)
+    with open_workspace(tmp_path, identity()) as workspace:
+        assert workspace.finished(PRODUCT) == {"rows": 5}
+
+
+@pytest.mark.parametrize("damage", ["gone", "shorter", "changed", "note gone", "note cut", "other key"])
+def test_a_product_that_changed_is_not_done(tmp_path: Path, damage: str) -> None:
+    with open_workspace(tmp_path, identity()) as workspace:
+        make(workspace)
+        path = tmp_path / PRODUCT.path
+        (note,) = (tmp_path / HIDDEN / "journal").iterdir()
+        product = PRODUCT
+        match damage:
+            case "gone":
+                path.unlink()
+            case "shorter":
+                path.write_text("conten")
+            case "changed":
+                path.write_text("Content")
+            case "note gone":
+                note.unlink()
+            case "note cut":
+                note.write_text(note.read_text()[:-9])
+            case "other key":
+                product = Product(path=PRODUCT.path, arguments=None, key=["train", 0, 6])
+        assert workspace.finished(product) is None
+
+
+def test_an_unfinished_build_with_other_settings_is_refused_by_name(tmp_path: Path) -> None:
+    with open_workspace(tmp_path, identity()):
+        pass
+    with pytest.raises(OutputError) as caught, open_workspace(tmp_path, identity(seed=1, rows={"train": 4})):
+        pass
+    assert str(caught.value) == (
+        f"the output directory holds an unfinished build with other settings ({tmp_path}); "
+        "got spec.rows.train: 4, not 3; spec.seed: 1, not 0 (yours, not what is there). "
+        "Choose another --out, or remove the directory."
+    )
+
+
+def test_a_finished_dataset_with_other_settings_is_refused_and_kept(tmp_path: Path) -> None:
+    finish(tmp_path)
+    before = (tmp_path / "manifest.json").read_bytes()
+    with pytest.raises(OutputError, match=r"holds a finished dataset with other settings.*spec.seed: 1, not 0"):
+        finish(tmp_path, seed=1)
+    assert (tmp_path / "manifest.json").read_bytes() == before
+
+
+def test_many_differences_are_counted(tmp_path: Path) -> None:
+    finish(tmp_path)
+    with pytest.raises(OutputError, match="and 3 more"):
+        finish(tmp_path, **dict.fromkeys("abcdefg", 1))
+
+
+def test_unrelated_files_are_refused_and_kept(tmp_path: Path) -> None:
+    for name in ("thesis.tex", "photos"):
+        (tmp_path / name).write_text("mine")
+    with pytest.raises(OutputError) as caught, open_workspace(tmp_path, identity()):
+        pass
+    assert str(caught.value) == (
+        f"the output directory holds files that no build of ours left there ({tmp_path}); got photos. "
+        "Choose an empty or new directory with --out."
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "thesis.tex"]
+
+
+def test_a_file_in_place_of_the_directory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="the output path is a file"), open_workspace(tmp_path / "file", identity()):
+        pass
+
+
+def test_a_second_build_is_refused_while_one_runs(tmp_path: Path) -> None:
+    with open_workspace(tmp_path, identity()):
+        with pytest.raises(OutputError) as caught, open_workspace(tmp_path, identity()):
+            pass
+        assert str(caught.value) == (
+            f"another build is running in this directory ({tmp_path}). Wait for it to end, or choose another --out."
+        )
+    with open_workspace(tmp_path, identity()) as workspace:
+        assert isinstance(workspace, Workspace)
+
+
+def test_errors_of_the_builds_own_reading_are_not_called_write_errors(tmp_path: Path) -> None:
+    with pytest.raises(PermissionError, match="source"), open_workspace(tmp_path, identity()):
+        raise PermissionError(13, "not allowed", "source.JPEG")
+
+
+def test_a_killed_build_leaves_no_lock(tmp_path: Path) -> None:
+    code = (
+        "import signal, sys; from pathlib import Path; from symile_data.manifest import Identity\n"
+        "from symile_data.builders.workspace import open_workspace\n"
+        f"with open_workspace(Path({str(tmp_path)!r}), {identity()!r}):\n"
+        "    print('locked', flush=True); signal.pause()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "locked\n"
+        with pytest.raises(OutputError, match="another build is running"), open_workspace(tmp_path, identity()):
+            pass
+        os.kill(process.pid, signal.SIGKILL)
+    with open_workspace(tmp_path, identity()) as workspace:
+        assert isinstance(workspace, Workspace)

@@ -1,0 +1,225 @@
+"""The command line: help, results on stdout, one sentence on stderr, exit codes 0, 1 and 2."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from factories import build, imagenet_tree
+
+from symile_data.cards import write_card
+from symile_data.cli import main
+from symile_data.errors import SourceError
+
+SMALL = ("--langs", "2", "--train", "6", "--validation", "2", "--test", "2", "--workers", "1")
+
+
+class Outcome(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Run `symile-data` with some words, as the console script does."""
+
+    def run_words(*words: str | Path) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["symile-data", *(str(word) for word in words)])
+        monkeypatch.setenv("COLUMNS", "140")
+        monkeypatch.setenv("NO_COLOR", "1")
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main()
+            sys.exit(0)
+        return Outcome(int(caught.value.code or 0), *capsys.readouterr())
+
+    return run_words
+
+
+@pytest.fixture(scope="module")
+def dataset(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished dataset with its card; not to be changed."""
+    out = tmp_path_factory.mktemp("dataset") / "m3"
+    build(tree, out, document=write_card)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("words", "mentioned"),
+    [
+        ((), ("build", "sample", "verify", "info")),
+        (("--help",), ("build", "sample", "verify", "info", "train", "evaluate", "--debug")),
+        (("build", "--help"), ("m3",)),
+        (
+            ("build", "m3", "--help"),
+            ("--out", "--langs", "--size", "--words", "--mode", "--splits", "--images", "--missing", "--workers"),
+        ),
+        (("build", "m3", "-h"), ("Same seed, same bytes", "symile-data build m3 --out")),
+        (("sample", "imagenet", "--help"), ("--per-class", "Twemoji")),
+        (("verify", "--help"), ("--json",)),
+        (("info", "--help"), ("--json",)),
+    ],
+)
+def test_help_tells_what_there_is(
+    run: Callable[..., Outcome], words: tuple[str, ...], mentioned: tuple[str, ...]
+) -> None:
+    said = run(*words)
+    assert said.code == (0 if words else 2)
+    text = " ".join((said.out + said.err).split()).casefold()
+    assert [word for word in mentioned if word.casefold() not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--langs", "3"), "--langs takes the number of languages; got 3. Choose 2, 5 or 10."),
+        (("--size", "xl"), "unknown --size; got 'xl'. Choose among xs, s, m, l."),
+        (("--mode", "wild"), "unknown --mode; got 'wild'. Choose among disjoint, overlap."),
+        (("--splits", "none"), "unknown --splits; got 'none'. Choose disjoint or shared."),
+        (("--missing", "1.5"), "a missing rate is a number between 0 and 1; got '1.5'."),
+        (("--image-size", "8"), "--image-size is the shorter side in pixels, at least 16; got 8."),
+        (("--train", "0"), "a dataset needs training rows; got --train 0."),
+        (
+            ("--words", "3", "--langs", "2"),
+            "3 words cannot each have a language of their own; got 2 languages. Lower --words or use --mode overlap.",
+        ),
+    ],
+)
+def test_a_wrong_option_exits_with_2(
+    run: Callable[..., Outcome], tree: Path, tmp_path: Path, words: tuple[str, ...], sentence: str
+) -> None:
+    said = run("build", "m3", "--out", tmp_path / "out", "--images", tree, *words)
+    assert said == (2, "", f"symile-data: {sentence}\n")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("build", "m3"),
+        ("build", "m4"),
+        ("frobnicate",),
+        ("build", "m3", "--out", "x", "--langs", "many"),
+        ("build", "m3", "--out", "x", "--train", "-1"),
+        ("build", "m3", "--out", "x", "--colour", "red"),
+        ("verify",),
+    ],
+)
+def test_words_that_are_no_command_exit_with_2(run: Callable[..., Outcome], words: tuple[str, ...]) -> None:
+    said = run(*words)
+    assert said.code == 2
+    assert said.out == ""
+    assert "Error" in said.err
+
+
+def test_a_build_reports_on_stdout_and_progresses_on_stderr(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    images = imagenet_tree(tmp_path / "images", extra={"n01440764/nothing.JPEG": b""})
+    out = tmp_path / "out"
+    said = run("build", "m3", "--out", out, "--images", images, *SMALL, "--train", "40")
+    assert said.code == 0
+    assert said.out.splitlines()[0].startswith(f"symile-m3 in {out}: 40 train, 2 validation, 2 test rows, ")
+    assert said.out.splitlines()[1:] == [
+        "dropped: 1 (image: empty file), such as n01440764/nothing.JPEG",
+        f"load it with: datasets.load_dataset({str(out)!r})",
+    ]
+    assert "shards: 3/3 shards" in said.err
+    assert run("verify", out).code == 0
+
+
+def test_the_recorded_command_names_no_directory_of_this_machine(
+    run: Callable[..., Outcome], tree: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    said = run("build", "m3", f"--out={out}/", "--images", f"{tree}/", *SMALL)
+    assert said.code == 0
+    shown = f"symile-data build m3 --out=out --images {tree.name} {' '.join(SMALL)}"
+    assert json.loads((out / "manifest.json").read_text())["command"] == shown
+    texts = [path.read_text(encoding="utf-8") for path in out.rglob("*") if path.suffix in (".md", ".json")]
+    assert len(texts) == 4
+    assert not any(str(tmp_path) in text or str(tree) in text for text in texts)
+
+
+def test_a_missing_picture_folder_exits_with_1(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    said = run("build", "m3", "--out", tmp_path / "out", "--images", tmp_path / "nowhere", *SMALL)
+    assert said == (
+        1,
+        "",
+        f"symile-data: there is no picture folder ({tmp_path / 'nowhere'}). "
+        "Point --images at a folder in ImageNet's layout, or use --images sample.\n",
+    )
+
+
+def test_debug_shows_the_traceback(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="there is no picture folder"):
+        run("--debug", "build", "m3", "--out", tmp_path / "out", "--images", tmp_path / "nowhere")
+
+
+def test_ctrl_c_says_how_to_go_on(run: Callable[..., Outcome], tree: Path, tmp_path: Path, monkeypatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("symile_data.builders.m3.build.make_shard", interrupted)
+    said = run("build", "m3", "--out", tmp_path / "out", "--images", tree, *SMALL)
+    assert (said.code, said.out) == (1, "")
+    assert said.err.endswith("symile-data: interrupted. Run the same command again to go on from here.\n")
+    assert "Traceback" not in said.err
+
+
+def test_verify_approves_a_sound_dataset(run: Callable[..., Outcome], dataset: Path) -> None:
+    said = run("verify", dataset)
+    assert (said.code, said.err) == (0, "")
+    assert said.out.endswith("20 rows, all as built\n")
+    assert json.loads(run("verify", dataset, "--json").out) == {"ok": True, "problems": []}
+
+
+def test_verify_lists_problems_and_exits_with_1(run: Callable[..., Outcome], dataset: Path, tmp_path: Path) -> None:
+    damaged = shutil.copytree(dataset, tmp_path / "damaged")
+    (damaged / "stats.json").unlink()
+    (damaged / "extra").touch()
+    problems = ["stats.json: missing", "extra: not in the manifest; remove it or build the dataset again"]
+    assert run("verify", damaged) == (1, "\n".join(problems) + "\n", "")
+    said = run("verify", damaged, "--json")
+    assert said.code == 1
+    assert json.loads(said.out) == {"ok": False, "problems": problems}
+
+
+@pytest.mark.parametrize("verb", ["verify", "info"])
+def test_a_directory_that_is_no_dataset_exits_with_1(run: Callable[..., Outcome], tmp_path: Path, verb: str) -> None:
+    said = run(verb, tmp_path)
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("symile-data: this directory is no finished dataset: it has no manifest.json")
+
+
+def test_info_shows_splits_settings_and_modalities(run: Callable[..., Outcome], dataset: Path) -> None:
+    said = run("info", dataset)
+    assert said.code == 0
+    for shown in (
+        "symile-m3",
+        "12 rows in 1 shards",
+        "image (image), audio (audio), text (text)",
+        "el, en",
+        "disjoint",
+    ):
+        assert shown in said.out
+
+
+def test_info_prints_json_for_machines(run: Callable[..., Outcome], dataset: Path) -> None:
+    value = json.loads(run("info", dataset, "--json").out)
+    assert value["splits"] == {"train": 12, "validation": 4, "test": 4}
+    assert value["spec"]["languages"] == ["el", "en"]
+    assert "files" not in value
+
+
+def test_sample_writes_an_imagenet_folder(run: Callable[..., Outcome], tmp_path: Path, monkeypatch) -> None:
+    classes = {"n02129165": ["1f981"], "n07749582": ["1f34b"]}
+    monkeypatch.setattr("symile_data.builders.m3.sample_pictures.sample_classes", lambda: classes)
+    said = run("sample", "imagenet", tmp_path / "S", "--per-class", "3")
+    assert said.code == 0
+    assert said.out.startswith(f"6 pictures in {tmp_path / 'S'}; build with: symile-data build m3")
+    assert len(list((tmp_path / "S").glob("ILSVRC/Data/CLS-LOC/train/n*/*.JPEG"))) == 6
+    mapping = (tmp_path / "S" / "LOC_synset_mapping.txt").read_text(encoding="utf-8")
+    assert [line.split(" ")[0] for line in mapping.splitlines()] == list(classes)

@@ -1,0 +1,123 @@
+"""Writing is all or nothing; equal values give equal text."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from symile_data.errors import OutputError
+from symile_data.files import (
+    atomic_path,
+    canonical_json,
+    digest,
+    file_sha256,
+    pretty_json,
+    sorted_entries,
+    write_text,
+)
+
+
+def test_a_finished_write_leaves_one_file_in_new_folders(tmp_path: Path) -> None:
+    write_text(tmp_path / "a" / "b" / "text", "α\r\n")
+    assert (tmp_path / "a" / "b" / "text").read_bytes() == "α\r\n".encode()
+    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["text"]
+
+
+@pytest.mark.parametrize("failure", [ValueError("bad"), KeyboardInterrupt(), OSError(errno.ENOENT, "gone")])
+def test_a_failing_writer_leaves_what_was_there(tmp_path: Path, failure: BaseException) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(type(failure)) as caught, atomic_path(path) as temporary:
+        temporary.write_text("half of the ne")
+        raise failure
+    assert caught.value is failure
+    assert [(entry.name, entry.read_text()) for entry in tmp_path.iterdir()] == [("file", "old")]
+
+
+def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    with atomic_path(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+
+
+def test_the_leftover_of_a_killed_writer_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / ".file.partial").write_text("a much longer leftover")
+    write_text(tmp_path / "file", "new")
+    assert [(entry.name, entry.read_text()) for entry in tmp_path.iterdir()] == [("file", "new")]
+
+
+def test_a_full_disk_is_a_sentence_with_advice(tmp_path: Path) -> None:
+    (tmp_path / ".file.partial").symlink_to("/dev/full")  # takes no byte
+    with pytest.raises(OutputError) as caught:
+        write_text(tmp_path / "file", "text")
+    assert str(caught.value) == (
+        f"cannot write: no space left on device ({tmp_path / 'file'}). "
+        "Free some space and run the same command again: finished shards are kept."
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        (errno.EDQUOT, "Free some quota"),
+        (errno.EROFS, "Choose a writable directory with --out."),
+        (errno.EACCES, "Choose a writable directory with --out."),
+        (errno.EIO, "Check the disk"),
+    ],
+)
+def test_each_refusal_of_the_disk_has_its_advice(tmp_path: Path, code: int, advice: str) -> None:
+    with pytest.raises(OutputError) as caught, atomic_path(tmp_path / "file"):
+        raise OSError(code, os.strerror(code))
+    assert os.strerror(code).lower() in str(caught.value)
+    assert advice in str(caught.value)
+
+
+def test_a_read_only_disk_that_refuses_to_remove_keeps_the_first_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "read-only")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    with pytest.raises(OutputError, match="Choose a writable directory"):
+        write_text(tmp_path / "file", "text")
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.text(), values, min_size=2, max_size=6))
+def test_equal_values_have_equal_digests(value: dict) -> None:
+    backwards = dict(reversed(value.items()))
+    assert canonical_json(backwards) == canonical_json(value)
+    assert digest(backwards) == digest(value)
+
+
+@pytest.mark.parametrize("write", [canonical_json, pretty_json])
+def test_what_is_no_json_is_refused(write) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        write({"rate": float("nan")})
+
+
+def test_hashes_are_of_the_bytes(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert file_sha256(tmp_path / "abc") == digest("abc") == expected
+
+
+def test_listings_are_sorted(tmp_path: Path) -> None:
+    for name in ("b", "a10", "a2", "C"):
+        (tmp_path / name).touch()
+    assert [entry.name for entry in sorted_entries(tmp_path)] == ["C", "a10", "a2", "b"]

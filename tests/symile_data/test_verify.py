@@ -1,0 +1,203 @@
+"""Verification names every kind of damage with its file."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from datasets import Features, Value
+from factories import relist
+
+from symile_data import manifest as manifests
+from symile_data.builders.shards import shard_path, write_shard
+from symile_data.errors import DamageError
+from symile_data.manifest import Identity, Manifest, file_entry
+from symile_data.schema import DatasetSchema, Modality
+from symile_data.verify import verify
+
+SCHEMA = DatasetSchema(
+    features=Features({"sample_id": Value("int64"), "x": Value("string"), "x_missing": Value("bool")}),
+    modalities=(Modality(name="x", kind="text", column="x", null_columns=("x",)),),
+)
+FIRST, SECOND, TEST = shard_path("train", 0, 2), shard_path("train", 1, 2), shard_path("test", 0, 1)
+
+
+def rows(start: int, stop: int) -> list[dict]:
+    return [
+        {"sample_id": index, "x": None if index % 3 == 0 else f"text number {index}", "x_missing": index % 3 == 0}
+        for index in range(start, stop)
+    ]
+
+
+def shard(directory: Path, path: str, content: list[dict], split: str) -> manifests.FileEntry:
+    batch = pa.RecordBatch.from_pylist(content, schema=SCHEMA.arrow)
+    return file_entry(
+        directory, directory / path, rows=write_shard(directory / path, SCHEMA, iter([batch])), split=split
+    )
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("sound")
+    (directory / "README.md").write_text("# A dataset\n")
+    files = [
+        shard(directory, FIRST, rows(0, 10), "train"),
+        shard(directory, SECOND, rows(10, 20), "train"),
+        shard(directory, TEST, rows(20, 25), "test"),
+        file_entry(directory, directory / "README.md"),
+    ]
+    identity = Identity(dataset="other", spec={"seed": 0}, sources={}, versions={})
+    record = Manifest(identity=identity, modalities=SCHEMA.modalities, splits={"train": 20, "test": 5}, files=files)
+    manifests.write(directory, record)
+    return directory
+
+
+@pytest.fixture
+def dataset(sound: Path, tmp_path: Path) -> Path:
+    """A copy to damage."""
+    return shutil.copytree(sound, tmp_path / "dataset")
+
+
+def change_manifest(directory: Path, change: Callable[[Manifest], Manifest]) -> None:
+    manifests.write(directory, change(manifests.read(directory)))
+
+
+def test_a_sound_dataset_has_no_problems(sound: Path) -> None:
+    assert list(verify(sound)) == []
+
+
+@pytest.mark.parametrize("name", [FIRST, SECOND, TEST, "README.md"])
+@pytest.mark.parametrize("keep", [0.0, 0.5, 0.999])
+def test_a_truncated_file_is_named(dataset: Path, name: str, keep: float) -> None:
+    data = (dataset / name).read_bytes()
+    kept = int(len(data) * keep)
+    (dataset / name).write_bytes(data[:kept])
+    assert list(verify(dataset)) == [
+        f"{name}: {kept} bytes, the manifest says {len(data)}: it was truncated or replaced"
+    ]
+
+
+@pytest.mark.parametrize("name", [FIRST, SECOND, TEST, "README.md"])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_flipped_bit_anywhere_is_named(dataset: Path, name: str, seed: int) -> None:
+    data = bytearray((dataset / name).read_bytes())
+    rng = np.random.default_rng(seed)
+    data[rng.integers(len(data))] ^= 1 << int(rng.integers(8))
+    (dataset / name).write_bytes(data)
+    expected = f"{name}: its SHA-256 differs from the manifest: the contents changed after the build"
+    assert list(verify(dataset)) == [expected]
+
+
+@pytest.mark.parametrize("name", [FIRST, "README.md"])
+def test_a_missing_file_is_named(dataset: Path, name: str) -> None:
+    (dataset / name).unlink()
+    assert list(verify(dataset)) == [f"{name}: missing"]
+
+
+@pytest.mark.parametrize("name", ["data/train-00002-of-00003.parquet", "notes.txt", "data/.x.partial"])
+def test_an_extra_file_is_named(dataset: Path, name: str) -> None:
+    (dataset / name).write_text("what is this?")
+    assert list(verify(dataset)) == [f"{name}: not in the manifest; remove it or build the dataset again"]
+
+
+def test_swapped_shards_are_both_named(dataset: Path) -> None:
+    first, second = (dataset / FIRST).read_bytes(), (dataset / SECOND).read_bytes()
+    (dataset / FIRST).write_bytes(second)
+    (dataset / SECOND).write_bytes(first)
+    assert [problem.split(":")[0] for problem in verify(dataset)] == [FIRST, SECOND]
+
+
+def test_all_problems_are_named_at_once(dataset: Path) -> None:
+    (dataset / FIRST).unlink()
+    (dataset / TEST).write_bytes(b"PAR1")
+    (dataset / "extra").touch()
+    assert [problem.split(":")[0] for problem in verify(dataset)] == [FIRST, TEST, "extra"]
+
+
+def test_an_edited_specification_is_refused(dataset: Path) -> None:
+    path = dataset / manifests.FILE_NAME
+    path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
+    with pytest.raises(DamageError, match="changed after the build"):
+        list(verify(dataset))
+
+
+def test_an_edited_row_count_is_named(dataset: Path) -> None:
+    change_manifest(dataset, lambda manifest: replace(manifest, splits={"train": 21, "test": 5}))
+    assert list(verify(dataset)) == ["manifest.json: split train has 21 rows but its shards have 20"]
+
+
+def test_a_shard_that_the_manifest_forgets_is_named(dataset: Path) -> None:
+    change_manifest(dataset, lambda manifest: replace(manifest, files=manifest.files[:1] + manifest.files[2:]))
+    assert list(verify(dataset)) == [
+        "manifest.json: split train has 20 rows but its shards have 10",
+        f"{SECOND}: not in the manifest; remove it or build the dataset again",
+    ]
+
+
+def test_wrong_rows_of_a_shard_are_named(dataset: Path) -> None:
+    shard(dataset, SECOND, rows(10, 19), "train")
+    relist(dataset)
+    assert list(verify(dataset)) == [f"{SECOND}: 9 rows, the manifest says 10"]
+
+
+@pytest.mark.parametrize(
+    ("row", "wrong", "clause"),
+    [
+        (4, {"x_missing": True}, "row 4: x is not null but x_missing is True"),
+        (6, {"x_missing": False}, "row 6: x is null but x_missing is False"),
+        (7, {"x": None}, "row 7: x is null but x_missing is False"),
+        (2, {"x_missing": None}, "x_missing has 1 nulls; it must be True or False in every row"),
+    ],
+)
+def test_a_mask_that_lies_is_named(dataset: Path, row: int, wrong: dict, clause: str) -> None:
+    content = rows(0, 10)
+    content[row].update(wrong)
+    shard(dataset, FIRST, content, "train")
+    relist(dataset)
+    assert list(verify(dataset)) == [f"{FIRST}: {clause}"]
+
+
+def test_a_file_that_is_no_parquet_is_named(dataset: Path) -> None:
+    (dataset / SECOND).write_bytes(b"PAR1 but not really")
+    relist(dataset)
+    (problem,) = verify(dataset)
+    assert problem.startswith(f"{SECOND}: not a readable Parquet file (")
+
+
+def test_another_schema_is_named(dataset: Path) -> None:
+    pq.write_table(pa.table({"x": list(range(10))}), dataset / SECOND)
+    relist(dataset)
+    assert list(verify(dataset)) == [f"{SECOND}: its schema differs from the first shard's"]
+
+
+def test_a_modality_without_its_columns_is_named(dataset: Path) -> None:
+    for path, count in ((FIRST, 10), (SECOND, 10), (TEST, 5)):
+        pq.write_table(pa.table({"x": list(range(count))}), dataset / path)
+    relist(dataset)
+    assert [problem.split(":")[0] for problem in verify(dataset)] == [FIRST, SECOND, TEST]
+    assert all("no column x_missing" in problem for problem in verify(dataset))
+
+
+class Alternating:
+    """A dataset's own rules, as a builder would hand them in."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, int]] = []
+
+    def check(self, split: str, table: pa.Table) -> Iterator[str]:
+        self.seen.append((split, len(table)))
+        if split == "test":
+            yield "row 0: is odd"
+
+    def finish(self) -> Iterator[str]:
+        yield "the whole is odd"
+
+
+def test_the_datasets_own_rules_see_every_shard(sound: Path) -> None:
+    rules = Alternating()
+    assert list(verify(sound, rules)) == [f"{TEST}: row 0: is odd", "the whole is odd"]
+    assert rules.seen == [("train", 10), ("train", 10), ("test", 5)]
