@@ -64,9 +64,9 @@ class TrainConfig:
         label: Column by which a retrieved candidate counts as right.
         redraw_words: Draw the distractor words of a training row anew in each epoch. An augmentation that small M3 data
             needs (docs/m3.md); off in the paper's configs.
-        redraw_media: Modality -> label column: in each epoch a training row gets the medium of another row with the same
-            label (another picture of the class, another clip of the language), so that pairs cannot be memorised. As
-            `redraw_words`.
+        redraw_media: Modality -> label column: in each epoch a training row gets the medium of another row with the
+            same label (another picture of the class, another clip of the language), so that pairs cannot be
+            memorised. As `redraw_words`.
         pretrain: Pretrain and freeze some encoders first; None trains all from nothing.
         precision: Of Lightning: "32-true" or "bf16-mixed".
         val_every: Epochs between validations.

@@ -20,7 +20,7 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 
 from symile_data.errors import DamageError, OutputError
@@ -206,7 +206,7 @@ def fit(
             precision=config.precision,  # type: ignore[arg-type]
             gradient_clip_val=config.clip_gradient or None,
             check_val_every_n_epoch=config.val_every,
-            callbacks=[*checkpoints, TQDMProgressBar(refresh_rate=10)],
+            callbacks=checkpoints,
             logger=CSVLogger(directory, name="", version="log"),
             num_sanity_val_steps=0,
             use_distributed_sampler=False,

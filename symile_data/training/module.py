@@ -38,8 +38,8 @@ class SymileModule(lightning.LightningModule):
         config: Of the run.
         modalities: Of the dataset, in the order of the loaders' `missing`.
         vocabularies: Words of each text modality, from the training split.
-        pretrained: Modality name -> weights of its pretrained encoder. These encoders are frozen, and batches hold their
-            features instead of decoded media; only their heads are trained.
+        pretrained: Modality name -> weights of its pretrained encoder. These encoders are frozen, and batches hold
+            their features instead of decoded media; only their heads are trained.
 
     Raises:
         UsageError: the dataset lacks the modality to retrieve, or has too few.

@@ -1,8 +1,9 @@
 """Pretrain small encoders on the training split's labels, the stand-in for the paper's pretrained ones.
 
-The paper trains heads on frozen features of Whisper and CLIP. Where no pretrained weights can be had, the small image and audio
-encoders are first taught to tell labels of the training split (the picture's class, the clip's language), then frozen; the
-contrastive training that follows sees features only, as in the paper. Symile and CLIP start from the same features.
+The paper trains heads on frozen features of Whisper and CLIP. Where no pretrained weights can be had, the small image
+and audio encoders are first taught to tell labels of the training split (the picture's class, the clip's language),
+then frozen; the contrastive training that follows sees features only, as in the paper. Symile and CLIP start from the
+same features.
 """
 
 from __future__ import annotations

@@ -1,0 +1,49 @@
+# Every target installs what it needs first, into .venv; `make help` lists them.
+
+LANGS ?= 10
+OUT ?= build/symile-m3-$(LANGS)
+IMAGENET_DIR ?= sample
+ARGS ?=
+
+PYTHON ?= python3
+BIN := .venv/bin
+SYMILE := $(BIN)/symile-data
+TYPING := build/typing/symile_data
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build-m3 train-m3 test lint bench clean
+
+help:  ## show this
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/' | expand -t 12
+
+setup: .venv/installed  ## install the package and its tools into .venv
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+build-m3: setup  ## build Symile-M3: LANGS=2|5|10 OUT=... IMAGENET_DIR=... ARGS="..."
+	$(SYMILE) build m3 --out $(OUT) --langs $(LANGS) --images $(IMAGENET_DIR) $(ARGS)
+
+train-m3: $(OUT)/manifest.json  ## train Symile and CLIP on it and compare them
+	$(SYMILE) train $(OUT) $(ARGS)
+
+$(OUT)/manifest.json: | setup
+	$(SYMILE) build m3 --out $(OUT) --langs $(LANGS) --images $(IMAGENET_DIR)
+
+test: setup  ## run all tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: setup  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	rm -rf build/typing && mkdir -p $(TYPING)
+	ln -s $(addprefix $(CURDIR)/,$(wildcard symile_data/*) builders loaders cards) $(TYPING)/
+	cd build/typing && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml symile_data
+
+bench: setup  ## run the benchmarks (minutes)
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+clean:  ## remove what was built (not runs/)
+	rm -rf build .venv .mypy_cache .pytest_cache .ruff_cache *.egg-info
