@@ -50,9 +50,9 @@ def run_stage(
     todo = [product for product in products if results[product.path] is None]
     with stage(title, len(products), _unit(products)) as advance:
         advance(len(products) - len(todo))
-        for product, (result, size, sha256) in _completed(workspace.directory, todo, make, pool):
-            workspace.record(product, result, size, sha256)
-            results[product.path] = result
+        for product, (made, size, sha256) in _completed(workspace.directory, todo, make, pool):
+            workspace.record(product, made, size, sha256)
+            results[product.path] = made
             advance()
     return [result for product in products if (result := results[product.path]) is not None]
 

@@ -126,4 +126,5 @@ class ImageJitter:
 
 def _mirrored(positions: npt.NDArray[np.int64], side: int) -> npt.NDArray[np.int64]:
     """Positions beyond an edge, reflected back inside."""
-    return side - 1 - np.abs(side - 1 - np.abs(positions))
+    inside: npt.NDArray[np.int64] = side - 1 - np.abs(side - 1 - np.abs(positions))
+    return inside

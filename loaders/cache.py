@@ -105,7 +105,7 @@ class DecodedSplit:
             values = media[name]
             if not isinstance(values, torch.Tensor):
                 raise UsageError("texts cannot be encoded once per medium", got=name)
-            media[name] = torch.cat([encode(chunk) for chunk in values.split(_ENCODE_CHUNK)])
+            media[name] = torch.cat([encode(chunk) for chunk in torch.split(values, _ENCODE_CHUNK)])
         return replace(self, media=media, encoded_names=frozenset(encoders))
 
     def _gather(self, rows: IntArray, donors: Mapping[str, IntArray]) -> dict[str, Array]:

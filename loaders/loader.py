@@ -255,6 +255,7 @@ class BatchLoader:
 
     def _settings(self) -> dict[str, Any]:
         """What a state is good for: all that decides order and contents, nothing about ranks, batch size or threads."""
+        views: dict[str, ImageAugment | ImageJitter] = {**self._augment, **self._jitter}
         return {
             "fingerprint": self.split.fingerprint,
             "split": self.split.name,
@@ -265,10 +266,7 @@ class BatchLoader:
             "missingness": {item.name: item.rate for item in self._recipe.fields},
             "redraw_words": self._words is not None,
             "redraw_media": self._donors,
-            "augment": {
-                name: {key: str(value) for key, value in asdict(view).items()}
-                for name, view in {**self._augment, **self._jitter}.items()
-            },
+            "augment": {name: {key: str(value) for key, value in asdict(view).items()} for name, view in views.items()},
         }
 
 

@@ -24,7 +24,8 @@ class Modality:
 
     Args:
         name: What people call it ("image"); the mask column is `<name>_missing`.
-        kind: How it is decoded and encoded ("image", "audio", "text", ...): a key of the tables of decoders and encoders.
+        kind: How it is decoded and encoded ("image", "audio", "text", ...): a key of the decoders' and the encoders'
+            tables.
         column: The column that holds the value.
         null_columns: Every column that is null where the modality is missing, `column` among them, so that nothing of a
             missing value can leak.

@@ -112,11 +112,11 @@ def draw_words(
         classes += classes >= target_class[:, None]
         languages += languages >= target_language[:, None]
     classes = np.concatenate([np.asarray(target_class, dtype=np.int32)[:, None], classes], axis=1, dtype=np.int32)
-    languages = np.concatenate(
-        [np.asarray(target_language)[:, None], languages], axis=1, dtype=np.int16, casting="unsafe"
-    )
+    columns = [np.asarray(target_language, dtype=np.int32)[:, None], languages]
+    languages = np.concatenate(columns, axis=1, dtype=np.int32)
     order = np.argsort(uniform[:, rule.draws - rule.words :], axis=1, kind="stable")
-    return np.take_along_axis(classes, order, axis=1), np.take_along_axis(languages, order, axis=1)
+    ordered_languages = np.take_along_axis(languages, order, axis=1).astype(np.int16)
+    return np.take_along_axis(classes, order, axis=1), ordered_languages
 
 
 def distinct(uniform: FloatArray, bound: int, excluded: IntArray | None) -> npt.NDArray[np.int32]:

@@ -1,13 +1,13 @@
 """Pools of media: every picture and clip a build uses, prepared once however many rows use it, and looked up by the
 shards.
 
-A pool is a folder of Arrow files ("chunks") under `.build/`, memory-mapped by the shard writers, and an index that maps a
-key (a picture slot, a clip number) to its chunk and row.
+A pool is a folder of Arrow files ("chunks") under `.build/`, memory-mapped by the shard writers, and an index that maps
+a key (a picture slot, a clip number) to its chunk and row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -98,7 +98,7 @@ def prepare_images(
 
 
 def prepare_clips(
-    workspace: Workspace, executor: Executor | None, pools: dict[str, tuple[npt.NDArray[np.int64], Sequence[Clip]]]
+    workspace: Workspace, executor: Executor | None, pools: Mapping[str, tuple[npt.NDArray[np.int64], Sequence[Clip]]]
 ) -> None:
     """Speak and encode every clip that is used.
 

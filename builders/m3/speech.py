@@ -87,7 +87,8 @@ def synthesise(utterance: Utterance) -> npt.NDArray[np.float32]:
         raise SourceError("espeak-ng gave no sound", where=f"language {utterance.language}", got=repr(utterance.text))
     wave = soxr.resample(samples.astype(np.float64) / 32768.0, rate, SAMPLE_RATE_HZ)
     level = 10 ** (LOUDNESS_DBFS / 20) / np.sqrt(np.mean(wave**2))
-    return np.clip(wave * level, -1.0, 1.0).astype(np.float32)
+    clipped: npt.NDArray[np.float32] = np.clip(wave * level, -1.0, 1.0).astype(np.float32)
+    return clipped
 
 
 def encode_flac(wave: npt.NDArray[np.float32]) -> bytes:

@@ -139,7 +139,7 @@ def _pretrain(config: TrainConfig, directory: Path) -> Weights:
     values = {
         name: sorted(set(split.read_all([column])[column].to_pylist())) for name, column in settings.labels.items()
     }
-    return pretrain(config, modalities, batches, values)
+    return pretrain(config, settings, modalities, batches, values)
 
 
 def _data(module: SymileModule, directory: Path) -> Any:

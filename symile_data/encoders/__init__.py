@@ -12,12 +12,21 @@ from typing import Any
 from torch import nn
 
 from symile_data.encoders.audio import SmallAudioEncoder
+from symile_data.encoders.base import FeatureEncoder
 from symile_data.encoders.image import SmallImageEncoder
 from symile_data.encoders.text import WordEncoder
 from symile_data.encoders.vector import LinearEncoder
 from symile_data.errors import UsageError
 
-__all__ = ["ENCODERS", "LinearEncoder", "SmallAudioEncoder", "SmallImageEncoder", "WordEncoder", "make_encoder"]
+__all__ = [
+    "ENCODERS",
+    "FeatureEncoder",
+    "LinearEncoder",
+    "SmallAudioEncoder",
+    "SmallImageEncoder",
+    "WordEncoder",
+    "make_encoder",
+]
 
 # kind of modality -> encoder class; each takes `dim` and the settings of its section in the config.
 ENCODERS: dict[str, Callable[..., nn.Module]] = {

@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from symile_data.encoders.base import FeatureEncoder
+
 _LAYERS = ((5, 2), (5, 2), (5, 2), (3, 1))  # kernel and stride over time
 
 
-class SmallAudioEncoder(nn.Module):
+class SmallAudioEncoder(FeatureEncoder):
     """Strided 1-D convolutions over time, then mean and standard deviation over time, a linear head.
 
     Args:
@@ -19,7 +21,7 @@ class SmallAudioEncoder(nn.Module):
     """
 
     def __init__(self, dim: int, mels: int = 40, width: int = 64, dropout: float = 0.0) -> None:
-        super().__init__()
+        super().__init__(2 * width, dim, dropout)
         layers: list[nn.Module] = []
         channels = mels
         for kernel, stride in _LAYERS:
@@ -30,24 +32,9 @@ class SmallAudioEncoder(nn.Module):
             ]
             channels = width
         self.backbone = nn.Sequential(*layers)
-        self.norm = nn.BatchNorm1d(2 * width)
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * width, dim))
-        self.feature_size = 2 * width
 
-    def features(self, frames: Tensor) -> Tensor:
-        """What the head sees.
-
-        Args:
-            frames: (B, mels, T) log-mel, as the loaders give them.
-
-        Returns:
-            (B, feature_size).
-        """
-        x = self.backbone(frames.to(torch.float32)).float()
+    def features(self, media: Tensor) -> Tensor:
+        """(B, mels, T) log-mel, as the loaders give them, to (B, 2 width)."""
+        x = self.backbone(media.to(torch.float32)).float()
         pooled: Tensor = self.norm(torch.cat([x.mean(dim=2), x.std(dim=2)], dim=1))
         return pooled
-
-    def forward(self, frames: Tensor) -> Tensor:
-        """(B, mels, T) to (B, D)."""
-        embedding: Tensor = self.head(self.features(frames))
-        return embedding

@@ -39,13 +39,15 @@ class WordEncoder(nn.Module):
         Returns:
             (B, D).
         """
-        tokens = [[] if text is None else text.split(SEPARATOR) for text in texts]
-        flat = [self._index.get(word, _UNKNOWN) for words in tokens for word in words]
+        bags = [[] if text is None else text.split(SEPARATOR) for text in texts]
+        flat = [self._index.get(word, _UNKNOWN) for words in bags for word in words]
         starts = [0]
-        for words in tokens[:-1]:
+        for words in bags[:-1]:
             starts.append(starts[-1] + len(words))
         device = self.words.weight.device
-        return self.words(torch.tensor(flat, dtype=torch.long, device=device), torch.tensor(starts, device=device))
+        tokens = torch.tensor(flat, dtype=torch.long, device=device)
+        embedding: Tensor = self.words(tokens, torch.tensor(starts, device=device))
+        return embedding
 
 
 def vocabulary_of(texts: Iterable[str | None]) -> list[str]:

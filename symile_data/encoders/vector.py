@@ -18,4 +18,5 @@ class LinearEncoder(nn.Module):
 
     def forward(self, vectors: Tensor) -> Tensor:
         """(B, K) float to (B, D)."""
-        return self.linear(vectors.float())
+        embedding: Tensor = self.linear(vectors.float())
+        return embedding

@@ -85,5 +85,5 @@ def chance(labels: Tensor) -> float:
     >>> chance(torch.tensor([0, 0, 1, 1]))
     0.5
     """
-    _, counts = labels.unique(return_counts=True)
-    return float((counts.double() ** 2).sum() / len(labels) ** 2)
+    counts = torch.bincount(labels).double()
+    return float((counts**2).sum() / len(labels) ** 2)

@@ -186,7 +186,7 @@ def fit(
     _claim(directory, info)
     module = info.make_module(pretrained)
     # One deterministic choice for everything Lightning would otherwise guess or warn about.
-    checkpoints = [
+    checkpoints: list[lightning.Callback] = [
         ModelCheckpoint(
             directory, filename="last", monitor=None, save_on_train_epoch_end=True, enable_version_counter=False
         ),

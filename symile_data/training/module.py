@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from symile_data.encoders import make_encoder
+from symile_data.encoders import FeatureEncoder, make_encoder
 from symile_data.errors import UsageError
 from symile_data.evaluation.retrieval import Embedded, retrieval_accuracy
 from symile_data.losses import ClipLoss, SymileLoss
@@ -90,7 +90,10 @@ class SymileModule(lightning.LightningModule):
         embeddings = []
         for position, name in enumerate(self.names):
             encoder = self.encoders[name]
-            features = (encoder.head(batch[name]) if name in self.frozen else encoder(batch[name])).float()
+            if name in self.frozen and isinstance(encoder, FeatureEncoder):
+                features = encoder.embed_features(batch[name]).float()
+            else:
+                features = encoder(batch[name]).float()
             absent = batch["missing"][:, position, None]
             if absent.any():
                 features = torch.where(absent, self.missing[position], features)
@@ -100,7 +103,10 @@ class SymileModule(lightning.LightningModule):
 
     def frozen_features(self) -> dict[str, Callable[[Tensor], Tensor]]:
         """For each frozen encoder the function that makes features of decoded media, for the loaders."""
-        return {name: feature_function(self.encoders[name]) for name in sorted(self.frozen)}
+        encoders = {name: self.encoders[name] for name in sorted(self.frozen)}
+        return {
+            name: feature_function(encoder) for name, encoder in encoders.items() if isinstance(encoder, FeatureEncoder)
+        }
 
     def _freeze(self, name: str, weights: Mapping[str, Tensor]) -> None:
         """Load a pretrained encoder, start its head anew, and let nothing but the head learn."""
@@ -156,7 +162,7 @@ class SymileModule(lightning.LightningModule):
             return optimizer
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
-            max_lr=[group["lr"] for group in groups],
+            max_lr=[config.lr, config.lr * config.logit_scale_lr],
             total_steps=int(self.trainer.estimated_stepping_batches),
             pct_start=_WARM_UP,
         )

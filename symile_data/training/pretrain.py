@@ -16,22 +16,28 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from symile_data.encoders import make_encoder
+from symile_data.encoders import FeatureEncoder, make_encoder
+from symile_data.errors import UsageError
 from symile_data.progress import stage
 from symile_data.schema import Modality
-from symile_data.training.config import TrainConfig
+from symile_data.training.config import PretrainConfig, TrainConfig
 
 _LABEL_SMOOTHING = 0.1  # keeps features of one class together
 _WARM_UP = 0.1
 
 
 def pretrain(
-    config: TrainConfig, modalities: Sequence[Modality], batches: Any, label_values: Mapping[str, Sequence[Any]]
+    config: TrainConfig,
+    settings: PretrainConfig,
+    modalities: Sequence[Modality],
+    batches: Any,
+    label_values: Mapping[str, Sequence[Any]],
 ) -> dict[str, dict[str, Tensor]]:
-    """Teach the encoders of `config.pretrain.labels` their labels, all on the same batches.
+    """Teach some encoders their labels, all on the same batches.
 
     Args:
-        config: Its `pretrain`, `encoders` and `seed` count.
+        config: Its `encoders`, `dim` and `seed` count.
+        settings: Which encoders, which labels, how long.
         modalities: Of the dataset.
         batches: Iterable with a length, one epoch each time; gives the modalities and their label columns.
         label_values: Modality name -> the values that its label column takes.
@@ -39,15 +45,12 @@ def pretrain(
     Returns:
         Modality name -> weights of its encoder (without the classifier).
     """
-    settings = config.pretrain
     lightning.seed_everything(config.seed, verbose=False)
     kinds = {modality.name: modality.kind for modality in modalities}
-    encoders = {
-        name: make_encoder(kinds[name], config.dim, config.encoders.get(kinds[name], {})) for name in settings.labels
-    }
+    encoders = {name: _backbone(config, kinds[name]) for name in settings.labels}
     positions = [modality.name for modality in modalities]
     labels = {name: {value: i for i, value in enumerate(values)} for name, values in label_values.items()}
-    classifiers = {name: nn.Linear(int(encoder.feature_size), len(labels[name])) for name, encoder in encoders.items()}
+    classifiers = {name: nn.Linear(encoder.feature_size, len(labels[name])) for name, encoder in encoders.items()}
     networks = nn.ModuleDict({**encoders, **{f"{name}_labels": layer for name, layer in classifiers.items()}})
     optimizer = torch.optim.AdamW(networks.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     steps = settings.epochs * len(batches)
@@ -64,22 +67,28 @@ def pretrain(
                     guess = classifiers[name](features.float())
                     loss = loss + F.cross_entropy(guess, target, label_smoothing=_LABEL_SMOOTHING)
                 optimizer.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
             advance()
     return {name: encoder.state_dict() for name, encoder in encoders.items()}
 
 
-def feature_function(encoder: nn.Module) -> Callable[[Tensor], Tensor]:
+def feature_function(encoder: FeatureEncoder) -> Callable[[Tensor], Tensor]:
     """The frozen encoder's features as a function of a chunk of decoded media, float32."""
 
     def features(media: Tensor) -> Tensor:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-            result: Tensor = encoder.eval().features(media)
-        return result.float()
+            return encoder.eval().features(media).float()
 
     return features
+
+
+def _backbone(config: TrainConfig, kind: str) -> FeatureEncoder:
+    encoder = make_encoder(kind, config.dim, config.encoders.get(kind, {}))
+    if not isinstance(encoder, FeatureEncoder):
+        raise UsageError("this kind of modality has no encoder that can be pretrained", got=kind)
+    return encoder
 
 
 def _values(column: Tensor | list[Any]) -> list[Any]:

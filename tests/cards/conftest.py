@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from symile_data.cards import write_card
 from tiny_datasets import Tiny, m3_tiny
+
+from symile_data.cards import write_card
 
 
 @pytest.fixture(scope="session")

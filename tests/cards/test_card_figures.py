@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_datasets import Tiny, xor_tiny
+
 from symile_data.cards import style, write_card
 from symile_data.cards.contact_sheet import caption_of
 from symile_data.cards.figures import draw_figures
 from symile_data.cards.samples import COUNT, Word, choose_samples
-from tiny_datasets import Tiny, xor_tiny
 
 
 def test_the_same_dataset_gives_the_same_bytes(documented: Tiny, copied: Tiny) -> None:

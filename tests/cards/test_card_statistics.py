@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_datasets import Tiny, m3_tiny_schema, mimic_tiny, xor_tiny
+
 from symile_data.cards import statistics
 from symile_data.cards.facts import facts_of
 from symile_data.cards.statistics import compute_statistics, quantiles
-from tiny_datasets import Tiny, m3_tiny_schema, mimic_tiny, xor_tiny
-
 from symile_data.errors import DamageError
 
 

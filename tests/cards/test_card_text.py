@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from datasets import Audio, Features, load_dataset
 from huggingface_hub import DatasetCard
-from symile_data.cards import write_card
-from symile_data.cards.readme import languages_of, type_of
 from tiny_datasets import Tiny, m3_identity, mimic_tiny, xor_tiny
 
+from symile_data.cards import write_card
+from symile_data.cards.readme import languages_of, type_of
 from symile_data.manifest import Dropped, FileEntry, Identity, Manifest
 
 

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import torch
 import torch._dynamo  # DistributedDataParallel wants it: imported once here, not in each rank
-from symile_data.loaders import BatchLoader, open_split
 from torch.nn.parallel import DistributedDataParallel
+
+from symile_data.loaders import BatchLoader, open_split
 
 
 def train(rank, world, port, location, batch, stop, state_path, seen_path):

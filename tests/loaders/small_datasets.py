@@ -9,9 +9,9 @@ import pyarrow as pa
 import soundfile
 from datasets import Audio, ClassLabel, Features, Image, List, Value
 from PIL import Image as Pillow
-from symile_data.builders.shards import shard_path, write_shard
 
 from symile_data import manifest as manifests
+from symile_data.builders.shards import shard_path, write_shard
 from symile_data.manifest import Identity, Manifest
 from symile_data.schema import DatasetSchema, Modality
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 from small_datasets import CLIPS, IMAGES, write_m3, write_vectors
-from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, VectorSettings, cache, open_split
 
 from symile_data import manifest as manifests
+from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, VectorSettings, cache, open_split
 
 SMALL = {"image": ImageSettings(size=8), "audio": AudioSettings(seconds=0.05, n_mels=20)}
 

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from small_datasets import flac, jpeg
+
+from symile_data.errors import UsageError
 from symile_data.loaders import AudioSettings, ImageAugment, ImageSettings, VectorSettings
 from symile_data.loaders.decode import (
     DECODERS,
@@ -20,8 +22,6 @@ from symile_data.loaders.decode import (
     resampled,
 )
 from symile_data.loaders.mel import log_mel
-
-from symile_data.errors import UsageError
 
 
 def photo(width, height, seed=0):

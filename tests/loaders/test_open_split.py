@@ -5,10 +5,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from small_datasets import M3_FEATURES, m3_row, write_m3, write_vectors
-from symile_data.loaders import open_split
 
 from symile_data import manifest as manifests
 from symile_data.errors import DamageError, UsageError
+from symile_data.loaders import open_split
 
 
 def test_a_split_knows_its_rows_groups_and_modalities(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import soundfile
 from datasets import Audio, load_dataset
 from small_datasets import CLIPS, write_m3
+
 from symile_data.loaders import AudioSettings
 from symile_data.loaders.decode import decode_audio
 

@@ -1,8 +1,8 @@
 import pytest
 from small_datasets import CLASSES, LANGUAGES, m3_row, write_m3
-from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, open_split
 
 from symile_data.errors import UsageError
+from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, open_split
 
 SMALL = {"image": ImageSettings(size=4), "audio": AudioSettings(seconds=0.025)}
 ROWS = 240  # enough for every class to occur in every language

@@ -3,13 +3,13 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from small_datasets import write_vectors
-from symile_data.loaders import BatchLoader, open_split, torch_view
-from symile_data.loaders.datamodule import DataModule
-from symile_data.loaders.torch_view import BatchDataset
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from symile_data.errors import UsageError
+from symile_data.loaders import BatchLoader, open_split, torch_view
+from symile_data.loaders.datamodule import DataModule
+from symile_data.loaders.torch_view import BatchDataset
 
 
 @pytest.fixture(scope="module")
