@@ -129,6 +129,9 @@ class BatchLoader:
             )
         self._donors, self._encoders = dict(redraw_media or {}), dict(encoders or {})
         _check_exchange(self._donors, self._encoders, split, columns, cached=bool(cache))
+        both = [name for name in self._jitter if name in self._encoders]
+        if both:
+            raise UsageError("a picture that is encoded once cannot be jittered", got=both[0], do="choose one of both")
         self._cache, self._threads, self._prefetch = cache, threads, prefetch
         self._decoded: DecodedSplit | None = None
         self._damage = Damage(skip=on_error == "skip")
@@ -297,11 +300,16 @@ def _check_exchange(
     unknown = [name for name in (*donors, *encoders) if name not in names]
     if unknown:
         raise UsageError("this split has no such modality", got=unknown[0], do=f"choose among {', '.join(names)}")
+    texts = [modality.name for modality in split.modalities if modality.kind == "text"]
+    media = [name for name in (*donors, *encoders) if name in texts]
+    if media:
+        raise UsageError("redraw_media and encoders are for media, not for texts", got=media[0])
     if (donors or encoders) and not cached:
         raise UsageError("redraw_media and encoders need decoded media at hand", do="pass cache=True")
     if donors and split.name != "train":
         raise UsageError("media are redrawn for training only", where=split.location, got=f"split {split.name}")
-    absent = [column for column in donors.values() if column not in (*columns, "cls_id")]
+    given = {*columns, *({"cls_id"} & set(split.columns))}
+    absent = [column for column in donors.values() if column not in given]
     if absent:
         raise UsageError("redraw_media needs its label column in `columns`", got=absent[0])
 

@@ -15,6 +15,8 @@ from symile_data.errors import UsageError
 
 Loss = Literal["symile", "clip"]
 LOSSES: tuple[str, ...] = get_args(Loss)
+Schedule = Literal["cosine", "constant"]
+SCHEDULES: tuple[str, ...] = get_args(Schedule)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +82,7 @@ class TrainConfig:
     batch_size: int
     dim: int
     lr: float
-    schedule: Literal["cosine", "constant"] = "constant"
+    schedule: Schedule = "constant"
     weight_decay: float = 0.0
     clip_gradient: float = 0.0
     logit_scale_init: float
@@ -103,6 +105,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
             raise UsageError("unknown loss", got=repr(self.loss), do=f"choose among {', '.join(LOSSES)}")
+        if self.schedule not in SCHEDULES:
+            raise UsageError("unknown schedule", got=repr(self.schedule), do=f"choose among {', '.join(SCHEDULES)}")
         for name in ("epochs", "batch_size", "dim", "val_every"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1", got=getattr(self, name))

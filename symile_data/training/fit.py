@@ -7,7 +7,6 @@ there is refused.
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 import os
@@ -151,7 +150,7 @@ def _encoder_weights(state: Mapping[str, Any], name: str) -> dict[str, Any]:
 def _load(path: Path) -> dict[str, Any]:
     try:
         saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise DamageError(
             "a file of weights cannot be read", where=path, got=type(error).__name__, do="remove it"
         ) from None
@@ -186,10 +185,9 @@ def fit(
     _claim(directory, info)
     module = info.make_module(pretrained)
     # One deterministic choice for everything Lightning would otherwise guess or warn about.
-    checkpoints: list[lightning.Callback] = [
-        ModelCheckpoint(
-            directory, filename="last", monitor=None, save_on_train_epoch_end=True, enable_version_counter=False
-        ),
+    curves = _Curves()
+    callbacks: list[lightning.Callback] = [
+        curves,
         ModelCheckpoint(
             directory,
             filename="best",
@@ -198,15 +196,21 @@ def fit(
             save_weights_only=True,
             enable_version_counter=False,
         ),
+        # After the best one, whose score it holds: a continued run must not take a worse epoch for the best.
+        ModelCheckpoint(
+            directory, filename="last", monitor=None, save_on_train_epoch_end=True, enable_version_counter=False
+        ),
     ]
     last = directory / LAST
+    if last.is_file():
+        _load(last)  # a damaged file is named here
     with _quiet():
         trainer = lightning.Trainer(
             max_epochs=config.epochs,
             precision=config.precision,  # type: ignore[arg-type]
             gradient_clip_val=config.clip_gradient or None,
-            check_val_every_n_epoch=config.val_every,
-            callbacks=checkpoints,
+            check_val_every_n_epoch=min(config.val_every, config.epochs),
+            callbacks=callbacks,
             logger=CSVLogger(directory, name="", version="log"),
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
@@ -215,8 +219,7 @@ def fit(
             deterministic="warn",
         )
         trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None)
-    curves = _collect_curves(directory)
-    best = max(curves, key=lambda row: row["val_accuracy"])
+    best = max(curves.rows, key=lambda row: row["val_accuracy"])
     metrics = {
         "loss": config.loss,
         "dataset": info.dataset,
@@ -225,7 +228,7 @@ def fit(
         "epochs": config.epochs,
         "best_epoch": best["epoch"],
         "val_accuracy": best["val_accuracy"],
-        "curves": curves,
+        "curves": curves.rows,
     }
     write_text(directory / "metrics.json", pretty_json(metrics))
     return metrics
@@ -251,14 +254,26 @@ def _claim(directory: Path, info: RunInfo) -> None:
             )
 
 
-def _collect_curves(directory: Path) -> list[dict[str, float]]:
-    """One row per validated epoch, from Lightning's log."""
-    rows: dict[int, dict[str, float]] = {}
-    with (directory / "log" / "metrics.csv").open(encoding="utf-8", newline="") as file:
-        for line in csv.DictReader(file):
-            row = rows.setdefault(int(line["epoch"]), {})
-            row.update({name: float(value) for name, value in line.items() if value and name not in ("epoch", "step")})
-    return [{"epoch": epoch, **row} for epoch, row in sorted(rows.items()) if "val_accuracy" in row]
+class _Curves(lightning.Callback):
+    """One row of metrics per validated epoch, kept in the checkpoints: Lightning's log starts anew when a run continues."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, float]] = []
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Add the epoch's row."""
+        epoch = trainer.current_epoch
+        if not (epoch + 1) % int(trainer.check_val_every_n_epoch or 1):
+            metrics = {name: value.item() for name, value in sorted(trainer.callback_metrics.items())}
+            self.rows.append({"epoch": epoch, **metrics})
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows so far."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue after the rows of an interrupted run."""
+        self.rows = list(state_dict["rows"])
 
 
 class _quiet:  # noqa: N801  # reads as a statement

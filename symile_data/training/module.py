@@ -28,6 +28,8 @@ from symile_data.training.pretrain import feature_function
 
 _WARM_UP = 0.1  # share of the steps in which the learning rate rises
 
+_RNG = "rng_state"  # key in a checkpoint
+
 Batch = Mapping[str, Any]
 
 
@@ -144,6 +146,14 @@ class SymileModule(lightning.LightningModule):
         accuracy = retrieval_accuracy(embedded, self.config.target, self.config.loss)
         self.log("val_accuracy", accuracy, prog_bar=True)
         self.log("logit_scale", self.logit_scale.exp())
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the state of torch's generator, from which dropout draws."""
+        checkpoint[_RNG] = torch.get_rng_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Let a continued run draw the dropout that an undisturbed one would have drawn."""
+        torch.set_rng_state(checkpoint[_RNG].cpu())
 
     def configure_optimizers(self) -> Any:
         """AdamW; no weight decay on the logit scale, which also has a learning rate of its own."""

@@ -8,6 +8,7 @@ same features.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -76,10 +77,11 @@ def pretrain(
 
 def feature_function(encoder: FeatureEncoder) -> Callable[[Tensor], Tensor]:
     """The frozen encoder's features as a function of a chunk of decoded media, float32."""
+    frozen = copy.deepcopy(encoder).eval()  # a copy: the encoder's own head may be in training
 
     def features(media: Tensor) -> Tensor:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-            return encoder.eval().features(media).float()
+            return frozen.features(media).float()
 
     return features
 
