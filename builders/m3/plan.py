@@ -7,6 +7,7 @@ is a function of (recipe, split, range), and eleven million rows take seconds an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,18 +51,25 @@ class SplitPlan:
         split: Names the stream.
         rule: Of the words.
         image_offsets: (C + 1,) int64; class c owns the picture slots offsets[c] to offsets[c + 1] - 1.
-        clips_per_language: Size of each language's pool of clips.
+        clips_per_language: Size of each language's pool of clips: one number for all, or (L,) numbers.
     """
 
     seed: int
     split: str
     rule: WordRule
     image_offsets: npt.NDArray[np.int64]
-    clips_per_language: int
+    clips_per_language: int | Sequence[int]
+
+    @property
+    def clip_offsets(self) -> npt.NDArray[np.int64]:
+        """(L + 1,) int64; language l owns the clip numbers offsets[l] to offsets[l + 1] - 1."""
+        counts = np.broadcast_to(self.clips_per_language, (self.rule.languages,))
+        return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
 
     def draw(self, start: int, stop: int) -> Rows:
         """The rows `start` to `stop - 1`."""
         width = _FIXED_DRAWS + self.rule.draws
+        clips = np.diff(self.clip_offsets)
         uniform = Stream(self.seed, f"m3/rows/{self.split}").rows(start, stop, width)
         language = below(uniform[:, 0], self.rule.languages)
         cls = below(uniform[:, 2], self.rule.classes)
@@ -69,7 +77,7 @@ class SplitPlan:
         word_classes, word_languages = draw_words(self.rule, cls, language, uniform[:, _FIXED_DRAWS:])
         return Rows(
             language=language.astype(np.int16),
-            clip=below(uniform[:, 1], self.clips_per_language).astype(np.int32),
+            clip=below(uniform[:, 1], clips[language]).astype(np.int32),
             cls=cls.astype(np.int32),
             slot=first + below(uniform[:, 3], count),
             word_classes=word_classes,
@@ -77,13 +85,14 @@ class SplitPlan:
         )
 
     def used(self, rows: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """The picture slots and the clips (language * clips_per_language + clip) that the split's rows use,
+        """The picture slots and the clip numbers (clip_offsets[language] + clip) that the split's rows use,
         sorted, once each.
         """
         slots = np.zeros(int(self.image_offsets[-1]), dtype=bool)
-        clips = np.zeros(self.rule.languages * self.clips_per_language, dtype=bool)
+        offsets = self.clip_offsets
+        clips = np.zeros(int(offsets[-1]), dtype=bool)
         for start in range(0, rows, CHUNK_ROWS):
             drawn = self.draw(start, min(start + CHUNK_ROWS, rows))
             slots[drawn.slot] = True
-            clips[drawn.language.astype(np.int64) * self.clips_per_language + drawn.clip] = True
+            clips[offsets[drawn.language] + drawn.clip] = True
         return np.flatnonzero(slots), np.flatnonzero(clips)

@@ -7,7 +7,7 @@ a key (a picture slot, a clip number) to its chunk and row.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,7 +24,8 @@ from symile_data.manifest import Dropped
 
 from ..execution import run_stage
 from ..workspace import HIDDEN, Product, Workspace
-from .clips import Clip
+from .audio_sources import ClipPool, SourceClip
+from .clips import UnreadableClipError
 from .imagenet import ImageCatalogue, ImagePool, UnreadableImageError, read_bytes, read_image
 
 CHUNK = 256  # media in one chunk
@@ -66,54 +67,118 @@ def prepare_images(
     """
     dropped: dict[str, str] = {}
     for name, (pool, slots) in pools.items():
-        places: dict[int, tuple[int, int]] = {}
-        unreadable: set[int] = set()
-        wanted, chunks = slots.tolist(), 0
-        while wanted:
-            groups = [wanted[start : start + CHUNK] for start in range(0, len(wanted), CHUNK)]
-            products = []
-            for number, group in enumerate(groups, start=chunks):
-                ids = tuple(pool.image_id(catalogue, slot) for slot in group)
-                products.append(
-                    Product(
-                        path=_chunk_path("images", name, number),
-                        arguments=ImageJob(catalogue.root, ids, size),
-                        key=list(ids),
-                    )
-                )
-            results = run_stage(workspace, f"pictures ({name})", products, make_image_chunk, executor)
-            for number, (group, result) in enumerate(zip(groups, results, strict=True), start=chunks):
-                failed = {int(row): reason for row, reason in result["unreadable"]}
-                for row, slot in enumerate(group):
-                    if row in failed:
-                        unreadable.add(slot)
-                        dropped[pool.image_id(catalogue, slot)] = failed[row]
-                    else:
-                        places[slot] = (number, row)
-            chunks += len(groups)
-            wanted = sorted({_substitute(catalogue, pool, slot, unreadable) for slot in slots.tolist()} - set(places))
-        final = [places[_substitute(catalogue, pool, slot, unreadable)] for slot in slots.tolist()]
-        _write_index(workspace, "images", name, slots, final)
-    return _count(dropped)
+
+        def job(group: list[int], pool: ImagePool = pool) -> tuple[Any, list[str]]:
+            ids = [pool.image_id(catalogue, slot) for slot in group]
+            return ImageJob(catalogue.root, tuple(ids), size), ids
+
+        def exhausted(slot: int, pool: ImagePool = pool) -> SourceError:
+            return SourceError(
+                "a class has no readable picture for one of its splits",
+                where=catalogue.root / catalogue.wnids[pool.class_of(slot)],
+                do="replace its files or remove it",
+            )
+
+        stage = _Stage("images", "pictures", name, job, make_image_chunk, pool.following, exhausted)
+        dropped |= _prepare(workspace, executor, stage, slots)
+    return _count("image", dropped)
 
 
 def prepare_clips(
-    workspace: Workspace, executor: Executor | None, pools: Mapping[str, tuple[npt.NDArray[np.int64], Sequence[Clip]]]
-) -> None:
-    """Speak and encode every clip that is used.
+    workspace: Workspace, executor: Executor | None, pools: Mapping[str, tuple[npt.NDArray[np.int64], ClipPool]]
+) -> list[Dropped]:
+    """Speak or read and encode every clip that is used, and give the place of an unusable one to the next usable of
+    its language and pool.
 
     Args:
-        pools: pool name -> (sorted clip numbers, their clips).
+        pools: pool name -> (sorted clip numbers that rows use, the pool).
+
+    Returns:
+        The unusable clips, by reason.
+
+    Raises:
+        SourceError: no clip of a language can be used.
     """
-    for name, (numbers, clips) in pools.items():
-        groups = [tuple(clips[start : start + CHUNK]) for start in range(0, len(clips), CHUNK)]
-        products = [
-            Product(path=_chunk_path("clips", name, number), arguments=group, key=[clip.clip_id for clip in group])
-            for number, group in enumerate(groups)
-        ]
-        run_stage(workspace, f"clips ({name})", products, make_clip_chunk, executor)
-        places = [divmod(position, CHUNK) for position in range(len(clips))]
-        _write_index(workspace, "clips", name, numbers, places)
+    dropped: dict[str, str] = {}
+    for name, (numbers, pool) in pools.items():
+
+        def job(group: list[int], pool: ClipPool = pool) -> tuple[Any, list[str]]:
+            clips = tuple(pool.clip(number) for number in group)
+            return clips, [clip.clip_id for clip in clips]
+
+        def exhausted(number: int, pool: ClipPool = pool) -> SourceError:
+            return SourceError(
+                "a language has no usable clip for one of its splits",
+                got=f"{pool.clip(number).clip_id} and the others of its language",
+                do="replace the files or leave the language out",
+            )
+
+        stage = _Stage("clips", "clips", name, job, make_clip_chunk, pool.following, exhausted)
+        dropped |= _prepare(workspace, executor, stage, numbers)
+    return _count("audio", dropped)
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """How one pool is prepared.
+
+    Args:
+        kind: Folder of the pool.
+        title: What the progress says.
+        name: The pool.
+        job: Keys -> the argument of `make`, and the media's ids.
+        make: Makes a chunk; returns the unreadable rows with their reasons.
+        following: The key that takes an unreadable one's place.
+        exhausted: The error when there is none.
+    """
+
+    kind: str
+    title: str
+    name: str
+    job: Callable[[list[int]], tuple[Any, list[str]]]
+    make: Callable[[Any, Path], dict[str, Any]]
+    following: Callable[[int], int]
+    exhausted: Callable[[int], SourceError]
+
+    def substitute(self, key: int, unreadable: set[int]) -> int:
+        """The key itself, or the next one of its kind that is not known to be unreadable."""
+        candidate = key
+        while candidate in unreadable:
+            candidate = self.following(candidate)
+            if candidate == key:
+                raise self.exhausted(key)
+        return candidate
+
+
+def _prepare(
+    workspace: Workspace, executor: Executor | None, stage: _Stage, keys: npt.NDArray[np.int64]
+) -> dict[str, str]:
+    """Make the chunks of a pool and its index; id -> reason of what cannot be read."""
+    dropped: dict[str, str] = {}
+    places: dict[int, tuple[int, int]] = {}
+    unreadable: set[int] = set()
+    wanted, chunks = keys.tolist(), 0
+    while wanted:
+        groups = [wanted[start : start + CHUNK] for start in range(0, len(wanted), CHUNK)]
+        products, ids_of = [], []
+        for number, group in enumerate(groups, start=chunks):
+            arguments, ids = stage.job(group)
+            ids_of.append(ids)
+            products.append(Product(path=_chunk_path(stage.kind, stage.name, number), arguments=arguments, key=ids))
+        results = run_stage(workspace, f"{stage.title} ({stage.name})", products, stage.make, executor)
+        for number, (group, ids, result) in enumerate(zip(groups, ids_of, results, strict=True), start=chunks):
+            failed = {int(row): reason for row, reason in result["unreadable"]}
+            for row, (key, medium_id) in enumerate(zip(group, ids, strict=True)):
+                if row in failed:
+                    unreadable.add(key)
+                    dropped[medium_id] = failed[row]
+                else:
+                    places[key] = (number, row)
+        chunks += len(groups)
+        wanted = sorted({stage.substitute(key, unreadable) for key in keys.tolist()} - set(places))
+    final = [places[stage.substitute(key, unreadable)] for key in keys.tolist()]
+    _write_index(workspace, stage.kind, stage.name, keys, final)
+    return dropped
 
 
 def make_image_chunk(job: ImageJob, path: Path) -> dict[str, Any]:
@@ -134,10 +199,19 @@ def make_image_chunk(job: ImageJob, path: Path) -> dict[str, Any]:
     return {"unreadable": unreadable}
 
 
-def make_clip_chunk(clips: tuple[Clip, ...], path: Path) -> dict[str, Any]:
-    """Speak a chunk of clips."""
-    _write_chunk(path, [clip.clip_id for clip in clips], [clip.encode() for clip in clips])
-    return {}
+def make_clip_chunk(clips: tuple[SourceClip, ...], path: Path) -> dict[str, Any]:
+    """Speak or read a chunk of clips."""
+    unreadable: list[tuple[int, str]] = []
+    data: list[bytes | None] = []
+    for row, clip in enumerate(clips):
+        encoded: bytes | None = None
+        try:
+            encoded = clip.encode()
+        except UnreadableClipError as error:
+            unreadable.append((row, str(error)))
+        data.append(encoded)
+    _write_chunk(path, [clip.clip_id for clip in clips], data)
+    return {"unreadable": unreadable}
 
 
 @dataclass(frozen=True)
@@ -167,26 +241,11 @@ class MediaPool:
             yield medium_id, data
 
 
-def _substitute(catalogue: ImageCatalogue, pool: ImagePool, slot: int, unreadable: set[int]) -> int:
-    """The slot itself, or the next one of its class that is not known to be unreadable."""
-    candidate = slot
-    while candidate in unreadable:
-        candidate = pool.following(candidate)
-        if candidate == slot:
-            folder = catalogue.root / catalogue.wnids[pool.class_of(slot)]
-            raise SourceError(
-                "a class has no readable picture for one of its splits",
-                where=folder,
-                do="replace its files or remove it",
-            )
-    return candidate
-
-
-def _count(dropped: dict[str, str]) -> list[Dropped]:
+def _count(medium: str, dropped: dict[str, str]) -> list[Dropped]:
     reasons = sorted(set(dropped.values()))
     by_reason = {reason: sorted(name for name, why in dropped.items() if why == reason) for reason in reasons}
     return [
-        Dropped(reason=f"image: {reason}", count=len(names), examples=names[:_EXAMPLES])
+        Dropped(reason=f"{medium}: {reason}", count=len(names), examples=names[:_EXAMPLES])
         for reason, names in by_reason.items()
     ]
 

@@ -36,7 +36,7 @@ class Recipe:
         mode: How words are drawn.
         rows: Rows of each split.
         image_offsets: split -> (C + 1,) slot offsets.
-        clips_per_language: split -> size of each language's pool.
+        clips_per_language: split -> (L,) sizes of the languages' pools.
         image_pools: split -> name of its pool of pictures.
         clip_pools: split -> name of its pool of clips.
         image_root: Folder of the original pictures.
@@ -53,7 +53,7 @@ class Recipe:
     mode: Mode
     rows: Mapping[str, int]
     image_offsets: Mapping[str, list[int]]
-    clips_per_language: Mapping[str, int]
+    clips_per_language: Mapping[str, list[int]]
     image_pools: Mapping[str, str]
     clip_pools: Mapping[str, str]
     image_root: str

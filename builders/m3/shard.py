@@ -62,7 +62,7 @@ def _rows(recipe: Recipe, hidden: Path, split: str, start: int, stop: int) -> It
         for modality in MODALITIES
     }
     images = MediaPool(hidden, "images", recipe.image_pools[split], Path(recipe.image_root)).get(drawn.slot)
-    clip_numbers = drawn.language.astype(np.int64) * plan.clips_per_language + drawn.clip
+    clip_numbers = plan.clip_offsets[drawn.language] + drawn.clip
     clips = MediaPool(hidden, "clips", recipe.clip_pools[split]).get(clip_numbers)
     _, english = imagenet_classes()
     for i, ((image_id, jpeg), (clip_id, flac)) in enumerate(zip(images, clips, strict=True)):

@@ -12,8 +12,11 @@ from symile_data.missingness import check_rates
 from symile_data.schema import SPLITS
 from symile_data.words import Mode
 
+from .hub_pictures import HubPictures
 from .imagenet import check_size
+from .translate import Engine
 
+Audio = Literal["espeak", "gtts", "common-voice"]
 SplitPolicy = Literal["disjoint", "shared"]
 
 # The published release's sizes: rows of train, validation and test.
@@ -37,8 +40,15 @@ class M3Spec:
         rows: Rows of each split; 0 leaves a split out.
         split_policy: "disjoint" gives each split its own images, clips and sentences; "shared" repeats the paper,
             where nearly every test image is also a training image.
-        images: An ImageNet folder, or None for the sample pictures.
+        images: An ImageNet folder, a repository of the Hub, or None for the sample pictures.
+        audio: Who speaks.
+        recordings: The Common Voice folder, for audio "common-voice".
+        sentences: A table of sentences, or None for the bundled ones.
         names: A names table, or None for the bundled one.
+        engine: Translates the names online, or None.
+        manual: A table of single names that take the place of the others.
+        cache: Directory of online answers; None is the user's cache directory.
+        strict: Stop where an online engine fails, instead of taking the bundled name or voice.
         missing: Rate at which each modality is taken away from the training and validation splits.
         missing_test: Take modalities away from the test split too.
         image_size: Largest shorter side of a picture in pixels; None keeps originals.
@@ -50,8 +60,15 @@ class M3Spec:
     mode: Mode = "disjoint"
     rows: Mapping[str, int] = field(default_factory=lambda: dict(zip(SPLITS, DEFAULT_ROWS, strict=True)))
     split_policy: SplitPolicy = "disjoint"
-    images: Path | None = None
+    images: Path | HubPictures | None = None
+    audio: Audio = "espeak"
+    recordings: Path | None = None
+    sentences: Path | None = None
     names: Path | None = None
+    engine: Engine | None = None
+    manual: Path | None = None
+    cache: Path | None = None
+    strict: bool = False
     missing: Mapping[str, float] = field(default_factory=dict)
     missing_test: bool = False
     image_size: int | None = None
@@ -65,6 +82,16 @@ class M3Spec:
                 raise UsageError(f"--{split} is a number of rows", got=rows)
         if not self.rows["train"]:
             raise UsageError("a dataset needs training rows", got="--train 0")
+        if self.audio not in get_args(Audio):
+            raise UsageError(
+                "unknown --audio", got=repr(self.audio), do=f"choose {', '.join(get_args(Audio))} (with :PATH)"
+            )
+        if (self.audio == "common-voice") != (self.recordings is not None):
+            raise UsageError(
+                "--audio common-voice needs a folder", do="write it like common-voice:/data/cv-corpus-19.0"
+            )
+        if self.sentences is not None and self.audio == "common-voice":
+            raise UsageError("--sentences are for synthetic speech, not for --audio common-voice")
         check_rates(self.missing)
         check_size(self.image_size)
 
@@ -78,8 +105,8 @@ class M3Spec:
             "mode": self.mode,
             "split_policy": self.split_policy,
             "images": "sample" if self.images is None else "imagenet",
-            "audio": "espeak",
-            "translations": "bundled" if self.names is None else "table",
+            "audio": self.audio,
+            "translations": self.engine or ("bundled" if self.names is None else "table"),
             "missing": {name: rate for name, rate in self.missing.items() if rate},
             "missing_test": self.missing_test,
             "image_size": self.image_size,

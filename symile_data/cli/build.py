@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -24,7 +25,9 @@ RowCount = Annotated[int | None, typer.Option(min=0, help="Rows of this split.")
 @app.command()
 def m3(
     out: Out,
-    langs: Annotated[int, typer.Option(help="Languages: 2 (el en), 5 (el en hi ja uk) or 10.")] = 10,
+    langs: Annotated[
+        str, typer.Option(help="Languages: 2 (el en), 5 (el en hi ja uk), 10, or codes such as el,en,fr.")
+    ] = "10",
     size: Annotated[str | None, typer.Option(help="The published sizes: xs, s, m or l.")] = None,
     train: RowCount = None,
     validation: RowCount = None,
@@ -36,8 +39,23 @@ def m3(
     splits: Annotated[
         str, typer.Option(help="disjoint: each split has its own media; shared: as in the paper.")
     ] = "disjoint",
-    images: Annotated[str, typer.Option(help="'sample' (drawn here) or an ImageNet folder.")] = "sample",
-    translations: Annotated[str, typer.Option(help="'bundled' or a names table (TSV: wnid, en, codes).")] = "bundled",
+    images: Annotated[
+        str, typer.Option(help="'sample' (drawn here), an ImageNet folder, or hf:REPO[@REVISION].")
+    ] = "sample",
+    audio: Annotated[str, typer.Option(help="'espeak', 'gtts' (online) or common-voice:PATH.")] = "espeak",
+    translations: Annotated[
+        str, typer.Option(help="'bundled', a names table (TSV: wnid, en, codes), 'google' or 'mymemory' (online).")
+    ] = "bundled",
+    manual: Annotated[
+        Path | None, typer.Option(help="Names that take the place of others: the same TSV, empty cells change nothing.")
+    ] = None,
+    sentences: Annotated[
+        Path | None, typer.Option(help="Sentences to speak (TSV: sentence_id, codes) for the languages it has.")
+    ] = None,
+    cache: Annotated[Path | None, typer.Option(help="Directory of online answers; default: the user's cache.")] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop where an online engine fails; default: the bundled name or voice.")
+    ] = False,
     missing: Annotated[str, typer.Option(help="Rate of absent modalities: 0.5, or image=0.5,audio=0.1.")] = "0",
     missing_test: Annotated[
         bool, typer.Option("--missing-test", help="Take modalities from the test split too.")
@@ -59,11 +77,15 @@ def m3(
         symile-data build m3 --out build/real --langs 5 --images /data/imagenet --size xs
 
         symile-data build m3 --out build/gaps --langs 2 --missing image=0.5,audio=0.5
+
+        symile-data build m3 --out build/human --langs 5 --audio common-voice:/data/cv-corpus-19.0
     """
     from symile_data.builders.m3.build import build_m3
-    from symile_data.builders.m3.languages import language_set
+    from symile_data.builders.m3.hub_pictures import parse_hub
+    from symile_data.builders.m3.languages import languages_of
     from symile_data.builders.m3.schema import MODALITIES
     from symile_data.builders.m3.spec import DEFAULT_ROWS, SIZES, M3Spec
+    from symile_data.builders.m3.translate import ENGINES
     from symile_data.cards import write_card
     from symile_data.errors import UsageError
     from symile_data.missingness import parse_rates
@@ -76,23 +98,33 @@ def m3(
         raise UsageError("unknown --mode", got=repr(mode), do=f"choose among {', '.join(MODES)}")
     defaults = DEFAULT_ROWS if size is None else SIZES[size]
     asked = (train, validation, test)
-    languages = language_set(langs)
+    if not re.fullmatch(r"\s*-?\d+\s*|.*,.*", langs):
+        raise typer.BadParameter("it takes 2, 5, 10 or codes with commas between", param_hint="--langs")
+    languages = languages_of(langs.strip())
+    speaker, colon, recordings = audio.partition(":")
+    engine = translations if translations in ENGINES else None
     spec = M3Spec(
         languages=languages,
         words=len(languages) if words is None else words,
         mode=mode,  # type: ignore[arg-type]  # one of MODES, checked above
         rows={split: default if n is None else n for split, default, n in zip(SPLITS, defaults, asked, strict=True)},
         split_policy=splits,  # type: ignore[arg-type]  # checked by M3Spec
-        images=None if images == "sample" else Path(images),
-        names=None if translations == "bundled" else Path(translations),
+        images=None if images == "sample" else parse_hub(images) or Path(images),
+        audio=speaker,  # type: ignore[arg-type]  # checked by M3Spec
+        recordings=Path(recordings) if colon else None,
+        sentences=sentences,
+        names=None if translations == "bundled" or engine else Path(translations),
+        engine=engine,
+        manual=manual,
+        cache=cache,
+        strict=strict,
         missing=parse_rates(missing, [modality.name for modality in MODALITIES]),
         missing_test=missing_test,
         image_size=image_size,
         seed=seed,
     )
-    manifest = build_m3(
-        spec, out, workers=_workers(workers), document=write_card, command=_command(out, images, translations)
-    )
+    paths = [path for path in (out, images, translations, manual, sentences, cache) if path is not None]
+    manifest = build_m3(spec, out, workers=_workers(workers), document=write_card, command=_command(*paths))
     _report(out, manifest)
 
 
@@ -108,6 +140,10 @@ def _command(*paths: Path | str) -> str:
 
 def _without_directories(word: str, known: set[Path]) -> str:
     option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    for prefix in ("common-voice:", "hf:"):
+        path = value.removeprefix(prefix)
+        if path != value and Path(path).is_dir():
+            return option + equals + prefix + Path(path).resolve().name
     return option + equals + (Path(value).resolve().name if value and Path(value) in known else value)
 
 

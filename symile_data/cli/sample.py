@@ -26,3 +26,25 @@ def imagenet(
 
     count = write_sample_imagenet(directory, seed, per_class)
     print(f"{count:,} pictures in {directory}; build with: symile-data build m3 --out OUT --images {directory}")
+
+
+@app.command("common-voice")
+def common_voice(
+    directory: Annotated[Path, typer.Argument(help="Where to write <locale>/{clips/*.mp3, train.tsv, ...}.")],
+    clips: Annotated[int, typer.Option(min=6, help="Clips of each language in its train table.")] = 40,
+    langs: Annotated[str, typer.Option(help="Languages: 2, 5, 10, or codes such as el,en.")] = "10",
+    seed: Annotated[int, typer.Option(help="Same seed, same clips.")] = 0,
+) -> None:
+    """Speech of espeak-ng in the layout of a Common Voice release: mp3, 48 kHz, several speakers.
+
+    Example:
+
+        symile-data sample common-voice build/cv-corpus-sample
+    """
+    from symile_data.builders.m3.languages import languages_of
+    from symile_data.builders.m3.sample_common_voice import write_sample_common_voice
+
+    count = write_sample_common_voice(directory, languages_of(langs), clips, seed)
+    print(
+        f"{count:,} clips in {directory}; build with: symile-data build m3 --out OUT --audio common-voice:{directory}"
+    )

@@ -8,9 +8,10 @@ import pytest
 from factories import WNIDS, encoded, imagenet_tree, picture, unreadable_files
 
 from symile_data.builders.m3 import pools
-from symile_data.builders.m3.clips import clip
+from symile_data.builders.m3.audio_sources import ClipPool, EspeakSource
 from symile_data.builders.m3.imagenet import ImageCatalogue, ImagePool, list_images, split_images
 from symile_data.builders.m3.pools import MediaPool, prepare_clips, prepare_images
+from symile_data.builders.m3.sentences import read_bank
 from symile_data.builders.workspace import Workspace, open_workspace
 from symile_data.errors import SourceError
 from symile_data.manifest import Dropped, Identity
@@ -120,7 +121,9 @@ def test_a_picture_that_vanishes_is_an_error_that_names_it(workspace: Workspace,
 def test_clips_are_found_by_number(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pools, "CHUNK", 2)
     numbers = np.array([1, 4, 5, 9, 12])
-    clips = [clip(0, "train", "en", [0, 1], int(number)) for number in numbers]
-    prepare_clips(workspace, None, {"train": (numbers, clips)})
+    source = EspeakSource(0, ["en"], {"train": 26, "validation": 0, "test": 0}, False, read_bank(None, ["en"]))
+    pool = ClipPool(source, "train")
+    clips = [pool.clip(int(number)) for number in numbers]
+    assert prepare_clips(workspace, None, {"train": (numbers, pool)}) == []
     found = list(MediaPool(workspace.hidden, "clips", "train").get(np.array([9, 1, 9, 12])))
     assert found == [(clips[i].clip_id, clips[i].encode()) for i in (3, 0, 3, 4)]

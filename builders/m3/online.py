@@ -1,0 +1,245 @@
+"""Asking free online engines: time-outs, retries, the cache of answers, and when to stop asking.
+
+The libraries behind the engines (deep-translator, gTTS) set no time-out and hide HTTP status codes. They all send
+through `requests.Session.send`, so `watched` wraps that one method while a request runs. (A default time-out of the
+socket module does nothing here: requests sets "no time-out" explicitly.) `watched` is process-wide: ask from one
+thread at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from symile_data.errors import MissingPackageError, OutputError, SourceError
+from symile_data.files import digest, pretty_json, write_text
+from symile_data.manifest import Dropped
+from symile_data.streams import Stream
+
+PAUSE_SECONDS = 0.75  # between requests; no engine documents a limit, half a second to a second is the public advice
+EXAMPLES = 5  # named in a `Dropped`
+NOT_ASKED = "not asked, as the engine gave no answers before"
+
+_SILENT_AFTER = 3  # that many requests in a row without an answer, and the engine is asked no more in this run
+_TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
+
+Answer = TypeVar("Answer")
+
+
+class OnlineError(SourceError):
+    """An online engine gave no usable answer; `what` ends with the reason, the same words for equal causes."""
+
+
+class NoAnswerError(Exception):
+    """One request failed.
+
+    Args:
+        reason: Why, in a few words that are the same for equal causes.
+        again: Whether the same request may succeed a little later.
+        silent: Whether the engine itself is out of reach or unwilling, so that other requests will fail too.
+    """
+
+    def __init__(self, reason: str, *, again: bool = False, silent: bool = False) -> None:
+        self.reason, self.again, self.silent = reason, again, silent or again
+        super().__init__(reason)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How long to try.
+
+    Args:
+        tries: Requests for one answer, the first included.
+        first_wait_seconds: Wait after the first failure; each later wait is twice as long.
+        longest_wait_seconds: No wait is longer than this.
+        timeout_seconds: For connecting, and for every wait for data.
+        sleep: Called with seconds.
+    """
+
+    tries: int = 5
+    first_wait_seconds: float = 2.0
+    longest_wait_seconds: float = 60.0
+    timeout_seconds: float = 20.0
+    sleep: Callable[[float], None] = time.sleep
+
+    def wait_seconds(self, attempt: int, jitter: float) -> float:
+        """Wait after a failed attempt.
+
+        Args:
+            attempt: 0 for the first.
+            jitter: In [0, 1); spreads the wait over the upper half of its range.
+
+        >>> [Patience().wait_seconds(attempt, 0.5) for attempt in (0, 1, 9)]
+        [1.5, 3.0, 45.0]
+        """
+        return min(self.longest_wait_seconds, self.first_wait_seconds * 2.0**attempt) * (0.5 + jitter / 2)
+
+
+PATIENT = Patience()
+
+
+@dataclass
+class Watch:
+    """What `watched` saw: the HTTP status of the last response, None when there was none."""
+
+    status: int | None = None
+
+
+@contextlib.contextmanager
+def watched(timeout_seconds: float) -> Iterator[Watch]:
+    """Give every request of the `requests` library a time-out, note status codes, and give its errors one class.
+
+    Raises:
+        NoAnswerError: the engine cannot be reached, takes too long or sends no valid HTTP.
+        MissingPackageError: the extra `online` is not installed.
+    """
+    try:
+        import requests
+    except ImportError:
+        raise MissingPackageError("requests", "online", "asking an online engine") from None
+
+    watch, errors = Watch(), requests.exceptions
+    send = requests.Session.send
+
+    def bounded(session: Any, request: Any, **settings: Any) -> Any:
+        if settings.get("timeout") is None:
+            settings["timeout"] = timeout_seconds
+        watch.status = None
+        try:
+            response = send(session, request, **settings)
+        except errors.Timeout:
+            raise NoAnswerError("time-out", again=True) from None
+        except (errors.ConnectionError, errors.ChunkedEncodingError):
+            raise NoAnswerError("no connection", again=True) from None
+        except errors.RequestException as error:
+            raise NoAnswerError(f"request not possible ({type(error).__name__})") from None
+        watch.status = response.status_code
+        return response
+
+    requests.Session.send = bounded  # type: ignore[method-assign, unused-ignore]
+    try:
+        yield watch
+    except errors.JSONDecodeError:
+        raise NoAnswerError("unreadable answer", silent=True) from None
+    finally:
+        requests.Session.send = send  # type: ignore[method-assign, unused-ignore]
+
+
+def no_answer(status: int | None) -> NoAnswerError:
+    """The error that an HTTP status means: 429 and 5xx pass, other codes stay.
+
+    >>> no_answer(503).reason, no_answer(503).again, no_answer(403).again
+    ('HTTP 503', True, False)
+    """
+    if status is None:
+        return NoAnswerError("no connection", again=True)
+    return NoAnswerError(f"HTTP {status}", again=status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR, silent=True)
+
+
+def ask(request: Callable[[], Answer], patience: Patience, name: str) -> Answer:
+    """Make a request, again after growing waits while that may help.
+
+    Args:
+        request: Makes one attempt.
+        name: Of the random stream that spreads the waits.
+
+    Raises:
+        NoAnswerError: the last attempt's.
+    """
+    jitter = Stream(0, f"online/{name}").rows(0, patience.tries, 1)[:, 0]
+    for attempt in range(patience.tries - 1):
+        try:
+            return request()
+        except NoAnswerError as error:
+            if not error.again:
+                raise
+            patience.sleep(patience.wait_seconds(attempt, float(jitter[attempt])))
+    return request()
+
+
+def default_cache() -> Path:
+    """Where answers are kept when no directory is named: the user's cache directory."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "symile-data" / "online"
+
+
+@dataclass(frozen=True)
+class AnswerCache:
+    """Answers on disk, one small JSON file each, so that a second run asks only for what is missing.
+
+    Args:
+        directory: Made at the first answer.
+    """
+
+    directory: Path
+
+    def read(self, request: Mapping[str, str]) -> str | None:
+        """The answer to a request; None when there is none, or its file is damaged or belongs to another request."""
+        try:
+            entry = json.loads(self.path(request).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        if not isinstance(entry, dict) or entry.get("request") != dict(request):
+            return None
+        answer = entry.get("answer")
+        return answer if isinstance(answer, str) and entry.get("sha256") == digest(answer) else None
+
+    def write(self, request: Mapping[str, str], answer: str) -> None:
+        """Keep an answer; the file appears whole or not at all.
+
+        Raises:
+            OutputError: the directory cannot be written.
+        """
+        path = self.path(request)
+        try:
+            # Two processes may keep the same answer at the same time, and one finds the other's temporary file gone.
+            with contextlib.suppress(FileNotFoundError):
+                write_text(path, pretty_json({"request": dict(request), "answer": answer, "sha256": digest(answer)}))
+        except (FileExistsError, NotADirectoryError):
+            raise OutputError("the cache is not a directory", where=self.directory, do="choose another") from None
+
+    def path(self, request: Mapping[str, str]) -> Path:
+        """File of a request's answer, named by the hash of the whole request."""
+        key = digest(dict(request))
+        return self.directory / key[:2] / f"{key}.json"
+
+
+@dataclass
+class Tally:
+    """Counts what failed, and tells when an engine has fallen silent.
+
+    Without that, an engine that is offline would cost half a minute of retries for each of thousands of requests.
+    """
+
+    _failed: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    _silent: int = 0
+
+    def failed(self, reason: str, example: str) -> None:
+        """Something could not be used."""
+        self._failed[reason].append(example)
+
+    def heard(self) -> None:
+        """The engine answered."""
+        self._silent = 0
+
+    def unanswered(self, error: NoAnswerError) -> None:
+        """The engine did not answer."""
+        self._silent = self._silent + 1 if error.silent else 0
+
+    @property
+    def given_up(self) -> bool:
+        """Whether it is no use to ask on."""
+        return self._silent >= _SILENT_AFTER
+
+    def dropped(self, kind: str) -> list[Dropped]:
+        """The counts, by reason."""
+        return [
+            Dropped(reason=f"{kind}: {reason}", count=len(examples), examples=examples[:EXAMPLES])
+            for reason, examples in sorted(self._failed.items())
+        ]

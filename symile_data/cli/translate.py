@@ -1,0 +1,54 @@
+"""`symile-data translate`: write a names table from an online translator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def translate(
+    out: Annotated[Path, typer.Option(help="The names table to write (TSV: wnid, en, codes).")],
+    langs: Annotated[int, typer.Option(help="Languages: 2 (el en), 5 (el en hi ja uk) or 10.")] = 10,
+    engine: Annotated[str, typer.Option(help="google or mymemory.")] = "google",
+    names: Annotated[
+        str, typer.Option(help="Names to translate and to fall back to: 'bundled' or a names table.")
+    ] = "bundled",
+    cache: Annotated[
+        Path | None, typer.Option(help="Directory of answers, which are not asked again; default: the user's cache.")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at the first name without a usable translation.")
+    ] = False,
+) -> None:
+    """Translate the class names online; a name without a usable translation stays the bundled one and is counted.
+
+    An interrupted run goes on where it stopped. Read the table before you build from it: a translator does not know
+    which sense of a word is meant.
+
+    Example:
+
+        symile-data translate --langs 10 --engine google --out build/names.tsv
+    """
+    from symile_data.builders.m3.languages import language_set
+    from symile_data.builders.m3.names import read_names
+    from symile_data.builders.m3.online import default_cache
+    from symile_data.builders.m3.translate import ENGINES, format_names, translate_names
+    from symile_data.errors import UsageError
+    from symile_data.files import write_text
+
+    if engine not in ENGINES:
+        raise UsageError("unknown --engine", got=repr(engine), do=f"choose among {', '.join(ENGINES)}")
+    languages = language_set(langs)
+    table = read_names(None if names == "bundled" else Path(names))
+    translated, dropped = translate_names(
+        table, table.wnids, languages, engine=engine, cache=cache or default_cache(), strict=strict
+    )
+    write_text(out, format_names(translated, languages))
+    kept = sum(entry.count for entry in dropped)
+    total = len(table.wnids) * (len(languages) - 1)
+    print(f"{out}: {len(table.wnids):,} classes in {len(languages)} languages, {total - kept:,} names by {engine}")
+    for entry in dropped:
+        print(f"kept as they were: {entry.count} ({entry.reason}), such as {', '.join(entry.examples[:2])}")
+    print(f"use it with: symile-data build m3 --langs {langs} --translations {out}")

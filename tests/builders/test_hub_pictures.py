@@ -1,0 +1,91 @@
+"""Pictures from a dataset with the columns image and label, streamed from a local folder of the Hub's form."""
+
+from pathlib import Path
+
+import pytest
+from datasets import ClassLabel, Dataset, Features, Image, Value
+from factories import WNIDS, build, contents, encoded, picture, problems, rows_of
+
+from symile_data.builders.m3 import hub_pictures
+from symile_data.builders.m3.hub_pictures import HubPictures, open_hub, write_hub
+from symile_data.builders.m3.names import imagenet_classes
+from symile_data.errors import SourceError
+
+PICTURES = 24
+
+
+def repository(folder: Path, names: tuple[str, ...] = WNIDS, bad: bool = False) -> Path:
+    """Parquet with `PICTURES` rows of four classes."""
+    where = [names.index(name) for name in (WNIDS if set(WNIDS) <= set(names) else names[:4])]
+    rows = [{"image": {"bytes": encoded(picture(i)), "path": None}, "label": where[i % 4]} for i in range(PICTURES)]
+    if bad:
+        rows += [{"image": {"bytes": encoded(picture()), "path": None}, "label": -1}, {"image": None, "label": 0}]
+    features = Features({"image": Image(), "label": ClassLabel(names=list(names))})
+    (folder / "data").mkdir(parents=True)
+    table = Dataset.from_list(rows, features=Features({"image": Image(decode=False), "label": Value("int64")}))
+    table.cast(features).to_parquet(folder / "data" / "train-00000-of-00001.parquet")
+    return folder
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_repository_builds_like_a_folder(tmp_path: Path) -> None:
+    repo = HubPictures(str(repository(tmp_path / "pictures", bad=True)))
+    rows = {"train": 60, "validation": 4, "test": 4}
+    manifest = build(repo, tmp_path / "out", rows=rows)
+    assert problems(tmp_path / "out") == []
+    wnids, _ = imagenet_classes()
+    given = {encoded(picture(i)): WNIDS[i % 4] for i in range(PICTURES)}
+    for row in rows_of(tmp_path / "out", "train"):
+        assert given[row["image"]["bytes"]] == row["wnid"] == wnids[row["cls_id"]]
+    assert {entry.reason: entry.examples for entry in manifest.dropped} == {
+        "image: no label": ["row 24"],
+        "image: no picture": ["row 25"],
+    }
+    assert manifest.identity.sources["images"]["repository"] == "pictures"
+    assert str(tmp_path) not in (tmp_path / "out" / "manifest.json").read_text(encoding="utf-8")
+    assert build(repo, tmp_path / "out", rows=rows) == manifest
+
+
+def test_a_thousand_names_are_the_classes_in_order(tmp_path: Path) -> None:
+    _, english = imagenet_classes()
+    opened = open_hub(HubPictures(str(repository(tmp_path / "pictures", tuple(english)))))
+    assert opened.wnids == imagenet_classes()[0]
+    assert write_hub(opened, tmp_path / "folder") == []
+    folders = sorted(path.name for path in (tmp_path / "folder").iterdir() if path.is_dir())
+    assert folders == list(opened.wnids[:4])
+
+
+def test_an_interrupted_stream_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_pictures, "NOTED_ROWS", 5)
+    opened = open_hub(HubPictures(str(repository(tmp_path / "pictures"))))
+    write_hub(opened, tmp_path / "whole")
+    written: list[int] = []
+    original = hub_pictures._write
+
+    def stopping(folder: Path, wnids: tuple[str, ...], number: int, row: dict) -> str | None:
+        written.append(number)
+        if len(written) == 13:
+            raise KeyboardInterrupt
+        return original(folder, wnids, number, row)
+
+    monkeypatch.setattr(hub_pictures, "_write", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        write_hub(opened, tmp_path / "parts")
+    write_hub(opened, tmp_path / "parts")
+    assert written == [*range(13), *range(10, PICTURES)]
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+
+
+def test_repositories_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"do not tell the classes of ImageNet .*got 4 names, such as a, b, c"):
+        open_hub(HubPictures(str(repository(tmp_path / "letters", ("a", "b", "c", "d")))))
+    (tmp_path / "columns").mkdir()
+    Dataset.from_dict({"picture": ["x"]}).to_parquet(tmp_path / "columns" / "train.parquet")
+    with pytest.raises(SourceError, match=r"no column 'image' .*got picture"):
+        open_hub(HubPictures(str(tmp_path / "columns")))
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_repository_out_of_reach_is_an_error_with_advice() -> None:
+    with pytest.raises(SourceError, match=r"cannot read the pictures from the hub \(nobody/nothing\).*check|Check"):
+        open_hub(HubPictures("nobody/nothing"))
