@@ -60,7 +60,9 @@ def main() -> None:
     peer_rate = arguments.peer_rows / (time.process_time() - start)
     our_rate = arguments.rows / our_seconds
     table = Table("", "rows", "CPU s", "rows / CPU s", "ratio", title="Plan of Symile-M3-10")
-    table.add_row("ours", f"{arguments.rows:,}", f"{our_seconds:.1f}", f"{our_rate:,.0f}", f"{our_rate / peer_rate:.0f}")
+    table.add_row(
+        "ours", f"{arguments.rows:,}", f"{our_seconds:.1f}", f"{our_rate:,.0f}", f"{our_rate / peer_rate:.0f}"
+    )
     table.add_row("row by row", f"{arguments.peer_rows:,}", "", f"{peer_rate:,.0f}", "1")
     Console().print(table)
     print(f"plan kept in memory: {size / 1e6:,.0f} MB; peak of the process: {peak:,.0f} MB")

@@ -255,7 +255,7 @@ def _claim(directory: Path, info: RunInfo) -> None:
 
 
 class _Curves(lightning.Callback):
-    """One row of metrics per validated epoch, kept in the checkpoints: Lightning's log starts anew when a run continues."""
+    """One row of metrics per validated epoch, kept in checkpoints: Lightning's log starts anew when a run continues."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []
