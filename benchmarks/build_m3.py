@@ -1,6 +1,7 @@
-"""Wall time and peak memory of the default Symile-M3 build (8,000 / 1,000 / 1,000 rows, sample pictures), card included.
+"""Wall time and peak memory of the default Symile-M3 build (8,000 / 1,000 / 1,000 rows of sample pictures), with card.
 
-Run: python benchmarks/build_m3.py [--langs 10] [--workers 2]. Memory is the proportional set size of the whole process tree, sampled.
+Run: python benchmarks/build_m3.py [--langs 10] [--workers 2]. Memory is the proportional set size of the whole process
+tree, sampled.
 """
 
 from __future__ import annotations

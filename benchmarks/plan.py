@@ -1,7 +1,8 @@
 """Time and memory of drawing the plan of the largest published size: 11,000,000 rows of Symile-M3-10 on one core.
 
-Run: python benchmarks/plan.py [--rows N] [--peer-rows N]. The peer is a row-by-row draw by the public script's rules with the standard library's
-`random` (the public script itself adds pandas' `apply` on top), in the same process on fewer rows; rates are compared.
+Run: python benchmarks/plan.py [--rows N] [--peer-rows N]. The peer is a row-by-row draw by the public script's rules
+with the standard library's `random` (the public script itself adds pandas' `apply` on top), in the same process on
+fewer rows; rates are compared.
 """
 
 from __future__ import annotations
