@@ -11,10 +11,10 @@ from factories import build, problems, rewrite, rows_of
 
 from symile_data import manifest as manifests
 from symile_data.builders import DATASETS, invariants_of
+from symile_data.builders.m3.names import read_names
 from symile_data.builders.m3.schema import m3_schema
 from symile_data.builders.xor.schema import xor_schema
 from symile_data.builders.xor.spec import XorSpec
-from symile_data.builders.m3.names import read_names
 
 TRAIN, TEST = "data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet"
 Row = dict[str, Any]
