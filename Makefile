@@ -11,7 +11,7 @@ SYMILE := $(BIN)/symile-data
 TYPING := build/typing/symile_data
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build-m3 train-m3 test lint bench clean
+.PHONY: help setup build-m3 build-xor train-m3 test lint bench clean
 
 help:  ## show this
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -25,6 +25,9 @@ setup: .venv/installed  ## install the package and its tools into .venv
 
 build-m3: setup  ## build Symile-M3: LANGS=2|5|10 OUT=... IMAGENET_DIR=... ARGS="..."
 	$(SYMILE) build m3 --out $(OUT) --langs $(LANGS) --images $(IMAGENET_DIR) $(ARGS)
+
+build-xor: setup  ## build the synthetic XOR data: ARGS="..."
+	$(SYMILE) build xor --out build/xor $(ARGS)
 
 train-m3: $(OUT)/manifest.json  ## train Symile and CLIP on it and compare them
 	$(SYMILE) train $(OUT) $(ARGS)

@@ -1,7 +1,8 @@
 """Time and memory of drawing the plan of the largest published size: 11,000,000 rows of Symile-M3-10 on one core.
 
-Run: python benchmarks/plan.py [--rows N] [--peer-rows N]. The peer is a row-by-row draw by the public script's rules with the standard library's
-`random` (the public script itself adds pandas' `apply` on top), in the same process on fewer rows; rates are compared.
+Run: python benchmarks/plan.py [--rows N] [--peer-rows N]. The peer is a row-by-row draw by the public script's rules
+with the standard library's `random` (the public script itself adds pandas' `apply` on top), in the same process on
+fewer rows; rates are compared.
 """
 
 from __future__ import annotations
@@ -60,7 +61,9 @@ def main() -> None:
     peer_rate = arguments.peer_rows / (time.process_time() - start)
     our_rate = arguments.rows / our_seconds
     table = Table("", "rows", "CPU s", "rows / CPU s", "ratio", title="Plan of Symile-M3-10")
-    table.add_row("ours", f"{arguments.rows:,}", f"{our_seconds:.1f}", f"{our_rate:,.0f}", f"{our_rate / peer_rate:.0f}")
+    table.add_row(
+        "ours", f"{arguments.rows:,}", f"{our_seconds:.1f}", f"{our_rate:,.0f}", f"{our_rate / peer_rate:.0f}"
+    )
     table.add_row("row by row", f"{arguments.peer_rows:,}", "", f"{peer_rate:,.0f}", "1")
     Console().print(table)
     print(f"plan kept in memory: {size / 1e6:,.0f} MB; peak of the process: {peak:,.0f} MB")

@@ -20,12 +20,10 @@ class DatasetBuilder:
 
     Args:
         name: As in the manifest.
-        schema: Function that returns the `DatasetSchema`.
         invariants: Class that takes the manifest and checks the rows.
     """
 
     name: str
-    schema: str
     invariants: str
 
     def load(self, reference: str) -> Any:
@@ -37,7 +35,8 @@ class DatasetBuilder:
 DATASETS = {
     builder.name: builder
     for builder in (
-        DatasetBuilder(name="symile-m3", schema="m3.schema:m3_schema", invariants="m3.invariants:M3Invariants"),
+        DatasetBuilder(name="symile-m3", invariants="m3.invariants:M3Invariants"),
+        DatasetBuilder(name="xor", invariants="xor.invariants:XorInvariants"),
     )
 }
 

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -125,6 +126,40 @@ def m3(
     )
     paths = [path for path in (out, images, translations, manual, sentences, cache) if path is not None]
     manifest = build_m3(spec, out, workers=_workers(workers), document=write_card, command=_command(*paths))
+    _report(out, manifest)
+
+
+@app.command()
+def xor(
+    out: Out,
+    variables: Annotated[int, typer.Option(help="Variables; the last is the XOR of the others.")] = 3,
+    dims: Annotated[int, typer.Option(help="Bits of each variable.")] = 5,
+    p_hat: Annotated[float, typer.Option(help="Probability of the XOR; else the last copies the first.")] = 1.0,
+    train: RowCount = None,
+    validation: RowCount = None,
+    test: RowCount = None,
+    missing: Annotated[str, typer.Option(help="Rate of absent variables: 0.5, or a=0.5,c=0.1.")] = "0",
+    missing_test: Annotated[bool, typer.Option("--missing-test", help="Take them from the test split too.")] = False,
+    seed: Seed = 0,
+    workers: Workers = 1,
+) -> None:
+    """Binary XOR, the paper's synthetic data (section 5.1): any two variables are independent of the third.
+
+    Example:
+
+        symile-data build xor --out build/xor --p-hat 0.8
+    """
+    from symile_data.builders.xor.build import build_xor
+    from symile_data.builders.xor.spec import DEFAULT_ROWS, XorSpec
+    from symile_data.cards import write_card
+    from symile_data.missingness import parse_rates
+    from symile_data.schema import SPLITS
+
+    asked = (train, validation, test)
+    rows = {split: default if n is None else n for split, default, n in zip(SPLITS, DEFAULT_ROWS, asked, strict=True)}
+    spec = XorSpec(variables=variables, dims=dims, p_hat=p_hat, rows=rows, missing_test=missing_test, seed=seed)
+    spec = replace(spec, missing=parse_rates(missing, spec.names))
+    manifest = build_xor(spec, out, workers=_workers(workers), document=write_card, command=_command(out))
     _report(out, manifest)
 
 

@@ -55,10 +55,6 @@ class TrainConfig:
         weight_decay: Of AdamW.
         clip_gradient: Largest gradient norm; 0 for none.
         logit_scale_init: Logarithm of the logit scale at the start; it is learned.
-        logit_scale_lr: Its own learning rate factor, relative to `lr`.
-        centre_init: Bias of every embedding's layer norm at the start. At 1 the product of M embeddings begins with
-            all the lower-order products in it, so that encoders which start from nothing find the pairwise signals
-            first; at 0 (PyTorch's default, the paper's) it has only the M-way product.
         normalise: L2-normalise embeddings (the paper's XOR experiment), instead of the layer norm alone.
         negatives: "n" or "exact"; see `symile_data.losses`.
         shuffles: Sets of negatives per anchor in mode "n".
@@ -86,8 +82,6 @@ class TrainConfig:
     weight_decay: float = 0.0
     clip_gradient: float = 0.0
     logit_scale_init: float
-    logit_scale_lr: float = 1.0
-    centre_init: float = 0.0
     normalise: bool = False
     negatives: Literal["n", "exact"] = "n"
     shuffles: int = 1

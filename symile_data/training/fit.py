@@ -7,12 +7,12 @@ there is refused.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
-import os
 import pickle
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from lightning.pytorch.loggers import CSVLogger
 from symile_data.errors import DamageError, OutputError
 from symile_data.evaluation.retrieval import Embedded
 from symile_data.files import atomic_path, canonical_json, digest, pretty_json, write_text
+from symile_data.progress import Advance, stage
 from symile_data.schema import Modality
 from symile_data.training.config import TrainConfig
 from symile_data.training.module import SymileModule
@@ -204,18 +205,18 @@ def fit(
     last = directory / LAST
     if last.is_file():
         _load(last)  # a damaged file is named here
-    with _quiet():
+    with _quiet(), stage(f"training {config.loss}", config.epochs, "epochs") as advance:
         trainer = lightning.Trainer(
             max_epochs=config.epochs,
             precision=config.precision,  # type: ignore[arg-type]
             gradient_clip_val=config.clip_gradient or None,
             check_val_every_n_epoch=min(config.val_every, config.epochs),
-            callbacks=callbacks,
+            callbacks=[*callbacks, _Progress(advance)],
             logger=CSVLogger(directory, name="", version="log"),
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
             enable_model_summary=False,
-            enable_progress_bar=os.isatty(2),
+            enable_progress_bar=False,
             deterministic="warn",
         )
         trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None)
@@ -255,7 +256,7 @@ def _claim(directory: Path, info: RunInfo) -> None:
 
 
 class _Curves(lightning.Callback):
-    """One row of metrics per validated epoch, kept in the checkpoints: Lightning's log starts anew when a run continues."""
+    """One row of metrics per validated epoch, kept in checkpoints: Lightning's log starts anew when a run continues."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []
@@ -276,16 +277,30 @@ class _Curves(lightning.Callback):
         self.rows = list(state_dict["rows"])
 
 
-class _quiet:  # noqa: N801  # reads as a statement
+class _Progress(lightning.Callback):
+    """Moves the stage's bar on with every epoch, those of an interrupted run included."""
+
+    def __init__(self, advance: Advance) -> None:
+        self._advance = advance
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Count the epochs that are already done."""
+        self._advance(trainer.current_epoch)
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Count this one."""
+        self._advance()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
     """Silence Lightning's advice about data loader workers and hardware; what matters is printed by the caller."""
-
-    def __enter__(self) -> None:
-        self._filters = warnings.catch_warnings()
-        self._filters.__enter__()
-        warnings.simplefilter("ignore")
-        self._level = logging.getLogger("lightning.pytorch").level
-        logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-
-    def __exit__(self, *_exception: object) -> None:
-        self._filters.__exit__(None, None, None)
-        logging.getLogger("lightning.pytorch").setLevel(self._level)
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

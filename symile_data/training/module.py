@@ -72,7 +72,6 @@ class SymileModule(lightning.LightningModule):
                 settings["vocabulary"] = vocabularies[modality.name]
             encoders[modality.name] = make_encoder(modality.kind, config.dim, settings)
             norms[modality.name] = nn.LayerNorm(config.dim)
-            nn.init.constant_(norms[modality.name].bias, config.centre_init)
         self.encoders, self.norms = nn.ModuleDict(encoders), nn.ModuleDict(norms)
         self.frozen = frozenset(pretrained or {})
         for name, weights in (pretrained or {}).items():
@@ -156,7 +155,7 @@ class SymileModule(lightning.LightningModule):
         torch.set_rng_state(checkpoint[_RNG].cpu())
 
     def configure_optimizers(self) -> Any:
-        """AdamW; no weight decay on the logit scale, which also has a learning rate of its own."""
+        """AdamW; no weight decay on the logit scale."""
         config = self.config
         others = [
             parameter
@@ -165,14 +164,14 @@ class SymileModule(lightning.LightningModule):
         ]
         groups = [
             {"params": others, "lr": config.lr},
-            {"params": [self.logit_scale], "lr": config.lr * config.logit_scale_lr, "weight_decay": 0.0},
+            {"params": [self.logit_scale], "lr": config.lr, "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
         if config.schedule == "constant":
             return optimizer
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
-            max_lr=[config.lr, config.lr * config.logit_scale_lr],
+            max_lr=config.lr,
             total_steps=int(self.trainer.estimated_stepping_batches),
             pct_start=_WARM_UP,
         )

@@ -371,7 +371,7 @@ def test_labels_have_fixed_types_and_say_where_they_are_null(tmp_path):
         ({"columns": ["colour"]}, "`columns` names no column"),
         ({"columns": ["text"]}, "this name is taken in a batch; got text"),
         ({"augment": {"audio": ImageAugment()}}, "augment names no image modality"),
-        ({"augment": {"image": ImageAugment()}, "cache": True}, "cannot be augmented"),
+        ({"augment": {"image": ImageAugment()}, "cache": True}, "ImageAugment cannot work on it"),
         ({"batch_size": 61}, "fewer rows than one global batch"),
         ({"batch_size": 0}, "at least one row"),
         ({"rank": 2, "world_size": 2}, "rank must be"),

@@ -70,7 +70,7 @@ def test_a_vocabulary_is_sorted_and_without_repeats() -> None:
 
 
 def test_an_unknown_kind_or_setting_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"no encoder for a kind.*smell.*choose among image, audio, text, vector"):
+    with pytest.raises(UsageError, match=r"no encoder for a kind.*smell.*Choose among image, audio, text, vector"):
         make_encoder("smell", 4, {})
     with pytest.raises(UsageError, match=r"a setting that the image encoder does not know.*depth"):
         make_encoder("image", 4, {"depth": 3})

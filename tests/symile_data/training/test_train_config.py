@@ -39,7 +39,7 @@ def test_a_file_is_read_with_overrides(tmp_path: Path) -> None:
     path.write_text("\n".join(f"{name} = {json.dumps(value)}" for name, value in LEAST.items()))
     assert read_config(str(path), {"seed": 7, "loss": "clip"}) == TrainConfig(**LEAST, seed=7, loss="clip")
     path.write_text("epochs =")
-    with pytest.raises(UsageError, match=r"mine\.toml.*|not readable TOML"):
+    with pytest.raises(UsageError, match=r"not readable TOML"):
         read_config(str(path))
 
 

@@ -56,7 +56,7 @@ def test_embeddings_are_normalised_where_asked() -> None:
 
 
 def test_datasets_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"lacks the modality that the config retrieves.*image.*it has a, b, c"):
+    with pytest.raises(UsageError, match=r"lacks the modality that the config retrieves.*image.*It has a, b, c"):
         SymileModule(config(target="image"), MODALITIES, {})
     with pytest.raises(UsageError, match=r"at least two modalities.*a"):
         SymileModule(config(), MODALITIES[:1], {})

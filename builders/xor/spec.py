@@ -1,0 +1,72 @@
+"""The settings of an XOR build, checked when made and stored whole in the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from string import ascii_lowercase
+from typing import Any
+
+from symile_data.errors import UsageError
+from symile_data.missingness import check_rates
+from symile_data.schema import SPLITS
+
+DEFAULT_ROWS = (10_000, 1_000, 5_000)  # Symile, section 5.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class XorSpec:
+    """What to build.
+
+    Args:
+        variables: V, 3 in the paper; the columns are named a, b, c, ...
+        dims: Bits of each variable, 5 in the paper.
+        p_hat: Probability that a row's last variable is the XOR of all others; else it is a copy of the first.
+        rows: Rows of each split; 0 leaves a split out.
+        missing: Rate at which each variable is taken away from the training and validation splits.
+        missing_test: Take variables away from the test split too.
+        seed: Decides everything random.
+    """
+
+    variables: int = 3
+    dims: int = 5
+    p_hat: float = 1.0
+    rows: Mapping[str, int] = field(default_factory=lambda: dict(zip(SPLITS, DEFAULT_ROWS, strict=True)))
+    missing: Mapping[str, float] = field(default_factory=dict)
+    missing_test: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 3 <= self.variables <= len(ascii_lowercase):
+            raise UsageError("--variables is a number from 3 to 26", got=self.variables)
+        if not 1 <= self.dims <= 63:
+            raise UsageError("--dims is a number of bits from 1 to 63", got=self.dims)
+        if not 0.0 <= self.p_hat <= 1.0:
+            raise UsageError("--p-hat is a probability", got=self.p_hat, do="give a number from 0 to 1")
+        for split, rows in self.rows.items():
+            if rows < 0:
+                raise UsageError(f"--{split} is a number of rows", got=rows)
+        if not self.rows["train"]:
+            raise UsageError("a dataset needs training rows", got="--train 0")
+        check_rates(self.missing)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the variables.
+
+        >>> XorSpec().names
+        ('a', 'b', 'c')
+        """
+        return tuple(ascii_lowercase[: self.variables])
+
+    def to_json(self) -> dict[str, Any]:
+        """As stored in the manifest."""
+        return {
+            "seed": self.seed,
+            "rows": dict(self.rows),
+            "variables": self.variables,
+            "dims": self.dims,
+            "p_hat": self.p_hat,
+            "missing": {name: rate for name, rate in self.missing.items() if rate},
+            "missing_test": self.missing_test,
+        }

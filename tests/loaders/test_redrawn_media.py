@@ -1,0 +1,188 @@
+"""Media exchanged within a label, media encoded once, and jittered pictures."""
+
+import numpy as np
+import pytest
+import torch
+from small_datasets import IMAGES, write_m3, write_vectors
+
+from symile_data.errors import UsageError
+from symile_data.loaders import AudioSettings, BatchLoader, ImageJitter, ImageSettings, open_split
+
+SMALL = {"image": ImageSettings(size=4), "audio": AudioSettings(seconds=0.025)}
+ROWS = 60
+SWAP = {"image": "cls_id", "audio": "lang"}
+
+
+def split_of(tmp_path, **options):
+    return open_split(write_m3(tmp_path, ROWS, **options), options.get("split", "train"))
+
+
+def loader_of(split, batch_size=ROWS, **options):
+    settings = {"cache": True, "transforms": SMALL, "columns": ["lang"], "redraw_media": SWAP, **options}
+    return BatchLoader(split, batch_size, **settings)
+
+
+def epoch_of(loader):
+    """Rows of one epoch by sample id: what is delivered of each."""
+    found = {}
+    for batch in loader:
+        for row, key in enumerate(batch["sample_id"].tolist()):
+            found[key] = {name: values[row] for name, values in batch.items()}
+    return found
+
+
+def media(rows, name):
+    return {key: row[name].numpy().tobytes() for key, row in rows.items()}
+
+
+def own(split):
+    return epoch_of(loader_of(split, redraw_media={}, shuffle=False))
+
+
+@pytest.mark.parametrize("name", SWAP)
+def test_each_row_gets_a_medium_of_its_label_and_each_medium_goes_to_one_row(tmp_path, name):
+    split = split_of(tmp_path)
+    plain, drawn = own(split), epoch_of(loader_of(split))
+    before, after = media(plain, name), media(drawn, name)
+    labels = {key: (row["cls_id"].item() if name == "image" else row["lang"]) for key, row in plain.items()}
+    for label in set(labels.values()):
+        keys = [key for key in labels if labels[key] == label]
+        assert sorted(before[key] for key in keys) == sorted(after[key] for key in keys)
+    assert sum(before[key] != after[key] for key in before) > ROWS / 5
+    assert all(plain[key]["text"] == drawn[key]["text"] for key in plain)
+
+
+def test_draws_differ_between_epochs_and_seeds_and_depend_on_nothing_else(tmp_path):
+    split = split_of(tmp_path)
+    loader = loader_of(split)
+    first, second = media(epoch_of(loader), "image"), media(epoch_of(loader), "image")
+    assert first != second
+    other = loader_of(split, 7, drop_last=False, threads=3, window=2, cache=tmp_path / "cache")
+    assert media(epoch_of(other), "image") == first and media(epoch_of(other), "image") == second
+    assert media(epoch_of(loader_of(split, seed=1)), "image") != first
+
+
+def test_a_restored_loader_draws_the_same(tmp_path):
+    split = split_of(tmp_path)
+    whole, cut = loader_of(split, 10), loader_of(split, 10)
+    list(whole), list(cut)
+    expected, got = list(whole), iter(cut)
+    next(got), next(got)
+    resumed = loader_of(split, 10)
+    resumed.load_state_dict(cut.state_dict())
+    for theirs, mine in zip(expected[2:], resumed, strict=True):
+        assert torch.equal(theirs["image"], mine["image"]) and torch.equal(theirs["audio"], mine["audio"])
+    with pytest.raises(UsageError, match=r"saved under other settings.*redraw_media"):
+        loader_of(split, 10, redraw_media={}).load_state_dict(cut.state_dict())
+
+
+def test_missing_rows_keep_out_of_the_exchange(tmp_path):
+    split = split_of(tmp_path, missing=lambda row: ("image",) if row % 4 == 0 else ())
+    plain, drawn = own(split), epoch_of(loader_of(split))
+    for key, row in drawn.items():
+        absent = key % 4 == 0
+        assert bool(row["missing"][0]) == absent and bool(row["image"].any()) != absent
+    assert sorted(media(plain, "image").values()) == sorted(media(drawn, "image").values())
+
+
+def test_settings_that_cannot_work_are_refused(tmp_path):
+    split = split_of(tmp_path / "train")
+    for options in ({"redraw_media": SWAP}, {"redraw_media": {}, "encoders": {"image": lambda chunk: chunk}}):
+        with pytest.raises(UsageError, match=r"need decoded media at hand.*cache=True"):
+            loader_of(split, cache=False, **options)
+    with pytest.raises(UsageError, match=r"redraw_media needs its label column.*lang"):
+        loader_of(split, columns=[])
+    with pytest.raises(UsageError, match=r"no such modality.*smell.*image, audio, text"):
+        loader_of(split, redraw_media={"smell": "cls_id"})
+    for options in ({"redraw_media": {"text": "cls_id"}}, {"encoders": {"text": lambda chunk: chunk}}):
+        with pytest.raises(UsageError, match=r"for media, not for texts.*text"):
+            loader_of(split, **options)
+    with pytest.raises(UsageError, match=r"encoded once cannot be jittered.*image"):
+        loader_of(split, encoders={"image": lambda chunk: chunk}, augment={"image": ImageJitter()})
+    with pytest.raises(UsageError, match=r"for training only.*split validation"):
+        loader_of(split_of(tmp_path / "validation", split="validation"))
+    vectors = open_split(write_vectors(tmp_path / "vectors", ROWS), "train")
+    with pytest.raises(UsageError, match=r"needs its label column.*cls_id"):
+        BatchLoader(vectors, 10, cache=True, redraw_media={"a": "cls_id"})
+
+
+def test_each_unique_medium_is_encoded_once_and_batches_hold_features(tmp_path):
+    seen = []
+
+    def encode(chunk):
+        seen.extend(picture.numpy().tobytes() for picture in chunk)
+        return chunk.float().mean(dim=(1, 2))
+
+    split = split_of(tmp_path)
+    loader = loader_of(split, 7, drop_last=False, redraw_media={}, encoders={"image": encode})
+    plain = own(split)
+    for _ in range(2):
+        rows = epoch_of(loader)
+        for key, row in rows.items():
+            assert row["image"].dtype == torch.float32
+            torch.testing.assert_close(row["image"], plain[key]["image"].float().mean(dim=(0, 1)))
+            assert row["audio"].shape == plain[key]["audio"].shape
+    assert len(seen) == len(set(seen)) == len(IMAGES)
+
+
+def test_features_of_missing_media_are_zero(tmp_path):
+    split = split_of(tmp_path, missing=lambda row: ("image",) if row % 4 == 0 else ())
+    rows = epoch_of(loader_of(split, encoders={"image": lambda chunk: chunk.float().mean(dim=(1, 2)) + 1}))
+    assert all(bool(row["image"].any()) == (key % 4 != 0) for key, row in rows.items())
+
+
+SIDE = 16
+RAMP = np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE), [0], indexing="ij"), axis=-1)[:, :, 0].astype(np.uint8)
+PICTURES = np.repeat(RAMP[None], 200, axis=0)  # a pixel tells its own row and column
+IDS = np.arange(200)
+
+
+def slow_view(picture, down, right, flip):
+    def inside(position):
+        return -position if position < 0 else 2 * (SIDE - 1) - position if position >= SIDE else position
+
+    rows = [[picture[inside(i + down), inside(j + right)] for j in range(SIDE)] for i in range(SIDE)]
+    return np.array(rows)[:, ::-1] if flip else np.array(rows)
+
+
+def test_a_view_is_a_shift_within_bounds_and_perhaps_a_mirror_image():
+    views = ImageJitter(shift=0.125).apply(PICTURES, 0, 0, "image", IDS)
+    possible = {
+        slow_view(RAMP, down, right, flip).tobytes(): (down, right, flip)
+        for down in range(-2, 3) for right in range(-2, 3) for flip in (False, True)
+    }  # fmt: skip
+    found = [possible[view.tobytes()] for view in views]
+    assert {down for down, _, _ in found} == {right for _, right, _ in found} == {-2, -1, 0, 1, 2}
+    assert 60 < sum(flip for _, _, flip in found) < 140 and views.dtype == np.uint8
+
+
+def test_a_view_is_decided_by_seed_epoch_modality_and_sample():
+    jitter = ImageJitter()
+    views = jitter.apply(PICTURES, 0, 3, "image", IDS)
+    order = np.random.default_rng(0).permutation(200)
+    assert np.array_equal(jitter.apply(PICTURES[order], 0, 3, "image", IDS[order]), views[order])
+    for changed in ((1, 3, "image"), (0, 4, "image"), (0, 3, "other")):
+        assert not np.array_equal(jitter.apply(PICTURES, *changed, IDS), views)
+    assert np.array_equal(ImageJitter(shift=0.0, flip=0.0).apply(PICTURES, 0, 0, "image", IDS), PICTURES)
+    mirrored = ImageJitter(shift=0.0, flip=1.0).apply(PICTURES, 0, 0, "image", IDS)
+    assert np.array_equal(mirrored, PICTURES[:, :, ::-1])
+
+
+@pytest.mark.parametrize("values", [{"shift": 0.5}, {"shift": -0.1}, {"flip": 1.1}, {"flip": -0.1}])
+def test_values_out_of_range_are_refused(values):
+    with pytest.raises(UsageError, match=r"must be within \[0, 0\.5\)|outside \[0, 1\]"):
+        ImageJitter(**values)
+
+
+def test_streamed_and_cached_pictures_are_jittered_alike(tmp_path):
+    split = split_of(tmp_path)
+    options = {"redraw_media": {}, "augment": {"image": ImageJitter(shift=0.25)}}
+    cached, streamed = loader_of(split, **options), loader_of(split, 7, drop_last=False, cache=False, **options)
+    plain = own(split)
+    for epoch in range(2):
+        one, other = epoch_of(cached), epoch_of(streamed)
+        assert media(one, "image") == media(other, "image")
+        keys = list(plain)
+        pictures = np.stack([plain[key]["image"].numpy() for key in keys])
+        expected = ImageJitter(shift=0.25).apply(pictures, 0, epoch, "image", np.array(keys))
+        assert np.array_equal(expected, np.stack([one[key]["image"].numpy() for key in keys]))
