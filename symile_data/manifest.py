@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from symile_data import __version__
-from symile_data.errors import DamageError
+from symile_data.errors import DamageError, MissingPackageError
 from symile_data.files import digest, file_sha256, pretty_json, write_text
 from symile_data.schema import Modality
 
@@ -163,8 +163,18 @@ def file_entry(directory: Path, path: Path, *, rows: int | None = None, split: s
 
 
 def library_versions(packages: Sequence[str]) -> dict[str, str]:
-    """Installed versions of the named distributions, and this package's own."""
-    return {"symile-data": __version__, **{package: metadata.version(package) for package in packages}}
+    """Installed versions of the named distributions, and this package's own.
+
+    Raises:
+        MissingPackageError: one is not installed.
+    """
+    versions = {"symile-data": __version__}
+    for package in packages:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            raise MissingPackageError(package, "m3,online", "this build") from None
+    return versions
 
 
 def differences(mine: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symile_data import manifest as manifests
-from symile_data.errors import DamageError
-from symile_data.manifest import Dropped, FileEntry, Identity, Manifest, differences
+from symile_data.errors import DamageError, MissingPackageError
+from symile_data.manifest import Dropped, FileEntry, Identity, Manifest, differences, library_versions
 from symile_data.schema import Modality
 
 
@@ -175,3 +175,8 @@ def test_differences_name_each_setting_on_both_sides() -> None:
         "spec.seed: 1, not 0",
     ]
     assert differences(mine, mine) == []
+
+
+def test_a_package_that_is_not_installed_is_named_with_the_command_that_installs_it() -> None:
+    with pytest.raises(MissingPackageError, match=r"no-such-package.*pip install 'symile-data\[m3,online\]'"):
+        library_versions(["numpy", "no-such-package"])
