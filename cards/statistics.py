@@ -76,7 +76,7 @@ def compute_statistics(directory: Path, manifest: Manifest, schema: DatasetSchem
             groups = _spread(directory, readable[split]) if media.columns else {}
             for entry in readable[split]:
                 shard = open_listed(directory, entry)
-                with _reading(directory, entry):
+                with _complete(directory, entry):
                     column_bytes.update(shard.column_bytes())
                     for batch in shard.read_all(columns.names).combine_chunks().to_batches():
                         tallies[split].add(batch)
@@ -133,13 +133,13 @@ def open_listed(directory: Path, entry: FileEntry) -> Shard:
 
 
 @contextlib.contextmanager
-def _reading(directory: Path, entry: FileEntry) -> Iterator[None]:
-    """Name the shard that cannot be read."""
+def _complete(directory: Path, entry: FileEntry) -> Iterator[None]:
+    """Name the shard that lacks a column."""
     try:
         yield
-    except (OSError, pa.ArrowException, KeyError) as error:
+    except KeyError as error:
         raise DamageError(
-            "a shard cannot be read for the card", where=directory / entry.path, got=error, do="build the dataset again"
+            "a shard lacks a column", where=directory / entry.path, got=error, do="build the dataset again"
         ) from error
 
 

@@ -105,9 +105,7 @@ class ParquetShard:
             raise unreadable(self.location, self.name, error, _KIND) from None
 
 
-def open_parquet(
-    location: Location, name: str, *, size: int | None = None, rows: int | None = None
-) -> ParquetShard:
+def open_parquet(location: Location, name: str, *, size: int | None = None, rows: int | None = None) -> ParquetShard:
     """Read a shard's footer.
 
     Args:
