@@ -26,9 +26,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Location]:
         else:
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_bytes(data)
-    yield Location.of(
-        {"path": tmp_path, "file": f"file://{tmp_path}", "memory": "memory://location/"}[request.param]
-    )
+    yield Location.of({"path": tmp_path, "file": f"file://{tmp_path}", "memory": "memory://location/"}[request.param])
     if request.param == "memory":
         memory.rm("/location", recursive=True)
 
