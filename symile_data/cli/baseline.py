@@ -84,7 +84,7 @@ class TrainingData:
         common = {
             "cache": True,
             "transforms": self._transforms(config),
-            "columns": list(dict.fromkeys([config.label, *config.redraw_media.values()])),
+            "columns": self._labels(config.label, *config.redraw_media.values()),
             "encoders": module.frozen_features(),
         }
         redrawn = {"redraw_words": config.redraw_words, "redraw_media": config.redraw_media}
@@ -106,7 +106,7 @@ class TrainingData:
             shuffle=False,
             cache=True,
             transforms=self._transforms(module.config),
-            columns=[module.config.label],
+            columns=self._labels(module.config.label),
             encoders=module.frozen_features(),
         )
         return embed_split(module, batches)
@@ -122,6 +122,11 @@ class TrainingData:
             modality.name: vocabulary_of(split.read_all([modality.column])[modality.column].to_pylist())
             for modality in texts
         }
+
+    def _labels(self, *columns: str) -> list[str]:
+        """Those columns, each once, that do not come as a modality anyway."""
+        modalities = [modality.name for modality in self.manifest.modalities]
+        return [column for column in dict.fromkeys(columns) if column not in modalities]
 
     def _transforms(self, config: TrainConfig) -> dict[str, Any]:
         from symile_data.loaders.decode import DECODERS

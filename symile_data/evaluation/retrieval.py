@@ -29,7 +29,7 @@ class Embedded:
 
     Args:
         values: Modality name -> (N, D) float32.
-        labels: (N,) int64.
+        labels: (N,) int64, in a batch also (N, K) vectors.
     """
 
     values: Mapping[str, Tensor]
@@ -37,12 +37,12 @@ class Embedded:
 
     @classmethod
     def join(cls, parts: Sequence[Embedded]) -> Embedded:
-        """Rows of several batches, in order."""
+        """Rows of several batches, in order; labels that are vectors (N, K) become numbers, equal for equal vectors."""
         names = parts[0].values if parts else {}
-        return cls(
-            {name: torch.cat([part.values[name] for part in parts]) for name in names},
-            torch.cat([part.labels for part in parts]) if parts else torch.empty(0, dtype=torch.long),
-        )
+        labels = torch.cat([part.labels for part in parts]) if parts else torch.empty(0, dtype=torch.long)
+        if labels.dim() > 1:
+            labels = torch.unique(labels, dim=0, return_inverse=True)[1]
+        return cls({name: torch.cat([part.values[name] for part in parts]) for name in names}, labels)
 
     def shuffled(self, modality: str, generator: torch.Generator) -> Embedded:
         """The same rows with one modality's values handed to other rows at random."""

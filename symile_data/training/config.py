@@ -55,11 +55,11 @@ class TrainConfig:
         weight_decay: Of AdamW.
         clip_gradient: Largest gradient norm; 0 for none.
         logit_scale_init: Logarithm of the logit scale at the start; it is learned.
-        normalise: L2-normalise embeddings (the paper's XOR experiment), instead of the layer norm alone.
+        normalise: L2-normalise embeddings (the paper's XOR experiment) in place of the layer norm.
         negatives: "n" or "exact"; see `symile_data.losses`.
         shuffles: Sets of negatives per anchor in mode "n".
         target: Modality that is retrieved.
-        label: Column by which a retrieved candidate counts as right.
+        label: Column by which a retrieved candidate counts as right; a vector modality's own name means its value.
         redraw_words: Draw the distractor words of a training row anew in each epoch. An augmentation that small M3 data
             needs (docs/m3.md); off in the paper's configs.
         redraw_media: Modality -> label column: in each epoch a training row gets the medium of another row with the
@@ -160,7 +160,7 @@ def default_config(dataset: str) -> str:
     Raises:
         UsageError: there is none.
     """
-    defaults = {"symile-m3": "m3-small"}
+    defaults = {"symile-m3": "m3-small", "xor": "xor"}
     if dataset not in defaults:
         raise UsageError("there is no default config for this dataset", got=dataset, do="name one with --config")
     return defaults[dataset]

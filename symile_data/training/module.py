@@ -71,7 +71,7 @@ class SymileModule(lightning.LightningModule):
             if modality.name in vocabularies:
                 settings["vocabulary"] = vocabularies[modality.name]
             encoders[modality.name] = make_encoder(modality.kind, config.dim, settings)
-            norms[modality.name] = nn.LayerNorm(config.dim)
+            norms[modality.name] = nn.Identity() if config.normalise else nn.LayerNorm(config.dim)
         self.encoders, self.norms = nn.ModuleDict(encoders), nn.ModuleDict(norms)
         self.frozen = frozenset(pretrained or {})
         for name, weights in (pretrained or {}).items():
