@@ -5,8 +5,8 @@
     for batch in loader:
         ...
 
-`BatchLoader` and `MediaCache` need torch and are imported when first asked for; opening a split does not. Views for torch's
-DataLoader and for Lightning are `symile_data.loaders.torch_view` and `symile_data.loaders.datamodule`.
+`BatchLoader` and `MediaCache` need torch and are imported when first asked for; opening a split does not. Views for
+torch's DataLoader and for Lightning are `symile_data.loaders.torch_view` and `symile_data.loaders.datamodule`.
 """
 
 from __future__ import annotations

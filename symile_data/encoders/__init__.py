@@ -1,5 +1,5 @@
-"""Encoders: networks for each kind of modality, chosen from `ENCODERS` by the kind that the manifest names and the model
-that the config names.
+"""Encoders: networks for each kind of modality, chosen from `ENCODERS` by the kind that the manifest names and the
+model that the config names.
 
 An encoder maps what the loaders deliver for a modality, and which rows lack it, to (B, D); the module that trains them
 adds the layer norm, what stands for a missing value, and the loss. The first model of a kind is its default: small

@@ -30,9 +30,7 @@ class LabsEncoder(nn.Module):
 
     mean: Tensor
 
-    def __init__(
-        self, dim: int, facts: DataFacts, widths: Sequence[int] = (256, 1024), dropout: float = 0.0
-    ) -> None:
+    def __init__(self, dim: int, facts: DataFacts, widths: Sequence[int] = (256, 1024), dropout: float = 0.0) -> None:
         super().__init__()
         if not facts.size:
             raise UsageError("the encoder of labs must know how many there are", got=facts.size)

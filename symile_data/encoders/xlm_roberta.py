@@ -1,5 +1,5 @@
-"""The paper's text encoder for Symile-M3: XLM-RoBERTa's embeddings and first layer, trained, a linear head, and the mean
-over positions.
+"""The paper's text encoder for Symile-M3: XLM-RoBERTa's embeddings and first layer, trained, a linear head, and the
+mean over positions.
 
 Symile, section 5.2 (xlm-roberta-large): the mean is taken after the head and over every position, padding included.
 `pool="observed"` leaves padding out. A missing text is the token [MISSING], added to the vocabulary.
@@ -81,4 +81,5 @@ class XlmRobertaEncoder(nn.Module):
         if self.pool == "all":
             return embeddings.mean(dim=1)
         weights = observed[:, :, None].to(embeddings.dtype)
-        return (embeddings * weights).sum(dim=1) / weights.sum(dim=1)
+        mean: Tensor = (embeddings * weights).sum(dim=1) / weights.sum(dim=1)
+        return mean
