@@ -23,10 +23,10 @@ class Curves(lightning.Callback):
         """Add the epoch's row."""
         epoch = trainer.current_epoch
         if not (epoch + 1) % int(trainer.check_val_every_n_epoch or 1):
-            metrics = {name: value.item() for name, value in sorted(trainer.callback_metrics.items())}
+            metrics = {name: value.item() for name, value in trainer.callback_metrics.items()}
             if isinstance(pl_module, SymileModule):
-                metrics["train_loss"] = pl_module.mean_training_loss()
-            self.rows.append({"epoch": epoch, **metrics})
+                metrics["train_loss"] = pl_module.mean_training_loss()  # logged after this, for the loggers
+            self.rows.append({"epoch": epoch, **dict(sorted(metrics.items()))})
 
     def state_dict(self) -> dict[str, Any]:
         """The rows so far."""
