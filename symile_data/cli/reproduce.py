@@ -50,7 +50,7 @@ def xor(
     trials = [_trial(out / f"p-hat-{spec.p_hat:g}" / f"seed-{spec.seed}", spec, epochs) for spec in specs]
     found = run_trials("p-hat sweep", trials, _cores(workers))
     rows = [p_hat_row(value, dims, found[at * seeds : (at + 1) * seeds]) for at, value in enumerate(values)]
-    draw_p_hat(out / "results.png", rows)
+    draw_p_hat(out / "results.png", rows, dims)
     _report(out, trials[0], rows, p_hat_table(rows), as_json)
 
 

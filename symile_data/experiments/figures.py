@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symile_data.files import atomic_path
+from symile_data.information import bayes_accuracy, conditional_information, pair_information, total_correlation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,27 +20,30 @@ Rows = Sequence[Mapping[str, Any]]
 # Okabe-Ito: told apart by colour-blind readers and in print.
 _LOSSES = {"symile": ("Symile", "#0072B2", "o"), "clip": ("CLIP", "#D55E00", "s")}
 _TERMS = (
-    ("total_correlation", "total correlation", "0.35", ":"),
-    ("conditional", "I(a; b | c) = I(b; c | a)", "#009E73", "-"),
-    ("pair", "I(a; c)", "#CC79A7", "--"),
+    (total_correlation, "total correlation", "0.35", ":"),
+    (conditional_information, "I(a; b | c) = I(b; c | a)", "#009E73", "-"),
+    (pair_information, "I(a; c)", "#CC79A7", "--"),
+    (lambda _p_hat, _dims: 0.0, "I(a; b) = I(b; c)", "#E69F00", "-"),
 )
+_CURVE = [percent / 100 for percent in range(101)]  # p-hats at which known curves are drawn
 
 
-def draw_p_hat(path: Path, rows: Rows) -> None:
-    """Accuracy with the Bayes-optimal curve, and the information terms below the same p-hat.
+def draw_p_hat(path: Path, rows: Rows, dims: int) -> None:
+    """Accuracy with the Bayes-optimal curve, and beside it the information terms.
 
     Args:
         path: PNG to write.
         rows: Of `xor.p_hat_row`.
+        dims: Bits of a variable.
     """
     figure, (accuracies, terms) = _figure(2)
     p_hats = [row["p_hat"] for row in rows]
-    accuracies.plot(p_hats, [row["bayes"] for row in rows], color="0.2", linestyle="--", label="Bayes-optimal")
+    best = [bayes_accuracy(p_hat, dims) for p_hat in _CURVE]
+    accuracies.plot(_CURVE, best, color="0.2", linestyle="--", label="Bayes-optimal")
     _plot_losses(accuracies, p_hats, rows)
     accuracies.set(xlabel=r"$\hat p$, share of XOR rows", ylabel="accuracy", title="Predict b from a and c, test split")
-    for name, label, colour, style in _TERMS:
-        terms.plot(p_hats, [row[name] for row in rows], color=colour, linestyle=style, label=label)
-    terms.plot(p_hats, [0.0] * len(rows), color="#E69F00", label="I(a; b) = I(b; c)")
+    for term, label, colour, style in _TERMS:
+        terms.plot(_CURVE, [term(p_hat, dims) for p_hat in _CURVE], color=colour, linestyle=style, label=label)
     terms.set(xlabel=r"$\hat p$, share of XOR rows", ylabel="nats", title="What the variables tell of one another")
     _save(figure, path)
 

@@ -40,7 +40,7 @@ def test_figures_show_the_rows(tmp_path: Path) -> None:
     rows = [p_hat_row(p, 5, SEEDS) for p in (0.0, 0.5, 1.0)]
     other = [*rows[:2], p_hat_row(1.0, 5, [{"symile": 0.9, "clip": 0.03}])]
     for name, drawn in (("one", rows), ("again", rows), ("other", other)):
-        draw_p_hat(tmp_path / f"{name}.png", drawn)
+        draw_p_hat(tmp_path / f"{name}.png", drawn, 5)
     draw_missing(tmp_path / "missing.png", [missing_row(rate, 3, 5, SEEDS) for rate in (0.0, 0.5)])
     one, again, different = ((tmp_path / f"{name}.png").read_bytes() for name in ("one", "again", "other"))
     assert one == again != different
