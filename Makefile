@@ -11,7 +11,7 @@ SYMILE := $(BIN)/symile-data
 TYPING := build/typing/symile_data
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build-m3 build-xor train-m3 test lint bench clean
+.PHONY: help setup build-m3 build-xor train-m3 train-xor test lint bench clean
 
 help:  ## show this
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -31,6 +31,12 @@ build-xor: setup  ## build the synthetic XOR data: ARGS="..."
 
 train-m3: $(OUT)/manifest.json  ## train Symile and CLIP on it and compare them
 	$(SYMILE) train $(OUT) $(ARGS)
+
+train-xor: build/xor/manifest.json  ## train Symile and CLIP on it and compare them
+	$(SYMILE) train build/xor $(ARGS)
+
+build/xor/manifest.json: | setup
+	$(SYMILE) build xor --out build/xor
 
 $(OUT)/manifest.json: | setup
 	$(SYMILE) build m3 --out $(OUT) --langs $(LANGS) --images $(IMAGENET_DIR)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from symile_data.information import bayes_accuracy, conditional_information, pair_information, total_correlation
 from symile_data.manifest import Manifest
 from symile_data.schema import Modality
 
@@ -111,6 +112,7 @@ class Facts:
         categories: String columns with few values, to be counted; class labels, bools and small integers are
             counted anyway.
         durations_by: Column by which clip durations are shown.
+        derived: What follows from the manifest and the template shows.
     """
 
     title: str
@@ -123,6 +125,7 @@ class Facts:
     columns: Mapping[str, str] = field(default_factory=dict)
     categories: tuple[str, ...] = ()
     durations_by: str = ""
+    derived: Callable[[Manifest], Mapping[str, Any]] = lambda _: {}
 
 
 def facts_of(manifest: Manifest) -> Facts:
@@ -359,6 +362,23 @@ def _xor_sources(_manifest: Manifest) -> list[Source]:
     return [Source(part="Everything", origin="random bits from numpy's Philox generator", licence="Apache-2.0")]
 
 
+def _xor_terms(manifest: Manifest) -> dict[str, Any]:
+    """Information terms in nats and Bayes-optimal accuracies, for the names of this build's variables."""
+    p_hat, dims = manifest.identity.spec["p_hat"], manifest.identity.spec["dims"]
+    names = [modality.name for modality in manifest.modalities]
+    return {
+        "first": names[0],
+        "between": names[1:-1],
+        "last": names[-1],
+        "total": total_correlation(p_hat, dims),
+        "pair": pair_information(p_hat, dims),
+        "conditional": conditional_information(p_hat, dims),
+        "accuracy_between": bayes_accuracy(p_hat, dims),
+        "accuracy_ends": bayes_accuracy(p_hat, dims, between=False),
+        "chance": 2.0**-dims,
+    }
+
+
 def _release(part: str) -> Source:
     return Source(
         part=part,
@@ -471,5 +491,6 @@ FACTS = {
         tags=("multimodal", "contrastive-learning", "symile", "synthetic"),
         sources=_xor_sources,
         licence=lambda _: Licence(identifier="apache-2.0"),
+        derived=_xor_terms,
     ),
 }

@@ -7,6 +7,7 @@ text is a template filled with the manifest, the statistics and the dataset's ro
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,7 @@ def readme_of(
         sources=sources,
         licence=licence,
         citations=citations(sources),
+        derived=facts.derived(manifest),
         shards=manifest.shards()[:MOST_FILES],
         shards_left_out=max(len(manifest.shards()) - MOST_FILES, 0),
     )
@@ -171,6 +173,7 @@ def _render(template: str, **values: Any) -> str:
         "number": _number,
         "size": _size,
         "percent": _percent,
+        "nats_and_bits": _nats_and_bits,
         "listed": _listed,
         "listed_keys": lambda values: _listed(list(values)),
         "setting": _setting,
@@ -216,6 +219,15 @@ def _size(value: int) -> str:
 def _percent(share: float) -> str:
     """0.125 as "12.5 %"."""
     return f"{100 * share:.1f} %"
+
+
+def _nats_and_bits(nats: float) -> str:
+    """Two cells of a table.
+
+    >>> _nats_and_bits(0.6931471805599453)
+    '0.693 | 1.000'
+    """
+    return " | ".join(f"{abs(value):.3f}" for value in (nats, nats / math.log(2)))
 
 
 def _listed(values: list[str]) -> str:
