@@ -29,5 +29,9 @@ def percentiles(train: Values, values: Values, unknown: float = UNKNOWN) -> Valu
         known = np.sort(train[~np.isnan(train[:, column]), column])
         measured = ~np.isnan(values[:, column])
         rank = np.searchsorted(known, values[measured, column], side="right")
-        placed[measured, column] = rank / len(known) if len(known) else unknown
+        if len(known):  # steps as statsmodels makes them; r / n differs from them in the last bit
+            steps = np.concatenate([[0.0], np.linspace(1 / len(known), 1.0, len(known))])
+            placed[measured, column] = steps[rank]
+        else:
+            placed[measured, column] = unknown
     return placed
