@@ -156,14 +156,14 @@ def test_drop_reasons_cannot_break_the_table(copied: Tiny) -> None:
 
 def test_long_shard_lists_are_cut_and_said_so(documented: Tiny, tmp_path: Path) -> None:
     shards = [
-        FileEntry(path=f"data/train-{i:05d}-of-00070.tar", bytes=1, sha256="0" * 64, rows=1, split="train")
+        FileEntry(path=f"data/train-{i:05d}-of-00070.arrow", bytes=1, sha256="0" * 64, rows=1, split="train")
         for i in range(70)
     ]
     manifest = replace(documented.manifest, splits={"train": 70}, files=shards)
-    write_card(tmp_path, manifest, documented.schema)  # no Parquet: a card of the manifest's numbers alone
+    write_card(tmp_path, manifest, documented.schema)  # no format that we read: a card of the manifest's numbers alone
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "10 more shards stand in `manifest.json`" in text
-    assert "path: data/train-*.tar" in text
+    assert "path: data/train-*.arrow" in text
     assert "dataset_info" not in text
 
 
