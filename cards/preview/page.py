@@ -77,8 +77,12 @@ def _labels(row: Row, modalities: tuple[Modality, ...]) -> list[tuple[str, str]]
         value = None if name in taken else row.value(name)
         if isinstance(value, bool | int | float | str):
             meaning = row.class_name(name, value) if isinstance(value, int) else ""
-            found.append((name, f"{value} ({meaning})" if meaning else f"{value}"))
+            found.append((name, f"{value} ({meaning})" if meaning else _shown(value)))
     return found
+
+
+def _shown(value: float | str) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else f"{value}"
 
 
 def _hues(cards: list[Card]) -> dict[str, int]:
