@@ -33,7 +33,7 @@ SCHEMA = own_schema(
             "tone": Audio(sampling_rate=16_000),
             "caption": Value("string"),
             "sensor": List(Value("float32"), length=8),
-            "word": ClassLabel(names=WORDS),
+            "colour": ClassLabel(names=["vermilion", "blue", "green", "yellow"]),
         }
     ),
     modalities={"square": "image", "tone": "audio", "caption": "text", "sensor": "vector"},
@@ -68,7 +68,7 @@ def rows(count: int, seed: int) -> Iterator[dict[str, Any]]:
             "tone": tone(pitch, rng),
             "caption": f"go {WORDS[word]}",
             "sensor": None if rng.random() < 0.2 else PITCHES_HZ[pitch] / 660 + rng.normal(0, 0.05, 8),
-            "word": word,
+            "colour": colour,
         }
 
 
@@ -90,7 +90,7 @@ def main(directory: Path) -> None:
     print(f"look at it: {page}")
 
     settings = {"square": ImageSettings(size=24), "tone": AudioSettings(seconds=0.5, n_mels=40)}
-    loader = BatchLoader(open_split(directory, "train"), 32, transforms=settings, columns=["word"])
+    loader = BatchLoader(open_split(directory, "train"), 32, transforms=settings, columns=["colour"])
     batch = next(iter(loader))
     shapes = {name: tuple(batch[name].shape) for name in ("square", "tone", "sensor", "missing")}
     print(f"a batch: {shapes}, captions such as {batch['caption'][0]!r}")
