@@ -119,7 +119,7 @@ def _vector(row: Row, modality: Modality) -> Values:
         "line": "" if drawn_as_bars else envelope_path(values, WIDTH, WAVE_HEIGHT, most, _LEAD_STEPS),
         "width": WIDTH,
         "height": WAVE_HEIGHT,
-        "numbers": [f"{value:g}" for value in values[:_SHOWN_NUMBERS]],
+        "numbers": [f"{value:.4g}" for value in values[:_SHOWN_NUMBERS]],
     }
 
 
