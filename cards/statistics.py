@@ -169,6 +169,8 @@ class _SmallColumns:
                 categories.append(name)
             elif name.endswith("_id") and name != "sample_id" and dtype in ("string", "int64", "int32"):
                 identifiers.append(name)
+            elif name in facts.plain_lists:
+                continue
             elif isinstance(feature, List) and 0 < feature.length <= LONGEST_VECTOR and _is_number(feature.feature):
                 vectors.append(name)
         words = "words" in schema.features and "lang" in schema.features

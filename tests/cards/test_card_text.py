@@ -178,6 +178,8 @@ def test_xor_and_mimic_have_cards_of_their_own(tmp_path: Path) -> None:
     xor = xor_tiny(tmp_path / "xor")
     text = xor.card()
     assert "# Binary XOR" in text and "`p_hat` | `1.0`" in text and "True where a is absent" in text
+    assert "| `b` (the paper's task) | 1.0000 | 0.0312 |" in text
+    assert "| I(a; c) | 0.000 | 0.000 |" in text and "(total correlation) | 3.466 | 5.000 |" in text
     real, invented = mimic_tiny(tmp_path / "real"), mimic_tiny(tmp_path / "invented", sample=True)
     text = real.card()
     assert "PhysioNet Credentialed Health Data License" in text and "must not be shared" in text
