@@ -16,9 +16,10 @@ from symile_data.files import pretty_json, write_text
 from symile_data.manifest import Manifest, file_entry
 from symile_data.schema import DatasetSchema
 
+from .clinical import clinical_statistics, publishable
 from .croissant import FILE_NAME as CROISSANT
 from .croissant import croissant_of
-from .facts import citations, facts_of
+from .facts import citations, facts_of, is_confidential
 from .figures import FOLDER, Drawing, draw_figures
 from .readme import FILE_NAME as README
 from .readme import readme_of
@@ -47,9 +48,12 @@ def write_card(directory: Path, manifest: Manifest, schema: DatasetSchema) -> li
     """
     facts = facts_of(manifest)
     statistics = compute_statistics(directory, manifest, schema, facts)
+    statistics |= clinical_statistics(directory, manifest, schema, facts)
+    if is_confidential(manifest):
+        statistics = publishable(statistics)
     samples = choose_samples(directory, manifest, schema)
     statistics["samples"] = [sample.to_json() for sample in samples]
-    drawings = draw_figures(directory, statistics, samples)
+    drawings = draw_figures(directory, statistics, samples, facts)
     _remove_others(directory, drawings)
     bibtex = citations(facts.sources(manifest))[0]
     croissant = croissant_of(manifest, schema, facts, facts.licence(manifest), bibtex)
