@@ -17,6 +17,7 @@ import pyarrow as pa
 from symile_data.errors import SourceError, UsageError
 from symile_data.manifest import FileEntry, Identity, Manifest, file_entry, library_versions
 from symile_data.schema import DatasetSchema, Modality
+from symile_data.shards import FORMATS, check_format
 
 from .document import Document, no_documents
 from .shards import ROWS_PER_GROUP, write_shard
@@ -69,6 +70,7 @@ def write_dataset(
     document: Document = no_documents,
     notes: Sequence[str] = (),
     rows_per_shard: int = ROWS_PER_SHARD,
+    shard_format: str = "parquet",
 ) -> Manifest:
     """Write rows as a dataset, a shard at a time: no split is ever whole in memory.
 
@@ -84,6 +86,7 @@ def write_dataset(
         document: Writes the card: `symile_data.cards.write_card`.
         notes: Known limits, for the card.
         rows_per_shard: At most.
+        shard_format: "parquet" or "webdataset"; written into the manifest's spec as `format`.
 
     Returns:
         The manifest that was written.
@@ -92,14 +95,18 @@ def write_dataset(
         SourceError: a row lacks a column, has an unknown one, or a value of another type; a split is empty.
         OutputError: the output directory is unsuitable, or the disk refuses.
     """
-    identity = Identity(dataset=name, spec=dict(spec), sources={}, versions=library_versions(_PACKAGES))
+    check_format(shard_format)
+    identity = Identity(
+        dataset=name, spec={**spec, "format": shard_format}, sources={}, versions=library_versions(_PACKAGES)
+    )
     with open_workspace(out, identity) as workspace:
         if isinstance(workspace, Manifest):
             return workspace
         shards: list[FileEntry] = []
         counts: dict[str, int] = {}
         for split, rows in splits.items():
-            written = list(_write_split(out, schema, split, rows, rows_per_shard, sum(counts.values())))
+            first_id = sum(counts.values())
+            written = list(_write_split(out, schema, split, rows, rows_per_shard, FORMATS[shard_format], first_id))
             counts[split] = sum(entry.rows or 0 for entry in written)
             shards += written
         manifest = Manifest(
@@ -112,7 +119,13 @@ def write_dataset(
 
 
 def _write_split(
-    out: Path, schema: DatasetSchema, split: str, rows: Iterable[Row], rows_per_shard: int, first_id: int
+    out: Path,
+    schema: DatasetSchema,
+    split: str,
+    rows: Iterable[Row],
+    rows_per_shard: int,
+    suffix: str,
+    first_id: int,
 ) -> Iterator[FileEntry]:
     if not split.isidentifier():
         raise UsageError("a split's name is letters, digits and _", got=repr(split))
@@ -122,7 +135,7 @@ def _write_split(
         if not part:
             break
         some = itertools.chain(part, itertools.islice(numbered, rows_per_shard - 1))
-        path = out / "data" / f"{split}-{index:05d}.parquet"
+        path = out / "data" / f"{split}-{index:05d}{suffix}"
         count = write_shard(path, schema, _batches(schema, split, some, first_id))
         yield file_entry(out, path, rows=count, split=split)
     if index == 0:

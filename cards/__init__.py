@@ -24,7 +24,7 @@ from .figures import FOLDER, Drawing, draw_figures
 from .readme import FILE_NAME as README
 from .readme import readme_of
 from .samples import choose_samples
-from .statistics import compute_statistics, open_shard, parquet_shards, used_splits
+from .statistics import compute_statistics, open_listed, used_splits
 
 __all__ = ["CROISSANT", "README", "STATISTICS", "refresh_card", "write_card"]
 
@@ -77,7 +77,6 @@ def refresh_card(directory: Path) -> list[Path]:
         The files written, without the manifest.
 
     Raises:
-        UsageError: the shards are not Parquet.
         DamageError: the manifest or a shard cannot be read.
         OutputError: the disk refuses.
     """
@@ -92,16 +91,12 @@ def schema_of(directory: Path, manifest: Manifest) -> DatasetSchema:
     """The schema of a finished dataset, from its first shard and its manifest.
 
     Raises:
-        UsageError: the shards are not Parquet.
         DamageError: the first shard cannot be read.
     """
     from datasets import Features
 
-    shards = [entry for split in used_splits(manifest) for entry in parquet_shards(manifest, split)]
-    if not shards:
-        raise UsageError("only a dataset of Parquet shards can have its card written anew", where=directory)
-    with open_shard(directory, shards[0]) as file:
-        features = Features.from_arrow_schema(file.schema_arrow)
+    first = manifest.shards(used_splits(manifest)[0])[0]
+    features = Features.from_arrow_schema(open_listed(directory, first).schema)
     return DatasetSchema(features=features, modalities=manifest.modalities)
 
 

@@ -17,7 +17,7 @@ from symile_data.manifest import Manifest
 from symile_data.schema import DatasetSchema
 
 from .facts import Facts
-from .statistics import BATCH_ROWS, Statistics, open_shard, parquet_shards, used_splits
+from .statistics import Statistics, batches_of, open_listed, used_splits
 
 BIN_HOURS = 3
 LEAST = 10  # smaller counts of patients are not published
@@ -27,7 +27,7 @@ def clinical_statistics(directory: Path, manifest: Manifest, schema: DatasetSche
     """`funnel`, `hours` and `measured`; empty for a dataset that has none of it.
 
     Raises:
-        DamageError: a shard is no readable Parquet file.
+        DamageError: a shard cannot be read.
     """
     statistics: Statistics = {}
     if manifest.funnel:
@@ -122,10 +122,9 @@ def _large_patterns(missing: Mapping[str, Any], rows: int) -> dict[str, Any]:
 
 def _batches(directory: Path, manifest: Manifest, columns: list[str]) -> Iterator[tuple[str, pa.RecordBatch]]:
     for split in used_splits(manifest):
-        for entry in parquet_shards(manifest, split):
-            with open_shard(directory, entry) as file:
-                for batch in file.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
-                    yield split, batch
+        for entry in manifest.shards(split):
+            for batch in batches_of(open_listed(directory, entry), columns):
+                yield split, batch
 
 
 def _add_bins(start: int, counts: npt.NDArray[np.int64], column: pa.Array) -> tuple[int, npt.NDArray[np.int64]]:

@@ -20,7 +20,7 @@ from .clinical import few
 from .facts import Facts, Licence, citations, hub_language, is_confidential, meaning_of, title_of
 from .figures import Drawing
 from .samples import Sample
-from .statistics import Statistics, readable_shards, used_splits
+from .statistics import Statistics, used_splits
 
 FILE_NAME = "README.md"
 
@@ -68,6 +68,7 @@ def readme_of(
         modalities=schema.modalities,
         audio_columns=_columns_of(schema, "Audio"),
         members=_members(schema) if is_tar(manifest) else [],
+        numbered=_numbered(manifest),
         image_columns=_columns_of(schema, "Image"),
         sources=sources,
         licence=licence,
@@ -98,16 +99,15 @@ def front_matter(manifest: Manifest, schema: DatasetSchema, facts: Facts, licenc
             }
         ],
     }
-    if any(readable_shards(manifest, split) for split in splits):
-        sizes = {split: sum(entry.bytes for entry in manifest.shards(split)) for split in splits}
-        matter["dataset_info"] = {
-            "features": (hub_features(schema) if is_tar(manifest) else schema.features)._to_yaml_list(),
-            "splits": [
-                {"name": split, "num_bytes": sizes[split], "num_examples": manifest.splits[split]} for split in splits
-            ],
-            "download_size": sum(sizes.values()),
-            "dataset_size": sum(sizes.values()),
-        }
+    sizes = {split: sum(entry.bytes for entry in manifest.shards(split)) for split in splits}
+    matter["dataset_info"] = {
+        "features": (hub_features(schema) if is_tar(manifest) else schema.features)._to_yaml_list(),
+        "splits": [
+            {"name": split, "num_bytes": sizes[split], "num_examples": manifest.splits[split]} for split in splits
+        ],
+        "download_size": sum(sizes.values()),
+        "dataset_size": sum(sizes.values()),
+    }
     return {key: value for key, value in matter.items() if value is not None}
 
 
@@ -171,6 +171,13 @@ def _members(schema: DatasetSchema) -> list[dict[str, str]]:
         }
         for member in members_of(schema.arrow, schema.modalities)
     ]
+
+
+def _numbered(manifest: Manifest) -> str:
+    """The first split's shards as WebDataset readers write a run of numbers."""
+    split = next(iter(used_splits(manifest)))
+    shards = manifest.shards(split)
+    return shards[0].path.replace(f"{split}-00000", f"{split}-{{00000..{len(shards) - 1:05d}}}", 1)
 
 
 def _pattern(manifest: Manifest, split: str) -> str:

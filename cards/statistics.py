@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -29,7 +29,7 @@ from symile_data.location import Location
 from symile_data.manifest import FileEntry, Manifest
 from symile_data.progress import stage
 from symile_data.schema import DatasetSchema
-from symile_data.shards import Shard, is_shard, open_shard
+from symile_data.shards import Shard, open_shard
 
 from .facts import Facts
 
@@ -64,21 +64,18 @@ def compute_statistics(directory: Path, manifest: Manifest, schema: DatasetSchem
         "rows": {split: manifest.splits[split] for split in splits},
         "bytes": {split: sum(entry.bytes for entry in manifest.shards(split)) for split in splits},
     }
-    readable = {split: readable_shards(manifest, split) for split in splits}
-    if not any(readable.values()):
-        return statistics
     columns = _SmallColumns.of(schema, facts)
     tallies = {split: _Tally(columns, schema) for split in splits}
     column_bytes: Counter[str] = Counter()
     media = _Media.of(schema.features, facts)
-    with stage("card", sum(map(len, readable.values())), "shards") as advance:
+    with stage("card", len(manifest.shards()), "shards") as advance:
         for split in splits:
-            groups = _spread(directory, readable[split]) if media.columns else {}
-            for entry in readable[split]:
+            groups = _spread(directory, manifest.shards(split)) if media.columns else {}
+            for entry in manifest.shards(split):
                 shard = open_listed(directory, entry)
                 with _complete(directory, entry):
                     column_bytes.update(shard.column_bytes())
-                    for batch in shard.read_all(columns.names).combine_chunks().to_batches():
+                    for batch in batches_of(shard, columns.names):
                         tallies[split].add(batch)
                     for group in groups.get(entry.path, ()):
                         media.add(shard.read(group, media.columns))
@@ -106,11 +103,6 @@ def used_splits(manifest: Manifest) -> list[str]:
     return [split for split, rows in manifest.splits.items() if rows]
 
 
-def readable_shards(manifest: Manifest, split: str) -> list[FileEntry]:
-    """The shards of a split that are of a known format, in order."""
-    return [entry for entry in manifest.shards(split) if is_shard(entry.path)]
-
-
 def quantiles(values: npt.ArrayLike, digits: int = 3) -> dict[str, float]:
     """Count, mean and quantiles of some numbers.
 
@@ -130,6 +122,15 @@ def open_listed(directory: Path, entry: FileEntry) -> Shard:
         DamageError: it is missing or damaged.
     """
     return open_shard(Location.of(directory), entry.path)
+
+
+def batches_of(shard: Shard, columns: Sequence[str]) -> list[pa.RecordBatch]:
+    """Small columns of a whole shard, in as few batches as they fit into.
+
+    Raises:
+        DamageError: the shard cannot be read.
+    """
+    return shard.read_all(columns).combine_chunks().to_batches()  # type: ignore[no-any-return]
 
 
 @contextlib.contextmanager

@@ -66,7 +66,7 @@ def build_mimic(spec: MimicSpec, out: Path, *, workers: int, document: Document,
             cohort = select_cohort(workspace, pool, surveyed, spec)
             splits = assign_splits(cohort, spec)
             write_recipe(workspace.hidden, make_recipe(cohort, splits, spec))
-            shards = _shards(workspace, pool, splits)
+            shards = _shards(workspace, pool, splits, spec.shard_format)
         manifest = Manifest(
             identity=identity,
             modalities=mimic_schema().modalities,
@@ -115,12 +115,12 @@ def _sample_source(workspace: Workspace, pool: Executor | None, spec: MimicSpec)
     return sample_roots(directory)
 
 
-def _shards(workspace: Workspace, pool: Executor | None, splits: dict[str, Rows]) -> list[FileEntry]:
+def _shards(workspace: Workspace, pool: Executor | None, splits: dict[str, Rows], shard_format: str) -> list[FileEntry]:
     products, names = [], []
     for split, rows in splits.items():
         ranges = shard_ranges(len(rows), ROWS_PER_SHARD)
         for index, (start, stop) in enumerate(ranges):
-            path = shard_path(split, index, len(ranges))
+            path = shard_path(split, index, len(ranges), shard_format)
             job = ShardJob(workspace.hidden, split, start, stop)
             products.append(Product(path=path, arguments=job, key=[split, start, stop]))
             names.append(split)

@@ -30,6 +30,7 @@ MODALITIES = (
         kind="image",
         column="cxr",
         null_columns=("cxr", "cxr_dicom_id", "cxr_study_id", "cxr_hours", "view_position"),
+        suffix="png",
         details={"shorter_side": SHORTER_SIDE, "channels": "gray"},
     ),
     Modality(

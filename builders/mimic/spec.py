@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from symile_data.errors import UsageError
+from symile_data.shards import check_format
 
 SAMPLE_PATIENTS = 600
 LEAST_PATIENTS = 20
@@ -41,6 +42,7 @@ class MimicSpec:
         train: Rows of the training split; default 80 % of the cohort.
         validation: Rows of the validation split; default 10 %. The rest is the test split.
         candidates: Admissions in a retrieval set, the true one included.
+        shard_format: "parquet" or "webdataset".
         seed: Decides everything random.
     """
 
@@ -52,6 +54,7 @@ class MimicSpec:
     train: int | None = None
     validation: int | None = None
     candidates: int = 10
+    shard_format: str = "parquet"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -60,6 +63,7 @@ class MimicSpec:
                 "--reference repeats the public pipeline, which knows neither --allow-missing nor --within-stay",
                 do="leave one of them out",
             )
+        check_format(self.shard_format)
         if self.candidates < 2:
             raise UsageError("--candidates counts the true one and at least one other", got=self.candidates)
         if self.train == 0:
@@ -80,4 +84,5 @@ class MimicSpec:
             "within_stay": self.within_stay,
             "candidates": self.candidates,
             "sample": self.roots is None,
+            "format": self.shard_format,
         }

@@ -10,10 +10,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from symile_data.errors import DamageError, UsageError
+from symile_data.errors import UsageError
 from symile_data.manifest import Manifest
+from symile_data.shards import Shard
 
-from ..statistics import open_shard, parquet_shards
+from ..statistics import open_listed
 
 
 @dataclass(frozen=True)
@@ -53,30 +54,18 @@ def choose_rows(directory: Path, manifest: Manifest, split: str, count: int) -> 
     """At most `count` rows of a split, evenly spaced from its first; each costs the reading of one row group.
 
     Raises:
-        UsageError: no such split, or shards that are not Parquet.
+        UsageError: no such split.
         DamageError: a shard cannot be read.
     """
     if split not in manifest.splits:
         raise UsageError("no such split", where=directory, got=repr(split), do=f"choose {', '.join(manifest.splits)}")
-    entries = parquet_shards(manifest, split)
-    if not entries:
-        raise UsageError("only Parquet shards can be previewed", where=directory, do="build with --format parquet")
     rows: list[Row] = []
     first = 0
     wanted = spaced(manifest.splits[split], count)
-    for entry in entries:
+    for entry in manifest.shards(split):
         here = [number for number in wanted if first <= number < first + (entry.rows or 0)]
         if here:
-            with open_shard(directory, entry) as file:
-                try:
-                    rows += _rows_of(file, first, here)
-                except (OSError, pa.ArrowException) as error:
-                    raise DamageError(
-                        "a shard cannot be read for the preview",
-                        where=directory / entry.path,
-                        got=error,
-                        do="build the dataset again",
-                    ) from error
+            rows += _rows_of(open_listed(directory, entry), first, here)
         first += entry.rows or 0
     return rows
 
@@ -91,15 +80,15 @@ def spaced(rows: int, count: int) -> list[int]:
     return [index * rows // taken for index in range(taken)]
 
 
-def _rows_of(file: Any, first: int, numbers: list[int]) -> list[Row]:
+def _rows_of(shard: Shard, first: int, numbers: list[int]) -> list[Row]:
     """The rows of one shard; `first` is the number of its first row in the split."""
     rows = []
     start = first
-    for group in range(file.metadata.num_row_groups):
-        stop = start + file.metadata.row_group(group).num_rows
+    for group, count in enumerate(shard.group_rows):
+        stop = start + count
         here = [number for number in numbers if start <= number < stop]
         if here:
-            table = file.read_row_group(group, use_threads=False)
+            table = shard.read(group, shard.schema.names)
             rows += [Row(number, table.slice(number - start, 1)) for number in here]
         start = stop
     return rows

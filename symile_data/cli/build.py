@@ -157,6 +157,7 @@ def mimic(
     train: Annotated[int | None, typer.Option(help="Rows to train on; default: 80 %.")] = None,
     validation: Annotated[int | None, typer.Option(help="Rows to validate on; default: 10 %.")] = None,
     candidates: Annotated[int, typer.Option(help="Admissions in a retrieval set, the true one included.")] = 10,
+    shard_format: Format = "parquet",
     seed: Seed = 0,
     workers: Workers = 0,
 ) -> None:
@@ -187,6 +188,7 @@ def mimic(
         train=train,
         validation=validation,
         candidates=candidates,
+        shard_format=shard_format,
         seed=seed,
     )
     paths = [path for path in (out, *folders.values()) if path is not None]

@@ -20,7 +20,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from tiny_datasets import Tiny, jpeg, mimic_tiny, xor_tiny
+from tiny_datasets import Tiny, jpeg, mimic_tiny, write_tiny, xor_tiny
 
 from symile_data import manifest as manifests
 from symile_data.cards.preview import default_path, write_preview
@@ -277,10 +277,19 @@ def test_bars_stand_on_zero() -> None:
     assert bar_path(np.array([1.0, np.nan, -1.0]), 30, 10) == "M1.0 5.0V0.0h8.0V5.0ZM21.0 5.0V10.0h8.0V5.0Z"
 
 
-def test_tar_shards_cannot_be_shown(copied: Tiny) -> None:
-    files = [replace(entry, path=entry.path.replace(".parquet", ".tar")) for entry in copied.manifest.files]
-    with pytest.raises(UsageError, match="only Parquet shards can be previewed"):
-        choose_rows(copied.directory, replace(copied.manifest, files=files), "train", 1)
+def test_tar_shards_are_shown_alike(documented: Tiny, tmp_path: Path) -> None:
+    tars = write_tiny(
+        tmp_path, documented.schema, documented.rows, documented.manifest.identity, shards=2, shard_format="webdataset"
+    )
+    for one, two in zip(
+        choose_rows(documented.directory, documented.manifest, "train", 7),
+        choose_rows(tars.directory, tars.manifest, "train", 7),
+        strict=True,
+    ):
+        for column in ("sample_id", "text", "words", "image_missing"):
+            assert one.value(column) == two.value(column)
+        for column in ("image", "audio"):
+            assert (one.value(column) or {}).get("bytes") == (two.value(column) or {}).get("bytes")
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: nothing can take a screenshot")

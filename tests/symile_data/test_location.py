@@ -5,12 +5,10 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from symile_data import location as locations
 from symile_data.errors import UsageError
-from symile_data.location import Location, SpanFile, fetch_spans, merge_ranges
+from symile_data.location import Location
 
 CONTENTS = bytes(range(256)) * 4
 
@@ -92,26 +90,3 @@ def test_a_remote_read_that_never_works_says_why(place: Location, monkeypatch: p
 def test_an_unknown_kind_of_place_is_refused() -> None:
     with pytest.raises(UsageError, match=r"cannot be opened; got gopher://x.*gopher"):
         Location.of("gopher://x")
-
-
-@given(st.lists(st.tuples(st.integers(0, 200), st.integers(0, 50)), min_size=1), st.integers(0, 30))
-def test_merged_ranges_cover_what_was_asked_and_no_wide_gap(pairs: list[tuple[int, int]], gap: int) -> None:
-    ranges = [(start, start + length) for start, length in pairs]
-    merged = merge_ranges(ranges, gap)
-    asked = {byte for start, stop in ranges for byte in range(start, stop)}
-    fetched = {byte for start, stop in merged for byte in range(start, stop)}
-    assert asked <= fetched
-    assert all(later[0] - earlier[1] > gap for earlier, later in zip(merged, merged[1:], strict=False))
-    if gap == 0:
-        assert fetched == asked
-
-
-def test_fetched_spans_are_a_file_of_what_was_fetched(place: Location) -> None:
-    spans = fetch_spans(place, "a.bin", [(10, 20), (700, 800)])
-    assert spans.get(12, 20) == CONTENTS[12:20]
-    file = SpanFile(spans, 1024)
-    file.seek(-324, 2)
-    assert file.tell() == 700 and file.read(100) == CONTENTS[700:800]
-    if place.system is None:
-        with pytest.raises(OSError, match="bytes 5 to 15 were not fetched"):
-            spans.get(5, 15)
