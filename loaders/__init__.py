@@ -5,8 +5,8 @@
     for batch in loader:
         ...
 
-`BatchLoader` needs torch and is imported when it is first asked for; opening a split does not. Views for torch's
-DataLoader and for Lightning are `symile_data.loaders.torch_view` and `symile_data.loaders.datamodule`.
+`BatchLoader` and `MediaCache` need torch and are imported when first asked for; opening a split does not. Views for
+torch's DataLoader and for Lightning are `symile_data.loaders.torch_view` and `symile_data.loaders.datamodule`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from .dataset import Split, open_split
 from .decode import AudioSettings, ImageSettings, TextSettings, VectorSettings
 
 if TYPE_CHECKING:
+    from .cache import MediaCache
     from .loader import BatchLoader
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "ImageAugment",
     "ImageJitter",
     "ImageSettings",
+    "MediaCache",
     "Split",
     "TextSettings",
     "VectorSettings",
@@ -38,4 +40,8 @@ def __getattr__(name: str) -> Any:
         from .loader import BatchLoader
 
         return BatchLoader
+    if name == "MediaCache":
+        from .cache import MediaCache
+
+        return MediaCache
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,7 +7,7 @@ release the GIL, and nothing has to be pickled.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from symile_data.errors import DamageError, UsageError
 
 from .augment import ImageAugment, ImageJitter
 from .batch import Array, Damage, keep_rows, make_recipe
-from .cache import DecodedSplit, decode_split
+from .cache import DecodedSplit, Encode, MediaCache, decode_split
 from .dataset import Split
 from .order import EpochOrder, batch_count, check_share, slices
 from .state import make_state, read_state
@@ -27,7 +27,6 @@ from .stream import Filled, Streaming
 from .words import collect_words
 
 Batch = dict[str, Any]
-Encode = Callable[[torch.Tensor], torch.Tensor]
 
 
 class BatchLoader:
@@ -62,8 +61,8 @@ class BatchLoader:
             (training only, with `cache`).
         encoders: Modality -> function of a chunk of decoded media to features; each unique medium is encoded once and
             batches hold the features (with `cache`).
-        cache: True decodes each unique medium once and keeps it in this process's RAM; a directory keeps it there,
-            memory-mapped and shared by processes and runs.
+        cache: True decodes each unique medium once and keeps it in RAM for this loader, a `MediaCache` for all loaders
+            that are given it; a directory keeps it there, memory-mapped and shared by processes and runs.
         threads: That read and decode.
         prefetch: Batches under construction while one is in use.
         window: Row groups shuffled into one another; reading holds about this many in memory.
@@ -91,7 +90,7 @@ class BatchLoader:
         redraw_words: bool = False,
         redraw_media: Mapping[str, str] | None = None,
         encoders: Mapping[str, Encode] | None = None,
-        cache: bool | str | Path = False,
+        cache: bool | str | Path | MediaCache = False,
         threads: int = 2,
         prefetch: int = 2,
         window: int = 16,
@@ -120,7 +119,7 @@ class BatchLoader:
         names = [modality.name for modality in split.modalities]
         rates = missingness if isinstance(missingness, Mapping) else dict.fromkeys(names, missingness or 0.0)
         self._recipe = make_recipe(split, seed=seed, transforms=transforms or {}, columns=columns, rates=rates)
-        self._augment, self._jitter = _checked_augment(augment or {}, split, cached=bool(cache))
+        self._augment, self._jitter = _checked_augment(augment or {}, split, cached=cache is not False)
         self._words = collect_words(split, seed) if redraw_words else None
         stale = {"words", "text"} & set(columns) if redraw_words else set()
         if stale:
@@ -128,7 +127,7 @@ class BatchLoader:
                 "this column no longer holds once words are redrawn", got=min(stale), do="leave it out of `columns`"
             )
         self._donors, self._encoders = dict(redraw_media or {}), dict(encoders or {})
-        _check_exchange(self._donors, self._encoders, split, columns, cached=bool(cache))
+        _check_exchange(self._donors, self._encoders, split, columns, cached=cache is not False)
         both = [name for name in self._jitter if name in self._encoders]
         if both:
             raise UsageError("a picture that is encoded once cannot be jittered", got=both[0], do="choose one of both")
@@ -211,15 +210,16 @@ class BatchLoader:
             world_size=self.world_size,
             drop_last=self._drop_last,
         )
-        if not self._cache:
+        if self._cache is False:
             streaming = Streaming(
                 recipe=self._recipe, augment=self._augment, threads=self._threads, prefetch=self._prefetch
             )
             return streaming.batches(order, parts, self._damage)
         if self._decoded is None:
-            directory = None if self._cache is True else Path(self._cache)
-            decoded = decode_split(self._recipe, threads=self._threads, damage=self._damage, directory=directory)
-            self._decoded = decoded.encoded(self._encoders)
+            memory = self._cache if isinstance(self._cache, MediaCache) else None
+            store = memory or (Path(self._cache) if isinstance(self._cache, str | Path) else None)
+            decoded = decode_split(self._recipe, threads=self._threads, damage=self._damage, store=store)
+            self._decoded = decoded.encoded(self._encoders, memory)
         donors = {
             name: self._decoded.donors(name, column, self.seed, order.epoch) for name, column in self._donors.items()
         }

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 SPLITS = ("train", "validation", "test")
 MODALITIES_KEY = b"symile_data.modalities"  # of a shard's schema metadata, where a modality has details
 
+_SUFFIXES = {"image": "jpg", "audio": "flac", "text": "txt"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Modality:
@@ -34,6 +36,8 @@ class Modality:
             missing value can leak.
         mask: The mask column where its name is not `<name>_missing`.
         details: JSON-like facts without which the values cannot be read: units, rates, names of a list's places.
+        suffix: Type of a stored value's file, for formats that keep each value in a file of its own; the kind's usual
+            one ("jpg", "flac", "txt", else "npy") where not given.
     """
 
     name: str
@@ -42,8 +46,11 @@ class Modality:
     null_columns: tuple[str, ...]
     mask: str = ""
     details: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    suffix: str = ""
 
     def __post_init__(self) -> None:
+        if not self.suffix:
+            object.__setattr__(self, "suffix", _SUFFIXES.get(self.kind, "npy"))
         if not self.mask:
             object.__setattr__(self, "mask", f"{self.name}_missing")
 
