@@ -22,7 +22,7 @@ from symile_data.evaluation.standing import Standing, standing
 from symile_data.losses import mip_scores, pairwise_scores
 from symile_data.streams import Stream
 
-CHUNK = 1 << 24  # scores (or products, for sets of candidates) at a time: with all else, about 200 MB
+CHUNK = 1 << 23  # scores (or products, for sets of candidates) at a time: with all else, about 100 MB
 AT = (1, 5, 10)  # k of the recalls
 
 _RIGHT_COST = 8  # memory of one right candidate, in scores

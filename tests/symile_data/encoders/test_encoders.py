@@ -99,7 +99,9 @@ def test_labs_are_filled_in_with_means_and_flagged_as_observed() -> None:
 
 
 def test_the_papers_network_of_labs() -> None:
-    widths = [tuple(layer.weight.shape) for layer in LabsEncoder(64, DataFacts(size=50)).network if hasattr(layer, "weight")]
+    widths = [
+        tuple(layer.weight.shape) for layer in LabsEncoder(64, DataFacts(size=50)).network if hasattr(layer, "weight")
+    ]
     assert widths == [(256, 100), (1024, 256), (64, 1024)]
 
 
@@ -118,7 +120,9 @@ def test_missing_features_become_their_mean_and_say_so() -> None:
         imputation.mean.copy_(torch.arange(5.0))
         out = imputation(MEDIA["vector"], missing)
         assert out.shape == (3, 5 + extra)
-        assert torch.equal(out[~missing][:, :5], MEDIA["vector"][~missing]) and torch.equal(out[1, :5], torch.arange(5.0))
+        assert torch.equal(out[~missing][:, :5], MEDIA["vector"][~missing]) and torch.equal(
+            out[1, :5], torch.arange(5.0)
+        )
         assert torch.equal(out[0, 5:], out[2, 5:]) and not torch.equal(out[0, 5:], out[1, 5:])
         assert torch.equal(imputation(MEDIA["vector"], None)[:, :5], MEDIA["vector"])
     assert out[:, 5].tolist() == [0.0, 1.0, 0.0]

@@ -24,7 +24,10 @@ def test_the_interval_and_the_test_are_students() -> None:
 
 
 def test_one_seed_has_no_interval_and_equal_differences_no_t() -> None:
-    assert compare({"symile": [0.9], "clip": [0.1]}) == {"symile": summary([0.9]), "clip": {"values": [0.1], "mean": 0.1}}
+    assert compare({"symile": [0.9], "clip": [0.1]}) == {
+        "symile": summary([0.9]),
+        "clip": {"values": [0.1], "mean": 0.1},
+    }
     assert "difference" not in compare({"symile": ONE})
     same, apart = paired_test([0.5, 0.75], [0.5, 0.75]), paired_test([0.5, 0.75], [0.25, 0.5])
     assert (same["t"], same["p"]) == (0.0, 1.0) and (apart["t"], apart["p"]) == (None, 0.0)

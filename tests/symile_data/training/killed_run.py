@@ -1,6 +1,6 @@
 """Run `symile-data` and kill this process, without any chance to clean up, in one step of training.
 
-    python killed_run.py EPOCH BATCH train DIR ...
+python killed_run.py EPOCH BATCH train DIR ...
 """
 
 import os

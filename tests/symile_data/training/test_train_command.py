@@ -85,9 +85,7 @@ def test_a_directory_without_a_dataset_is_refused(
 def xor(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small XOR dataset of one bit; not to be changed."""
     out = tmp_path_factory.mktemp("xor") / "data"
-    build_xor(
-        XorSpec(dims=1, rows={"train": 64, "validation": 16, "test": 24}), out, workers=1, document=no_documents
-    )
+    build_xor(XorSpec(dims=1, rows={"train": 64, "validation": 16, "test": 24}), out, workers=1, document=no_documents)
     return out
 
 

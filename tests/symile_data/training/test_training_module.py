@@ -173,7 +173,10 @@ def test_weights_that_come_from_elsewhere_are_in_no_checkpoint(tmp_path: Path) -
     module = SymileModule(settings, modalities, {}, sizes=SIZES)
     state = module.state_dict()
     assert module.frozen == {"a"} and not module.strict_loading
-    assert {key for key in state if key.startswith("encoders.a.")} == {"encoders.a.head.1.weight", "encoders.a.head.1.bias"}
+    assert {key for key in state if key.startswith("encoders.a.")} == {
+        "encoders.a.head.1.weight",
+        "encoders.a.head.1.bias",
+    }
     again = SymileModule(settings, modalities, {}, sizes=SIZES)
     found = again.load_state_dict(state, strict=False)
     assert not found.unexpected_keys and all(".backbone." in key for key in found.missing_keys)
