@@ -12,11 +12,13 @@ from typing import Any
 
 from symile_data.manifest import Manifest
 from symile_data.schema import DatasetSchema
+from symile_data.shards import FORMATS
+from symile_data.shards.layout import hub_features, members_of
 
 from .facts import Facts, Licence, citations, hub_language, meaning_of, title_of
 from .figures import Drawing
 from .samples import Sample
-from .statistics import Statistics, parquet_shards, used_splits
+from .statistics import Statistics, readable_shards, used_splits
 
 FILE_NAME = "README.md"
 
@@ -62,6 +64,7 @@ def readme_of(
         ],
         modalities=schema.modalities,
         audio_columns=_columns_of(schema, "Audio"),
+        members=_members(schema) if is_tar(manifest) else [],
         image_columns=_columns_of(schema, "Image"),
         sources=sources,
         licence=licence,
@@ -91,10 +94,10 @@ def front_matter(manifest: Manifest, schema: DatasetSchema, facts: Facts, licenc
             }
         ],
     }
-    if any(parquet_shards(manifest, split) for split in splits):
+    if any(readable_shards(manifest, split) for split in splits):
         sizes = {split: sum(entry.bytes for entry in manifest.shards(split)) for split in splits}
         matter["dataset_info"] = {
-            "features": schema.features._to_yaml_list(),
+            "features": (hub_features(schema) if is_tar(manifest) else schema.features)._to_yaml_list(),
             "splits": [
                 {"name": split, "num_bytes": sizes[split], "num_examples": manifest.splits[split]} for split in splits
             ],
@@ -102,6 +105,11 @@ def front_matter(manifest: Manifest, schema: DatasetSchema, facts: Facts, licenc
             "dataset_size": sum(sizes.values()),
         }
     return {key: value for key, value in matter.items() if value is not None}
+
+
+def is_tar(manifest: Manifest) -> bool:
+    """Whether the shards are WebDataset tars."""
+    return any(entry.path.endswith(FORMATS["webdataset"]) for entry in manifest.shards())
 
 
 def languages_of(manifest: Manifest) -> list[str]:
@@ -147,6 +155,18 @@ def type_of(feature: Any) -> str:
 
 def _columns_of(schema: DatasetSchema, kind: str) -> list[str]:
     return [name for name, feature in schema.features.items() if type(feature).__name__ == kind]
+
+
+def _members(schema: DatasetSchema) -> list[dict[str, str]]:
+    """Suffix and contents of each member of a row, and whether it is a sound."""
+    return [
+        {
+            "suffix": member.suffix,
+            "holds": f"`{member.column}`" if member.column else "every other column, masks among them",
+            "kind": type(schema.features[member.column]).__name__ if member.column else "",
+        }
+        for member in members_of(schema.arrow, schema.modalities)
+    ]
 
 
 def _pattern(manifest: Manifest, split: str) -> str:

@@ -21,6 +21,7 @@ from symile_data.schema import Modality
 
 FILE_NAME = "manifest.json"
 FORMAT = "symile-data/1"
+UNFINISHED = ".build"  # folder that marks a directory as an unfinished build
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,18 +114,35 @@ def read(directory: Path) -> Manifest:
     """
     path = directory / FILE_NAME
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         raise DamageError(
             "this directory is no finished dataset: it has no manifest.json",
             where=directory,
             do="run the build command again to finish it, or point at a dataset's directory",
         ) from None
+    except UnicodeDecodeError as error:
+        raise _not_json(path, error) from None
+    return parse(text, path)
+
+
+def parse(text: str, where: str | Path) -> Manifest:
+    """A manifest from its text.
+
+    Args:
+        text: Of the file.
+        where: The file, for messages.
+
+    Raises:
+        DamageError: it is not JSON, or it is of another format or was edited.
+    """
+    try:
+        value = json.loads(text)
     except ValueError as error:
-        raise DamageError("the manifest is not readable JSON", where=path, got=error, do="build it again") from None
+        raise _not_json(where, error) from None
     try:
         if value["format"] != FORMAT:
-            raise DamageError("the manifest has an unknown format", where=path, got=value["format"], do=f"use {FORMAT}")
+            raise DamageError("the manifest has an unknown format", where=where, got=value["format"], do=f"use {FORMAT}")
         identity = Identity(
             dataset=value["dataset"], spec=value["spec"], sources=value["sources"], versions=value["versions"]
         )
@@ -140,15 +158,19 @@ def read(directory: Path) -> Manifest:
         fingerprint = value["fingerprint"]
     except (KeyError, TypeError, AttributeError) as error:
         raise DamageError(
-            "the manifest lacks or misnames a field", where=path, got=error, do="build it again"
+            "the manifest lacks or misnames a field", where=where, got=error, do="build it again"
         ) from None
     if fingerprint != identity.fingerprint:
         raise DamageError(
             "the manifest was changed after the build: its fingerprint does not match its contents",
-            where=path,
+            where=where,
             do="build the dataset again",
         )
     return manifest
+
+
+def _not_json(where: str | Path, error: Exception) -> DamageError:
+    return DamageError("the manifest is not readable JSON", where=where, got=error, do="build it again")
 
 
 def file_entry(directory: Path, path: Path, *, rows: int | None = None, split: str | None = None) -> FileEntry:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "validation", "test")
 
+_SUFFIXES = {"image": "jpg", "audio": "flac", "text": "txt"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Modality:
@@ -30,6 +32,8 @@ class Modality:
         null_columns: Every column that is null where the modality is missing, `column` among them, so that nothing of a
             missing value can leak.
         mask: The mask column where its name is not `<name>_missing`.
+        suffix: Type of a stored value's file, for formats that keep each value in a file of its own; the kind's usual
+            one ("jpg", "flac", "txt", else "npy") where not given.
     """
 
     name: str
@@ -37,8 +41,11 @@ class Modality:
     column: str
     null_columns: tuple[str, ...]
     mask: str = ""
+    suffix: str = ""
 
     def __post_init__(self) -> None:
+        if not self.suffix:
+            object.__setattr__(self, "suffix", _SUFFIXES.get(self.kind, "npy"))
         if not self.mask:
             object.__setattr__(self, "mask", f"{self.name}_missing")
 

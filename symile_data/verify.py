@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from symile_data import manifest as manifests
+from symile_data.errors import DamageError
 from symile_data.files import file_sha256
+from symile_data.location import Location
 from symile_data.schema import mask_problems
+from symile_data.shards import is_shard, open_shard
 
 # Nothing else may lie beside the listed files.
 _UNLISTED_ALLOWED = (manifests.FILE_NAME,)
@@ -44,8 +46,8 @@ def verify(directory: Path, invariants: Invariants | None = None) -> Iterator[st
         problem = _file_problem(path, entry)
         if problem:
             yield f"{entry.path}: {problem}"
-        elif entry.split is not None and entry.path.endswith(".parquet"):
-            for clause in _shard_problems(path, entry, manifest, schemas, invariants):
+        elif entry.split is not None and is_shard(entry.path):
+            for clause in _shard_problems(directory, entry, manifest, schemas, invariants):
                 yield f"{entry.path}: {clause}"
     if invariants is not None:
         yield from invariants.finish()
@@ -69,16 +71,18 @@ def _file_problem(path: Path, entry: manifests.FileEntry) -> str | None:
 
 
 def _shard_problems(
-    path: Path,
+    directory: Path,
     entry: manifests.FileEntry,
     manifest: manifests.Manifest,
     schemas: dict[str, str],
     invariants: Invariants | None,
 ) -> Iterator[str]:
     try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        yield f"not a readable Parquet file ({error})"
+        shard = open_shard(Location.of(directory), entry.path)
+        table = shard.read_all(shard.schema.names)
+        yield from shard.problems()
+    except DamageError as error:
+        yield f"{error.what} ({error.got})"
         return
     if table.num_rows != entry.rows:
         yield f"{table.num_rows} rows, the manifest says {entry.rows}"

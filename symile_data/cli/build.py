@@ -15,11 +15,14 @@ import typer
 if TYPE_CHECKING:
     from symile_data.manifest import Manifest
 
-app = typer.Typer(help="Build a dataset: Parquet shards, card, statistics and manifest.", no_args_is_help=True)
+app = typer.Typer(help="Build a dataset: shards, card, statistics and manifest.", no_args_is_help=True)
 
 Out = Annotated[Path, typer.Option(help="Directory to build in; an interrupted build there is finished.")]
 Seed = Annotated[int, typer.Option(help="Decides everything random; same seed, same bytes.")]
 Workers = Annotated[int, typer.Option(help="Worker processes (0: one per core). The bytes do not depend on it.")]
+Format = Annotated[
+    str, typer.Option("--format", help="Of the shards: parquet or webdataset (tar); docs/formats.md compares them.")
+]
 RowCount = Annotated[int | None, typer.Option(min=0, help="Rows of this split.")]
 
 
@@ -64,6 +67,7 @@ def m3(
     image_size: Annotated[
         int | None, typer.Option(help="Shrink pictures to this shorter side; default: as they are.")
     ] = None,
+    shard_format: Format = "parquet",
     seed: Seed = 0,
     workers: Workers = 0,
 ) -> None:
@@ -122,6 +126,7 @@ def m3(
         missing=parse_rates(missing, [modality.name for modality in MODALITIES]),
         missing_test=missing_test,
         image_size=image_size,
+        shard_format=shard_format,
         seed=seed,
     )
     paths = [path for path in (out, images, translations, manual, sentences, cache) if path is not None]
@@ -140,6 +145,7 @@ def xor(
     test: RowCount = None,
     missing: Annotated[str, typer.Option(help="Rate of absent variables: 0.5, or a=0.5,c=0.1.")] = "0",
     missing_test: Annotated[bool, typer.Option("--missing-test", help="Take them from the test split too.")] = False,
+    shard_format: Format = "parquet",
     seed: Seed = 0,
     workers: Workers = 1,
 ) -> None:
@@ -158,7 +164,7 @@ def xor(
     asked = (train, validation, test)
     rows = {split: default if n is None else n for split, default, n in zip(SPLITS, DEFAULT_ROWS, asked, strict=True)}
     spec = XorSpec(variables=variables, dims=dims, p_hat=p_hat, rows=rows, missing_test=missing_test, seed=seed)
-    spec = replace(spec, missing=parse_rates(missing, spec.names))
+    spec = replace(spec, missing=parse_rates(missing, spec.names), shard_format=shard_format)
     manifest = build_xor(spec, out, workers=_workers(workers), document=write_card, command=_command(out))
     _report(out, manifest)
 
