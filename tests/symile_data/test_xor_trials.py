@@ -30,7 +30,7 @@ def untrainable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_of_one_bit_symile_learns_all_and_clip_nothing(tmp_path: Path) -> None:
-    configs = {loss: read_config("xor", {"loss": loss, "epochs": 12, "batch_size": 500}) for loss in LOSSES}
+    configs = {loss: read_config("xor", {"loss": loss, "epochs": 40, "batch_size": 500}) for loss in LOSSES}
     spec = XorSpec(dims=1, rows={"train": 2000, "validation": 500, "test": 1000})
     accuracies = run_trial(Trial(directory=tmp_path, spec=spec, configs=configs))
     assert accuracies["symile"] >= 0.99
