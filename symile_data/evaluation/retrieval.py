@@ -22,7 +22,7 @@ from symile_data.evaluation.standing import Standing, standing
 from symile_data.losses import mip_scores, pairwise_scores
 from symile_data.streams import Stream
 
-CHUNK = 1 << 22  # scores (or products, for sets of candidates) at a time: with masks, about 50 MB
+CHUNK = 1 << 24  # scores (or products, for sets of candidates) at a time: with masks, about 200 MB
 AT = (1, 5, 10)  # k of the recalls
 
 _SCORES = {"symile": mip_scores, "clip": pairwise_scores}

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -85,5 +84,5 @@ def standing(scores: Tensor, right: Tensor, weights: Tensor | None = None) -> St
 
 def _count(which: Tensor, weights: Tensor | None) -> Tensor:
     if weights is None:
-        return torch.from_numpy(np.count_nonzero(which.numpy(), axis=1))  # ten times as fast as torch's sum of bools
+        return which.sum(dim=1)
     return (which.double() @ weights.double()).round().long()
