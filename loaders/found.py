@@ -65,7 +65,9 @@ def _by_card(location: Location, config: str | None) -> dict[str, list[str]] | N
     for entry in entries:
         paths = entry.get("path", [])
         patterns = [paths] if isinstance(paths, str) else list(paths)
-        splits[str(entry.get("split", "train"))] = [name for pattern in patterns for name in _matching(location, pattern)]
+        splits[str(entry.get("split", "train"))] = [
+            name for pattern in patterns for name in _matching(location, pattern)
+        ]
     return {split: names for split, names in splits.items() if names} or None
 
 

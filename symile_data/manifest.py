@@ -142,7 +142,9 @@ def parse(text: str, where: str | Path) -> Manifest:
         raise _not_json(where, error) from None
     try:
         if value["format"] != FORMAT:
-            raise DamageError("the manifest has an unknown format", where=where, got=value["format"], do=f"use {FORMAT}")
+            raise DamageError(
+                "the manifest has an unknown format", where=where, got=value["format"], do=f"use {FORMAT}"
+            )
         identity = Identity(
             dataset=value["dataset"], spec=value["spec"], sources=value["sources"], versions=value["versions"]
         )
