@@ -81,7 +81,7 @@ class StoredMedia(Sequence[Any]):
 
     def __getitem__(self, row: Any) -> Any:
         stored = self._payload[int(row)].as_buffer()
-        return None if stored is None else memoryview(stored)
+        return None if stored is None else memoryview(stored).cast("B")  # pyarrow says signed
 
 
 def fixed_lists(column: pa.Array) -> Array:
