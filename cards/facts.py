@@ -7,7 +7,7 @@ To add one: a row in `FACTS` and a template of the same name.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from symile_data.information import bayes_accuracy, conditional_information, pair_information, total_correlation
@@ -86,6 +86,12 @@ class Licence:
 
 _SPDX = {"cc-by-4.0": "CC-BY-4.0", "cc-by-nc-sa-4.0": "CC-BY-NC-SA-4.0", "apache-2.0": "Apache-2.0"}
 
+# engine -> its name, its terms, where they stand
+_TRANSLATORS = {
+    "google": ("Google Translate", "Google's terms of service", "https://policies.google.com/terms"),
+    "mymemory": ("MyMemory", "MyMemory's terms of service", "https://mymemory.translated.net/terms-and-conditions"),
+}
+
 Sources = Callable[[Manifest], list[Source]]
 Licensing = Callable[[Manifest], Licence]
 
@@ -107,6 +113,9 @@ class Facts:
             counted anyway.
         durations_by: Column by which clip durations are shown.
         derived: What follows from the manifest and the template shows.
+        together: Prefix of category columns that one figure shows: findings that are present, absent or uncertain.
+        hours: Columns of hours since admission, with what happened then.
+        plain_lists: Lists of numbers whose mean says nothing.
     """
 
     title: str
@@ -120,6 +129,9 @@ class Facts:
     categories: tuple[str, ...] = ()
     durations_by: str = ""
     derived: Callable[[Manifest], Mapping[str, Any]] = lambda _: {}
+    together: str = ""
+    hours: Mapping[str, str] = field(default_factory=dict)
+    plain_lists: tuple[str, ...] = ()
 
 
 def facts_of(manifest: Manifest) -> Facts:
@@ -212,21 +224,20 @@ def _m3_images(manifest: Manifest) -> Source:
 
 def _m3_audio(manifest: Manifest) -> Source:
     kind = _kind(manifest, "audio")
+    own = manifest.identity.sources.get("audio", {}).get("bank") == "table"
+    sentences = "sentences of a table given to the build" if own else "everyday sentences of this package"
     if kind == "espeak":
         return Source(
             part="Speech",
-            origin=(
-                f"everyday sentences of this package spoken by espeak-ng "
-                f"(espeakng-loader {_version(manifest, 'espeakng-loader')})"
-            ),
-            licence="Apache-2.0 (sentences)",
+            origin=f"{sentences} spoken by espeak-ng (espeakng-loader {_version(manifest, 'espeakng-loader')})",
+            licence="that table's own (sentences)" if own else "Apache-2.0 (sentences)",
             attribution="Synthetic voices of espeak-ng; the program is GPL-3.0-or-later and is not part of the data",
             url="https://github.com/espeak-ng/espeak-ng",
         )
     if kind == "gtts":
         return Source(
             part="Speech",
-            origin="everyday sentences of this package spoken by Google Translate through gTTS",
+            origin=f"{sentences} spoken by Google Translate through gTTS",
             licence="Google's terms of service",
             attribution="Synthetic voices of Google Translate",
             url="https://policies.google.com/terms",
@@ -246,6 +257,15 @@ def _m3_audio(manifest: Manifest) -> Source:
 
 
 def _m3_names(manifest: Manifest) -> Source:
+    source = _m3_table(manifest)
+    corrected = manifest.identity.sources.get("names", {}).get("corrected", 0)
+    if not corrected:
+        return source
+    by_hand = "one name is" if corrected == 1 else f"{corrected:,} names are"
+    return replace(source, origin=f"{source.origin}; {by_hand} from a table of corrections given to the build")
+
+
+def _m3_table(manifest: Manifest) -> Source:
     kind = _kind(manifest, "names", "translations")
     if kind == "bundled":
         return Source(
@@ -256,15 +276,16 @@ def _m3_names(manifest: Manifest) -> Source:
             ),
             licence="Apache-2.0",
         )
-    if kind == "google":
+    if kind in _TRANSLATORS:
+        name, licence, url = _TRANSLATORS[kind]
         return Source(
             part="Class names",
             origin=(
-                "English names after ImageNet's synsets (WordNet), translated by Google Translate; the bundled names "
-                "where it failed"
+                f"English names after ImageNet's synsets (WordNet), translated by {name}; the bundled names where it "
+                "failed"
             ),
-            licence="Google's terms of service",
-            url="https://policies.google.com/terms",
+            licence=licence,
+            url=url,
         )
     if kind == "table":
         return Source(part="Class names", origin="a table given to the build", licence="that table's own")
@@ -399,11 +420,21 @@ def _synthetic(manifest: Manifest) -> bool:
     return identity.dataset == "symile-mimic" and (_has_sample(identity.sources) or bool(identity.spec.get("sample")))
 
 
+def is_confidential(manifest: Manifest) -> bool:
+    """Whether counts of a few rows, and the rows themselves, are patients' data that a card must not show."""
+    return manifest.identity.dataset == "symile-mimic" and not _synthetic(manifest)
+
+
 def _has_sample(value: Any) -> bool:
     if isinstance(value, Mapping):
         return value.get("kind") == "sample" or any(_has_sample(inner) for inner in value.values())
     return False
 
+
+_FINDINGS = (
+    "Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Enlarged Cardiomediastinum", "Fracture", "Lung Lesion",
+    "Lung Opacity", "No Finding", "Pleural Effusion", "Pleural Other", "Pneumonia", "Pneumothorax", "Support Devices",
+)  # fmt: skip
 
 _COMMON = {"sample_id": "number of the row, unique in the dataset; seeds everything random about it"}
 
@@ -465,8 +496,28 @@ FACTS = {
             "cxr_dicom_id": "the X-ray's id in MIMIC-CXR",
             "ecg_study_id": "the electrocardiogram's id in MIMIC-IV-ECG",
             "candidates": "admissions to retrieve among (validation and test), the row's own first",
+            "cxr_study_id": "the X-ray's study in MIMIC-CXR",
+            "cxr_hours": "hours from admission to the X-ray",
+            "ecg_hours": "hours from admission to the electrocardiogram; negative before it",
+            "labs_hours": "hours from admission to each test; negative before it, null where not measured",
+            "view_position": "AP or PA",
+            **{
+                f"chexpert_{name.lower().replace(' ', '_')}": (
+                    f"CheXpert's {name}, read from the report: 1 present, 0 absent, -1 uncertain, null not mentioned"
+                )
+                for name in _FINDINGS
+            },
+            "gender": "as MIMIC-IV has it",
+            "age": "years, in the year of admission; the oldest are shown younger (MIMIC-IV caps them)",
         },
-        categories=("view_position", "cxr_view", "view"),
+        categories=("view_position", "gender"),
+        together="chexpert_",
+        hours={
+            "ecg_hours": "Electrocardiograms",
+            "labs_hours": "Blood tests (each of the 50)",
+            "cxr_hours": "Chest X-rays",
+        },
+        plain_lists=("labs", "labs_percentile", "labs_missing", "labs_hours"),
     ),
     "xor": Facts(
         title="Binary XOR",

@@ -13,11 +13,14 @@ from typing import Any
 
 from symile_data.manifest import Manifest
 from symile_data.schema import DatasetSchema
+from symile_data.shards import FORMATS
+from symile_data.shards.layout import hub_features, members_of
 
-from .facts import Facts, Licence, citations, hub_language, meaning_of, title_of
+from .clinical import few
+from .facts import Facts, Licence, citations, hub_language, is_confidential, meaning_of, title_of
 from .figures import Drawing
 from .samples import Sample
-from .statistics import Statistics, parquet_shards, used_splits
+from .statistics import Statistics, readable_shards, used_splits
 
 FILE_NAME = "README.md"
 
@@ -49,6 +52,7 @@ def readme_of(
     front = DatasetCardData(**front_matter(manifest, schema, facts, licence))
     text = _render(
         facts.template,
+        is_confidential(manifest),
         title=title_of(manifest),
         facts=facts,
         manifest=manifest,
@@ -63,6 +67,7 @@ def readme_of(
         ],
         modalities=schema.modalities,
         audio_columns=_columns_of(schema, "Audio"),
+        members=_members(schema) if is_tar(manifest) else [],
         image_columns=_columns_of(schema, "Image"),
         sources=sources,
         licence=licence,
@@ -93,10 +98,10 @@ def front_matter(manifest: Manifest, schema: DatasetSchema, facts: Facts, licenc
             }
         ],
     }
-    if any(parquet_shards(manifest, split) for split in splits):
+    if any(readable_shards(manifest, split) for split in splits):
         sizes = {split: sum(entry.bytes for entry in manifest.shards(split)) for split in splits}
         matter["dataset_info"] = {
-            "features": schema.features._to_yaml_list(),
+            "features": (hub_features(schema) if is_tar(manifest) else schema.features)._to_yaml_list(),
             "splits": [
                 {"name": split, "num_bytes": sizes[split], "num_examples": manifest.splits[split]} for split in splits
             ],
@@ -104,6 +109,11 @@ def front_matter(manifest: Manifest, schema: DatasetSchema, facts: Facts, licenc
             "dataset_size": sum(sizes.values()),
         }
     return {key: value for key, value in matter.items() if value is not None}
+
+
+def is_tar(manifest: Manifest) -> bool:
+    """Whether the shards are WebDataset tars."""
+    return any(entry.path.endswith(FORMATS["webdataset"]) for entry in manifest.shards())
 
 
 def languages_of(manifest: Manifest) -> list[str]:
@@ -151,12 +161,24 @@ def _columns_of(schema: DatasetSchema, kind: str) -> list[str]:
     return [name for name, feature in schema.features.items() if type(feature).__name__ == kind]
 
 
+def _members(schema: DatasetSchema) -> list[dict[str, str]]:
+    """Suffix and contents of each member of a row, and whether it is a sound."""
+    return [
+        {
+            "suffix": member.suffix,
+            "holds": f"`{member.column}`" if member.column else "every other column, masks among them",
+            "kind": type(schema.features[member.column]).__name__ if member.column else "",
+        }
+        for member in members_of(schema.arrow, schema.modalities)
+    ]
+
+
 def _pattern(manifest: Manifest, split: str) -> str:
     suffix = Path(manifest.shards(split)[0].path).suffix
     return f"data/{split}-*{suffix}"
 
 
-def _render(template: str, **values: Any) -> str:
+def _render(template: str, confidential: bool, **values: Any) -> str:
     import jinja2
 
     environment = jinja2.Environment(
@@ -171,6 +193,7 @@ def _render(template: str, **values: Any) -> str:
         "cell": _cell,
         "code": _code,
         "number": _number,
+        "few": lambda count: _number(few(count) if confidential else count),
         "size": _size,
         "percent": _percent,
         "nats_and_bits": _nats_and_bits,
@@ -199,9 +222,13 @@ def _code(value: object) -> str:
     return "`" + _cell(value).replace("`", "'") + "`"
 
 
-def _number(value: float) -> str:
-    """12345 as 12,345."""
-    return f"{value:,}"
+def _number(value: float | str) -> str:
+    """12345 as 12,345; words as they are.
+
+    >>> _number(12345), _number("<10")
+    ('12,345', '<10')
+    """
+    return value if isinstance(value, str) else f"{value:,}"
 
 
 def _size(value: int) -> str:
@@ -216,9 +243,9 @@ def _size(value: int) -> str:
     return f"{scaled:.1f} {units[0]}" if units[0] != "B" else f"{value} B"
 
 
-def _percent(share: float) -> str:
-    """0.125 as "12.5 %"."""
-    return f"{100 * share:.1f} %"
+def _percent(share: float | None) -> str:
+    """0.125 as "12.5 %"; a share that must not be published as words."""
+    return "<10 rows" if share is None else f"{100 * share:.1f} %"
 
 
 def _nats_and_bits(nats: float) -> str:

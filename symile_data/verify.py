@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from symile_data import manifest as manifests
+from symile_data.errors import DamageError
 from symile_data.files import file_sha256
+from symile_data.location import Location
 from symile_data.schema import mask_problems
+from symile_data.shards import is_shard, open_shard
 
-# Nothing else may lie beside the listed files.
-_UNLISTED_ALLOWED = (manifests.FILE_NAME,)
+# Nothing else may lie beside the listed files; the last two come with a download from the Hugging Face Hub.
+_UNLISTED_ALLOWED = (manifests.FILE_NAME, ".gitattributes")
+_UNLISTED_FOLDER = ".cache/huggingface/"
 
 
 class Invariants(Protocol):
@@ -44,8 +47,8 @@ def verify(directory: Path, invariants: Invariants | None = None) -> Iterator[st
         problem = _file_problem(path, entry)
         if problem:
             yield f"{entry.path}: {problem}"
-        elif entry.split is not None and entry.path.endswith(".parquet"):
-            for clause in _shard_problems(path, entry, manifest, schemas, invariants):
+        elif entry.split is not None and is_shard(entry.path):
+            for clause in _shard_problems(directory, entry, manifest, schemas, invariants):
                 yield f"{entry.path}: {clause}"
     if invariants is not None:
         yield from invariants.finish()
@@ -53,8 +56,12 @@ def verify(directory: Path, invariants: Invariants | None = None) -> Iterator[st
     listed = {entry.path for entry in manifest.files}
     for path in sorted(directory.rglob("*")):
         name = path.relative_to(directory).as_posix()
-        if path.is_file() and name not in listed and name not in _UNLISTED_ALLOWED:
+        if path.is_file() and name not in listed and not _may_be_unlisted(name):
             yield f"{name}: not in the manifest; remove it or build the dataset again"
+
+
+def _may_be_unlisted(name: str) -> bool:
+    return name in _UNLISTED_ALLOWED or name.startswith(_UNLISTED_FOLDER)
 
 
 def _file_problem(path: Path, entry: manifests.FileEntry) -> str | None:
@@ -69,16 +76,18 @@ def _file_problem(path: Path, entry: manifests.FileEntry) -> str | None:
 
 
 def _shard_problems(
-    path: Path,
+    directory: Path,
     entry: manifests.FileEntry,
     manifest: manifests.Manifest,
     schemas: dict[str, str],
     invariants: Invariants | None,
 ) -> Iterator[str]:
     try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        yield f"not a readable Parquet file ({error})"
+        shard = open_shard(Location.of(directory), entry.path)
+        table = shard.read_all(shard.schema.names)
+        yield from shard.problems()
+    except DamageError as error:
+        yield f"{error.what} ({error.got})"
         return
     if table.num_rows != entry.rows:
         yield f"{table.num_rows} rows, the manifest says {entry.rows}"

@@ -150,7 +150,7 @@ class EspeakSource:
 
     def fingerprint(self) -> dict[str, Any]:
         """Of the sentences."""
-        return {"kind": "espeak", "sentences": self._bank.fingerprint(self._languages)}
+        return {"kind": "espeak", "bank": self._bank.kind, "sentences": self._bank.fingerprint(self._languages)}
 
     def sizes(self, pool: str) -> tuple[int, ...]:
         """The same number in each language."""

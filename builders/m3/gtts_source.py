@@ -67,8 +67,7 @@ class GttsSource:
 
     def fingerprint(self) -> dict[str, Any]:
         """Of the sentences, and of those that the engine did not speak."""
-        espeak = self._espeak.fingerprint()
-        return {"kind": "gtts", "sentences": espeak["sentences"], "failed": digest(sorted(self._failed))}
+        return {**self._espeak.fingerprint(), "kind": "gtts", "failed": digest(sorted(self._failed))}
 
     def sizes(self, pool: str) -> tuple[int, ...]:
         """The pool's sentences, in each language."""

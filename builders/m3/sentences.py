@@ -53,6 +53,11 @@ class SentenceBank:
     path: str
     by_language: Mapping[str, tuple[Sentence, ...]]
 
+    @property
+    def kind(self) -> str:
+        """Whose they are: "bundled", or "table" for a user's own."""
+        return "bundled" if self.path == _BUNDLED else "table"
+
     def sentences(self, language: str) -> tuple[Sentence, ...]:
         """The sentences of one language."""
         return self.by_language[language]

@@ -54,8 +54,9 @@ def test_an_eleventh_language_is_built(tree: Path, tmp_path: Path, own_table: bo
 def test_a_table_of_the_users_sentences_is_spoken(tree: Path, tmp_path: Path) -> None:
     rows = {"train": 8, "validation": 0, "test": 0}
     build(tree, tmp_path / "plain", rows=rows)
-    build(tree, tmp_path / "own", rows=rows, sentences=sentences(tmp_path / "s.tsv", "en"))
+    own = build(tree, tmp_path / "own", rows=rows, sentences=sentences(tmp_path / "s.tsv", "en"))
     assert contents(tmp_path / "plain") != contents(tmp_path / "own")
+    assert own.identity.sources["audio"]["bank"] == "table"
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,11 @@ import requests
 import soundfile
 import typer
 from deep_translator import constants
+from factories import WNIDS as TREE_WNIDS
+from factories import build, problems, rows_of
 from typer.testing import CliRunner
 
+from symile_data.builders.m3 import build as builds
 from symile_data.builders.m3 import translate as translation
 from symile_data.builders.m3.gtts_speech import gather_speech, gtts_speech
 from symile_data.builders.m3.names import NamesTable, parse_names, read_names
@@ -532,6 +535,36 @@ def test_the_command_writes_a_table(server: Server, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, [*options, "--engine", "bing"])
     assert str(result.exception) == "unknown --engine; got 'bing'. Choose among google, mymemory."
     assert not server.asked
+
+
+def test_a_build_asks_the_engine_and_counts_what_it_did_not_give(
+    server: Server, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient = Sleeps().patience()
+    monkeypatch.setattr(
+        builds, "translate_names", lambda *a, **k: translate_names(*a, **k, pause_seconds=0.0, patience=patient)
+    )
+    table = read_names()
+    english = [table.names["en"][table.wnids.index(wnid)] for wnid in TREE_WNIDS]
+    greek = dict(zip(english, ("χαλίκι", "σύννεφο", "ποτάμι", "lion"), strict=True))  # the last is in the wrong script
+    server.reply = lambda text, target, n: (200, google(greek[text]))
+    options = {"engine": "google", "cache": tmp_path / "cache"}
+    manifest = build(tree, tmp_path / "out", **options)
+    assert problems(tmp_path / "out") == []
+    assert server.asked == Counter(english)
+    assert [(entry.reason, entry.count) for entry in manifest.dropped] == [("translation: wrong script", 1)]
+    words = {
+        w["text"]
+        for split in manifest.splits
+        for row in rows_of(tmp_path / "out", split)
+        for w in row["words"]
+        if w["lang"] == "el"
+    }
+    assert words == {"χαλίκι", "σύννεφο", "ποτάμι", table.names["el"][table.wnids.index(TREE_WNIDS[3])]}
+    with pytest.raises(OnlineError, match=r"no translation: wrong script \(google, .* in el\); got 'lion'"):
+        build(tree, tmp_path / "strict", **options, strict=True)
+    assert not (tmp_path / "strict").exists()
+    assert server.asked == Counter(english)  # all from the cache
 
 
 @pytest.mark.parametrize(("engine", "body"), [("google", "<html>Are you a robot?</html>"), ("mymemory", "<html>")])

@@ -130,6 +130,7 @@ def test_imagenet_pictures_bring_their_terms(copied: Tiny) -> None:
         ({"audio": "common-voice"}, "CC0-1.0"),
         ({"audio": "gtts"}, "gTTS"),
         ({"translations": "google"}, "Google Translate"),
+        ({"translations": "mymemory"}, "translated by MyMemory; the bundled names where it failed"),
         ({"translations": "table"}, "a table given to the build"),
         ({"images": "release", "audio": "release", "translations": "release"}, "CC-BY-NC-SA-4.0"),
         ({"images": "hf:someone/pictures"}, "hf:someone/pictures"),
@@ -137,6 +138,14 @@ def test_imagenet_pictures_bring_their_terms(copied: Tiny) -> None:
 )
 def test_other_sources_are_named(copied: Tiny, spec: dict[str, str], words: str) -> None:
     assert words in copied.card(identity=m3_identity(**spec))
+
+
+def test_the_users_own_tables_are_named(copied: Tiny) -> None:
+    sources = {"audio": {"kind": "espeak", "bank": "table"}, "names": {"kind": "bundled", "corrected": 12}}
+    text = copied.card(identity=replace(m3_identity(), sources=sources))
+    assert "sentences of a table given to the build spoken by espeak-ng" in text
+    assert "not by native speakers; 12 names are from a table of corrections given to the build" in text
+    assert "that table's own (sentences)" in text
 
 
 def test_drop_reasons_cannot_break_the_table(copied: Tiny) -> None:
@@ -147,14 +156,14 @@ def test_drop_reasons_cannot_break_the_table(copied: Tiny) -> None:
 
 def test_long_shard_lists_are_cut_and_said_so(documented: Tiny, tmp_path: Path) -> None:
     shards = [
-        FileEntry(path=f"data/train-{i:05d}-of-00070.tar", bytes=1, sha256="0" * 64, rows=1, split="train")
+        FileEntry(path=f"data/train-{i:05d}-of-00070.arrow", bytes=1, sha256="0" * 64, rows=1, split="train")
         for i in range(70)
     ]
     manifest = replace(documented.manifest, splits={"train": 70}, files=shards)
-    write_card(tmp_path, manifest, documented.schema)  # no Parquet: a card of the manifest's numbers alone
+    write_card(tmp_path, manifest, documented.schema)  # no format that we read: a card of the manifest's numbers alone
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "10 more shards stand in `manifest.json`" in text
-    assert "path: data/train-*.tar" in text
+    assert "path: data/train-*.arrow" in text
     assert "dataset_info" not in text
 
 

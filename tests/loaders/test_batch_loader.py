@@ -10,7 +10,8 @@ from small_datasets import CLIPS, IMAGES, m3_row, write_m3, write_vectors
 
 from symile_data.errors import DamageError, UsageError
 from symile_data.loaders import AudioSettings, BatchLoader, ImageAugment, ImageSettings, open_split
-from symile_data.loaders.decode import decode_audio, decode_image
+from symile_data.loaders.audio import decode_audio
+from symile_data.loaders.image import decode_image
 from symile_data.missingness import missing
 
 IMAGE, AUDIO = ImageSettings(size=8), AudioSettings(seconds=0.05)

@@ -1,6 +1,6 @@
-import lightning
 from types import SimpleNamespace
 
+import lightning
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint

@@ -165,7 +165,7 @@ def test_a_file_that_is_no_parquet_is_named(dataset: Path) -> None:
     (dataset / SECOND).write_bytes(b"PAR1 but not really")
     relist(dataset)
     (problem,) = verify(dataset)
-    assert problem.startswith(f"{SECOND}: not a readable Parquet file (")
+    assert problem.startswith(f"{SECOND}: a shard is truncated or no Parquet file (")
 
 
 def test_another_schema_is_named(dataset: Path) -> None:
