@@ -128,7 +128,8 @@ def _hub_errors(repo: str) -> Iterator[None]:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     # The bases of the Hub's error are those of its HTTP library, which also reports lost connections with them.
-    trouble = (OSError, RuntimeError, *HfHubHTTPError.__bases__)
+    bases = tuple(base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception))
+    trouble: tuple[type[Exception], ...] = (OSError, RuntimeError, *bases)
     try:
         yield
     except HFValidationError as error:

@@ -125,7 +125,7 @@ def _vector(row: Row, modality: Modality) -> Values:
 
 def _ecg(row: Row, modality: Modality) -> Values:
     """Leads, lead-major in one list; names, rate and scale from the modality's details where it has them."""
-    details = _details(modality)
+    details = modality.details
     flat = np.asarray(row.value(modality.column), dtype=np.float64)
     names = details.get("leads") or [str(number + 1) for number in range(_LEADS)]
     if len(flat) % len(names):
@@ -151,7 +151,7 @@ def _ecg(row: Row, modality: Modality) -> Values:
 def _labs(row: Row, modality: Modality) -> Values:
     """Each test with its value and, where the dataset has it, its percentile among the training rows."""
     numbers = np.asarray(row.value(modality.column), dtype=np.float64)
-    items = _details(modality).get("items", [])
+    items = modality.details.get("items", [])
     names = (
         [item["name"] for item in items]
         if len(items) == len(numbers)
@@ -166,11 +166,6 @@ def _labs(row: Row, modality: Modality) -> Values:
     ]
     unmeasured = [name for name, value in zip(names, numbers, strict=True) if np.isnan(value)]
     return {"tests": tests, "unmeasured": unmeasured}
-
-
-def _details(modality: Modality) -> Mapping[str, Any]:
-    details = modality.to_json().get("details", {})
-    return details if isinstance(details, Mapping) else {}
 
 
 # kind of modality -> macro of the template, and the function that makes its values. What a function raises for a value
