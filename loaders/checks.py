@@ -30,7 +30,9 @@ def check_views(recipe: Recipe, augment: Mapping[str, View], encoders: Iterable[
     stored = [item.name for item in recipe.fields if isinstance(item.settings, StoredSettings)]
     if stored and cached:
         raise UsageError(
-            "a cache keeps decoded media, and StoredSettings leaves them undecoded", got=stored[0], do="pass cache=False"
+            "a cache keeps decoded media, and StoredSettings leaves them undecoded",
+            got=stored[0],
+            do="pass cache=False",
         )
 
 

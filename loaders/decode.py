@@ -41,9 +41,7 @@ class StoredSettings:
     """Pictures or clips stay the bytes that lie in the shard, for code that decodes them itself (on a device, say)."""
 
 
-Settings = (
-    ImageSettings | AudioSettings | TextSettings | VectorSettings | EcgSettings | LabsSettings | StoredSettings
-)
+Settings = ImageSettings | AudioSettings | TextSettings | VectorSettings | EcgSettings | LabsSettings | StoredSettings
 
 
 def _python_layout(_: Any, __: pa.DataType) -> Layout:

@@ -93,9 +93,7 @@ def _layout(settings: LabsSettings, kind: pa.DataType) -> Layout:
         raise UsageError("a column of labs must be a fixed-size list of numbers", got=kind)
     labs = int(kind.list_size)
     if isinstance(settings.fill, tuple) and len(settings.fill) != labs:
-        raise UsageError(
-            "LabsSettings needs one fill for each lab", got=f"{len(settings.fill)} numbers, {labs} labs"
-        )
+        raise UsageError("LabsSettings needs one fill for each lab", got=f"{len(settings.fill)} numbers, {labs} labs")
     return layout_of((labs if settings.fill is None else 2 * labs,), np.float32)
 
 
