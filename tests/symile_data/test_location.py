@@ -1,9 +1,10 @@
 """Directories here and elsewhere: the same reads, nothing more than what is asked, and patience with the network."""
 
-from collections.abc import Iterator
+from collections.abc import itertools
 from pathlib import Path
 
 import fsspec
+import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,7 +102,7 @@ def test_merged_ranges_cover_what_was_asked_and_no_wide_gap(pairs: list[tuple[in
     asked = {byte for start, stop in ranges for byte in range(start, stop)}
     fetched = {byte for start, stop in merged for byte in range(start, stop)}
     assert asked <= fetched
-    assert all(later[0] - earlier[1] > gap for earlier, later in zip(merged, merged[1:], strict=False))
+    assert all(later[0] - earlier[1] > gap for earlier, later in itertools.pairwise(merged))
     if gap == 0:
         assert fetched == asked
 
