@@ -109,10 +109,7 @@ def _is_pattern(part: str) -> bool:
 
 def _by_name(location: Location, config: str | None) -> dict[str, list[str]]:
     """Splits by the names of files."""
-    if config is not None:
-        folders = [config, f"{_DATA}/{config}", f"{config}/{_DATA}"]
-    else:
-        folders = [_DATA, ""]
+    folders = [config, f"{_DATA}/{config}", f"{config}/{_DATA}"] if config is not None else [_DATA, ""]
     for folder in folders:
         splits = _splits_in(location, folder)
         if splits:

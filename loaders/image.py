@@ -108,7 +108,8 @@ def decode_view(data: Stored, settings: ImageSettings, view_of: ViewOf) -> Pixel
 def finished(pixels: Pixels, settings: ImageSettings) -> npt.NDArray[Any]:
     """(S, S, 3) uint8 as the settings want it in a batch.
 
-    >>> finished(np.full((1, 1, 3), 124, dtype=np.uint8), ImageSettings(size=1, normalise=True)).ravel().round(2).tolist()
+    >>> grey = np.full((1, 1, 3), 124, dtype=np.uint8)
+    >>> finished(grey, ImageSettings(size=1, normalise=True)).ravel().round(2).tolist()
     [0.0, 0.14, 0.36]
     """
     if not settings.normalise:
