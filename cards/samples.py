@@ -9,7 +9,7 @@ from typing import Any
 from symile_data.manifest import Manifest
 from symile_data.schema import DatasetSchema
 
-from .statistics import open_listed, readable_shards, used_splits
+from .statistics import open_listed, used_splits
 
 COUNT = 6
 _GROUPS = 8  # row groups that are looked through
@@ -70,7 +70,7 @@ def choose_samples(directory: Path, manifest: Manifest, schema: DatasetSchema) -
     split = next(iter(used_splits(manifest)))
     samples: list[Sample] = []
     groups = 0
-    for entry in readable_shards(manifest, split):
+    for entry in manifest.shards(split):
         shard = open_listed(directory, entry)
         for group in range(len(shard.group_rows)):
             table = shard.read(group, [*_NEEDED, *_MEDIA])

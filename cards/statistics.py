@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -29,7 +29,7 @@ from symile_data.location import Location
 from symile_data.manifest import FileEntry, Manifest
 from symile_data.progress import stage
 from symile_data.schema import DatasetSchema
-from symile_data.shards import Shard, is_shard, open_shard
+from symile_data.shards import Shard, open_shard
 
 from .facts import Facts
 
@@ -64,21 +64,18 @@ def compute_statistics(directory: Path, manifest: Manifest, schema: DatasetSchem
         "rows": {split: manifest.splits[split] for split in splits},
         "bytes": {split: sum(entry.bytes for entry in manifest.shards(split)) for split in splits},
     }
-    readable = {split: readable_shards(manifest, split) for split in splits}
-    if not any(readable.values()):
-        return statistics
     columns = _SmallColumns.of(schema, facts)
     tallies = {split: _Tally(columns, schema) for split in splits}
     column_bytes: Counter[str] = Counter()
     media = _Media.of(schema.features, facts)
-    with stage("card", sum(map(len, readable.values())), "shards") as advance:
+    with stage("card", len(manifest.shards()), "shards") as advance:
         for split in splits:
-            groups = _spread(directory, readable[split]) if media.columns else {}
-            for entry in readable[split]:
+            groups = _spread(directory, manifest.shards(split)) if media.columns else {}
+            for entry in manifest.shards(split):
                 shard = open_listed(directory, entry)
-                with _reading(directory, entry):
+                with _complete(directory, entry):
                     column_bytes.update(shard.column_bytes())
-                    for batch in shard.read_all(columns.names).combine_chunks().to_batches():
+                    for batch in batches_of(shard, columns.names):
                         tallies[split].add(batch)
                     for group in groups.get(entry.path, ()):
                         media.add(shard.read(group, media.columns))
@@ -106,11 +103,6 @@ def used_splits(manifest: Manifest) -> list[str]:
     return [split for split, rows in manifest.splits.items() if rows]
 
 
-def readable_shards(manifest: Manifest, split: str) -> list[FileEntry]:
-    """The shards of a split that are of a known format, in order."""
-    return [entry for entry in manifest.shards(split) if is_shard(entry.path)]
-
-
 def quantiles(values: npt.ArrayLike, digits: int = 3) -> dict[str, float]:
     """Count, mean and quantiles of some numbers.
 
@@ -132,14 +124,23 @@ def open_listed(directory: Path, entry: FileEntry) -> Shard:
     return open_shard(Location.of(directory), entry.path)
 
 
+def batches_of(shard: Shard, columns: Sequence[str]) -> list[pa.RecordBatch]:
+    """Small columns of a whole shard, in as few batches as they fit into.
+
+    Raises:
+        DamageError: the shard cannot be read.
+    """
+    return shard.read_all(columns).combine_chunks().to_batches()  # type: ignore[no-any-return]
+
+
 @contextlib.contextmanager
-def _reading(directory: Path, entry: FileEntry) -> Iterator[None]:
-    """Name the shard that cannot be read."""
+def _complete(directory: Path, entry: FileEntry) -> Iterator[None]:
+    """Name the shard that lacks a column."""
     try:
         yield
-    except (OSError, pa.ArrowException, KeyError) as error:
+    except KeyError as error:
         raise DamageError(
-            "a shard cannot be read for the card", where=directory / entry.path, got=error, do="build the dataset again"
+            "a shard lacks a column", where=directory / entry.path, got=error, do="build the dataset again"
         ) from error
 
 
@@ -169,6 +170,8 @@ class _SmallColumns:
                 categories.append(name)
             elif name.endswith("_id") and name != "sample_id" and dtype in ("string", "int64", "int32"):
                 identifiers.append(name)
+            elif name in facts.plain_lists:
+                continue
             elif isinstance(feature, List) and 0 < feature.length <= LONGEST_VECTOR and _is_number(feature.feature):
                 vectors.append(name)
         words = "words" in schema.features and "lang" in schema.features

@@ -5,8 +5,8 @@
     for batch in loader:
         ...
 
-`BatchLoader` needs torch and is imported when it is first asked for; opening a split does not. Views for torch's
-DataLoader and for Lightning are `symile_data.loaders.torch_view` and `symile_data.loaders.datamodule`.
+`BatchLoader` and `MediaCache` need torch and are imported when first asked for; opening a split does not. Views for
+torch's DataLoader and for Lightning are `symile_data.loaders.torch_view` and `symile_data.loaders.datamodule`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from .image import ImageSettings
 from .labs import LabsSettings, mean_percentiles
 
 if TYPE_CHECKING:
+    from .cache import MediaCache
     from .loader import BatchLoader
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "ImageJitter",
     "ImageSettings",
     "LabsSettings",
+    "MediaCache",
     "Split",
     "StoredSettings",
     "TextSettings",
@@ -47,4 +49,8 @@ def __getattr__(name: str) -> Any:
         from .loader import BatchLoader
 
         return BatchLoader
+    if name == "MediaCache":
+        from .cache import MediaCache
+
+        return MediaCache
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -27,7 +27,7 @@ from symile_data.schema import Modality
 from symile_data.shards import Shard, open_shard
 
 from .found import find_shards, unknown_split
-from .modalities import guess_modalities
+from .modalities import modalities_of
 
 _OPENING_THREADS = 8  # a footer is a few small reads: waiting for disk or network, not work
 
@@ -190,7 +190,7 @@ def _open_found(location: Location, split: str, config: str | None) -> Split:
         location,
         split,
         shards,
-        modalities=tuple(guess_modalities(shards[0].schema)),
+        modalities=modalities_of(shards[0].schema),
         fingerprint=digest([[PurePosixPath(shard.name).name, shard.footer_sha256] for shard in shards]),
         spec={},
     )

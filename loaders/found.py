@@ -65,9 +65,8 @@ def _by_card(location: Location, config: str | None) -> dict[str, list[str]] | N
     for entry in entries:
         paths = entry.get("path", [])
         patterns = [paths] if isinstance(paths, str) else list(paths)
-        splits[str(entry.get("split", "train"))] = [
-            name for pattern in patterns for name in _matching(location, pattern)
-        ]
+        names = [name for pattern in patterns for name in _matching(location, pattern)]
+        splits[str(entry.get("split", "train"))] = names
     return {split: names for split, names in splits.items() if names} or None
 
 
@@ -109,7 +108,7 @@ def _is_pattern(part: str) -> bool:
 
 def _by_name(location: Location, config: str | None) -> dict[str, list[str]]:
     """Splits by the names of files."""
-    folders = [config, f"{_DATA}/{config}", f"{config}/{_DATA}"] if config is not None else [_DATA, ""]
+    folders = [_DATA, ""] if config is None else [config, f"{_DATA}/{config}", f"{config}/{_DATA}"]
     for folder in folders:
         splits = _splits_in(location, folder)
         if splits:

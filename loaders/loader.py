@@ -7,7 +7,7 @@ release the GIL, and nothing has to be pickled.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from symile_data.errors import DamageError, UsageError
 
 from .augment import ImageJitter, View
 from .batch import Array, Damage, keep_rows, make_recipe
-from .cache import DecodedSplit, decode_split
+from .cache import DecodedSplit, Encode, MediaCache, decode_split
 from .checks import check_exchange, check_views
 from .dataset import Split
 from .order import EpochOrder, batch_count, check_share, slices
@@ -28,7 +28,6 @@ from .stream import Filled, Streaming
 from .words import collect_words
 
 Batch = dict[str, Any]
-Encode = Callable[[torch.Tensor], torch.Tensor]
 
 
 class BatchLoader:
@@ -63,8 +62,8 @@ class BatchLoader:
             (training only, with `cache`).
         encoders: Modality -> function of a chunk of decoded media to features; each unique medium is encoded once and
             batches hold the features (with `cache`).
-        cache: True decodes each unique medium once and keeps it in this process's RAM; a directory keeps it there,
-            memory-mapped and shared by processes and runs.
+        cache: True decodes each unique medium once and keeps it in RAM for this loader, a `MediaCache` for all loaders
+            that are given it; a directory keeps it there, memory-mapped and shared by processes and runs.
         threads: That read and decode.
         prefetch: Batches under construction while one is in use.
         window: Row groups shuffled into one another; reading holds about this many in memory.
@@ -92,7 +91,7 @@ class BatchLoader:
         redraw_words: bool = False,
         redraw_media: Mapping[str, str] | None = None,
         encoders: Mapping[str, Encode] | None = None,
-        cache: bool | str | Path = False,
+        cache: bool | str | Path | MediaCache = False,
         threads: int = 2,
         prefetch: int = 2,
         window: int = 16,
@@ -131,8 +130,9 @@ class BatchLoader:
                 "this column no longer holds once words are redrawn", got=min(stale), do="leave it out of `columns`"
             )
         self._donors, self._encoders = dict(redraw_media or {}), dict(encoders or {})
-        check_exchange(self._donors, self._encoders, split, columns, cached=bool(cache))
-        check_views(self._recipe, views, self._encoders, cached=bool(cache))
+        cached = cache is not False
+        check_exchange(self._donors, self._encoders, split, columns, cached=cached)
+        check_views(self._recipe, views, self._encoders, cached=cached)
         self._cache, self._threads, self._prefetch = cache, threads, prefetch
         self._decoded: DecodedSplit | None = None
         self._damage = Damage(skip=on_error == "skip")
@@ -212,15 +212,16 @@ class BatchLoader:
             world_size=self.world_size,
             drop_last=self._drop_last,
         )
-        if not self._cache:
+        if self._cache is False:
             streaming = Streaming(
                 recipe=self._recipe, augment=self._augment, threads=self._threads, prefetch=self._prefetch
             )
             return streaming.batches(order, parts, self._damage)
         if self._decoded is None:
-            directory = None if self._cache is True else Path(self._cache)
-            decoded = decode_split(self._recipe, threads=self._threads, damage=self._damage, directory=directory)
-            self._decoded = decoded.encoded(self._encoders)
+            memory = self._cache if isinstance(self._cache, MediaCache) else None
+            store = memory or (Path(self._cache) if isinstance(self._cache, str | Path) else None)
+            decoded = decode_split(self._recipe, threads=self._threads, damage=self._damage, store=store)
+            self._decoded = decoded.encoded(self._encoders, memory)
         donors = {
             name: self._decoded.donors(name, column, self.seed, order.epoch) for name, column in self._donors.items()
         }

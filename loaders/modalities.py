@@ -7,9 +7,17 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from symile_data.schema import Modality
+from symile_data.schema import MODALITIES_KEY, Modality
 
 _TEXT_COMPANIONS = ("words", "target_text")
+
+
+def modalities_of(schema: pa.Schema) -> tuple[Modality, ...]:
+    """As the shards' own metadata lists them, else guessed from the types of the columns."""
+    try:
+        return tuple(Modality.from_json(value) for value in json.loads(schema.metadata[MODALITIES_KEY]))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return tuple(guess_modalities(schema))
 
 
 def guess_modalities(schema: pa.Schema) -> Iterator[Modality]:

@@ -45,6 +45,14 @@ class Dropped:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Remaining:
+    """One step of a selection: how many source items were left after a rule."""
+
+    rule: str
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Identity:
     """Everything that decides a build's bytes. Two builds with equal identities produce identical shards.
 
@@ -68,13 +76,16 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """The whole record. `files` lists every file of the dataset except manifest.json itself."""
+    """The whole record. `files` lists every file of the dataset except manifest.json itself; `funnel` the steps by
+    which rows were selected from a source, for datasets that are made so.
+    """
 
     identity: Identity
     modalities: tuple[Modality, ...]
     splits: dict[str, int]
     files: list[FileEntry] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
+    funnel: list[Remaining] = field(default_factory=list)
     command: str = ""
     notes: list[str] = field(default_factory=list)
 
@@ -96,6 +107,7 @@ class Manifest:
             "splits": self.splits,
             "modalities": [modality.to_json() for modality in self.modalities],
             "dropped": [asdict(entry) for entry in self.dropped],
+            **({"funnel": [asdict(step) for step in self.funnel]} if self.funnel else {}),
             "notes": self.notes,
             "files": [{k: v for k, v in asdict(entry).items() if v is not None} for entry in self.files],
         }
@@ -154,6 +166,7 @@ def parse(text: str, where: str | Path) -> Manifest:
             splits=value["splits"],
             files=[FileEntry(**entry) for entry in value["files"]],
             dropped=[Dropped(**entry) for entry in value["dropped"]],
+            funnel=[Remaining(**step) for step in value.get("funnel", [])],
             command=value["command"],
             notes=value["notes"],
         )
@@ -186,8 +199,12 @@ def file_entry(directory: Path, path: Path, *, rows: int | None = None, split: s
     )
 
 
-def library_versions(packages: Sequence[str]) -> dict[str, str]:
+def library_versions(packages: Sequence[str], extra: str = "m3,online") -> dict[str, str]:
     """Installed versions of the named distributions, and this package's own.
+
+    Args:
+        packages: Distributions.
+        extra: The extra that brings them, for the error's install command.
 
     Raises:
         MissingPackageError: one is not installed.
@@ -197,7 +214,7 @@ def library_versions(packages: Sequence[str]) -> dict[str, str]:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            raise MissingPackageError(package, "m3,online", "this build") from None
+            raise MissingPackageError(package, extra, "this build") from None
     return versions
 
 

@@ -19,8 +19,9 @@ from symile_data.location import Location
 from symile_data.schema import mask_problems
 from symile_data.shards import is_shard, open_shard
 
-# Nothing else may lie beside the listed files.
-_UNLISTED_ALLOWED = (manifests.FILE_NAME,)
+# Nothing else may lie beside the listed files; the last two come with a download from the Hugging Face Hub.
+_UNLISTED_ALLOWED = (manifests.FILE_NAME, ".gitattributes")
+_UNLISTED_FOLDER = ".cache/huggingface/"
 
 
 class Invariants(Protocol):
@@ -55,8 +56,12 @@ def verify(directory: Path, invariants: Invariants | None = None) -> Iterator[st
     listed = {entry.path for entry in manifest.files}
     for path in sorted(directory.rglob("*")):
         name = path.relative_to(directory).as_posix()
-        if path.is_file() and name not in listed and name not in _UNLISTED_ALLOWED:
+        if path.is_file() and name not in listed and not _may_be_unlisted(name):
             yield f"{name}: not in the manifest; remove it or build the dataset again"
+
+
+def _may_be_unlisted(name: str) -> bool:
+    return name in _UNLISTED_ALLOWED or name.startswith(_UNLISTED_FOLDER)
 
 
 def _file_problem(path: Path, entry: manifests.FileEntry) -> str | None:

@@ -42,7 +42,7 @@ def _rows(index: Index) -> Iterator[list[_Header]]:
 
 def _row_problem(expected: list[_Header], found: list[_Header], keys: set[str]) -> str | None:
     if len(found) < len(expected):
-        return "it is in the index but not in the archive"
+        return "the archive's headers end before it, or are damaged there"
     key = found[0][0].partition(".")[0]
     if not key or "/" in key or "\\" in key or key in keys:
         return f"its key {key!r} is no plain name, or is used twice"

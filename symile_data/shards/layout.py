@@ -159,7 +159,8 @@ def pack_index(schema: pa.Schema, members: Sequence[Member], groups: Sequence[Si
             writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=columns))
     stream = sink.getvalue().to_pybytes()
     padding = -(len(stream) + LOCATOR_BYTES) % BLOCK_BYTES
-    return stream + bytes(padding) + len(stream).to_bytes(8, "little") + MARK
+    contents: bytes = stream + bytes(padding) + len(stream).to_bytes(8, "little") + MARK
+    return contents
 
 
 def unpack_index(contents: bytes) -> Index:
@@ -198,7 +199,8 @@ def array_header(kind: pa.DataType) -> bytes:
 
 def array_dtype(kind: pa.DataType) -> np.dtype[Any]:
     """Of the numbers of a fixed-size list, as they are stored."""
-    return np.dtype(kind.value_type.to_pandas_dtype()).newbyteorder("<")
+    dtype: np.dtype[Any] = np.dtype(kind.value_type.to_pandas_dtype())
+    return dtype.newbyteorder("<")
 
 
 def _kind(kind: pa.DataType) -> Kind | None:

@@ -14,9 +14,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from symile_data.location import Location, Range, SpanFile, fetch_spans
+from symile_data.location import Location, Range
 
 from .opening import check_rows, check_size, unreadable
+from .spans import SpanFile, fetch_spans
 
 _KIND = "Parquet file"
 _TAIL_BYTES = 8  # a Parquet file ends with the footer's length (4 bytes) and "PAR1"

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from symile_data.errors import DamageError
-from symile_data.location import Location, Range, Spans, fetch_spans
+from symile_data.location import Location, Range
 
 from .headers import header_problem
 from .layout import (
@@ -32,6 +32,7 @@ from .layout import (
 )
 from .members import MemberError, Payload, column_of, fields_of
 from .opening import AGAIN, check_rows, check_size, unreadable
+from .spans import Spans, fetch_spans
 
 MOST_MEMBER_BYTES = 1 << 28  # no picture or clip of a dataset is as large
 MOST_INDEX_BYTES = 1 << 28
