@@ -226,7 +226,7 @@ def test_replicates_are_the_retrieval_among_their_own_candidates() -> None:
 
 
 def test_a_modality_that_is_not_there_is_named() -> None:
-    with pytest.raises(UsageError, match="no such modality to retrieve; got smell. Choose among image, audio, text"):
+    with pytest.raises(UsageError, match=r"no such modality to retrieve; got smell\. Choose among image, audio, text"):
         standings(embedded(), of("smell"))
 
 
