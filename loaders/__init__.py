@@ -13,9 +13,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .augment import ImageAugment, ImageJitter
+from .audio import AudioSettings
+from .augment import ImageAugment, ImageCrop, ImageJitter
 from .dataset import Split, open_split
-from .decode import AudioSettings, ImageSettings, TextSettings, VectorSettings
+from .decode import StoredSettings, TextSettings, VectorSettings
+from .ecg import EcgSettings
+from .image import ImageSettings
+from .labs import LabsSettings, mean_percentiles
 
 if TYPE_CHECKING:
     from .cache import MediaCache
@@ -24,13 +28,18 @@ if TYPE_CHECKING:
 __all__ = [
     "AudioSettings",
     "BatchLoader",
+    "EcgSettings",
     "ImageAugment",
+    "ImageCrop",
     "ImageJitter",
     "ImageSettings",
+    "LabsSettings",
     "MediaCache",
     "Split",
+    "StoredSettings",
     "TextSettings",
     "VectorSettings",
+    "mean_percentiles",
     "open_split",
 ]
 

@@ -10,9 +10,11 @@ Legend: N rows, U unique media, M modalities.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -31,13 +33,14 @@ from symile_data.files import digest, write_errors
 from symile_data.streams import Stream
 
 from .batch import Array, BoolArray, Damage, Field, Recipe, runs
-from .decode import UndecodableError
+from .decoder import UndecodableError
 from .order import BatchSlice
 from .stream import Filled
 
 _ENCODE_CHUNK = 512  # media encoded at a time
 _NONE, _DAMAGED = -1, -2  # in place of an index into the unique media
-_FORMAT = 1
+_FORMAT = 2
+_YOUNG_S = 60.0  # an unfinished folder younger than this is never taken for a dead process's
 _VALUES, _WHERE = "values.npy", "where.npy"
 
 IntArray = npt.NDArray[np.int64]
@@ -191,7 +194,7 @@ def decode_split(recipe: Recipe, *, threads: int, damage: Damage, store: Path | 
     keys: dict[str, str] = {}
     for position, item in enumerate(recipe.fields):
         if item.layout.dtype == object:
-            column = split.read_all([item.modality.column])[item.modality.column]
+            column = split.read_all([item.column])[item.column]
             media[item.name] = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
             missing[:, position] |= pc.is_null(media[item.name]).to_numpy(zero_copy_only=False)
             continue
@@ -251,7 +254,7 @@ class _Job:
 
         def work(run: tuple[int, int, int]) -> None:
             group, first, last = run
-            column = split.read([self.item.modality.column], group)[self.item.modality.column].chunk(0)
+            column = split.read([self.item.column], group)[self.item.column].chunk(0)
             present, raw = column.is_valid().to_numpy(zero_copy_only=False), self.item.decoder.values(column)
             for slot in range(first, last):
                 row = int(owners[slot] - split.group_starts[group])
@@ -294,7 +297,9 @@ class _Job:
         if not folder.is_dir():
             with write_errors(directory):
                 directory.mkdir(parents=True, exist_ok=True)
+                _sweep(directory, f".{folder.name}.")
                 unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=directory))
+                owned = _lock(unfinished)
                 try:
                     where, values = self.decode(skip, partial(_mapped, unfinished / _VALUES))
                     np.save(unfinished / _WHERE, where)
@@ -302,6 +307,7 @@ class _Job:
                     _publish(unfinished, folder)
                 finally:
                     shutil.rmtree(unfinished, ignore_errors=True)
+                    os.close(owned)
         else:
             self._meet_again(np.load(folder / _WHERE))
         # Copy on write: torch wants writable memory, the file must stay as it is.
@@ -355,6 +361,34 @@ def _mapped(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     with path.open("r+b") as file:
         os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
     return array
+
+
+def _lock(folder: Path) -> int:
+    """A descriptor that holds the folder until it is closed, or its process ends in whatever way.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _sweep(directory: Path, prefix: str) -> None:
+    """Remove unfinished folders whose processes were killed. Young ones stay: their lock may be about to be taken."""
+    for folder in directory.glob(f"{prefix}*"):
+        try:
+            if time.time() - folder.stat().st_mtime < _YOUNG_S:
+                continue
+            owned = _lock(folder)
+        except OSError:  # it is another process's, or just gone
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(owned)
 
 
 def _publish(unfinished: Path, folder: Path) -> None:

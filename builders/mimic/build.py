@@ -23,7 +23,7 @@ from ..workspace import Product, Workspace, open_workspace
 from .cohort import Cohort, Survey, select_cohort, survey_sources
 from .cxr import KINDS
 from .lab_items import ITEM_IDS
-from .recipe import assign_splits, make_recipe, write_recipe
+from .recipe import assign_splits, candidate_sets, make_recipe, write_recipe
 from .rules import notes
 from .sample import SampleJob, is_sample, sample_roots, write_patients, write_tables
 from .schema import FINDINGS, mimic_schema
@@ -65,8 +65,10 @@ def build_mimic(spec: MimicSpec, out: Path, *, workers: int, document: Document,
             surveyed = survey or survey_sources(_sample_source(workspace, pool, spec), spec)
             cohort = select_cohort(workspace, pool, surveyed, spec)
             splits = assign_splits(cohort, spec)
-            write_recipe(workspace.hidden, make_recipe(cohort, splits, spec))
-            shards = _shards(workspace, pool, splits, spec.shard_format)
+            candidates = candidate_sets(cohort, splits, spec)
+            recipe = make_recipe(cohort, splits, candidates, reference=spec.reference)
+            write_recipe(workspace.hidden, recipe)
+            shards = write_shards(workspace, pool, splits, spec.shard_format)
         manifest = Manifest(
             identity=identity,
             modalities=mimic_schema().modalities,
@@ -115,7 +117,10 @@ def _sample_source(workspace: Workspace, pool: Executor | None, spec: MimicSpec)
     return sample_roots(directory)
 
 
-def _shards(workspace: Workspace, pool: Executor | None, splits: dict[str, Rows], shard_format: str) -> list[FileEntry]:
+def write_shards(
+    workspace: Workspace, pool: Executor | None, splits: dict[str, Rows], shard_format: str = "parquet"
+) -> list[FileEntry]:
+    """Write the shards of a recipe."""
     products, names = [], []
     for split, rows in splits.items():
         ranges = shard_ranges(len(rows), ROWS_PER_SHARD)

@@ -58,7 +58,8 @@ def first_labs(path: Path, admissions: pl.DataFrame, *, reference: bool, stay: b
     wanted = pl.col("itemid").is_in(ITEM_IDS) & pl.col("valuenum").is_not_null() & pl.col("valuenum").is_not_nan()
     events = scan(path, LABEVENTS).filter(wanted)
     inside = collect(events_of(events, admissions, "charttime", LABS_WINDOW, stay), path)
-    twice = inside.filter(pl.struct("hadm_id", "labevent_id").is_duplicated()).sort("labevent_id")
+    events_once = inside.unique(ROW)  # an event may serve several admissions
+    twice = events_once.filter(pl.col("labevent_id").is_duplicated()).sort("labevent_id")
     if len(twice):
         raise SourceError(
             "a laboratory value is listed twice",

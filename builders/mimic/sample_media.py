@@ -92,7 +92,7 @@ def draw_picture(seed: int, dicom_id: str, state: int, view: str) -> bytes:
         lungs = sum(_blob(x, y, sign * side, -0.05, 0.32, 0.72, 4) for sign in (-1, 1))
         spine = _blob(x, y, 0, 0, 0.1, 1.2, 4)
         heart = _blob(x, y, 0.14, 0.35, 0.3 * rng.uniform(0.85, 1.25), 0.32, 3)
-        picture = body - 0.48 * lungs + 0.15 * spine + 0.25 * heart
+        picture = body - 0.48 * lungs + 0.15 * spine + 0.2 * heart
         for bit in range(4):
             if state >> bit & 1:
                 column, row = (-1, 1)[bit % 2], (-1, 1)[bit // 2]

@@ -131,8 +131,8 @@ def m3(
         seed=seed,
     )
     paths = [path for path in (out, images, translations, manual, sentences, cache) if path is not None]
-    manifest = build_m3(spec, out, workers=_workers(workers), document=write_card, command=_command(*paths))
-    _report(out, manifest)
+    manifest = build_m3(spec, out, workers=worker_count(workers), document=write_card, command=command_line(*paths))
+    report(out, manifest)
 
 
 @app.command()
@@ -192,8 +192,8 @@ def mimic(
         seed=seed,
     )
     paths = [path for path in (out, *folders.values()) if path is not None]
-    manifest = build_mimic(spec, out, workers=_workers(workers), document=write_card, command=_command(*paths))
-    _report(out, manifest)
+    manifest = build_mimic(spec, out, workers=worker_count(workers), document=write_card, command=command_line(*paths))
+    report(out, manifest)
 
 
 @app.command()
@@ -227,8 +227,8 @@ def xor(
     rows = {split: default if n is None else n for split, default, n in zip(SPLITS, DEFAULT_ROWS, asked, strict=True)}
     spec = XorSpec(variables=variables, dims=dims, p_hat=p_hat, rows=rows, missing_test=missing_test, seed=seed)
     spec = replace(spec, missing=parse_rates(missing, spec.names), shard_format=shard_format)
-    manifest = build_xor(spec, out, workers=_workers(workers), document=write_card, command=_command(out))
-    _report(out, manifest)
+    manifest = build_xor(spec, out, workers=worker_count(workers), document=write_card, command=command_line(out))
+    report(out, manifest)
 
 
 def _check_sources(sample: bool, folders: Mapping[str, Path | None]) -> None:
@@ -243,11 +243,12 @@ def _check_sources(sample: bool, folders: Mapping[str, Path | None]) -> None:
         raise UsageError("Symile-MIMIC is made from three releases", got=f"no {absent}", do="give it, or take --sample")
 
 
-def _workers(asked: int) -> int:
+def worker_count(asked: int) -> int:
+    """Worker processes: as asked, or one for each core."""
     return asked if asked > 0 else len(os.sched_getaffinity(0))
 
 
-def _command(*paths: Path | str) -> str:
+def command_line(*paths: Path | str) -> str:
     """The command line as the card shows it: directories of this machine by their last part only."""
     known = {Path(path) for path in paths}
     return shlex.join(["symile-data", *(_without_directories(word, known) for word in sys.argv[1:])])
@@ -262,7 +263,8 @@ def _without_directories(word: str, known: set[Path]) -> str:
     return option + equals + (Path(value).resolve().name if value and Path(value) in known else value)
 
 
-def _report(out: Path, manifest: Manifest) -> None:
+def report(out: Path, manifest: Manifest) -> None:
+    """Say what was built, and what was left out."""
     rows = ", ".join(f"{rows:,} {split}" for split, rows in manifest.splits.items())
     size = sum(entry.bytes for entry in manifest.files)
     print(f"{manifest.identity.dataset} in {out}: {rows} rows, {size / 1e6:,.0f} MB")

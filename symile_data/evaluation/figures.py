@@ -44,9 +44,9 @@ def draw_recalls(
             axes.annotate(f"{value['mean']:.3f}", (x, top), (0, 4), textcoords="offset points", ha="center", fontsize=8)
     for label, bound in bounds.items():
         axes.plot([-_GROUP / 2 - 0.08, _GROUP / 2 + 0.08], [bound, bound], color="0.3", linewidth=0.9, linestyle="--")
-        axes.annotate(label, (_GROUP / 2 + 0.1, bound), va="center", color="0.35", fontsize=7)
+        axes.annotate(label, (-_GROUP / 2 - 0.1, bound), va="center", ha="right", color="0.35", fontsize=7)
     axes.set_xticks(range(len(FIGURES)), list(FIGURES.values()))
-    axes.set(ylim=(0, 1.1), ylabel="share of queries", title=title)
+    axes.set(xlim=(-1.1 if bounds else -0.6, len(FIGURES) - 0.4), ylim=(0, 1.1), ylabel="share of queries", title=title)
     axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])
     axes.grid(axis="y", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

@@ -22,8 +22,10 @@ from symile_data.evaluation.standing import Standing, standing
 from symile_data.losses import mip_scores, pairwise_scores
 from symile_data.streams import Stream
 
-CHUNK = 1 << 22  # scores (or products, for sets of candidates) at a time: with masks, about 50 MB
+CHUNK = 1 << 23  # scores (or products, for sets of candidates) at a time: with all else, about 100 MB
 AT = (1, 5, 10)  # k of the recalls
+
+_RIGHT_COST = 8  # memory of one right candidate, in scores
 
 _SCORES = {"symile": mip_scores, "clip": pairwise_scores}
 
@@ -150,16 +152,20 @@ def candidate_rows(embedded: Embedded, retrieval: Retrieval) -> Tensor:
 
 
 def _among_all(embedded: Embedded, retrieval: Retrieval) -> Iterator[tuple[Tensor, Tensor]]:
-    """Scores and right candidates of a chunk of rows against all rows, (q, N) each."""
+    """Scores (q, N) of a chunk of rows against all rows, and which of these are right, as `standing` takes them."""
     candidates, labels = embedded.values[retrieval.target], embedded.labels
     queries = _queries(embedded.values, retrieval.target)
-    for start, stop in _chunks(len(labels), len(labels)):
-        scores = _SCORES[retrieval.loss]([query[start:stop] for query in queries], candidates)
-        yield scores, labels[start:stop, None] == labels[None]
+    ordered, order = torch.sort(labels, stable=True)
+    most = int(torch.unique_consecutive(ordered, return_counts=True)[1].max())
+    for start, stop in _chunks(len(labels), len(labels) + _RIGHT_COST * most):
+        first, last = (torch.searchsorted(ordered, labels[start:stop], right=side) for side in (False, True))
+        places = first[:, None] + torch.arange(most)
+        right = torch.where(places < last[:, None], order[places.clamp(max=len(labels) - 1)], -1)
+        yield _SCORES[retrieval.loss]([query[start:stop] for query in queries], candidates), right
 
 
 def _among_sets(embedded: Embedded, retrieval: Retrieval) -> Iterator[tuple[Tensor, Tensor]]:
-    """Scores and right candidates of a chunk of rows against their own sets, (q, K) each."""
+    """Scores (q, K) of a chunk of rows against their own sets, and which of these are right."""
     index = candidate_rows(embedded, retrieval)
     candidates, labels = embedded.values[retrieval.target], embedded.labels
     queries = _queries(embedded.values, retrieval.target)
@@ -167,7 +173,9 @@ def _among_sets(embedded: Embedded, retrieval: Retrieval) -> Iterator[tuple[Tens
         parts = torch.stack([query[start:stop].float() for query in queries])
         query = parts.prod(dim=0) if retrieval.loss == "symile" else parts.sum(dim=0)
         chosen = index[start:stop]
-        yield torch.einsum("qd,qkd->qk", query, candidates[chosen].float()), labels[chosen] == labels[start:stop, None]
+        right = labels[chosen] == labels[start:stop, None]
+        scores = torch.einsum("qd,qkd->qk", query, candidates[chosen].float())
+        yield scores, torch.where(right, torch.arange(retrieval.candidates), -1)
 
 
 def _queries(values: Mapping[str, Tensor], target: str) -> list[Tensor]:

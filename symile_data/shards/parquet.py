@@ -99,8 +99,8 @@ class ParquetShard:
                 wanted = [span for column, span in _chunks(footer, groups) if column in columns]
                 source = SpanFile(fetch_spans(self.location, self.name, wanted), self.size)
             # A file object of its own: pyarrow's readers are not made for concurrent use, and threads run above this
-            # call.
-            with pq.ParquetFile(source, metadata=footer, memory_map=True) as file:
+            # call. Not memory-mapped: a file that is cut short while it is read would end the process by a signal.
+            with pq.ParquetFile(source, metadata=footer, pre_buffer=False) as file:
                 return what(file)
         except (pa.ArrowException, OSError) as error:
             raise unreadable(self.location, self.name, error, _KIND) from None

@@ -16,7 +16,7 @@ from symile_data.missingness import check_rates
 
 NEGATIVES = ("n", "exact")  # those of `symile_data.losses`, which this module must not import: it needs no torch
 MIP_SCALES = ("none", "aligned", "unit")
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 Loss = Literal["symile", "clip"]
 LOSSES: tuple[str, ...] = get_args(Loss)
@@ -93,7 +93,7 @@ class TrainConfig:
             same label (another picture of the class, another clip of the language), so that pairs cannot be
             memorised. As `redraw_words`.
         pretrain: Pretrain and freeze some encoders first; None trains all from nothing.
-        precision: Of Lightning: "32-true", "bf16-mixed", "16-mixed" or "64-true".
+        precision: Of Lightning: "32-true", "bf16-mixed" or "16-mixed".
         val_every: Epochs between validations.
         select: By which validation figure the weights are chosen, "val_accuracy" or "val_loss".
         seed: Decides everything random.

@@ -1,3 +1,6 @@
+import os
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -75,6 +78,24 @@ def test_an_interrupted_filling_leaves_nothing_behind(tmp_path):
     with pytest.raises(Exception, match="column audio"):
         list(BatchLoader(split, 10, transforms=SMALL, cache=tmp_path / "kept"))
     assert [path.name.split("-")[0] for path in (tmp_path / "kept").iterdir()] == ["image"]
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_makes_is_not(tmp_path):
+    split = open_split(write_m3(tmp_path / "data", 20), "train")
+    list(BatchLoader(split, 10, transforms=SMALL, cache=tmp_path / "kept"))
+    names = [path.name for path in (tmp_path / "kept").iterdir()]
+    image = next(name for name in names if name.startswith("image"))
+    shutil.rmtree(tmp_path / "kept" / image)
+    dead, living, young = (tmp_path / f"kept/.{image}.{end}" for end in ("dead", "living", "young"))
+    for folder in (dead, living, young):
+        folder.mkdir()
+        (folder / "values.npy").write_bytes(b"half")
+    for folder in (dead, living):
+        os.utime(folder, (0, 0))
+    held = cache._lock(living)
+    list(BatchLoader(split, 10, transforms=SMALL, cache=tmp_path / "kept"))
+    os.close(held)
+    assert {path.name for path in (tmp_path / "kept").iterdir()} == {*names, living.name, young.name}
 
 
 def test_a_directory_holds_what_only_this_run_leaves_out(tmp_path):

@@ -5,16 +5,22 @@ import itertools
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from symile_data.evaluation.standing import standing
 
 SCORES = st.lists(st.tuples(st.integers(0, 2), st.booleans()), min_size=1, max_size=6)
 
 
+def places_of(right: Tensor) -> Tensor:
+    """Indices of the right candidates, -1 for the others."""
+    return torch.where(right, torch.arange(right.shape[1]), -1)
+
+
 @given(SCORES, st.integers(1, 7))
 def test_figures_are_averages_over_all_orders_of_equal_scores(candidates: list[tuple[int, bool]], k: int) -> None:
     scores, right = zip(*candidates, strict=True)
-    found = standing(torch.tensor([scores], dtype=torch.float32), torch.tensor([right]))
+    found = standing(torch.tensor([scores], dtype=torch.float32), places_of(torch.tensor([right])))
     orders = [
         order
         for order in itertools.permutations(range(len(scores)))
@@ -31,13 +37,12 @@ def test_weights_are_repeated_candidates(candidates: list[tuple[int, bool]], cou
     weights = torch.tensor(counts[: len(candidates)])
     weights[0] += 1  # at least one candidate
     drawn = torch.arange(len(candidates)).repeat_interleave(weights)
-    one, two = standing(scores.float(), right, weights), standing(scores[:, drawn].float(), right[:, drawn])
+    one = standing(scores.float(), places_of(right), weights)
+    two = standing(scores[:, drawn].float(), places_of(right[:, drawn]))
     assert (one.above, one.tied, one.right) == (two.above, two.tied, two.right)
 
 
 def test_a_constant_score_is_worth_chance() -> None:
-    right = torch.zeros(1, 50, dtype=torch.bool)
-    right[0, 7] = True
-    found = standing(torch.zeros(1, 50), right)
+    found = standing(torch.zeros(1, 50), torch.tensor([[7]]))
     assert abs(found.hits(1).item() - 1 / 50) < 1e-12 and abs(found.hits(10).item() - 10 / 50) < 1e-12
     assert found.ranks().item() == 25.5
