@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from symile_data import manifest as manifests
-from symile_data.errors import UsageError
 from symile_data.files import pretty_json, write_text
 from symile_data.manifest import Manifest, file_entry
 from symile_data.schema import DatasetSchema

@@ -9,12 +9,14 @@ from symile_data.manifest import FileEntry, Manifest
 from symile_data.schema import DatasetSchema
 
 from .facts import SYMILE_URL, Facts, Licence, meaning_of, title_of
+from .responsible import responsible_fields
 from .statistics import used_splits
 
 FILE_NAME = "croissant.json"
 RECORDS = "default"
 
 _CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
+_CONFORMS_TO_RAI = "http://mlcommons.org/croissant/RAI/1.0"
 _FILES = "shards"
 _SPLITS = "splits"
 
@@ -70,13 +72,14 @@ def croissant_of(
         "@type": "sc:Dataset",
         "name": title_of(manifest),
         "description": facts.summary,
-        "conformsTo": _CONFORMS_TO,
+        "conformsTo": [_CONFORMS_TO, _CONFORMS_TO_RAI],
         "citeAs": bibtex,
         "license": licence.link,
         "url": SYMILE_URL,
         "version": "1.0.0",
         "keywords": list(facts.tags),
         "isLiveDataset": False,
+        **responsible_fields(manifest, facts),
         "distribution": [_file_object(entry) for entry in manifest.shards()],
     }
     if any(entry.path.endswith(".parquet") for entry in manifest.shards()):

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
@@ -32,6 +31,8 @@ from symile_data.schema import DatasetSchema
 from symile_data.shards import Shard, open_shard
 
 from .facts import Facts
+from .quantiles import quantiles
+from .word_counts import WordTally
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -48,7 +49,6 @@ UNREADABLE = (OSError, SyntaxError, ValueError, RuntimeError, Image.Decompressio
 _Header = TypeVar("_Header")
 
 _COMPACT_AT = 1 << 20  # ids kept before duplicates are thrown out
-_QUANTILES = {"min": 0.0, "p5": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
 
 
 def compute_statistics(directory: Path, manifest: Manifest, schema: DatasetSchema, facts: Facts) -> Statistics:
@@ -93,7 +93,7 @@ def compute_statistics(directory: Path, manifest: Manifest, schema: DatasetSchem
         name: {split: tally.vectors[name].summary() for split, tally in tallies.items()} for name in columns.vectors
     }
     if columns.words:
-        statistics["words"] = {split: tally.words() for split, tally in tallies.items()}
+        statistics["words"] = {split: tally.words.summary() for split, tally in tallies.items()}
     statistics["media"] = media.summary()
     return statistics
 
@@ -101,18 +101,6 @@ def compute_statistics(directory: Path, manifest: Manifest, schema: DatasetSchem
 def used_splits(manifest: Manifest) -> list[str]:
     """The splits that have rows, in the manifest's order."""
     return [split for split, rows in manifest.splits.items() if rows]
-
-
-def quantiles(values: npt.ArrayLike, digits: int = 3) -> dict[str, float]:
-    """Count, mean and quantiles of some numbers.
-
-    >>> quantiles([1, 2, 3])["median"]
-    2.0
-    """
-    array = np.asarray(values, dtype=np.float64)
-    marks = np.quantile(array, list(_QUANTILES.values()))
-    named = {name: round(float(mark), digits) for name, mark in zip(_QUANTILES, marks, strict=True)}
-    return {"count": int(array.size), "mean": round(float(array.mean()), digits), **named}
 
 
 def open_listed(directory: Path, entry: FileEntry) -> Shard:
@@ -195,8 +183,7 @@ class _Tally:
         self._counts: dict[str, Counter[Any]] = {name: Counter() for name in columns.categories}
         self.ids = {name: _Distinct(schema.arrow.field(name).type) for name in columns.identifiers}
         self.vectors = {name: _Vector() for name in columns.vectors}
-        self._lengths: Counter[int] = Counter()
-        self._positions: Counter[int] = Counter()
+        self.words = WordTally()
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Count one batch of rows."""
@@ -212,7 +199,7 @@ class _Tally:
         for name, vector in self.vectors.items():
             vector.add(batch[name])
         if self._columns.words:
-            self._add_words(batch)
+            self.words.add(batch)
 
     def missing(self) -> dict[str, Any]:
         """Share of rows without each modality, and rows by the set of modalities they lack ("" is none)."""
@@ -243,26 +230,6 @@ class _Tally:
             known = {str(value): counts[value] for value in sorted(v for v in counts if v is not None)}
         absent = counts[None] + (counts[-1] if isinstance(feature, ClassLabel) else 0)
         return {**known, "null": absent} if absent else known
-
-    def words(self) -> dict[str, Any]:
-        """Rows by number of words, and by the place of the target word (from 0)."""
-        return {
-            "lengths": {str(length): self._lengths[length] for length in sorted(self._lengths)},
-            "target_position": {str(place): self._positions[place] for place in sorted(self._positions)},
-        }
-
-    def _add_words(self, batch: pa.RecordBatch) -> None:
-        present = batch.filter(pc.is_valid(batch["words"]))
-        if not len(present):
-            return
-        words = present["words"]
-        lengths = pc.list_value_length(words).to_numpy(zero_copy_only=False)
-        self._lengths.update(lengths.tolist())
-        spoken = np.repeat(present["lang"].to_numpy(zero_copy_only=False), lengths)
-        written = words.flatten().field("lang").to_numpy(zero_copy_only=False)
-        starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
-        places = np.arange(len(written)) - starts
-        self._positions.update(places[spoken == written].tolist())
 
 
 class _Distinct:
