@@ -93,7 +93,7 @@ def write_release(root: Path) -> Path:
                     "Edema": 1.0,
                     "Fracture": -1.0,
                     **values,
-                }  # fmt: skip
+                }
             )
         if not split:
             continue
