@@ -21,9 +21,11 @@ import pyarrow as pa
 from symile_data import manifest as manifests
 from symile_data.errors import DamageError, UsageError
 from symile_data.files import digest
+from symile_data.pooled import pooled_media
 from symile_data.schema import Modality
 
 from .parquet import ParquetShard, open_parquet
+from .pooled import PooledShard
 
 _OPENING_THREADS = 8  # a footer is a few small reads: waiting for the disk, not work
 _TEXT_COMPANIONS = ("words", "target_text")
@@ -152,6 +154,9 @@ def _open_built(directory: Path, split: str) -> Split:
     with ThreadPoolExecutor(_OPENING_THREADS) as pool:
         opened = pool.map(lambda e: open_parquet(directory / e.path, size=e.bytes, rows=e.rows), entries)
         shards = tuple(opened)
+    media = pooled_media(directory, manifest, split)
+    if media is not None:
+        shards = tuple(PooledShard.of(shard, media) for shard in shards)
     if sum(shard.rows for shard in shards) != manifest.splits[split]:
         raise DamageError(
             f"the shards of split {split} have other rows than the manifest says",

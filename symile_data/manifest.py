@@ -17,6 +17,7 @@ from typing import Any
 from symile_data import __version__
 from symile_data.errors import DamageError, MissingPackageError
 from symile_data.files import digest, file_sha256, pretty_json, write_text
+from symile_data.pooled import Pooled
 from symile_data.schema import Modality
 
 FILE_NAME = "manifest.json"
@@ -25,13 +26,16 @@ FORMAT = "symile-data/1"
 
 @dataclass(frozen=True, kw_only=True)
 class FileEntry:
-    """One file of a dataset: path relative to its directory, size and hash; `rows` and `split` for shards only."""
+    """One file of a dataset: path relative to its directory, size and hash; `rows` and `split` for shards only, `rows`
+    and `pool` for the files of a pool.
+    """
 
     path: str
     bytes: int
     sha256: str
     rows: int | None = None
     split: str | None = None
+    pool: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +71,9 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """The whole record. `files` lists every file of the dataset except manifest.json itself."""
+    """The whole record. `files` lists every file of the dataset except manifest.json itself; `pooled` says where the
+    media are when the shards do not hold them.
+    """
 
     identity: Identity
     modalities: tuple[Modality, ...]
@@ -76,10 +82,15 @@ class Manifest:
     dropped: list[Dropped] = field(default_factory=list)
     command: str = ""
     notes: list[str] = field(default_factory=list)
+    pooled: Pooled | None = None
 
     def shards(self, split: str | None = None) -> list[FileEntry]:
         """The data files, all or of one split, in order."""
         return [entry for entry in self.files if entry.split is not None and split in (None, entry.split)]
+
+    def pool_files(self, key: str | None = None) -> list[FileEntry]:
+        """The files of all pools or of one, in order."""
+        return [entry for entry in self.files if entry.pool is not None and key in (None, entry.pool)]
 
     def to_json(self) -> dict[str, Any]:
         """As written to manifest.json."""
@@ -96,6 +107,7 @@ class Manifest:
             "modalities": [modality.to_json() for modality in self.modalities],
             "dropped": [asdict(entry) for entry in self.dropped],
             "notes": self.notes,
+            **({} if self.pooled is None else {"pooled": self.pooled.to_json()}),
             "files": [{k: v for k, v in asdict(entry).items() if v is not None} for entry in self.files],
         }
 
@@ -136,6 +148,7 @@ def read(directory: Path) -> Manifest:
             dropped=[Dropped(**entry) for entry in value["dropped"]],
             command=value["command"],
             notes=value["notes"],
+            pooled=Pooled.from_json(value["pooled"]) if "pooled" in value else None,
         )
         fingerprint = value["fingerprint"]
     except (KeyError, TypeError, AttributeError) as error:
@@ -151,7 +164,9 @@ def read(directory: Path) -> Manifest:
     return manifest
 
 
-def file_entry(directory: Path, path: Path, *, rows: int | None = None, split: str | None = None) -> FileEntry:
+def file_entry(
+    directory: Path, path: Path, *, rows: int | None = None, split: str | None = None, pool: str | None = None
+) -> FileEntry:
     """Measure one file of the dataset in `directory`."""
     return FileEntry(
         path=path.relative_to(directory).as_posix(),
@@ -159,6 +174,7 @@ def file_entry(directory: Path, path: Path, *, rows: int | None = None, split: s
         sha256=file_sha256(path),
         rows=rows,
         split=split,
+        pool=pool,
     )
 
 

@@ -33,8 +33,10 @@ from .languages import LANGUAGES, language_row
 from .names import NamesTable, imagenet_classes, read_names
 from .online import default_cache
 from .overrides import override_names
+from .pooled import write_pooled
 from .pools import prepare_clips, prepare_images
 from .recipe import Recipe
+from .rows import row_source
 from .sample_pictures import IMAGES_PER_CLASS, sample_classes, write_sample_class
 from .schema import m3_schema
 from .sentences import read_bank
@@ -83,7 +85,10 @@ def build_m3(spec: M3Spec, out: Path, *, workers: int, document: Document, comma
                 names = replace(names, **_select(spec, names.table, list(catalogue.wnids)))
             sources = catalogue or _sample_source(workspace, pool, spec.seed)
             recipe, unreadable = _prepare(workspace, pool, spec, sources, audio, names)
-            shards = _shards(workspace, pool, recipe)
+            if spec.layout == "pooled":
+                shards, pooled = write_pooled(workspace, pool, recipe)
+            else:
+                shards, pooled = _shards(workspace, pool, recipe), None
         manifest = Manifest(
             identity=identity,
             modalities=m3_schema().modalities,
@@ -92,6 +97,7 @@ def build_m3(spec: M3Spec, out: Path, *, workers: int, document: Document, comma
             dropped=_merged([*dropped, *unreadable]),
             command=command,
             notes=_notes(spec, audio),
+            pooled=pooled,
         )
         documents = [file_entry(out, path) for path in sorted(document(out, manifest, m3_schema()))]
         manifest = replace(manifest, files=[*shards, *documents])
@@ -287,7 +293,7 @@ def _prepare(
         masked_splits=[split for split in used if split != "test" or spec.missing_test],
     )
     recipe.write(workspace.hidden)
-    slots, numbers = _used_media(recipe, used)
+    slots, numbers = _used_media(workspace.hidden, recipe, used)
     image_pools: dict[str, tuple[ImagePool, npt.NDArray[np.int64]]] = {
         name: (images[split], slots[name]) for split, name in recipe.image_pools.items()
     }
@@ -297,13 +303,13 @@ def _prepare(
 
 
 def _used_media(
-    recipe: Recipe, used: list[str]
+    hidden: Path, recipe: Recipe, used: list[str]
 ) -> tuple[dict[str, npt.NDArray[np.int64]], dict[str, npt.NDArray[np.int64]]]:
     """Picture slots and clip numbers that rows use, by pool."""
     slots: dict[str, npt.NDArray[np.int64]] = {}
     numbers: dict[str, npt.NDArray[np.int64]] = {}
     for split in used:
-        some_slots, some_numbers = recipe.plan(split).used(recipe.rows[split])
+        some_slots, some_numbers = row_source(hidden, split).used()
         for pools, name, keys in (
             (slots, recipe.image_pools[split], some_slots),
             (numbers, recipe.clip_pools[split], some_numbers),

@@ -18,6 +18,7 @@ from .translate import Engine
 
 Audio = Literal["espeak", "gtts", "common-voice"]
 SplitPolicy = Literal["disjoint", "shared"]
+Layout = Literal["shards", "pooled"]
 
 # The published release's sizes: rows of train, validation and test.
 SIZES = {
@@ -53,6 +54,7 @@ class M3Spec:
         missing_test: Take modalities away from the test split too.
         image_size: Largest shorter side of a picture in pixels; None keeps originals.
         seed: Decides everything random.
+        layout: "shards" holds the media in every row; "pooled" holds every medium once, in tables of their own.
     """
 
     languages: tuple[str, ...]
@@ -73,8 +75,11 @@ class M3Spec:
     missing_test: bool = False
     image_size: int | None = None
     seed: int = 0
+    layout: Layout = "shards"
 
     def __post_init__(self) -> None:
+        if self.layout not in get_args(Layout):
+            raise UsageError("unknown --layout", got=repr(self.layout), do="choose shards or pooled")
         if self.split_policy not in get_args(SplitPolicy):
             raise UsageError("unknown --splits", got=repr(self.split_policy), do="choose disjoint or shared")
         for split, rows in self.rows.items():
@@ -110,4 +115,5 @@ class M3Spec:
             "missing": {name: rate for name, rate in self.missing.items() if rate},
             "missing_test": self.missing_test,
             "image_size": self.image_size,
+            "layout": self.layout,
         }
