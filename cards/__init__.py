@@ -16,6 +16,7 @@ from .croissant import FILE_NAME as CROISSANT
 from .croissant import croissant_of
 from .facts import citations, facts_of
 from .figures import FOLDER, Drawing, draw_figures
+from .pooled import tables_of
 from .readme import FILE_NAME as README
 from .readme import readme_of
 from .samples import choose_samples
@@ -48,11 +49,12 @@ def write_card(directory: Path, manifest: Manifest, schema: DatasetSchema) -> li
     drawings = draw_figures(directory, statistics, samples)
     _remove_others(directory, drawings)
     bibtex = citations(facts.sources(manifest))[0]
-    croissant = croissant_of(manifest, schema, facts, facts.licence(manifest), bibtex)
+    tables = tables_of(directory, manifest, schema)
+    croissant = croissant_of(manifest, schema, facts, facts.licence(manifest), bibtex, tables)
     texts = {
         STATISTICS: pretty_json(statistics),
         CROISSANT: pretty_json(croissant),
-        README: readme_of(manifest, schema, facts, statistics, drawings, samples),
+        README: readme_of(manifest, schema, facts, statistics, drawings, samples, tables),
     }
     for name, text in texts.items():
         write_text(directory / name, text)

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from symile_data.manifest import Manifest
+from symile_data.pooled import pooled_media
 from symile_data.schema import DatasetSchema
 
+from .pooled import read_group
 from .statistics import open_shard, parquet_shards, used_splits
 
 COUNT = 6
@@ -70,10 +72,11 @@ def choose_samples(directory: Path, manifest: Manifest, schema: DatasetSchema) -
     split = next(iter(used_splits(manifest)))
     samples: list[Sample] = []
     groups = 0
+    media = pooled_media(directory, manifest, split)
     for entry in parquet_shards(manifest, split):
         with open_shard(directory, entry) as file:
             for group in range(file.metadata.num_row_groups):
-                table = file.read_row_group(group, columns=[*_NEEDED, *_MEDIA], use_threads=False)
+                table = read_group(file, group, [*_NEEDED, *_MEDIA], media)
                 samples += [_sample(split, row, schema) for row in table.to_pylist()]
                 samples = _best(samples)
                 groups += 1

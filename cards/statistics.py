@@ -27,10 +27,12 @@ from PIL import Image
 
 from symile_data.errors import DamageError
 from symile_data.manifest import FileEntry, Manifest
+from symile_data.pooled import pooled_media
 from symile_data.progress import stage
 from symile_data.schema import DatasetSchema
 
 from .facts import Facts
+from .pooled import read_group
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -64,6 +66,15 @@ def compute_statistics(directory: Path, manifest: Manifest, schema: DatasetSchem
         "rows": {split: manifest.splits[split] for split in splits},
         "bytes": {split: sum(entry.bytes for entry in manifest.shards(split)) for split in splits},
     }
+    if manifest.pooled is not None:
+        statistics["pools"] = {
+            key: {
+                "media": sum(entry.rows or 0 for entry in manifest.pool_files(key)),
+                "bytes": sum(entry.bytes for entry in manifest.pool_files(key)),
+            }
+            for pool in manifest.pooled.pools
+            for key in pool.keys
+        }
     readable = {split: parquet_shards(manifest, split) for split in splits}
     if not any(readable.values()):
         return statistics
@@ -74,14 +85,18 @@ def compute_statistics(directory: Path, manifest: Manifest, schema: DatasetSchem
     with stage("card", sum(map(len, readable.values())), "shards") as advance:
         for split in splits:
             groups = _spread(directory, readable[split]) if media.columns else {}
+            pools = pooled_media(directory, manifest, split) if media.columns else None
             for entry in readable[split]:
                 with open_shard(directory, entry) as file, _reading(directory, entry):
                     _add_column_bytes(column_bytes, file)
                     for batch in file.iter_batches(BATCH_ROWS, columns=columns.paths, use_threads=False):
                         tallies[split].add(batch)
                     for group in groups.get(entry.path, ()):
-                        media.add(file.read_row_group(group, columns=media.columns, use_threads=False))
+                        media.add(read_group(file, group, media.columns, pools))
                 advance()
+    for entry in manifest.pool_files():
+        with open_shard(directory, entry) as file:
+            _add_column_bytes(column_bytes, file)
     statistics["column_bytes"] = {name: column_bytes[name] for name in schema.features}
     statistics["missing"] = {split: tally.missing() for split, tally in tallies.items()}
     statistics["categories"] = {

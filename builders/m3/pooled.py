@@ -28,7 +28,8 @@ from ..execution import run_stage
 from ..shards import shard_path, shard_ranges, write_shard
 from ..workspace import Product, Workspace
 from .recipe import Recipe, read_recipe
-from .rows import masked_rows, row_source
+from .row_sources import row_source
+from .rows import masked_rows
 from .schema import MODALITIES, m3_schema
 from .shard import ShardJob, clip_values, image_values, pools_of
 
@@ -78,7 +79,7 @@ def make_table(job: ShardJob, path: Path) -> dict[str, Any]:
     Returns:
         The number of rows.
     """
-    return {"rows": write_shard(path, _schemas()["pairs"], _pairs(job))}
+    return {"rows": write_shard(path, table_schemas()["pairs"], _pairs(job))}
 
 
 def make_pool_file(job: PoolJob, path: Path) -> dict[str, Any]:
@@ -87,16 +88,14 @@ def make_pool_file(job: PoolJob, path: Path) -> dict[str, Any]:
     Returns:
         The number of media.
     """
-    return {"rows": write_shard(path, _schemas()[_FOLDERS[job.column]], _media(job))}
+    return {"rows": write_shard(path, table_schemas()[_FOLDERS[job.column]], _media(job))}
 
 
-def pooled_features(features: Features) -> dict[str, Features]:
-    """Typed columns of the three kinds of tables, by the name of their configuration.
-
-    Args:
-        features: Of the self-contained layout.
-    """
+def _features() -> dict[str, Features]:
+    """Typed columns of the three kinds of tables."""
     from datasets import Features, Value
+
+    features = m3_schema().features
 
     pairs = {name: feature for name, feature in features.items() if name not in _ROWS}
     return {
@@ -143,7 +142,7 @@ def _pools(workspace: Workspace, executor: Executor | None, recipe: Recipe, pool
 
 
 def _pairs(job: ShardJob) -> Iterator[pa.RecordBatch]:
-    recipe, schema = read_recipe(job.hidden), _schemas()["pairs"].arrow
+    recipe, schema = read_recipe(job.hidden), table_schemas()["pairs"].arrow
     source = row_source(job.hidden, job.split)
     for start in range(job.start, job.stop, ROWS_PER_TABLE_GROUP):
         stop = min(start + ROWS_PER_TABLE_GROUP, job.stop)
@@ -154,7 +153,7 @@ def _pairs(job: ShardJob) -> Iterator[pa.RecordBatch]:
 
 
 def _media(job: PoolJob) -> Iterator[pa.RecordBatch]:
-    recipe, schema = read_recipe(job.hidden), _schemas()[_FOLDERS[job.column]].arrow
+    recipe, schema = read_recipe(job.hidden), table_schemas()[_FOLDERS[job.column]].arrow
     images, clips = pools_of(recipe, job.hidden, job.split)
     for start in range(job.start, job.stop, MEDIA_PER_GROUP):
         rows = np.arange(start, min(start + MEDIA_PER_GROUP, job.stop))
@@ -179,6 +178,6 @@ def _media(job: PoolJob) -> Iterator[pa.RecordBatch]:
 
 
 @lru_cache(maxsize=1)
-def _schemas() -> dict[str, DatasetSchema]:
-    features = pooled_features(m3_schema().features)
-    return {name: DatasetSchema(features=columns, modalities=MODALITIES) for name, columns in features.items()}
+def table_schemas() -> dict[str, DatasetSchema]:
+    """Columns of the three kinds of tables: "pairs", "images" and "clips"."""
+    return {name: DatasetSchema(features=columns, modalities=MODALITIES) for name, columns in _features().items()}

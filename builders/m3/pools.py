@@ -245,9 +245,11 @@ class MediaPool:
     root: Path | None = None
 
     def rows_of(self, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """(N,) for each key the row of its medium in the pool; -1 where it has none."""
+        """(N,) for each key the row of its medium in the pool; -1 where it has none, and for keys of -1."""
         known, rows = _read_index(self._file(".npy"))
-        return np.array(rows[np.searchsorted(known, keys)])
+        found = np.full(len(keys), -1, dtype=np.int64)
+        found[keys >= 0] = rows[np.searchsorted(known, keys[keys >= 0])]
+        return found
 
     @property
     def ids(self) -> pa.Array:

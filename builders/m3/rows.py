@@ -1,7 +1,8 @@
 """The columns of a range of rows that hold no media, as Arrow arrays: labels, words, ids, masks. Vectorised, since a
 pooled dataset of eleven million rows is nothing else.
 
-`RowSource` says which rows there are: drawn by the plan (`DrawnRows`) or read from a published table (`release_plan`).
+`RowSource` says which rows there are: drawn by the plan (`DrawnRows`) or read from a published table
+(`release_plan.PlannedRows`).
 Legend: N rows, W words, C classes, L languages.
 """
 
@@ -22,7 +23,7 @@ from symile_data.schema import Modality
 
 from .names import SEPARATOR, imagenet_classes
 from .pools import MediaPool
-from .recipe import Recipe, read_recipe
+from .recipe import Recipe
 from .schema import MODALITIES
 
 WORD = pa.struct([("text", pa.string()), ("lang", pa.string()), ("cls_id", pa.int32())])
@@ -182,14 +183,6 @@ def masked_rows(recipe: Recipe, hidden: Path, source: RowSource, split: str, sta
         columns[column] = pools[name].ids.take(_or_null(places[name]))
     _blank(columns, next(modality for modality in MODALITIES if modality.name == "text"), places["text"])
     return Rows(columns, places["image"], places["audio"])
-
-
-def row_source(hidden: Path, split: str) -> RowSource:
-    """The rows of a split of the running build whose `.build/` folder this is."""
-    from .release_plan import PlannedRows
-
-    recipe = read_recipe(hidden)
-    return PlannedRows(hidden, split) if recipe.planned else DrawnRows(recipe, split)
 
 
 def _blank(columns: dict[str, pa.Array], modality: Modality, places: npt.NDArray[np.int64]) -> None:

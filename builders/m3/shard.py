@@ -17,7 +17,8 @@ from symile_data.schema import DatasetSchema
 from ..shards import ROWS_PER_GROUP, write_shard
 from .pools import MediaPool
 from .recipe import Recipe, read_recipe
-from .rows import masked_rows, row_source
+from .row_sources import row_source
+from .rows import masked_rows
 from .schema import m3_schema
 
 ROWS_PER_SHARD = 1000

@@ -54,6 +54,7 @@ class M3Spec:
         missing_test: Take modalities away from the test split too.
         image_size: Largest shorter side of a picture in pixels; None keeps originals.
         seed: Decides everything random.
+        plan: Tables of a published dataset whose rows are rebuilt; they decide rows, words and split policy.
         layout: "shards" holds the media in every row; "pooled" holds every medium once, in tables of their own.
     """
 
@@ -75,6 +76,7 @@ class M3Spec:
     missing_test: bool = False
     image_size: int | None = None
     seed: int = 0
+    plan: Path | None = None
     layout: Layout = "shards"
 
     def __post_init__(self) -> None:
@@ -97,8 +99,22 @@ class M3Spec:
             )
         if self.sentences is not None and self.audio == "common-voice":
             raise UsageError("--sentences are for synthetic speech, not for --audio common-voice")
+        if self.plan is not None:
+            self._check_plan()
         check_rates(self.missing)
         check_size(self.image_size)
+
+    def _check_plan(self) -> None:
+        if not isinstance(self.images, Path) or self.audio != "common-voice":
+            raise UsageError(
+                "--plan needs the sources that the plan was made from",
+                do="give --images PATH (ImageNet) and --audio common-voice:PATH",
+            )
+        if self.engine is not None or self.manual is not None:
+            raise UsageError(
+                "--plan brings its texts, so names cannot be translated or corrected",
+                do="leave out --manual, and give the release's translations.json with --translations",
+            )
 
     def to_json(self) -> dict[str, Any]:
         """As stored in the manifest: no paths (contents are fingerprinted in its `sources`)."""
@@ -111,9 +127,14 @@ class M3Spec:
             "split_policy": self.split_policy,
             "images": "sample" if self.images is None else "imagenet",
             "audio": self.audio,
-            "translations": self.engine or ("bundled" if self.names is None else "table"),
+            "translations": self._names_kind(),
             "missing": {name: rate for name, rate in self.missing.items() if rate},
             "missing_test": self.missing_test,
             "image_size": self.image_size,
             "layout": self.layout,
         }
+
+    def _names_kind(self) -> str:
+        if self.plan is not None:
+            return "release"
+        return self.engine or ("bundled" if self.names is None else "table")
