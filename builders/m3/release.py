@@ -220,8 +220,9 @@ def _parts(fs: Any, files: list[tuple[int, str, int]], rows: int | None, place: 
     """The files that hold the first `rows` rows; all without a limit."""
     parts: list[Part] = []
     first = 0
-    for start in range(0, len(files), _THREADS):
-        some = files[start : start + _THREADS]
+    step = _THREADS if rows is None else 1
+    for start in range(0, len(files), step):
+        some = files[start : start + step]
         there = [url for index, url, _ in some if index >= 0]
         for url, count in _counted(fs, there):
             parts.append(Part(url, first, count))
