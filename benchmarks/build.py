@@ -35,9 +35,7 @@ def spec(rows: int, images: Path | None, layout: str) -> M3Spec:
     """A build of `rows` training rows, and a tenth as many in each other split."""
     split_rows = {"train": rows, "validation": max(rows // 10, 10), "test": max(rows // 10, 10)}
     policy = "disjoint" if images is None else "shared"  # a folder of examples may have few pictures a class
-    return M3Spec(
-        languages=LANGUAGES, words=10, rows=split_rows, images=images, layout=layout, split_policy=policy
-    )
+    return M3Spec(languages=LANGUAGES, words=10, rows=split_rows, images=images, layout=layout, split_policy=policy)
 
 
 @contextlib.contextmanager
@@ -128,7 +126,9 @@ def stages(kinds: dict[str, Path | None], rows: int, layout: str) -> Table:
             size = sum(entry.bytes for entry in manifest.files)
             for stage, seconds in times.items():
                 written = f"{size / 1e6 / seconds:,.1f}" if stage in ("shards", "total") else ""
-                table.add_row(kind, str(workers), stage, f"{seconds:.2f}", f"{count / max(seconds, 1e-9):,.0f}", written)
+                table.add_row(
+                    kind, str(workers), stage, f"{seconds:.2f}", f"{count / max(seconds, 1e-9):,.0f}", written
+                )
     return table
 
 

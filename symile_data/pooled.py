@@ -142,7 +142,7 @@ class PoolReader:
             DamageError: a row outside the pool, or a file that cannot be read.
         """
         wanted, inverse = np.unique(rows.drop_null().to_numpy(zero_copy_only=False), return_inverse=True)
-        if len(wanted) and not (0 <= wanted[0] and wanted[-1] < self.rows):
+        if len(wanted) and not (wanted[0] >= 0 and wanted[-1] < self.rows):
             raise DamageError(
                 f"a row points outside its pool of {self._column}s",
                 where=self._paths[0],

@@ -78,7 +78,12 @@ def release_rows(split: str) -> list[dict[str, Any]]:
 
 
 def write_release(
-    root: Path, *, files: int = 2, group: int = 30, card: bool = True, rows: dict[str, list[dict[str, Any]]] | None = None
+    root: Path,
+    *,
+    files: int = 2,
+    group: int = 30,
+    card: bool = True,
+    rows: dict[str, list[dict[str, Any]]] | None = None,
 ) -> Path:
     """Write `root`/symile-m3-2-xs/{train,val,test}-*.parquet, translations.json and README.md."""
     from datasets import Audio, Features, Image, Value

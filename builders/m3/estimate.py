@@ -253,9 +253,7 @@ def _drawing(count: int, seed: int) -> StageCost:
     start = time.process_time()
     sizes = [len(picture(stem, Stream(seed, "estimate").generator(number))) for number in range(SAMPLED)]
     seconds = (time.process_time() - start) / SAMPLED
-    return StageCost(
-        stage="drawing", units=count, cpu_seconds_each=seconds, working_bytes_each=float(np.mean(sizes))
-    )
+    return StageCost(stage="drawing", units=count, cpu_seconds_each=seconds, working_bytes_each=float(np.mean(sizes)))
 
 
 def _clips(sources: Sources, recipe: Recipe) -> _Sampled:
@@ -335,9 +333,7 @@ def _measure(
         return (time.process_time() - start) / written, path.stat().st_size / written
 
 
-def _some_rows(
-    sources: Sources, recipe: Recipe, split: str, ids: dict[str, pa.Array], count: int
-) -> dict[str, Any]:
+def _some_rows(sources: Sources, recipe: Recipe, split: str, ids: dict[str, pa.Array], count: int) -> dict[str, Any]:
     """The first rows of a split, without their media."""
     if sources.published is not None:
         labels = first_rows(sources.published.plan, sources.published.names, count)

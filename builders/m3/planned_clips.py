@@ -48,9 +48,7 @@ class PlannedClips:
     def names(self) -> list[str]:
         """`<locale>/<file>` of every clip, in the order of their numbers."""
         return [
-            f"{language}/{name}"
-            for language, files in zip(self._languages, self._files, strict=True)
-            for name in files
+            f"{language}/{name}" for language, files in zip(self._languages, self._files, strict=True) for name in files
         ]
 
     @property

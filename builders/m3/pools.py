@@ -34,6 +34,7 @@ _EXAMPLES = 5  # dropped files named for each reason
 
 _MEDIUM = pa.schema([("medium_id", pa.string()), ("data", pa.binary())])
 
+
 @dataclass(frozen=True)
 class ImageJob:
     """One chunk of pictures to read: ids are paths below `root`."""
@@ -78,7 +79,9 @@ def prepare_images(
                 do="replace its files or remove it",
             )
 
-        stage = _Stage("images", "pictures", name, job, make_image_chunk, pool.following if replace else None, exhausted)
+        stage = _Stage(
+            "images", "pictures", name, job, make_image_chunk, pool.following if replace else None, exhausted
+        )
         dropped |= _prepare(workspace, executor, stage, slots)
     return _count("image", dropped)
 

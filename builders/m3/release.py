@@ -104,7 +104,9 @@ def open_release(place: str, config: str | None, rows: int | None) -> Release:
         rows={split: taken[split] for split in order},
         first_ids={split: sum(totals[before] for before in order[: order.index(split)]) for split in order},
         translations=translations,
-        listing=digest([[split, [[name.rpartition("/")[2], size] for _, name, size in listed[split]]] for split in order]),
+        listing=digest(
+            [[split, [[name.rpartition("/")[2], size] for _, name, size in listed[split]]] for split in order]
+        ),
     )
 
 
@@ -189,13 +191,16 @@ def _config_folder(fs: Any, root: str, place: str, config: str | None) -> str:
     wanted = known[0] if config is None else _PREFIX + config.removeprefix(_PREFIX)
     if wanted not in known:
         raise SourceError(
-            "the release has no such configuration", where=place, got=repr(config), do=f"choose among {', '.join(known)}"
+            "the release has no such configuration",
+            where=place,
+            got=repr(config),
+            do=f"choose among {', '.join(known)}",
         )
     return f"{root}/{wanted}"
 
 
 def _listed(fs: Any, folder: str, place: str) -> dict[str, list[tuple[int, str, int]]]:
-    """split -> (index, URL, bytes) of its files, in order, without gaps from the first on."""
+    """Split -> (index, URL, bytes) of its files, in order, without gaps from the first on."""
     ours = {theirs: split for split, theirs in NAMES.items()} | {"validation": "validation"}
     found: dict[str, list[tuple[int, str, int]]] = {}
     counts: dict[str, int] = {}

@@ -108,7 +108,9 @@ def prepare_plan(
     """
     if not isinstance(audio, PlannedClips):
         raise UsageError("--plan needs recordings", do="give --audio common-voice:PATH")
-    images = [f"{wnid}/{name}" for wnid, of_class in zip(catalogue.wnids, catalogue.files, strict=True) for name in of_class]
+    images = [
+        f"{wnid}/{name}" for wnid, of_class in zip(catalogue.wnids, catalogue.files, strict=True) for name in of_class
+    ]
     _write_ids(workspace.hidden / "plan" / "images.arrow", images)
     _write_ids(workspace.hidden / "plan" / "clips.arrow", audio.names)
     products = [
@@ -245,7 +247,9 @@ def _files(path: Path) -> dict[str, Path]:
         }
         if "train" not in found:
             raise SourceError(
-                "the plan's folder has no train.csv", where=path, do="point --plan at the folder with train.csv, val.csv"
+                "the plan's folder has no train.csv",
+                where=path,
+                do="point --plan at the folder with train.csv, val.csv",
             )
         return found
     split = next((split for split, stems in FILES.items() if path.stem in stems), None)
@@ -282,9 +286,7 @@ def _read(file: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         raise SourceError("the plan is no readable CSV file", where=file, got=str(error).splitlines()[0]) from None
 
 
-def _labels(
-    file: Path, resolver: WordResolver, batch: pa.RecordBatch, first: int
-) -> tuple[pa.RecordBatch, Unresolved]:
+def _labels(file: Path, resolver: WordResolver, batch: pa.RecordBatch, first: int) -> tuple[pa.RecordBatch, Unresolved]:
     """Rows as `LABELS`, and words that are not told apart."""
     wnids, _ = _last_parts(file, first, batch, "image_path")
     cls_id = _class_ids(file, batch, wnids, first)

@@ -14,7 +14,9 @@ from symile_data.cli.m3_options import m3_request, with_m3_options
 if TYPE_CHECKING:
     from symile_data.builders.m3.estimate import Estimate
 
-app = typer.Typer(help="Estimate rows, bytes, time and memory of a build before anything is written.", no_args_is_help=True)
+app = typer.Typer(
+    help="Estimate rows, bytes, time and memory of a build before anything is written.", no_args_is_help=True
+)
 
 _JSON = inspect.Parameter(
     "as_json",

@@ -266,7 +266,10 @@ def test_a_release_with_other_columns_or_broken_files_is_refused(tmp_path: Path)
     [
         (lambda entries: "[]", "this is not the release's translations.json"),
         (lambda entries: "{", "this is not the release's translations.json"),
-        (lambda entries: json.dumps({"x": {"synset_id": "n9", "cls_id": 0, "el": "a", "en": "b"}}), "a class is none of"),
+        (
+            lambda entries: json.dumps({"x": {"synset_id": "n9", "cls_id": 0, "el": "a", "en": "b"}}),
+            "a class is none of",
+        ),
         (
             lambda entries: json.dumps({"x": {"synset_id": "n01440764", "cls_id": 5, "el": "a", "en": "b"}}),
             "a class id is not the class's place in ILSVRC's order",
