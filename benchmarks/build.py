@@ -1,4 +1,4 @@
-"""Building Symile-M3: rows and megabytes a second of each stage, growth with the number of rows, and who the time goes to.
+"""Building Symile-M3: rows and megabytes a second of each stage, growth with the number of rows, and where time goes.
 
 Run: python benchmarks/build.py [--images PATH] [--rows 2000] [--scale 1000,10000,100000] [--layout shards|pooled]
 

@@ -1,5 +1,5 @@
-"""What a build of Symile-M3 will take, before anything of it is written: a few pictures, clips and rows are prepared and
-timed, and multiplied by how many there will be.
+"""What a build of Symile-M3 will take, before anything of it is written: a few pictures, clips and rows are prepared
+and timed, and multiplied by how many there will be.
 
 Times are CPU seconds of this machine now; one worker is taken to do one CPU second a second. The card is not counted.
 Sampled files go to the system's temporary directory and are removed.

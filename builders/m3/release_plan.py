@@ -1,9 +1,9 @@
-"""Rebuild the published dataset from its tables: `train.csv`, `val.csv` and `test.csv` say which picture, which clip and
-which text each row has, so the rows need no drawing, only their media.
+"""Rebuild the published dataset from its tables: `train.csv`, `val.csv` and `test.csv` say which picture, which clip
+and which text each row has, so the rows need no drawing, only their media.
 
 Columns, as the public generation script writes them: `lang`, `audio_path` (`cv/<locale>/clips/<name>`), `image_path`
-(`.../<wnid>/<name>`), `cls`, `cls_id`, `target_text`, `text`; others are ignored. Rows, order and texts are kept exactly.
-A picture or clip whose file is not there leaves its row in place with that modality missing, and is counted.
+(`.../<wnid>/<name>`), `cls`, `cls_id`, `target_text`, `text`; others are ignored. Rows, order and texts are kept
+exactly. A picture or clip whose file is not there leaves its row in place with that modality missing, and is counted.
 
 Each table is read once, in pieces, into a Parquet file under `.build/plan/`, from which shards take their rows.
 """
