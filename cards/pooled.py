@@ -1,26 +1,20 @@
-"""What a card needs to know of a pooled dataset: its kinds of tables, and rows with their media attached."""
+"""What a card says of a pooled dataset: its kinds of tables, each a configuration."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from symile_data.errors import DamageError
 from symile_data.manifest import FileEntry, Manifest
-from symile_data.pooled import PooledMedia
 from symile_data.schema import DatasetSchema
+
+from .statistics import open_listed
 
 if TYPE_CHECKING:
     from datasets import Features
 
 PAIRS = "pairs"
-
-_MOST_ROWS = 50  # of a row group, where each row's media are fetched one by one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,18 +62,7 @@ def tables_of(directory: Path, manifest: Manifest, schema: DatasetSchema) -> lis
     tables = [Table(name=PAIRS, features=Features(pairs), files=splits, pattern="data/*.parquet")]
     for pool in pools:
         files = {key.partition("/")[2]: manifest.pool_files(key) for key in pool.keys}
-        path = directory / next(iter(files.values()))[0].path
-        try:
-            features = Features.from_arrow_schema(pq.read_schema(path))
-        except (pa.ArrowException, OSError) as error:
-            raise DamageError("a pool's file cannot be read for the card", where=path, got=error) from error
+        first = next(iter(files.values()))[0]
+        features = Features.from_arrow_schema(open_listed(directory, first).schema)
         tables.append(Table(name=pool.folder, features=features, files=files, pattern=f"{pool.folder}/*.parquet"))
     return tables
-
-
-def read_group(file: pq.ParquetFile, group: int, columns: Sequence[str], media: PooledMedia | None) -> pa.Table:
-    """Some columns of a row group, or of its first rows where their media lie in pools."""
-    if media is None:
-        return file.read_row_group(group, columns=list(columns), use_threads=False)
-    stored = file.read_row_group(group, columns=media.stored_columns(columns), use_threads=False)
-    return media.attach(stored.slice(0, _MOST_ROWS), columns)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from symile_data.location import Location
 from symile_data.manifest import Manifest
-from symile_data.pooled import pooled_media
 from symile_data.schema import DatasetSchema
+from symile_data.shards.pooled import pooled_media
 
-from .pooled import read_group
-from .statistics import open_shard, parquet_shards, used_splits
+from .statistics import open_listed, used_splits
 
 COUNT = 6
 _GROUPS = 8  # row groups that are looked through
@@ -72,16 +72,16 @@ def choose_samples(directory: Path, manifest: Manifest, schema: DatasetSchema) -
     split = next(iter(used_splits(manifest)))
     samples: list[Sample] = []
     groups = 0
-    media = pooled_media(directory, manifest, split)
-    for entry in parquet_shards(manifest, split):
-        with open_shard(directory, entry) as file:
-            for group in range(file.metadata.num_row_groups):
-                table = read_group(file, group, [*_NEEDED, *_MEDIA], media)
-                samples += [_sample(split, row, schema) for row in table.to_pylist()]
-                samples = _best(samples)
-                groups += 1
-                if groups == _GROUPS:
-                    return samples
+    media = pooled_media(Location.of(directory), manifest, split)
+    for entry in manifest.shards(split):
+        shard = open_listed(directory, entry, media)
+        for group in range(len(shard.group_rows)):
+            table = shard.read(group, [*_NEEDED, *_MEDIA])
+            samples += [_sample(split, row, schema) for row in table.to_pylist()]
+            samples = _best(samples)
+            groups += 1
+            if groups == _GROUPS:
+                return samples
     return samples
 
 

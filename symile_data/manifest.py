@@ -22,6 +22,7 @@ from symile_data.schema import Modality
 
 FILE_NAME = "manifest.json"
 FORMAT = "symile-data/1"
+UNFINISHED = ".build"  # folder that marks a directory as an unfinished build
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,14 @@ class Dropped:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Remaining:
+    """One step of a selection: how many source items were left after a rule."""
+
+    rule: str
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Identity:
     """Everything that decides a build's bytes. Two builds with equal identities produce identical shards.
 
@@ -71,8 +80,9 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """The whole record. `files` lists every file of the dataset except manifest.json itself; `pooled` says where the
-    media are when the shards do not hold them.
+    """The whole record. `files` lists every file of the dataset except manifest.json itself; `funnel` the steps by
+    which rows were selected from a source, for datasets that are made so; `pooled` where the media are when the shards
+    do not hold them.
     """
 
     identity: Identity
@@ -80,6 +90,7 @@ class Manifest:
     splits: dict[str, int]
     files: list[FileEntry] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
+    funnel: list[Remaining] = field(default_factory=list)
     command: str = ""
     notes: list[str] = field(default_factory=list)
     pooled: Pooled | None = None
@@ -106,6 +117,7 @@ class Manifest:
             "splits": self.splits,
             "modalities": [modality.to_json() for modality in self.modalities],
             "dropped": [asdict(entry) for entry in self.dropped],
+            **({"funnel": [asdict(step) for step in self.funnel]} if self.funnel else {}),
             "notes": self.notes,
             **({} if self.pooled is None else {"pooled": self.pooled.to_json()}),
             "files": [{k: v for k, v in asdict(entry).items() if v is not None} for entry in self.files],
@@ -125,18 +137,37 @@ def read(directory: Path) -> Manifest:
     """
     path = directory / FILE_NAME
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         raise DamageError(
             "this directory is no finished dataset: it has no manifest.json",
             where=directory,
             do="run the build command again to finish it, or point at a dataset's directory",
         ) from None
+    except UnicodeDecodeError as error:
+        raise _not_json(path, error) from None
+    return parse(text, path)
+
+
+def parse(text: str, where: str | Path) -> Manifest:
+    """A manifest from its text.
+
+    Args:
+        text: Of the file.
+        where: The file, for messages.
+
+    Raises:
+        DamageError: it is not JSON, or it is of another format or was edited.
+    """
+    try:
+        value = json.loads(text)
     except ValueError as error:
-        raise DamageError("the manifest is not readable JSON", where=path, got=error, do="build it again") from None
+        raise _not_json(where, error) from None
     try:
         if value["format"] != FORMAT:
-            raise DamageError("the manifest has an unknown format", where=path, got=value["format"], do=f"use {FORMAT}")
+            raise DamageError(
+                "the manifest has an unknown format", where=where, got=value["format"], do=f"use {FORMAT}"
+            )
         identity = Identity(
             dataset=value["dataset"], spec=value["spec"], sources=value["sources"], versions=value["versions"]
         )
@@ -146,6 +177,7 @@ def read(directory: Path) -> Manifest:
             splits=value["splits"],
             files=[FileEntry(**entry) for entry in value["files"]],
             dropped=[Dropped(**entry) for entry in value["dropped"]],
+            funnel=[Remaining(**step) for step in value.get("funnel", [])],
             command=value["command"],
             notes=value["notes"],
             pooled=Pooled.from_json(value["pooled"]) if "pooled" in value else None,
@@ -153,15 +185,19 @@ def read(directory: Path) -> Manifest:
         fingerprint = value["fingerprint"]
     except (KeyError, TypeError, AttributeError) as error:
         raise DamageError(
-            "the manifest lacks or misnames a field", where=path, got=error, do="build it again"
+            "the manifest lacks or misnames a field", where=where, got=error, do="build it again"
         ) from None
     if fingerprint != identity.fingerprint:
         raise DamageError(
             "the manifest was changed after the build: its fingerprint does not match its contents",
-            where=path,
+            where=where,
             do="build the dataset again",
         )
     return manifest
+
+
+def _not_json(where: str | Path, error: Exception) -> DamageError:
+    return DamageError("the manifest is not readable JSON", where=where, got=error, do="build it again")
 
 
 def file_entry(
@@ -178,8 +214,12 @@ def file_entry(
     )
 
 
-def library_versions(packages: Sequence[str]) -> dict[str, str]:
+def library_versions(packages: Sequence[str], extra: str = "m3,online") -> dict[str, str]:
     """Installed versions of the named distributions, and this package's own.
+
+    Args:
+        packages: Distributions.
+        extra: The extra that brings them, for the error's install command.
 
     Raises:
         MissingPackageError: one is not installed.
@@ -189,7 +229,7 @@ def library_versions(packages: Sequence[str]) -> dict[str, str]:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            raise MissingPackageError(package, "m3,online", "this build") from None
+            raise MissingPackageError(package, extra, "this build") from None
     return versions
 
 

@@ -12,15 +12,18 @@ from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from symile_data import manifest as manifests
+from symile_data.errors import DamageError
 from symile_data.files import file_sha256
+from symile_data.location import Location
 from symile_data.pooled import Pool
 from symile_data.schema import mask_problems
+from symile_data.shards import is_shard, open_shard
 
-# Nothing else may lie beside the listed files.
-_UNLISTED_ALLOWED = (manifests.FILE_NAME,)
+# Nothing else may lie beside the listed files; the last two come with a download from the Hugging Face Hub.
+_UNLISTED_ALLOWED = (manifests.FILE_NAME, ".gitattributes")
+_UNLISTED_FOLDER = ".cache/huggingface/"
 
 
 class Invariants(Protocol):
@@ -46,19 +49,22 @@ def verify(directory: Path, invariants: Invariants | None = None) -> Iterator[st
         problem = _file_problem(path, entry)
         if problem:
             yield f"{entry.path}: {problem}"
-        elif entry.split is not None and entry.path.endswith(".parquet"):
-            for clause in _shard_problems(path, entry, manifest, schemas, invariants):
+        elif entry.split is not None and is_shard(entry.path):
+            for clause in _shard_problems(directory, entry, manifest, schemas, invariants):
                 yield f"{entry.path}: {clause}"
-    if manifest.pooled is not None:
-        yield from pool_problems(directory, manifest)
+    yield from pool_problems(directory, manifest)
     if invariants is not None:
         yield from invariants.finish()
     yield from _count_problems(manifest)
     listed = {entry.path for entry in manifest.files}
     for path in sorted(directory.rglob("*")):
         name = path.relative_to(directory).as_posix()
-        if path.is_file() and name not in listed and name not in _UNLISTED_ALLOWED:
+        if path.is_file() and name not in listed and not _may_be_unlisted(name):
             yield f"{name}: not in the manifest; remove it or build the dataset again"
+
+
+def _may_be_unlisted(name: str) -> bool:
+    return name in _UNLISTED_ALLOWED or name.startswith(_UNLISTED_FOLDER)
 
 
 def _file_problem(path: Path, entry: manifests.FileEntry) -> str | None:
@@ -73,16 +79,18 @@ def _file_problem(path: Path, entry: manifests.FileEntry) -> str | None:
 
 
 def _shard_problems(
-    path: Path,
+    directory: Path,
     entry: manifests.FileEntry,
     manifest: manifests.Manifest,
     schemas: dict[str, str],
     invariants: Invariants | None,
 ) -> Iterator[str]:
     try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        yield f"not a readable Parquet file ({error})"
+        shard = open_shard(Location.of(directory), entry.path)
+        table = shard.read_all(shard.schema.names)
+        yield from shard.problems()
+    except DamageError as error:
+        yield f"{error.what} ({error.got})"
         return
     if table.num_rows != entry.rows:
         yield f"{table.num_rows} rows, the manifest says {entry.rows}"
@@ -104,53 +112,54 @@ def _shard_problems(
 def pool_problems(directory: Path, manifest: manifests.Manifest) -> Iterator[str]:
     """Sentences about pools that are not what the rows of the splits say of them.
 
-    A file that is missing or no Parquet is left to the checks of single files.
+    A file that is missing or damaged is left to the checks of single files.
     """
     if manifest.pooled is None:
         return
+    location = Location.of(directory)
     for pool in manifest.pooled.pools:
         for key in pool.keys:
-            ids: list[pa.ChunkedArray] = []
+            ids: list[pa.Array] = []
             for entry in manifest.pool_files(key):
                 try:
-                    table = pq.read_table(directory / entry.path, columns=[pool.id_column, pool.column])
-                except (pa.ArrowException, OSError) as error:
-                    yield f"{entry.path}: not a readable Parquet file of a pool ({error})"
+                    table = open_shard(location, entry.path).read_all([pool.id_column, pool.column])
+                except DamageError as error:
+                    yield f"{entry.path}: {error.what} ({error.got})"
                     break
                 if table.num_rows != entry.rows:
                     yield f"{entry.path}: {table.num_rows} rows, the manifest says {entry.rows}"
                 if table[pool.column].null_count or table[pool.id_column].null_count:
                     yield f"{entry.path}: a pool's {pool.column} or {pool.id_column} is null"
-                ids.append(table[pool.id_column])
+                ids.extend(table[pool.id_column].chunks)
             else:
-                known = pa.chunked_array([chunk for part in ids for chunk in part.chunks], pa.string())
+                known = pa.chunked_array(ids, pa.string()).combine_chunks()
                 if len(pc.unique(known)) != len(known):
                     yield f"{key}: a {pool.id_column} occurs twice in the pool"
                 for split in (split for split in pool.names if pool.key(split) == key):
-                    yield from _pointer_problems(directory, manifest, pool, split, known)
+                    yield from _pointer_problems(location, manifest, pool, split, known)
 
 
 def _pointer_problems(
-    directory: Path, manifest: manifests.Manifest, pool: Pool, split: str, known: pa.ChunkedArray
+    location: Location, manifest: manifests.Manifest, pool: Pool, split: str, known: pa.Array
 ) -> Iterator[str]:
     """Rows that do not lead to the medium they name."""
     for entry in manifest.shards(split):
         try:
-            table = pq.read_table(directory / entry.path, columns=[pool.row_column, pool.id_column])
-        except (pa.ArrowException, OSError):
+            table = open_shard(location, entry.path).read_all([pool.row_column, pool.id_column])
+        except DamageError:
             continue  # told already
-        rows = table[pool.row_column].combine_chunks()
+        rows, named = (table[column].combine_chunks() for column in (pool.row_column, pool.id_column))
         inside = pc.and_(pc.greater_equal(rows, 0), pc.less(rows, len(known)))
         if pc.any(pc.invert(inside)).as_py():
             yield f"{entry.path}: {pool.row_column} points outside the pool of {len(known)}"
             continue
-        named = known.take(rows)
-        wrong = pc.indices_nonzero(pc.fill_null(pc.not_equal(named, table[pool.id_column]), False))
+        found = known.take(rows)
+        wrong = pc.indices_nonzero(pc.fill_null(pc.not_equal(found, named), False))
         if len(wrong):
             row = wrong[0].as_py()
             yield (
-                f"{entry.path}: row {row}: {pool.id_column} is {table[pool.id_column][row].as_py()!r}, the pool has "
-                f"{named[row].as_py()!r} there"
+                f"{entry.path}: row {row}: {pool.id_column} is {named[row].as_py()!r}, the pool has "
+                f"{found[row].as_py()!r} there"
             )
 
 

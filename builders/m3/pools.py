@@ -23,6 +23,7 @@ from symile_data.errors import SourceError
 from symile_data.files import atomic_path
 from symile_data.manifest import Dropped
 
+from ..chunks import forget_chunks, open_chunk, write_chunk
 from ..execution import run_stage
 from ..workspace import HIDDEN, Product, Workspace
 from .audio_sources import ClipPool, SourceClip
@@ -31,9 +32,6 @@ from .imagenet import ImageCatalogue, ImagePool, UnreadableImageError, read_byte
 
 CHUNK = 256  # media in one chunk
 _EXAMPLES = 5  # dropped files named for each reason
-
-_MEDIUM = pa.schema([("medium_id", pa.string()), ("data", pa.binary())])
-
 
 @dataclass(frozen=True)
 class ImageJob:
@@ -212,7 +210,7 @@ def make_image_chunk(job: ImageJob, path: Path) -> dict[str, Any]:
         except UnreadableImageError as error:
             unreadable.append((row, str(error)))
         data.append(encoded)
-    _write_chunk(path, list(job.image_ids), data)
+    write_chunk(path, list(job.image_ids), data)
     return {"unreadable": unreadable}
 
 
@@ -227,7 +225,7 @@ def make_clip_chunk(clips: tuple[SourceClip, ...], path: Path) -> dict[str, Any]
         except UnreadableClipError as error:
             unreadable.append((row, str(error)))
         data.append(encoded)
-    _write_chunk(path, [clip.clip_id for clip in clips], data)
+    write_chunk(path, [clip.clip_id for clip in clips], data)
     return {"unreadable": unreadable}
 
 
@@ -267,7 +265,7 @@ class MediaPool:
     def media(self, rows: npt.NDArray[np.int64]) -> Iterator[tuple[str, bytes]]:
         """Ids and encoded bytes of the given rows of the pool, in order."""
         for chunk, row in _read_media(self._file("-media.npy"))[rows, 1:].tolist():
-            table = _open_chunk(self.hidden.parent / _chunk_path(self.kind, self.name, chunk))
+            table = open_chunk(self.hidden.parent / _chunk_path(self.kind, self.name, chunk))
             medium_id, data = table["medium_id"][row].as_py(), table["data"][row].as_py()
             if data is None and self.root is not None:
                 data = read_bytes(self.root / medium_id)
@@ -290,21 +288,6 @@ def _chunk_path(kind: str, name: str, number: int) -> str:
     return f"{HIDDEN}/{kind}/{name}-{number:05d}.arrow"
 
 
-def _write_chunk(path: Path, ids: list[str], data: list[bytes | None]) -> None:
-    batch = pa.record_batch([pa.array(ids, pa.string()), pa.array(data, pa.binary())], schema=_MEDIUM)
-    with (
-        atomic_path(path) as temporary,
-        pa.OSFile(str(temporary), "wb") as file,
-        pa.ipc.new_file(file, _MEDIUM) as writer,
-    ):
-        writer.write_batch(batch)
-
-
-@lru_cache(maxsize=64)
-def _open_chunk(path: Path) -> pa.Table:
-    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-
-
 def _write_index(
     workspace: Workspace,
     stage: _Stage,
@@ -321,7 +304,8 @@ def _write_index(
         made: (M', 3) key, chunk and row of every readable medium.
         ids_of: Ids by chunk and row.
     """
-    for cached in (_open_chunk, _read_index, _read_media, _open_ids):
+    forget_chunks()
+    for cached in (_read_index, _read_media, _open_ids):
         cached.cache_clear()  # a process may build twice; the old files may be gone
     made = made[np.argsort(made[:, 0])]
     used = np.unique(final[final >= 0])

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from symile_data.errors import UsageError
 from symile_data.missingness import check_rates
 from symile_data.schema import SPLITS
+from symile_data.shards import check_format
 from symile_data.words import Mode
 
 from .hub_pictures import HubPictures
@@ -53,6 +54,7 @@ class M3Spec:
         missing: Rate at which each modality is taken away from the training and validation splits.
         missing_test: Take modalities away from the test split too.
         image_size: Largest shorter side of a picture in pixels; None keeps originals.
+        shard_format: "parquet" or "webdataset".
         seed: Decides everything random.
         plan: Tables of a published dataset whose rows are rebuilt; they decide rows, words and split policy.
         layout: "shards" holds the media in every row; "pooled" holds every medium once, in tables of their own.
@@ -75,6 +77,7 @@ class M3Spec:
     missing: Mapping[str, float] = field(default_factory=dict)
     missing_test: bool = False
     image_size: int | None = None
+    shard_format: str = "parquet"
     seed: int = 0
     plan: Path | None = None
     layout: Layout = "shards"
@@ -82,6 +85,10 @@ class M3Spec:
     def __post_init__(self) -> None:
         if self.layout not in get_args(Layout):
             raise UsageError("unknown --layout", got=repr(self.layout), do="choose shards or pooled")
+        if self.layout == "pooled" and self.shard_format != "parquet":
+            raise UsageError(
+                "the pooled layout is made of Parquet tables", got=f"--format {self.shard_format}", do="leave one out"
+            )
         if self.split_policy not in get_args(SplitPolicy):
             raise UsageError("unknown --splits", got=repr(self.split_policy), do="choose disjoint or shared")
         for split, rows in self.rows.items():
@@ -102,6 +109,7 @@ class M3Spec:
         if self.plan is not None:
             self._check_plan()
         check_rates(self.missing)
+        check_format(self.shard_format)
         check_size(self.image_size)
 
     def _check_plan(self) -> None:
@@ -131,6 +139,7 @@ class M3Spec:
             "missing": {name: rate for name, rate in self.missing.items() if rate},
             "missing_test": self.missing_test,
             "image_size": self.image_size,
+            "format": self.shard_format,
             "layout": self.layout,
         }
 

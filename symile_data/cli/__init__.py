@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from symile_data.cli import build, datasets, imports, learn, plan, sample, translate
+from symile_data.cli import build, datasets, doctor, imports, learn, plan, reproduce, sample, share, translate
 from symile_data.errors import SymileDataError
 
 app = typer.Typer(
@@ -21,10 +21,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(build.app, name="build")
+app.add_typer(sample.app, name="sample")
 app.add_typer(imports.app, name="import")
 app.add_typer(plan.app, name="plan")
-app.add_typer(sample.app, name="sample")
-for command in (datasets.verify, datasets.info, learn.train, learn.evaluate, translate.translate):
+app.add_typer(reproduce.app, name="reproduce")
+for command in (
+    datasets.verify,
+    datasets.info,
+    share.preview,
+    share.card,
+    learn.train,
+    learn.evaluate,
+    share.push,
+    translate.translate,
+    doctor.doctor,
+):
     app.command()(command)
 
 _DEBUG = "--debug"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from symile_data.cli.common import Out, RowCount, Seed, Workers, command_line, report, worker_count
+from symile_data.cli.common import Format, Out, RowCount, Seed, Workers, command_line, report, worker_count
 from symile_data.cli.m3_options import m3_request, with_m3_options
 
-app = typer.Typer(help="Build a dataset: Parquet shards, card, statistics and manifest.", no_args_is_help=True)
+app = typer.Typer(help="Build a dataset: shards, card, statistics and manifest.", no_args_is_help=True)
 
 
 @app.command()
@@ -41,6 +43,67 @@ def m3(**options: Any) -> None:
 
 
 @app.command()
+def mimic(
+    out: Out,
+    sample: Annotated[bool, typer.Option("--sample", help="Synthetic records; needs no download or licence.")] = False,
+    mimic_iv: Annotated[Path | None, typer.Option(help="MIMIC-IV 2.2 or 3.x: the folder that holds hosp/.")] = None,
+    mimic_cxr: Annotated[
+        Path | None, typer.Option(help="MIMIC-CXR-JPG: its tables and files/ (JPEGs, or MIMIC-CXR's DICOMs).")
+    ] = None,
+    mimic_ecg: Annotated[Path | None, typer.Option(help="MIMIC-IV-ECG: record_list.csv and files/.")] = None,
+    patients: Annotated[int, typer.Option(help="Patients of the sample.")] = 600,
+    reference: Annotated[
+        bool, typer.Option("--reference", help="The public pipeline's cohort, values and splits, oddities included.")
+    ] = False,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Keep admissions with two of the three modalities.")
+    ] = False,
+    within_stay: Annotated[
+        bool, typer.Option("--within-stay", help="Nothing from before the stay's start or after its end.")
+    ] = False,
+    train: Annotated[int | None, typer.Option(help="Rows to train on; default: 80 %.")] = None,
+    validation: Annotated[int | None, typer.Option(help="Rows to validate on; default: 10 %.")] = None,
+    candidates: Annotated[int, typer.Option(help="Admissions in a retrieval set, the true one included.")] = 10,
+    shard_format: Format = "parquet",
+    seed: Seed = 0,
+    workers: Workers = 0,
+) -> None:
+    """Symile-MIMIC: a chest X-ray, a 12-lead ECG and 50 blood tests of one hospital admission.
+
+    Examples:
+
+        symile-data build mimic --out build/symile-mimic --sample
+
+        symile-data build mimic --out build/real --mimic-iv mimiciv/3.1 --mimic-cxr mimic-cxr-jpg/2.1.0
+        --mimic-ecg mimic-iv-ecg/1.0
+    """
+    from symile_data.builders.mimic.build import build_mimic
+    from symile_data.builders.mimic.spec import MimicSpec, Roots
+    from symile_data.cards import write_card
+
+    folders = {"--mimic-iv": mimic_iv, "--mimic-cxr": mimic_cxr, "--mimic-ecg": mimic_ecg}
+    _check_sources(sample, folders)
+    roots = None
+    if mimic_iv is not None and mimic_cxr is not None and mimic_ecg is not None:
+        roots = Roots(mimic_iv=mimic_iv, mimic_cxr=mimic_cxr, mimic_ecg=mimic_ecg)
+    spec = MimicSpec(
+        roots=roots,
+        patients=patients,
+        reference=reference,
+        allow_missing=allow_missing,
+        within_stay=within_stay,
+        train=train,
+        validation=validation,
+        candidates=candidates,
+        shard_format=shard_format,
+        seed=seed,
+    )
+    paths = [path for path in (out, *folders.values()) if path is not None]
+    manifest = build_mimic(spec, out, workers=worker_count(workers), document=write_card, command=command_line(*paths))
+    report(out, manifest)
+
+
+@app.command()
 def xor(
     out: Out,
     variables: Annotated[int, typer.Option(help="Variables; the last is the XOR of the others.")] = 3,
@@ -51,6 +114,7 @@ def xor(
     test: RowCount = None,
     missing: Annotated[str, typer.Option(help="Rate of absent variables: 0.5, or a=0.5,c=0.1.")] = "0",
     missing_test: Annotated[bool, typer.Option("--missing-test", help="Take them from the test split too.")] = False,
+    shard_format: Format = "parquet",
     seed: Seed = 0,
     workers: Workers = 1,
 ) -> None:
@@ -69,6 +133,18 @@ def xor(
     asked = (train, validation, test)
     rows = {split: default if n is None else n for split, default, n in zip(SPLITS, DEFAULT_ROWS, asked, strict=True)}
     spec = XorSpec(variables=variables, dims=dims, p_hat=p_hat, rows=rows, missing_test=missing_test, seed=seed)
-    spec = replace(spec, missing=parse_rates(missing, spec.names))
+    spec = replace(spec, missing=parse_rates(missing, spec.names), shard_format=shard_format)
     manifest = build_xor(spec, out, workers=worker_count(workers), document=write_card, command=command_line(out))
     report(out, manifest)
+
+
+def _check_sources(sample: bool, folders: Mapping[str, Path | None]) -> None:
+    """Either the sample or all three releases."""
+    from symile_data.errors import UsageError
+
+    given = [option for option, folder in folders.items() if folder is not None]
+    if sample and given:
+        raise UsageError("--sample takes no folders", got=", ".join(given), do="leave one of the two out")
+    if not sample and len(given) < len(folders):
+        absent = ", ".join(option for option in folders if option not in given)
+        raise UsageError("Symile-MIMIC is made from three releases", got=f"no {absent}", do="give it, or take --sample")

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 Out = Annotated[Path, typer.Option(help="Directory to build in; an interrupted build there is finished.")]
 Seed = Annotated[int, typer.Option(help="Decides everything random; same seed, same bytes.")]
 Workers = Annotated[int, typer.Option(help="Worker processes (0: one per core). The bytes do not depend on it.")]
+Format = Annotated[
+    str, typer.Option("--format", help="Of the shards: parquet or webdataset (tar); docs/formats.md compares them.")
+]
 RowCount = Annotated[int | None, typer.Option(min=0, help="Rows of this split.")]
 
 
@@ -45,6 +48,7 @@ def report(out: Path, manifest: Manifest) -> None:
     size = sum(entry.bytes for entry in manifest.files)
     print(f"{manifest.identity.dataset} in {out}: {rows} rows, {size / 1e6:,.0f} MB")
     for entry in manifest.dropped:
-        print(f"dropped: {entry.count} ({entry.reason}), such as {', '.join(entry.examples[:2])}")
+        examples = f", such as {', '.join(entry.examples[:2])}" if entry.examples else ""
+        print(f"dropped: {entry.count} ({entry.reason}){examples}")
     config = "" if manifest.pooled is None else ", 'pairs'"
     print(f"load it with: datasets.load_dataset({str(out)!r}{config})")

@@ -49,3 +49,23 @@ def m3(
         command=command_line(*paths),
     )
     report(out, manifest)
+
+
+@app.command()
+def mimic(
+    release: Annotated[Path, typer.Argument(help="The folder of Symile-MIMIC 1.0.0: CSV files, data_npy/, checksums.")],
+    out: Out,
+    workers: Workers = 0,
+) -> None:
+    """The published Symile-MIMIC, with its own splits and retrieval sets.
+
+    Example:
+
+        symile-data import mimic symile-mimic/1.0.0 --out build/symile-mimic-release
+    """
+    from symile_data.builders.mimic.import_release import import_mimic
+    from symile_data.cards import write_card
+
+    words = command_line(release, out)
+    manifest = import_mimic(release, out, workers=worker_count(workers), document=write_card, command=words)
+    report(out, manifest)

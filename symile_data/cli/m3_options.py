@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from symile_data.cli.common import Out, RowCount, Seed, Workers, command_line, worker_count
+from symile_data.cli.common import Format, Out, RowCount, Seed, Workers, command_line, worker_count
 
 if TYPE_CHECKING:
     from symile_data.builders.m3.spec import M3Spec
@@ -96,6 +96,7 @@ def m3_request(
     layout: Annotated[
         str, typer.Option(help="shards: every row holds its media; pooled: every medium once, in tables of their own.")
     ] = "shards",
+    shard_format: Format = "parquet",
     seed: Seed = 0,
     workers: Workers = 0,
 ) -> M3Request:
@@ -145,6 +146,7 @@ def m3_request(
         missing=parse_rates(missing, [modality.name for modality in MODALITIES]),
         missing_test=missing_test,
         image_size=image_size,
+        shard_format=shard_format,
         seed=seed,
         plan=plan,
         layout=layout,  # type: ignore[arg-type]  # checked by M3Spec

@@ -20,8 +20,9 @@ from symile_data.builders.m3.schema import m3_schema
 from symile_data.cards import write_card
 from symile_data.errors import DamageError, OutputError, SourceError, UsageError
 from symile_data.loaders import BatchLoader, ImageSettings, open_split
-from symile_data.loaders import pooled as shards
-from symile_data.pooled import PoolReader
+from symile_data.location import Location
+from symile_data.shards import pooled as shards
+from symile_data.shards.pooled import PoolReader
 
 ROWS = {"train": 70, "validation": 12, "test": 9}
 CHANGES: dict[str, Any] = {"rows": ROWS, "missing": {"image": 0.3, "audio": 0.3, "text": 0.3}}
@@ -226,7 +227,7 @@ def test_verify_finds_rows_outside_the_pool_and_media_that_are_not_whole(copy: P
     assert next(problem for problem in problems(copy) if "clip_row" in problem).startswith(
         f"{path}: clip_row points outside the pool of "
     )
-    with pytest.raises(DamageError, match=r"a row points outside its pool of audios"):
+    with pytest.raises(DamageError, match=r"a row points outside its pool of the column audio"):
         open_split(copy, "test").read(["audio"], 0)
     pool = sorted((copy / "images").glob("train-*"))[0].relative_to(copy).as_posix()
     doctored(copy, pool, "image", lambda values: values.__setitem__(0, None))
@@ -239,14 +240,14 @@ def test_a_pool_file_that_is_missing_or_cut_is_named(copy: Path, tmp_path: Path)
     path = sorted((copy / "clips").glob("train-*"))[0]
     whole = path.read_bytes()
     path.write_bytes(whole[:-20])
-    with pytest.raises(DamageError, match=r"a pool's file is missing, truncated or replaced .*clips/train-00000"):
+    with pytest.raises(DamageError, match=r"a shard was truncated or replaced .*clips/train-00000"):
         open_split(copy, "train")
     assert any(problem.startswith(path.relative_to(copy).as_posix()) for problem in problems(copy))
     path.unlink()
-    with pytest.raises(DamageError, match=r"got no file"):
+    with pytest.raises(DamageError, match=r"a shard is missing .*clips/train-00000"):
         open_split(copy, "train")
     path.write_bytes(b"\0" * len(whole))
-    with pytest.raises(DamageError, match=r"a pool's file cannot be read"):
+    with pytest.raises(DamageError, match=r"a shard is truncated or no Parquet file .*clips/train-00000"):
         open_split(copy, "train")
 
 
@@ -258,7 +259,7 @@ def test_a_reader_gives_any_rows_in_any_order(tmp_path_factory: pytest.TempPathF
         path = directory / f"{index}.parquet"
         pq.write_table(pa.table({"x": [f"value {row}" for row in range(start, stop)]}), path, row_group_size=4)
         entries.append(manifests.file_entry(directory, path, rows=stop - start, pool="x/all"))
-    reader = PoolReader(directory, "x", entries)
+    reader = PoolReader(Location.of(directory), "x", entries)
     found = reader.take(pa.array(rows, pa.int64()))
     assert found.to_pylist() == [None if row is None else f"value {row}" for row in rows]
 

@@ -104,8 +104,8 @@ def test_an_empty_split_and_an_unfinished_build_are_refused(tmp_path):
 
 def test_shards_of_another_kind_are_refused(tmp_path):
     write_m3(tmp_path, 10)
-    edit_manifest(tmp_path, lambda value: value["files"][0].update(path="data/train-0.tar"))
-    with pytest.raises(UsageError, match="only Parquet"):
+    edit_manifest(tmp_path, lambda value: value["files"][0].update(path="data/train-0.arrow"))
+    with pytest.raises(UsageError, match=r"no shard of a known format.*train-0.arrow.*\.parquet, \.tar"):
         open_split(tmp_path, "train")
 
 

@@ -165,7 +165,7 @@ def test_a_file_that_is_no_parquet_is_named(dataset: Path) -> None:
     (dataset / SECOND).write_bytes(b"PAR1 but not really")
     relist(dataset)
     (problem,) = verify(dataset)
-    assert problem.startswith(f"{SECOND}: not a readable Parquet file (")
+    assert problem.startswith(f"{SECOND}: a shard is truncated or no Parquet file (")
 
 
 def test_another_schema_is_named(dataset: Path) -> None:
@@ -201,3 +201,12 @@ def test_the_datasets_own_rules_see_every_shard(sound: Path) -> None:
     rules = Alternating()
     assert list(verify(sound, rules)) == [f"{TEST}: row 0: is odd", "the whole is odd"]
     assert rules.seen == [("train", 10), ("train", 10), ("test", 5)]
+
+
+def test_what_the_hubs_client_leaves_in_a_download_is_no_damage(dataset: Path) -> None:
+    (dataset / ".gitattributes").write_text("*.parquet filter=lfs")
+    (dataset / ".cache" / "huggingface" / "download").mkdir(parents=True)
+    (dataset / ".cache" / "huggingface" / "download" / "x.metadata").touch()
+    assert list(verify(dataset)) == []
+    (dataset / ".cache" / "x").touch()
+    assert list(verify(dataset)) == [".cache/x: not in the manifest; remove it or build the dataset again"]
