@@ -29,6 +29,7 @@ from symile_data.manifest import FileEntry, Manifest
 from symile_data.progress import stage
 from symile_data.schema import DatasetSchema
 from symile_data.shards import Shard, open_shard
+from symile_data.shards.pooled import PooledMedia, pooled_media, with_media
 
 from .facts import Facts
 from .quantiles import quantiles
@@ -64,15 +65,25 @@ def compute_statistics(directory: Path, manifest: Manifest, schema: DatasetSchem
         "rows": {split: manifest.splits[split] for split in splits},
         "bytes": {split: sum(entry.bytes for entry in manifest.shards(split)) for split in splits},
     }
+    if manifest.pooled is not None:
+        statistics["pools"] = {
+            key: {
+                "media": sum(entry.rows or 0 for entry in manifest.pool_files(key)),
+                "bytes": sum(entry.bytes for entry in manifest.pool_files(key)),
+            }
+            for pool in manifest.pooled.pools
+            for key in pool.keys
+        }
     columns = _SmallColumns.of(schema, facts)
     tallies = {split: _Tally(columns, schema) for split in splits}
     column_bytes: Counter[str] = Counter()
     media = _Media.of(schema.features, facts)
     with stage("card", len(manifest.shards()), "shards") as advance:
         for split in splits:
-            groups = _spread(directory, manifest.shards(split)) if media.columns else {}
+            pools = pooled_media(Location.of(directory), manifest, split)
+            groups = _spread(directory, manifest.shards(split), pools) if media.columns else {}
             for entry in manifest.shards(split):
-                shard = open_listed(directory, entry)
+                shard = open_listed(directory, entry, pools)
                 with _complete(directory, entry):
                     column_bytes.update(shard.column_bytes())
                     for batch in batches_of(shard, columns.names):
@@ -80,6 +91,8 @@ def compute_statistics(directory: Path, manifest: Manifest, schema: DatasetSchem
                     for group in groups.get(entry.path, ()):
                         media.add(shard.read(group, media.columns))
                 advance()
+    for entry in manifest.pool_files():
+        column_bytes.update(open_listed(directory, entry).column_bytes())
     statistics["column_bytes"] = dict(column_bytes)
     statistics["missing"] = {split: tally.missing() for split, tally in tallies.items()}
     statistics["categories"] = {
@@ -103,13 +116,13 @@ def used_splits(manifest: Manifest) -> list[str]:
     return [split for split, rows in manifest.splits.items() if rows]
 
 
-def open_listed(directory: Path, entry: FileEntry) -> Shard:
-    """Open one shard that the manifest lists.
+def open_listed(directory: Path, entry: FileEntry, media: PooledMedia | None = None) -> Shard:
+    """Open one shard that the manifest lists, with the media of its rows where they lie in pools.
 
     Raises:
         DamageError: it is missing or damaged.
     """
-    return open_shard(Location.of(directory), entry.path)
+    return with_media(open_shard(Location.of(directory), entry.path), media)
 
 
 def batches_of(shard: Shard, columns: Sequence[str]) -> list[pa.RecordBatch]:
@@ -392,7 +405,7 @@ def _clip_header(data: bytes) -> tuple[float, int, int]:
     return info.frames / info.samplerate, int(info.samplerate), len(data)
 
 
-def _spread(directory: Path, entries: list[FileEntry]) -> dict[str, list[int]]:
+def _spread(directory: Path, entries: list[FileEntry], media: PooledMedia | None) -> dict[str, list[int]]:
     """Row groups to measure, evenly spaced through the shards of a split: path -> row groups.
 
     At most `MEDIA_GROUPS` shards are opened for it, one group each where there are that many.
@@ -403,7 +416,7 @@ def _spread(directory: Path, entries: list[FileEntry]) -> dict[str, list[int]]:
     share = -(-MEDIA_GROUPS // len(some))
     chosen: dict[str, list[int]] = {}
     for entry in some:
-        chosen[entry.path] = _evenly(len(open_listed(directory, entry).group_rows), share)
+        chosen[entry.path] = _evenly(len(open_listed(directory, entry, media).group_rows), share)
     return chosen
 
 

@@ -25,6 +25,7 @@ from symile_data.location import Location
 from symile_data.manifest import UNFINISHED
 from symile_data.schema import Modality
 from symile_data.shards import Shard, open_shard
+from symile_data.shards.pooled import pooled_media, with_media
 
 from .found import find_shards, unknown_split
 from .modalities import modalities_of
@@ -158,7 +159,8 @@ def _open_built(location: Location, split: str, manifest: manifests.Manifest) ->
     entries = manifest.shards(split)
     with ThreadPoolExecutor(_OPENING_THREADS) as pool:
         opened = pool.map(lambda e: open_shard(location, e.path, size=e.bytes, rows=e.rows), entries)
-        shards = tuple(opened)
+        media = pooled_media(location, manifest, split)
+        shards = tuple(with_media(shard, media) for shard in opened)
     if sum(shard.rows for shard in shards) != manifest.splits[split]:
         raise DamageError(
             f"the shards of split {split} have other rows than the manifest says",

@@ -7,7 +7,7 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,36 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except BaseException:
         with contextlib.suppress(OSError):  # what went wrong before matters more
             temporary.unlink()
+        raise
+
+
+def write_files(files: Iterable[tuple[Path, bytes]]) -> None:
+    """Write many small files of one directory. Each appears whole or not at all; waiting for the disk once for all of
+    them is much faster than once for each.
+
+    Raises:
+        OutputError: the disk is full, read-only or failing.
+    """
+    written: list[tuple[Path, Path]] = []
+    try:
+        for path, data in files:
+            temporary = path.with_name(f".{path.name}.partial")
+            with write_errors(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                written.append((temporary, path))
+                temporary.write_bytes(data)
+        for temporary, path in written:
+            with write_errors(path), temporary.open("rb") as file:
+                os.fsync(file.fileno())
+        for temporary, path in written:
+            with write_errors(path):
+                temporary.replace(path)
+        for directory in {path.parent for _, path in written}:
+            _sync_directory(directory)
+    except BaseException:
+        for temporary, _ in written:
+            with contextlib.suppress(OSError):  # what went wrong before matters more
+                temporary.unlink()
         raise
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from symile_data import __version__
 from symile_data.errors import DamageError, MissingPackageError
 from symile_data.files import digest, file_sha256, pretty_json, write_text
+from symile_data.pooled import Pooled
 from symile_data.schema import Modality
 
 FILE_NAME = "manifest.json"
@@ -26,13 +27,16 @@ UNFINISHED = ".build"  # folder that marks a directory as an unfinished build
 
 @dataclass(frozen=True, kw_only=True)
 class FileEntry:
-    """One file of a dataset: path relative to its directory, size and hash; `rows` and `split` for shards only."""
+    """One file of a dataset: path relative to its directory, size and hash; `rows` and `split` for shards only, `rows`
+    and `pool` for the files of a pool.
+    """
 
     path: str
     bytes: int
     sha256: str
     rows: int | None = None
     split: str | None = None
+    pool: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +81,8 @@ class Identity:
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """The whole record. `files` lists every file of the dataset except manifest.json itself; `funnel` the steps by
-    which rows were selected from a source, for datasets that are made so.
+    which rows were selected from a source, for datasets that are made so; `pooled` where the media are when the shards
+    do not hold them.
     """
 
     identity: Identity
@@ -88,10 +93,15 @@ class Manifest:
     funnel: list[Remaining] = field(default_factory=list)
     command: str = ""
     notes: list[str] = field(default_factory=list)
+    pooled: Pooled | None = None
 
     def shards(self, split: str | None = None) -> list[FileEntry]:
         """The data files, all or of one split, in order."""
         return [entry for entry in self.files if entry.split is not None and split in (None, entry.split)]
+
+    def pool_files(self, key: str | None = None) -> list[FileEntry]:
+        """The files of all pools or of one, in order."""
+        return [entry for entry in self.files if entry.pool is not None and key in (None, entry.pool)]
 
     def to_json(self) -> dict[str, Any]:
         """As written to manifest.json."""
@@ -109,6 +119,7 @@ class Manifest:
             "dropped": [asdict(entry) for entry in self.dropped],
             **({"funnel": [asdict(step) for step in self.funnel]} if self.funnel else {}),
             "notes": self.notes,
+            **({} if self.pooled is None else {"pooled": self.pooled.to_json()}),
             "files": [{k: v for k, v in asdict(entry).items() if v is not None} for entry in self.files],
         }
 
@@ -169,6 +180,7 @@ def parse(text: str, where: str | Path) -> Manifest:
             funnel=[Remaining(**step) for step in value.get("funnel", [])],
             command=value["command"],
             notes=value["notes"],
+            pooled=Pooled.from_json(value["pooled"]) if "pooled" in value else None,
         )
         fingerprint = value["fingerprint"]
     except (KeyError, TypeError, AttributeError) as error:
@@ -188,7 +200,9 @@ def _not_json(where: str | Path, error: Exception) -> DamageError:
     return DamageError("the manifest is not readable JSON", where=where, got=error, do="build it again")
 
 
-def file_entry(directory: Path, path: Path, *, rows: int | None = None, split: str | None = None) -> FileEntry:
+def file_entry(
+    directory: Path, path: Path, *, rows: int | None = None, split: str | None = None, pool: str | None = None
+) -> FileEntry:
     """Measure one file of the dataset in `directory`."""
     return FileEntry(
         path=path.relative_to(directory).as_posix(),
@@ -196,6 +210,7 @@ def file_entry(directory: Path, path: Path, *, rows: int | None = None, split: s
         sha256=file_sha256(path),
         rows=rows,
         split=split,
+        pool=pool,
     )
 
 

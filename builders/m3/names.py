@@ -10,6 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -135,6 +136,7 @@ def parse_names(text: str, path: str) -> NamesTable:
     return NamesTable(path=path, wnids=wnids, names=names)
 
 
+@cache
 def imagenet_classes() -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The 1000 classes in ILSVRC order (sorted by wnid).
 
