@@ -10,7 +10,6 @@ Legend: a split's counts are always keyed by split first, then by value.
 from __future__ import annotations
 
 import contextlib
-import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,10 +22,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from PIL import Image
 
 from symile_data.errors import DamageError
 from symile_data.manifest import FileEntry, Manifest
+from symile_data.media import UnfitMediumError, clip_header, open_picture
 from symile_data.progress import stage
 from symile_data.schema import DatasetSchema
 
@@ -41,9 +40,6 @@ BATCH_ROWS = 8192
 MEDIA_GROUPS = 40  # row groups of a split whose pictures and clips are measured
 MOST_SIZES = 200  # different picture sizes that are listed
 LONGEST_VECTOR = 256  # longer lists (waveforms) are media, not numbers to average
-
-# What Pillow and soundfile raise for bytes that are no picture or no clip.
-UNREADABLE = (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError)
 
 _Header = TypeVar("_Header")
 
@@ -357,7 +353,7 @@ class _Media:
             return None
         try:
             return header(data)
-        except UNREADABLE:
+        except UnfitMediumError:
             self.unreadable[name] += 1
             return None
 
@@ -411,15 +407,13 @@ def _payloads(column: pa.ChunkedArray) -> Iterator[bytes | None]:
 
 
 def _image_header(data: bytes) -> tuple[str, int, int, int]:
-    with Image.open(io.BytesIO(data)) as image:
+    with open_picture(data) as image:
         return str(image.format), image.width, image.height, len(data)
 
 
 def _clip_header(data: bytes) -> tuple[float, int, int]:
-    import soundfile
-
-    info = soundfile.info(io.BytesIO(data))
-    return info.frames / info.samplerate, int(info.samplerate), len(data)
+    frames, rate = clip_header(data)
+    return frames / rate, rate, len(data)
 
 
 def _add_column_bytes(counts: Counter[str], file: pq.ParquetFile) -> None:

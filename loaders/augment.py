@@ -4,18 +4,17 @@ interruptions. `ImageAugment` works while decoding, `ImageJitter` on decoded pic
 
 from __future__ import annotations
 
-import io
 import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from symile_data.errors import UsageError
+from symile_data.media import UnfitMediumError, open_picture
 from symile_data.streams import FloatArray, Stream
 
-from .decode import IMAGE_ERRORS, Box, ImageSettings, UndecodableError, resized, upright
+from .decode import Box, ImageSettings, UndecodableError, resized, upright
 
 _DRAWS = 5  # area, aspect ratio, left, top, flip
 
@@ -71,10 +70,10 @@ class ImageAugment:
             UndecodableError: not a picture, or a damaged one.
         """
         try:
-            with Image.open(io.BytesIO(data)) as opened:
+            with open_picture(data) as opened:
                 picture = upright(opened)
                 pixels = resized(picture, self.box(picture.size, uniform), settings)
-        except IMAGE_ERRORS as error:
+        except UnfitMediumError as error:
             raise UndecodableError(f"not a readable picture ({error})") from None
         return pixels[:, ::-1] if uniform[4] < self.flip else pixels
 

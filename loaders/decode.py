@@ -7,9 +7,6 @@ settings class and a row.
 
 from __future__ import annotations
 
-import io
-import struct
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,20 +17,12 @@ import pyarrow as pa
 from PIL import Image, ImageOps
 
 from symile_data.errors import UsageError
+from symile_data.media import UnfitMediumError, open_picture, read_clip
 
 from .mel import HOP_SAMPLES, SAMPLE_RATE_HZ, WINDOW_SAMPLES, log_mel
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = 1
-IMAGE_ERRORS = (
-    OSError,
-    SyntaxError,  # how Pillow reports broken PNG chunks
-    ValueError,
-    EOFError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-)
 
 Array = npt.NDArray[Any]
 Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels of the picture
@@ -154,10 +143,10 @@ def decode_image(data: bytes, settings: ImageSettings) -> npt.NDArray[np.uint8]:
     """
     wanted = settings.shorter_side or settings.size
     try:
-        with Image.open(io.BytesIO(data)) as opened:
+        with open_picture(data) as opened:
             picture = upright(opened, draft=2 * wanted if settings.kernel == "fast" else None)
             return resized(picture, centre_box(picture.size, settings), settings)
-    except IMAGE_ERRORS as error:
+    except UnfitMediumError as error:
         raise UndecodableError(f"not a readable picture ({error})") from None
 
 
@@ -225,11 +214,9 @@ def decode_audio(data: bytes, settings: AudioSettings) -> npt.NDArray[np.float32
     Raises:
         UndecodableError: not a clip that libsndfile can read, or an empty one.
     """
-    import soundfile
-
     try:
-        channels, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, ValueError) as error:
+        channels, rate = read_clip(data)
+    except UnfitMediumError as error:
         raise UndecodableError(f"not a readable clip ({error})") from None
     if not len(channels):
         raise UndecodableError("a clip without samples")

@@ -152,7 +152,9 @@ def parse(text: str, where: str | Path) -> Manifest:
         raise _not_json(where, error) from None
     try:
         if value["format"] != FORMAT:
-            raise DamageError("the manifest has an unknown format", where=where, got=value["format"], do=f"use {FORMAT}")
+            raise DamageError(
+                "the manifest has an unknown format", where=where, got=value["format"], do=f"use {FORMAT}"
+            )
         manifest = _from_json(value)
         fingerprint, sealed = value["fingerprint"], value["digest"]
     except (KeyError, TypeError, AttributeError) as error:
