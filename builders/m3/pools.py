@@ -7,6 +7,7 @@ a key (a picture slot, a clip number) to its chunk and row.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -31,7 +32,8 @@ from .imagenet import ImageCatalogue, ImagePool, UnreadableImageError, read_byte
 CHUNK = 256  # media in one chunk
 _EXAMPLES = 5  # dropped files named for each reason
 
-_MEDIUM = pa.schema([("medium_id", pa.string()), ("data", pa.binary())])
+# Of a medium that is read again from its source there is a hash in the place of a copy.
+_MEDIUM = pa.schema([("medium_id", pa.string()), ("data", pa.binary()), ("sha256", pa.string())])
 
 # Where a key's medium is: (N, 2) chunk number and row.
 Places = npt.NDArray[np.int64]
@@ -187,15 +189,21 @@ def make_image_chunk(job: ImageJob, path: Path) -> dict[str, Any]:
     """
     unreadable: list[tuple[int, str]] = []
     data: list[bytes | None] = []
+    kept: list[str | None] = []
     for row, image_id in enumerate(job.image_ids):
         encoded: bytes | None = None
+        sha256: str | None = None
         try:
             jpeg, outcome = read_image(job.root / image_id, job.size)
-            encoded = jpeg if outcome == "converted" else None
+            if outcome == "converted":
+                encoded = jpeg
+            else:
+                sha256 = hashlib.sha256(jpeg).hexdigest()
         except UnreadableImageError as error:
             unreadable.append((row, str(error)))
         data.append(encoded)
-    _write_chunk(path, list(job.image_ids), data)
+        kept.append(sha256)
+    _write_chunk(path, list(job.image_ids), data, kept)
     return {"unreadable": unreadable}
 
 
@@ -237,7 +245,7 @@ class MediaPool:
             table = _open_chunk(self.hidden.parent / _chunk_path(self.kind, self.name, chunk))
             medium_id, data = table["medium_id"][row].as_py(), table["data"][row].as_py()
             if data is None and self.root is not None:
-                data = read_bytes(self.root / medium_id)
+                data = _read_again(self.root / medium_id, table["sha256"][row].as_py())
             yield medium_id, data
 
 
@@ -254,8 +262,21 @@ def _chunk_path(kind: str, name: str, number: int) -> str:
     return f"{HIDDEN}/{kind}/{name}-{number:05d}.arrow"
 
 
-def _write_chunk(path: Path, ids: list[str], data: list[bytes | None]) -> None:
-    batch = pa.record_batch([pa.array(ids, pa.string()), pa.array(data, pa.binary())], schema=_MEDIUM)
+def _read_again(path: Path, sha256: str) -> bytes:
+    data = read_bytes(path)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise SourceError(
+            "a picture was changed while the build ran",
+            where=path,
+            do="put the old file back and run the same command again, or remove the output directory to build anew",
+        )
+    return data
+
+
+def _write_chunk(path: Path, ids: list[str], data: list[bytes | None], kept: Sequence[str | None] = ()) -> None:
+    columns = [pa.array(ids, pa.string()), pa.array(data, pa.binary())]
+    hashes = pa.array(kept or [None] * len(ids), pa.string())
+    batch = pa.record_batch([*columns, hashes], schema=_MEDIUM)
     with (
         atomic_path(path) as temporary,
         pa.OSFile(str(temporary), "wb") as file,

@@ -51,9 +51,10 @@ def verify(
         print(f"{directory}: {len(manifest.files)} files, {sum(manifest.splits.values()):,} rows, all as built")
     if unread and not as_json:
         rows = sum(entry.rows or 0 for entry in unread)
+        verdict = "" if problems else ", all as built"
         print(
-            f"{directory}: {len(chosen)} of {len(manifest.files)} files were read{'' if problems else ', all as built'}. "
-            f"Not read: {len(unread)} with {rows:,} rows (their sizes are right); rules across shards were not checked."
+            f"{directory}: {len(chosen)} of {len(manifest.files)} files were read{verdict}. Of the other {len(unread)}, "
+            f"with {rows:,} rows, only the sizes were checked, and no rules across shards."
         )
     if problems:
         raise typer.Exit(1)
