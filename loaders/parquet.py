@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from symile_data.errors import DamageError
+from symile_data.parquet import PARQUET_ERRORS, unreadable
 
 _TAIL_BYTES = 8  # a Parquet file ends with the footer's length (4 bytes) and "PAR1"
 
@@ -60,7 +61,7 @@ class ParquetShard:
             # call.
             with pq.ParquetFile(self.path, memory_map=True) as file:
                 return what(file)
-        except (pa.ArrowException, OSError) as error:
+        except PARQUET_ERRORS as error:
             raise _unreadable(self.path, error) from None
 
 
@@ -90,7 +91,7 @@ def open_parquet(path: Path, *, size: int | None = None, rows: int | None = None
         with pq.ParquetFile(path, memory_map=True) as file:
             metadata, schema = file.metadata, file.schema_arrow
             groups = tuple(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))
-    except (pa.ArrowException, OSError) as error:
+    except PARQUET_ERRORS as error:
         raise _unreadable(path, error) from None
     if rows is not None and sum(groups) != rows:
         raise DamageError(
@@ -113,9 +114,4 @@ def _footer_sha256(path: Path, size: int) -> str:
 def _unreadable(path: Path, error: Exception) -> DamageError:
     if isinstance(error, FileNotFoundError):
         return DamageError("a shard is missing", where=path, do="fetch it again, or build the dataset again")
-    return DamageError(
-        "a shard is truncated or no Parquet file",
-        where=path,
-        got=" ".join(str(error).split())[:200],
-        do="fetch it again, or build the dataset again",
-    )
+    return unreadable(path, error)

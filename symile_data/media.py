@@ -21,7 +21,7 @@ from PIL import Image
 
 from symile_data.schema import Modality
 
-MOST_PIXELS = 100_000_000  # 300 MB as RGB
+MOST_PIXELS = 89_478_485  # 256 MB as RGB; where Pillow begins to warn of a bomb
 PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
 MOST_SAMPLES = 1 << 26  # of all channels together: an hour at 16 kHz, 256 MB as float32

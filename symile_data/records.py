@@ -102,10 +102,8 @@ def typed(kind: Any, value: Any, at: str) -> Any:
         return value
     if origin in (Union, UnionType):
         return _one_of(arguments, value, at)
-    if origin is Literal:
-        if value not in arguments or isinstance(value, bool):
-            raise _wrong(at, value, " or ".join(map(repr, arguments)))
-        return value
+    if origin is Literal:  # which of the values it may be is the class's own check, with a better sentence
+        return _one_of(tuple(dict.fromkeys(map(type, arguments))), value, at)
     if is_dataclass(kind) and isinstance(kind, type):
         return record(kind, value, at)
     if origin in (list, tuple, Sequence):

@@ -38,6 +38,7 @@ DURATIONS = "clip_durations.tsv"
 CLIPS = "clips"
 
 _DURATION_COLUMNS = ("duration[ms]", "duration")
+_LONGEST_NAME = 255  # bytes, of Linux's file systems
 _EXAMPLES = 5  # dropped clips named for each reason
 
 
@@ -192,7 +193,7 @@ def _recordings(folder: Path, left_out: dict[str, list[str]]) -> list[_Recording
     recordings: dict[str, _Recording] = {}
     for number, row in enumerate(rows, start=2):
         name = row["path"] if row["path"].endswith(".mp3") else f"{row['path']}.mp3"
-        if name != Path(name).name or name == ".mp3":
+        if name != Path(name).name or name == ".mp3" or not name.isprintable() or len(name.encode()) > _LONGEST_NAME:
             raise SourceError(
                 "a path is no file name", where=f"{folder / TABLE}, line {number}, column path", got=repr(row["path"])
             )

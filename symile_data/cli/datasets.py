@@ -53,8 +53,8 @@ def verify(
         rows = sum(entry.rows or 0 for entry in unread)
         verdict = "" if problems else ", all as built"
         print(
-            f"{directory}: {len(chosen)} of {len(manifest.files)} files were read{verdict}. Of the other {len(unread)}, "
-            f"with {rows:,} rows, only the sizes were checked, and no rules across shards."
+            f"{directory}: {len(chosen)} of {len(manifest.files)} files were read{verdict}. "
+            f"Of the other {len(unread)}, with {rows:,} rows, only the sizes were checked, and no rules across shards."
         )
     if problems:
         raise typer.Exit(1)

@@ -8,7 +8,6 @@ there is refused.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import pickle
 import warnings
@@ -26,6 +25,7 @@ from symile_data.errors import DamageError, OutputError
 from symile_data.evaluation.retrieval import Embedded
 from symile_data.files import atomic_path, canonical_json, digest, pretty_json, write_text
 from symile_data.progress import Advance, stage
+from symile_data.records import read_json, record
 from symile_data.schema import Modality
 from symile_data.training.config import TrainConfig
 from symile_data.training.module import SymileModule
@@ -80,18 +80,10 @@ def read_run(directory: Path) -> RunInfo:
     """
     path = directory / RUN_FILE
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        return RunInfo(
-            config=TrainConfig.from_json(value["config"]),
-            dataset=value["dataset"],
-            fingerprint=value["fingerprint"],
-            location=value["location"],
-            modalities=tuple(Modality.from_json(entry) for entry in value["modalities"]),
-            vocabularies=value["vocabularies"],
-        )
+        return record(RunInfo, read_json(path))
     except FileNotFoundError:
         raise DamageError("this is no run directory: it has no run.json", where=directory, do="train first") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise DamageError("the record of a run is not readable", where=path, got=error) from None
 
 
@@ -219,7 +211,7 @@ def fit(
             enable_progress_bar=False,
             deterministic="warn",
         )
-        trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None)
+        trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
     best = max(curves.rows, key=lambda row: row["val_accuracy"])
     metrics = {
         "loss": config.loss,

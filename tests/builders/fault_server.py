@@ -147,17 +147,20 @@ class _Steps:
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":
-            path, mode, flags = arguments
+            path, _, flags = arguments
             writes = bool(flags & (os.O_WRONLY | os.O_RDWR)) or str(path).endswith(".partial")
             if writes and self._is_ours(path):
                 self.step()
+        elif event == "os.mkdir" and Path(arguments[0]).is_dir():
+            pass  # nothing is made
         elif event in ("os.rename", "os.mkdir", "os.remove", "os.rmdir") and self._is_ours(arguments[0]):
-            if event != "os.mkdir" or not os.path.isdir(arguments[0]):  # else nothing is made
-                self.step()
+            self.step()
 
     def _is_ours(self, path: Any) -> bool:
         # Within shutil.rmtree paths are relative to a folder that is being removed.
-        return isinstance(path, str | os.PathLike) and (str(path).startswith(self._out) or not os.path.isabs(path))
+        return isinstance(path, str | os.PathLike) and (
+            str(path).startswith(self._out) or not str(path).startswith("/")
+        )
 
     def step(self) -> None:
         """One more; it fails where the fault says so."""
@@ -226,7 +229,8 @@ def _serve(source: Path) -> None:
             with os.fdopen(reading) as pipe:
                 told = pipe.read()
             os.waitpid(child, 0)
-            print(told or json.dumps(["killed", "", 0]), flush=True)
+            sys.stdout.write((told or json.dumps(["killed", "", 0])) + "\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":
