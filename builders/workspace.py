@@ -106,6 +106,7 @@ def open_workspace(directory: Path, identity: Identity) -> Iterator[Workspace | 
         )
     with _lock(directory / HIDDEN):
         if (directory / manifests.FILE_NAME).is_file():  # of a build that ended since the first look
+            _remove_bookkeeping(directory)  # this one's
             yield _finished(directory, identity)
         else:
             _begin(directory / HIDDEN, identity)
