@@ -13,7 +13,7 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 MOST_BYTES = 64 << 20  # a manifest of 33 million rows in shards of 1,000 has about 10 MB
 MOST_DEPTH = 64
@@ -83,7 +83,7 @@ def record(kind: type[_Record], value: Any, at: str = "") -> _Record:
     """
     if not isinstance(value, Mapping):
         raise _wrong(at or kind.__name__, value, "an object")
-    hints = _hints(kind)
+    hints = _hints(cast(Any, kind))
     parts = {
         name: typed(hints[name], part, f"{at}.{name}" if at else name) if name in hints else part
         for name, part in value.items()
@@ -135,7 +135,7 @@ def _one_of(kinds: tuple[Any, ...], value: Any, at: str) -> Any:
 
 
 @cache
-def _hints(kind: type[Any]) -> dict[str, Any]:
+def _hints(kind: Any) -> dict[str, Any]:
     hints = get_type_hints(kind)
     return {field.name: hints[field.name] for field in fields(kind)}
 

@@ -7,7 +7,7 @@ as `Invariants`, so this module knows no dataset by name.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -118,7 +118,7 @@ class _Examined:
 
 def _in_order(
     examine: Callable[[FileEntry], _Examined], entries: Sequence[FileEntry], workers: int
-) -> Iterator[_Examined]:
+) -> Generator[_Examined, None, None]:
     """Examine files on threads, a few ahead of the consumer, so that memory holds a few tables only."""
     waiting: deque[Future[_Examined]] = deque()
     with ThreadPoolExecutor(max(workers, 1), thread_name_prefix="verify") as pool:
