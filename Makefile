@@ -3,15 +3,20 @@
 LANGS ?= 10
 OUT ?= build/symile-m3-$(LANGS)
 IMAGENET_DIR ?= sample
+MIMIC_OUT ?= build/symile-mimic
 ARGS ?=
+
+# The three MIMIC releases, or the synthetic sample where none is given.
+MIMIC_SOURCES := $(addprefix --mimic-iv ,$(MIMIC_IV)) $(addprefix --mimic-cxr ,$(MIMIC_CXR)) \
+	$(addprefix --mimic-ecg ,$(MIMIC_ECG)) $(if $(MIMIC_IV)$(MIMIC_CXR)$(MIMIC_ECG),,--sample)
 
 PYTHON ?= python3
 BIN := .venv/bin
 SYMILE := $(BIN)/symile-data
-TYPING := build/typing/symile_data
+TREE := build/tree/symile_data
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build-m3 build-xor train-m3 test lint bench clean
+.PHONY: help setup build-m3 build-mimic build-xor train-m3 train-xor test lint docs tree bench clean
 
 help:  ## show this
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -26,11 +31,20 @@ setup: .venv/installed  ## install the package and its tools into .venv
 build-m3: setup  ## build Symile-M3: LANGS=2|5|10 OUT=... IMAGENET_DIR=... ARGS="..."
 	$(SYMILE) build m3 --out $(OUT) --langs $(LANGS) --images $(IMAGENET_DIR) $(ARGS)
 
+build-mimic: setup  ## build Symile-MIMIC: MIMIC_IV=... MIMIC_CXR=... MIMIC_ECG=... (default: synthetic) ARGS="..."
+	$(SYMILE) build mimic --out $(MIMIC_OUT) $(MIMIC_SOURCES) $(ARGS)
+
 build-xor: setup  ## build the synthetic XOR data: ARGS="..."
 	$(SYMILE) build xor --out build/xor $(ARGS)
 
 train-m3: $(OUT)/manifest.json  ## train Symile and CLIP on it and compare them
 	$(SYMILE) train $(OUT) $(ARGS)
+
+train-xor: build/xor/manifest.json  ## train Symile and CLIP on it and compare them
+	$(SYMILE) train build/xor $(ARGS)
+
+build/xor/manifest.json: | setup
+	$(SYMILE) build xor --out build/xor
 
 $(OUT)/manifest.json: | setup
 	$(SYMILE) build m3 --out $(OUT) --langs $(LANGS) --images $(IMAGENET_DIR)
@@ -38,12 +52,22 @@ $(OUT)/manifest.json: | setup
 test: setup  ## run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-lint: setup  ## ruff and mypy
+lint: setup tree  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	rm -rf build/typing && mkdir -p $(TYPING)
-	ln -s $(addprefix $(CURDIR)/,$(wildcard symile_data/*) builders loaders cards) $(TYPING)/
-	cd build/typing && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml symile_data
+	cd build/tree && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml symile_data
+
+docs: .venv/installed-docs tree  ## the documentation and API reference, in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet -f .ci/mkdocs.yml
+
+.venv/installed-docs: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
+	touch $@
+
+# The package as it is installed, of links: for tools that read sources.
+tree:
+	rm -rf build/tree && mkdir -p $(TREE)
+	ln -s $(addprefix $(CURDIR)/,$(wildcard symile_data/*) builders loaders cards) $(TREE)/
 
 bench: setup  ## run the benchmarks (minutes)
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

@@ -1,12 +1,13 @@
 """How much CPU the loader costs, beside the usual ways of reading the same data.
 
-    python benchmarks/loaders.py [--rows 1000] [--repeats 3] [--workers 2]
+    python benchmarks/loaders.py [--rows 1000] [--repeats 5] [--workers 2]
 
-Every cell is one whole pass (decoded pictures of 224 pixels and 3 s waveforms, batches of 32; or precomputed
-features, batches of 256). CPU milliseconds count this process and its workers; cells are interleaved in each repeat
-and the medians are printed, since wall time says little on a shared machine. "Same kernel" gives the other readers
-this package's own decoders, so that a loader is compared with a loader; "stock" is what users write (resize
-everything, float32, normalise, default_collate).
+Every cell is one whole pass: raw bytes, decoded pictures of 224 pixels and 3 s waveforms in batches of 32, or
+precomputed features in batches of 256. CPU milliseconds count this process and its workers; the cells take turns in
+each repeat and the medians are printed, since wall time says little on a shared machine. "Same kernel" gives the
+other readers this package's fast decoders, so that a loader is compared with a loader; "stock" is what users write
+(resize everything, float32, normalise, default_collate); the floor is the kernels alone, in one thread, on bytes in
+memory. Memory is what a process of its own has beyond one that only imported the same things.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import multiprocessing
 import os
 import resource
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +31,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
 import torch
+import webdataset
 from datasets import Audio, Features, Image, Value, load_dataset
 from PIL import Image as Pillow
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, VectorSettings, open_split
-from symile_data.loaders.decode import decode_audio, decode_image
+from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, StoredSettings, VectorSettings, open_split
+from symile_data.loaders.audio import decode_audio
+from symile_data.loaders.image import decode_image
 
 BATCH, FEATURE_BATCH = 32, 256
 IMAGE = ImageSettings(size=224, shorter_side=256)
@@ -41,6 +46,7 @@ FAST = ImageSettings(size=224, shorter_side=256, kernel="fast")
 AUDIO = AudioSettings(seconds=3.0)
 MEL = AudioSettings(seconds=3.0, n_mels=80)
 FEATURES = {"image": 1024, "audio": 1280}
+SHUFFLED = 200  # rows in the buffers of readers that shuffle by one
 MEAN, DEVIATION = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 
 Cell = Callable[[], Iterable[Any]]
@@ -65,7 +71,7 @@ def media(rng: np.random.Generator, unique: int) -> tuple[list[bytes], list[byte
 
 def write_media(directory: Path, rows: int) -> None:
     """A split as the builders write it: four shards, row groups of 50, media uncompressed; and the same as plain
-    files.
+    files and as tars.
     """
     pictures, clips = media(np.random.default_rng(0), min(rows, 250))
     schema = Features(
@@ -91,6 +97,13 @@ def write_media(directory: Path, rows: int) -> None:
     for row in range(rows):
         (directory / f"files/{row}.jpg").write_bytes(pictures[row % len(pictures)])
         (directory / f"files/{row}.flac").write_bytes(clips[row % len(clips)])
+    (directory / "tars").mkdir()
+    with webdataset.ShardWriter(
+        str(directory / "tars/%05d.tar"), maxcount=-(-rows // 4), maxsize=1 << 40, verbose=0
+    ) as writer:
+        for row in range(rows):
+            sample = {"jpg": pictures[row % len(pictures)], "flac": clips[row % len(clips)]}
+            writer.write({"__key__": f"{row:06d}", **sample})
 
 
 def write_features(directory: Path, rows: int) -> None:
@@ -116,11 +129,16 @@ def stock(picture: bytes, clip: bytes) -> dict[str, torch.Tensor]:
 
 
 def same_kernel(picture: bytes, clip: bytes) -> dict[str, torch.Tensor]:
-    """The decoders of this package."""
+    """The fast decoders of this package."""
     return {
-        "image": torch.from_numpy(decode_image(picture, IMAGE).copy()),
+        "image": torch.from_numpy(decode_image(picture, FAST)),
         "audio": torch.from_numpy(decode_audio(clip, AUDIO)),
     }
+
+
+def raw(picture: bytes, clip: bytes) -> dict[str, bytes]:
+    """Nothing."""
+    return {"image": picture, "audio": clip}
 
 
 class PlainFiles(Dataset[Any]):
@@ -142,11 +160,51 @@ class Streamed(IterableDataset[Any]):
 
     def __init__(self, directory: Path, decode: Callable[[bytes, bytes], Any]) -> None:
         data = load_dataset(str(directory), split="train", streaming=True).decode(False)
-        self.data, self.decode = data.shuffle(seed=0, buffer_size=200), decode
+        self.data, self.decode = data.shuffle(seed=0, buffer_size=SHUFFLED), decode
 
     def __iter__(self) -> Iterator[Any]:
         for row in self.data:
             yield self.decode(row["image"]["bytes"], row["audio"]["bytes"])
+
+
+class Mapped(Dataset[Any]):
+    """`datasets` map-style: an Arrow cache that is memory-mapped."""
+
+    def __init__(self, directory: Path, decode: Callable[[bytes, bytes], Any]) -> None:
+        data = load_dataset(str(directory), split="train", cache_dir=str(directory / "cache"))
+        for name, kind in (("image", Image(decode=False)), ("audio", Audio(sampling_rate=16_000, decode=False))):
+            data = data.cast_column(name, kind)
+        self.data, self.decode = data, decode
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, row: int) -> Any:
+        found = self.data[row]
+        return self.decode(found["image"]["bytes"], found["audio"]["bytes"])
+
+
+def tars(directory: Path, decode: Callable[[bytes, bytes], Any]) -> Any:
+    """`webdataset` with shuffled shards and its shuffle buffer."""
+    urls = sorted(str(path) for path in (directory / "tars").iterdir())
+    pipeline = webdataset.WebDataset(urls, shardshuffle=len(urls), empty_check=False).shuffle(SHUFFLED)
+    return pipeline.map(lambda sample: decode(sample["jpg"], sample["flac"]))
+
+
+class Floor:
+    """The kernels alone: one thread, bytes in memory, results thrown away."""
+
+    def __init__(self, directory: Path, rows: int, decode: Callable[[bytes, bytes], Any]) -> None:
+        files = directory / "files"
+        self.media = [
+            ((files / f"{row}.jpg").read_bytes(), (files / f"{row}.flac").read_bytes()) for row in range(rows)
+        ]
+        self.decode = decode
+
+    def __iter__(self) -> Iterator[Any]:
+        for picture, clip in self.media:
+            self.decode(picture, clip)
+            yield {"image": [None]}
 
 
 class InMemory(Dataset[Any]):
@@ -170,30 +228,49 @@ class InMemory(Dataset[Any]):
 
 def cells(media_at: Path, features_at: Path, rows: int, workers: int) -> dict[str, Cell]:
     """Name of each cell, and what makes one pass of it."""
-    split, features = open_split(media_at, "train"), open_split(features_at, "train")
-    halves = {name: VectorSettings(dtype="float16") for name in FEATURES}
+    split = open_split(media_at, "train")
+    table: dict[str, Cell] = {}
 
-    def ours(image: ImageSettings, audio: AudioSettings) -> Cell:
+    def ours(name: str, image: object, audio: object) -> None:
         transforms = {"image": image, "audio": audio}
-        return lambda: BatchLoader(split, BATCH, transforms=transforms, threads=workers, drop_last=False)
+        table[name] = lambda: BatchLoader(split, BATCH, transforms=transforms, threads=workers, drop_last=False)
 
-    def torchs(make: Callable[[], Any], shuffle: bool | None) -> Cell:
-        return lambda: DataLoader(make(), BATCH, shuffle=shuffle, num_workers=workers)
+    def torchs(name: str, make: Callable[[], Any], shuffle: bool | None, collate: Any = None) -> None:
+        table[name] = lambda: DataLoader(make(), BATCH, shuffle=shuffle, num_workers=workers, collate_fn=collate)
 
-    mapped = BatchLoader(features, FEATURE_BATCH, transforms=halves, cache=features_at / "cache", drop_last=False)
-    in_memory = InMemory(features_at / "train.parquet")
+    ours("raw: this loader", StoredSettings(), StoredSettings())
+    ours("decoded: this loader, fast kernel", FAST, AUDIO)
+    ours("decoded: this loader, exact kernel", IMAGE, AUDIO)
+    ours("decoded: this loader, fast kernel, log-mel", FAST, MEL)
     files = media_at / "files"
-    return {
-        "this loader, exact kernel": ours(IMAGE, AUDIO),
-        "this loader, fast kernel": ours(FAST, AUDIO),
-        "this loader, exact kernel, log-mel": ours(IMAGE, MEL),
-        "plain files, same kernel": torchs(lambda: PlainFiles(files, rows, same_kernel), True),
-        "plain files, stock": torchs(lambda: PlainFiles(files, rows, stock), True),
-        "datasets streaming, same kernel": torchs(lambda: Streamed(media_at, same_kernel), None),
-        "datasets streaming, stock": torchs(lambda: Streamed(media_at, stock), None),
-        "features: this loader, memory-mapped": lambda: mapped,
-        "features: tensors in RAM, DataLoader": lambda: DataLoader(in_memory, FEATURE_BATCH, shuffle=True),
-    }
+    for level, decode in (("raw", raw), ("decoded, same kernel", same_kernel), ("decoded, stock", stock)):
+        collate = listed if decode is raw else None
+        torchs(f"{level}: plain files", partial(PlainFiles, files, rows, decode), True, collate)
+        torchs(f"{level}: datasets, map-style", partial(Mapped, media_at, decode), True, collate)
+        torchs(f"{level}: datasets, streaming", partial(Streamed, media_at, decode), None, collate)
+        torchs(f"{level}: webdataset", partial(tars, media_at, decode), None, collate)
+    table["floor: fast kernel"] = lambda: Floor(media_at, rows, same_kernel)
+    features, in_memory = partial(mapped, features_at), partial(in_ram, features_at)
+    return table | {"features: this loader, memory-mapped": features, "features: tensors in RAM, DataLoader": in_memory}
+
+
+@cache
+def mapped(features_at: Path) -> BatchLoader:
+    """Features in memory-mapped columns."""
+    halves = {name: VectorSettings(dtype="float16") for name in FEATURES}
+    split = open_split(features_at, "train")
+    return BatchLoader(split, FEATURE_BATCH, transforms=halves, cache=features_at / "cache", drop_last=False)
+
+
+@cache
+def in_ram(features_at: Path) -> DataLoader[Any]:
+    """Features as the public training code reads them."""
+    return DataLoader(InMemory(features_at / "train.parquet"), FEATURE_BATCH, shuffle=True)
+
+
+def listed(rows: list[dict[str, bytes]]) -> dict[str, list[bytes]]:
+    """Bytes of different lengths make no tensor."""
+    return {name: [row[name] for row in rows] for name in rows[0]}
 
 
 def measure(make: Cell) -> tuple[float, float]:
@@ -210,12 +287,40 @@ def _cpu_seconds() -> float:
     return sum(entry.ru_utime + entry.ru_stime for entry in used)
 
 
+def memory_mb(make: Callable[[Path], Iterable[Any]], directory: Path) -> list[float]:
+    """Megabytes of its own (anonymous memory) that a process has more than before: the most in the second and in the
+    last quarter of a pass.
+    """
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as pool:
+        return pool.apply(_memory_of, (make, directory))
+
+
+def _memory_of(make: Callable[[Path], Iterable[Any]], directory: Path) -> list[float]:
+    torch.set_num_threads(1)
+    before = _anonymous_mb()
+    counts = [_anonymous_mb() - before for _ in make(directory)]
+    quarter = len(counts) // 4
+    return [max(counts[quarter : 2 * quarter]), max(counts[-quarter:])]
+
+
+def _anonymous_mb() -> float:
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith("Anonymous:"))) / 1024
+
+
+def streamed(media_at: Path) -> BatchLoader:
+    """Decoded media, two threads."""
+    transforms = {"image": FAST, "audio": AUDIO}
+    return BatchLoader(open_split(media_at, "train"), BATCH, transforms=transforms, window=4)
+
+
 def main() -> None:
     """Write the data, run the cells, print a table and one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1000)
     parser.add_argument("--feature-rows", type=int, default=50_000)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2, help="threads of this loader, processes of the others")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -224,17 +329,50 @@ def main() -> None:
         write_media(media_at, arguments.rows)
         write_features(features_at, arguments.feature_rows)
         table = cells(media_at, features_at, arguments.rows, arguments.workers)
-        measure(table["features: this loader, memory-mapped"])  # fills the cache
+        for first in ("raw: datasets, map-style", *(name for name in table if name.startswith("features"))):
+            measure(table[first])  # fills a cache or memory
         found: dict[str, list[tuple[float, float]]] = {name: [] for name in table}
         for _ in range(arguments.repeats):
             for name, make in table.items():
                 found[name].append(measure(make))
+        memory = {
+            "streaming media": memory_mb(streamed, media_at),
+            "features: this loader, memory-mapped": memory_mb(mapped, features_at),
+            "features: tensors in RAM, DataLoader": memory_mb(in_ram, features_at),
+        }
+    medians = {name: [statistics.median(values) for values in zip(*runs, strict=True)] for name, runs in found.items()}
     print(f"{arguments.workers} workers, load average {os.getloadavg()[0]:.1f}")
     print("| reader | samples/s | CPU ms/sample |", "|---|---|---|", sep="\n")
-    medians = {name: [statistics.median(values) for values in zip(*runs, strict=True)] for name, runs in found.items()}
     for name, (rate, cpu) in medians.items():
         print(f"| {name} | {rate:,.0f} | {cpu:.4f} |")
-    print(json.dumps(medians))
+    print("| memory of its own, MB | second quarter of an epoch | last quarter |", "|---|---|---|", sep="\n")
+    for name, (early, late) in memory.items():
+        print(f"| {name} | {early:.0f} | {late:.0f} |")
+    print("| goal | samples/s | CPU |", "|---|---|---|", sep="\n")
+    for name, ratios in goals(medians).items():
+        print(f"| {name} | {ratios[0]:.2f} | {ratios[1]:.2f} |")
+    print(json.dumps({"medians": medians, "memory": memory}))
+
+
+def goals(medians: dict[str, list[float]]) -> dict[str, tuple[float, float]]:
+    """How many times better this loader is than the best of the others, by rate and by CPU."""
+
+    def best(mine: str, others: str) -> tuple[float, float]:
+        rivals = [values for name, values in medians.items() if name.startswith(others) and name != mine]
+        rate, cpu = medians[mine]
+        return rate / max(values[0] for values in rivals), min(values[1] for values in rivals) / cpu
+
+    fast = "decoded: this loader, fast kernel"
+    return {
+        "raw bytes, best other reader (1.5)": best("raw: this loader", "raw: "),
+        "fast decode, best stock pipeline (2.0)": best(fast, "decoded, stock: "),
+        "fast decode, best with the same kernel (1.15)": best(fast, "decoded, same kernel: "),
+        "share of the decode floor, CPU only (0.85)": (
+            float("nan"),
+            medians["floor: fast kernel"][1] / medians[fast][1],
+        ),
+        "features, public dataset class (4.0)": best("features: this loader, memory-mapped", "features: tensors"),
+    }
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ DATASETS = {
     builder.name: builder
     for builder in (
         DatasetBuilder(name="symile-m3", invariants="m3.invariants:M3Invariants"),
+        DatasetBuilder(name="symile-mimic", invariants="mimic.invariants:MimicInvariants"),
         DatasetBuilder(name="xor", invariants="xor.invariants:XorInvariants"),
     )
 }

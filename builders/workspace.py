@@ -23,7 +23,7 @@ from symile_data.errors import OutputError
 from symile_data.files import file_sha256, pretty_json, write_errors, write_text
 from symile_data.manifest import Identity, Manifest
 
-HIDDEN = ".build"
+HIDDEN = manifests.UNFINISHED
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,27 +1,32 @@
 """Everything beside the shards that documents a dataset: statistics, figures, Croissant description and dataset card.
 
 All of it is generated from the manifest, the schema and the shards; running it again gives the same bytes. `write_card`
-is the whole interface; what a dataset's card says beyond its numbers is one row in `facts` and one template.
+and `refresh_card` are the interface; what a dataset's card says beyond its numbers is one row in `facts` and one
+template. `preview` is a page of samples, `sharing` says what may be passed on.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from symile_data import manifest as manifests
+from symile_data.errors import UsageError
 from symile_data.files import pretty_json, write_text
-from symile_data.manifest import Manifest
+from symile_data.manifest import Manifest, file_entry
 from symile_data.schema import DatasetSchema
 
+from .clinical import clinical_statistics, publishable
 from .croissant import FILE_NAME as CROISSANT
 from .croissant import croissant_of
-from .facts import citations, facts_of
+from .facts import citations, facts_of, is_confidential
 from .figures import FOLDER, Drawing, draw_figures
 from .readme import FILE_NAME as README
 from .readme import readme_of
 from .samples import choose_samples
-from .statistics import compute_statistics
+from .statistics import compute_statistics, open_listed, used_splits
 
-__all__ = ["CROISSANT", "README", "STATISTICS", "write_card"]
+__all__ = ["CROISSANT", "README", "STATISTICS", "refresh_card", "write_card"]
 
 STATISTICS = "stats.json"
 
@@ -43,9 +48,12 @@ def write_card(directory: Path, manifest: Manifest, schema: DatasetSchema) -> li
     """
     facts = facts_of(manifest)
     statistics = compute_statistics(directory, manifest, schema, facts)
+    statistics |= clinical_statistics(directory, manifest, schema, facts)
+    if is_confidential(manifest):
+        statistics = publishable(statistics)
     samples = choose_samples(directory, manifest, schema)
     statistics["samples"] = [sample.to_json() for sample in samples]
-    drawings = draw_figures(directory, statistics, samples)
+    drawings = draw_figures(directory, statistics, samples, facts)
     _remove_others(directory, drawings)
     bibtex = citations(facts.sources(manifest))[0]
     croissant = croissant_of(manifest, schema, facts, facts.licence(manifest), bibtex)
@@ -57,6 +65,39 @@ def write_card(directory: Path, manifest: Manifest, schema: DatasetSchema) -> li
     for name, text in texts.items():
         write_text(directory / name, text)
     return [*(directory / name for name in texts), *(directory / drawing.path for drawing in drawings)]
+
+
+def refresh_card(directory: Path) -> list[Path]:
+    """Write a finished dataset's card anew and enter it in the manifest; the shards are only read.
+
+    Args:
+        directory: With manifest.json and Parquet shards.
+
+    Returns:
+        The files written, without the manifest.
+
+    Raises:
+        DamageError: the manifest or a shard cannot be read.
+        OutputError: the disk refuses.
+    """
+    manifest = manifests.read(directory)
+    written = write_card(directory, manifest, schema_of(directory, manifest))
+    documents = [file_entry(directory, path) for path in sorted(written)]
+    manifests.write(directory, replace(manifest, files=[*manifest.shards(), *documents]))
+    return written
+
+
+def schema_of(directory: Path, manifest: Manifest) -> DatasetSchema:
+    """The schema of a finished dataset, from its first shard and its manifest.
+
+    Raises:
+        DamageError: the first shard cannot be read.
+    """
+    from datasets import Features
+
+    first = manifest.shards(used_splits(manifest)[0])[0]
+    features = Features.from_arrow_schema(open_listed(directory, first).schema)
+    return DatasetSchema(features=features, modalities=manifest.modalities)
 
 
 def _remove_others(directory: Path, drawings: list[Drawing]) -> None:

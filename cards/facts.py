@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from symile_data.information import bayes_accuracy, conditional_information, pair_information, total_correlation
 from symile_data.manifest import Manifest
 from symile_data.schema import Modality
 
@@ -111,6 +112,10 @@ class Facts:
         categories: String columns with few values, to be counted; class labels, bools and small integers are
             counted anyway.
         durations_by: Column by which clip durations are shown.
+        derived: What follows from the manifest and the template shows.
+        together: Prefix of category columns that one figure shows: findings that are present, absent or uncertain.
+        hours: Columns of hours since admission, with what happened then.
+        plain_lists: Lists of numbers whose mean says nothing.
     """
 
     title: str
@@ -123,6 +128,10 @@ class Facts:
     columns: Mapping[str, str] = field(default_factory=dict)
     categories: tuple[str, ...] = ()
     durations_by: str = ""
+    derived: Callable[[Manifest], Mapping[str, Any]] = lambda _: {}
+    together: str = ""
+    hours: Mapping[str, str] = field(default_factory=dict)
+    plain_lists: tuple[str, ...] = ()
 
 
 def facts_of(manifest: Manifest) -> Facts:
@@ -359,6 +368,23 @@ def _xor_sources(_manifest: Manifest) -> list[Source]:
     return [Source(part="Everything", origin="random bits from numpy's Philox generator", licence="Apache-2.0")]
 
 
+def _xor_terms(manifest: Manifest) -> dict[str, Any]:
+    """Information terms in nats and Bayes-optimal accuracies, for the names of this build's variables."""
+    p_hat, dims = manifest.identity.spec["p_hat"], manifest.identity.spec["dims"]
+    names = [modality.name for modality in manifest.modalities]
+    return {
+        "first": names[0],
+        "between": names[1:-1],
+        "last": names[-1],
+        "total": total_correlation(p_hat, dims),
+        "pair": pair_information(p_hat, dims),
+        "conditional": conditional_information(p_hat, dims),
+        "accuracy_between": bayes_accuracy(p_hat, dims),
+        "accuracy_ends": bayes_accuracy(p_hat, dims, between=False),
+        "chance": 2.0**-dims,
+    }
+
+
 def _release(part: str) -> Source:
     return Source(
         part=part,
@@ -394,11 +420,21 @@ def _synthetic(manifest: Manifest) -> bool:
     return identity.dataset == "symile-mimic" and (_has_sample(identity.sources) or bool(identity.spec.get("sample")))
 
 
+def is_confidential(manifest: Manifest) -> bool:
+    """Whether counts of a few rows, and the rows themselves, are patients' data that a card must not show."""
+    return manifest.identity.dataset == "symile-mimic" and not _synthetic(manifest)
+
+
 def _has_sample(value: Any) -> bool:
     if isinstance(value, Mapping):
         return value.get("kind") == "sample" or any(_has_sample(inner) for inner in value.values())
     return False
 
+
+_FINDINGS = (
+    "Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Enlarged Cardiomediastinum", "Fracture", "Lung Lesion",
+    "Lung Opacity", "No Finding", "Pleural Effusion", "Pleural Other", "Pneumonia", "Pneumothorax", "Support Devices",
+)  # fmt: skip
 
 _COMMON = {"sample_id": "number of the row, unique in the dataset; seeds everything random about it"}
 
@@ -460,8 +496,28 @@ FACTS = {
             "cxr_dicom_id": "the X-ray's id in MIMIC-CXR",
             "ecg_study_id": "the electrocardiogram's id in MIMIC-IV-ECG",
             "candidates": "admissions to retrieve among (validation and test), the row's own first",
+            "cxr_study_id": "the X-ray's study in MIMIC-CXR",
+            "cxr_hours": "hours from admission to the X-ray",
+            "ecg_hours": "hours from admission to the electrocardiogram; negative before it",
+            "labs_hours": "hours from admission to each test; negative before it, null where not measured",
+            "view_position": "AP or PA",
+            **{
+                f"chexpert_{name.lower().replace(' ', '_')}": (
+                    f"CheXpert's {name}, read from the report: 1 present, 0 absent, -1 uncertain, null not mentioned"
+                )
+                for name in _FINDINGS
+            },
+            "gender": "as MIMIC-IV has it",
+            "age": "years, in the year of admission; the oldest are shown younger (MIMIC-IV caps them)",
         },
-        categories=("view_position", "cxr_view", "view"),
+        categories=("view_position", "gender"),
+        together="chexpert_",
+        hours={
+            "ecg_hours": "Electrocardiograms",
+            "labs_hours": "Blood tests (each of the 50)",
+            "cxr_hours": "Chest X-rays",
+        },
+        plain_lists=("labs", "labs_percentile", "labs_missing", "labs_hours"),
     ),
     "xor": Facts(
         title="Binary XOR",
@@ -471,5 +527,6 @@ FACTS = {
         tags=("multimodal", "contrastive-learning", "symile", "synthetic"),
         sources=_xor_sources,
         licence=lambda _: Licence(identifier="apache-2.0"),
+        derived=_xor_terms,
     ),
 }

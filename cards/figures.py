@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import style
+from .clinical_figures import draw_findings, draw_funnel, draw_hours, draw_measured
 from .contact_sheet import draw_contact_sheet
+from .facts import Facts
 from .samples import Sample
 from .statistics import Statistics
 
@@ -35,7 +37,7 @@ class Drawing:
     caption: str
 
 
-def draw_figures(directory: Path, statistics: Statistics, samples: list[Sample]) -> list[Drawing]:
+def draw_figures(directory: Path, statistics: Statistics, samples: list[Sample], facts: Facts) -> list[Drawing]:
     """Write every figure that these statistics call for, in the card's order."""
     drawings = []
     if samples:
@@ -57,16 +59,51 @@ def draw_figures(directory: Path, statistics: Statistics, samples: list[Sample])
             )
         )
     drawings.append(_rows(directory, statistics))
+    drawings += _clinical(directory, statistics, facts)
     for column, counts in statistics.get("categories", {}).items():
-        if len(_values(counts)) > 1:
+        if len(_values(counts)) > 1 and not _drawn_together(column, facts):
             drawings.append(_category(directory, column, counts))
     for column, media in statistics.get("media", {}).items():
-        drawings.append(
-            _durations(directory, column, media) if media["kind"] == "audio" else _sizes(directory, column, media)
-        )
+        if media["kind"] == "audio":
+            drawings.append(_durations(directory, column, media))
+        elif media["sizes"]:
+            drawings.append(_sizes(directory, column, media))
     if any(set(split["patterns"]) - {""} for split in statistics.get("missing", {}).values()):
         drawings.append(_missing(directory, statistics))
     return drawings
+
+
+def _drawn_together(column: str, facts: Facts) -> bool:
+    return bool(facts.together) and column.startswith(facts.together)
+
+
+def _clinical(directory: Path, statistics: Statistics, facts: Facts) -> Iterator[Drawing]:
+    """Selection, times, tests and findings, where the statistics have them."""
+    if steps := statistics.get("funnel"):
+        path = f"{FOLDER}/funnel.png"
+        draw_funnel(directory / path, steps)
+        yield Drawing(
+            path=path, title="Selection", caption="Admissions that each rule left, in the order in which they apply."
+        )
+    hours = statistics.get("hours", {})
+    if any(of["counts"] for of in hours.values()):
+        path = f"{FOLDER}/hours.png"
+        draw_hours(directory / path, hours, dict(facts.hours))
+        bins = next(iter(hours.values()))["bin"]
+        yield Drawing(path=path, title="Times", caption=f"When things were recorded, in steps of {bins} hours.")
+    if any(statistics.get("measured", {}).values()):
+        path = f"{FOLDER}/measured.png"
+        draw_measured(directory / path, statistics)
+        yield Drawing(path=path, title="Tests", caption="Share of each split's rows in which each test was measured.")
+    findings = {
+        column.removeprefix(facts.together).replace("_", " "): counts
+        for column, counts in statistics.get("categories", {}).items()
+        if _drawn_together(column, facts)
+    }
+    if findings:
+        path = f"{FOLDER}/findings.png"
+        draw_findings(directory / path, findings, statistics["rows"])
+        yield Drawing(path=path, title="Findings", caption="Labels read from the X-ray's report, by split.")
 
 
 def _rows(directory: Path, statistics: Statistics) -> Drawing:

@@ -9,7 +9,7 @@ from typing import Any
 from symile_data.manifest import Manifest
 from symile_data.schema import DatasetSchema
 
-from .statistics import open_shard, parquet_shards, used_splits
+from .statistics import open_listed, used_splits
 
 COUNT = 6
 _GROUPS = 8  # row groups that are looked through
@@ -70,15 +70,15 @@ def choose_samples(directory: Path, manifest: Manifest, schema: DatasetSchema) -
     split = next(iter(used_splits(manifest)))
     samples: list[Sample] = []
     groups = 0
-    for entry in parquet_shards(manifest, split):
-        with open_shard(directory, entry) as file:
-            for group in range(file.metadata.num_row_groups):
-                table = file.read_row_group(group, columns=[*_NEEDED, *_MEDIA], use_threads=False)
-                samples += [_sample(split, row, schema) for row in table.to_pylist()]
-                samples = _best(samples)
-                groups += 1
-                if groups == _GROUPS:
-                    return samples
+    for entry in manifest.shards(split):
+        shard = open_listed(directory, entry)
+        for group in range(len(shard.group_rows)):
+            table = shard.read(group, [*_NEEDED, *_MEDIA])
+            samples += [_sample(split, row, schema) for row in table.to_pylist()]
+            samples = _best(samples)
+            groups += 1
+            if groups == _GROUPS:
+                return samples
     return samples
 
 

@@ -1,6 +1,6 @@
 """Count what a card reports, from the shards, in bounded memory: stats.json.
 
-Small columns (labels, masks, ids, short vectors) are read whole, a batch at a time; pictures and clips are measured by
+Small columns (labels, masks, ids, short vectors) are read whole, a shard at a time; pictures and clips are measured by
 their headers in an evenly spaced sample of row groups, so that eleven million rows take minutes and not the reading of
 their media. The result depends on the shards alone.
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -21,13 +21,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from symile_data.errors import DamageError
+from symile_data.location import Location
 from symile_data.manifest import FileEntry, Manifest
 from symile_data.media import UnfitMediumError, clip_header, open_picture
 from symile_data.progress import stage
 from symile_data.schema import DatasetSchema
+from symile_data.shards import Shard, open_shard
 
 from .facts import Facts
 
@@ -36,10 +37,12 @@ if TYPE_CHECKING:
 
 Statistics = dict[str, Any]
 
-BATCH_ROWS = 8192
 MEDIA_GROUPS = 40  # row groups of a split whose pictures and clips are measured
 MOST_SIZES = 200  # different picture sizes that are listed
 LONGEST_VECTOR = 256  # longer lists (waveforms) are media, not numbers to average
+
+# What `panels` and others meet in bytes that are no picture or no clip.
+UNREADABLE = (OSError, SyntaxError, ValueError, RuntimeError)
 
 _Header = TypeVar("_Header")
 
@@ -51,7 +54,7 @@ def compute_statistics(directory: Path, manifest: Manifest, schema: DatasetSchem
     """Everything that stats.json holds.
 
     Raises:
-        DamageError: a shard is no readable Parquet file or lacks a column.
+        DamageError: a shard is not readable or lacks a column.
     """
     splits = used_splits(manifest)
     statistics: Statistics = {
@@ -60,25 +63,23 @@ def compute_statistics(directory: Path, manifest: Manifest, schema: DatasetSchem
         "rows": {split: manifest.splits[split] for split in splits},
         "bytes": {split: sum(entry.bytes for entry in manifest.shards(split)) for split in splits},
     }
-    readable = {split: parquet_shards(manifest, split) for split in splits}
-    if not any(readable.values()):
-        return statistics
     columns = _SmallColumns.of(schema, facts)
     tallies = {split: _Tally(columns, schema) for split in splits}
     column_bytes: Counter[str] = Counter()
     media = _Media.of(schema.features, facts)
-    with stage("card", sum(map(len, readable.values())), "shards") as advance:
+    with stage("card", len(manifest.shards()), "shards") as advance:
         for split in splits:
-            groups = _spread(directory, readable[split]) if media.columns else {}
-            for entry in readable[split]:
-                with open_shard(directory, entry) as file, _reading(directory, entry):
-                    _add_column_bytes(column_bytes, file)
-                    for batch in file.iter_batches(BATCH_ROWS, columns=columns.paths, use_threads=False):
+            groups = _spread(directory, manifest.shards(split)) if media.columns else {}
+            for entry in manifest.shards(split):
+                shard = open_listed(directory, entry)
+                with _complete(directory, entry):
+                    column_bytes.update(shard.column_bytes())
+                    for batch in batches_of(shard, columns.names):
                         tallies[split].add(batch)
                     for group in groups.get(entry.path, ()):
-                        media.add(file.read_row_group(group, columns=media.columns, use_threads=False))
+                        media.add(shard.read(group, media.columns))
                 advance()
-    statistics["column_bytes"] = {name: column_bytes[name] for name in schema.features}
+    statistics["column_bytes"] = dict(column_bytes)
     statistics["missing"] = {split: tally.missing() for split, tally in tallies.items()}
     statistics["categories"] = {
         name: {split: tally.categories(name) for split, tally in tallies.items()} for name in columns.categories
@@ -101,11 +102,6 @@ def used_splits(manifest: Manifest) -> list[str]:
     return [split for split, rows in manifest.splits.items() if rows]
 
 
-def parquet_shards(manifest: Manifest, split: str) -> list[FileEntry]:
-    """The Parquet shards of a split, in order."""
-    return [entry for entry in manifest.shards(split) if entry.path.endswith(".parquet")]
-
-
 def quantiles(values: npt.ArrayLike, digits: int = 3) -> dict[str, float]:
     """Count, mean and quantiles of some numbers.
 
@@ -118,24 +114,32 @@ def quantiles(values: npt.ArrayLike, digits: int = 3) -> dict[str, float]:
     return {"count": int(array.size), "mean": round(float(array.mean()), digits), **named}
 
 
-def open_shard(directory: Path, entry: FileEntry) -> pq.ParquetFile:
-    """Open one shard.
+def open_listed(directory: Path, entry: FileEntry) -> Shard:
+    """Open one shard that the manifest lists.
 
     Raises:
-        DamageError: it is missing or no Parquet file.
+        DamageError: it is missing or damaged.
     """
-    with _reading(directory, entry):
-        return pq.ParquetFile(directory / entry.path)
+    return open_shard(Location.of(directory), entry.path)
+
+
+def batches_of(shard: Shard, columns: Sequence[str]) -> list[pa.RecordBatch]:
+    """Small columns of a whole shard, in as few batches as they fit into.
+
+    Raises:
+        DamageError: the shard cannot be read.
+    """
+    return shard.read_all(columns).combine_chunks().to_batches()  # type: ignore[no-any-return]
 
 
 @contextlib.contextmanager
-def _reading(directory: Path, entry: FileEntry) -> Iterator[None]:
-    """Name the shard that cannot be read."""
+def _complete(directory: Path, entry: FileEntry) -> Iterator[None]:
+    """Name the shard that lacks a column."""
     try:
         yield
-    except (OSError, pa.ArrowException, KeyError) as error:
+    except KeyError as error:
         raise DamageError(
-            "a shard cannot be read for the card", where=directory / entry.path, got=error, do="build the dataset again"
+            "a shard lacks a column", where=directory / entry.path, got=error, do="build the dataset again"
         ) from error
 
 
@@ -165,15 +169,17 @@ class _SmallColumns:
                 categories.append(name)
             elif name.endswith("_id") and name != "sample_id" and dtype in ("string", "int64", "int32"):
                 identifiers.append(name)
+            elif name in facts.plain_lists:
+                continue
             elif isinstance(feature, List) and 0 < feature.length <= LONGEST_VECTOR and _is_number(feature.feature):
                 vectors.append(name)
         words = "words" in schema.features and "lang" in schema.features
         return cls(masks, tuple(categories), tuple(identifiers), tuple(vectors), words)
 
     @property
-    def paths(self) -> list[str]:
-        """Parquet column paths to read."""
-        words = ["words.list.element.lang", "lang"] if self.words else []
+    def names(self) -> list[str]:
+        """All that are read."""
+        words = ["words", "lang"] if self.words else []
         return list(dict.fromkeys([*self.masks, *self.categories, *self.identifiers, *self.vectors, *words]))
 
 
@@ -416,15 +422,6 @@ def _clip_header(data: bytes) -> tuple[float, int, int]:
     return frames / rate, rate, len(data)
 
 
-def _add_column_bytes(counts: Counter[str], file: pq.ParquetFile) -> None:
-    footer = file.metadata
-    for group in range(footer.num_row_groups):
-        row_group = footer.row_group(group)
-        for leaf in range(row_group.num_columns):
-            chunk = row_group.column(leaf)
-            counts[chunk.path_in_schema.split(".")[0]] += chunk.total_compressed_size
-
-
 def _spread(directory: Path, entries: list[FileEntry]) -> dict[str, list[int]]:
     """Row groups to measure, evenly spaced through the shards of a split: path -> row groups.
 
@@ -436,8 +433,7 @@ def _spread(directory: Path, entries: list[FileEntry]) -> dict[str, list[int]]:
     share = -(-MEDIA_GROUPS // len(some))
     chosen: dict[str, list[int]] = {}
     for entry in some:
-        with open_shard(directory, entry) as file:
-            chosen[entry.path] = _evenly(file.metadata.num_row_groups, share)
+        chosen[entry.path] = _evenly(len(open_listed(directory, entry).group_rows), share)
     return chosen
 
 

@@ -1,26 +1,51 @@
 """Random views of pictures, each a function of (seed, epoch, sample_id): the same whatever the threads, ranks or
-interruptions. `ImageAugment` works while decoding, `ImageJitter` on decoded pictures, also those of a cache.
+interruptions. `ImageAugment` and `ImageCrop` work while decoding, `ImageJitter` on decoded pictures, also those of a
+cache.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from symile_data.errors import UsageError
-from symile_data.media import UnfitMediumError, open_picture
 from symile_data.streams import FloatArray, Stream
 
-from .decode import Box, ImageSettings, UndecodableError, resized, upright
+from .decoder import Stored
+from .image import Box, ImageSettings, crop_box, decode_view, finished, resized_size
 
 _DRAWS = 5  # area, aspect ratio, left, top, flip
 
 
+class _View:
+    """What the views that are made while decoding have in common; subclasses are dataclasses."""
+
+    flip: float
+
+    def box(self, size: tuple[int, int], settings: ImageSettings, uniform: FloatArray) -> Box:
+        """The part of a picture of `size` (width, height) that is shown."""
+        raise TypeError(f"{type(self).__name__} does not say what it shows")
+
+    def draw(self, seed: int, epoch: int, modality: str, sample_ids: npt.NDArray[np.int64]) -> FloatArray:
+        """(rows, 5) uniform numbers that decide the views of some samples."""
+        return Stream(seed, f"augment/{modality}/{epoch}").at(sample_ids, _DRAWS)
+
+    def decode(self, data: Stored, settings: ImageSettings, uniform: FloatArray) -> npt.NDArray[Any]:
+        """One view of a stored picture, as `decode_image` gives the centre.
+
+        Raises:
+            UndecodableError: not a picture, or a damaged one.
+        """
+        pixels = decode_view(data, settings, lambda size: self.box(size, settings, uniform))
+        return finished(pixels[:, ::-1] if uniform[4] < self.flip else pixels, settings)
+
+
 @dataclass(frozen=True, kw_only=True)
-class ImageAugment:
+class ImageAugment(_View):
     """Random resized crop and mirror image.
 
     Args:
@@ -38,21 +63,17 @@ class ImageAugment:
             raise UsageError("the area of a random crop must be within (0, 1]", got=self.area)
         if not 0.0 < self.ratio[0] <= self.ratio[1]:
             raise UsageError("the ratios of a random crop must be positive and ascending", got=self.ratio)
-        if not 0.0 <= self.flip <= 1.0:
-            raise UsageError("the probability of a mirror image is outside [0, 1]", got=self.flip)
+        _check_flip(self.flip)
 
-    def draw(self, seed: int, epoch: int, modality: str, sample_ids: npt.NDArray[np.int64]) -> FloatArray:
-        """(rows, 5) uniform numbers that decide the views of some samples."""
-        return Stream(seed, f"augment/{modality}/{epoch}").at(sample_ids, _DRAWS)
-
-    def box(self, size: tuple[int, int], uniform: FloatArray) -> Box:
+    def box(self, size: tuple[int, int], settings: ImageSettings, uniform: FloatArray) -> Box:
         """The part of a picture that is shown; a crop that would not fit is shortened to the picture's edges.
 
         Args:
             size: Width and height, pixels.
+            settings: Not asked; the crop is resized whatever it measures.
             uniform: (5,).
 
-        >>> ImageAugment(area=(1.0, 1.0), ratio=(1.0, 1.0)).box((100, 100), np.zeros(5))
+        >>> ImageAugment(area=(1.0, 1.0), ratio=(1.0, 1.0)).box((100, 100), ImageSettings(), np.zeros(5))
         (0.0, 0.0, 100.0, 100.0)
         """
         width, height = size
@@ -63,19 +84,38 @@ class ImageAugment:
         left, top = uniform[2] * (width - crop_width), uniform[3] * (height - crop_height)
         return float(left), float(top), float(left + crop_width), float(top + crop_height)
 
-    def decode(self, data: bytes, settings: ImageSettings, uniform: FloatArray) -> npt.NDArray[np.uint8]:
-        """One view of a stored picture, (S, S, 3) uint8.
 
-        Raises:
-            UndecodableError: not a picture, or a damaged one.
+@dataclass(frozen=True, kw_only=True)
+class ImageCrop(_View):
+    """Random place of the crop, nothing else: the shorter side is resized as without it, and a square of `size`
+    pixels is cut out anywhere instead of from the centre. What the paper does to X-rays in training, though once for
+    all epochs.
+
+    Args:
+        flip: Probability of the mirror image; X-rays have a side, so none by default.
+    """
+
+    flip: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_flip(self.flip)
+
+    def box(self, size: tuple[int, int], settings: ImageSettings, uniform: FloatArray) -> Box:
+        """The part of a picture that is shown.
+
+        Args:
+            size: Width and height, pixels.
+            settings: Sizes of the picture before and after the crop.
+            uniform: (5,).
+
+        >>> ImageCrop().box((400, 320), ImageSettings(size=320), np.array([0.0, 0.0, 0.5, 0.5, 0.0]))
+        (40.0, 0.0, 360.0, 320.0)
         """
-        try:
-            with open_picture(data) as opened:
-                picture = upright(opened)
-                pixels = resized(picture, self.box(picture.size, uniform), settings)
-        except UnfitMediumError as error:
-            raise UndecodableError(f"not a readable picture ({error})") from None
-        return pixels[:, ::-1] if uniform[4] < self.flip else pixels
+        width, height = resized_size(size, settings)
+        left, top = (
+            int(place * (rest - settings.size + 1)) for place, rest in zip(uniform[2:4], (width, height), strict=True)
+        )
+        return crop_box(size, settings, left, top)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +136,7 @@ class ImageJitter:
     def __post_init__(self) -> None:
         if not 0.0 <= self.shift < 0.5:
             raise UsageError("the shift of a picture must be within [0, 0.5)", got=self.shift)
-        if not 0.0 <= self.flip <= 1.0:
-            raise UsageError("the probability of a mirror image is outside [0, 1]", got=self.flip)
+        _check_flip(self.flip)
 
     def apply(
         self, pictures: npt.NDArray[np.uint8], seed: int, epoch: int, modality: str, sample_ids: npt.NDArray[np.int64]
@@ -121,6 +160,14 @@ class ImageJitter:
         columns[mirrored] = columns[mirrored, ::-1]
         pick = np.arange(len(pictures))[:, None, None]
         return pictures[pick, rows[:, :, None], columns[:, None, :]]
+
+
+View = ImageAugment | ImageCrop | ImageJitter
+
+
+def _check_flip(flip: float) -> None:
+    if not 0.0 <= flip <= 1.0:
+        raise UsageError("the probability of a mirror image is outside [0, 1]", got=flip)
 
 
 def _mirrored(positions: npt.NDArray[np.int64], side: int) -> npt.NDArray[np.int64]:

@@ -21,7 +21,8 @@ from symile_data.errors import DamageError, UsageError
 from symile_data.schema import Modality
 
 from .dataset import Split
-from .decode import Decoder, Layout, UndecodableError, decoder_for
+from .decode import decoder_for
+from .decoder import Decoder, Layout, UndecodableError
 
 NULL_LABEL = -100  # what torch's losses ignore by default; stands for a null in an integer label
 
@@ -46,6 +47,11 @@ class Field:
     def name(self) -> str:
         """The batch's key."""
         return self.modality.name
+
+    @property
+    def column(self) -> str:
+        """The column that holds the raw values."""
+        return self.decoder.column(self.modality)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,8 +122,8 @@ class Recipe:
         for index, item in enumerate(self.fields):
             if item.modality.mask in table.column_names:
                 missing[:, index] |= pc.fill_null(table[item.modality.mask], True).to_numpy().astype(bool)
-            if item.modality.column in table.column_names:
-                missing[:, index] |= pc.is_null(table[item.modality.column]).to_numpy()
+            if item.column in table.column_names:
+                missing[:, index] |= pc.is_null(table[item.column]).to_numpy()
         return missing
 
     def simulated_missing(self, sample_ids: IntArray) -> BoolArray:
@@ -174,7 +180,10 @@ def make_recipe(
     fields = []
     for modality in split.modalities:
         decoder, settings = decoder_for(modality.name, modality.kind, transforms.get(modality.name))
-        layout = decoder.layout(settings, split.schema.field(modality.column).type)
+        column = decoder.column(modality)
+        if column not in split.columns:
+            raise UsageError(f"modality {modality.name} lacks a column", where=split.location, got=f"no {column}")
+        layout = decoder.layout(settings, split.schema.field(column).type)
         rate = rates.get(modality.name, 0.0)
         fields.append(Field(modality=modality, decoder=decoder, settings=settings, layout=layout, rate=rate))
     wanted = [*([_CLASS] if _CLASS in split.columns else []), *columns]
@@ -230,7 +239,7 @@ def read_group(recipe: Recipe, index: int) -> Group:
     Raises:
         DamageError: it cannot be read.
     """
-    media = [item.modality.column for item in recipe.fields]
+    media = [item.column for item in recipe.fields]
     table = recipe.split.read(list(dict.fromkeys([*recipe.light_columns(), *media])), index)
     first_row = int(recipe.split.group_starts[index])
     sample_ids = recipe.sample_ids(table, first_row)
@@ -239,7 +248,7 @@ def read_group(recipe: Recipe, index: int) -> Group:
         first_row=first_row,
         sample_ids=sample_ids,
         missing=missing,
-        values={item.name: item.decoder.values(_one_chunk(table[item.modality.column])) for item in recipe.fields},
+        values={item.name: item.decoder.values(_one_chunk(table[item.column])) for item in recipe.fields},
         labels={label.name: recipe.label_values(label, table, missing, first_row) for label in recipe.labels},
     )
 
@@ -263,7 +272,7 @@ class Damage:
             DamageError: unless damage is skipped.
         """
         problem = DamageError(
-            f"column {item.modality.column} cannot be decoded",
+            f"column {item.column} cannot be decoded",
             where=recipe.split.place(row),
             got=error,
             do="fetch or build the shard again, or pass on_error='skip'",

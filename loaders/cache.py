@@ -1,24 +1,26 @@
 """Batches from memory: every unique medium decoded once, and an epoch then costs a gather.
 
 A medium is unique by its id column (`image_id`, `clip_id`: the modality's companion that ends in `_id`), else each
-row has its own. The decoded arrays are kept in RAM, or in a directory as .npy files that are memory-mapped: then
-every process and every later run shares them and the operating system decides what stays in memory. The second is
-also the way to read precomputed features.
+row has its own. The decoded arrays are kept in RAM, for one loader or in a `MediaCache` for all loaders of a process,
+or in a directory as .npy files that are memory-mapped: then every process and every later run shares them and the
+operating system decides what stays in memory. The last is also the way to read precomputed features.
 
 Legend: N rows, U unique media, M modalities.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -31,16 +33,41 @@ from symile_data.files import digest, write_errors
 from symile_data.streams import Stream
 
 from .batch import Array, BoolArray, Damage, Field, Recipe, runs
-from .decode import UndecodableError
+from .decoder import UndecodableError
 from .order import BatchSlice
 from .stream import Filled
 
 _ENCODE_CHUNK = 512  # media encoded at a time
 _NONE, _DAMAGED = -1, -2  # in place of an index into the unique media
-_FORMAT = 1
+_FORMAT = 2
+_YOUNG_S = 60.0  # an unfinished folder younger than this is never taken for a dead process's
 _VALUES, _WHERE = "values.npy", "where.npy"
 
 IntArray = npt.NDArray[np.int64]
+
+
+class Encode(Protocol):
+    """A function of a chunk of decoded media (U, ...) to features (U, F)."""
+
+    @property
+    def key(self) -> str:
+        """Equal for functions that make equal features; a `MediaCache` then makes them once."""
+
+    def __call__(self, media: torch.Tensor) -> torch.Tensor:
+        """Encode a chunk."""
+
+
+@dataclass(frozen=True)
+class MediaCache:
+    """What was decoded in this process, and features made of it, for all loaders that are given this cache.
+
+    Args:
+        decoded: By what it is a function of, the index of each row's medium and the media.
+        features: By that and the encoder's key, features of the media.
+    """
+
+    decoded: dict[str, tuple[IntArray, Array]] = field(default_factory=dict)
+    features: dict[tuple[str, str], torch.Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +81,7 @@ class DecodedSplit:
         labels: (N, ...) of each label column.
         index: By modality, (N,) which of the unique media; 0 where there is none.
         media: By modality, (U, ...) decoded values; texts as an Arrow array of N rows.
+        keys: By modality, what the media are a function of.
         encoded_names: Modalities whose media are features by now.
     """
 
@@ -64,6 +92,7 @@ class DecodedSplit:
     labels: dict[str, Array]
     index: dict[str, torch.Tensor]
     media: dict[str, torch.Tensor | pa.Array]
+    keys: dict[str, str]
     encoded_names: frozenset[str] = frozenset()
 
     def batches(self, parts: Iterable[BatchSlice], donors: Mapping[str, IntArray]) -> Iterator[Filled]:
@@ -94,18 +123,23 @@ class DecodedSplit:
         donors[rows[np.argsort(labels, kind="stable")]] = rows[order[np.argsort(labels[order], kind="stable")]]
         return donors
 
-    def encoded(self, encoders: Mapping[str, Callable[[torch.Tensor], torch.Tensor]]) -> DecodedSplit:
+    def encoded(self, encoders: Mapping[str, Encode], memory: MediaCache | None = None) -> DecodedSplit:
         """The same split with the media of some modalities replaced by what a function makes of them, once each.
 
         Args:
-            encoders: By modality, function of a chunk of media (U, ...) to features (U, F).
+            encoders: By modality.
+            memory: Where features are kept for other loaders.
         """
         media = dict(self.media)
+        features = MediaCache().features if memory is None else memory.features
         for name, encode in encoders.items():
             values = media[name]
             if not isinstance(values, torch.Tensor):
                 raise UsageError("texts cannot be encoded once per medium", got=name)
-            media[name] = torch.cat([encode(chunk) for chunk in torch.split(values, _ENCODE_CHUNK)])
+            key = (self.keys[name], encode.key)
+            if key not in features:
+                features[key] = torch.cat([encode(chunk) for chunk in torch.split(values, _ENCODE_CHUNK)])
+            media[name] = features[key]
         return replace(self, media=media, encoded_names=frozenset(encoders))
 
     def _gather(self, rows: IntArray, donors: Mapping[str, IntArray]) -> dict[str, Array]:
@@ -132,15 +166,16 @@ class DecodedSplit:
         return batch
 
 
-def decode_split(recipe: Recipe, *, threads: int, damage: Damage, directory: Path | None) -> DecodedSplit:
+def decode_split(recipe: Recipe, *, threads: int, damage: Damage, store: Path | MediaCache | None) -> DecodedSplit:
     """Decode what is not decoded yet.
 
     Args:
         recipe: The split and what is delivered of it.
         threads: That read and decode.
         damage: What to do about media that cannot be decoded.
-        directory: Keep the media there, memory-mapped, instead of in RAM. Rows that only a simulated rate takes away
-            are then decoded too, since other runs will want them.
+        store: Directory to keep the media in, memory-mapped, or what keeps them in RAM for other loaders too; None
+            keeps them for this one. Rows that only a simulated rate takes away are decoded too where others may want
+            them.
 
     Raises:
         DamageError: a shard cannot be read, or a medium cannot be decoded and `damage` does not skip it.
@@ -156,17 +191,21 @@ def decode_split(recipe: Recipe, *, threads: int, damage: Damage, directory: Pat
     damaged = np.zeros(split.rows, dtype=bool)
     index: dict[str, torch.Tensor] = {}
     media: dict[str, torch.Tensor | pa.Array] = {}
+    keys: dict[str, str] = {}
     for position, item in enumerate(recipe.fields):
         if item.layout.dtype == object:
-            column = split.read_all([item.modality.column])[item.modality.column]
+            column = split.read_all([item.column])[item.column]
             media[item.name] = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
             missing[:, position] |= pc.is_null(media[item.name]).to_numpy(zero_copy_only=False)
             continue
         job = _Job(recipe, item, threads, damage)
-        if directory is None:
-            where, values = job.decode(missing[:, position], lambda shape, dtype: np.zeros(shape, dtype=dtype))
+        if store is None:
+            where, values = job.decode(missing[:, position], _in_memory)
+        elif isinstance(store, MediaCache):
+            where, values = job.decode_once(store, stored[:, position])
         else:
-            where, values = job.decode_into(directory, stored[:, position])
+            where, values = job.decode_into(store, stored[:, position])
+        keys[item.name] = job.key
         missing[:, position] |= where == _NONE
         damaged |= (where == _DAMAGED) & ~missing[:, position]
         index[item.name] = torch.from_numpy(np.maximum(where, 0))
@@ -182,6 +221,7 @@ def decode_split(recipe: Recipe, *, threads: int, damage: Damage, directory: Pat
         labels=labels,
         index=index,
         media=media,
+        keys=keys,
     )
 
 
@@ -214,7 +254,7 @@ class _Job:
 
         def work(run: tuple[int, int, int]) -> None:
             group, first, last = run
-            column = split.read([self.item.modality.column], group)[self.item.modality.column].chunk(0)
+            column = split.read([self.item.column], group)[self.item.column].chunk(0)
             present, raw = column.is_valid().to_numpy(zero_copy_only=False), self.item.decoder.values(column)
             for slot in range(first, last):
                 row = int(owners[slot] - split.group_starts[group])
@@ -238,14 +278,28 @@ class _Job:
         found = status[np.maximum(where, 0)]
         return np.where((where >= 0) & (found < 0), found, where), values
 
+    @property
+    def key(self) -> str:
+        """Equal for equal media: of the split, the modality and the decoder's settings."""
+        return digest([_FORMAT, self.recipe.split.fingerprint, self.item.modality.to_json(), repr(self.item.settings)])
+
+    def decode_once(self, memory: MediaCache, skip: BoolArray) -> tuple[IntArray, Array]:
+        """As `decode`, unless another loader of this process did it."""
+        if self.key not in memory.decoded:
+            memory.decoded[self.key] = self.decode(skip, _in_memory)
+        else:
+            self._meet_again(memory.decoded[self.key][0])
+        return memory.decoded[self.key]
+
     def decode_into(self, directory: Path, skip: BoolArray) -> tuple[IntArray, Array]:
         """As `decode`, with the results in a folder of `directory` that is made once and then memory-mapped."""
-        key = digest([_FORMAT, self.recipe.split.fingerprint, self.item.modality.to_json(), repr(self.item.settings)])
-        folder = directory / f"{self.item.name}-{key[:16]}"
+        folder = directory / f"{self.item.name}-{self.key[:16]}"
         if not folder.is_dir():
             with write_errors(directory):
                 directory.mkdir(parents=True, exist_ok=True)
+                _sweep(directory, f".{folder.name}.")
                 unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=directory))
+                owned = _lock(unfinished)
                 try:
                     where, values = self.decode(skip, partial(_mapped, unfinished / _VALUES))
                     np.save(unfinished / _WHERE, where)
@@ -253,12 +307,15 @@ class _Job:
                     _publish(unfinished, folder)
                 finally:
                     shutil.rmtree(unfinished, ignore_errors=True)
+                    os.close(owned)
         else:
-            where = np.load(folder / _WHERE)
-            for row in np.flatnonzero(where == _DAMAGED).tolist():
-                self.damage.meet(self.recipe, self.item, row, UndecodableError("found when it was cached"))
+            self._meet_again(np.load(folder / _WHERE))
         # Copy on write: torch wants writable memory, the file must stay as it is.
         return np.load(folder / _WHERE), np.load(folder / _VALUES, mmap_mode="c")
+
+    def _meet_again(self, where: IntArray) -> None:
+        for row in np.flatnonzero(where == _DAMAGED).tolist():
+            self.damage.meet(self.recipe, self.item, row, UndecodableError("found when it was cached"))
 
     def _keys(self) -> pa.Array | None:
         """(N,) ids of the media; None where each row has its own."""
@@ -267,6 +324,10 @@ class _Job:
         if not known:
             return None
         return self.recipe.split.read_all(known[:1])[known[0]].combine_chunks()
+
+
+def _in_memory(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    return np.zeros(shape, dtype=dtype)
 
 
 def _unique(keys: pa.Array | None, skip: BoolArray) -> tuple[IntArray, IntArray]:
@@ -300,6 +361,34 @@ def _mapped(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     with path.open("r+b") as file:
         os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
     return array
+
+
+def _lock(folder: Path) -> int:
+    """A descriptor that holds the folder until it is closed, or its process ends in whatever way.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _sweep(directory: Path, prefix: str) -> None:
+    """Remove unfinished folders whose processes were killed. Young ones stay: their lock may be about to be taken."""
+    for folder in directory.glob(f"{prefix}*"):
+        try:
+            if time.time() - folder.stat().st_mtime < _YOUNG_S:
+                continue
+            owned = _lock(folder)
+        except OSError:  # it is another process's, or just gone
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(owned)
 
 
 def _publish(unfinished: Path, folder: Path) -> None:

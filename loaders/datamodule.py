@@ -13,6 +13,8 @@ from typing import Any
 
 import lightning
 
+from symile_data.errors import UsageError
+
 from .dataset import open_split
 from .loader import BatchLoader
 
@@ -24,7 +26,7 @@ class DataModule(lightning.LightningDataModule):
 
     Args:
         location: The dataset's directory.
-        batch_size: Rows of each rank.
+        batch_size: Rows of all ranks together, so that a batch is the same for any number of devices.
         train: Further arguments of the training `BatchLoader` (`seed`, `cache`, `redraw_words`, `augment`, ...).
         evaluation: Those of validation and test, which keep file order and every row.
     """
@@ -73,5 +75,12 @@ class DataModule(lightning.LightningDataModule):
 
     def _loader(self, split: str, settings: Mapping[str, Any]) -> BatchLoader:
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        if self._batch_size % world_size:
+            raise UsageError(
+                "a batch cannot be divided equally among the devices",
+                got=f"{self._batch_size} rows for {world_size} devices",
+                do="choose a batch_size that is a multiple of the devices",
+            )
         opened = open_split(self._location, split)
-        return BatchLoader(opened, self._batch_size, rank=rank, world_size=world_size, **settings)
+        share = self._batch_size // world_size
+        return BatchLoader(opened, share, rank=rank, world_size=world_size, **settings)

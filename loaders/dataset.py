@@ -1,17 +1,17 @@
 """Open one split of a dataset on disk: its shards, its row groups, its columns, its modalities and its fingerprint.
 
-With a manifest everything is checked against it. Without one (a download, shards written by somebody else) any
-Parquet files named after the split are taken and the modalities are guessed from the column types.
+With a manifest everything is checked against it. Without one (a download, shards written by somebody else) `found`
+says which files are the split's and `modalities` what their columns are. The format of the shards and the place where
+they lie make no difference (`symile_data.shards`, `symile_data.location`).
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -21,12 +21,15 @@ import pyarrow as pa
 from symile_data import manifest as manifests
 from symile_data.errors import DamageError, UsageError
 from symile_data.files import digest
+from symile_data.location import Location
+from symile_data.manifest import UNFINISHED
 from symile_data.schema import Modality
+from symile_data.shards import Shard, open_shard
 
-from .parquet import ParquetShard, open_parquet
+from .found import find_shards, unknown_split
+from .modalities import modalities_of
 
-_OPENING_THREADS = 8  # a footer is a few small reads: waiting for the disk, not work
-_TEXT_COMPANIONS = ("words", "target_text")
+_OPENING_THREADS = 8  # a footer is a few small reads: waiting for disk or network, not work
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +37,7 @@ class Split:
     """One split: N rows in G row groups, numbered through all shards in file order.
 
     Args:
-        location: The dataset's directory.
+        location: The dataset's directory or URL.
         name: "train", "validation", "test" or any other.
         shards: In file order.
         schema: Arrow schema of every shard.
@@ -43,9 +46,9 @@ class Split:
         spec: The build's settings from the manifest; empty without one.
     """
 
-    location: Path
+    location: str
     name: str
-    shards: tuple[ParquetShard, ...]
+    shards: tuple[Shard, ...]
     schema: pa.Schema
     modalities: tuple[Modality, ...]
     fingerprint: str
@@ -108,8 +111,7 @@ class Split:
             raise UsageError("no such row", where=self.location, got=row)
         starts = self.group_starts[self._shard_groups]
         index = int(np.searchsorted(starts, row, side="right")) - 1
-        path = self.shards[index].path.relative_to(self.location).as_posix()
-        return f"{path}, row {row - int(starts[index])}"
+        return f"{self.shards[index].name}, row {row - int(starts[index])}"
 
     @cached_property
     def _shard_groups(self) -> npt.NDArray[np.int64]:
@@ -118,49 +120,57 @@ class Split:
         return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts, dtype=np.int64)])
 
 
-def open_split(location: str | Path, split: str) -> Split:
-    """Open one split of the dataset in a directory.
+def open_split(location: str | Path, split: str, *, config: str | None = None) -> Split:
+    """Open one split of a dataset.
 
     Args:
-        location: A directory with manifest.json and data/, or with Parquet files named `<split>-*.parquet` (or
-            `<split>.parquet`), in itself or in data/.
+        location: A local directory or an fsspec URL (s3://, hf://datasets/..., https://, ...) with manifest.json and
+            data/; or, without a manifest, one with shards that its README.md's front matter or their names
+            (`<split>-*.parquet`, `<split>.parquet`, the same with .tar) assign to splits, in itself or in data/.
         split: Its name.
+        config: Which configuration, where a directory without a manifest has several: a name in the front matter or
+            a folder.
 
     Raises:
-        UsageError: there is no such split.
+        UsageError: there is no such split or configuration, or the location is of an unknown kind.
         DamageError: a shard is missing, truncated or other than the manifest says; the split is empty; the build is
             unfinished.
     """
-    directory = Path(location)
-    if not directory.is_dir():
-        raise UsageError("the dataset's directory does not exist", where=directory)
-    if (directory / manifests.FILE_NAME).is_file():
-        return _open_built(directory, split)
-    return _open_found(directory, split)
-
-
-def _open_built(directory: Path, split: str) -> Split:
-    manifest = manifests.read(directory)
-    if split not in manifest.splits:
-        raise _unknown_split(directory, split, manifest.splits)
-    entries = manifest.shards(split)
-    other = [entry.path for entry in entries if not entry.path.endswith(".parquet")]
-    if other:
+    place = Location.of(location)
+    if not place.is_directory():
+        raise UsageError("the dataset's directory does not exist", where=place.url)
+    try:
+        text = place.read_text(manifests.FILE_NAME)
+    except FileNotFoundError:
+        return _open_found(place, split, config)
+    except OSError as error:
+        raise DamageError("the dataset's location cannot be read", where=place.url, got=error) from None
+    if config is not None:
         raise UsageError(
-            "only Parquet shards can be opened", where=directory / other[0], do="build with --format parquet"
+            "a dataset with a manifest has no configurations", where=place.url, got=repr(config), do="leave it out"
         )
+    manifest = manifests.parse(text, place.where(manifests.FILE_NAME))
+    if place.system is None:
+        manifests.check_links(Path(place.root), manifest)
+    return _open_built(place, split, manifest)
+
+
+def _open_built(location: Location, split: str, manifest: manifests.Manifest) -> Split:
+    if split not in manifest.splits:
+        raise unknown_split(location, split, list(manifest.splits))
+    entries = manifest.shards(split)
     with ThreadPoolExecutor(_OPENING_THREADS) as pool:
-        opened = pool.map(lambda e: open_parquet(directory / e.path, size=e.bytes, rows=e.rows), entries)
+        opened = pool.map(lambda e: open_shard(location, e.path, size=e.bytes, rows=e.rows), entries)
         shards = tuple(opened)
     if sum(shard.rows for shard in shards) != manifest.splits[split]:
         raise DamageError(
             f"the shards of split {split} have other rows than the manifest says",
-            where=directory / manifests.FILE_NAME,
+            where=location.where(manifests.FILE_NAME),
             got=f"{sum(shard.rows for shard in shards)} rows, the manifest says {manifest.splits[split]}",
             do="build the dataset again",
         )
     return _split(
-        directory,
+        location,
         split,
         shards,
         modalities=manifest.modalities,
@@ -169,58 +179,53 @@ def _open_built(directory: Path, split: str) -> Split:
     )
 
 
-def _open_found(directory: Path, split: str) -> Split:
-    if (directory / ".build").is_dir():
+def _open_found(location: Location, split: str, config: str | None) -> Split:
+    if UNFINISHED in location.folders():
         raise DamageError(
-            "this directory holds an unfinished build", where=directory, do="run the build command again to finish it"
+            "this directory holds an unfinished build",
+            where=location.url,
+            do="run the build command again to finish it",
         )
-    folder = directory / "data" if any((directory / "data").glob("*.parquet")) else directory
-    found = sorted({*folder.glob(f"{split}-*.parquet"), *folder.glob(f"{split}.parquet")})
-    if not found:
-        names = sorted({path.stem.split("-")[0] for path in folder.glob("*.parquet")})
-        if not names:
-            raise DamageError("there is neither a manifest.json nor any Parquet file", where=directory)
-        raise _unknown_split(directory, split, names)
+    found = find_shards(location, split, config)
     with ThreadPoolExecutor(_OPENING_THREADS) as pool:
-        shards = tuple(pool.map(open_parquet, found))
+        shards = tuple(pool.map(lambda name: open_shard(location, name), found))
     return _split(
-        directory,
+        location,
         split,
         shards,
-        modalities=tuple(guess_modalities(shards[0].schema)),
-        fingerprint=digest([[shard.path.name, shard.footer_sha256] for shard in shards]),
+        modalities=modalities_of(shards[0].schema),
+        fingerprint=digest([[PurePosixPath(shard.name).name, shard.footer_sha256] for shard in shards]),
         spec={},
     )
 
 
 def _split(
-    directory: Path,
+    location: Location,
     name: str,
-    shards: tuple[ParquetShard, ...],
+    shards: tuple[Shard, ...],
     *,
     modalities: tuple[Modality, ...],
     fingerprint: str,
     spec: dict[str, Any],
 ) -> Split:
     if not sum(shard.rows for shard in shards):
-        raise DamageError(f"split {name} has no rows", where=directory)
+        raise DamageError(f"split {name} has no rows", where=location.url)
     schema = shards[0].schema
     for shard in shards[1:]:
         if not shard.schema.equals(schema):
             raise DamageError(
                 "a shard has other columns or types than the first one",
-                where=shard.path,
+                where=location.where(shard.name),
                 do="fetch it again, or build the dataset again",
             )
+    first = location.where(shards[0].name)
     if not modalities:
-        raise DamageError(
-            "no column is of a kind that can be decoded", where=shards[0].path, got=", ".join(schema.names)
-        )
+        raise DamageError("no column is of a kind that can be decoded", where=first, got=", ".join(schema.names))
     lacking = [modality.column for modality in modalities if modality.column not in schema.names]
     if lacking:
-        raise DamageError("a modality's column is not in the shards", where=shards[0].path, got=lacking[0])
+        raise DamageError("a modality's column is not in the shards", where=first, got=lacking[0])
     return Split(
-        location=directory,
+        location=location.url,
         name=name,
         shards=shards,
         schema=schema,
@@ -228,56 +233,3 @@ def _split(
         fingerprint=fingerprint,
         spec=spec,
     )
-
-
-def guess_modalities(schema: pa.Schema) -> Iterator[Modality]:
-    """Modalities of Parquet files that come without a manifest, from their column types.
-
-    Image and Audio by the `huggingface` metadata (or by being a struct of bytes and path under that name),
-    fixed-size lists of floats as vectors, `text` as text. Where some of these have a mask column `<name>_missing`,
-    only those with one count: the others describe the sample and are no modality of it.
-
-    >>> fields = [("a", pa.list_(pa.float32(), 5)), ("note", pa.string()), ("text", pa.string())]
-    >>> [(modality.name, modality.kind) for modality in guess_modalities(pa.schema(fields))]
-    [('a', 'vector'), ('text', 'text')]
-    """
-    features = _features(schema)
-    kinds = {field.name: kind for field in schema if (kind := _kind(field, features.get(field.name, "")))}
-    masked = {name for name in kinds if _is_mask(schema, f"{name}_missing")}
-    for name, kind in kinds.items():
-        if masked and name not in masked:
-            continue
-        extra = (
-            _TEXT_COMPANIONS if kind == "text" else ("clip_id", f"{name}_id") if kind == "audio" else (f"{name}_id",)
-        )
-        companions = tuple(column for column in extra if column in schema.names)
-        yield Modality(name=name, kind=kind, column=name, null_columns=(name, *companions))
-
-
-def _kind(field: pa.Field, feature: str) -> str | None:
-    if feature in ("Image", "Audio"):
-        return feature.lower()
-    if pa.types.is_struct(field.type) and field.name in ("image", "audio"):
-        return str(field.name)
-    if pa.types.is_fixed_size_list(field.type) and pa.types.is_floating(field.type.value_type):
-        return "vector"
-    if field.name == "text" and (pa.types.is_string(field.type) or pa.types.is_large_string(field.type)):
-        return "text"
-    return None
-
-
-def _is_mask(schema: pa.Schema, name: str) -> bool:
-    return name in schema.names and pa.types.is_boolean(schema.field(name).type)
-
-
-def _features(schema: pa.Schema) -> dict[str, str]:
-    """Feature type of each column that the `huggingface` metadata describes ("Image", "Audio", "ClassLabel", ...)."""
-    try:
-        described = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-    except (KeyError, ValueError, TypeError):
-        return {}
-    return {name: str(value.get("_type", "")) for name, value in described.items() if isinstance(value, dict)}
-
-
-def _unknown_split(directory: Path, split: str, names: Sequence[str] | dict[str, int]) -> UsageError:
-    return UsageError("no such split", where=directory, got=repr(split), do=f"choose among {', '.join(names)}")

@@ -7,7 +7,7 @@ release the GIL, and nothing has to be pickled.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -17,9 +17,10 @@ import torch
 
 from symile_data.errors import DamageError, UsageError
 
-from .augment import ImageAugment, ImageJitter
+from .augment import ImageJitter, View
 from .batch import Array, Damage, keep_rows, make_recipe
-from .cache import DecodedSplit, decode_split
+from .cache import DecodedSplit, Encode, MediaCache, decode_split
+from .checks import check_exchange, check_views
 from .dataset import Split
 from .order import EpochOrder, batch_count, check_share, slices
 from .state import make_state, read_state
@@ -27,7 +28,6 @@ from .stream import Filled, Streaming
 from .words import collect_words
 
 Batch = dict[str, Any]
-Encode = Callable[[torch.Tensor], torch.Tensor]
 
 
 class BatchLoader:
@@ -62,8 +62,8 @@ class BatchLoader:
             (training only, with `cache`).
         encoders: Modality -> function of a chunk of decoded media to features; each unique medium is encoded once and
             batches hold the features (with `cache`).
-        cache: True decodes each unique medium once and keeps it in this process's RAM; a directory keeps it there,
-            memory-mapped and shared by processes and runs.
+        cache: True decodes each unique medium once and keeps it in RAM for this loader, a `MediaCache` for all loaders
+            that are given it; a directory keeps it there, memory-mapped and shared by processes and runs.
         threads: That read and decode.
         prefetch: Batches under construction while one is in use.
         window: Row groups shuffled into one another; reading holds about this many in memory.
@@ -91,14 +91,14 @@ class BatchLoader:
         redraw_words: bool = False,
         redraw_media: Mapping[str, str] | None = None,
         encoders: Mapping[str, Encode] | None = None,
-        cache: bool | str | Path = False,
+        cache: bool | str | Path | MediaCache = False,
         threads: int = 2,
         prefetch: int = 2,
         window: int = 16,
         rank: int = 0,
         world_size: int = 1,
         on_error: Literal["raise", "skip"] = "raise",
-        augment: Mapping[str, ImageAugment | ImageJitter] | None = None,
+        augment: Mapping[str, View] | None = None,
     ) -> None:
         check_share(rank, world_size, batch_size)
         for name, value, least in (("threads", threads, 1), ("prefetch", prefetch, 0), ("window", window, 1)):
@@ -120,7 +120,9 @@ class BatchLoader:
         names = [modality.name for modality in split.modalities]
         rates = missingness if isinstance(missingness, Mapping) else dict.fromkeys(names, missingness or 0.0)
         self._recipe = make_recipe(split, seed=seed, transforms=transforms or {}, columns=columns, rates=rates)
-        self._augment, self._jitter = _checked_augment(augment or {}, split, cached=bool(cache))
+        views = augment or {}
+        self._augment = {name: view for name, view in views.items() if not isinstance(view, ImageJitter)}
+        self._jitter = {name: view for name, view in views.items() if isinstance(view, ImageJitter)}
         self._words = collect_words(split, seed) if redraw_words else None
         stale = {"words", "text"} & set(columns) if redraw_words else set()
         if stale:
@@ -128,10 +130,9 @@ class BatchLoader:
                 "this column no longer holds once words are redrawn", got=min(stale), do="leave it out of `columns`"
             )
         self._donors, self._encoders = dict(redraw_media or {}), dict(encoders or {})
-        _check_exchange(self._donors, self._encoders, split, columns, cached=bool(cache))
-        both = [name for name in self._jitter if name in self._encoders]
-        if both:
-            raise UsageError("a picture that is encoded once cannot be jittered", got=both[0], do="choose one of both")
+        cached = cache is not False
+        check_exchange(self._donors, self._encoders, split, columns, cached=cached)
+        check_views(self._recipe, views, self._encoders, cached=cached)
         self._cache, self._threads, self._prefetch = cache, threads, prefetch
         self._decoded: DecodedSplit | None = None
         self._damage = Damage(skip=on_error == "skip")
@@ -211,15 +212,16 @@ class BatchLoader:
             world_size=self.world_size,
             drop_last=self._drop_last,
         )
-        if not self._cache:
+        if self._cache is False:
             streaming = Streaming(
                 recipe=self._recipe, augment=self._augment, threads=self._threads, prefetch=self._prefetch
             )
             return streaming.batches(order, parts, self._damage)
         if self._decoded is None:
-            directory = None if self._cache is True else Path(self._cache)
-            decoded = decode_split(self._recipe, threads=self._threads, damage=self._damage, directory=directory)
-            self._decoded = decoded.encoded(self._encoders)
+            memory = self._cache if isinstance(self._cache, MediaCache) else None
+            store = memory or (Path(self._cache) if isinstance(self._cache, str | Path) else None)
+            decoded = decode_split(self._recipe, threads=self._threads, damage=self._damage, store=store)
+            self._decoded = decoded.encoded(self._encoders, memory)
         donors = {
             name: self._decoded.donors(name, column, self.seed, order.epoch) for name, column in self._donors.items()
         }
@@ -258,7 +260,7 @@ class BatchLoader:
 
     def _settings(self) -> dict[str, Any]:
         """What a state is good for: all that decides order and contents, nothing about ranks, batch size or threads."""
-        views: dict[str, ImageAugment | ImageJitter] = {**self._augment, **self._jitter}
+        views: dict[str, View] = {**self._augment, **self._jitter}
         return {
             "fingerprint": self.split.fingerprint,
             "split": self.split.name,
@@ -269,49 +271,11 @@ class BatchLoader:
             "missingness": {item.name: item.rate for item in self._recipe.fields},
             "redraw_words": self._words is not None,
             "redraw_media": self._donors,
-            "augment": {name: {key: str(value) for key, value in asdict(view).items()} for name, view in views.items()},
+            "augment": {
+                name: {"view": type(view).__name__, **{key: str(value) for key, value in asdict(view).items()}}
+                for name, view in views.items()
+            },
         }
-
-
-def _checked_augment(
-    augment: Mapping[str, ImageAugment | ImageJitter], split: Split, *, cached: bool
-) -> tuple[dict[str, ImageAugment], dict[str, ImageJitter]]:
-    """The views that are made while decoding, and those made afterwards."""
-    images = [modality.name for modality in split.modalities if modality.kind == "image"]
-    unknown = [name for name in augment if name not in images]
-    if unknown:
-        raise UsageError(
-            "augment names no image modality of this split", got=unknown[0], do=f"choose among {', '.join(images)}"
-        )
-    decoding = {name: view for name, view in augment.items() if isinstance(view, ImageAugment)}
-    if decoding and cached:
-        raise UsageError(
-            "a cache keeps one view of each picture, so ImageAugment cannot work on it",
-            do="use ImageJitter, or pass cache=False",
-        )
-    return decoding, {name: view for name, view in augment.items() if isinstance(view, ImageJitter)}
-
-
-def _check_exchange(
-    donors: Mapping[str, str], encoders: Mapping[str, Encode], split: Split, columns: Sequence[str], *, cached: bool
-) -> None:
-    """Refuse settings of redraw_media and encoders that cannot work."""
-    names = [modality.name for modality in split.modalities]
-    unknown = [name for name in (*donors, *encoders) if name not in names]
-    if unknown:
-        raise UsageError("this split has no such modality", got=unknown[0], do=f"choose among {', '.join(names)}")
-    texts = [modality.name for modality in split.modalities if modality.kind == "text"]
-    media = [name for name in (*donors, *encoders) if name in texts]
-    if media:
-        raise UsageError("redraw_media and encoders are for media, not for texts", got=media[0])
-    if (donors or encoders) and not cached:
-        raise UsageError("redraw_media and encoders need decoded media at hand", do="pass cache=True")
-    if donors and split.name != "train":
-        raise UsageError("media are redrawn for training only", where=split.location, got=f"split {split.name}")
-    given = {*columns, *({"cls_id"} & set(split.columns))}
-    absent = [column for column in donors.values() if column not in given]
-    if absent:
-        raise UsageError("redraw_media needs its label column in `columns`", got=absent[0])
 
 
 def _handed_out(values: Array) -> Any:

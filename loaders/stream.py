@@ -17,9 +17,9 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from .augment import ImageAugment
+from .augment import ImageAugment, ImageCrop
 from .batch import Array, BoolArray, Damage, Group, Recipe, read_group, runs
-from .decode import UndecodableError
+from .decoder import UndecodableError
 from .order import BatchSlice, EpochOrder
 
 
@@ -49,7 +49,7 @@ class Streaming:
     """
 
     recipe: Recipe
-    augment: Mapping[str, ImageAugment]
+    augment: Mapping[str, ImageAugment | ImageCrop]
     threads: int
     prefetch: int
 

@@ -22,6 +22,7 @@ from symile_data.schema import Modality
 
 FILE_NAME = "manifest.json"
 FORMAT = "symile-data/1"
+UNFINISHED = ".build"  # folder that marks a directory as an unfinished build
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,14 @@ class Dropped:
     reason: str
     count: int
     examples: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remaining:
+    """One step of a selection: how many source items were left after a rule."""
+
+    rule: str
+    count: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,13 +77,16 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """The whole record. `files` lists every file of the dataset except manifest.json itself."""
+    """The whole record. `files` lists every file of the dataset except manifest.json itself; `funnel` the steps by
+    which rows were selected from a source, for datasets that are made so.
+    """
 
     identity: Identity
     modalities: tuple[Modality, ...]
     splits: dict[str, int]
     files: list[FileEntry] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
+    funnel: list[Remaining] = field(default_factory=list)
     command: str = ""
     notes: list[str] = field(default_factory=list)
 
@@ -96,6 +108,7 @@ class Manifest:
             "splits": self.splits,
             "modalities": [modality.to_json() for modality in self.modalities],
             "dropped": [asdict(entry) for entry in self.dropped],
+            **({"funnel": [asdict(step) for step in self.funnel]} if self.funnel else {}),
             "notes": self.notes,
             "files": [{k: v for k, v in asdict(entry).items() if v is not None} for entry in self.files],
         }
@@ -128,12 +141,21 @@ def read(directory: Path) -> Manifest:
     except ValueError as error:
         raise _not_json(path, error) from None
     manifest = parse(text, path)
+    check_links(directory, manifest)
+    return manifest
+
+
+def check_links(directory: Path, manifest: Manifest) -> None:
+    """Refuse a dataset whose files are links to elsewhere.
+
+    Raises:
+        DamageError: one is.
+    """
     outside = leading_out(directory, [entry.path for entry in manifest.files])
     if outside is not None:
         raise DamageError(
             "a link leads out of the dataset's directory", where=directory / outside, do="put the file itself there"
         )
-    return manifest
 
 
 def parse(text: str, where: str | Path) -> Manifest:
@@ -187,6 +209,7 @@ def _from_json(value: Mapping[str, Any]) -> Manifest:
         {
             "identity": identity,
             **{name: value[name] for name in ("modalities", "splits", "files", "dropped", "command", "notes")},
+            "funnel": value.get("funnel", []),
         },
     )
 
@@ -218,8 +241,12 @@ def file_entry(directory: Path, path: Path, *, rows: int | None = None, split: s
     )
 
 
-def library_versions(packages: Sequence[str]) -> dict[str, str]:
+def library_versions(packages: Sequence[str], extra: str = "m3,online") -> dict[str, str]:
     """Installed versions of the named distributions, and this package's own.
+
+    Args:
+        packages: Distributions.
+        extra: The extra that brings them, for the error's install command.
 
     Raises:
         MissingPackageError: one is not installed.
@@ -229,7 +256,7 @@ def library_versions(packages: Sequence[str]) -> dict[str, str]:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            raise MissingPackageError(package, "m3,online", "this build") from None
+            raise MissingPackageError(package, extra, "this build") from None
     return versions
 
 

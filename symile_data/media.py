@@ -50,7 +50,7 @@ class UnfitMediumError(ValueError):
 
 
 @contextmanager
-def open_picture(data: bytes) -> Iterator[Image.Image]:
+def open_picture(data: bytes | memoryview) -> Iterator[Image.Image]:
     """A picture, its header read and its pixels not yet decoded.
 
     Raises:
@@ -68,7 +68,9 @@ def open_picture(data: bytes) -> Iterator[Image.Image]:
         raise UnfitMediumError(" ".join(str(error).split())[:200] or type(error).__name__) from None
 
 
-def read_clip(data: bytes, dtype: Literal["float32", "float64"] = "float32") -> tuple[npt.NDArray[Any], int]:
+def read_clip(
+    data: bytes | memoryview, dtype: Literal["float32", "float64"] = "float32"
+) -> tuple[npt.NDArray[Any], int]:
     """Decode a whole clip.
 
     Returns:
@@ -77,12 +79,17 @@ def read_clip(data: bytes, dtype: Literal["float32", "float64"] = "float32") -> 
     Raises:
         UnfitMediumError: no clip of `CLIP_FORMATS`, broken, or beyond `MOST_SAMPLES` or `SAMPLE_RATES_HZ`.
     """
-    with _open_clip(data) as clip:
+    with open_clip(data) as clip:
         return np.asarray(clip.read(clip.frames, dtype=dtype, always_2d=True)), int(clip.samplerate)
 
 
 @contextmanager
-def _open_clip(data: bytes) -> Iterator[Any]:
+def open_clip(data: bytes | memoryview) -> Iterator[Any]:
+    """A clip as `soundfile.SoundFile`, its header read and checked.
+
+    Raises:
+        UnfitMediumError: as `read_clip`.
+    """
     import soundfile
 
     try:
@@ -95,13 +102,13 @@ def _open_clip(data: bytes) -> Iterator[Any]:
         raise UnfitMediumError(" ".join(str(error).split())[:200] or type(error).__name__) from None
 
 
-def clip_header(data: bytes) -> tuple[int, int]:
+def clip_header(data: bytes | memoryview) -> tuple[int, int]:
     """Samples of each channel, and the sampling rate in Hz; nothing is decoded.
 
     Raises:
         UnfitMediumError: as `read_clip`.
     """
-    with _open_clip(data) as clip:
+    with open_clip(data) as clip:
         return int(clip.frames), int(clip.samplerate)
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Protocol
 
 _PLAIN_STEPS = 4  # plain output says a stage's progress this many times
+
+
+_hidden: ContextVar[bool] = ContextVar("hidden", default=False)
 
 
 class Advance(Protocol):
@@ -26,8 +30,21 @@ def stage(title: str, total: int, unit: str = "") -> Iterator[Advance]:
         total: How many steps there are.
         unit: What one step is ("shards").
     """
+    if _hidden.get():
+        yield lambda steps=1: None
+        return
     with _bar(title, total) if sys.stderr.isatty() else _plain(title, total, unit) as advance:
         yield advance
+
+
+@contextlib.contextmanager
+def hidden() -> Iterator[None]:
+    """Show no stage of the work inside: all of it is one step of a stage around it."""
+    token = _hidden.set(True)
+    try:
+        yield
+    finally:
+        _hidden.reset(token)
 
 
 @contextlib.contextmanager

@@ -6,18 +6,22 @@ and cards follow the dataset they are given and know no dataset by name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from symile_data.files import canonical_json
 from symile_data.records import record
 
 if TYPE_CHECKING:
     from datasets import Features
 
 SPLITS = ("train", "validation", "test")
+MODALITIES_KEY = b"symile_data.modalities"  # of a shard's schema metadata, where a modality has details
+
+_SUFFIXES = {"image": "jpg", "audio": "flac", "text": "txt"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +36,9 @@ class Modality:
         null_columns: Every column that is null where the modality is missing, `column` among them, so that nothing of a
             missing value can leak.
         mask: The mask column where its name is not `<name>_missing`.
+        details: JSON-like facts without which the values cannot be read: units, rates, names of a list's places.
+        suffix: Type of a stored value's file, for formats that keep each value in a file of its own; the kind's usual
+            one ("jpg", "flac", "txt", else "npy") where not given.
     """
 
     name: str
@@ -39,14 +46,19 @@ class Modality:
     column: str
     null_columns: tuple[str, ...]
     mask: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    suffix: str = ""
 
     def __post_init__(self) -> None:
+        if not self.suffix:
+            object.__setattr__(self, "suffix", _SUFFIXES.get(self.kind, "npy"))
         if not self.mask:
             object.__setattr__(self, "mask", f"{self.name}_missing")
 
     def to_json(self) -> dict[str, Any]:
         """As stored in the manifest."""
-        return {**asdict(self), "null_columns": list(self.null_columns)}
+        value = {**asdict(self), "null_columns": list(self.null_columns)}
+        return value if self.details else {key: value[key] for key in value if key != "details"}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Modality:
@@ -68,8 +80,15 @@ class DatasetSchema:
 
     @property
     def arrow(self) -> pa.Schema:
-        """Arrow schema whose `huggingface` metadata lets `datasets` restore every type without a card."""
-        return self.features.arrow_schema
+        """Arrow schema whose `huggingface` metadata lets `datasets` restore every type without a card.
+
+        Where a modality has details, all modalities stand in the metadata too, under `MODALITIES_KEY`.
+        """
+        schema = self.features.arrow_schema
+        if not any(modality.details for modality in self.modalities):
+            return schema
+        modalities = canonical_json([modality.to_json() for modality in self.modalities])
+        return schema.with_metadata({**schema.metadata, MODALITIES_KEY: modalities})
 
 
 def mask_problems(table: pa.Table, modalities: tuple[Modality, ...]) -> Iterator[str]:

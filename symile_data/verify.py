@@ -19,15 +19,17 @@ import pyarrow as pa
 from symile_data import manifest as manifests
 from symile_data.errors import DamageError
 from symile_data.files import file_sha256
+from symile_data.location import Location
 from symile_data.manifest import FileEntry, Manifest
 from symile_data.media import medium_problems
-from symile_data.parquet import PARQUET_ERRORS, read_parquet
 from symile_data.progress import stage
 from symile_data.records import read_text
 from symile_data.schema import mask_problems
+from symile_data.shards import is_shard, open_shard
 
-# Nothing else may lie beside the listed files.
-_UNLISTED_ALLOWED = (manifests.FILE_NAME,)
+# Nothing else may lie beside the listed files; the last two come with a download from the Hugging Face Hub.
+_UNLISTED_ALLOWED = (manifests.FILE_NAME, ".gitattributes")
+_UNLISTED_FOLDER = ".cache/huggingface/"
 
 
 class Invariants(Protocol):
@@ -84,8 +86,12 @@ def verify(
     listed = {entry.path for entry in manifest.files}
     for path in sorted(directory.rglob("*")):
         name = path.relative_to(directory).as_posix()
-        if path.is_file() and name not in listed and name not in _UNLISTED_ALLOWED:
+        if path.is_file() and name not in listed and not _may_be_unlisted(name):
             yield f"{name}: not in the manifest; remove it or build the dataset again"
+
+
+def _may_be_unlisted(name: str) -> bool:
+    return name in _UNLISTED_ALLOWED or name.startswith(_UNLISTED_FOLDER)
 
 
 def to_read(manifest: Manifest, sample: int | None) -> set[str]:
@@ -141,15 +147,18 @@ def _examine(directory: Path, entry: FileEntry, manifest: Manifest, *, whole: bo
         problem = f"cannot be read ({error.strerror})"
     if problem:
         return _Examined([problem])
-    if not whole or entry.rows is None or not entry.path.endswith(".parquet"):
+    if not whole or entry.rows is None or not is_shard(entry.path):
         return _Examined()
     try:
-        table = read_parquet(path)
-        problems = [] if table.num_rows == entry.rows else [f"{table.num_rows} rows, the manifest says {entry.rows}"]
-        if deep:
-            problems += medium_problems(table, manifest.modalities)
+        shard = open_shard(Location.of(directory), entry.path)
+        table = shard.read_all(shard.schema.names)
+        problems = list(shard.problems())
     except DamageError as error:
-        return _Examined([f"not a readable Parquet file ({error.got})"])
+        return _Examined([f"{error.what} ({error.got})"])
+    if table.num_rows != entry.rows:
+        problems.append(f"{table.num_rows} rows, the manifest says {entry.rows}")
+    if deep:
+        problems += medium_problems(table, manifest.modalities)
     return _Examined(problems, table if entry.split is not None else None)
 
 
@@ -186,7 +195,7 @@ def _table_problems(
         yield from mask_problems(table, manifest.modalities)
         if invariants is not None:
             yield from invariants.check(str(entry.split), table)
-    except (*PARQUET_ERRORS, KeyError, TypeError, AttributeError) as error:
+    except (pa.ArrowException, ValueError, OverflowError, KeyError, TypeError, AttributeError) as error:
         yield f"its columns are not of the types that the rules expect ({' '.join(str(error).split())[:200]})"
 
 

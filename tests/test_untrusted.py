@@ -29,12 +29,14 @@ from symile_data.builders.xor.spec import XorSpec
 from symile_data.errors import DamageError, SymileDataError
 from symile_data.files import digest, pretty_json
 from symile_data.loaders import open_split
-from symile_data.loaders.decode import AudioSettings, ImageSettings, UndecodableError, decode_audio, decode_image
-from symile_data.loaders.parquet import open_parquet
+from symile_data.loaders.audio import AudioSettings, decode_audio
+from symile_data.loaders.decoder import UndecodableError
+from symile_data.loaders.image import ImageSettings, decode_image
+from symile_data.location import Location
 from symile_data.media import MOST_PIXELS, MOST_SAMPLES, UnfitMediumError, open_picture, read_clip
-from symile_data.parquet import read_parquet
+from symile_data.shards import open_shard
 from symile_data.training.config import read_config
-from symile_data.training.fit import RUN_FILE, read_run
+from symile_data.training.run import BEST, RUN_FILE, load_module, read_run
 from symile_data.verify import verify
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -173,6 +175,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]
         "location": "x",
         "modalities": [modality],
         "vocabularies": {"a": ["w"]},
+        "sizes": {},
     }
     return tmp_path_factory.mktemp("run"), value
 
@@ -307,24 +310,29 @@ def test_a_parquet_file_of_any_bytes_is_read_or_refused(
         changed[min(start + int(share * (len(shard) - start)), len(shard) - 1)] = byte
     path = tmp_path / "x.parquet"
     path.write_bytes(changed)
-    only_ours(lambda: read_parquet(path))
+    only_ours(lambda: read_all(path))
 
     def load() -> None:
-        opened = open_parquet(path)
+        opened = open_shard(Location.of(tmp_path), path.name)
         for group in range(len(opened.group_rows)):
             opened.read(group, opened.schema.names)
 
     only_ours(load)
 
 
+def read_all(path: Path) -> pa.Table:
+    opened = open_shard(Location.of(path.parent), path.name)
+    return opened.read_all(opened.schema.names)
+
+
 def test_a_parquet_file_that_inflates_without_end_is_left_in_time(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("symile_data.parquet.ALWAYS_ALLOWED_BYTES", 1 << 20)
-    monkeypatch.setattr("symile_data.parquet.MOST_INFLATION", 10)
+    monkeypatch.setattr("symile_data.shards.parquet.ALWAYS_ALLOWED_BYTES", 1 << 20)
+    monkeypatch.setattr("symile_data.shards.parquet.MOST_INFLATION", 10)
     import pyarrow.parquet as pq
 
     pq.write_table(pa.table({"x": ["same long text" * 1000] * 5000}), tmp_path / "bomb.parquet", row_group_size=100)
     assert (tmp_path / "bomb.parquet").stat().st_size < 1 << 18
-    assert "it inflates beyond 1048576 bytes" in str(only_ours(lambda: read_parquet(tmp_path / "bomb.parquet")))
+    assert "it inflates beyond 1048576 bytes" in str(only_ours(lambda: read_all(tmp_path / "bomb.parquet")))
 
 
 def png(width: int, height: int) -> bytes:
@@ -436,16 +444,15 @@ def test_a_checkpoint_that_would_run_code_is_refused(run: tuple[Path, dict[str, 
 
     import torch
 
-    from symile_data.training.fit import BEST, load_module
-
     class Trap:
         def __reduce__(self) -> tuple[Any, ...]:
             return os.mkdir, (str(tmp_path / "trapped"),)
 
     directory, value = run
     (directory / RUN_FILE).write_text(json.dumps(value), encoding="utf-8")
-    torch.save({"state_dict": Trap()}, directory / BEST)
+    best = directory / BEST["val_accuracy"]
+    torch.save({"state_dict": Trap()}, best)
     assert "a file of weights cannot be read" in str(only_ours(lambda: load_module(directory)))
-    (directory / BEST).write_bytes(pickle.dumps({"state_dict": Trap()}))
+    best.write_bytes(pickle.dumps({"state_dict": Trap()}))
     assert "a file of weights cannot be read" in str(only_ours(lambda: load_module(directory)))
     assert not (tmp_path / "trapped").exists()

@@ -83,7 +83,7 @@ def build_m3(spec: M3Spec, out: Path, *, workers: int, document: Document, comma
                 names = replace(names, **_select(spec, names.table, list(catalogue.wnids)))
             sources = catalogue or _sample_source(workspace, pool, spec.seed)
             recipe, unreadable = _prepare(workspace, pool, spec, sources, audio, names)
-            shards = _shards(workspace, pool, recipe)
+            shards = _shards(workspace, pool, recipe, spec.shard_format)
         manifest = Manifest(
             identity=identity,
             modalities=m3_schema().modalities,
@@ -312,12 +312,12 @@ def _used_media(
     return slots, numbers
 
 
-def _shards(workspace: Workspace, pool: Executor | None, recipe: Recipe) -> list[FileEntry]:
+def _shards(workspace: Workspace, pool: Executor | None, recipe: Recipe, shard_format: str) -> list[FileEntry]:
     products, splits = [], []
     for split, rows in recipe.rows.items():
         ranges = shard_ranges(rows, ROWS_PER_SHARD)
         for index, (start, stop) in enumerate(ranges):
-            path = shard_path(split, index, len(ranges))
+            path = shard_path(split, index, len(ranges), shard_format)
             job = ShardJob(workspace.hidden, split, start, stop)
             products.append(Product(path=path, arguments=job, key=[split, start, stop]))
             splits.append(split)

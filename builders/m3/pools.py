@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from symile_data.errors import SourceError
 from symile_data.files import atomic_path
 from symile_data.manifest import Dropped
 
+from ..chunks import forget_chunks, open_chunk, write_chunk
 from ..execution import run_stage
 from ..workspace import HIDDEN, Product, Workspace
 from .audio_sources import ClipPool, SourceClip
@@ -31,9 +31,6 @@ from .imagenet import ImageCatalogue, ImagePool, UnreadableImageError, read_byte
 
 CHUNK = 256  # media in one chunk
 _EXAMPLES = 5  # dropped files named for each reason
-
-# Of a medium that is read again from its source there is a hash in the place of a copy.
-_MEDIUM = pa.schema([("medium_id", pa.string()), ("data", pa.binary()), ("sha256", pa.string())])
 
 # Where a key's medium is: (N, 2) chunk number and row.
 Places = npt.NDArray[np.int64]
@@ -203,7 +200,7 @@ def make_image_chunk(job: ImageJob, path: Path) -> dict[str, Any]:
             unreadable.append((row, str(error)))
         data.append(encoded)
         kept.append(sha256)
-    _write_chunk(path, list(job.image_ids), data, kept)
+    write_chunk(path, list(job.image_ids), data, kept)
     return {"unreadable": unreadable}
 
 
@@ -218,7 +215,7 @@ def make_clip_chunk(clips: tuple[SourceClip, ...], path: Path) -> dict[str, Any]
         except UnreadableClipError as error:
             unreadable.append((row, str(error)))
         data.append(encoded)
-    _write_chunk(path, [clip.clip_id for clip in clips], data)
+    write_chunk(path, [clip.clip_id for clip in clips], data)
     return {"unreadable": unreadable}
 
 
@@ -242,7 +239,7 @@ class MediaPool:
         """Ids and encoded bytes of the given keys, in order."""
         known, places = _read_index(self.hidden, self.kind, self.name)
         for chunk, row in places[np.searchsorted(known, keys)].tolist():
-            table = _open_chunk(self.hidden.parent / _chunk_path(self.kind, self.name, chunk))
+            table = open_chunk(self.hidden.parent / _chunk_path(self.kind, self.name, chunk))
             medium_id, data = table["medium_id"][row].as_py(), table["data"][row].as_py()
             if data is None and self.root is not None:
                 data = _read_again(self.root / medium_id, table["sha256"][row].as_py())
@@ -273,27 +270,10 @@ def _read_again(path: Path, sha256: str) -> bytes:
     return data
 
 
-def _write_chunk(path: Path, ids: list[str], data: list[bytes | None], kept: Sequence[str | None] = ()) -> None:
-    columns = [pa.array(ids, pa.string()), pa.array(data, pa.binary())]
-    hashes = pa.array(kept or [None] * len(ids), pa.string())
-    batch = pa.record_batch([*columns, hashes], schema=_MEDIUM)
-    with (
-        atomic_path(path) as temporary,
-        pa.OSFile(str(temporary), "wb") as file,
-        pa.ipc.new_file(file, _MEDIUM) as writer,
-    ):
-        writer.write_batch(batch)
-
-
-@lru_cache(maxsize=64)
-def _open_chunk(path: Path) -> pa.Table:
-    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-
-
 def _write_index(
     workspace: Workspace, kind: str, name: str, keys: npt.NDArray[np.int64], places: Sequence[tuple[int, int]]
 ) -> None:
-    _open_chunk.cache_clear()  # a process may build twice; the old files may be gone
+    forget_chunks()
     _read_index.cache_clear()
     table = np.column_stack([keys, np.array(places, dtype=np.int64).reshape(-1, 2)])
     with atomic_path(workspace.hidden / kind / f"{name}.npy") as temporary, temporary.open("wb") as file:

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from symile_data.errors import UsageError
 from symile_data.missingness import check_rates
 from symile_data.schema import SPLITS
+from symile_data.shards import check_format
 from symile_data.words import Mode
 
 from .hub_pictures import HubPictures
@@ -52,6 +53,7 @@ class M3Spec:
         missing: Rate at which each modality is taken away from the training and validation splits.
         missing_test: Take modalities away from the test split too.
         image_size: Largest shorter side of a picture in pixels; None keeps originals.
+        shard_format: "parquet" or "webdataset".
         seed: Decides everything random.
     """
 
@@ -72,6 +74,7 @@ class M3Spec:
     missing: Mapping[str, float] = field(default_factory=dict)
     missing_test: bool = False
     image_size: int | None = None
+    shard_format: str = "parquet"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -93,6 +96,7 @@ class M3Spec:
         if self.sentences is not None and self.audio == "common-voice":
             raise UsageError("--sentences are for synthetic speech, not for --audio common-voice")
         check_rates(self.missing)
+        check_format(self.shard_format)
         check_size(self.image_size)
 
     def to_json(self) -> dict[str, Any]:
@@ -110,4 +114,5 @@ class M3Spec:
             "missing": {name: rate for name, rate in self.missing.items() if rate},
             "missing_test": self.missing_test,
             "image_size": self.image_size,
+            "format": self.shard_format,
         }

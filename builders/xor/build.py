@@ -77,7 +77,11 @@ def build_xor(spec: XorSpec, out: Path, *, workers: int, document: Document, com
             for index, (start, stop) in enumerate(ranges):
                 job = _Job(spec, split, start, stop)
                 products.append(
-                    Product(path=shard_path(split, index, len(ranges)), arguments=job, key=[split, start, stop])
+                    Product(
+                        path=shard_path(split, index, len(ranges), spec.shard_format),
+                        arguments=job,
+                        key=[split, start, stop],
+                    )
                 )
                 splits.append(split)
         pool = worker_pool(min(workers, len(products)))

@@ -10,6 +10,7 @@ from typing import Any
 from symile_data.errors import UsageError
 from symile_data.missingness import check_rates
 from symile_data.schema import SPLITS
+from symile_data.shards import check_format
 
 DEFAULT_ROWS = (10_000, 1_000, 5_000)  # Symile, section 5.1
 
@@ -25,6 +26,7 @@ class XorSpec:
         rows: Rows of each split; 0 leaves a split out.
         missing: Rate at which each variable is taken away from the training and validation splits.
         missing_test: Take variables away from the test split too.
+        shard_format: "parquet" or "webdataset".
         seed: Decides everything random.
     """
 
@@ -34,6 +36,7 @@ class XorSpec:
     rows: Mapping[str, int] = field(default_factory=lambda: dict(zip(SPLITS, DEFAULT_ROWS, strict=True)))
     missing: Mapping[str, float] = field(default_factory=dict)
     missing_test: bool = False
+    shard_format: str = "parquet"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -49,6 +52,7 @@ class XorSpec:
         if not self.rows["train"]:
             raise UsageError("a dataset needs training rows", got="--train 0")
         check_rates(self.missing)
+        check_format(self.shard_format)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -69,4 +73,5 @@ class XorSpec:
             "p_hat": self.p_hat,
             "missing": {name: rate for name, rate in self.missing.items() if rate},
             "missing_test": self.missing_test,
+            "format": self.shard_format,
         }

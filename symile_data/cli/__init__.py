@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from symile_data.cli import build, datasets, learn, sample, translate
+from symile_data.cli import build, datasets, doctor, importing, learn, reproduce, sample, share, translate
 from symile_data.errors import SymileDataError
 
 app = typer.Typer(
@@ -22,7 +22,19 @@ app = typer.Typer(
 )
 app.add_typer(build.app, name="build")
 app.add_typer(sample.app, name="sample")
-for command in (datasets.verify, datasets.info, learn.train, learn.evaluate, translate.translate):
+app.add_typer(importing.app, name="import")
+app.add_typer(reproduce.app, name="reproduce")
+for command in (
+    datasets.verify,
+    datasets.info,
+    share.preview,
+    share.card,
+    learn.train,
+    learn.evaluate,
+    share.push,
+    translate.translate,
+    doctor.doctor,
+):
     app.command()(command)
 
 _DEBUG = "--debug"

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,11 +16,14 @@ import typer
 if TYPE_CHECKING:
     from symile_data.manifest import Manifest
 
-app = typer.Typer(help="Build a dataset: Parquet shards, card, statistics and manifest.", no_args_is_help=True)
+app = typer.Typer(help="Build a dataset: shards, card, statistics and manifest.", no_args_is_help=True)
 
 Out = Annotated[Path, typer.Option(help="Directory to build in; an interrupted build there is finished.")]
 Seed = Annotated[int, typer.Option(help="Decides everything random; same seed, same bytes.")]
 Workers = Annotated[int, typer.Option(help="Worker processes (0: one per core). The bytes do not depend on it.")]
+Format = Annotated[
+    str, typer.Option("--format", help="Of the shards: parquet or webdataset (tar); docs/formats.md compares them.")
+]
 RowCount = Annotated[int | None, typer.Option(min=0, help="Rows of this split.")]
 
 
@@ -64,6 +68,7 @@ def m3(
     image_size: Annotated[
         int | None, typer.Option(help="Shrink pictures to this shorter side; default: as they are.")
     ] = None,
+    shard_format: Format = "parquet",
     seed: Seed = 0,
     workers: Workers = 0,
 ) -> None:
@@ -122,11 +127,73 @@ def m3(
         missing=parse_rates(missing, [modality.name for modality in MODALITIES]),
         missing_test=missing_test,
         image_size=image_size,
+        shard_format=shard_format,
         seed=seed,
     )
     paths = [path for path in (out, images, translations, manual, sentences, cache) if path is not None]
-    manifest = build_m3(spec, out, workers=_workers(workers), document=write_card, command=_command(*paths))
-    _report(out, manifest)
+    manifest = build_m3(spec, out, workers=worker_count(workers), document=write_card, command=command_line(*paths))
+    report(out, manifest)
+
+
+@app.command()
+def mimic(
+    out: Out,
+    sample: Annotated[bool, typer.Option("--sample", help="Synthetic records; needs no download or licence.")] = False,
+    mimic_iv: Annotated[Path | None, typer.Option(help="MIMIC-IV 2.2 or 3.x: the folder that holds hosp/.")] = None,
+    mimic_cxr: Annotated[
+        Path | None, typer.Option(help="MIMIC-CXR-JPG: its tables and files/ (JPEGs, or MIMIC-CXR's DICOMs).")
+    ] = None,
+    mimic_ecg: Annotated[Path | None, typer.Option(help="MIMIC-IV-ECG: record_list.csv and files/.")] = None,
+    patients: Annotated[int, typer.Option(help="Patients of the sample.")] = 600,
+    reference: Annotated[
+        bool, typer.Option("--reference", help="The public pipeline's cohort, values and splits, oddities included.")
+    ] = False,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Keep admissions with two of the three modalities.")
+    ] = False,
+    within_stay: Annotated[
+        bool, typer.Option("--within-stay", help="Nothing from before the stay's start or after its end.")
+    ] = False,
+    train: Annotated[int | None, typer.Option(help="Rows to train on; default: 80 %.")] = None,
+    validation: Annotated[int | None, typer.Option(help="Rows to validate on; default: 10 %.")] = None,
+    candidates: Annotated[int, typer.Option(help="Admissions in a retrieval set, the true one included.")] = 10,
+    shard_format: Format = "parquet",
+    seed: Seed = 0,
+    workers: Workers = 0,
+) -> None:
+    """Symile-MIMIC: a chest X-ray, a 12-lead ECG and 50 blood tests of one hospital admission.
+
+    Examples:
+
+        symile-data build mimic --out build/symile-mimic --sample
+
+        symile-data build mimic --out build/real --mimic-iv mimiciv/3.1 --mimic-cxr mimic-cxr-jpg/2.1.0
+        --mimic-ecg mimic-iv-ecg/1.0
+    """
+    from symile_data.builders.mimic.build import build_mimic
+    from symile_data.builders.mimic.spec import MimicSpec, Roots
+    from symile_data.cards import write_card
+
+    folders = {"--mimic-iv": mimic_iv, "--mimic-cxr": mimic_cxr, "--mimic-ecg": mimic_ecg}
+    _check_sources(sample, folders)
+    roots = None
+    if mimic_iv is not None and mimic_cxr is not None and mimic_ecg is not None:
+        roots = Roots(mimic_iv=mimic_iv, mimic_cxr=mimic_cxr, mimic_ecg=mimic_ecg)
+    spec = MimicSpec(
+        roots=roots,
+        patients=patients,
+        reference=reference,
+        allow_missing=allow_missing,
+        within_stay=within_stay,
+        train=train,
+        validation=validation,
+        candidates=candidates,
+        shard_format=shard_format,
+        seed=seed,
+    )
+    paths = [path for path in (out, *folders.values()) if path is not None]
+    manifest = build_mimic(spec, out, workers=worker_count(workers), document=write_card, command=command_line(*paths))
+    report(out, manifest)
 
 
 @app.command()
@@ -140,6 +207,7 @@ def xor(
     test: RowCount = None,
     missing: Annotated[str, typer.Option(help="Rate of absent variables: 0.5, or a=0.5,c=0.1.")] = "0",
     missing_test: Annotated[bool, typer.Option("--missing-test", help="Take them from the test split too.")] = False,
+    shard_format: Format = "parquet",
     seed: Seed = 0,
     workers: Workers = 1,
 ) -> None:
@@ -158,16 +226,29 @@ def xor(
     asked = (train, validation, test)
     rows = {split: default if n is None else n for split, default, n in zip(SPLITS, DEFAULT_ROWS, asked, strict=True)}
     spec = XorSpec(variables=variables, dims=dims, p_hat=p_hat, rows=rows, missing_test=missing_test, seed=seed)
-    spec = replace(spec, missing=parse_rates(missing, spec.names))
-    manifest = build_xor(spec, out, workers=_workers(workers), document=write_card, command=_command(out))
-    _report(out, manifest)
+    spec = replace(spec, missing=parse_rates(missing, spec.names), shard_format=shard_format)
+    manifest = build_xor(spec, out, workers=worker_count(workers), document=write_card, command=command_line(out))
+    report(out, manifest)
 
 
-def _workers(asked: int) -> int:
+def _check_sources(sample: bool, folders: Mapping[str, Path | None]) -> None:
+    """Either the sample or all three releases."""
+    from symile_data.errors import UsageError
+
+    given = [option for option, folder in folders.items() if folder is not None]
+    if sample and given:
+        raise UsageError("--sample takes no folders", got=", ".join(given), do="leave one of the two out")
+    if not sample and len(given) < len(folders):
+        absent = ", ".join(option for option in folders if option not in given)
+        raise UsageError("Symile-MIMIC is made from three releases", got=f"no {absent}", do="give it, or take --sample")
+
+
+def worker_count(asked: int) -> int:
+    """Worker processes: as asked, or one for each core."""
     return asked if asked > 0 else len(os.sched_getaffinity(0))
 
 
-def _command(*paths: Path | str) -> str:
+def command_line(*paths: Path | str) -> str:
     """The command line as the card shows it: directories of this machine by their last part only."""
     known = {Path(path) for path in paths}
     return shlex.join(["symile-data", *(_without_directories(word, known) for word in sys.argv[1:])])
@@ -182,10 +263,12 @@ def _without_directories(word: str, known: set[Path]) -> str:
     return option + equals + (Path(value).resolve().name if value and Path(value) in known else value)
 
 
-def _report(out: Path, manifest: Manifest) -> None:
+def report(out: Path, manifest: Manifest) -> None:
+    """Say what was built, and what was left out."""
     rows = ", ".join(f"{rows:,} {split}" for split, rows in manifest.splits.items())
     size = sum(entry.bytes for entry in manifest.files)
     print(f"{manifest.identity.dataset} in {out}: {rows} rows, {size / 1e6:,.0f} MB")
     for entry in manifest.dropped:
-        print(f"dropped: {entry.count} ({entry.reason}), such as {', '.join(entry.examples[:2])}")
+        examples = f", such as {', '.join(entry.examples[:2])}" if entry.examples else ""
+        print(f"dropped: {entry.count} ({entry.reason}){examples}")
     print(f"load it with: datasets.load_dataset({str(out)!r})")

@@ -1,22 +1,17 @@
-"""`symile-data train` and `evaluate`: the bundled baseline."""
+"""`symile-data train` and `evaluate`: the bundled trainer."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from functools import partial
+import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from symile_data.evaluation.retrieval import Embedded
-    from symile_data.training.config import TrainConfig
-    from symile_data.training.fit import RunInfo, Weights
-    from symile_data.training.module import SymileModule
-
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+_COMPARED = ("accuracy", "recall_at_5", "recall_at_10", "median_rank")
 
 
 def train(
@@ -28,211 +23,123 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Run directory; default: runs/<dataset directory>.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the config's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the config's; decides everything random.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Train with so many seeds, from the seed on, and compare.")] = 1,
+    negatives: Annotated[str | None, typer.Option(help="n or exact, instead of the config's.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Any other setting of the config: --set lr=1e-4. Repeatable.")
+    ] = None,
+    devices: Annotated[int, typer.Option(min=1, help="Processes or GPUs that share every batch.")] = 1,
+    accelerator: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    logger: Annotated[
+        list[str] | None, typer.Option(help="tensorboard or wandb, besides CSV files. Repeatable.")
+    ] = None,
+    save_every: Annotated[int, typer.Option(min=0, help="Steps between checkpoints within an epoch.")] = 1000,
+    cache: Annotated[Path | None, typer.Option(help="Keep decoded media in this directory for later runs.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Train the baseline and test it by zero-shot retrieval. Running again continues an interrupted training.
+    """Train and test by zero-shot retrieval. Running again continues an interrupted training.
 
     Examples:
 
         symile-data train build/symile-m3-10
 
         symile-data train build/symile-m3-2 --loss symile --seed 1 --out runs/mine
-    """
-    from symile_data import manifest as manifests
-    from symile_data.files import pretty_json, write_text
-    from symile_data.training.config import LOSSES, default_config, read_config
-    from symile_data.training.curves import draw_curves
-    from symile_data.training.fit import fit, pretrained_weights
 
-    manifest = manifests.read(directory)
-    overrides = {name: value for name, value in {"epochs": epochs, "seed": seed}.items() if value is not None}
-    name = config or default_config(manifest.identity.dataset)
-    base = out or Path("runs") / directory.resolve().name
-    results: dict[str, dict[str, Any]] = {}
-    curves: dict[str, list[dict[str, float]]] = {}
-    for choice in LOSSES if loss is None else (loss,):
-        settings = read_config(name, {**overrides, "loss": choice})
-        run = base / choice
-        info = _run_info(settings, directory)
-        weights = pretrained_weights(info, base, partial(_pretrain, settings, directory))
-        metrics = fit(info, _data(info.make_module(weights), directory), run, weights)
-        test = _test(run, directory)
-        curves[choice] = metrics["curves"]
-        results[choice] = test
-        write_text(run / "metrics.json", pretty_json({**metrics, "test": test}))
-        draw_curves(run / "curves.png", {choice: metrics["curves"]}, _bounds(manifest.identity.spec, test))
-    if len(results) > 1:
-        draw_curves(base / "curves.png", curves, _bounds(manifest.identity.spec, next(iter(results.values()))))
-    _print(results, manifest.identity.spec, as_json)
+        symile-data train build/symile-m3-2 --seeds 5
+    """
+    from symile_data.cli.baseline import TrainingData
+    from symile_data.cli.experiment import Experiment, run_experiment
+    from symile_data.training.config import LOSSES, default_config, read_config
+    from symile_data.training.fit import Execution, is_main_process
+
+    data = TrainingData(directory, cache)
+    changes = {"epochs": epochs, "seed": seed, "negatives": negatives}
+    overrides = {**_settings(settings or []), **{name: value for name, value in changes.items() if value is not None}}
+    name = config or default_config(data.manifest.identity.dataset)
+    losses = LOSSES if loss is None else (loss,)
+    experiment = Experiment(
+        configs={choice: read_config(name, {**overrides, "loss": choice}) for choice in losses},
+        seeds=seeds,
+        execution=Execution(
+            accelerator=accelerator, devices=devices, loggers=tuple(logger or ()), save_every=save_every
+        ),
+    )
+    results = run_experiment(experiment, data, out or Path("runs") / directory.resolve().name)
+    if is_main_process():
+        _report(results, as_json)
 
 
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run directory, such as runs/symile-m3-10/symile.")],
     data: Annotated[Path | None, typer.Option(help="The dataset, where it has moved.")] = None,
     split: Annotated[str, typer.Option(help="validation or test.")] = "test",
+    target: Annotated[str | None, typer.Option(help="Modality to retrieve; default: the config's.")] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Column by which a candidate is right; for another target, default: its own row.")
+    ] = None,
+    candidates: Annotated[
+        int | None, typer.Option(min=0, help="Candidates of each row; 0: all rows. Default: the config's.")
+    ] = None,
+    bootstrap: Annotated[int, typer.Option(min=0, help="Draw the rows again so many times, for intervals.")] = 0,
+    select: Annotated[str | None, typer.Option(help="Weights by val_accuracy or val_loss; default: config's.")] = None,
     ablate: Annotated[
         bool, typer.Option("--ablate", help="Also with each query modality shuffled among rows.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Zero-shot retrieval with a trained run: every row of the split is a candidate, a hit is the right class.
+    """Zero-shot retrieval with a trained run. Results also go to evaluation-<split>.json and .png in it.
 
     Example:
 
-        symile-data evaluate runs/symile-m3-10/symile --ablate
+        symile-data evaluate runs/symile-m3-10/symile --ablate --bootstrap 10
     """
-    from symile_data import manifest as manifests
-    from symile_data.training.fit import read_run
+    from symile_data.cli.baseline import TrainingData
+    from symile_data.cli.experiment import Evaluation, evaluate_in_full
+    from symile_data.cli.tables import print_intervals, print_results
+    from symile_data.training.run import read_run
 
     info = read_run(run)
-    directory = data or Path(info.location)
-    results = _test(run, directory, split)
-    if not ablate:
-        results = {name: value for name, value in results.items() if not name.startswith("shuffled")}
-    _print({info.config.loss: results}, manifests.read(directory).identity.spec, as_json)
-
-
-def _run_info(config: TrainConfig, directory: Path) -> RunInfo:
-    from symile_data import manifest as manifests
-    from symile_data.encoders.text import vocabulary_of
-    from symile_data.loaders import open_split
-    from symile_data.training.fit import RunInfo
-
-    manifest = manifests.read(directory)
-    split = open_split(directory, "train")
-    texts = [modality for modality in manifest.modalities if modality.kind == "text"]
-    vocabularies = {
-        modality.name: vocabulary_of(split.read_all([modality.column])[modality.column].to_pylist())
-        for modality in texts
-    }
-    return RunInfo(
-        config=config,
-        dataset=manifest.identity.dataset,
-        fingerprint=manifest.identity.fingerprint,
-        location=str(directory),
-        modalities=manifest.modalities,
-        vocabularies=vocabularies,
+    asked = Evaluation(
+        split=split,
+        target=target,
+        label=label,
+        candidates=candidates,
+        bootstrap=bootstrap,
+        select=select,
+        ablate=ablate,
     )
-
-
-def _pretrain(config: TrainConfig, directory: Path) -> Weights:
-    """Pretrain the encoders that the config names, on augmented pictures of the training split."""
-    from symile_data import manifest as manifests
-    from symile_data.loaders import BatchLoader, ImageJitter, open_split
-    from symile_data.training.pretrain import pretrain
-
-    settings = config.pretrain
-    if settings is None:
-        return {}
-    modalities = manifests.read(directory).modalities
-    split = open_split(directory, "train")
-    pictures = [modality.name for modality in modalities if modality.kind == "image"]
-    batches = BatchLoader(
-        split,
-        settings.batch_size,
-        seed=config.seed,
-        cache=True,
-        transforms=_transforms(config, directory),
-        columns=list(settings.labels.values()),
-        augment={name: ImageJitter(shift=settings.jitter) for name in pictures} if settings.jitter else {},
-    )
-    values = {
-        name: sorted(set(split.read_all([column])[column].to_pylist())) for name, column in settings.labels.items()
-    }
-    return pretrain(config, settings, modalities, batches, values)
-
-
-def _data(module: SymileModule, directory: Path) -> Any:
-    """Training and validation loaders, decoded once and kept in memory; features where encoders are frozen."""
-    from symile_data.loaders.datamodule import DataModule
-
-    config = module.config
-    labels = list(dict.fromkeys([config.label, *config.redraw_media.values()]))
-    common = {
-        "cache": True,
-        "transforms": _transforms(config, directory),
-        "columns": labels,
-        "encoders": module.frozen_features(),
-    }
-    return DataModule(
-        directory,
-        config.batch_size,
-        train={
-            **common,
-            "seed": config.seed,
-            "redraw_words": config.redraw_words,
-            "redraw_media": config.redraw_media,
-        },
-        evaluation=common,
-    )
-
-
-def _transforms(config: TrainConfig, directory: Path) -> dict[str, Any]:
-    from symile_data import manifest as manifests
-    from symile_data.loaders.decode import DECODERS
-
-    return {
-        modality.name: DECODERS[modality.kind].settings(**config.inputs[modality.kind])
-        for modality in manifests.read(directory).modalities
-        if modality.kind in config.inputs
-    }
-
-
-def _test(run: Path, directory: Path, split: str = "test") -> dict[str, float]:
-    """Retrieval on a split, intact and ablated."""
-    from symile_data.evaluation.ablation import ablate
-
-    info, embedded = _embed(run, directory, split)
-    return {"rows": len(embedded.labels), **ablate(embedded, info.config.target, info.config.loss)}
-
-
-def _embed(run: Path, directory: Path, split: str) -> tuple[RunInfo, Embedded]:
-    from symile_data import manifest as manifests
-    from symile_data.errors import DamageError
-    from symile_data.loaders import BatchLoader, open_split
-    from symile_data.training.fit import embed_split, load_module, read_run
-
-    info = read_run(run)
-    if manifests.read(directory).identity.fingerprint != info.fingerprint:
-        raise DamageError(
-            "the run was trained on another dataset",
-            where=directory,
-            do="give its own with --data, or train on this one",
-        )
-    module = load_module(run)
-    batches = BatchLoader(
-        open_split(directory, split),
-        info.config.batch_size,
-        shuffle=False,
-        cache=True,
-        transforms=_transforms(info.config, directory),
-        columns=[info.config.label],
-        encoders=module.frozen_features(),
-    )
-    return info, embed_split(module, batches)
-
-
-def _bounds(spec: Mapping[str, Any], test: Mapping[str, float]) -> dict[str, float]:
-    bounds = {"chance": test["chance"]}
-    return {**bounds, "one word in W": 1 / spec["words"]} if "words" in spec else bounds
-
-
-def _print(results: Mapping[str, Mapping[str, float]], spec: Mapping[str, Any], as_json: bool) -> None:
+    found = evaluate_in_full(run, TrainingData(data or Path(info.location)), asked)
     if as_json:
-        print(json.dumps(results))
+        print(json.dumps({info.config.loss: {**found.results, **found.extra}}))
         return
-    from rich.console import Console
-    from rich.table import Table
+    print_results({info.config.loss: found.results}, found.bounds)
+    if bootstrap:
+        print_intervals({info.config.loss: found.extra["bootstrap"]}, f"Mean of {bootstrap} bootstrap samples, 95%")
 
-    table = Table(title="Zero-shot retrieval")
-    table.add_column("")
-    for loss in results:
-        table.add_column(loss, justify="right")
-    for name in next(iter(results.values())):
-        values = [results[loss][name] for loss in results]
-        table.add_row(
-            name.replace("_", " "), *(f"{value:,.0f}" if name == "rows" else f"{value:.4f}" for value in values)
-        )
-    if "words" in spec:
-        table.add_row("one word in W", *(f"{1 / spec['words']:.4f}" for _ in results))
-    Console().print(table)
+
+def _settings(pairs: list[str]) -> dict[str, Any]:
+    """Settings of the command line: values as TOML, or else as text."""
+    result: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise typer.BadParameter("it takes setting=value", param_hint="--set")
+        try:
+            result[name.strip()] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            result[name.strip()] = text
+    return result
+
+
+def _report(results: dict[str, Any], as_json: bool) -> None:
+    from symile_data.cli.tables import print_intervals, print_results
+
+    if as_json:
+        print(json.dumps(results["comparison"] if "comparison" in results else results["tests"]))
+    elif "comparison" in results:
+        compared = results["comparison"]["figures"]
+        columns = {column: {name: compared[name][column] for name in _COMPARED} for column in compared["accuracy"]}
+        count = len(results["comparison"]["seeds"])
+        print_intervals(columns, f"Zero-shot retrieval: mean over {count} seeds, 95% interval, paired t-test")
+    else:
+        print_results(results["tests"], results["bounds"])

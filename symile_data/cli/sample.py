@@ -48,3 +48,25 @@ def common_voice(
     print(
         f"{count:,} clips in {directory}; build with: symile-data build m3 --out OUT --audio common-voice:{directory}"
     )
+
+
+@app.command()
+def mimic(
+    directory: Annotated[Path, typer.Argument(help="Where to write mimic-iv/, mimic-cxr-jpg/ and mimic-iv-ecg/.")],
+    patients: Annotated[int, typer.Option(min=20, help="Patients; each has one to three admissions.")] = 600,
+    seed: Annotated[int, typer.Option(help="Same seed, same records.")] = 0,
+) -> None:
+    """Invented patients in the layout of MIMIC-IV, MIMIC-CXR-JPG and MIMIC-IV-ECG.
+
+    Example:
+
+        symile-data sample mimic build/sample-mimic
+    """
+    from symile_data.builders.mimic.sample import sample_roots, write_sample_mimic
+
+    count = write_sample_mimic(directory, patients, seed)
+    roots = sample_roots(directory)
+    print(
+        f"{count:,} admissions in {directory}; build with: symile-data build mimic --out OUT --mimic-iv "
+        f"{roots.mimic_iv} --mimic-cxr {roots.mimic_cxr} --mimic-ecg {roots.mimic_ecg}"
+    )

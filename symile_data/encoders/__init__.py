@@ -1,7 +1,9 @@
-"""Encoders: one small network for each kind of modality, chosen from `ENCODERS` by the kind that the manifest names.
+"""Encoders: networks for each kind of modality, chosen from `ENCODERS` by the kind that the manifest names and the
+model that the config names.
 
-An encoder maps what the loaders deliver for a modality to (B, D) features; the module that trains them adds the layer
-norm, the embedding for a missing value, and the loss.
+An encoder maps what the loaders deliver for a modality, and which rows lack it, to (B, D); the module that trains them
+adds the layer norm, what stands for a missing value, and the loss. The first model of a kind is its default: small
+enough to learn on a CPU. The others are the paper's, from transformers.
 """
 
 from __future__ import annotations
@@ -12,42 +14,73 @@ from typing import Any
 from torch import nn
 
 from symile_data.encoders.audio import SmallAudioEncoder
-from symile_data.encoders.base import FeatureEncoder
+from symile_data.encoders.base import DataFacts, FeatureEncoder, Imputation
+from symile_data.encoders.clip import ClipVisionEncoder
+from symile_data.encoders.ecg import SmallEcgEncoder
 from symile_data.encoders.image import SmallImageEncoder
+from symile_data.encoders.labs import LabsEncoder
+from symile_data.encoders.resnet import ResNetEcgEncoder, ResNetImageEncoder
 from symile_data.encoders.text import WordEncoder
 from symile_data.encoders.vector import LinearEncoder
+from symile_data.encoders.whisper import WhisperEncoder
+from symile_data.encoders.xlm_roberta import XlmRobertaEncoder
 from symile_data.errors import UsageError
 
 __all__ = [
     "ENCODERS",
+    "ClipVisionEncoder",
+    "DataFacts",
     "FeatureEncoder",
+    "Imputation",
+    "LabsEncoder",
     "LinearEncoder",
+    "ResNetEcgEncoder",
+    "ResNetImageEncoder",
     "SmallAudioEncoder",
+    "SmallEcgEncoder",
     "SmallImageEncoder",
+    "WhisperEncoder",
     "WordEncoder",
+    "XlmRobertaEncoder",
     "make_encoder",
 ]
 
-# kind of modality -> encoder class; each takes `dim` and the settings of its section in the config.
-ENCODERS: dict[str, Callable[..., nn.Module]] = {
-    "image": SmallImageEncoder,
-    "audio": SmallAudioEncoder,
-    "text": WordEncoder,
-    "vector": LinearEncoder,
+# Kind of modality -> model -> encoder class; each takes `dim`, the facts of the data, and the settings of its section
+# in the config.
+ENCODERS: dict[str, dict[str, Callable[..., nn.Module]]] = {
+    "image": {"small": SmallImageEncoder, "clip": ClipVisionEncoder, "resnet": ResNetImageEncoder},
+    "audio": {"small": SmallAudioEncoder, "whisper": WhisperEncoder},
+    "text": {"words": WordEncoder, "xlm-roberta": XlmRobertaEncoder},
+    "vector": {"linear": LinearEncoder},
+    "features": {"linear": LinearEncoder},
+    "ecg": {"small": SmallEcgEncoder, "resnet": ResNetEcgEncoder},
+    "labs": {"mlp": LabsEncoder},
 }
 
 
-def make_encoder(kind: str, dim: int, settings: Mapping[str, Any]) -> nn.Module:
+def make_encoder(kind: str, dim: int, settings: Mapping[str, Any], facts: DataFacts | None = None) -> nn.Module:
     """An encoder for one kind of modality.
 
+    Args:
+        kind: Key of `ENCODERS`.
+        dim: D.
+        settings: `model` chooses among the kind's encoders, the first where not given; the rest is that encoder's.
+        facts: Of the data.
+
     Raises:
-        UsageError: there is none for the kind, or a setting is unknown to it.
+        UsageError: there is none for the kind, no such model, or a setting is unknown to it.
     """
     if kind not in ENCODERS:
         raise UsageError(
             "there is no encoder for a kind of modality", got=kind, do=f"choose among {', '.join(ENCODERS)}"
         )
+    own = dict(settings)
+    model = own.pop("model", next(iter(ENCODERS[kind])))
+    if model not in ENCODERS[kind]:
+        raise UsageError(
+            f"there is no such encoder of kind {kind}", got=model, do=f"choose among {', '.join(ENCODERS[kind])}"
+        )
     try:
-        return ENCODERS[kind](dim=dim, **settings)
+        return ENCODERS[kind][model](dim=dim, facts=facts or DataFacts(), **own)
     except TypeError as error:
         raise UsageError(f"the config has a setting that the {kind} encoder does not know", got=error) from None

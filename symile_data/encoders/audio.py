@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from symile_data.encoders.base import FeatureEncoder
+from symile_data.encoders.base import DataFacts, FeatureEncoder
+from symile_data.encoders.convolution import TemporalBackbone
 
 _LAYERS = ((5, 2), (5, 2), (5, 2), (3, 1))  # kernel and stride over time
 
@@ -15,26 +16,19 @@ class SmallAudioEncoder(FeatureEncoder):
 
     Args:
         dim: Embedding size D.
+        facts: Of the data.
         mels: Mel bands of the input.
         width: Channels of every layer.
         dropout: On the features, before the head.
     """
 
-    def __init__(self, dim: int, mels: int = 40, width: int = 64, dropout: float = 0.0) -> None:
-        super().__init__(2 * width, dim, dropout)
-        layers: list[nn.Module] = []
-        channels = mels
-        for kernel, stride in _LAYERS:
-            layers += [
-                nn.Conv1d(channels, width, kernel, stride=stride, padding=kernel // 2, bias=False),
-                nn.BatchNorm1d(width),
-                nn.ReLU(),
-            ]
-            channels = width
-        self.backbone = nn.Sequential(*layers)
+    def __init__(self, dim: int, facts: DataFacts, mels: int = 40, width: int = 64, dropout: float = 0.0) -> None:
+        super().__init__(2 * width, dim, facts, dropout=dropout)
+        self.backbone = TemporalBackbone(mels, width, _LAYERS)
+        # Centred features: else all media start at nearly one embedding, and products of three see no difference.
+        self.norm = nn.BatchNorm1d(self.feature_size)
 
     def features(self, media: Tensor) -> Tensor:
         """(B, mels, T) log-mel, as the loaders give them, to (B, 2 width)."""
-        x = self.backbone(media.to(torch.float32)).float()
-        pooled: Tensor = self.norm(torch.cat([x.mean(dim=2), x.std(dim=2)], dim=1))
+        pooled: Tensor = self.norm(self.backbone(media.to(torch.float32)))
         return pooled

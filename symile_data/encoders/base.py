@@ -1,4 +1,5 @@
-"""`FeatureEncoder`: a backbone that makes features and a linear head that makes embeddings of them.
+"""What all encoders share: the facts of the data they are built from, and `FeatureEncoder`, a backbone that makes
+features and a linear head that makes embeddings of them.
 
 The division is what lets a backbone be pretrained and frozen, and its features be computed once for each medium,
 while the head is trained (Symile, section 5.2).
@@ -6,9 +7,55 @@ while the head is trained (Symile, section 5.2).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFacts:
+    """What an encoder must know of the data before it is built.
+
+    Args:
+        size: Numbers in a value of a modality of vectors, else 0.
+        vocabulary: Words of a text modality's training split.
+        imputed: Fill missing values in at the input and say so (see `Imputation`).
+    """
+
+    size: int = 0
+    vocabulary: Sequence[str] = ()
+    imputed: bool = False
+
+
+class Imputation(nn.Module):
+    """Missing features become their mean over the training split, and an indicator follows all features.
+
+    As in the paper: for pictures and clips the indicator is one of two learned vectors as long as the features, for
+    XOR's bits it is one number, 1 where missing.
+
+    Args:
+        size: F.
+        learned: Two learned vectors (2, F) instead of the number.
+    """
+
+    mean: Tensor
+
+    def __init__(self, size: int, *, learned: bool) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size))
+        self.extra = size if learned else 1
+        self.indicator = nn.Embedding(2, self.extra)
+        if not learned:
+            self.indicator.weight = nn.Parameter(torch.tensor([[0.0], [1.0]]), requires_grad=False)
+
+    def forward(self, features: Tensor, missing: Tensor | None) -> Tensor:
+        """(B, F) and (B,) bool, True where missing, to (B, F + extra)."""
+        absent = features.new_zeros(len(features), dtype=torch.bool) if missing is None else missing
+        filled = torch.where(absent[:, None], self.mean.to(features.dtype), features)
+        return torch.cat([filled, self.indicator(absent.long())], dim=1)
 
 
 class FeatureEncoder(nn.Module):
@@ -17,25 +64,33 @@ class FeatureEncoder(nn.Module):
     Args:
         feature_size: F, length of a feature vector.
         dim: D, size of the embedding.
+        facts: `imputed` decides whether missing features are filled in, or left to whoever uses the embeddings.
         dropout: On the features, before the head.
+        learned_indicator: Of the imputation.
     """
 
-    def __init__(self, feature_size: int, dim: int, dropout: float) -> None:
+    external = False  # whether the backbone's weights come from elsewhere: always frozen, and no part of checkpoints
+    identity = False  # whether the features are the values themselves
+
+    def __init__(
+        self, feature_size: int, dim: int, facts: DataFacts, *, dropout: float = 0.0, learned_indicator: bool = True
+    ) -> None:
         super().__init__()
         self.feature_size = feature_size
-        # Centred features: else all media start at nearly one embedding, and products of three see no difference.
-        self.norm = nn.BatchNorm1d(feature_size)
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(feature_size, dim))
+        self.imputation = Imputation(feature_size, learned=learned_indicator) if facts.imputed else None
+        width = feature_size + (0 if self.imputation is None else self.imputation.extra)
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, dim))
 
     def features(self, media: Any) -> Tensor:
         """Decoded media (B, ...) to features (B, F)."""
         raise TypeError(f"{type(self).__name__} does not define features")
 
-    def embed_features(self, features: Tensor) -> Tensor:
-        """Features (B, F) to embeddings (B, D)."""
-        embedding: Tensor = self.head(features)
+    def embed_features(self, features: Tensor, missing: Tensor | None = None) -> Tensor:
+        """Features (B, F) to embeddings (B, D); `missing` is (B,) bool or None for nowhere."""
+        whole = features if self.imputation is None else self.imputation(features, missing)
+        embedding: Tensor = self.head(whole)
         return embedding
 
-    def forward(self, media: Any) -> Tensor:
+    def forward(self, media: Any, missing: Tensor | None = None) -> Tensor:
         """Decoded media (B, ...) to embeddings (B, D)."""
-        return self.embed_features(self.features(media))
+        return self.embed_features(self.features(media), missing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from symile_data.encoders.base import FeatureEncoder
+from symile_data.encoders.base import DataFacts, FeatureEncoder
 
 _STAGES = 4  # each halves the side and doubles the channels
 
@@ -15,12 +15,14 @@ class SmallImageEncoder(FeatureEncoder):
 
     Args:
         dim: Embedding size D.
+        facts: Of the data.
         width: Channels of the first layer.
         dropout: On the features, before the head.
     """
 
-    def __init__(self, dim: int, width: int = 32, dropout: float = 0.0) -> None:
-        super().__init__(width * 2 ** (_STAGES - 1), dim, dropout)
+    def __init__(self, dim: int, facts: DataFacts, width: int = 32, dropout: float = 0.0) -> None:
+        size = width * 2 ** (_STAGES - 1)
+        super().__init__(size, dim, facts, dropout=dropout)
         layers: list[nn.Module] = []
         channels = 3
         for stage in range(_STAGES):
@@ -28,6 +30,8 @@ class SmallImageEncoder(FeatureEncoder):
             layers += [nn.Conv2d(channels, out, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU()]
             channels = out
         self.backbone = nn.Sequential(*layers)
+        # Centred features: else all media start at nearly one embedding, and products of three see no difference.
+        self.norm = nn.BatchNorm1d(size)
 
     def features(self, media: Tensor) -> Tensor:
         """(B, S, S, 3) uint8, as the loaders give them, to (B, 8 width)."""

@@ -1,5 +1,5 @@
-"""Text encoder: a vector for each word, averaged. Made for texts that are lists of words joined by '_', as in
-Symile-M3.
+"""Small text encoder: a vector for each word, averaged. Made for texts that are lists of words joined by '_', as in
+Symile-M3. The paper's is `xlm_roberta`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
+from symile_data.encoders.base import DataFacts
+
 SEPARATOR = "_"
-_UNKNOWN = 0  # index of words that the vocabulary does not hold
+_UNKNOWN, _MISSING = 0, 1  # indices of words that the vocabulary does not hold, and of the token of a missing text
 
 
 class WordEncoder(nn.Module):
@@ -18,29 +20,32 @@ class WordEncoder(nn.Module):
 
     Args:
         dim: Embedding size D.
-        vocabulary: The words it knows; others share one vector.
+        facts: `vocabulary` has the words it knows; others share one vector.
         init_std: Spread of the vectors at the start. A layer norm follows, so a small spread is no weak signal but a
             fast start: the first steps turn the vectors towards the media they go with.
     """
 
-    def __init__(self, dim: int, vocabulary: Sequence[str], init_std: float = 0.01) -> None:
+    def __init__(self, dim: int, facts: DataFacts, init_std: float = 0.01) -> None:
         super().__init__()
-        self.vocabulary = list(vocabulary)
-        self._index = {word: index for index, word in enumerate(self.vocabulary, start=_UNKNOWN + 1)}
-        self.words = nn.EmbeddingBag(len(self.vocabulary) + 1, dim, mode="mean")
+        self._index = {word: index for index, word in enumerate(facts.vocabulary, start=_MISSING + 1)}
+        self.words = nn.EmbeddingBag(len(self._index) + 2, dim, mode="mean")
         nn.init.normal_(self.words.weight, std=init_std)
 
-    def forward(self, texts: Sequence[str | None]) -> Tensor:
+    def forward(self, texts: Sequence[str | None], _missing: Tensor | None = None) -> Tensor:
         """Encode texts.
 
         Args:
-            texts: B strings; None (missing) encodes as no words at all, a zero vector.
+            texts: B strings; None where missing, which encodes as a token of its own.
 
         Returns:
             (B, D).
         """
-        bags = [[] if text is None else text.split(SEPARATOR) for text in texts]
-        flat = [self._index.get(word, _UNKNOWN) for words in bags for word in words]
+        index = self._index
+        bags = [
+            [_MISSING] if text is None else [index.get(word, _UNKNOWN) for word in text.split(SEPARATOR)]
+            for text in texts
+        ]
+        flat = [word for words in bags for word in words]
         starts = [0]
         for words in bags[:-1]:
             starts.append(starts[-1] + len(words))

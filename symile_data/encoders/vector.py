@@ -1,22 +1,36 @@
-"""Encoder of plain vectors: one linear layer, as in the paper's XOR experiment (section 5.1)."""
+"""Encoder of plain vectors and of precomputed features: one linear layer, as in the paper's XOR experiment (section
+5.1) and its heads on frozen features (section 5.2).
+"""
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
+
+from symile_data.encoders.base import DataFacts, FeatureEncoder
+from symile_data.errors import UsageError
 
 
-class LinearEncoder(nn.Module):
-    """One linear layer.
+class LinearEncoder(FeatureEncoder):
+    """One linear layer; the features are the vectors themselves.
 
     Args:
         dim: Embedding size D.
+        facts: `size` is the length of a vector, K.
+        learned_indicator: Where missing values are filled in: say so by two learned vectors of length K, as the paper
+            does with features, instead of by one number, as it does with bits.
+        dropout: On the vectors.
+
+    Raises:
+        UsageError: the length is unknown.
     """
 
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.linear = nn.LazyLinear(dim)
+    identity = True
 
-    def forward(self, vectors: Tensor) -> Tensor:
-        """(B, K) float to (B, D)."""
-        embedding: Tensor = self.linear(vectors.float())
-        return embedding
+    def __init__(self, dim: int, facts: DataFacts, learned_indicator: bool = False, dropout: float = 0.0) -> None:
+        if not facts.size:
+            raise UsageError("the encoder of vectors must know their length", got=facts.size)
+        super().__init__(facts.size, dim, facts, dropout=dropout, learned_indicator=learned_indicator)
+
+    def features(self, media: Tensor) -> Tensor:
+        """(B, K) numbers to (B, K) float32."""
+        return media.float()

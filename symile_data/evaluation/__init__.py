@@ -1,1 +1,3 @@
-"""Evaluation: zero-shot retrieval as in the paper, and ablations that show what an accuracy rests on."""
+"""Evaluation: zero-shot retrieval as in the paper, ablations that show what an accuracy rests on, bootstrap intervals,
+and the comparison of losses over seeds.
+"""

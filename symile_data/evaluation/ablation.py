@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import torch
 
-from symile_data.evaluation.retrieval import Embedded, chance, retrieval_accuracy
+from symile_data.evaluation.embedded import Embedded
+from symile_data.evaluation.retrieval import Retrieval, retrieval_accuracy
 
 _REPEATS = 5  # shuffles averaged, since one shuffle of a thousand rows is noisy
 
 
-def ablate(embedded: Embedded, target: str, loss: str, seed: int = 0) -> dict[str, float]:
-    """Accuracies of a split, intact and with each query modality shuffled.
+def ablate(embedded: Embedded, retrieval: Retrieval, seed: int = 0) -> dict[str, float]:
+    """Accuracies of a split with each query modality shuffled.
 
     Returns:
-        "accuracy", "chance", and "shuffled_<modality>" for every modality but the target.
+        "shuffled_<modality>" for every modality but the target.
     """
-    result = {"accuracy": retrieval_accuracy(embedded, target, loss)}
+    result = {}
     generator = torch.Generator().manual_seed(seed)
     for modality in embedded.values:
-        if modality != target:
-            repeats = [
-                retrieval_accuracy(embedded.shuffled(modality, generator), target, loss) for _ in range(_REPEATS)
-            ]
+        if modality != retrieval.target:
+            repeats = [retrieval_accuracy(embedded.shuffled(modality, generator), retrieval) for _ in range(_REPEATS)]
             result[f"shuffled_{modality}"] = sum(repeats) / _REPEATS
-    result["chance"] = chance(embedded.labels)
     return result

@@ -1,89 +1,215 @@
-"""Zero-shot retrieval: find the target modality of each row among all rows, given its other modalities.
+"""Zero-shot retrieval: find the target modality of each row among candidates, given its other modalities.
 
-Protocol of the paper (section 5.2): every row of the split is a candidate, the best score is retrieved, and a hit is
-a candidate of the right class. Symile ranks by the multilinear inner product, CLIP by the sum of pairwise inner
-products.
+Protocols of the paper: every row of the split is a candidate and a hit is a candidate of the right class (section 5.2,
+Symile-M3), or each row has a set of K candidates, its own and others (section 5.3, Symile-MIMIC). Symile ranks by the
+multilinear inner product, CLIP by the sum of pairwise inner products. Ties count as `standing` says.
 
-Legend: N rows, D embedding size.
+Legend: N rows, D embedding size, K candidates of a row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from symile_data.errors import UsageError
+from symile_data.evaluation.embedded import Embedded
+from symile_data.evaluation.standing import Standing, standing
 from symile_data.losses import mip_scores, pairwise_scores
+from symile_data.streams import Stream
 
-CHUNK = 1024  # queries scored at a time, which bounds memory to CHUNK x N scores
+CHUNK = 1 << 23  # scores (or products, for sets of candidates) at a time: with all else, about 100 MB
+AT = (1, 5, 10)  # k of the recalls
+
+_RIGHT_COST = 8  # memory of one right candidate, in scores
 
 _SCORES = {"symile": mip_scores, "clip": pairwise_scores}
 
 
-@dataclass(frozen=True)
-class Embedded:
-    """The embeddings and labels of some rows.
+@dataclass(frozen=True, kw_only=True)
+class Retrieval:
+    """What is retrieved, and among which candidates.
 
     Args:
-        values: Modality name -> (N, D) float32.
-        labels: (N,) int64.
+        target: Modality that is retrieved.
+        loss: "symile" or "clip"; decides the score.
+        candidates: K; 0 takes all rows.
+        seed: Of the sets of candidates, where they are drawn.
     """
 
-    values: Mapping[str, Tensor]
-    labels: Tensor
-
-    @classmethod
-    def join(cls, parts: Sequence[Embedded]) -> Embedded:
-        """Rows of several batches, in order."""
-        names = parts[0].values if parts else {}
-        return cls(
-            {name: torch.cat([part.values[name] for part in parts]) for name in names},
-            torch.cat([part.labels for part in parts]) if parts else torch.empty(0, dtype=torch.long),
-        )
-
-    def shuffled(self, modality: str, generator: torch.Generator) -> Embedded:
-        """The same rows with one modality's values handed to other rows at random."""
-        order = torch.randperm(len(self.labels), generator=generator)
-        return Embedded({**self.values, modality: self.values[modality][order]}, self.labels)
+    target: str
+    loss: str
+    candidates: int = 0
+    seed: int = 0
 
 
-def hits(embedded: Embedded, target: str, loss: str) -> Tensor:
-    """Which rows retrieve a candidate of their own label.
+def standings(embedded: Embedded, retrieval: Retrieval, weights: Tensor | None = None) -> list[Standing]:
+    """Where each row's right candidate stands.
 
     Args:
-        target: Modality that is retrieved, among all N rows.
-        loss: "symile" or "clip"; decides the score.
+        embedded: The rows, each a query and all of them candidates.
+        retrieval: Protocol.
+        weights: (B, N) int64, where all rows are candidates: how many times each is one, in B replicates.
 
     Returns:
-        (N,) bool.
+        One for each replicate, or one where no weights are given.
 
     Raises:
-        UsageError: there are no rows.
+        UsageError: there are no rows, no such modality, or too few rows for the sets of candidates.
     """
     if not len(embedded.labels):
         raise UsageError("there is no row with all modalities to evaluate on", do="use a split that is not masked")
-    candidates = embedded.values[target]
-    queries = [value for name, value in embedded.values.items() if name != target]
-    found = []
-    for start in range(0, len(candidates), CHUNK):
-        scores = _SCORES[loss]([query[start : start + CHUNK] for query in queries], candidates)
-        found.append(embedded.labels[scores.argmax(dim=1)] == embedded.labels[start : start + CHUNK])
-    return torch.cat(found)
+    if retrieval.target not in embedded.values:
+        raise UsageError(
+            "there is no such modality to retrieve",
+            got=retrieval.target,
+            do=f"choose among {', '.join(embedded.values)}",
+        )
+    if retrieval.candidates:
+        parts = [[standing(scores, right)] for scores, right in _among_sets(embedded, retrieval)]
+    else:
+        replicates = [None] if weights is None else list(weights)
+        parts = [[standing(scores, right, w) for w in replicates] for scores, right in _among_all(embedded, retrieval)]
+    return [
+        Standing(*(torch.cat([getattr(part, name) for part in replicate]) for name in ("above", "tied", "right")))
+        for replicate in zip(*parts, strict=True)
+    ]
 
 
-def retrieval_accuracy(embedded: Embedded, target: str, loss: str) -> float:
-    """Share of rows that retrieve a candidate of their own label."""
-    return hits(embedded, target, loss).float().mean().item()
+def retrieve(embedded: Embedded, retrieval: Retrieval) -> dict[str, float]:
+    """The figures of a split.
 
-
-def chance(labels: Tensor) -> float:
-    """Expected accuracy of a random candidate: the probability that two rows have one label.
-
-    >>> chance(torch.tensor([0, 0, 1, 1]))
-    0.5
+    Returns:
+        "rows", "candidates" (of each row), "accuracy" (recall at 1), "recall_at_5", "recall_at_10", "median_rank" and
+        "chance".
     """
-    counts = torch.bincount(labels).double()
+    (found,) = standings(embedded, retrieval)
+    rows = len(embedded.labels)
+    return {
+        "rows": rows,
+        "candidates": retrieval.candidates or rows,
+        **figures(found),
+        "chance": chance(embedded.labels, retrieval.candidates),
+    }
+
+
+def figures(found: Standing) -> dict[str, float]:
+    """Recalls and median rank of some queries."""
+    recalls = {("accuracy" if k == 1 else f"recall_at_{k}"): found.hits(k).mean().item() for k in AT}
+    return {**recalls, "median_rank": found.ranks().median().item()}
+
+
+def retrieval_accuracy(embedded: Embedded, retrieval: Retrieval) -> float:
+    """Share of rows that retrieve a right candidate."""
+    return standings(embedded, retrieval)[0].hits().mean().item()
+
+
+def chance(labels: Tensor, candidates: int = 0) -> float:
+    """Expected accuracy of a random candidate: one in K, or among all rows the probability that two have one label.
+
+    >>> chance(torch.tensor([0, 0, 1, 1])), chance(torch.tensor([0, 0, 1, 1]), candidates=10)
+    (0.5, 0.1)
+    """
+    if candidates:
+        return 1 / candidates
+    counts = torch.unique(labels, return_counts=True)[1].double()
     return float((counts**2).sum() / len(labels) ** 2)
+
+
+def candidate_rows(embedded: Embedded, retrieval: Retrieval) -> Tensor:
+    """Which rows each row retrieves among: the dataset's sets of candidates if it has them, else drawn ones.
+
+    A drawn set is the row itself and K - 1 rows of other labels, all different, a function of the seed.
+
+    Returns:
+        (N, K) int64 indices of rows.
+
+    Raises:
+        UsageError: the dataset's sets have another size or name rows that are not there, or there are too few rows of
+            other labels to draw from.
+    """
+    size, given = retrieval.candidates, embedded.candidates
+    if given is None:
+        return _drawn(embedded.labels, size, retrieval.seed)
+    if given.shape[1] != size:
+        raise UsageError(
+            "the dataset's sets have another number of candidates", got=size, do=f"ask for {given.shape[1]}"
+        )
+    order = torch.argsort(embedded.labels)
+    index = order[torch.searchsorted(embedded.labels[order], given).clamp(max=len(order) - 1)]
+    unknown = embedded.labels[index] != given
+    if unknown.any():
+        raise UsageError(
+            "a set of candidates names a row that the split does not have, or not with all modalities",
+            got=int(given[unknown][0]),
+            do="take all rows, with candidates = 0",
+        )
+    return index
+
+
+def _among_all(embedded: Embedded, retrieval: Retrieval) -> Iterator[tuple[Tensor, Tensor]]:
+    """Scores (q, N) of a chunk of rows against all rows, and which of these are right, as `standing` takes them."""
+    candidates, labels = embedded.values[retrieval.target], embedded.labels
+    queries = _queries(embedded.values, retrieval.target)
+    ordered, order = torch.sort(labels, stable=True)
+    most = int(torch.unique_consecutive(ordered, return_counts=True)[1].max())
+    for start, stop in _chunks(len(labels), len(labels) + _RIGHT_COST * most):
+        first, last = (torch.searchsorted(ordered, labels[start:stop], right=side) for side in (False, True))
+        places = first[:, None] + torch.arange(most)
+        right = torch.where(places < last[:, None], order[places.clamp(max=len(labels) - 1)], -1)
+        yield _SCORES[retrieval.loss]([query[start:stop] for query in queries], candidates), right
+
+
+def _among_sets(embedded: Embedded, retrieval: Retrieval) -> Iterator[tuple[Tensor, Tensor]]:
+    """Scores (q, K) of a chunk of rows against their own sets, and which of these are right."""
+    index = candidate_rows(embedded, retrieval)
+    candidates, labels = embedded.values[retrieval.target], embedded.labels
+    queries = _queries(embedded.values, retrieval.target)
+    for start, stop in _chunks(len(labels), retrieval.candidates * candidates.shape[1]):
+        parts = torch.stack([query[start:stop].float() for query in queries])
+        query = parts.prod(dim=0) if retrieval.loss == "symile" else parts.sum(dim=0)
+        chosen = index[start:stop]
+        right = labels[chosen] == labels[start:stop, None]
+        scores = torch.einsum("qd,qkd->qk", query, candidates[chosen].float())
+        yield scores, torch.where(right, torch.arange(retrieval.candidates), -1)
+
+
+def _queries(values: Mapping[str, Tensor], target: str) -> list[Tensor]:
+    return [value for name, value in values.items() if name != target]
+
+
+def _chunks(rows: int, cost: int) -> Iterator[tuple[int, int]]:
+    step = max(1, CHUNK // max(cost, 1))
+    for start in range(0, rows, step):
+        yield start, min(start + step, rows)
+
+
+def _drawn(labels: Tensor, size: int, seed: int) -> Tensor:
+    """(N, K) indices of rows: itself first, then others of other labels."""
+    rows = len(labels)
+    others = rows - int(torch.unique(labels, return_counts=True)[1].max())
+    if others < size - 1:
+        raise UsageError(
+            "there are too few rows of other labels for a set of candidates",
+            got=f"{others} for {size - 1}",
+            do="lower `candidates`",
+        )
+    numbers = labels.numpy()
+    generator = Stream(seed, "evaluation/candidates").generator()
+    index = np.concatenate([np.arange(rows)[:, None], np.full((rows, size - 1), -1)], axis=1)
+    unfit = np.ones((rows, size - 1), dtype=bool)
+    while unfit.any():
+        index[:, 1:][unfit] = generator.integers(rows, size=int(unfit.sum()))
+        # Of equal ones in a set the first stays; the row itself stands first and is never drawn again.
+        order = np.argsort(index, axis=1, kind="stable")
+        ranked = np.take_along_axis(index, order, axis=1)
+        again = np.zeros_like(ranked, dtype=bool)
+        again[:, 1:] = ranked[:, 1:] == ranked[:, :-1]
+        repeated = np.zeros_like(again)
+        np.put_along_axis(repeated, order, again, axis=1)
+        unfit = repeated[:, 1:] | (numbers[index[:, 1:]] == numbers[:, None])
+    return torch.from_numpy(index)

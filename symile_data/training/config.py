@@ -12,13 +12,29 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from symile_data.errors import UsageError
+from symile_data.missingness import check_rates
 from symile_data.records import read_text, record
 
+NEGATIVES = ("n", "exact")  # those of `symile_data.losses`, which this module must not import: it needs no torch
+MIP_SCALES = ("none", "aligned", "unit")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+
 Loss = Literal["symile", "clip"]
-_MOST_BYTES = 1 << 20
 LOSSES: tuple[str, ...] = get_args(Loss)
 Schedule = Literal["cosine", "constant"]
-SCHEDULES: tuple[str, ...] = get_args(Schedule)
+Missing = Literal["embedding", "input", "neutral"]
+Selection = Literal["val_accuracy", "val_loss"]
+
+_MOST_BYTES = 1 << 20  # of a config
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "loss": LOSSES,
+    "schedule": get_args(Schedule),
+    "negatives": NEGATIVES,
+    "mip_scale": MIP_SCALES,
+    "missing": get_args(Missing),
+    "select": get_args(Selection),
+    "precision": PRECISIONS,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +65,8 @@ class TrainConfig:
     Args:
         loss: "symile", or "clip" for the sum of pairwise CLIP losses.
         epochs: Passes over the training split.
-        batch_size: Rows in a step.
+        batch_size: Rows of a batch, on all devices together.
+        accumulate: Batches whose gradients are added up to one step; each keeps to its own negatives.
         dim: D, size of the embeddings.
         lr: Peak learning rate of AdamW; it rises over the first tenth of the steps and falls to zero along a cosine
             where `schedule` is "cosine".
@@ -57,19 +74,30 @@ class TrainConfig:
         weight_decay: Of AdamW.
         clip_gradient: Largest gradient norm; 0 for none.
         logit_scale_init: Logarithm of the logit scale at the start; it is learned.
-        normalise: L2-normalise embeddings (the paper's XOR experiment), instead of the layer norm alone.
+        logit_scale_max: Above which the logit scale is cut; 0 for nowhere, as in the paper.
+        mip_scale: Of the Symile loss, "none", "aligned" or "unit"; see `symile_data.losses`.
+        normalise: L2-normalise embeddings (the paper's XOR experiment) in place of the layer norm.
         negatives: "n" or "exact"; see `symile_data.losses`.
         shuffles: Sets of negatives per anchor in mode "n".
+        missing: What stands for a missing value. "embedding": a learned vector in the place of the encoder's output,
+            before the layer norm. "input", as in the paper: the training split's mean with an indicator in the place
+            of features or vectors, the token [MISSING] in the place of a text. "neutral": a learned vector, ones at
+            first, in the place of the embedding, so that products are those of the modalities that are present.
+        group_missing: Let rows that lack the same modality be no negatives of each other (see `missing_groups`).
+        missingness: Rate at which each modality is taken away from training and validation rows at load.
         target: Modality that is retrieved.
-        label: Column by which a retrieved candidate counts as right.
+        candidates: How many candidates a row retrieves among: its own and others, listed in the dataset's column
+            `candidates` or drawn; 0 is all rows of the split.
+        label: Column by which a retrieved candidate counts as right; a vector modality's own name means its value.
         redraw_words: Draw the distractor words of a training row anew in each epoch. An augmentation that small M3 data
             needs (docs/m3.md); off in the paper's configs.
         redraw_media: Modality -> label column: in each epoch a training row gets the medium of another row with the
             same label (another picture of the class, another clip of the language), so that pairs cannot be
             memorised. As `redraw_words`.
         pretrain: Pretrain and freeze some encoders first; None trains all from nothing.
-        precision: Of Lightning: "32-true" or "bf16-mixed".
+        precision: Of Lightning: "32-true", "bf16-mixed" or "16-mixed".
         val_every: Epochs between validations.
+        select: By which validation figure the weights are chosen, "val_accuracy" or "val_loss".
         seed: Decides everything random.
         encoders: Settings of the encoder of each kind.
         inputs: Settings of the decoder of each kind (picture size, mel bands, ...).
@@ -78,34 +106,46 @@ class TrainConfig:
     loss: Loss = "symile"
     epochs: int
     batch_size: int
+    accumulate: int = 1
     dim: int
     lr: float
     schedule: Schedule = "constant"
     weight_decay: float = 0.0
     clip_gradient: float = 0.0
     logit_scale_init: float
+    logit_scale_max: float = 0.0
+    mip_scale: str = "none"
     normalise: bool = False
     negatives: Literal["n", "exact"] = "n"
     shuffles: int = 1
+    missing: Missing = "embedding"
+    group_missing: bool = False
+    missingness: float = 0.0
     target: str
     label: str
+    candidates: int = 0
     redraw_words: bool = False
     redraw_media: Mapping[str, str] = field(default_factory=dict)
     pretrain: PretrainConfig | None = None
     precision: str = "32-true"
     val_every: int = 1
+    select: Selection = "val_accuracy"
     seed: int = 0
     encoders: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     inputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.loss not in LOSSES:
-            raise UsageError("unknown loss", got=repr(self.loss), do=f"choose among {', '.join(LOSSES)}")
-        if self.schedule not in SCHEDULES:
-            raise UsageError("unknown schedule", got=repr(self.schedule), do=f"choose among {', '.join(SCHEDULES)}")
-        for name in ("epochs", "batch_size", "dim", "val_every"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} must be at least 1", got=getattr(self, name))
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise UsageError(
+                    f"unknown {name}", got=repr(getattr(self, name)), do=f"choose among {', '.join(choices)}"
+                )
+        for name, least in _LEAST.items():
+            if getattr(self, name) < least:
+                raise UsageError(f"{name} must be at least {least}", got=getattr(self, name))
+        if self.candidates == 1:
+            raise UsageError("one candidate leaves nothing to choose", got="candidates = 1", do="take 0 for all rows")
+        check_rates({"every modality": self.missingness})
 
     def to_json(self) -> dict[str, Any]:
         """As saved with a run."""
@@ -128,6 +168,10 @@ class TrainConfig:
             raise UsageError("the config lacks or misnames a setting", where=where, got=error) from None
 
 
+# A batch of one row has no negatives.
+_LEAST = {"epochs": 1, "batch_size": 2, "accumulate": 1, "dim": 1, "val_every": 1, "shuffles": 1, "candidates": 0}
+
+
 def named_configs() -> list[str]:
     """Names of the bundled configs."""
     folder = resources.files("symile_data.training") / "configs"
@@ -136,6 +180,12 @@ def named_configs() -> list[str]:
 
 def read_config(name: str, overrides: Mapping[str, Any] | None = None) -> TrainConfig:
     """A bundled config by name, or a TOML file by path, with some settings replaced.
+
+    A file's tables [symile] and [clip] hold what differs for that loss.
+
+    Args:
+        name: Of the config or the file.
+        overrides: Setting -> value, stronger than both.
 
     Raises:
         UsageError: there is no such config, or it does not parse.
@@ -152,7 +202,9 @@ def read_config(name: str, overrides: Mapping[str, Any] | None = None) -> TrainC
         value = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits, lists in lists without end
         raise UsageError("the config is not readable TOML", where=name, got=error) from None
-    return TrainConfig.from_json({**value, **(overrides or {})}, where=name)
+    by_loss = {loss: value.pop(loss, {}) for loss in LOSSES}
+    chosen = (overrides or {}).get("loss", value.get("loss", LOSSES[0]))
+    return TrainConfig.from_json({**value, **by_loss.get(chosen, {}), **(overrides or {})}, where=name)
 
 
 def _is_file(name: str) -> bool:
@@ -177,7 +229,7 @@ def default_config(dataset: str) -> str:
     Raises:
         UsageError: there is none.
     """
-    defaults = {"symile-m3": "m3-small"}
+    defaults = {"symile-m3": "m3-small", "symile-mimic": "mimic-small", "xor": "xor"}
     if dataset not in defaults:
         raise UsageError("there is no default config for this dataset", got=dataset, do="name one with --config")
     return defaults[dataset]

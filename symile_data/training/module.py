@@ -1,8 +1,8 @@
-"""`SymileModule`: encoders, missing-value embeddings, layer norms, logit scale and loss for any dataset of ours, in
-Lightning.
+"""`SymileModule`: encoders, what stands for missing values, layer norms, logit scale and loss for any dataset of ours,
+in Lightning.
 
 A batch is what the loaders give: a dict with one entry per modality, `missing` (B, M) bool and label columns.
-Validation collects the embeddings of the whole split and measures zero-shot retrieval
+Validation collects the embeddings of the whole split, from all ranks, and measures zero-shot retrieval
 (`symile_data.evaluation.retrieval`).
 
 Legend: B rows, M modalities, D embedding size.
@@ -10,7 +10,7 @@ Legend: B rows, M modalities, D embedding size.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning
@@ -18,17 +18,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from symile_data.encoders import FeatureEncoder, make_encoder
+from symile_data.encoders import DataFacts, FeatureEncoder, LabsEncoder, make_encoder
 from symile_data.errors import UsageError
-from symile_data.evaluation.retrieval import Embedded, retrieval_accuracy
-from symile_data.losses import ClipLoss, SymileLoss
+from symile_data.evaluation.embedded import Embedded, label_numbers
+from symile_data.evaluation.retrieval import Retrieval, retrieval_accuracy
+from symile_data.losses import ClipLoss, NeutralVectors, SymileLoss, missing_groups
 from symile_data.schema import Modality
 from symile_data.training.config import TrainConfig
-from symile_data.training.pretrain import feature_function
+from symile_data.training.features import FeatureFunction
+from symile_data.training.ranks import gathered, rows_of_all_ranks
+
+CANDIDATES = "candidates"  # column with the labels of the rows that a row retrieves among
 
 _WARM_UP = 0.1  # share of the steps in which the learning rate rises
 
-_RNG = "rng_state"  # key in a checkpoint
+_RNG, _CUDA_RNG, _TRAINING = "rng_state", "cuda_rng_state", "training_loss"  # keys in a checkpoint
 
 Batch = Mapping[str, Any]
 
@@ -40,11 +44,14 @@ class SymileModule(lightning.LightningModule):
         config: Of the run.
         modalities: Of the dataset, in the order of the loaders' `missing`.
         vocabularies: Words of each text modality, from the training split.
-        pretrained: Modality name -> weights of its pretrained encoder. These encoders are frozen, and batches hold
-            their features instead of decoded media; only their heads are trained.
+        pretrained: Modality name -> weights of its pretrained encoder. These encoders are frozen, as are those whose
+            weights come from elsewhere, and batches hold their features instead of decoded media; only their heads
+            are trained.
+        sizes: Modality name -> length of its vectors, where it is one of vectors.
 
     Raises:
-        UsageError: the dataset lacks the modality to retrieve, or has too few.
+        UsageError: the dataset lacks the modality to retrieve, or has too few; or missing values are to be filled in
+            with a mean that the features of an encoder in training do not have.
     """
 
     def __init__(
@@ -53,106 +60,157 @@ class SymileModule(lightning.LightningModule):
         modalities: Sequence[Modality],
         vocabularies: Mapping[str, Sequence[str]],
         pretrained: Mapping[str, Mapping[str, Tensor]] | None = None,
+        sizes: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
         self.names = [modality.name for modality in modalities]
-        if len(self.names) < 2:
-            raise UsageError("a contrastive loss needs at least two modalities", got=", ".join(self.names))
-        if config.target not in self.names:
-            raise UsageError(
-                "the dataset lacks the modality that the config retrieves",
-                got=config.target,
-                do=f"it has {', '.join(self.names)}",
-            )
         self.config = config
-        encoders, norms = {}, {}
+        _check_modalities(self.names, config)
+        self.encoders = nn.ModuleDict()
         for modality in modalities:
-            settings = dict(config.encoders.get(modality.kind, {}))
-            if modality.name in vocabularies:
-                settings["vocabulary"] = vocabularies[modality.name]
-            encoders[modality.name] = make_encoder(modality.kind, config.dim, settings)
-            norms[modality.name] = nn.LayerNorm(config.dim)
-        self.encoders, self.norms = nn.ModuleDict(encoders), nn.ModuleDict(norms)
-        self.frozen = frozenset(pretrained or {})
+            facts = DataFacts(
+                size=(sizes or {}).get(modality.name, 0),
+                vocabulary=vocabularies.get(modality.name, ()),
+                imputed=config.missing == "input",
+            )
+            settings = config.encoders.get(modality.kind, {})
+            self.encoders[modality.name] = make_encoder(modality.kind, config.dim, settings, facts)
+        self.norms = nn.ModuleDict(
+            {name: nn.Identity() if config.normalise else nn.LayerNorm(config.dim) for name in self.names}
+        )
+        self.external = [name for name in self.names if getattr(self.encoders[name], "external", False)]
+        self.strict_loading = not self.external
+        self.register_state_dict_post_hook(_without_external)  # type: ignore[no-untyped-call]
+        self.frozen = frozenset({*(pretrained or {}), *self.external})
         for name, weights in (pretrained or {}).items():
             self._freeze(name, weights)
-        # What stands in for the features of a missing value.
-        self.missing = nn.Parameter(torch.zeros(len(self.names), config.dim))
+        self._check_imputation()
+        width = (len(self.names), config.dim)
+        self.missing = nn.Parameter(torch.zeros(width)) if config.missing == "embedding" else None
+        self.neutral = NeutralVectors(*width) if config.missing == "neutral" else None
         self.logit_scale = nn.Parameter(torch.tensor(float(config.logit_scale_init)))
         self.loss: nn.Module = (
-            SymileLoss(config.negatives, shuffles=config.shuffles, seed=config.seed, gather=True)
+            SymileLoss(
+                config.negatives, shuffles=config.shuffles, seed=config.seed, mip_scale=config.mip_scale, gather=True
+            )
             if config.loss == "symile"
             else ClipLoss(gather=True)
         )
         self._validation: list[Embedded] = []
+        self._validation_loss: list[tuple[float, int]] = []  # of each batch, with its rows on all ranks
+        self._training_loss = torch.zeros(2, dtype=torch.float64)  # sum over the epoch's batches, and their number
+
+    @property
+    def retrieval(self) -> Retrieval:
+        """The protocol by which validation measures accuracy."""
+        config = self.config
+        return Retrieval(target=config.target, loss=config.loss, candidates=config.candidates)
 
     def embed(self, batch: Batch) -> list[Tensor]:
         """Embeddings of a batch: M tensors (B, D), float32."""
         embeddings = []
         for position, name in enumerate(self.names):
-            encoder = self.encoders[name]
+            encoder, absent = self.encoders[name], batch["missing"][:, position]
             if name in self.frozen and isinstance(encoder, FeatureEncoder):
-                features = encoder.embed_features(batch[name]).float()
+                features = encoder.embed_features(batch[name], absent).float()
             else:
-                features = encoder(batch[name]).float()
-            absent = batch["missing"][:, position, None]
-            if absent.any():
-                features = torch.where(absent, self.missing[position], features)
+                features = encoder(batch[name], absent).float()
+            if self.missing is not None:  # in every batch, so that all ranks have the same gradients to average
+                features = torch.where(absent[:, None], self.missing[position], features)
             embedding = self.norms[name](features)
             embeddings.append(F.normalize(embedding, dim=1) if self.config.normalise else embedding)
-        return embeddings
+        return embeddings if self.neutral is None else self.neutral(embeddings, batch["missing"])
 
-    def frozen_features(self) -> dict[str, Callable[[Tensor], Tensor]]:
+    def scale(self) -> Tensor:
+        """The factor of the logits, a () tensor."""
+        scale = self.logit_scale.exp()
+        return scale.clamp(max=self.config.logit_scale_max) if self.config.logit_scale_max else scale
+
+    def frozen_features(self) -> dict[str, FeatureFunction]:
         """For each frozen encoder the function that makes features of decoded media, for the loaders."""
         encoders = {name: self.encoders[name] for name in sorted(self.frozen)}
         return {
-            name: feature_function(encoder) for name, encoder in encoders.items() if isinstance(encoder, FeatureEncoder)
+            name: FeatureFunction(encoder) for name, encoder in encoders.items() if isinstance(encoder, FeatureEncoder)
         }
 
-    def _freeze(self, name: str, weights: Mapping[str, Tensor]) -> None:
-        """Load a pretrained encoder, start its head anew, and let nothing but the head learn."""
-        encoder = self.encoders[name]
-        head = {key: value for key, value in encoder.state_dict().items() if key.startswith("head.")}
-        encoder.load_state_dict({**weights, **head})
-        for key, parameter in encoder.named_parameters():
-            parameter.requires_grad = key.startswith("head.")
+    def means_wanted(self) -> list[str]:
+        """Modalities whose encoders fill missing values in with a mean that the data must give; see `fill_means`."""
+        return [name for name in self.names if _mean_of(self.encoders[name]) is not None]
 
-    def embedded(self, batch: Batch) -> Embedded:
-        """Embeddings and labels of the rows of a batch that have every modality."""
-        return self._complete(batch, self.embed(batch))
+    def fill_means(self, means: Mapping[str, Tensor]) -> None:
+        """Hand over the training split's means: of the features of a modality, or of its vectors."""
+        for name, mean in means.items():
+            buffer = _mean_of(self.encoders[name])
+            if buffer is not None:
+                buffer.copy_(mean)
 
-    def _complete(self, batch: Batch, embeddings: Sequence[Tensor]) -> Embedded:
-        rows = ~batch["missing"].any(dim=1) & ~batch["padding"]
-        values = {name: value[rows] for name, value in zip(self.names, embeddings, strict=True)}
-        return Embedded(values, batch[self.config.label][rows])
+    def embedded(self, batch: Batch, label: str | None = None) -> Embedded:
+        """Embeddings and labels of the rows of a batch that have every modality.
+
+        Args:
+            batch: From a loader.
+            label: Column of the labels, or a modality's name for its values; the config's where not given.
+        """
+        return self._complete(batch, self.embed(batch), label or self.config.label)
+
+    def _complete(self, batch: Batch, embeddings: Sequence[Tensor], label: str) -> Embedded:
+        rows = (~batch["missing"].any(dim=1) & ~batch["padding"]).cpu()
+        values = {name: value.detach().cpu()[rows] for name, value in zip(self.names, embeddings, strict=True)}
+        sets = torch.tensor(batch[CANDIDATES]) if CANDIDATES in batch else None
+        labels = label_numbers(batch[label]).cpu()
+        return Embedded(values, labels[rows], None if sets is None else sets[rows])
+
+    def _loss(self, embeddings: Sequence[Tensor], missing: Tensor) -> Tensor:
+        groups = missing_groups(missing) if self.config.group_missing else None
+        loss: Tensor = self.loss(embeddings, self.scale(), groups)
+        return loss
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:
-        """The loss of one batch."""
-        loss: Tensor = self.loss(self.embed(batch), self.logit_scale.exp())
-        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(batch["missing"]))
+        """The loss of one batch, of the rows of all ranks."""
+        loss = self._loss(self.embed(batch), batch["missing"])
+        self._training_loss = self._training_loss.to(loss.device)
+        self._training_loss[0] += loss.detach()
+        self._training_loss[1] += 1
         return loss
+
+    def mean_training_loss(self) -> float:
+        """Over the batches of the epoch so far; a continued run counts those before the interruption."""
+        total, batches = self._training_loss.tolist()
+        return float(total / max(batches, 1.0))
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's loss."""
+        self.log("train_loss", self.mean_training_loss())
+        self._training_loss.zero_()
 
     def validation_step(self, batch: Batch, _index: int) -> None:
         """Embed one batch of the validation split."""
         embeddings = self.embed(batch)
-        loss = self.loss(embeddings, self.logit_scale.exp())
-        self.log("val_loss", loss, on_epoch=True, batch_size=len(batch["missing"]))
-        self._validation.append(self._complete(batch, embeddings))
+        real = ~batch["padding"]
+        loss = self._loss([embedding[real] for embedding in embeddings], batch["missing"][real])
+        self._validation_loss.append((loss.item(), rows_of_all_ranks(int(real.sum()), self.device)))
+        self._validation.append(self._complete(batch, embeddings, self.config.label))
 
     def on_validation_epoch_end(self) -> None:
         """Measure retrieval among all complete validation rows."""
-        embedded, self._validation = Embedded.join(self._validation), []
-        accuracy = retrieval_accuracy(embedded, self.config.target, self.config.loss)
-        self.log("val_accuracy", accuracy, prog_bar=True)
-        self.log("logit_scale", self.logit_scale.exp())
+        embedded, self._validation = gathered(Embedded.join(self._validation), self.device), []
+        losses, self._validation_loss = self._validation_loss, []
+        self.log("val_loss", sum(loss * rows for loss, rows in losses) / sum(rows for _, rows in losses))
+        self.log("val_accuracy", retrieval_accuracy(embedded, self.retrieval))
+        self.log("logit_scale", self.scale().detach())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the state of torch's generator, from which dropout draws."""
+        """Keep the state of torch's generators, from which dropout draws, and of the epoch's mean loss."""
         checkpoint[_RNG] = torch.get_rng_state()
+        checkpoint[_CUDA_RNG] = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+        checkpoint[_TRAINING] = self._training_loss.cpu()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Let a continued run draw the dropout that an undisturbed one would have drawn."""
         torch.set_rng_state(checkpoint[_RNG].cpu())
+        if checkpoint[_CUDA_RNG] and len(checkpoint[_CUDA_RNG]) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all([state.cpu() for state in checkpoint[_CUDA_RNG]])
+        self._training_loss = checkpoint[_TRAINING]
 
     def configure_optimizers(self) -> Any:
         """AdamW; no weight decay on the logit scale."""
@@ -176,3 +234,50 @@ class SymileModule(lightning.LightningModule):
             pct_start=_WARM_UP,
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _freeze(self, name: str, weights: Mapping[str, Tensor]) -> None:
+        """Load a pretrained encoder, start its head anew, and let nothing but the head learn."""
+        encoder = self.encoders[name]
+        new = {key: value for key, value in encoder.state_dict().items() if key.startswith(("head.", "imputation."))}
+        encoder.load_state_dict({**weights, **new})
+        for key, parameter in encoder.named_parameters():
+            parameter.requires_grad = parameter.requires_grad and key in new
+
+    def _check_imputation(self) -> None:
+        for name, encoder in self.encoders.items():
+            if not isinstance(encoder, FeatureEncoder) or encoder.imputation is None:
+                continue
+            if name not in self.frozen and not encoder.identity:
+                raise UsageError(
+                    "missing values cannot be filled in with the mean of features that are still being learned",
+                    got=f"{name} with an encoder in training",
+                    do='set missing = "embedding" or "neutral", or take a frozen encoder',
+                )
+
+
+def _without_external(module: nn.Module, state: dict[str, Any], prefix: str, _metadata: Any) -> None:
+    """Leave weights that come from elsewhere, and are frozen, out of a state."""
+    if isinstance(module, SymileModule):
+        outside = tuple(f"{prefix}encoders.{name}.backbone." for name in module.external)
+        for key in [key for key in state if outside and key.startswith(outside)]:
+            del state[key]
+
+
+def _check_modalities(names: Sequence[str], config: TrainConfig) -> None:
+    if len(names) < 2:
+        raise UsageError("a contrastive loss needs at least two modalities", got=", ".join(names))
+    if config.target not in names:
+        raise UsageError(
+            "the dataset lacks the modality that the config retrieves",
+            got=config.target,
+            do=f"it has {', '.join(names)}",
+        )
+
+
+def _mean_of(encoder: nn.Module) -> Tensor | None:
+    """The buffer of an encoder that holds a mean of the data."""
+    if isinstance(encoder, LabsEncoder):
+        return encoder.mean
+    if isinstance(encoder, FeatureEncoder) and encoder.imputation is not None:
+        return encoder.imputation.mean
+    return None

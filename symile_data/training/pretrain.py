@@ -8,8 +8,7 @@ same features.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning
@@ -73,17 +72,6 @@ def pretrain(
                 schedule.step()
             advance()
     return {name: encoder.state_dict() for name, encoder in encoders.items()}
-
-
-def feature_function(encoder: FeatureEncoder) -> Callable[[Tensor], Tensor]:
-    """The frozen encoder's features as a function of a chunk of decoded media, float32."""
-    frozen = copy.deepcopy(encoder).eval()  # a copy: the encoder's own head may be in training
-
-    def features(media: Tensor) -> Tensor:
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-            return frozen.features(media).float()
-
-    return features
 
 
 def _backbone(config: TrainConfig, kind: str) -> FeatureEncoder:

@@ -10,6 +10,7 @@ from tiny_datasets import Tiny, xor_tiny
 
 from symile_data.cards import style, write_card
 from symile_data.cards.contact_sheet import caption_of
+from symile_data.cards.facts import facts_of
 from symile_data.cards.figures import draw_figures
 from symile_data.cards.samples import COUNT, Word, choose_samples
 
@@ -45,7 +46,9 @@ def test_missingness_is_drawn_only_where_there_is_any(tmp_path: Path) -> None:
     tiny.card()
     assert sorted(path.name for path in tmp_path.glob("figures/*")) == ["missing.png", "splits.png"]
     statistics = {"rows": {"train": 3}, "missing": {"train": {"rates": {"a": 0.0}, "patterns": {"": 3}}}}
-    assert [drawing.path for drawing in draw_figures(tmp_path, statistics, [])] == ["figures/splits.png"]
+    assert [drawing.path for drawing in draw_figures(tmp_path, statistics, [], facts_of(tiny.manifest))] == [
+        "figures/splits.png"
+    ]
 
 
 def test_samples_are_complete_and_differ_in_language_and_class(documented: Tiny) -> None:
@@ -65,7 +68,7 @@ def test_a_sheet_of_incomplete_and_broken_rows_can_be_drawn(copied: Tiny) -> Non
     bare = [replace(sample, image=None, audio=None, text=None, words=()) for sample in samples]
     bare[0] = replace(samples[0], image=b"no picture", audio=b"no clip")
     statistics = {"rows": {"train": 3}}
-    drawings = draw_figures(copied.directory, statistics, bare)
+    drawings = draw_figures(copied.directory, statistics, bare, facts_of(copied.manifest))
     assert drawings[0].path == "figures/samples.png"
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,10 @@ def test_broken_media_are_counted_and_not_fatal(tmp_path: Path) -> None:
 
 
 def test_vectors_have_a_mean_and_a_share_of_nulls(tmp_path: Path) -> None:
-    labs = computed(mimic_tiny(tmp_path / "mimic"))["vectors"]
+    mimic = mimic_tiny(tmp_path / "mimic")
+    assert computed(mimic)["vectors"] == {}  # the mean of different tests says nothing
+    facts = replace(facts_of(mimic.manifest), plain_lists=())
+    labs = compute_statistics(mimic.directory, mimic.manifest, mimic.schema, facts)["vectors"]
     assert labs["labs"]["train"] == {"rows": 6, "mean": 2.0, "null_share": 0.5}
     assert labs["labs_missing"]["train"]["mean"] == 0.5
     assert "ecg" not in labs  # a waveform, not numbers to average
@@ -92,9 +96,16 @@ def test_vectors_have_a_mean_and_a_share_of_nulls(tmp_path: Path) -> None:
 def test_a_truncated_shard_is_named(copied: Tiny) -> None:
     path = copied.directory / copied.manifest.shards("test")[0].path
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(
-        DamageError, match=r"a shard cannot be read for the card .*test-00000-of-00002.*Build the dataset"
-    ):
+    with pytest.raises(DamageError, match=r"a shard is truncated .*test-00000-of-00002.*build the dataset"):
+        computed(copied)
+
+
+def test_a_shard_without_a_column_is_named(copied: Tiny) -> None:
+    import pyarrow.parquet as pq
+
+    path = copied.directory / copied.manifest.shards("test")[0].path
+    pq.write_table(pq.read_table(path).drop_columns(["lang"]), path)
+    with pytest.raises(DamageError, match=r"a shard lacks a column .*test-00000-of-00002.*lang.*Build the dataset"):
         computed(copied)
 
 

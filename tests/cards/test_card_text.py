@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 from datasets import Audio, Features, load_dataset
 from huggingface_hub import DatasetCard
-from tiny_datasets import Tiny, m3_identity, mimic_tiny, xor_tiny
+from tiny_datasets import Tiny, m3_identity, mimic_tiny, write_tiny, xor_tiny
 
-from symile_data.cards import write_card
-from symile_data.cards.readme import languages_of, type_of
-from symile_data.manifest import Dropped, FileEntry, Identity, Manifest
+from symile_data.cards.readme import MOST_FILES, languages_of, type_of
+from symile_data.manifest import Dropped, Identity, Manifest
 
 
 @pytest.fixture(autouse=True)
@@ -154,17 +153,12 @@ def test_drop_reasons_cannot_break_the_table(copied: Tiny) -> None:
     assert "| image: not\\|an image | 1,234 | `a'b.JPEG`, `c\\|d.JPEG` |" in text
 
 
-def test_long_shard_lists_are_cut_and_said_so(documented: Tiny, tmp_path: Path) -> None:
-    shards = [
-        FileEntry(path=f"data/train-{i:05d}-of-00070.tar", bytes=1, sha256="0" * 64, rows=1, split="train")
-        for i in range(70)
-    ]
-    manifest = replace(documented.manifest, splits={"train": 70}, files=shards)
-    write_card(tmp_path, manifest, documented.schema)  # no Parquet: a card of the manifest's numbers alone
-    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+def test_long_shard_lists_are_cut_and_said_so(tmp_path: Path) -> None:
+    few = xor_tiny(tmp_path / "few")
+    rows = {"train": few.rows["train"] * 2}
+    text = write_tiny(tmp_path / "many", few.schema, rows, few.manifest.identity, shards=MOST_FILES + 10).card()
     assert "10 more shards stand in `manifest.json`" in text
-    assert "path: data/train-*.tar" in text
-    assert "dataset_info" not in text
+    assert "`data/train-00059-of-00070.parquet`" in text and "train-00060" not in text
 
 
 def test_splits_without_rows_are_left_out(copied: Tiny) -> None:
@@ -178,6 +172,8 @@ def test_xor_and_mimic_have_cards_of_their_own(tmp_path: Path) -> None:
     xor = xor_tiny(tmp_path / "xor")
     text = xor.card()
     assert "# Binary XOR" in text and "`p_hat` | `1.0`" in text and "True where a is absent" in text
+    assert "| `b` (the paper's task) | 1.0000 | 0.0312 |" in text
+    assert "| I(a; c) | 0.000 | 0.000 |" in text and "(total correlation) | 3.466 | 5.000 |" in text
     real, invented = mimic_tiny(tmp_path / "real"), mimic_tiny(tmp_path / "invented", sample=True)
     text = real.card()
     assert "PhysioNet Credentialed Health Data License" in text and "must not be shared" in text

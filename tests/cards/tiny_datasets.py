@@ -44,13 +44,18 @@ class Tiny:
 
 
 def write_tiny(
-    directory: Path, schema: DatasetSchema, rows: dict[str, list[dict[str, Any]]], identity: Identity, shards: int = 1
+    directory: Path,
+    schema: DatasetSchema,
+    rows: dict[str, list[dict[str, Any]]],
+    identity: Identity,
+    shards: int = 1,
+    shard_format: str = "parquet",
 ) -> Tiny:
     """Write rows as shards of two row groups each."""
     files = []
     for split, of_split in rows.items():
         for index, part in enumerate(np.array_split(np.arange(len(of_split)), shards)):
-            path = directory / shard_path(split, index, shards)
+            path = directory / shard_path(split, index, shards, shard_format)
             groups = [[of_split[i] for i in group] for group in np.array_split(part, 2) if len(group)]
             batches = (pa.RecordBatch.from_pylist(group, schema=schema.arrow) for group in groups)
             files.append(file_entry(directory, path, rows=write_shard(path, schema, batches), split=split))

@@ -102,6 +102,7 @@ def write_m3(
     missing=lambda row: (),
     change=lambda row, value: value,
     spec=None,
+    shard_format="parquet",
 ):
     """An M3-like split with manifest."""
     values = [change(row, m3_row(row, missing(row))) for row in range(rows)]
@@ -114,11 +115,22 @@ def write_m3(
         shards=shards,
         split=split,
         spec=spec or {"mode": "disjoint", "words": 3},
+        shard_format=shard_format,
     )
 
 
 def write_vectors(
-    directory, rows=60, *, names=("a", "b", "c"), length=4, group=5, shards=2, split="train", masks=True, kind="vector"
+    directory,
+    rows=60,
+    *,
+    names=("a", "b", "c"),
+    length=4,
+    group=5,
+    shards=2,
+    split="train",
+    masks=True,
+    kind="vector",
+    shard_format="parquet",
 ):
     """An XOR-like split with manifest: value [i, j] of modality m is 100 m + i + j / 10."""
     features = {"sample_id": Value("int64")}
@@ -132,15 +144,15 @@ def write_vectors(
         for row in range(rows)
     ]
     schema = DatasetSchema(features=Features(features), modalities=modalities)
-    return write_split(directory, schema, values, group=group, shards=shards, split=split)
+    return write_split(directory, schema, values, group=group, shards=shards, split=split, shard_format=shard_format)
 
 
-def write_split(directory, schema, values, *, group, shards, split="train", spec=None):
+def write_split(directory, schema, values, *, group, shards, split="train", spec=None, shard_format="parquet"):
     directory = Path(directory)
     edges = [len(values) * index // shards for index in range(shards + 1)]
     entries = []
     for index, (start, stop) in enumerate(itertools.pairwise(edges)):
-        path = directory / shard_path(split, index, shards)
+        path = directory / shard_path(split, index, shards, shard_format)
         path.parent.mkdir(parents=True, exist_ok=True)
         pieces = (values[at : min(at + group, stop)] for at in range(start, stop, group))
         write_shard(path, schema, (pa.RecordBatch.from_pylist(piece, schema=schema.arrow) for piece in pieces))

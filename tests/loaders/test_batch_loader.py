@@ -10,7 +10,8 @@ from small_datasets import CLIPS, IMAGES, m3_row, write_m3, write_vectors
 
 from symile_data.errors import DamageError, UsageError
 from symile_data.loaders import AudioSettings, BatchLoader, ImageAugment, ImageSettings, open_split
-from symile_data.loaders.decode import decode_audio, decode_image
+from symile_data.loaders.audio import decode_audio
+from symile_data.loaders.image import decode_image
 from symile_data.missingness import missing
 
 IMAGE, AUDIO = ImageSettings(size=8), AudioSettings(seconds=0.05)
@@ -243,6 +244,26 @@ def test_missingness_takes_away_everything_of_a_modality(m3, cache):
 
 
 @pytest.mark.parametrize("cache", [False, True])
+def test_missingness_is_nested_and_the_same_in_every_epoch_and_on_every_rank(m3, cache):
+    def gone(rate, world=1):
+        """By epoch, the samples and modalities that are missing."""
+        found = [set(), set()]
+        for rank in range(world):
+            options = {"transforms": SMALL, "seed": 2, "missingness": rate, "rank": rank, "world_size": world}
+            loader = BatchLoader(m3, 6, drop_last=False, cache=cache, **options)
+            for epoch in (0, 1):
+                for batch in loader:
+                    rows, modalities = torch.nonzero(batch["missing"], as_tuple=True)
+                    found[epoch] |= set(zip(batch["sample_id"][rows].tolist(), modalities.tolist(), strict=True))
+        return found
+
+    stored, half, more = gone(0.0), gone(0.5), gone(0.65, world=3)
+    for found in (stored, half, more):
+        assert found[0] == found[1]
+    assert stored[0] < half[0] < more[0] < gone(1.0)[0]
+
+
+@pytest.mark.parametrize("cache", [False, True])
 def test_media_that_are_missing_are_never_decoded(tmp_path, cache):
     write_m3(tmp_path, 20, change=lambda row, value: value | {"image": {"bytes": b"junk", "path": None}})
     loader = BatchLoader(open_split(tmp_path, "train"), 10, transforms=SMALL, missingness={"image": 1.0}, cache=cache)
@@ -281,12 +302,16 @@ def test_damaged_media_can_be_skipped_and_are_counted(tmp_path, cache):
 
 def test_several_ranks_keep_equal_batches_when_samples_are_skipped(tmp_path):
     split = damaged(tmp_path, {3, 4, 22})
-    seen = []
+    seen, skipped, counts = [], 0, set()
     for rank in range(2):
         loader = BatchLoader(split, 5, transforms=SMALL, on_error="skip", rank=rank, world_size=2)
-        for batch in loader:
+        batches = list(loader)
+        for batch in batches:
             assert len(batch["sample_id"]) == 5 == len(batch["text"])
             seen += batch["sample_id"][~batch["padding"]].tolist()
+        skipped += loader.skipped
+        counts.add((len(batches), json.dumps(loader.state_dict())))
+    assert skipped == 3 and len(counts) == 1
     assert sorted(seen) == [1000 + row for row in range(30) if row not in {3, 4, 22}]
 
 

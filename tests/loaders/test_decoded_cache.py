@@ -1,10 +1,22 @@
+import os
+import shutil
+
 import numpy as np
 import pytest
 import torch
 from small_datasets import CLIPS, IMAGES, write_m3, write_vectors
 
 from symile_data import manifest as manifests
-from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, VectorSettings, cache, open_split
+from symile_data.errors import DamageError
+from symile_data.loaders import (
+    AudioSettings,
+    BatchLoader,
+    ImageSettings,
+    MediaCache,
+    VectorSettings,
+    cache,
+    open_split,
+)
 
 SMALL = {"image": ImageSettings(size=8), "audio": AudioSettings(seconds=0.05, n_mels=20)}
 
@@ -68,6 +80,24 @@ def test_an_interrupted_filling_leaves_nothing_behind(tmp_path):
     assert [path.name.split("-")[0] for path in (tmp_path / "kept").iterdir()] == ["image"]
 
 
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_makes_is_not(tmp_path):
+    split = open_split(write_m3(tmp_path / "data", 20), "train")
+    list(BatchLoader(split, 10, transforms=SMALL, cache=tmp_path / "kept"))
+    names = [path.name for path in (tmp_path / "kept").iterdir()]
+    image = next(name for name in names if name.startswith("image"))
+    shutil.rmtree(tmp_path / "kept" / image)
+    dead, living, young = (tmp_path / f"kept/.{image}.{end}" for end in ("dead", "living", "young"))
+    for folder in (dead, living, young):
+        folder.mkdir()
+        (folder / "values.npy").write_bytes(b"half")
+    for folder in (dead, living):
+        os.utime(folder, (0, 0))
+    held = cache._lock(living)
+    list(BatchLoader(split, 10, transforms=SMALL, cache=tmp_path / "kept"))
+    os.close(held)
+    assert {path.name for path in (tmp_path / "kept").iterdir()} == {*names, living.name, young.name}
+
+
 def test_a_directory_holds_what_only_this_run_leaves_out(tmp_path):
     split = open_split(write_m3(tmp_path / "data", 20), "train")
     list(BatchLoader(split, 10, transforms=SMALL, cache=tmp_path / "kept", missingness=0.9))
@@ -101,3 +131,50 @@ def test_nulls_without_masks_are_missing(tmp_path):
         (batch,) = BatchLoader(open_split(tmp_path, "train"), 10, shuffle=False, cache=kept)
         assert torch.nonzero(batch["missing"]).tolist() == [[2, 1], [5, 1]]
         assert not batch["b"][[2, 5]].any()
+
+
+def test_loaders_that_are_given_one_cache_decode_and_encode_once(tmp_path, monkeypatch):
+    split, memory = open_split(write_m3(tmp_path, 40), "train"), MediaCache()
+    encoding = Encoding("mean")
+
+    def run(encode, **options):
+        options = {"transforms": SMALL, "shuffle": False, "cache": memory, "encoders": {"image": encode}} | options
+        return list(BatchLoader(split, 10, **options))
+
+    first = run(encoding)
+    assert encoding.calls == 1
+    monkeypatch.setattr(cache._Job, "decode", None)
+    for one, two in zip(first, run(Encoding("mean")), strict=True):
+        assert torch.equal(one["image"], two["image"]) and torch.equal(one["audio"], two["audio"])
+    other = Encoding("other")
+    run(other)
+    assert (encoding.calls, other.calls) == (1, 1)
+    # What one loader takes away the others still have.
+    taken = run(Encoding("mean"), missingness=0.5)
+    assert any(batch["missing"].any() for batch in taken) and not any(batch["missing"].any() for batch in first)
+    with pytest.raises(TypeError):
+        run(encoding, transforms=SMALL | {"image": ImageSettings(size=9)})
+
+
+def test_damage_is_met_again_by_every_loader_of_a_cache(tmp_path):
+    def bad(row, value):
+        return value | {"audio": {"bytes": b"junk", "path": None}, "clip_id": "bad"} if row == 3 else value
+
+    split, memory = open_split(write_m3(tmp_path, 20, change=bad), "train"), MediaCache()
+    for _ in range(2):
+        loader = BatchLoader(split, 10, transforms=SMALL, cache=memory, on_error="skip", drop_last=False)
+        assert sum(len(batch["sample_id"]) for batch in loader) == 19
+        assert loader.skipped == 1
+    with pytest.raises(DamageError, match="column audio cannot be decoded"):
+        list(BatchLoader(split, 10, transforms=SMALL, cache=memory))
+
+
+class Encoding:
+    """Mean colour of a chunk of pictures, counting its calls."""
+
+    def __init__(self, key):
+        self.key, self.calls = key, 0
+
+    def __call__(self, media):
+        self.calls += 1
+        return media.float().mean(dim=(1, 2))

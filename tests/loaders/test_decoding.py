@@ -11,16 +11,10 @@ from small_datasets import flac, jpeg
 
 from symile_data.errors import UsageError
 from symile_data.loaders import AudioSettings, ImageAugment, ImageSettings, VectorSettings
-from symile_data.loaders.decode import (
-    DECODERS,
-    UndecodableError,
-    centre_box,
-    decode_audio,
-    decode_image,
-    decoder_for,
-    fixed_length,
-    resampled,
-)
+from symile_data.loaders.audio import decode_audio, fixed_length, resampled
+from symile_data.loaders.decode import DECODERS, decoder_for
+from symile_data.loaders.decoder import UndecodableError
+from symile_data.loaders.image import centre_box, decode_image
 from symile_data.loaders.mel import log_mel
 
 
@@ -40,7 +34,7 @@ def resize_then_crop(picture, shorter, size):
     """The obvious way: resize everything, then cut the centre."""
     width, height = picture.size
     scaled = (max(shorter, shorter * width // min(width, height)), max(shorter, shorter * height // min(width, height)))
-    left, top = (scaled[0] - size) // 2, (scaled[1] - size) // 2
+    left, top = round((scaled[0] - size) / 2), round((scaled[1] - size) / 2)
     return np.asarray(picture.resize(scaled, Image.Resampling.BICUBIC).crop((left, top, left + size, top + size)))
 
 
@@ -229,5 +223,5 @@ def test_a_full_view_is_the_picture_and_flips_are_mirrors():
 
 @given(st.integers(1, 300), st.integers(1, 300), st.lists(st.floats(0, 0.999), min_size=5, max_size=5))
 def test_random_crops_lie_within_the_picture(width, height, uniform):
-    left, top, right, bottom = ImageAugment().box((width, height), np.array(uniform))
+    left, top, right, bottom = ImageAugment().box((width, height), ImageSettings(), np.array(uniform))
     assert -1e-9 <= left < right <= width + 1e-9 and -1e-9 <= top < bottom <= height + 1e-9

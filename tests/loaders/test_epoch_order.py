@@ -63,6 +63,20 @@ def test_it_can_stop_anywhere_and_go_on_with_other_ranks_and_batches(sizes, worl
     assert seen([parts[:stop] for parts in before] + after) == list(range(sizes.sum()))
 
 
+def test_every_interruption_of_every_number_of_ranks_is_continued_by_every_other():
+    epoch, batch = order([3, 7, 1, 9, 4, 4, 9], window=2), 2
+    whole, rest = list(range(37)), {}
+    for world in range(1, 9):
+        before = take(epoch, world=world, batch=batch)
+        for stop in range(len(before[0]) + 1):
+            shown = seen([parts[:stop] for parts in before])
+            position = before[0][stop - 1].stop if stop else 0
+            for new_world in range(1, 9):
+                if (position, new_world) not in rest:
+                    rest[position, new_world] = seen(take(epoch, world=new_world, batch=batch, start=position))
+                assert sorted(shown + rest[position, new_world]) == whole
+
+
 @given(groups, st.integers(1, 4), st.integers(1, 4))
 def test_ranks_cut_the_same_global_batches(sizes, world, batch):
     epoch = order(sizes)

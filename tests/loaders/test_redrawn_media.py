@@ -1,5 +1,8 @@
 """Media exchanged within a label, media encoded once, and jittered pictures."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +13,20 @@ from symile_data.loaders import AudioSettings, BatchLoader, ImageJitter, ImageSe
 
 SMALL = {"image": ImageSettings(size=4), "audio": AudioSettings(seconds=0.025)}
 ROWS = 60
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A function of media with a key, as loaders take it."""
+
+    function: Callable
+    key: str = "function"
+
+    def __call__(self, media):
+        return self.function(media)
+
+
+SAME = Encoding(lambda chunk: chunk)
 SWAP = {"image": "cls_id", "audio": "lang"}
 
 
@@ -87,18 +104,18 @@ def test_missing_rows_keep_out_of_the_exchange(tmp_path):
 
 def test_settings_that_cannot_work_are_refused(tmp_path):
     split = split_of(tmp_path / "train")
-    for options in ({"redraw_media": SWAP}, {"redraw_media": {}, "encoders": {"image": lambda chunk: chunk}}):
+    for options in ({"redraw_media": SWAP}, {"redraw_media": {}, "encoders": {"image": SAME}}):
         with pytest.raises(UsageError, match=r"need decoded media at hand.*cache=True"):
             loader_of(split, cache=False, **options)
     with pytest.raises(UsageError, match=r"redraw_media needs its label column.*lang"):
         loader_of(split, columns=[])
     with pytest.raises(UsageError, match=r"no such modality.*smell.*image, audio, text"):
         loader_of(split, redraw_media={"smell": "cls_id"})
-    for options in ({"redraw_media": {"text": "cls_id"}}, {"encoders": {"text": lambda chunk: chunk}}):
+    for options in ({"redraw_media": {"text": "cls_id"}}, {"encoders": {"text": SAME}}):
         with pytest.raises(UsageError, match=r"for media, not for texts.*text"):
             loader_of(split, **options)
     with pytest.raises(UsageError, match=r"encoded once cannot be jittered.*image"):
-        loader_of(split, encoders={"image": lambda chunk: chunk}, augment={"image": ImageJitter()})
+        loader_of(split, encoders={"image": SAME}, augment={"image": ImageJitter()})
     with pytest.raises(UsageError, match=r"for training only.*split validation"):
         loader_of(split_of(tmp_path / "validation", split="validation"))
     vectors = open_split(write_vectors(tmp_path / "vectors", ROWS), "train")
@@ -114,7 +131,7 @@ def test_each_unique_medium_is_encoded_once_and_batches_hold_features(tmp_path):
         return chunk.float().mean(dim=(1, 2))
 
     split = split_of(tmp_path)
-    loader = loader_of(split, 7, drop_last=False, redraw_media={}, encoders={"image": encode})
+    loader = loader_of(split, 7, drop_last=False, redraw_media={}, encoders={"image": Encoding(encode)})
     plain = own(split)
     for _ in range(2):
         rows = epoch_of(loader)
@@ -127,7 +144,7 @@ def test_each_unique_medium_is_encoded_once_and_batches_hold_features(tmp_path):
 
 def test_features_of_missing_media_are_zero(tmp_path):
     split = split_of(tmp_path, missing=lambda row: ("image",) if row % 4 == 0 else ())
-    rows = epoch_of(loader_of(split, encoders={"image": lambda chunk: chunk.float().mean(dim=(1, 2)) + 1}))
+    rows = epoch_of(loader_of(split, encoders={"image": Encoding(lambda chunk: chunk.float().mean(dim=(1, 2)) + 1)}))
     assert all(bool(row["image"].any()) == (key % 4 != 0) for key, row in rows.items())
 
 

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import lightning
 import pytest
 import torch
@@ -133,3 +135,15 @@ def test_lightning_continues_a_checkpoint_of_an_epochs_end(tmp_path):
     second = run(4, checkpoint=tmp_path / "end.ckpt")
     assert first.seen + second.seen == through.seen
     assert first.validated + second.validated == through.validated == 4 * list(range(40))
+
+
+def test_a_batch_is_divided_among_the_devices_or_refused(directory):
+    def loader_of(rows, rank):
+        module = DataModule(directory, rows, train={"shuffle": False})
+        module.trainer = SimpleNamespace(global_rank=rank, world_size=2)
+        return module.train_dataloader()
+
+    halves = [next(iter(loader_of(6, rank)))["sample_id"].tolist() for rank in range(2)]
+    assert halves == [[0, 1, 2], [3, 4, 5]]
+    with pytest.raises(UsageError, match=r"divided equally among the devices; got 15 rows for 2 devices"):
+        loader_of(15, 0)

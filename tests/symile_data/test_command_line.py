@@ -246,3 +246,33 @@ def test_sample_writes_an_imagenet_folder(run: Callable[..., Outcome], tmp_path:
     assert len(list((tmp_path / "S").glob("ILSVRC/Data/CLS-LOC/train/n*/*.JPEG"))) == 6
     mapping = (tmp_path / "S" / "LOC_synset_mapping.txt").read_text(encoding="utf-8")
     assert [line.split(" ")[0] for line in mapping.splitlines()] == list(classes)
+
+
+def test_preview_writes_a_page_beside_the_dataset(run: Callable[..., Outcome], dataset: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(dataset, tmp_path / "m3")
+    said = run("preview", copy, "--count", "3")
+    page = tmp_path / "m3-preview.html"
+    assert said.code == 0
+    assert said.out.startswith(f"{page}: 3 rows of train, ")
+    assert page.read_text(encoding="utf-8").count("<article") == 3
+    other = tmp_path / "other.html"
+    value = json.loads(run("preview", copy, "--split", "test", "--out", other, "--json").out)
+    assert value == {"page": str(other), "rows": 4}
+    assert run("verify", copy).code == 0
+    assert run("preview", copy, "--split", "dev").code == 2
+
+
+def test_card_writes_the_card_anew_and_prints_it(run: Callable[..., Outcome], dataset: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(dataset, tmp_path / "m3")
+    (copy / "README.md").write_text("spoiled")
+    (copy / "figures" / "splits.png").unlink()
+    assert run("verify", copy).code == 1
+    assert run("card", copy, "--print").out == "spoiled"
+    said = run("card", copy)
+    assert said.code == 0
+    assert "README.md" in said.out
+    assert run("verify", copy).code == 0
+    assert (copy / "README.md").read_bytes() == (dataset / "README.md").read_bytes()
+    assert "README.md" in json.loads(run("card", copy, "--json").out)["written"]
+    (copy / "README.md").unlink()
+    assert run("card", copy, "--print").err.startswith("symile-data: the dataset has no card")

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from symile_data.progress import stage
+from symile_data.progress import hidden, stage
 
 
 def test_plain_progress_is_said_a_few_times(capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,3 +39,13 @@ def test_a_terminal_gets_a_bar(capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert said.out == ""
     assert "clips" in said.err
     assert "2/2" in said.err
+
+
+def test_stages_inside_a_hidden_step_say_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with stage("trials", 1) as advance:
+        with hidden(), stage("training", 4) as inner:
+            inner(4)
+        advance()
+    with stage("after", 1) as advance:
+        advance()
+    assert capsys.readouterr().err.splitlines() == ["trials: 1/1", "after: 1/1"]

@@ -168,7 +168,7 @@ def test_a_file_that_is_no_parquet_is_named(dataset: Path) -> None:
     (dataset / SECOND).write_bytes(b"PAR1 but not really")
     relist(dataset)
     (problem,) = verify(dataset)
-    assert problem.startswith(f"{SECOND}: not a readable Parquet file (")
+    assert problem.startswith(f"{SECOND}: a shard is truncated or no Parquet file (")
 
 
 def test_another_schema_is_named(dataset: Path) -> None:
@@ -334,3 +334,12 @@ def test_only_a_deep_look_decodes_the_media(tmp_path: Path) -> None:
     name = shard_path("train", 0, 1)
     assert first.startswith(f"{name}: row 1: image does not decode (")
     assert second.startswith(f"{name}: row 1: audio does not decode (")
+
+
+def test_what_the_hubs_client_leaves_in_a_download_is_no_damage(dataset: Path) -> None:
+    (dataset / ".gitattributes").write_text("*.parquet filter=lfs")
+    (dataset / ".cache" / "huggingface" / "download").mkdir(parents=True)
+    (dataset / ".cache" / "huggingface" / "download" / "x.metadata").touch()
+    assert list(verify(dataset)) == []
+    (dataset / ".cache" / "x").touch()
+    assert list(verify(dataset)) == [".cache/x: not in the manifest; remove it or build the dataset again"]

@@ -1,25 +1,38 @@
-"""Encoders: shapes, words, the division into features and head, and what is refused."""
+"""Encoders: shapes, words, labs, ECGs, the division into features and head, missing values, and what is refused."""
+
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
-from symile_data.encoders import ENCODERS, FeatureEncoder, WordEncoder, make_encoder
+from symile_data.encoders import ENCODERS, DataFacts, FeatureEncoder, Imputation, LabsEncoder, WordEncoder, make_encoder
+from symile_data.encoders.ecg import unit_range
 from symile_data.encoders.text import vocabulary_of
 from symile_data.errors import UsageError
 
-MEDIA = {
-    "image": torch.arange(3 * 16 * 16 * 3).remainder(256).to(torch.uint8).view(3, 16, 16, 3),
+NAN = torch.nan
+MEDIA: dict[str, Any] = {
+    "image": torch.arange(3 * 32 * 32 * 3).remainder(256).to(torch.uint8).view(3, 32, 32, 3),
     "audio": torch.linspace(-1, 1, 3 * 8 * 30).view(3, 8, 30),
     "vector": torch.linspace(0, 1, 15).view(3, 5),
+    "features": torch.linspace(0, 1, 15).view(3, 5).half(),
     "text": ["bee_lion", None, "lion"],
+    "ecg": torch.randint(-500, 500, (3, 12, 640), generator=torch.Generator().manual_seed(0)).to(torch.int16),
+    "labs": torch.tensor([[0.1, NAN, 0.3, NAN, 0.5], [NAN] * 5, [0.5, 0.4, 0.3, 0.2, 0.1]]),
 }
-SETTINGS = {"image": {"width": 2}, "audio": {"mels": 8, "width": 4}, "text": {"vocabulary": ["bee", "lion"]}}
+FACTS = DataFacts(size=5, vocabulary=["bee", "lion"])
+SETTINGS = {"image": {"width": 2}, "audio": {"mels": 8, "width": 4}}
 
 
-@pytest.mark.parametrize("kind", ENCODERS)
-def test_every_kind_gives_one_embedding_a_row(kind: str) -> None:
-    encoder = make_encoder(kind, 6, SETTINGS.get(kind, {}))
-    embedding = encoder(MEDIA[kind])
+@pytest.mark.parametrize(
+    ("kind", "model"),
+    [(kind, next(iter(models))) for kind, models in ENCODERS.items()] + [("image", "resnet"), ("ecg", "resnet")],
+)
+def test_every_kind_gives_one_embedding_a_row(kind: str, model: str) -> None:
+    settings = SETTINGS.get(kind, {}) if model == next(iter(ENCODERS[kind])) else {"depth": 18}
+    encoder = make_encoder(kind, 6, {"model": model, **settings}, FACTS)
+    embedding = encoder(MEDIA[kind], torch.tensor([False, kind in ("text", "labs"), False]))
     assert embedding.shape == (3, 6) and embedding.isfinite().all()
     embedding.square().sum().backward()
     assert all(parameter.grad is not None for parameter in encoder.parameters())
@@ -44,38 +57,93 @@ def test_dropout_works_on_the_features_in_training_only() -> None:
 
 
 def test_a_text_is_the_mean_of_its_words_in_any_order() -> None:
-    encoder = WordEncoder(4, ["bee", "lion"])
-    vectors = encoder.words.weight
-    both, turned, lion, missing = encoder(["bee_lion", "lion_bee", "lion", None])
-    torch.testing.assert_close(both, (vectors[1] + vectors[2]) / 2)
-    assert torch.equal(both, turned) and torch.equal(lion, vectors[2]) and not missing.any()
+    encoder = WordEncoder(4, FACTS)
+    unknown, missing, bee, lion = encoder.words.weight
+    both, turned, single, absent, other = encoder(["bee_lion", "lion_bee", "lion", None, "wasp"])
+    torch.testing.assert_close(both, (bee + lion) / 2)
+    assert torch.equal(both, turned) and torch.equal(single, lion)
+    assert torch.equal(absent, missing) and torch.equal(other, unknown)
 
 
 def test_missing_texts_anywhere_leave_the_others_alone() -> None:
-    encoder = WordEncoder(4, ["bee", "lion"])
+    encoder = WordEncoder(4, FACTS)
     texts = [None, "bee", None, None, "lion_bee", None]
-    together = encoder(texts)
-    assert torch.equal(together, torch.cat([encoder([text]) for text in texts]))
-    assert not encoder([None, None]).any()
-
-
-def test_unknown_words_share_one_vector() -> None:
-    encoder = WordEncoder(4, ["bee"])
-    one, other, known = encoder(["wasp", "fly", "bee"])
-    assert torch.equal(one, other) and torch.equal(one, encoder.words.weight[0]) and not torch.equal(one, known)
+    assert torch.equal(encoder(texts), torch.cat([encoder([text]) for text in texts]))
 
 
 def test_a_vocabulary_is_sorted_and_without_repeats() -> None:
     assert vocabulary_of(["b_a", None, "a_c"]) == ["a", "b", "c"] and vocabulary_of([None]) == []
 
 
-def test_an_unknown_kind_or_setting_is_refused() -> None:
+def first_inputs(encoder: LabsEncoder, labs: Tensor, missing: Tensor | None = None) -> Tensor:
+    """What the first layer of the network is given."""
+    seen: list[Tensor] = []
+    handle = encoder.network[0].register_forward_hook(lambda _module, inputs, _output: seen.append(inputs[0]))
+    encoder(labs, missing)
+    handle.remove()
+    return seen[0]
+
+
+def test_labs_are_filled_in_with_means_and_flagged_as_observed() -> None:
+    encoder = LabsEncoder(6, FACTS)
+    encoder.mean.copy_(torch.tensor([0.9, 0.8, 0.7, 0.6, 0.5]))
+    inputs = first_inputs(encoder, MEDIA["labs"], torch.tensor([False, False, True]))
+    expected = torch.tensor(
+        [
+            [0.1, 0.8, 0.3, 0.6, 0.5, 1.0, 0.0, 1.0, 0.0, 1.0],
+            [0.9, 0.8, 0.7, 0.6, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0],
+            [0.9, 0.8, 0.7, 0.6, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0],
+        ]
+    )
+    assert torch.equal(inputs, expected)
+
+
+def test_the_papers_network_of_labs() -> None:
+    widths = [
+        tuple(layer.weight.shape) for layer in LabsEncoder(64, DataFacts(size=50)).network if hasattr(layer, "weight")
+    ]
+    assert widths == [(256, 100), (1024, 256), (64, 1024)]
+
+
+def test_an_ecg_is_brought_to_one_range_whatever_its_unit() -> None:
+    records = MEDIA["ecg"]
+    scaled = unit_range(records)
+    assert scaled.amin(dim=(1, 2)).tolist() == [-1.0] * 3 and scaled.amax(dim=(1, 2)).tolist() == [1.0] * 3
+    torch.testing.assert_close(unit_range(records.float() / 200), scaled)
+    assert not unit_range(torch.full((1, 12, 5), 7)).any()
+
+
+def test_missing_features_become_their_mean_and_say_so() -> None:
+    missing = torch.tensor([False, True, False])
+    for learned, extra in ((True, 5), (False, 1)):
+        imputation = Imputation(5, learned=learned)
+        imputation.mean.copy_(torch.arange(5.0))
+        out = imputation(MEDIA["vector"], missing)
+        assert out.shape == (3, 5 + extra)
+        assert torch.equal(out[~missing][:, :5], MEDIA["vector"][~missing]) and torch.equal(
+            out[1, :5], torch.arange(5.0)
+        )
+        assert torch.equal(out[0, 5:], out[2, 5:]) and not torch.equal(out[0, 5:], out[1, 5:])
+        assert torch.equal(imputation(MEDIA["vector"], None)[:, :5], MEDIA["vector"])
+    assert out[:, 5].tolist() == [0.0, 1.0, 0.0]
+    encoder = make_encoder("features", 6, {"learned_indicator": True}, DataFacts(size=5, imputed=True))
+    assert encoder.head[1].weight.shape == (6, 10) and encoder(MEDIA["features"], missing).shape == (3, 6)
+
+
+def test_an_unknown_kind_model_or_setting_is_refused() -> None:
     with pytest.raises(UsageError, match=r"no encoder for a kind.*smell.*Choose among image, audio, text, vector"):
         make_encoder("smell", 4, {})
+    with pytest.raises(UsageError, match=r"no such encoder of kind image.*vit.*Choose among small, clip, resnet"):
+        make_encoder("image", 4, {"model": "vit"})
     with pytest.raises(UsageError, match=r"a setting that the image encoder does not know.*depth"):
         make_encoder("image", 4, {"depth": 3})
+    with pytest.raises(UsageError, match=r"no such residual network.*34"):
+        make_encoder("ecg", 4, {"model": "resnet", "depth": 34})
+    for kind in ("vector", "labs"):
+        with pytest.raises(UsageError, match="must know"):
+            make_encoder(kind, 4, {})
 
 
 def test_an_encoder_without_features_says_so() -> None:
     with pytest.raises(TypeError, match="FeatureEncoder does not define features"):
-        FeatureEncoder(4, 2, 0.0)(torch.zeros(2, 4))
+        FeatureEncoder(4, 2, FACTS)(torch.zeros(2, 4))

@@ -1,21 +1,42 @@
 """Zero-shot retrieval against a slow loop, its chance level, and what an ablation makes of an oracle."""
 
 import itertools
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from symile_data.errors import UsageError
+from symile_data.evaluation import embedded as embedding_module
 from symile_data.evaluation import retrieval
 from symile_data.evaluation.ablation import ablate
-from symile_data.evaluation.retrieval import Embedded, chance, hits, retrieval_accuracy
+from symile_data.evaluation.bootstrap import bootstrap
+from symile_data.evaluation.embedded import Embedded
+from symile_data.evaluation.retrieval import (
+    Retrieval,
+    candidate_rows,
+    chance,
+    retrieval_accuracy,
+    retrieve,
+    standings,
+)
 
 
 def embedded(rows: int = 23, names: tuple[str, ...] = ("image", "audio", "text"), labels: int = 5) -> Embedded:
     generator = torch.Generator().manual_seed(rows)
     values = {name: torch.randn(rows, 6, generator=generator) for name in names}
     return Embedded(values, torch.randint(labels, (rows,), generator=generator))
+
+
+def of(target: str, loss: str = "symile", **options: Any) -> Retrieval:
+    return Retrieval(target=target, loss=loss, **options)
+
+
+def hits(rows: Embedded, target: str, loss: str) -> Tensor:
+    return standings(rows, of(target, loss))[0].hits()
 
 
 def slow_hits(rows: Embedded, target: str, loss: str) -> list[bool]:
@@ -39,12 +60,14 @@ def test_hits_are_those_of_a_slow_loop(loss: str, names: tuple[str, ...]) -> Non
     assert hits(rows, "image", loss).tolist() == slow_hits(rows, "image", loss)
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 23, 100])
+@pytest.mark.parametrize("chunk", [1, 40, 250, 1000])
 def test_chunks_change_nothing(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = embedded()
     whole = hits(rows, "text", "symile")
+    sets = standings(rows, of("text", candidates=4))[0].ranks()
     monkeypatch.setattr(retrieval, "CHUNK", chunk)
     assert torch.equal(hits(rows, "text", "symile"), whole)
+    assert torch.equal(standings(rows, of("text", candidates=4))[0].ranks(), sets)
 
 
 def test_accuracy_is_the_share_of_hits_also_of_joined_batches() -> None:
@@ -53,7 +76,7 @@ def test_accuracy_is_the_share_of_hits_also_of_joined_batches() -> None:
     joined = Embedded.join(parts)
     assert torch.equal(joined.labels, rows.labels)
     expected = sum(slow_hits(rows, "image", "symile")) / 23
-    assert retrieval_accuracy(joined, "image", "symile") == pytest.approx(expected)
+    assert retrieval_accuracy(joined, of("image")) == pytest.approx(expected)
 
 
 def test_chance_is_the_probability_of_one_label() -> None:
@@ -101,13 +124,117 @@ def oracle() -> Embedded:
 
 
 def test_an_oracle_falls_as_its_modalities_are_shuffled() -> None:
-    found = ablate(oracle(), "image", "symile")
-    assert found["accuracy"] == 1.0
+    found = ablate(oracle(), of("image"))
+    assert retrieval_accuracy(oracle(), of("image")) == 1.0
     assert found["shuffled_audio"] == pytest.approx(1 / WORDS, abs=0.05)
     assert found["shuffled_text"] == pytest.approx(1 / CLASSES, abs=0.05)
-    assert found["chance"] == pytest.approx(1 / CLASSES)
-    assert found == ablate(oracle(), "image", "symile") and set(found) == {
-        "accuracy", "chance", "shuffled_audio", "shuffled_text"
-    }  # fmt: skip
+    assert found == ablate(oracle(), of("image")) and set(found) == {"shuffled_audio", "shuffled_text"}
     # Pairwise scores cannot tell which of the words the clip points at.
-    assert ablate(oracle(), "image", "clip")["accuracy"] == pytest.approx(1 / WORDS, abs=0.1)
+    assert retrieval_accuracy(oracle(), of("image", "clip")) == pytest.approx(1 / WORDS, abs=0.02)
+
+
+@pytest.mark.parametrize("loss", ["symile", "clip"])
+def test_figures_of_all_candidates_are_those_of_a_slow_ranking(loss: str) -> None:
+    rows = embedded(labels=4)
+    (found,) = standings(rows, of("audio", loss))
+    for i in range(len(rows.labels)):
+        scores = slow_scores(rows, "audio", loss, i)
+        order = sorted(range(len(scores)), key=lambda j: -scores[j])
+        rank = 1 + next(place for place, j in enumerate(order) if rows.labels[j] == rows.labels[i])
+        assert found.ranks()[i] == rank
+        for k in (1, 5, 10):
+            assert found.hits(k)[i] == (rank <= k)
+    results = retrieve(rows, of("audio", loss))
+    assert results["rows"] == results["candidates"] == 23
+    assert results["recall_at_5"] == pytest.approx(found.hits(5).mean().item())
+    assert results["median_rank"] == sorted(found.ranks().tolist())[11]
+
+
+def slow_scores(rows: Embedded, target: str, loss: str, i: int) -> list[float]:
+    scores = []
+    for j in range(len(rows.labels)):
+        vectors = [value[j if name == target else i].double() for name, value in rows.values.items()]
+        if loss == "symile":
+            scores.append(float(torch.stack(vectors).prod(dim=0).sum()))
+        else:
+            scores.append(sum(float(a @ b) for a, b in itertools.combinations(vectors, 2)))
+    return scores
+
+
+@pytest.mark.parametrize("loss", ["symile", "clip"])
+def test_given_sets_of_candidates_are_ranked_within(loss: str) -> None:
+    rows = embedded(labels=1_000_000)
+    sets = torch.stack([rows.labels[[(i + step) % 23 for step in (0, 3, 7, 11)]] for i in range(23)])
+    (found,) = standings(replace(rows, candidates=sets), of("image", loss, candidates=4))
+    for i in range(23):
+        scores = slow_scores(rows, "image", loss, i)
+        assert found.ranks()[i] == 1 + sum(scores[(i + step) % 23] > scores[i] for step in (3, 7, 11))
+    assert retrieve(replace(rows, candidates=sets), of("image", candidates=4))["chance"] == 0.25
+    with pytest.raises(UsageError, match=r"another number of candidates; got 5\. Ask for 4"):
+        standings(replace(rows, candidates=sets), of("image", candidates=5))
+    with pytest.raises(UsageError, match=r"names a row that the split does not have.*got -3"):
+        standings(replace(rows, candidates=sets.where(torch.arange(4) < 3, -3)), of("image", candidates=4))
+
+
+def test_drawn_sets_hold_the_row_and_others_of_other_labels() -> None:
+    rows = embedded(200, labels=3)
+    index = candidate_rows(rows, of("image", candidates=10, seed=5))
+    assert index.shape == (200, 10) and torch.equal(index[:, 0], torch.arange(200))
+    assert all(len(set(row)) == 10 for row in index.tolist())
+    assert (rows.labels[index[:, 1:]] != rows.labels[:, None]).all()
+    assert torch.equal(index, candidate_rows(rows, of("text", candidates=10, seed=5)))
+    assert not torch.equal(index, candidate_rows(rows, of("text", candidates=10)))
+    assert len(index[:, 1:].unique()) == 200
+    with pytest.raises(UsageError, match=r"too few rows of other labels for a set of candidates; got 2 for 3"):
+        candidate_rows(Embedded({}, torch.tensor([0, 0, 0, 1, 1])), of("image", candidates=4))
+
+
+def test_a_bootstrap_has_the_spread_of_the_mean() -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(400)
+    image, other = torch.eye(400), torch.eye(400)
+    wrong = torch.rand(400, generator=generator) < 0.3
+    other[wrong] = other[wrong].roll(1, dims=1)
+    rows = Embedded({"image": image, "text": other, "audio": torch.ones(400, 400)}, labels)
+    share = retrieval_accuracy(rows, of("image", candidates=10))
+    found = bootstrap(rows, of("image", candidates=10), 300)["accuracy"]
+    assert found["mean"] == pytest.approx(share, abs=0.01)
+    assert found["se"] == pytest.approx((share * (1 - share) / 400) ** 0.5, rel=0.15)
+    assert found["low"] == pytest.approx(found["mean"] - 1.96 * found["se"], abs=1e-4)
+    # Among all rows the candidates are drawn again too: a row whose own picture is not drawn cannot be right.
+    again = bootstrap(rows, of("image"), 20)["accuracy"]
+    assert again["mean"] == pytest.approx(retrieval_accuracy(rows, of("image")) * (1 - 1 / 2.718), abs=0.03)
+    assert again == bootstrap(rows, of("image"), 20)["accuracy"] != bootstrap(rows, of("image"), 20, seed=1)["accuracy"]
+    with pytest.raises(UsageError, match="at least two replicates"):
+        bootstrap(rows, of("image"), 1)
+
+
+def test_replicates_are_the_retrieval_among_their_own_candidates() -> None:
+    rows = embedded(labels=4)
+    weights = torch.randint(3, (2, 23), generator=torch.Generator().manual_seed(3))
+    for found, counts in zip(standings(rows, of("image"), weights), weights, strict=True):
+        drawn = torch.arange(23).repeat_interleave(counts)
+        for i in range(23):
+            scores = torch.tensor(slow_scores(rows, "image", "symile", i))[drawn]
+            right = rows.labels[drawn] == rows.labels[i]
+            if not right.any():
+                assert (found.above[i], found.tied[i], found.ranks()[i]) == (len(drawn), 0, len(drawn) + 1)
+                continue
+            best = scores[right].max()
+            assert (found.above[i], found.tied[i]) == ((scores > best).sum(), (scores == best).sum())
+            assert found.right[i] == ((scores == best) & right).sum()
+
+
+def test_a_modality_that_is_not_there_is_named() -> None:
+    with pytest.raises(UsageError, match=r"no such modality to retrieve; got smell\. Choose among image, audio, text"):
+        standings(embedded(), of("smell"))
+
+
+def test_many_embeddings_are_kept_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = embedded(50)
+    parts = [Embedded({n: v[s] for n, v in rows.values.items()}, rows.labels[s]) for s in (slice(20), slice(20, 50))]
+    monkeypatch.setattr(embedding_module, "IN_MEMORY", 0)
+    for room in (50, 64):
+        joined = Embedded.join(iter(parts), room)
+        assert torch.equal(joined.labels, rows.labels)
+        assert all(torch.equal(joined.values[name], value) for name, value in rows.values.items())

@@ -16,8 +16,8 @@ from factories import build
 
 from symile_data.cli.learn import train
 from symile_data.errors import DamageError, OutputError
-from symile_data.training.fit import load_module, read_run
 from symile_data.training.module import SymileModule
+from symile_data.training.run import load_module, read_run
 
 CONFIG = """
 epochs = 3
@@ -103,7 +103,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, epoch: int, index: int) -> None:
 
 
 def test_a_run_leaves_weights_record_metrics_and_curves(undisturbed: Path) -> None:
-    assert {"run.json", "last.ckpt", "best.ckpt", "metrics.json", "curves.png"} <= {
+    assert {"run.json", "last.ckpt", "best.ckpt", "best-loss.ckpt", "metrics.json", "curves.png"} <= {
         path.name for path in undisturbed.iterdir()
     }
     assert (undisturbed.parent / "pretrained.pt").is_file()
@@ -115,7 +115,7 @@ def test_a_run_leaves_weights_record_metrics_and_curves(undisturbed: Path) -> No
     accuracies = [row["val_accuracy"] for row in metrics["curves"]]
     assert metrics["val_accuracy"] == max(accuracies) and metrics["best_epoch"] == accuracies.index(max(accuracies))
     assert metrics["test"]["rows"] == 4 and 0 <= metrics["test"]["accuracy"] <= 1
-    log = undisturbed / "log" / "metrics.csv"
+    log = undisturbed / "log" / "0" / "metrics.csv"
     with log.open(newline="") as file:
         logged = [float(row["val_accuracy"]) for row in csv.DictReader(file) if row["val_accuracy"]]
     assert logged == pytest.approx(accuracies)
@@ -128,9 +128,12 @@ def test_the_best_weights_are_loaded_for_use(undisturbed: Path) -> None:
     assert read_run(undisturbed).config.encoders["image"] == {"width": 2, "dropout": 0.4}
 
 
-@pytest.mark.parametrize(("name", "epoch"), [("frozen", 1), ("frozen", 2), ("whole", 1), ("sparse", 3)])
+@pytest.mark.parametrize(
+    ("name", "epoch", "save_every"),
+    [("frozen", 1, 0), ("frozen", 2, 1), ("frozen", 0, 1), ("whole", 1, 0), ("whole", 1, 1), ("sparse", 3, 1)],
+)
 def test_an_interrupted_run_ends_as_an_undisturbed_one(
-    name: str, epoch: int, dataset: Path, configs: dict[str, str], undisturbed: Path, tmp_path: Path,
+    name: str, epoch: int, save_every: int, dataset: Path, configs: dict[str, str], undisturbed: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     if name == "frozen":
@@ -141,12 +144,15 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(
     with monkeypatch.context() as patch:
         interrupt(patch, epoch, 1)
         with pytest.raises(RuntimeError, match="the power went off"):
-            train(dataset, config=configs[name], loss="symile", out=tmp_path / "cut")
+            train(dataset, config=configs[name], loss="symile", out=tmp_path / "cut", save_every=save_every)
     run = tmp_path / "cut" / "symile"
+    saved = torch.load(run / "last.ckpt", map_location="cpu", weights_only=True)
+    # Two steps an epoch: what was saved within the epoch that was left is used.
+    assert saved["global_step"] == 2 * epoch + save_every
     assert not (run / "metrics.json").exists()
     torch.rand(7)  # another process would have drawn other numbers by now
     train(dataset, config=configs[name], loss="symile", out=tmp_path / "cut")
-    for checkpoint in ("last.ckpt", "best.ckpt"):
+    for checkpoint in ("last.ckpt", "best.ckpt", "best-loss.ckpt"):
         assert_same(weights(whole / checkpoint), weights(run / checkpoint))
     assert (run / "metrics.json").read_bytes() == (whole / "metrics.json").read_bytes()
 

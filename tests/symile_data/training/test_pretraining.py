@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from symile_data.encoders import make_encoder
+from symile_data.encoders import DataFacts, make_encoder
 from symile_data.encoders.image import SmallImageEncoder
 from symile_data.errors import UsageError
 from symile_data.schema import Modality
 from symile_data.training.config import PretrainConfig, TrainConfig
-from symile_data.training.pretrain import feature_function, pretrain
+from symile_data.training.features import FeatureFunction
+from symile_data.training.pretrain import pretrain
 
 IMAGE = Modality(name="image", kind="image", column="image", null_columns=("image",))
 TEXT = Modality(name="text", kind="text", column="text", null_columns=("text",))
@@ -53,7 +54,7 @@ def test_features_come_to_separate_the_labels() -> None:
     assert isinstance(encoder, SmallImageEncoder)
     encoder.load_state_dict(weights_of(0))
     batches = list(Toy())
-    features = feature_function(encoder)(torch.cat([batch["image"] for batch in batches])).clone()
+    features = FeatureFunction(encoder)(torch.cat([batch["image"] for batch in batches])).clone()
     light = torch.tensor([name == "light" for batch in batches for name in batch["shade"]])
     centres = torch.stack([features[~light].mean(dim=0), features[light].mean(dim=0)])
     assert torch.equal(torch.cdist(features, centres).argmin(dim=1) == 1, light)
@@ -66,15 +67,14 @@ def test_the_seed_decides_the_weights() -> None:
 
 
 def test_features_do_not_touch_the_encoder() -> None:
-    encoder = SmallImageEncoder(4, width=2)
+    encoder = SmallImageEncoder(4, DataFacts(), width=2)
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    feature_function(encoder)(next(iter(Toy()))["image"])
+    FeatureFunction(encoder)(next(iter(Toy()))["image"])
     assert encoder.training and all(isinstance(module, nn.Module) and module.training for module in encoder.modules())
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
 
 
 def test_words_cannot_be_pretrained() -> None:
     settings = PretrainConfig(labels={"text": "shade"}, epochs=1, batch_size=8, lr=0.01)
-    value = TrainConfig.from_json(config().to_json() | {"encoders": {"text": {"vocabulary": ["a"]}}})
     with pytest.raises(UsageError, match=r"no encoder that can be pretrained.*text"):
-        pretrain(value, settings, [TEXT], Toy(), {"text": SHADES})
+        pretrain(config(), settings, [TEXT], Toy(), {"text": SHADES})

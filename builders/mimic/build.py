@@ -1,0 +1,152 @@
+"""Build Symile-MIMIC: survey of the tables, cohort, splits, recipe, shards, card, manifest. Each stage resumes where it
+was interrupted.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from symile_data.files import file_sha256
+from symile_data.manifest import Dropped, FileEntry, Identity, Manifest, file_entry, library_versions
+
+from ..chunks import forget_chunks
+from ..document import Document
+from ..execution import run_stage, worker_pool
+from ..shards import shard_path, shard_ranges
+from ..workspace import Product, Workspace, open_workspace
+from .cohort import Cohort, Survey, select_cohort, survey_sources
+from .cxr import KINDS
+from .lab_items import ITEM_IDS
+from .recipe import assign_splits, candidate_sets, make_recipe, write_recipe
+from .rules import notes
+from .sample import SampleJob, is_sample, sample_roots, write_patients, write_tables
+from .schema import FINDINGS, mimic_schema
+from .shard import ROWS_PER_SHARD, ShardJob, make_shard
+from .spec import MimicSpec, Roots
+from .splits import Rows
+from .tables import TABLES, find_table
+
+DATASET = "symile-mimic"
+_PACKAGES = ("numpy", "pillow", "polars", "pyarrow", "wfdb")
+_DICOM_PACKAGES = ("pydicom", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg")
+
+
+def build_mimic(spec: MimicSpec, out: Path, *, workers: int, document: Document, command: str = "") -> Manifest:
+    """Build the dataset in `out`, or finish a build that was interrupted there.
+
+    Args:
+        spec: What to build.
+        out: Output directory.
+        workers: Worker processes; the bytes do not depend on it.
+        document: Writes the files beside the shards (card, statistics, figures) and returns their paths.
+        command: The command line, for the card.
+
+    Returns:
+        The manifest that was written.
+
+    Raises:
+        SymileDataError: bad sources, an unsuitable output directory, or a failing disk. What is finished is kept.
+    """
+    versions = library_versions(_PACKAGES, "mimic")
+    survey = None if spec.roots is None else survey_sources(spec.roots, spec)
+    identity = _identity(spec, survey, versions)
+    with open_workspace(out, identity) as workspace:
+        if isinstance(workspace, Manifest):
+            return workspace
+        forget_chunks()
+        pool = worker_pool(workers)
+        with pool if pool is not None else nullcontext():
+            surveyed = survey or survey_sources(_sample_source(workspace, pool, spec), spec)
+            cohort = select_cohort(workspace, pool, surveyed, spec)
+            splits = assign_splits(cohort, spec)
+            candidates = candidate_sets(cohort, splits, spec)
+            recipe = make_recipe(cohort, splits, candidates, reference=spec.reference)
+            write_recipe(workspace.hidden, recipe)
+            shards = write_shards(workspace, pool, splits, spec.shard_format)
+        manifest = Manifest(
+            identity=identity,
+            modalities=mimic_schema().modalities,
+            splits={split: len(rows) for split, rows in splits.items()},
+            files=shards,
+            dropped=[*cohort.dropped, *_lost_rows(cohort, splits)],
+            funnel=cohort.funnel,
+            command=command,
+            notes=list(_notes(spec, cohort, splits)),
+        )
+        documents = [file_entry(out, path) for path in sorted(document(out, manifest, mimic_schema()))]
+        manifest = replace(manifest, files=[*shards, *documents])
+        workspace.finish(manifest)
+        return manifest
+
+
+def _identity(spec: MimicSpec, survey: Survey | None, versions: dict[str, str]) -> Identity:
+    if survey is None:
+        sources: dict[str, Any] = {"records": {"kind": "sample", "patients": spec.patients}}
+        return Identity(dataset=DATASET, spec=spec.to_json(), sources=sources, versions=versions)
+    if survey.radiographs.suffix == ".dcm":
+        versions = versions | library_versions(_DICOM_PACKAGES, "mimic")
+    kind = "sample" if is_sample(survey.roots) else "mimic"
+    sources = {
+        "records": {"kind": kind, "tables": {table.stem: _hash(survey.roots, table) for table in TABLES}},
+        "cxr": {"kind": KINDS[survey.radiographs.suffix], "listing": survey.radiographs.listing},
+        "ecg": {"kind": "mimic-iv-ecg", "listing": survey.electrocardiograms.listing},
+    }
+    return Identity(dataset=DATASET, spec=spec.to_json(), sources=sources, versions=versions)
+
+
+def _hash(roots: Roots, table: Any) -> str:
+    return file_sha256(find_table(roots, table))
+
+
+def _sample_source(workspace: Workspace, pool: Executor | None, spec: MimicSpec) -> Roots:
+    """Write the sample releases under `.build/` and read them like real ones."""
+    directory = workspace.hidden / "source"
+    jobs = SampleJob.split(directory, spec.patients, spec.seed)
+    products = [
+        Product(path=f".build/sample/{job.first:05d}", arguments=job, key=[job.first, job.last, job.seed])
+        for job in jobs
+    ]
+    run_stage(workspace, "sample patients", products, write_patients, pool)
+    write_tables(directory, spec.patients, spec.seed)
+    return sample_roots(directory)
+
+
+def write_shards(
+    workspace: Workspace, pool: Executor | None, splits: dict[str, Rows], shard_format: str = "parquet"
+) -> list[FileEntry]:
+    """Write the shards of a recipe."""
+    products, names = [], []
+    for split, rows in splits.items():
+        ranges = shard_ranges(len(rows), ROWS_PER_SHARD)
+        for index, (start, stop) in enumerate(ranges):
+            path = shard_path(split, index, len(ranges), shard_format)
+            job = ShardJob(workspace.hidden, split, start, stop)
+            products.append(Product(path=path, arguments=job, key=[split, start, stop]))
+            names.append(split)
+    results = run_stage(workspace, "shards", products, make_shard, pool)
+    return [
+        file_entry(workspace.directory, workspace.directory / product.path, rows=result["rows"], split=split)
+        for product, split, result in zip(products, names, results, strict=True)
+    ]
+
+
+def _lost_rows(cohort: Cohort, splits: dict[str, Rows]) -> list[Dropped]:
+    """Rows that the public pipeline's splits leave out."""
+    lost = len(cohort.table) - sum(map(len, splits.values()))
+    reason = "admission: another admission of its patient is in an earlier split"
+    return [Dropped(reason=reason, count=lost, examples=[])] if lost else []
+
+
+def _notes(spec: MimicSpec, cohort: Cohort, splits: dict[str, Rows]) -> list[str]:
+    labels = cohort.table.select(list(FINDINGS.values()))
+    labelled = np.any([column.is_not_null().to_numpy() for column in labels.get_columns()], axis=0)
+    unlabelled = int((cohort.table["cxr_path"].is_not_null().to_numpy() & ~labelled).sum())
+    train = cohort.labs.values[splits["train"]]
+    unknown = [ITEM_IDS[column] for column in np.flatnonzero(np.isnan(train).all(axis=0)).tolist()]
+    return list(notes(spec, cohort.labs.conflicts, unlabelled, unknown))

@@ -1,0 +1,75 @@
+"""Where our default differs from the public pipeline: one sentence for each mended oddity, for manifest and card.
+
+`--reference` builds without these differences, except for what it cannot repeat (unseeded draws, crops frozen into
+tensors, how things are stored).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from .lab_items import LAB_ITEMS
+from .spec import MimicSpec
+
+MENDED = (
+    "Splits are made by patient. The public pipeline splits by row and then throws out rows of patients that are in "
+    "an earlier split, so its validation and test splits lean to patients with one admission.",
+    "Retrieval sets hold no other admission of the query's own patient; the public ones may.",
+    "An admission whose X-ray has no CheXpert labels is kept, with null labels; there it is dropped, even where a "
+    "later X-ray has labels.",
+    "Ties in time go to the smallest id; there to the first in the file, and above 16 X-rays or electrocardiograms of "
+    "one window to whichever an unstable sort leaves first.",
+    "Electrocardiograms whose samples are all alike are left out; there they pass, and scaling them divides by zero.",
+    "Missing or damaged files, and X-rays without a time, are left out and counted; there they end the run.",
+    f"A test that no training row has gets the percentile {0.5} in the other splits; there it gets 0.",
+)
+
+ALWAYS = (
+    "Retrieval sets are drawn from the build's seed; the public pipeline draws them without one, so its own cannot be "
+    "drawn again.",
+    "X-rays are stored uncropped, so that a loader can crop anew in each epoch; the public tensors hold one crop.",
+    "In every mask True means missing; the public tensors store 1 for measured.",
+)
+
+LEFT_AS_IT_IS = (
+    "Tests and tracings may come from before the admission, and X-rays from after the discharge, even from another "
+    "stay; --within-stay forbids it. One X-ray or electrocardiogram may serve two admissions of a patient.",
+    "A record with a flat lead passes; only records that are flat in all leads are left out.",
+)
+
+
+def notes(spec: MimicSpec, conflicts: Mapping[int, int], unlabelled: int, unknown: list[int]) -> Iterator[str]:
+    """What the manifest says of a build.
+
+    Args:
+        spec: Its settings.
+        conflicts: Test -> values whose unit is not the test's usual one.
+        unlabelled: Admissions kept although their X-ray has no CheXpert labels.
+        unknown: Tests that no training row has.
+    """
+    if spec.reference:
+        yield "Built with --reference: cohort, choices, percentiles and splits are the public pipeline's."
+    else:
+        yield from (f"Unlike the public pipeline: {sentence}" for sentence in MENDED)
+    yield from (f"Unlike the public pipeline: {sentence}" for sentence in ALWAYS)
+    if spec.within_stay:
+        yield "Everything lies after the patient's previous discharge and up to this one."
+    else:
+        yield LEFT_AS_IT_IS[0]
+    yield LEFT_AS_IT_IS[1]
+    if unlabelled:
+        yield f"Admissions whose X-ray has no CheXpert labels: {_few(unlabelled)}."
+    if conflicts:
+        named = ", ".join(f"{LAB_ITEMS[item]} ({_few(count)})" for item, count in sorted(conflicts.items()))
+        yield f"Values whose unit is not the test's usual one, kept as they are: {named}."
+    if unknown:
+        yield f"Tests that no training row has: {', '.join(LAB_ITEMS[item] for item in unknown)}."
+
+
+def _few(count: int) -> str:
+    """A count of patients' data as it may be published: small ones are not told.
+
+    >>> _few(3), _few(1234)
+    ('fewer than 10', '1,234')
+    """
+    return "fewer than 10" if count < 10 else f"{count:,}"

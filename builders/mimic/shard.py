@@ -1,0 +1,80 @@
+"""Make one shard of Symile-MIMIC: its rows from the recipe, their media from the prepared chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from symile_data.schema import DatasetSchema
+
+from ..shards import ROWS_PER_GROUP, write_shard
+from .media import CXR, ECG, Kind, read_medium
+from .recipe import PLACES, SPLIT, read_recipe
+from .schema import LEADS, SAMPLES, mimic_schema
+
+ROWS_PER_SHARD = 1000
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """Rows `start` to `stop - 1` of a split, in the build whose `.build/` folder is `hidden`."""
+
+    hidden: Path
+    split: str
+    start: int
+    stop: int
+
+
+def make_shard(job: ShardJob, path: Path) -> dict[str, Any]:
+    """Write one shard.
+
+    Returns:
+        The number of rows.
+    """
+    recipe = read_recipe(job.hidden)
+    rows = recipe.filter(pc.equal(recipe[SPLIT], job.split)).slice(job.start, job.stop - job.start)
+    schema = _schema()
+    batches = (
+        _batch(rows.slice(start, ROWS_PER_GROUP), job.hidden, schema) for start in range(0, len(rows), ROWS_PER_GROUP)
+    )
+    return {"rows": write_shard(path, schema, batches)}
+
+
+def _batch(rows: pa.Table, hidden: Path, schema: DatasetSchema) -> pa.RecordBatch:
+    """One row group."""
+    columns = {name: rows[name].combine_chunks() for name in rows.column_names if name in schema.features}
+    pictures = [
+        None if data is None else {"bytes": data, "path": f"{dicom_id}.png"}
+        for data, dicom_id in zip(_media(rows, hidden, CXR), rows["cxr_dicom_id"].to_pylist(), strict=True)
+    ]
+    columns["cxr"] = pa.array(pictures, schema.arrow.field("cxr").type)
+    columns["ecg"] = _signals(list(_media(rows, hidden, ECG)))
+    return pa.RecordBatch.from_pydict(columns, schema=schema.arrow)
+
+
+def _media(rows: pa.Table, hidden: Path, kind: Kind) -> Iterator[bytes | None]:
+    for place in rows[PLACES[kind.name]].to_pylist():
+        yield None if place is None else read_medium(hidden, kind, (place[0], place[1]))
+
+
+def _signals(data: list[bytes | None]) -> pa.Array:
+    """Signals as fixed-size lists of int16."""
+    length = len(LEADS) * SAMPLES
+    numbers = np.zeros((len(data), length), dtype=np.int16)
+    for row, signal in enumerate(data):
+        if signal is not None:
+            numbers[row] = np.frombuffer(signal, dtype="<i2")
+    absent = pa.array([signal is None for signal in data], pa.bool_())
+    return pa.FixedSizeListArray.from_arrays(pa.array(numbers.ravel()), length, mask=absent)
+
+
+@lru_cache(maxsize=1)
+def _schema() -> DatasetSchema:
+    return mimic_schema()

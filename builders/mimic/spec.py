@@ -1,0 +1,88 @@
+"""The settings of a Symile-MIMIC build, checked when made and stored whole in the manifest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from symile_data.errors import UsageError
+from symile_data.shards import check_format
+
+SAMPLE_PATIENTS = 600
+LEAST_PATIENTS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Roots:
+    """The three releases that a build reads: folders as PhysioNet's downloads have them.
+
+    Args:
+        mimic_iv: Holds hosp/.
+        mimic_cxr: Holds the tables of MIMIC-CXR-JPG and files/ with JPEGs, or with the DICOMs of MIMIC-CXR.
+        mimic_ecg: Holds record_list.csv and files/.
+    """
+
+    mimic_iv: Path
+    mimic_cxr: Path
+    mimic_ecg: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class MimicSpec:
+    """What to build.
+
+    Args:
+        roots: The releases, or None for a synthetic sample.
+        patients: Of the sample.
+        reference: Reproduce the public pipeline's choices with its oddities (docs/mimic.md lists them).
+        allow_missing: Keep admissions that have only two of the three modalities.
+        within_stay: Take only pictures, tracings and tests of the admission itself: after the patient's previous
+            discharge and up to this one.
+        train: Rows of the training split; default 80 % of the cohort.
+        validation: Rows of the validation split; default 10 %. The rest is the test split.
+        candidates: Admissions in a retrieval set, the true one included.
+        shard_format: "parquet" or "webdataset".
+        seed: Decides everything random.
+    """
+
+    roots: Roots | None = None
+    patients: int = SAMPLE_PATIENTS
+    reference: bool = False
+    allow_missing: bool = False
+    within_stay: bool = False
+    train: int | None = None
+    validation: int | None = None
+    candidates: int = 10
+    shard_format: str = "parquet"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.reference and (self.allow_missing or self.within_stay):
+            raise UsageError(
+                "--reference repeats the public pipeline, which knows neither --allow-missing nor --within-stay",
+                do="leave one of them out",
+            )
+        check_format(self.shard_format)
+        if self.candidates < 2:
+            raise UsageError("--candidates counts the true one and at least one other", got=self.candidates)
+        if self.train == 0:
+            raise UsageError("a dataset needs training rows", got="--train 0")
+        for option, rows in (("--train", self.train), ("--validation", self.validation)):
+            if rows is not None and rows < 0:
+                raise UsageError(f"{option} is a number of rows", got=rows)
+        if self.patients < LEAST_PATIENTS:
+            raise UsageError(f"--patients is at least {LEAST_PATIENTS}", got=self.patients)
+
+    def to_json(self) -> dict[str, Any]:
+        """As stored in the manifest: no paths (contents are fingerprinted in its `sources`)."""
+        return {
+            "seed": self.seed,
+            "rows": {"train": self.train, "validation": self.validation},
+            "reference": self.reference,
+            "allow_missing": self.allow_missing,
+            "within_stay": self.within_stay,
+            "candidates": self.candidates,
+            "sample": self.roots is None,
+            "format": self.shard_format,
+        }

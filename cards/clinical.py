@@ -1,0 +1,154 @@
+"""What a card of hospital admissions reports beyond other cards: how the cohort was selected, when things were
+recorded, which tests were made. And what it must not report: counts of a few patients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from symile_data.manifest import Manifest
+from symile_data.schema import DatasetSchema
+
+from .facts import Facts
+from .statistics import Statistics, batches_of, open_listed, used_splits
+
+BIN_HOURS = 3
+LEAST = 10  # smaller counts of patients are not published
+
+
+def clinical_statistics(directory: Path, manifest: Manifest, schema: DatasetSchema, facts: Facts) -> Statistics:
+    """`funnel`, `hours` and `measured`; empty for a dataset that has none of it.
+
+    Raises:
+        DamageError: a shard cannot be read.
+    """
+    statistics: Statistics = {}
+    if manifest.funnel:
+        statistics["funnel"] = [{"rule": step.rule, "count": step.count} for step in manifest.funnel]
+    hours = [name for name in facts.hours if name in schema.features]
+    tests = next((modality for modality in schema.modalities if "items" in modality.details), None)
+    if not hours and tests is None:
+        return statistics
+    columns = list(dict.fromkeys([*hours, *([tests.column] if tests else [])]))
+    binned = {name: np.zeros(0, dtype=np.int64) for name in hours}
+    starts = dict.fromkeys(hours, 0)
+    measured: dict[str, npt.NDArray[np.int64]] = {}
+    for split, batch in _batches(directory, manifest, columns):
+        for name in hours:
+            starts[name], binned[name] = _add_bins(starts[name], binned[name], batch[name])
+        if tests is not None:
+            counts = _present(batch[tests.column])
+            measured[split] = measured.get(split, np.zeros(len(counts), dtype=np.int64)) + counts
+    statistics["hours"] = {
+        name: {"first_bin": starts[name], "bin": BIN_HOURS, "counts": binned[name].tolist()} for name in hours
+    }
+    if tests is not None:
+        names = [item["name"] for item in tests.details["items"]]
+        statistics["measured"] = {
+            split: dict(zip(names, counts.tolist(), strict=True)) for split, counts in measured.items()
+        }
+    return statistics
+
+
+def publishable(statistics: Statistics) -> Statistics:
+    """The same without counts from 1 to 9: values and combinations that few rows have are left out, other small
+    counts become "<10".
+
+    >>> publishable({"categories": {"view": {"train": {"AP": 12, "PA": 3}}}, "funnel": [{"rule": "all", "count": 4}]})
+    {'categories': {'view': {'train': {'AP': 12}}}, 'funnel': [{'rule': 'all', 'count': '<10'}]}
+    """
+    result = dict(statistics)
+    if "categories" in result:
+        result["categories"] = {
+            name: {split: _large(counts) for split, counts in splits.items()}
+            for name, splits in result["categories"].items()
+        }
+    if "missing" in result:
+        result["missing"] = {
+            split: _large_patterns(missing, result["rows"][split]) for split, missing in result["missing"].items()
+        }
+    if "identifiers" in result:
+        result["identifiers"] = {
+            name: {part: {key: few(count) for key, count in counts.items()} for part, counts in identifiers.items()}
+            for name, identifiers in result["identifiers"].items()
+        }
+    if "funnel" in result:
+        result["funnel"] = [{**step, "count": few(step["count"])} for step in result["funnel"]]
+    if "hours" in result:
+        result["hours"] = {
+            name: {**of, "counts": [count if count >= LEAST else 0 for count in of["counts"]]}
+            for name, of in result["hours"].items()
+        }
+    if "measured" in result:
+        result["measured"] = {
+            split: {name: count if count >= LEAST else 0 for name, count in counts.items()}
+            for split, counts in result["measured"].items()
+        }
+    if "media" in result:
+        result["media"] = {
+            name: {**of, "sizes": [size for size in of.get("sizes", []) if size[2] >= LEAST]}
+            for name, of in result["media"].items()
+        }
+    return result
+
+
+def few(count: int) -> int | str:
+    """A count of patients as it may be published.
+
+    >>> few(0), few(9), few(10)
+    (0, '<10', 10)
+    """
+    return f"<{LEAST}" if 0 < count < LEAST else count
+
+
+def _large(counts: Mapping[str, int]) -> dict[str, int]:
+    return {value: count for value, count in counts.items() if not 0 < count < LEAST}
+
+
+def _large_patterns(missing: Mapping[str, Any], rows: int) -> dict[str, Any]:
+    """Rates of a few rows become null."""
+    rates = {
+        name: None if isinstance(few(round(rate * rows)), str) else rate for name, rate in missing["rates"].items()
+    }
+    return {"rates": rates, "patterns": _large(missing["patterns"])}
+
+
+def _batches(directory: Path, manifest: Manifest, columns: list[str]) -> Iterator[tuple[str, pa.RecordBatch]]:
+    for split in used_splits(manifest):
+        for entry in manifest.shards(split):
+            for batch in batches_of(open_listed(directory, entry), columns):
+                yield split, batch
+
+
+def _add_bins(start: int, counts: npt.NDArray[np.int64], column: pa.Array) -> tuple[int, npt.NDArray[np.int64]]:
+    """Count hours in bins of `BIN_HOURS` that begin at `start`, which moves as needed. Away from admission each bin is
+    closed at its far end, so that a window's closed ends need no bins of their own.
+    """
+    numbers = column.flatten() if pa.types.is_fixed_size_list(column.type) else column
+    values = pc.drop_null(numbers).to_numpy(zero_copy_only=False)
+    if not len(values):
+        return start, counts
+    scaled = values / BIN_HOURS
+    bins = np.where(scaled > 0, np.ceil(scaled) - 1, np.floor(scaled)).astype(np.int64)
+    first = int(bins.min()) if not len(counts) else min(int(bins.min()), start // BIN_HOURS)
+    last = max(int(bins.max()), start // BIN_HOURS + len(counts) - 1 if len(counts) else int(bins.max()))
+    merged = np.bincount(bins - first, minlength=last - first + 1)
+    if len(counts):
+        offset = start // BIN_HOURS - first
+        merged[offset : offset + len(counts)] += counts
+    return first * BIN_HOURS, merged
+
+
+def _present(column: pa.Array) -> npt.NDArray[np.int64]:
+    """(places,) how many rows have a number in each place of a fixed-size list."""
+    width = column.type.list_size
+    present = pc.is_valid(pc.drop_null(column).flatten()).to_numpy(zero_copy_only=False)
+    counts: npt.NDArray[np.int64] = present.reshape(-1, width).sum(axis=0, dtype=np.int64)
+    return counts

@@ -1,0 +1,106 @@
+"""The page of a preview: a dataset's title and numbers, and a card with panels and labels for each row shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from symile_data.manifest import Manifest
+from symile_data.schema import Modality
+
+from ..facts import facts_of, title_of
+from ..sharing import restriction_of
+from .panels import Panel, panel_of
+from .rows import Row
+
+_HUES = 10  # languages that get a colour of their own; each is named beside its word as well
+_LEAD_LABELS = ("cls", "lang", "target_text")  # shown first, where there are such columns
+_SHORT = 6  # labels that are always visible
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """One row as the page shows it.
+
+    Args:
+        name: "sample" and its id.
+        title: Its class, or the name again.
+        panels: One for each modality.
+        masks: (modality, whether it is missing).
+        labels: (column, value) of everything else that is small.
+    """
+
+    name: str
+    title: str
+    panels: list[Panel]
+    masks: list[tuple[str, bool]]
+    labels: list[tuple[str, str]]
+
+
+def page_of(manifest: Manifest, split: str, rows: list[Row]) -> str:
+    """The whole page, which asks for nothing from anywhere."""
+    restriction = restriction_of(manifest)
+    cards = [card_of(row, manifest.modalities) for row in rows]
+    return _render(
+        title=title_of(manifest),
+        summary=facts_of(manifest).summary,
+        licence=facts_of(manifest).licence(manifest).label,
+        restriction=restriction.reason if restriction else "",
+        fingerprint=manifest.identity.fingerprint[:12],
+        splits=manifest.splits,
+        split=split,
+        modalities=manifest.modalities,
+        cards=cards,
+        hues=_hues(cards),
+        short=_SHORT,
+    )
+
+
+def card_of(row: Row, modalities: tuple[Modality, ...]) -> Card:
+    """What is shown of one row."""
+    panels = [panel_of(row, modality) for modality in modalities]
+    labels = dict(_labels(row, modalities))
+    return Card(
+        name=f"sample {row.id}",
+        title=labels.get("cls", f"sample {row.id}"),
+        panels=panels,
+        masks=[(panel.modality, panel.macro == "missing") for panel in panels],
+        labels=sorted(labels.items(), key=lambda item: item[0] not in _LEAD_LABELS),
+    )
+
+
+def _labels(row: Row, modalities: tuple[Modality, ...]) -> list[tuple[str, str]]:
+    """Columns with one number or string that are neither a modality's value nor a mask; nulls are left out."""
+    taken = {"sample_id", *(name for modality in modalities for name in (modality.column, modality.mask))}
+    found = []
+    for name in row.table.column_names:
+        value = None if name in taken else row.value(name)
+        if isinstance(value, bool | int | float | str):
+            meaning = row.class_name(name, value) if isinstance(value, int) else ""
+            found.append((name, f"{value} ({meaning})" if meaning else _shown(value)))
+    return found
+
+
+def _shown(value: float | str) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else f"{value}"
+
+
+def _hues(cards: list[Card]) -> dict[str, int]:
+    """Language -> hue in degrees, for the languages of all words."""
+    words = [word for card in cards for panel in card.panels for word in panel.values.get("words", ())]
+    languages = sorted({word["lang"] for word in words})
+    return {language: (index * 360 // _HUES + 8) % 360 for index, language in enumerate(languages)}
+
+
+def _render(**values: Any) -> str:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("symile_data.cards", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("preview.html").render(**values)

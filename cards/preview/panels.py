@@ -1,0 +1,182 @@
+"""From a modality's value to what the page shows of it: one row of the table `PANELS` for each kind of modality.
+
+A panel is the name of a macro in templates/preview.html and its values. Adding a kind is adding a function here and a
+macro there.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from symile_data.media import open_picture
+from symile_data.schema import Modality
+
+from ..statistics import UNREADABLE
+from .drawing import bar_path, data_uri, envelope_path, png
+from .rows import Row
+from .sound import WAVE_HEIGHT, WIDTH, clip_of
+
+_LONGEST_SIDE = 512  # pixels; larger pictures are shown smaller
+_SHOWN_NUMBERS = 16
+_BARS = 64  # longer vectors are drawn as a line
+_LEADS = 12
+_LEAD_STEPS, _LEAD_HEIGHT = 300, 40
+_MIMES = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What is shown of one modality of one row.
+
+    Args:
+        modality: Its name.
+        macro: In the template.
+        values: For the macro.
+    """
+
+    modality: str
+    macro: str
+    values: Mapping[str, Any]
+
+
+Values = dict[str, Any]
+
+
+def panel_of(row: Row, modality: Modality) -> Panel:
+    """The panel of a modality; of a missing or an unreadable value it says so, and a kind not known is named."""
+    if row.value(modality.mask) or row.value(modality.column) is None:
+        return Panel(modality.name, "missing", {})
+    if modality.kind not in PANELS:
+        return Panel(modality.name, "unknown", {"kind": modality.kind})
+    macro, values_of = PANELS[modality.kind]
+    try:
+        return Panel(modality.name, macro, values_of(row, modality))
+    except UNREADABLE as error:
+        return Panel(modality.name, "unreadable", {"problem": str(error)})
+
+
+def _picture(row: Row, modality: Modality) -> Values:
+    data = row.value(modality.column)["bytes"]
+    with open_picture(data) as opened:
+        form, (width, height), mode = str(opened.format), opened.size, opened.mode
+        opened.load()
+        shown, mime = data, _MIMES.get(form, "")
+        if max(width, height) > _LONGEST_SIDE or not mime:
+            opened.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
+            shown, mime = _smaller(opened)
+    colours = "gray" if mode in ("L", "1") or mode.startswith("I") else "colour"
+    return {
+        "source": data_uri(shown, mime),
+        "width": width,
+        "height": height,
+        "form": form,
+        "colours": colours,
+        "bytes": len(data),
+    }
+
+
+def _smaller(picture: Image.Image) -> tuple[bytes, str]:
+    if picture.mode in ("L", "1"):
+        return png(picture), _MIMES["PNG"]
+    buffer = io.BytesIO()
+    picture.convert("RGB").save(buffer, "JPEG", quality=85)
+    return buffer.getvalue(), _MIMES["JPEG"]
+
+
+def _clip(row: Row, modality: Modality) -> Values:
+    return {"clip": clip_of(row.value(modality.column)["bytes"]), "width": WIDTH, "height": WAVE_HEIGHT}
+
+
+def _text(row: Row, modality: Modality) -> Values:
+    """A text; where the row lists its words with languages, each of them, the target marked."""
+    names = row.table.column_names
+    listed = row.value("words") if "words" in names and "words" in modality.null_columns else None
+    target = (row.value("lang"), row.value("target_text")) if {"lang", "target_text"} <= set(names) else ()
+    words = [
+        {
+            "text": word["text"],
+            "lang": word["lang"],
+            "english": row.class_name("cls_id", word.get("cls_id", -1)),
+            "target": (word["lang"], word["text"]) == target,
+        }
+        for word in listed or ()
+    ]
+    return {"text": row.value(modality.column), "words": words}
+
+
+def _vector(row: Row, modality: Modality) -> Values:
+    values = np.asarray(row.value(modality.column), dtype=np.float64)
+    most = float(np.abs(values[np.isfinite(values)]).max(initial=1e-9))
+    drawn_as_bars = len(values) <= _BARS
+    return {
+        "length": len(values),
+        "bars": bar_path(values, WIDTH, WAVE_HEIGHT) if drawn_as_bars else "",
+        "line": "" if drawn_as_bars else envelope_path(values, WIDTH, WAVE_HEIGHT, most, _LEAD_STEPS),
+        "width": WIDTH,
+        "height": WAVE_HEIGHT,
+        "numbers": [f"{value:.4g}" for value in values[:_SHOWN_NUMBERS]],
+    }
+
+
+def _ecg(row: Row, modality: Modality) -> Values:
+    """Leads, lead-major in one list; names, rate and scale from the modality's details where it has them."""
+    details = modality.details
+    flat = np.asarray(row.value(modality.column), dtype=np.float64)
+    names = details.get("leads") or [str(number + 1) for number in range(_LEADS)]
+    if len(flat) % len(names):
+        raise ValueError(f"{len(flat)} samples are not {len(names)} leads of equal length")
+    per_mv = float(details.get("units_per_mV", 0))
+    leads = flat.reshape(len(names), -1) / (per_mv or 1.0)
+    leads = leads - np.median(leads, axis=1, keepdims=True)
+    most = float(np.quantile(np.abs(leads), 0.999)) or 1.0
+    rate = details.get("rate_hz")
+    return {
+        "leads": [
+            {"name": name, "path": envelope_path(lead, WIDTH, _LEAD_HEIGHT, most, _LEAD_STEPS)}
+            for name, lead in zip(names, leads, strict=True)
+        ],
+        "width": WIDTH,
+        "height": _LEAD_HEIGHT,
+        "seconds": leads.shape[1] / rate if rate else None,
+        "most": most,
+        "unit": details.get("unit", "mV") if per_mv else "units",
+    }
+
+
+def _labs(row: Row, modality: Modality) -> Values:
+    """Each test with its value and, where the dataset has it, its percentile among the training rows."""
+    numbers = np.asarray(row.value(modality.column), dtype=np.float64)
+    items = modality.details.get("items", [])
+    names = (
+        [item["name"] for item in items]
+        if len(items) == len(numbers)
+        else [f"test {n + 1}" for n in range(len(numbers))]
+    )
+    column = next((name for name in modality.null_columns if name.endswith("_percentile")), None)
+    ranks = np.full(len(numbers), np.nan) if column is None else np.asarray(row.value(column), dtype=np.float64)
+    tests = [
+        {"name": name, "value": f"{value:g}", "rank": None if np.isnan(rank) else float(rank)}
+        for name, value, rank in zip(names, numbers, ranks, strict=True)
+        if not np.isnan(value)
+    ]
+    unmeasured = [name for name, value in zip(names, numbers, strict=True) if np.isnan(value)]
+    return {"tests": tests, "unmeasured": unmeasured}
+
+
+# kind of modality -> macro of the template, and the function that makes its values. What a function raises for a value
+# that cannot be read is among `UNREADABLE`.
+PANELS: Mapping[str, tuple[str, Callable[[Row, Modality], Values]]] = {
+    "image": ("picture", _picture),
+    "audio": ("clip", _clip),
+    "text": ("text", _text),
+    "vector": ("vector", _vector),
+    "features": ("vector", _vector),
+    "ecg": ("ecg", _ecg),
+    "labs": ("labs", _labs),
+}

@@ -1,0 +1,106 @@
+"""The rows that a preview shows: evenly spaced through a split, read with every column."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from symile_data.errors import UsageError
+from symile_data.manifest import Manifest
+from symile_data.shards import Shard
+
+from ..statistics import open_listed
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a split.
+
+    Args:
+        number: Its place in the split, from 0.
+        table: All columns, one row.
+    """
+
+    number: int
+    table: pa.Table
+
+    def value(self, column: str) -> Any:
+        """A Python value; lists of numbers are numpy arrays, with NaN for a null among them. None where null."""
+        scalar = self.table[column][0]
+        if not scalar.is_valid:
+            return None
+        kind = scalar.type
+        if (pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)) and _is_number(kind.value_type):
+            return scalar.values.to_numpy(zero_copy_only=False)
+        return scalar.as_py()
+
+    def class_name(self, column: str, value: int) -> str:
+        """The name of a class label's value; empty for a column of another type or a value without one."""
+        names = _class_names(self.table.schema).get(column, [])
+        return names[value] if 0 <= value < len(names) else ""
+
+    @property
+    def id(self) -> int:
+        """The sample's id, or the row's place where there is none."""
+        return int(self.value("sample_id")) if "sample_id" in self.table.column_names else self.number
+
+
+def choose_rows(directory: Path, manifest: Manifest, split: str, count: int) -> list[Row]:
+    """At most `count` rows of a split, evenly spaced from its first; each costs the reading of one row group.
+
+    Raises:
+        UsageError: no such split.
+        DamageError: a shard cannot be read.
+    """
+    if split not in manifest.splits:
+        raise UsageError("no such split", where=directory, got=repr(split), do=f"choose {', '.join(manifest.splits)}")
+    rows: list[Row] = []
+    first = 0
+    wanted = spaced(manifest.splits[split], count)
+    for entry in manifest.shards(split):
+        here = [number for number in wanted if first <= number < first + (entry.rows or 0)]
+        if here:
+            rows += _rows_of(open_listed(directory, entry), first, here)
+        first += entry.rows or 0
+    return rows
+
+
+def spaced(rows: int, count: int) -> list[int]:
+    """At most `count` of the numbers 0 to rows - 1, evenly spaced from the first.
+
+    >>> spaced(10, 4), spaced(2, 4)
+    ([0, 2, 5, 7], [0, 1])
+    """
+    taken = min(rows, count)
+    return [index * rows // taken for index in range(taken)]
+
+
+def _rows_of(shard: Shard, first: int, numbers: list[int]) -> list[Row]:
+    """The rows of one shard; `first` is the number of its first row in the split."""
+    rows = []
+    start = first
+    for group, count in enumerate(shard.group_rows):
+        stop = start + count
+        here = [number for number in numbers if start <= number < stop]
+        if here:
+            table = shard.read(group, shard.schema.names)
+            rows += [Row(number, table.slice(number - start, 1)) for number in here]
+        start = stop
+    return rows
+
+
+@cache
+def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
+    """Names of the values of class labels, by column, from the `huggingface` metadata."""
+    described = json.loads((schema.metadata or {}).get(b"huggingface", b'{"info": {"features": {}}}'))
+    features = described["info"]["features"].items()
+    return {name: f["names"] for name, f in features if isinstance(f, dict) and f.get("_type") == "ClassLabel"}
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))

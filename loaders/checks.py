@@ -1,0 +1,79 @@
+"""Refuse a loader's settings that make no sense together, before anything is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from symile_data.errors import UsageError
+
+from .augment import ImageJitter, View
+from .batch import Field, Recipe
+from .dataset import Split
+from .decode import StoredSettings
+from .image import ImageSettings
+
+
+def check_views(recipe: Recipe, augment: Mapping[str, View], encoders: Iterable[str], *, cached: bool) -> None:
+    """Refuse views and ways of delivering that do not go together.
+
+    Raises:
+        UsageError: naming what is wrong.
+    """
+    fields = {item.name: item for item in recipe.fields}
+    images = [item.name for item in recipe.fields if item.modality.kind == "image"]
+    for name, view in augment.items():
+        if name not in images:
+            raise UsageError(
+                "augment names no image modality of this split", got=name, do=f"choose among {', '.join(images)}"
+            )
+        _check_view(fields[name], view, encoded=name in set(encoders), cached=cached)
+    stored = [item.name for item in recipe.fields if isinstance(item.settings, StoredSettings)]
+    if stored and cached:
+        raise UsageError(
+            "a cache keeps decoded media, and StoredSettings leaves them undecoded",
+            got=stored[0],
+            do="pass cache=False",
+        )
+
+
+def _check_view(item: Field, view: View, *, encoded: bool, cached: bool) -> None:
+    if not isinstance(item.settings, ImageSettings):
+        raise UsageError("a picture that stays undecoded has no views", got=item.name, do="leave it out of `augment`")
+    if not isinstance(view, ImageJitter):
+        if cached:
+            raise UsageError(
+                f"a cache keeps one view of each picture, so {type(view).__name__} cannot work on it",
+                do="use ImageJitter, or pass cache=False",
+            )
+        return
+    if item.settings.normalise:
+        raise UsageError("ImageJitter works on pictures in uint8", got=f"{item.name} normalised", do="normalise later")
+    if encoded:
+        raise UsageError("a picture that is encoded once cannot be jittered", got=item.name, do="choose one of both")
+
+
+def check_exchange(
+    donors: Mapping[str, str], encoders: Iterable[str], split: Split, columns: Sequence[str], *, cached: bool
+) -> None:
+    """Refuse settings of redraw_media and encoders that cannot work.
+
+    Raises:
+        UsageError: naming what is wrong.
+    """
+    names = [modality.name for modality in split.modalities]
+    asked = [*donors, *encoders]
+    unknown = [name for name in asked if name not in names]
+    if unknown:
+        raise UsageError("this split has no such modality", got=unknown[0], do=f"choose among {', '.join(names)}")
+    texts = [modality.name for modality in split.modalities if modality.kind == "text"]
+    media = [name for name in asked if name in texts]
+    if media:
+        raise UsageError("redraw_media and encoders are for media, not for texts", got=media[0])
+    if asked and not cached:
+        raise UsageError("redraw_media and encoders need decoded media at hand", do="pass cache=True")
+    if donors and split.name != "train":
+        raise UsageError("media are redrawn for training only", where=split.location, got=f"split {split.name}")
+    given = {*columns, *({"cls_id"} & set(split.columns))}
+    absent = [column for column in donors.values() if column not in given]
+    if absent:
+        raise UsageError("redraw_media needs its label column in `columns`", got=absent[0])

@@ -1,0 +1,334 @@
+"""Train one config on one dataset directory and test it: where loaders and training meet.
+
+`train_run` is the whole of it for whoever has a config and a directory; `symile-data train` and `reproduce` stand on
+it. The training code takes any batches, so the loaders are made here and handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symile_data import manifest as manifests
+from symile_data.errors import DamageError, UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from symile_data.evaluation.embedded import Embedded
+    from symile_data.evaluation.retrieval import Retrieval
+    from symile_data.loaders import BatchLoader, MediaCache
+    from symile_data.loaders.datamodule import DataModule
+    from symile_data.manifest import Manifest
+    from symile_data.training.config import TrainConfig
+    from symile_data.training.fit import Execution
+    from symile_data.training.module import SymileModule
+    from symile_data.training.run import RunInfo, Weights
+
+_PICTURES = "image"  # the kind that can be jittered
+
+
+class TrainingData:
+    """A dataset directory as training sees it. Media are decoded once for everything that is done with it.
+
+    Args:
+        directory: With a manifest.
+        cache: Directory that keeps decoded media, memory-mapped, for other processes and later runs; else they are
+            kept in memory.
+
+    Raises:
+        DamageError: there is no finished dataset.
+    """
+
+    def __init__(self, directory: Path, cache: Path | None = None) -> None:
+        self.directory = directory
+        self.manifest: Manifest = manifests.read(directory)
+        self._directory_cache = cache
+
+    def run_info(self, config: TrainConfig) -> RunInfo:
+        """What a run of this config on these data is."""
+        from symile_data.training.run import RunInfo
+
+        identity = self.manifest.identity
+        return RunInfo(
+            config=config,
+            dataset=identity.dataset,
+            fingerprint=identity.fingerprint,
+            location=str(self.directory),
+            modalities=self.manifest.modalities,
+            vocabularies=self._vocabularies,
+            sizes=self._sizes,
+        )
+
+    def pretrained(self, config: TrainConfig) -> Weights:
+        """Pretrain the encoders that the config names, on augmented pictures of the training split."""
+        from symile_data.loaders import ImageJitter, open_split
+        from symile_data.training.pretrain import pretrain
+
+        settings = config.pretrain
+        if settings is None:
+            return {}
+        split = open_split(self.directory, "train")
+        modalities = self.manifest.modalities
+        pictures = [modality.name for modality in modalities if modality.kind == _PICTURES]
+        batches = self._loader(
+            config,
+            "train",
+            batch_size=settings.batch_size,
+            shuffle=True,
+            columns=list(settings.labels.values()),
+            augment={name: ImageJitter(shift=settings.jitter) for name in pictures} if settings.jitter else {},
+        )
+        values = {
+            name: sorted(set(split.read_all([column])[column].to_pylist())) for name, column in settings.labels.items()
+        }
+        return pretrain(config, settings, modalities, batches, values)
+
+    def fitting(self, module: SymileModule) -> DataModule:
+        """Training and validation loaders; features where encoders are frozen."""
+        from symile_data.loaders.datamodule import DataModule
+
+        config = module.config
+        common = {
+            "seed": config.seed,
+            "cache": self._cache,
+            "transforms": self._transforms(config),
+            "encoders": module.frozen_features(),
+            "missingness": config.missingness,
+        }
+        redrawn = {"redraw_words": config.redraw_words, "redraw_media": config.redraw_media}
+        labels = self._columns(config.label, *config.redraw_media.values())
+        return DataModule(
+            self.directory,
+            config.batch_size,
+            train={**common, "columns": labels, **redrawn},
+            evaluation={**common, "columns": [*labels, *self._candidates(config.candidates, "validation")]},
+        )
+
+    def means(self, module: SymileModule) -> dict[str, Tensor]:
+        """Mean over the training split of what the module's encoders fill missing values in with.
+
+        Of frozen features or vectors the mean over rows that have the modality; of laboratory values each one's mean
+        over rows in which it was measured.
+        """
+        import torch
+
+        wanted, config = module.means_wanted(), module.config
+        if not wanted:
+            return {}
+        encoders = {name: encode for name, encode in module.frozen_features().items() if name in wanted}
+        batches = self._loader(config, "train", encoders=encoders, missingness=config.missingness)
+        positions = {name: module.names.index(name) for name in wanted}
+        sums: dict[str, Tensor] = {}
+        counts: dict[str, Tensor] = {}
+        for batch in batches:
+            for name, position in positions.items():
+                values = batch[name].double()
+                present = ~batch["missing"][:, position, None] & ~values.isnan()
+                sums[name] = sums.get(name, 0.0) + torch.where(present, values, 0.0).sum(dim=0)
+                counts[name] = counts.get(name, 0) + present.sum(dim=0)
+        return {name: (sums[name] / counts[name].clamp(min=1)).float() for name in wanted}
+
+    def embedded(self, module: SymileModule, split: str, label: str | None = None, candidates: int = 0) -> Embedded:
+        """Embeddings of the complete rows of a split.
+
+        Args:
+            module: Trained.
+            split: Its name.
+            label: Column by which rows are told apart; the config's where not given.
+            candidates: Also deliver the dataset's sets of candidates, if it has any and this is not 0.
+        """
+        from symile_data.loaders import open_split
+        from symile_data.training.features import best_device
+        from symile_data.training.fit import embed_split
+
+        columns = [*self._columns(label or module.config.label), *self._candidates(candidates, split)]
+        batches = self._loader(module.config, split, columns=columns, encoders=module.frozen_features())
+        rows = open_split(self.directory, split).rows
+        return embed_split(module.to(best_device()), batches, rows, label)
+
+    def _loader(self, config: TrainConfig, split: str, **options: Any) -> BatchLoader:
+        """Batches of every row of a split in file order, unless told otherwise."""
+        from symile_data.loaders import BatchLoader, open_split
+
+        settings = {"batch_size": config.batch_size, "shuffle": False, "seed": config.seed, **options}
+        return BatchLoader(
+            open_split(self.directory, split), cache=self._cache, transforms=self._transforms(config), **settings
+        )
+
+    @cached_property
+    def _cache(self) -> Path | MediaCache:
+        from symile_data.loaders import MediaCache
+
+        return self._directory_cache or MediaCache()
+
+    @cached_property
+    def _vocabularies(self) -> dict[str, list[str]]:
+        from symile_data.encoders.text import vocabulary_of
+        from symile_data.loaders import open_split
+
+        split = open_split(self.directory, "train")
+        texts = [modality for modality in self.manifest.modalities if modality.kind == "text"]
+        return {
+            modality.name: vocabulary_of(split.read_all([modality.column])[modality.column].to_pylist())
+            for modality in texts
+        }
+
+    @cached_property
+    def _sizes(self) -> dict[str, int]:
+        """Length of the fixed-size lists among the modalities."""
+        from symile_data.loaders import open_split
+
+        schema = open_split(self.directory, "train").schema
+        kinds = {modality.name: schema.field(modality.column).type for modality in self.manifest.modalities}
+        return {name: kind.list_size for name, kind in kinds.items() if hasattr(kind, "list_size")}
+
+    def _columns(self, *columns: str) -> list[str]:
+        """Those columns, each once, that a batch does not hold anyway.
+
+        Raises:
+            UsageError: the dataset has no such column.
+        """
+        from symile_data.loaders import open_split
+
+        modalities = [modality.name for modality in self.manifest.modalities]
+        there = open_split(self.directory, "train").columns
+        for column in columns:
+            if column not in (*modalities, *there, "sample_id"):
+                raise UsageError(
+                    "the dataset lacks a column that the config names",
+                    where=self.directory,
+                    got=column,
+                    do=f"it has {', '.join(there)}",
+                )
+        return [column for column in dict.fromkeys(columns) if column not in (*modalities, "sample_id")]
+
+    def _candidates(self, candidates: int, split: str) -> list[str]:
+        """The column of sets of candidates, where they are wanted and the split has it."""
+        from symile_data.loaders import open_split
+        from symile_data.training.module import CANDIDATES
+
+        return [CANDIDATES] if candidates and CANDIDATES in open_split(self.directory, split).columns else []
+
+    def _transforms(self, config: TrainConfig) -> dict[str, Any]:
+        from symile_data.loaders.decode import DECODERS
+
+        return {
+            modality.name: DECODERS[modality.kind].settings(**config.inputs[modality.kind])
+            for modality in self.manifest.modalities
+            if modality.kind in config.inputs
+        }
+
+
+def train_run(
+    config: TrainConfig,
+    data: TrainingData,
+    run: Path,
+    shared: Path | None = None,
+    execution: Execution | None = None,
+) -> dict[str, Any]:
+    """Train a config, or continue where an interrupted training stopped, and test the best weights.
+
+    Args:
+        config: With the loss and the seed of this run.
+        data: To train, validate and test on.
+        run: Directory of the run; see `symile_data.training.run` for what it holds.
+        shared: Where pretrained encoders are kept for several runs; `run` where not given.
+        execution: Devices, loggers, checkpoints.
+
+    Returns:
+        What was also written to metrics.json: "loss", "seed", "epochs", "best_epoch", "val_accuracy", "val_loss",
+        "curves" (one entry for each validated epoch), "test" (see `evaluate_run`) with the weights that the config
+        selects, and "test_by" with the figures of either selection. In a process of a distributed run that is not the
+        main one there is no "test".
+
+    Raises:
+        OutputError: `run` holds another run.
+        UsageError: the data do not fit the config.
+    """
+    from symile_data.files import pretty_json, write_text
+    from symile_data.training.curves import draw_curves
+    from symile_data.training.fit import fit, is_main_process
+    from symile_data.training.run import BEST, pretrained_weights
+
+    info = data.run_info(config)
+    weights = pretrained_weights(info, shared or run, partial(data.pretrained, config))
+    module = info.make_module(weights)
+    module.fill_means(data.means(module))
+    metrics = fit(info, module, data.fitting(module), run, execution)
+    if not is_main_process():
+        return metrics
+    tests = {select: evaluate_run(run, data, select=select, ablated=select == config.select) for select in BEST}
+    metrics = {**metrics, "test": tests[config.select], "test_by": tests}
+    write_text(run / "metrics.json", pretty_json(metrics))
+    draw_curves(run / "curves.png", {config.loss: metrics["curves"]}, bounds(data, metrics["test"]))
+    return metrics
+
+
+def evaluate_run(
+    run: Path, data: TrainingData, split: str = "test", *, select: str | None = None, ablated: bool = True
+) -> dict[str, float]:
+    """Retrieval on a split with a trained run, by the protocol of its config.
+
+    Args:
+        run: Directory of the run.
+        data: That it was trained on.
+        split: Its name.
+        select: Which best weights, "val_accuracy" or "val_loss"; the config's choice where not given.
+        ablated: Also with each query modality shuffled among rows.
+
+    Returns:
+        "rows", "candidates", "accuracy", "recall_at_5", "recall_at_10", "median_rank", "chance" and, where ablated,
+        "shuffled_<modality>".
+
+    Raises:
+        DamageError: the run was trained on another dataset, or is not finished.
+    """
+    from symile_data.evaluation.ablation import ablate
+    from symile_data.evaluation.retrieval import retrieve
+
+    embedded, retrieval = embed_run(run, data, split, select=select)
+    return {**retrieve(embedded, retrieval), **(ablate(embedded, retrieval) if ablated else {})}
+
+
+def embed_run(
+    run: Path, data: TrainingData, split: str, *, select: str | None = None, changes: Mapping[str, Any] | None = None
+) -> tuple[Embedded, Retrieval]:
+    """The rows of a split as a trained run embeds them, and the protocol of its config.
+
+    Args:
+        run: Directory of the run.
+        data: That it was trained on.
+        split: Its name.
+        select: Which best weights.
+        changes: "target", "label" or "candidates" in place of the config's. Without a label, another target is right
+            only in the row itself.
+
+    Raises:
+        DamageError: the run was trained on another dataset, or is not finished.
+        UsageError: the dataset has no such modality or column.
+    """
+    from symile_data.evaluation.retrieval import Retrieval
+    from symile_data.training.run import load_module, read_run
+
+    config = read_run(run).config
+    if data.manifest.identity.fingerprint != read_run(run).fingerprint:
+        raise DamageError(
+            "the run was trained on another dataset",
+            where=data.directory,
+            do="give its own with --data, or train on this one",
+        )
+    given = {name: value for name, value in (changes or {}).items() if value is not None}
+    target = given.get("target", config.target)
+    label = given.get("label", config.label if target == config.target else "sample_id")
+    candidates = given.get("candidates", config.candidates)
+    embedded = data.embedded(load_module(run, select), split, label, candidates)
+    return embedded, Retrieval(target=target, loss=config.loss, candidates=candidates)
+
+
+def bounds(data: TrainingData, test: Mapping[str, float]) -> dict[str, float]:
+    """Accuracies to compare with: chance, and for M3 that of a model that reads only the text."""
+    spec = data.manifest.identity.spec
+    return {"chance": test["chance"], **({"one word in W": 1 / spec["words"]} if "words" in spec else {})}

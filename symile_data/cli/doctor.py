@@ -1,0 +1,102 @@
+"""`symile-data doctor`: look at the environment and say what each gap costs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from symile_data.environment import Finding
+
+_COLOURS = {"ok": "green", "gap": "yellow", "problem": "bold red"}
+
+
+def doctor(
+    directory: Annotated[
+        Path, typer.Option("--at", help="Where datasets will be built: whose disk is looked at.")
+    ] = Path(),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Look at versions, codecs, speech, fonts, GPU and disk; of each gap, say what it costs and what closes it.
+
+    Exit code 1 where nothing can work; a gap is no failure.
+
+    Examples:
+
+        symile-data doctor
+
+        symile-data doctor --at /data --json
+    """
+    from symile_data.environment import examine
+
+    findings = [*examine(directory), _speech(), _fonts()]
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False))
+    else:
+        _print(findings)
+    if any(finding.status == "problem" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _speech() -> Finding:
+    """Let espeak-ng say something."""
+    from symile_data.builders.m3.speech import VOICES, Utterance, synthesise
+    from symile_data.environment import Finding
+    from symile_data.errors import SymileDataError
+
+    try:
+        wave = synthesise(
+            Utterance(text="one two", language="en", voice=VOICES[0], rate=160, pitch=50, intonation=50, seed=0)
+        )
+    except (SymileDataError, ImportError, OSError) as error:
+        return Finding(
+            name="espeak-ng",
+            status="gap",
+            found=str(error),
+            cost="no synthetic speech: a build of M3 needs --audio common-voice:PATH",
+            do="pip install 'symile-data[speech]'",
+        )
+    return Finding(name="espeak-ng", status="ok", found=f"speaks ({len(wave) / 16_000:.1f} s of English)")
+
+
+def _fonts() -> Finding:
+    """Scripts that figures can draw."""
+    from symile_data.builders.m3.languages import LANGUAGES
+    from symile_data.builders.m3.names import read_names
+    from symile_data.cards.style import drawable
+    from symile_data.environment import Finding
+
+    names = read_names().names
+    absent = [language for language in LANGUAGES if not drawable(names[language][0])]
+    written = ", ".join(language for language in LANGUAGES if language not in absent)
+    if not absent:
+        return Finding(name="fonts", status="ok", found=written)
+    return Finding(
+        name="fonts",
+        status="gap",
+        found=written,
+        cost=f"figures show English meanings instead of words in {', '.join(absent)}; the data are not affected",
+        do="install the Noto fonts (fonts-noto-core and fonts-noto-cjk on Debian)",
+    )
+
+
+def _print(findings: list[Finding]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title="What is here", box=None, padding=(0, 1), title_justify="left")
+    for heading in ("", "", "found, and what a gap costs"):
+        table.add_column(heading)
+    for finding in findings:
+        said = Text(finding.found)
+        if finding.cost:
+            said.append(f"\nCost: {finding.cost}.")
+        if finding.do:
+            said.append(f"\nTo do: {finding.do}.")
+        table.add_row(Text(finding.status, style=_COLOURS[finding.status]), finding.name, said)
+    Console().print(table)

@@ -1,0 +1,67 @@
+"""Results of `train` and `evaluate` as tables on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_COUNTS = ("rows", "candidates")
+_RANKS = ("median_rank",)
+
+
+def print_results(results: Mapping[str, Mapping[str, float]], bounds: Mapping[str, float]) -> None:
+    """One column for each loss, one line for each figure.
+
+    Args:
+        results: Loss -> figure -> value.
+        bounds: Label -> accuracy, added as lines where the results do not have them.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="Zero-shot retrieval")
+    table.add_column("")
+    for loss in results:
+        table.add_column(loss, justify="right")
+    first = next(iter(results.values()))
+    for name in first:
+        table.add_row(name.replace("_", " "), *(_number(name, results[loss][name]) for loss in results))
+    for label, value in bounds.items():
+        if label not in first:
+            table.add_row(label, *(_number(label, value) for _ in results))
+    Console().print(table)
+
+
+def print_intervals(results: Mapping[str, Mapping[str, Mapping[str, Any]]], title: str) -> None:
+    """As `print_results`, with intervals.
+
+    Args:
+        results: Loss, or "difference" -> figure -> "mean" and, where known, "low", "high", "p".
+        title: Of the table.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title)
+    table.add_column("")
+    for column in results:
+        table.add_column(column, justify="right")
+    for name in next(iter(results.values())):
+        cells = [_interval(name, results[column].get(name)) for column in results]
+        table.add_row(name.replace("_", " "), *cells)
+    Console().print(table)
+
+
+def _interval(name: str, value: Mapping[str, Any] | None) -> str:
+    if value is None:
+        return ""
+    text = _number(name, value["mean"])
+    if "low" in value:
+        text += f" [{_number(name, value['low'])}, {_number(name, value['high'])}]"
+    return text + (f", p = {value['p']:.2g}" if "p" in value else "")
+
+
+def _number(name: str, value: float) -> str:
+    if name in _COUNTS:
+        return f"{value:,.0f}"
+    return f"{value:,.1f}" if name in _RANKS else f"{value:.4f}"

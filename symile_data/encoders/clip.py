@@ -1,0 +1,47 @@
+"""The paper's picture encoder for Symile-M3: a frozen CLIP vision transformer's pooled output and a linear head.
+
+Its features are those of `CLIPVisionModel.pooler_output` (Symile, section 5.2: openai/clip-vit-large-patch14, 1024
+numbers). The loader's decoder must be given the model's picture size.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from symile_data.encoders.base import DataFacts, FeatureEncoder
+from symile_data.encoders.pretrained import load_pretrained
+
+# Of CLIP's training pictures, red, green, blue in [0, 1] (its preprocessor_config.json).
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+class ClipVisionEncoder(FeatureEncoder):
+    """Frozen vision transformer, linear head.
+
+    Args:
+        dim: Embedding size D.
+        facts: Of the data.
+        name: Model id or folder.
+
+    Raises:
+        SourceError: the model cannot be loaded.
+    """
+
+    external = True
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, dim: int, facts: DataFacts, name: str = "openai/clip-vit-large-patch14") -> None:
+        backbone = load_pretrained("CLIPVisionModel", name)
+        super().__init__(backbone.config.hidden_size, dim, facts)
+        self.backbone = backbone.requires_grad_(False)
+        self.register_buffer("mean", torch.tensor(MEAN), persistent=False)
+        self.register_buffer("std", torch.tensor(STD), persistent=False)
+
+    def features(self, media: Tensor) -> Tensor:
+        """(B, S, S, 3) uint8 to (B, hidden size)."""
+        pixels = (media.to(torch.float32) / 255 - self.mean) / self.std
+        pooled: Tensor = self.backbone(pixel_values=pixels.permute(0, 3, 1, 2)).pooler_output
+        return pooled

@@ -1,0 +1,219 @@
+"""What this machine has of what symile-data can use, and what each gap costs.
+
+Only looks: installs and changes nothing.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from symile_data import __version__
+
+Status = Literal["ok", "gap", "problem"]
+
+DISTRIBUTION = "symile-data"
+_DEVELOPMENT = ("dev", "docs")  # extras that no user of the data needs
+_ROOM_BYTES = 2_000_000_000  # a default build with its intermediate files, and some to spare
+_VERSION_TIMEOUT_S = 10
+
+# What cannot be done without an extra.
+_COSTS = {
+    "speech": "no synthetic speech: a build of M3 needs --audio common-voice:PATH",
+    "m3": "no sample pictures: a build of M3 needs --images PATH",
+    "online": "no online translation and no Google speech; the bundled names and voices need neither",
+    "train": "no batches of tensors, losses or training; building, verifying and datasets.load_dataset work",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that was looked at.
+
+    Args:
+        name: What.
+        status: "ok"; "gap" where something optional is lacking; "problem" where nothing works without it.
+        found: What is there.
+        cost: What a gap or problem means.
+        do: What closes it.
+    """
+
+    name: str
+    status: Status
+    found: str
+    cost: str = ""
+    do: str = ""
+
+
+def examine(directory: Path) -> Iterator[Finding]:
+    """Look at versions, packages, codecs, programs, the accelerator, memory, and the disk that holds `directory`."""
+    yield Finding(
+        name="symile-data",
+        status="ok",
+        found=f"{__version__}, Python {platform.python_version()}, {platform.platform()}",
+    )
+    yield from packages(metadata.requires(DISTRIBUTION) or [])
+    yield _picture_codecs()
+    yield _sound_codecs()
+    yield _decoding_in_datasets()
+    yield _ffmpeg()
+    yield _accelerator()
+    yield _memory()
+    yield disk(directory)
+
+
+def packages(requirements: list[str]) -> Iterator[Finding]:
+    """One finding for the required packages and one for each extra.
+
+    Args:
+        requirements: As a distribution's metadata has them: 'torch>=2.6; extra == "train"'.
+    """
+    for extra, names in _by_extra(requirements).items():
+        versions = {name: _version(name) for name in names}
+        absent = [name for name, version in versions.items() if version is None]
+        found = ", ".join(f"{name} {version or 'not installed'}" for name, version in versions.items())
+        if not extra:
+            yield Finding(
+                name="packages",
+                status="problem" if absent else "ok",
+                found=found,
+                cost="nothing works without them" if absent else "",
+                do=f"pip install {DISTRIBUTION}" if absent else "",
+            )
+        elif absent:
+            cost = _COSTS.get(extra, "what needs it is refused, with the command that installs it")
+            install = f"pip install '{DISTRIBUTION}[{extra}]'"
+            yield Finding(name=f"extra {extra}", status="gap", found=found, cost=cost, do=install)
+        else:
+            yield Finding(name=f"extra {extra}", status="ok", found=found)
+
+
+def disk(directory: Path) -> Finding:
+    """Room on the disk that holds a directory, or would."""
+    place = next(path for path in (directory.resolve(), *directory.resolve().parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    found = f"{free / 1e9:,.0f} GB free at {place}"
+    if free >= _ROOM_BYTES:
+        return Finding(name="disk", status="ok", found=found)
+    return Finding(
+        name="disk",
+        status="gap",
+        found=found,
+        cost="a default build may not fit; an interrupted one keeps its finished shards",
+        do="free some space, or choose another disk with --out",
+    )
+
+
+def _by_extra(requirements: list[str]) -> Mapping[str, list[str]]:
+    """Names of packages by the extra that asks for them, "" for those always needed.
+
+    >>> _by_extra(["numpy>=2", 'torch>=2.6; extra == "train"', 'pytest; extra == "dev"'])
+    {'': ['numpy'], 'train': ['torch']}
+    """
+    found: dict[str, list[str]] = {"": []}
+    for requirement in requirements:
+        name = re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0]
+        extra = re.search(r"extra\s*==\s*[\"']([^\"']+)", requirement)
+        key = extra.group(1) if extra else ""
+        if key not in _DEVELOPMENT and name != DISTRIBUTION:
+            found.setdefault(key, []).append(name)
+    return found
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _picture_codecs() -> Finding:
+    from PIL import features
+
+    wanted = {"JPEG": "jpg", "PNG": "zlib", "WebP": "webp"}
+    absent = [name for name, codec in wanted.items() if not features.check(codec)]
+    return Finding(
+        name="picture codecs",
+        status="gap" if absent else "ok",
+        found=", ".join(name for name in wanted if name not in absent),
+        cost=f"pictures in {', '.join(absent)} count as unreadable" if absent else "",
+        do="install pillow's wheel instead of building it" if absent else "",
+    )
+
+
+def _sound_codecs() -> Finding:
+    import soundfile
+
+    known = soundfile.available_formats()
+    wanted = {"FLAC": "FLAC", "WAV": "WAV", "OGG": "OGG", "MP3": "MP3"}
+    absent = [name for name, key in wanted.items() if key not in known]
+    return Finding(
+        name="sound codecs",
+        status="gap" if absent else "ok",
+        found=", ".join([*(name for name in wanted if name not in absent), soundfile.__libsndfile_version__]),
+        cost=f"clips in {', '.join(absent)} cannot be read; Common Voice is MP3" if absent else "",
+        do="pip install -U soundfile: its wheel brings libsndfile 1.1 or newer" if absent else "",
+    )
+
+
+def _decoding_in_datasets() -> Finding:
+    if importlib.util.find_spec("torchcodec") is not None:
+        return Finding(name="torchcodec", status="ok", found=str(_version("torchcodec")))
+    return Finding(
+        name="torchcodec",
+        status="gap",
+        found="not installed",
+        cost="datasets decodes no clips: take their bytes with Audio(decode=False) and read them with soundfile",
+        do="pip install torchcodec, in the version that goes with your torch; the loaders here do not need it",
+    )
+
+
+def _ffmpeg() -> Finding:
+    program = shutil.which("ffmpeg")
+    if program is None:
+        return Finding(
+            name="ffmpeg",
+            status="gap",
+            found="not installed",
+            cost="torchcodec cannot load; nothing else here uses it",
+            do="install it with the system's package manager",
+        )
+    said = subprocess.run(  # noqa: S603
+        [program, "-version"], capture_output=True, text=True, timeout=_VERSION_TIMEOUT_S, check=False
+    )
+    return Finding(name="ffmpeg", status="ok", found=said.stdout.split("Copyright")[0].strip() or program)
+
+
+def _accelerator() -> Finding:
+    none = Finding(
+        name="accelerator",
+        status="gap",
+        found="none that torch can use",
+        cost="training runs on the CPU: minutes for the small configs, out of reach for the paper's",
+        do="use a machine with a GPU and torch's build for it",
+    )
+    if importlib.util.find_spec("torch") is None:
+        return none
+    import torch
+
+    if torch.cuda.is_available():
+        names = ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
+        return Finding(name="accelerator", status="ok", found=names)
+    if torch.backends.mps.is_available():
+        return Finding(name="accelerator", status="ok", found="Apple MPS")
+    return none
+
+
+def _memory() -> Finding:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return Finding(name="cores and memory", status="ok", found=f"{cores} cores, {total / 1e9:,.0f} GB")

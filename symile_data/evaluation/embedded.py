@@ -1,0 +1,102 @@
+"""`Embedded`: the embeddings, labels and candidates of the rows of a split, and how they are collected.
+
+Legend: N rows, D embedding size, K candidates of a row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+IN_MEMORY = 2 << 30  # bytes of embeddings above which they are kept in a file that is mapped into memory
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The embeddings and labels of some rows.
+
+    Args:
+        values: Modality name -> (N, D) float32.
+        labels: (N,) int64.
+        candidates: (N, K) labels of the rows that each row retrieves among, its own among them; None where all rows
+            are candidates or they are to be drawn.
+    """
+
+    values: Mapping[str, Tensor]
+    labels: Tensor
+    candidates: Tensor | None = None
+
+    @classmethod
+    def join(cls, parts: Iterable[Embedded], rows: int | None = None) -> Embedded:
+        """Rows of several batches, in order.
+
+        Args:
+            parts: Of equal modalities.
+            rows: N or more, where it is known beforehand: then the embeddings are written where they stay, in memory
+                or, above `IN_MEMORY`, in an unnamed file.
+        """
+        kept = list(parts) if rows is None else parts
+        total = sum(len(part.labels) for part in kept) if isinstance(kept, list) else rows or 0
+        labels: list[Tensor] = []
+        candidates: list[Tensor] = []
+        values: dict[str, Tensor] = {}
+        filled = 0
+        for part in kept:
+            for name, value in part.values.items():
+                if name not in values:
+                    values[name] = _room(total, value, len(part.values))
+                values[name][filled : filled + len(value)] = value
+            filled += len(part.labels)
+            labels.append(part.labels)
+            candidates += [] if part.candidates is None else [part.candidates]
+        return cls(
+            {name: value[:filled] for name, value in values.items()},
+            torch.cat(labels) if labels else torch.empty(0, dtype=torch.long),
+            torch.cat(candidates) if candidates else None,
+        )
+
+    def shuffled(self, modality: str, generator: torch.Generator) -> Embedded:
+        """The same rows with one modality's values handed to other rows at random."""
+        order = torch.randperm(len(self.labels), generator=generator)
+        return replace(self, values={**self.values, modality: self.values[modality][order]})
+
+
+def label_numbers(column: Tensor | Sequence[Any]) -> Tensor:
+    """A batch's label column as numbers: integers as they are, vectors and other values by a hash of 64 bits.
+
+    Args:
+        column: (B,) or (B, K) tensor, or B Python values.
+
+    Returns:
+        (B,) int64, equal for equal values.
+
+    >>> a, b, c = label_numbers(["el", "en", "el"])
+    >>> bool(a == c), bool(a == b)
+    (True, False)
+    """
+    if isinstance(column, Tensor) and column.dim() == 1:
+        return column.long()
+    if isinstance(column, Tensor):
+        values = [row.tobytes() for row in column.cpu().numpy()]
+    else:
+        values = [repr(value).encode() for value in column]
+    hashes = [hashlib.blake2b(value, digest_size=8).digest() for value in values]
+    return torch.tensor([int.from_bytes(value, "little", signed=True) for value in hashes], dtype=torch.int64)
+
+
+def _room(rows: int, like: Tensor, modalities: int) -> Tensor:
+    """Uninitialised room for N embeddings of one modality."""
+    shape = (rows, *like.shape[1:])
+    elements = rows * like[0].numel() if len(like) else 0
+    if elements * like.element_size() * modalities <= IN_MEMORY:
+        return torch.empty(shape, dtype=like.dtype)
+    with tempfile.TemporaryDirectory() as folder:  # the mapping outlives the name
+        path = Path(folder) / "embeddings"
+        return torch.from_file(str(path), shared=True, size=elements, dtype=like.dtype).view(shape)

@@ -1,0 +1,55 @@
+"""recalls.png: recall at 1, 5 and 10 of one or several losses, with intervals and single values, beside chance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from symile_data.files import atomic_path
+
+FIGURES = {"accuracy": "recall at 1", "recall_at_5": "recall at 5", "recall_at_10": "recall at 10"}
+
+# Okabe-Ito: told apart by colour-blind readers and in print.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+_GROUP = 0.8  # share of the axis that a figure's bars take
+
+
+def draw_recalls(
+    path: Path, losses: Mapping[str, Mapping[str, Mapping[str, Any]]], bounds: Mapping[str, float], title: str
+) -> None:
+    """Draw bars of the means, with whiskers from "low" to "high" and dots at "values" where there are any.
+
+    Args:
+        path: PNG to write.
+        losses: Loss -> figure ("accuracy", "recall_at_5", "recall_at_10") -> "mean" and perhaps the others.
+        bounds: Label -> accuracy to compare recall at 1 with, drawn as dashed lines over its bars.
+        title: Of the plot.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.subplots()
+    width = _GROUP / len(losses)
+    for index, (colour, (loss, values)) in enumerate(zip(_COLOURS, losses.items(), strict=False)):
+        for place, name in enumerate(FIGURES):
+            value, x = values[name], place - _GROUP / 2 + (index + 0.5) * width
+            axes.bar(x, value["mean"], 0.9 * width, color=colour, alpha=0.75, label=loss if place == 0 else None)
+            top = max(value.get("high", 0.0), value["mean"])
+            if "low" in value:
+                whisker = [[value["mean"] - value["low"]], [value["high"] - value["mean"]]]
+                axes.errorbar(x, value["mean"], yerr=whisker, color="0.2", capsize=3, linewidth=1)
+            singles = value.get("values", []) if len(value.get("values", [])) > 1 else []
+            axes.scatter([x] * len(singles), singles, s=9, color="0.2", zorder=3)
+            axes.annotate(f"{value['mean']:.3f}", (x, top), (0, 4), textcoords="offset points", ha="center", fontsize=8)
+    for label, bound in bounds.items():
+        axes.plot([-_GROUP / 2 - 0.08, _GROUP / 2 + 0.08], [bound, bound], color="0.3", linewidth=0.9, linestyle="--")
+        axes.annotate(label, (-_GROUP / 2 - 0.1, bound), va="center", ha="right", color="0.35", fontsize=7)
+    axes.set_xticks(range(len(FIGURES)), list(FIGURES.values()))
+    axes.set(xlim=(-1.1 if bounds else -0.6, len(FIGURES) - 0.4), ylim=(0, 1.1), ylabel="share of queries", title=title)
+    axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    axes.grid(axis="y", alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=130, metadata={"Software": None})

@@ -1,0 +1,92 @@
+"""Where the right candidate stands among all: exact counts, and what follows from them when ties are broken at random.
+
+Candidates with equal scores are ordered at random, each order equally likely, and every figure here is the expected
+value over these orders. So ties neither help nor harm, and the result needs no seed.
+
+Legend: Q queries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Of the best right candidate of each query.
+
+    Args:
+        above: (Q,) candidates that score higher.
+        tied: (Q,) candidates with the same score, itself included; 0 where no candidate is right.
+        right: (Q,) how many of those are right.
+    """
+
+    above: Tensor
+    tied: Tensor
+    right: Tensor
+
+    def hits(self, k: int = 1) -> Tensor:
+        """Probability that a right candidate is among the first k.
+
+        Returns:
+            (Q,) float64.
+
+        >>> Standing(torch.tensor([0, 0, 2]), torch.tensor([1, 4, 1]), torch.tensor([1, 2, 1])).hits().tolist()
+        [1.0, 0.5, 0.0]
+        """
+        tied, wrong = self.tied.double(), (self.tied - self.right).double()
+        places = (k - self.above).clamp(min=0).minimum(self.tied)
+        missed = torch.ones_like(tied)
+        for place in range(min(k, int(places.max()) if len(places) else 0)):
+            # The place is filled by a wrong one of those that are left.
+            step = ((wrong - place).clamp(min=0) / (tied - place).clamp(min=1)).clamp(max=1)
+            missed = torch.where(place < places, missed * step, missed)
+        return torch.where(self.tied > 0, 1 - missed, 0.0)
+
+    def ranks(self) -> Tensor:
+        """Expected rank, from 1, of the first right candidate; one more than there are candidates where none is right.
+
+        Returns:
+            (Q,) float64.
+
+        >>> Standing(torch.tensor([0, 3]), torch.tensor([1, 3]), torch.tensor([1, 1])).ranks().tolist()
+        [1.0, 5.0]
+        """
+        return self.above + (self.tied + 1).double() / (self.right + 1)
+
+    def take(self, queries: Tensor) -> Standing:
+        """Of some queries, by index."""
+        return Standing(self.above[queries], self.tied[queries], self.right[queries])
+
+
+def standing(scores: Tensor, right: Tensor, weights: Tensor | None = None) -> Standing:
+    """Count where the best right candidate of each query stands.
+
+    Args:
+        scores: (Q, C).
+        right: (Q, R) int64 indices of the right candidates, -1 where a query has fewer than R.
+        weights: (C,) int64, how many times each candidate is there; None is once.
+    """
+    there = right >= 0
+    places = right.clamp(min=0)
+    copies = there.long() if weights is None else weights[places] * there
+    found = scores.gather(1, places).masked_fill(copies == 0, -torch.inf)
+    best = found.amax(dim=1, keepdim=True)
+    above, reaching = _count(scores > best, weights), _count(scores >= best, weights)
+    none = ~(copies > 0).any(dim=1)
+    candidates = scores.shape[1] if weights is None else int(weights.sum())
+    return Standing(
+        above.masked_fill(none, candidates),
+        (reaching - above).masked_fill(none, 0),
+        (copies * (found == best)).sum(dim=1).masked_fill(none, 0),
+    )
+
+
+def _count(which: Tensor, weights: Tensor | None) -> Tensor:
+    if weights is None:
+        return torch.from_numpy(np.count_nonzero(which.numpy(), axis=1))  # ten times as fast as torch's sum of bools
+    return torch.where(which, weights, 0).sum(dim=1)

@@ -1,0 +1,92 @@
+"""Figures of the XOR experiments: accuracy of both losses beside what is possible, over p-hat (the paper's figure 3) or
+over the rate of missing values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symile_data.files import atomic_path
+from symile_data.information import bayes_accuracy, conditional_information, pair_information, total_correlation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Rows = Sequence[Mapping[str, Any]]
+
+# Okabe-Ito: told apart by colour-blind readers and in print.
+_LOSSES = {"symile": ("Symile", "#0072B2", "o"), "clip": ("CLIP", "#D55E00", "s")}
+_TERMS = (
+    (total_correlation, "total correlation", "0.35", ":"),
+    (conditional_information, "I(a; b | c) = I(b; c | a)", "#009E73", "-"),
+    (pair_information, "I(a; c)", "#CC79A7", "--"),
+    (lambda _p_hat, _dims: 0.0, "I(a; b) = I(b; c)", "#E69F00", "-"),
+)
+_CURVE = [percent / 100 for percent in range(101)]  # p-hats at which known curves are drawn
+
+
+def draw_p_hat(path: Path, rows: Rows, dims: int) -> None:
+    """Accuracy with the Bayes-optimal curve, and beside it the information terms.
+
+    Args:
+        path: PNG to write.
+        rows: Of `xor.p_hat_row`.
+        dims: Bits of a variable.
+    """
+    figure, (accuracies, terms) = _figure(2)
+    p_hats = [row["p_hat"] for row in rows]
+    best = [bayes_accuracy(p_hat, dims) for p_hat in _CURVE]
+    accuracies.plot(_CURVE, best, color="0.2", linestyle="--", label="Bayes-optimal")
+    _plot_losses(accuracies, p_hats, rows)
+    accuracies.set(xlabel=r"$\hat p$, share of XOR rows", ylabel="accuracy", title="Predict b from a and c, test split")
+    for term, label, colour, style in _TERMS:
+        terms.plot(_CURVE, [term(p_hat, dims) for p_hat in _CURVE], color=colour, linestyle=style, label=label)
+    terms.set(xlabel=r"$\hat p$, share of XOR rows", ylabel="nats", title="What the variables tell of one another")
+    _save(figure, path)
+
+
+def draw_missing(path: Path, rows: Rows) -> None:
+    """Accuracy on complete test rows over the rate at which each variable is missing in training.
+
+    Args:
+        path: PNG to write.
+        rows: Of `xor.missing_row`.
+    """
+    figure, (accuracies,) = _figure(1)
+    rates = [row["rate"] for row in rows]
+    _plot_losses(accuracies, rates, rows)
+    accuracies.plot(rates, [row["complete"] for row in rows], color="0.2", linestyle="--", label="complete rows")
+    accuracies.set(
+        xlabel="missing rate of each variable", ylabel="accuracy", title="Predict b from a and c, test split"
+    )
+    _save(figure, path)
+
+
+def _figure(count: int) -> tuple[Figure, list[Axes]]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.8 * count, 3.6), layout="constrained")
+    return figure, list(figure.subplots(1, count, squeeze=False)[0])
+
+
+def _plot_losses(axes: Axes, places: Sequence[float], rows: Rows) -> None:
+    """Mean of the seeds as a line, all seeds as a band, chance."""
+    for loss, (label, colour, marker) in _LOSSES.items():
+        means = [row[loss]["mean"] for row in rows]
+        axes.plot(places, means, color=colour, marker=marker, markersize=4, label=label)
+        lowest, highest = ([pick(row[loss]["values"]) for row in rows] for pick in (min, max))
+        axes.fill_between(places, lowest, highest, color=colour, alpha=0.2, linewidth=0)
+    axes.plot(places, [row["chance"] for row in rows], color="0.5", linestyle=":", label="chance")
+    axes.set_ylim(-0.02, 1.02)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    for axes in figure.axes:
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=8)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=130, metadata={"Software": None})

@@ -1,0 +1,87 @@
+"""What binary XOR data hold, in closed form: information terms and Bayes-optimal accuracies.
+
+The data (Symile, section 5.1): V >= 3 variables of d bits, n = 2^d values each. All but the last are independent and
+uniform; the last is the XOR of all others with probability p (drawn once for a row), else a copy of the first. Terms
+are in nats. None of them depends on V. With a the first, c the last and b any variable between:
+
+- I(a; c) >= 0 is the only information that a pair has: I(a; b) = I(b; c) = 0. A larger set of variables that lacks any
+  one between holds no more than I(a; c) either.
+- TC, the total correlation, is that of all variables together.
+- Given all the rest, I(a; c | rest) = TC and I(b; c | rest) = I(a; b | rest) = TC - I(a; c).
+"""
+
+from __future__ import annotations
+
+import math
+
+from symile_data.errors import UsageError
+
+
+def total_correlation(p_hat: float, dims: int) -> float:
+    """Total correlation of all variables: d ln 2 - (1 - 1/n) H(p), with H the entropy of one draw.
+
+    The last variable is a function of the others but for the draw, and the draw is hidden where the XOR happens to
+    equal the copy, in one row of n.
+
+    >>> round(total_correlation(1.0, 5), 3), round(total_correlation(0.5, 5), 3)
+    (3.466, 2.794)
+    """
+    _check(p_hat, dims)
+    draw = -_xlogx(p_hat) - _xlogx(1 - p_hat)
+    return dims * math.log(2) - (1 - 2.0**-dims) * draw
+
+
+def pair_information(p_hat: float, dims: int) -> float:
+    """Mutual information of the first and the last variable, the only pair that has any.
+
+    With q = (1 - p) + p / n the probability that they are equal: q ln(n q) + (n - 1) (p / n) ln p.
+
+    >>> pair_information(1.0, 5), round(pair_information(0.0, 5) / math.log(2), 9)
+    (0.0, 5.0)
+    """
+    _check(p_hat, dims)
+    share = 2.0**-dims
+    equal = (1 - p_hat) + p_hat * share
+    return equal * (dims * math.log(2) + math.log(equal)) + (1 - share) * _xlogx(p_hat)
+
+
+def conditional_information(p_hat: float, dims: int) -> float:
+    """Information of a variable between with the first, or with the last, given all the rest: TC - I(a; c).
+
+    It is what no pair holds: 0 at p = 0, all of the total correlation at p = 1.
+
+    >>> conditional_information(1.0, 5) == total_correlation(1.0, 5), abs(conditional_information(0.0, 5)) < 1e-12
+    (True, True)
+    """
+    return total_correlation(p_hat, dims) - pair_information(p_hat, dims)
+
+
+def bayes_accuracy(p_hat: float, dims: int, *, between: bool = True) -> float:
+    """Largest accuracy with which one variable can be told from all others.
+
+    Args:
+        p_hat: p.
+        dims: d.
+        between: Tell a variable between the first and the last (the paper's task), p + (1 - p) / n; else the first or
+            the last, for which a copy is as good a guess as an XOR: 1 / n + (1 - 1 / n) max(p, 1 - p).
+
+    Raises:
+        UsageError: p is no probability, or there are no bits.
+
+    >>> bayes_accuracy(0.0, 1), bayes_accuracy(0.5, 5), bayes_accuracy(1.0, 5), bayes_accuracy(0.0, 5, between=False)
+    (0.5, 0.515625, 1.0, 1.0)
+    """
+    _check(p_hat, dims)
+    share = 2.0**-dims
+    return p_hat + (1 - p_hat) * share if between else share + (1 - share) * max(p_hat, 1 - p_hat)
+
+
+def _xlogx(x: float) -> float:
+    return x * math.log(x) if x > 0 else 0.0
+
+
+def _check(p_hat: float, dims: int) -> None:
+    if not 0.0 <= p_hat <= 1.0:
+        raise UsageError("p_hat is a probability", got=p_hat, do="give a number from 0 to 1")
+    if dims < 1:
+        raise UsageError("dims is a number of bits, at least 1", got=dims)

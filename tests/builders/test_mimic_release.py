@@ -1,0 +1,250 @@
+"""The published Symile-MIMIC, in miniature: imported with its splits, retrieval sets and values; damage is named."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from factories import contents, problems
+from mimic_tree import put, rows_of, samples
+from PIL import Image
+
+from symile_data import manifest as manifests
+from symile_data.builders.document import no_documents
+from symile_data.builders.mimic.import_release import import_mimic
+from symile_data.builders.mimic.lab_items import ITEM_IDS
+from symile_data.builders.mimic.release import files_read, gray_png, whole_units
+from symile_data.builders.mimic.schema import FINDINGS, mimic_schema
+from symile_data.cards import write_card
+from symile_data.errors import SourceError
+from symile_data.files import file_sha256
+
+ROWS = {"train": 5, "val": 3, "test": 3}
+LOST = 2  # admissions in no split
+SET = 2  # candidates
+MEAN, DEVIATION = np.array((0.485, 0.456, 0.406)), np.array((0.229, 0.224, 0.225))
+
+
+def gray(hadm_id: int) -> np.ndarray:
+    noise = np.random.default_rng(hadm_id).integers(0, 256, size=(40, 40), dtype=np.uint8)
+    return np.asarray(Image.fromarray(noise).resize((320, 320)))
+
+
+def tracing(hadm_id: int) -> np.ndarray:
+    """(5000, 12) whole units."""
+    return samples().astype(np.int64) * 2 + np.arange(5000)[:, None] % (3 + hadm_id % 5)
+
+
+def labs(hadm_id: int) -> list[float | None]:
+    rng = np.random.default_rng(hadm_id)
+    return [None if rng.random() < 0.3 else round(float(rng.uniform(1, 9)), 1) for _ in ITEM_IDS]
+
+
+def planes(hadm_id: int) -> np.ndarray:
+    pixels = gray(hadm_id).astype(np.float32) / np.float32(255)
+    return ((pixels[None] - MEAN[:, None, None]) / DEVIATION[:, None, None]).astype(np.float32)
+
+
+def scaled(hadm_id: int) -> np.ndarray:
+    raw = tracing(hadm_id) / 200
+    return (2 * (raw - raw.min()) / (raw.max() - raw.min()) - 1).astype(np.float32)[None]
+
+
+def write_table(path: Path, rows: list[dict]) -> None:
+    text = io.StringIO(newline="")
+    table = csv.DictWriter(text, list(rows[0]), restval="", lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    put(path, text.getvalue().encode())
+
+
+def write_release(root: Path) -> Path:
+    """As PhysioNet has it: a row of a retrieval table is a whole row, positives first."""
+    first = 20_000_000
+    whole, number = [], 0
+    for split, count in [*ROWS.items(), ("", LOST)]:
+        rows = []
+        for _ in range(count):
+            hadm_id = first + number
+            number += 1
+            row = {
+                "subject_id": 10_000_000 + number // 2 if split == "train" else 10_000_100 + number,
+                "hadm_id": hadm_id,
+            }
+            values = {str(item): "" if v is None else v for item, v in zip(ITEM_IDS, labs(hadm_id), strict=True)}
+            rows.append({**row, "cxr_path": "x", "ecg_path": "y", "Edema": 1.0, **values})
+            whole.append(
+                {
+                    **row,
+                    "admittime": "2150-03-01 12:00:00",
+                    "gender": "M",
+                    "age": 61,
+                    "cxr_dicom_id": f"d{hadm_id}",
+                    "cxr_study_id": 5,
+                    "cxr_ViewPosition": "AP",
+                    "cxr_StudyDateTime": "2150-03-02 18:00:00",
+                    "ecg_study_id": 4.0,
+                    "ecg_time": "2150-03-01 10:00:00",
+                    **dict.fromkeys(FINDINGS, ""),
+                    "Edema": 1.0,
+                    "Fracture": -1.0,
+                    **values,
+                }  # fmt: skip
+            )
+        if not split:
+            continue
+        positives = [{**row, "label_hadm_id": row["hadm_id"], "label": 1} for row in rows]
+        negatives = [
+            {**rows[(place + 1) % count], "label_hadm_id": row["hadm_id"], "label": 0} for place, row in enumerate(rows)
+        ]
+        if split == "val":
+            write_table(root / "val_retrieval.csv", positives + negatives)
+        rows = positives + negatives if split == "test" else positives if split == "val" else rows
+        write_table(root / f"{split}.csv", rows)
+        ids = [row["hadm_id"] for row in rows]
+        observed = np.array([[value is not None for value in labs(hadm_id)] for hadm_id in ids], dtype=np.int64)
+        arrays = {
+            "cxr": np.stack([planes(hadm_id) for hadm_id in ids]),
+            "ecg": np.stack([scaled(hadm_id) for hadm_id in ids]),
+            "hadm_id": np.array(ids),
+            "labs_missingness": observed,
+        }
+        for kind, array in arrays.items():
+            path = root / f"data_npy/{split}/{kind}_{split}.npy"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, array)
+    write_table(root / "symile_mimic_data.csv", whole)
+    write_sums(root)
+    return root
+
+
+def write_sums(root: Path) -> None:
+    sums = "".join(f"{file_sha256(root / name)} {name}\n" for name in files_read())
+    put(root / "SHA256SUMS.txt", (sums + "0" * 64 + " code/args.py\n").encode())
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Not to be changed."""
+    return write_release(tmp_path_factory.mktemp("release"))
+
+
+@pytest.fixture(scope="module")
+def imported(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("imported") / "out"
+    import_mimic(release, out, workers=1, document=no_documents)
+    return out
+
+
+def stored(out: Path) -> list[dict]:
+    return [row for entry in manifests.read(out).shards() for row in pq.read_table(out / entry.path).to_pylist()]
+
+
+def test_rows_values_and_media_are_the_releases(imported: Path) -> None:
+    rows = stored(imported)
+    assert [row["hadm_id"] for row in rows] == [20_000_000 + number for number in range(11)]
+    for row in rows:
+        with Image.open(io.BytesIO(row["cxr"]["bytes"])) as picture:
+            np.testing.assert_array_equal(np.asarray(picture), gray(row["hadm_id"]))
+        found, raw = np.array(row["ecg"]).reshape(12, 5000), tracing(row["hadm_id"]).T
+        np.testing.assert_array_equal(found - found.min(), raw - raw.min())
+        assert row["labs"] == [None if v is None else float(np.float32(v)) for v in labs(row["hadm_id"])]
+        assert row["labs_missing"] == [value is None for value in labs(row["hadm_id"])]
+        assert (row["cxr_hours"], row["ecg_hours"], row["gender"], row["age"]) == (30, -2, "M", 61)
+        assert (row["chexpert_edema"], row["chexpert_fracture"], row["chexpert_pneumonia"]) == (1, -1, None)
+        assert (row["cxr_dicom_id"], row["cxr_study_id"], row["ecg_study_id"]) == (f"d{row['hadm_id']}", "5", "4")
+
+
+def test_splits_and_retrieval_sets_are_the_releases(imported: Path, release: Path) -> None:
+    manifest = manifests.read(imported)
+    assert manifest.splits == {"train": 5, "validation": 3, "test": 3}
+    assert [(step.rule, step.count) for step in manifest.funnel] == [
+        ("admissions of the release", 13),
+        ("in one of its splits", 11),
+    ]
+    expected = {}
+    for name in ("val_retrieval.csv", "test.csv"):
+        for row in rows_of(release / name):
+            expected.setdefault(int(row["label_hadm_id"]), []).append(int(row["hadm_id"]))
+    assert {row["hadm_id"]: row["candidates"] for row in stored(imported) if row["candidates"]} == expected
+    assert problems(imported) == []
+
+
+def test_percentiles_are_fitted_on_the_training_split(imported: Path) -> None:
+    train = [row for row in stored(imported) if row["candidates"] is None]
+    column = 3
+    known = [row["labs"][column] for row in train if row["labs"][column] is not None]
+    for row in stored(imported):
+        value = row["labs"][column]
+        if value is not None:
+            share = sum(other <= value for other in known) / len(known)
+            assert row["labs_percentile"][column] == pytest.approx(share)
+
+
+def test_it_repeats_and_gets_a_card(release: Path, imported: Path, tmp_path: Path) -> None:
+    import_mimic(release, tmp_path / "out", workers=2, document=no_documents)
+    assert contents(tmp_path / "out") == contents(imported)
+    manifest = manifests.read(tmp_path / "out")
+    write_card(tmp_path / "out", manifest, mimic_schema())
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert "Imported from the published release" in text and "must not be shared" in text
+
+
+def damaged(tmp_path: Path, name: str, change: object, *, sums: bool = True) -> Path:
+    root = write_release(tmp_path)
+    path = root / name
+    if name.endswith(".npy"):
+        array = np.load(path)
+        change(array)  # type: ignore[operator]
+        np.save(path, array)
+    else:
+        put(path, change(path.read_text()).encode())  # type: ignore[operator]
+    if sums:
+        write_sums(root)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "sums", "words"),
+    [
+        ("train.csv", lambda text: text + " ", False, r"is not what SHA256SUMS.txt says .*train\.csv"),
+        ("SHA256SUMS.txt", lambda text: text.replace("val.csv", "v.csv"), False, r"does not list val\.csv"),
+        ("data_npy/val/labs_missingness_val.npy", lambda a: a.__setitem__((0, 0), 1 - a[0, 0]), True,
+         r"labs_missingness does not say 1 exactly where the table has a value .*val\.csv"),
+        ("data_npy/train/hadm_id_train.npy", lambda a: a.__setitem__(0, 7), True, r"list other admissions"),
+        ("data_npy/train/cxr_train.npy", lambda a: a.__setitem__((1, 0, 3, 3), 9.0), True,
+         r"cxr_train\.npy, row 1\); got a picture is not gray"),
+        ("data_npy/test/ecg_test.npy", lambda a: a.__setitem__(2, 0.0), True, r"ecg_test\.npy, row 2\); got a tracing is flat"),
+        ("test.csv", lambda text: text.replace(",1\n", ",0\n", 1), True, r"has no positive"),
+        ("symile_mimic_data.csv", lambda text: text.replace(",20000001,", ",9,"), True,
+         r"lacks an admission of a split .*got 20000001"),
+    ],
+)  # fmt: skip
+def test_damage_is_named(tmp_path: Path, name: str, change: object, sums: bool, words: str) -> None:
+    with pytest.raises(SourceError, match=words):
+        import_mimic(
+            damaged(tmp_path / "r", name, change, sums=sums), tmp_path / "out", workers=1, document=no_documents
+        )
+
+
+@pytest.mark.parametrize("name", ["SHA256SUMS.txt", "val_retrieval.csv"])
+def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    root = write_release(tmp_path / "r")
+    (root / name).unlink()
+    with pytest.raises(SourceError, match=rf"the release has no {name} .*Give the folder of Symile-MIMIC 1\.0\.0"):
+        import_mimic(root, tmp_path / "out", workers=1, document=no_documents)
+
+
+def test_arrays_that_are_no_media_are_refused() -> None:
+    with pytest.raises(ValueError, match="shape"):
+        gray_png(np.zeros((3, 10, 10), dtype=np.float32))
+    with pytest.raises(ValueError, match="shape"):
+        whole_units(np.zeros((12, 5000), dtype=np.float32))
+    noise = np.random.default_rng(0).uniform(-1, 1, size=(1, 5000, 12)).astype(np.float32)
+    noise[0, 0, :2] = -1, 1
+    with pytest.raises(ValueError, match="whole units"):
+        whole_units(noise)

@@ -1,0 +1,169 @@
+"""Own datasets: ids, masks and nulls are added, rows that do not fit are named, everything else works on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from datasets import ClassLabel, Features, Image, List, Value, load_dataset
+from factories import contents, encoded, picture, rows_of
+
+from symile_data import manifest as manifests
+from symile_data.builders.own import own_schema, write_dataset
+from symile_data.cards import refresh_card, write_card
+from symile_data.errors import OutputError, SourceError, UsageError
+from symile_data.schema import Modality
+from symile_data.verify import verify
+
+FEATURES = Features(
+    {
+        "photo": Image(),
+        "note": Value("string"),
+        "author": Value("string"),
+        "sensor": List(Value("float32"), length=3),
+        "label": ClassLabel(names=["a", "b"]),
+    }
+)
+NOTE = Modality(name="note", kind="text", column="note", null_columns=("note", "author"))
+SCHEMA = own_schema(FEATURES, {"photo": "image", "note": NOTE, "sensor": "vector"})
+PICTURE = encoded(picture(), "PNG")
+
+
+def row(number: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "photo": PICTURE if number % 3 else None,
+        "note": f"note {number}" if number % 4 else None,
+        "author": "somebody",
+        "sensor": np.arange(3) + number,
+        "label": number % 2,
+        **changes,
+    }
+
+
+def rows(count: int) -> Iterator[dict[str, Any]]:
+    return (row(number) for number in range(count))
+
+
+def write(out: Path, splits: dict[str, Any] | None = None, **options: Any) -> manifests.Manifest:
+    given = {"train": rows(12), "test": rows(5)} if splits is None else splits
+    settings: dict[str, Any] = {"name": "mine", "schema": SCHEMA, "spec": {"version": 1}, **options}
+    return write_dataset(out, splits=given, **settings)
+
+
+def test_ids_masks_and_nulls_are_added(tmp_path: Path) -> None:
+    manifest = write(tmp_path / "out")
+    assert manifest.splits == {"train": 12, "test": 5}
+    written = rows_of(tmp_path / "out", "train") + rows_of(tmp_path / "out", "test")
+    assert [one["sample_id"] for one in written] == list(range(17))
+    for number, one in zip([*range(12), *range(5)], written, strict=True):
+        given = row(number)
+        assert one["photo_missing"] is (given["photo"] is None)
+        assert one["photo"] == (given["photo"] and {"bytes": PICTURE, "path": None})
+        assert (one["note"], one["note_missing"]) == (given["note"], given["note"] is None)
+        assert one["author"] == ("somebody" if given["note"] else None)  # goes with the note
+        assert one["sensor"] == list(given["sensor"])
+    assert list(verify(tmp_path / "out")) == []
+
+
+def test_shards_hold_as_many_rows_as_asked_and_the_bytes_repeat(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write(tmp_path / name, rows_per_shard=5, document=write_card)
+    shards = manifests.read(tmp_path / "one").shards("train")
+    assert [(entry.path, entry.rows) for entry in shards] == [
+        ("data/train-00000.parquet", 5),
+        ("data/train-00001.parquet", 5),
+        ("data/train-00002.parquet", 2),
+    ]
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_datasets_opens_it(tmp_path: Path) -> None:
+    write(tmp_path / "out", document=write_card)
+    dataset = load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    assert dataset["train"].features == SCHEMA.features
+    assert dataset["train"][1]["photo"].size == picture().size
+    assert dataset["train"].features["label"].names == ["a", "b"]
+
+
+def test_rows_are_taken_one_by_one(tmp_path: Path) -> None:
+    """No split is ever whole in memory: a shard is on disk before the next one's rows are asked for."""
+    seen = []
+
+    def lazily() -> Iterator[dict[str, Any]]:
+        for number in range(12):
+            seen.append(len(list((tmp_path / "out" / "data").glob("*.parquet"))) if number else 0)
+            yield row(number)
+
+    write(tmp_path / "out", {"train": lazily()}, rows_per_shard=5)
+    assert seen == [0] * 5 + [1] * 5 + [2] * 2
+
+
+def test_a_finished_dataset_is_kept_and_another_refused(tmp_path: Path) -> None:
+    write(tmp_path / "out")
+
+    def never() -> Iterator[dict[str, Any]]:
+        raise AssertionError("rows were asked for")
+        yield {}
+
+    write(tmp_path / "out", {"train": never()})
+    with pytest.raises(OutputError, match=r"a finished dataset with other settings .*spec.version: 2, not 1"):
+        write(tmp_path / "out", spec={"version": 2})
+
+
+def test_an_interrupted_writing_begins_anew(tmp_path: Path) -> None:
+    def broken() -> Iterator[dict[str, Any]]:
+        yield from rows(7)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "out", {"train": broken()}, rows_per_shard=5)
+    assert not (tmp_path / "out" / "manifest.json").exists()
+    write(tmp_path / "out", {"train": rows(12)}, rows_per_shard=5)
+    assert list(verify(tmp_path / "out")) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"extra": 1}, r"a row has a column that is not in the schema \(train, row 2\); got extra"),
+        ({"label": "c" * 3}, r"a value of column label is not int64 \(train, row 2\)"),
+        ({"sensor": [1.0]}, r"a value of column sensor is not fixed_size_list.* \(train, row 2\)"),
+        ({"note": 5}, r"a value of column note is not string \(train, row 2\)"),
+    ],
+)
+def test_a_row_that_does_not_fit_is_named(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(SourceError, match=sentence):
+        write(tmp_path / "out", {"train": iter([row(0), row(1), row(2, **changes), row(3)])})
+
+
+def test_a_row_without_a_column_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"a row lacks a column \(train, row 0\); got label. Give None"):
+        write(tmp_path / "out", {"train": [{name: value for name, value in row(0).items() if name != "label"}]})
+
+
+def test_schemas_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(UsageError, match="at least two modalities; got photo"):
+        own_schema(FEATURES, {"photo": "image"})
+    with pytest.raises(UsageError, match=r"column is not among the features; got sound\. There are photo"):
+        own_schema(FEATURES, {"photo": "image", "sound": "audio"})
+
+
+def test_splits_that_make_no_sense_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"a split has no rows \(train\)"):
+        write(tmp_path / "empty", {"train": []})
+    with pytest.raises(UsageError, match="a split's name is letters, digits and _; got 'train-a'"):
+        write(tmp_path / "dash", {"train-a": rows(2)})
+
+
+def test_a_card_can_be_written_anew(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write(out)  # without a card
+    written = refresh_card(out)
+    assert out / "README.md" in written
+    assert list(verify(out)) == []
+    before = contents(out)
+    refresh_card(out)
+    assert contents(out) == before

@@ -1,0 +1,96 @@
+"""Cards of hospital admissions: the selection is told, small counts of patients are not."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mimic_tree import Tree
+
+from symile_data import manifest as manifests
+from symile_data.builders.document import no_documents
+from symile_data.builders.mimic.build import build_mimic
+from symile_data.builders.mimic.schema import mimic_schema
+from symile_data.builders.mimic.spec import MimicSpec
+from symile_data.cards import write_card
+from symile_data.cards.clinical import few, publishable
+
+FIRST = 10_000_000
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """20 patients; one X-ray is posteroanterior, one admission lacks an X-ray. Not to be changed."""
+    root = tmp_path_factory.mktemp("mimic")
+    tree = Tree(root)
+    for number in range(20):
+        tree.complete(FIRST + number, 20_000_000 + number)
+    tree.pictures[3]["ViewPosition"] = "PA"
+    tree.admit(FIRST + 30, 20_000_030)
+    spec = MimicSpec(roots=tree.write(), train=20, validation=0)
+    build_mimic(spec, root / "out", workers=1, document=no_documents)
+    return root / "out"
+
+
+def card(directory: Path, **sources: object) -> tuple[str, dict]:
+    manifest = manifests.read(directory)
+    identity = replace(manifest.identity, sources={**manifest.identity.sources, **sources})
+    write_card(directory, replace(manifest, identity=identity, files=manifest.shards()), mimic_schema())
+    return (directory / "README.md").read_text(), json.loads((directory / "stats.json").read_text())
+
+
+def test_the_selection_is_told_and_drawn(built: Path) -> None:
+    text, statistics = card(built, records={"kind": "sample"})
+    assert "| with a frontal chest X-ray 24 to 72 hours after admission | 20 |" in text
+    assert [step["count"] for step in statistics["funnel"]] == [21, 20, 20, 20, 20, 20, 20]
+    assert statistics["categories"]["view_position"]["train"] == {"AP": 19, "PA": 1}
+    assert statistics["measured"]["train"]["Creatinine"] == 20 and statistics["measured"]["train"]["pH"] == 0
+    assert statistics["hours"]["cxr_hours"] == {"first_bin": 27, "bin": 3, "counts": [20]}
+    drawn = {path.name for path in (built / "figures").glob("*.png")}
+    assert {"funnel.png", "hours.png", "measured.png", "findings.png", "view_position.png"} <= drawn
+    assert not any(name.startswith("chexpert") for name in drawn)
+    assert "Unlike the public pipeline: Splits are made by patient." in text
+
+
+def test_patients_data_shows_no_small_counts(built: Path) -> None:
+    text, statistics = card(built)
+    assert "must not be shared" in text and "PhysioNet Credentialed" in text
+    assert statistics["categories"]["view_position"]["train"] == {"AP": 19}
+    assert not any(0 < number < 10 for number in numbers(statistics))
+    text = re.sub(r"```.*?```|`[^`]*`|^---.*?^---", "", text, flags=re.DOTALL | re.MULTILINE)
+    cells = re.findall(r"\| (\d+) (?=\|)", text)
+    assert [cell for cell in cells if 0 < int(cell) < 10] == ["1"]  # shards of the split
+
+
+def numbers(statistics: dict) -> list[int]:
+    """Every count of rows or admissions in the statistics."""
+    found = [step["count"] for step in statistics["funnel"]]
+    for part in ("categories", "measured"):
+        for value in statistics[part].values():
+            found += [n for inner in value.values() for n in (inner.values() if isinstance(inner, dict) else [inner])]
+    found += [n for part in statistics["identifiers"].values() for counts in part.values() for n in counts.values()]
+    found += [n for of in statistics["hours"].values() for n in of["counts"]]
+    found += [n for of in statistics["missing"].values() for n in of["patterns"].values()]
+    return [number for number in found if isinstance(number, int)]
+
+
+def test_small_counts_become_words() -> None:
+    assert [few(count) for count in (0, 1, 9, 10)] == [0, "<10", "<10", 10]
+    shown = publishable(
+        {
+            "rows": {"train": 100},
+            "missing": {"train": {"rates": {"cxr": 0.04, "ecg": 0.2}, "patterns": {"": 76, "cxr": 4, "ecg": 20}}},
+            "identifiers": {"hadm_id": {"distinct": {"train": 100}, "shared": {"train+test": 3}}},
+            "hours": {"cxr_hours": {"first_bin": 24, "bin": 3, "counts": [3, 12]}},
+            "measured": {"train": {"pH": 7, "pO2": 70}},
+            "media": {"cxr": {"sizes": [[320, 390, 3], [320, 380, 30]]}},
+        }
+    )
+    assert shown["missing"]["train"] == {"rates": {"cxr": None, "ecg": 0.2}, "patterns": {"": 76, "ecg": 20}}
+    assert shown["identifiers"]["hadm_id"]["shared"] == {"train+test": "<10"}
+    assert shown["hours"]["cxr_hours"]["counts"] == [0, 12]
+    assert shown["measured"]["train"] == {"pH": 0, "pO2": 70}
+    assert shown["media"]["cxr"]["sizes"] == [[320, 380, 30]]

@@ -1,0 +1,41 @@
+"""A web server of one directory that serves byte ranges and notes what was asked, for tests of remote datasets."""
+
+import contextlib
+import re
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        """Nothing on the terminal."""
+
+    def do_GET(self):
+        path = Path(self.translate_path(self.path))
+        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        if not asked or not path.is_file():
+            super().do_GET()
+            return
+        first, last = map(int, asked.groups())
+        data = path.read_bytes()[first : last + 1]
+        self.server.served.append((path.name, first, first + len(data)))
+        self.send_response(206)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+@contextlib.contextmanager
+def serving(directory):
+    """Yield the address, and the list of (file name, first byte, end) that grows as ranges are served."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), lambda *arguments: _Handler(*arguments, directory=str(directory)))
+    server.served = []
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", server.served
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

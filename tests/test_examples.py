@@ -1,0 +1,93 @@
+"""The examples run as they stand, on small data, and do what they say."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from factories import build
+
+from symile_data.builders.xor.build import build_xor
+from symile_data.builders.xor.spec import XorSpec
+from symile_data.cards import write_card
+from symile_data.verify import verify
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+def example(name: str) -> ModuleType:
+    specification = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
+    assert specification is not None and specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tensors this small are slower with several threads, and much slower where the cores are shared."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def m3(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("examples") / "m3"
+    rows = {"train": 40, "validation": 4, "test": 6}
+    build(tree, out, rows=rows, document=write_card, missing={"image": 0.2, "audio": 0.2, "text": 0.0})
+    return out
+
+
+@pytest.fixture(scope="module")
+def xor(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("examples") / "xor"
+    rows = {"train": 1_500, "validation": 0, "test": 400}
+    build_xor(XorSpec(rows=rows), out, workers=1, document=write_card)
+    return out
+
+
+def test_every_example_is_run_here() -> None:
+    tests = Path(__file__).read_text(encoding="utf-8")
+    for path in EXAMPLES.glob("*.py"):
+        assert f'example("{path.stem}")' in tests, f"{path.name} has no test"
+
+
+def test_load_with_datasets(m3: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    example("load_with_datasets").main(str(m3))
+    said = capsys.readouterr().out
+    assert said.startswith("{'train': 40, 'validation': 4, 'test': 6}\n")
+    assert "of 40 training rows have every modality" in said
+    assert re.search("^test clips in (el|en|el, en)$", said, flags=re.MULTILINE)
+
+
+def test_symile_loss(xor: Path) -> None:
+    assert example("symile_loss").main(str(xor)) > 0.9  # chance is 1 in 32
+
+
+def test_missing_modalities(xor: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert example("missing_modalities").main(str(xor)) > 0.9
+    share = int(re.match(r"(\d+) % of the training rows lacked a modality", capsys.readouterr().out).group(1))
+    assert abs(share - 100 * (1 - 0.7**3)) < 4
+
+
+def test_finetune_from_features(m3: Path) -> None:
+    history = example("finetune_from_features").main(str(m3), epochs=8, batch_size=20)
+    assert len(history) == 8
+    assert history[-1] < history[0]
+
+
+def test_own_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    example("own_dataset").main(tmp_path / "mine")
+    said = capsys.readouterr().out
+    assert said.startswith("280 rows in")
+    assert "problems: []" in said
+    assert "'tone': (32, 40, 50)" in said
+    assert list(verify(tmp_path / "mine")) == []
+    assert (tmp_path / "mine-preview.html").stat().st_size > 100_000
