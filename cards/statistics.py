@@ -10,7 +10,6 @@ Legend: a split's counts are always keyed by split first, then by value.
 from __future__ import annotations
 
 import contextlib
-import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,11 +20,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from PIL import Image
 
 from symile_data.errors import DamageError
 from symile_data.location import Location
 from symile_data.manifest import FileEntry, Manifest
+from symile_data.media import UnfitMediumError, clip_header, open_picture
 from symile_data.progress import stage
 from symile_data.schema import DatasetSchema
 from symile_data.shards import Shard, open_shard
@@ -44,8 +43,8 @@ MEDIA_GROUPS = 40  # row groups of a split whose pictures and clips are measured
 MOST_SIZES = 200  # different picture sizes that are listed
 LONGEST_VECTOR = 256  # longer lists (waveforms) are media, not numbers to average
 
-# What Pillow and soundfile raise for bytes that are no picture or no clip.
-UNREADABLE = (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError)
+# What `panels` and others meet in bytes that are no picture or no clip.
+UNREADABLE = (OSError, SyntaxError, ValueError, RuntimeError)
 
 _Header = TypeVar("_Header")
 
@@ -340,7 +339,7 @@ class _Media:
             return None
         try:
             return header(data)
-        except UNREADABLE:
+        except UnfitMediumError:
             self.unreadable[name] += 1
             return None
 
@@ -394,15 +393,13 @@ def _payloads(column: pa.ChunkedArray) -> Iterator[bytes | None]:
 
 
 def _image_header(data: bytes) -> tuple[str, int, int, int]:
-    with Image.open(io.BytesIO(data)) as image:
+    with open_picture(data) as image:
         return str(image.format), image.width, image.height, len(data)
 
 
 def _clip_header(data: bytes) -> tuple[float, int, int]:
-    import soundfile
-
-    info = soundfile.info(io.BytesIO(data))
-    return info.frames / info.samplerate, int(info.samplerate), len(data)
+    frames, rate = clip_header(data)
+    return frames / rate, rate, len(data)
 
 
 def _spread(directory: Path, entries: list[FileEntry], media: PooledMedia | None) -> dict[str, list[int]]:

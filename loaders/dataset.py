@@ -150,7 +150,10 @@ def open_split(location: str | Path, split: str, *, config: str | None = None) -
         raise UsageError(
             "a dataset with a manifest has no configurations", where=place.url, got=repr(config), do="leave it out"
         )
-    return _open_built(place, split, manifests.parse(text, place.where(manifests.FILE_NAME)))
+    manifest = manifests.parse(text, place.where(manifests.FILE_NAME))
+    if place.system is None:
+        manifests.check_links(Path(place.root), manifest)
+    return _open_built(place, split, manifest)
 
 
 def _open_built(location: Location, split: str, manifest: manifests.Manifest) -> Split:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
@@ -14,6 +15,7 @@ from .names import SEPARATOR
 
 _COLUMNS = ("sample_id", "lang", "cls_id", "text", "target_text", "words", "image_id", "clip_id")
 _MEDIA = ("image_id", "clip_id")
+_SPOKEN = re.compile(r"(?:espeak|gtts)-([a-z]+)-")  # of a pool, which has sentences of its own
 
 
 class M3Invariants:
@@ -39,6 +41,9 @@ class M3Invariants:
             if row["sample_id"] in self._sample_ids:
                 yield f"row {index}: sample_id {row['sample_id']} occurs twice"
             self._sample_ids.add(row["sample_id"])
+            spoken = _SPOKEN.match(row["clip_id"] or "")
+            if self._disjoint and spoken and spoken[1] != split:
+                yield f"row {index}: clip {row['clip_id']} speaks sentences of {spoken[1]}, not of {split}"
             for column in _MEDIA:
                 if row[column] is not None:
                     self._media[column].setdefault(split, set()).add(row[column])

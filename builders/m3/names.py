@@ -127,10 +127,11 @@ def parse_names(text: str, path: str) -> NamesTable:
             )
         cells.append(row)
     wnids = tuple(row[0] for row in cells)
+    lines_of: dict[str, int] = {}
     for number, wnid in enumerate(wnids, start=2):
-        if wnids.index(wnid) != number - 2:
+        if lines_of.setdefault(wnid, number) != number:
             raise SourceError(
-                f"the class {wnid} has two lines", where=f"{path}, line {number}", got=f"line {wnids.index(wnid) + 2}"
+                f"the class {wnid} has two lines", where=f"{path}, line {number}", got=f"line {lines_of[wnid]}"
             )
     names = {column: tuple(row[position] for row in cells) for position, column in enumerate(columns) if position}
     return NamesTable(path=path, wnids=wnids, names=names)

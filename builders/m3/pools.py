@@ -8,6 +8,7 @@ place among them.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -202,15 +203,21 @@ def make_image_chunk(job: ImageJob, path: Path) -> dict[str, Any]:
     """
     unreadable: list[tuple[int, str]] = []
     data: list[bytes | None] = []
+    kept: list[str | None] = []
     for row, image_id in enumerate(job.image_ids):
         encoded: bytes | None = None
+        sha256: str | None = None
         try:
             jpeg, outcome = read_image(job.root / image_id, job.size)
-            encoded = jpeg if outcome == "converted" else None
+            if outcome == "converted":
+                encoded = jpeg
+            else:
+                sha256 = hashlib.sha256(jpeg).hexdigest()
         except UnreadableImageError as error:
             unreadable.append((row, str(error)))
         data.append(encoded)
-    write_chunk(path, list(job.image_ids), data)
+        kept.append(sha256)
+    write_chunk(path, list(job.image_ids), data, kept)
     return {"unreadable": unreadable}
 
 
@@ -268,7 +275,7 @@ class MediaPool:
             table = open_chunk(self.hidden.parent / _chunk_path(self.kind, self.name, chunk))
             medium_id, data = table["medium_id"][row].as_py(), table["data"][row].as_py()
             if data is None and self.root is not None:
-                data = read_bytes(self.root / medium_id)
+                data = _read_again(self.root / medium_id, table["sha256"][row].as_py())
             yield medium_id, data
 
     def _file(self, suffix: str) -> Path:
@@ -286,6 +293,17 @@ def _count(medium: str, dropped: dict[str, str]) -> list[Dropped]:
 
 def _chunk_path(kind: str, name: str, number: int) -> str:
     return f"{HIDDEN}/{kind}/{name}-{number:05d}.arrow"
+
+
+def _read_again(path: Path, sha256: str) -> bytes:
+    data = read_bytes(path)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise SourceError(
+            "a picture was changed while the build ran",
+            where=path,
+            do="put the old file back and run the same command again, or remove the output directory to build anew",
+        )
+    return data
 
 
 def _write_index(
