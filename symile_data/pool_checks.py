@@ -42,9 +42,7 @@ def pool_problems(directory: Path, manifest: Manifest) -> Iterator[str]:
                     yield from _pointer_problems(location, manifest, pool, split, known)
 
 
-def _pointer_problems(
-    location: Location, manifest: Manifest, pool: Pool, split: str, known: pa.Array
-) -> Iterator[str]:
+def _pointer_problems(location: Location, manifest: Manifest, pool: Pool, split: str, known: pa.Array) -> Iterator[str]:
     """Rows that do not lead to the medium they name."""
     for entry in manifest.shards(split):
         try:

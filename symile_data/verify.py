@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from symile_data import manifest as manifests
 from symile_data.errors import DamageError
