@@ -25,6 +25,8 @@ The parts:
     encoders    one small network for each kind of modality
     training    named configs, pretraining, the Lightning module
     evaluation  zero-shot retrieval and ablations
+    experiments the paper's experiments, whole
+    shards      Parquet and tar shards, here or at an address
     cards       statistics, figures, card, Croissant description, preview page
     schema      modalities and typed columns      manifest    what a dataset consists of
     verify      every kind of damage, named       publish     to the Hugging Face Hub
