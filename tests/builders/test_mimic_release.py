@@ -192,6 +192,7 @@ def test_it_repeats_and_gets_a_card(release: Path, imported: Path, tmp_path: Pat
     write_card(tmp_path / "out", manifest, mimic_schema())
     text = (tmp_path / "out" / "README.md").read_text()
     assert "Imported from the published release" in text and "must not be shared" in text
+    assert "physionet.org/content/symile-mimic" in text
 
 
 def damaged(tmp_path: Path, name: str, change: object, *, sums: bool = True) -> Path:
@@ -218,7 +219,8 @@ def damaged(tmp_path: Path, name: str, change: object, *, sums: bool = True) -> 
         ("data_npy/train/hadm_id_train.npy", lambda a: a.__setitem__(0, 7), True, r"list other admissions"),
         ("data_npy/train/cxr_train.npy", lambda a: a.__setitem__((1, 0, 3, 3), 9.0), True,
          r"cxr_train\.npy, row 1\); got a picture is not gray"),
-        ("data_npy/test/ecg_test.npy", lambda a: a.__setitem__(2, 0.0), True, r"ecg_test\.npy, row 2\); got a tracing is flat"),
+        ("data_npy/test/ecg_test.npy", lambda a: a.__setitem__(2, 0.0), True,
+         r"ecg_test\.npy, row 2\); got a tracing is flat"),
         ("test.csv", lambda text: text.replace(",1\n", ",0\n", 1), True, r"has no positive"),
         ("symile_mimic_data.csv", lambda text: text.replace(",20000001,", ",9,"), True,
          r"lacks an admission of a split .*got 20000001"),
