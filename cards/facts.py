@@ -322,6 +322,16 @@ def _mimic_sources(manifest: Manifest) -> list[Source]:
         ]
     credentialed = "PhysioNet Credentialed Health Data License 1.5.0"
     url = "https://physionet.org/content/{}/"
+    if _kind(manifest, "records") == "release":
+        return [
+            Source(
+                part="Everything",
+                origin="the published Symile-MIMIC 1.0.0, made from MIMIC-IV 2.2, MIMIC-CXR-JPG 2.0.0, MIMIC-IV-ECG 1.0",
+                licence=credentialed,
+                url=url.format("symile-mimic"),
+                bibtex=_MIMIC_BIBTEX,
+            )
+        ]
     return [
         Source(
             part="Admissions, labs",
