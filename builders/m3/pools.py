@@ -33,6 +33,7 @@ from .imagenet import ImageCatalogue, ImagePool, UnreadableImageError, read_byte
 CHUNK = 256  # media in one chunk
 _EXAMPLES = 5  # dropped files named for each reason
 
+
 @dataclass(frozen=True)
 class ImageJob:
     """One chunk of pictures to read: ids are paths below `root`."""

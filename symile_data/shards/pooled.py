@@ -231,9 +231,7 @@ def with_media(table: Shard, media: PooledMedia | None) -> Shard:
     """A shard whose rows have their media: itself where it holds them."""
     if media is None:
         return table
-    places = [
-        (group, first) for group, rows in enumerate(table.group_rows) for first in range(0, rows, ROWS_PER_GROUP)
-    ]
+    places = [(group, first) for group, rows in enumerate(table.group_rows) for first in range(0, rows, ROWS_PER_GROUP)]
     return PooledShard(
         table=table,
         group_rows=tuple(min(ROWS_PER_GROUP, table.group_rows[group] - first) for group, first in places),
