@@ -482,6 +482,8 @@ FACTS = {
             "words": "each word of `text`, in order, with its language and class",
             "image_id": "file of the picture in its source; equal ids are equal pictures",
             "clip_id": "name of the clip; equal ids are equal clips",
+            "image_row": "row of the picture in its pool, counted through the pool's files",
+            "clip_row": "row of the clip in its pool, counted through the pool's files",
         },
         categories=("lang",),
         durations_by="lang",
