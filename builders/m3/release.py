@@ -269,7 +269,7 @@ def _declared_rows(fs: Any, folders: Sequence[str], config: str) -> dict[str, in
             continue
         try:
             card = DatasetCard(fs.cat_file(url).decode("utf-8", "replace"), ignore_metadata_errors=True)
-            infos = card.data.to_dict()["dataset_info"]
+            infos = card.data.to_dict()["dataset_info"]  # type: ignore[no-untyped-call]  # the library leaves it untyped
             info = next(info for info in infos if info["config_name"] == config)
             told = {split["name"]: int(split["num_examples"]) for split in info["splits"]}
         except (KeyError, TypeError, ValueError, StopIteration):
