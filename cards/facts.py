@@ -326,7 +326,7 @@ def _mimic_sources(manifest: Manifest) -> list[Source]:
         return [
             Source(
                 part="Everything",
-                origin="the published Symile-MIMIC 1.0.0, made from MIMIC-IV 2.2, MIMIC-CXR-JPG 2.0.0, MIMIC-IV-ECG 1.0",
+                origin="the published Symile-MIMIC 1.0.0 (of MIMIC-IV 2.2, MIMIC-CXR-JPG 2.0.0, MIMIC-IV-ECG 1.0)",
                 licence=credentialed,
                 url=url.format("symile-mimic"),
                 bibtex=_MIMIC_BIBTEX,
