@@ -208,10 +208,11 @@ class Floor:
 
 
 class InMemory(Dataset[Any]):
-    """Tensors in RAM, one row at a time, as in the public training code."""
+    """Tensors in RAM, one row at a time with its label and number, as in the public training code."""
 
     def __init__(self, path: Path) -> None:
         table = pq.read_table(path)
+        self.labels = torch.from_numpy(table["cls_id"].to_numpy())
         self.columns = {
             name: torch.from_numpy(
                 table[name].combine_chunks().values.to_numpy(zero_copy_only=False).reshape(-1, width).copy()
@@ -223,7 +224,8 @@ class InMemory(Dataset[Any]):
         return len(self.columns["image"])
 
     def __getitem__(self, row: int) -> Any:
-        return {name: values[row] for name, values in self.columns.items()}
+        values = {name: column[row] for name, column in self.columns.items()}
+        return {**values, "cls_id": self.labels[row], "sample_id": row}
 
 
 def cells(media_at: Path, features_at: Path, rows: int, workers: int) -> dict[str, Cell]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from symile_data.errors import DamageError
+
 if TYPE_CHECKING:
     from symile_data.manifest import Manifest
     from symile_data.verify import Invariants
@@ -45,4 +47,12 @@ DATASETS = {
 def invariants_of(manifest: Manifest) -> Invariants | None:
     """The row checks of a dataset, or None for one that no builder of ours made."""
     builder = DATASETS.get(manifest.identity.dataset)
-    return None if builder is None else builder.load(builder.invariants)(manifest)
+    if builder is None:
+        return None
+    try:
+        invariants: Invariants = builder.load(builder.invariants)(manifest)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise DamageError(
+            f"the manifest's settings are not those of a dataset called {builder.name}", got=error, do="build it again"
+        ) from None
+    return invariants

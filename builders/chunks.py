@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,12 +10,16 @@ import pyarrow as pa
 
 from symile_data.files import atomic_path
 
-_MEDIUM = pa.schema([("medium_id", pa.string()), ("data", pa.binary())])
+# Of a medium that is read again from its source there may be a hash in the place of a copy.
+_MEDIUM = pa.schema([("medium_id", pa.string()), ("data", pa.binary()), ("sha256", pa.string())])
 
 
-def write_chunk(path: Path, ids: list[str], data: list[bytes | None]) -> None:
+def write_chunk(
+    path: Path, ids: list[str], data: list[bytes | None], sha256: Sequence[str | None] | None = None
+) -> None:
     """Write one chunk atomically; a medium without bytes is null."""
-    batch = pa.record_batch([pa.array(ids, pa.string()), pa.array(data, pa.binary())], schema=_MEDIUM)
+    hashes = pa.array([None] * len(ids) if sha256 is None else sha256, pa.string())
+    batch = pa.record_batch([pa.array(ids, pa.string()), pa.array(data, pa.binary()), hashes], schema=_MEDIUM)
     with (
         atomic_path(path) as temporary,
         pa.OSFile(str(temporary), "wb") as file,
@@ -25,7 +30,7 @@ def write_chunk(path: Path, ids: list[str], data: list[bytes | None]) -> None:
 
 @lru_cache(maxsize=64)
 def open_chunk(path: Path) -> pa.Table:
-    """A chunk's columns `medium_id` and `data`, mapped into memory."""
+    """A chunk's columns `medium_id`, `data` and `sha256`, mapped into memory."""
     return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
 
 

@@ -11,9 +11,10 @@ import multiprocessing.connection
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,28 @@ from .workspace import Product, Workspace
 Make = Callable[[Any, Path], dict[str, Any]]
 
 
-def worker_pool(workers: int) -> Executor | None:
-    """A pool of worker processes, or None where the caller's own process does the work.
+class WorkerPool(ProcessPoolExecutor):
+    """Worker processes that end at once when the build is interrupted, whatever they are doing.
 
     Workers are spawned, not forked: forking a process that runs Arrow's threads can deadlock.
     """
-    if workers <= 1:
-        return None
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(max_workers=workers, mp_context=context, initializer=_start_worker)
+
+    def __init__(self, workers: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        # Nothing is ever sent through it. Its end, which comes with this process's end too, is the workers' end.
+        lifeline, self._lifeline = context.Pipe(duplex=False)
+        super().__init__(max_workers=workers, mp_context=context, initializer=_start_worker, initargs=(lifeline,))
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> bool | None:
+        """Wait for running tasks, but for an interrupt (Ctrl-C): then end the workers in the midst of theirs."""
+        if kind is not None and not issubclass(kind, Exception):
+            self._lifeline.close()
+        return super().__exit__(kind, *rest)
+
+
+def worker_pool(workers: int) -> Executor | None:
+    """A pool of worker processes, or None where the caller's own process does the work."""
+    return WorkerPool(workers) if workers > 1 else None
 
 
 def run_stage(
@@ -50,38 +64,62 @@ def run_stage(
     todo = [product for product in products if results[product.path] is None]
     with stage(title, len(products), _unit(products)) as advance:
         advance(len(products) - len(todo))
-        for product, (made, size, sha256) in _completed(workspace.directory, todo, make, pool):
+
+        def done(product: Product, outcome: _Outcome) -> None:
+            made, size, sha256 = outcome
             workspace.record(product, made, size, sha256)
             results[product.path] = made
             advance()
+
+        if pool is None:
+            for product in todo:
+                done(product, _make_and_measure(make, product.arguments, workspace.directory / product.path))
+        else:
+            _run_on(pool, workspace.directory, todo, make, done)
     return [result for product in products if (result := results[product.path]) is not None]
 
 
 _Outcome = tuple[dict[str, Any], int, str]
 
 
-def _completed(
-    directory: Path, todo: Sequence[Product], make: Make, pool: Executor | None
-) -> Iterator[tuple[Product, _Outcome]]:
-    if pool is None:
-        for product in todo:
-            yield product, _make_and_measure(make, product.arguments, directory / product.path)
-        return
+def _run_on(
+    pool: Executor,
+    directory: Path,
+    todo: Sequence[Product],
+    make: Make,
+    done: Callable[[Product, _Outcome], None],
+) -> None:
+    """Make products on workers. After an error nothing new is begun, but what is under way is finished and kept."""
+    failure: BaseException | None = None
+    futures: dict[Future[_Outcome], Product] = {}
     try:
-        futures = {
-            pool.submit(_make_and_measure, make, product.arguments, directory / product.path): product
-            for product in todo
-        }
+        for product in todo:
+            futures[pool.submit(_make_and_measure, make, product.arguments, directory / product.path)] = product
         for future in as_completed(futures):
-            yield futures[future], future.result()
-    except BrokenProcessPool:
+            if future.cancelled():
+                continue
+            error = future.exception()
+            if error is None:
+                done(futures[future], future.result())
+            elif failure is None:
+                failure = error
+                _cancel(futures)
+    except BrokenProcessPool as error:  # while products were still being handed out
+        failure = error
+    finally:
+        _cancel(futures)
+    if isinstance(failure, BrokenProcessPool):
         raise SymileDataError(
             "a worker process died, probably for lack of memory",
             do="run the same command again with fewer --workers: finished files are kept",
         ) from None
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
+    if failure is not None:
+        raise failure
+
+
+def _cancel(futures: Iterable[Future[_Outcome]]) -> None:
+    for future in futures:
+        future.cancel()
 
 
 def _make_and_measure(make: Make, arguments: Any, path: Path) -> _Outcome:
@@ -93,14 +131,12 @@ def _unit(products: Sequence[Product]) -> str:
     return "files" if products and products[0].path.startswith(".") else "shards"
 
 
-def _start_worker() -> None:
+def _start_worker(lifeline: Connection) -> None:
     """Leave Ctrl-C to the parent, and end with it even when it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
 
 
-def _end_with(sentinel: int) -> None:
-    multiprocessing.connection.wait([sentinel])
+def _end_with(lifeline: Connection) -> None:
+    multiprocessing.connection.wait([lifeline])
     os._exit(1)

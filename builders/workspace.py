@@ -11,11 +11,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from symile_data import manifest as manifests
 from symile_data.errors import OutputError
@@ -57,13 +58,13 @@ class Workspace:
         path = self.directory / product.path
         try:
             entry = json.loads(self._journal(product).read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            return None
-        if entry["key"] != json.loads(json.dumps(product.key)) or not path.is_file():
-            return None
-        if path.stat().st_size != entry["bytes"] or file_sha256(path) != entry["sha256"]:
-            return None
-        return dict(entry["result"])
+            if entry["key"] != json.loads(json.dumps(product.key)):
+                return None
+            if path.stat().st_size != entry["bytes"] or file_sha256(path) != entry["sha256"]:
+                return None
+            return dict(entry["result"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None  # whatever cannot be read is made again
 
     def record(self, product: Product, result: dict[str, Any], size: int, sha256: str) -> None:
         """Note that a product is done."""
@@ -92,30 +93,48 @@ def open_workspace(directory: Path, identity: Identity) -> Iterator[Workspace | 
     """
     if directory.exists() and not directory.is_dir():
         raise OutputError("the output path is a file", where=directory, do="choose a directory with --out")
-    hidden = directory / HIDDEN
-    if (directory / manifests.FILE_NAME).is_file():
-        manifest = manifests.read(directory)
-        _refuse_other(directory, identity, asdict(manifest.identity), "a finished dataset")
-        _remove_bookkeeping(directory)
-        yield manifest
+    names = {entry.name for entry in directory.iterdir()} if directory.exists() else set()
+    if manifests.FILE_NAME in names:
+        yield _finished(directory, identity)
         return
-    if not hidden.is_dir() and directory.is_dir() and any(directory.iterdir()):
-        stranger = min(entry.name for entry in directory.iterdir())
+    if names and HIDDEN not in names:
         raise OutputError(
             "the output directory holds files that no build of ours left there",
             where=directory,
-            got=stranger,
+            got=min(names),
             do="choose an empty or new directory with --out",
         )
-    with write_errors(directory):
-        hidden.mkdir(parents=True, exist_ok=True)
-    with _lock(hidden):
-        begun = hidden / "identity.json"
-        if begun.is_file():
-            _refuse_other(directory, identity, json.loads(begun.read_text(encoding="utf-8")), "an unfinished build")
+    with _lock(directory / HIDDEN):
+        if (directory / manifests.FILE_NAME).is_file():  # of a build that ended since the first look
+            _remove_bookkeeping(directory)  # this one's
+            yield _finished(directory, identity)
         else:
-            write_text(begun, pretty_json(asdict(identity)))
-        yield Workspace(directory, identity)
+            _begin(directory / HIDDEN, identity)
+            yield Workspace(directory, identity)
+
+
+def _finished(directory: Path, identity: Identity) -> Manifest:
+    """The manifest of the dataset that is there, if it is this very build's."""
+    manifest = manifests.read(directory)
+    _refuse_other(directory, identity, asdict(manifest.identity), "a finished dataset")
+    _remove_bookkeeping(directory)
+    return manifest
+
+
+def _begin(hidden: Path, identity: Identity) -> None:
+    """Note whose build this is, or check that it is the same as before."""
+    path = hidden / "identity.json"
+    if not path.is_file():
+        write_text(path, pretty_json(asdict(identity)))
+        return
+    try:
+        there = json.loads(path.read_text(encoding="utf-8"))
+        found = dict(there)
+    except (OSError, ValueError, TypeError) as error:
+        raise OutputError(
+            "the record of an unfinished build cannot be read", where=path, got=error, do="remove the output directory"
+        ) from None
+    _refuse_other(hidden.parent, identity, found, "an unfinished build")
 
 
 def _refuse_other(directory: Path, identity: Identity, there: dict[str, Any], what: str) -> None:
@@ -133,20 +152,47 @@ def _refuse_other(directory: Path, identity: Identity, there: dict[str, Any], wh
 @contextlib.contextmanager
 def _lock(hidden: Path) -> Iterator[None]:
     """An advisory lock that the operating system releases with the process, however it ends."""
-    with write_errors(hidden):
-        lock = (hidden / "lock").open("w")
-    with lock as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OutputError(
-                "another build is running in this directory",
-                where=hidden.parent,
-                do="wait for it to end, or choose another --out",
-            ) from None
-        yield
+    path = hidden / "lock"
+    while True:
+        with write_errors(hidden):
+            hidden.mkdir(parents=True, exist_ok=True)
+            try:
+                file = path.open("w")
+            except FileNotFoundError:  # a build that just ended removed the folder
+                continue
+        with file:
+            _take(file, hidden.parent)
+            if _is_same(file, path):
+                yield
+                return
+        # The file was removed by the build that held it; a lock on it keeps nobody out.
+
+
+def _take(file: TextIO, directory: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise OutputError(
+            "another build is running in this directory",
+            where=directory,
+            do="wait for it to end, or choose another --out",
+        ) from None
+    except OSError as error:
+        raise OutputError(
+            "the output directory cannot be locked", where=directory, got=error.strerror, do="choose another disk"
+        ) from error
+
+
+def _is_same(file: TextIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _remove_bookkeeping(directory: Path) -> None:
-    if (directory / HIDDEN).exists():
-        shutil.rmtree(directory / HIDDEN)
+    hidden = directory / HIDDEN
+    with write_errors(hidden):
+        while hidden.exists():
+            with contextlib.suppress(FileNotFoundError):  # another process is removing it too
+                shutil.rmtree(hidden)

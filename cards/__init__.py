@@ -11,16 +11,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from symile_data import manifest as manifests
-from symile_data.errors import UsageError
 from symile_data.files import pretty_json, write_text
+from symile_data.location import Location
 from symile_data.manifest import Manifest, file_entry
 from symile_data.schema import DatasetSchema
+from symile_data.shards.pooled import pooled_media
 
 from .clinical import clinical_statistics, publishable
 from .croissant import FILE_NAME as CROISSANT
 from .croissant import croissant_of
 from .facts import citations, facts_of, is_confidential
 from .figures import FOLDER, Drawing, draw_figures
+from .pooled import tables_of
 from .readme import FILE_NAME as README
 from .readme import readme_of
 from .samples import choose_samples
@@ -56,11 +58,12 @@ def write_card(directory: Path, manifest: Manifest, schema: DatasetSchema) -> li
     drawings = draw_figures(directory, statistics, samples, facts)
     _remove_others(directory, drawings)
     bibtex = citations(facts.sources(manifest))[0]
-    croissant = croissant_of(manifest, schema, facts, facts.licence(manifest), bibtex)
+    tables = tables_of(directory, manifest, schema)
+    croissant = croissant_of(manifest, schema, facts, facts.licence(manifest), bibtex, tables)
     texts = {
         STATISTICS: pretty_json(statistics),
         CROISSANT: pretty_json(croissant),
-        README: readme_of(manifest, schema, facts, statistics, drawings, samples),
+        README: readme_of(manifest, schema, facts, statistics, drawings, samples, tables),
     }
     for name, text in texts.items():
         write_text(directory / name, text)
@@ -83,7 +86,7 @@ def refresh_card(directory: Path) -> list[Path]:
     manifest = manifests.read(directory)
     written = write_card(directory, manifest, schema_of(directory, manifest))
     documents = [file_entry(directory, path) for path in sorted(written)]
-    manifests.write(directory, replace(manifest, files=[*manifest.shards(), *documents]))
+    manifests.write(directory, replace(manifest, files=[*manifest.shards(), *manifest.pool_files(), *documents]))
     return written
 
 
@@ -95,8 +98,9 @@ def schema_of(directory: Path, manifest: Manifest) -> DatasetSchema:
     """
     from datasets import Features
 
-    first = manifest.shards(used_splits(manifest)[0])[0]
-    features = Features.from_arrow_schema(open_listed(directory, first).schema)
+    split = used_splits(manifest)[0]
+    media = pooled_media(Location.of(directory), manifest, split)
+    features = Features.from_arrow_schema(open_listed(directory, manifest.shards(split)[0], media).schema)
     return DatasetSchema(features=features, modalities=manifest.modalities)
 
 

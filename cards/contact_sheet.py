@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+
+from symile_data.media import UnfitMediumError, open_picture, read_clip
 
 from . import style
 from .samples import Sample, Word
-from .statistics import UNREADABLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,10 +65,10 @@ def _draw_picture(axes: Axes, data: bytes | None) -> None:
         _draw_missing(axes, "picture missing")
         return
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with open_picture(data) as image:
             image.thumbnail((480, 480))
             axes.imshow(np.asarray(image.convert("RGB")))
-    except UNREADABLE:
+    except UnfitMediumError:
         _draw_missing(axes, "picture unreadable")
     axes.set_anchor("NW")
 
@@ -80,7 +79,7 @@ def _draw_wave(axes: Axes, sample: Sample) -> None:
         return
     try:
         low, high, seconds = _envelope(sample.audio)
-    except UNREADABLE:
+    except UnfitMediumError:
         _draw_missing(axes, "clip unreadable")
         return
     axes.fill_between(np.arange(len(low)), low, high, color=style.BLUE, linewidth=0)
@@ -128,9 +127,7 @@ def _fit(written: Text, width: float) -> None:
 
 def _envelope(data: bytes) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], float]:
     """Lowest and highest value of each step of a clip, and its duration in seconds."""
-    import soundfile
-
-    wave, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
+    wave, rate = read_clip(data)
     mono = wave.mean(axis=1)
     pieces = np.array_split(mono, min(_BINS, max(len(mono), 1)))
     low = np.array([piece.min(initial=0) for piece in pieces], dtype=np.float32)

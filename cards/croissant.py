@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from symile_data.manifest import FileEntry, Manifest
 from symile_data.schema import DatasetSchema
 
 from .facts import SYMILE_URL, Facts, Licence, meaning_of, title_of
+from .pooled import Table
+from .responsible import responsible_fields
 from .statistics import used_splits
+
+if TYPE_CHECKING:
+    from datasets import Features
 
 FILE_NAME = "croissant.json"
 RECORDS = "default"
 
 _CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
+_CONFORMS_TO_RAI = "http://mlcommons.org/croissant/RAI/1.0"
 _FILES = "shards"
 _SPLITS = "splits"
 
@@ -62,22 +68,28 @@ _ENCODINGS = {".parquet": "application/x-parquet", ".tar": "application/x-tar"}
 
 
 def croissant_of(
-    manifest: Manifest, schema: DatasetSchema, facts: Facts, licence: Licence, bibtex: str
+    manifest: Manifest,
+    schema: DatasetSchema,
+    facts: Facts,
+    licence: Licence,
+    bibtex: str,
+    tables: Sequence[Table] = (),
 ) -> dict[str, Any]:
-    """The whole document; `bibtex` is what to cite."""
+    """The whole document; `bibtex` is what to cite, `tables` are those of a pooled dataset."""
     document: dict[str, Any] = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "name": title_of(manifest),
         "description": facts.summary,
-        "conformsTo": _CONFORMS_TO,
+        "conformsTo": [_CONFORMS_TO, _CONFORMS_TO_RAI],
         "citeAs": bibtex,
         "license": licence.link,
         "url": SYMILE_URL,
         "version": "1.0.0",
         "keywords": list(facts.tags),
         "isLiveDataset": False,
-        "distribution": [_file_object(entry) for entry in manifest.shards()],
+        **responsible_fields(manifest, facts),
+        "distribution": [_file_object(entry) for entry in (*manifest.shards(), *manifest.pool_files())],
     }
     if any(entry.path.endswith(".parquet") for entry in manifest.shards()):
         document["distribution"].append(
@@ -89,7 +101,18 @@ def croissant_of(
                 "includes": "data/*.parquet",
             }
         )
-        document["recordSet"] = [_splits(manifest), _records(manifest, schema, facts)]
+        document["recordSet"] = [_splits(manifest), _records(manifest, schema, facts, tables)]
+    for table in tables[1:]:
+        document["distribution"].append(
+            {
+                "@type": "cr:FileSet",
+                "@id": f"{table.name}-files",
+                "description": f"The pool of {table.name}: every medium once.",
+                "encodingFormat": _ENCODINGS[".parquet"],
+                "includes": table.pattern,
+            }
+        )
+        document["recordSet"].append(_pool_records(table, schema, facts))
     return document
 
 
@@ -129,7 +152,16 @@ def _splits(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _records(manifest: Manifest, schema: DatasetSchema, facts: Facts) -> dict[str, Any]:
+def _pool_records(table: Table, schema: DatasetSchema, facts: Facts) -> dict[str, Any]:
+    return {
+        "@type": "cr:RecordSet",
+        "@id": table.name,
+        "description": f"The pool of {table.name}; the tables of the splits name its rows.",
+        "field": list(_fields(table.features, schema, facts, table.name, f"{table.name}-files")),
+    }
+
+
+def _records(manifest: Manifest, schema: DatasetSchema, facts: Facts, tables: Sequence[Table]) -> dict[str, Any]:
     return {
         "@type": "cr:RecordSet",
         "@id": RECORDS,
@@ -146,50 +178,52 @@ def _records(manifest: Manifest, schema: DatasetSchema, facts: Facts) -> dict[st
                     "transform": {"regex": f"^data/({'|'.join(used_splits(manifest))})-.*$"},
                 },
             },
-            *_fields(schema, facts),
+            *_fields(tables[0].features if tables else schema.features, schema, facts, RECORDS, _FILES),
         ],
     }
 
 
-def _fields(schema: DatasetSchema, facts: Facts) -> Iterator[dict[str, Any]]:
-    for name, feature in schema.features.items():
-        field = {"@type": "cr:Field", "@id": f"{RECORDS}/{name}"}
+def _fields(
+    features: Features, schema: DatasetSchema, facts: Facts, records: str, files: str
+) -> Iterator[dict[str, Any]]:
+    for name, feature in features.items():
+        field = {"@type": "cr:Field", "@id": f"{records}/{name}"}
         if meaning := meaning_of(name, facts, schema.modalities):
             field["description"] = meaning
-        yield {**field, **_typed(name, feature)}
+        yield {**field, **_typed(name, feature, records, files)}
 
 
-def _typed(name: str, feature: Any) -> dict[str, Any]:
+def _typed(name: str, feature: Any, records: str, files: str) -> dict[str, Any]:
     """Data type and source of one column."""
     from datasets import Audio, ClassLabel, Image, List
 
     if isinstance(feature, Image):
-        return {"dataType": "sc:ImageObject", "source": _source(name, "bytes")}
+        return {"dataType": "sc:ImageObject", "source": _source(files, name, "bytes")}
     if isinstance(feature, Audio):
         # The clip's bytes: reading records then needs no audio library.
-        return {"dataType": "sc:AudioObject", "source": _source(name, "bytes")}
+        return {"dataType": "sc:AudioObject", "source": _source(files, name, "bytes")}
     if isinstance(feature, ClassLabel):
-        return {"dataType": "sc:Integer", "source": _source(name)}
+        return {"dataType": "sc:Integer", "source": _source(files, name)}
     if isinstance(feature, List) and isinstance(feature.feature, dict):
         parts = [
             {
                 "@type": "cr:Field",
-                "@id": f"{RECORDS}/{name}/{part}",
+                "@id": f"{records}/{name}/{part}",
                 "dataType": _scalar(inner),
-                "source": _source(name, part),
+                "source": _source(files, name, part),
             }
             for part, inner in feature.feature.items()
         ]
         return {"repeated": True, "subField": parts}
     if isinstance(feature, List):
-        return {"repeated": True, "dataType": _scalar(feature.feature), "source": _source(name)}
+        return {"repeated": True, "dataType": _scalar(feature.feature), "source": _source(files, name)}
     if hasattr(feature, "shape"):  # ArrayXD
-        return {"repeated": True, "dataType": _scalar(feature), "source": _source(name)}
-    return {"dataType": _scalar(feature), "source": _source(name)}
+        return {"repeated": True, "dataType": _scalar(feature), "source": _source(files, name)}
+    return {"dataType": _scalar(feature), "source": _source(files, name)}
 
 
-def _source(column: str, part: str = "") -> dict[str, Any]:
-    source: dict[str, Any] = {"fileSet": {"@id": _FILES}, "extract": {"column": column}}
+def _source(files: str, column: str, part: str = "") -> dict[str, Any]:
+    source: dict[str, Any] = {"fileSet": {"@id": files}, "extract": {"column": column}}
     if part:
         source["transform"] = {"jsonPath": part}
     return source

@@ -13,15 +13,16 @@ from . import style
 from .clinical_figures import draw_findings, draw_funnel, draw_hours, draw_measured
 from .contact_sheet import draw_contact_sheet
 from .facts import Facts
+from .quantiles import MARKS, draw_box
 from .samples import Sample
 from .statistics import Statistics
+from .word_counts import draw_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FOLDER = "figures"
 
-_MARKS = "thin line from the least to the most, thick line the middle 90 %, bar the middle half, white mark the median"
 _MOST_PATTERNS = 12  # combinations of missing modalities that are drawn
 _MOST_BARS = 40  # values of a category beyond which a curve replaces the bars
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # keeps lines out of a text
@@ -68,6 +69,7 @@ def draw_figures(directory: Path, statistics: Statistics, samples: list[Sample],
             drawings.append(_durations(directory, column, media))
         elif media["sizes"]:
             drawings.append(_sizes(directory, column, media))
+    drawings += [_words(directory, split, words) for split, words in list(_worded(statistics).items())[:1]]
     if any(set(split["patterns"]) - {""} for split in statistics.get("missing", {}).values()):
         drawings.append(_missing(directory, statistics))
     return drawings
@@ -176,7 +178,7 @@ def _durations(directory: Path, column: str, media: dict[str, Any]) -> Drawing:
     boxes = {"all": media["seconds"], **(groups if len(groups) > 1 else {})}
     with style.figure(0.75 + 0.24 * len(boxes)) as (drawn, (axes,)):
         for place, marks in enumerate(boxes.values()):
-            _box(axes, place, marks, style.MUTED if place == 0 and len(boxes) > 1 else style.BLUE)
+            draw_box(axes, place, marks, style.MUTED if place == 0 and len(boxes) > 1 else style.BLUE)
         axes.set_yticks(range(len(boxes)), list(boxes))
         axes.invert_yaxis()
         axes.set_xlim(left=0)
@@ -184,7 +186,7 @@ def _durations(directory: Path, column: str, media: dict[str, Any]) -> Drawing:
         axes.grid(axis="x")
         axes.tick_params(axis="y", length=0)
         style.save(drawn, directory / path)
-    caption = f"Duration of {media['measured']:,} clips{f' by {by}' if len(boxes) > 1 else ''}: {_MARKS}."
+    caption = f"Duration of {media['measured']:,} clips{f' by {by}' if len(boxes) > 1 else ''}: {MARKS}."
     return Drawing(path=path, title="Clip durations", caption=caption)
 
 
@@ -194,7 +196,7 @@ def _sizes(directory: Path, column: str, media: dict[str, Any]) -> Drawing:
     if len(sizes) == 1:
         caption = (
             f"All {media['measured']:,} pictures measured are {sizes[0][0]} x {sizes[0][1]} pixels. The size of their "
-            f"files: {_MARKS}."
+            f"files: {MARKS}."
         )
         with style.figure(1.0) as (drawn, (axes,)):
             _quantile_bar(axes, {name: value / 1024 for name, value in media["bytes"].items()})
@@ -217,31 +219,34 @@ def _sizes(directory: Path, column: str, media: dict[str, Any]) -> Drawing:
         style.save(drawn, directory / path)
     caption = (
         f"Width and height of {media['measured']:,} pictures (a dot's area is the number of pictures of that "
-        f"size), and the size of their files: {_MARKS}."
+        f"size), and the size of their files: {MARKS}."
     )
     return Drawing(path=path, title="Picture sizes", caption=caption)
 
 
+def _worded(statistics: Statistics) -> dict[str, dict[str, Any]]:
+    """Counts of words of the splits that have any."""
+    return {split: words for split, words in statistics.get("words", {}).items() if words["target"]}
+
+
+def _words(directory: Path, split: str, words: dict[str, Any]) -> Drawing:
+    path = f"{FOLDER}/words.png"
+    draw_words(directory / path, words)
+    caption = (
+        f"How evenly the classes of {split} occur in each language, as the target and among the other words: the "
+        f"number of words that a class has in the language, over all classes: {MARKS}."
+    )
+    return Drawing(path=path, title="Words by language and class", caption=caption)
+
+
 def _quantile_bar(axes: Axes, marks: dict[str, float]) -> None:
     """One box on axes of its own."""
-    _box(axes, 0, marks, style.BLUE)
+    draw_box(axes, 0, marks, style.BLUE)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.set_ylim(-0.7, 0.7)
     axes.set_xlim(0, marks["max"] * 1.06)
     axes.grid(axis="x")
-
-
-def _box(axes: Axes, place: int, marks: dict[str, float], colour: str) -> None:
-    """Quantiles as a horizontal box, as `_MARKS` describes it."""
-    axes.plot([marks["min"], marks["max"]], [place, place], color=colour, linewidth=0.8)
-    axes.plot([marks["p5"], marks["p95"]], [place, place], color=colour, linewidth=2.4, solid_capstyle="butt")
-    least = marks["max"] * 0.006  # visible where all values are alike
-    width = max(marks["p75"] - marks["p25"], least)
-    axes.barh(place, width, 0.56, marks["p25"] - (least / 2 if width == least else 0), color=colour)
-    if width > 4 * least:
-        median = [marks["median"]] * 2
-        axes.plot(median, [place - 0.28, place + 0.28], color="white", linewidth=1.6, solid_capstyle="butt")
 
 
 def _missing(directory: Path, statistics: Statistics) -> Drawing:

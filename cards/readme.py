@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from symile_data.shards.layout import hub_features, members_of
 from .clinical import few
 from .facts import Facts, Licence, citations, hub_language, is_confidential, meaning_of, title_of
 from .figures import Drawing
+from .pooled import Table
 from .samples import Sample
 from .statistics import Statistics, used_splits
 
@@ -44,12 +46,14 @@ def readme_of(
     statistics: Statistics,
     drawings: list[Drawing],
     samples: list[Sample],
+    tables: Sequence[Table] = (),
 ) -> str:
     """The whole file's text."""
     from huggingface_hub import DatasetCard, DatasetCardData
 
     sources, licence = facts.sources(manifest), facts.licence(manifest)
-    front = DatasetCardData(**front_matter(manifest, schema, facts, licence))
+    front = DatasetCardData(**front_matter(manifest, schema, facts, licence, tables))
+    data_files = [*manifest.shards(), *manifest.pool_files()]
     text = _render(
         facts.template,
         is_confidential(manifest),
@@ -74,13 +78,17 @@ def readme_of(
         licence=licence,
         citations=citations(sources),
         derived=facts.derived(manifest),
-        shards=manifest.shards()[:MOST_FILES],
-        shards_left_out=max(len(manifest.shards()) - MOST_FILES, 0),
+        tables=tables,
+        pools=() if manifest.pooled is None else manifest.pooled.pools,
+        shards=data_files[:MOST_FILES],
+        shards_left_out=max(len(data_files) - MOST_FILES, 0),
     )
     return str(DatasetCard(f"---\n{front.to_yaml(line_break=chr(10))}\n---\n\n{text}"))
 
 
-def front_matter(manifest: Manifest, schema: DatasetSchema, facts: Facts, licence: Licence) -> dict[str, Any]:
+def front_matter(
+    manifest: Manifest, schema: DatasetSchema, facts: Facts, licence: Licence, tables: Sequence[Table] = ()
+) -> dict[str, Any]:
     """The YAML's contents."""
     splits = used_splits(manifest)
     matter: dict[str, Any] = {
@@ -108,7 +116,39 @@ def front_matter(manifest: Manifest, schema: DatasetSchema, facts: Facts, licenc
         "download_size": sum(sizes.values()),
         "dataset_size": sum(sizes.values()),
     }
+    if tables:
+        matter |= _configurations(tables)
     return {key: value for key, value in matter.items() if value is not None}
+
+
+def _configurations(tables: Sequence[Table]) -> dict[str, Any]:
+    """One configuration for each kind of tables; the first is what `load_dataset` takes without a name."""
+    return {
+        "configs": [
+            {
+                "config_name": table.name,
+                **({"default": True} if table is tables[0] else {}),
+                "data_files": [
+                    {"split": split, "path": f"{Path(entries[0].path).parent}/{split}-*.parquet"}
+                    for split, entries in table.files.items()
+                ],
+            }
+            for table in tables
+        ],
+        "dataset_info": [
+            {
+                "config_name": table.name,
+                "features": table.features._to_yaml_list(),
+                "splits": [
+                    {"name": split, "num_bytes": table.bytes[split], "num_examples": rows}
+                    for split, rows in table.rows.items()
+                ],
+                "download_size": sum(table.bytes.values()),
+                "dataset_size": sum(table.bytes.values()),
+            }
+            for table in tables
+        ],
+    }
 
 
 def is_tar(manifest: Manifest) -> bool:

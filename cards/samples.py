@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from symile_data.location import Location
 from symile_data.manifest import Manifest
 from symile_data.schema import DatasetSchema
+from symile_data.shards.pooled import pooled_media
 
 from .statistics import open_listed, used_splits
 
@@ -70,8 +72,9 @@ def choose_samples(directory: Path, manifest: Manifest, schema: DatasetSchema) -
     split = next(iter(used_splits(manifest)))
     samples: list[Sample] = []
     groups = 0
+    media = pooled_media(Location.of(directory), manifest, split)
     for entry in manifest.shards(split):
-        shard = open_listed(directory, entry)
+        shard = open_listed(directory, entry, media)
         for group in range(len(shard.group_rows)):
             table = shard.read(group, [*_NEEDED, *_MEDIA])
             samples += [_sample(split, row, schema) for row in table.to_pylist()]

@@ -10,7 +10,6 @@ Legend: a split's counts are always keyed by split first, then by value.
 from __future__ import annotations
 
 import contextlib
-import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,19 +18,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from PIL import Image
 
 from symile_data.errors import DamageError
 from symile_data.location import Location
 from symile_data.manifest import FileEntry, Manifest
+from symile_data.media import UnfitMediumError, clip_header, open_picture
 from symile_data.progress import stage
 from symile_data.schema import DatasetSchema
 from symile_data.shards import Shard, open_shard
+from symile_data.shards.pooled import PooledMedia, pooled_media, with_media
 
 from .facts import Facts
+from .quantiles import quantiles
+from .word_counts import WordTally
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -42,13 +43,12 @@ MEDIA_GROUPS = 40  # row groups of a split whose pictures and clips are measured
 MOST_SIZES = 200  # different picture sizes that are listed
 LONGEST_VECTOR = 256  # longer lists (waveforms) are media, not numbers to average
 
-# What Pillow and soundfile raise for bytes that are no picture or no clip.
-UNREADABLE = (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError)
+# What `panels` and others meet in bytes that are no picture or no clip.
+UNREADABLE = (OSError, SyntaxError, ValueError, RuntimeError)
 
 _Header = TypeVar("_Header")
 
 _COMPACT_AT = 1 << 20  # ids kept before duplicates are thrown out
-_QUANTILES = {"min": 0.0, "p5": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
 
 
 def compute_statistics(directory: Path, manifest: Manifest, schema: DatasetSchema, facts: Facts) -> Statistics:
@@ -64,15 +64,25 @@ def compute_statistics(directory: Path, manifest: Manifest, schema: DatasetSchem
         "rows": {split: manifest.splits[split] for split in splits},
         "bytes": {split: sum(entry.bytes for entry in manifest.shards(split)) for split in splits},
     }
+    if manifest.pooled is not None:
+        statistics["pools"] = {
+            key: {
+                "media": sum(entry.rows or 0 for entry in manifest.pool_files(key)),
+                "bytes": sum(entry.bytes for entry in manifest.pool_files(key)),
+            }
+            for pool in manifest.pooled.pools
+            for key in pool.keys
+        }
     columns = _SmallColumns.of(schema, facts)
     tallies = {split: _Tally(columns, schema) for split in splits}
     column_bytes: Counter[str] = Counter()
     media = _Media.of(schema.features, facts)
     with stage("card", len(manifest.shards()), "shards") as advance:
         for split in splits:
-            groups = _spread(directory, manifest.shards(split)) if media.columns else {}
+            pools = pooled_media(Location.of(directory), manifest, split)
+            groups = _spread(directory, manifest.shards(split), pools) if media.columns else {}
             for entry in manifest.shards(split):
-                shard = open_listed(directory, entry)
+                shard = open_listed(directory, entry, pools)
                 with _complete(directory, entry):
                     column_bytes.update(shard.column_bytes())
                     for batch in batches_of(shard, columns.names):
@@ -80,6 +90,8 @@ def compute_statistics(directory: Path, manifest: Manifest, schema: DatasetSchem
                     for group in groups.get(entry.path, ()):
                         media.add(shard.read(group, media.columns))
                 advance()
+    for entry in manifest.pool_files():
+        column_bytes.update(open_listed(directory, entry).column_bytes())
     statistics["column_bytes"] = dict(column_bytes)
     statistics["missing"] = {split: tally.missing() for split, tally in tallies.items()}
     statistics["categories"] = {
@@ -93,7 +105,7 @@ def compute_statistics(directory: Path, manifest: Manifest, schema: DatasetSchem
         name: {split: tally.vectors[name].summary() for split, tally in tallies.items()} for name in columns.vectors
     }
     if columns.words:
-        statistics["words"] = {split: tally.words() for split, tally in tallies.items()}
+        statistics["words"] = {split: tally.words.summary() for split, tally in tallies.items()}
     statistics["media"] = media.summary()
     return statistics
 
@@ -103,25 +115,13 @@ def used_splits(manifest: Manifest) -> list[str]:
     return [split for split, rows in manifest.splits.items() if rows]
 
 
-def quantiles(values: npt.ArrayLike, digits: int = 3) -> dict[str, float]:
-    """Count, mean and quantiles of some numbers.
-
-    >>> quantiles([1, 2, 3])["median"]
-    2.0
-    """
-    array = np.asarray(values, dtype=np.float64)
-    marks = np.quantile(array, list(_QUANTILES.values()))
-    named = {name: round(float(mark), digits) for name, mark in zip(_QUANTILES, marks, strict=True)}
-    return {"count": int(array.size), "mean": round(float(array.mean()), digits), **named}
-
-
-def open_listed(directory: Path, entry: FileEntry) -> Shard:
-    """Open one shard that the manifest lists.
+def open_listed(directory: Path, entry: FileEntry, media: PooledMedia | None = None) -> Shard:
+    """Open one shard that the manifest lists, with the media of its rows where they lie in pools.
 
     Raises:
         DamageError: it is missing or damaged.
     """
-    return open_shard(Location.of(directory), entry.path)
+    return with_media(open_shard(Location.of(directory), entry.path), media)
 
 
 def batches_of(shard: Shard, columns: Sequence[str]) -> list[pa.RecordBatch]:
@@ -195,8 +195,7 @@ class _Tally:
         self._counts: dict[str, Counter[Any]] = {name: Counter() for name in columns.categories}
         self.ids = {name: _Distinct(schema.arrow.field(name).type) for name in columns.identifiers}
         self.vectors = {name: _Vector() for name in columns.vectors}
-        self._lengths: Counter[int] = Counter()
-        self._positions: Counter[int] = Counter()
+        self.words = WordTally()
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Count one batch of rows."""
@@ -212,7 +211,7 @@ class _Tally:
         for name, vector in self.vectors.items():
             vector.add(batch[name])
         if self._columns.words:
-            self._add_words(batch)
+            self.words.add(batch)
 
     def missing(self) -> dict[str, Any]:
         """Share of rows without each modality, and rows by the set of modalities they lack ("" is none)."""
@@ -243,26 +242,6 @@ class _Tally:
             known = {str(value): counts[value] for value in sorted(v for v in counts if v is not None)}
         absent = counts[None] + (counts[-1] if isinstance(feature, ClassLabel) else 0)
         return {**known, "null": absent} if absent else known
-
-    def words(self) -> dict[str, Any]:
-        """Rows by number of words, and by the place of the target word (from 0)."""
-        return {
-            "lengths": {str(length): self._lengths[length] for length in sorted(self._lengths)},
-            "target_position": {str(place): self._positions[place] for place in sorted(self._positions)},
-        }
-
-    def _add_words(self, batch: pa.RecordBatch) -> None:
-        present = batch.filter(pc.is_valid(batch["words"]))
-        if not len(present):
-            return
-        words = present["words"]
-        lengths = pc.list_value_length(words).to_numpy(zero_copy_only=False)
-        self._lengths.update(lengths.tolist())
-        spoken = np.repeat(present["lang"].to_numpy(zero_copy_only=False), lengths)
-        written = words.flatten().field("lang").to_numpy(zero_copy_only=False)
-        starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
-        places = np.arange(len(written)) - starts
-        self._positions.update(places[spoken == written].tolist())
 
 
 class _Distinct:
@@ -360,7 +339,7 @@ class _Media:
             return None
         try:
             return header(data)
-        except UNREADABLE:
+        except UnfitMediumError:
             self.unreadable[name] += 1
             return None
 
@@ -414,18 +393,16 @@ def _payloads(column: pa.ChunkedArray) -> Iterator[bytes | None]:
 
 
 def _image_header(data: bytes) -> tuple[str, int, int, int]:
-    with Image.open(io.BytesIO(data)) as image:
+    with open_picture(data) as image:
         return str(image.format), image.width, image.height, len(data)
 
 
 def _clip_header(data: bytes) -> tuple[float, int, int]:
-    import soundfile
-
-    info = soundfile.info(io.BytesIO(data))
-    return info.frames / info.samplerate, int(info.samplerate), len(data)
+    frames, rate = clip_header(data)
+    return frames / rate, rate, len(data)
 
 
-def _spread(directory: Path, entries: list[FileEntry]) -> dict[str, list[int]]:
+def _spread(directory: Path, entries: list[FileEntry], media: PooledMedia | None) -> dict[str, list[int]]:
     """Row groups to measure, evenly spaced through the shards of a split: path -> row groups.
 
     At most `MEDIA_GROUPS` shards are opened for it, one group each where there are that many.
@@ -436,7 +413,7 @@ def _spread(directory: Path, entries: list[FileEntry]) -> dict[str, list[int]]:
     share = -(-MEDIA_GROUPS // len(some))
     chosen: dict[str, list[int]] = {}
     for entry in some:
-        chosen[entry.path] = _evenly(len(open_listed(directory, entry).group_rows), share)
+        chosen[entry.path] = _evenly(len(open_listed(directory, entry, media).group_rows), share)
     return chosen
 
 

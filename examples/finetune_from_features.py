@@ -1,6 +1,6 @@
 """Train heads on features of frozen encoders: each unique picture and clip is encoded once, not once for each row.
 
-The encoders here are two plain functions; put any frozen network in their place. Run it:
+The encoders here are two small computations; put any frozen network in their place. Run it:
 python examples/finetune_from_features.py build/symile-m3-10
 """
 
@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from symile_data.encoders.base import DataFacts
 from symile_data.encoders.text import WordEncoder, vocabulary_of
 from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, open_split
 from symile_data.losses import SymileLoss
@@ -17,15 +18,25 @@ from symile_data.losses import SymileLoss
 WIDTH = 64  # of the embeddings
 
 
-def encode_pictures(pictures: torch.Tensor) -> torch.Tensor:
-    """(U, 64, 64, 3) uint8 to (U, 192): colours of 8 x 8 patches."""
-    planes = pictures.permute(0, 3, 1, 2).float() / 255
-    return F.adaptive_avg_pool2d(planes, 8).flatten(1)
+class Patches:
+    """Pictures (U, 64, 64, 3) uint8 to (U, 192): colours of 8 x 8 patches."""
+
+    key = "patches of 8, version 1"  # names the features in a cache; change it with the encoder
+
+    def __call__(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Encode a chunk."""
+        planes = pictures.permute(0, 3, 1, 2).float() / 255
+        return F.adaptive_avg_pool2d(planes, 8).flatten(1)
 
 
-def encode_clips(clips: torch.Tensor) -> torch.Tensor:
-    """(U, 80, T) log-mel to (U, 160): mean and spread of each band over time."""
-    return torch.cat([clips.mean(dim=2), clips.std(dim=2)], dim=1)
+class Bands:
+    """Clips as log-mel (U, 80, T) to (U, 160): mean and spread of each band over time."""
+
+    key = "bands, version 1"
+
+    def __call__(self, clips: torch.Tensor) -> torch.Tensor:
+        """Encode a chunk."""
+        return torch.cat([clips.mean(dim=2), clips.std(dim=2)], dim=1)
 
 
 class Heads(nn.Module):
@@ -34,7 +45,7 @@ class Heads(nn.Module):
     def __init__(self, vocabulary: list[str]) -> None:
         super().__init__()
         self.image, self.audio = nn.LazyLinear(WIDTH), nn.LazyLinear(WIDTH)
-        self.text = WordEncoder(WIDTH, vocabulary)
+        self.text = WordEncoder(WIDTH, DataFacts(vocabulary=vocabulary))
         self.norms = nn.ModuleList([nn.LayerNorm(WIDTH) for _ in range(3)])
 
     def forward(self, batch: dict[str, torch.Tensor]) -> list[torch.Tensor]:
@@ -53,7 +64,7 @@ def main(directory: str, epochs: int = 20, batch_size: int = 256) -> list[float]
         seed=0,
         transforms={"image": ImageSettings(size=64), "audio": AudioSettings(seconds=3.0, n_mels=80)},
         cache=True,  # or a directory, which keeps the decoded media for the next run
-        encoders={"image": encode_pictures, "audio": encode_clips},
+        encoders={"image": Patches(), "audio": Bands()},
         redraw_words=True,  # a small fixed M3 is memorised, not learned
     )
     heads = Heads(vocabulary_of(split.read_all(["text"])["text"].to_pylist()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from symile_data.errors import UsageError
+from symile_data.media import UnfitMediumError, read_clip
 
 from .decoder import Decoder, Layout, Stored, StoredMedia, UndecodableError, layout_of
 from .mel import HOP_SAMPLES, SAMPLE_RATE_HZ, WINDOW_SAMPLES, log_mel
@@ -48,11 +48,9 @@ def decode_audio(data: Stored, settings: AudioSettings) -> npt.NDArray[np.float3
     Raises:
         UndecodableError: not a clip that libsndfile can read, or an empty one.
     """
-    import soundfile
-
     try:
-        channels, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, ValueError) as error:
+        channels, rate = read_clip(data)
+    except UnfitMediumError as error:
         raise UndecodableError(f"not a readable clip ({error})") from None
     if not len(channels):
         raise UndecodableError("a clip without samples")

@@ -148,6 +148,7 @@ class DecodedSplit:
         for position, item in enumerate(self.recipe.fields):
             media, absent = self.media[item.name], np.flatnonzero(missing[:, position])
             if isinstance(media, torch.Tensor):
+                # Which medium, then the medium: `rows` are in reading order, so both run through memory forwards.
                 wanted = torch.from_numpy(donors[item.name][rows] if item.name in donors else rows)
                 values = media.index_select(0, self.index[item.name].index_select(0, wanted)).numpy()
                 if item.name not in self.encoded_names:

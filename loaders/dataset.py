@@ -25,6 +25,7 @@ from symile_data.location import Location
 from symile_data.manifest import UNFINISHED
 from symile_data.schema import Modality
 from symile_data.shards import Shard, open_shard
+from symile_data.shards.pooled import pooled_media, with_media
 
 from .found import find_shards, unknown_split
 from .modalities import modalities_of
@@ -149,7 +150,10 @@ def open_split(location: str | Path, split: str, *, config: str | None = None) -
         raise UsageError(
             "a dataset with a manifest has no configurations", where=place.url, got=repr(config), do="leave it out"
         )
-    return _open_built(place, split, manifests.parse(text, place.where(manifests.FILE_NAME)))
+    manifest = manifests.parse(text, place.where(manifests.FILE_NAME))
+    if place.system is None:
+        manifests.check_links(Path(place.root), manifest)
+    return _open_built(place, split, manifest)
 
 
 def _open_built(location: Location, split: str, manifest: manifests.Manifest) -> Split:
@@ -158,7 +162,8 @@ def _open_built(location: Location, split: str, manifest: manifests.Manifest) ->
     entries = manifest.shards(split)
     with ThreadPoolExecutor(_OPENING_THREADS) as pool:
         opened = pool.map(lambda e: open_shard(location, e.path, size=e.bytes, rows=e.rows), entries)
-        shards = tuple(opened)
+        media = pooled_media(location, manifest, split)
+        shards = tuple(with_media(shard, media) for shard in opened)
     if sum(shard.rows for shard in shards) != manifest.splits[split]:
         raise DamageError(
             f"the shards of split {split} have other rows than the manifest says",

@@ -4,9 +4,6 @@ the centre (`decode_image`) or a random view (`augment`).
 
 from __future__ import annotations
 
-import io
-import struct
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,6 +14,7 @@ import pyarrow as pa
 from PIL import Image, ImageOps
 
 from symile_data.errors import UsageError
+from symile_data.media import MOST_PIXELS, open_picture
 
 from .decoder import Decoder, Layout, Stored, StoredMedia, UndecodableError, layout_of
 
@@ -26,15 +24,6 @@ DEVIATION = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = 1
-_ERRORS = (
-    OSError,
-    SyntaxError,  # how Pillow reports broken PNG chunks
-    ValueError,
-    EOFError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-)
 _JPEG_START, _JPEG_APP1, _JPEG_SCAN = b"\xff\xd8", 0xE1, 0xDA
 _JPEG_COLOURS = {"YCbCr": "RGB", "Gray": "GRAY"}  # colour space of a file -> what it is decoded to
 
@@ -97,10 +86,10 @@ def decode_view(data: Stored, settings: ImageSettings, view_of: ViewOf) -> Pixel
             whole = _fast_pixels(data, 2 * settings.shorter)
             pixels = _resized_fast(whole, view_of((whole.shape[1], whole.shape[0])), settings.size)
         else:
-            with Image.open(io.BytesIO(data)) as opened:
+            with open_picture(data) as opened:
                 picture = _upright(opened)
                 pixels = _resized_exact(picture, view_of(picture.size), settings.size)
-    except _ERRORS as error:
+    except ValueError as error:  # of `open_picture` and of simplejpeg
         raise UndecodableError(f"not a readable picture ({error})") from None
     return pixels if pixels.ndim == 3 else np.broadcast_to(pixels[:, :, None], (*pixels.shape, 3))
 
@@ -108,7 +97,8 @@ def decode_view(data: Stored, settings: ImageSettings, view_of: ViewOf) -> Pixel
 def finished(pixels: Pixels, settings: ImageSettings) -> npt.NDArray[Any]:
     """(S, S, 3) uint8 as the settings want it in a batch.
 
-    >>> finished(np.full((1, 1, 3), 124, dtype=np.uint8), ImageSettings(size=1, normalise=True)).ravel().round(2).tolist()
+    >>> grey = np.full((1, 1, 3), 124, dtype=np.uint8)
+    >>> finished(grey, ImageSettings(size=1, normalise=True)).ravel().round(2).tolist()
     [0.0, 0.14, 0.36]
     """
     if not settings.normalise:
@@ -173,13 +163,13 @@ def _fast_pixels(data: Stored, draft: int) -> Pixels:
 
     if _plain_jpeg(data):
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-        if colours in _JPEG_COLOURS and height * width <= (Image.MAX_IMAGE_PIXELS or 0):
+        if colours in _JPEG_COLOURS and height * width <= MOST_PIXELS:
             scale = next((scale for scale in (8, 4, 2) if min(height, width) >= scale * draft), 1)
             pixels: Pixels = simplejpeg.decode_jpeg(
                 data, _JPEG_COLOURS[colours], min_height=-(-height // scale), min_width=-(-width // scale)
             )
             return pixels
-    with Image.open(io.BytesIO(data)) as opened:
+    with open_picture(data) as opened:
         whole = np.asarray(_upright(opened, draft))
     return whole if whole.ndim == 3 else whole[:, :, None]
 

@@ -58,7 +58,7 @@ def decode_labs(stored: npt.NDArray[np.float32], settings: LabsSettings) -> npt.
     if settings.fill is None:
         return stored
     observed = ~np.isnan(stored)
-    filled = np.where(observed, stored, np.float32(settings.fill))
+    filled = np.where(observed, stored, np.asarray(settings.fill, dtype=np.float32))
     return np.concatenate([filled, observed]).astype(np.float32)
 
 

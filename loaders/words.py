@@ -112,6 +112,7 @@ def collect_words(split: Split, seed: int) -> WordRedraw:
         )
     table = split.read_all(_COLUMNS)
     words = _one(table["words"]).flatten()
+    words = words.filter(pc.is_valid(words.field("lang")))  # an imported word may not be told
     class_ids, class_index = _codes(words.field("cls_id"))
     language_names, language_index = _codes(words.field("lang"))
     vocabulary = np.full((len(class_ids), len(language_names)), "", dtype=object)

@@ -19,12 +19,15 @@ Learn from it, with any number of modalities:
 
 The parts:
 
+    shards       files of rows in every format, read through one interface
     builders    Symile-M3, binary XOR, your own: from a source to shards, card and manifest
     loaders     open, order, decode, batch, resume; simulated missing modalities
     losses      Symile and pairwise CLIP, sampled and exact; scores for retrieval; neutral vectors for what is missing
     encoders    one small network for each kind of modality
     training    named configs, pretraining, the Lightning module
     evaluation  zero-shot retrieval and ablations
+    experiments the paper's experiments, whole
+    shards      Parquet and tar shards, here or at an address
     cards       statistics, figures, card, Croissant description, preview page
     schema      modalities and typed columns      manifest    what a dataset consists of
     verify      every kind of damage, named       publish     to the Hugging Face Hub

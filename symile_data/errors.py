@@ -72,7 +72,23 @@ def _rebuild(kind: type[SymileDataError], what: str, where: str | None, got: obj
     return kind(what, where=where, got=got, do=do)
 
 
+def printable(text: str) -> str:
+    r"""Text from anywhere, safe to print on one line of a terminal: blanks for line ends, the rest escaped.
+
+    >>> printable("a\nb\x1b[2J")
+    'a b\\x1b[2J'
+    """
+    spaced = " ".join(text.splitlines()) if "\n" in text or "\r" in text else text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in spaced
+    )
+
+
 def _sentence(what: str, where: str | PathLike[str] | None, got: object, do: str | None) -> str:
+    return printable(_joined(what, where, got, do))
+
+
+def _joined(what: str, where: str | PathLike[str] | None, got: object, do: str | None) -> str:
     text = what if where is None else f"{what} ({where})"
     if got is not None:
         text += f"; got {got}"

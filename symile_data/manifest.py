@@ -7,7 +7,6 @@ against its manifest is `symile_data.verify`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
@@ -15,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from symile_data import __version__
+from symile_data.confine import is_plain_path, leading_out
 from symile_data.errors import DamageError, MissingPackageError
 from symile_data.files import digest, file_sha256, pretty_json, write_text
+from symile_data.pooled import Pooled
+from symile_data.records import parse_json, read_text, record
 from symile_data.schema import Modality
 
 FILE_NAME = "manifest.json"
@@ -26,13 +28,16 @@ UNFINISHED = ".build"  # folder that marks a directory as an unfinished build
 
 @dataclass(frozen=True, kw_only=True)
 class FileEntry:
-    """One file of a dataset: path relative to its directory, size and hash; `rows` and `split` for shards only."""
+    """One file of a dataset: path relative to its directory, size and hash; `rows` and `split` for shards only, `rows`
+    and `pool` for the files of a pool.
+    """
 
     path: str
     bytes: int
     sha256: str
     rows: int | None = None
     split: str | None = None
+    pool: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +82,8 @@ class Identity:
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """The whole record. `files` lists every file of the dataset except manifest.json itself; `funnel` the steps by
-    which rows were selected from a source, for datasets that are made so.
+    which rows were selected from a source, for datasets that are made so; `pooled` where the media are when the shards
+    do not hold them.
     """
 
     identity: Identity
@@ -88,14 +94,19 @@ class Manifest:
     funnel: list[Remaining] = field(default_factory=list)
     command: str = ""
     notes: list[str] = field(default_factory=list)
+    pooled: Pooled | None = None
 
     def shards(self, split: str | None = None) -> list[FileEntry]:
         """The data files, all or of one split, in order."""
         return [entry for entry in self.files if entry.split is not None and split in (None, entry.split)]
 
+    def pool_files(self, key: str | None = None) -> list[FileEntry]:
+        """The files of all pools or of one, in order."""
+        return [entry for entry in self.files if entry.pool is not None and key in (None, entry.pool)]
+
     def to_json(self) -> dict[str, Any]:
-        """As written to manifest.json."""
-        return {
+        """As written to manifest.json; `digest` is over all the rest, so that no edit goes unnoticed."""
+        value = {
             "format": FORMAT,
             "symile_data": __version__,
             "dataset": self.identity.dataset,
@@ -109,8 +120,10 @@ class Manifest:
             "dropped": [asdict(entry) for entry in self.dropped],
             **({"funnel": [asdict(step) for step in self.funnel]} if self.funnel else {}),
             "notes": self.notes,
+            **({} if self.pooled is None else {"pooled": self.pooled.to_json()}),
             "files": [{k: v for k, v in asdict(entry).items() if v is not None} for entry in self.files],
         }
+        return {**value, "digest": digest(value)}
 
 
 def write(directory: Path, manifest: Manifest) -> None:
@@ -122,20 +135,38 @@ def read(directory: Path) -> Manifest:
     """Read manifest.json.
 
     Raises:
-        DamageError: there is none, it is not JSON, or it is of another format or was edited.
+        DamageError: there is none, it is not JSON, of another format, was edited, or names files outside the
+            directory.
     """
     path = directory / FILE_NAME
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (FileNotFoundError, NotADirectoryError):
         raise DamageError(
             "this directory is no finished dataset: it has no manifest.json",
             where=directory,
             do="run the build command again to finish it, or point at a dataset's directory",
         ) from None
-    except UnicodeDecodeError as error:
+    except OSError as error:
+        raise DamageError("the manifest cannot be read", where=path, got=error.strerror) from error
+    except ValueError as error:
         raise _not_json(path, error) from None
-    return parse(text, path)
+    manifest = parse(text, path)
+    check_links(directory, manifest)
+    return manifest
+
+
+def check_links(directory: Path, manifest: Manifest) -> None:
+    """Refuse a dataset whose files are links to elsewhere.
+
+    Raises:
+        DamageError: one is.
+    """
+    outside = leading_out(directory, [entry.path for entry in manifest.files])
+    if outside is not None:
+        raise DamageError(
+            "a link leads out of the dataset's directory", where=directory / outside, do="put the file itself there"
+        )
 
 
 def parse(text: str, where: str | Path) -> Manifest:
@@ -146,10 +177,10 @@ def parse(text: str, where: str | Path) -> Manifest:
         where: The file, for messages.
 
     Raises:
-        DamageError: it is not JSON, or it is of another format or was edited.
+        DamageError: it is not JSON, of another format, was edited, or names files outside its directory.
     """
     try:
-        value = json.loads(text)
+        value = parse_json(text)
     except ValueError as error:
         raise _not_json(where, error) from None
     try:
@@ -157,38 +188,57 @@ def parse(text: str, where: str | Path) -> Manifest:
             raise DamageError(
                 "the manifest has an unknown format", where=where, got=value["format"], do=f"use {FORMAT}"
             )
-        identity = Identity(
-            dataset=value["dataset"], spec=value["spec"], sources=value["sources"], versions=value["versions"]
-        )
-        manifest = Manifest(
-            identity=identity,
-            modalities=tuple(Modality.from_json(entry) for entry in value["modalities"]),
-            splits=value["splits"],
-            files=[FileEntry(**entry) for entry in value["files"]],
-            dropped=[Dropped(**entry) for entry in value["dropped"]],
-            funnel=[Remaining(**step) for step in value.get("funnel", [])],
-            command=value["command"],
-            notes=value["notes"],
-        )
-        fingerprint = value["fingerprint"]
+        manifest = _from_json(value)
+        fingerprint, sealed = value["fingerprint"], value["digest"]
     except (KeyError, TypeError, AttributeError) as error:
         raise DamageError(
             "the manifest lacks or misnames a field", where=where, got=error, do="build it again"
         ) from None
-    if fingerprint != identity.fingerprint:
-        raise DamageError(
-            "the manifest was changed after the build: its fingerprint does not match its contents",
-            where=where,
-            do="build the dataset again",
-        )
+    for what, found, contents in (
+        ("fingerprint", fingerprint, manifest.identity.fingerprint),
+        ("digest", sealed, digest({name: part for name, part in value.items() if name != "digest"})),
+    ):
+        if found != contents:
+            raise DamageError(
+                f"the manifest was changed after the build: its {what} does not match its contents",
+                where=where,
+                do="build the dataset again",
+            )
+    _check_files(manifest, where)
     return manifest
+
+
+def is_as_written(text: str) -> bool:
+    """Whether a readable manifest's text is, to the byte, what `write` would write: its digest is blind to blanks."""
+    return text == pretty_json(parse_json(text))
+
+
+def _from_json(value: Mapping[str, Any]) -> Manifest:
+    parts = {name: value[name] for name in ("modalities", "splits", "files", "dropped", "command", "notes")}
+    parts |= {name: value[name] for name in ("funnel", "pooled") if name in value}
+    identity = {name: value[name] for name in ("dataset", "spec", "sources", "versions")}
+    return record(Manifest, {"identity": identity, **parts})
+
+
+def _check_files(manifest: Manifest, where: str | Path) -> None:
+    seen: set[str] = set()
+    for entry in manifest.files:
+        if not is_plain_path(entry.path):
+            raise DamageError(
+                "the manifest names a file outside its directory", where=where, got=repr(entry.path), do="do not use it"
+            )
+        if entry.path in seen or min(entry.bytes, entry.rows or 0) < 0:
+            raise DamageError("the manifest lists a file twice or with a negative size", where=where, got=entry.path)
+        seen.add(entry.path)
 
 
 def _not_json(where: str | Path, error: Exception) -> DamageError:
     return DamageError("the manifest is not readable JSON", where=where, got=error, do="build it again")
 
 
-def file_entry(directory: Path, path: Path, *, rows: int | None = None, split: str | None = None) -> FileEntry:
+def file_entry(
+    directory: Path, path: Path, *, rows: int | None = None, split: str | None = None, pool: str | None = None
+) -> FileEntry:
     """Measure one file of the dataset in `directory`."""
     return FileEntry(
         path=path.relative_to(directory).as_posix(),
@@ -196,6 +246,7 @@ def file_entry(directory: Path, path: Path, *, rows: int | None = None, split: s
         sha256=file_sha256(path),
         rows=rows,
         split=split,
+        pool=pool,
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from symile_data.files import canonical_json
+from symile_data.records import record
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -62,7 +63,7 @@ class Modality:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Modality:
         """The inverse of `to_json`."""
-        return cls(**{**value, "null_columns": tuple(value["null_columns"])})
+        return record(cls, value)
 
 
 @dataclass(frozen=True, kw_only=True)

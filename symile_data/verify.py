@@ -6,7 +6,11 @@ as `Invariants`, so this module knows no dataset by name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +20,11 @@ from symile_data import manifest as manifests
 from symile_data.errors import DamageError
 from symile_data.files import file_sha256
 from symile_data.location import Location
+from symile_data.manifest import FileEntry, Manifest
+from symile_data.media import medium_problems
+from symile_data.pool_checks import pool_problems
+from symile_data.progress import stage
+from symile_data.records import read_text
 from symile_data.schema import mask_problems
 from symile_data.shards import is_shard, open_shard
 
@@ -34,24 +43,48 @@ class Invariants(Protocol):
         """Problems seen only across shards."""
 
 
-def verify(directory: Path, invariants: Invariants | None = None) -> Iterator[str]:
+def verify(
+    directory: Path,
+    invariants: Invariants | None = None,
+    *,
+    workers: int = 1,
+    sample: int | None = None,
+    deep: bool = False,
+) -> Iterator[str]:
     """Yield one sentence for each problem; nothing when the dataset is exactly what its manifest says.
+
+    Args:
+        directory: Of the dataset.
+        invariants: The dataset's own rules.
+        workers: Threads that read, hash and decode; the sentences and their order do not depend on it.
+        sample: Read only what `to_read` chooses; of the other files only the size is checked, and rules across shards
+            are not.
+        deep: Decode every picture and clip too.
 
     Raises:
         DamageError: there is no readable manifest to check against.
     """
     manifest = manifests.read(directory)
+    if not manifests.is_as_written(read_text(directory / manifests.FILE_NAME)):
+        yield f"{manifests.FILE_NAME}: its blanks or line ends are not those that the build wrote"
+    chosen = to_read(manifest, sample)
     schemas: dict[str, str] = {}
-    for entry in manifest.files:
-        path = directory / entry.path
-        problem = _file_problem(path, entry)
-        if problem:
-            yield f"{entry.path}: {problem}"
-        elif entry.split is not None and is_shard(entry.path):
-            for clause in _shard_problems(directory, entry, manifest, schemas, invariants):
+
+    def examine(entry: FileEntry) -> _Examined:
+        return _examine(directory, entry, manifest, whole=entry.path in chosen, deep=deep)
+
+    with (
+        stage("verifying", len(manifest.files), "files") as advance,
+        closing(_in_order(examine, manifest.files, workers)) as results,
+    ):
+        for entry, found in zip(manifest.files, results, strict=True):
+            for clause in (*found.problems, *_table_problems(found.table, entry, manifest, schemas, invariants)):
                 yield f"{entry.path}: {clause}"
-    if invariants is not None:
-        yield from invariants.finish()
+            advance()
+    if sample is None:
+        yield from pool_problems(directory, manifest)
+        if invariants is not None:
+            yield from invariants.finish()
     yield from _count_problems(manifest)
     listed = {entry.path for entry in manifest.files}
     for path in sorted(directory.rglob("*")):
@@ -64,48 +97,113 @@ def _may_be_unlisted(name: str) -> bool:
     return name in _UNLISTED_ALLOWED or name.startswith(_UNLISTED_FOLDER)
 
 
-def _file_problem(path: Path, entry: manifests.FileEntry) -> str | None:
+def to_read(manifest: Manifest, sample: int | None) -> set[str]:
+    """Paths of the files that a verification reads whole.
+
+    Args:
+        sample: None for all; else every file without rows, and of each split (or other kind of table) this many
+            files, evenly spaced.
+    """
+    if sample is None:
+        return {entry.path for entry in manifest.files}
+    chosen = {entry.path for entry in manifest.files if entry.rows is None}
+    kinds: dict[str, list[str]] = {}
+    for entry in manifest.files:
+        if entry.rows is not None:
+            kinds.setdefault(entry.split or entry.path.rpartition("-of-")[0].rpartition("-")[0], []).append(entry.path)
+    for paths in kinds.values():
+        count = min(sample, len(paths))
+        chosen.update(paths[index * len(paths) // count] for index in range(count))
+    return chosen
+
+
+@dataclass
+class _Examined:
+    """What reading one file alone told, and its table where the rows are to be checked."""
+
+    problems: list[str] = field(default_factory=list)
+    table: pa.Table | None = None
+
+
+def _in_order(
+    examine: Callable[[FileEntry], _Examined], entries: Sequence[FileEntry], workers: int
+) -> Generator[_Examined, None, None]:
+    """Examine files on threads, a few ahead of the consumer, so that memory holds a few tables only."""
+    waiting: deque[Future[_Examined]] = deque()
+    with ThreadPoolExecutor(max(workers, 1), thread_name_prefix="verify") as pool:
+        try:
+            for entry in entries:
+                waiting.append(pool.submit(examine, entry))
+                if len(waiting) > workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _examine(directory: Path, entry: FileEntry, manifest: Manifest, *, whole: bool, deep: bool) -> _Examined:
+    path = directory / entry.path
+    try:
+        problem = _file_problem(path, entry, whole)
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror})"
+    if problem:
+        return _Examined([problem])
+    if not whole or entry.rows is None or not is_shard(entry.path):
+        return _Examined()
+    try:
+        shard = open_shard(Location.of(directory), entry.path)
+        table = shard.read_all(shard.schema.names)
+        problems = list(shard.problems())
+    except DamageError as error:
+        return _Examined([f"{error.what} ({error.got})"])
+    if table.num_rows != entry.rows:
+        problems.append(f"{table.num_rows} rows, the manifest says {entry.rows}")
+    if deep:
+        problems += medium_problems(table, manifest.modalities)
+    return _Examined(problems, table if entry.split is not None else None)
+
+
+def _file_problem(path: Path, entry: FileEntry, whole: bool) -> str | None:
     if not path.is_file():
         return "missing"
     size = path.stat().st_size
     if size != entry.bytes:
         return f"{size} bytes, the manifest says {entry.bytes}: it was truncated or replaced"
-    if file_sha256(path) != entry.sha256:
+    if whole and file_sha256(path) != entry.sha256:
         return "its SHA-256 differs from the manifest: the contents changed after the build"
     return None
 
 
-def _shard_problems(
-    directory: Path,
-    entry: manifests.FileEntry,
-    manifest: manifests.Manifest,
+def _table_problems(
+    table: pa.Table | None,
+    entry: FileEntry,
+    manifest: Manifest,
     schemas: dict[str, str],
     invariants: Invariants | None,
 ) -> Iterator[str]:
-    try:
-        shard = open_shard(Location.of(directory), entry.path)
-        table = shard.read_all(shard.schema.names)
-        yield from shard.problems()
-    except DamageError as error:
-        yield f"{error.what} ({error.got})"
+    if table is None:
         return
-    if table.num_rows != entry.rows:
-        yield f"{table.num_rows} rows, the manifest says {entry.rows}"
     schema = str(table.schema)
     if schemas.setdefault("first", schema) != schema:
         yield "its schema differs from the first shard's"
         return
-    needed = [column for modality in manifest.modalities for column in (modality.mask, *modality.null_columns)]
+    modalities = manifest.modalities if manifest.pooled is None else manifest.pooled.stored(manifest.modalities)
+    needed = [column for modality in modalities for column in (modality.mask, *modality.null_columns)]
     absent = [column for column in needed if column not in table.column_names]
     if absent:
         yield f"no column {', '.join(absent)}"
         return
-    yield from mask_problems(table, manifest.modalities)
-    if invariants is not None:
-        yield from invariants.check(str(entry.split), table)
+    try:
+        yield from mask_problems(table, modalities)
+        if invariants is not None:
+            yield from invariants.check(str(entry.split), table)
+    except (pa.ArrowException, ValueError, OverflowError, KeyError, TypeError, AttributeError) as error:
+        yield f"its columns are not of the types that the rules expect ({' '.join(str(error).split())[:200]})"
 
 
-def _count_problems(manifest: manifests.Manifest) -> Iterator[str]:
+def _count_problems(manifest: Manifest) -> Iterator[str]:
     for split, rows in manifest.splits.items():
         listed = sum(entry.rows or 0 for entry in manifest.shards(split))
         if listed != rows:

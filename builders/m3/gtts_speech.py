@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from symile_data.errors import MissingPackageError
 from symile_data.manifest import Dropped
+from symile_data.media import UnfitMediumError, read_clip
 from symile_data.progress import stage
 
 from .online import (
@@ -181,8 +182,6 @@ def _decode(mp3: bytes) -> npt.NDArray[np.float32]:
     Raises:
         NoAnswerError: no audio.
     """
-    import soundfile
-
     try:
         import soxr
     except ImportError:
@@ -191,8 +190,8 @@ def _decode(mp3: bytes) -> npt.NDArray[np.float32]:
     if not mp3:
         raise NoAnswerError("empty audio", silent=True)
     try:
-        samples, rate = soundfile.read(io.BytesIO(mp3), dtype="float64", always_2d=True)
-    except (soundfile.LibsndfileError, TypeError):  # TypeError: no format was recognised
+        samples, rate = read_clip(mp3, "float64")
+    except UnfitMediumError:
         raise NoAnswerError("audio that does not decode") from None
     if len(samples) < _SHORTEST_SECONDS * rate or not samples.any():
         raise NoAnswerError("empty audio")

@@ -11,7 +11,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,7 +147,7 @@ def write_hub(opened: HubStream, folder: Path) -> list[Dropped]:
         while batch := list(itertools.islice(rows, NOTED_ROWS)):
             with write_errors(folder):
                 for number, row in enumerate(batch, start=done):
-                    reason = _write(folder, opened.wnids, number, row)
+                    reason = _write(folder, opened, number, row)
                     if reason:
                         dropped.setdefault(reason, []).append(f"row {number}")
                 os.sync()  # the note below says that these files are on the disk
@@ -159,8 +159,9 @@ def write_hub(opened: HubStream, folder: Path) -> list[Dropped]:
     return _dropped(state)
 
 
-def _write(folder: Path, wnids: Sequence[str], number: int, row: dict[str, Any]) -> str | None:
+def _write(folder: Path, opened: HubStream, number: int, row: dict[str, Any]) -> str | None:
     """Write one picture; the reason when there is none to write."""
+    wnids, root = opened.wnids, Path(opened.pictures.repo) if opened.pictures.is_folder else None
     label, image = row["label"], row["image"]
     if isinstance(label, str):
         wnid = label if _WNID.fullmatch(label) else None
@@ -168,13 +169,22 @@ def _write(folder: Path, wnids: Sequence[str], number: int, row: dict[str, Any])
         wnid = wnids[label] if label is not None and 0 <= label < len(wnids) else None
     if wnid is None:
         return "no label"
-    data = image and (image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes())
+    data = image and (image["bytes"] if image["bytes"] is not None else _own_file(root, image["path"]))
     if not data:
         return "no picture"
     path = folder / wnid / f"{wnid}_{number:08d}.JPEG"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     return None
+
+
+def _own_file(root: Path | None, name: str | None) -> bytes | None:
+    """A file that a row names instead of holding the picture: only of the folder that is read, never of the rest of
+    this machine.
+    """
+    if root is None or not name or not Path(name).resolve().is_relative_to(root.resolve()):
+        return None
+    return Path(name).read_bytes()
 
 
 def _classes(pictures: HubPictures, label: Any) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from symile_data.errors import SourceError, UsageError
 from symile_data.files import digest, sorted_entries
+from symile_data.media import MOST_PIXELS, PICTURE_FORMATS
 from symile_data.schema import SPLITS
 from symile_data.streams import Stream
 
@@ -174,13 +175,17 @@ def read_image(path: Path, size: int | None) -> tuple[bytes, str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # corrupt EXIF blocks and large sizes; errors are handled below
         try:
-            image = Image.open(io.BytesIO(data))
+            image = Image.open(io.BytesIO(data), formats=PICTURE_FORMATS)
+            if image.width * image.height > MOST_PIXELS:
+                raise UnreadableImageError("too large")
             image.load()
             upright = image.getexif().get(_ORIENTATION, 1) == 1
             shrink = size is not None and min(image.size) > size
             if image.format == "JPEG" and image.mode == "RGB" and upright and not shrink:
                 return data, "kept"
             return _to_jpeg(image, size), "converted"
+        except UnreadableImageError:
+            raise
         except UnidentifiedImageError:
             raise UnreadableImageError("not an image") from None
         except Image.DecompressionBombError:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -126,15 +127,17 @@ def parse_names(text: str, path: str) -> NamesTable:
             )
         cells.append(row)
     wnids = tuple(row[0] for row in cells)
+    lines_of: dict[str, int] = {}
     for number, wnid in enumerate(wnids, start=2):
-        if wnids.index(wnid) != number - 2:
+        if lines_of.setdefault(wnid, number) != number:
             raise SourceError(
-                f"the class {wnid} has two lines", where=f"{path}, line {number}", got=f"line {wnids.index(wnid) + 2}"
+                f"the class {wnid} has two lines", where=f"{path}, line {number}", got=f"line {lines_of[wnid]}"
             )
     names = {column: tuple(row[position] for row in cells) for position, column in enumerate(columns) if position}
     return NamesTable(path=path, wnids=wnids, names=names)
 
 
+@cache
 def imagenet_classes() -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The 1000 classes in ILSVRC order (sorted by wnid).
 

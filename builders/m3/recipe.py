@@ -42,6 +42,7 @@ class Recipe:
         image_root: Folder of the original pictures.
         missing: modality -> rate.
         masked_splits: Splits that the rates apply to.
+        planned: The rows come from a published table; see `release_plan`.
     """
 
     seed: int
@@ -59,6 +60,7 @@ class Recipe:
     image_root: str
     missing: Mapping[str, float]
     masked_splits: list[str]
+    planned: bool = False
 
     def plan(self, split: str) -> SplitPlan:
         """The plan of one split."""
@@ -70,6 +72,10 @@ class Recipe:
         """Sample ids count through the splits in order, so they are unique in the dataset."""
         splits = list(self.rows)
         return sum(self.rows[before] for before in splits[: splits.index(split)])
+
+    def rate(self, split: str, modality: str) -> float:
+        """Rate at which a modality is taken away from a split."""
+        return self.missing.get(modality, 0.0) if split in self.masked_splits else 0.0
 
     def write(self, hidden: Path) -> None:
         """Write to the build's `.build/` folder."""

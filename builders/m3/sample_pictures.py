@@ -19,7 +19,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 from symile_data.errors import MissingPackageError, OutputError
-from symile_data.files import atomic_path, write_text
+from symile_data.files import write_files, write_text
 from symile_data.streams import Stream
 
 from .names import imagenet_classes
@@ -47,12 +47,14 @@ def sample_classes() -> dict[str, list[str]]:
 def write_sample_class(directory: Path, wnid: str, seed: int, count: int = IMAGES_PER_CLASS) -> None:
     """Write one class folder of the sample: `<wnid>_<number>.JPEG`, `count` of them."""
     stems = sample_classes()[wnid]
-    for index in range(count):
-        path = directory / LAYOUT / wnid / f"{wnid}_{index:04d}.JPEG"
-        rng = Stream(seed, f"sample-imagenet/{wnid}").generator(index)
-        data = picture(stems[index % len(stems)], rng)
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(data)
+    stream = Stream(seed, f"sample-imagenet/{wnid}")
+    write_files(
+        (
+            directory / LAYOUT / wnid / f"{wnid}_{index:04d}.JPEG",
+            picture(stems[index % len(stems)], stream.generator(index)),
+        )
+        for index in range(count)
+    )
 
 
 def write_sample_imagenet(directory: Path, seed: int = 0, count: int = IMAGES_PER_CLASS) -> int:

@@ -1,4 +1,4 @@
-"""Make one shard of Symile-M3: draw its rows, fetch their media from the pools, apply the masks, write Parquet."""
+"""Make one self-contained shard of Symile-M3: take its rows, fetch their media from the pools, write Parquet."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from symile_data.missingness import missing
 from symile_data.schema import DatasetSchema
 
 from ..shards import ROWS_PER_GROUP, write_shard
-from .names import SEPARATOR, imagenet_classes
-from .plan import Rows
 from .pools import MediaPool
 from .recipe import Recipe, read_recipe
-from .schema import MODALITIES, m3_schema
+from .row_sources import row_source
+from .rows import masked_rows
+from .schema import m3_schema
 
 ROWS_PER_SHARD = 1000
+
+Medium = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -40,69 +42,44 @@ def make_shard(job: ShardJob, path: Path) -> dict[str, Any]:
     Returns:
         The number of rows.
     """
-    recipe = read_recipe(job.hidden)
-    schema = _schema()
-    batches = (
-        pa.RecordBatch.from_pylist(
-            list(_rows(recipe, job.hidden, job.split, start, min(start + ROWS_PER_GROUP, job.stop))),
-            schema=schema.arrow,
-        )
-        for start in range(job.start, job.stop, ROWS_PER_GROUP)
+    return {"rows": write_shard(path, _schema(), _batches(job))}
+
+
+def _batches(job: ShardJob) -> Iterator[pa.RecordBatch]:
+    recipe, schema = read_recipe(job.hidden), _schema().arrow
+    source = row_source(job.hidden, job.split)
+    images, clips = pools_of(recipe, job.hidden, job.split)
+    for start in range(job.start, job.stop, ROWS_PER_GROUP):
+        rows = masked_rows(recipe, job.hidden, source, job.split, start, min(start + ROWS_PER_GROUP, job.stop))
+        columns = rows.columns | {
+            "image": pa.array(_present(rows.images, image_values(images, rows.images)), schema.field("image").type),
+            "audio": pa.array(_present(rows.clips, clip_values(clips, rows.clips)), schema.field("audio").type),
+        }
+        yield pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
+
+
+def pools_of(recipe: Recipe, hidden: Path, split: str) -> tuple[MediaPool, MediaPool]:
+    """The pools of pictures and of clips that a split draws from."""
+    return (
+        MediaPool(hidden, "images", recipe.image_pools[split], Path(recipe.image_root)),
+        MediaPool(hidden, "clips", recipe.clip_pools[split]),
     )
-    return {"rows": write_shard(path, schema, batches)}
 
 
-def _rows(recipe: Recipe, hidden: Path, split: str, start: int, stop: int) -> Iterator[dict[str, Any]]:
-    """The rows of one row group, as Python values."""
-    plan = recipe.plan(split)
-    drawn = plan.draw(start, stop)
-    sample_ids = recipe.first_sample_id(split) + np.arange(start, stop)
-    absent = {
-        modality.name: missing(recipe.seed, sample_ids, modality.name, _rate(recipe, split, modality.name))
-        for modality in MODALITIES
-    }
-    images = MediaPool(hidden, "images", recipe.image_pools[split], Path(recipe.image_root)).get(drawn.slot)
-    clip_numbers = plan.clip_offsets[drawn.language] + drawn.clip
-    clips = MediaPool(hidden, "clips", recipe.clip_pools[split]).get(clip_numbers)
-    _, english = imagenet_classes()
-    for i, ((image_id, jpeg), (clip_id, flac)) in enumerate(zip(images, clips, strict=True)):
-        cls = int(drawn.cls[i])
-        language = int(drawn.language[i])
-        words = _words(recipe, drawn, i)
-        row = {
-            "lang": recipe.languages[language],
-            "audio": {"bytes": flac, "path": f"{clip_id}.flac"},
-            "image": {"bytes": jpeg, "path": PurePosixPath(image_id).name},
-            "text": SEPARATOR.join(word["text"] for word in words),
-            "cls": english[recipe.class_ids[cls]],
-            "cls_id": recipe.class_ids[cls],
-            "target_text": recipe.names[cls][language],
-            "sample_id": int(sample_ids[i]),
-            "wnid": recipe.wnids[cls],
-            "words": words,
-            "image_id": image_id,
-            "clip_id": clip_id,
-        }
-        for modality in MODALITIES:
-            row[modality.mask] = bool(absent[modality.name][i])
-            if absent[modality.name][i]:
-                row.update(dict.fromkeys(modality.null_columns))
-        yield row
+def image_values(pool: MediaPool, rows: npt.NDArray[np.int64]) -> Iterator[Medium]:
+    """Values of the column `image`, for the rows that are not -1."""
+    for image_id, jpeg in pool.media(rows[rows >= 0]):
+        yield {"bytes": jpeg, "path": PurePosixPath(image_id).name}
 
 
-def _words(recipe: Recipe, drawn: Rows, i: int) -> list[dict[str, Any]]:
-    return [
-        {
-            "text": recipe.names[cls][language],
-            "lang": recipe.languages[language],
-            "cls_id": recipe.class_ids[cls],
-        }
-        for cls, language in zip(drawn.word_classes[i].tolist(), drawn.word_languages[i].tolist(), strict=True)
-    ]
+def clip_values(pool: MediaPool, rows: npt.NDArray[np.int64]) -> Iterator[Medium]:
+    """Values of the column `audio`, for the rows that are not -1."""
+    for clip_id, flac in pool.media(rows[rows >= 0]):
+        yield {"bytes": flac, "path": f"{clip_id}.flac"}
 
 
-def _rate(recipe: Recipe, split: str, modality: str) -> float:
-    return recipe.missing.get(modality, 0.0) if split in recipe.masked_splits else 0.0
+def _present(rows: npt.NDArray[np.int64], values: Iterator[Medium]) -> list[Medium | None]:
+    return [None if row < 0 else next(values) for row in rows.tolist()]
 
 
 @lru_cache(maxsize=1)

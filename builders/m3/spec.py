@@ -19,6 +19,7 @@ from .translate import Engine
 
 Audio = Literal["espeak", "gtts", "common-voice"]
 SplitPolicy = Literal["disjoint", "shared"]
+Layout = Literal["shards", "pooled"]
 
 # The published release's sizes: rows of train, validation and test.
 SIZES = {
@@ -55,6 +56,8 @@ class M3Spec:
         image_size: Largest shorter side of a picture in pixels; None keeps originals.
         shard_format: "parquet" or "webdataset".
         seed: Decides everything random.
+        plan: Tables of a published dataset whose rows are rebuilt; they decide rows, words and split policy.
+        layout: "shards" holds the media in every row; "pooled" holds every medium once, in tables of their own.
     """
 
     languages: tuple[str, ...]
@@ -76,8 +79,16 @@ class M3Spec:
     image_size: int | None = None
     shard_format: str = "parquet"
     seed: int = 0
+    plan: Path | None = None
+    layout: Layout = "shards"
 
     def __post_init__(self) -> None:
+        if self.layout not in get_args(Layout):
+            raise UsageError("unknown --layout", got=repr(self.layout), do="choose shards or pooled")
+        if self.layout == "pooled" and self.shard_format != "parquet":
+            raise UsageError(
+                "the pooled layout is made of Parquet tables", got=f"--format {self.shard_format}", do="leave one out"
+            )
         if self.split_policy not in get_args(SplitPolicy):
             raise UsageError("unknown --splits", got=repr(self.split_policy), do="choose disjoint or shared")
         for split, rows in self.rows.items():
@@ -95,9 +106,23 @@ class M3Spec:
             )
         if self.sentences is not None and self.audio == "common-voice":
             raise UsageError("--sentences are for synthetic speech, not for --audio common-voice")
+        if self.plan is not None:
+            self._check_plan()
         check_rates(self.missing)
         check_format(self.shard_format)
         check_size(self.image_size)
+
+    def _check_plan(self) -> None:
+        if not isinstance(self.images, Path) or self.audio != "common-voice":
+            raise UsageError(
+                "--plan needs the sources that the plan was made from",
+                do="give --images PATH (ImageNet) and --audio common-voice:PATH",
+            )
+        if self.engine is not None or self.manual is not None:
+            raise UsageError(
+                "--plan brings its texts, so names cannot be translated or corrected",
+                do="leave out --manual, and give the release's translations.json with --translations",
+            )
 
     def to_json(self) -> dict[str, Any]:
         """As stored in the manifest: no paths (contents are fingerprinted in its `sources`)."""
@@ -110,9 +135,15 @@ class M3Spec:
             "split_policy": self.split_policy,
             "images": "sample" if self.images is None else "imagenet",
             "audio": self.audio,
-            "translations": self.engine or ("bundled" if self.names is None else "table"),
+            "translations": self._names_kind(),
             "missing": {name: rate for name, rate in self.missing.items() if rate},
             "missing_test": self.missing_test,
             "image_size": self.image_size,
             "format": self.shard_format,
+            "layout": self.layout,
         }
+
+    def _names_kind(self) -> str:
+        if self.plan is not None:
+            return "release"
+        return self.engine or ("bundled" if self.names is None else "table")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
@@ -11,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from PIL import Image
 
 from symile_data.manifest import Manifest
+from symile_data.media import UnfitMediumError, open_picture
 
 from .lab_items import LAB_ITEMS, LABS
 from .schema import FINDINGS, LEAST_MODALITIES, SHORTER_SIDE
@@ -156,9 +155,9 @@ def _picture_problems(table: pa.Table) -> Iterator[str]:
         if picture is None:
             continue
         try:
-            with Image.open(io.BytesIO(picture["bytes"])) as opened:
+            with open_picture(picture["bytes"]) as opened:
                 form, mode, size = opened.format, opened.mode, opened.size
-        except OSError as error:
+        except UnfitMediumError as error:
             yield f"row {row}: the X-ray is not readable ({error})"
             continue
         if (form, mode, min(size)) != ("PNG", "L", SHORTER_SIDE):

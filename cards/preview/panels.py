@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from symile_data.media import open_picture
 from symile_data.schema import Modality
 
 from ..statistics import UNREADABLE
@@ -62,7 +63,7 @@ def panel_of(row: Row, modality: Modality) -> Panel:
 
 def _picture(row: Row, modality: Modality) -> Values:
     data = row.value(modality.column)["bytes"]
-    with Image.open(io.BytesIO(data)) as opened:
+    with open_picture(data) as opened:
         form, (width, height), mode = str(opened.format), opened.size, opened.mode
         opened.load()
         shown, mime = data, _MIMES.get(form, "")

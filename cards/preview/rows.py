@@ -11,8 +11,10 @@ from typing import Any
 import pyarrow as pa
 
 from symile_data.errors import UsageError
+from symile_data.location import Location
 from symile_data.manifest import Manifest
 from symile_data.shards import Shard
+from symile_data.shards.pooled import pooled_media
 
 from ..statistics import open_listed
 
@@ -62,10 +64,11 @@ def choose_rows(directory: Path, manifest: Manifest, split: str, count: int) -> 
     rows: list[Row] = []
     first = 0
     wanted = spaced(manifest.splits[split], count)
+    media = pooled_media(Location.of(directory), manifest, split)
     for entry in manifest.shards(split):
         here = [number for number in wanted if first <= number < first + (entry.rows or 0)]
         if here:
-            rows += _rows_of(open_listed(directory, entry), first, here)
+            rows += _rows_of(open_listed(directory, entry, media), first, here)
         first += entry.rows or 0
     return rows
 

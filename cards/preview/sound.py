@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from symile_data.media import open_clip, read_clip
+
 from .drawing import coloured_png, data_uri, envelope_path
 
 WIDTH, WAVE_HEIGHT = 320, 44  # of the drawings, in pixels of the page
@@ -49,8 +51,9 @@ def clip_of(data: bytes) -> Clip:
     """
     import soundfile
 
-    form = str(soundfile.info(io.BytesIO(data)).format)
-    channels, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
+    with open_clip(data) as clip:
+        form = str(clip.format)
+    channels, rate = read_clip(data)
     mono = channels.mean(axis=1)
     if form not in _MIMES:
         buffer = io.BytesIO()

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from symile_data.cli import build, datasets, doctor, importing, learn, reproduce, sample, share, translate
+from symile_data.cli import build, datasets, doctor, imports, learn, plan, reproduce, sample, share, translate
 from symile_data.errors import SymileDataError
 
 app = typer.Typer(
@@ -22,7 +22,8 @@ app = typer.Typer(
 )
 app.add_typer(build.app, name="build")
 app.add_typer(sample.app, name="sample")
-app.add_typer(importing.app, name="import")
+app.add_typer(imports.app, name="import")
+app.add_typer(plan.app, name="plan")
 app.add_typer(reproduce.app, name="reproduce")
 for command in (
     datasets.verify,

@@ -2,76 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shlex
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from symile_data.manifest import Manifest
+from symile_data.cli.common import Format, Out, RowCount, Seed, Workers, command_line, report, worker_count
+from symile_data.cli.m3_options import m3_request, with_m3_options
 
 app = typer.Typer(help="Build a dataset: shards, card, statistics and manifest.", no_args_is_help=True)
 
-Out = Annotated[Path, typer.Option(help="Directory to build in; an interrupted build there is finished.")]
-Seed = Annotated[int, typer.Option(help="Decides everything random; same seed, same bytes.")]
-Workers = Annotated[int, typer.Option(help="Worker processes (0: one per core). The bytes do not depend on it.")]
-Format = Annotated[
-    str, typer.Option("--format", help="Of the shards: parquet or webdataset (tar); docs/formats.md compares them.")
-]
-RowCount = Annotated[int | None, typer.Option(min=0, help="Rows of this split.")]
-
 
 @app.command()
-def m3(
-    out: Out,
-    langs: Annotated[
-        str, typer.Option(help="Languages: 2 (el en), 5 (el en hi ja uk), 10, or codes such as el,en,fr.")
-    ] = "10",
-    size: Annotated[str | None, typer.Option(help="The published sizes: xs, s, m or l.")] = None,
-    train: RowCount = None,
-    validation: RowCount = None,
-    test: RowCount = None,
-    words: Annotated[int | None, typer.Option(help="Words in a text; default: one for each language.")] = None,
-    mode: Annotated[
-        str, typer.Option(help="disjoint: every word has its own class and language; overlap: not so.")
-    ] = "disjoint",
-    splits: Annotated[
-        str, typer.Option(help="disjoint: each split has its own media; shared: as in the paper.")
-    ] = "disjoint",
-    images: Annotated[
-        str, typer.Option(help="'sample' (drawn here), an ImageNet folder, or hf:REPO[@REVISION].")
-    ] = "sample",
-    audio: Annotated[str, typer.Option(help="'espeak', 'gtts' (online) or common-voice:PATH.")] = "espeak",
-    translations: Annotated[
-        str, typer.Option(help="'bundled', a names table (TSV: wnid, en, codes), 'google' or 'mymemory' (online).")
-    ] = "bundled",
-    manual: Annotated[
-        Path | None, typer.Option(help="Names that take the place of others: the same TSV, empty cells change nothing.")
-    ] = None,
-    sentences: Annotated[
-        Path | None, typer.Option(help="Sentences to speak (TSV: sentence_id, codes) for the languages it has.")
-    ] = None,
-    cache: Annotated[Path | None, typer.Option(help="Directory of online answers; default: the user's cache.")] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Stop where an online engine fails; default: the bundled name or voice.")
-    ] = False,
-    missing: Annotated[str, typer.Option(help="Rate of absent modalities: 0.5, or image=0.5,audio=0.1.")] = "0",
-    missing_test: Annotated[
-        bool, typer.Option("--missing-test", help="Take modalities from the test split too.")
-    ] = False,
-    image_size: Annotated[
-        int | None, typer.Option(help="Shrink pictures to this shorter side; default: as they are.")
-    ] = None,
-    shard_format: Format = "parquet",
-    seed: Seed = 0,
-    workers: Workers = 0,
-) -> None:
+@with_m3_options()
+def m3(**options: Any) -> None:
     """Symile-M3: an image, a clip that names a language, and a text that names the image's class in that language.
 
     Needs no network and no download by default.
@@ -84,55 +30,16 @@ def m3(
 
         symile-data build m3 --out build/gaps --langs 2 --missing image=0.5,audio=0.5
 
+        symile-data build m3 --out build/l --images /data/imagenet --size l --layout pooled
+
         symile-data build m3 --out build/human --langs 5 --audio common-voice:/data/cv-corpus-19.0
     """
     from symile_data.builders.m3.build import build_m3
-    from symile_data.builders.m3.hub_pictures import parse_hub
-    from symile_data.builders.m3.languages import languages_of
-    from symile_data.builders.m3.schema import MODALITIES
-    from symile_data.builders.m3.spec import DEFAULT_ROWS, SIZES, M3Spec
-    from symile_data.builders.m3.translate import ENGINES
     from symile_data.cards import write_card
-    from symile_data.errors import UsageError
-    from symile_data.missingness import parse_rates
-    from symile_data.schema import SPLITS
-    from symile_data.words import MODES
 
-    if size is not None and size not in SIZES:
-        raise UsageError("unknown --size", got=repr(size), do=f"choose among {', '.join(SIZES)}")
-    if mode not in MODES:
-        raise UsageError("unknown --mode", got=repr(mode), do=f"choose among {', '.join(MODES)}")
-    defaults = DEFAULT_ROWS if size is None else SIZES[size]
-    asked = (train, validation, test)
-    if not re.fullmatch(r"\s*-?\d+\s*|.*,.*", langs):
-        raise typer.BadParameter("it takes 2, 5, 10 or codes with commas between", param_hint="--langs")
-    languages = languages_of(langs.strip())
-    speaker, colon, recordings = audio.partition(":")
-    engine = translations if translations in ENGINES else None
-    spec = M3Spec(
-        languages=languages,
-        words=len(languages) if words is None else words,
-        mode=mode,  # type: ignore[arg-type]  # one of MODES, checked above
-        rows={split: default if n is None else n for split, default, n in zip(SPLITS, defaults, asked, strict=True)},
-        split_policy=splits,  # type: ignore[arg-type]  # checked by M3Spec
-        images=None if images == "sample" else parse_hub(images) or Path(images),
-        audio=speaker,  # type: ignore[arg-type]  # checked by M3Spec
-        recordings=Path(recordings) if colon else None,
-        sentences=sentences,
-        names=None if translations == "bundled" or engine else Path(translations),
-        engine=engine,
-        manual=manual,
-        cache=cache,
-        strict=strict,
-        missing=parse_rates(missing, [modality.name for modality in MODALITIES]),
-        missing_test=missing_test,
-        image_size=image_size,
-        shard_format=shard_format,
-        seed=seed,
-    )
-    paths = [path for path in (out, images, translations, manual, sentences, cache) if path is not None]
-    manifest = build_m3(spec, out, workers=worker_count(workers), document=write_card, command=command_line(*paths))
-    report(out, manifest)
+    asked = m3_request(**options)
+    manifest = build_m3(asked.spec, asked.out, workers=asked.workers, document=write_card, command=asked.command)
+    report(asked.out, manifest)
 
 
 @app.command()
@@ -241,34 +148,3 @@ def _check_sources(sample: bool, folders: Mapping[str, Path | None]) -> None:
     if not sample and len(given) < len(folders):
         absent = ", ".join(option for option in folders if option not in given)
         raise UsageError("Symile-MIMIC is made from three releases", got=f"no {absent}", do="give it, or take --sample")
-
-
-def worker_count(asked: int) -> int:
-    """Worker processes: as asked, or one for each core."""
-    return asked if asked > 0 else len(os.sched_getaffinity(0))
-
-
-def command_line(*paths: Path | str) -> str:
-    """The command line as the card shows it: directories of this machine by their last part only."""
-    known = {Path(path) for path in paths}
-    return shlex.join(["symile-data", *(_without_directories(word, known) for word in sys.argv[1:])])
-
-
-def _without_directories(word: str, known: set[Path]) -> str:
-    option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
-    for prefix in ("common-voice:", "hf:"):
-        path = value.removeprefix(prefix)
-        if path != value and Path(path).is_dir():
-            return option + equals + prefix + Path(path).resolve().name
-    return option + equals + (Path(value).resolve().name if value and Path(value) in known else value)
-
-
-def report(out: Path, manifest: Manifest) -> None:
-    """Say what was built, and what was left out."""
-    rows = ", ".join(f"{rows:,} {split}" for split, rows in manifest.splits.items())
-    size = sum(entry.bytes for entry in manifest.files)
-    print(f"{manifest.identity.dataset} in {out}: {rows} rows, {size / 1e6:,.0f} MB")
-    for entry in manifest.dropped:
-        examples = f", such as {', '.join(entry.examples[:2])}" if entry.examples else ""
-        print(f"dropped: {entry.count} ({entry.reason}){examples}")
-    print(f"load it with: datasets.load_dataset({str(out)!r})")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -12,25 +13,49 @@ Directory = Annotated[Path, typer.Argument(help="A dataset's directory.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
-def verify(directory: Directory, as_json: Json = False) -> None:
+def verify(
+    directory: Directory,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="A quick look: read this many shards of each split, evenly spaced.")
+    ] = None,
+    deep: Annotated[bool, typer.Option("--deep", help="Decode every picture and clip too.")] = False,
+    workers: Annotated[int, typer.Option(min=0, help="Threads that read (0: one per core).")] = 0,
+    as_json: Json = False,
+) -> None:
     """Re-read everything: hashes, rows, schema, masks, the dataset's own rules. Exit code 1 if anything is wrong.
 
-    Example:
+    Examples:
 
         symile-data verify build/symile-m3-10
+
+        symile-data verify build/symile-m3-10 --sample 4 --deep
     """
     from symile_data import manifest as manifests
     from symile_data.builders import invariants_of
+    from symile_data.errors import printable
+    from symile_data.verify import to_read
     from symile_data.verify import verify as find_problems
 
     manifest = manifests.read(directory)
-    problems = list(find_problems(directory, invariants_of(manifest)))
+    threads = workers or len(os.sched_getaffinity(0))
+    found = find_problems(directory, invariants_of(manifest), workers=threads, sample=sample, deep=deep)
+    problems = [printable(problem) for problem in found]
+    chosen = to_read(manifest, sample)
+    unread = [entry for entry in manifest.files if entry.path not in chosen]
     if as_json:
-        print(json.dumps({"ok": not problems, "problems": problems}, ensure_ascii=False))
+        looked = {} if sample is None else {"unread": [entry.path for entry in unread]}
+        print(json.dumps({"ok": not problems, "problems": problems, **looked}, ensure_ascii=False))
     elif problems:
         print("\n".join(problems))
-    else:
+    elif not unread:
         print(f"{directory}: {len(manifest.files)} files, {sum(manifest.splits.values()):,} rows, all as built")
+    if unread and not as_json:
+        rows = sum(entry.rows or 0 for entry in unread)
+        verdict = "" if problems else ", all as built"
+        print(
+            f"{directory}: {len(chosen)} of {len(manifest.files)} files were read{verdict}. "
+            f"Of the other {len(unread)}, with {rows:,} rows, only the sizes were checked, and no rules across shards."
+        )
     if problems:
         raise typer.Exit(1)
 

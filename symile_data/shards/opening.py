@@ -60,4 +60,6 @@ def unreadable(location: Location, name: str, error: Exception, kind: str) -> Da
     if isinstance(error, FileNotFoundError):
         return DamageError("a shard is missing", where=location.where(name), do=AGAIN)
     what = f"a shard is truncated or no {kind}" if kind else "a shard cannot be read"
-    return DamageError(what, where=location.where(name), got=" ".join(str(error).split())[:200], do=AGAIN)
+    return DamageError(
+        what, where=location.where(name), got=" ".join(str(error).split())[:200] or type(error).__name__, do=AGAIN
+    )

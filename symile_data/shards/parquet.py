@@ -24,6 +24,14 @@ _TAIL_BYTES = 8  # a Parquet file ends with the footer's length (4 bytes) and "P
 _FIRST_READ_BYTES = 1 << 16  # the footer of most shards is within that of the end
 _FOOTERS_KEPT = 64
 
+# What pyarrow raises for damaged files; names that are no UTF-8 and counts that do not fit come as ValueError and
+# OverflowError.
+PARQUET_ERRORS = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError)
+
+MOST_INFLATION = 1000  # bytes in memory for each byte of the file ...
+ALWAYS_ALLOWED_BYTES = 1 << 28  # ... beyond this
+_BATCH_ROWS = 1024
+
 
 @dataclass(frozen=True, kw_only=True)
 class ParquetShard:
@@ -67,7 +75,19 @@ class ParquetShard:
             DamageError: the file is gone or its pages cannot be read.
         """
         groups = range(len(self.group_rows))
-        return self._read(groups, columns, lambda file: file.read(columns=list(columns), use_threads=False))
+        return self._read(groups, columns, lambda file: self._bounded(file, columns))
+
+    def _bounded(self, file: pq.ParquetFile, columns: Sequence[str]) -> pa.Table:
+        """All rows, read piece by piece, so that a file that inflates without end is left in time."""
+        most = max(ALWAYS_ALLOWED_BYTES, MOST_INFLATION * self.size)
+        batches, size = [], 0
+        for batch in file.iter_batches(_BATCH_ROWS, columns=list(columns), use_threads=False):
+            batch.validate(full=True)
+            batches.append(batch)
+            size += batch.nbytes
+            if size > most:
+                raise ValueError(f"it inflates beyond {most} bytes")
+        return pa.Table.from_batches(batches) if batches else file.read(columns=list(columns), use_threads=False)
 
     def column_bytes(self) -> dict[str, int]:
         """Compressed bytes of each column.
@@ -77,7 +97,7 @@ class ParquetShard:
         """
         try:
             footer = _footer(self.location, self.name, self.size, self.footer_sha256)
-        except (pa.ArrowException, OSError) as error:
+        except PARQUET_ERRORS as error:
             raise unreadable(self.location, self.name, error, _KIND) from None
         counts: Counter[str] = Counter()
         for column, (start, stop) in _chunks(footer, range(len(self.group_rows))):
@@ -100,9 +120,9 @@ class ParquetShard:
                 source = SpanFile(fetch_spans(self.location, self.name, wanted), self.size)
             # A file object of its own: pyarrow's readers are not made for concurrent use, and threads run above this
             # call. Not memory-mapped: a file that is cut short while it is read would end the process by a signal.
-            with pq.ParquetFile(source, metadata=footer, pre_buffer=False) as file:
+            with pq.ParquetFile(source, metadata=footer, pre_buffer=False, page_checksum_verification=True) as file:
                 return what(file)
-        except (pa.ArrowException, OSError) as error:
+        except PARQUET_ERRORS as error:
             raise unreadable(self.location, self.name, error, _KIND) from None
 
 
@@ -124,7 +144,7 @@ def open_parquet(location: Location, name: str, *, size: int | None = None, rows
         sha256 = hashlib.sha256(tail[:-_TAIL_BYTES]).hexdigest()
         metadata = _parsed(tail)
         schema = pq.read_schema(_footer_file(tail))
-    except (pa.ArrowException, OSError) as error:
+    except PARQUET_ERRORS as error:
         raise unreadable(location, name, error, _KIND) from None
     groups = tuple(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))
     check_rows(location, name, sum(groups), rows)

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from symile_data.errors import UsageError
 from symile_data.missingness import check_rates
+from symile_data.records import read_text, record
 
 NEGATIVES = ("n", "exact")  # those of `symile_data.losses`, which this module must not import: it needs no torch
 MIP_SCALES = ("none", "aligned", "unit")
@@ -24,6 +25,7 @@ Schedule = Literal["cosine", "constant"]
 Missing = Literal["embedding", "input", "neutral"]
 Selection = Literal["val_accuracy", "val_loss"]
 
+_MOST_BYTES = 1 << 20  # of a config
 _CHOICES: dict[str, tuple[str, ...]] = {
     "loss": LOSSES,
     "schedule": get_args(Schedule),
@@ -161,8 +163,7 @@ class TrainConfig:
         if unknown:
             raise UsageError("the config has an unknown setting", where=where, got=unknown[0])
         try:
-            pretrain = value.get("pretrain")
-            return cls(**{**value, "pretrain": PretrainConfig(**pretrain) if pretrain else None})
+            return record(cls, {**value, "pretrain": value.get("pretrain") or None})
         except TypeError as error:
             raise UsageError("the config lacks or misnames a setting", where=where, got=error) from None
 
@@ -191,19 +192,35 @@ def read_config(name: str, overrides: Mapping[str, Any] | None = None) -> TrainC
     """
     if name in named_configs():
         text = (resources.files("symile_data.training") / "configs" / f"{name}.toml").read_text(encoding="utf-8")
-    elif Path(name).is_file():
-        text = Path(name).read_text(encoding="utf-8")
+    elif _is_file(name):
+        text = _read(Path(name))
     else:
         raise UsageError(
             "there is no such config", got=repr(name), do=f"choose among {', '.join(named_configs())}, or give a file"
         )
     try:
         value = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, lists in lists without end
         raise UsageError("the config is not readable TOML", where=name, got=error) from None
     by_loss = {loss: value.pop(loss, {}) for loss in LOSSES}
     chosen = (overrides or {}).get("loss", value.get("loss", LOSSES[0]))
     return TrainConfig.from_json({**value, **by_loss.get(chosen, {}), **(overrides or {})}, where=name)
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # no possible file name
+        return False
+
+
+def _read(path: Path) -> str:
+    try:
+        return read_text(path, _MOST_BYTES)
+    except OSError as error:
+        raise UsageError("the config cannot be opened", where=path, got=error.strerror) from error
+    except ValueError as error:
+        raise UsageError("the config is not UTF-8 text of a usual size", where=path, got=error) from None
 
 
 def default_config(dataset: str) -> str:

@@ -97,7 +97,7 @@ def fit(
             enable_progress_bar=False,
             deterministic="warn",
         )
-        trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None)
+        trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
     metrics = {
         "loss": config.loss,
         "dataset": info.dataset,

@@ -6,7 +6,6 @@ It holds `run.json`, `last.ckpt`, `best.ckpt` (by validation accuracy), `best-lo
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import torch
 
 from symile_data.errors import DamageError, OutputError
 from symile_data.files import atomic_path, canonical_json, digest, pretty_json, write_text
+from symile_data.records import read_json, record
 from symile_data.schema import Modality
 from symile_data.training.config import TrainConfig
 from symile_data.training.module import SymileModule
@@ -76,19 +76,10 @@ def read_run(directory: Path) -> RunInfo:
     """
     path = directory / RUN_FILE
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        return RunInfo(
-            config=TrainConfig.from_json(value["config"]),
-            dataset=value["dataset"],
-            fingerprint=value["fingerprint"],
-            location=value["location"],
-            modalities=tuple(Modality.from_json(entry) for entry in value["modalities"]),
-            vocabularies=value["vocabularies"],
-            sizes=value["sizes"],
-        )
+        return record(RunInfo, read_json(path))
     except FileNotFoundError:
         raise DamageError("this is no run directory: it has no run.json", where=directory, do="train first") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise DamageError("the record of a run is not readable", where=path, got=error) from None
 
 

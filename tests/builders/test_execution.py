@@ -93,3 +93,36 @@ def test_a_worker_that_dies_is_an_error_with_advice(workspace: Workspace) -> Non
     assert pool is not None
     with pool, pytest.raises(SymileDataError, match=r"a worker process died.* again with fewer --workers"):
         run_stage(workspace, "squares", products(-9), square, pool)
+
+
+def meet(job: tuple[int, str], path: Path) -> dict[str, Any]:
+    """The first product fails when the second is under way; the second ends after that."""
+    number, folder = job
+    begun, failed = Path(folder, "begun"), Path(folder, "failed")
+    if number == 0:
+        wait_for(begun)
+        failed.touch()
+        raise SourceError("the first fails")
+    if number == 1:
+        begun.touch()
+        wait_for(failed)
+    return square(number, path)
+
+
+def wait_for(path: Path) -> None:
+    while not path.exists():
+        os.sched_yield()
+
+
+def test_what_is_under_way_when_another_fails_is_kept_and_nothing_new_is_begun(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    some = [Product(path=f"data/{n}", arguments=(n, str(tmp_path)), key=[n]) for n in range(40)]
+    pool = worker_pool(2)
+    assert pool is not None
+    with pool, pytest.raises(SourceError, match="the first fails"):
+        run_stage(workspace, "squares", some, meet, pool)
+    done = [workspace.finished(product) is not None for product in some]
+    assert done[1]
+    assert not done[0]
+    assert sum(done) < 20

@@ -8,8 +8,8 @@ import pytest
 import soundfile
 from factories import build, problems, rows_of
 
-from symile_data.builders.m3 import build as builds
 from symile_data.builders.m3 import gtts_source
+from symile_data.builders.m3 import sources as builds
 from symile_data.manifest import Dropped, library_versions
 
 

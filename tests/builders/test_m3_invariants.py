@@ -15,6 +15,7 @@ from symile_data.builders.m3.names import read_names
 from symile_data.builders.m3.schema import m3_schema
 from symile_data.builders.xor.schema import xor_schema
 from symile_data.builders.xor.spec import XorSpec
+from symile_data.errors import DamageError
 
 TRAIN, TEST = "data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet"
 Row = dict[str, Any]
@@ -134,7 +135,27 @@ def test_media_in_two_splits_are_named(sound: Path, tmp_path: Path, column: str)
     shared = rows_of(directory, "train")[2][column]
     rows[1][column] = shared
     rewrite(directory, TEST, rows)
-    assert problems(directory) == [f"{column} {shared} and 0 more occur in both test and train"]
+    assert problems(directory)[-1] == f"{column} {shared} and 0 more occur in both test and train"
+
+
+def test_a_clip_that_speaks_another_splits_sentences_is_named(sound: Path, tmp_path: Path) -> None:
+    """Also a clip that the other split does not use."""
+    directory = shutil.copytree(sound, tmp_path / "doctored")
+    rows = rows_of(directory, "test")
+    rows[1]["clip_id"] = clip = f"espeak-train-{rows[1]['lang']}-000999"
+    rewrite(directory, TEST, rows)
+    assert problems(directory) == [f"{TEST}: row 1: clip {clip} speaks sentences of train, not of test"]
+
+
+@pytest.mark.parametrize("spec", [{}, {"words": 2}, {"words": 2, "mode": "disjoint", "split_policy": None}])
+def test_settings_of_another_dataset_are_one_error(spec: dict[str, Any]) -> None:
+    identity = manifests.Identity(dataset="symile-m3", spec=spec, sources={}, versions={})
+    manifest = manifests.Manifest(identity=identity, modalities=(), splits={})
+    if len(spec) < 3:
+        with pytest.raises(DamageError, match="settings are not those of a dataset called symile-m3"):
+            invariants_of(manifest)
+    else:
+        assert invariants_of(manifest) is not None
 
 
 def test_overlapping_words_may_share_classes_and_languages(tree: Path, tmp_path: Path) -> None:

@@ -215,7 +215,7 @@ def killed(tree: Path, out: Path, point: tuple[str, str, int], workers: int) -> 
     [
         (("pools", "read_image", 9), 1),
         (("clips.Clip", "encode", 5), 1),
-        (("shard.MediaPool", "get", 6), 1),
+        (("shard.MediaPool", "media", 6), 1),
         (("workspace.Workspace", "finish", 0), 1),
         (("workspace.Workspace", "record", 9), 2),
     ],
@@ -228,7 +228,7 @@ def test_a_killed_build_is_finished_with_the_same_bytes(
     killed(tree, out, point, workers)
     assert (out / HIDDEN).is_dir()
     assert not (out / manifests.FILE_NAME).exists()
-    if point[1] == "get":
+    if point[1] == "media":
         assert [path.name for path in (out / "data").glob(".*.partial")] == [".train-00001-of-00003.parquet.partial"]
     build(tree, out)
     assert contents(out) == undisturbed

@@ -26,7 +26,7 @@ from factories import WNIDS as TREE_WNIDS
 from factories import build, problems, rows_of
 from typer.testing import CliRunner
 
-from symile_data.builders.m3 import build as builds
+from symile_data.builders.m3 import sources as builds
 from symile_data.builders.m3 import translate as translation
 from symile_data.builders.m3.gtts_speech import gather_speech, gtts_speech
 from symile_data.builders.m3.names import NamesTable, parse_names, read_names

@@ -39,7 +39,8 @@ def prepared(
 def given_out(
     workspace: Workspace, catalogue: ImageCatalogue, split: str, slots: np.ndarray
 ) -> list[tuple[str, bytes]]:
-    return list(MediaPool(workspace.hidden, "images", split, catalogue.root).get(slots))
+    pool = MediaPool(workspace.hidden, "images", split, catalogue.root)
+    return list(pool.media(pool.rows_of(slots)))
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 256])
@@ -125,5 +126,6 @@ def test_clips_are_found_by_number(workspace: Workspace, monkeypatch: pytest.Mon
     pool = ClipPool(source, "train")
     clips = [pool.clip(int(number)) for number in numbers]
     assert prepare_clips(workspace, None, {"train": (numbers, pool)}) == []
-    found = list(MediaPool(workspace.hidden, "clips", "train").get(np.array([9, 1, 9, 12])))
+    prepared_pool = MediaPool(workspace.hidden, "clips", "train")
+    found = list(prepared_pool.media(prepared_pool.rows_of(np.array([9, 1, 9, 12]))))
     assert found == [(clips[i].clip_id, clips[i].encode()) for i in (3, 0, 3, 4)]

@@ -22,6 +22,8 @@ from typer.testing import CliRunner
 from symile_data import manifest as manifests
 from symile_data.builders.document import no_documents
 from symile_data.builders.m3 import build as builds
+from symile_data.builders.mimic.build import build_mimic
+from symile_data.builders.mimic.spec import MimicSpec
 from symile_data.builders.shards import shard_path, write_shard
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
@@ -302,3 +304,23 @@ def test_the_command_line_takes_it(tmp_path: Path) -> None:
         f"{split}-00000-of-00001.tar" for split in ("test", "train", "validation")
     ]
     assert manifests.read(tmp_path / "x").identity.spec["format"] == "webdataset"
+
+
+def test_mimic_in_tars_holds_the_rows_of_parquet(tmp_path: Path) -> None:
+    for shard_format in ("parquet", "webdataset"):
+        sample = MimicSpec(patients=32, candidates=2, allow_missing=True, shard_format=shard_format)
+        build_mimic(sample, tmp_path / shard_format, workers=1, document=write_card)
+    assert problems(tmp_path / "webdataset") == []
+    for split in ("train", "validation", "test"):
+        tables = []
+        for shard_format in ("parquet", "webdataset"):
+            entries = manifests.read(tmp_path / shard_format).shards(split)
+            shards = [open_shard(Location.of(tmp_path / shard_format), entry.path) for entry in entries]
+            columns = [name for name in shards[0].schema.names if name != "cxr"]
+            tables.append(pa.concat_tables(shard.read_all(columns) for shard in shards).to_pylist())
+            pictures = pa.concat_tables(shard.read_all(["cxr"]) for shard in shards)["cxr"].to_pylist()
+            tables.append([picture and picture["bytes"] for picture in pictures])
+        assert tables[:2] == tables[2:]
+    opened = load_dataset(str(tmp_path / "webdataset"), split="train", streaming=True)
+    row = next(row for row in list(opened) if row["png"] is not None and row["ecg.npy"] is not None)
+    assert row["png"].mode == "L" and len(row["ecg.npy"]) == 60_000

@@ -1,5 +1,7 @@
 """The output directory: whose it is, what is done there, and that nobody is locked out by the dead."""
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -165,3 +167,70 @@ def test_a_killed_build_leaves_no_lock(tmp_path: Path) -> None:
         os.kill(process.pid, signal.SIGKILL)
     with open_workspace(tmp_path, identity()) as workspace:
         assert isinstance(workspace, Workspace)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff", b'"text"'])
+def test_a_damaged_record_of_an_unfinished_build_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    with open_workspace(tmp_path, identity()):
+        pass
+    (tmp_path / HIDDEN / "identity.json").write_bytes(content)
+    with pytest.raises(OutputError) as caught, open_workspace(tmp_path, identity()):
+        pass
+    assert "the record of an unfinished build cannot be read" in str(caught.value)
+    assert str(caught.value).endswith("Remove the output directory.")
+
+
+@pytest.mark.parametrize(
+    "note", ["[]", "{}", '{"key": ["train", 0, 5]}', "null", '{"key": ["train", 0, 5], "bytes": 7}']
+)
+def test_a_damaged_note_makes_its_product_unfinished(tmp_path: Path, note: str) -> None:
+    with open_workspace(tmp_path, identity()) as workspace:
+        make(workspace)
+        (path,) = (tmp_path / HIDDEN / "journal").iterdir()
+        path.write_text(note)
+        assert workspace.finished(PRODUCT) is None
+
+
+def test_a_product_that_the_disk_cannot_read_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: Path) -> str:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with open_workspace(tmp_path, identity()) as workspace:
+        make(workspace)
+        monkeypatch.setattr("symile_data.builders.workspace.file_sha256", fail)
+        assert workspace.finished(PRODUCT) is None
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_build_that_waited_for_one_that_ended_sees_its_dataset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same: bool
+) -> None:
+    """The other build ends, and removes the lock's file, between this one's first look and its lock."""
+    flock, ended = fcntl.flock, []
+
+    def end_first(file: Any, how: int) -> None:
+        if not ended:
+            ended.append(True)
+            with open_workspace(tmp_path, identity()) as workspace:
+                workspace.finish(Manifest(identity=identity(), modalities=(), splits={"train": 3}))
+        flock(file, how)
+
+    monkeypatch.setattr("symile_data.builders.workspace.fcntl.flock", end_first)
+    if same:
+        with open_workspace(tmp_path, identity()) as found:
+            assert isinstance(found, Manifest)
+    else:
+        refused = pytest.raises(OutputError, match="a finished dataset with other settings")
+        with refused, open_workspace(tmp_path, identity(seed=1)):
+            pass
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
+
+
+def test_a_directory_that_cannot_be_locked_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("symile_data.builders.workspace.fcntl.flock", refuse)
+    refused = pytest.raises(OutputError, match=r"cannot be locked .*No locks available. Choose another disk.")
+    with refused, open_workspace(tmp_path, identity()):
+        pass

@@ -25,7 +25,7 @@ def test_the_same_dataset_gives_the_same_bytes(documented: Tiny, copied: Tiny) -
 
 def test_pictures_name_no_software_or_date(documented: Tiny) -> None:
     paths = sorted(documented.directory.glob("figures/*.png"))
-    assert len(paths) == 7
+    assert len(paths) == 8
     for path in paths:
         with Image.open(path) as image:
             assert not set(image.info) - {"dpi"}

@@ -144,3 +144,19 @@ def test_evenly_spaced_positions_are_distinct_and_in_range(count: int, most: int
 def test_quantiles_are_ordered() -> None:
     marks = quantiles([3.0, 1.0, 2.0, 10.0])
     assert (marks["min"], marks["median"], marks["max"], marks["count"]) == (1.0, 2.5, 10.0, 4)
+
+
+def test_words_are_counted_as_target_and_as_distractor(documented: Tiny) -> None:
+    found = json.loads((documented.directory / "stats.json").read_text(encoding="utf-8"))["words"]
+    for split, rows in documented.rows.items():
+        words = [(word, row["lang"]) for row in rows for word in row["words"] or []]
+        classes = {word["cls_id"] for word, _ in words}
+        for part, wanted in (("target", True), ("distractor", False)):
+            counts = Counter((w["lang"], w["cls_id"]) for w, spoken in words if (w["lang"] == spoken) is wanted)
+            for language, summary in found[split][part].items():
+                of_language = [counts[language, cls] for cls in classes]
+                assert summary["words"] == sum(of_language)
+                assert summary["per_class"]["count"] == len(classes)
+                assert summary["per_class"]["max"] == max(of_language)
+                assert summary["per_class"]["mean"] == pytest.approx(np.mean(of_language), abs=0.06)
+            assert {language for language, _ in counts} == set(found[split][part])

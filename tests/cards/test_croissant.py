@@ -8,6 +8,8 @@ import mlcroissant
 import pytest
 from tiny_datasets import Tiny, mimic_tiny, xor_tiny
 
+from symile_data.manifest import Dropped
+
 
 @pytest.fixture(autouse=True)
 def no_figures(monkeypatch: pytest.MonkeyPatch, documented: Tiny) -> None:
@@ -60,3 +62,15 @@ def test_lists_of_numbers_are_read(make: object, tmp_path: Path) -> None:
     dataset = mlcroissant.Dataset(jsonld=tiny.directory / "croissant.json")
     assert not dataset.metadata.ctx.issues.errors
     assert len(list(islice(dataset.records("default"), 3))) == 3
+
+
+def test_responsible_use_is_described(documented: Tiny, tmp_path: Path) -> None:
+    metadata = mlcroissant.Dataset(jsonld=documented.directory / "croissant.json").metadata
+    assert "http://mlcommons.org/croissant/RAI/1.0" in metadata.conforms_to
+    assert "Twemoji" in metadata.data_collection
+    assert "A note of the build." in metadata.data_limitations
+    assert metadata.data_biases and metadata.data_use_cases and metadata.personal_sensitive_information
+    tiny = mimic_tiny(tmp_path)
+    tiny.card(dropped=[Dropped(reason="unreadable", count=3, examples=["x"])])
+    said = mlcroissant.Dataset(jsonld=tiny.directory / "croissant.json").metadata.data_preprocessing_protocol
+    assert said == ["<10 left out: unreadable"]  # a small number of patients is not published

@@ -188,7 +188,7 @@ def test_bad_requests_are_named(copied: Tiny) -> None:
         choose_rows(copied.directory, copied.manifest, "dev", 3)
     path = copied.directory / copied.manifest.shards("train")[0].path
     path.write_bytes(path.read_bytes()[:-50])
-    with pytest.raises(DamageError, match=r"a shard cannot be read"):
+    with pytest.raises(DamageError, match=r"a shard is truncated or no Parquet file .*train-00000-of-00002"):
         choose_rows(copied.directory, copied.manifest, "train", 3)
 
 

@@ -106,7 +106,7 @@ def mimic(tmp_path_factory):
 def of_paper(pixels):
     """CenterCrop, ToTensor and Normalize as torchvision does them, on a grey picture turned RGB."""
     height, width = pixels.shape
-    top, left = int(round((height - 32) / 2.0)), int(round((width - 32) / 2.0))
+    top, left = round((height - 32) / 2.0), round((width - 32) / 2.0)
     rgb = torch.from_numpy(np.repeat(pixels[None, top : top + 32, left : left + 32], 3, axis=0)).float().div(255)
     mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     return rgb.sub_(mean[:, None, None]).div_(deviation[:, None, None])

@@ -8,6 +8,7 @@ from small_datasets import M3_FEATURES, m3_row, write_m3, write_vectors
 
 from symile_data import manifest as manifests
 from symile_data.errors import DamageError, UsageError
+from symile_data.files import digest
 from symile_data.loaders import open_split
 
 
@@ -76,7 +77,7 @@ def edit_manifest(directory, change):
     path = directory / manifests.FILE_NAME
     value = json.loads(path.read_text())
     change(value)
-    path.write_text(json.dumps(value))
+    path.write_text(json.dumps({**value, "digest": digest({name: value[name] for name in value if name != "digest"})}))
 
 
 def test_other_rows_than_the_manifest_says_are_named(tmp_path):

@@ -171,7 +171,8 @@ def test_ctrl_c_says_how_to_go_on(run: Callable[..., Outcome], tree: Path, tmp_p
 
 def test_verify_approves_a_sound_dataset(run: Callable[..., Outcome], dataset: Path) -> None:
     said = run("verify", dataset)
-    assert (said.code, said.err) == (0, "")
+    assert said.code == 0
+    assert all(line.startswith("verifying: ") for line in said.err.splitlines())
     assert said.out.endswith("20 rows, all as built\n")
     assert json.loads(run("verify", dataset, "--json").out) == {"ok": True, "problems": []}
 
@@ -181,10 +182,32 @@ def test_verify_lists_problems_and_exits_with_1(run: Callable[..., Outcome], dat
     (damaged / "stats.json").unlink()
     (damaged / "extra").touch()
     problems = ["stats.json: missing", "extra: not in the manifest; remove it or build the dataset again"]
-    assert run("verify", damaged) == (1, "\n".join(problems) + "\n", "")
+    said = run("verify", damaged)
+    assert (said.code, said.out) == (1, "\n".join(problems) + "\n")
     said = run("verify", damaged, "--json")
     assert said.code == 1
     assert json.loads(said.out) == {"ok": False, "problems": problems}
+
+
+def test_a_sample_says_what_it_did_not_read(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    from symile_data.builders.xor import build
+    from symile_data.builders.xor.spec import XorSpec
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "ROWS_PER_SHARD", 3)
+        spec = XorSpec(rows={"train": 9, "validation": 2, "test": 2})
+        build.build_xor(spec, tmp_path / "xor", workers=1, document=lambda *_: [])
+    said = run("verify", tmp_path / "xor", "--sample", "1", "--deep", "--workers", "1")
+    assert (said.code, said.out) == (
+        0,
+        f"{tmp_path / 'xor'}: 3 of 5 files were read, all as built. "
+        "Of the other 2, with 6 rows, only the sizes were checked, and no rules across shards.\n",
+    )
+    unread = [f"data/train-0000{index}-of-00003.parquet" for index in (1, 2)]
+    said = run("verify", tmp_path / "xor", "--sample", "1", "--json")
+    assert json.loads(said.out) == {"ok": True, "problems": [], "unread": unread}
+    (tmp_path / "xor" / "\x1b[2J").touch()
+    assert "\\x1b[2J: not in the manifest" in run("verify", tmp_path / "xor").out
 
 
 @pytest.mark.parametrize("verb", ["verify", "info"])
@@ -253,3 +276,32 @@ def test_card_writes_the_card_anew_and_prints_it(run: Callable[..., Outcome], da
     assert "README.md" in json.loads(run("card", copy, "--json").out)["written"]
     (copy / "README.md").unlink()
     assert run("card", copy, "--print").err.startswith("symile-data: the dataset has no card")
+
+
+def test_a_plan_says_what_a_build_takes_and_writes_nothing(
+    run: Callable[..., Outcome], tree: Path, tmp_path: Path
+) -> None:
+    options = ("m3", "--out", tmp_path / "out", "--images", tree, "--langs", "2", "--size", "l")
+    said = run("plan", *options, "--json")
+    assert said.code == 0
+    found = json.loads(said.out)
+    assert found["rows"] == {"train": 10_000_000, "validation": 500_000, "test": 500_000}
+    stages = {stage["stage"]: stage for stage in found["stages"]}
+    assert stages["pictures"]["units"] == 36
+    assert stages["shards"]["units"] == 11_000_000
+    assert found["dataset_bytes"] > 11_000_000 * 1000
+    assert ("is too small" in said.err) == (not found["fits"])
+    pooled = json.loads(run("plan", *options, "--layout", "pooled", "--json").out)
+    assert pooled["dataset_bytes"] < found["dataset_bytes"] / 10
+    assert "CPU hours" in run("plan", *options).out
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_estimate_of_a_small_build_is_near_what_is_written(
+    run: Callable[..., Outcome], tree: Path, tmp_path: Path
+) -> None:
+    options = ("m3", "--out", tmp_path / "out", "--images", tree, "--langs", "2", "--train", "300", "--workers", "1")
+    expected = json.loads(run("plan", *options, "--validation", "0", "--test", "0", "--json").out)["dataset_bytes"]
+    assert run("build", *options, "--validation", "0", "--test", "0").code == 0
+    written = sum(path.stat().st_size for path in (tmp_path / "out" / "data").iterdir())
+    assert 0.6 < expected / written < 1.6

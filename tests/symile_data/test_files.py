@@ -4,9 +4,11 @@ import errno
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from symile_data.errors import OutputError
 from symile_data.files import (
@@ -70,6 +72,9 @@ def test_a_full_disk_is_a_sentence_with_advice(tmp_path: Path) -> None:
         (errno.EROFS, "Choose a writable directory with --out."),
         (errno.EACCES, "Choose a writable directory with --out."),
         (errno.EIO, "Check the disk"),
+        (errno.EFBIG, "Raise the limit on the size of files"),
+        (errno.EPERM, "Choose a writable directory"),
+        (errno.ESTALE, "Check the network disk"),
     ],
 )
 def test_each_refusal_of_the_disk_has_its_advice(tmp_path: Path, code: int, advice: str) -> None:
@@ -77,6 +82,17 @@ def test_each_refusal_of_the_disk_has_its_advice(tmp_path: Path, code: int, advi
         raise OSError(code, os.strerror(code))
     assert os.strerror(code).lower() in str(caught.value)
     assert advice in str(caught.value)
+
+
+@pytest.mark.parametrize("writer", ["numpy", "pillow"])
+def test_a_full_disk_under_writers_that_give_no_error_number(tmp_path: Path, writer: str) -> None:
+    (tmp_path / ".file.partial").symlink_to("/dev/full")  # takes no byte
+    with pytest.raises(OutputError, match="no space left on device"), atomic_path(tmp_path / "file") as temporary:
+        if writer == "numpy":
+            with temporary.open("wb", buffering=0) as file:
+                np.zeros(1 << 20).tofile(file)
+        else:
+            Image.new("RGB", (900, 900)).save(temporary, "BMP")
 
 
 def test_a_read_only_disk_that_refuses_to_remove_keeps_the_first_error(

@@ -9,15 +9,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from datasets import Features, Value
-from factories import relist
+from datasets import Audio, Features, Image, Value
+from factories import encoded, picture, relist
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from symile_data import manifest as manifests
+from symile_data.builders.m3.speech import encode_flac
 from symile_data.builders.shards import shard_path, write_shard
 from symile_data.errors import DamageError
 from symile_data.manifest import Identity, Manifest, file_entry
 from symile_data.schema import DatasetSchema, Modality
-from symile_data.verify import verify
+from symile_data.verify import to_read, verify
 
 SCHEMA = DatasetSchema(
     features=Features({"sample_id": Value("int64"), "x": Value("string"), "x_missing": Value("bool")}),
@@ -201,6 +204,136 @@ def test_the_datasets_own_rules_see_every_shard(sound: Path) -> None:
     rules = Alternating()
     assert list(verify(sound, rules)) == [f"{TEST}: row 0: is odd", "the whole is odd"]
     assert rules.seen == [("train", 10), ("train", 10), ("test", 5)]
+
+
+def flipped(dataset: Path, name: str, share: float, bit: int) -> bytes:
+    data = bytearray((dataset / name).read_bytes())
+    data[min(int(share * len(data)), len(data) - 1)] ^= 1 << bit
+    return bytes(data)
+
+
+def told(directory: Path) -> list[str]:
+    """The files that are named, also where the manifest itself cannot be used."""
+    try:
+        return [problem.split(":")[0] for problem in verify(directory)]
+    except DamageError as error:
+        return [Path(str(error.where)).name]
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from([FIRST, SECOND, TEST, "README.md", manifests.FILE_NAME]), st.floats(0, 1), st.integers(0, 7))
+def test_any_flipped_bit_of_any_file_is_named(sound: Path, tmp_path: Path, name: str, share: float, bit: int) -> None:
+    damaged = tmp_path / "damaged"
+    if not damaged.exists():
+        shutil.copytree(sound, damaged)
+    (damaged / name).write_bytes(flipped(sound, name, share, bit))
+    try:
+        assert told(damaged) == [name]
+    finally:
+        (damaged / name).write_bytes((sound / name).read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"notes": []', '"notes": ["It is all fine."]'),
+        ('"dropped": []', '"dropped": [{"reason": "none", "count": 1, "examples": []}]'),
+        ('"command": ""', '"command": "rm"'),
+        ('"symile_data": "', '"symile_data": "9'),
+        ('"rows": 10,', '"rows": 11,'),
+        ('"digest": "', '"digest": "0'),
+    ],
+)
+def test_an_edit_of_any_field_of_the_manifest_is_refused(dataset: Path, old: str, new: str) -> None:
+    path = dataset / manifests.FILE_NAME
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(DamageError, match="the manifest was changed after the build"):
+        list(verify(dataset))
+
+
+@pytest.mark.parametrize(
+    "edit", [lambda text: text.rstrip(), lambda text: text.replace("\n", "\r\n"), lambda text: " " + text]
+)
+def test_blanks_of_the_manifest_count_too(dataset: Path, edit: Callable[[str], str]) -> None:
+    path = dataset / manifests.FILE_NAME
+    path.write_bytes(edit(path.read_text()).encode())
+    assert list(verify(dataset)) == ["manifest.json: its blanks or line ends are not those that the build wrote"]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_problems_and_their_order_do_not_depend_on_the_workers(dataset: Path, workers: int) -> None:
+    for name in (SECOND, "README.md"):
+        (dataset / name).write_bytes(flipped(dataset, name, 0.5, 0))
+    (dataset / TEST).unlink()
+    assert list(verify(dataset, Alternating(), workers=workers)) == [*verify(dataset, Alternating())]
+    assert [problem.split(":")[0] for problem in verify(dataset, workers=workers)] == [SECOND, TEST, "README.md"]
+
+
+def test_progress_is_told(sound: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    list(verify(sound))
+    assert capsys.readouterr().err.splitlines()[-1] == "verifying: 4/4 files"
+
+
+def test_a_sample_reads_some_shards_of_each_split_and_the_size_of_the_others(dataset: Path) -> None:
+    manifest = manifests.read(dataset)
+    assert to_read(manifest, 1) == {FIRST, TEST, "README.md"}
+    assert to_read(manifest, 9) == to_read(manifest, None) == {FIRST, SECOND, TEST, "README.md"}
+    (dataset / SECOND).write_bytes(flipped(dataset, SECOND, 0.5, 0))
+    assert list(verify(dataset, Alternating(), sample=1)) == [f"{TEST}: row 0: is odd"]
+    assert [problem.split(":")[0] for problem in verify(dataset, sample=2)] == [SECOND]
+    (dataset / SECOND).write_bytes(b"")
+    assert [problem.split(":")[0] for problem in verify(dataset, sample=1)] == [SECOND]
+
+
+def test_a_sample_is_evenly_spaced() -> None:
+    entries = [
+        manifests.FileEntry(path=f"data/train-{index:05d}-of-00010.parquet", bytes=1, sha256="", rows=1, split="train")
+        for index in range(10)
+    ]
+    identity = Identity(dataset="other", spec={}, sources={}, versions={})
+    manifest = Manifest(identity=identity, modalities=(), splits={"train": 10}, files=entries)
+    assert sorted(int(path[11:16]) for path in to_read(manifest, 3)) == [0, 3, 6]
+
+
+def media_dataset(directory: Path, image: bytes, audio: bytes) -> Path:
+    """One row with a picture and a clip."""
+    schema = DatasetSchema(
+        features=Features(
+            {"image": Image(), "audio": Audio(16_000), "image_missing": Value("bool"), "audio_missing": Value("bool")}
+        ),
+        modalities=tuple(Modality(name=n, kind=n, column=n, null_columns=(n,)) for n in ("image", "audio")),
+    )
+    rows = [
+        {"image": None, "audio": None, "image_missing": True, "audio_missing": True},
+        {
+            "image": {"bytes": image, "path": "x"},
+            "audio": {"bytes": audio, "path": "x"},
+            "image_missing": False,
+            "audio_missing": False,
+        },
+    ]
+    path = directory / shard_path("train", 0, 1)
+    count = write_shard(path, schema, iter([pa.RecordBatch.from_pylist(rows, schema=schema.arrow)]))
+    identity = Identity(dataset="other", spec={}, sources={}, versions={})
+    files = [file_entry(directory, path, rows=count, split="train")]
+    manifests.write(
+        directory, Manifest(identity=identity, modalities=schema.modalities, splits={"train": 2}, files=files)
+    )
+    return directory
+
+
+def test_only_a_deep_look_decodes_the_media(tmp_path: Path) -> None:
+    flac = encode_flac(np.sin(np.arange(800, dtype=np.float32) / 9))
+    jpeg = encoded(picture())
+    sound = media_dataset(tmp_path / "sound", jpeg, flac)
+    assert list(verify(sound, deep=True)) == []
+    broken = media_dataset(tmp_path / "broken", jpeg[: len(jpeg) // 2], flac[:30])
+    assert list(verify(broken)) == []
+    first, second = verify(broken, deep=True)
+    name = shard_path("train", 0, 1)
+    assert first.startswith(f"{name}: row 1: image does not decode (")
+    assert second.startswith(f"{name}: row 1: audio does not decode (")
 
 
 def test_what_the_hubs_client_leaves_in_a_download_is_no_damage(dataset: Path) -> None:

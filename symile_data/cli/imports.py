@@ -1,0 +1,71 @@
+"""`symile-data import`: the published releases, as downloaded, into the same shards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from symile_data.cli.common import Out, Workers, command_line, report, worker_count
+
+app = typer.Typer(help="Import a published release into our shards, with card and manifest.", no_args_is_help=True)
+
+
+@app.command()
+def m3(
+    release: Annotated[str, typer.Argument(help="Folder of the download, or hf:REPO[@REVISION] to stream it.")],
+    out: Out,
+    config: Annotated[
+        str | None, typer.Option(help="Configuration, such as 10-xs; default: the only one there.")
+    ] = None,
+    rows: Annotated[int | None, typer.Option(min=1, help="At most so many rows of each split, the first ones.")] = None,
+    translations: Annotated[
+        Path | None,
+        typer.Option(help="translations.json or a names table (TSV); default: the release's own, else the bundled."),
+    ] = None,
+    workers: Workers = 0,
+) -> None:
+    """Symile-M3 as published on the Hugging Face Hub (arsaporta/symile-m3). Its media stay byte for byte.
+
+    Examples:
+
+        symile-data import m3 /data/symile-m3 --config 10-xs --out build/m3-10-xs
+
+        symile-data import m3 hf:arsaporta/symile-m3 --config 2-xs --rows 1000 --out build/m3-2-first
+    """
+    from symile_data.builders.m3.import_release import import_m3
+    from symile_data.cards import write_card
+
+    paths = [path for path in (out, release, translations) if path is not None]
+    manifest = import_m3(
+        release,
+        out,
+        config=config,
+        rows=rows,
+        names=translations,
+        workers=worker_count(workers),
+        document=write_card,
+        command=command_line(*paths),
+    )
+    report(out, manifest)
+
+
+@app.command()
+def mimic(
+    release: Annotated[Path, typer.Argument(help="The folder of Symile-MIMIC 1.0.0: CSV files, data_npy/, checksums.")],
+    out: Out,
+    workers: Workers = 0,
+) -> None:
+    """The published Symile-MIMIC, with its own splits and retrieval sets.
+
+    Example:
+
+        symile-data import mimic symile-mimic/1.0.0 --out build/symile-mimic-release
+    """
+    from symile_data.builders.mimic.import_release import import_mimic
+    from symile_data.cards import write_card
+
+    words = command_line(release, out)
+    manifest = import_mimic(release, out, workers=worker_count(workers), document=write_card, command=words)
+    report(out, manifest)

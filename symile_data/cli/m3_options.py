@@ -1,0 +1,155 @@
+"""The options of `symile-data build m3`, declared once: `plan m3` takes the same."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from symile_data.cli.common import Format, Out, RowCount, Seed, Workers, command_line, worker_count
+
+if TYPE_CHECKING:
+    from symile_data.builders.m3.spec import M3Spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class M3Request:
+    """What a command line asks for.
+
+    Args:
+        spec: What to build.
+        out: Where.
+        workers: Worker processes.
+        command: The command line as the card shows it.
+    """
+
+    spec: M3Spec
+    out: Path
+    workers: int
+    command: str
+
+
+def with_m3_options(*others: inspect.Parameter) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a verb the parameters of `m3_request`, and some of its own after them; it is called with their values.
+
+    Args:
+        others: Keyword parameters of the verb itself.
+    """
+
+    def decorate(verb: Callable[..., None]) -> Callable[..., None]:
+        shared = inspect.signature(m3_request, eval_str=True).parameters.values()
+        kinds = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*shared, *others)]
+        verb.__signature__ = inspect.Signature(kinds)  # type: ignore[attr-defined]  # what typer reads
+        return verb
+
+    return decorate
+
+
+def m3_request(
+    out: Out,
+    langs: Annotated[
+        str, typer.Option(help="Languages: 2 (el en), 5 (el en hi ja uk), 10, or codes such as el,en,fr.")
+    ] = "10",
+    size: Annotated[str | None, typer.Option(help="The published sizes: xs, s, m or l.")] = None,
+    train: RowCount = None,
+    validation: RowCount = None,
+    test: RowCount = None,
+    words: Annotated[int | None, typer.Option(help="Words in a text; default: one for each language.")] = None,
+    mode: Annotated[
+        str, typer.Option(help="disjoint: every word has its own class and language; overlap: not so.")
+    ] = "disjoint",
+    splits: Annotated[
+        str, typer.Option(help="disjoint: each split has its own media; shared: as in the paper.")
+    ] = "disjoint",
+    images: Annotated[
+        str, typer.Option(help="'sample' (drawn here), an ImageNet folder, or hf:REPO[@REVISION].")
+    ] = "sample",
+    audio: Annotated[str, typer.Option(help="'espeak', 'gtts' (online) or common-voice:PATH.")] = "espeak",
+    translations: Annotated[
+        str, typer.Option(help="'bundled', a names table (TSV: wnid, en, codes), 'google' or 'mymemory' (online).")
+    ] = "bundled",
+    manual: Annotated[
+        Path | None, typer.Option(help="Names that take the place of others: the same TSV, empty cells change nothing.")
+    ] = None,
+    sentences: Annotated[
+        Path | None, typer.Option(help="Sentences to speak (TSV: sentence_id, codes) for the languages it has.")
+    ] = None,
+    cache: Annotated[Path | None, typer.Option(help="Directory of online answers; default: the user's cache.")] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop where an online engine fails; default: the bundled name or voice.")
+    ] = False,
+    missing: Annotated[str, typer.Option(help="Rate of absent modalities: 0.5, or image=0.5,audio=0.1.")] = "0",
+    missing_test: Annotated[
+        bool, typer.Option("--missing-test", help="Take modalities from the test split too.")
+    ] = False,
+    image_size: Annotated[
+        int | None, typer.Option(help="Shrink pictures to this shorter side; default: as they are.")
+    ] = None,
+    plan: Annotated[
+        Path | None, typer.Option(help="Rebuild a published dataset row for row: its train.csv, or the folder of CSVs.")
+    ] = None,
+    layout: Annotated[
+        str, typer.Option(help="shards: every row holds its media; pooled: every medium once, in tables of their own.")
+    ] = "shards",
+    shard_format: Format = "parquet",
+    seed: Seed = 0,
+    workers: Workers = 0,
+) -> M3Request:
+    """What the options say.
+
+    Raises:
+        UsageError: options that do not go together.
+    """
+    from symile_data.builders.m3.hub_pictures import parse_hub
+    from symile_data.builders.m3.languages import languages_of
+    from symile_data.builders.m3.schema import MODALITIES
+    from symile_data.builders.m3.spec import DEFAULT_ROWS, SIZES, M3Spec
+    from symile_data.builders.m3.translate import ENGINES
+    from symile_data.errors import UsageError
+    from symile_data.missingness import parse_rates
+    from symile_data.schema import SPLITS
+    from symile_data.words import MODES
+
+    if plan is not None and (size, train, validation, test, words) != (None,) * 5:
+        raise UsageError("--plan decides the rows and the words", do="leave out --size, --train, --words and the like")
+    if size is not None and size not in SIZES:
+        raise UsageError("unknown --size", got=repr(size), do=f"choose among {', '.join(SIZES)}")
+    if mode not in MODES:
+        raise UsageError("unknown --mode", got=repr(mode), do=f"choose among {', '.join(MODES)}")
+    defaults = DEFAULT_ROWS if size is None else SIZES[size]
+    asked = (train, validation, test)
+    if not re.fullmatch(r"\s*-?\d+\s*|.*,.*", langs):
+        raise typer.BadParameter("it takes 2, 5, 10 or codes with commas between", param_hint="--langs")
+    languages = languages_of(langs.strip())
+    speaker, colon, recordings = audio.partition(":")
+    engine = translations if translations in ENGINES else None
+    spec = M3Spec(
+        languages=languages,
+        words=len(languages) if words is None else words,
+        mode=mode,  # type: ignore[arg-type]  # one of MODES, checked above
+        rows={split: default if n is None else n for split, default, n in zip(SPLITS, defaults, asked, strict=True)},
+        split_policy=splits,  # type: ignore[arg-type]  # checked by M3Spec
+        images=None if images == "sample" else parse_hub(images) or Path(images),
+        audio=speaker,  # type: ignore[arg-type]  # checked by M3Spec
+        recordings=Path(recordings) if colon else None,
+        sentences=sentences,
+        names=None if translations == "bundled" or engine else Path(translations),
+        engine=engine,
+        manual=manual,
+        cache=cache,
+        strict=strict,
+        missing=parse_rates(missing, [modality.name for modality in MODALITIES]),
+        missing_test=missing_test,
+        image_size=image_size,
+        shard_format=shard_format,
+        seed=seed,
+        plan=plan,
+        layout=layout,  # type: ignore[arg-type]  # checked by M3Spec
+    )
+    paths = [path for path in (out, images, translations, manual, sentences, cache, plan) if path is not None]
+    return M3Request(spec=spec, out=out, workers=worker_count(workers), command=command_line(*paths))

@@ -1,0 +1,79 @@
+"""`symile-data plan`: what a build will take, before it begins."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from symile_data.cli.m3_options import m3_request, with_m3_options
+
+if TYPE_CHECKING:
+    from symile_data.builders.m3.estimate import Estimate
+
+app = typer.Typer(
+    help="Estimate rows, bytes, time and memory of a build before anything is written.", no_args_is_help=True
+)
+
+_JSON = inspect.Parameter(
+    "as_json",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=False,
+    annotation=Annotated[bool, typer.Option("--json", help="Print JSON for machines.")],
+)
+
+
+@app.command()
+@with_m3_options(_JSON)
+def m3(*, as_json: bool, **options: Any) -> None:
+    """Estimate `symile-data build m3` with the same options: some pictures, clips and rows are prepared and timed.
+
+    Warns when the disk is too small. The card is not counted.
+
+    Example:
+
+        symile-data plan m3 --out build/l --images /data/imagenet --size l --layout pooled
+    """
+    from symile_data.builders.m3.estimate import estimate_m3
+
+    asked = m3_request(**options)
+    estimate = estimate_m3(asked.spec, asked.out, workers=asked.workers)
+    if as_json:
+        print(json.dumps(estimate.to_json()))
+    else:
+        _show(estimate)
+    if not estimate.fits:
+        needed = (estimate.dataset_bytes + estimate.working_bytes) / 1e9
+        print(
+            f"symile-data: the disk of {asked.out} is too small: {needed:,.1f} GB are needed, "
+            f"{estimate.free_bytes / 1e9:,.1f} GB are free. Choose another --out, fewer rows, --layout pooled or "
+            "--image-size.",
+            file=sys.stderr,
+        )
+
+
+def _show(estimate: Estimate) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("stage", "units", "ms each", "CPU s", "bytes each", "GB kept", "GB working")
+    for stage in estimate.stages:
+        table.add_row(
+            stage.stage,
+            f"{stage.units:,}",
+            f"{1000 * stage.cpu_seconds_each:.3f}",
+            f"{stage.units * stage.cpu_seconds_each:,.0f}",
+            f"{stage.bytes_each or stage.working_bytes_each:,.0f}",
+            f"{stage.units * stage.bytes_each / 1e9:,.2f}",
+            f"{stage.units * stage.working_bytes_each / 1e9:,.2f}",
+        )
+    Console().print(table)
+    rows = ", ".join(f"{count:,} {split}" for split, count in estimate.rows.items())
+    print(f"rows: {rows}, in {estimate.files:,} files")
+    print(f"disk: {estimate.dataset_bytes / 1e9:,.2f} GB, and {estimate.working_bytes / 1e9:,.2f} GB until it is built")
+    print(f"time: {estimate.cpu_seconds / 3600:,.2f} CPU hours, {estimate.seconds / 60:,.0f} minutes with "
+          f"{estimate.workers} workers; the card comes on top")  # fmt: skip
+    print(f"memory: {estimate.memory_bytes / 1e6:,.0f} MB")

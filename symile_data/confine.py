@@ -1,0 +1,61 @@
+"""Paths that a file names stay within the directory they are meant for: no `..`, no absolute path, no link that leads
+out. One exception: the cache of huggingface_hub, whose snapshots are links to its own blobs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+
+def is_plain_path(name: str) -> bool:
+    r"""Whether a path is relative, normal, with forward slashes and printable.
+
+    >>> [is_plain_path(name) for name in ("data/a.parquet", "../a", "/a", "a/./b", "a\\b", "", "a\x1b")]
+    [True, False, False, False, False, False, False]
+    """
+    path = PurePosixPath(name)
+    parts = path.parts
+    return (
+        bool(parts)
+        and name == path.as_posix()
+        and name.isprintable()
+        and "\\" not in name
+        and not path.is_absolute()
+        and ".." not in parts
+    )
+
+
+def leading_out(directory: Path, names: Iterable[str]) -> str | None:
+    """The first of some relative paths that a symbolic link takes out of `directory`; None where all stay inside.
+
+    Files that do not exist stay inside.
+    """
+    root = Path(os.path.realpath(directory))
+    by_folder: dict[str, set[str]] = {}
+    for name in names:
+        folder, _, file = name.rpartition("/")
+        by_folder.setdefault(folder, set()).add(file)
+    for folder, files in sorted(by_folder.items()):
+        if not Path(os.path.realpath(root / folder)).is_relative_to(root):
+            return folder
+        for file in sorted(files & _links(root / folder)):
+            target = Path(os.path.realpath(root / folder / file))
+            if not target.is_relative_to(root) and not _is_blob(root, target):
+                return f"{folder}/{file}".lstrip("/")
+    return None
+
+
+def _links(folder: Path) -> set[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if entry.is_symlink()}
+    except OSError:
+        return set()
+
+
+def _is_blob(root: Path, target: Path) -> bool:
+    """Whether a file is one of the blobs that belong to this snapshot of huggingface_hub's cache."""
+    repository = root.parent.parent
+    return root.parent.name == "snapshots" and target.parent == repository / "blobs"

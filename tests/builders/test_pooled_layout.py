@@ -1,0 +1,275 @@
+"""The pooled layout: the same rows as the self-contained one, every medium once, whole, documented and checked."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from datasets import Audio, load_dataset
+from factories import build, contents, problems, relist, rows_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+from symile_data import manifest as manifests
+from symile_data.builders.m3 import pooled
+from symile_data.builders.m3.schema import m3_schema
+from symile_data.cards import write_card
+from symile_data.errors import DamageError, OutputError, SourceError, UsageError
+from symile_data.loaders import BatchLoader, ImageSettings, open_split
+from symile_data.location import Location
+from symile_data.shards import pooled as shards
+from symile_data.shards.pooled import PoolReader
+
+ROWS = {"train": 70, "validation": 12, "test": 9}
+CHANGES: dict[str, Any] = {"rows": ROWS, "missing": {"image": 0.3, "audio": 0.3, "text": 0.3}}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small() -> Any:
+    """Several files, several row groups of a file, several groups of a row group."""
+    with pytest.MonkeyPatch.context() as patch:
+        for owner, name, size in (
+            (pooled, "ROWS_PER_TABLE", 40),
+            (pooled, "ROWS_PER_TABLE_GROUP", 16),
+            (pooled, "MEDIA_PER_FILE", 7),
+            (pooled, "MEDIA_PER_GROUP", 3),
+            (shards, "ROWS_PER_GROUP", 5),
+        ):
+            patch.setattr(owner, name, size)
+        yield
+
+
+@pytest.fixture(scope="module", params=["disjoint", "shared"])
+def pair(request: pytest.FixtureRequest, tree: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The same build in both layouts, with cards; not to be changed."""
+    root = tmp_path_factory.mktemp("layouts")
+    for layout in ("shards", "pooled"):
+        build(tree, root / layout, layout=layout, split_policy=request.param, document=write_card, **CHANGES)
+    return root / "shards", root / "pooled"
+
+
+@pytest.mark.parametrize("split", ROWS)
+def test_an_opened_split_has_the_same_columns_types_and_rows(pair: tuple[Path, Path], split: str) -> None:
+    whole, parts = (open_split(directory, split) for directory in pair)
+    assert parts.schema.equals(whole.schema)
+    assert parts.schema.metadata == whole.schema.metadata
+    assert (parts.rows, parts.columns, parts.modalities) == (whole.rows, whole.columns, whole.modalities)
+    expected = whole.read_all(whole.columns).replace_schema_metadata(None)
+    assert parts.read_all(parts.columns).replace_schema_metadata(None).equals(expected)
+    assert len(parts.group_rows) > len(parts.shards) > (1 if split == "train" else 0)
+
+
+@given(data=st.data())
+def test_any_columns_of_any_group_are_those_of_the_rows(pair: tuple[Path, Path], data: st.DataObject) -> None:
+    whole, parts = (open_split(directory, "train") for directory in pair)
+    columns = data.draw(st.lists(st.sampled_from(whole.columns), min_size=1, unique=True))
+    group = data.draw(st.integers(0, len(parts.group_rows) - 1))
+    first, count = int(parts.group_starts[group]), int(parts.group_rows[group])
+    assert count <= 5
+    table = parts.read(columns, group)
+    assert table.column_names == columns
+    assert table.to_pylist() == whole.read_all(columns).slice(first, count).to_pylist()
+
+
+def test_batches_are_the_same_in_file_order(pair: tuple[Path, Path]) -> None:
+    transforms = {"image": ImageSettings(size=16)}
+    loaders = [
+        BatchLoader(open_split(directory, "test"), batch_size=9, seed=0, shuffle=False, transforms=transforms)
+        for directory in pair
+    ]
+    (one,), (other,) = (list(loader) for loader in loaders)
+    assert sorted(one) == sorted(other)
+    for name in one:
+        if hasattr(one[name], "numpy"):
+            np.testing.assert_array_equal(one[name].numpy(), other[name].numpy())
+        else:
+            assert list(one[name]) == list(other[name])
+
+
+def test_every_medium_lies_there_once_and_nothing_else(pair: tuple[Path, Path]) -> None:
+    whole, parts = pair
+    manifest = manifests.read(parts)
+    assert manifest.pooled is not None
+    for pool in manifest.pooled.pools:
+        for key in pool.keys:
+            table = pa.concat_tables(pq.read_table(parts / entry.path) for entry in manifest.pool_files(key))
+            ids = table[pool.id_column].to_pylist()
+            assert len(set(ids)) == len(ids)
+            used = {
+                row[pool.id_column]: row[pool.column]
+                for split in ROWS
+                if pool.key(split) == key
+                for row in rows_of(whole, split)
+                if row[pool.id_column] is not None
+            }
+            found = dict(zip(ids, table[pool.column].to_pylist(), strict=True))
+            assert {medium_id: found[medium_id] for medium_id in used} == used
+    for row in rows_of(parts, "train"):
+        assert (row["image_row"] is None) == (row["image_id"] is None) == row["image_missing"]
+        assert (row["clip_row"] is None) == (row["clip_id"] is None) == row["audio_missing"]
+
+
+def test_it_verifies_and_load_dataset_opens_all_three_tables(
+    pair: tuple[Path, Path], tmp_path: Path, no_network: None
+) -> None:
+    whole, parts = pair
+    assert problems(parts) == []
+    pairs = load_dataset(str(parts), cache_dir=str(tmp_path))
+    assert {split: table.num_rows for split, table in pairs.items()} == ROWS
+    expected = {name: f for name, f in m3_schema().features.items() if name not in ("image", "audio")}
+    assert {name: pairs["train"].features[name] for name in expected} == expected
+    names = manifests.read(parts).pooled.pools[0].names
+    images = load_dataset(str(parts), "images", split=names["train"], cache_dir=str(tmp_path))
+    clips = load_dataset(str(parts), "clips", split=names["train"], cache_dir=str(tmp_path))
+    clips = clips.cast_column("audio", Audio(decode=False))
+    for row, original in zip(pairs["train"], rows_of(whole, "train"), strict=True):
+        if row["image_row"] is not None:
+            found = images[row["image_row"]]
+            assert (found["image_id"], found["cls_id"]) == (original["image_id"], original["cls_id"])
+        if row["clip_row"] is not None:
+            found = clips[row["clip_row"]]
+            assert (found["audio"]["bytes"], found["lang"]) == (original["audio"]["bytes"], original["lang"])
+
+
+def test_the_card_says_how_to_join_and_its_statistics_are_the_rows(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    _, parts = pair
+    text = (parts / "README.md").read_text(encoding="utf-8")
+    assert "`image_row` (row of the pool `images`)" in text
+    assert "images/" in text[text.index("## Files and checksums") :]
+    block = text[text.index("```python\nfrom datasets") + 10 :].partition("```")[0]
+    exec(compile(block.replace("path/to/this/directory", str(parts)), "README.md", "exec"), {})
+    one, other = (json.loads((directory / "stats.json").read_text()) for directory in pair)
+    for name in ("rows", "missing", "categories", "identifiers", "words", "samples"):
+        assert one[name] == other[name]
+    assert other["pools"].keys() >= {f"images/{name}" for name in manifests.read(parts).pooled.pools[0].names.values()}
+
+
+def test_the_croissant_description_names_every_table(pair: tuple[Path, Path]) -> None:
+    import mlcroissant
+
+    description = mlcroissant.Dataset(jsonld=str(pair[1] / "croissant.json"))
+    assert {records.id for records in description.metadata.record_sets} == {"splits", "default", "images", "clips"}
+    rows = [row for row, _ in zip(description.records("images"), range(3), strict=False)]
+    assert all("images/image_id" in row for row in rows)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_neither_workers_nor_interruptions_change_a_byte(
+    tree: Path, tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tree, tmp_path / "straight", layout="pooled", **CHANGES)
+    if workers == 1:
+        original, calls = pooled.make_pool_file, iter(range(2))
+
+        def failing(*arguments: Any) -> Any:
+            if next(calls, None) is None:
+                raise SourceError("stopped")
+            return original(*arguments)
+
+        monkeypatch.setattr(pooled, "make_pool_file", failing)
+        with pytest.raises(SourceError, match="stopped"):
+            build(tree, tmp_path / "out", layout="pooled", **CHANGES)
+        monkeypatch.setattr(pooled, "make_pool_file", original)
+        kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*/*.parquet")}
+        assert len(kept) == 6
+        build(tree, tmp_path / "out", layout="pooled", **CHANGES)
+        assert {path: path.stat().st_mtime_ns for path in kept} == kept
+        assert contents(tmp_path / "out") == contents(tmp_path / "straight")
+        return
+    sizes = {"rows": {"train": 7, "validation": 2, "test": 2}}  # workers know nothing of this module's small sizes
+    build(tree, tmp_path / "one", layout="pooled", **sizes)
+    build(tree, tmp_path / "two", layout="pooled", workers=2, **sizes)
+    one, two = contents(tmp_path / "one"), contents(tmp_path / "two")
+    assert sorted(one) == sorted(two)
+    assert {path: pq.read_table(tmp_path / "one" / path) for path in one if path.endswith("parquet")} == {
+        path: pq.read_table(tmp_path / "two" / path) for path in two if path.endswith("parquet")
+    }
+
+
+def doctored(directory: Path, path: str, column: str, change: Callable[[list[Any]], None]) -> None:
+    """Change a column of one file, hashes and all."""
+    table = pq.read_table(directory / path)
+    values = table[column].to_pylist()
+    change(values)
+    field = table.schema.field(column)
+    table = table.set_column(table.column_names.index(column), field, pa.array(values, field.type))
+    pq.write_table(table, directory / path)
+    relist(directory)
+
+
+@pytest.fixture
+def copy(tree: Path, tmp_path: Path) -> Path:
+    build(tree, tmp_path / "copy", layout="pooled", rows={"train": 30, "validation": 0, "test": 6})
+    return tmp_path / "copy"
+
+
+def test_verify_finds_rows_that_lead_to_another_medium(copy: Path) -> None:
+    path = "data/train-00000-of-00001.parquet"
+
+    def change(values: list[int]) -> None:
+        values[4] = (values[4] + 1) % 5
+
+    doctored(copy, path, "image_row", change)
+    found = problems(copy)
+    assert len(found) == 1, found
+    (problem,) = found
+    assert problem.startswith(f"{path}: row 4: image_id is 'n0")
+    assert problem.endswith(" there")
+
+
+def test_verify_finds_rows_outside_the_pool_and_media_that_are_not_whole(copy: Path) -> None:
+    path = "data/test-00000-of-00001.parquet"
+    doctored(copy, path, "clip_row", lambda values: values.__setitem__(0, 99))
+    assert next(problem for problem in problems(copy) if "clip_row" in problem).startswith(
+        f"{path}: clip_row points outside the pool of "
+    )
+    with pytest.raises(DamageError, match=r"a row points outside its pool of the column audio"):
+        open_split(copy, "test").read(["audio"], 0)
+    pool = sorted((copy / "images").glob("train-*"))[0].relative_to(copy).as_posix()
+    doctored(copy, pool, "image", lambda values: values.__setitem__(0, None))
+    assert f"{pool}: a pool's image or image_id is null" in problems(copy)
+    doctored(copy, pool, "image_id", lambda values: values.__setitem__(0, values[1]))
+    assert any(problem == "images/train: a image_id occurs twice in the pool" for problem in problems(copy))
+
+
+def test_a_pool_file_that_is_missing_or_cut_is_named(copy: Path, tmp_path: Path) -> None:
+    path = sorted((copy / "clips").glob("train-*"))[0]
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-20])
+    with pytest.raises(DamageError, match=r"a shard was truncated or replaced .*clips/train-00000"):
+        open_split(copy, "train")
+    assert any(problem.startswith(path.relative_to(copy).as_posix()) for problem in problems(copy))
+    path.unlink()
+    with pytest.raises(DamageError, match=r"a shard is missing .*clips/train-00000"):
+        open_split(copy, "train")
+    path.write_bytes(b"\0" * len(whole))
+    with pytest.raises(DamageError, match=r"a shard is truncated or no Parquet file .*clips/train-00000"):
+        open_split(copy, "train")
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(0, 19)), max_size=30))
+def test_a_reader_gives_any_rows_in_any_order(tmp_path_factory: pytest.TempPathFactory, rows: list[int | None]) -> None:
+    directory = tmp_path_factory.mktemp("pool")
+    entries = []
+    for index, (start, stop) in enumerate(((0, 9), (9, 20))):
+        path = directory / f"{index}.parquet"
+        pq.write_table(pa.table({"x": [f"value {row}" for row in range(start, stop)]}), path, row_group_size=4)
+        entries.append(manifests.file_entry(directory, path, rows=stop - start, pool="x/all"))
+    reader = PoolReader(Location.of(directory), "x", entries)
+    found = reader.take(pa.array(rows, pa.int64()))
+    assert found.to_pylist() == [None if row is None else f"value {row}" for row in rows]
+
+
+def test_an_unknown_layout_is_refused(tree: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"unknown --layout; got 'heap'. Choose shards or pooled"):
+        build(tree, tmp_path / "out", layout="heap")
+
+
+def test_the_layout_belongs_to_the_build(tree: Path, tmp_path: Path) -> None:
+    build(tree, tmp_path / "out", layout="pooled")
+    with pytest.raises(OutputError, match=r"spec.layout: 'shards', not 'pooled'"):
+        build(tree, tmp_path / "out")
