@@ -96,15 +96,19 @@ class TrainingData:
             "cache": self._cache,
             "transforms": self._transforms(config),
             "encoders": module.frozen_features(),
-            "missingness": config.missingness,
         }
+        missing = {"missingness": config.missingness}
         redrawn = {"redraw_words": config.redraw_words, "redraw_media": config.redraw_media}
         labels = self._columns(config.label, *config.redraw_media.values())
         return DataModule(
             self.directory,
             config.batch_size,
-            train={**common, "columns": labels, **redrawn},
-            evaluation={**common, "columns": [*labels, *self._candidates(config.candidates, "validation")]},
+            train={**common, **missing, "columns": labels, **redrawn},
+            evaluation={
+                **common,
+                **(missing if config.missingness_in_validation else {}),
+                "columns": [*labels, *self._candidates(config.candidates, "validation")],
+            },
         )
 
     def means(self, module: SymileModule) -> dict[str, Tensor]:

@@ -1,5 +1,5 @@
-"""Figures of the XOR experiments: accuracy of both losses beside what is possible, over p-hat (the paper's figure 3) or
-over the rate of missing values.
+"""Figures of the experiments: accuracy of both losses beside what is possible, over p-hat (the paper's figure 3), the
+number of languages (4) or the rate of missing values.
 """
 
 from __future__ import annotations
@@ -63,6 +63,54 @@ def draw_missing(path: Path, rows: Rows) -> None:
         xlabel="missing rate of each variable", ylabel="accuracy", title="Predict b from a and c, test split"
     )
     _save(figure, path)
+
+
+def draw_m3(path: Path, rows: Rows) -> None:
+    """Accuracy over the number of languages, and beside it over the missing rate, with the paper's where there are any.
+
+    Args:
+        path: PNG to write.
+        rows: Of `m3.m3_row`.
+    """
+    figure, (languages, rates) = _figure(2)
+    whole = [row for row in rows if row["rate"] == 0]
+    masked = [row for row in rows if row["languages"] == min(row["languages"] for row in rows)]
+    for axes, shown, key in ((languages, whole, "languages"), (rates, masked, "rate")):
+        places = [row[key] for row in shown]
+        _plot_losses(axes, places, shown)
+        axes.plot(places, [row["one_word"] for row in shown], color="0.2", linestyle="--", label="one word in W")
+        _plot_published(axes, key, shown)
+        axes.set(ylabel="accuracy", title="Find the picture from text and clip, test split")
+    languages.set(xlabel="languages", xticks=[row["languages"] for row in whole])
+    rates.plot(
+        [row["rate"] for row in masked],
+        [row["complete"] for row in masked],
+        color="#009E73",
+        linestyle="-.",
+        label="complete training rows",
+    )
+    number = masked[0]["languages"]
+    rates.set(xlabel=f"missing rate of each modality in training ({number} languages)")
+    _save(figure, path)
+
+
+def _plot_published(axes: Axes, key: str, rows: Rows) -> None:
+    """The paper's numbers as hollow marks; fainter where they are not confirmed."""
+    for loss, (label, colour, _) in _LOSSES.items():
+        for confirmed in (True, False):
+            numbers = [(row[key], row["paper"][loss]) for row in rows if row["paper"][loss]]
+            shown = [(place, number["value"]) for place, number in numbers if number["confirmed"] is confirmed]
+            if shown:
+                axes.plot(
+                    *zip(*shown, strict=True),
+                    linestyle="none",
+                    marker="D" if confirmed else "d",
+                    markersize=9,
+                    markerfacecolor="none",
+                    color=colour,
+                    alpha=1.0 if confirmed else 0.5,
+                    label=f"paper: {label}" + ("" if confirmed else ", unconfirmed"),
+                )
 
 
 def _figure(count: int) -> tuple[Figure, list[Axes]]:
