@@ -90,4 +90,5 @@ def pretrain(trial: M3Trial) -> None:
 
     config = next(iter(trial.configs.values()))
     data = trial._open()
+    data.check(config)
     pretrained_weights(data.run_info(config), trial.shared, partial(data.pretrained, config))

@@ -150,7 +150,7 @@ def m3(
     results = [m3_row(point, rows["train"], found[at * seeds : (at + 1) * seeds]) for at, point in enumerate(swept)]
     draw_m3(out / "results.png", results)
     configs = trials[0].configs
-    _report(out, configs, results, m3_table(results), as_json, m3_notes(configs["symile"].to_json()))
+    _report(out, configs, results, m3_table(results), as_json, m3_notes(rows["train"], configs["symile"].to_json()))
 
 
 def _m3_trial(out: Path, point: Point, config: str, seed: int, epochs: int | None) -> M3Trial:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symile_data.experiments.m3 import MODALITIES
 from symile_data.files import atomic_path
 from symile_data.information import bayes_accuracy, conditional_information, pair_information, total_correlation
 
@@ -74,24 +75,28 @@ def draw_m3(path: Path, rows: Rows) -> None:
     """
     figure, (languages, rates) = _figure(2)
     whole = [row for row in rows if row["rate"] == 0]
-    masked = [row for row in rows if row["languages"] == min(row["languages"] for row in rows)]
-    for axes, shown, key in ((languages, whole, "languages"), (rates, masked, "rate")):
-        places = [row[key] for row in shown]
-        _plot_losses(axes, places, shown)
-        axes.plot(places, [row["one_word"] for row in shown], color="0.2", linestyle="--", label="one word in W")
+    least = min(row["languages"] for row in rows)
+    masked = [row for row in rows if row["languages"] == least]
+    for axes, key, shown in ((languages, "languages", whole), (rates, "rate", masked)):
+        _plot_losses(axes, [row[key] for row in shown], shown)
         _plot_published(axes, key, shown)
         axes.set(ylabel="accuracy", title="Find the picture from text and clip, test split")
+    most = max(row["languages"] for row in whole)
+    numbers = [least + (most - least) * share for share in _CURVE]
+    languages.plot(numbers, [1 / number for number in numbers], color="0.2", linestyle="--", label="one word in W")
     languages.set(xlabel="languages", xticks=[row["languages"] for row in whole])
+    highest = max(row["rate"] for row in masked)
+    shares = [highest * share for share in _CURVE]
+    rates.axhline(1 / least, color="0.2", linestyle="--", label="one word in W")
     rates.plot(
-        [row["rate"] for row in masked],
-        [row["complete"] for row in masked],
+        shares,
+        [(1 - share) ** MODALITIES for share in shares],
         color="#009E73",
         linestyle="-.",
-        label="complete training rows",
+        label="share of complete training rows",
     )
-    number = masked[0]["languages"]
-    rates.set(xlabel=f"missing rate of each modality in training ({number} languages)")
-    _save(figure, path)
+    rates.set(xlabel=f"missing rate of each modality in training ({least} languages)")
+    _save(figure, path, beside=True)
 
 
 def _plot_published(axes: Axes, key: str, rows: Rows) -> None:
@@ -105,7 +110,7 @@ def _plot_published(axes: Axes, key: str, rows: Rows) -> None:
                     *zip(*shown, strict=True),
                     linestyle="none",
                     marker="D" if confirmed else "d",
-                    markersize=9,
+                    markersize=7,
                     markerfacecolor="none",
                     color=colour,
                     alpha=1.0 if confirmed else 0.5,
@@ -131,10 +136,12 @@ def _plot_losses(axes: Axes, places: Sequence[float], rows: Rows) -> None:
     axes.set_ylim(-0.02, 1.02)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def _save(figure: Figure, path: Path, *, beside: bool = False) -> None:
+    """Write the figure, with legends in the plots or below them."""
+    place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.19), "ncols": 2} if beside else {}
     for axes in figure.axes:
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize=8, **place)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=130, metadata={"Software": None})

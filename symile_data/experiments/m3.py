@@ -100,21 +100,10 @@ def m3_row(point: Point, rows: int, seeds: Sequence[Accuracies]) -> dict[str, An
 
 def m3_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """Rows of `m3_row` as cells, the header first; an unconfirmed number of the paper ends in "?"."""
-    table = [
-        [
-            "languages",
-            "missing",
-            "complete rows",
-            "Symile",
-            "CLIP",
-            "one word",
-            "chance",
-            "paper: Symile",
-            "paper: CLIP",
-        ]
-    ]
+    known = ("1/W", "chance", "paper: Symile", "paper: CLIP")
+    table = [["langs", "missing", "complete rows", "Symile", "CLIP", *known]]
     for row in rows:
-        complete = f"{row['complete'] * row['rows']:.0f} of {row['rows']}"
+        complete = f"{row['complete'] * row['rows']:.0f}"
         measured = [accuracy(row[loss]) for loss in ("symile", "clip")]
         bounds = [f"{row['one_word']:.3f}", f"{row['chance']:.4f}"]
         paper = [_published(row["paper"][loss]) for loss in ("symile", "clip")]
@@ -122,10 +111,11 @@ def m3_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     return table
 
 
-def m3_notes(config: Mapping[str, Any]) -> list[str]:
+def m3_notes(rows: int, config: Mapping[str, Any]) -> list[str]:
     """What a reader must know to set the numbers beside the paper's.
 
     Args:
+        rows: Of the training split.
         config: Of the runs, as saved.
     """
     redrawn = [
@@ -135,14 +125,14 @@ def m3_notes(config: Mapping[str, Any]) -> list[str]:
     anew = f"In each epoch a training row is given anew: {', '.join(redrawn)}" if redrawn else "No row is redrawn"
     encoders = "small encoders pretrained on labels of the training split, then frozen"
     return [
-        f"{anew}. Validation and test rows stay as they are. Symile and CLIP alike.",
+        f"{rows:,} training rows. {anew}. Validation and test rows stay as they are. Symile and CLIP alike.",
         f"Here: {encoders if config['pretrain'] else 'encoders of the config'}. The paper: frozen Whisper, CLIP and"
         f" XLM-R features of {PAPER_ROWS:,} training rows. The numbers show the same behaviour, not the same"
         " experiment.",
         "Missing: each modality of a training row is away with that probability, and a row's draw is the same in every"
         " epoch. Test rows are complete. Validation rows are complete too, so that the weights are chosen on all of"
         " them; the paper masks them and chooses by what is left, which of a small split would be too few rows.",
-        "One word: the best that the text alone allows, one in W. A number of the paper with ? is not confirmed; a"
+        "1/W: the best that the text alone allows, one word in W. A number of the paper with ? is not confirmed; a"
         " dash: it is known as a plot only.",
     ]
 

@@ -52,7 +52,7 @@ def test_a_sweep_runs_once(
     points = json.loads((out / "results.json").read_text())["points"]
     assert [(point["rate"], len(point["symile"]["values"])) for point in points] == [(0.0, 2), (0.5, 2)]
     assert points[0]["paper"]["clip"] == {"value": 0.473, "confirmed": True} and points[1]["paper"]["clip"] is None
-    assert (out / "results.md").read_text().startswith("| languages | missing |")
+    assert (out / "results.md").read_text().startswith("| langs | missing |")
     assert (out / "results.png").read_bytes().startswith(b"\x89PNG")
     masked = read_run(out / "m3-2" / "missing-0.5" / "seed-1" / "clip").config
     assert (masked.missing, masked.missingness, masked.missingness_in_validation) == ("input", 0.5, False)
