@@ -96,7 +96,7 @@ def draw_m3(path: Path, rows: Rows) -> None:
         label="share of complete training rows",
     )
     rates.set(xlabel=f"missing rate of each modality in training ({least} languages)")
-    _save(figure, path, beside=True)
+    _save(figure, path, below=True)
 
 
 def _plot_published(axes: Axes, key: str, rows: Rows) -> None:
@@ -136,9 +136,9 @@ def _plot_losses(axes: Axes, places: Sequence[float], rows: Rows) -> None:
     axes.set_ylim(-0.02, 1.02)
 
 
-def _save(figure: Figure, path: Path, *, beside: bool = False) -> None:
+def _save(figure: Figure, path: Path, *, below: bool = False) -> None:
     """Write the figure, with legends in the plots or below them."""
-    place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.19), "ncols": 2} if beside else {}
+    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.19), "ncols": 2} if below else {}
     for axes in figure.axes:
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
