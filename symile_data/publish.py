@@ -82,6 +82,7 @@ def push(
     """
     from huggingface_hub import HfApi
 
+    check_name(repo)
     hub = api or HfApi()
     uploads = uploads_of(directory, manifest)
     with _hub_errors(repo):
@@ -122,18 +123,33 @@ def _check_arrived(hub: HfApi, directory: Path, repo: str, uploads: Sequence[Upl
         )
 
 
+def check_name(repo: str) -> None:
+    """Refuse what cannot be a repository's name, before a dataset is read for it.
+
+    Raises:
+        UsageError: it is none.
+
+    >>> check_name("me/my-m3")
+    """
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(repo)
+    except HFValidationError as error:
+        raise UsageError("this is no name of a repository", got=repr(repo), do="give OWNER/NAME") from error
+
+
 @contextlib.contextmanager
 def _hub_errors(repo: str) -> Iterator[None]:
     """Say in one sentence what the Hub, or the way to it, refused."""
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    from huggingface_hub.errors import HfHubHTTPError
 
     # The bases of the Hub's error are those of its HTTP library, which also reports lost connections with them.
     bases = tuple(base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception))
     trouble: tuple[type[Exception], ...] = (OSError, RuntimeError, *bases)
     try:
         yield
-    except HFValidationError as error:
-        raise UsageError("this is no name of a repository", got=repr(repo), do="give OWNER/NAME") from error
     except trouble as error:
         said = " ".join(str(error).split())
         raise OutputError(

@@ -125,7 +125,7 @@ def prepare_plan(
     dropped = []
     for medium, kind in (("image", "picture"), ("audio", "clip")):
         count = sum(result["absent"][medium][0] for result in results)
-        examples = [name for result in results for name in result["absent"][medium][1]][:_EXAMPLES]
+        examples = list(dict.fromkeys(name for result in results for name in result["absent"][medium][1]))[:_EXAMPLES]
         if count and strict:
             raise SourceError(
                 f"{count} rows of the plan name a {kind} that is not there",
@@ -166,8 +166,8 @@ class _Absent:
         lost = np.flatnonzero(places < 0)
         self.rows += len(lost)
         if len(lost) and len(self.examples) < _EXAMPLES:
-            new = [name for name in names.take(pa.array(lost[:_EXAMPLES])).to_pylist() if name not in self.examples]
-            self.examples = [*self.examples, *new][:_EXAMPLES]
+            new = names.take(pa.array(lost)).unique().to_pylist()
+            self.examples = list(dict.fromkeys([*self.examples, *new]))[:_EXAMPLES]
 
 
 def make_plan(job: PlanJob, path: Path) -> dict[str, Any]:

@@ -102,6 +102,7 @@ def push(
     from symile_data import manifest as manifests
     from symile_data import publish
 
+    publish.check_name(repo)
     manifest = manifests.read(directory)
     _refuse_restricted(directory, manifest, allow_pictures)
     _refuse_damaged(directory, manifest)

@@ -24,8 +24,8 @@ from symile_data.training.module import SymileModule
 HERE = Path(__file__).parent
 # 17 validation rows make two batches for one process, and a last batch of one row for two.
 ROWS = {"train": 64, "validation": 17, "test": 24}
-OPTIONS = {"config": "xor", "epochs": 3, "settings": ["batch_size=16", "dim=8"]}
-WORDS = ("--config", "xor", "--epochs", "3", "--set", "batch_size=16", "--set", "dim=8")
+OPTIONS = {"config": "xor", "epochs": 3, "settings": ["batch_size=16", "dim=8", "val_every=1"]}
+WORDS = ("--config", "xor", "--epochs", "3", "--set", "batch_size=16", "--set", "dim=8", "--set", "val_every=1")
 
 
 @pytest.fixture(scope="module")
