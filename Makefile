@@ -16,7 +16,7 @@ SYMILE := $(BIN)/symile-data
 TREE := build/tree/symile_data
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build-m3 build-mimic build-xor train-m3 train-xor test lint docs tree bench clean
+.PHONY: help setup build-m3 build-mimic build-xor train-m3 train-mimic train-xor test lint docs tree bench clean
 
 help:  ## show this
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -40,11 +40,17 @@ build-xor: setup  ## build the synthetic XOR data: ARGS="..."
 train-m3: $(OUT)/manifest.json  ## train Symile and CLIP on it and compare them
 	$(SYMILE) train $(OUT) $(ARGS)
 
+train-mimic: $(MIMIC_OUT)/manifest.json  ## the same with 3 seeds, on Symile-MIMIC
+	$(SYMILE) train $(MIMIC_OUT) --seeds 3 $(ARGS)
+
 train-xor: build/xor/manifest.json  ## train Symile and CLIP on it and compare them
 	$(SYMILE) train build/xor $(ARGS)
 
 build/xor/manifest.json: | setup
 	$(SYMILE) build xor --out build/xor
+
+$(MIMIC_OUT)/manifest.json: | setup
+	$(SYMILE) build mimic --out $(MIMIC_OUT) $(MIMIC_SOURCES)
 
 $(OUT)/manifest.json: | setup
 	$(SYMILE) build m3 --out $(OUT) --langs $(LANGS) --images $(IMAGENET_DIR)

@@ -132,7 +132,7 @@ def check_name(repo: str) -> None:
     >>> check_name("me/my-m3")
     """
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
     try:
         validate_repo_id(repo)

@@ -62,6 +62,31 @@ class TrainingData:
             sizes=self._sizes,
         )
 
+    def check(self, config: TrainConfig) -> None:
+        """See that a config can be trained on these data, before anything is done.
+
+        Raises:
+            UsageError: the dataset lacks a modality or column that it names, or has fewer training rows than a batch.
+        """
+        from symile_data.training.module import check_modalities
+
+        check_modalities([modality.name for modality in self.manifest.modalities], config)
+        settings = config.pretrain
+        labels = () if settings is None else settings.labels.values()
+        self._columns(config.label, *config.redraw_media.values(), *labels)
+        rows = self.manifest.splits.get("train", 0)
+        sizes = {"batch_size": config.batch_size}
+        if settings is not None:
+            sizes["batch_size of [pretrain]"] = settings.batch_size
+        for name, size in sizes.items():
+            if rows < size:
+                raise UsageError(
+                    "the training split has fewer rows than one batch",
+                    where=self.directory,
+                    got=f"{rows} rows, {name} = {size}",
+                    do="build more rows, or lower it (--set batch_size=... or a config file)",
+                )
+
     def pretrained(self, config: TrainConfig) -> Weights:
         """Pretrain the encoders that the config names, on augmented pictures of the training split."""
         from symile_data.loaders import ImageJitter, open_split
@@ -78,7 +103,7 @@ class TrainingData:
             "train",
             batch_size=settings.batch_size,
             shuffle=True,
-            columns=list(settings.labels.values()),
+            columns=self._columns(*settings.labels.values()),
             augment={name: ImageJitter(shift=settings.jitter) for name in pictures} if settings.jitter else {},
         )
         values = {
@@ -96,15 +121,19 @@ class TrainingData:
             "cache": self._cache,
             "transforms": self._transforms(config),
             "encoders": module.frozen_features(),
-            "missingness": config.missingness,
         }
+        missing = {"missingness": config.missingness}
         redrawn = {"redraw_words": config.redraw_words, "redraw_media": config.redraw_media}
         labels = self._columns(config.label, *config.redraw_media.values())
         return DataModule(
             self.directory,
             config.batch_size,
-            train={**common, "columns": labels, **redrawn},
-            evaluation={**common, "columns": [*labels, *self._candidates(config.candidates, "validation")]},
+            train={**common, **missing, "columns": labels, **redrawn},
+            evaluation={
+                **common,
+                **(missing if config.missingness_in_validation else {}),
+                "columns": [*labels, *self._candidates(config.candidates, "validation")],
+            },
         )
 
     def means(self, module: SymileModule) -> dict[str, Tensor]:
@@ -253,6 +282,7 @@ def train_run(
     from symile_data.training.fit import fit, is_main_process
     from symile_data.training.run import BEST, pretrained_weights
 
+    data.check(config)
     info = data.run_info(config)
     weights = pretrained_weights(info, shared or run, partial(data.pretrained, config))
     module = info.make_module(weights)

@@ -1,4 +1,4 @@
-"""Trials: one XOR dataset, each loss trained and tested on it; many of them on worker processes, each only once.
+"""Trials: small trainings of which an experiment has many, on worker processes, each only once.
 
 A trial is small, so a worker starts once and runs many, with one thread each. What a trial found stands in its
 directory, under a key of all that decides it; running again takes it from there, and a trial that was cut off goes on
@@ -8,91 +8,91 @@ from its last checkpoint.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol, TypeVar
 
-from symile_data.errors import SymileDataError, UsageError
+from symile_data.errors import SymileDataError
 from symile_data.progress import hidden, stage
-
-if TYPE_CHECKING:
-    from symile_data.builders.xor.spec import XorSpec
-    from symile_data.training.config import TrainConfig
 
 RESULT = "result.json"
 
 Accuracies = dict[str, float]
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
-@dataclass(frozen=True, kw_only=True)
-class Trial:
-    """One dataset and the configs that are trained on it.
 
-    Args:
-        directory: Holds `data/`, a run directory for each loss, and `result.json`.
-        spec: Of the dataset.
-        configs: By loss.
-    """
+class Trial(Protocol):
+    """One point of an experiment with one seed: each loss trained and tested on one dataset. It can be pickled."""
 
-    directory: Path
-    spec: XorSpec
-    configs: Mapping[str, TrainConfig]
+    @property
+    def directory(self) -> Path:
+        """Holds a run directory for each loss, and `result.json`."""
+
+    def identity(self) -> Any:
+        """All that decides what is found, JSON-like."""
+
+    def measure(self) -> Accuracies:
+        """Train and test: the test accuracy by loss, and perhaps what it is compared with."""
 
 
 def run_trials(title: str, trials: Sequence[Trial], workers: int) -> list[Accuracies]:
-    """Test accuracies by loss of each trial, in order.
+    """What each trial finds, in order.
 
     Raises:
-        UsageError: a test split lacks some of the values among which the target is retrieved.
         SymileDataError: a worker died.
     """
-    for trial in trials:
-        _check_candidates(trial)
-    found: dict[Path, Accuracies] = {}
-    with stage(title, len(trials), "trials") as advance:
-        for trial, accuracies in _completed(trials, workers):
-            found[trial.directory] = accuracies
-            advance()
-    return [found[trial.directory] for trial in trials]
+    return on_workers(title, "trials", run_trial, trials, workers)
 
 
 def run_trial(trial: Trial) -> Accuracies:
-    """Build, train and test, or read what an earlier call found."""
-    from symile_data.builders.document import no_documents
-    from symile_data.builders.xor.build import build_xor
-    from symile_data.cli.baseline import TrainingData, train_run
+    """Measure, or read what an earlier call found."""
     from symile_data.files import digest, pretty_json, write_text
 
     path = trial.directory / RESULT
-    key = digest([trial.spec.to_json(), {loss: config.to_json() for loss, config in trial.configs.items()}])
+    key = digest(trial.identity())
     known = _read(path, key)
     if known is not None:
         return known
-    with hidden():
-        build_xor(trial.spec, trial.directory / "data", workers=1, document=no_documents)
-        data = TrainingData(trial.directory / "data")
-        accuracies = {
-            loss: float(train_run(config, data, trial.directory / loss)["test"]["accuracy"])
-            for loss, config in trial.configs.items()
-        }
+    accuracies = trial.measure()
     write_text(path, pretty_json({"key": key, "accuracy": accuracies}))
     return accuracies
 
 
-def _completed(trials: Sequence[Trial], workers: int) -> Iterator[tuple[Trial, Accuracies]]:
-    """Each trial with its result, as it is done."""
+def on_workers(
+    title: str, unit: str, function: Callable[[Item], Result], items: Sequence[Item], workers: int
+) -> list[Result]:
+    """A function of each item, in order, with progress; on worker processes of one thread each where there are several.
+
+    Raises:
+        SymileDataError: a worker died.
+    """
+    found: dict[int, Result] = {}
+    with stage(title, len(items), unit) as advance:
+        for place, result in _completed(function, items, workers):
+            found[place] = result
+            advance()
+    return [found[place] for place in range(len(items))]
+
+
+def _completed(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[tuple[int, Result]]:
+    """The place of each item with its result, as it is done."""
     from symile_data.builders.execution import worker_pool
 
-    pool = worker_pool(min(workers, len(trials)))
+    pool = worker_pool(min(workers, len(items)))
     if pool is None:
-        yield from ((trial, run_trial(trial)) for trial in trials)
+        for place, item in enumerate(items):
+            with hidden():
+                result = function(item)
+            yield place, result
         return
     with pool:
         try:
-            futures = {pool.submit(_run_on_one_thread, trial): trial for trial in trials}
+            futures = {pool.submit(partial(_on_one_thread, function), item): place for place, item in enumerate(items)}
             for future in as_completed(futures):
                 yield futures[future], future.result()
         except BrokenProcessPool:
@@ -105,12 +105,13 @@ def _completed(trials: Sequence[Trial], workers: int) -> Iterator[tuple[Trial, A
             raise
 
 
-def _run_on_one_thread(trial: Trial) -> Accuracies:
+def _on_one_thread(function: Callable[[Item], Result], item: Item) -> Result:
     """In a worker: as many processes as cores leave one thread to each."""
     import torch
 
     torch.set_num_threads(1)
-    return run_trial(trial)
+    with hidden():
+        return function(item)
 
 
 def _read(path: Path, key: str) -> Accuracies | None:
@@ -120,20 +121,3 @@ def _read(path: Path, key: str) -> Accuracies | None:
         return dict(value["accuracy"]) if value["key"] == key else None
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
-
-
-def _check_candidates(trial: Trial) -> None:
-    """The paper retrieves among all 2^d values, so each must occur in the test split."""
-    import numpy as np
-
-    from symile_data.builders.xor.build import draw_bits
-
-    spec = trial.spec
-    values = draw_bits(spec, "test", 0, spec.rows["test"])[1]
-    found = len(np.unique(values, axis=0))
-    if found < 2**spec.dims:
-        raise UsageError(
-            f"the test split lacks some of the {2**spec.dims} values among which one is retrieved",
-            got=f"{found} in {spec.rows['test']} rows",
-            do="lower --dims",
-        )

@@ -1,5 +1,5 @@
-"""Figures of the XOR experiments: accuracy of both losses beside what is possible, over p-hat (the paper's figure 3) or
-over the rate of missing values.
+"""Figures of the experiments: accuracy of both losses beside what is possible, over p-hat (the paper's figure 3), the
+number of languages (4) or the rate of missing values.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symile_data.experiments.m3 import MODALITIES
 from symile_data.files import atomic_path
 from symile_data.information import bayes_accuracy, conditional_information, pair_information, total_correlation
 
@@ -65,6 +66,58 @@ def draw_missing(path: Path, rows: Rows) -> None:
     _save(figure, path)
 
 
+def draw_m3(path: Path, rows: Rows) -> None:
+    """Accuracy over the number of languages, and beside it over the missing rate, with the paper's where there are any.
+
+    Args:
+        path: PNG to write.
+        rows: Of `m3.m3_row`.
+    """
+    figure, (languages, rates) = _figure(2)
+    whole = [row for row in rows if row["rate"] == 0]
+    least = min(row["languages"] for row in rows)
+    masked = [row for row in rows if row["languages"] == least]
+    for axes, key, shown in ((languages, "languages", whole), (rates, "rate", masked)):
+        _plot_losses(axes, [row[key] for row in shown], shown)
+        _plot_published(axes, key, shown)
+        axes.set(ylabel="accuracy", title="Find the picture from text and clip, test split")
+    most = max(row["languages"] for row in whole)
+    numbers = [least + (most - least) * share for share in _CURVE]
+    languages.plot(numbers, [1 / number for number in numbers], color="0.2", linestyle="--", label="one word in W")
+    languages.set(xlabel="languages", xticks=[row["languages"] for row in whole])
+    highest = max(row["rate"] for row in masked)
+    shares = [highest * share for share in _CURVE]
+    rates.axhline(1 / least, color="0.2", linestyle="--", label="one word in W")
+    rates.plot(
+        shares,
+        [(1 - share) ** MODALITIES for share in shares],
+        color="#009E73",
+        linestyle="-.",
+        label="share of complete training rows",
+    )
+    rates.set(xlabel=f"missing rate of each modality in training ({least} languages)")
+    _save(figure, path, below=True)
+
+
+def _plot_published(axes: Axes, key: str, rows: Rows) -> None:
+    """The paper's numbers as hollow marks; fainter where they are not confirmed."""
+    for loss, (label, colour, _) in _LOSSES.items():
+        for confirmed in (True, False):
+            numbers = [(row[key], row["paper"][loss]) for row in rows if row["paper"][loss]]
+            shown = [(place, number["value"]) for place, number in numbers if number["confirmed"] is confirmed]
+            if shown:
+                axes.plot(
+                    *zip(*shown, strict=True),
+                    linestyle="none",
+                    marker="D" if confirmed else "d",
+                    markersize=7,
+                    markerfacecolor="none",
+                    color=colour,
+                    alpha=1.0 if confirmed else 0.5,
+                    label=f"paper: {label}" + ("" if confirmed else ", unconfirmed"),
+                )
+
+
 def _figure(count: int) -> tuple[Figure, list[Axes]]:
     from matplotlib.figure import Figure
 
@@ -83,10 +136,12 @@ def _plot_losses(axes: Axes, places: Sequence[float], rows: Rows) -> None:
     axes.set_ylim(-0.02, 1.02)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def _save(figure: Figure, path: Path, *, below: bool = False) -> None:
+    """Write the figure, with legends in the plots or below them."""
+    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.19), "ncols": 2} if below else {}
     for axes in figure.axes:
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize=8, **place)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=130, metadata={"Software": None})

@@ -8,29 +8,13 @@ more and more training and validation rows; the test split stays complete.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean, stdev
 from typing import Any
 
+from symile_data.experiments.tables import Accuracies, accuracy, by_loss
 from symile_data.information import bayes_accuracy, conditional_information, pair_information, total_correlation
 
 P_HATS = tuple(tenths / 10 for tenths in range(11))  # of the paper's figure 3
 RATES = (0.0, 0.2, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75)  # the upper ones are those of Symile-M3, section 5.2
-
-# Accuracy by loss, of one seed.
-Accuracies = Mapping[str, float]
-
-
-def summary(values: Sequence[float]) -> dict[str, Any]:
-    """Mean, standard deviation (None of a single value) and the values of several seeds.
-
-    >>> summary([0.5, 0.7])["mean"], summary([0.5])["deviation"]
-    (0.6, None)
-    """
-    return {
-        "mean": fmean(values),
-        "deviation": stdev(values) if len(values) > 1 else None,
-        "values": list(values),
-    }
 
 
 def p_hat_row(p_hat: float, dims: int, seeds: Sequence[Accuracies]) -> dict[str, Any]:
@@ -52,7 +36,7 @@ def p_hat_row(p_hat: float, dims: int, seeds: Sequence[Accuracies]) -> dict[str,
         "pair": pair_information(p_hat, dims),
         "conditional": conditional_information(p_hat, dims),
         "total_correlation": total_correlation(p_hat, dims),
-        **_by_loss(seeds),
+        **by_loss(seeds),
     }
 
 
@@ -66,7 +50,7 @@ def missing_row(rate: float, variables: int, dims: int, seeds: Sequence[Accuraci
     >>> missing_row(0.5, 3, 5, [{"symile": 1.0}])["complete"]
     0.125
     """
-    return {"rate": rate, "complete": (1 - rate) ** variables, "chance": 2.0**-dims, **_by_loss(seeds)}
+    return {"rate": rate, "complete": (1 - rate) ** variables, "chance": 2.0**-dims, **by_loss(seeds)}
 
 
 def p_hat_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
@@ -86,27 +70,3 @@ def missing_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
         accuracies = [accuracy(row[loss]) for loss in ("symile", "clip")]
         table.append([f"{row['rate']:g}", f"{100 * row['complete']:.1f} %", *accuracies, f"{row['chance']:.4f}"])
     return table
-
-
-def accuracy(result: Mapping[str, Any]) -> str:
-    """A `summary` in a cell.
-
-    >>> accuracy(summary([0.5, 0.5])), accuracy(summary([1.0]))
-    ('0.5000 ± 0.0000', '1.0000')
-    """
-    return f"{result['mean']:.4f}" + ("" if result["deviation"] is None else f" ± {result['deviation']:.4f}")
-
-
-def markdown(table: Sequence[Sequence[str]]) -> str:
-    r"""A table as Markdown.
-
-    >>> markdown([["a", "I(a;b|c)"], ["1", "2"]])
-    '| a | I(a;b\\|c) |\n|---|---|\n| 1 | 2 |\n'
-    """
-    escaped = [[cell.replace("|", "\\|") for cell in cells] for cells in table]
-    lines = [f"| {' | '.join(cells)} |" for cells in escaped]
-    return "\n".join([lines[0], "|---" * len(table[0]) + "|", *lines[1:], ""])
-
-
-def _by_loss(seeds: Sequence[Accuracies]) -> dict[str, Any]:
-    return {loss: summary([accuracies[loss] for accuracies in seeds]) for loss in seeds[0]}

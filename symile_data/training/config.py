@@ -85,6 +85,8 @@ class TrainConfig:
             first, in the place of the embedding, so that products are those of the modalities that are present.
         group_missing: Let rows that lack the same modality be no negatives of each other (see `missing_groups`).
         missingness: Rate at which each modality is taken away from training and validation rows at load.
+        missingness_in_validation: Off, validation rows stay as stored: the weights are then chosen by retrieval on all
+            of them, not only on the few that nothing was taken from. The paper takes it from both.
         target: Modality that is retrieved.
         candidates: How many candidates a row retrieves among: its own and others, listed in the dataset's column
             `candidates` or drawn; 0 is all rows of the split.
@@ -121,6 +123,7 @@ class TrainConfig:
     missing: Missing = "embedding"
     group_missing: bool = False
     missingness: float = 0.0
+    missingness_in_validation: bool = True
     target: str
     label: str
     candidates: int = 0

@@ -23,7 +23,7 @@ from symile_data.files import pretty_json, write_text
 from symile_data.training.callbacks import Curves, LastCheckpoint, Progress
 from symile_data.training.loggers import make_loggers
 from symile_data.training.module import SymileModule
-from symile_data.training.run import BEST, LAST, RunInfo, claim, load_file
+from symile_data.training.run import BEST, LAST, RunInfo, check_last, claim
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +71,7 @@ def fit(
     claim(directory, info)
     curves = Curves()
     last = directory / LAST
-    if last.is_file():
-        load_file(last)  # a damaged file is named here
+    check_last(directory, module)
     lightning.seed_everything(config.seed, verbose=False)
     with _quiet():
         # One deterministic choice for everything Lightning would otherwise guess or warn about.

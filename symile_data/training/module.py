@@ -65,7 +65,7 @@ class SymileModule(lightning.LightningModule):
         super().__init__()
         self.names = [modality.name for modality in modalities]
         self.config = config
-        _check_modalities(self.names, config)
+        check_modalities(self.names, config)
         self.encoders = nn.ModuleDict()
         for modality in modalities:
             facts = DataFacts(
@@ -263,15 +263,21 @@ def _without_external(module: nn.Module, state: dict[str, Any], prefix: str, _me
             del state[key]
 
 
-def _check_modalities(names: Sequence[str], config: TrainConfig) -> None:
+def check_modalities(names: Sequence[str], config: TrainConfig) -> None:
+    """See that a dataset with these modalities can be trained on.
+
+    Raises:
+        UsageError: it has too few, or lacks one that the config retrieves, pretrains or redraws.
+    """
     if len(names) < 2:
         raise UsageError("a contrastive loss needs at least two modalities", got=", ".join(names))
-    if config.target not in names:
-        raise UsageError(
-            "the dataset lacks the modality that the config retrieves",
-            got=config.target,
-            do=f"it has {', '.join(names)}",
-        )
+    pretrained = () if config.pretrain is None else config.pretrain.labels
+    for verb, wanted in (("retrieves", [config.target]), ("pretrains", pretrained), ("redraws", config.redraw_media)):
+        for name in wanted:
+            if name not in names:
+                raise UsageError(
+                    f"the dataset lacks the modality that the config {verb}", got=name, do=f"it has {', '.join(names)}"
+                )
 
 
 def _mean_of(encoder: nn.Module) -> Tensor | None:

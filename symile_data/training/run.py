@@ -151,8 +151,34 @@ def load_module(directory: Path, select: str | None = None) -> SymileModule:
     state = load_file(path)["state_dict"]
     names = [] if info.config.pretrain is None else list(info.config.pretrain.labels)
     module = info.make_module({name: _encoder_weights(state, name) for name in names})
-    module.load_state_dict(state, strict=module.strict_loading)
+    try:
+        module.load_state_dict(state, strict=module.strict_loading)
+    except RuntimeError:
+        raise not_of_this_run(path) from None
     return module.eval()
+
+
+def check_last(directory: Path, module: SymileModule) -> None:
+    """See that the checkpoint to continue from, where there is one, is of this run.
+
+    Raises:
+        DamageError: it cannot be read, or its weights are those of other data or another config.
+    """
+    path = directory / LAST
+    if not path.is_file():
+        return
+    there = {name: value.shape for name, value in load_file(path).get("state_dict", {}).items()}
+    if there != {name: value.shape for name, value in module.state_dict().items()}:
+        raise not_of_this_run(path)
+
+
+def not_of_this_run(path: Path) -> DamageError:
+    """The error of weights that the run's own model does not have."""
+    return DamageError(
+        "the checkpoint belongs to another dataset or config than the run that it lies in",
+        where=path,
+        do="put the run's own back, or remove the run and train it again",
+    )
 
 
 def load_file(path: Path) -> dict[str, Any]:

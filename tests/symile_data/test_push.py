@@ -95,7 +95,9 @@ def test_an_interrupted_upload_goes_on(push: Push, there: Hub, dataset: Path) ->
     there.refused["manifest.json"] = 403
     said = push(dataset, REPO)
     assert (said.code, said.out) == (1, "")
-    assert said.err.splitlines()[-1].startswith(f"symile-data: the Hugging Face Hub did not take the dataset ({REPO}); got ")
+    assert said.err.splitlines()[-1].startswith(
+        f"symile-data: the Hugging Face Hub did not take the dataset ({REPO}); got "
+    )
     assert "run the same command again: what has arrived is kept" in said.err
     assert "Traceback" not in said.err
     assert "manifest.json" not in there.files[REPO]

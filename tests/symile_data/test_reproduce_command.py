@@ -10,15 +10,16 @@ from pathlib import Path
 import pytest
 
 from symile_data.cli import main, trials
-from symile_data.cli.trials import Accuracies, Trial
+from symile_data.cli.trials import Accuracies
+from symile_data.cli.xor_trials import XorTrial
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[Trial]:
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[XorTrial]:
     """The trials that were asked for; Symile finds p-hat, CLIP nothing."""
-    seen: list[Trial] = []
+    seen: list[XorTrial] = []
 
-    def run(_: str, asked: Sequence[Trial], workers: int) -> list[Accuracies]:
+    def run(_: str, asked: Sequence[XorTrial], workers: int) -> list[Accuracies]:
         assert workers >= 1
         seen.extend(asked)
         return [{"symile": trial.spec.p_hat, "clip": 0.03} for trial in asked]
@@ -37,7 +38,7 @@ def call(monkeypatch: pytest.MonkeyPatch, *words: str | Path) -> int:
 
 
 def test_the_p_hat_sweep(
-    asked: list[Trial], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    asked: list[XorTrial], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(monkeypatch, "xor", "--out", tmp_path, "--seeds", "2") == 0
     assert [(trial.spec.p_hat, trial.spec.seed) for trial in asked][:4] == [(0.0, 0), (0.0, 1), (0.1, 0), (0.1, 1)]
@@ -53,7 +54,7 @@ def test_the_p_hat_sweep(
 
 
 def test_the_missingness_sweep(
-    asked: list[Trial], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    asked: list[XorTrial], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ("--rates", "0.5,0,0.5", "--seeds", "1", "--epochs", "7", "--dims", "2", "--json")
     assert call(monkeypatch, "xor-missing", "--out", tmp_path, *words) == 0
@@ -66,7 +67,7 @@ def test_the_missingness_sweep(
 
 @pytest.mark.parametrize("words", [("xor", "--p-hat", "0.5,2"), ("xor-missing", "--rates", "half")])
 def test_what_is_no_number_from_0_to_1_is_refused(
-    words: tuple[str, ...], asked: list[Trial], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: tuple[str, ...], asked: list[XorTrial], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(monkeypatch, *words) == 2
     assert "it takes numbers from 0 to 1 with commas between" in capsys.readouterr().err

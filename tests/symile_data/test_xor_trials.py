@@ -13,17 +13,18 @@ import pytest
 from symile_data.builders import execution
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.cli import baseline
-from symile_data.cli.trials import RESULT, Trial, run_trial, run_trials
+from symile_data.cli.trials import RESULT, run_trial, run_trials
+from symile_data.cli.xor_trials import XorTrial
 from symile_data.errors import OutputError, SymileDataError, UsageError
 from symile_data.training.config import LOSSES, read_config
 
 ROWS = {"train": 60, "validation": 30, "test": 30}
 
 
-def trial(directory: Path, epochs: int = 1, seed: int = 0, **spec: object) -> Trial:
+def trial(directory: Path, epochs: int = 1, seed: int = 0, **spec: object) -> XorTrial:
     """A tiny one, in a blink."""
     configs = {loss: read_config("xor", {"loss": loss, "epochs": epochs, "batch_size": 20}) for loss in LOSSES}
-    return Trial(directory=directory, spec=replace(XorSpec(dims=1, rows=ROWS, seed=seed), **spec), configs=configs)
+    return XorTrial(directory=directory, spec=replace(XorSpec(dims=1, rows=ROWS, seed=seed), **spec), configs=configs)
 
 
 def untrainable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,7 +37,7 @@ def untrainable(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_of_one_bit_symile_learns_all_and_clip_nothing(tmp_path: Path) -> None:
     configs = {loss: read_config("xor", {"loss": loss, "epochs": 40, "batch_size": 500}) for loss in LOSSES}
     spec = XorSpec(dims=1, rows={"train": 2000, "validation": 500, "test": 1000})
-    accuracies = run_trial(Trial(directory=tmp_path, spec=spec, configs=configs))
+    accuracies = run_trial(XorTrial(directory=tmp_path, spec=spec, configs=configs))
     assert accuracies["symile"] >= 0.99
     assert 0.45 <= accuracies["clip"] <= 0.55
 

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from symile_data.experiments.figures import draw_missing, draw_p_hat
-from symile_data.experiments.xor import markdown, missing_row, missing_table, p_hat_row, p_hat_table
+from symile_data.experiments.tables import markdown
+from symile_data.experiments.xor import missing_row, missing_table, p_hat_row, p_hat_table
 
 SEEDS = [{"symile": 0.5, "clip": 0.03}, {"symile": 0.54, "clip": 0.03}]
 

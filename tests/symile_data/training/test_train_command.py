@@ -135,8 +135,18 @@ def test_what_does_not_fit_is_said(
     words = ("train", xor, "--out", tmp_path / "runs", "--loss", "symile")
     for change, message in (
         (("--set", "batch_size=1"), "batch_size must be at least 2; got 1"),
-        (("--set", "batch_size=65"), "the split has fewer rows than one global batch"),
+        (("--set", "batch_size=65"), "the training split has fewer rows than one batch"),
         (("--set", "target=image"), "lacks the modality that the config retrieves; got image. It has a, b, c"),
+        (("--config", "m3-small"), "lacks the modality that the config retrieves; got image. It has a, b, c"),
+        (
+            ("--config", "m3-small", "--set", "target=a"),
+            "lacks the modality that the config pretrains; got image. It has a, b, c",
+        ),
+        (("--set", 'redraw_media={clip = "lang"}'), "lacks the modality that the config redraws; got clip"),
+        (
+            ("--set", 'pretrain={labels = {a = "a"}, epochs = 1, batch_size = 99, lr = 0.1}', "--set", "batch_size=16"),
+            "got 64 rows, batch_size of [pretrain] = 99. Build more rows, or lower it",
+        ),
         (("--set", "label=cls_id"), "lacks a column that the config names"),
         (("--set", "colour=red"), "the config has an unknown setting (xor); got colour"),
         (("--set", "batch_size=16", "--logger", "paper"), "unknown logger; got 'paper'"),
@@ -145,6 +155,27 @@ def test_what_does_not_fit_is_said(
         assert call(monkeypatch, *words, *change) == 2, change
         assert message in " ".join(capsys.readouterr().err.split()), change
         shutil.rmtree(tmp_path / "runs", ignore_errors=True)
+
+
+def test_a_checkpoint_of_other_data_is_named(
+    xor: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = {"train": 64, "validation": 16, "test": 24}
+    build_xor(XorSpec(dims=2, rows=rows), tmp_path / "wider", workers=1, document=no_documents)
+    for data, out in ((xor, "own"), (tmp_path / "wider", "foreign")):
+        words = ("train", data, *XOR, "--loss", "symile", "--out", tmp_path / out, "--epochs", "1")
+        assert call(monkeypatch, *words) == 0
+    for name in ("best.ckpt", "last.ckpt"):
+        shutil.copy(tmp_path / "foreign" / "symile" / name, tmp_path / "own" / "symile" / name)
+    capsys.readouterr()
+    for words, name in (
+        (("evaluate", tmp_path / "own" / "symile"), "best.ckpt"),
+        (("train", xor, *XOR, "--loss", "symile", "--out", tmp_path / "own", "--epochs", "1"), "last.ckpt"),
+    ):
+        assert call(monkeypatch, *words) == 1
+        said = capsys.readouterr().err
+        assert "the checkpoint belongs to another dataset or config than the run that it lies in" in said
+        assert name in said and "remove the run and train it again" in said
 
 
 def test_tensorboard_logs_when_asked(xor: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,50 @@
+"""What all experiments share: results of several seeds summed up, and tables of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
+from typing import Any
+
+LOSSES = ("symile", "clip")
+
+# Accuracy by loss, of one seed.
+Accuracies = Mapping[str, float]
+
+
+def summary(values: Sequence[float]) -> dict[str, Any]:
+    """Mean, standard deviation (None of a single value) and the values of several seeds.
+
+    >>> summary([0.5, 0.7])["mean"], summary([0.5])["deviation"]
+    (0.6, None)
+    """
+    return {
+        "mean": fmean(values),
+        "deviation": stdev(values) if len(values) > 1 else None,
+        "values": list(values),
+    }
+
+
+def by_loss(seeds: Sequence[Accuracies]) -> dict[str, Any]:
+    """For each loss the `summary` of its accuracies."""
+    return {loss: summary([accuracies[loss] for accuracies in seeds]) for loss in seeds[0] if loss in LOSSES}
+
+
+def accuracy(result: Mapping[str, Any]) -> str:
+    """A `summary` in a cell.
+
+    >>> accuracy(summary([0.5, 0.5])), accuracy(summary([1.0]))
+    ('0.5000 ± 0.0000', '1.0000')
+    """
+    return f"{result['mean']:.4f}" + ("" if result["deviation"] is None else f" ± {result['deviation']:.4f}")
+
+
+def markdown(table: Sequence[Sequence[str]]) -> str:
+    r"""A table as Markdown.
+
+    >>> markdown([["a", "I(a;b|c)"], ["1", "2"]])
+    '| a | I(a;b\\|c) |\n|---|---|\n| 1 | 2 |\n'
+    """
+    escaped = [[cell.replace("|", "\\|") for cell in cells] for cells in table]
+    lines = [f"| {' | '.join(cells)} |" for cells in escaped]
+    return "\n".join([lines[0], "|---" * len(table[0]) + "|", *lines[1:], ""])
