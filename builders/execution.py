@@ -47,6 +47,12 @@ class WorkerPool(ProcessPoolExecutor):
         return super().__exit__(kind, *rest)
 
 
+def worker_number() -> int:
+    """Which of a pool's workers this process is, counted from 0; 0 in a process of its own."""
+    number = multiprocessing.current_process().name.rpartition("-")[2]  # "SpawnProcess-2"
+    return int(number) - 1 if number.isdecimal() else 0
+
+
 def worker_pool(workers: int) -> Executor | None:
     """A pool of worker processes, or None where the caller's own process does the work."""
     return WorkerPool(workers) if workers > 1 else None
