@@ -322,6 +322,16 @@ def _mimic_sources(manifest: Manifest) -> list[Source]:
         ]
     credentialed = "PhysioNet Credentialed Health Data License 1.5.0"
     url = "https://physionet.org/content/{}/"
+    if _kind(manifest, "records") == "release":
+        return [
+            Source(
+                part="Everything",
+                origin="the published Symile-MIMIC 1.0.0, of MIMIC-IV 2.2, MIMIC-CXR-JPG 2.0.0, MIMIC-IV-ECG 1.0",
+                licence=credentialed,
+                url=url.format("symile-mimic"),
+                bibtex=_MIMIC_BIBTEX,
+            )
+        ]
     return [
         Source(
             part="Admissions, labs",
@@ -472,6 +482,8 @@ FACTS = {
             "words": "each word of `text`, in order, with its language and class",
             "image_id": "file of the picture in its source; equal ids are equal pictures",
             "clip_id": "name of the clip; equal ids are equal clips",
+            "image_row": "row of the picture in its pool, counted through the pool's files",
+            "clip_row": "row of the clip in its pool, counted through the pool's files",
         },
         categories=("lang",),
         durations_by="lang",

@@ -11,7 +11,7 @@ import itertools
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -185,7 +185,7 @@ def expected_used(sizes: Sequence[int], rows: int) -> int:
     return round(float((counts * (1 - never)).sum()))
 
 
-def _used(recipe: Recipe, sizes: dict[str, list[int]] | Any) -> int:
+def _used(recipe: Recipe, sizes: Mapping[str, list[int]]) -> int:
     """Different media over all pools; splits that share one draw from it together."""
     by_pool: dict[str, list[str]] = {}
     for split in recipe.rows:
@@ -299,9 +299,11 @@ def _written(
         seconds, size = _measure(schemas["pairs"], _SAMPLED_ROWS, ROWS_PER_TABLE_GROUP, columns)
         yield StageCost(stage="pairs", units=rows, cpu_seconds_each=seconds, bytes_each=size)
         for name, column, count, some in (("images", "image", used[0], pictures), ("clips", "audio", used[1], clips)):
-            seconds, size = _measure(
-                schemas[name], 2 * SAMPLED, MEDIA_PER_GROUP, lambda n, c=column, s=some: columns(n) | {c: _values(s, n)}
-            )
+
+            def with_medium(n: int, column: str = column, some: _Sampled = some) -> dict[str, Any]:
+                return columns(n) | {column: _values(some, n)}
+
+            seconds, size = _measure(schemas[name], 2 * SAMPLED, MEDIA_PER_GROUP, with_medium)
             yield StageCost(stage=f"pool of {name}", units=count, cpu_seconds_each=seconds, bytes_each=size)
         return
     seconds, size = _measure(

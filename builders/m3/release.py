@@ -261,18 +261,18 @@ def _rows_of(fs: Any, url: str) -> int:
 
 def _declared_rows(fs: Any, folders: Sequence[str], config: str) -> dict[str, int]:
     """Rows of each split as the release's card says; empty where there is no card or it does not say."""
-    import yaml
+    from huggingface_hub import DatasetCard
 
     for folder in folders:
         url = f"{folder}/README.md"
         if not fs.exists(url):
             continue
-        pieces = fs.cat_file(url).decode("utf-8", "replace").split("---\n")
         try:
-            infos = (yaml.safe_load(pieces[1]) if len(pieces) > 2 else {})["dataset_info"]
+            card = DatasetCard(fs.cat_file(url).decode("utf-8", "replace"), ignore_metadata_errors=True)
+            infos = card.data.to_dict()["dataset_info"]  # type: ignore[no-untyped-call]  # the library leaves it untyped
             info = next(info for info in infos if info["config_name"] == config)
             told = {split["name"]: int(split["num_examples"]) for split in info["splits"]}
-        except (yaml.YAMLError, KeyError, TypeError, ValueError, StopIteration):
+        except (KeyError, TypeError, ValueError, StopIteration):
             continue
         if all(theirs in told for theirs in NAMES.values()):
             return {split: told[theirs] for split, theirs in NAMES.items()}

@@ -137,22 +137,26 @@ def open_sources(spec: M3Spec) -> Sources:
     opened = open_hub(spec.images) if isinstance(spec.images, HubPictures) else None
     catalogue = list_images(spec.images) if isinstance(spec.images, Path) else None
     if spec.plan is not None and spec.recordings is not None and catalogue is not None:
-        plan = open_plan(spec.plan)
-        spec = replace(
-            spec,
-            rows={split: plan.rows.get(split, 0) for split in spec.rows},
-            words=plan.words,
-            split_policy="shared",
-        )
-        published = Published(plan, read_release_names(spec.names, spec.languages))
-        class_ids = _class_ids(catalogue.wnids, spec.images)
-        names = Names(table=read_names(), chosen=[], class_ids=class_ids, dropped=[], corrected=0)
-        audio: AudioSource = PlannedClips(spec.recordings, spec.languages)
-        return Sources(spec, catalogue, None, names, audio, published)
+        return _published_sources(spec, spec.plan, spec.recordings, catalogue)
     names = _names(spec, _expected_classes(catalogue, opened))
     if catalogue is not None:
         split_images(catalogue, spec.seed, dict(spec.rows), spec.split_policy == "shared")
     return Sources(spec, catalogue, opened, names, _audio_source(spec), None)
+
+
+def _published_sources(spec: M3Spec, plan_path: Path, recordings: Path, catalogue: ImageCatalogue) -> Sources:
+    plan = open_plan(plan_path)
+    rows = {split: plan.rows.get(split, 0) for split in spec.rows}
+    published = Published(plan, read_release_names(spec.names, spec.languages))
+    class_ids = _class_ids(catalogue.wnids, spec.images)
+    return Sources(
+        spec=replace(spec, rows=rows, words=plan.words, split_policy="shared"),
+        catalogue=catalogue,
+        hub=None,
+        names=Names(table=read_names(), chosen=[], class_ids=class_ids, dropped=[], corrected=0),
+        audio=PlannedClips(recordings, spec.languages),
+        published=published,
+    )
 
 
 def select_names(spec: M3Spec, table: NamesTable, wnids: list[str]) -> dict[str, Any]:

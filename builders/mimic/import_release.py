@@ -22,7 +22,7 @@ from ..workspace import HIDDEN, Product, Workspace, open_workspace
 from .build import DATASET, write_shards
 from .cohort import Cohort
 from .labs import LabValues
-from .media import CHUNK, CXR, ECG, Kind, Prepared, chunk_path
+from .media import CHUNK, CXR, ECG, Kind, Place, Prepared, chunk_path
 from .recipe import make_recipe, write_recipe
 from .release import COHORT, SETS, SPLITS, Release, check_rows, gray_png, lab_values, retrieval_sets, whole_units
 from .schema import FINDINGS, mimic_schema
@@ -235,7 +235,8 @@ class _MediaJob:
 
 def _prepare(workspace: Workspace, pool: Executor | None, kind: Kind, release: Release, rows: pl.DataFrame) -> Prepared:
     """Turn the arrays' media into those of our shards, each once."""
-    products, places = [], {}
+    products: list[Product] = []
+    places: dict[str, Place] = {}
     for (split,), part in rows.group_by("split", maintain_order=True):
         numbers = part["row"].to_list()
         for start in range(0, len(numbers), CHUNK):

@@ -192,6 +192,7 @@ def test_it_repeats_and_gets_a_card(release: Path, imported: Path, tmp_path: Pat
     write_card(tmp_path / "out", manifest, mimic_schema())
     text = (tmp_path / "out" / "README.md").read_text()
     assert "Imported from the published release" in text and "must not be shared" in text
+    assert "physionet.org/content/symile-mimic" in text
 
 
 def damaged(tmp_path: Path, name: str, change: object, *, sums: bool = True) -> Path:

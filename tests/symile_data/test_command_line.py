@@ -276,3 +276,32 @@ def test_card_writes_the_card_anew_and_prints_it(run: Callable[..., Outcome], da
     assert "README.md" in json.loads(run("card", copy, "--json").out)["written"]
     (copy / "README.md").unlink()
     assert run("card", copy, "--print").err.startswith("symile-data: the dataset has no card")
+
+
+def test_a_plan_says_what_a_build_takes_and_writes_nothing(
+    run: Callable[..., Outcome], tree: Path, tmp_path: Path
+) -> None:
+    options = ("m3", "--out", tmp_path / "out", "--images", tree, "--langs", "2", "--size", "l")
+    said = run("plan", *options, "--json")
+    assert said.code == 0
+    found = json.loads(said.out)
+    assert found["rows"] == {"train": 10_000_000, "validation": 500_000, "test": 500_000}
+    stages = {stage["stage"]: stage for stage in found["stages"]}
+    assert stages["pictures"]["units"] == 36
+    assert stages["shards"]["units"] == 11_000_000
+    assert found["dataset_bytes"] > 11_000_000 * 1000
+    assert ("is too small" in said.err) == (not found["fits"])
+    pooled = json.loads(run("plan", *options, "--layout", "pooled", "--json").out)
+    assert pooled["dataset_bytes"] < found["dataset_bytes"] / 10
+    assert "CPU hours" in run("plan", *options).out
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_estimate_of_a_small_build_is_near_what_is_written(
+    run: Callable[..., Outcome], tree: Path, tmp_path: Path
+) -> None:
+    options = ("m3", "--out", tmp_path / "out", "--images", tree, "--langs", "2", "--train", "300", "--workers", "1")
+    expected = json.loads(run("plan", *options, "--validation", "0", "--test", "0", "--json").out)["dataset_bytes"]
+    assert run("build", *options, "--validation", "0", "--test", "0").code == 0
+    written = sum(path.stat().st_size for path in (tmp_path / "out" / "data").iterdir())
+    assert 0.6 < expected / written < 1.6
