@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +19,9 @@ from symile_data.manifest import FileEntry, Identity, Manifest, file_entry, libr
 from symile_data.schema import DatasetSchema, Modality
 from symile_data.shards import check_format
 
+from ..cluster import LOCAL
 from ..document import Document
-from ..execution import run_stage, worker_pool
+from ..execution import open_pool, run_stage
 from ..shards import shard_path, shard_ranges, write_shard
 from ..workspace import Product, Workspace, open_workspace
 from .chunks import MEDIA_PER_CHUNK, ChunkedFeatures, EncodeJob, chunk_path, forget_chunks, make_chunk
@@ -54,7 +54,15 @@ class ShardJob:
 
 
 def build_features(
-    source: Path, out: Path, spec: FeatureSpec, encode: Encode, *, workers: int, document: Document, command: str = ""
+    source: Path,
+    out: Path,
+    spec: FeatureSpec,
+    encode: Encode,
+    *,
+    workers: int,
+    executor: str = LOCAL,
+    document: Document,
+    command: str = "",
 ) -> Manifest:
     """Build the features of the dataset in `source` into `out`, or finish a build that was interrupted there.
 
@@ -64,6 +72,7 @@ def build_features(
         spec: Models and settings.
         encode: Runs a model.
         workers: Worker processes; the bytes do not depend on it.
+        executor: "local" for these, or a cluster in their place: see `cluster_pool`.
         document: Writes the files beside the shards and returns their paths.
         command: The command line, for the card.
 
@@ -84,8 +93,7 @@ def build_features(
     with open_workspace(out, identity) as workspace:
         if isinstance(workspace, Manifest):
             return workspace
-        pool = worker_pool(workers)
-        with pool if pool is not None else nullcontext():
+        with open_pool(workers, executor) as pool:
             _encode(workspace, pool, _Source(source, there, splits), spec, encode)
             shards = _shards(workspace, pool, _Source(source, there, splits), spec)
         manifest = replace(
@@ -231,7 +239,7 @@ def _identity(there: Manifest, spec: FeatureSpec) -> Identity:
         dataset=source.dataset,
         spec={**source.spec, **layout, "format": spec.shard_format, KIND: spec.to_json()},
         sources={**source.sources, "encoded": source.fingerprint},
-        versions={**source.versions, **library_versions(_PACKAGES, "pretrained")},
+        versions=library_versions(_PACKAGES, "pretrained"),
     )
 
 

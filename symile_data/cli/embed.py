@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from symile_data.cli.common import Format, Out, command_line, report
+from symile_data.cli.common import ExecutorName, Format, Out, command_line, report
 
 if TYPE_CHECKING:
     from symile_data.builders.features.spec import FrozenModel
@@ -31,6 +31,7 @@ def embed(
     batch_size: Annotated[int, typer.Option(min=1, help="Media in a forward pass.")] = 64,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda; on another kind the last bits differ.")] = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Processes (0: one for each GPU, or one on a CPU).")] = 0,
+    executor: ExecutorName = "local",
     shard_format: Format = "parquet",
 ) -> None:
     """Encode each unique picture, clip and text once; ids, masks, labels and splits stay. Rerun it to go on.
@@ -53,7 +54,7 @@ def embed(
         "audio": {"pool": pool},
         "text": {"pool": pool, "layers": text_layers, "tokens": text_tokens},
     }
-    kind, count = _devices(device)
+    kind, count = _devices(device, executor)
     _check_precision(precision)
     spec = FeatureSpec(
         models=_models(directory, manifests.read(directory), names, settings),
@@ -68,6 +69,7 @@ def embed(
         spec,
         encode_media,
         workers=workers or count,
+        executor=executor,
         document=write_card,
         command=command_line(directory, out, *(name for name in names.values() if name)),
     )
@@ -100,14 +102,16 @@ def _models(
     )
 
 
-def _devices(asked: str) -> tuple[str, int]:
-    """Kind of device, and how many there are."""
+def _devices(asked: str, executor: str) -> tuple[str, int]:
+    """Kind of device, and how many there are here; what a cluster's workers have shows when they use it."""
     import torch
 
     from symile_data.errors import UsageError
 
     if asked not in ("auto", "cpu", "cuda"):
         raise UsageError("unknown --device", got=repr(asked), do="choose auto, cpu or cuda")
+    if asked == "cuda" and executor != "local":
+        return "cuda", 1
     gpus = 0 if asked == "cpu" else torch.cuda.device_count()
     if asked == "cuda" and not gpus:
         raise UsageError("there is no GPU that torch can use", got="--device cuda", do="choose --device cpu")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from symile_data.errors import DamageError
+from symile_data.errors import DamageError, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -74,11 +74,13 @@ def _load(kind: str, name: str, settings: tuple[tuple[str, Any], ...]) -> Any:
 
 
 def _own_gpu() -> torch.device:
-    """The GPU of this worker process: workers take them in turn."""
+    """The GPU of this worker process: those of a machine's pool take them in turn."""
     import torch
 
     from symile_data.builders.execution import worker_number
 
+    if not torch.cuda.device_count():
+        raise UsageError("a worker has no GPU that torch can use", do="give every worker one, or choose --device cpu")
     return torch.device("cuda", worker_number() % torch.cuda.device_count())
 
 
