@@ -19,8 +19,7 @@ Learn from it, with any number of modalities:
 
 The parts:
 
-    shards       files of rows in every format, read through one interface
-    builders    Symile-M3, binary XOR, your own: from a source to shards, card and manifest
+    builders    Symile-M3, Symile-MIMIC, binary XOR, your own: from a source to shards, card and manifest
     loaders     open, order, decode, batch, resume; simulated missing modalities
     losses      Symile and pairwise CLIP, sampled and exact; scores for retrieval; neutral vectors for what is missing
     encoders    one small network for each kind of modality

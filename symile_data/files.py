@@ -105,14 +105,18 @@ _ADVICE = {
     errno.ESTALE: f"check the network disk, then {_AGAIN}",
     errno.ETIMEDOUT: f"check the network disk, then {_AGAIN}",
 }
-# What numpy and Pillow raise without an errno when a disk takes only a part of what they write.
+# Errors without an errno: polars names it in the text; numpy and Pillow say that a disk took only a part.
+_TOLD_CODE = re.compile(r"\(os error (\d+)\)")
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written|encoder error")
 
 
 def _error_code(error: OSError) -> int:
-    if error.errno is None and _SHORT_WRITE.search(str(error)):
-        return errno.ENOSPC
-    return error.errno or 0
+    if error.errno is not None:
+        return error.errno
+    told = _TOLD_CODE.search(str(error))
+    if told:
+        return int(told[1])
+    return errno.ENOSPC if _SHORT_WRITE.search(str(error)) else 0
 
 
 def write_text(path: Path, text: str) -> None:

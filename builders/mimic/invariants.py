@@ -15,7 +15,7 @@ from symile_data.manifest import Manifest
 from symile_data.media import UnfitMediumError, open_picture
 
 from .lab_items import LAB_ITEMS, LABS
-from .schema import LEAST_MODALITIES, SHORTER_SIDE
+from .schema import FINDINGS, LEAST_MODALITIES, SHORTER_SIDE
 from .waveform import NAN_VALUE
 from .windows import CXR_WINDOW, ECG_WINDOW, LABS_WINDOW, Window
 
@@ -33,7 +33,6 @@ class MimicInvariants:
 
     def __init__(self, manifest: Manifest) -> None:
         self._spec = manifest.identity.spec
-        self._released = bool(self._spec.get("release"))
         self._pictures = any(modality.kind == "image" for modality in manifest.modalities)  # not their features
         self._split_of: dict[int, str] = {}  # admission -> split
         self._patient: dict[int, int] = {}  # admission -> patient
@@ -89,6 +88,10 @@ class MimicInvariants:
         least = LEAST_MODALITIES if self._spec["allow_missing"] else 3
         for row in np.flatnonzero(present < least)[:1]:
             yield f"row {row}: {present[row]} modalities are present, the spec asks for {least}"
+        without = table.filter(table["cxr_missing"])
+        for column in FINDINGS.values():
+            if without[column].null_count != len(without):
+                yield f"{column} is told of a missing X-ray"
 
     def _shared_patients(self) -> Iterator[str]:
         patients: dict[str, set[int]] = {}

@@ -43,6 +43,22 @@ def build_xor(_source: Path, out: Path) -> None:
     build.build_xor(settings, out, workers=1, document=documents)
 
 
+def build_mimic(source: Path, out: Path) -> None:
+    """Eight admissions of Symile-MIMIC; the releases lie beside the other source."""
+    from mimic_tree import Tree
+
+    from symile_data.builders.mimic import build, media, shard, spec
+
+    build.ROWS_PER_SHARD, media.CHUNK, shard.ROWS_PER_GROUP = 2, 2, 1
+    tree = Tree(source.with_name("mimic"))
+    for number in range(8):
+        tree.complete(10_000_000 + number, 20_000_000 + number)
+    if not tree.roots.mimic_iv.exists():
+        tree.write()
+    settings = spec.MimicSpec(roots=tree.roots, train=4, validation=2, candidates=2)
+    build.build_mimic(settings, out, workers=1, document=documents)
+
+
 def documents(directory: Path, _manifest: object, _schema: object) -> list[Path]:
     """What stands for the card."""
     from symile_data.files import write_text
@@ -54,7 +70,7 @@ def documents(directory: Path, _manifest: object, _schema: object) -> list[Path]
 
 
 # One line for each dataset that can be built.
-BUILDERS: dict[str, Callable[[Path, Path], None]] = {"m3": build_m3, "xor": build_xor}
+BUILDERS: dict[str, Callable[[Path, Path], None]] = {"m3": build_m3, "mimic": build_mimic, "xor": build_xor}
 
 
 @dataclass(frozen=True)
@@ -204,6 +220,8 @@ def _serve(source: Path) -> None:
     # Everything that builds import, once; none of it starts threads, which a fork would lose.
     import datasets  # noqa: F401
     import factories  # noqa: F401
+    import mimic_tree  # noqa: F401
+    import polars  # noqa: F401
     import soundfile  # noqa: F401
     import soxr  # noqa: F401
 

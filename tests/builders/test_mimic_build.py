@@ -25,6 +25,7 @@ from symile_data.builders.mimic.spec import MimicSpec, Roots
 from symile_data.errors import SourceError, SymileDataError, UsageError
 from symile_data.manifest import Manifest
 
+NO_CXR = dict.fromkeys(("cxr", "cxr_dicom_id", "cxr_study_id", "cxr_hours", "view_position")) | {"cxr_missing": True}
 NO_ECG = {"ecg": None, "ecg_hours": None, "ecg_study_id": None, "ecg_missing": True}
 PATIENTS = range(10_000_000, 10_000_012)
 
@@ -202,6 +203,7 @@ def swap_percentiles(rows: list[dict]) -> None:
         ("train", lambda rows: rows[0]["cxr"].update(bytes=JPEG), "not a gray PNG of shorter side 320"),
         ("train", lambda rows: rows[0]["cxr"].update(bytes=b"no"), "is not readable"),
         ("train", lambda rows: rows[0]["labs_missing"].__setitem__(0, False), "labs_missing does not say"),
+        ("train", lambda rows: rows[0].update(NO_CXR), "chexpert_edema is told of a missing X-ray"),
         ("train", swap_percentiles, "a percentile of Creatinine is not its place"),
         ("test", lambda rows: rows[0].update(subject_id=10_000_000), "occur in both"),
         ("train", lambda rows: rows[0].update(NO_ECG), "the spec asks for 3"),

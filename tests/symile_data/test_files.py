@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,15 +85,17 @@ def test_each_refusal_of_the_disk_has_its_advice(tmp_path: Path, code: int, advi
     assert advice in str(caught.value)
 
 
-@pytest.mark.parametrize("writer", ["numpy", "pillow"])
+@pytest.mark.parametrize("writer", ["numpy", "pillow", "polars"])
 def test_a_full_disk_under_writers_that_give_no_error_number(tmp_path: Path, writer: str) -> None:
     (tmp_path / ".file.partial").symlink_to("/dev/full")  # takes no byte
     with pytest.raises(OutputError, match="no space left on device"), atomic_path(tmp_path / "file") as temporary:
         if writer == "numpy":
             with temporary.open("wb", buffering=0) as file:
                 np.zeros(1 << 20).tofile(file)
-        else:
+        elif writer == "pillow":
             Image.new("RGB", (900, 900)).save(temporary, "BMP")
+        else:
+            pl.DataFrame({"x": [1]}).write_ipc(temporary)
 
 
 def test_a_read_only_disk_that_refuses_to_remove_keeps_the_first_error(
