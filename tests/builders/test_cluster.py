@@ -16,12 +16,15 @@ import dask
 import distributed
 import pytest
 from factories import contents, spec
+from mimic_tree import Tree
 
 from symile_data.builders import cluster as module
 from symile_data.builders.cluster import Attempt, cluster_pool, parse_executor, take_over
 from symile_data.builders.document import no_documents
 from symile_data.builders.execution import open_pool, run_stage
 from symile_data.builders.m3.build import build_m3
+from symile_data.builders.mimic.build import build_mimic
+from symile_data.builders.mimic.spec import MimicSpec
 from symile_data.builders.workspace import Product, Workspace, open_workspace
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
@@ -106,6 +109,16 @@ def test_bytes_are_those_of_one_machine(tree: Path, address: str, tmp_path: Path
         build_m3(spec(tree, seed=seed), tmp_path / "out", executor=address, **options)
         assert contents(tmp_path / "out") == contents(tmp_path / f"local-{seed}")
     assert contents(tmp_path / "local-0") != contents(tmp_path / "local-1")
+
+
+def test_bytes_of_clinical_data_are_those_of_one_machine(address: str, tmp_path: Path) -> None:
+    tree = Tree(tmp_path / "tree")
+    for number in range(8):
+        tree.complete(10_000_000 + number, 20_000_000 + number)
+    settings = MimicSpec(roots=tree.write(), train=4, validation=2, candidates=2)
+    build_mimic(settings, tmp_path / "local", workers=1, document=no_documents)
+    build_mimic(settings, tmp_path / "cluster", workers=1, executor=address, document=no_documents)
+    assert contents(tmp_path / "cluster") == contents(tmp_path / "local")
 
 
 def test_a_cluster_of_this_machine_can_be_started_for_a_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

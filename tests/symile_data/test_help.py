@@ -96,7 +96,7 @@ def test_completion_lists_the_commands() -> None:
         text=True,
         timeout=60,
     )
-    assert said.stdout.split() == ["preview", "push"]
+    assert said.stdout.split() == ["preview", "push", "plan"]
 
 
 @pytest.mark.parametrize(
