@@ -51,7 +51,7 @@ class WorkerPool(ProcessPoolExecutor):
 
 
 def worker_number() -> int:
-    """Which of a pool's workers this process is, counted from 0; 0 in a process of its own."""
+    """Tells a pool's workers apart by consecutive numbers; 0 in a process of its own."""
     number = multiprocessing.current_process().name.rpartition("-")[2]  # "SpawnProcess-2"
     return int(number) - 1 if number.isdecimal() else 0
 
