@@ -20,12 +20,13 @@ from symile_data.shards.pooled import pooled_media
 from .clinical import clinical_statistics, publishable
 from .croissant import FILE_NAME as CROISSANT
 from .croissant import croissant_of
-from .facts import citations, facts_of, is_confidential
+from .facts import facts_of
 from .figures import FOLDER, Drawing, draw_figures
 from .pooled import tables_of
 from .readme import FILE_NAME as README
 from .readme import readme_of
 from .samples import choose_samples
+from .sources import citations, is_confidential
 from .statistics import compute_statistics, open_listed, used_splits
 
 __all__ = ["CROISSANT", "README", "STATISTICS", "refresh_card", "write_card"]

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from symile_data.manifest import FileEntry, Manifest
 from symile_data.schema import DatasetSchema
 
-from .facts import SYMILE_URL, Facts, Licence, meaning_of, title_of
+from .facts import Facts, meaning_of, title_of
 from .pooled import Table
 from .responsible import responsible_fields
+from .sources import SYMILE_URL, Licence
 from .statistics import used_splits
 
 if TYPE_CHECKING:

@@ -18,10 +18,11 @@ from symile_data.shards import FORMATS
 from symile_data.shards.layout import hub_features, members_of
 
 from .clinical import few
-from .facts import Facts, Licence, citations, hub_language, is_confidential, meaning_of, title_of
+from .facts import Facts, hub_language, meaning_of, title_of
 from .figures import Drawing
 from .pooled import Table
 from .samples import Sample
+from .sources import Licence, citations, is_confidential
 from .statistics import Statistics, used_splits
 
 FILE_NAME = "README.md"

