@@ -2,16 +2,18 @@
 
 A product's function is pure (it depends on its arguments alone), so the bytes do not depend on how many workers there
 are, on their order or on interruptions. Nothing here knows a dataset.
+Workers are processes of this machine, or those of a cluster (`cluster`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import multiprocessing.connection
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
@@ -22,6 +24,7 @@ from symile_data.errors import SymileDataError
 from symile_data.files import file_sha256
 from symile_data.progress import stage
 
+from .cluster import AGAIN, LOCAL, Attempt, ClusterPool, cluster_pool, lost_scheduler, lost_worker, take_over
 from .workspace import Product, Workspace
 
 # Writes the product to the path (atomically) and returns a JSON-like result.
@@ -47,9 +50,32 @@ class WorkerPool(ProcessPoolExecutor):
         return super().__exit__(kind, *rest)
 
 
+def worker_number() -> int:
+    """Tells a pool's workers apart by consecutive numbers; 0 in a process of its own."""
+    number = multiprocessing.current_process().name.rpartition("-")[2]  # "SpawnProcess-2"
+    return int(number) - 1 if number.isdecimal() else 0
+
+
 def worker_pool(workers: int) -> Executor | None:
     """A pool of worker processes, or None where the caller's own process does the work."""
     return WorkerPool(workers) if workers > 1 else None
+
+
+@contextlib.contextmanager
+def open_pool(workers: int, executor: str = LOCAL) -> Iterator[Executor | None]:
+    """A pool for as long as it is used: of worker processes (None where one would do), or of a cluster's workers.
+
+    Args:
+        workers: Worker processes on this machine.
+        executor: "local", or a cluster as `cluster_pool` takes it; `workers` is of no meaning then.
+    """
+    if executor != LOCAL:
+        with cluster_pool(executor) as cluster:
+            yield cluster
+        return
+    pool = worker_pool(workers)
+    with pool if pool is not None else contextlib.nullcontext():
+        yield pool
 
 
 def run_stage(
@@ -66,7 +92,9 @@ def run_stage(
         advance(len(products) - len(todo))
 
         def done(product: Product, outcome: _Outcome) -> None:
-            made, size, sha256 = outcome
+            made, size, sha256, attempt = outcome
+            if attempt is not None:
+                take_over(attempt, workspace.directory / product.path, size)
             workspace.record(product, made, size, sha256)
             results[product.path] = made
             advance()
@@ -75,16 +103,16 @@ def run_stage(
             for product in todo:
                 done(product, _make_and_measure(make, product.arguments, workspace.directory / product.path))
         else:
-            _run_on(pool, workspace.directory, todo, make, done)
+            _run_on(pool, workspace, todo, make, done)
     return [result for product in products if (result := results[product.path]) is not None]
 
 
-_Outcome = tuple[dict[str, Any], int, str]
+_Outcome = tuple[dict[str, Any], int, str, Path | None]  # result, bytes, SHA-256, where it is if not in its place
 
 
 def _run_on(
     pool: Executor,
-    directory: Path,
+    workspace: Workspace,
     todo: Sequence[Product],
     make: Make,
     done: Callable[[Product, _Outcome], None],
@@ -94,9 +122,10 @@ def _run_on(
     futures: dict[Future[_Outcome], Product] = {}
     try:
         for product in todo:
-            futures[pool.submit(_make_and_measure, make, product.arguments, directory / product.path)] = product
+            futures[_submit(pool, workspace, make, product)] = product
         for future in as_completed(futures):
-            if future.cancelled():
+            if future.cancelled():  # by us after a failure; else a cluster was lost
+                failure = failure or _lost(pool)
                 continue
             error = future.exception()
             if error is None:
@@ -113,8 +142,25 @@ def _run_on(
             "a worker process died, probably for lack of memory",
             do="run the same command again with fewer --workers: finished files are kept",
         ) from None
+    if failure is not None and lost_worker(failure):
+        raise SymileDataError(
+            "the workers that took a task died one after the other, probably for lack of memory", got=failure, do=AGAIN
+        ) from None
     if failure is not None:
         raise failure
+
+
+def _submit(pool: Executor, workspace: Workspace, make: Make, product: Product) -> Future[_Outcome]:
+    if isinstance(pool, ClusterPool):
+        attempt = Attempt(
+            folder=pool.attempts(workspace.directory), here=Path.cwd(), versions=workspace.identity.versions
+        )
+        return pool.submit(_attempt, attempt, make, product)
+    return pool.submit(_make_and_measure, make, product.arguments, workspace.directory / product.path)
+
+
+def _lost(pool: Executor) -> SymileDataError:
+    return lost_scheduler(pool.address if isinstance(pool, ClusterPool) else "this machine")
 
 
 def _cancel(futures: Iterable[Future[_Outcome]]) -> None:
@@ -124,7 +170,13 @@ def _cancel(futures: Iterable[Future[_Outcome]]) -> None:
 
 def _make_and_measure(make: Make, arguments: Any, path: Path) -> _Outcome:
     result = make(arguments, path)
-    return result, path.stat().st_size, file_sha256(path)
+    return result, path.stat().st_size, file_sha256(path), None
+
+
+def _attempt(attempt: Attempt, make: Make, product: Product) -> _Outcome:
+    """As `_make_and_measure`, on a worker of a cluster."""
+    with attempt.place(product.path) as path:
+        return (*_make_and_measure(make, product.arguments, path)[:3], path)
 
 
 def _unit(products: Sequence[Product]) -> str:

@@ -1,6 +1,7 @@
 """Train heads on features of frozen encoders: each unique picture and clip is encoded once, not once for each row.
 
-The encoders here are two small computations; put any frozen network in their place. Run it:
+The encoders here are two small computations; put any frozen network in their place. Where `symile-data embed` has put
+features into the dataset already, they are taken as they are. Run it:
 python examples/finetune_from_features.py build/symile-m3-10
 """
 
@@ -58,13 +59,16 @@ def main(directory: str, epochs: int = 20, batch_size: int = 256) -> list[float]
     """Train the heads; the mean loss of each epoch."""
     torch.manual_seed(0)
     split = open_split(directory, "train")
+    media = {modality.name for modality in split.modalities if modality.kind != "features"}
+    transforms = {"image": ImageSettings(size=64), "audio": AudioSettings(seconds=3.0, n_mels=80)}
+    encoders = {"image": Patches(), "audio": Bands()}
     batches = BatchLoader(
         split,
         min(batch_size, split.rows),
         seed=0,
-        transforms={"image": ImageSettings(size=64), "audio": AudioSettings(seconds=3.0, n_mels=80)},
+        transforms={name: transforms[name] for name in media & transforms.keys()},
         cache=True,  # or a directory, which keeps the decoded media for the next run
-        encoders={"image": Patches(), "audio": Bands()},
+        encoders={name: encoders[name] for name in media & encoders.keys()},
         redraw_words=True,  # a small fixed M3 is memorised, not learned
     )
     heads = Heads(vocabulary_of(split.read_all(["text"])["text"].to_pylist()))

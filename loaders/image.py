@@ -98,8 +98,8 @@ def finished(pixels: Pixels, settings: ImageSettings) -> npt.NDArray[Any]:
     """(S, S, 3) uint8 as the settings want it in a batch.
 
     >>> grey = np.full((1, 1, 3), 124, dtype=np.uint8)
-    >>> [f"{value:.2f}" for value in finished(grey, ImageSettings(size=1, normalise=True)).ravel()]
-    ['0.01', '0.14', '0.36']
+    >>> finished(grey, ImageSettings(size=1, normalise=True)).astype(float).round(2).ravel().tolist()
+    [0.01, 0.14, 0.36]
     """
     if not settings.normalise:
         return pixels

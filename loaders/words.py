@@ -102,6 +102,9 @@ def collect_words(split: Split, seed: int) -> WordRedraw:
         raise UsageError(
             "words cannot be redrawn without this column", where=split.location, got=absent[0], do=_SWITCH_OFF
         )
+    encoded = [modality.name for modality in split.modalities if modality.name == "text" and modality.kind != "text"]
+    if encoded:
+        raise UsageError("words cannot be redrawn in features of texts", where=split.location, do=_SWITCH_OFF)
     settings = [name for name in ("mode", "words") if name not in split.spec]
     if settings:
         raise UsageError(

@@ -95,7 +95,7 @@ def write_errors(path: Path) -> Iterator[None]:
 
 _AGAIN = "run the same command again: finished shards are kept"
 _ADVICE = {
-    errno.ENOSPC: f"free some space and {_AGAIN}",
+    errno.ENOSPC: "free some space and run the same command again: finished shards are kept",
     errno.EDQUOT: f"free some quota and {_AGAIN}",
     errno.EFBIG: f"raise the limit on the size of files (ulimit -f) and {_AGAIN}",
     errno.EROFS: "choose a writable directory with --out",

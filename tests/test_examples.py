@@ -11,10 +11,14 @@ from types import ModuleType
 import pytest
 import torch
 from factories import build
+from tiny_models import tiny_clip, tiny_whisper
 
+from symile_data.builders.features.build import build_features
+from symile_data.builders.features.spec import FeatureSpec
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.cards import write_card
+from symile_data.cli.embedding import describe_model, encode_media
 from symile_data.verify import verify
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -88,6 +92,14 @@ def test_missing_modalities(xor: Path, capsys: pytest.CaptureFixture[str]) -> No
 def test_finetune_from_features(m3: Path) -> None:
     history = example("finetune_from_features").main(str(m3), epochs=8, batch_size=20)
     assert len(history) == 8
+    assert history[-1] < history[0]
+
+
+def test_finetune_from_features_in_the_dataset(m3: Path, tmp_path: Path) -> None:
+    models = {"image": tiny_clip(tmp_path / "clip"), "audio": tiny_whisper(tmp_path / "whisper")}
+    spec = FeatureSpec(models=tuple(describe_model(kind, kind, name, {}) for kind, name in models.items()))
+    build_features(m3, tmp_path / "features", spec, encode_media, workers=1, document=write_card)
+    history = example("finetune_from_features").main(str(tmp_path / "features"), epochs=8, batch_size=20)
     assert history[-1] < history[0]
 
 

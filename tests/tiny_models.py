@@ -16,6 +16,18 @@ def tiny_clip(folder: Path, size: int = 16) -> str:
     return str(folder)
 
 
+def tiny_vision(folder: Path, family: str) -> tuple[str, transformers.PreTrainedModel]:
+    """A ViT or ResNet model for pictures of 16 pixels, and itself."""
+    if family == "ViT":
+        shape = {"hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+        model = transformers.ViTModel(transformers.ViTConfig(image_size=16, patch_size=8, **shape))
+    else:
+        shape = {"embedding_size": 4, "hidden_sizes": [4, 6], "depths": [1, 1], "layer_type": "basic"}
+        model = transformers.ResNetModel(transformers.ResNetConfig(**shape))
+    model.save_pretrained(folder)
+    return str(folder), model
+
+
 def tiny_whisper(folder: Path, mels: int = 20, frames: int = 50) -> str:
     """A Whisper model of width 8 for `frames` frames of `mels` bands."""
     config = transformers.WhisperConfig(

@@ -5,7 +5,6 @@ interrupted.
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,9 @@ from symile_data.files import atomic_path
 from symile_data.manifest import Dropped, FileEntry, Manifest, file_entry
 from symile_data.schema import SPLITS
 
+from ..cluster import LOCAL
 from ..document import Document
-from ..execution import run_stage, worker_pool
+from ..execution import open_pool, run_stage
 from ..shards import shard_path, shard_ranges
 from ..workspace import Product, Workspace, open_workspace
 from .audio_sources import SHARED, AudioSource, ClipPool
@@ -37,12 +37,15 @@ from .sources import Sources, open_sources
 from .spec import M3Spec
 
 
-def build_m3(spec: M3Spec, out: Path, *, workers: int, document: Document, command: str = "") -> Manifest:
+def build_m3(
+    spec: M3Spec, out: Path, *, workers: int, executor: str = LOCAL, document: Document, command: str = ""
+) -> Manifest:
     """Build the dataset in `out`, or finish a build that was interrupted there.
 
     Args:
         spec: What to build.
         workers: Worker processes; the bytes do not depend on it.
+        executor: "local" for these, or a cluster in their place: see `cluster_pool`.
         document: Writes the files beside the shards (card, statistics, figures) and returns their paths.
         command: The command line, for the card.
 
@@ -57,8 +60,7 @@ def build_m3(spec: M3Spec, out: Path, *, workers: int, document: Document, comma
     with open_workspace(out, sources.identity) as workspace:
         if isinstance(workspace, Manifest):
             return workspace
-        pool = worker_pool(workers)
-        with pool if pool is not None else nullcontext():
+        with open_pool(workers, executor) as pool:
             dropped = [*sources.names.dropped, *sources.audio.dropped]
             if sources.hub is not None:
                 dropped += write_hub(sources.hub, workspace.hidden / "hub")

@@ -9,7 +9,6 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -25,7 +24,7 @@ from symile_data.manifest import Dropped, FileEntry, Identity, Manifest, file_en
 from symile_data.schema import DatasetSchema
 
 from ..document import Document
-from ..execution import run_stage, worker_pool
+from ..execution import open_pool, run_stage
 from ..shards import ROWS_PER_GROUP, shard_path, shard_ranges, write_shard
 from ..workspace import Product, Workspace, open_workspace
 from .languages import LANGUAGE_SETS
@@ -110,8 +109,7 @@ def import_m3(
         if isinstance(workspace, Manifest):
             return workspace
         _write_recipe(workspace.hidden, release, found)
-        pool = worker_pool(workers)
-        with pool if pool is not None else nullcontext():
+        with open_pool(workers) as pool:
             shards, dropped = _shards(workspace, pool, release)
         manifest = Manifest(
             identity=identity,

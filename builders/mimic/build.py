@@ -5,7 +5,6 @@ was interrupted.
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ from symile_data.files import file_sha256
 from symile_data.manifest import Dropped, FileEntry, Identity, Manifest, file_entry, library_versions
 
 from ..chunks import forget_chunks
+from ..cluster import LOCAL
 from ..document import Document
-from ..execution import run_stage, worker_pool
+from ..execution import open_pool, run_stage
 from ..shards import shard_path, shard_ranges
 from ..workspace import Product, Workspace, open_workspace
 from .cohort import Cohort, Survey, select_cohort, survey_sources
@@ -37,13 +37,16 @@ _PACKAGES = ("numpy", "pillow", "polars", "pyarrow", "wfdb")
 _DICOM_PACKAGES = ("pydicom", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg")
 
 
-def build_mimic(spec: MimicSpec, out: Path, *, workers: int, document: Document, command: str = "") -> Manifest:
+def build_mimic(
+    spec: MimicSpec, out: Path, *, workers: int, executor: str = LOCAL, document: Document, command: str = ""
+) -> Manifest:
     """Build the dataset in `out`, or finish a build that was interrupted there.
 
     Args:
         spec: What to build.
         out: Output directory.
         workers: Worker processes; the bytes do not depend on it.
+        executor: "local" for these, or a cluster in their place: see `cluster_pool`.
         document: Writes the files beside the shards (card, statistics, figures) and returns their paths.
         command: The command line, for the card.
 
@@ -60,8 +63,7 @@ def build_mimic(spec: MimicSpec, out: Path, *, workers: int, document: Document,
         if isinstance(workspace, Manifest):
             return workspace
         forget_chunks()
-        pool = worker_pool(workers)
-        with pool if pool is not None else nullcontext():
+        with open_pool(workers, executor) as pool:
             surveyed = survey or survey_sources(_sample_source(workspace, pool, spec), spec)
             cohort = select_cohort(workspace, pool, surveyed, spec)
             splits = assign_splits(cohort, spec)

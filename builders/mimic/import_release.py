@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from symile_data.manifest import Dropped, Identity, Manifest, Remaining, file_en
 
 from ..chunks import forget_chunks, write_chunk
 from ..document import Document
-from ..execution import run_stage, worker_pool
+from ..execution import open_pool, run_stage
 from ..workspace import HIDDEN, Product, Workspace, open_workspace
 from .build import DATASET, write_shards
 from .cohort import Cohort
@@ -73,8 +72,7 @@ def import_mimic(source: Path, out: Path, *, workers: int, document: Document, c
         if isinstance(workspace, Manifest):
             return workspace
         forget_chunks()
-        pool = worker_pool(workers)
-        with pool if pool is not None else nullcontext():
+        with open_pool(workers) as pool:
             _check_files(workspace, pool, release, sums)
             cohort, sizes, sets = _read(workspace, pool, release)
             edges = np.cumsum([0, *sizes.values()])

@@ -33,6 +33,7 @@ class MimicInvariants:
 
     def __init__(self, manifest: Manifest) -> None:
         self._spec = manifest.identity.spec
+        self._pictures = any(modality.kind == "image" for modality in manifest.modalities)  # not their features
         self._split_of: dict[int, str] = {}  # admission -> split
         self._patient: dict[int, int] = {}  # admission -> patient
         self._has_cxr: set[int] = set()
@@ -47,7 +48,8 @@ class MimicInvariants:
         yield from _window_problems(table, "cxr_hours", CXR_WINDOW)
         yield from _window_problems(table, "ecg_hours", ECG_WINDOW)
         yield from _window_problems(table, "labs_hours", LABS_WINDOW)
-        yield from _picture_problems(table)
+        if self._pictures:
+            yield from _picture_problems(table)
         yield from _signal_problems(table, allow_constant=bool(self._spec["reference"]))
         values, placed = _numbers(table["labs"]), _numbers(table["labs_percentile"])
         yield from _lab_problems(table, values, placed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ from symile_data.manifest import Identity, Manifest, file_entry, library_version
 from symile_data.missingness import missing
 from symile_data.streams import Stream
 
+from ..cluster import LOCAL
 from ..document import Document
-from ..execution import run_stage, worker_pool
+from ..execution import open_pool, run_stage
 from ..shards import shard_path, shard_ranges, write_shard
 from ..workspace import Product, open_workspace
 from .schema import xor_schema
@@ -50,13 +50,16 @@ def draw_bits(spec: XorSpec, split: str, start: int, stop: int) -> list[Bits]:
     return [variable.astype(np.float32) for variable in (*bits.transpose(1, 0, 2), last)]
 
 
-def build_xor(spec: XorSpec, out: Path, *, workers: int, document: Document, command: str = "") -> Manifest:
+def build_xor(
+    spec: XorSpec, out: Path, *, workers: int, executor: str = LOCAL, document: Document, command: str = ""
+) -> Manifest:
     """Build the dataset in `out`, or finish a build that was interrupted there.
 
     Args:
         spec: What to build.
         out: Output directory.
         workers: Worker processes; the bytes do not depend on it.
+        executor: "local" for these, or a cluster in their place: see `cluster_pool`.
         document: Writes the files beside the shards and returns their paths.
         command: The command line, for the card.
 
@@ -84,8 +87,7 @@ def build_xor(spec: XorSpec, out: Path, *, workers: int, document: Document, com
                     )
                 )
                 splits.append(split)
-        pool = worker_pool(min(workers, len(products)))
-        with pool if pool is not None else nullcontext():
+        with open_pool(min(workers, len(products)), executor) as pool:
             results = run_stage(workspace, "shards", products, _make_shard, pool)
         shards = [
             file_entry(out, out / product.path, rows=result["rows"], split=split)

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from symile_data.cli import build, datasets, doctor, imports, learn, plan, reproduce, sample, share, translate
+from symile_data.cli import build, datasets, doctor, embed, imports, learn, plan, reproduce, sample, share, translate
 from symile_data.errors import SymileDataError
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ for command in (
     datasets.info,
     share.preview,
     share.card,
+    embed.embed,
     learn.train,
     learn.evaluate,
     share.push,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,15 +10,27 @@ from typing import Annotated, Any
 
 import typer
 
-from symile_data.cli.common import Format, Out, RowCount, Seed, Workers, command_line, report, worker_count
+from symile_data.cli.common import (
+    ExecutorName,
+    Format,
+    Out,
+    RowCount,
+    Seed,
+    Workers,
+    command_line,
+    report,
+    worker_count,
+)
 from symile_data.cli.m3_options import m3_request, with_m3_options
 
 app = typer.Typer(help="Build a dataset: shards, card, statistics and manifest.", no_args_is_help=True)
 
 
 @app.command()
-@with_m3_options()
-def m3(**options: Any) -> None:
+@with_m3_options(
+    inspect.Parameter("executor", inspect.Parameter.KEYWORD_ONLY, default="local", annotation=ExecutorName)
+)
+def m3(*, executor: str, **options: Any) -> None:
     """Symile-M3: an image, a clip that names a language, and a text that names the image's class in that language.
 
     Needs no network and no download by default.
@@ -32,13 +45,17 @@ def m3(**options: Any) -> None:
 
         symile-data build m3 --out build/l --images /data/imagenet --size l --layout pooled
 
+        symile-data build m3 --out build/cluster --size xs --executor dask:10.0.0.7:8786
+
         symile-data build m3 --out build/human --langs 5 --audio common-voice:/data/cv-corpus-19.0
     """
     from symile_data.builders.m3.build import build_m3
     from symile_data.cards import write_card
 
     asked = m3_request(**options)
-    manifest = build_m3(asked.spec, asked.out, workers=asked.workers, document=write_card, command=asked.command)
+    manifest = build_m3(
+        asked.spec, asked.out, workers=asked.workers, executor=executor, document=write_card, command=asked.command
+    )
     report(asked.out, manifest)
 
 
@@ -67,6 +84,7 @@ def mimic(
     shard_format: Format = "parquet",
     seed: Seed = 0,
     workers: Workers = 0,
+    executor: ExecutorName = "local",
 ) -> None:
     """Symile-MIMIC: a chest X-ray, a 12-lead ECG and 50 blood tests of one hospital admission.
 
@@ -99,7 +117,9 @@ def mimic(
         seed=seed,
     )
     paths = [path for path in (out, *folders.values()) if path is not None]
-    manifest = build_mimic(spec, out, workers=worker_count(workers), document=write_card, command=command_line(*paths))
+    manifest = build_mimic(
+        spec, out, workers=worker_count(workers), executor=executor, document=write_card, command=command_line(*paths)
+    )
     report(out, manifest)
 
 
@@ -117,6 +137,7 @@ def xor(
     shard_format: Format = "parquet",
     seed: Seed = 0,
     workers: Workers = 1,
+    executor: ExecutorName = "local",
 ) -> None:
     """Binary XOR, the paper's synthetic data (section 5.1): any two variables are independent of the third.
 
@@ -134,7 +155,9 @@ def xor(
     rows = {split: default if n is None else n for split, default, n in zip(SPLITS, DEFAULT_ROWS, asked, strict=True)}
     spec = XorSpec(variables=variables, dims=dims, p_hat=p_hat, rows=rows, missing_test=missing_test, seed=seed)
     spec = replace(spec, missing=parse_rates(missing, spec.names), shard_format=shard_format)
-    manifest = build_xor(spec, out, workers=worker_count(workers), document=write_card, command=command_line(out))
+    manifest = build_xor(
+        spec, out, workers=worker_count(workers), executor=executor, document=write_card, command=command_line(out)
+    )
     report(out, manifest)
 
 

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 Out = Annotated[Path, typer.Option(help="Directory to build in; an interrupted build there is finished.")]
 Seed = Annotated[int, typer.Option(help="Decides everything random; same seed, same bytes.")]
 Workers = Annotated[int, typer.Option(help="Worker processes (0: one per core). The bytes do not depend on it.")]
+ExecutorName = Annotated[
+    str,
+    typer.Option(
+        "--executor",
+        help="local: --workers processes here; dask:ADDRESS or dask-local:N: workers of a cluster (docs/scale.md).",
+    ),
+]
 Format = Annotated[
     str, typer.Option("--format", help="Of the shards: parquet or webdataset (tar); docs/formats.md compares them.")
 ]

@@ -53,9 +53,10 @@ def train(
     from symile_data.training.fit import Execution, is_main_process
 
     data = TrainingData(directory, cache)
+    kinds = [modality.kind for modality in data.manifest.modalities]
     changes = {"epochs": epochs, "seed": seed, "negatives": negatives}
     overrides = {**_settings(settings or []), **{name: value for name, value in changes.items() if value is not None}}
-    name = config or default_config(data.manifest.identity.dataset)
+    name = config or default_config(data.manifest.identity.dataset, kinds)
     losses = LOSSES if loss is None else (loss,)
     experiment = Experiment(
         configs={choice: read_config(name, {**overrides, "loss": choice}) for choice in losses},

@@ -22,6 +22,7 @@ from symile_data.encoders.labs import LabsEncoder
 from symile_data.encoders.resnet import ResNetEcgEncoder, ResNetImageEncoder
 from symile_data.encoders.text import WordEncoder
 from symile_data.encoders.vector import LinearEncoder
+from symile_data.encoders.vision import VisionEncoder
 from symile_data.encoders.whisper import WhisperEncoder
 from symile_data.encoders.xlm_roberta import XlmRobertaEncoder
 from symile_data.errors import UsageError
@@ -39,6 +40,7 @@ __all__ = [
     "SmallAudioEncoder",
     "SmallEcgEncoder",
     "SmallImageEncoder",
+    "VisionEncoder",
     "WhisperEncoder",
     "WordEncoder",
     "XlmRobertaEncoder",
@@ -48,7 +50,12 @@ __all__ = [
 # Kind of modality -> model -> encoder class; each takes `dim`, the facts of the data, and the settings of its section
 # in the config.
 ENCODERS: dict[str, dict[str, Callable[..., nn.Module]]] = {
-    "image": {"small": SmallImageEncoder, "clip": ClipVisionEncoder, "resnet": ResNetImageEncoder},
+    "image": {
+        "small": SmallImageEncoder,
+        "clip": ClipVisionEncoder,
+        "resnet": ResNetImageEncoder,
+        "vision": VisionEncoder,
+    },
     "audio": {"small": SmallAudioEncoder, "whisper": WhisperEncoder},
     "text": {"words": WordEncoder, "xlm-roberta": XlmRobertaEncoder},
     "vector": {"linear": LinearEncoder},

@@ -1,10 +1,12 @@
 """The paper's picture encoder for Symile-M3: a frozen CLIP vision transformer's pooled output and a linear head.
 
 Its features are those of `CLIPVisionModel.pooler_output` (Symile, section 5.2: openai/clip-vit-large-patch14, 1024
-numbers). The loader's decoder must be given the model's picture size.
+numbers). The loader's decoder must be given the model's picture size: see `inputs`.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,6 +41,11 @@ class ClipVisionEncoder(FeatureEncoder):
         self.backbone = backbone.requires_grad_(False)
         self.register_buffer("mean", torch.tensor(MEAN), persistent=False)
         self.register_buffer("std", torch.tensor(STD), persistent=False)
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """Settings of the loaders' decoder with which pictures are as the model expects them."""
+        return {"size": self.backbone.config.image_size}
 
     def features(self, media: Tensor) -> Tensor:
         """(B, S, S, 3) uint8 to (B, hidden size)."""

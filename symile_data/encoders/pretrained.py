@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from symile_data.errors import MissingPackageError, SourceError
+from symile_data.errors import MissingPackageError, SourceError, UsageError
 
 
 def load_pretrained(class_name: str, name: str, **options: Any) -> Any:
@@ -29,8 +29,18 @@ def load_pretrained(class_name: str, name: str, **options: Any) -> Any:
         raise SourceError(
             f"the pretrained model {name} cannot be loaded",
             got=reason,
-            do="give the folder of a downloaded copy as `name` in the config, or connect to the Hugging Face Hub",
+            do="give the folder of a downloaded copy instead of its name, or connect to the Hugging Face Hub",
         ) from None
+
+
+def check_pool(pool: str) -> None:
+    """Refuse a way of averaging over positions that there is not.
+
+    Raises:
+        UsageError: naming those that there are.
+    """
+    if pool not in ("all", "observed"):
+        raise UsageError("unknown pool of the encoder", got=repr(pool), do="choose all or observed")
 
 
 def transformers_class(class_name: str) -> Any:

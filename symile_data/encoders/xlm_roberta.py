@@ -1,8 +1,9 @@
 """The paper's text encoder for Symile-M3: XLM-RoBERTa's embeddings and first layer, trained, a linear head, and the
 mean over positions.
 
-Symile, section 5.2 (xlm-roberta-large): the mean is taken after the head and over every position, padding included.
-`pool="observed"` leaves padding out. A missing text is the token [MISSING], added to the vocabulary.
+Symile, section 5.2 (xlm-roberta-large): the mean is over every position, padding included; `pool="observed"` leaves
+padding out. The paper averages after the head, which is linear: averaging before it gives the same for less. A missing
+text is the token [MISSING], added to the vocabulary.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from symile_data.encoders.base import DataFacts
-from symile_data.encoders.pretrained import load_pretrained
+from symile_data.encoders.pretrained import check_pool, load_pretrained
 from symile_data.errors import UsageError
 
 MISSING = "[MISSING]"
@@ -45,23 +46,28 @@ class XlmRobertaEncoder(nn.Module):
         pool: Literal["all", "observed"] = "all",
     ) -> None:
         super().__init__()
-        if pool not in ("all", "observed"):
-            raise UsageError("unknown pool of the text encoder", got=repr(pool), do="choose all or observed")
+        check_pool(pool)
         self.tokens, self.pool = tokens, pool
         self.tokenizer = load_pretrained("AutoTokenizer", name)
         self.model = load_pretrained("XLMRobertaModel", name, num_hidden_layers=layers, add_pooling_layer=False)
         self.tokenizer.add_special_tokens({"additional_special_tokens": [MISSING]})
-        self.model.resize_token_embeddings(len(self.tokenizer))
-        self.head = nn.Linear(self.model.config.hidden_size, dim)
+        self.model.resize_token_embeddings(len(self.tokenizer), mean_resizing=False)
+        self.feature_size = int(self.model.config.hidden_size)
+        self.head = nn.Linear(self.feature_size, dim)
 
     def forward(self, texts: Sequence[str | None], _missing: Tensor | None = None) -> Tensor:
-        """Encode texts.
+        """Texts, None where missing, to embeddings (B, D). Raises what `features` does."""
+        embeddings: Tensor = self.head(self.features(texts))
+        return embeddings
+
+    def features(self, texts: Sequence[str | None]) -> Tensor:
+        """Mean of the last layer's states.
 
         Args:
             texts: B strings, None where missing.
 
         Returns:
-            (B, D).
+            (B, F).
 
         Raises:
             UsageError: a text has more than T tokens; nothing is cut.
@@ -76,10 +82,9 @@ class XlmRobertaEncoder(nn.Module):
             )
         device = self.head.weight.device
         observed = observed.to(device)
-        hidden = self.model(input_ids=ids.to(device), attention_mask=observed).last_hidden_state
-        embeddings: Tensor = self.head(hidden)
+        hidden: Tensor = self.model(input_ids=ids.to(device), attention_mask=observed).last_hidden_state
         if self.pool == "all":
-            return embeddings.mean(dim=1)
-        weights = observed[:, :, None].to(embeddings.dtype)
-        mean: Tensor = (embeddings * weights).sum(dim=1) / weights.sum(dim=1)
+            return hidden.mean(dim=1)
+        weights = observed[:, :, None].to(hidden.dtype)
+        mean: Tensor = (hidden * weights).sum(dim=1) / weights.sum(dim=1)
         return mean

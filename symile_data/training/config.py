@@ -5,7 +5,7 @@ run.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from importlib import resources
 from pathlib import Path
@@ -226,12 +226,22 @@ def _read(path: Path) -> str:
         raise UsageError("the config is not UTF-8 text of a usual size", where=path, got=error) from None
 
 
-def default_config(dataset: str) -> str:
+def default_config(dataset: str, kinds: Collection[str] = ()) -> str:
     """Name of the config that suits a dataset of ours on a CPU.
+
+    Args:
+        dataset: Its name.
+        kinds: Of its modalities.
 
     Raises:
         UsageError: there is none.
     """
+    if "features" in kinds:
+        raise UsageError(
+            "features of frozen encoders have no default config",
+            got=dataset,
+            do="name one with --config, such as paper-m3-2",
+        )
     defaults = {"symile-m3": "m3-small", "symile-mimic": "mimic-small", "xor": "xor"}
     if dataset not in defaults:
         raise UsageError("there is no default config for this dataset", got=dataset, do="name one with --config")

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from symile_data.encoders import FeatureEncoder
 from symile_data.files import digest
+
+# Name of a precision, as Lightning has it -> type of what may be computed in less than float32.
+REDUCED = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 class FeatureFunction:
@@ -23,16 +27,30 @@ class FeatureFunction:
 
     def __init__(self, encoder: FeatureEncoder) -> None:
         self._device = best_device()
-        self._reduced = not encoder.external
+        self._precision = "32-true" if encoder.external else "bf16-mixed"
         self._encoder = (encoder if encoder.external else copy.deepcopy(encoder)).eval()
-        self.key = _fingerprint(encoder)
+        self.key = weights_fingerprint(encoder)
 
     def __call__(self, media: Tensor) -> Tensor:
         """Encode a chunk."""
-        kind = self._device.type
-        self._encoder.to(self._device)
-        with torch.inference_mode(), torch.autocast(kind, torch.bfloat16, enabled=self._reduced):
-            return self._encoder.features(media.to(self._device)).float().cpu()
+        return compute_features(self._encoder, media, self._device, self._precision)
+
+
+def compute_features(encoder: Any, media: Any, device: torch.device, precision: str) -> Tensor:
+    """Features (U, F) float32, on the CPU.
+
+    Args:
+        encoder: Has `features`; it is moved to the device.
+        media: (U, ...) decoded media or U texts.
+        device: Where they are computed.
+        precision: A key of `REDUCED`.
+    """
+    reduced = REDUCED[precision]
+    encoder.to(device)
+    there = media.to(device) if isinstance(media, Tensor) else media
+    with torch.inference_mode(), torch.autocast(device.type, reduced, enabled=reduced != torch.float32):
+        features: Tensor = encoder.features(there)
+    return features.float().cpu()
 
 
 def best_device() -> torch.device:
@@ -40,7 +58,7 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _fingerprint(encoder: FeatureEncoder) -> str:
+def weights_fingerprint(encoder: nn.Module) -> str:
     """Equal for encoders that make equal features."""
     state = {key: value for key, value in encoder.state_dict().items() if not key.startswith(("head.", "imputation."))}
     hashes = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from symile_data.builders.execution import run_stage, worker_pool
+from symile_data.builders.execution import open_pool, run_stage, worker_number, worker_pool
 from symile_data.builders.workspace import Product, Workspace, open_workspace
 from symile_data.errors import SourceError, SymileDataError
 from symile_data.files import write_text
@@ -126,3 +126,22 @@ def test_what_is_under_way_when_another_fails_is_kept_and_nothing_new_is_begun(
     assert done[1]
     assert not done[0]
     assert sum(done) < 20
+
+
+def numbered_worker(barrier: Path, path: Path) -> dict[str, Any]:
+    """Ends only when both workers have begun, so that neither does both tasks."""
+    (barrier / path.name).touch()
+    while len(list(barrier.iterdir())) < 2:
+        pass
+    path.write_text("")
+    return {"number": worker_number()}
+
+
+def test_workers_can_be_told_apart(workspace: Workspace, tmp_path: Path) -> None:
+    assert worker_number() == 0
+    (tmp_path / "barrier").mkdir()
+    products = [Product(path=name, arguments=tmp_path / "barrier", key=name) for name in ("one", "two")]
+    with open_pool(2) as pool:
+        results = run_stage(workspace, "numbers", products, numbered_worker, pool)
+    first, second = sorted(result["number"] for result in results)
+    assert second == first + 1

@@ -1,15 +1,21 @@
 """The paper's encoders against their libraries, on tiny random models of the same classes loaded from disk."""
 
+import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import transformers
-from tiny_models import tiny_clip, tiny_whisper, tiny_xlm_roberta
+from tiny_models import tiny_clip, tiny_vision, tiny_whisper, tiny_xlm_roberta
 
 from symile_data.encoders import ClipVisionEncoder, DataFacts, WhisperEncoder, XlmRobertaEncoder, make_encoder
+from symile_data.encoders.frozen import frozen_encoder
+from symile_data.encoders.whisper import sounding
 from symile_data.errors import MissingPackageError, SourceError, UsageError
+from symile_data.loaders.mel import log_mel
+from symile_data.training.features import weights_fingerprint
 
 FACTS = DataFacts()
 PICTURES = torch.arange(2 * 16 * 16 * 3).remainder(251).to(torch.uint8).view(2, 16, 16, 3)
@@ -35,6 +41,56 @@ def test_clips_are_the_mean_of_whispers_frames(tmp_path: Path) -> None:
     frames = model.encoder(mel).last_hidden_state
     assert frames.shape == (2, 25, 8)
     torch.testing.assert_close(encoder.features(mel), frames.mean(dim=1))
+
+
+def test_the_silence_behind_a_clip_can_be_left_out(tmp_path: Path) -> None:
+    encoder = WhisperEncoder(6, FACTS, tiny_whisper(tmp_path), pool="observed").eval()
+    noise = np.random.default_rng(0).normal(size=(2, 8000)).astype(np.float32)
+    noise[0, 3200:] = 0.0  # 20 frames; the windows of the next two reach back into the sound
+    mel = torch.from_numpy(np.stack([log_mel(wave, 20) for wave in noise]))
+    assert sounding(mel).tolist() == [22, 50]
+    assert sounding(torch.zeros(1, 20, 50)).tolist() == [50]  # silent throughout
+    frames = encoder.backbone(mel).last_hidden_state
+    expected = torch.stack([frames[0, :11].mean(dim=0), frames[1].mean(dim=0)])
+    torch.testing.assert_close(encoder.features(mel), expected)
+    assert encoder.inputs == {"seconds": 0.5, "n_mels": 20}
+    with pytest.raises(UsageError, match="unknown pool"):
+        WhisperEncoder(4, FACTS, str(tmp_path), pool="last")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("family", ["ViT", "ResNet", "CLIP"])
+def test_any_vision_model_is_pooled_as_it_does_itself(family: str, tmp_path: Path) -> None:
+    if family == "CLIP":
+        name = tiny_clip(tmp_path)
+        model = transformers.CLIPVisionModel.from_pretrained(name)
+    else:
+        name, model = tiny_vision(tmp_path, family)
+    mean, std = [0.5, 0.4, 0.3], [0.2, 0.3, 0.4]
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"image_mean": mean, "image_std": std}))
+    encoder = make_encoder("image", 6, {"model": "vision", "name": name}, FACTS).eval()
+    pixels = (PICTURES.float() / 255 - torch.tensor(mean)) / torch.tensor(std)
+    expected = model.eval()(pixel_values=pixels.permute(0, 3, 1, 2)).pooler_output.flatten(1)
+    torch.testing.assert_close(encoder.features(PICTURES), expected)
+    assert encoder.inputs == {"size": 224 if family == "ResNet" else 16}
+    assert not any(parameter.requires_grad for parameter in encoder.backbone.parameters())
+
+
+def test_a_model_must_say_how_its_pictures_are_normalised(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"does not say how its pictures are normalised.*preprocessor_config\.json"):
+        make_encoder("image", 6, {"model": "vision", "name": tiny_vision(tmp_path, "ViT")[0]}, FACTS)
+    with pytest.raises(SourceError, match=r"is none for pictures .*got xlm-roberta"):
+        make_encoder("image", 6, {"model": "vision", "name": tiny_xlm_roberta(tmp_path / "text")}, FACTS)
+
+
+def test_a_model_is_taken_for_the_kind_that_its_type_has(tmp_path: Path) -> None:
+    names = {"image": tiny_clip(tmp_path / "c"), "audio": tiny_whisper(tmp_path / "w")}
+    names["text"] = tiny_xlm_roberta(tmp_path / "x")
+    found = {kind: type(frozen_encoder(kind, name, {})) for kind, name in names.items()}
+    assert found == {"image": ClipVisionEncoder, "audio": WhisperEncoder, "text": XlmRobertaEncoder}
+    twice = [weights_fingerprint(frozen_encoder("text", names["text"], {})) for _ in range(2)]
+    assert twice[0] == twice[1]
+    with pytest.raises(UsageError, match=r"no encoder of kind text for this type of model.*got whisper"):
+        frozen_encoder("text", names["audio"], {})
 
 
 @pytest.mark.parametrize("kind", ["image", "audio"])

@@ -1,0 +1,1 @@
+"""Build a feature dataset: another dataset whose media are replaced by what frozen encoders make of them."""

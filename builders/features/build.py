@@ -1,0 +1,264 @@
+"""Build a feature dataset: number the unique media, encode each once, write the rows with features in their place.
+
+Ids, masks, labels, splits and the order of rows are the source's. Each stage resumes where it was interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from symile_data import manifest as manifests
+from symile_data.errors import UsageError
+from symile_data.manifest import FileEntry, Identity, Manifest, file_entry, library_versions
+from symile_data.schema import DatasetSchema, Modality
+from symile_data.shards import check_format
+
+from ..cluster import LOCAL
+from ..document import Document
+from ..execution import open_pool, run_stage
+from ..shards import shard_path, shard_ranges, write_shard
+from ..workspace import Product, Workspace, open_workspace
+from .chunks import MEDIA_PER_CHUNK, ChunkedFeatures, EncodeJob, chunk_path, forget_chunks, make_chunk
+from .media import MediaIndex, index_media
+from .source import SourceRows, source_rows
+from .spec import Encode, FeatureSpec
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+KIND = "features"
+ROWS_PER_SHARD = 20_000
+ROWS_PER_GROUP = 500  # about two megabytes of features
+
+_PACKAGES = ("numpy", "pyarrow", "torch", "transformers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardJob:
+    """Rows `start` to `stop - 1` of a split; its first row is number `first_row` of all."""
+
+    source: Path
+    hidden: Path
+    spec: FeatureSpec
+    modalities: tuple[Modality, ...]
+    split: str
+    first_row: int
+    start: int
+    stop: int
+
+
+def build_features(
+    source: Path,
+    out: Path,
+    spec: FeatureSpec,
+    encode: Encode,
+    *,
+    workers: int,
+    executor: str = LOCAL,
+    document: Document,
+    command: str = "",
+) -> Manifest:
+    """Build the features of the dataset in `source` into `out`, or finish a build that was interrupted there.
+
+    Args:
+        source: Directory of a finished dataset.
+        out: Output directory.
+        spec: Models and settings.
+        encode: Runs a model.
+        workers: Worker processes; the bytes do not depend on it.
+        executor: "local" for these, or a cluster in their place: see `cluster_pool`.
+        document: Writes the files beside the shards and returns their paths.
+        command: The command line, for the card.
+
+    Returns:
+        The manifest that was written.
+
+    Raises:
+        SymileDataError: a modality that is not there or has features already, a damaged source, an unsuitable output
+            directory, or a failing disk. What is finished is kept.
+    """
+    check_format(spec.shard_format)
+    there = manifests.read(source)
+    _check_models(source, there, spec)
+    forget_chunks()
+    splits = {split: source_rows(source, split) for split in there.splits}
+    schema = feature_schema(next(iter(splits.values())).schema, there.modalities, spec)
+    identity = _identity(there, spec)
+    with open_workspace(out, identity) as workspace:
+        if isinstance(workspace, Manifest):
+            return workspace
+        with open_pool(workers, executor) as pool:
+            _encode(workspace, pool, _Source(source, there, splits), spec, encode)
+            shards = _shards(workspace, pool, _Source(source, there, splits), spec)
+        manifest = replace(
+            there,
+            identity=identity,
+            modalities=schema.modalities,
+            files=shards,
+            command=command,
+            notes=[*there.notes, *_notes(spec)],
+            pooled=None,
+        )
+        documents = [file_entry(out, path) for path in sorted(document(out, manifest, schema))]
+        manifest = replace(manifest, files=[*shards, *documents])
+        workspace.finish(manifest)
+        return manifest
+
+
+def feature_schema(stored: pa.Schema, modalities: Sequence[Modality], spec: FeatureSpec) -> DatasetSchema:
+    """The source's schema with lists of F float16 in the place of media.
+
+    Args:
+        stored: Arrow schema of the source's rows.
+        modalities: Of the source.
+        spec: Which are encoded, and F.
+    """
+    from datasets import Features, List, Value
+
+    models = {model.modality: model for model in spec.models}
+    features: Features = Features.from_arrow_schema(stored)
+    made = []
+    for modality in modalities:
+        model = models.get(modality.name)
+        if model is None:
+            made.append(modality)
+            continue
+        features[modality.column] = List(Value("float16"), length=model.size)
+        details = {"of": modality.kind, **model.to_json()}
+        made.append(replace(modality, kind=KIND, details=details, suffix="npy"))
+    return DatasetSchema(features=features, modalities=tuple(made))
+
+
+def make_shard(job: ShardJob, path: Path) -> dict[str, Any]:
+    """Write one shard.
+
+    Returns:
+        The number of rows.
+    """
+    rows = source_rows(job.source, job.split)
+    schema = feature_schema(rows.schema, job.modalities, job.spec)
+    return {"rows": write_shard(path, schema, _batches(job, rows, schema.arrow))}
+
+
+def _batches(job: ShardJob, rows: SourceRows, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    columns = {modality.name: modality.column for modality in job.modalities}
+    encoded = {
+        columns[model.modality]: (MediaIndex.open(job.hidden, model.modality), ChunkedFeatures(job.hidden, model))
+        for model in job.spec.models
+    }
+    kept = [name for name in schema.names if name not in encoded]
+    for start in range(job.start, job.stop, ROWS_PER_GROUP):
+        stop = min(start + ROWS_PER_GROUP, job.stop)
+        table = rows.read(kept, start, stop)
+        arrays = {name: table[name].combine_chunks() for name in kept}
+        for name, (index, features) in encoded.items():
+            arrays[name] = features.column(index.numbers[job.first_row + start : job.first_row + stop])
+        yield pa.RecordBatch.from_arrays([arrays[field.name].cast(field.type) for field in schema], schema=schema)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The dataset that is encoded."""
+
+    directory: Path
+    manifest: Manifest
+    splits: dict[str, SourceRows]
+
+    @property
+    def first_rows(self) -> dict[str, int]:
+        """Split -> its first row, counted through all splits."""
+        firsts, total = {}, 0
+        for split, rows in self.splits.items():
+            firsts[split] = total
+            total += rows.rows
+        return firsts
+
+
+def _encode(workspace: Workspace, pool: Executor | None, source: _Source, spec: FeatureSpec, encode: Encode) -> None:
+    modalities = {modality.name: modality for modality in source.manifest.modalities}
+    for model in spec.models:
+        modality = modalities[model.modality]
+        index = index_media(modality, source.splits)
+        index.write(workspace.hidden, model.modality)
+        products = []
+        for chunk, start in enumerate(range(0, len(index.owners), MEDIA_PER_CHUNK)):
+            stop = min(start + MEDIA_PER_CHUNK, len(index.owners))
+            job = EncodeJob(
+                source=source.directory,
+                hidden=workspace.hidden,
+                first_rows=source.first_rows,
+                spec=spec,
+                model=model,
+                kind=modality.kind,
+                column=modality.column,
+                encode=encode,
+                start=start,
+                stop=stop,
+            )
+            key = [KIND, model.modality, start, stop]
+            products.append(Product(path=chunk_path(model.modality, chunk), arguments=job, key=key))
+        run_stage(workspace, f"encoding {model.modality}", products, make_chunk, pool)
+
+
+def _shards(workspace: Workspace, pool: Executor | None, source: _Source, spec: FeatureSpec) -> list[FileEntry]:
+    products, splits = [], []
+    for split, rows in source.manifest.splits.items():
+        ranges = shard_ranges(rows, ROWS_PER_SHARD)
+        for index, (start, stop) in enumerate(ranges):
+            job = ShardJob(
+                source=source.directory,
+                hidden=workspace.hidden,
+                spec=spec,
+                modalities=source.manifest.modalities,
+                split=split,
+                first_row=source.first_rows[split],
+                start=start,
+                stop=stop,
+            )
+            path = shard_path(split, index, len(ranges), spec.shard_format)
+            products.append(Product(path=path, arguments=job, key=[split, start, stop]))
+            splits.append(split)
+    results = run_stage(workspace, "shards", products, make_shard, pool)
+    return [
+        file_entry(workspace.directory, workspace.directory / product.path, rows=result["rows"], split=split)
+        for product, split, result in zip(products, splits, results, strict=True)
+    ]
+
+
+def _identity(there: Manifest, spec: FeatureSpec) -> Identity:
+    """The source's, with the features among the settings and the source's fingerprint among the sources."""
+    source = there.identity
+    layout = {"layout": "shards"} if "layout" in source.spec else {}
+    return Identity(
+        dataset=source.dataset,
+        spec={**source.spec, **layout, "format": spec.shard_format, KIND: spec.to_json()},
+        sources={**source.sources, "encoded": source.fingerprint},
+        versions=library_versions(_PACKAGES, "pretrained"),
+    )
+
+
+def _notes(spec: FeatureSpec) -> list[str]:
+    return [
+        f"The column of {model.modality} holds features of {model.to_json()['model']}: {model.size} float16, "
+        f"computed once for each medium ({spec.precision} on {spec.device})."
+        for model in spec.models
+    ]
+
+
+def _check_models(source: Path, there: Manifest, spec: FeatureSpec) -> None:
+    kinds = {modality.name: modality.kind for modality in there.modalities}
+    for model in spec.models:
+        if model.modality not in kinds:
+            raise UsageError(
+                "the dataset has no such modality", where=source, got=model.modality, do=f"it has {', '.join(kinds)}"
+            )
+        if kinds[model.modality] == KIND:
+            raise UsageError("the modality holds features already", where=source, got=model.modality)
+    if not spec.models:
+        raise UsageError("nothing is to be encoded", do="name a model for at least one modality")

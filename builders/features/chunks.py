@@ -1,0 +1,140 @@
+"""Chunks of features: what a model makes of consecutive unique media, as .npy files of float16 under `.build/`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from symile_data.errors import DamageError
+from symile_data.files import atomic_path
+
+from .media import MediaIndex
+from .source import SourceRows, source_rows
+from .spec import Encode, FeatureSpec, FrozenModel, Media
+
+MEDIA_PER_CHUNK = 2048
+
+_MAPPED = 512  # files of features that stay mapped
+
+Halves = npt.NDArray[np.float16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeJob:
+    """Unique media `start` to `stop - 1` of one modality.
+
+    Args:
+        source: Directory of the dataset.
+        hidden: The build's `.build/` folder.
+        first_rows: Split -> its first row, counted through all splits.
+        kind: Of the modality.
+        column: Of the media.
+    """
+
+    source: Path
+    hidden: Path
+    first_rows: Mapping[str, int]
+    spec: FeatureSpec
+    model: FrozenModel
+    kind: str
+    column: str
+    encode: Encode
+    start: int
+    stop: int
+
+
+def chunk_path(modality: str, chunk: int) -> str:
+    """Path of a chunk relative to the output directory."""
+    return f".build/features/{modality}-{chunk:05d}.npy"
+
+
+def make_chunk(job: EncodeJob, path: Path) -> dict[str, Any]:
+    """Encode one chunk.
+
+    Returns:
+        The number of media.
+
+    Raises:
+        DamageError: a medium is not there or cannot be decoded; a feature does not fit into float16.
+    """
+    owners = MediaIndex.open(job.hidden, job.model.modality).owners[job.start : job.stop]
+    parts = []
+    firsts = [*job.first_rows.values(), np.iinfo(np.int64).max]
+    for split, first, following in zip(job.first_rows, firsts, firsts[1:], strict=False):
+        rows = owners[(owners >= first) & (owners < following)] - first
+        if len(rows):
+            parts.append(_encoded(job, source_rows(job.source, split), np.asarray(rows)))
+    features = np.concatenate(parts)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.save(file, features)
+    return {"media": len(features)}
+
+
+def _encoded(job: EncodeJob, source: SourceRows, rows: npt.NDArray[np.int64]) -> Halves:
+    values = source.take(job.column, rows)
+
+    def place(index: int) -> str:
+        return source.place(int(rows[index]))
+
+    if values.null_count:
+        absent = int(np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))[0])
+        raise DamageError(
+            f"the column {job.column} is null where its mask says that it is not",
+            where=place(absent),
+            do="verify the dataset, and build it again",
+        )
+    features = job.encode(job.spec, job.model, Media(kind=job.kind, values=values, place=place))
+    with np.errstate(over="ignore"):
+        halves = features.astype(np.float16)
+    wrong = np.flatnonzero(~np.isfinite(halves).all(axis=1))
+    if len(wrong):
+        raise DamageError(
+            "a feature is no finite number of half precision",
+            where=place(int(wrong[0])),
+            got=f"{np.abs(features[wrong[0]]).max():g}",
+            do="take another model, or --precision 32-true",
+        )
+    return halves
+
+
+class ChunkedFeatures:
+    """The features of one modality, by the media's numbers.
+
+    Args:
+        hidden: The build's `.build/` folder.
+        model: That made them.
+    """
+
+    def __init__(self, hidden: Path, model: FrozenModel) -> None:
+        self._out, self._model = hidden.parent, model
+
+    def column(self, numbers: npt.NDArray[np.int64]) -> pa.Array:
+        """(n,) lists of F float16, null where the number is -1."""
+        missing = numbers < 0
+        values = np.zeros((len(numbers), self._model.size), dtype=np.float16)
+        chunks = numbers // MEDIA_PER_CHUNK
+        for chunk in np.unique(chunks[~missing]).tolist():
+            rows = np.flatnonzero((chunks == chunk) & ~missing)
+            values[rows] = _opened(self._out / chunk_path(self._model.modality, chunk))[numbers[rows] % MEDIA_PER_CHUNK]
+        return pa.FixedSizeListArray.from_arrays(
+            pa.array(values.reshape(-1)), self._model.size, mask=pa.array(missing) if missing.any() else None
+        )
+
+
+@lru_cache(maxsize=_MAPPED)
+def _opened(path: Path) -> Halves:
+    features: Halves = np.load(path, mmap_mode="r")
+    return features
+
+
+def forget_chunks() -> None:
+    """Close what was opened: a process may build twice, and the old files may be gone."""
+    _opened.cache_clear()
+    source_rows.cache_clear()

@@ -1,0 +1,126 @@
+"""`symile-data embed`: the features of frozen encoders in the place of media."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from symile_data.cli.common import ExecutorName, Format, Out, command_line, report
+
+if TYPE_CHECKING:
+    from symile_data.builders.features.spec import FrozenModel
+    from symile_data.manifest import Manifest
+
+_Model = Annotated[str | None, typer.Option(help="Id on the Hugging Face Hub, or a folder that holds a copy.")]
+
+
+def embed(
+    directory: Annotated[Path, typer.Argument(help="A dataset's directory.")],
+    out: Out,
+    image_model: _Model = None,
+    audio_model: _Model = None,
+    text_model: _Model = None,
+    pool: Annotated[
+        str, typer.Option(help="Mean over the clip's and text's own positions (observed), or over all, as the paper.")
+    ] = "observed",
+    text_layers: Annotated[int, typer.Option(min=0, help="Layers of the text model; the paper takes the first.")] = 1,
+    text_tokens: Annotated[int, typer.Option(min=3, help="Tokens to which texts are padded.")] = 128,
+    precision: Annotated[str, typer.Option(help="32-true, bf16-mixed or 16-mixed.")] = "32-true",
+    batch_size: Annotated[int, typer.Option(min=1, help="Media in a forward pass.")] = 64,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda; on another kind the last bits differ.")] = "auto",
+    workers: Annotated[int, typer.Option(min=0, help="Processes (0: one for each GPU, or one on a CPU).")] = 0,
+    executor: ExecutorName = "local",
+    shard_format: Format = "parquet",
+) -> None:
+    """Encode each unique picture, clip and text once; ids, masks, labels and splits stay. Rerun it to go on.
+
+    Examples:
+
+        symile-data embed build/symile-m3-10 --out build/m3-10-features --image-model openai/clip-vit-large-patch14
+        --audio-model openai/whisper-large-v3 --precision bf16-mixed
+
+        symile-data embed build/symile-m3-2 --out build/m3-2-features --image-model models/clip
+    """
+    from symile_data import manifest as manifests
+    from symile_data.builders.features.build import build_features
+    from symile_data.builders.features.spec import FeatureSpec
+    from symile_data.cards import write_card
+    from symile_data.cli.embedding import encode_media
+
+    names = {"image": image_model, "audio": audio_model, "text": text_model}
+    settings: dict[str, dict[str, Any]] = {
+        "audio": {"pool": pool},
+        "text": {"pool": pool, "layers": text_layers, "tokens": text_tokens},
+    }
+    kind, count = _devices(device, executor)
+    _check_precision(precision)
+    spec = FeatureSpec(
+        models=_models(directory, manifests.read(directory), names, settings),
+        precision=precision,
+        device=kind,
+        batch_size=batch_size,
+        shard_format=shard_format,
+    )
+    manifest = build_features(
+        directory,
+        out,
+        spec,
+        encode_media,
+        workers=workers or count,
+        executor=executor,
+        document=write_card,
+        command=command_line(directory, out, *(name for name in names.values() if name)),
+    )
+    report(out, manifest)
+
+
+def _models(
+    directory: Path, manifest: Manifest, names: dict[str, str | None], settings: dict[str, dict[str, Any]]
+) -> tuple[FrozenModel, ...]:
+    """The model of each modality whose kind one is named for."""
+    from symile_data.cli.embedding import describe_model
+    from symile_data.errors import UsageError
+
+    asked = {kind: name for kind, name in names.items() if name}
+    if not asked:
+        raise UsageError("nothing is to be encoded", do="give --image-model, --audio-model or --text-model")
+    kinds = [modality.kind for modality in manifest.modalities]
+    for kind in asked:
+        if kind not in kinds:
+            raise UsageError(
+                f"the dataset has no modality of kind {kind}",
+                where=directory,
+                got=f"--{kind}-model",
+                do=f"it has {', '.join(dict.fromkeys(kinds))}",
+            )
+    return tuple(
+        describe_model(modality.name, modality.kind, asked[modality.kind], settings.get(modality.kind, {}))
+        for modality in manifest.modalities
+        if modality.kind in asked
+    )
+
+
+def _devices(asked: str, executor: str) -> tuple[str, int]:
+    """Kind of device, and how many there are here; what a cluster's workers have shows when they use it."""
+    import torch
+
+    from symile_data.errors import UsageError
+
+    if asked not in ("auto", "cpu", "cuda"):
+        raise UsageError("unknown --device", got=repr(asked), do="choose auto, cpu or cuda")
+    if asked == "cuda" and executor != "local":
+        return "cuda", 1
+    gpus = 0 if asked == "cpu" else torch.cuda.device_count()
+    if asked == "cuda" and not gpus:
+        raise UsageError("there is no GPU that torch can use", got="--device cuda", do="choose --device cpu")
+    return ("cuda", gpus) if gpus else ("cpu", 1)
+
+
+def _check_precision(asked: str) -> None:
+    from symile_data.errors import UsageError
+    from symile_data.training.features import REDUCED
+
+    if asked not in REDUCED:
+        raise UsageError("unknown --precision", got=repr(asked), do=f"choose among {', '.join(REDUCED)}")

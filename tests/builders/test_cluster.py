@@ -1,0 +1,212 @@
+"""Tasks on a dask cluster: the same bytes as on one machine, and right or resumable whatever dies."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dask
+import distributed
+import pytest
+from factories import contents, spec
+from mimic_tree import Tree
+
+from symile_data.builders import cluster as module
+from symile_data.builders.cluster import Attempt, cluster_pool, parse_executor, take_over
+from symile_data.builders.document import no_documents
+from symile_data.builders.execution import open_pool, run_stage
+from symile_data.builders.m3.build import build_m3
+from symile_data.builders.mimic.build import build_mimic
+from symile_data.builders.mimic.spec import MimicSpec
+from symile_data.builders.workspace import Product, Workspace, open_workspace
+from symile_data.builders.xor.build import build_xor
+from symile_data.builders.xor.spec import XorSpec
+from symile_data.errors import OutputError, SourceError, SymileDataError, UsageError
+from symile_data.files import write_text
+from symile_data.manifest import Identity
+
+IDENTITY = Identity(dataset="numbers", spec={}, sources={}, versions={})
+
+
+def write_number(number: int, path: Path) -> dict[str, Any]:
+    write_text(path, str(number))
+    return {"number": number}
+
+
+def die_once(marker: Path, path: Path) -> dict[str, Any]:
+    """A worker that leaves half a file and is killed; the next one that takes the task is not."""
+    if not marker.exists():
+        marker.touch()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("ha")
+        os.kill(os.getpid(), signal.SIGKILL)
+    write_text(path, "half and half")
+    return {}
+
+
+def die(_: Any, path: Path) -> dict[str, Any]:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return {}
+
+
+def refuse(number: int, path: Path) -> dict[str, Any]:
+    raise SourceError("a source is wrong", where="x.tsv, line 3", got=number)
+
+
+def kill_scheduler(process: int, path: Path) -> dict[str, Any]:
+    os.kill(process, signal.SIGKILL)
+    write_text(path, "too late")
+    return {}
+
+
+def products(*arguments: Any) -> list[Product]:
+    return [
+        Product(path=f"data/{index}.txt", arguments=value, key=[index, str(value)])
+        for index, value in enumerate(arguments)
+    ]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[distributed.LocalCluster]:
+    # More threads than one: our tasks take turns all the same.
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=2, dashboard_address="127.0.0.1:0", silence_logs="CRITICAL"
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def address(cluster: distributed.LocalCluster) -> str:
+    return f"dask:{cluster.scheduler_address}"
+
+
+def run(out: Path, executor: str, make: Any, *arguments: Any) -> list[dict[str, Any]]:
+    with open_workspace(out, IDENTITY) as workspace, open_pool(1, executor) as pool:
+        assert isinstance(workspace, Workspace)
+        return run_stage(workspace, "numbers", products(*arguments), make, pool)
+
+
+def test_results_come_in_order_and_files_in_their_places(address: str, tmp_path: Path) -> None:
+    numbers = list(range(20))
+    assert run(tmp_path / "out", address, write_number, *numbers) == [{"number": number} for number in numbers]
+    for number in numbers:
+        assert (tmp_path / "out" / "data" / f"{number}.txt").read_text() == str(number)
+    assert run(tmp_path / "out", address, die, *numbers) == [{"number": number} for number in numbers]  # all kept
+
+
+def test_bytes_are_those_of_one_machine(tree: Path, address: str, tmp_path: Path) -> None:
+    for seed in (0, 1):  # into the same directory: workers must not remember the first build's files
+        options: dict[str, Any] = {"workers": 1, "document": no_documents}
+        build_m3(spec(tree, seed=seed), tmp_path / f"local-{seed}", **options)
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+        build_m3(spec(tree, seed=seed), tmp_path / "out", executor=address, **options)
+        assert contents(tmp_path / "out") == contents(tmp_path / f"local-{seed}")
+    assert contents(tmp_path / "local-0") != contents(tmp_path / "local-1")
+
+
+def test_bytes_of_clinical_data_are_those_of_one_machine(address: str, tmp_path: Path) -> None:
+    tree = Tree(tmp_path / "tree")
+    for number in range(8):
+        tree.complete(10_000_000 + number, 20_000_000 + number)
+    settings = MimicSpec(roots=tree.write(), train=4, validation=2, candidates=2)
+    build_mimic(settings, tmp_path / "local", workers=1, document=no_documents)
+    build_mimic(settings, tmp_path / "cluster", workers=1, executor=address, document=no_documents)
+    assert contents(tmp_path / "cluster") == contents(tmp_path / "local")
+
+
+def test_a_cluster_of_this_machine_can_be_started_for_a_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # paths may be relative
+    settings = XorSpec(rows={"train": 40, "validation": 0, "test": 20})
+    build_xor(settings, Path("local"), workers=1, document=no_documents)
+    build_xor(settings, Path("cluster"), workers=1, executor="dask-local:1", document=no_documents)
+    assert contents(tmp_path / "cluster") == contents(tmp_path / "local")
+
+
+def test_a_killed_workers_task_is_done_by_another(address: str, tmp_path: Path) -> None:
+    assert run(tmp_path / "out", address, die_once, tmp_path / "killed") == [{}]
+    assert (tmp_path / "killed").exists()
+    assert (tmp_path / "out" / "data" / "0.txt").read_text() == "half and half"
+
+
+def test_a_task_that_kills_every_worker_ends_the_build_resumable(
+    cluster: distributed.LocalCluster, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster.scheduler, "allowed_failures", 1)
+    with pytest.raises(SymileDataError, match=r"workers that took a task died one after the other.*Run the same"):
+        run(tmp_path / "out", address, die, 7)
+    assert not (tmp_path / "out" / "data").exists()
+    assert run(tmp_path / "out", address, write_number, 7) == [{"number": 7}]
+
+
+def test_a_tasks_error_arrives_as_it_was_raised(address: str, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=re.escape("a source is wrong (x.tsv, line 3); got 5.")):
+        run(tmp_path / "out", address, refuse, 5)
+
+
+def test_a_lost_scheduler_ends_the_build_resumable(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    file = tmp_path / "scheduler.json"
+    options = {"env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    dask_command = (sys.executable, "-m", "dask")
+    start = ("scheduler", "--scheduler-file", str(file), "--port", "0", "--host", "127.0.0.1", "--no-dashboard")
+    scheduler = subprocess.Popen([*dask_command, *start], **options)
+    worker = subprocess.Popen([*dask_command, "worker", "--scheduler-file", str(file), "--no-nanny"], **options)
+    try:
+        with distributed.Client(scheduler_file=str(file), timeout=60, set_as_default=False) as client:
+            address = client.scheduler.address
+            client.wait_for_workers(1, timeout=60)
+        with (
+            dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+            pytest.raises(
+                SymileDataError, match=r"connection to the cluster's scheduler was lost \(tcp://.*Run the same"
+            ),
+        ):
+            run(tmp_path / "out", f"dask:{address}", kill_scheduler, scheduler.pid, scheduler.pid)
+    finally:
+        for process in (scheduler, worker):
+            process.kill()
+            process.wait()
+    assert not (tmp_path / "out" / "data").exists()
+    assert run(tmp_path / "out", "local", write_number, 1, 2) == [{"number": 1}, {"number": 2}]
+
+
+def test_a_worker_must_have_the_builds_disk_and_libraries(tmp_path: Path) -> None:
+    folder = tmp_path / "out" / ".build" / "attempts" / "x"
+    attempt = Attempt(folder=folder, here=tmp_path, versions={})
+    with pytest.raises(OutputError, match=r"does not see the output directory \(.*out\)"), attempt.place("data/0.txt"):
+        pass
+    (tmp_path / "out" / ".build").mkdir(parents=True)
+    with attempt.place("data/0.txt") as one, attempt.place("data/0.txt") as other:
+        assert one != other and one.is_relative_to(folder) and one.name == "0.txt"
+    attempt = Attempt(folder=folder, here=tmp_path, versions={"numpy": "0.1"})
+    with pytest.raises(SymileDataError, match=r"other libraries.*got numpy: '.*', not '0\.1'"), attempt.place("0.txt"):
+        pass
+    (tmp_path / "made").write_text("four")
+    with pytest.raises(OutputError, match="does not arrive"):
+        take_over(tmp_path / "made", tmp_path / "data" / "there", 5)
+    with pytest.raises(OutputError, match="does not arrive"):
+        take_over(tmp_path / "nothing", tmp_path / "data" / "there", 5)
+    take_over(tmp_path / "made", tmp_path / "data" / "there", 4)
+    assert (tmp_path / "data" / "there").read_text() == "four"
+
+
+def test_no_scheduler_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_CONNECT_S", 1)
+    with (
+        pytest.raises(SymileDataError, match=r"no scheduler of a cluster answers \(127\.0\.0\.1:9\)"),
+        cluster_pool("dask:127.0.0.1:9"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("text", ["", "dask", "dask:", "dask-local:", "dask-local:0", "dask-local:x", "slurm:1"])
+def test_an_executor_is_named_in_one_of_three_ways(text: str) -> None:
+    with pytest.raises(UsageError, match=r"unknown --executor; got .*choose local, dask:ADDRESS or|Choose local"):
+        parse_executor(text)
