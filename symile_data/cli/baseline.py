@@ -122,17 +122,17 @@ class TrainingData:
             "transforms": self._transforms(config),
             "encoders": module.frozen_features(),
         }
-        missing = {"missingness": config.missingness}
+        masked = config.missingness if config.missingness_in_validation else 0.0
         redrawn = {"redraw_words": config.redraw_words, "redraw_media": config.redraw_media}
         labels = self._columns(config.label, *config.redraw_media.values())
         return DataModule(
             self.directory,
             config.batch_size,
-            train={**common, **missing, "columns": labels, **redrawn},
+            train={**common, "missingness": config.missingness, "columns": labels, **redrawn},
             evaluation={
                 **common,
-                **(missing if config.missingness_in_validation else {}),
-                "columns": [*labels, *self._candidates(config.candidates, "validation")],
+                "missingness": masked,
+                "columns": [*labels, *self._candidates(config.candidates, "validation", masked)],
             },
         )
 
@@ -234,12 +234,20 @@ class TrainingData:
                 )
         return [column for column in dict.fromkeys(columns) if column not in (*modalities, "sample_id")]
 
-    def _candidates(self, candidates: int, split: str) -> list[str]:
-        """The column of sets of candidates, where they are wanted and the split has it."""
+    def _candidates(self, candidates: int, split: str, missingness: float = 0.0) -> list[str]:
+        """The column of sets of candidates, where they are wanted and the split has it.
+
+        Only of a split whose rows are all complete: a set may name any row that has the target, and retrieval is
+        measured among complete ones. Else sets are drawn among these.
+        """
         from symile_data.loaders import open_split
         from symile_data.training.module import CANDIDATES
 
-        return [CANDIDATES] if candidates and CANDIDATES in open_split(self.directory, split).columns else []
+        opened = open_split(self.directory, split)
+        if not candidates or CANDIDATES not in opened.columns or missingness:
+            return []
+        masks = opened.read_all([modality.mask for modality in self.manifest.modalities])
+        return [] if any(any(masks[name].to_pylist()) for name in masks.column_names) else [CANDIDATES]
 
     def _transforms(self, config: TrainConfig) -> dict[str, Any]:
         from symile_data.loaders.decode import DECODERS

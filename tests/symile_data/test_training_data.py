@@ -20,7 +20,7 @@ from symile_data.builders.xor.spec import XorSpec
 from symile_data.cli.baseline import TrainingData, train_run
 from symile_data.cli.experiment import Experiment, run_experiment
 from symile_data.loaders import cache
-from symile_data.training.config import TrainConfig
+from symile_data.training.config import TrainConfig, read_config
 
 SMALL = {
     "epochs": 1, "batch_size": 6, "dim": 4, "lr": 0.01, "logit_scale_init": -1.0, "target": "image", "label": "cls_id",
@@ -70,12 +70,13 @@ def test_means_are_those_of_what_is_observed_in_training(tmp_path: Path) -> None
 def test_a_clinical_dataset_is_trained_and_tested_among_its_own_candidates(tmp_path: Path) -> None:
     build_mimic(MimicSpec(patients=60, candidates=3), tmp_path / "mimic", workers=1, document=no_documents)
     data = TrainingData(tmp_path / "mimic")
-    config = TrainConfig(
-        epochs=2, batch_size=16, dim=8, lr=0.01, logit_scale_init=-1.0, target="cxr", label="hadm_id",
-        candidates=len(rows_of(data.directory, "test")[0]["candidates"]), group_missing=True,
-        encoders={"image": {"width": 2}, "ecg": {"width": 4}, "labs": {"widths": [8]}},
-        inputs={"image": {"size": 16}, "ecg": {"scale": False}},
-    )  # fmt: skip
+    small = {
+        "epochs": 2, "batch_size": 16, "dim": 8,
+        "candidates": len(rows_of(data.directory, "test")[0]["candidates"]),
+        "encoders": {"image": {"width": 2}, "ecg": {"width": 4}, "labs": {"widths": [8]}},
+        "inputs": {"image": {"size": 16}, "ecg": {"scale": False}},
+    }  # fmt: skip
+    config = read_config("mimic-small", small)
     metrics = train_run(config, data, tmp_path / "run")
     assert metrics["test"]["chance"] == 1 / 3 and metrics["test"]["rows"] == data.manifest.splits["test"]
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test"] == metrics["test"]
@@ -84,3 +85,21 @@ def test_a_clinical_dataset_is_trained_and_tested_among_its_own_candidates(tmp_p
     percentiles = np.array([[np.nan if value is None else value for value in row] for row in rows])
     expected = torch.tensor(np.nanmean(percentiles, axis=0)).nan_to_num()
     torch.testing.assert_close(data.means(module)["labs"].double(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_candidates_are_drawn_where_rows_lack_a_modality(tmp_path: Path) -> None:
+    spec = MimicSpec(patients=70, candidates=3, allow_missing=True, train=40, validation=20)
+    build_mimic(spec, tmp_path / "mimic", workers=1, document=no_documents)
+    rows = rows_of(tmp_path / "mimic", "test")
+    complete = [
+        row for row in rows if not any(row[name] for name in ("cxr_missing", "ecg_missing", "labs_all_missing"))
+    ]
+    assert 0 < len(complete) < len(rows)
+    data = TrainingData(tmp_path / "mimic")
+    small = {
+        "epochs": 1, "batch_size": 16, "dim": 8, "candidates": 3, "val_every": 1,
+        "encoders": {"image": {"width": 2}, "ecg": {"width": 4}, "labs": {"widths": [8]}},
+        "inputs": {"image": {"size": 16}, "ecg": {"scale": False}},
+    }  # fmt: skip
+    test = train_run(read_config("mimic-small", small), data, tmp_path / "run")["test"]
+    assert test["rows"] == len(complete) and test["chance"] == 1 / 3
