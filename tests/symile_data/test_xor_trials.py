@@ -73,7 +73,8 @@ def test_another_trial_in_the_same_place_is_refused(tmp_path: Path) -> None:
 def test_a_pool_finds_what_one_process_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = ([trial(tmp_path / name / str(seed), seed=seed) for seed in range(2)] for name in ("one", "other"))
     first = run_trials("sweep", one, 1)
-    monkeypatch.setattr(execution, "worker_pool", lambda workers: ThreadPoolExecutor(workers - 1))
+    pools = {1: None, 2: ThreadPoolExecutor(1)}  # the builds' and the trials'
+    monkeypatch.setattr(execution, "worker_pool", pools.__getitem__)
     monkeypatch.setattr("torch.set_num_threads", lambda _: None)  # this process is no worker
     assert run_trials("sweep", other, 2) == first
 
