@@ -50,6 +50,7 @@ class Facts:
         together: Prefix of category columns that one figure shows: findings that are present, absent or uncertain.
         hours: Columns of hours since admission, with what happened then.
         plain_lists: Lists of numbers whose mean says nothing.
+        changes: The maintainers' log: version of this package -> what changed in the datasets it builds.
     """
 
     title: str
@@ -66,6 +67,7 @@ class Facts:
     together: str = ""
     hours: Mapping[str, str] = field(default_factory=dict)
     plain_lists: tuple[str, ...] = ()
+    changes: Mapping[str, str] = field(default_factory=dict)
 
 
 def facts_of(manifest: Manifest) -> Facts:
@@ -175,6 +177,7 @@ FACTS = {
         },
         categories=("lang",),
         durations_by="lang",
+        changes={"0.1.0": "First version; class names and sentences of all ten languages reviewed twice."},
     ),
     "symile-mimic": Facts(
         title="Symile-MIMIC{sample}",
@@ -218,6 +221,7 @@ FACTS = {
             "cxr_hours": "Chest X-rays",
         },
         plain_lists=("labs", "labs_percentile", "labs_missing", "labs_hours"),
+        changes={"0.1.0": "First version; what differs from the public pipeline is listed above."},
     ),
     "xor": Facts(
         title="Binary XOR",
@@ -228,5 +232,6 @@ FACTS = {
         sources=xor_sources,
         licence=lambda _: Licence(identifier="apache-2.0"),
         derived=_xor_terms,
+        changes={"0.1.0": "First version."},
     ),
 }

@@ -147,6 +147,12 @@ def test_the_users_own_tables_are_named(copied: Tiny) -> None:
     assert "that table's own (sentences)" in text
 
 
+def test_the_maintainers_log_stands_in_the_card(documented: Tiny) -> None:
+    text = (documented.directory / "README.md").read_text(encoding="utf-8")
+    log = text[text.index("## Changes") : text.index("## Citation")]
+    assert "**0.1.0**: First version" in log
+
+
 def test_drop_reasons_cannot_break_the_table(copied: Tiny) -> None:
     dropped = [Dropped(reason="image: not|an\nimage", count=1234, examples=["a`b.JPEG", "c|d.JPEG"])]
     text = copied.card(dropped=dropped)
