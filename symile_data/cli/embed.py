@@ -47,7 +47,7 @@ def embed(
     from symile_data.builders.features.build import build_features
     from symile_data.builders.features.spec import FeatureSpec
     from symile_data.cards import write_card
-    from symile_data.cli.embedding import encode_media
+    from symile_data.cli.workflows.embedding import encode_media
 
     names = {"image": image_model, "audio": audio_model, "text": text_model}
     settings: dict[str, dict[str, Any]] = {
@@ -80,7 +80,7 @@ def _models(
     directory: Path, manifest: Manifest, names: dict[str, str | None], settings: dict[str, dict[str, Any]]
 ) -> tuple[FrozenModel, ...]:
     """The model of each modality whose kind one is named for."""
-    from symile_data.cli.embedding import describe_model
+    from symile_data.cli.workflows.embedding import describe_model
     from symile_data.errors import UsageError
 
     asked = {kind: name for kind, name in names.items() if name}

@@ -47,8 +47,8 @@ def train(
 
         symile-data train build/symile-m3-2 --seeds 5
     """
-    from symile_data.cli.baseline import TrainingData
-    from symile_data.cli.experiment import Experiment, run_experiment
+    from symile_data.cli.workflows.data import TrainingData
+    from symile_data.cli.workflows.experiment import Experiment, run_experiment
     from symile_data.training.config import LOSSES, default_config, read_config
     from symile_data.training.fit import Execution, is_main_process
 
@@ -94,9 +94,9 @@ def evaluate(
 
         symile-data evaluate runs/symile-m3-10/symile --ablate --bootstrap 10
     """
-    from symile_data.cli.baseline import TrainingData
-    from symile_data.cli.experiment import Evaluation, evaluate_in_full
     from symile_data.cli.tables import print_intervals, print_results
+    from symile_data.cli.workflows.data import TrainingData
+    from symile_data.cli.workflows.experiment import Evaluation, evaluate_in_full
     from symile_data.training.run import read_run
 
     info = read_run(run)

@@ -12,8 +12,8 @@ import typer
 from symile_data.cli.common import RowCount, worker_count
 
 if TYPE_CHECKING:
-    from symile_data.cli.m3_trials import M3Trial
-    from symile_data.cli.xor_trials import XorTrial
+    from symile_data.cli.workflows.m3_trials import M3Trial
+    from symile_data.cli.workflows.xor_trials import XorTrial
     from symile_data.experiments.m3 import Point
     from symile_data.training.config import TrainConfig
 
@@ -46,7 +46,7 @@ def xor(
         symile-data reproduce xor --seeds 1 --epochs 40
     """
     from symile_data.builders.xor.spec import XorSpec
-    from symile_data.cli.trials import run_trials
+    from symile_data.cli.workflows.trials import run_trials
     from symile_data.experiments.figures import draw_p_hat
     from symile_data.experiments.xor import P_HATS, p_hat_row, p_hat_table
 
@@ -80,7 +80,7 @@ def xor_missing(
         symile-data reproduce xor-missing --rates 0,0.5 --seeds 1
     """
     from symile_data.builders.xor.spec import XorSpec
-    from symile_data.cli.trials import run_trials
+    from symile_data.cli.workflows.trials import run_trials
     from symile_data.experiments.figures import draw_missing
     from symile_data.experiments.xor import RATES, missing_row, missing_table
 
@@ -130,8 +130,8 @@ def m3(
         symile-data reproduce m3 --langs 2 --rates 0.5 --train 2000 --epochs 20
     """
     from symile_data.builders.m3.spec import DEFAULT_ROWS
-    from symile_data.cli.m3_trials import build_dataset, pretrain
-    from symile_data.cli.trials import on_workers, run_trials
+    from symile_data.cli.workflows.m3_trials import build_dataset, pretrain
+    from symile_data.cli.workflows.trials import on_workers, run_trials
     from symile_data.experiments.figures import draw_m3
     from symile_data.experiments.m3 import RATES, m3_notes, m3_row, m3_table, points
     from symile_data.schema import SPLITS
@@ -155,7 +155,7 @@ def m3(
 
 def _m3_trial(out: Path, point: Point, config: str, seed: int, epochs: int | None) -> M3Trial:
     """Where modalities are missing, the config fills them in as the paper does, and validation stays complete."""
-    from symile_data.cli.m3_trials import M3Trial
+    from symile_data.cli.workflows.m3_trials import M3Trial
     from symile_data.training.config import LOSSES, read_config
 
     changes: dict[str, Any] = {"seed": seed, **({} if epochs is None else {"epochs": epochs})}
@@ -182,7 +182,7 @@ def _language_sets(text: str) -> list[int]:
 
 
 def _trial(directory: Path, spec: Any, epochs: int | None) -> XorTrial:
-    from symile_data.cli.xor_trials import XorTrial
+    from symile_data.cli.workflows.xor_trials import XorTrial
     from symile_data.training.config import LOSSES, read_config
 
     changes = {"seed": spec.seed, **({} if epochs is None else {"epochs": epochs})}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command import call
 
-from symile_data.cli import baseline, main
-from symile_data.cli.baseline import TrainingData
+from symile_data.cli.workflows import baseline
+from symile_data.cli.workflows.data import TrainingData
 from symile_data.training.config import read_config
 from symile_data.training.run import read_run
 
@@ -29,15 +29,6 @@ pretrain = { labels = { image = "cls_id", audio = "lang" }, epochs = 1, batch_si
 """
 
 
-def call(monkeypatch: pytest.MonkeyPatch, *words: str | Path) -> int:
-    monkeypatch.setattr(sys, "argv", ["symile-data", "reproduce", "m3", *map(str, words)])
-    monkeypatch.setenv("COLUMNS", "140")
-    with pytest.raises(SystemExit) as caught:
-        main()
-        sys.exit(0)
-    return int(caught.value.code or 0)
-
-
 def test_a_sweep_runs_once(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -45,7 +36,7 @@ def test_a_sweep_runs_once(
     out = tmp_path / "sweep"
     sizes = ("--train", "12", "--validation", "6", "--test", "6", "--images", tree, "--workers", "1")
     words = ("--out", out, "--langs", "2", "--rates", "0.5", "--config", tmp_path / "tiny.toml", *sizes)
-    assert call(monkeypatch, *words, "--seeds", "2") == 0
+    assert call("reproduce", "m3", *words, "--seeds", "2") == 0
     said = capsys.readouterr()
     assert "paper: Symile" in said.out and "the distractor words of its text" in said.out
     assert "M3 sweep: 4/4 trials" in said.err and "pretraining encoders: 2/2 sets" in said.err
@@ -63,12 +54,12 @@ def test_a_sweep_runs_once(
 
     monkeypatch.setattr(baseline, "train_run", fail)
     monkeypatch.setattr(TrainingData, "pretrained", fail)
-    assert call(monkeypatch, *words, "--json") == 0  # the first of the two seeds alone
+    assert call("reproduce", "m3", *words, "--json") == 0  # the first of the two seeds alone
     assert json.loads(capsys.readouterr().out)["points"][1]["clip"]["values"] == points[1]["clip"]["values"][:1]
     (out / "m3-2" / "missing-0.5" / "seed-0" / "result.json").unlink()
     with pytest.raises(RuntimeError, match="trained"):
-        call(monkeypatch, *words)
-    assert call(monkeypatch, *words, "--train", "11") == 1
+        call("reproduce", "m3", *words)
+    assert call("reproduce", "m3", *words, "--train", "11") == 1
     assert "rows" in capsys.readouterr().err
 
 
@@ -88,8 +79,6 @@ def test_validation_stays_complete_where_asked(tree: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("langs", ["3", "2,2", "2,x", ""])
-def test_other_languages_than_the_papers_are_refused(
-    langs: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert call(monkeypatch, "--langs", langs) == 2
+def test_other_languages_than_the_papers_are_refused(langs: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("reproduce", "m3", "--langs", langs) == 2
     assert "it takes different ones of 2, 5 and 10 with commas between" in capsys.readouterr().err

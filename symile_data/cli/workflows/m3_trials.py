@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from symile_data.cli.trials import Accuracies
+from symile_data.cli.workflows.trials import Accuracies
 
 if TYPE_CHECKING:
-    from symile_data.cli.baseline import TrainingData
+    from symile_data.cli.workflows.data import TrainingData
     from symile_data.training.config import TrainConfig
 
 
@@ -45,7 +45,7 @@ class M3Trial:
 
     def measure(self) -> Accuracies:
         """Train and test; also "chance", the accuracy of a random candidate."""
-        from symile_data.cli.baseline import train_run
+        from symile_data.cli.workflows.baseline import train_run
 
         data = self._open()
         tests = {
@@ -56,7 +56,7 @@ class M3Trial:
         return {**accuracies, "chance": float(next(iter(tests.values()))["chance"])}
 
     def _open(self) -> TrainingData:
-        from symile_data.cli.baseline import TrainingData
+        from symile_data.cli.workflows.data import TrainingData
 
         return TrainingData(self.data, self.cache)
 

@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 
 import pytest
-
-from symile_data.cli import main
-
-
-def run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str | Path
-) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["symile-data", *(str(word) for word in words)])
-    monkeypatch.setenv("COLUMNS", "140")
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as caught:
-        main()
-        sys.exit(0)
-    return (int(caught.value.code or 0), *capsys.readouterr())
+from command import outcome
 
 
-def test_help_names_the_options(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = run(monkeypatch, capsys, "build", "mimic", "--help")
+def test_help_names_the_options(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = outcome(capsys, "build", "mimic", "--help")
     assert code == 0
     options = (
         "--sample",
@@ -51,28 +37,25 @@ def test_help_names_the_options(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     ],
 )
 def test_wrong_command_lines(
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
     words: tuple[str, ...],
     sentence: str,
 ) -> None:
-    code, _, err = run(monkeypatch, capsys, "build", "mimic", "--out", tmp_path / "out", *words)
+    code, _, err = outcome(capsys, "build", "mimic", "--out", tmp_path / "out", *words)
     assert code == 2 and err.startswith(f"symile-data: {sentence}")
     assert not (tmp_path / "out").exists()
 
 
-def test_the_printed_command_builds_the_sample(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    code, out, _ = run(monkeypatch, capsys, "sample", "mimic", tmp_path / "source", "--patients", "20")
+def test_the_printed_command_builds_the_sample(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, out, _ = outcome(capsys, "sample", "mimic", tmp_path / "source", "--patients", "20")
     assert code == 0
     command = shlex.split(out.split("build with: symile-data ")[1].replace("OUT", str(tmp_path / "out")))
     command += ["--train", "14", "--validation", "0", "--candidates", "2", "--workers", "1"]
-    code, out, err = run(monkeypatch, capsys, *command)
+    code, out, err = outcome(capsys, *command)
     assert code == 0, err
     assert "symile-mimic in" in out and "14 train" in out
-    code, out, _ = run(monkeypatch, capsys, "verify", tmp_path / "out")
+    code, out, _ = outcome(capsys, "verify", tmp_path / "out")
     assert code == 0 and "all as built" in out
     card = (tmp_path / "out" / "README.md").read_text()
     assert "--mimic-iv mimic-iv --mimic-cxr mimic-cxr-jpg" in card and str(tmp_path) not in card

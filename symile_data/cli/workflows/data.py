@@ -1,29 +1,24 @@
-"""Train one config on one dataset directory and test it: where loaders and training meet.
-
-`train_run` is the whole of it for whoever has a config and a directory; `symile-data train` and `reproduce` stand on
-it. The training code takes any batches, so the loaders are made here and handed in.
+"""A dataset directory as training sees it: the loaders for each step of a run, the means of what may be missing, and
+what encoders must know of the data. The training code takes any batches, so the loaders are made here and handed in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symile_data import manifest as manifests
-from symile_data.errors import DamageError, UsageError
+from symile_data.errors import UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from symile_data.evaluation.embedded import Embedded
-    from symile_data.evaluation.retrieval import Retrieval
     from symile_data.loaders import BatchLoader, MediaCache
     from symile_data.loaders.datamodule import DataModule
     from symile_data.manifest import Manifest
     from symile_data.training.config import TrainConfig
-    from symile_data.training.fit import Execution
     from symile_data.training.module import SymileModule
     from symile_data.training.run import RunInfo, Weights
 
@@ -257,116 +252,3 @@ class TrainingData:
             for modality in self.manifest.modalities
             if modality.kind in config.inputs
         }
-
-
-def train_run(
-    config: TrainConfig,
-    data: TrainingData,
-    run: Path,
-    shared: Path | None = None,
-    execution: Execution | None = None,
-) -> dict[str, Any]:
-    """Train a config, or continue where an interrupted training stopped, and test the best weights.
-
-    Args:
-        config: With the loss and the seed of this run.
-        data: To train, validate and test on.
-        run: Directory of the run; see `symile_data.training.run` for what it holds.
-        shared: Where pretrained encoders are kept for several runs; `run` where not given.
-        execution: Devices, loggers, checkpoints.
-
-    Returns:
-        What was also written to metrics.json: "loss", "seed", "epochs", "best_epoch", "val_accuracy", "val_loss",
-        "curves" (one entry for each validated epoch), "test" (see `evaluate_run`) with the weights that the config
-        selects, and "test_by" with the figures of either selection. In a process of a distributed run that is not the
-        main one there is no "test".
-
-    Raises:
-        OutputError: `run` holds another run.
-        UsageError: the data do not fit the config.
-    """
-    from symile_data.files import pretty_json, write_text
-    from symile_data.training.curves import draw_curves
-    from symile_data.training.fit import fit, is_main_process
-    from symile_data.training.run import BEST, pretrained_weights
-
-    data.check(config)
-    info = data.run_info(config)
-    weights = pretrained_weights(info, shared or run, partial(data.pretrained, config))
-    module = info.make_module(weights)
-    module.fill_means(data.means(module))
-    metrics = fit(info, module, data.fitting(module), run, execution)
-    if not is_main_process():
-        return metrics
-    tests = {select: evaluate_run(run, data, select=select, ablated=select == config.select) for select in BEST}
-    metrics = {**metrics, "test": tests[config.select], "test_by": tests}
-    write_text(run / "metrics.json", pretty_json(metrics))
-    draw_curves(run / "curves.png", {config.loss: metrics["curves"]}, bounds(data, metrics["test"]))
-    return metrics
-
-
-def evaluate_run(
-    run: Path, data: TrainingData, split: str = "test", *, select: str | None = None, ablated: bool = True
-) -> dict[str, float]:
-    """Retrieval on a split with a trained run, by the protocol of its config.
-
-    Args:
-        run: Directory of the run.
-        data: That it was trained on.
-        split: Its name.
-        select: Which best weights, "val_accuracy" or "val_loss"; the config's choice where not given.
-        ablated: Also with each query modality shuffled among rows.
-
-    Returns:
-        "rows", "candidates", "accuracy", "recall_at_5", "recall_at_10", "median_rank", "chance" and, where ablated,
-        "shuffled_<modality>".
-
-    Raises:
-        DamageError: the run was trained on another dataset, or is not finished.
-    """
-    from symile_data.evaluation.ablation import ablate
-    from symile_data.evaluation.retrieval import retrieve
-
-    embedded, retrieval = embed_run(run, data, split, select=select)
-    return {**retrieve(embedded, retrieval), **(ablate(embedded, retrieval) if ablated else {})}
-
-
-def embed_run(
-    run: Path, data: TrainingData, split: str, *, select: str | None = None, changes: Mapping[str, Any] | None = None
-) -> tuple[Embedded, Retrieval]:
-    """The rows of a split as a trained run embeds them, and the protocol of its config.
-
-    Args:
-        run: Directory of the run.
-        data: That it was trained on.
-        split: Its name.
-        select: Which best weights.
-        changes: "target", "label" or "candidates" in place of the config's. Without a label, another target is right
-            only in the row itself.
-
-    Raises:
-        DamageError: the run was trained on another dataset, or is not finished.
-        UsageError: the dataset has no such modality or column.
-    """
-    from symile_data.evaluation.retrieval import Retrieval
-    from symile_data.training.run import load_module, read_run
-
-    config = read_run(run).config
-    if data.manifest.identity.fingerprint != read_run(run).fingerprint:
-        raise DamageError(
-            "the run was trained on another dataset",
-            where=data.directory,
-            do="give its own with --data, or train on this one",
-        )
-    given = {name: value for name, value in (changes or {}).items() if value is not None}
-    target = given.get("target", config.target)
-    label = given.get("label", config.label if target == config.target else "sample_id")
-    candidates = given.get("candidates", config.candidates)
-    embedded = data.embedded(load_module(run, select), split, label, candidates)
-    return embedded, Retrieval(target=target, loss=config.loss, candidates=candidates)
-
-
-def bounds(data: TrainingData, test: Mapping[str, float]) -> dict[str, float]:
-    """Accuracies to compare with: chance, and for M3 that of a model that reads only the text."""
-    spec = data.manifest.identity.spec
-    return {"chance": test["chance"], **({"one word in W": 1 / spec["words"]} if "words" in spec else {})}

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from symile_data.cli.baseline import TrainingData, bounds, embed_run, train_run
+from symile_data.cli.workflows.baseline import bounds, embed_run, train_run
+from symile_data.cli.workflows.data import TrainingData
 
 if TYPE_CHECKING:
     from symile_data.training.config import TrainConfig

@@ -23,7 +23,7 @@ from symile_data.builders.mimic.build import build_mimic
 from symile_data.builders.mimic.spec import MimicSpec
 from symile_data.cards import schema_of, write_card
 from symile_data.cli import app
-from symile_data.cli import embedding as hook
+from symile_data.cli.workflows import embedding as hook
 from symile_data.encoders import ClipVisionEncoder, DataFacts, WhisperEncoder, XlmRobertaEncoder
 from symile_data.errors import DamageError, OutputError, UsageError
 from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, open_split

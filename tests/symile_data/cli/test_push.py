@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from command import Outcome, outcome
 from factories import build
 from hub_stand_in import Hub, hub
 from huggingface_hub import constants
@@ -18,15 +17,8 @@ from symile_data import manifest as manifests
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.cards import write_card
-from symile_data.cli import main
 
 REPO = "me/xor"
-
-
-class Outcome(NamedTuple):
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +53,7 @@ def push(there: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     def run(*words: str | Path, token: str = "a-token", endpoint: str = there.endpoint) -> Outcome:
         monkeypatch.setattr(constants, "ENDPOINT", endpoint)
         monkeypatch.setenv("HF_TOKEN", token)
-        monkeypatch.setattr(sys, "argv", ["symile-data", "push", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main()
-            sys.exit(0)
-        return Outcome(int(caught.value.code or 0), *capsys.readouterr())
+        return outcome(capsys, "push", *words)
 
     return run
 

@@ -12,9 +12,9 @@ import pytest
 
 from symile_data.builders import execution
 from symile_data.builders.xor.spec import XorSpec
-from symile_data.cli import baseline
-from symile_data.cli.trials import RESULT, run_trial, run_trials
-from symile_data.cli.xor_trials import XorTrial
+from symile_data.cli.workflows import baseline
+from symile_data.cli.workflows.trials import RESULT, run_trial, run_trials
+from symile_data.cli.workflows.xor_trials import XorTrial
 from symile_data.errors import OutputError, SymileDataError, UsageError
 from symile_data.training.config import LOSSES, read_config
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from command import call
 
-from symile_data.cli import main, trials
-from symile_data.cli.trials import Accuracies
-from symile_data.cli.xor_trials import XorTrial
+from symile_data.cli.workflows import trials
+from symile_data.cli.workflows.trials import Accuracies
+from symile_data.cli.workflows.xor_trials import XorTrial
 
 
 @pytest.fixture
@@ -28,19 +28,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[XorTrial]:
     return seen
 
 
-def call(monkeypatch: pytest.MonkeyPatch, *words: str | Path) -> int:
-    monkeypatch.setattr(sys, "argv", ["symile-data", "reproduce", *map(str, words)])
-    monkeypatch.setenv("COLUMNS", "140")
-    with pytest.raises(SystemExit) as caught:
-        main()
-        sys.exit(0)
-    return int(caught.value.code or 0)
-
-
-def test_the_p_hat_sweep(
-    asked: list[XorTrial], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert call(monkeypatch, "xor", "--out", tmp_path, "--seeds", "2") == 0
+def test_the_p_hat_sweep(asked: list[XorTrial], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("reproduce", "xor", "--out", tmp_path, "--seeds", "2") == 0
     assert [(trial.spec.p_hat, trial.spec.seed) for trial in asked][:4] == [(0.0, 0), (0.0, 1), (0.1, 0), (0.1, 1)]
     assert len({trial.directory for trial in asked}) == 22
     assert all(config.seed == trial.spec.seed for trial in asked for config in trial.configs.values())
@@ -53,11 +42,9 @@ def test_the_p_hat_sweep(
     assert (tmp_path / "results.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_missingness_sweep(
-    asked: list[XorTrial], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_missingness_sweep(asked: list[XorTrial], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("--rates", "0.5,0,0.5", "--seeds", "1", "--epochs", "7", "--dims", "2", "--json")
-    assert call(monkeypatch, "xor-missing", "--out", tmp_path, *words) == 0
+    assert call("reproduce", "xor-missing", "--out", tmp_path, *words) == 0
     assert [dict(trial.spec.missing) for trial in asked] == [dict.fromkeys("abc", rate) for rate in (0.0, 0.5)]
     assert asked[1].configs["symile"].epochs == 7 and asked[1].spec.dims == 2 and asked[1].spec.p_hat == 1
     points = json.loads(capsys.readouterr().out)["points"]
@@ -67,8 +54,8 @@ def test_the_missingness_sweep(
 
 @pytest.mark.parametrize("words", [("xor", "--p-hat", "0.5,2"), ("xor-missing", "--rates", "half")])
 def test_what_is_no_number_from_0_to_1_is_refused(
-    words: tuple[str, ...], asked: list[XorTrial], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: tuple[str, ...], asked: list[XorTrial], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call(monkeypatch, *words) == 2
+    assert call("reproduce", *words) == 2
     assert "it takes numbers from 0 to 1 with commas between" in capsys.readouterr().err
     assert not asked

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from command import outcome
 
 from symile_data import environment
-from symile_data.cli import main
 from symile_data.environment import Finding, disk, packages
 from symile_data.errors import MissingPackageError
 
 
-def doctor(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str]:
-    monkeypatch.setattr(sys, "argv", ["symile-data", "doctor", *map(str, words)])
-    with pytest.raises(SystemExit) as caught:
-        main()
-        sys.exit(0)
-    return int(caught.value.code or 0), capsys.readouterr().out
+def doctor(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str]:
+    said = outcome(capsys, "doctor", *words)
+    return said.code, said.out
 
 
 def test_everything_is_looked_at_and_every_gap_has_a_cost_and_a_remedy(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    code, out = doctor(monkeypatch, capsys, "--json", "--at", tmp_path)
+    code, out = doctor(capsys, "--json", "--at", tmp_path)
     findings = {finding["name"]: finding for finding in json.loads(out)}
     assert code == 0
     assert {"symile-data", "packages", "picture codecs", "sound codecs", "torchcodec", "ffmpeg", "accelerator", "disk",
@@ -44,7 +40,7 @@ def test_people_get_a_table_without_colour_in_a_pipe(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("symile_data.environment.shutil.which", lambda _: None)
-    code, out = doctor(monkeypatch, capsys)
+    code, out = doctor(capsys)
     assert code == 0
     assert "\x1b" not in out
     text = " ".join(out.split())
@@ -67,14 +63,12 @@ def test_a_missing_requirement_is_a_problem_and_exits_with_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(environment.metadata, "requires", lambda _: ["no-such-package>=1"])
-    code, out = doctor(monkeypatch, capsys, "--json")
+    code, out = doctor(capsys, "--json")
     assert code == 1
     assert next(f for f in json.loads(out) if f["name"] == "packages")["status"] == "problem"
 
 
-def test_every_extra_of_the_package_is_shown(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_extra_of_the_package_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     extras = {
         name for name in metadata.metadata("symile-data").get_all("Provides-Extra") if name not in ("dev", "docs")
     }
@@ -89,7 +83,7 @@ def test_a_voice_that_does_not_speak_is_a_gap(
         raise MissingPackageError("espeakng-loader", "speech", "speech synthesis")
 
     monkeypatch.setattr("symile_data.builders.m3.speech.synthesise", silent)
-    _, out = doctor(monkeypatch, capsys, "--json")
+    _, out = doctor(capsys, "--json")
     finding = next(f for f in json.loads(out) if f["name"] == "espeak-ng")
     assert finding["status"] == "gap"
     assert "which is not installed" in finding["found"]

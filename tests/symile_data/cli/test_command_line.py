@@ -2,42 +2,24 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from command import Outcome, outcome
 from factories import build, imagenet_tree
 
 from symile_data.cards import write_card
-from symile_data.cli import main
 from symile_data.errors import SourceError
 
 SMALL = ("--langs", "2", "--train", "6", "--validation", "2", "--test", "2", "--workers", "1")
 
 
-class Outcome(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
-    """Run `symile-data` with some words, as the console script does."""
-
-    def run_words(*words: str | Path) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["symile-data", *(str(word) for word in words)])
-        monkeypatch.setenv("COLUMNS", "140")
-        monkeypatch.setenv("NO_COLOR", "1")
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main()
-            sys.exit(0)
-        return Outcome(int(caught.value.code or 0), *capsys.readouterr())
-
-    return run_words
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Run `symile-data` with some words."""
+    return partial(outcome, capsys)
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,9 @@ from symile_data.builders.mimic.build import build_mimic
 from symile_data.builders.mimic.spec import MimicSpec
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
-from symile_data.cli.baseline import TrainingData, train_run
-from symile_data.cli.experiment import Experiment, run_experiment
+from symile_data.cli.workflows.baseline import train_run
+from symile_data.cli.workflows.data import TrainingData
+from symile_data.cli.workflows.experiment import Experiment, run_experiment
 from symile_data.loaders import cache
 from symile_data.training.config import TrainConfig, read_config
 

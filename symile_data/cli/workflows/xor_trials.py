@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from symile_data.cli.trials import Accuracies
+from symile_data.cli.workflows.trials import Accuracies
 from symile_data.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ class XorTrial:
         """Build, train and test."""
         from symile_data.builders.document import no_documents
         from symile_data.builders.xor.build import build_xor
-        from symile_data.cli.baseline import TrainingData, train_run
+        from symile_data.cli.workflows.baseline import train_run
+        from symile_data.cli.workflows.data import TrainingData
 
         build_xor(self.spec, self.directory / "data", workers=1, document=no_documents)
         data = TrainingData(self.directory / "data")
