@@ -71,8 +71,8 @@ class Label:
 
     @property
     def null(self) -> Any:
-        """What a null becomes."""
-        return {"i": NULL_LABEL, "f": np.nan, "O": None}[self.dtype.kind]
+        """What a null becomes; a mask says that everything is missing."""
+        return {"i": NULL_LABEL, "f": np.nan, "O": None, "b": True}[self.dtype.kind]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,9 +198,11 @@ def make_recipe(
 def _label(split: Split, name: str) -> Label:
     if name not in split.columns:
         raise UsageError("`columns` names no column", got=name, do=f"choose among {', '.join(split.columns)}")
+    masks = {index: (item.mask, f"{item.name}_missing") for index, item in enumerate(split.modalities)}
     blanked_by = tuple(
-        index for index, modality in enumerate(split.modalities) if name in (*modality.null_columns, modality.column)
+        index for index, item in enumerate(split.modalities) if name in (*item.null_columns, item.column, *masks[index])
     )
+    is_mask = any(name in masks[index] for index in blanked_by)
     kind = split.schema.field(name).type
     shape: tuple[int, ...] = ()
     if pa.types.is_fixed_size_list(kind):
@@ -210,7 +212,7 @@ def _label(split: Split, name: str) -> Label:
         dtype = np.int64
     elif pa.types.is_floating(kind):
         dtype = np.float32
-    elif pa.types.is_boolean(kind) and not blanked_by:
+    elif pa.types.is_boolean(kind) and (is_mask or not blanked_by):
         dtype = np.bool_
     return Label(name=name, dtype=np.dtype(dtype), shape=() if dtype is object else shape, blanked_by=blanked_by)
 

@@ -68,6 +68,7 @@ def stored(row):
         "ecg": ecg.ravel().tolist(),
         "labs": [None if value is None else 100 * value for value in found],
         "labs_percentile": found,
+        "labs_missing": [value is None or "labs" in lacks(row) for value in found],
     }
     for modality in MODALITIES:
         gone = modality.name in lacks(row)
@@ -89,6 +90,7 @@ FEATURES = Features(
         "ecg": List(Value("int16"), length=12 * SAMPLES),
         "labs": List(Value("float32"), length=LABS),
         "labs_percentile": List(Value("float32"), length=LABS),
+        "labs_missing": List(Value("bool"), length=LABS),
         "cxr_missing": Value("bool"),
         "ecg_missing": Value("bool"),
         "labs_all_missing": Value("bool"),
@@ -199,6 +201,20 @@ def test_batches_hold_what_was_stored(mimic, tmp_path, cache):
             assert np.array_equal(batch["ecg"][place], record) and np.array_equal(batch["labs"][place], vector)
             seen.append(row)
     assert sorted(seen) == list(range(ROWS))
+
+
+def test_masks_say_that_what_is_taken_away_at_load_is_missing(mimic):
+    masks = ("cxr_missing", "ecg_missing", "labs_all_missing", "labs_missing")
+    loader = BatchLoader(mimic, 7, columns=masks, missingness={"labs": 0.5, "cxr": 0.5}, drop_last=False)
+    taken = 0
+    for batch in loader:
+        assert torch.stack([batch[mask] for mask in masks[:3]], dim=1).equal(batch["missing"])
+        for place, row in enumerate(batch["sample_id"].tolist()):
+            gone = bool(batch["missing"][place, 2])
+            expected = np.full(LABS, True) if gone else np.isnan(values(row)[1])
+            assert batch["labs_missing"].dtype == torch.bool and np.array_equal(batch["labs_missing"][place], expected)
+            taken += gone and "labs" not in lacks(row)
+    assert 0 < taken < ROWS
 
 
 def test_null_records_stay_int16():
