@@ -10,11 +10,6 @@ Legend: N rows, U unique media, M modalities.
 
 from __future__ import annotations
 
-import fcntl
-import os
-import shutil
-import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -29,10 +24,11 @@ import pyarrow.compute as pc
 import torch
 
 from symile_data.errors import UsageError
-from symile_data.files import digest, write_errors
+from symile_data.files import digest
 from symile_data.streams import Stream
 
 from .batch import Array, BoolArray, Damage, Field, Recipe, runs
+from .cache_folder import made_once, mapped
 from .decoder import UndecodableError
 from .order import BatchSlice
 from .stream import Filled
@@ -40,7 +36,6 @@ from .stream import Filled
 _ENCODE_CHUNK = 512  # media encoded at a time
 _NONE, _DAMAGED = -1, -2  # in place of an index into the unique media
 _FORMAT = 2
-_YOUNG_S = 60.0  # an unfinished folder younger than this is never taken for a dead process's
 _VALUES, _WHERE = "values.npy", "where.npy"
 
 IntArray = npt.NDArray[np.int64]
@@ -294,22 +289,13 @@ class _Job:
 
     def decode_into(self, directory: Path, skip: BoolArray) -> tuple[IntArray, Array]:
         """As `decode`, with the results in a folder of `directory` that is made once and then memory-mapped."""
-        folder = directory / f"{self.item.name}-{self.key[:16]}"
-        if not folder.is_dir():
-            with write_errors(directory):
-                directory.mkdir(parents=True, exist_ok=True)
-                _sweep(directory, f".{folder.name}.")
-                unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=directory))
-                owned = _lock(unfinished)
-                try:
-                    where, values = self.decode(skip, partial(_mapped, unfinished / _VALUES))
-                    np.save(unfinished / _WHERE, where)
-                    del values  # unmaps, which writes out
-                    _publish(unfinished, folder)
-                finally:
-                    shutil.rmtree(unfinished, ignore_errors=True)
-                    os.close(owned)
-        else:
+
+        def fill(folder: Path) -> None:
+            where, _ = self.decode(skip, partial(mapped, folder / _VALUES))
+            np.save(folder / _WHERE, where)
+
+        folder, new = made_once(directory, f"{self.item.name}-{self.key[:16]}", fill)
+        if not new:
             self._meet_again(np.load(folder / _WHERE))
         # Copy on write: torch wants writable memory, the file must stay as it is.
         return np.load(folder / _WHERE), np.load(folder / _VALUES, mmap_mode="c")
@@ -352,50 +338,3 @@ def _unique(keys: pa.Array | None, skip: BoolArray) -> tuple[IntArray, IntArray]
     rank[order] = np.arange(len(owners))
     where[present] = rank[where[present]]
     return where, owners[order]
-
-
-def _mapped(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """A new .npy file, memory-mapped, its room on the disk reserved (a full disk would otherwise kill the process
-    later).
-    """
-    array: Array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
-    with path.open("r+b") as file:
-        os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
-    return array
-
-
-def _lock(folder: Path) -> int:
-    """A descriptor that holds the folder until it is closed, or its process ends in whatever way.
-
-    Raises:
-        BlockingIOError: another process holds it.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def _sweep(directory: Path, prefix: str) -> None:
-    """Remove unfinished folders whose processes were killed. Young ones stay: their lock may be about to be taken."""
-    for folder in directory.glob(f"{prefix}*"):
-        try:
-            if time.time() - folder.stat().st_mtime < _YOUNG_S:
-                continue
-            owned = _lock(folder)
-        except OSError:  # it is another process's, or just gone
-            continue
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(owned)
-
-
-def _publish(unfinished: Path, folder: Path) -> None:
-    """Give a folder its final name, unless another process was first."""
-    try:
-        unfinished.rename(folder)
-    except OSError:
-        if not folder.is_dir():
-            raise

@@ -15,6 +15,7 @@ from symile_data.loaders import (
     MediaCache,
     VectorSettings,
     cache,
+    cache_folder,
     open_split,
 )
 
@@ -92,7 +93,7 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_makes_is_no
         (folder / "values.npy").write_bytes(b"half")
     for folder in (dead, living):
         os.utime(folder, (0, 0))
-    held = cache._lock(living)
+    held = cache_folder._lock(living)
     list(BatchLoader(split, 10, transforms=SMALL, cache=tmp_path / "kept"))
     os.close(held)
     assert {path.name for path in (tmp_path / "kept").iterdir()} == {*names, living.name, young.name}
