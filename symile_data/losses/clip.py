@@ -15,7 +15,8 @@ from itertools import combinations
 import torch
 from torch import Tensor, nn
 
-from symile_data.losses.exact import Options, solve_exact
+from symile_data.losses.budget import Options
+from symile_data.losses.exact import solve_exact
 from symile_data.losses.inputs import Problem, Solution, differentiable_loss
 
 

@@ -32,63 +32,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from symile_data.errors import UsageError
+from symile_data.losses.budget import Options, check_options, defaults
 from symile_data.losses.inputs import Problem, Solution
 from symile_data.losses.powers import LOG2_E, log2sumexp2
 from symile_data.losses.products import add_matmul, matmul, product_of_all, products_of_others
 
-
-@dataclass(frozen=True)
-class _Defaults:
-    """What `Options` left open are, by kind of device.
-
-    Args:
-        tile_elements: Numbers in the widest buffer of a tile.
-        cache_bytes: Logits kept between the passes.
-        max_flops: Budget of operations, per step and process.
-    """
-
-    tile_elements: int
-    cache_bytes: int
-    max_flops: float
-
-
-# 4 MiB of float32 stay in a processor's cache; accelerators want fewer and larger launches.
-_CPU = _Defaults(tile_elements=1 << 20, cache_bytes=64 << 20, max_flops=4e12)
-_ACCELERATOR = _Defaults(tile_elements=1 << 24, cache_bytes=512 << 20, max_flops=2e14)
 _TILE_ROWS = (64, 1 << 14)
 
 # Of lse - ref to base 2; numbers leave the dtype's range at 126 and 1022.
 _SAFE_RANGE = {torch.float32: 86.0, torch.float64: 860.0}
 # From this many numbers per row of X', in-place operations row by row beat one operation with a temporary.
 _LOOP_ELEMENTS = 1 << 15
-
-
-@dataclass(frozen=True)
-class Options:
-    """How the exact loss is computed; none of it changes what is computed, save rounding.
-
-    Args:
-        tile_rows: Rows R of a tile; None chooses by device and width.
-        cache_bytes: Logits kept between the passes instead of computed twice; None is 64 MiB on a CPU, 512 MiB
-            elsewhere.
-        max_flops: Work above which the loss is refused, per step and process; None is 4e12 on a CPU, 2e14 elsewhere.
-        gemm_dtype: Round the operands of matrix products to this type (torch.bfloat16); None keeps float32 or float64.
-    """
-
-    tile_rows: int | None = None
-    cache_bytes: int | None = None
-    max_flops: float | None = None
-    gemm_dtype: torch.dtype | None = None
-
-
-def flops(rows: int, width: int, modalities: int) -> float:
-    """Operations of one loss with gradients, no logits cached.
-
-    >>> flops(256, 1024, 3) / 1e9
-    137.438953472
-    """
-    return 8.0 * float(rows) ** modalities * width
 
 
 def solve_exact(problem: Problem, wanted: bool, options: Options) -> Solution:
@@ -102,7 +56,7 @@ def solve_exact(problem: Problem, wanted: bool, options: Options) -> Solution:
     Raises:
         UsageError: more work than `options.max_flops`, or an option that is out of range.
     """
-    _check_budget(problem, options)
+    check_options(problem, options)
     return _Exact(problem, options).solve(wanted)
 
 
@@ -148,7 +102,7 @@ class _Exact:
         self.h_buffer = self.a_buffer if options.gemm_dtype is None else self.z.new_empty((most, self.width))
         self.t_buffer = self.z.new_empty((most, self.n))
         self.cache: dict[_Tile, Tensor] = {}
-        cache_bytes = _defaults(self.z).cache_bytes if options.cache_bytes is None else options.cache_bytes
+        cache_bytes = defaults(self.z).cache_bytes if options.cache_bytes is None else options.cache_bytes
         self.cached_rows = cache_bytes // (self.n * self.z.element_size())
 
     def solve(self, wanted: bool) -> Solution:
@@ -186,7 +140,7 @@ class _Exact:
         else:
             y_range = self.share.part(self.n)
         if tile_rows is None:
-            elements = _defaults(self.z).tile_elements
+            elements = defaults(self.z).tile_elements
             tile_rows = min(max(elements // max(self.n, self.width), _TILE_ROWS[0]), _TILE_ROWS[1])
         y_count = y_range[1] - y_range[0]
         x_step = max(1, tile_rows // max(y_count, 1))
@@ -399,23 +353,3 @@ def _contract(h: Tensor, x_scaled: Tensor, y: Tensor, y_gradient: Tensor) -> Ten
     x_part = (h * y).sum(dim=1)
     y_gradient += h.mul_(x_scaled[:, None]).sum(dim=0)
     return x_part
-
-
-def _check_budget(problem: Problem, options: Options) -> None:
-    for name, value, least in (("tile_rows", options.tile_rows, 1), ("cache_bytes", options.cache_bytes, 0)):
-        if value is not None and value < least:
-            raise UsageError(f"{name} is at least {least}", got=value)
-    first = problem.embeddings[0]
-    rows, modalities = first.shape[0], len(problem.embeddings)
-    work = flops(rows, first.shape[1], modalities) / problem.share.world
-    budget = _defaults(first).max_flops if options.max_flops is None else options.max_flops
-    if work > budget:
-        raise UsageError(
-            f"the exact loss over all {rows}^{modalities} combinations of {modalities} modalities needs {work:.1e}"
-            f" operations a step, above the budget of {budget:.1e}",
-            do='use negatives="n", whose work grows with the square of the batch, or fewer rows, or a higher max_flops',
-        )
-
-
-def _defaults(like: Tensor) -> _Defaults:
-    return _CPU if like.device.type == "cpu" else _ACCELERATOR

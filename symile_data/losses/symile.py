@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from symile_data.errors import UsageError
-from symile_data.losses.exact import Options, solve_exact
+from symile_data.losses.budget import Options
+from symile_data.losses.exact import solve_exact
 from symile_data.losses.inputs import MIP_SCALES, Problem, Solution, differentiable_loss, mip_factor
 from symile_data.losses.sampled import solve_sampled
 

@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_flatten
 
 from symile_data.errors import UsageError
 from symile_data.losses import symile_loss
-from symile_data.losses.exact import flops
+from symile_data.losses.budget import flops
 
 
 def exact(**options):

@@ -1,0 +1,84 @@
+"""What the exact loss may spend: tile, cache, precision, and the work above which it is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from symile_data.errors import UsageError
+from symile_data.losses.inputs import Problem
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What `Options` left open are, by kind of device.
+
+    Args:
+        tile_elements: Numbers in the widest buffer of a tile.
+        cache_bytes: Logits kept between the passes.
+        max_flops: Budget of operations, per step and process.
+    """
+
+    tile_elements: int
+    cache_bytes: int
+    max_flops: float
+
+
+# 4 MiB of float32 stay in a processor's cache; accelerators want fewer and larger launches.
+_CPU = Defaults(tile_elements=1 << 20, cache_bytes=64 << 20, max_flops=4e12)
+_ACCELERATOR = Defaults(tile_elements=1 << 24, cache_bytes=512 << 20, max_flops=2e14)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the exact loss is computed; none of it changes what is computed, save rounding.
+
+    Args:
+        tile_rows: Rows R of a tile; None chooses by device and width.
+        cache_bytes: Logits kept between the passes instead of computed twice; None is 64 MiB on a CPU, 512 MiB
+            elsewhere.
+        max_flops: Work above which the loss is refused, per step and process; None is 4e12 on a CPU, 2e14 elsewhere.
+        gemm_dtype: Round the operands of matrix products to this type (torch.bfloat16); None keeps float32 or float64.
+    """
+
+    tile_rows: int | None = None
+    cache_bytes: int | None = None
+    max_flops: float | None = None
+    gemm_dtype: torch.dtype | None = None
+
+
+def flops(rows: int, width: int, modalities: int) -> float:
+    """Operations of one loss with gradients, no logits cached.
+
+    >>> flops(256, 1024, 3) / 1e9
+    137.438953472
+    """
+    return 8.0 * float(rows) ** modalities * width
+
+
+def check_options(problem: Problem, options: Options) -> None:
+    """See that the options are in range and the work within the budget.
+
+    Raises:
+        UsageError: they are not.
+    """
+    for name, value, least in (("tile_rows", options.tile_rows, 1), ("cache_bytes", options.cache_bytes, 0)):
+        if value is not None and value < least:
+            raise UsageError(f"{name} is at least {least}", got=value)
+    first = problem.embeddings[0]
+    rows, modalities = first.shape[0], len(problem.embeddings)
+    work = flops(rows, first.shape[1], modalities) / problem.share.world
+    budget = defaults(first).max_flops if options.max_flops is None else options.max_flops
+    if work > budget:
+        raise UsageError(
+            f"the exact loss over all {rows}^{modalities} combinations of {modalities} modalities needs {work:.1e}"
+            f" operations a step, above the budget of {budget:.1e}",
+            do='use negatives="n", whose work grows with the square of the batch, or fewer rows, or a higher max_flops',
+        )
+
+
+def defaults(like: Tensor) -> Defaults:
+    """Of the device that holds a tensor."""
+    return _CPU if like.device.type == "cpu" else _ACCELERATOR
