@@ -75,6 +75,18 @@ def write_files(files: Iterable[tuple[Path, bytes]]) -> None:
         raise
 
 
+def move_file(source: Path, path: Path) -> None:
+    """Give a whole file its place, at once and for good.
+
+    Raises:
+        OutputError: the disk is full, read-only or failing.
+    """
+    with write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        source.replace(path)
+        _sync_directory(path.parent)
+
+
 def temporary_path(path: Path) -> Path:
     """Where `atomic_path` writes a file before it gets its name."""
     return path.with_name(f".{path.name}.partial")
