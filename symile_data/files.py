@@ -75,6 +75,17 @@ def write_files(files: Iterable[tuple[Path, bytes]]) -> None:
         raise
 
 
+def write_unsynced(path: Path, data: bytes) -> None:
+    """Write a file in place, without waiting for the disk: one of many that an interrupted run makes again.
+
+    Raises:
+        OutputError: the disk is full, read-only or failing.
+    """
+    with write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
 def move_file(source: Path, path: Path) -> None:
     """Give a whole file its place, at once and for good.
 

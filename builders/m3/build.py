@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from symile_data.errors import SourceError
-from symile_data.files import atomic_path
 from symile_data.manifest import Dropped, FileEntry, Manifest, file_entry
 from symile_data.schema import SPLITS
 
@@ -21,7 +20,8 @@ from ..cluster import LOCAL
 from ..document import Document
 from ..execution import open_pool, run_stage
 from ..shards import shard_path, shard_ranges
-from ..workspace import Product, Workspace, open_workspace
+from ..source_files import pack_files, unpack_files
+from ..workspace import HIDDEN, Product, Workspace, open_workspace
 from .audio_sources import SHARED, AudioSource, ClipPool
 from .hub_pictures import write_hub
 from .imagenet import ImageCatalogue, ImagePool, list_images, split_images
@@ -30,7 +30,7 @@ from .pools import prepare_clips, prepare_images
 from .recipe import Recipe
 from .release_plan import prepare_plan
 from .row_sources import row_source
-from .sample_pictures import sample_classes, write_sample_class
+from .sample_pictures import draw_class, sample_classes
 from .schema import m3_schema
 from .shard import ROWS_PER_SHARD, ShardJob, make_shard
 from .sources import Sources, open_sources
@@ -129,7 +129,6 @@ def _merged(dropped: list[Dropped]) -> list[Dropped]:
 
 @dataclass(frozen=True)
 class _SampleJob:
-    root: Path
     wnid: str
     seed: int
 
@@ -138,18 +137,16 @@ def _sample_source(workspace: Workspace, pool: Executor | None, seed: int) -> Im
     """Write the sample pictures as an ImageNet folder and read it like a real one."""
     root = workspace.hidden / "imagenet"
     products = [
-        Product(path=f".build/sample/{wnid}", arguments=_SampleJob(root, wnid, seed), key=[wnid, seed])
+        Product(path=f"{HIDDEN}/sample/{wnid}.arrow", arguments=_SampleJob(wnid, seed), key=[wnid, seed])
         for wnid in sample_classes()
     ]
-    run_stage(workspace, "sample pictures", products, _make_sample_class, pool)
+    run_stage(workspace, "sample pictures", products, _draw_class, pool)
+    unpack_files(workspace, products, root)
     return list_images(root)
 
 
-def _make_sample_class(job: _SampleJob, path: Path) -> dict[str, Any]:
-    write_sample_class(job.root, job.wnid, job.seed)
-    with atomic_path(path) as temporary:
-        temporary.write_text(job.wnid, encoding="utf-8")
-    return {}
+def _draw_class(job: _SampleJob, path: Path) -> dict[str, Any]:
+    return pack_files(path, draw_class(job.wnid, job.seed))
 
 
 def _prepare(

@@ -253,7 +253,8 @@ def _drawing(count: int, seed: int) -> StageCost:
     start = time.process_time()
     sizes = [len(picture(stem, Stream(seed, "estimate").generator(number))) for number in range(SAMPLED)]
     seconds = (time.process_time() - start) / SAMPLED
-    return StageCost(stage="drawing", units=count, cpu_seconds_each=seconds, working_bytes_each=float(np.mean(sizes)))
+    twice = 2 * float(np.mean(sizes))  # as the tasks' chunks, and as files
+    return StageCost(stage="drawing", units=count, cpu_seconds_each=seconds, working_bytes_each=twice)
 
 
 def _clips(sources: Sources, recipe: Recipe) -> _Sampled:

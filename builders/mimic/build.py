@@ -19,13 +19,14 @@ from ..cluster import LOCAL
 from ..document import Document
 from ..execution import open_pool, run_stage
 from ..shards import shard_path, shard_ranges
-from ..workspace import Product, Workspace, open_workspace
+from ..source_files import unpack_files
+from ..workspace import HIDDEN, Product, Workspace, open_workspace
 from .cohort import Cohort, Survey, select_cohort, survey_sources
 from .cxr import KINDS
 from .lab_items import ITEM_IDS
 from .recipe import assign_splits, candidate_sets, make_recipe, write_recipe
 from .rules import notes
-from .sample import SampleJob, is_sample, sample_roots, write_patients, write_tables
+from .sample import SampleJob, draw_patients, is_sample, sample_roots, write_tables
 from .schema import FINDINGS, mimic_schema
 from .shard import ROWS_PER_SHARD, ShardJob, make_shard
 from .spec import MimicSpec, Roots
@@ -109,12 +110,13 @@ def _hash(roots: Roots, table: Any) -> str:
 def _sample_source(workspace: Workspace, pool: Executor | None, spec: MimicSpec) -> Roots:
     """Write the sample releases under `.build/` and read them like real ones."""
     directory = workspace.hidden / "source"
-    jobs = SampleJob.split(directory, spec.patients, spec.seed)
+    jobs = SampleJob.split(spec.patients, spec.seed)
     products = [
-        Product(path=f".build/sample/{job.first:05d}", arguments=job, key=[job.first, job.last, job.seed])
+        Product(path=f"{HIDDEN}/sample/{job.first:05d}.arrow", arguments=job, key=[job.first, job.last, job.seed])
         for job in jobs
     ]
-    run_stage(workspace, "sample patients", products, write_patients, pool)
+    run_stage(workspace, "sample patients", products, draw_patients, pool)
+    unpack_files(workspace, products, directory)
     write_tables(directory, spec.patients, spec.seed)
     return sample_roots(directory)
 
