@@ -67,7 +67,8 @@ def write_files(files: Iterable[tuple[Path, bytes]]) -> None:
             with write_errors(path):
                 temporary.replace(path)
         for directory in {path.parent for _, path in written}:
-            _sync_directory(directory)
+            with write_errors(directory):
+                _sync_directory(directory)
     except BaseException:
         for temporary, _ in written:
             with contextlib.suppress(OSError):  # what went wrong before matters more
