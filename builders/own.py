@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,7 @@ from symile_data.shards import FORMATS, check_format
 
 from .document import Document, no_documents
 from .shards import ROWS_PER_GROUP, write_shard
-from .workspace import open_workspace
+from .stages import run_build
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -101,9 +100,8 @@ def write_dataset(
     identity = Identity(
         dataset=name, spec={**spec, "format": shard_format}, sources={}, versions=library_versions(_PACKAGES)
     )
-    with open_workspace(out, identity) as workspace:
-        if isinstance(workspace, Manifest):
-            return workspace
+
+    def stages(*_: object) -> Manifest:
         shards: list[FileEntry] = []
         counts: dict[str, int] = {}
         for split, rows in splits.items():
@@ -111,13 +109,9 @@ def write_dataset(
             written = list(_write_split(out, schema, split, rows, rows_per_shard, FORMATS[shard_format], first_id))
             counts[split] = sum(entry.rows or 0 for entry in written)
             shards += written
-        manifest = Manifest(
-            identity=identity, modalities=schema.modalities, splits=counts, files=shards, notes=list(notes)
-        )
-        documents = [file_entry(out, path) for path in sorted(document(out, manifest, schema))]
-        manifest = replace(manifest, files=[*shards, *documents])
-        workspace.finish(manifest)
-        return manifest
+        return Manifest(identity=identity, modalities=schema.modalities, splits=counts, files=shards, notes=list(notes))
+
+    return run_build(out, identity, schema, stages, workers=1, document=document)
 
 
 def _write_split(
