@@ -24,6 +24,7 @@ from symile_data.files import pretty_json, write_text
 from symile_data.manifest import Dropped, Identity, Manifest, library_versions
 from symile_data.schema import DatasetSchema
 
+from ..cluster import LOCAL
 from ..document import Document
 from ..shards import ROWS_PER_GROUP, write_shard
 from ..stages import run_build, run_shards
@@ -88,6 +89,7 @@ def import_m3(
     rows: int | None,
     names: Path | None,
     workers: int,
+    executor: str = LOCAL,
     document: Document,
     command: str = "",
 ) -> Manifest:
@@ -99,6 +101,7 @@ def import_m3(
         rows: At most so many rows of each split, the first ones; None imports all.
         names: A names table or translations.json; None takes the release's own, else the bundled table.
         workers: Worker processes; the bytes do not depend on it.
+        executor: "local" for these, or a cluster in their place: see `cluster_pool`.
         document: Writes the files beside the shards and returns their paths.
         command: The command line, for the card.
 
@@ -124,7 +127,9 @@ def import_m3(
             notes=list(_NOTES),
         )
 
-    return run_build(out, identity, m3_schema(), stages, workers=workers, document=document, command=command)
+    return run_build(
+        out, identity, m3_schema(), stages, workers=workers, executor=executor, document=document, command=command
+    )
 
 
 def make_shard(job: ImportJob, path: Path) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def _sample_source(workspace: Workspace, pool: Executor | None, spec: MimicSpec)
 
 
 def write_shards(
-    workspace: Workspace, pool: Executor | None, rows: dict[str, int], shard_format: str = "parquet"
+    workspace: Workspace, pool: Executor | None, rows: dict[str, int], shard_format: str
 ) -> list[FileEntry]:
     """Write the shards of a recipe with so many rows in each split."""
     job = partial(ShardJob, workspace.hidden)

@@ -13,8 +13,10 @@ import pyarrow as pa
 from symile_data.errors import SourceError
 from symile_data.files import digest
 from symile_data.manifest import Dropped, Identity, Manifest, Remaining, library_versions
+from symile_data.shards import check_format
 
 from ..chunks import forget_chunks, write_chunk
+from ..cluster import LOCAL
 from ..document import Document
 from ..execution import run_stage
 from ..stages import run_build
@@ -44,13 +46,24 @@ _NOTES = (
 )
 
 
-def import_mimic(source: Path, out: Path, *, workers: int, document: Document, command: str = "") -> Manifest:
+def import_mimic(
+    source: Path,
+    out: Path,
+    *,
+    shard_format: str = "parquet",
+    workers: int,
+    executor: str = LOCAL,
+    document: Document,
+    command: str = "",
+) -> Manifest:
     """Write the release in `source` as a dataset in `out`, or finish an import that was interrupted there.
 
     Args:
         source: The release's folder, with SHA256SUMS.txt, the CSV files and data_npy/.
         out: Output directory.
+        shard_format: "parquet" or "webdataset".
         workers: Worker processes; the bytes do not depend on it.
+        executor: "local" for these, or a cluster in their place: see `cluster_pool`.
         document: Writes the files beside the shards and returns their paths.
         command: The command line, for the card.
 
@@ -61,11 +74,12 @@ def import_mimic(source: Path, out: Path, *, workers: int, document: Document, c
         SymileDataError: a file is missing, differs from its checksum or contradicts another; or the output directory is
             unsuitable.
     """
+    check_format(shard_format)
     release = Release(source)
     sums = release.sums()
     identity = Identity(
         dataset=DATASET,
-        spec=_spec(release),
+        spec={**_spec(release), "format": shard_format},
         sources={"records": {"kind": "release", "version": VERSION, "files": digest(sums)}},
         versions=library_versions(_PACKAGES, "mimic"),
     )
@@ -81,13 +95,15 @@ def import_mimic(source: Path, out: Path, *, workers: int, document: Document, c
             identity=identity,
             modalities=mimic_schema().modalities,
             splits=sizes,
-            files=write_shards(workspace, pool, sizes),
+            files=write_shards(workspace, pool, sizes, shard_format),
             dropped=cohort.dropped,
             funnel=cohort.funnel,
             notes=list(_NOTES),
         )
 
-    return run_build(out, identity, mimic_schema(), stages, workers=workers, document=document, command=command)
+    return run_build(
+        out, identity, mimic_schema(), stages, workers=workers, executor=executor, document=document, command=command
+    )
 
 
 def _spec(release: Release) -> dict[str, Any]:

@@ -22,6 +22,9 @@ import distributed
 import pytest
 from factories import contents, spec
 from mimic_tree import Tree
+from release_files import write_release as write_m3_release
+from test_mimic_release import write_release as write_mimic_release
+from typer.testing import CliRunner
 
 from symile_data import files
 from symile_data.builders import cluster as module
@@ -31,11 +34,14 @@ from symile_data.builders.execution import open_pool, run_stage
 from symile_data.builders.m3 import build as builds
 from symile_data.builders.m3 import pools
 from symile_data.builders.m3.build import build_m3
+from symile_data.builders.m3.import_release import import_m3
 from symile_data.builders.mimic.build import build_mimic
+from symile_data.builders.mimic.import_release import import_mimic
 from symile_data.builders.mimic.spec import MimicSpec
 from symile_data.builders.workspace import Product, Workspace, open_workspace
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
+from symile_data.cli import app
 from symile_data.errors import OutputError, SourceError, SymileDataError, UsageError
 from symile_data.files import write_text
 from symile_data.manifest import Identity
@@ -154,6 +160,32 @@ def test_bytes_of_clinical_data_are_those_of_one_machine(address: str, tmp_path:
     build_mimic(settings, tmp_path / "local", workers=1, document=no_documents)
     build_mimic(settings, tmp_path / "cluster", workers=1, executor=address, document=no_documents)
     assert contents(tmp_path / "cluster") == contents(tmp_path / "local")
+
+
+def test_bytes_of_imports_are_those_of_one_machine(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_m3_release(tmp_path / "m3")
+    write_mimic_release(tmp_path / "mimic")
+    monkeypatch.chdir(tmp_path)  # the release's place may be relative
+    for name, options in (("m3", {"config": None, "rows": None, "names": None}), ("mimic", {})):
+        for executor in ("local", address):
+            out = tmp_path / executor.partition(":")[0] / name
+            shared: dict[str, Any] = {"workers": 1, "executor": executor, "document": no_documents, **options}
+            if name == "m3":
+                import_m3(name, out, **shared)
+            else:
+                import_mimic(Path(name), out, **shared)
+        assert contents(tmp_path / "dask" / name) == contents(tmp_path / "local" / name)
+
+
+@pytest.mark.parametrize("verb", ["m3", "mimic"])
+def test_an_imports_executor_is_passed_on(tmp_path: Path, verb: str) -> None:
+    release = (write_m3_release if verb == "m3" else write_mimic_release)(tmp_path / "release")
+    words = ["import", verb, str(release), "--out", str(tmp_path / "out"), "--executor", "slurm:1"]
+    result = CliRunner().invoke(app, words)
+    assert isinstance(result.exception, UsageError)
+    assert "unknown --executor; got 'slurm:1'" in str(result.exception)
 
 
 def test_a_cluster_of_this_machine_can_be_started_for_a_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
