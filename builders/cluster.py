@@ -12,6 +12,7 @@ import contextlib
 import functools
 import gc
 import platform
+import shutil
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +26,8 @@ from symile_data import __version__
 from symile_data.errors import MissingPackageError, OutputError, SymileDataError, UsageError
 from symile_data.files import move_file, write_errors
 from symile_data.manifest import UNFINISHED, differences
+
+from .workspace import IDENTITY
 
 LOCAL = "local"
 AGAIN = "run the same command again: finished files are kept"
@@ -141,8 +144,8 @@ class Attempt:
                 full.
         """
         _check_versions(self.versions)
+        hidden, own = self.folder.parent.parent, self.folder / uuid.uuid4().hex
         try:
-            hidden = self.folder.parent.parent
             if not hidden.is_dir():
                 raise OutputError(
                     "a worker does not see the output directory",
@@ -150,10 +153,21 @@ class Attempt:
                     do="build into a directory on a disk that all machines share, under the same path",
                 )
             with contextlib.chdir(self.here) if self.here.is_dir() else contextlib.nullcontext():
-                yield self.folder / uuid.uuid4().hex / product
+                yield own / product
         except OutputError as error:
             where = f"{error.where} on {platform.node()}"
             raise OutputError(error.what, where=where, got=error.got, do=error.do) from error
+        finally:
+            if not (hidden / IDENTITY).exists():  # the build ended without this attempt
+                _withdraw(own, hidden)
+
+
+def _withdraw(own: Path, hidden: Path) -> None:
+    """Leave nothing of an attempt in a finished dataset, nor folders that it made anew."""
+    shutil.rmtree(own, ignore_errors=True)
+    for folder in (own.parent, own.parent.parent, hidden):
+        with contextlib.suppress(OSError):  # it is gone, or holds files of others
+            folder.rmdir()
 
 
 def take_over(made: Path, path: Path, size: int) -> None:

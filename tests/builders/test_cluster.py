@@ -44,7 +44,7 @@ from symile_data.builders.xor.spec import XorSpec
 from symile_data.cli import app
 from symile_data.errors import OutputError, SourceError, SymileDataError, UsageError
 from symile_data.files import write_text
-from symile_data.manifest import Identity
+from symile_data.manifest import Identity, Manifest
 
 IDENTITY = Identity(dataset="numbers", spec={}, sources={}, versions={})
 
@@ -180,12 +180,16 @@ def test_bytes_of_imports_are_those_of_one_machine(
 
 
 @pytest.mark.parametrize("verb", ["m3", "mimic"])
-def test_an_imports_executor_is_passed_on(tmp_path: Path, verb: str) -> None:
+def test_an_imports_options_are_passed_on(tmp_path: Path, verb: str) -> None:
     release = (write_m3_release if verb == "m3" else write_mimic_release)(tmp_path / "release")
     words = ["import", verb, str(release), "--out", str(tmp_path / "out"), "--executor", "slurm:1"]
     result = CliRunner().invoke(app, words)
     assert isinstance(result.exception, UsageError)
     assert "unknown --executor; got 'slurm:1'" in str(result.exception)
+    if verb == "mimic":
+        result = CliRunner().invoke(app, [*words[:-2], "--format", "zip"])
+        assert isinstance(result.exception, UsageError)
+        assert "zip" in str(result.exception)
 
 
 def test_a_cluster_of_this_machine_can_be_started_for_a_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,6 +335,20 @@ def test_a_worker_must_have_the_builds_disk_and_libraries(tmp_path: Path) -> Non
         take_over(tmp_path / "nothing", tmp_path / "data" / "there", 5)
     take_over(tmp_path / "made", tmp_path / "data" / "there", 4)
     assert (tmp_path / "data" / "there").read_text() == "four"
+
+
+def test_an_attempt_that_outlives_its_build_leaves_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    attempt = Attempt(folder=out / ".build" / "attempts" / "x", here=tmp_path, versions={})
+    with open_workspace(out, IDENTITY) as workspace, attempt.place("data/0.txt") as one:
+        assert isinstance(workspace, Workspace)
+        write_text(one, "in time")
+    assert one.read_text() == "in time"  # an unfinished build may want it
+    with attempt.place("data/0.txt") as late, open_workspace(out, IDENTITY) as workspace:
+        assert isinstance(workspace, Workspace)
+        workspace.finish(Manifest(identity=IDENTITY, modalities=(), splits={}))
+        write_text(late, "too late")
+    assert [path.name for path in out.iterdir()] == ["manifest.json"]
 
 
 def test_no_scheduler_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
