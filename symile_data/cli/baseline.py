@@ -139,8 +139,8 @@ class TrainingData:
     def means(self, module: SymileModule) -> dict[str, Tensor]:
         """Mean over the training split of what the module's encoders fill missing values in with.
 
-        Of frozen features or vectors the mean over rows that have the modality; of laboratory values each one's mean
-        over rows in which it was measured.
+        Of frozen features, or those of vectors, the mean over rows that have the modality; of laboratory values each
+        one's mean over rows in which it was measured.
         """
         import torch
 
@@ -154,7 +154,7 @@ class TrainingData:
         counts: dict[str, Tensor] = {}
         for batch in batches:
             for name, position in positions.items():
-                values = batch[name].double()
+                values = module.fixed_features(name, batch[name]).double()
                 present = ~batch["missing"][:, position, None] & ~values.isnan()
                 sums[name] = sums.get(name, 0.0) + torch.where(present, values, 0.0).sum(dim=0)
                 counts[name] = counts.get(name, 0) + present.sum(dim=0)

@@ -21,7 +21,7 @@ from symile_data.encoders.image import SmallImageEncoder
 from symile_data.encoders.labs import LabsEncoder
 from symile_data.encoders.resnet import ResNetEcgEncoder, ResNetImageEncoder
 from symile_data.encoders.text import WordEncoder
-from symile_data.encoders.vector import LinearEncoder
+from symile_data.encoders.vector import BitEncoder, LinearEncoder
 from symile_data.encoders.vision import VisionEncoder
 from symile_data.encoders.whisper import WhisperEncoder
 from symile_data.encoders.xlm_roberta import XlmRobertaEncoder
@@ -29,6 +29,7 @@ from symile_data.errors import UsageError
 
 __all__ = [
     "ENCODERS",
+    "BitEncoder",
     "ClipVisionEncoder",
     "DataFacts",
     "FeatureEncoder",
@@ -58,7 +59,7 @@ ENCODERS: dict[str, dict[str, Callable[..., nn.Module]]] = {
     },
     "audio": {"small": SmallAudioEncoder, "whisper": WhisperEncoder},
     "text": {"words": WordEncoder, "xlm-roberta": XlmRobertaEncoder},
-    "vector": {"linear": LinearEncoder},
+    "vector": {"linear": LinearEncoder, "bits": BitEncoder},
     "features": {"linear": LinearEncoder},
     "ecg": {"small": SmallEcgEncoder, "resnet": ResNetEcgEncoder},
     "labs": {"mlp": LabsEncoder},

@@ -70,7 +70,7 @@ class FeatureEncoder(nn.Module):
     """
 
     external = False  # whether the backbone's weights come from elsewhere: always frozen, and no part of checkpoints
-    identity = False  # whether the features are the values themselves
+    fixed = False  # whether the features are a function of the values that nothing is learned in
 
     def __init__(
         self, feature_size: int, dim: int, facts: DataFacts, *, dropout: float = 0.0, learned_indicator: bool = True

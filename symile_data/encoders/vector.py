@@ -1,5 +1,5 @@
-"""Encoder of plain vectors and of precomputed features: one linear layer, as in the paper's XOR experiment (section
-5.1) and its heads on frozen features (section 5.2).
+"""Encoders of plain vectors, of bits and of precomputed features: one linear layer, as in the paper's XOR experiment
+(section 5.1) and its heads on frozen features (section 5.2).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class LinearEncoder(FeatureEncoder):
         UsageError: the length is unknown.
     """
 
-    identity = True
+    fixed = True
 
     def __init__(self, dim: int, facts: DataFacts, learned_indicator: bool = False, dropout: float = 0.0) -> None:
         if not facts.size:
@@ -34,3 +34,18 @@ class LinearEncoder(FeatureEncoder):
     def features(self, media: Tensor) -> Tensor:
         """(B, K) numbers to (B, K) float32."""
         return media.float()
+
+
+class BitEncoder(LinearEncoder):
+    """One linear layer over bits, which enter as -1 and 1.
+
+    The same functions of the bits as with 0 and 1, but another start. Symile learns the XOR of M bits from the product
+    over modalities of the half differences e(1) - e(0) of their embeddings, and every other term, with a mean
+    (e(0) + e(1)) / 2 as a factor, is noise until the means are gone. With 0 and 1 a mean starts more than twice as
+    large as a half difference: of eight bits the noise hides the signal, and whether it is found is luck. With -1 and 1
+    both start alike.
+    """
+
+    def features(self, media: Tensor) -> Tensor:
+        """(B, K) bits, 0 or 1, to (B, K) float32 signs."""
+        return 2 * media.float() - 1

@@ -137,6 +137,16 @@ class SymileModule(lightning.LightningModule):
         """Modalities whose encoders fill missing values in with a mean that the data must give; see `fill_means`."""
         return [name for name in self.names if _mean_of(self.encoders[name]) is not None]
 
+    def fixed_features(self, name: str, values: Tensor) -> Tensor:
+        """What an encoder in which nothing but the head is learned makes of a modality's values in a batch; they
+        already are features where the encoder is frozen, and of laboratory values they are the values.
+        """
+        encoder = self.encoders[name]
+        if name in self.frozen or not isinstance(encoder, FeatureEncoder):
+            return values
+        features: Tensor = encoder.features(values)
+        return features
+
     def fill_means(self, means: Mapping[str, Tensor]) -> None:
         """Hand over the training split's means: of the features of a modality, or of its vectors."""
         for name, mean in means.items():
@@ -247,7 +257,7 @@ class SymileModule(lightning.LightningModule):
         for name, encoder in self.encoders.items():
             if not isinstance(encoder, FeatureEncoder) or encoder.imputation is None:
                 continue
-            if name not in self.frozen and not encoder.identity:
+            if name not in self.frozen and not encoder.fixed:
                 raise UsageError(
                     "missing values cannot be filled in with the mean of features that are still being learned",
                     got=f"{name} with an encoder in training",

@@ -63,6 +63,9 @@ def test_means_are_those_of_what_is_observed_in_training(tmp_path: Path) -> None
         values = [row[name] for row in rows_of(tmp_path, "train") if not row[f"{name}_missing"]]
         assert name != "a" or len(values) < 40
         torch.testing.assert_close(data.means(module)[name], torch.tensor(np.mean(values, axis=0)).float())
+        signs = TrainConfig.from_json(config.to_json() | {"encoders": {"vector": {"model": "bits"}}})
+        mean = data.means(data.run_info(signs).make_module())[name]
+        torch.testing.assert_close(mean, torch.tensor(2 * np.mean(values, axis=0) - 1).float())
     other = TrainConfig.from_json(config.to_json() | {"missing": "embedding"})
     assert data.means(data.run_info(other).make_module()) == {}
 

@@ -130,6 +130,15 @@ def test_missing_features_become_their_mean_and_say_so() -> None:
     assert encoder.head[1].weight.shape == (6, 10) and encoder(MEDIA["features"], missing).shape == (3, 6)
 
 
+def test_bits_enter_as_signs_and_missing_ones_as_their_mean() -> None:
+    encoder = make_encoder("vector", 6, {"model": "bits"}, DataFacts(size=2, imputed=True))
+    bits = torch.tensor([[0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
+    layer = encoder.head[1]
+    encoder.imputation.mean.copy_(torch.tensor([0.5, -0.5]))
+    entered = torch.tensor([[-1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.5, -0.5, 1.0]])
+    torch.testing.assert_close(encoder(bits, torch.tensor([False, False, True])), layer(entered))
+
+
 def test_an_unknown_kind_model_or_setting_is_refused() -> None:
     with pytest.raises(UsageError, match=r"no encoder for a kind.*smell.*Choose among image, audio, text, vector"):
         make_encoder("smell", 4, {})

@@ -11,7 +11,7 @@ from torch import Tensor
 from symile_data.errors import UsageError
 from symile_data.losses import missing_groups, symile_loss
 from symile_data.schema import Modality
-from symile_data.training.config import TrainConfig
+from symile_data.training.config import TrainConfig, read_config
 from symile_data.training.module import SymileModule
 
 NAMES = ("a", "b", "c")
@@ -182,3 +182,25 @@ def test_weights_that_come_from_elsewhere_are_in_no_checkpoint(tmp_path: Path) -
     assert not found.unexpected_keys and all(".backbone." in key for key in found.missing_keys)
     features = module.frozen_features()["a"](torch.zeros(4, 16, 16, 3, dtype=torch.uint8))
     assert features.shape == (4, 8)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_xor_config_learns_eight_variables_whatever_the_seed(seed: int) -> None:
+    torch.manual_seed(seed)
+    names = "abcdefgh"
+    modalities = [Modality(name=name, kind="vector", column=name, null_columns=(name,)) for name in names]
+    module = SymileModule(read_config("xor", {"seed": seed}), modalities, {}, sizes=dict.fromkeys(names, 1))
+    optimizer = module.configure_optimizers()
+    assert isinstance(optimizer, torch.optim.Optimizer)
+    for _ in range(30):
+        bits = torch.randint(0, 2, (500, 8)).float()
+        bits[:, -1] = bits[:, :-1].sum(dim=1) % 2
+        values = {name: bits[:, [position]] for position, name in enumerate(names)}
+        embeddings = module.embed({**values, "missing": torch.zeros(500, 8, dtype=torch.bool)})
+        optimizer.zero_grad()
+        module.loss(embeddings, module.scale()).backward()
+        optimizer.step()
+    b = names.index("b")
+    query = torch.stack([embedding for position, embedding in enumerate(embeddings) if position != b]).prod(dim=0)
+    nearest = (query @ embeddings[b].T).argmax(dim=1)
+    assert (bits[nearest, b] == bits[:, b]).float().mean() >= 0.99
