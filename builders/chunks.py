@@ -28,10 +28,15 @@ def write_chunk(
         writer.write_batch(batch)
 
 
-@lru_cache(maxsize=64)
-def open_chunk(path: Path) -> pa.Table:
+def read_chunk(path: Path) -> pa.Table:
     """A chunk's columns `medium_id`, `data` and `sha256`, mapped into memory."""
     return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+
+
+@lru_cache(maxsize=64)
+def open_chunk(path: Path) -> pa.Table:
+    """As `read_chunk`, and kept open."""
+    return read_chunk(path)
 
 
 def forget_chunks() -> None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import platform
+import shutil
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +24,10 @@ from typing import Any, TypeVar
 
 from symile_data import __version__
 from symile_data.errors import MissingPackageError, OutputError, SymileDataError, UsageError
+from symile_data.files import move_file, write_errors
 from symile_data.manifest import UNFINISHED, differences
+
+from .workspace import IDENTITY
 
 LOCAL = "local"
 AGAIN = "run the same command again: finished files are kept"
@@ -135,37 +140,54 @@ class Attempt:
 
         Raises:
             SymileDataError: this machine has other libraries, or not the build's disk.
+            OutputError: what the attempt raised, with the name of this machine: its disk may be the only one that is
+                full.
         """
         _check_versions(self.versions)
-        hidden = self.folder.parent.parent
-        if not hidden.is_dir():
-            raise OutputError(
-                "a worker does not see the output directory",
-                where=hidden.parent,
-                do="build into a directory on a disk that all machines share, under the same path",
-            )
-        with contextlib.chdir(self.here) if self.here.is_dir() else contextlib.nullcontext():
-            yield self.folder / uuid.uuid4().hex / product
+        hidden, own = self.folder.parent.parent, self.folder / uuid.uuid4().hex
+        try:
+            if not hidden.is_dir():
+                raise OutputError(
+                    "a worker does not see the output directory",
+                    where=hidden.parent,
+                    do="build into a directory on a disk that all machines share, under the same path",
+                )
+            with contextlib.chdir(self.here) if self.here.is_dir() else contextlib.nullcontext():
+                yield own / product
+        except OutputError as error:
+            where = f"{error.where} on {platform.node()}"
+            raise OutputError(error.what, where=where, got=error.got, do=error.do) from error
+        finally:
+            if not (hidden / IDENTITY).exists():  # the build ended without this attempt
+                _withdraw(own, hidden)
+
+
+def _withdraw(own: Path, hidden: Path) -> None:
+    """Leave nothing of an attempt in a finished dataset, nor folders that it made anew."""
+    shutil.rmtree(own, ignore_errors=True)
+    for folder in (own.parent, own.parent.parent, hidden):
+        with contextlib.suppress(OSError):  # it is gone, or holds files of others
+            folder.rmdir()
 
 
 def take_over(made: Path, path: Path, size: int) -> None:
     """Move what an attempt made to its place.
 
     Raises:
-        OutputError: it is not there, or not whole.
+        OutputError: it is not there, or not whole; or the disk refuses.
     """
-    try:
-        whole = made.stat().st_size == size
-    except FileNotFoundError:
-        whole = False
+    with write_errors(path):
+        try:
+            whole = made.stat().st_size == size
+        except FileNotFoundError:
+            whole = False
     if not whole:
         raise OutputError(
             "a file that a worker wrote does not arrive here",
             where=path,
             do="build into a directory on a disk that all machines share, under the same path",
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    made.replace(path)
+    move_file(made, path)
 
 
 def lost_worker(error: BaseException) -> bool:

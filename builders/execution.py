@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from symile_data.errors import SymileDataError
-from symile_data.files import file_sha256
+from symile_data.files import file_sha256, write_errors
 from symile_data.progress import stage
 
 from .cluster import AGAIN, LOCAL, Attempt, ClusterPool, cluster_pool, lost_scheduler, lost_worker, take_over
@@ -170,7 +170,8 @@ def _cancel(futures: Iterable[Future[_Outcome]]) -> None:
 
 def _make_and_measure(make: Make, arguments: Any, path: Path) -> _Outcome:
     result = make(arguments, path)
-    return result, path.stat().st_size, file_sha256(path), None
+    with write_errors(path):  # a disk that fails may show it only now
+        return result, path.stat().st_size, file_sha256(path), None
 
 
 def _attempt(attempt: Attempt, make: Make, product: Product) -> _Outcome:

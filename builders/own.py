@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from symile_data.shards import FORMATS, check_format
 
 from .document import Document, no_documents
 from .shards import ROWS_PER_GROUP, write_shard
-from .workspace import open_workspace
+from .stages import run_build
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -92,16 +92,16 @@ def write_dataset(
         The manifest that was written.
 
     Raises:
-        SourceError: a row lacks a column, has an unknown one, or a value of another type; a split is empty.
+        SourceError: a row lacks a column, has an unknown one, or a value of another type; an id is negative or used
+            twice in a shard; a split is empty.
         OutputError: the output directory is unsuitable, or the disk refuses.
     """
     check_format(shard_format)
     identity = Identity(
         dataset=name, spec={**spec, "format": shard_format}, sources={}, versions=library_versions(_PACKAGES)
     )
-    with open_workspace(out, identity) as workspace:
-        if isinstance(workspace, Manifest):
-            return workspace
+
+    def stages(*_: object) -> Manifest:
         shards: list[FileEntry] = []
         counts: dict[str, int] = {}
         for split, rows in splits.items():
@@ -109,13 +109,9 @@ def write_dataset(
             written = list(_write_split(out, schema, split, rows, rows_per_shard, FORMATS[shard_format], first_id))
             counts[split] = sum(entry.rows or 0 for entry in written)
             shards += written
-        manifest = Manifest(
-            identity=identity, modalities=schema.modalities, splits=counts, files=shards, notes=list(notes)
-        )
-        documents = [file_entry(out, path) for path in sorted(document(out, manifest, schema))]
-        manifest = replace(manifest, files=[*shards, *documents])
-        workspace.finish(manifest)
-        return manifest
+        return Manifest(identity=identity, modalities=schema.modalities, splits=counts, files=shards, notes=list(notes))
+
+    return run_build(out, identity, schema, stages, workers=1, document=document)
 
 
 def _write_split(
@@ -145,9 +141,11 @@ def _write_split(
 def _batches(
     schema: DatasetSchema, split: str, rows: Iterable[tuple[int, Row]], first_id: int
 ) -> Iterator[pa.RecordBatch]:
-    numbered = iter(rows)
+    numbered, ids = iter(rows), set[int]()
     while group := list(itertools.islice(numbered, ROWS_PER_GROUP)):
         whole = [complete_row(schema, row, first_id + number, f"{split}, row {number}") for number, row in group]
+        for (number, _), row in zip(group, whole, strict=True):
+            _note_id(row["sample_id"], ids, f"{split}, row {number}")
         try:
             yield pa.RecordBatch.from_pylist(whole, schema=schema.arrow)
         except (pa.ArrowException, TypeError, ValueError) as error:
@@ -175,6 +173,18 @@ def complete_row(schema: DatasetSchema, row: Row, sample_id: int, where: str) ->
     return {
         name: {"bytes": value, "path": None} if isinstance(value, bytes) else value for name, value in whole.items()
     }
+
+
+def _note_id(sample_id: object, ids: set[int], where: str) -> None:
+    """Refuse an id that cannot name a row of its shard."""
+    if not isinstance(sample_id, Integral) or sample_id < 0 or int(sample_id) in ids:
+        raise SourceError(
+            "a sample_id is no whole number from 0 up, or is used twice",
+            where=where,
+            got=repr(sample_id),
+            do="leave sample_id out to have it counted",
+        )
+    ids.add(int(sample_id))
 
 
 def _wrong_value(

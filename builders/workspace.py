@@ -9,6 +9,7 @@ manifest.json is an unfinished build.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -24,6 +25,9 @@ from symile_data.files import file_sha256, pretty_json, write_errors, write_text
 from symile_data.manifest import Identity, Manifest
 
 HIDDEN = manifests.UNFINISHED
+IDENTITY = "identity.json"  # in it, as long as the build is unfinished
+
+_REMOVALS = 100  # times that the bookkeeping is removed while others add to it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +127,7 @@ def _finished(directory: Path, identity: Identity) -> Manifest:
 
 def _begin(hidden: Path, identity: Identity) -> None:
     """Note whose build this is, or check that it is the same as before."""
-    path = hidden / "identity.json"
+    path = hidden / IDENTITY
     if not path.is_file():
         write_text(path, pretty_json(asdict(identity)))
         return
@@ -192,7 +196,16 @@ def _is_same(file: TextIO, path: Path) -> bool:
 
 def _remove_bookkeeping(directory: Path) -> None:
     hidden = directory / HIDDEN
-    with write_errors(hidden):
-        while hidden.exists():
-            with contextlib.suppress(FileNotFoundError):  # another process is removing it too
+    for _ in range(_REMOVALS):
+        if not hidden.exists():
+            return
+        with write_errors(hidden):
+            try:
                 shutil.rmtree(hidden)
+            except OSError as error:
+                # Another process removes it too; or a worker that was given up for lost still adds to it.
+                if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+                    raise
+    raise OutputError(
+        "the dataset is finished, but its bookkeeping cannot be removed", where=hidden, do="remove that folder"
+    )

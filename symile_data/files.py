@@ -67,12 +67,36 @@ def write_files(files: Iterable[tuple[Path, bytes]]) -> None:
             with write_errors(path):
                 temporary.replace(path)
         for directory in {path.parent for _, path in written}:
-            _sync_directory(directory)
+            with write_errors(directory):
+                _sync_directory(directory)
     except BaseException:
         for temporary, _ in written:
             with contextlib.suppress(OSError):  # what went wrong before matters more
                 temporary.unlink()
         raise
+
+
+def write_unsynced(path: Path, data: bytes) -> None:
+    """Write a file in place, without waiting for the disk: one of many that an interrupted run makes again.
+
+    Raises:
+        OutputError: the disk is full, read-only or failing.
+    """
+    with write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def move_file(source: Path, path: Path) -> None:
+    """Give a whole file its place, at once and for good.
+
+    Raises:
+        OutputError: the disk is full, read-only or failing.
+    """
+    with write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        source.replace(path)
+        _sync_directory(path.parent)
 
 
 def temporary_path(path: Path) -> Path:

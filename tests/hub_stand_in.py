@@ -1,4 +1,6 @@
-"""A Hugging Face Hub of one process: the requests that `HfApi` makes for an upload without Xet, over real HTTP."""
+"""A Hugging Face Hub of one process: the requests that `HfApi` makes for an upload without Xet, and `datasets` for
+streaming, over real HTTP.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+COMMIT = "0" * 40
 
 
 class Hub(ThreadingHTTPServer):
@@ -62,23 +67,46 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def do_GET(self) -> None:
-        """Trees and descriptions of repositories."""
-        match = re.match(r"/api/datasets/([^/]+/[^/?]+)(/tree)?", self.path)
-        if match is None or match.group(1) not in self.server.files:
+        """Trees and descriptions of repositories, and files."""
+        asked = urlsplit(self.path)
+        match = re.match(r"/api/datasets/([^/]+/[^/]+)(?:/(tree|revision)/[^/]+)?(?:/(.+))?", asked.path)
+        if match is None:
+            return self._file()
+        repo, step, folder = match.groups()
+        if repo not in self.server.files:
             return self._answer({"error": "Repository not found"}, 404, {"X-Error-Code": "RepoNotFound"})
-        repo = match.group(1)
         files = self.server.files[repo]
-        if match.group(2):
-            listed = [
-                {"type": "file", "path": path, "size": len(data), "oid": git_hash(data)} for path, data in files.items()
-            ]
-            return self._answer(listed)
+        if step == "tree":
+            return self._answer(_listed(files, folder, recursive="recursive=true" in asked.query.lower()))
         siblings = [{"rfilename": path} for path in files]
-        return self._answer({"id": repo, "sha": "0" * 40, "private": False, "siblings": siblings, "tags": []})
+        return self._answer({"id": repo, "sha": COMMIT, "private": False, "siblings": siblings, "tags": []})
+
+    def do_HEAD(self) -> None:
+        """What is known of a file."""
+        self._file()
+
+    def _file(self) -> None:
+        """A file, or the bytes of it that are asked for."""
+        match = re.match(r"/datasets/([^/]+/[^/]+)/resolve/[^/]+/(.+)", urlsplit(self.path).path)
+        data = self.server.files.get(match.group(1), {}).get(unquote(match.group(2))) if match else None
+        if data is None:
+            return self._answer({"error": "Entry not found"}, 404, {"X-Error-Code": "EntryNotFound"})
+        span = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        headers = {"ETag": f'"{git_hash(data)}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+        if span:
+            first, last = int(span.group(1)), int(span.group(2) or len(data) - 1)
+            headers["Content-Range"] = f"bytes {first}-{min(last, len(data) - 1)}/{len(data)}"
+            data = data[first : last + 1]
+        self._send(data, 206 if span else 200, {"Content-Type": "application/octet-stream", **headers})
 
     def do_POST(self) -> None:
         """Making repositories, and the three steps of a commit."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        known = re.match(r"/api/datasets/([^/]+/[^/]+)/paths-info/", self.path)
+        if known:  # anybody may ask
+            asked = parse_qs(body.decode())["paths"] if body[:1] != b"{" else json.loads(body)["paths"]
+            files = self.server.files[known.group(1)]
+            return self._answer([entry for path in asked for entry in _described(files, path)])
         if self.headers.get("Authorization") != "Bearer a-token":
             return self._answer({"error": "Invalid username or password."}, 401)
         if self.path == "/api/repos/create":
@@ -122,10 +150,31 @@ class _Handler(BaseHTTPRequestHandler):
         return self._answer({"success": True, "commitOid": "1" * 40, "commitUrl": url, "hookOutput": ""})
 
     def _answer(self, value: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
-        data = json.dumps(value).encode()
+        self._send(json.dumps(value).encode(), status, {"Content-Type": "application/json", **(headers or {})})
+
+    def _send(self, data: bytes, status: int, headers: dict[str, str]) -> None:
         self.send_response(status)
-        for name, text in {"Content-Type": "application/json", **(headers or {})}.items():
+        for name, text in headers.items():
             self.send_header(name, text)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        self.wfile.write(data)
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
+
+def _listed(files: dict[str, bytes], folder: str | None, recursive: bool) -> list[dict[str, Any]]:
+    """What is in a folder, or below it."""
+    start = f"{folder}/" if folder else ""
+    inside = [path.removeprefix(start) for path in files if path.startswith(start)]
+    names = inside if recursive else list(dict.fromkeys(path.partition("/")[0] for path in inside))
+    return [entry for name in names for entry in _described(files, start + name)]
+
+
+def _described(files: dict[str, bytes], path: str) -> list[dict[str, Any]]:
+    """One entry of a tree, where there is such a file or folder."""
+    if path in files:
+        data = files[path]
+        return [{"type": "file", "path": path, "size": len(data), "oid": git_hash(data)}]
+    if any(other.startswith(f"{path}/") for other in files):
+        return [{"type": "directory", "path": path, "size": 0, "oid": git_hash(path.encode())}]
+    return []

@@ -15,15 +15,16 @@ import pyarrow as pa
 
 from symile_data import manifest as manifests
 from symile_data.errors import UsageError
-from symile_data.manifest import FileEntry, Identity, Manifest, file_entry, library_versions
+from symile_data.manifest import FileEntry, Identity, Manifest, library_versions
 from symile_data.schema import DatasetSchema, Modality
 from symile_data.shards import check_format
 
 from ..cluster import LOCAL
 from ..document import Document
-from ..execution import open_pool, run_stage
-from ..shards import shard_path, shard_ranges, write_shard
-from ..workspace import Product, Workspace, open_workspace
+from ..execution import run_stage
+from ..shards import write_shard
+from ..stages import run_build, run_shards
+from ..workspace import Product, Workspace
 from .chunks import MEDIA_PER_CHUNK, ChunkedFeatures, EncodeJob, chunk_path, forget_chunks, make_chunk
 from .media import MediaIndex, index_media
 from .source import SourceRows, source_rows
@@ -90,25 +91,22 @@ def build_features(
     splits = {split: source_rows(source, split) for split in there.splits}
     schema = feature_schema(next(iter(splits.values())).schema, there.modalities, spec)
     identity = _identity(there, spec)
-    with open_workspace(out, identity) as workspace:
-        if isinstance(workspace, Manifest):
-            return workspace
-        with open_pool(workers, executor) as pool:
-            _encode(workspace, pool, _Source(source, there, splits), spec, encode)
-            shards = _shards(workspace, pool, _Source(source, there, splits), spec)
-        manifest = replace(
+    encoded = _Source(source, there, splits)
+
+    def stages(workspace: Workspace, pool: Executor | None) -> Manifest:
+        _encode(workspace, pool, encoded, spec, encode)
+        return replace(
             there,
             identity=identity,
             modalities=schema.modalities,
-            files=shards,
-            command=command,
+            files=_shards(workspace, pool, encoded, spec),
             notes=[*there.notes, *_notes(spec)],
             pooled=None,
         )
-        documents = [file_entry(out, path) for path in sorted(document(out, manifest, schema))]
-        manifest = replace(manifest, files=[*shards, *documents])
-        workspace.finish(manifest)
-        return manifest
+
+    return run_build(
+        out, identity, schema, stages, workers=workers, executor=executor, document=document, command=command
+    )
 
 
 def feature_schema(stored: pa.Schema, modalities: Sequence[Modality], spec: FeatureSpec) -> DatasetSchema:
@@ -207,28 +205,21 @@ def _encode(workspace: Workspace, pool: Executor | None, source: _Source, spec: 
 
 
 def _shards(workspace: Workspace, pool: Executor | None, source: _Source, spec: FeatureSpec) -> list[FileEntry]:
-    products, splits = [], []
-    for split, rows in source.manifest.splits.items():
-        ranges = shard_ranges(rows, ROWS_PER_SHARD)
-        for index, (start, stop) in enumerate(ranges):
-            job = ShardJob(
-                source=source.directory,
-                hidden=workspace.hidden,
-                spec=spec,
-                modalities=source.manifest.modalities,
-                split=split,
-                first_row=source.first_rows[split],
-                start=start,
-                stop=stop,
-            )
-            path = shard_path(split, index, len(ranges), spec.shard_format)
-            products.append(Product(path=path, arguments=job, key=[split, start, stop]))
-            splits.append(split)
-    results = run_stage(workspace, "shards", products, make_shard, pool)
-    return [
-        file_entry(workspace.directory, workspace.directory / product.path, rows=result["rows"], split=split)
-        for product, split, result in zip(products, splits, results, strict=True)
-    ]
+    def job(split: str, start: int, stop: int) -> ShardJob:
+        return ShardJob(
+            source=source.directory,
+            hidden=workspace.hidden,
+            spec=spec,
+            modalities=source.manifest.modalities,
+            split=split,
+            first_row=source.first_rows[split],
+            start=start,
+            stop=stop,
+        )
+
+    rows = source.manifest.splits
+    shards, _ = run_shards(workspace, pool, rows, ROWS_PER_SHARD, job, make_shard, shard_format=spec.shard_format)
+    return shards
 
 
 def _identity(there: Manifest, spec: FeatureSpec) -> Identity:

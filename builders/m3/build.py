@@ -5,7 +5,8 @@ interrupted.
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from symile_data.errors import SourceError
-from symile_data.files import atomic_path
-from symile_data.manifest import Dropped, FileEntry, Manifest, file_entry
+from symile_data.manifest import Dropped, Manifest
 from symile_data.schema import SPLITS
 
 from ..cluster import LOCAL
 from ..document import Document
-from ..execution import open_pool, run_stage
-from ..shards import shard_path, shard_ranges
-from ..workspace import Product, Workspace, open_workspace
+from ..execution import run_stage
+from ..source_files import pack_files, unpack_files
+from ..stages import run_build, run_shards
+from ..workspace import HIDDEN, Product, Workspace
 from .audio_sources import SHARED, AudioSource, ClipPool
 from .hub_pictures import write_hub
 from .imagenet import ImageCatalogue, ImagePool, list_images, split_images
@@ -30,7 +31,7 @@ from .pools import prepare_clips, prepare_images
 from .recipe import Recipe
 from .release_plan import prepare_plan
 from .row_sources import row_source
-from .sample_pictures import sample_classes, write_sample_class
+from .sample_pictures import draw_class, sample_classes
 from .schema import m3_schema
 from .shard import ROWS_PER_SHARD, ShardJob, make_shard
 from .sources import Sources, open_sources
@@ -56,35 +57,43 @@ def build_m3(
         SymileDataError: bad sources, an unsuitable output directory, or a failing disk. What is finished is kept.
     """
     sources = open_sources(spec)
-    spec = sources.spec
-    with open_workspace(out, sources.identity) as workspace:
-        if isinstance(workspace, Manifest):
-            return workspace
-        with open_pool(workers, executor) as pool:
-            dropped = [*sources.names.dropped, *sources.audio.dropped]
-            if sources.hub is not None:
-                dropped += write_hub(sources.hub, workspace.hidden / "hub")
-                sources = sources.with_pictures(list_images(workspace.hidden / "hub"))
-            catalogue = sources.catalogue or _sample_source(workspace, pool, spec.seed)
-            recipe, unreadable = _prepare(workspace, pool, sources, catalogue)
-            if spec.layout == "pooled":
-                shards, pooled = write_pooled(workspace, pool, recipe)
-            else:
-                shards, pooled = _shards(workspace, pool, recipe, spec.shard_format), None
-        manifest = Manifest(
-            identity=sources.identity,
-            modalities=m3_schema().modalities,
-            splits={split: rows for split, rows in spec.rows.items() if rows},
-            files=shards,
-            dropped=_merged([*dropped, *unreadable]),
-            command=command,
-            notes=_notes(spec, sources.audio),
-            pooled=pooled,
+    return run_build(
+        out,
+        sources.identity,
+        m3_schema(),
+        partial(_stages, sources),
+        workers=workers,
+        executor=executor,
+        document=document,
+        command=command,
+    )
+
+
+def _stages(sources: Sources, workspace: Workspace, pool: Executor | None) -> Manifest:
+    spec, identity = sources.spec, sources.identity
+    dropped = [*sources.names.dropped, *sources.audio.dropped]
+    if sources.hub is not None:
+        dropped += write_hub(sources.hub, workspace.hidden / "hub")
+        sources = sources.with_pictures(list_images(workspace.hidden / "hub"))
+    catalogue = sources.catalogue or _sample_source(workspace, pool, spec.seed)
+    recipe, unreadable = _prepare(workspace, pool, sources, catalogue)
+    pooled = None
+    if spec.layout == "pooled":
+        shards, pooled = write_pooled(workspace, pool, recipe)
+    else:
+        job = partial(ShardJob, workspace.hidden)
+        shards, _ = run_shards(
+            workspace, pool, recipe.rows, ROWS_PER_SHARD, job, make_shard, shard_format=spec.shard_format
         )
-        documents = [file_entry(out, path) for path in sorted(document(out, manifest, m3_schema()))]
-        manifest = replace(manifest, files=[*shards, *documents])
-        workspace.finish(manifest)
-        return manifest
+    return Manifest(
+        identity=identity,
+        modalities=m3_schema().modalities,
+        splits={split: rows for split, rows in spec.rows.items() if rows},
+        files=shards,
+        dropped=_merged([*dropped, *unreadable]),
+        notes=_notes(spec, sources.audio),
+        pooled=pooled,
+    )
 
 
 def new_recipe(sources: Sources, catalogue: ImageCatalogue, images: dict[str, ImagePool]) -> Recipe:
@@ -129,7 +138,6 @@ def _merged(dropped: list[Dropped]) -> list[Dropped]:
 
 @dataclass(frozen=True)
 class _SampleJob:
-    root: Path
     wnid: str
     seed: int
 
@@ -138,18 +146,16 @@ def _sample_source(workspace: Workspace, pool: Executor | None, seed: int) -> Im
     """Write the sample pictures as an ImageNet folder and read it like a real one."""
     root = workspace.hidden / "imagenet"
     products = [
-        Product(path=f".build/sample/{wnid}", arguments=_SampleJob(root, wnid, seed), key=[wnid, seed])
+        Product(path=f"{HIDDEN}/sample/{wnid}.arrow", arguments=_SampleJob(wnid, seed), key=[wnid, seed])
         for wnid in sample_classes()
     ]
-    run_stage(workspace, "sample pictures", products, _make_sample_class, pool)
+    run_stage(workspace, "sample pictures", products, _draw_class, pool)
+    unpack_files(workspace, products, root)
     return list_images(root)
 
 
-def _make_sample_class(job: _SampleJob, path: Path) -> dict[str, Any]:
-    write_sample_class(job.root, job.wnid, job.seed)
-    with atomic_path(path) as temporary:
-        temporary.write_text(job.wnid, encoding="utf-8")
-    return {}
+def _draw_class(job: _SampleJob, path: Path) -> dict[str, Any]:
+    return pack_files(path, draw_class(job.wnid, job.seed))
 
 
 def _prepare(
@@ -195,22 +201,6 @@ def _used_media(
         ):
             pools[name] = np.union1d(pools[name], keys) if name in pools else keys
     return slots, numbers
-
-
-def _shards(workspace: Workspace, pool: Executor | None, recipe: Recipe, shard_format: str) -> list[FileEntry]:
-    products, splits = [], []
-    for split, rows in recipe.rows.items():
-        ranges = shard_ranges(rows, ROWS_PER_SHARD)
-        for index, (start, stop) in enumerate(ranges):
-            path = shard_path(split, index, len(ranges), shard_format)
-            job = ShardJob(workspace.hidden, split, start, stop)
-            products.append(Product(path=path, arguments=job, key=[split, start, stop]))
-            splits.append(split)
-    results = run_stage(workspace, "shards", products, make_shard, pool)
-    return [
-        file_entry(workspace.directory, workspace.directory / product.path, rows=result["rows"], split=split)
-        for product, split, result in zip(products, splits, results, strict=True)
-    ]
 
 
 def _notes(spec: M3Spec, audio: AudioSource) -> list[str]:

@@ -7,12 +7,13 @@ Sampled files go to the system's temporary directory and are removed.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,12 @@ from symile_data.files import file_sha256
 from symile_data.schema import DatasetSchema
 from symile_data.streams import Stream
 
-from ..shards import ROWS_PER_GROUP, write_shard
+from ..shards import ROWS_PER_GROUP, shard_ranges, write_shard
 from .audio_sources import ClipPool
 from .build import new_recipe
 from .clips import UnreadableClipError
+from .cost import Estimate, StageCost, expected_used
+from .hub_pictures import first_pictures
 from .imagenet import ImageCatalogue, ImagePool, UnreadableImageError, read_image, split_images
 from .pooled import MEDIA_PER_FILE, MEDIA_PER_GROUP, ROWS_PER_TABLE, ROWS_PER_TABLE_GROUP, table_schemas
 from .recipe import Recipe
@@ -41,79 +44,14 @@ from .spec import M3Spec
 
 SAMPLED = 24  # pictures and clips that are prepared
 
+_LEAST_PICTURES = 3  # of a class, where a repository does not say how many rows it has
+_UNCOUNTED = (
+    "the repository does not say how many pictures it has: "
+    f"{_LEAST_PICTURES} of each class are counted, and no room for their download"
+)
 _SAMPLED_ROWS = 4 * ROWS_PER_TABLE_GROUP
 _PROCESS_BYTES = 190 << 20  # a process with its libraries and one row group, measured
 _MEDIUM_BYTES = 400  # that the main process keeps of each medium: names, keys, places
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageCost:
-    """One stage of a build.
-
-    Args:
-        stage: "pictures", "clips", "pairs", ...
-        units: How many there are.
-        cpu_seconds_each: Measured.
-        bytes_each: That stay in the dataset.
-        working_bytes_each: That lie in `.build/` until the build ends.
-    """
-
-    stage: str
-    units: int
-    cpu_seconds_each: float
-    bytes_each: float = 0.0
-    working_bytes_each: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """What a build will take.
-
-    Args:
-        rows: Of each split.
-        stages: In order.
-        files: Data files.
-        workers: Worker processes.
-        memory_bytes: Of all processes together.
-        free_bytes: On the disk that would take it.
-    """
-
-    rows: dict[str, int]
-    stages: tuple[StageCost, ...]
-    files: int
-    workers: int
-    memory_bytes: int
-    free_bytes: int
-
-    @property
-    def dataset_bytes(self) -> int:
-        """Of the finished dataset without its card."""
-        return round(sum(stage.units * stage.bytes_each for stage in self.stages))
-
-    @property
-    def working_bytes(self) -> int:
-        """That are needed besides until the build ends."""
-        return round(sum(stage.units * stage.working_bytes_each for stage in self.stages))
-
-    @property
-    def cpu_seconds(self) -> float:
-        """Of all stages."""
-        return sum(stage.units * stage.cpu_seconds_each for stage in self.stages)
-
-    @property
-    def seconds(self) -> float:
-        """Of waiting, with the workers."""
-        return self.cpu_seconds / self.workers
-
-    @property
-    def fits(self) -> bool:
-        """Whether the disk has room."""
-        return self.dataset_bytes + self.working_bytes <= self.free_bytes
-
-    def to_json(self) -> dict[str, Any]:
-        """For machines."""
-        totals = ("dataset_bytes", "working_bytes", "cpu_seconds", "seconds", "fits")
-        return {**asdict(self), **{name: getattr(self, name) for name in totals}}
 
 
 @dataclass(frozen=True)
@@ -123,6 +61,7 @@ class _Sampled:
     seconds: float
     media: list[bytes]
     copied: float  # share that a pool keeps a copy of
+    stored: float = 0.0  # bytes of one in its source
 
     @property
     def size(self) -> float:
@@ -146,11 +85,11 @@ def estimate_m3(spec: M3Spec, out: Path, *, workers: int) -> Estimate:
     images = split_images(catalogue, spec.seed, dict(spec.rows), spec.split_policy == "shared")
     recipe = new_recipe(sources, catalogue, images)
     pictures, clips = _pictures(sources, catalogue, images), _clips(sources, recipe)
-    used_pictures = _used(recipe, {split: np.diff(pool.offsets).tolist() for split, pool in images.items()})
-    used_clips = _used(recipe, recipe.clips_per_language)
-    drawn = len(sample_classes()) * IMAGES_PER_CLASS if spec.images is None else 0
+    by_pool = _used(recipe, {split: np.diff(pool.offsets).tolist() for split, pool in images.items()})
+    clips_by_pool = _used(recipe, recipe.clips_per_language)
+    used_pictures, used_clips = sum(by_pool), sum(clips_by_pool)
     stages = [
-        *([_drawing(drawn, spec.seed)] if drawn else []),
+        *_gathered(sources, pictures),
         StageCost(
             stage="pictures",
             units=used_pictures,
@@ -163,37 +102,23 @@ def estimate_m3(spec: M3Spec, out: Path, *, workers: int) -> Estimate:
     return Estimate(
         rows=dict(recipe.rows),
         stages=tuple(stages),
-        files=_files(spec, recipe, used_pictures + used_clips),
+        files=_files(spec, recipe, [*by_pool, *clips_by_pool]),
         workers=workers,
         memory_bytes=(workers + 1) * _PROCESS_BYTES + (used_pictures + used_clips) * _MEDIUM_BYTES,
         free_bytes=shutil.disk_usage(_existing(out)).free,
+        notes=(_UNCOUNTED,) if sources.hub is not None and not sources.hub.rows else (),
     )
 
 
-def expected_used(sizes: Sequence[int], rows: int) -> int:
-    """How many different media `rows` draws are expected to meet.
-
-    Args:
-        sizes: Media of each kind; a draw takes a kind uniformly, then one of its media uniformly.
-
-    >>> expected_used([10, 10], 1_000_000), expected_used([1000], 1), expected_used([1], 3)
-    (20, 1, 1)
-    """
-    counts = np.asarray(sizes, dtype=np.float64)
-    with np.errstate(divide="ignore"):  # one medium in all: log 0, and e to the minus infinity is 0
-        never = np.exp(rows * np.log1p(-1 / (counts * len(counts)))) if rows else np.ones(len(counts))
-    return round(float((counts * (1 - never)).sum()))
-
-
-def _used(recipe: Recipe, sizes: Mapping[str, list[int]]) -> int:
-    """Different media over all pools; splits that share one draw from it together."""
+def _used(recipe: Recipe, sizes: Mapping[str, list[int]]) -> list[int]:
+    """Different media of each pool; splits that share one draw from it together."""
     by_pool: dict[str, list[str]] = {}
     for split in recipe.rows:
         by_pool.setdefault(recipe.image_pools[split], []).append(split)
-    return sum(
+    return [
         expected_used([size for size in sizes[splits[0]] if size], sum(recipe.rows[split] for split in splits))
         for splits in by_pool.values()
-    )
+    ]
 
 
 def _imagined(sources: Sources) -> ImageCatalogue:
@@ -204,7 +129,7 @@ def _imagined(sources: Sources) -> ImageCatalogue:
     else:
         known = sources.hub.wnids or sources.names.table.wnids
         wnids = tuple(sorted(set(known) & set(sources.names.table.wnids)))[: len(sources.names.class_ids)]
-        each = max(-(-sources.hub.rows // len(wnids)), 3)
+        each = max(-(-sources.hub.rows // len(wnids)), _LEAST_PICTURES)
         files = tuple(tuple(f"{wnid}_{index:08d}.JPEG" for index in range(each)) for wnid in wnids)
     return ImageCatalogue(root=Path(), wnids=wnids, files=files, fingerprint="")
 
@@ -217,9 +142,10 @@ def _pictures(sources: Sources, catalogue: ImageCatalogue, images: dict[str, Ima
             slots = np.linspace(0, len(pool.order) - 1, SAMPLED).astype(int)
             paths = [catalogue.root / pool.image_id(catalogue, int(slot)) for slot in slots]
         else:
-            paths = [Path(folder) / f"{number}.JPEG" for number in range(SAMPLED)]
-            for path, data in zip(paths, _new_pictures(sources), strict=False):
-                path.write_bytes(data)
+            paths = []
+            for number, data in enumerate(_new_pictures(sources)):
+                paths.append(Path(folder) / f"{number}.JPEG")
+                paths[-1].write_bytes(data)
         found: list[tuple[bytes, str]] = []
         start = time.process_time()
         for path in paths:
@@ -227,23 +153,33 @@ def _pictures(sources: Sources, catalogue: ImageCatalogue, images: dict[str, Ima
                 found.append(read_image(path, sources.spec.image_size))
             except (UnreadableImageError, SourceError):
                 continue  # the build will count it
-        seconds = (time.process_time() - start) / SAMPLED
+        stored = float(np.mean([path.stat().st_size for path in paths])) if paths else 0.0
+        seconds = (time.process_time() - start) / max(len(paths), 1)
     if not found:
-        raise SourceError("none of the sampled pictures can be read", where=catalogue.root, got=paths[0].name)
+        where = catalogue.root if sources.hub is None else sources.hub.pictures.repo
+        raise SourceError("none of the sampled pictures can be read", where=where, got=paths[0].name if paths else None)
     copied = sum(outcome == "converted" for _, outcome in found) / len(found)
-    return _Sampled(seconds, [data for data, _ in found], copied)
+    return _Sampled(seconds, [data for data, _ in found], copied, stored)
 
 
 def _new_pictures(sources: Sources) -> Iterator[bytes]:
     """Pictures that are drawn or streamed."""
     if sources.hub is not None:
-        for row in itertools.islice(iter(sources.hub.stream), SAMPLED):
-            image = row["image"]
-            yield image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
+        yield from first_pictures(sources.hub, SAMPLED)
         return
     stems = [stems[0] for stems in sample_classes().values()][:SAMPLED]
     for number, stem in enumerate(stems):
         yield picture(stem, Stream(sources.spec.seed, "estimate").generator(number))
+
+
+def _gathered(sources: Sources, pictures: _Sampled) -> Iterator[StageCost]:
+    """The stage that makes the picture folder, where none is given."""
+    if sources.hub is not None:  # the network is not timed
+        yield StageCost(
+            stage="streaming", units=sources.hub.rows, cpu_seconds_each=0.0, working_bytes_each=pictures.stored
+        )
+    elif sources.catalogue is None:
+        yield _drawing(len(sample_classes()) * IMAGES_PER_CLASS, sources.spec.seed)
 
 
 def _drawing(count: int, seed: int) -> StageCost:
@@ -253,7 +189,8 @@ def _drawing(count: int, seed: int) -> StageCost:
     start = time.process_time()
     sizes = [len(picture(stem, Stream(seed, "estimate").generator(number))) for number in range(SAMPLED)]
     seconds = (time.process_time() - start) / SAMPLED
-    return StageCost(stage="drawing", units=count, cpu_seconds_each=seconds, working_bytes_each=float(np.mean(sizes)))
+    twice = 2 * float(np.mean(sizes))  # as the tasks' chunks, and as files
+    return StageCost(stage="drawing", units=count, cpu_seconds_each=seconds, working_bytes_each=twice)
 
 
 def _clips(sources: Sources, recipe: Recipe) -> _Sampled:
@@ -261,7 +198,8 @@ def _clips(sources: Sources, recipe: Recipe) -> _Sampled:
     pool = ClipPool(sources.audio, next(iter(recipe.clip_pools.values())))
     numbers = np.linspace(0, int(pool.offsets[-1]) - 1, SAMPLED).astype(int)
     found = []
-    pool.clip(0).encode()  # loads the speech library or the decoder
+    with contextlib.suppress(UnreadableClipError):
+        pool.clip(0).encode()  # loads the speech library or the decoder
     start = time.process_time()
     for number in numbers:
         try:
@@ -360,10 +298,12 @@ def _values(sampled: _Sampled, count: int) -> list[dict[str, Any]]:
     return [{"bytes": data, "path": "sample"} for data in itertools.islice(itertools.cycle(sampled.media), count)]
 
 
-def _files(spec: M3Spec, recipe: Recipe, media: int) -> int:
-    per_file = ROWS_PER_TABLE if spec.layout == "pooled" else ROWS_PER_SHARD
-    tables = sum(-(-count // per_file) for count in recipe.rows.values())
-    return tables + (-(-media // MEDIA_PER_FILE) if spec.layout == "pooled" else 0)
+def _files(spec: M3Spec, recipe: Recipe, media: Sequence[int]) -> int:
+    """Data files, from the sizes of the pools of media."""
+    if spec.layout != "pooled":
+        return sum(len(shard_ranges(count, ROWS_PER_SHARD)) for count in recipe.rows.values())
+    tables = sum(len(shard_ranges(count, ROWS_PER_TABLE)) for count in recipe.rows.values())
+    return tables + sum(len(shard_ranges(count, MEDIA_PER_FILE)) for count in media)
 
 
 def _existing(path: Path) -> Path:

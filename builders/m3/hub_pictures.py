@@ -159,23 +159,42 @@ def write_hub(opened: HubStream, folder: Path) -> list[Dropped]:
     return _dropped(state)
 
 
+def first_pictures(opened: HubStream, count: int) -> list[bytes]:
+    """The pictures of the first rows, so many at most, encoded as they are.
+
+    Raises:
+        SourceError: the stream broke off.
+    """
+    with _hub_errors(opened.pictures):
+        rows = itertools.islice(iter(opened.stream), count)
+        return [data for row in rows if (data := _picture(opened, row["image"]))]
+
+
 def _write(folder: Path, opened: HubStream, number: int, row: dict[str, Any]) -> str | None:
     """Write one picture; the reason when there is none to write."""
-    wnids, root = opened.wnids, Path(opened.pictures.repo) if opened.pictures.is_folder else None
-    label, image = row["label"], row["image"]
+    wnids, label = opened.wnids, row["label"]
     if isinstance(label, str):
         wnid = label if _WNID.fullmatch(label) else None
     else:
         wnid = wnids[label] if label is not None and 0 <= label < len(wnids) else None
     if wnid is None:
         return "no label"
-    data = image and (image["bytes"] if image["bytes"] is not None else _own_file(root, image["path"]))
+    data = _picture(opened, row["image"])
     if not data:
         return "no picture"
     path = folder / wnid / f"{wnid}_{number:08d}.JPEG"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     return None
+
+
+def _picture(opened: HubStream, image: dict[str, Any] | None) -> bytes | None:
+    """The encoded bytes of a row's picture, where it has one."""
+    if image is None:
+        return None
+    if image["bytes"] is not None:
+        return bytes(image["bytes"])
+    return _own_file(Path(opened.pictures.repo) if opened.pictures.is_folder else None, image["path"])
 
 
 def _own_file(root: Path | None, name: str | None) -> bytes | None:

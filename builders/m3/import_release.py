@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,14 @@ import pyarrow.compute as pc
 
 from symile_data.errors import SourceError, UsageError
 from symile_data.files import pretty_json, write_text
-from symile_data.manifest import Dropped, FileEntry, Identity, Manifest, file_entry, library_versions
+from symile_data.manifest import Dropped, Identity, Manifest, library_versions
 from symile_data.schema import DatasetSchema
 
+from ..cluster import LOCAL
 from ..document import Document
-from ..execution import open_pool, run_stage
-from ..shards import ROWS_PER_GROUP, shard_path, shard_ranges, write_shard
-from ..workspace import Product, Workspace, open_workspace
+from ..shards import ROWS_PER_GROUP, write_shard
+from ..stages import run_build, run_shards
+from ..workspace import Workspace
 from .languages import LANGUAGE_SETS
 from .names import imagenet_classes
 from .release import Part, Release, open_release, read_rows, read_text
@@ -46,6 +48,10 @@ DATASET = "symile-m3"
 _RECIPE = "import.json"
 _ID_DIGITS = 32  # of a SHA-256: 128 bits, no two different media share them
 _PACKAGES = ("numpy", "pyarrow")
+_NOTES = (
+    "Imported from the published release: pictures, clips and texts are its own, byte for byte.",
+    "`image_id` and `clip_id` are hashes of the media's bytes. Splits share pictures and clips.",
+)
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,7 @@ def import_m3(
     rows: int | None,
     names: Path | None,
     workers: int,
+    executor: str = LOCAL,
     document: Document,
     command: str = "",
 ) -> Manifest:
@@ -94,6 +101,7 @@ def import_m3(
         rows: At most so many rows of each split, the first ones; None imports all.
         names: A names table or translations.json; None takes the release's own, else the bundled table.
         workers: Worker processes; the bytes do not depend on it.
+        executor: "local" for these, or a cluster in their place: see `cluster_pool`.
         document: Writes the files beside the shards and returns their paths.
         command: The command line, for the card.
 
@@ -105,28 +113,23 @@ def import_m3(
     languages = _languages(release)
     found = _names(release, names, languages)
     identity = _identity(release, rows, found)
-    with open_workspace(out, identity) as workspace:
-        if isinstance(workspace, Manifest):
-            return workspace
+
+    def stages(workspace: Workspace, pool: Executor | None) -> Manifest:
         _write_recipe(workspace.hidden, release, found)
-        with open_pool(workers) as pool:
-            shards, dropped = _shards(workspace, pool, release)
-        manifest = Manifest(
+        job = partial(ImportJob, workspace.hidden)
+        shards, results = run_shards(workspace, pool, release.rows, ROWS_PER_SHARD, job, make_shard)
+        return Manifest(
             identity=identity,
             modalities=m3_schema().modalities,
             splits=dict(release.rows),
             files=shards,
-            dropped=dropped,
-            command=command,
-            notes=[
-                "Imported from the published release: pictures, clips and texts are its own, byte for byte.",
-                "`image_id` and `clip_id` are hashes of the media's bytes. Splits share pictures and clips.",
-            ],
+            dropped=_dropped(results),
+            notes=list(_NOTES),
         )
-        documents = [file_entry(out, path) for path in sorted(document(out, manifest, m3_schema()))]
-        manifest = replace(manifest, files=[*shards, *documents])
-        workspace.finish(manifest)
-        return manifest
+
+    return run_build(
+        out, identity, m3_schema(), stages, workers=workers, executor=executor, document=document, command=command
+    )
 
 
 def make_shard(job: ImportJob, path: Path) -> dict[str, Any]:
@@ -226,20 +229,8 @@ def _media(column: pa.ChunkedArray) -> tuple[list[dict[str, Any] | None], list[s
     return values, ids
 
 
-def _shards(workspace: Workspace, pool: Any, release: Release) -> tuple[list[FileEntry], list[Dropped]]:
-    products, splits = [], []
-    for split, rows in release.rows.items():
-        ranges = shard_ranges(rows, ROWS_PER_SHARD)
-        for index, (start, stop) in enumerate(ranges):
-            job = ImportJob(workspace.hidden, split, start, stop)
-            path = shard_path(split, index, len(ranges))
-            products.append(Product(path=path, arguments=job, key=["import", split, start, stop]))
-            splits.append(split)
-    results = run_stage(workspace, "shards", products, make_shard, pool)
-    entries = [
-        file_entry(workspace.directory, workspace.directory / product.path, rows=result["rows"], split=split)
-        for product, split, result in zip(products, splits, results, strict=True)
-    ]
+def _dropped(results: Sequence[Mapping[str, Any]]) -> list[Dropped]:
+    """What all shards lack."""
     absent = Counter[str]()
     for result in results:
         absent.update(result["absent"])
@@ -248,7 +239,7 @@ def _shards(workspace: Workspace, pool: Any, release: Release) -> tuple[list[Fil
         for name, count in sorted(absent.items())
         if count
     ]
-    return entries, [*missing, *unresolved_words([result["unresolved"] for result in results])]
+    return [*missing, *unresolved_words([result["unresolved"] for result in results])]
 
 
 def _languages(release: Release) -> tuple[str, ...]:

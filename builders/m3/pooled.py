@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,8 @@ from symile_data.pooled import Pool, Pooled
 from symile_data.schema import DatasetSchema
 
 from ..execution import run_stage
-from ..shards import shard_path, shard_ranges, write_shard
+from ..shards import shard_ranges, write_shard
+from ..stages import run_shards
 from ..workspace import Product, Workspace
 from .recipe import Recipe, read_recipe
 from .row_sources import row_source
@@ -70,7 +71,9 @@ def write_pooled(workspace: Workspace, executor: Executor | None, recipe: Recipe
             for column, names in (("image", recipe.image_pools), ("audio", recipe.clip_pools))
         ),
     )
-    return [*_tables(workspace, executor, recipe), *_pools(workspace, executor, recipe, pooled)], pooled
+    job = partial(ShardJob, workspace.hidden)
+    tables, _ = run_shards(workspace, executor, recipe.rows, ROWS_PER_TABLE, job, make_table, title="pairs")
+    return [*tables, *_pools(workspace, executor, recipe, pooled)], pooled
 
 
 def make_table(job: ShardJob, path: Path) -> dict[str, Any]:
@@ -103,22 +106,6 @@ def _features() -> dict[str, Features]:
         "images": Features({name: features[name] for name in ("image_id", "image", "wnid", "cls_id")}),
         "clips": Features({name: features[name] for name in ("clip_id", "audio", "lang")}),
     }
-
-
-def _tables(workspace: Workspace, executor: Executor | None, recipe: Recipe) -> list[FileEntry]:
-    products, splits = [], []
-    for split, rows in recipe.rows.items():
-        ranges = shard_ranges(rows, ROWS_PER_TABLE)
-        for index, (start, stop) in enumerate(ranges):
-            job = ShardJob(workspace.hidden, split, start, stop)
-            path = shard_path(split, index, len(ranges))
-            products.append(Product(path=path, arguments=job, key=["pairs", split, start, stop]))
-            splits.append(split)
-    results = run_stage(workspace, "pairs", products, make_table, executor)
-    return [
-        file_entry(workspace.directory, workspace.directory / product.path, rows=result["rows"], split=split)
-        for product, split, result in zip(products, splits, results, strict=True)
-    ]
 
 
 def _pools(workspace: Workspace, executor: Executor | None, recipe: Recipe, pooled: Pooled) -> list[FileEntry]:

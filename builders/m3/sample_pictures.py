@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -44,17 +45,18 @@ def sample_classes() -> dict[str, list[str]]:
     return dict(sorted(classes.items()))
 
 
-def write_sample_class(directory: Path, wnid: str, seed: int, count: int = IMAGES_PER_CLASS) -> None:
-    """Write one class folder of the sample: `<wnid>_<number>.JPEG`, `count` of them."""
+def draw_class(wnid: str, seed: int, count: int = IMAGES_PER_CLASS) -> Iterator[tuple[str, bytes]]:
+    """Draw one class of the sample: paths `ILSVRC/.../<wnid>_<number>.JPEG` and pictures, `count` of them."""
     stems = sample_classes()[wnid]
     stream = Stream(seed, f"sample-imagenet/{wnid}")
-    write_files(
-        (
-            directory / LAYOUT / wnid / f"{wnid}_{index:04d}.JPEG",
-            picture(stems[index % len(stems)], stream.generator(index)),
-        )
-        for index in range(count)
-    )
+    for index in range(count):
+        drawn = picture(stems[index % len(stems)], stream.generator(index))
+        yield f"{LAYOUT}/{wnid}/{wnid}_{index:04d}.JPEG", drawn
+
+
+def write_sample_class(directory: Path, wnid: str, seed: int, count: int = IMAGES_PER_CLASS) -> None:
+    """Write one class folder of the sample."""
+    write_files((directory / name, data) for name, data in draw_class(wnid, seed, count))
 
 
 def write_sample_imagenet(directory: Path, seed: int = 0, count: int = IMAGES_PER_CLASS) -> int:

@@ -5,27 +5,28 @@ was interrupted.
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from symile_data.files import file_sha256
-from symile_data.manifest import Dropped, FileEntry, Identity, Manifest, file_entry, library_versions
+from symile_data.manifest import Dropped, FileEntry, Identity, Manifest, library_versions
 
 from ..chunks import forget_chunks
 from ..cluster import LOCAL
 from ..document import Document
-from ..execution import open_pool, run_stage
-from ..shards import shard_path, shard_ranges
-from ..workspace import Product, Workspace, open_workspace
+from ..execution import run_stage
+from ..source_files import unpack_files
+from ..stages import run_build, run_shards
+from ..workspace import HIDDEN, Product, Workspace
 from .cohort import Cohort, Survey, select_cohort, survey_sources
 from .cxr import KINDS
 from .lab_items import ITEM_IDS
 from .recipe import assign_splits, candidate_sets, make_recipe, write_recipe
 from .rules import notes
-from .sample import SampleJob, is_sample, sample_roots, write_patients, write_tables
+from .sample import SampleJob, draw_patients, is_sample, sample_roots, write_tables
 from .schema import FINDINGS, mimic_schema
 from .shard import ROWS_PER_SHARD, ShardJob, make_shard
 from .spec import MimicSpec, Roots
@@ -59,32 +60,35 @@ def build_mimic(
     versions = library_versions(_PACKAGES, "mimic")
     survey = None if spec.roots is None else survey_sources(spec.roots, spec)
     identity = _identity(spec, survey, versions)
-    with open_workspace(out, identity) as workspace:
-        if isinstance(workspace, Manifest):
-            return workspace
+
+    def stages(workspace: Workspace, pool: Executor | None) -> Manifest:
         forget_chunks()
-        with open_pool(workers, executor) as pool:
-            surveyed = survey or survey_sources(_sample_source(workspace, pool, spec), spec)
-            cohort = select_cohort(workspace, pool, surveyed, spec)
-            splits = assign_splits(cohort, spec)
-            candidates = candidate_sets(cohort, splits, spec)
-            recipe = make_recipe(cohort, splits, candidates, reference=spec.reference)
-            write_recipe(workspace.hidden, recipe)
-            shards = write_shards(workspace, pool, splits, spec.shard_format)
-        manifest = Manifest(
+        surveyed = survey or survey_sources(_sample_source(workspace, pool, spec), spec)
+        cohort = select_cohort(workspace, pool, surveyed, spec)
+        splits = assign_splits(cohort, spec)
+        candidates = candidate_sets(cohort, splits, spec)
+        write_recipe(workspace.hidden, make_recipe(cohort, splits, candidates, reference=spec.reference))
+        rows = {split: len(of_split) for split, of_split in splits.items()}
+        return Manifest(
             identity=identity,
             modalities=mimic_schema().modalities,
-            splits={split: len(rows) for split, rows in splits.items()},
-            files=shards,
+            splits=rows,
+            files=write_shards(workspace, pool, rows, spec.shard_format),
             dropped=[*cohort.dropped, *_lost_rows(cohort, splits)],
             funnel=cohort.funnel,
-            command=command,
             notes=list(_notes(spec, cohort, splits)),
         )
-        documents = [file_entry(out, path) for path in sorted(document(out, manifest, mimic_schema()))]
-        manifest = replace(manifest, files=[*shards, *documents])
-        workspace.finish(manifest)
-        return manifest
+
+    return run_build(
+        out,
+        identity,
+        mimic_schema(),
+        stages,
+        workers=workers,
+        executor=executor,
+        document=document,
+        command=command,
+    )
 
 
 def _identity(spec: MimicSpec, survey: Survey | None, versions: dict[str, str]) -> Identity:
@@ -109,33 +113,24 @@ def _hash(roots: Roots, table: Any) -> str:
 def _sample_source(workspace: Workspace, pool: Executor | None, spec: MimicSpec) -> Roots:
     """Write the sample releases under `.build/` and read them like real ones."""
     directory = workspace.hidden / "source"
-    jobs = SampleJob.split(directory, spec.patients, spec.seed)
+    jobs = SampleJob.split(spec.patients, spec.seed)
     products = [
-        Product(path=f".build/sample/{job.first:05d}", arguments=job, key=[job.first, job.last, job.seed])
+        Product(path=f"{HIDDEN}/sample/{job.first:05d}.arrow", arguments=job, key=[job.first, job.last, job.seed])
         for job in jobs
     ]
-    run_stage(workspace, "sample patients", products, write_patients, pool)
+    run_stage(workspace, "sample patients", products, draw_patients, pool)
+    unpack_files(workspace, products, directory)
     write_tables(directory, spec.patients, spec.seed)
     return sample_roots(directory)
 
 
 def write_shards(
-    workspace: Workspace, pool: Executor | None, splits: dict[str, Rows], shard_format: str = "parquet"
+    workspace: Workspace, pool: Executor | None, rows: dict[str, int], shard_format: str
 ) -> list[FileEntry]:
-    """Write the shards of a recipe."""
-    products, names = [], []
-    for split, rows in splits.items():
-        ranges = shard_ranges(len(rows), ROWS_PER_SHARD)
-        for index, (start, stop) in enumerate(ranges):
-            path = shard_path(split, index, len(ranges), shard_format)
-            job = ShardJob(workspace.hidden, split, start, stop)
-            products.append(Product(path=path, arguments=job, key=[split, start, stop]))
-            names.append(split)
-    results = run_stage(workspace, "shards", products, make_shard, pool)
-    return [
-        file_entry(workspace.directory, workspace.directory / product.path, rows=result["rows"], split=split)
-        for product, split, result in zip(products, names, results, strict=True)
-    ]
+    """Write the shards of a recipe with so many rows in each split."""
+    job = partial(ShardJob, workspace.hidden)
+    shards, _ = run_shards(workspace, pool, rows, ROWS_PER_SHARD, job, make_shard, shard_format=shard_format)
+    return shards
 
 
 def _lost_rows(cohort: Cohort, splits: dict[str, Rows]) -> list[Dropped]:

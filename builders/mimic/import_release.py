@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,15 @@ import pyarrow as pa
 
 from symile_data.errors import SourceError
 from symile_data.files import digest
-from symile_data.manifest import Dropped, Identity, Manifest, Remaining, file_entry, library_versions
+from symile_data.manifest import Dropped, Identity, Manifest, Remaining, library_versions
+from symile_data.shards import check_format
 
 from ..chunks import forget_chunks, write_chunk
+from ..cluster import LOCAL
 from ..document import Document
-from ..execution import open_pool, run_stage
-from ..workspace import HIDDEN, Product, Workspace, open_workspace
+from ..execution import run_stage
+from ..stages import run_build
+from ..workspace import HIDDEN, Product, Workspace
 from .build import DATASET, write_shards
 from .cohort import Cohort
 from .labs import LabValues
@@ -43,13 +46,24 @@ _NOTES = (
 )
 
 
-def import_mimic(source: Path, out: Path, *, workers: int, document: Document, command: str = "") -> Manifest:
+def import_mimic(
+    source: Path,
+    out: Path,
+    *,
+    shard_format: str = "parquet",
+    workers: int,
+    executor: str = LOCAL,
+    document: Document,
+    command: str = "",
+) -> Manifest:
     """Write the release in `source` as a dataset in `out`, or finish an import that was interrupted there.
 
     Args:
         source: The release's folder, with SHA256SUMS.txt, the CSV files and data_npy/.
         out: Output directory.
+        shard_format: "parquet" or "webdataset".
         workers: Worker processes; the bytes do not depend on it.
+        executor: "local" for these, or a cluster in their place: see `cluster_pool`.
         document: Writes the files beside the shards and returns their paths.
         command: The command line, for the card.
 
@@ -60,41 +74,36 @@ def import_mimic(source: Path, out: Path, *, workers: int, document: Document, c
         SymileDataError: a file is missing, differs from its checksum or contradicts another; or the output directory is
             unsuitable.
     """
+    check_format(shard_format)
     release = Release(source)
     sums = release.sums()
     identity = Identity(
         dataset=DATASET,
-        spec=_spec(release),
+        spec={**_spec(release), "format": shard_format},
         sources={"records": {"kind": "release", "version": VERSION, "files": digest(sums)}},
         versions=library_versions(_PACKAGES, "mimic"),
     )
-    with open_workspace(out, identity) as workspace:
-        if isinstance(workspace, Manifest):
-            return workspace
+
+    def stages(workspace: Workspace, pool: Executor | None) -> Manifest:
         forget_chunks()
-        with open_pool(workers) as pool:
-            _check_files(workspace, pool, release, sums)
-            cohort, sizes, sets = _read(workspace, pool, release)
-            edges = np.cumsum([0, *sizes.values()])
-            splits = {
-                split: np.arange(start, stop) for split, start, stop in zip(sizes, edges, edges[1:], strict=False)
-            }
-            write_recipe(workspace.hidden, make_recipe(cohort, splits, sets, reference=True))
-            shards = write_shards(workspace, pool, splits)
-        manifest = Manifest(
+        _check_files(workspace, pool, release, sums)
+        cohort, sizes, sets = _read(workspace, pool, release)
+        edges = np.cumsum([0, *sizes.values()])
+        splits = {split: np.arange(start, stop) for split, start, stop in zip(sizes, edges, edges[1:], strict=False)}
+        write_recipe(workspace.hidden, make_recipe(cohort, splits, sets, reference=True))
+        return Manifest(
             identity=identity,
             modalities=mimic_schema().modalities,
             splits=sizes,
-            files=shards,
+            files=write_shards(workspace, pool, sizes, shard_format),
             dropped=cohort.dropped,
             funnel=cohort.funnel,
-            command=command,
             notes=list(_NOTES),
         )
-        documents = [file_entry(out, path) for path in sorted(document(out, manifest, mimic_schema()))]
-        manifest = replace(manifest, files=[*shards, *documents])
-        workspace.finish(manifest)
-        return manifest
+
+    return run_build(
+        out, identity, mimic_schema(), stages, workers=workers, executor=executor, document=document, command=command
+    )
 
 
 def _spec(release: Release) -> dict[str, Any]:

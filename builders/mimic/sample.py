@@ -11,14 +11,15 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from symile_data.errors import OutputError
-from symile_data.files import atomic_path
+from symile_data.files import write_unsynced
 from symile_data.progress import stage
 from symile_data.streams import Stream
 
+from ..source_files import pack_files
 from .lab_items import LAB_ITEMS
 from .sample_media import draw_picture, draw_tracing
 from .sample_patients import Patient, Picture, Tracing, draw_patient
@@ -52,18 +53,17 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class SampleJob:
-    """The media of patients `first` to `last - 1`, below `directory`."""
+    """The media of patients `first` to `last - 1`."""
 
-    directory: Path
     first: int
     last: int
     seed: int
 
     @classmethod
-    def split(cls, directory: Path, patients: int, seed: int) -> list[SampleJob]:
+    def split(cls, patients: int, seed: int) -> list[SampleJob]:
         """All patients, in pieces."""
         starts = range(0, patients, _PATIENTS_PER_JOB)
-        return [cls(directory, first, min(first + _PATIENTS_PER_JOB, patients), seed) for first in starts]
+        return [cls(first, min(first + _PATIENTS_PER_JOB, patients), seed) for first in starts]
 
 
 def sample_roots(directory: Path) -> Roots:
@@ -88,20 +88,18 @@ def write_sample_mimic(directory: Path, patients: int = SAMPLE_PATIENTS, seed: i
     """
     if directory.exists() and any(entry.name not in FOLDERS for entry in directory.iterdir()):
         raise OutputError("the directory holds other files", where=directory, do="choose a new or empty directory")
-    jobs = SampleJob.split(directory, patients, seed)
+    jobs = SampleJob.split(patients, seed)
     with stage("sample patients", len(jobs)) as advance:
         for job in jobs:
-            _write_media(job)
+            for name, data in _media(job):
+                write_unsynced(directory / name, data)
             advance()
     return write_tables(directory, patients, seed)
 
 
-def write_patients(job: SampleJob, path: Path) -> dict[str, Any]:
-    """Write some patients' pictures and tracings, and `path` to say so."""
-    _write_media(job)
-    with atomic_path(path) as temporary:
-        temporary.write_text(f"patients {job.first} to {job.last - 1}\n", encoding="utf-8")
-    return {}
+def draw_patients(job: SampleJob, path: Path) -> dict[str, Any]:
+    """Draw some patients' pictures and tracings, for `unpack_files` to write them below a sample's directory."""
+    return pack_files(path, _media(job))
 
 
 def write_tables(directory: Path, patients: int, seed: int) -> int:
@@ -122,20 +120,22 @@ def write_tables(directory: Path, patients: int, seed: int) -> int:
     columns = ("subject_id", "study_id", "file_name", "ecg_time", "path")
     _write_table(roots.mimic_ecg / "record_list.csv", columns, records)
     for root in (roots.mimic_iv, roots.mimic_cxr, roots.mimic_ecg):
-        _write(root / MARK, _MARK_TEXT.encode())
+        write_unsynced(root / MARK, _MARK_TEXT.encode())
     return sum(len(person.stays) for person in people)
 
 
-def _write_media(job: SampleJob) -> None:
-    roots = sample_roots(job.directory)
+def _media(job: SampleJob) -> Iterator[tuple[str, bytes]]:
+    """Paths below a sample's directory, and files."""
+    _, mimic_cxr, mimic_ecg = FOLDERS
     for index in range(job.first, job.last):
         person = draw_patient(job.seed, index)
         for picture in person.pictures:
             if not picture.absent:
                 data = draw_picture(job.seed, picture.dicom_id, picture.state, picture.view)
-                _write(roots.mimic_cxr / picture_path(person.subject_id, picture), data)
+                yield f"{mimic_cxr}/{picture_path(person.subject_id, picture)}", data
         for tracing in person.tracings:
-            _write_record(roots.mimic_ecg / record_path(person.subject_id, tracing), tracing, job.seed)
+            record = f"{mimic_ecg}/{record_path(person.subject_id, tracing)}"
+            yield from _record_files(record, tracing, job.seed)
 
 
 def picture_path(subject_id: int, picture: Picture) -> str:
@@ -148,16 +148,17 @@ def record_path(subject_id: int, tracing: Tracing) -> str:
     return f"files/p{str(subject_id)[:4]}/p{subject_id}/s{tracing.study_id}/{tracing.study_id}"
 
 
-def _write_record(record: Path, tracing: Tracing, seed: int) -> None:
+def _record_files(record: str, tracing: Tracing, seed: int) -> Iterator[tuple[str, bytes]]:
     """The two files of a WFDB record, as MIMIC-IV-ECG's are."""
+    name = PurePosixPath(record).name
     signal = draw_tracing(seed, tracing.study_id, tracing.state, tracing.fault)
     moment = tracing.time.strftime("%H:%M:%S %d/%m/%Y")
-    lines = [f"{record.name} {len(LEADS)} {RATE_HZ} {SAMPLES} {moment}"]
+    lines = [f"{name} {len(LEADS)} {RATE_HZ} {SAMPLES} {moment}"]
     for lead, samples in zip(LEADS, signal, strict=True):
         checksum = (int(samples.astype(int).sum()) + 32768) % 65536 - 32768
-        lines.append(f"{record.name}.dat 16 {UNITS_PER_MV}.0(0)/mV 16 0 {samples[0]} {checksum} 0 {lead}")
-    _write(record.with_name(record.name + ".hea"), ("\n".join(lines) + "\n").encode())
-    _write(record.with_name(record.name + ".dat"), signal.T.astype("<i2").tobytes())
+        lines.append(f"{name}.dat 16 {UNITS_PER_MV}.0(0)/mV 16 0 {samples[0]} {checksum} 0 {lead}")
+    yield f"{record}.hea", ("\n".join(lines) + "\n").encode()
+    yield f"{record}.dat", signal.T.astype("<i2").tobytes()
 
 
 def _patient_row(person: Patient) -> Row:
@@ -260,10 +261,4 @@ def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> Non
     for row in rows:
         writer.writerow({name: f"{v:%Y-%m-%d %H:%M:%S}" if isinstance(v, datetime) else v for name, v in row.items()})
     data = text.getvalue().encode()
-    _write(path, gzip.compress(data, 6, mtime=0) if path.suffix == ".gz" else data)
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write without waiting for the disk: there are thousands of files, and writing them again costs little."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
+    write_unsynced(path, gzip.compress(data, 6, mtime=0) if path.suffix == ".gz" else data)

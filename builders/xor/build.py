@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from symile_data.manifest import Identity, Manifest, file_entry, library_versions
+from symile_data.manifest import Identity, Manifest, library_versions
 from symile_data.missingness import missing
 from symile_data.streams import Stream
 
 from ..cluster import LOCAL
 from ..document import Document
-from ..execution import open_pool, run_stage
-from ..shards import shard_path, shard_ranges, write_shard
-from ..workspace import Product, open_workspace
+from ..shards import write_shard
+from ..stages import run_build, run_shards
+from ..workspace import Workspace
 from .schema import xor_schema
 from .spec import XorSpec
 
@@ -71,39 +73,17 @@ def build_xor(
     """
     schema = xor_schema(spec)
     identity = Identity(dataset=DATASET, spec=spec.to_json(), sources={}, versions=library_versions(_PACKAGES))
-    with open_workspace(out, identity) as workspace:
-        if isinstance(workspace, Manifest):
-            return workspace
-        products, splits = [], []
-        for split, rows in spec.rows.items():
-            ranges = shard_ranges(rows, ROWS_PER_SHARD)
-            for index, (start, stop) in enumerate(ranges):
-                job = _Job(spec, split, start, stop)
-                products.append(
-                    Product(
-                        path=shard_path(split, index, len(ranges), spec.shard_format),
-                        arguments=job,
-                        key=[split, start, stop],
-                    )
-                )
-                splits.append(split)
-        with open_pool(min(workers, len(products)), executor) as pool:
-            results = run_stage(workspace, "shards", products, _make_shard, pool)
-        shards = [
-            file_entry(out, out / product.path, rows=result["rows"], split=split)
-            for product, split, result in zip(products, splits, results, strict=True)
-        ]
-        manifest = Manifest(
-            identity=identity,
-            modalities=schema.modalities,
-            splits={split: rows for split, rows in spec.rows.items() if rows},
-            files=shards,
-            command=command,
+
+    def stages(workspace: Workspace, pool: Executor | None) -> Manifest:
+        shards, _ = run_shards(
+            workspace, pool, spec.rows, ROWS_PER_SHARD, partial(_Job, spec), _make_shard, shard_format=spec.shard_format
         )
-        documents = [file_entry(out, path) for path in sorted(document(out, manifest, schema))]
-        manifest = replace(manifest, files=[*shards, *documents])
-        workspace.finish(manifest)
-        return manifest
+        splits = {split: rows for split, rows in spec.rows.items() if rows}
+        return Manifest(identity=identity, modalities=schema.modalities, splits=splits, files=shards)
+
+    return run_build(
+        out, identity, schema, stages, workers=workers, executor=executor, document=document, command=command
+    )
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from symile_data.cli.common import Out, Workers, command_line, report, worker_count
+from symile_data.cli.common import ExecutorName, Format, Out, Workers, command_line, report, worker_count
 
 app = typer.Typer(help="Import a published release into our shards, with card and manifest.", no_args_is_help=True)
 
@@ -25,6 +25,7 @@ def m3(
         typer.Option(help="translations.json or a names table (TSV); default: the release's own, else the bundled."),
     ] = None,
     workers: Workers = 0,
+    executor: ExecutorName = "local",
 ) -> None:
     """Symile-M3 as published on the Hugging Face Hub (arsaporta/symile-m3). Its media stay byte for byte.
 
@@ -45,6 +46,7 @@ def m3(
         rows=rows,
         names=translations,
         workers=worker_count(workers),
+        executor=executor,
         document=write_card,
         command=command_line(*paths),
     )
@@ -55,7 +57,9 @@ def m3(
 def mimic(
     release: Annotated[Path, typer.Argument(help="The folder of Symile-MIMIC 1.0.0: CSV files, data_npy/, checksums.")],
     out: Out,
+    shard_format: Format = "parquet",
     workers: Workers = 0,
+    executor: ExecutorName = "local",
 ) -> None:
     """The published Symile-MIMIC, with its own splits and retrieval sets.
 
@@ -66,6 +70,13 @@ def mimic(
     from symile_data.builders.mimic.import_release import import_mimic
     from symile_data.cards import write_card
 
-    words = command_line(release, out)
-    manifest = import_mimic(release, out, workers=worker_count(workers), document=write_card, command=words)
+    manifest = import_mimic(
+        release,
+        out,
+        shard_format=shard_format,
+        workers=worker_count(workers),
+        executor=executor,
+        document=write_card,
+        command=command_line(release, out),
+    )
     report(out, manifest)

@@ -12,7 +12,7 @@ import typer
 from symile_data.cli.m3_options import m3_request, with_m3_options
 
 if TYPE_CHECKING:
-    from symile_data.builders.m3.estimate import Estimate
+    from symile_data.builders.m3.cost import Estimate
 
 app = typer.Typer(
     help="Estimate rows, bytes, time and memory of a build before anything is written.", no_args_is_help=True
@@ -45,6 +45,8 @@ def m3(*, as_json: bool, **options: Any) -> None:
         print(json.dumps(estimate.to_json()))
     else:
         _show(estimate)
+    for note in estimate.notes:
+        print(f"symile-data: {note}.", file=sys.stderr)
     if not estimate.fits:
         needed = (estimate.dataset_bytes + estimate.working_bytes) / 1e9
         print(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import itertools
 import os
+import platform
 import re
 import shutil
 import signal
@@ -11,26 +15,36 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import dask
 import distributed
 import pytest
 from factories import contents, spec
 from mimic_tree import Tree
+from release_files import write_release as write_m3_release
+from test_mimic_release import write_release as write_mimic_release
+from typer.testing import CliRunner
 
+from symile_data import files
 from symile_data.builders import cluster as module
 from symile_data.builders.cluster import Attempt, cluster_pool, parse_executor, take_over
 from symile_data.builders.document import no_documents
 from symile_data.builders.execution import open_pool, run_stage
+from symile_data.builders.m3 import build as builds
+from symile_data.builders.m3 import pools
 from symile_data.builders.m3.build import build_m3
+from symile_data.builders.m3.import_release import import_m3
 from symile_data.builders.mimic.build import build_mimic
+from symile_data.builders.mimic.import_release import import_mimic
 from symile_data.builders.mimic.spec import MimicSpec
 from symile_data.builders.workspace import Product, Workspace, open_workspace
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
+from symile_data.cli import app
 from symile_data.errors import OutputError, SourceError, SymileDataError, UsageError
 from symile_data.files import write_text
-from symile_data.manifest import Identity
+from symile_data.manifest import Identity, Manifest
 
 IDENTITY = Identity(dataset="numbers", spec={}, sources={}, versions={})
 
@@ -64,6 +78,33 @@ def kill_scheduler(process: int, path: Path) -> dict[str, Any]:
     os.kill(process, signal.SIGKILL)
     write_text(path, "too late")
     return {}
+
+
+_faults = contextlib.ExitStack()  # of the worker's disk
+
+
+def break_disk(code: str, sound: int) -> None:
+    """In a worker: after some sound files its disk takes no byte (ENOSPC), or cannot keep them (EIO)."""
+    begun = itertools.count()
+    temporary = files.temporary_path
+
+    def full(path: Path) -> Path:
+        found = temporary(path)
+        if next(begun) >= sound:
+            found.parent.mkdir(parents=True, exist_ok=True)
+            found.symlink_to("/dev/full")
+        return found
+
+    def failing(descriptor: int) -> None:
+        if next(begun) >= sound:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    target, name, fault = (files, "temporary_path", full) if code == "ENOSPC" else (os, "fsync", failing)
+    _faults.enter_context(mock.patch.object(target, name, fault))
+
+
+def mend_disk() -> None:
+    _faults.close()
 
 
 def products(*arguments: Any) -> list[Product]:
@@ -121,6 +162,36 @@ def test_bytes_of_clinical_data_are_those_of_one_machine(address: str, tmp_path:
     assert contents(tmp_path / "cluster") == contents(tmp_path / "local")
 
 
+def test_bytes_of_imports_are_those_of_one_machine(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_m3_release(tmp_path / "m3")
+    write_mimic_release(tmp_path / "mimic")
+    monkeypatch.chdir(tmp_path)  # the release's place may be relative
+    for name, options in (("m3", {"config": None, "rows": None, "names": None}), ("mimic", {})):
+        for executor in ("local", address):
+            out = tmp_path / executor.partition(":")[0] / name
+            shared: dict[str, Any] = {"workers": 1, "executor": executor, "document": no_documents, **options}
+            if name == "m3":
+                import_m3(name, out, **shared)
+            else:
+                import_mimic(Path(name), out, **shared)
+        assert contents(tmp_path / "dask" / name) == contents(tmp_path / "local" / name)
+
+
+@pytest.mark.parametrize("verb", ["m3", "mimic"])
+def test_an_imports_options_are_passed_on(tmp_path: Path, verb: str) -> None:
+    release = (write_m3_release if verb == "m3" else write_mimic_release)(tmp_path / "release")
+    words = ["import", verb, str(release), "--out", str(tmp_path / "out"), "--executor", "slurm:1"]
+    result = CliRunner().invoke(app, words)
+    assert isinstance(result.exception, UsageError)
+    assert "unknown --executor; got 'slurm:1'" in str(result.exception)
+    if verb == "mimic":
+        result = CliRunner().invoke(app, [*words[:-2], "--format", "zip"])
+        assert isinstance(result.exception, UsageError)
+        assert "zip" in str(result.exception)
+
+
 def test_a_cluster_of_this_machine_can_be_started_for_a_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # paths may be relative
     settings = XorSpec(rows={"train": 40, "validation": 0, "test": 20})
@@ -143,6 +214,72 @@ def test_a_task_that_kills_every_worker_ends_the_build_resumable(
         run(tmp_path / "out", address, die, 7)
     assert not (tmp_path / "out" / "data").exists()
     assert run(tmp_path / "out", address, write_number, 7) == [{"number": 7}]
+
+
+def noted_shards(out: Path) -> dict[str, int]:
+    """Inodes of the shards that the journal knows: one that is made again gets another."""
+    notes = (out / ".build" / "journal").glob("data--*.json")
+    paths = [out / note.name.removesuffix(".json").replace("--", "/") for note in notes]
+    return {path.name: path.stat().st_ino for path in paths}
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        ("ENOSPC", "Free some space and run the same command again: finished shards are kept."),
+        ("EIO", "Check the disk, then run the same command again: finished shards are kept."),
+    ],
+)
+def test_a_failing_disk_at_one_worker_ends_the_build_right_or_resumable(
+    tree: Path,
+    cluster: distributed.LocalCluster,
+    address: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    advice: str,
+) -> None:
+    monkeypatch.setattr(builds, "ROWS_PER_SHARD", 2)
+    monkeypatch.setattr(pools, "CHUNK", 4)
+    options: dict[str, Any] = {"workers": 1, "document": no_documents}
+    build_m3(spec(tree), tmp_path / "local", **options)
+    said = re.escape(f"cannot write: {os.strerror(getattr(errno, code)).lower()} ({tmp_path / 'out'}")
+    failed = 0
+    with distributed.Client(cluster, set_as_default=False) as client:
+        (one, *_) = sorted(client.scheduler_info()["workers"])
+        for sound in (0, 3, 6):  # each time the build gets further
+            kept = noted_shards(tmp_path / "out")
+            client.run(break_disk, code, sound, workers=[one])
+            try:
+                build_m3(spec(tree), tmp_path / "out", executor=address, **options)
+            except OutputError as error:
+                failed += 1
+                assert re.fullmatch(rf"{said}.* on {re.escape(platform.node())}\)\. {re.escape(advice)}", str(error))
+                assert not (tmp_path / "out" / "manifest.json").exists()
+            finally:
+                client.run(mend_disk, workers=[one])
+            after = noted_shards(tmp_path / "out") or kept  # a finished build has no journal
+            assert kept.items() <= after.items()
+    assert failed
+    build_m3(spec(tree), tmp_path / "out", executor=address, **options)
+    assert contents(tmp_path / "out") == contents(tmp_path / "local")
+
+
+def test_a_disk_that_refuses_the_move_of_a_finished_file_is_one_sentence(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = Path.replace
+
+    def full(self: Path, target: Path) -> Path:
+        if "attempts" in self.parts:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return replace(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        with pytest.raises(OutputError, match=r"no space left on device \(.*/data/.\.txt\)\. Free some space"):
+            run(tmp_path / "out", address, write_number, 1, 2)
+    assert run(tmp_path / "out", address, write_number, 1, 2) == [{"number": 1}, {"number": 2}]
 
 
 def test_a_tasks_error_arrives_as_it_was_raised(address: str, tmp_path: Path) -> None:
@@ -180,7 +317,10 @@ def test_a_lost_scheduler_ends_the_build_resumable(tmp_path: Path) -> None:
 def test_a_worker_must_have_the_builds_disk_and_libraries(tmp_path: Path) -> None:
     folder = tmp_path / "out" / ".build" / "attempts" / "x"
     attempt = Attempt(folder=folder, here=tmp_path, versions={})
-    with pytest.raises(OutputError, match=r"does not see the output directory \(.*out\)"), attempt.place("data/0.txt"):
+    with (
+        pytest.raises(OutputError, match=r"does not see the output directory \(.*out on "),
+        attempt.place("data/0.txt"),
+    ):
         pass
     (tmp_path / "out" / ".build").mkdir(parents=True)
     with attempt.place("data/0.txt") as one, attempt.place("data/0.txt") as other:
@@ -195,6 +335,20 @@ def test_a_worker_must_have_the_builds_disk_and_libraries(tmp_path: Path) -> Non
         take_over(tmp_path / "nothing", tmp_path / "data" / "there", 5)
     take_over(tmp_path / "made", tmp_path / "data" / "there", 4)
     assert (tmp_path / "data" / "there").read_text() == "four"
+
+
+def test_an_attempt_that_outlives_its_build_leaves_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    attempt = Attempt(folder=out / ".build" / "attempts" / "x", here=tmp_path, versions={})
+    with open_workspace(out, IDENTITY) as workspace, attempt.place("data/0.txt") as one:
+        assert isinstance(workspace, Workspace)
+        write_text(one, "in time")
+    assert one.read_text() == "in time"  # an unfinished build may want it
+    with attempt.place("data/0.txt") as late, open_workspace(out, IDENTITY) as workspace:
+        assert isinstance(workspace, Workspace)
+        workspace.finish(Manifest(identity=IDENTITY, modalities=(), splits={}))
+        write_text(late, "too late")
+    assert [path.name for path in out.iterdir()] == ["manifest.json"]
 
 
 def test_no_scheduler_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,8 +20,10 @@ from symile_data.builders.mimic.lab_items import ITEM_IDS
 from symile_data.builders.mimic.release import files_read, gray_png, whole_units
 from symile_data.builders.mimic.schema import FINDINGS, mimic_schema
 from symile_data.cards import write_card
-from symile_data.errors import SourceError
+from symile_data.errors import OutputError, SourceError, UsageError
 from symile_data.files import file_sha256
+from symile_data.location import Location
+from symile_data.shards import open_shard
 
 ROWS = {"train": 5, "val": 3, "test": 3}
 LOST = 2  # admissions in no split
@@ -193,6 +195,27 @@ def test_it_repeats_and_gets_a_card(release: Path, imported: Path, tmp_path: Pat
     text = (tmp_path / "out" / "README.md").read_text()
     assert "Imported from the published release" in text and "must not be shared" in text
     assert "physionet.org/content/symile-mimic" in text
+
+
+def test_tars_hold_the_same_rows(release: Path, imported: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    manifest = import_mimic(release, out, shard_format="webdataset", workers=1, document=no_documents)
+    assert manifest.identity.spec["format"] == "webdataset"
+    shards = [open_shard(Location.of(out), entry.path) for entry in manifest.shards()]
+    assert {Path(shard.name).suffix for shard in shards} == {".tar"}
+    found = [row for shard in shards for row in shard.read_all(shard.schema.names).to_pylist()]
+    expected = stored(imported)
+    for row in (*found, *expected):
+        row["cxr"] = row["cxr"]["bytes"]  # a tar keeps no names of media files
+    assert [{**row, "ecg": list(row["ecg"])} for row in found] == expected
+    assert problems(out) == []
+    with pytest.raises(OutputError, match=r"spec\.format: 'parquet', not 'webdataset'"):
+        import_mimic(release, out, workers=1, document=no_documents)
+
+
+def test_an_unknown_format_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="zip"):
+        import_mimic(tmp_path, tmp_path / "out", shard_format="zip", workers=1, document=no_documents)
 
 
 def damaged(tmp_path: Path, name: str, change: object, *, sums: bool = True) -> Path:

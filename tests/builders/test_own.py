@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import webdataset
 from datasets import ClassLabel, Features, Image, List, Value, load_dataset
 from factories import contents, encoded, picture, rows_of
 
@@ -15,7 +16,9 @@ from symile_data import manifest as manifests
 from symile_data.builders.own import own_schema, write_dataset
 from symile_data.cards import refresh_card, write_card
 from symile_data.errors import OutputError, SourceError, UsageError
+from symile_data.location import Location
 from symile_data.schema import Modality
+from symile_data.shards import FORMATS, open_shard
 from symile_data.verify import verify
 
 FEATURES = Features(
@@ -132,11 +135,81 @@ def test_an_interrupted_writing_begins_anew(tmp_path: Path) -> None:
         ({"label": "c" * 3}, r"a value of column label is not int64 \(train, row 2\)"),
         ({"sensor": [1.0]}, r"a value of column sensor is not fixed_size_list.* \(train, row 2\)"),
         ({"note": 5}, r"a value of column note is not string \(train, row 2\)"),
+        ({"sample_id": 1}, r"a sample_id is no whole .* used twice \(train, row 2\); got 1\. Leave sample_id out"),
+        ({"sample_id": -1}, r"a sample_id is no whole number from 0 up.* \(train, row 2\); got -1\."),
+        ({"sample_id": None}, r"a sample_id is no whole number from 0 up.* \(train, row 2\); got None\."),
     ],
 )
-def test_a_row_that_does_not_fit_is_named(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
+@pytest.mark.parametrize("shard_format", FORMATS)
+def test_a_row_that_does_not_fit_is_named(
+    tmp_path: Path, changes: dict[str, Any], sentence: str, shard_format: str
+) -> None:
+    given = iter([row(0), row(1), row(2, **changes), row(3)])
     with pytest.raises(SourceError, match=sentence):
-        write(tmp_path / "out", {"train": iter([row(0), row(1), row(2, **changes), row(3)])})
+        write(tmp_path / "out", {"train": given}, shard_format=shard_format)
+    assert not list(tmp_path.rglob("train-*"))
+
+
+def test_tars_hold_the_rows_of_the_parquet_files(tmp_path: Path) -> None:
+    for shard_format in FORMATS:
+        write(tmp_path / shard_format, rows_per_shard=5, document=write_card, shard_format=shard_format)
+    tars = manifests.read(tmp_path / "webdataset")
+    assert tars.identity.spec == {"version": 1, "format": "webdataset"}
+    assert [(entry.path, entry.rows) for entry in tars.shards("train")] == [
+        ("data/train-00000.tar", 5),
+        ("data/train-00001.tar", 5),
+        ("data/train-00002.tar", 2),
+    ]
+    assert list(verify(tmp_path / "webdataset")) == []
+    for split in ("train", "test"):
+        one, two = (opened(tmp_path / shard_format, split) for shard_format in FORMATS)
+        assert one == two
+        assert len(one) == tars.splits[split]
+    write(tmp_path / "again", rows_per_shard=5, document=write_card, shard_format="webdataset")
+    assert contents(tmp_path / "again") == contents(tmp_path / "webdataset")
+
+
+def opened(directory: Path, split: str) -> list[dict[str, Any]]:
+    """Rows of either format."""
+    shards = [open_shard(Location.of(directory), entry.path) for entry in manifests.read(directory).shards(split)]
+    return [one for shard in shards for one in shard.read_all(shard.schema.names).to_pylist()]
+
+
+def test_the_webdataset_library_reads_the_tars(tmp_path: Path) -> None:
+    write(tmp_path / "out", shard_format="webdataset", rows_per_shard=5)
+    paths = sorted(str(path) for path in (tmp_path / "out" / "data").glob("train-*.tar"))
+    samples = list(webdataset.WebDataset(paths, shardshuffle=False).decode())
+    assert [sample["__key__"] for sample in samples] == [f"{number:09d}" for number in range(12)]
+    for number, sample in enumerate(samples):
+        given = row(number)
+        assert sample["json"]["label"] == given["label"]
+        assert sample["json"]["note_missing"] is (given["note"] is None)
+        assert sample.get("txt") == given["note"]
+        assert ("jpg" in sample) == (given["photo"] is not None)
+        assert np.array_equal(sample["sensor.npy"], given["sensor"])
+
+
+def test_datasets_opens_the_tars(tmp_path: Path) -> None:
+    write(tmp_path / "out", document=write_card, shard_format="webdataset")
+    dataset = load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    assert {split: len(part) for split, part in dataset.items()} == {"train": 12, "test": 5}
+    assert dataset["train"][1]["jpg"].size == picture().size
+    assert dataset["train"][1]["json"]["label"] == 1
+    assert dataset["train"][3]["jpg"] is None
+
+
+def test_ids_that_are_given_name_the_rows(tmp_path: Path) -> None:
+    ids = [7, np.int64(3), 10**10]
+    given = [row(number, sample_id=sample_id) for number, sample_id in enumerate(ids)]
+    write(tmp_path / "out", {"train": given}, shard_format="webdataset")
+    assert [one["sample_id"] for one in opened(tmp_path / "out", "train")] == [7, 3, 10**10]
+    assert list(verify(tmp_path / "out")) == []
+
+
+def test_an_unknown_format_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="zip"):
+        write(tmp_path / "out", shard_format="zip")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_row_without_a_column_is_named(tmp_path: Path) -> None:

@@ -226,6 +226,28 @@ def test_a_build_that_waited_for_one_that_ended_sees_its_dataset(
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
 
 
+@pytest.mark.parametrize("lasting", [False, True])
+def test_a_lost_worker_that_still_writes_cannot_keep_a_finished_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lasting: bool
+) -> None:
+    """Between the emptying of a folder and its removal a file appears."""
+    rmdir, late = os.rmdir, iter(range(1 << 20))
+
+    def write_first(path: Any, *, dir_fd: int | None = None) -> None:
+        if lasting or next(late) == 0:
+            (tmp_path / HIDDEN / "late").touch()
+        rmdir(path, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "rmdir", write_first)
+    if not lasting:
+        finish(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
+        return
+    with pytest.raises(OutputError, match=r"the dataset is finished, but .*\.build\)\. Remove that folder\."):
+        finish(tmp_path)
+    assert manifests.read(tmp_path).splits == {"train": 3}
+
+
 def test_a_directory_that_cannot_be_locked_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from symile_data.files import (
     file_sha256,
     pretty_json,
     sorted_entries,
+    write_files,
     write_text,
 )
 
@@ -108,6 +110,95 @@ def test_a_read_only_disk_that_refuses_to_remove_keeps_the_first_error(
     monkeypatch.setattr(Path, "write_bytes", refuse)
     with pytest.raises(OutputError, match="Choose a writable directory"):
         write_text(tmp_path / "file", "text")
+
+
+def small_files(folder: Path, count: int = 4) -> list[tuple[Path, bytes]]:
+    """Two folders of small files."""
+    return [(folder / f"{number % 2}" / f"{number}.txt", b"data %d" % number) for number in range(count)]
+
+
+def found_files(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_many_files_are_written_as_given(tmp_path: Path) -> None:
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "0.txt").write_text("an older file")
+    (tmp_path / "0" / ".2.txt.partial").write_text("a much longer leftover of a killed writer")
+    write_files(iter(small_files(tmp_path)))
+    assert found_files(tmp_path) == dict(small_files(tmp_path))
+    write_files([])
+    assert found_files(tmp_path) == dict(small_files(tmp_path))
+
+
+def test_no_file_gets_its_name_before_the_disk_has_them_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def noted_fsync(descriptor: int) -> None:
+        done.append("folder synced" if Path(f"/proc/self/fd/{descriptor}").is_dir() else "synced")
+        fsync(descriptor)
+
+    def noted_replace(self: Path, target: Path) -> Path:
+        done.append("named")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(Path, "replace", noted_replace)
+    write_files(small_files(tmp_path))
+    assert done == ["synced"] * 4 + ["named"] * 4 + ["folder synced"] * 2
+
+
+@pytest.mark.parametrize("failure", [ValueError("bad"), KeyboardInterrupt(), OSError(errno.ENOENT, "gone")])
+def test_files_that_cannot_be_made_leave_none(tmp_path: Path, failure: BaseException) -> None:
+    def failing() -> Iterator[tuple[Path, bytes]]:
+        yield from small_files(tmp_path, 3)
+        raise failure
+
+    with pytest.raises(type(failure)) as caught:
+        write_files(failing())
+    assert caught.value is failure
+    assert found_files(tmp_path) == {}
+
+
+def test_a_disk_that_fills_up_under_many_files_leaves_none(tmp_path: Path) -> None:
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / ".2.txt.partial").symlink_to("/dev/full")  # takes no byte
+    with pytest.raises(OutputError) as caught:
+        write_files(small_files(tmp_path))
+    assert str(caught.value) == (
+        f"cannot write: no space left on device ({tmp_path / '0' / '2.txt'}). "
+        "Free some space and run the same command again: finished shards are kept."
+    )
+    assert found_files(tmp_path) == {}
+
+
+@pytest.mark.parametrize("step", range(10))
+def test_a_disk_that_fails_at_any_step_leaves_whole_files_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """4 files are synced, 4 named, 2 folders synced."""
+    steps, fsync, replace = iter(range(10)), os.fsync, Path.replace
+
+    def fail_at_step() -> None:
+        if next(steps) == step:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def failing_fsync(descriptor: int) -> None:
+        fail_at_step()
+        fsync(descriptor)
+
+    def failing_replace(self: Path, target: Path) -> Path:
+        fail_at_step()
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", failing_fsync)
+    monkeypatch.setattr(Path, "replace", failing_replace)
+    with pytest.raises(OutputError, match=r"cannot write: input/output error \(.*Check the disk"):
+        write_files(small_files(tmp_path))
+    expected = dict(small_files(tmp_path))
+    named = max(0, min(step - 4, 4))
+    assert found_files(tmp_path) == dict(list(expected.items())[:named])
 
 
 values = st.recursive(

@@ -1,0 +1,175 @@
+"""Source files that tasks draw (sample pictures, sample patients): whoever draws them, how often and how far, the files
+that the build reads are whole and the same.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import distributed
+import pytest
+from factories import contents, spec
+
+from symile_data.builders import execution
+from symile_data.builders.cluster import Attempt, take_over
+from symile_data.builders.document import no_documents
+from symile_data.builders.m3 import build as m3
+from symile_data.builders.m3 import sample_pictures, sources
+from symile_data.builders.mimic import build as mimic
+from symile_data.builders.mimic import sample
+from symile_data.builders.mimic.spec import MimicSpec
+from symile_data.builders.source_files import pack_files, unpack_files
+from symile_data.builders.workspace import Product, Workspace, open_workspace
+from symile_data.errors import OutputError
+from symile_data.manifest import Identity
+
+FEW = dict(list(sample_pictures.sample_classes().items())[:3])
+PATIENTS = 30
+
+# How each dataset's task is named, its argument, and what draws one picture in it.
+TASKS: dict[str, tuple[Callable[[Any, Path], dict[str, Any]], Any, str]] = {
+    "m3": (m3._draw_class, m3._SampleJob(next(iter(FEW)), 5), "symile_data.builders.m3.sample_pictures.picture"),
+    "mimic": (sample.draw_patients, sample.SampleJob(0, 6, 5), "symile_data.builders.mimic.sample.draw_picture"),
+}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    with open_workspace(tmp_path / "out", Identity(dataset="x", spec={}, sources={}, versions={})) as opened:
+        assert isinstance(opened, Workspace)
+        yield opened
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few() -> Iterator[None]:
+    """Three classes of pictures and four tasks of patients, to be quick."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (m3, sources):
+            patch.setattr(module, "sample_classes", lambda: FEW)
+        patch.setattr(sample, "_PATIENTS_PER_JOB", 8)
+        yield
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bytes]]:
+    """Files of each dataset's build that nothing disturbed."""
+    out = tmp_path_factory.mktemp("undisturbed")
+    for dataset in TASKS:
+        build(dataset, out / dataset)
+    return {dataset: contents(out / dataset) for dataset in TASKS}
+
+
+def build(dataset: str, out: Path, executor: str = "local") -> None:
+    options: dict[str, Any] = {"workers": 1, "executor": executor, "document": no_documents}
+    if dataset == "m3":
+        m3.build_m3(spec(None), out, **options)  # type: ignore[arg-type]  # the pictures are drawn
+    else:
+        mimic.build_mimic(MimicSpec(patients=PATIENTS, candidates=2, validation=0, train=20), out, **options)
+
+
+def test_files_come_out_as_they_went_in_and_are_written_anew(workspace: Workspace) -> None:
+    product = Product(path=".build/sample/0.arrow", arguments=None, key=[])
+    for data in (b"one", b"another"):  # as another build in the same place: nothing is remembered
+        assert pack_files(workspace.directory / product.path, iter([("a/b.jpg", data), ("c", b"")])) == {}
+        unpack_files(workspace, [product], workspace.hidden / "files")
+        assert contents(workspace.hidden / "files") == {"a/b.jpg": data, "c": b""}
+
+
+def test_a_full_disk_is_one_sentence(workspace: Workspace) -> None:
+    product = Product(path=".build/sample/0.arrow", arguments=None, key=[])
+    pack_files(workspace.directory / product.path, [("a", b"data")])
+    (workspace.hidden / "a").symlink_to("/dev/full")  # takes no byte
+    with pytest.raises(OutputError, match=rf"{os.strerror(errno.ENOSPC).lower()} \(.*/a\)\. Free some space"):
+        unpack_files(workspace, [product], workspace.hidden)
+
+
+@pytest.mark.parametrize("dataset", TASKS)
+def test_two_attempts_at_one_task_that_race_do_not_meet(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, dataset: str
+) -> None:
+    """A worker that was given up for lost still draws, picture for picture beside the one that took its place."""
+    make, job, drawing = TASKS[dataset]
+    product = Product(path=".build/sample/0.arrow", arguments=job, key=[])
+    make(job, workspace.directory / "alone")
+    module, _, name = drawing.rpartition(".")
+    draw, together = getattr(__import__(module, fromlist=[name]), name), threading.Barrier(2, timeout=60)
+
+    def in_step(*arguments: Any) -> bytes:
+        together.wait()
+        drawn: bytes = draw(*arguments)
+        return drawn
+
+    monkeypatch.setattr(drawing, in_step)
+    attempt = Attempt(folder=workspace.hidden / "attempts" / "x", here=Path.cwd(), versions={})
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(lambda _: execution._attempt(attempt, make, product), range(2))
+    assert first[:3] == second[:3]  # result, bytes, hash
+    assert first[3] != second[3]
+    assert not (workspace.hidden / "sample").exists()  # nobody wrote outside of the attempts
+    for _, size, _, made in (first, second):  # in whatever order they are heard of
+        take_over(made, workspace.directory / product.path, size)
+        assert (workspace.directory / product.path).read_bytes() == (workspace.directory / "alone").read_bytes()
+
+
+def die_while_drawing(drawing: str, marker: Path) -> None:
+    """In a worker: the fourth picture is its end, for one worker of all."""
+    module, _, name = drawing.rpartition(".")
+    draw, drawn = getattr(__import__(module, fromlist=[name]), name), []
+
+    def mortal(*arguments: Any) -> bytes:
+        drawn.append(1)
+        if len(drawn) == 4 and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        picture: bytes = draw(*arguments)
+        return picture
+
+    mock.patch(drawing, mortal).start()
+
+
+def test_a_worker_killed_in_the_midst_of_drawing_changes_no_byte(
+    undisturbed: dict[str, dict[str, bytes]], tmp_path: Path
+) -> None:
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs="CRITICAL"
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        for dataset, (_, _, drawing) in TASKS.items():
+            client.run(die_while_drawing, drawing, tmp_path / f"{dataset}-killed")
+            build(dataset, tmp_path / dataset, executor=f"dask:{cluster.scheduler_address}")
+            assert (tmp_path / f"{dataset}-killed").exists()
+            assert contents(tmp_path / dataset) == undisturbed[dataset]
+
+
+@pytest.mark.parametrize("dataset", TASKS)
+def test_files_that_were_cut_off_are_written_again_without_drawing(
+    undisturbed: dict[str, dict[str, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dataset: str
+) -> None:
+    """The machine lost its power: the chunks had been waited for, the files had not."""
+    out, reader = tmp_path / "out", {"m3": (m3, "list_images"), "mimic": (mimic, "write_tables")}[dataset]
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(*reader, interrupt)
+        build(dataset, out)
+    drawn = [path for path in (out / ".build").rglob("*") if path.suffix in (".JPEG", ".jpg", ".dat")]
+    for path in drawn[::2]:
+        path.write_bytes(path.read_bytes()[:50])
+    for path in drawn[1::2]:
+        path.unlink()
+    assert len(drawn) > 20
+    monkeypatch.setattr(TASKS[dataset][2], interrupt)  # nothing is drawn again
+    build(dataset, out)
+    assert contents(out) == undisturbed[dataset]
