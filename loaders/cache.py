@@ -32,7 +32,7 @@ from symile_data.errors import UsageError
 from symile_data.files import digest, write_errors
 from symile_data.streams import Stream
 
-from .batch import Array, BoolArray, Damage, Field, Recipe, runs
+from .batch import Array, BoolArray, Damage, Field, Recipe, one_chunk, runs
 from .decoder import UndecodableError
 from .order import BatchSlice
 from .stream import Filled
@@ -195,8 +195,7 @@ def decode_split(recipe: Recipe, *, threads: int, damage: Damage, store: Path | 
     keys: dict[str, str] = {}
     for position, item in enumerate(recipe.fields):
         if item.layout.dtype == object:
-            column = split.read_all([item.column])[item.column]
-            media[item.name] = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+            media[item.name] = one_chunk(split.read_all([item.column])[item.column])
             missing[:, position] |= pc.is_null(media[item.name]).to_numpy(zero_copy_only=False)
             continue
         job = _Job(recipe, item, threads, damage)
@@ -255,7 +254,7 @@ class _Job:
 
         def work(run: tuple[int, int, int]) -> None:
             group, first, last = run
-            column = split.read([self.item.column], group)[self.item.column].chunk(0)
+            column = one_chunk(split.read([self.item.column], group)[self.item.column])
             present, raw = column.is_valid().to_numpy(zero_copy_only=False), self.item.decoder.values(column)
             for slot in range(first, last):
                 row = int(owners[slot] - split.group_starts[group])
