@@ -143,7 +143,7 @@ class Recipe:
         Raises:
             DamageError: a null where none can be expressed.
         """
-        column = _one_chunk(table[label.name])
+        column = one_chunk(table[label.name])
         if label.dtype == object:
             values = np.empty(len(column), dtype=object)
             values[:] = _wrapped(column.to_pylist())
@@ -250,7 +250,7 @@ def read_group(recipe: Recipe, index: int) -> Group:
         first_row=first_row,
         sample_ids=sample_ids,
         missing=missing,
-        values={item.name: item.decoder.values(_one_chunk(table[item.column])) for item in recipe.fields},
+        values={item.name: item.decoder.values(one_chunk(table[item.column])) for item in recipe.fields},
         labels={label.name: recipe.label_values(label, table, missing, first_row) for label in recipe.labels},
     )
 
@@ -305,7 +305,8 @@ def keep_rows(batch: dict[str, Array], rows: IntArray) -> dict[str, Array]:
     return {name: values[rows] for name, values in batch.items()}
 
 
-def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+def one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array, copied only where it is in pieces."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 

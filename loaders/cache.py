@@ -27,7 +27,7 @@ from symile_data.errors import UsageError
 from symile_data.files import digest
 from symile_data.streams import Stream
 
-from .batch import Array, BoolArray, Damage, Field, Recipe, runs
+from .batch import Array, BoolArray, Damage, Field, Recipe, one_chunk, runs
 from .cache_folder import made_once, mapped
 from .decoder import UndecodableError
 from .order import BatchSlice
@@ -190,8 +190,7 @@ def decode_split(recipe: Recipe, *, threads: int, damage: Damage, store: Path | 
     keys: dict[str, str] = {}
     for position, item in enumerate(recipe.fields):
         if item.layout.dtype == object:
-            column = split.read_all([item.column])[item.column]
-            media[item.name] = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+            media[item.name] = one_chunk(split.read_all([item.column])[item.column])
             missing[:, position] |= pc.is_null(media[item.name]).to_numpy(zero_copy_only=False)
             continue
         job = _Job(recipe, item, threads, damage)
@@ -248,9 +247,10 @@ class _Job:
         status = np.zeros(max(len(owners), 1), dtype=np.int64)
         groups = np.searchsorted(split.group_starts, owners, side="right") - 1
 
-        def work(run: tuple[int, int, int]) -> None:
+        def work(run: tuple[int, int, int]) -> list[tuple[int, UndecodableError]]:
             group, first, last = run
-            column = split.read([self.item.column], group)[self.item.column].chunk(0)
+            damaged = []
+            column = one_chunk(split.read([self.item.column], group)[self.item.column])
             present, raw = column.is_valid().to_numpy(zero_copy_only=False), self.item.decoder.values(column)
             for slot in range(first, last):
                 row = int(owners[slot] - split.group_starts[group])
@@ -260,14 +260,16 @@ class _Job:
                 try:
                     values[slot] = self.item.decoder.decode(raw[row], self.item.settings)
                 except UndecodableError as error:
-                    self.damage.meet(self.recipe, self.item, int(owners[slot]), error)
+                    damaged.append((int(owners[slot]), error))
                     status[slot] = _DAMAGED
+            return damaged
 
         with ThreadPoolExecutor(self.threads, thread_name_prefix="decode") as pool:
             jobs = [pool.submit(work, run) for run in runs(groups)] if len(owners) else []
             try:
                 for job in jobs:
-                    job.result()
+                    for row, error in job.result():  # met in the order of rows, whichever thread was first
+                        self.damage.meet(self.recipe, self.item, row, error)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
@@ -306,11 +308,9 @@ class _Job:
 
     def _keys(self) -> pa.Array | None:
         """(N,) ids of the media; None where each row has its own."""
-        names = [name for name in self.item.modality.null_columns if name.endswith("_id")]
-        known = [name for name in names if name in self.recipe.split.columns]
-        if not known:
-            return None
-        return self.recipe.split.read_all(known[:1])[known[0]].combine_chunks()
+        split = self.recipe.split
+        known = [name for name in self.item.modality.null_columns if name.endswith("_id") and name in split.columns]
+        return one_chunk(split.read_all(known[:1])[known[0]]) if known else None
 
 
 def _in_memory(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

@@ -7,7 +7,7 @@ they lie make no difference (`symile_data.shards`, `symile_data.location`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -98,9 +98,18 @@ class Split:
         Raises:
             DamageError: a shard cannot be read.
         """
+        return pa.concat_tables(list(self.tables(columns))).combine_chunks()
+
+    def tables(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """The named columns of all rows, shard by shard in file order; a few shards are in memory.
+
+        Raises:
+            DamageError: a shard cannot be read.
+        """
         with ThreadPoolExecutor(_OPENING_THREADS) as pool:
-            tables = list(pool.map(lambda shard: shard.read_all(columns), self.shards))
-        return pa.concat_tables(tables).combine_chunks()
+            for start in range(0, len(self.shards), _OPENING_THREADS):
+                some = self.shards[start : start + _OPENING_THREADS]
+                yield from pool.map(lambda shard: shard.read_all(columns), some)
 
     def place(self, row: int) -> str:
         """Where a row is, for messages: shard path relative to the dataset and row within the shard.

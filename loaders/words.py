@@ -22,6 +22,9 @@ from .dataset import Split
 SEPARATOR = "_"  # between the words of a text, as in the published release
 
 _COLUMNS = ("words", "cls_id", "lang")
+_TARGETS = pa.schema([("cls_id", pa.int64()), ("lang", pa.string())])
+_WORDS = _TARGETS.append(pa.field("text", pa.string()))
+_MOST_CELLS = 1 << 24  # classes times languages
 _ATTEMPTS = 64
 _SWITCH_OFF = "pass redraw_words=False"
 
@@ -93,6 +96,32 @@ def collect_words(split: Split, seed: int) -> WordRedraw:
     Raises:
         UsageError: not a training split, or one without the columns or settings that the rule needs.
     """
+    _check(split)
+    words, targets = _gather(split)
+    class_ids, class_index = _codes(words["cls_id"])
+    language_names, language_index = _codes(words["lang"])
+    if len(class_ids) * len(language_names) > _MOST_CELLS:
+        raise UsageError(
+            "words cannot be redrawn: the split's words are no names of classes",
+            where=split.location,
+            got=f"{len(class_ids)} classes in {len(language_names)} languages",
+            do=_SWITCH_OFF,
+        )
+    vocabulary = np.full((len(class_ids), len(language_names)), "", dtype=object)
+    vocabulary[class_index, language_index] = words["text"].to_pylist()
+    rule = WordRule(
+        words=split.spec["words"], classes=len(class_ids), languages=len(language_names), mode=split.spec["mode"]
+    )
+    return WordRedraw(
+        seed=seed,
+        rule=rule,
+        vocabulary=vocabulary,
+        target_class=_positions(targets["cls_id"], class_ids),
+        target_language=_positions(targets["lang"], language_names),
+    )
+
+
+def _check(split: Split) -> None:
     if split.name != "train":
         raise UsageError(
             "words are redrawn for training only", where=split.location, got=f"split {split.name}", do=_SWITCH_OFF
@@ -113,37 +142,43 @@ def collect_words(split: Split, seed: int) -> WordRedraw:
             got=f"no {' and '.join(settings)} in its spec",
             do=_SWITCH_OFF,
         )
-    table = split.read_all(_COLUMNS)
-    words = _one(table["words"]).flatten()
-    words = words.filter(pc.is_valid(words.field("lang")))  # an imported word may not be told
-    class_ids, class_index = _codes(words.field("cls_id"))
-    language_names, language_index = _codes(words.field("lang"))
-    vocabulary = np.full((len(class_ids), len(language_names)), "", dtype=object)
-    vocabulary[class_index, language_index] = words.field("text").to_pylist()
-    rule = WordRule(
-        words=split.spec["words"], classes=len(class_ids), languages=len(language_names), mode=split.spec["mode"]
-    )
-    return WordRedraw(
-        seed=seed,
-        rule=rule,
-        vocabulary=vocabulary,
-        target_class=_positions(_one(table["cls_id"]), class_ids),
-        target_language=_positions(_one(table["lang"]), language_names),
-    )
 
 
-def _codes(values: pa.Array) -> tuple[pa.Array, npt.NDArray[np.int32]]:
+def _gather(split: Split) -> tuple[pa.Table, pa.Table]:
+    """One word for each class in each language, the last one that the split has; and every row's class and language.
+
+    Shard by shard: what is kept does not grow with the texts, and 15 bytes with each row.
+
+    Raises:
+        UsageError: columns of other types.
+    """
+    words, targets = _WORDS.empty_table(), []
+    try:
+        for table in split.tables(_COLUMNS):
+            targets.append(table.select(_TARGETS.names).cast(_TARGETS))
+            flat = pc.list_flatten(table["words"].combine_chunks())
+            new = pa.table({name: pc.struct_field(flat, name) for name in _WORDS.names}).cast(_WORDS)
+            known = pa.concat_tables([words, new.drop_null()])  # an imported word may have no language
+            last = known.group_by(_TARGETS.names, use_threads=False).aggregate([("text", "last")])
+            words = last.rename_columns(_WORDS.names)
+    except pa.ArrowException as error:
+        raise UsageError(
+            "words cannot be redrawn from columns of these types",
+            where=split.location,
+            got=str(error).splitlines()[0],
+            do=_SWITCH_OFF,
+        ) from None
+    return words, pa.concat_tables(targets)
+
+
+def _codes(values: pa.ChunkedArray) -> tuple[pa.Array, npt.NDArray[np.int32]]:
     """Sorted unique values, and the position of each value among them."""
-    unique = pc.sort_indices(pc.unique(values))
-    ordered = pc.unique(values).take(unique)
+    unique = pc.unique(values)
+    ordered = unique.take(pc.sort_indices(unique))
     return ordered, _positions(values, ordered)
 
 
-def _positions(values: pa.Array, ordered: pa.Array) -> npt.NDArray[np.int32]:
+def _positions(values: pa.ChunkedArray, ordered: pa.Array) -> npt.NDArray[np.int32]:
     """Where each value stands among `ordered`; -1 where it does not (only rows whose text is missing)."""
     found = pc.index_in(values.cast(ordered.type), value_set=ordered)
-    return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), dtype=np.int32)
-
-
-def _one(column: pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    return np.asarray(pc.fill_null(found, -1).to_numpy(), dtype=np.int32)

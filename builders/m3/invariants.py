@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import combinations
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from symile_data.manifest import Manifest
 
+from ..seen import SeenNumbers, sample_ids
 from .names import SEPARATOR
 
 _COLUMNS = ("sample_id", "lang", "cls_id", "text", "target_text", "words", "image_id", "clip_id")
@@ -19,7 +21,9 @@ _SPOKEN = re.compile(r"(?:espeak|gtts)-([a-z]+)-")  # of a pool, which has sente
 
 
 class M3Invariants:
-    """Checks shard by shard and remembers which media each split uses.
+    """Checks shard by shard and remembers ids: of samples exactly, of media by hashes of 64 bits.
+
+    Two different media of, say, three million have the same hash, and are called shared, once in four million datasets.
 
     Args:
         manifest: Of the dataset that is verified; its spec says which rules hold.
@@ -31,33 +35,42 @@ class M3Invariants:
         names = manifest.identity.sources.get("names", {})
         self._published = names.get("kind") == "release"  # texts as published: a word may be unknown or stand twice
         self._texts = all(modality.kind == "text" for modality in manifest.modalities if modality.name == "text")
-        self._media: dict[str, dict[str, set[str]]] = {column: {} for column in _MEDIA}
-        self._sample_ids: set[int] = set()
+        self._sample_ids = SeenNumbers()
+        self._media: dict[str, dict[str, SeenNumbers]] = {column: {} for column in _MEDIA}
+        self._shared: dict[tuple[str, str, str], tuple[int, str]] = {}  # column, two splits -> count, the first by name
 
     def check(self, split: str, table: pa.Table) -> Iterator[str]:
         """Problems of the rows of one shard."""
+        twice = self._sample_ids.add(sample_ids(table))
         for index, row in enumerate(table.select(_COLUMNS).to_pylist()):
             for problem in self._row_problems(row):
                 yield f"row {index} (sample {row['sample_id']}): {problem}"
-            if row["sample_id"] in self._sample_ids:
+            if twice[index]:
                 yield f"row {index}: sample_id {row['sample_id']} occurs twice"
-            self._sample_ids.add(row["sample_id"])
             spoken = _SPOKEN.match(row["clip_id"] or "")
             if self._disjoint and spoken and spoken[1] != split:
                 yield f"row {index}: clip {row['clip_id']} speaks sentences of {spoken[1]}, not of {split}"
+        if self._disjoint:
             for column in _MEDIA:
-                if row[column] is not None:
-                    self._media[column].setdefault(split, set()).add(row[column])
+                self._meet(column, split, pc.unique(table[column].drop_null()).to_pylist())
 
     def finish(self) -> Iterator[str]:
         """Media that two splits share although the split policy forbids it."""
-        if not self._disjoint:
-            return
-        for column, by_split in self._media.items():
-            for first, second in combinations(sorted(by_split), 2):
-                shared = by_split[first] & by_split[second]
-                if shared:
-                    yield f"{column} {min(shared)} and {len(shared) - 1} more occur in both {first} and {second}"
+        for (column, first, second), (count, example) in sorted(self._shared.items()):
+            yield f"{column} {example} and {count - 1} more occur in both {first} and {second}"
+
+    def _meet(self, column: str, split: str, media: list[str]) -> None:
+        """Note the media of a shard, and those of them that other splits have too."""
+        by_split = self._media[column]
+        hashes = np.fromiter(map(hash, media), dtype=np.int64, count=len(media))
+        new = ~by_split.setdefault(split, SeenNumbers()).add(hashes)
+        for other, seen in by_split.items():
+            both = np.flatnonzero(new & seen.holds(hashes)) if other != split else ()
+            if len(both):
+                key = (column, min(split, other), max(split, other))
+                names = [media[index] for index in both]
+                count, example = self._shared.get(key, (0, names[0]))
+                self._shared[key] = (count + len(names), min(example, *names))
 
     def _row_problems(self, row: dict[str, Any]) -> Iterator[str]:
         words = row["words"]

@@ -9,6 +9,8 @@ import pyarrow as pa
 
 from symile_data.manifest import Manifest
 
+from ..seen import SeenNumbers, sample_ids
+
 
 class XorInvariants:
     """The last variable is the XOR of the others or a copy of the first: always the former at p_hat 1, the latter at 0.
@@ -20,14 +22,12 @@ class XorInvariants:
     def __init__(self, manifest: Manifest) -> None:
         self._names = [modality.name for modality in manifest.modalities]
         self._p_hat = manifest.identity.spec["p_hat"]
-        self._sample_ids: set[int] = set()
+        self._sample_ids = SeenNumbers()
 
     def check(self, split: str, table: pa.Table) -> Iterator[str]:
         """Problems of one shard."""
-        ids = table["sample_id"].to_pylist()
-        if len(set(ids)) != len(ids) or self._sample_ids & set(ids):
+        if self._sample_ids.add(sample_ids(table)).any():
             yield f"a sample_id occurs twice in {split} or in an earlier shard"
-        self._sample_ids.update(ids)
         complete = ~np.any([table[f"{name}_missing"].to_numpy() for name in self._names], axis=0)
         rows = table.filter(pa.array(complete))
         if not rows.num_rows:

@@ -4,9 +4,10 @@ modalities.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 from symile_data.location import Location, Range
 
 from .opening import check_rows, check_size, unreadable
-from .spans import SpanFile, fetch_spans
+from .spans import NotFetchedError, SpanFile, Spans, fetch_spans
 
 _KIND = "Parquet file"
 _TAIL_BYTES = 8  # a Parquet file ends with the footer's length (4 bytes) and "PAR1"
@@ -30,7 +31,7 @@ PARQUET_ERRORS = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryE
 
 MOST_INFLATION = 1000  # bytes in memory for each byte of the file ...
 ALWAYS_ALLOWED_BYTES = 1 << 28  # ... beyond this
-_BATCH_ROWS = 1024
+_BATCH_ROWS = 64  # between two looks at the size; a row group with media is one batch, so nothing is copied
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,32 +63,17 @@ class ParquetShard:
         """The named columns of one row group. Any number of threads may read at once.
 
         Raises:
-            DamageError: the file is gone or its pages cannot be read.
+            DamageError: the file is gone, its pages cannot be read, or they hold far more than a file of its size.
         """
-        return self._read(
-            [group], columns, lambda file: file.read_row_group(group, columns=list(columns), use_threads=False)
-        )
+        return self._read([group], columns)
 
     def read_all(self, columns: Sequence[str]) -> pa.Table:
         """The named columns of all rows.
 
         Raises:
-            DamageError: the file is gone or its pages cannot be read.
+            DamageError: the file is gone, its pages cannot be read, or they hold far more than a file of its size.
         """
-        groups = range(len(self.group_rows))
-        return self._read(groups, columns, lambda file: self._bounded(file, columns))
-
-    def _bounded(self, file: pq.ParquetFile, columns: Sequence[str]) -> pa.Table:
-        """All rows, read piece by piece, so that a file that inflates without end is left in time."""
-        most = max(ALWAYS_ALLOWED_BYTES, MOST_INFLATION * self.size)
-        batches, size = [], 0
-        for batch in file.iter_batches(_BATCH_ROWS, columns=list(columns), use_threads=False):
-            batch.validate(full=True)
-            batches.append(batch)
-            size += batch.nbytes
-            if size > most:
-                raise ValueError(f"it inflates beyond {most} bytes")
-        return pa.Table.from_batches(batches) if batches else file.read(columns=list(columns), use_threads=False)
+        return self._read(range(len(self.group_rows)), columns)
 
     def column_bytes(self) -> dict[str, int]:
         """Compressed bytes of each column.
@@ -95,35 +81,52 @@ class ParquetShard:
         Raises:
             DamageError: the file is gone or no Parquet file any more.
         """
+        counts: Counter[str] = Counter()
         try:
             footer = _footer(self.location, self.name, self.size, self.footer_sha256)
+            for column, (start, stop) in _chunks(footer, range(len(self.group_rows)), self.schema.names):
+                counts[column] += stop - start
         except PARQUET_ERRORS as error:
             raise unreadable(self.location, self.name, error, _KIND) from None
-        counts: Counter[str] = Counter()
-        for column, (start, stop) in _chunks(footer, range(len(self.group_rows))):
-            counts[column] += stop - start
         return dict(counts)
 
     def problems(self) -> Sequence[str]:
         """None: pyarrow reports what contradicts itself when it reads."""
         return ()
 
-    def _read(
-        self, groups: Sequence[int], columns: Sequence[str], what: Callable[[pq.ParquetFile], pa.Table]
-    ) -> pa.Table:
+    def _read(self, groups: Sequence[int], columns: Sequence[str]) -> pa.Table:
         try:
             footer = _footer(self.location, self.name, self.size, self.footer_sha256)
             path = self.location.path(self.name)
             source: Any = path
             if path is None:
-                wanted = [span for column, span in _chunks(footer, groups) if column in columns]
+                wanted = [span for _, span in _chunks(footer, groups, columns)]
                 source = SpanFile(fetch_spans(self.location, self.name, wanted), self.size)
             # A file object of its own: pyarrow's readers are not made for concurrent use, and threads run above this
             # call. Not memory-mapped: a file that is cut short while it is read would end the process by a signal.
             with pq.ParquetFile(source, metadata=footer, pre_buffer=False, page_checksum_verification=True) as file:
-                return what(file)
+                batches = self._bounded(
+                    file.iter_batches(_BATCH_ROWS, row_groups=groups, columns=list(columns), use_threads=False)
+                )
+                schema = batches[0].schema if batches else file.read_row_groups([], columns=list(columns)).schema
+            found, told = sum(map(len, batches)), sum(self.group_rows[group] for group in groups)
+            if found != told:
+                raise OSError(f"{found} rows, its footer says {told}")
+            return pa.Table.from_batches(batches, schema)
         except PARQUET_ERRORS as error:
             raise unreadable(self.location, self.name, error, _KIND) from None
+
+    def _bounded(self, batches: Iterable[pa.RecordBatch]) -> list[pa.RecordBatch]:
+        """Those that are valid; a file that inflates without end is left in time."""
+        most = _most_bytes(self.size)
+        kept, size = [], 0
+        for batch in batches:
+            batch.validate(full=True)
+            kept.append(batch)
+            size += batch.nbytes
+            if size > most:
+                raise ValueError(f"it inflates beyond {most} bytes")
+        return kept
 
 
 def open_parquet(location: Location, name: str, *, size: int | None = None, rows: int | None = None) -> ParquetShard:
@@ -143,10 +146,13 @@ def open_parquet(location: Location, name: str, *, size: int | None = None, rows
         tail = _read_tail(location, name, actual)
         sha256 = hashlib.sha256(tail[:-_TAIL_BYTES]).hexdigest()
         metadata = _parsed(tail)
+        _check_chunks(metadata, actual)
         schema = pq.read_schema(_footer_file(tail))
+        groups = tuple(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))
+        if any(count < 0 for count in groups) or sum(groups) > _most_bytes(actual):
+            raise ValueError(f"its footer claims {sum(groups)} rows")
     except PARQUET_ERRORS as error:
         raise unreadable(location, name, error, _KIND) from None
-    groups = tuple(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))
     check_rows(location, name, sum(groups), rows)
     return ParquetShard(
         location=location, name=name, size=actual, group_rows=groups, footer_sha256=sha256, schema=schema
@@ -189,13 +195,45 @@ def _footer_file(tail: bytes) -> pa.BufferReader:
     return pa.BufferReader(b"PAR1" + tail)
 
 
-def _chunks(footer: pq.FileMetaData, groups: Sequence[int]) -> Iterator[tuple[str, Range]]:
-    """Name of the column and byte range of every column chunk."""
+def _most_bytes(size: int) -> int:
+    """What a file of so many bytes may take in memory."""
+    return max(ALWAYS_ALLOWED_BYTES, MOST_INFLATION * size)
+
+
+def _check_chunks(footer: pq.FileMetaData, size: int) -> None:
+    """Let pyarrow's reader compute where every column chunk lies; it gets no byte of them.
+
+    The reader raises where a chunk is described wrongly. The getters that `_chunks` asks would end the process there.
+
+    Raises:
+        ArrowException, OSError: a chunk contradicts the schema, or lies outside the file.
+    """
+    nothing = SpanFile(Spans((), ()), size)
+    with (
+        pq.ParquetFile(nothing, metadata=footer, pre_buffer=True) as file,
+        contextlib.suppress(NotFetchedError),
+    ):
+        next(file.iter_batches(use_threads=False), None)
+
+
+def _chunks(footer: pq.FileMetaData, groups: Sequence[int], columns: Sequence[str]) -> Iterator[tuple[str, Range]]:
+    """Name of the column and byte range of every column chunk of some columns."""
+    owners = [_column_of(footer.schema.column(leaf).path, columns) for leaf in range(footer.num_columns)]
     for group in groups:
         row_group = footer.row_group(group)
-        for leaf in range(row_group.num_columns):
-            chunk = row_group.column(leaf)
-            start = chunk.data_page_offset
-            if chunk.has_dictionary_page and chunk.dictionary_page_offset is not None:
-                start = min(start, chunk.dictionary_page_offset)
-            yield chunk.path_in_schema.split(".")[0], (start, start + chunk.total_compressed_size)
+        for leaf, column in enumerate(owners):
+            if column is not None:
+                chunk = row_group.column(leaf)
+                start, dictionary = chunk.data_page_offset, chunk.dictionary_page_offset
+                if dictionary is not None and dictionary > 0:  # as pyarrow's reader has it
+                    start = min(start, dictionary)
+                yield column, (start, start + chunk.total_compressed_size)
+
+
+def _column_of(path: str, columns: Sequence[str]) -> str | None:
+    """Which of some columns holds a leaf of the schema.
+
+    >>> _column_of("words.list.element.text", ["word", "words"]), _column_of("a.b", ["a", "a.b"]), _column_of("x", [])
+    ('words', 'a.b', None)
+    """
+    return max((name for name in columns if f"{path}.".startswith(f"{name}.")), key=len, default=None)

@@ -13,6 +13,10 @@ from symile_data.location import Location, Range
 MERGE_GAP_BYTES = 1 << 16  # remote ranges this near to one another are fetched together: a request costs more
 
 
+class NotFetchedError(OSError):
+    """Bytes were asked for that no one had fetched."""
+
+
 @dataclass(frozen=True)
 class Spans:
     """Parts of a file that were fetched together, from which single ranges are taken.
@@ -29,11 +33,11 @@ class Spans:
         """One of the ranges that the spans were made for, without copying.
 
         Raises:
-            OSError: it is not within them.
+            NotFetchedError: it is not within them.
         """
         index = bisect_right(self.starts, start) - 1
         if index < 0 or stop > self.starts[index] + len(self.parts[index]):
-            raise OSError(f"bytes {start} to {stop} were not fetched")
+            raise NotFetchedError(f"bytes {start} to {stop} were not fetched")
         first = self.starts[index]
         return memoryview(self.parts[index])[start - first : stop - first]
 
@@ -96,7 +100,7 @@ class SpanFile(io.RawIOBase):
         """Fill a buffer.
 
         Raises:
-            OSError: bytes that were not fetched.
+            NotFetchedError: some of these bytes were not fetched.
         """
         count = min(len(buffer), self._size - self._at)
         buffer[:count] = self._spans.get(self._at, self._at + count)

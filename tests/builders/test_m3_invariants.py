@@ -119,6 +119,19 @@ def test_a_sample_id_that_occurs_twice_is_named(doctored) -> None:
     assert doctored(lambda row: row.update(sample_id=3)) == [f"{TRAIN}: row 4: sample_id 3 occurs twice"]
 
 
+def test_a_sample_id_of_another_split_is_named(sound: Path, tmp_path: Path) -> None:
+    directory = shutil.copytree(sound, tmp_path / "doctored")
+    rows = rows_of(directory, "train")
+    rows[4]["sample_id"] = taken = rows_of(directory, "test")[1]["sample_id"]
+    rewrite(directory, TRAIN, rows)
+    assert problems(directory) == [f"{TEST}: row 1: sample_id {taken} occurs twice"]  # the later file
+
+
+def test_a_sample_without_an_id_is_named(doctored) -> None:
+    (problem,) = doctored(lambda row: row.update(sample_id=None))
+    assert problem.startswith(f"{TRAIN}: ") and "a sample_id is null" in problem
+
+
 def test_a_value_behind_a_mask_is_named(doctored) -> None:
     (problem, *_) = doctored(lambda row: row.update(image_missing=True))
     assert problem == f"{TRAIN}: row 4: image is not null but image_missing is True"
@@ -136,6 +149,16 @@ def test_media_in_two_splits_are_named(sound: Path, tmp_path: Path, column: str)
     rows[1][column] = shared
     rewrite(directory, TEST, rows)
     assert problems(directory)[-1] == f"{column} {shared} and 0 more occur in both test and train"
+
+
+def test_of_several_shared_media_the_first_is_named_and_each_counted_once(sound: Path, tmp_path: Path) -> None:
+    directory = shutil.copytree(sound, tmp_path / "doctored")
+    rows, theirs = rows_of(directory, "test"), rows_of(directory, "train")
+    shared = sorted({row["image_id"] for row in theirs})[:2]
+    for row, image in zip(rows, [shared[1], shared[0], shared[1]], strict=False):
+        row["image_id"] = image
+    rewrite(directory, TEST, rows)
+    assert problems(directory)[-1] == f"image_id {shared[0]} and 1 more occur in both test and train"
 
 
 def test_a_clip_that_speaks_another_splits_sentences_is_named(sound: Path, tmp_path: Path) -> None:

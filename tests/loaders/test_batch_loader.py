@@ -294,8 +294,7 @@ def test_damaged_media_can_be_skipped_and_are_counted(tmp_path, cache):
         loader = BatchLoader(split, 5, transforms=SMALL, on_error="skip", shuffle=False, cache=where)
         seen = [value for batch in ids(loader) for value in batch]
         assert seen == [1000 + row for row in range(30) if row not in {3, 4, 22}]
-        assert loader.skipped == 3
-        assert any("row 3)" in example for example in loader.skipped_examples)  # in the order in which threads met them
+        assert loader.skipped == 3 and "row 3" in loader.skipped_examples[0]
     if cache == "directory":
         with pytest.raises(DamageError, match="row 3"):
             list(BatchLoader(split, 5, transforms=SMALL, cache=where))

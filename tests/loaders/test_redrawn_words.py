@@ -1,8 +1,14 @@
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from small_datasets import CLASSES, LANGUAGES, m3_row, write_m3
 
 from symile_data.errors import UsageError
 from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, open_split
+from symile_data.loaders.words import collect_words
 
 SMALL = {"image": ImageSettings(size=4), "audio": AudioSettings(seconds=0.025)}
 ROWS = 240  # enough for every class to occur in every language
@@ -114,3 +120,53 @@ def test_the_vocabulary_is_that_of_the_split(tmp_path):
     assert words.vocabulary.tolist() == [
         [f"w{cls}{language}" for language in sorted(LANGUAGES)] for cls in range(len(CLASSES))
     ]
+
+
+def test_of_a_word_with_several_spellings_the_last_one_counts(tmp_path):
+    """Also across shards; and words without a language are passed over."""
+
+    def change(row, value):
+        spelt = [word | {"text": f"{word['text']}/{row}"} for word in value["words"]]
+        return value | {"words": [{"text": "?", "lang": None, "cls_id": None}, *spelt]}
+
+    expected = {}
+    for row in range(ROWS):
+        expected |= {(word["cls_id"], word["lang"]): f"{word['text']}/{row}" for word in m3_row(row)["words"]}
+    words = BatchLoader(split_of(tmp_path, change=change, shards=7), 8, redraw_words=True)._words
+    found = words.vocabulary.tolist()
+    assert found == [[expected[cls, lang] for lang in sorted(LANGUAGES)] for cls in range(len(CLASSES))]
+    assert words.target_class.tolist() == [m3_row(row)["cls_id"] for row in range(ROWS)]
+    assert words.target_language.tolist() == [sorted(LANGUAGES).index(m3_row(row)["lang"]) for row in range(ROWS)]
+
+
+def test_gathering_words_holds_a_few_shards_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("symile_data.loaders.dataset._OPENING_THREADS", 2)
+    noise = np.random.default_rng(0)
+
+    def change(row, value):
+        return value | {"words": [word | {"text": noise.bytes(5000).hex()} for word in value["words"]]}
+
+    split = split_of(tmp_path, change=change, shards=24)
+    usual = pa.default_memory_pool()
+    counting = pa.proxy_memory_pool(usual)
+    pa.set_memory_pool(counting)
+    try:
+        collect_words(split, 0)
+    finally:
+        pa.set_memory_pool(usual)
+    assert counting.max_memory() < ROWS * 3 * 10_000 / 2  # half of what the texts are
+
+
+def test_words_of_another_type_are_refused(tmp_path):
+    table = pa.table({"words": ["a_b"] * 20, "cls_id": range(20), "lang": ["en"] * 20, "text": ["a_b"] * 20})
+    (tmp_path / "data").mkdir()
+    pq.write_table(table, tmp_path / "data" / "train-00000-of-00001.parquet")
+    split = replace(open_split(tmp_path, "train"), spec={"mode": "disjoint", "words": 2})
+    with pytest.raises(UsageError, match=r"cannot be redrawn from columns of these types.*list_flatten"):
+        collect_words(split, 0)
+
+
+def test_words_that_name_no_classes_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("symile_data.loaders.words._MOST_CELLS", 8)
+    with pytest.raises(UsageError, match=r"no names of classes.*got 8 classes in 3 languages"):
+        collect_words(split_of(tmp_path), 0)
