@@ -117,7 +117,11 @@ def _run_on(
     make: Make,
     done: Callable[[Product, _Outcome], None],
 ) -> None:
-    """Make products on workers. After an error nothing new is begun, but what is under way is finished and kept."""
+    """Make products on workers. After an error nothing new is begun, but what is under way is finished and kept.
+
+    Where workers end, by an interrupt or a death, nothing is cancelled: their pool itself ends what has not begun, and
+    in some versions of CPython its thread fails at futures that are cancelled already.
+    """
     failure: BaseException | None = None
     futures: dict[Future[_Outcome], Product] = {}
     try:
@@ -132,11 +136,13 @@ def _run_on(
                 done(futures[future], future.result())
             elif failure is None:
                 failure = error
-                _cancel(futures)
+                if not isinstance(error, BrokenProcessPool):
+                    _cancel(futures)
     except BrokenProcessPool as error:  # while products were still being handed out
         failure = error
-    finally:
+    except Exception:
         _cancel(futures)
+        raise
     if isinstance(failure, BrokenProcessPool):
         raise SymileDataError(
             "a worker process died, probably for lack of memory",

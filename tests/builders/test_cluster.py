@@ -74,6 +74,15 @@ def refuse(number: int, path: Path) -> dict[str, Any]:
     raise SourceError("a source is wrong", where="x.tsv, line 3", got=number)
 
 
+def write_when_let(job: tuple[int, Path], path: Path) -> dict[str, Any]:
+    """The first product at once, the others when a file lets them."""
+    number, folder = job
+    (folder / f"begun-{number}").touch()
+    while number and not (folder / "go").exists():
+        os.sched_yield()
+    return write_number(number, path)
+
+
 def kill_scheduler(process: int, path: Path) -> dict[str, Any]:
     os.kill(process, signal.SIGKILL)
     write_text(path, "too late")
@@ -214,6 +223,22 @@ def test_a_task_that_kills_every_worker_ends_the_build_resumable(
         run(tmp_path / "out", address, die, 7)
     assert not (tmp_path / "out" / "data").exists()
     assert run(tmp_path / "out", address, write_number, 7) == [{"number": 7}]
+
+
+def test_an_interrupt_takes_back_what_no_worker_has_begun(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    jobs = [(number, tmp_path) for number in range(40)]
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Workspace, "record", interrupt)
+        run(tmp_path / "out", address, write_when_let, *jobs)
+    (tmp_path / "go").touch()
+    assert len(run(tmp_path / "other", address, write_number, *range(9))) == 9  # the workers are free again
+    assert len(list(tmp_path.glob("begun-*"))) < 20
+    assert run(tmp_path / "out", address, write_when_let, *jobs) == [{"number": number} for number in range(40)]
 
 
 def noted_shards(out: Path) -> dict[str, int]:
