@@ -21,6 +21,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from symile_data.builders import stages as frame
 from symile_data.builders.document import no_documents
 from symile_data.builders.m3 import build, pooled, pools
 from symile_data.builders.m3.spec import M3Spec
@@ -42,7 +43,7 @@ def spec(rows: int, images: Path | None, layout: str) -> M3Spec:
 def timed_stages(times: Times, clock: Callable[[], float]) -> Iterator[None]:
     """Note the time of every stage, by its title without the pool's name."""
     with contextlib.ExitStack() as stack:
-        for module in (build, pools, pooled):
+        for module in (build, pools, pooled, frame):
             original = module.run_stage
 
             def timed(workspace: Any, title: str, *rest: Any, original: Any = original) -> Any:
