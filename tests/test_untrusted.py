@@ -326,8 +326,8 @@ def read_all(path: Path) -> pa.Table:
 
 
 def test_a_parquet_file_that_inflates_without_end_is_left_in_time(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("symile_data.shards.parquet.ALWAYS_ALLOWED_BYTES", 1 << 20)
-    monkeypatch.setattr("symile_data.shards.parquet.MOST_INFLATION", 10)
+    monkeypatch.setattr("symile_data.shards.opening.ALWAYS_ALLOWED_BYTES", 1 << 20)
+    monkeypatch.setattr("symile_data.shards.opening.MOST_INFLATION", 10)
     import pyarrow.parquet as pq
 
     pq.write_table(pa.table({"x": ["same long text" * 1000] * 5000}), tmp_path / "bomb.parquet", row_group_size=100)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from symile_data.errors import SourceError
+from symile_data.media import MOST_PIXELS, UnfitMediumError, open_picture
 
 from .schema import SHORTER_SIDE
 
@@ -23,8 +25,21 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 _COMPRESSION = 6
-_PICTURE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
-_DICOM_ERRORS = (OSError, ValueError, AttributeError, RuntimeError, LookupError, NotImplementedError, TypeError)
+_LONGEST = 8  # sides of a picture as a multiple of its shorter one; beyond that it is no X-ray and its copy is huge
+_DICOM_ERRORS = (
+    OSError,
+    ValueError,
+    AttributeError,
+    RuntimeError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    EOFError,
+    AssertionError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)
 
 
 class UnusablePictureError(Exception):
@@ -45,6 +60,8 @@ def convert(path: Path) -> bytes:
         SourceError: a DICOM file needs a decoder that is not installed.
     """
     picture = _dicom(path) if path.suffix == ".dcm" else _jpeg(path)
+    if max(picture.size) > _LONGEST * min(picture.size):
+        raise UnusablePictureError("no X-ray's shape")
     buffer = io.BytesIO()
     shrunk(picture).save(buffer, "PNG", compress_level=_COMPRESSION)
     return buffer.getvalue()
@@ -65,11 +82,11 @@ def shrunk(picture: Image.Image) -> Image.Image:
 
 def _jpeg(path: Path) -> Image.Image:
     try:
-        with Image.open(path) as opened:
+        with open_picture(path.read_bytes()) as opened:
             return opened.convert("L")
     except FileNotFoundError:
         raise UnusablePictureError("file not found") from None
-    except _PICTURE_ERRORS:
+    except (UnfitMediumError, OSError):
         raise UnusablePictureError("does not decode") from None
 
 
@@ -77,6 +94,7 @@ def _dicom(path: Path) -> Image.Image:
     import pydicom
 
     try:
+        _refuse_deflated(path)
         dataset = pydicom.dcmread(path)
         _require_decoder(dataset, path)
         return Image.fromarray(dicom_pixels(dataset))
@@ -98,16 +116,31 @@ def dicom_pixels(dataset: Dataset) -> npt.NDArray[np.uint8]:
     """
     from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
+    pixels = int(dataset.Rows) * int(dataset.Columns)
+    if pixels > MOST_PIXELS or int(dataset.get("NumberOfFrames") or 1) != 1 or dataset.SamplesPerPixel != 1:
+        raise ValueError("not one gray picture")
     stored = dataset.pixel_array
     if stored.ndim != 2 or dataset.PhotometricInterpretation not in ("MONOCHROME1", "MONOCHROME2"):
         raise ValueError("not one gray picture")
     shown: npt.NDArray[Any] = apply_voi_lut(apply_modality_lut(stored, dataset), dataset, prefer_lut=True)
     values = shown.astype(np.float64)
     low, high = values.min(), values.max()
+    if not np.isfinite(high - low):
+        raise ValueError("its tables lead beyond all numbers")
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         values = low + high - values
     stretched = (values - low) * (255.0 / (high - low)) if high > low else np.zeros_like(values)
     return np.rint(stretched).astype(np.uint8)
+
+
+def _refuse_deflated(path: Path) -> None:
+    """A deflated file is inflated whole when it is read, however large it gets; no X-ray comes so."""
+    from pydicom.filereader import read_file_meta_info
+    from pydicom.uid import UID
+
+    syntax = UID(read_file_meta_info(path).get("TransferSyntaxUID", ""))
+    if syntax.is_transfer_syntax and syntax.is_deflated:
+        raise UnusablePictureError("compressed in a way that holds no X-rays")
 
 
 def _require_decoder(dataset: Dataset, path: Path) -> None:

@@ -28,6 +28,7 @@ Kind = Literal["int", "float", "text", "time"]
 SUFFIXES = (".csv.gz", ".csv", ".parquet")
 ROW = "row"  # a table's row number, from 0
 _TIME = "%Y-%m-%d %H:%M:%S"
+_MOST_HEADER_BYTES = 1 << 16  # of a line with the columns' names
 _DEPTH = 3  # levels below and above a wrong folder that are searched for the right one
 
 
@@ -197,7 +198,7 @@ def _reading(path: Path) -> Iterator[None]:
             got=error,
             do="download it again and compare with the release's SHA256SUMS.txt",
         ) from None
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, csv.Error, UnicodeDecodeError) as error:
         raise SourceError(
             "a table holds what its columns do not allow",
             where=path,
@@ -213,8 +214,9 @@ def _column_names(path: Path) -> list[str]:
         if path.suffix == ".parquet":
             return list(pl.scan_parquet(path).collect_schema().names())
         opener = gzip.open if path.suffix == ".gz" else open
-        with opener(path, "rt", encoding="utf-8", newline="") as file:
-            return next(csv.reader(file), [])
+        with opener(path, "rb") as file:
+            line = file.readline(_MOST_HEADER_BYTES)
+        return next(csv.reader([line.decode("utf-8")]), [])
 
 
 def _files(root: Path, table: Table) -> list[Path]:

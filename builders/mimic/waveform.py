@@ -18,8 +18,10 @@ NAN_VALUE = -32768  # format 16's mark of a sample that is not known
 
 _RECORD_LINE = re.compile(rf"\S+ {len(LEADS)} {RATE_HZ}(?:\.0*)? {SAMPLES}(?: .*)?")
 # file, format, gain with baseline, unit, resolution, zero, first value, checksum, block size, lead
-_SIGNAL_LINE = re.compile(r"(\S+) 16 ([\d.]+)\((-?\d+)\)/mV \d+ (-?\d+) -?\d+ -?\d+ 0 (\S+)")
-_WFDB_ERRORS = (OSError, ValueError, LookupError, TypeError, ArithmeticError, NotImplementedError)
+_SIGNAL_LINE = re.compile(r"(\S+) 16 (\d{1,9}(?:\.\d*)?)\((-?\d{1,9})\)/mV \d+ (-?\d+) -?\d+ -?\d+ 0 (\S+)")
+_WFDB_ERRORS = (OSError, ValueError, LookupError, TypeError, ArithmeticError, AttributeError, RuntimeError, MemoryError)
+_MOST_HEADER_BYTES = 1 << 16
+_MOST_DATA_BYTES = 1 << 24  # a record of ours has 120 KB
 
 Signal = npt.NDArray[np.int16]
 
@@ -54,8 +56,10 @@ def read_signal(record: Path, *, allow_constant: bool = False) -> Signal:
     """
     data = record.with_name(record.name + ".dat")
     try:
-        header = record.with_name(record.name + ".hea").read_text(encoding="ascii", errors="replace")
+        header = _header(record.with_name(record.name + ".hea"))
         leads = plain_leads(header, data.name)
+        if data.stat().st_size > _MOST_DATA_BYTES:
+            raise UnusableRecordError("header and data disagree")
         if leads is None:
             signal = _through_wfdb(record)
         else:
@@ -67,6 +71,14 @@ def read_signal(record: Path, *, allow_constant: bool = False) -> Signal:
         raise UnusableRecordError("file not found") from None
     _check(signal, allow_constant)
     return signal
+
+
+def _header(path: Path) -> str:
+    with path.open("rb") as file:
+        text = file.read(_MOST_HEADER_BYTES + 1)
+    if len(text) > _MOST_HEADER_BYTES:
+        raise UnusableRecordError("header and data disagree")
+    return text.decode("ascii", "replace")
 
 
 def plain_leads(header: str, data_name: str) -> tuple[str, ...] | None:
@@ -88,6 +100,13 @@ def _through_wfdb(record: Path) -> Signal:
     import wfdb
 
     try:
+        told = wfdb.rdheader(str(record))
+        # What rdrecord would allocate or open goes by these numbers and names.
+        shape = (told.fs, told.n_sig, told.sig_len if told.sig_len is not None else SAMPLES)
+        if shape != (RATE_HZ, len(LEADS), SAMPLES) or set(told.samps_per_frame) != {1} or any(told.skew):
+            raise UnusableRecordError("not 12 leads of 5000 samples at 500 Hz in mV")
+        if set(told.file_name) != {f"{record.name}.dat"}:
+            raise UnusableRecordError("header and data disagree")
         read = wfdb.rdrecord(str(record))
         names, volts = list(read.sig_name or ()), read.p_signal
         units = set(read.units or ())

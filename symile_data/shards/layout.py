@@ -177,11 +177,27 @@ def unpack_index(contents: bytes) -> Index:
             batches = [_sizes(batch) for batch in reader]
     except (pa.ArrowException, OSError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"its index cannot be read ({error})") from None
-    own = [member.column for member in members[1:]]
-    if not members or members[0].kind != "fields" or any(name not in schema.names for name in own):
-        raise ValueError("its index names no JSON, or a column that its schema lacks")
+    _check_members(members, schema)
     sizes = np.concatenate([np.empty((0, len(members)), dtype=np.int64), *batches])
     return Index(schema, members, tuple(len(batch) for batch in batches), sizes)
+
+
+def _check_members(members: Sequence[Member], schema: pa.Schema) -> None:
+    """Refuse members that rows of this schema cannot have.
+
+    Raises:
+        ValueError: they are not the JSON and columns of their kinds, each once.
+    """
+    if "" in schema.names or len(set(schema.names)) != len(schema.names):
+        raise ValueError("its index has a column without a name, or one name twice")
+    first, *others = members or (None,)
+    if first != Member(suffix=FIELDS, column="", kind="fields") or any(o.column not in schema.names for o in others):
+        raise ValueError("its index names no JSON, or a column that its schema lacks")
+    if len({member.column for member in members}) != len(members):
+        raise ValueError("its index has two members for one column")
+    for member in others:
+        if member.kind != _kind(schema.field(member.column).type):
+            raise ValueError(f"its index has column {member.column!r} as {member.kind!r}, which its type cannot be")
 
 
 @lru_cache(maxsize=64)

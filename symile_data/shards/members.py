@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from .layout import array_dtype, array_header
+from .opening import most_bytes
 
 Payload = memoryview | None
 
@@ -105,6 +106,9 @@ def _text(payloads: Sequence[Payload], type_: pa.DataType) -> pa.Array:
 def _array(payloads: Sequence[Payload], type_: pa.DataType) -> pa.Array:
     """Rows of numbers; NaN stands for a null among them."""
     header, dtype = array_header(type_), array_dtype(type_)
+    needed = len(payloads) * type_.list_size * dtype.itemsize
+    if needed > most_bytes(sum(len(payload) for payload in payloads if payload is not None)):
+        raise ValueError(f"{needed} bytes for {len(payloads)} rows")
     numbers: npt.NDArray[Any] = np.zeros((len(payloads), type_.list_size), dtype=dtype)
     for row, payload in enumerate(payloads):
         if payload is None:

@@ -7,6 +7,14 @@ from symile_data.location import Location
 
 AGAIN = "fetch it again, or build the dataset again"
 
+MOST_INFLATION = 1000  # bytes in memory for each byte of a file ...
+ALWAYS_ALLOWED_BYTES = 1 << 28  # ... beyond this
+
+
+def most_bytes(size: int) -> int:
+    """What so many bytes of a file may take in memory."""
+    return max(ALWAYS_ALLOWED_BYTES, MOST_INFLATION * size)
+
 
 def check_size(location: Location, name: str, size: int | None) -> int:
     """Bytes of a shard.

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from symile_data.location import Location, Range
 
-from .opening import check_rows, check_size, unreadable
+from .opening import check_rows, check_size, most_bytes, unreadable
 from .spans import NotFetchedError, SpanFile, Spans, fetch_spans
 
 _KIND = "Parquet file"
@@ -29,8 +29,6 @@ _FOOTERS_KEPT = 64
 # OverflowError.
 PARQUET_ERRORS = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError)
 
-MOST_INFLATION = 1000  # bytes in memory for each byte of the file ...
-ALWAYS_ALLOWED_BYTES = 1 << 28  # ... beyond this
 _BATCH_ROWS = 64  # between two looks at the size; a row group with media is one batch, so nothing is copied
 
 
@@ -118,7 +116,7 @@ class ParquetShard:
 
     def _bounded(self, batches: Iterable[pa.RecordBatch]) -> list[pa.RecordBatch]:
         """Those that are valid; a file that inflates without end is left in time."""
-        most = _most_bytes(self.size)
+        most = most_bytes(self.size)
         kept, size = [], 0
         for batch in batches:
             batch.validate(full=True)
@@ -149,7 +147,7 @@ def open_parquet(location: Location, name: str, *, size: int | None = None, rows
         _check_chunks(metadata, actual)
         schema = pq.read_schema(_footer_file(tail))
         groups = tuple(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))
-        if any(count < 0 for count in groups) or sum(groups) > _most_bytes(actual):
+        if any(count < 0 for count in groups) or sum(groups) > most_bytes(actual):
             raise ValueError(f"its footer claims {sum(groups)} rows")
     except PARQUET_ERRORS as error:
         raise unreadable(location, name, error, _KIND) from None
@@ -193,11 +191,6 @@ def _parsed(tail: bytes) -> pq.FileMetaData:
 def _footer_file(tail: bytes) -> pa.BufferReader:
     """A file of this footer and no data."""
     return pa.BufferReader(b"PAR1" + tail)
-
-
-def _most_bytes(size: int) -> int:
-    """What a file of so many bytes may take in memory."""
-    return max(ALWAYS_ALLOWED_BYTES, MOST_INFLATION * size)
 
 
 def _check_chunks(footer: pq.FileMetaData, size: int) -> None:

@@ -35,6 +35,7 @@ from .opening import AGAIN, check_rows, check_size, unreadable
 from .spans import Spans, fetch_spans
 
 MOST_MEMBER_BYTES = 1 << 28  # no picture or clip of a dataset is as large
+MOST_JSON_BYTES = 1 << 22  # no row's labels are as many
 MOST_INDEX_BYTES = 1 << 28
 
 _KIND = "tar shard with an index of ours"
@@ -103,11 +104,10 @@ class TarShard:
         index = self._index()
         path = self.location.path(self.name)
         try:
-            data = io.BytesIO(self.location.read(self.name, 0, self.size)) if path is None else path.open("rb")
+            with io.BytesIO(self.location.read(self.name, 0, self.size)) if path is None else path.open("rb") as data:
+                problem = header_problem(data, index)
         except OSError as error:
             raise unreadable(self.location, self.name, error, _KIND) from None
-        with data:
-            problem = header_problem(data, index)
         return () if problem is None else (problem,)
 
     def _index(self) -> Index:
@@ -219,6 +219,10 @@ def _check(index: Index, start: int) -> None:
         raise ValueError("its index has impossible sizes")
     if (index.sizes > MOST_MEMBER_BYTES).any():
         raise ValueError(f"a member of {index.sizes.max()} bytes, more than the {MOST_MEMBER_BYTES} that are accepted")
+    if (index.sizes[:, 0] > MOST_JSON_BYTES).any():
+        raise ValueError(
+            f"a row's JSON of {index.sizes[:, 0].max()} bytes, more than the {MOST_JSON_BYTES} that are accepted"
+        )
     if index.end + BLOCK_BYTES != start:
         raise ValueError(f"its index describes {index.end} bytes of rows, the archive has {start - BLOCK_BYTES}")
 

@@ -52,8 +52,8 @@ def test_no_damaged_footer_ends_the_process(tmp_path: Path) -> None:
 def test_a_row_group_that_inflates_without_end_is_left_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Callable[[Path], Shard], read: Callable[[Shard], pa.Table]
 ) -> None:
-    monkeypatch.setattr("symile_data.shards.parquet.ALWAYS_ALLOWED_BYTES", 1 << 20)
-    monkeypatch.setattr("symile_data.shards.parquet.MOST_INFLATION", 10)
+    monkeypatch.setattr("symile_data.shards.opening.ALWAYS_ALLOWED_BYTES", 1 << 20)
+    monkeypatch.setattr("symile_data.shards.opening.MOST_INFLATION", 10)
     bomb = write(tmp_path / "bomb.parquet", pa.table({"x": ["same long text" * 5000] * 2000}), rows=2000)
     shard, usual = place(bomb), pa.default_memory_pool()
     counting = pa.proxy_memory_pool(usual)
@@ -79,8 +79,8 @@ def test_a_row_group_that_inflates_without_end_is_left_in_time(
 def test_a_footer_that_claims_other_rows_than_there_are_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, varint: bytes, answer: int | str
 ) -> None:
-    monkeypatch.setattr("symile_data.shards.parquet.ALWAYS_ALLOWED_BYTES", 8192)
-    monkeypatch.setattr("symile_data.shards.parquet.MOST_INFLATION", 1)
+    monkeypatch.setattr("symile_data.shards.opening.ALWAYS_ALLOWED_BYTES", 8192)
+    monkeypatch.setattr("symile_data.shards.opening.MOST_INFLATION", 1)
     path = write(tmp_path / "a.parquet", pa.table({"i": range(96)}), rows=64)
     head, mark, tail = path.read_bytes().rpartition(b"\x16\x80\x01\x26\x08")  # rows of the first group, its offset
     path.write_bytes(head + mark.replace(b"\x80\x01", varint) + tail)
