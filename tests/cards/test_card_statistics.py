@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_datasets import Tiny, m3_tiny_schema, mimic_tiny, xor_tiny
 
-from symile_data.cards import statistics
+from symile_data.cards import statistics, tallies
 from symile_data.cards.facts import facts_of
-from symile_data.cards.statistics import compute_statistics, quantiles
+from symile_data.cards.quantiles import quantiles
+from symile_data.cards.statistics import compute_statistics
 from symile_data.errors import DamageError
 
 
@@ -113,8 +114,8 @@ def test_a_shard_without_a_column_is_named(copied: Tiny) -> None:
 def test_patterns_are_a_count_of_masks(masks: list[tuple[bool, bool, bool]]) -> None:
     names = ("image", "audio", "text")
     schema = m3_tiny_schema()
-    columns = statistics._SmallColumns(tuple(f"{name}_missing" for name in names), (), (), (), False)
-    tally = statistics._Tally(columns, schema)
+    columns = tallies.SmallColumns(tuple(f"{name}_missing" for name in names), (), (), (), False)
+    tally = tallies.Tally(columns, schema)
     for some in (masks[:7], masks[7:]):
         arrays = [pa.array([mask[bit] for mask in some], pa.bool_()) for bit in range(3)]
         tally.add(pa.RecordBatch.from_arrays(arrays, names=list(columns.masks)))
@@ -124,13 +125,13 @@ def test_patterns_are_a_count_of_masks(masks: list[tuple[bool, bool, bool]]) -> 
 
 @given(st.lists(st.lists(st.sampled_from("abcdef")), max_size=5))
 def test_distinct_values_survive_compaction(batches: list[list[str]]) -> None:
-    distinct = statistics._Distinct(pa.string())
-    limit, statistics._COMPACT_AT = statistics._COMPACT_AT, 2
+    distinct = tallies._Distinct(pa.string())
+    limit, tallies._COMPACT_AT = tallies._COMPACT_AT, 2
     try:
         for batch in batches:
             distinct.add(pa.array([*batch, None], pa.string()))
     finally:
-        statistics._COMPACT_AT = limit
+        tallies._COMPACT_AT = limit
     assert sorted(distinct.values().to_pylist()) == sorted({value for batch in batches for value in batch})
 
 
