@@ -112,7 +112,7 @@ def test_ctrl_c_ends_with_one_sentence(words: tuple[str, ...], module: str, tmp_
     """A real signal, sent when the command is known to be at work: as it imports the module that does it."""
     code = (
         "import os, signal, sys\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # as in a terminal, also where the tests are not in one
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # as in a terminal
         "class Interrupt:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
         f"        if name == {module!r}: os.kill(os.getpid(), signal.SIGINT)\n"
