@@ -1,6 +1,6 @@
 """Throughput of `symile-data embed`: pictures of a Symile-M3 dataset through a CLIP ViT-B/32 of random weights.
 
-Run: python benchmarks/embed.py [--rows 300] [--images 100]. The peer is the plain loop over rows with `datasets` and
+Run: python benchmarks/embed.py [--rows 300] [--images FOLDER]. The peer is the plain loop over rows with `datasets` and
 transformers, in batches of the same size, which encodes a picture as often as rows use it. CPU seconds of one thread;
 `forward` is the part of them inside the model.
 """

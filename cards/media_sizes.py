@@ -24,7 +24,14 @@ _Header = TypeVar("_Header")
 
 @dataclass
 class MediaSizes:
-    """Sizes of pictures and durations of clips in the row groups that are looked at."""
+    """Sizes of pictures and durations of clips in the row groups that are looked at.
+
+    Args:
+        images: Column -> format, width and height in pixels, and bytes of each picture.
+        clips: Column -> group, seconds, sample rate in Hz, and bytes of each clip.
+        group_by: Column by which durations are told apart; "" for none.
+        unreadable: Column -> how many of its media could not be read.
+    """
 
     images: dict[str, list[tuple[str, int, int, int]]]
     clips: dict[str, list[tuple[str, float, int, int]]]
@@ -33,7 +40,7 @@ class MediaSizes:
 
     @classmethod
     def of(cls, features: Features, facts: Facts) -> MediaSizes:
-        """Nothing yet, of these columns."""
+        """For the media columns among these; nothing is measured yet."""
         from datasets import Audio
         from datasets import Image as ImageFeature
 

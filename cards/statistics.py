@@ -33,9 +33,6 @@ Statistics = dict[str, Any]
 
 MEDIA_GROUPS = 40  # row groups of a split whose pictures and clips are measured
 
-# What `panels` and others meet in bytes that are no picture or no clip.
-UNREADABLE = (OSError, SyntaxError, ValueError, RuntimeError)
-
 
 def compute_statistics(directory: Path, manifest: Manifest, schema: DatasetSchema, facts: Facts) -> Statistics:
     """Everything that stats.json holds.

@@ -34,7 +34,7 @@ class SmallColumns:
 
     @classmethod
     def of(cls, schema: DatasetSchema, facts: Facts) -> SmallColumns:
-        """Those of a dataset."""
+        """The small columns of a dataset, told by their types and names."""
         from datasets import ClassLabel, List, Value
 
         masks = tuple(modality.mask for modality in schema.modalities if modality.mask in schema.features)

@@ -17,7 +17,6 @@ from PIL import Image
 from symile_data.media import open_picture
 from symile_data.schema import Modality
 
-from ..statistics import UNREADABLE
 from .drawing import bar_path, data_uri, envelope_path, png
 from .rows import Row
 from .sound import WAVE_HEIGHT, WIDTH, clip_of
@@ -27,6 +26,8 @@ _SHOWN_NUMBERS = 16
 _BARS = 64  # longer vectors are drawn as a line
 _LEADS = 12
 _LEAD_STEPS, _LEAD_HEIGHT = 300, 40
+# What a function below raises for bytes that are no picture or no clip, or a value that is not of its kind.
+_UNREADABLE = (OSError, SyntaxError, ValueError, RuntimeError)
 _MIMES = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
 
 
@@ -57,7 +58,7 @@ def panel_of(row: Row, modality: Modality) -> Panel:
     macro, values_of = PANELS[modality.kind]
     try:
         return Panel(modality.name, macro, values_of(row, modality))
-    except UNREADABLE as error:
+    except _UNREADABLE as error:
         return Panel(modality.name, "unreadable", {"problem": str(error)})
 
 
@@ -170,7 +171,7 @@ def _labs(row: Row, modality: Modality) -> Values:
 
 
 # kind of modality -> macro of the template, and the function that makes its values. What a function raises for a value
-# that cannot be read is among `UNREADABLE`.
+# that cannot be read is among `_UNREADABLE`.
 PANELS: Mapping[str, tuple[str, Callable[[Row, Modality], Values]]] = {
     "image": ("picture", _picture),
     "audio": ("clip", _clip),

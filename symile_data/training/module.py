@@ -138,8 +138,12 @@ class SymileModule(lightning.LightningModule):
         return [name for name in self.names if _mean_of(self.encoders[name]) is not None]
 
     def fixed_features(self, name: str, values: Tensor) -> Tensor:
-        """What an encoder in which nothing but the head is learned makes of a modality's values in a batch; they
-        already are features where the encoder is frozen, and of laboratory values they are the values.
+        """(B, F) features of a modality's values in a batch, where nothing but the encoder's head is learned.
+
+        Args:
+            name: The modality.
+            values: (B, K). Where the encoder is frozen, they are features already (K is F); laboratory values stay as
+                they are.
         """
         encoder = self.encoders[name]
         if name in self.frozen or not isinstance(encoder, FeatureEncoder):
