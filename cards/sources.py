@@ -118,10 +118,14 @@ def _m3_images(manifest: Manifest) -> Source:
         )
     if kind == "imagenet":
         listed = manifest.identity.sources.get("images", {})
-        count = f" ({listed['files']:,} files in {listed['classes']:,} classes)" if "files" in listed else ""
+        origin = "an ImageNet (ILSVRC-2012) folder"
+        if "repository" in listed:
+            origin = f"{listed['repository']} (split {listed['split']}), a repository in ImageNet's layout"
+        elif "files" in listed:
+            origin += f" ({listed['files']:,} files in {listed['classes']:,} classes)"
         return Source(
             part="Pictures",
-            origin=f"an ImageNet (ILSVRC-2012) folder{count}",
+            origin=origin,
             licence="ImageNet terms of access",
             attribution=(
                 "Non-commercial research and education only. The pictures belong to their owners; ImageNet's terms do "

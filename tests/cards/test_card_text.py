@@ -123,6 +123,13 @@ def test_imagenet_pictures_bring_their_terms(copied: Tiny) -> None:
     assert front(copied)["license_name"] == "imagenet-terms-of-access"
 
 
+def test_a_repository_of_pictures_is_named(copied: Tiny) -> None:
+    sources = {"images": {"kind": "imagenet", "repository": "someone/pictures", "split": "train", "revision": "1f"}}
+    text = copied.card(identity=replace(m3_identity(images="imagenet"), sources=sources))
+    assert "someone/pictures (split train), a repository in ImageNet's layout" in text
+    assert "ImageNet terms of access" in text and "ImageNet (ILSVRC-2012) folder" not in text
+
+
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
