@@ -22,10 +22,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
 
-from symile_data import __version__
 from symile_data.errors import MissingPackageError, OutputError, SymileDataError, UsageError
 from symile_data.files import move_file, write_errors
-from symile_data.manifest import UNFINISHED, differences
+from symile_data.manifest import OWN_VERSIONS, UNFINISHED, differences
 
 from .workspace import IDENTITY
 
@@ -35,7 +34,6 @@ AGAIN = "run the same command again: finished files are kept"
 _ADDRESS, _HERE = "dask:", "dask-local:"
 _CONNECT_S = 30
 _ATTEMPTS = "attempts"
-_THIS = "symile-data"
 
 T = TypeVar("T")
 
@@ -224,7 +222,7 @@ def _check_versions(expected: Mapping[str, str]) -> None:
     here = {}
     for package in expected:
         with contextlib.suppress(metadata.PackageNotFoundError):
-            here[package] = __version__ if package == _THIS else metadata.version(package)
+            here[package] = OWN_VERSIONS.get(package) or metadata.version(package)
     found = differences(here, expected)
     if found:
         raise SymileDataError(

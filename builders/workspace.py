@@ -142,15 +142,25 @@ def _begin(hidden: Path, identity: Identity) -> None:
 
 
 def _refuse_other(directory: Path, identity: Identity, there: dict[str, Any], what: str) -> None:
-    found = manifests.differences(json.loads(json.dumps(asdict(identity))), there)
+    mine = json.loads(json.dumps(asdict(identity)))
+    found = manifests.differences(mine, there)
     if found:
         shown = "; ".join(found[:4]) + (f"; and {len(found) - 4} more" if len(found) > 4 else "")
         raise OutputError(
-            f"the output directory holds {what} with other settings",
+            f"the output directory holds {what} {_other_than(mine, there)}",
             where=directory,
             got=f"{shown} (yours, not what is there)",
             do="choose another --out, or remove the directory",
         )
+
+
+def _other_than(mine: dict[str, Any], there: dict[str, Any]) -> str:
+    """How what is there differs, in words: settings that are equal do not help where another version wrote it."""
+    versions = there.get("versions")
+    writer = versions.get(manifests.WRITER_KEY) if isinstance(versions, dict) else None
+    if mine["versions"].get(manifests.WRITER_KEY) == writer:
+        return "with other settings"
+    return "of another version of symile-data, which writes other bytes"
 
 
 @contextlib.contextmanager

@@ -23,6 +23,12 @@ from symile_data.schema import Modality
 
 FILE_NAME = "manifest.json"
 FORMAT = "symile-data/1"
+# Of the bytes that builds write: raise it whenever the same settings, sources and libraries come to give other rows or
+# other files. It is part of every build's identity, so an unfinished build of the version before is refused; finished
+# datasets stay as they are and open.
+WRITER = "2"
+WRITER_KEY = "writer"  # among an identity's versions; datasets of before have none
+OWN_VERSIONS: Mapping[str, str] = {"symile-data": __version__, WRITER_KEY: WRITER}
 UNFINISHED = ".build"  # folder that marks a directory as an unfinished build
 
 
@@ -65,7 +71,7 @@ class Identity:
         dataset: "symile-m3", "symile-mimic" or "xor".
         spec: The build's settings, JSON-like; the seed is among them.
         sources: Fingerprints of what was read (listings, tables).
-        versions: Versions of the libraries that make bytes.
+        versions: Versions of the libraries that make bytes, and of this package with its `WRITER`.
     """
 
     dataset: str
@@ -251,7 +257,7 @@ def file_entry(
 
 
 def library_versions(packages: Sequence[str], extra: str = "m3,online") -> dict[str, str]:
-    """Installed versions of the named distributions, and this package's own.
+    """What an identity says of versions: of this package, of what it writes, and of the named distributions.
 
     Args:
         packages: Distributions.
@@ -260,7 +266,7 @@ def library_versions(packages: Sequence[str], extra: str = "m3,online") -> dict[
     Raises:
         MissingPackageError: one is not installed.
     """
-    versions = {"symile-data": __version__}
+    versions = dict(OWN_VERSIONS)
     for package in packages:
         try:
             versions[package] = metadata.version(package)

@@ -44,7 +44,7 @@ from symile_data.builders.xor.spec import XorSpec
 from symile_data.cli import app
 from symile_data.errors import OutputError, SourceError, SymileDataError, UsageError
 from symile_data.files import write_text
-from symile_data.manifest import Identity, Manifest
+from symile_data.manifest import WRITER, Identity, Manifest
 
 IDENTITY = Identity(dataset="numbers", spec={}, sources={}, versions={})
 
@@ -350,7 +350,7 @@ def test_a_worker_must_have_the_builds_disk_and_libraries(tmp_path: Path) -> Non
     (tmp_path / "out" / ".build").mkdir(parents=True)
     with attempt.place("data/0.txt") as one, attempt.place("data/0.txt") as other:
         assert one != other and one.is_relative_to(folder) and one.name == "0.txt"
-    attempt = Attempt(folder=folder, here=tmp_path, versions={"numpy": "0.1"})
+    attempt = Attempt(folder=folder, here=tmp_path, versions={"numpy": "0.1", "writer": WRITER})
     with pytest.raises(SymileDataError, match=r"other libraries.*got numpy: '.*', not '0\.1'"), attempt.place("0.txt"):
         pass
     (tmp_path / "made").write_text("four")

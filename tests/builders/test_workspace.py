@@ -256,3 +256,21 @@ def test_a_directory_that_cannot_be_locked_is_one_sentence(tmp_path: Path, monke
     refused = pytest.raises(OutputError, match=r"cannot be locked .*No locks available. Choose another disk.")
     with refused, open_workspace(tmp_path, identity()):
         pass
+
+
+@pytest.mark.parametrize("before", [{}, {"writer": "1"}])
+def test_an_unfinished_build_of_another_version_is_refused_with_its_reason(
+    tmp_path: Path, before: dict[str, str]
+) -> None:
+    old = Identity(dataset="xor", spec={"seed": 0}, sources={}, versions=before)
+    with open_workspace(tmp_path, old):
+        pass
+    new = Identity(dataset="xor", spec={"seed": 0}, sources={}, versions={"writer": "2"})
+    with pytest.raises(OutputError) as caught, open_workspace(tmp_path, new):
+        pass
+    there = repr(before.get("writer"))
+    assert str(caught.value) == (
+        "the output directory holds an unfinished build of another version of symile-data, which writes other bytes "
+        f"({tmp_path}); got versions.writer: '2', not {there} (yours, not what is there). "
+        "Choose another --out, or remove the directory."
+    )

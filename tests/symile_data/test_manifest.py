@@ -180,3 +180,7 @@ def test_differences_name_each_setting_on_both_sides() -> None:
 def test_a_package_that_is_not_installed_is_named_with_the_command_that_installs_it() -> None:
     with pytest.raises(MissingPackageError, match=r"no-such-package.*pip install 'symile-data\[m3,online\]'"):
         library_versions(["numpy", "no-such-package"])
+
+
+def test_every_builds_versions_name_the_writer_of_its_bytes() -> None:
+    assert library_versions([])["writer"] == manifests.WRITER
