@@ -128,7 +128,7 @@ class Recipe:
 
     def simulated_missing(self, sample_ids: IntArray) -> BoolArray:
         """(rows, M) which modalities are taken away at load."""
-        columns = [missingness.missing(self.seed, sample_ids, item.name, item.rate) for item in self.fields]
+        columns = [missingness.missing(self.seed, sample_ids, item.name, item.rate, "load") for item in self.fields]
         return np.stack(columns, axis=1)
 
     def label_values(self, label: Label, table: pa.Table, missing: BoolArray, first_row: int) -> Array:

@@ -1,9 +1,9 @@
 """In which order an epoch visits the rows: a pure function of (fingerprint, seed, epoch), computed as it is needed.
 
 Row groups are permuted; then the rows are shuffled within windows of `window` consecutive row groups of that order,
-each window by a permutation that can be computed position by position (a Feistel network with cycle walking). So the
-row at any position costs nothing to find, no array grows with the number of rows, and a position alone says what has
-been seen. Threads, ranks and interruptions do not enter.
+each window by a permutation of its own, drawn from its number and the epoch's key. So any window can be shuffled
+without those before it, memory grows with the window and not with the number of rows, and a position alone says what
+has been seen. Threads, ranks and interruptions do not enter.
 
 A global batch is a run of consecutive positions. Its rows are then put in reading order and cut into equal slices,
 one for each rank: a rank meets few row groups, and the union of the ranks is the same whatever their number.
@@ -24,9 +24,7 @@ from symile_data.errors import UsageError
 from symile_data.streams import Stream
 
 IntArray = npt.NDArray[np.int64]
-_ROUNDS = 6
-_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))  # splitmix64's finaliser
-_GOLDEN = 0x9E3779B97F4A7C15
+_GROUPS, _WINDOW = 0, 1  # second half of a permutation's key, so that row groups and windows are shuffled apart
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,7 @@ class EpochOrder:
         first = int(self._bounds[window * self.window])
         last = int(self._bounds[min((window + 1) * self.window, len(self._groups))])
         inside = np.arange(max(start, first), min(stop, last), dtype=np.int64) - first
-        return first + permuted(inside, last - first, _mixed(self._key + window * _GOLDEN))
+        return first + permuted(inside, last - first, self._key, _WINDOW + window)
 
     @cached_property
     def _key(self) -> int:
@@ -104,7 +102,7 @@ class EpochOrder:
     def _groups(self) -> IntArray:
         """(G,) the row groups in the order in which they are read."""
         ordered = np.arange(len(self.group_rows), dtype=np.int64)
-        return permuted(ordered, len(ordered), self._key) if self.shuffle else ordered
+        return permuted(ordered, len(ordered), self._key, _GROUPS) if self.shuffle else ordered
 
     @cached_property
     def _bounds(self) -> IntArray:
@@ -200,48 +198,22 @@ def check_share(rank: int, world_size: int, batch_size: int) -> None:
         raise UsageError("rank must be from 0 to world_size - 1", got=f"rank {rank} of {world_size}")
 
 
-def permuted(positions: IntArray, size: int, key: int) -> IntArray:
-    """Images of some positions under a pseudo-random permutation of 0 .. size - 1.
+def permuted(positions: IntArray, size: int, key: int, part: int = 0) -> IntArray:
+    """Images of some positions under a pseudo-random permutation of 0 .. size - 1, uniform among all of them.
 
-    A balanced Feistel network permutes the smallest 4**k that holds `size`; a value outside is mapped again until it
-    falls inside (at most 4 times on average), which leaves a permutation of exactly `size` values.
+    The permutation sorts `size` numbers of 64 bits of a Philox generator. (A network of a few rounds over each position
+    alone needs no table, but of 16 or 64 values it gives even permutations only.)
 
     Args:
         positions: Any integers in [0, size), repeats allowed.
         size: Values permuted.
         key: Names the permutation; any integer.
+        part: Names it further, from 0: the permutations of one key's parts are independent.
 
     >>> sorted(permuted(np.arange(10), 10, key=7).tolist())
     [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
     """
     if size <= 1:
         return np.zeros(len(positions), dtype=np.int64)
-    half = max(1, -(-(size - 1).bit_length() // 2))
-    shift, mask = np.uint64(half), np.uint64((1 << half) - 1)
-    keys = [np.uint64(_mixed(key + (index + 1) * _GOLDEN)) for index in range(_ROUNDS)]
-    values = _feistel(positions.astype(np.uint64), shift, mask, keys)
-    outside = np.flatnonzero(values >= size)
-    while len(outside):
-        walked = _feistel(values[outside], shift, mask, keys)
-        values[outside] = walked
-        outside = outside[walked >= size]
-    return values.astype(np.int64)
-
-
-def _feistel(
-    values: npt.NDArray[np.uint64], shift: np.uint64, mask: np.uint64, keys: list[np.uint64]
-) -> npt.NDArray[np.uint64]:
-    left, right = values >> shift, values & mask
-    for key in keys:
-        mixed = (right + key) * _MIX[0]
-        mixed = (mixed ^ mixed >> np.uint64(29)) * _MIX[1]
-        left, right = right, left ^ (mixed >> np.uint64(32) & mask)
-    return left << shift | right
-
-
-def _mixed(value: int) -> int:
-    """splitmix64's finaliser on a Python integer: neighbouring keys become unrelated."""
-    value &= 2**64 - 1
-    value = (value ^ value >> 30) * int(_MIX[0]) % 2**64
-    value = (value ^ value >> 27) * int(_MIX[1]) % 2**64
-    return value ^ value >> 31
+    numbers = np.random.Philox(key=np.array([key % 2**64, part], dtype=np.uint64)).random_raw(size)
+    return np.argsort(numbers, kind="stable")[positions]

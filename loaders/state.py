@@ -12,14 +12,14 @@ from typing import Any
 from symile_data.errors import UsageError
 from symile_data.manifest import differences
 
-VERSION = 1
+VERSION = 2  # of the order and of all else that is drawn: raised whenever a position would mean other rows
 
 
 def make_state(settings: Mapping[str, Any], *, epoch: int, position: int) -> dict[str, Any]:
     """State after the first `position` rows of an epoch's order; JSON-like.
 
     >>> make_state({"seed": 0}, epoch=1, position=64)
-    {'version': 1, 'settings': {'seed': 0}, 'epoch': 1, 'position': 64}
+    {'version': 2, 'settings': {'seed': 0}, 'epoch': 1, 'position': 64}
     """
     return {"version": VERSION, "settings": dict(settings), "epoch": epoch, "position": position}
 
@@ -41,7 +41,9 @@ def read_state(state: Mapping[str, Any], settings: Mapping[str, Any], rows: int)
         raise UsageError("this is no state of a loader", got=f"fields missing or unknown: {', '.join(odd)}")
     if state["version"] != VERSION:
         raise UsageError(
-            "the loader's state has another version", got=state["version"], do=f"save it again: {VERSION} is read"
+            "the loader's state has another version, in which a position means other rows",
+            got=f"{state['version']!r}, not {VERSION}",
+            do="start the epoch without it, or go on with the version that saved it",
         )
     found = differences(dict(settings), dict(state["settings"]))
     if found:

@@ -2,12 +2,14 @@
 
 The draw is a function of (seed, sample_id, modality) alone: the same in every epoch, worker and machine, and nested,
 that is, what is missing at rate 0.5 is also missing at 0.65. Builders use it for `--missing`, loaders for
-`missingness=`.
+`missingness=`. Each has streams of its own: a loader that takes away half of what a build with the same seed has left
+leaves a quarter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +17,20 @@ import numpy.typing as npt
 from symile_data.errors import UsageError
 from symile_data.streams import Stream
 
+When = Literal["build", "load"]
 
-def missing(seed: int, sample_ids: npt.NDArray[np.integer], modality: str, rate: float) -> npt.NDArray[np.bool_]:
+_STREAMS: Mapping[When, str] = {"build": "missing", "load": "missing-at-load"}
+
+
+def missing(
+    seed: int, sample_ids: npt.NDArray[np.integer], modality: str, rate: float, when: When = "build"
+) -> npt.NDArray[np.bool_]:
     """Which samples lack the modality.
 
     Args:
         sample_ids: (N,) integers.
         rate: Probability in [0, 1] that a sample lacks it.
+        when: Who takes it away: a build from its shards, or a loader from its batches. The two are independent.
 
     Returns:
         (N,) bool, True where missing.
@@ -33,7 +42,7 @@ def missing(seed: int, sample_ids: npt.NDArray[np.integer], modality: str, rate:
     """
     if rate == 0.0:
         return np.zeros(len(sample_ids), dtype=bool)
-    return Stream(seed, f"missing/{modality}").at(sample_ids, 1)[:, 0] < rate
+    return Stream(seed, f"{_STREAMS[when]}/{modality}").at(sample_ids, 1)[:, 0] < rate
 
 
 def parse_rates(text: str, modalities: Sequence[str]) -> dict[str, float]:

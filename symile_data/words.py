@@ -12,7 +12,9 @@ In both, no other word is in the clip's language or of the image's class and no 
 answers the row. (The public script's overlap mode allows such rows; they have no single answer.)
 
 Builders draw a dataset's rows with this module, and loaders redraw the words of an epoch with it, so the rule lives
-in one place. Legend: N rows, W words, C classes, L languages.
+in one place. A split's target words stand at every position equally often (`target_positions`), since a test split of
+a thousand rows whose positions are drawn one by one has one position in 14 % of them now and then.
+Legend: N rows, W words, C classes, L languages.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symile_data.errors import UsageError
-from symile_data.streams import FloatArray, below
+from symile_data.streams import FloatArray, Stream, below
 
 Mode = Literal["disjoint", "overlap"]
 MODES: tuple[str, ...] = get_args(Mode)
@@ -65,7 +67,7 @@ class WordRule:
             raise UsageError(
                 f"{self.words} words cannot each have a language of their own",
                 got=f"{self.languages} languages",
-                do="lower --words or use --mode overlap",
+                do="lower --words or use --mode overlap" if self.languages > 2 else "lower --words",
             )
         room = self.classes - 1 if self.mode == "disjoint" else (self.classes - 1) * (self.languages - 1)
         if self.words - 1 > room:
@@ -83,7 +85,11 @@ class WordRule:
 
 
 def draw_words(
-    rule: WordRule, target_class: IntArray, target_language: IntArray, uniform: FloatArray
+    rule: WordRule,
+    target_class: IntArray,
+    target_language: IntArray,
+    uniform: FloatArray,
+    position: IntArray | None = None,
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int16]]:
     """Classes and languages of the words of N rows, in text order.
 
@@ -91,6 +97,7 @@ def draw_words(
         target_class: (N,) index of the image's class.
         target_language: (N,) index of the clip's language.
         uniform: (N, rule.draws) numbers in [0, 1).
+        position: (N,) where the target word stands, from 0; drawn like the others' places where not given.
 
     Returns:
         (N, W) int32 class indices and (N, W) int16 language indices; in each row exactly one position holds the
@@ -115,8 +122,30 @@ def draw_words(
     columns = [np.asarray(target_language, dtype=np.int32)[:, None], languages]
     languages = np.concatenate(columns, axis=1, dtype=np.int32)
     order = np.argsort(uniform[:, rule.draws - rule.words :], axis=1, kind="stable")
+    if position is not None:  # the target, word 0, changes places with the word that stands there
+        rows = np.arange(len(order))
+        order[rows, np.argmin(order, axis=1)] = order[rows, position]
+        order[rows, position] = 0
     ordered_languages = np.take_along_axis(languages, order, axis=1).astype(np.int16)
     return np.take_along_axis(classes, order, axis=1), ordered_languages
+
+
+def target_positions(stream: Stream, words: int, start: int, stop: int) -> npt.NDArray[np.int64]:
+    """Where the target words of the rows `start` to `stop - 1` of a split stand: each W rows take the W positions once.
+
+    A block of W rows, the first of which has a number divisible by W, has a permutation of its own, drawn from the row
+    of the stream that is the block's number. So any range of rows can be drawn alone, every position is equally
+    frequent up to one incomplete block, and without the seed a row's number tells nothing about its position.
+
+    Returns:
+        (stop - start,) int64, from 0 to W - 1.
+
+    >>> target_positions(Stream(0, "example"), 3, 0, 6).reshape(2, 3).sum(axis=1).tolist()
+    [3, 3]
+    """
+    first = start // words
+    blocks = np.argsort(stream.rows(first, -(-stop // words), words), axis=1, kind="stable")
+    return blocks.ravel()[start - first * words : stop - first * words]
 
 
 def distinct(uniform: FloatArray, bound: int, excluded: IntArray | None) -> npt.NDArray[np.int32]:

@@ -1,8 +1,10 @@
 """Which picture, which clip and which words make each row: drawn vectorised, from named streams indexed by row.
 
 The rule (Symile, section 5.2): a language uniformly, a clip of that language uniformly, a class uniformly, a picture
-of that class uniformly, then the words (`symile_data.words`). Any range of rows can be drawn alone, so a shard's plan
-is a function of (recipe, split, range), and eleven million rows take seconds and little memory.
+of that class uniformly, then the words (`symile_data.words`). In `disjoint` mode the target word stands at each
+position equally often; rows of `overlap` mode draw its position one by one, as they always did. Any range of rows can
+be drawn alone, so a shard's plan is a function of (recipe, split, range), and eleven million rows take seconds and
+little memory.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symile_data.streams import Stream, below
-from symile_data.words import WordRule, draw_words
+from symile_data.words import WordRule, draw_words, target_positions
 
 CHUNK_ROWS = 1 << 14  # rows drawn at a time: the temporaries fit in cache
 
@@ -74,7 +76,10 @@ class SplitPlan:
         language = below(uniform[:, 0], self.rule.languages)
         cls = below(uniform[:, 2], self.rule.classes)
         first, count = self.image_offsets[cls], np.diff(self.image_offsets)[cls]
-        word_classes, word_languages = draw_words(self.rule, cls, language, uniform[:, _FIXED_DRAWS:])
+        position = None
+        if self.rule.mode == "disjoint":
+            position = target_positions(Stream(self.seed, f"m3/positions/{self.split}"), self.rule.words, start, stop)
+        word_classes, word_languages = draw_words(self.rule, cls, language, uniform[:, _FIXED_DRAWS:], position)
         return Rows(
             language=language.astype(np.int16),
             clip=below(uniform[:, 1], clips[language]).astype(np.int32),

@@ -108,6 +108,13 @@ class M3Spec:
             raise UsageError("--sentences are for synthetic speech, not for --audio common-voice")
         if self.plan is not None:
             self._check_plan()
+        elif self.mode == "overlap" and len(self.languages) == 2 and self.words > 2:
+            raise UsageError(
+                "with --mode overlap and two languages the text alone answers every row: the target is its only word in"
+                " one language, all others are in the other",
+                got=f"--words {self.words}",
+                do="take --words 2, more languages or --mode disjoint",
+            )
         check_rates(self.missing)
         check_format(self.shard_format)
         check_size(self.image_size)

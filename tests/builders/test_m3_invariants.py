@@ -182,7 +182,7 @@ def test_settings_of_another_dataset_are_one_error(spec: dict[str, Any]) -> None
 
 
 def test_overlapping_words_may_share_classes_and_languages(tree: Path, tmp_path: Path) -> None:
-    build(tree, tmp_path / "out", words=3, mode="overlap")
+    build(tree, tmp_path / "out", languages=("el", "en", "uk"), words=3, mode="overlap")
     words = [row["words"] for row in rows_of(tmp_path / "out", "train")]
     assert any(len({word["lang"] for word in some}) < 3 for some in words)
     assert problems(tmp_path / "out") == []

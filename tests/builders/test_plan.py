@@ -42,6 +42,24 @@ def test_every_row_names_its_picture_once_in_the_language_of_its_clip(mode: str)
     np.testing.assert_array_equal(rows.word_classes == rows.cls[:, None], answers)
 
 
+@pytest.mark.parametrize(("words", "start"), [(2, 0), (3, 5), (4, 0)])
+def test_each_block_of_rows_has_its_answer_at_every_position_once(words: int, start: int) -> None:
+    rule = WordRule(words=words, classes=5, languages=4, mode="disjoint")
+    rows = SplitPlan(0, "test", rule, OFFSETS, 7).draw(start, start + 120)
+    position = np.argmax(rows.word_languages == rows.language[:, None], axis=1)[-start % words :]
+    blocks = position[: len(position) // words * words].reshape(-1, words)
+    assert (np.sort(blocks, axis=1) == np.arange(words)).all()
+    assert len(set(map(tuple, blocks.tolist()))) > 1  # no order of their own that row numbers could tell
+
+
+def test_the_rows_of_overlap_mode_are_those_they_always_were() -> None:
+    """A row that the first version of the plan drew."""
+    rows = plan("overlap").draw(1, 3)
+    assert rows.language.tolist() == [3, 0] and rows.cls.tolist() == [3, 3]
+    assert rows.word_classes.tolist() == [[3, 2, 0], [3, 4, 1]]
+    assert rows.word_languages.tolist() == [[3, 1, 1], [0, 2, 3]]
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_pictures_are_of_the_class(mode: str) -> None:
     rows = plan(mode).draw(0, 3000)

@@ -8,6 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_datasets import CLIPS, IMAGES, m3_row, write_m3, write_vectors
 
+from symile_data.builders.document import no_documents
+from symile_data.builders.xor.build import build_xor
+from symile_data.builders.xor.spec import XorSpec
 from symile_data.errors import DamageError, UsageError
 from symile_data.loaders import AudioSettings, BatchLoader, ImageAugment, ImageSettings, open_split
 from symile_data.loaders.audio import decode_audio
@@ -200,7 +203,7 @@ def test_a_state_of_another_dataset_is_refused(vectors, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 2}, "another version; got 2"),
+        ({"version": 1}, "another version, in which a position means other rows; got 1, not 2"),
         ({"epoch": -1}, "impossible epoch"),
         ({"position": 54}, "impossible position; got 54 of 53 rows"),
         ({"position": 1.5}, "impossible position"),
@@ -231,8 +234,8 @@ def test_missingness_takes_away_everything_of_a_modality(m3, cache):
     (batch,) = loader
     sample_ids = batch["sample_id"].numpy()
     rows = sample_ids - 1000
-    gone = missing(4, sample_ids, "image", 0.5) | (rows % 7 == 0)
-    no_text = missing(4, sample_ids, "text", 0.2) | (rows % 9 == 0)
+    gone = missing(4, sample_ids, "image", 0.5, "load") | (rows % 7 == 0)
+    no_text = missing(4, sample_ids, "text", 0.2, "load") | (rows % 9 == 0)
     assert np.array_equal(batch["missing"][:, 0], gone) and np.array_equal(batch["missing"][:, 2], no_text)
     assert not batch["image"][batch["missing"][:, 0]].any()
     assert [value is None for value in batch["image_id"]] == gone.tolist()
@@ -421,3 +424,11 @@ def test_leaving_early_leaves_no_threads(m3):
     for _ in BatchLoader(m3, 4, transforms=SMALL, threads=3):
         break
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
+
+
+def test_what_a_loader_takes_away_is_drawn_apart_from_what_the_build_took(tmp_path):
+    spec = XorSpec(rows={"train": 4000, "validation": 0, "test": 0}, missing={"a": 0.5, "b": 0.5}, seed=3)
+    build_xor(spec, tmp_path, workers=1, document=no_documents)
+    loader = BatchLoader(open_split(tmp_path, "train"), 4000, seed=3, missingness=0.5)
+    rates = next(iter(loader))["missing"].float().mean(dim=0).tolist()
+    assert rates == pytest.approx([0.75, 0.75, 0.5], abs=0.03)

@@ -1,3 +1,7 @@
+import itertools
+from collections import Counter
+from math import factorial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -38,11 +42,57 @@ def test_permuted_needs_no_neighbours(size, key, data):
     assert np.array_equal(permuted(some, size, key), permuted(np.arange(size), size, key)[some])
 
 
-def test_permuted_places_are_about_uniform():
-    counts = np.zeros((7, 7), dtype=int)
-    for key in range(2800):
-        counts[np.arange(7), permuted(np.arange(7), 7, key * 0x9E3779B97F4A7C15 % 2**64)] += 1
-    assert abs(counts - 400).max() < 95  # five standard deviations
+def is_odd(permutation):
+    """Parity, by the number of cycles."""
+    left, cycles = set(range(len(permutation))), 0
+    while left:
+        start = at = left.pop()
+        while (at := int(permutation[at])) != start:
+            left.remove(at)
+        cycles += 1
+    return bool((len(permutation) - cycles) % 2)
+
+
+def chi_square(counts):
+    """In standard deviations above what equal frequencies give."""
+    counts, freedom = np.asarray(counts), np.size(counts) - 1
+    return (((counts - counts.mean()) ** 2 / counts.mean()).sum() - freedom) / np.sqrt(2 * freedom)
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 5, 6, 7, 8, 15, 16, 17, 63, 64, 65, 100, 256, 1024])
+def test_half_of_the_permutations_are_odd(size):
+    keys = 400 if size < 256 else 100
+    odd = sum(is_odd(permuted(np.arange(size), size, key)) for key in range(keys))
+    assert abs(odd - keys / 2) < 4 * np.sqrt(keys) / 2
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 5])
+@pytest.mark.parametrize("by_part", [False, True])
+def test_small_permutations_are_all_equally_frequent(size, by_part):
+    seen, draws = Counter(), 40 * factorial(size)
+    for number in range(draws):
+        names = (7, number) if by_part else (number, 0)
+        seen[tuple(permuted(np.arange(size), size, *names).tolist())] += 1
+    assert chi_square([seen[values] for values in itertools.permutations(range(size))]) < 5
+
+
+@pytest.mark.parametrize("size", [7, 16, 64])
+def test_every_value_comes_to_every_place_and_pairs_are_independent(size):
+    draws = np.array([permuted(np.arange(size), size, key * 0x9E3779B97F4A7C15) for key in range(3000)])
+    places = [np.bincount(draws[:, place], minlength=size) for place in range(size)]
+    assert chi_square(places[0]) < 5 and chi_square(np.concatenate(places)) < 5
+    first, second = draws[:, 0], draws[:, 1]
+    steps = np.bincount((second - first) % size, minlength=size)
+    assert steps[0] == 0 and chi_square(steps[1:]) < 5
+
+
+def test_windows_and_row_groups_are_shuffled_apart():
+    """Of two windows of two rows each, and of the two row groups that hold them, no order tells another."""
+    seen = Counter()
+    for epoch in range(1600):
+        rows, _ = order([2, 2], window=1, epoch=epoch).rows_at(0, 4)
+        seen[rows[0] // 2, rows[0] % 2, rows[2] % 2] += 1
+    assert len(seen) == 8 and chi_square(list(seen.values())) < 5
 
 
 @given(groups, st.integers(1, 8), st.integers(1, 5), st.integers(1, 4), st.booleans(), st.integers(0, 3))

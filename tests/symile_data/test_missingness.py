@@ -35,6 +35,15 @@ def test_modalities_and_seeds_are_independent() -> None:
     assert abs((image & other).mean() - 0.25) < 0.02
 
 
+@pytest.mark.parametrize("modality", ["image", "audio", "text", "a"])
+def test_a_loader_takes_away_half_of_what_a_build_with_its_seed_left(modality: str) -> None:
+    built, loaded = (missing(0, IDS, modality, 0.5, when) for when in ("build", "load"))
+    assert abs((built | loaded).mean() - 0.75) < 0.015
+    assert abs(np.corrcoef(built, loaded)[0, 1]) < 0.03
+    more = missing(0, IDS, modality, 0.65, "load")
+    assert not (loaded & ~more).any()
+
+
 def test_a_sample_lacks_the_same_in_any_company() -> None:
     order = np.random.default_rng(0).permutation(IDS)[:300]
     np.testing.assert_array_equal(missing(5, order, "text", 0.4), missing(5, IDS, "text", 0.4)[order])

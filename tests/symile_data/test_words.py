@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from symile_data.errors import UsageError
 from symile_data.streams import Stream
-from symile_data.words import MODES, WordRule, distinct, draw_words
+from symile_data.words import MODES, WordRule, distinct, draw_words, target_positions
 
 
 def slow_words(rule: WordRule, target_class: int, target_language: int, uniform: list[float]) -> list[tuple[int, int]]:
@@ -68,6 +68,35 @@ def test_exactly_one_word_answers_each_row(rule: WordRule, seed: int) -> None:
     if rule.mode == "disjoint":
         for words in (word_classes, word_languages):
             assert all(len(set(row)) == rule.words for row in words.tolist())
+
+
+@given(rules(), st.integers(0, 2**32), st.data())
+def test_a_given_position_is_kept_and_moves_one_word(rule: WordRule, seed: int, data: st.DataObject) -> None:
+    cls, language, word_classes, word_languages = draw(rule, 5, seed)
+    position = np.array([data.draw(st.integers(0, rule.words - 1)) for _ in range(5)])
+    uniform = Stream(seed, "words").rows(0, 5, rule.draws)
+    placed = np.stack(draw_words(rule, cls, language, uniform, position), axis=2)
+    drawn = np.stack([word_classes, word_languages], axis=2)
+    for row, (before, after) in enumerate(zip(drawn.tolist(), placed.tolist(), strict=True)):
+        target = [int(cls[row]), int(language[row])]
+        at = before.index(target)
+        before[at], before[position[row]] = before[position[row]], before[at]
+        assert after == before and after[position[row]] == target
+
+
+@given(st.integers(2, 12), st.integers(0, 2**32), st.integers(0, 100), st.integers(0, 40))
+def test_any_range_of_positions_can_be_drawn_alone(words: int, seed: int, start: int, count: int) -> None:
+    stream = Stream(seed, "positions")
+    whole = target_positions(stream, words, 0, 150)
+    np.testing.assert_array_equal(target_positions(stream, words, start, start + count), whole[start : start + count])
+    blocks = whole[: 150 // words * words].reshape(-1, words)
+    assert (np.sort(blocks, axis=1) == np.arange(words)).all()
+
+
+def test_positions_are_uniform_at_every_place_of_a_block_and_apart_from_other_blocks() -> None:
+    blocks = target_positions(Stream(0, "positions"), 4, 0, 96_000).reshape(-1, 4)
+    assert uniformly(np.unique(blocks @ [64, 16, 4, 1], return_inverse=True)[1], 24)
+    assert uniformly(blocks[1:, 0] * 4 + blocks[:-1, 3], 16)
 
 
 def uniformly(values: np.ndarray, kinds: int) -> bool:

@@ -67,7 +67,12 @@ def test_help_tells_what_there_is(
         (("--train", "0"), "a dataset needs training rows; got --train 0."),
         (
             ("--words", "3", "--langs", "2"),
-            "3 words cannot each have a language of their own; got 2 languages. Lower --words or use --mode overlap.",
+            "3 words cannot each have a language of their own; got 2 languages. Lower --words.",
+        ),
+        (
+            ("--words", "3", "--langs", "2", "--mode", "overlap"),
+            "with --mode overlap and two languages the text alone answers every row: the target is its only word in one"
+            " language, all others are in the other; got --words 3. Take --words 2, more languages or --mode disjoint.",
         ),
     ],
 )
