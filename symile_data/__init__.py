@@ -36,4 +36,4 @@ Importing this package is cheap: no torch, no polars, no transformers until a pa
 shows how the parts fit; `make docs` builds the reference.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
