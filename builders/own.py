@@ -7,11 +7,14 @@ everything that goes with a missing value, shards, card and manifest. docs/own-d
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from numbers import Integral
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from symile_data.errors import SourceError, UsageError
@@ -20,16 +23,22 @@ from symile_data.schema import DatasetSchema, Modality
 from symile_data.shards import FORMATS, check_format
 
 from .document import Document, no_documents
+from .encoded_media import UnfitValueError
+from .seen import SeenNumbers
 from .shards import ROWS_PER_GROUP, write_shard
 from .stages import run_build
+from .values import Store, count_non_finite, described, shown, stored, stores_of
 
 if TYPE_CHECKING:
     from datasets import Features
 
 ROWS_PER_SHARD = 5_000
-_PACKAGES = ("numpy", "pyarrow")
+_PACKAGES = ("numpy", "pillow", "pyarrow", "soundfile")
 
 Row = Mapping[str, Any]
+NumberedRow = tuple[int, Row]
+
+_ARROW_ERRORS = (pa.ArrowException, TypeError, ValueError, OverflowError)
 
 
 def own_schema(features: Features, modalities: Mapping[str, str | Modality]) -> DatasetSchema:
@@ -41,7 +50,8 @@ def own_schema(features: Features, modalities: Mapping[str, str | Modality]) -> 
             and nothing goes with it; or a `Modality` that says otherwise. In the order in which batches list them.
 
     Raises:
-        UsageError: fewer than two modalities, or one without its column.
+        UsageError: fewer than two modalities, one without its column, or one whose column is not of a type that its
+            kind is made of; `sample_id` or a mask among the features with another type.
     """
     from datasets import Features, Value
 
@@ -56,8 +66,41 @@ def own_schema(features: Features, modalities: Mapping[str, str | Modality]) -> 
         raise UsageError(
             "a modality's column is not among the features", got=lacking[0], do=f"there are {', '.join(features)}"
         )
+    for modality in made:
+        _check_kind(modality, features)
     added = {"sample_id": Value("int64"), **{modality.mask: Value("bool") for modality in made}}
+    for name, feature in added.items():
+        if features.get(name, feature) != feature:
+            raise UsageError(f"column {name} must be {feature.dtype}", got=described(features[name]), do="rename yours")
     return DatasetSchema(features=Features({**features, **added}), modalities=made)
+
+
+def _check_kind(modality: Modality, features: Features) -> None:
+    """Refuse a column that cannot be decoded as its kind; kinds without a row here are their author's business.
+
+    Raises:
+        UsageError: naming the type that is needed.
+    """
+    from datasets import Audio, Image, List
+
+    feature = features[modality.column]
+    dtype = str(getattr(feature.feature if isinstance(feature, List) else feature, "dtype", ""))
+    numbers = isinstance(feature, List) and feature.length > 0 and dtype.startswith(("bool", "int", "uint", "float"))
+    fits, needed = {
+        "image": (isinstance(feature, Image), "Image()"),
+        "audio": (isinstance(feature, Audio), "Audio(sampling_rate=...)"),
+        "text": (dtype in ("string", "large_string") and not numbers, "Value('string')"),
+        "vector": (numbers, "List(Value('float32'), length=...)"),
+        "features": (numbers, "List(Value('float32'), length=...)"),
+        "ecg": (numbers and dtype.startswith("int"), "List(Value('int16'), length=...)"),
+        "labs": (numbers and dtype.startswith("float"), "List(Value('float32'), length=...)"),
+    }.get(modality.kind, (True, ""))
+    if not fits:
+        raise UsageError(
+            f"column {modality.column} cannot be of kind {modality.kind}",
+            got=described(feature),
+            do=f"declare it as {needed}",
+        )
 
 
 def write_dataset(
@@ -78,9 +121,10 @@ def write_dataset(
         out: Output directory; an interrupted writing there begins anew, a finished one with the same `spec` is kept.
         name: Of the dataset, in its manifest and card.
         schema: From `own_schema`.
-        splits: Name -> rows in order. A row maps your columns to values: bytes (or {"bytes": ..., "path": ...}) for
-            pictures and clips, strings, numbers, lists or arrays of numbers; None where a modality is missing.
-            Masks are made from the Nones; `sample_id` is counted unless you give it.
+        splits: Name -> rows in order. A row maps your columns to values: pictures and clips as `encoded_media` takes
+            them (bytes, {"bytes": ..., "path": ...}, Pillow images, arrays), strings, numbers, lists or arrays of
+            numbers; None where a modality is missing. Masks are made from the Nones; `sample_id` is counted unless you
+            give it. NaN and infinities among floats are stored as they are, and counted in the manifest's notes.
         spec: JSON-like: everything that decides the rows (versions of your sources, settings, seed). Equal specs are
             taken for equal datasets.
         document: Writes the card: `symile_data.cards.write_card`.
@@ -92,8 +136,8 @@ def write_dataset(
         The manifest that was written.
 
     Raises:
-        SourceError: a row lacks a column, has an unknown one, or a value of another type; an id is negative or used
-            twice in a shard; a split is empty.
+        SourceError: a row lacks a column, has an unknown one, or a value that its column cannot hold as it is; a mask
+            or a null contradicts the row's modality; an id is negative or used twice in a split; a split is empty.
         OutputError: the output directory is unsuitable, or the disk refuses.
     """
     check_format(shard_format)
@@ -104,12 +148,15 @@ def write_dataset(
     def stages(*_: object) -> Manifest:
         shards: list[FileEntry] = []
         counts: dict[str, int] = {}
+        taker = _RowTaker(schema, stores_of(schema.features))
         for split, rows in splits.items():
             first_id = sum(counts.values())
-            written = list(_write_split(out, schema, split, rows, rows_per_shard, FORMATS[shard_format], first_id))
+            batches = partial(taker.batches, split, first_id, SeenNumbers())
+            written = list(_write_split(out, schema, split, rows, batches, rows_per_shard, FORMATS[shard_format]))
             counts[split] = sum(entry.rows or 0 for entry in written)
             shards += written
-        return Manifest(identity=identity, modalities=schema.modalities, splits=counts, files=shards, notes=list(notes))
+        told = [*notes, *taker.notes()]
+        return Manifest(identity=identity, modalities=schema.modalities, splits=counts, files=shards, notes=told)
 
     return run_build(out, identity, schema, stages, workers=1, document=document)
 
@@ -119,9 +166,9 @@ def _write_split(
     schema: DatasetSchema,
     split: str,
     rows: Iterable[Row],
+    batches: Callable[[Iterable[NumberedRow]], Iterator[pa.RecordBatch]],
     rows_per_shard: int,
     suffix: str,
-    first_id: int,
 ) -> Iterator[FileEntry]:
     if not split.isidentifier():
         raise UsageError("a split's name is letters, digits and _", got=repr(split))
@@ -132,31 +179,92 @@ def _write_split(
             break
         some = itertools.chain(part, itertools.islice(numbered, rows_per_shard - 1))
         path = out / "data" / f"{split}-{index:05d}{suffix}"
-        count = write_shard(path, schema, _batches(schema, split, some, first_id))
+        count = write_shard(path, schema, batches(some))
         yield file_entry(out, path, rows=count, split=split)
     if index == 0:
         raise SourceError("a split has no rows", where=split, do="leave it out")
 
 
-def _batches(
-    schema: DatasetSchema, split: str, rows: Iterable[tuple[int, Row]], first_id: int
-) -> Iterator[pa.RecordBatch]:
-    numbered, ids = iter(rows), set[int]()
-    while group := list(itertools.islice(numbered, ROWS_PER_GROUP)):
-        whole = [complete_row(schema, row, first_id + number, f"{split}, row {number}") for number, row in group]
-        for (number, _), row in zip(group, whole, strict=True):
-            _note_id(row["sample_id"], ids, f"{split}, row {number}")
-        try:
-            yield pa.RecordBatch.from_pylist(whole, schema=schema.arrow)
-        except (pa.ArrowException, TypeError, ValueError) as error:
-            raise _wrong_value(schema, whole, f"{split}, row", group[0][0], error) from error
+@dataclass(frozen=True)
+class _RowTaker:
+    """Turns given rows into record batches, and counts the numbers among them that are not finite.
+
+    Args:
+        stores: What to do with the values of each column.
+        non_finite: Column -> NaN and infinite numbers so far.
+    """
+
+    schema: DatasetSchema
+    stores: Mapping[str, Store]
+    non_finite: Counter[str] = field(default_factory=Counter)
+
+    def batches(
+        self, split: str, first_id: int, ids: SeenNumbers, rows: Iterable[NumberedRow]
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows of one shard.
+
+        Args:
+            split: Its name, for messages.
+            first_id: What is added to a row's number where it brings no id.
+            ids: Those of the split so far.
+            rows: With their numbers in the split.
+
+        Raises:
+            SourceError: see `write_dataset`.
+        """
+        numbered = iter(rows)
+        while group := list(itertools.islice(numbered, ROWS_PER_GROUP)):
+            places = [f"{split}, row {number}" for number, _ in group]
+            taken = [self._taken(row, first_id + at, place) for (at, row), place in zip(group, places, strict=True)]
+            repeated = ids.add(np.array([row["sample_id"] for row in taken]))
+            for place, row, again in zip(places, taken, repeated, strict=True):
+                if again:
+                    raise _wrong_id(row["sample_id"], place)
+            try:
+                batch = pa.RecordBatch.from_pylist(taken, schema=self.schema.arrow)
+            except _ARROW_ERRORS as error:
+                raise self._wrong_value(taken, places, error) from error
+            for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                self.non_finite[name] += count_non_finite(column)
+            yield batch
+
+    def notes(self) -> Iterator[str]:
+        """Sentences for the card."""
+        for name, count in self.non_finite.items():
+            if count:
+                noun = "number that is" if count == 1 else "numbers that are"
+                yield f"Column {name} holds {count} {noun} NaN or infinite, as the source gave them."
+
+    def _taken(self, row: Row, sample_id: int, where: str) -> dict[str, Any]:
+        whole = complete_row(self.schema, row, sample_id, where)
+        _check_id(whole["sample_id"], where)
+        for name, value in whole.items():
+            try:
+                whole[name] = stored(self.stores[name], value)
+            except (UnfitValueError, *_ARROW_ERRORS) as reason:
+                raise self._unfit(name, where, reason) from None
+        return whole
+
+    def _wrong_value(self, rows: list[dict[str, Any]], places: list[str], error: Exception) -> SourceError:
+        """Find the value that Arrow refused."""
+        for row, place in zip(rows, places, strict=True):
+            for column in self.schema.arrow:
+                try:
+                    pa.array([row[column.name]], column.type)
+                except _ARROW_ERRORS as reason:
+                    return self._unfit(column.name, place, reason)
+        return SourceError("rows do not fit the schema", where=places[0], got=error)
+
+    def _unfit(self, name: str, where: str, reason: Exception) -> SourceError:
+        kind = described(self.schema.features[name])
+        return SourceError(f"a value of column {name} is not {kind}", where=where, got=reason)
 
 
 def complete_row(schema: DatasetSchema, row: Row, sample_id: int, where: str) -> dict[str, Any]:
     """A row with id and masks, and nulls in everything that goes with a missing value.
 
     Raises:
-        SourceError: it lacks a column or has an unknown one.
+        SourceError: it lacks a column or has an unknown one, or a mask or a null contradicts its modality.
     """
     given = {"sample_id": sample_id, **row}
     masks = {modality.mask: given.get(modality.column) is None for modality in schema.modalities}
@@ -168,37 +276,36 @@ def complete_row(schema: DatasetSchema, row: Row, sample_id: int, where: str) ->
         if names:
             raise SourceError(f"a row {what}", where=where, got=names[0], do="give None for a missing modality")
     for modality in schema.modalities:
-        if masks[modality.mask]:
+        missing, told = masks[modality.mask], row.get(modality.mask)
+        if told is not None and not (isinstance(told, bool | np.bool_) and bool(told) == missing):
+            raise SourceError(
+                f"{modality.mask} is not what column {modality.column} says",
+                where=where,
+                got=shown(told),
+                do="leave the mask out: it is made from the Nones",
+            )
+        if missing:
             whole |= dict.fromkeys(modality.null_columns)
-    return {
-        name: {"bytes": value, "path": None} if isinstance(value, bytes) else value for name, value in whole.items()
-    }
+        elif lacking := [name for name in modality.null_columns if whole[name] is None]:
+            raise SourceError(
+                f"column {lacking[0]} goes with {modality.name} and is None though {modality.name} is there",
+                where=where,
+                do=f"give it a value, or take it out of the null_columns of {modality.name}",
+            )
+    return whole
 
 
-def _note_id(sample_id: object, ids: set[int], where: str) -> None:
-    """Refuse an id that cannot name a row of its shard."""
-    if not isinstance(sample_id, Integral) or sample_id < 0 or int(sample_id) in ids:
-        raise SourceError(
-            "a sample_id is no whole number from 0 up, or is used twice",
-            where=where,
-            got=repr(sample_id),
-            do="leave sample_id out to have it counted",
-        )
-    ids.add(int(sample_id))
+def _check_id(sample_id: object, where: str) -> None:
+    """Refuse an id that cannot name a row."""
+    whole = isinstance(sample_id, int | np.integer) and not isinstance(sample_id, bool)
+    if not whole or not 0 <= sample_id < 1 << 63:  # type: ignore[operator]
+        raise _wrong_id(sample_id, where)
 
 
-def _wrong_value(
-    schema: DatasetSchema, rows: list[dict[str, Any]], where: str, first: int, error: Exception
-) -> SourceError:
-    """Find the value that does not fit its column."""
-    for offset, row in enumerate(rows):
-        for column in schema.arrow:
-            try:
-                pa.array([row[column.name]], column.type)
-            except (pa.ArrowException, TypeError, ValueError) as reason:
-                return SourceError(
-                    f"a value of column {column.name} is not {column.type}",
-                    where=f"{where} {first + offset}",
-                    got=reason,
-                )
-    return SourceError("rows do not fit the schema", where=f"{where} {first}", got=error)
+def _wrong_id(sample_id: object, where: str) -> SourceError:
+    return SourceError(
+        "a sample_id is no whole number from 0 up, or is used twice",
+        where=where,
+        got=shown(sample_id),
+        do="leave sample_id out to have it counted",
+    )

@@ -7,6 +7,7 @@ the same bytes.
 from __future__ import annotations
 
 import json
+import reprlib
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import BinaryIO
@@ -14,6 +15,7 @@ from typing import BinaryIO
 import numpy as np
 import pyarrow as pa
 
+from symile_data.errors import SourceError
 from symile_data.schema import DatasetSchema
 from symile_data.shards.layout import (
     ABSENT,
@@ -42,6 +44,9 @@ def write_tar(file: BinaryIO, schema: DatasetSchema, batches: Iterator[pa.Record
 
     Returns:
         The number of rows written.
+
+    Raises:
+        SourceError: a value that JSON has no word for (NaN, bytes, times), or a null among whole numbers.
     """
     arrow = schema.arrow
     members = members_of(arrow, schema.modalities)
@@ -74,8 +79,32 @@ def _write_member(file: BinaryIO, name: str, data: bytes) -> None:
 
 
 def _fields(batch: pa.RecordBatch, members: Sequence[Member], _: Member) -> Iterator[bytes | None]:
-    for row in batch.select(field_columns(batch.schema, members)).to_pylist():
-        yield json.dumps(row, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8")
+    rows = batch.select(field_columns(batch.schema, members)).to_pylist()
+    for row, sample_id in zip(rows, batch[KEY_COLUMN].to_pylist(), strict=True):
+        try:
+            yield _json(row)
+        except (TypeError, ValueError):
+            raise next(_unfit(name, sample_id, value) for name, value in row.items() if not _fits_json(value)) from None
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8")
+
+
+def _fits_json(value: object) -> bool:
+    try:
+        return bool(_json(value))
+    except (TypeError, ValueError):
+        return False
+
+
+def _unfit(column: str, sample_id: int, value: object) -> SourceError:
+    return SourceError(
+        f"the JSON of a tar cannot hold a value of column {column}",
+        where=f"sample_id {sample_id}",
+        got=reprlib.repr(value),
+        do="write Parquet, or store the column as text or numbers that are finite",
+    )
 
 
 def _media(batch: pa.RecordBatch, _: Sequence[Member], member: Member) -> Iterator[bytes | None]:
@@ -91,11 +120,17 @@ def _text(batch: pa.RecordBatch, _: Sequence[Member], member: Member) -> Iterato
 
 
 def _array(batch: pa.RecordBatch, _: Sequence[Member], member: Member) -> Iterator[bytes | None]:
-    """Rows of numbers; a null among them becomes NaN."""
+    """Rows of numbers; a null among floats becomes NaN."""
     column = batch[member.column]
     header, dtype = array_header(column.type), array_dtype(column.type)
-    for value in column:
+    for value, sample_id in zip(column, batch[KEY_COLUMN].to_pylist(), strict=True):
         numbers = value.values.to_numpy(zero_copy_only=False) if value.is_valid else None
+        if numbers is not None and dtype.kind != "f" and value.values.null_count:
+            raise SourceError(
+                f"a null among the whole numbers of column {member.column} has no place in a tar",
+                where=f"sample_id {sample_id}",
+                do="write Parquet, or declare the column as floats",
+            )
         yield None if numbers is None else header + numbers.astype(dtype, copy=False).tobytes()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -152,28 +153,35 @@ def shared_identifiers(values: Mapping[str, pa.Array]) -> dict[str, Any]:
 
 @dataclass
 class _Vector:
-    """Mean and share of nulls of a column of short lists."""
+    """Mean of a column of short lists, share of nulls, and numbers that are not finite."""
 
     rows: int = 0
     total: float = 0.0
     numbers: int = 0
     nulls: int = 0
+    non_finite: int = 0
 
     def add(self, array: pa.Array) -> None:
         present = pc.drop_null(array)
-        numbers = present.flatten()
+        numbers = pc.cast(present.flatten(), pa.float64())
         self.rows += len(present)
         self.nulls += numbers.null_count
         self.numbers += len(numbers) - numbers.null_count
-        self.total += float(pc.sum(pc.cast(numbers, pa.float64())).as_py() or 0.0)
+        self.non_finite += int(pc.sum(pc.invert(pc.is_finite(numbers))).as_py() or 0)
+        self.total += float(pc.sum(numbers).as_py() or 0.0)
 
     def summary(self) -> dict[str, Any]:
-        """Rows with a list, the mean of its numbers, and the share of nulls among them."""
+        """Rows with a list, the mean of its numbers, and the share of nulls among them.
+
+        NaN and infinite numbers have no mean (None, which JSON can hold); they are counted where there are any.
+        """
         entries = self.numbers + self.nulls
+        mean = self.total / self.numbers if self.numbers else math.nan
         return {
             "rows": self.rows,
-            "mean": round(self.total / self.numbers, 6) if self.numbers else None,
+            "mean": round(mean, 6) if math.isfinite(mean) else None,
             "null_share": round(self.nulls / entries, 6) if entries else None,
+            **({"non_finite": self.non_finite} if self.non_finite else {}),
         }
 
 

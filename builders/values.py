@@ -1,0 +1,213 @@
+"""What is stored of the values of a row: each as it was given, or refused.
+
+pyarrow alone takes more than it stores: it cuts 1.9 to 1, makes 1e300 an infinite float32 and 1.0 of True, and drops
+keys that a struct lacks.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .encoded_media import UnfitValueError, clip_file, picture_file, stored_file
+
+Store = Callable[[Any], Any]  # a given value that is not None -> the value for Arrow; raises UnfitValueError
+
+_MEDIUM = {"Image": ("a picture", picture_file), "Audio": ("a clip", clip_file)}
+
+
+def stores_of(features: Mapping[str, Any]) -> dict[str, Store]:
+    """What to do with the values of each column.
+
+    Args:
+        features: Of `datasets`.
+    """
+    return {name: _store(feature) for name, feature in features.items()}
+
+
+def described(feature: Any) -> str:
+    """What the values of a column are, for messages."""
+    kind = type(feature).__name__
+    return _MEDIUM[kind][0] if kind in _MEDIUM else str(_arrow_type(feature))
+
+
+def stored(store: Store, value: Any) -> Any:
+    """The value for Arrow; None stays None.
+
+    Raises:
+        UnfitValueError: the column cannot hold it as it is.
+    """
+    return None if value is None else store(value)
+
+
+def shown(value: object) -> str:
+    """A value for a message: short, and without addresses of memory."""
+    plain = value is None or isinstance(value, str | bytes | int | float | np.generic)
+    return reprlib.repr(value) if plain else f"a value of type {type(value).__name__}"
+
+
+def count_non_finite(column: pa.Array) -> int:
+    """How many numbers of a column are NaN or infinite, lists and structs included."""
+    kind = column.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return count_non_finite(column.storage)
+    if pa.types.is_floating(kind):
+        finite = pc.is_finite(column.cast(pa.float64()))
+        return int(len(finite) - finite.null_count - (pc.sum(finite).as_py() or 0))
+    if pa.types.is_struct(kind):
+        return sum(count_non_finite(part) for part in column.flatten())
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return count_non_finite(column.flatten())
+    return 0
+
+
+def _arrow_type(feature: Any) -> pa.DataType:
+    from datasets import Features
+
+    return Features({"value": feature}).arrow_schema.field("value").type
+
+
+def _store(feature: Any) -> Store:
+    from datasets import ClassLabel, LargeList, List
+
+    kind = type(feature).__name__
+    if kind in _MEDIUM:
+        return _MEDIUM[kind][1]
+    if isinstance(feature, ClassLabel):
+        return partial(_class, feature.num_classes)
+    if isinstance(feature, List | LargeList):
+        inner = feature.feature
+        numbers = not isinstance(inner, ClassLabel | Mapping) and _is_number(_arrow_type(inner))
+        return partial(_numbers, _arrow_type(inner)) if numbers else partial(_list, _store(inner))
+    if isinstance(feature, Mapping):
+        return partial(_struct, stores_of(feature))
+    return _store_of_type(_arrow_type(feature))
+
+
+def _store_of_type(kind: pa.DataType) -> Store:
+    if isinstance(kind, pa.BaseExtensionType):  # Array2D and its like
+        return _store_of_type(kind.storage_type)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        inner = kind.value_type
+        return partial(_numbers, inner) if _is_number(inner) else partial(_list, _store_of_type(inner))
+    if pa.types.is_struct(kind):
+        fields = {field.name: field.type for field in kind}
+        if set(fields) == {"bytes", "path"}:  # a file that is neither Image nor Audio
+            return stored_file
+        return partial(_struct, {name: _store_of_type(inner) for name, inner in fields.items()})
+    if _is_number(kind):
+        return partial(_number, kind)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return _text
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return _binary
+    return partial(_same, kind)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise UnfitValueError(shown(value))
+    return value
+
+
+def _binary(value: Any) -> bytes:
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise UnfitValueError(shown(value))
+    return bytes(value)
+
+
+def _class(classes: int | None, value: Any) -> Any:
+    _number(pa.int64(), value)
+    if classes is not None and not -1 <= value < classes:  # -1 is how `datasets` writes an unknown class
+        raise UnfitValueError(f"{value}; there are {classes} classes, from 0 on")
+    return value
+
+
+def _number(kind: pa.DataType, value: Any) -> Any:
+    _check_types([type(value)], kind)
+    _check_range([value], kind)
+    return value
+
+
+def _numbers(kind: pa.DataType, value: Any) -> Any:
+    """A list of numbers, some of them None, or an array of them."""
+    if not isinstance(value, np.ndarray) or value.dtype == object or isinstance(value, np.ma.MaskedArray):
+        items = _items(value)
+        _check_types(set(map(type, items)), kind)
+        _check_range([item for item in items if item is not None], kind)
+        return items
+    if value.ndim != 1:
+        raise UnfitValueError(f"an array of shape {value.shape}")
+    _check_types([value.dtype.type], kind)
+    _check_range(value, kind)
+    return value.astype(value.dtype.newbyteorder("="), copy=False)
+
+
+def _check_types(types: Iterable[type], kind: pa.DataType) -> None:
+    for given in types:
+        if given is not type(None) and not _fits(given, kind):
+            raise UnfitValueError(f"a value of type {given.__name__}")
+
+
+def _fits(given: type, kind: pa.DataType) -> bool:
+    """Whether a type of number is the column's: no fractions and no True among whole numbers.
+
+    >>> [_fits(given, pa.int8()) for given in (int, np.uint64, float, bool)], _fits(int, pa.float32())
+    ([True, True, False, False], True)
+    """
+    if issubclass(given, bool | np.bool_):
+        return bool(pa.types.is_boolean(kind))
+    if pa.types.is_floating(kind):
+        return issubclass(given, int | float | np.integer | np.floating)
+    return bool(pa.types.is_integer(kind)) and issubclass(given, int | np.integer)
+
+
+def _check_range(numbers: Any, kind: pa.DataType) -> None:
+    """Refuse finite numbers that a narrower float would make infinite; Arrow refuses whole numbers that do not fit."""
+    if pa.types.is_floating(kind) and kind != pa.float64() and len(numbers):
+        given = np.asarray(numbers, dtype=np.float64)
+        with np.errstate(over="ignore"):
+            narrowed = given.astype(kind.to_pandas_dtype())
+        lost = np.isfinite(given) & ~np.isfinite(narrowed)
+        if lost.any():
+            raise UnfitValueError(f"{given[lost][0]}, which is beyond its range")
+
+
+def _list(store: Store, value: Any) -> list[Any]:
+    return [stored(store, item) for item in _items(value)]
+
+
+def _items(value: Any) -> Sequence[Any]:
+    if isinstance(value, np.ma.MaskedArray):
+        return value.tolist()  # type: ignore[no-any-return]  # None where masked
+    if isinstance(value, np.ndarray) and value.ndim:
+        return list(value)
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes | bytearray | memoryview):
+        raise UnfitValueError(f"{shown(value)}; give a list or an array")
+    return value
+
+
+def _struct(stores: Mapping[str, Store], value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise UnfitValueError(f"{shown(value)}; give a dictionary")
+    unknown = [key for key in value if key not in stores]
+    if unknown:
+        raise UnfitValueError(f"an unknown key {unknown[0]!r}; there are {', '.join(stores)}")
+    return {name: stored(store, value.get(name)) for name, store in stores.items()}
+
+
+def _same(kind: pa.DataType, value: Any) -> Any:
+    """Times, decimals and the like: what reads back as it was given."""
+    if pa.scalar(value, kind).as_py() != value:
+        raise UnfitValueError(f"{reprlib.repr(value)}, which it cannot hold exactly")
+    return value
