@@ -155,6 +155,8 @@ def open_split(location: str | Path, split: str, *, config: str | None = None) -
         return _open_found(place, split, config)
     except OSError as error:
         raise DamageError("the dataset's location cannot be read", where=place.url, got=error) from None
+    except ValueError as error:
+        raise manifests.not_json(place.where(manifests.FILE_NAME), error) from None
     if config is not None:
         raise UsageError(
             "a dataset with a manifest has no configurations", where=place.url, got=repr(config), do="leave it out"

@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
-from typing import Any
 
+from symile_data.confine import check_inside
 from symile_data.errors import DamageError, UsageError
+from symile_data.front_matter import CARD, MOST_CARD_BYTES, Config, configs_of
 from symile_data.location import Location
 from symile_data.shards import is_shard
 
-CARD = "README.md"
 _DATA = "data"
+_MOST_FOLDERS = 10_000  # that the patterns of a card may lead through
+_MOST_WILDCARDS = 1_000  # patterns of one configuration that are no plain paths
 
 
 def find_shards(location: Location, split: str, config: str | None) -> list[str]:
@@ -30,7 +32,8 @@ def find_shards(location: Location, split: str, config: str | None) -> list[str]
 
     Raises:
         UsageError: no such split or configuration, or several of them and none was named.
-        DamageError: there is nothing that could be a shard.
+        DamageError: there is nothing that could be a shard; README.md's front matter cannot be trusted; a shard is a
+            link that leads out of the directory.
     """
     try:
         splits = _by_card(location, config) or _by_name(location, config)
@@ -40,6 +43,9 @@ def find_shards(location: Location, split: str, config: str | None) -> list[str]
         raise DamageError("there is neither a manifest.json nor any Parquet or tar shard", where=location.url)
     if split not in splits:
         raise unknown_split(location, split, list(splits))
+    root = location.path("")
+    if root is not None:
+        check_inside(root, [CARD, *splits[split]])
     return splits[split]
 
 
@@ -50,55 +56,73 @@ def unknown_split(location: Location, split: str, names: Sequence[str]) -> Usage
 
 def _by_card(location: Location, config: str | None) -> dict[str, list[str]] | None:
     """Splits as the front matter of README.md has them; None where it has none."""
-    configs = [entry for entry in _configs(location) if "data_files" in entry]
-    if not configs:
+    named = {entry.name: entry for entry in _configs(location) if entry.files is not None}
+    if not named:
         return None
-    named = {str(entry.get("config_name", "default")): entry for entry in configs}
-    standard = [name for name, entry in named.items() if entry.get("default")]
+    standard = [name for name, entry in named.items() if entry.default]
     if config is None:
         config = next(iter(standard or named)) if standard or len(named) == 1 else "default"
     if config not in named:
         raise _unknown_config(location, config, list(named))
-    files = named[config]["data_files"]
-    entries = files if isinstance(files, list) and files and isinstance(files[0], dict) else [{"path": files}]
-    splits: dict[str, list[str]] = {}
-    for entry in entries:
-        paths = entry.get("path", [])
-        patterns = [paths] if isinstance(paths, str) else list(paths)
-        names = [name for pattern in patterns for name in _matching(location, pattern)]
-        splits[str(entry.get("split", "train"))] = names
-    return {split: names for split, names in splits.items() if names} or None
+    wanted = [(files.split, pattern) for files in named[config].files or () for pattern in files.patterns]
+    if sum(_is_pattern(pattern) for _, pattern in wanted) > _MOST_WILDCARDS:
+        raise _unusable_card(location, f"more than {_MOST_WILDCARDS} patterns")
+    folders, splits = _Folders(location), dict[str, dict[str, None]]()
+    for split, pattern in wanted:  # a shard that two patterns name is read once
+        splits.setdefault(split, {}).update(dict.fromkeys(_matching(folders, pattern)))
+    return {split: list(names) for split, names in splits.items() if names} or None
 
 
-def _configs(location: Location) -> list[dict[str, Any]]:
+def _configs(location: Location) -> tuple[Config, ...]:
     """Entries of `configs` in the card's front matter."""
-    import yaml
-
     try:
-        text = location.read_text(CARD)
+        return configs_of(location.read_text(CARD, MOST_CARD_BYTES))
     except (FileNotFoundError, UnicodeDecodeError):
-        return []
-    if not text.startswith("---\n"):
-        return []
-    try:
-        matter = yaml.safe_load(text[4:].split("\n---", 1)[0])
-    except yaml.YAMLError:
-        return []
-    configs = matter.get("configs") if isinstance(matter, dict) else None
-    return [entry for entry in configs if isinstance(entry, dict)] if isinstance(configs, list) else []
+        return ()
+    except (OSError, ValueError) as error:
+        raise _unusable_card(location, getattr(error, "strerror", None) or error) from None
 
 
-def _matching(location: Location, pattern: str) -> list[str]:
+def _unusable_card(location: Location, why: object) -> DamageError:
+    return DamageError(
+        "the dataset has no manifest, and its README.md cannot be read for the names of its files",
+        where=location.where(CARD),
+        got=why,
+        do="mend or remove README.md; without it the names of the files tell the splits",
+    )
+
+
+class _Folders:
+    """What is in the folders of a location, each listed once."""
+
+    def __init__(self, location: Location) -> None:
+        self._location = location
+        self._known: dict[tuple[str, bool], list[str]] = {}
+
+    def names(self, folder: str, *, folders: bool = False) -> list[str]:
+        """As `Location.listed`, or as `Location.folders`."""
+        key = (folder, folders)
+        if key not in self._known:
+            if len(self._known) >= _MOST_FOLDERS:
+                raise _unusable_card(self._location, f"patterns through more than {_MOST_FOLDERS} folders")
+            self._known[key] = self._location.folders(folder) if folders else self._location.listed(folder)
+        return self._known[key]
+
+
+def _matching(contents: _Folders, pattern: str) -> list[str]:
     """Shards whose path matches a pattern of the card; one that leads out of the directory matches none."""
     path = PurePosixPath(pattern)
-    if path.is_absolute() or ".." in path.parts:
+    if path.is_absolute() or ".." in path.parts or not path.name:
         return []
     folders = [""]
     for part in path.parts[:-1]:
-        inner = [name for folder in folders for name in location.folders(folder)] if _is_pattern(part) else []
         fixed = [f"{folder}/{part}".lstrip("/") for folder in folders]
-        folders = [name for name in inner if fnmatchcase(PurePosixPath(name).name, part)] or fixed
-    names = [name for folder in folders for name in location.listed(folder)]
+        if _is_pattern(part):
+            inner = [name for folder in folders for name in contents.names(folder, folders=True)]
+            folders = [name for name in inner if fnmatchcase(PurePosixPath(name).name, part)] or fixed
+        else:
+            folders = fixed
+    names = [name for folder in folders for name in contents.names(folder)]
     return [name for name in names if is_shard(name) and fnmatchcase(PurePosixPath(name).name, path.name)]
 
 

@@ -8,6 +8,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from symile_data.errors import DamageError
+
 
 def is_plain_path(name: str) -> bool:
     r"""Whether a path is relative, normal, with forward slashes and printable.
@@ -25,6 +27,19 @@ def is_plain_path(name: str) -> bool:
         and not path.is_absolute()
         and ".." not in parts
     )
+
+
+def check_inside(directory: Path, names: Iterable[str]) -> None:
+    """Refuse a dataset of which a file is a link to elsewhere.
+
+    Raises:
+        DamageError: one of these relative paths leads out of the directory.
+    """
+    outside = leading_out(directory, names)
+    if outside is not None:
+        raise DamageError(
+            "a link leads out of the dataset's directory", where=directory / outside, do="put the file itself there"
+        )
 
 
 def leading_out(directory: Path, names: Iterable[str]) -> str | None:

@@ -8,13 +8,18 @@ import hashlib
 import json
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from symile_data.errors import OutputError
 
 _READ_SIZE = 1 << 20
+
+
+class RefusedError(OSError):
+    """What a file, folder or server offers is not taken. It would be the same when asked again."""
 
 
 @contextlib.contextmanager
@@ -147,6 +152,22 @@ def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file atomically, with newlines as given."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(text.encode("utf-8"))
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file of unknown origin for reading. A FIFO, socket or device is refused, and never waited for.
+
+    Raises:
+        OSError: there is no such file, or it is no regular one.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, "a directory, not a file", str(path))
+        raise OSError(errno.EINVAL, "a pipe, socket or device, not a regular file", str(path))
+    return os.fdopen(descriptor, "rb")
 
 
 def canonical_json(value: Any) -> str:

@@ -1,11 +1,14 @@
 """Where a dataset's files are: a local directory, or a directory behind an fsspec URL (s3://, hf://, https://, ...).
 
 Reads name a file relative to the directory and the byte ranges that are wanted; nothing else is fetched. A remote
-read that fails is repeated a few times before it is an error. Local files cost no copy through fsspec.
+read that fails is repeated a few times before it is an error, unless repeating is hopeless. Local files cost no copy
+through fsspec. What a stranger may have put there is bounded: whole files and listings in size, local files to regular
+ones, web servers by `symile_data.web`.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -14,8 +17,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from symile_data.errors import UsageError
+from symile_data.files import RefusedError, open_regular
+from symile_data.records import MOST_BYTES, read_text
 
 RETRY_PAUSES_S = (0.5, 2.0, 8.0)  # between the attempts of a remote read
+MOST_ENTRIES = 1 << 18  # of a folder; 33 million rows in shards of 1,000 are 33,000 files
+
+_PASSING_STATUS = (408, 425, 429)  # of the HTTP statuses below 500 those that another attempt may change
 
 Range = tuple[int, int]  # [start, stop) in bytes
 
@@ -48,6 +56,10 @@ class Location:
         text = str(place)
         if isinstance(place, Path) or ("://" not in text and "::" not in text):
             return cls(text, text)
+        if text.startswith(("http://", "https://")) and "::" not in text:
+            from symile_data.web import WebServer
+
+            return cls(text.rstrip("/"), text.rstrip("/"), WebServer())
         import fsspec
 
         try:
@@ -81,7 +93,7 @@ class Location:
         """
         if self.system is None:
             return Path(self.root, name).stat().st_size
-        found = _persistently(lambda: self.system.size(f"{self.root}/{name}"), final=(FileNotFoundError,))
+        found = _persistently(lambda: self.system.size(f"{self.root}/{name}"))
         if found is None:
             raise OSError("the server does not tell the file's size")
         return int(found)
@@ -102,22 +114,36 @@ class Location:
         """
         if self.system is not None:
             return _persistently(lambda: self._fetch(name, ranges))
-        with Path(self.root, name).open("rb", buffering=0) as file:
+        with open_regular(Path(self.root, name)) as file:
             return [_whole(_pread(file.fileno(), stop - start, start), (start, stop)) for start, stop in ranges]
 
-    def read_text(self, name: str) -> str:
+    def read_text(self, name: str, most_bytes: int = MOST_BYTES) -> str:
         """A whole UTF-8 file.
 
         Raises:
-            OSError: there is none, or it cannot be reached.
+            OSError: there is none, it is no regular file, or it cannot be reached.
+            ValueError: it is larger than `most_bytes` or no UTF-8.
         """
         if self.system is None:
-            return Path(self.root, name).read_text(encoding="utf-8")
-        data = _persistently(lambda: self.system.cat_file(f"{self.root}/{name}"), final=(FileNotFoundError,))
+            return read_text(Path(self.root, name), most_bytes)
+        from symile_data.web import WebServer
+
+        full = f"{self.root}/{name}"
+        if isinstance(self.system, WebServer):  # what it says of a file's size need not be so
+            data = _persistently(lambda: self.system.read_at_most(full, most_bytes))
+        elif self.size(name) <= most_bytes:
+            data = _persistently(lambda: self.system.cat_file(full))
+        else:
+            raise ValueError(f"more than {most_bytes >> 20} MiB")
         return bytes(data).decode("utf-8")
 
     def listed(self, folder: str = "") -> list[str]:
-        """Names of the files in a folder, relative to the directory and sorted; none where it does not exist."""
+        """Names of everything but folders in a folder, relative to the directory and sorted; none where it does not
+        exist. What is no regular file is among them, so that a shard is never passed over in silence.
+
+        Raises:
+            OSError: the folder cannot be listed, or has more than `MOST_ENTRIES` entries.
+        """
         return self._entries(folder, "file")
 
     def folders(self, folder: str = "") -> list[str]:
@@ -126,31 +152,21 @@ class Location:
 
     def _entries(self, folder: str, kind: str) -> list[str]:
         prefix = f"{folder}/" if folder else ""
-        if self.system is None:
-            base = Path(self.root, folder)
-            paths = list(base.iterdir()) if base.is_dir() else []
-            wanted = [path.name for path in paths if (path.is_dir() if kind == "directory" else path.is_file())]
-        else:
-            wanted = self._remote_entries(folder, kind)
-        return sorted(prefix + name for name in wanted)
+        found = _local_entries(Path(self.root, folder)) if self.system is None else self._remote_entries(folder)
+        return sorted(prefix + name for name, type_ in found if type_ == kind)
 
-    def _remote_entries(self, folder: str, kind: str) -> list[str]:
+    def _remote_entries(self, folder: str) -> set[tuple[str, str]]:
         path = f"{self.root}/{folder}".rstrip("/")
         try:
             # A web server's folder is an HTML page, under an address that ends in a slash.
-            found = _persistently(lambda: self.system.ls(f"{path}/", detail=True), final=(FileNotFoundError,))
+            found = _persistently(lambda: self.system.ls(f"{path}/", detail=True))
         except FileNotFoundError:
-            return []
-        named = [(entry["name"], entry.get("type", "file")) for entry in found]
-        # Of a page's links only those that lead into the folder; its folders end in a slash.
-        inside = [(name.rstrip("/"), "directory" if name.endswith("/") else type_) for name, type_ in named]
-        return list(
-            {
-                name.rpartition("/")[2]
-                for name, type_ in inside
-                if type_ == kind and name.rpartition("/")[0].endswith(path.rpartition("://")[2])
-            }
-        )
+            return set()
+        if len(found) > MOST_ENTRIES:
+            raise RefusedError(f"a folder of more than {MOST_ENTRIES} entries")
+        inside = path.rpartition("://")[2]
+        parts = [(*entry["name"].rstrip("/").rpartition("/"), entry.get("type", "file")) for entry in found]
+        return {(name, type_) for parent, _, name, type_ in parts if parent.endswith(inside)}
 
     def _fetch(self, name: str, ranges: Sequence[Range]) -> list[bytes]:
         full = f"{self.root}/{name}"
@@ -184,26 +200,44 @@ def _whole(data: bytes, asked: Range) -> bytes:
     return data
 
 
-def _persistently(attempt: Callable[[], _Found], final: tuple[type[Exception], ...] = ()) -> _Found:
-    """The result of a remote call, repeated where it fails.
+def _local_entries(folder: Path) -> list[tuple[str, str]]:
+    try:
+        with os.scandir(folder) as entries:
+            found = [
+                (entry.name, "directory" if entry.is_dir() else "file")
+                for entry in itertools.islice(entries, MOST_ENTRIES + 1)
+            ]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    if len(found) > MOST_ENTRIES:
+        raise RefusedError(f"a folder of more than {MOST_ENTRIES} entries")
+    return found
 
-    Args:
-        attempt: The call.
-        final: Errors that repeating cannot help.
+
+def _persistently(attempt: Callable[[], _Found]) -> _Found:
+    """The result of a remote call, repeated where it fails and that may help.
 
     Raises:
-        OSError: it failed each time.
+        OSError: it failed each time, or in a way that repeating cannot help.
     """
-    for pause_s in RETRY_PAUSES_S:
+    for pause_s in (*RETRY_PAUSES_S, None):
         try:
             return attempt()
-        except final:
-            raise
-        except Exception:  # file systems raise what their own client library raises
-            time.sleep(pause_s)
-    try:
-        return attempt()
-    except OSError:
-        raise
-    except Exception as error:
-        raise OSError(f"{type(error).__name__}: {error}") from error
+        except Exception as error:  # file systems raise what their own client library raises
+            if pause_s is not None and not _is_final(error):
+                time.sleep(pause_s)
+            elif isinstance(error, OSError):
+                raise
+            else:
+                raise OSError(f"{type(error).__name__}: {error}") from error
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether another attempt would end in the same way: the file is not there, or the server or we refuse."""
+    if isinstance(error, FileNotFoundError | PermissionError | RefusedError):
+        return True
+    if isinstance(getattr(error, "os_error", None), RefusedError):  # aiohttp's, when connecting
+        return True
+    status = getattr(error, "status", None) or getattr(getattr(error, "response", None), "status_code", None)
+    return isinstance(status, int) and 300 <= status < 500 and status not in _PASSING_STATUS

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from symile_data import __version__
-from symile_data.confine import is_plain_path, leading_out
+from symile_data.confine import check_inside, is_plain_path
 from symile_data.errors import DamageError, MissingPackageError
 from symile_data.files import digest, file_sha256, pretty_json, write_text
 from symile_data.pooled import Pooled
@@ -156,7 +156,7 @@ def read(directory: Path) -> Manifest:
     except OSError as error:
         raise DamageError("the manifest cannot be read", where=path, got=error.strerror) from error
     except ValueError as error:
-        raise _not_json(path, error) from None
+        raise not_json(path, error) from None
     manifest = parse(text, path)
     check_links(directory, manifest)
     return manifest
@@ -168,11 +168,7 @@ def check_links(directory: Path, manifest: Manifest) -> None:
     Raises:
         DamageError: one is.
     """
-    outside = leading_out(directory, [entry.path for entry in manifest.files])
-    if outside is not None:
-        raise DamageError(
-            "a link leads out of the dataset's directory", where=directory / outside, do="put the file itself there"
-        )
+    check_inside(directory, [FILE_NAME, *(entry.path for entry in manifest.files)])
 
 
 def parse(text: str, where: str | Path) -> Manifest:
@@ -188,7 +184,7 @@ def parse(text: str, where: str | Path) -> Manifest:
     try:
         value = parse_json(text)
     except ValueError as error:
-        raise _not_json(where, error) from None
+        raise not_json(where, error) from None
     try:
         if value["format"] != FORMAT:
             raise DamageError(
@@ -238,7 +234,8 @@ def _check_files(manifest: Manifest, where: str | Path) -> None:
         seen.add(entry.path)
 
 
-def _not_json(where: str | Path, error: Exception) -> DamageError:
+def not_json(where: str | Path, error: Exception) -> DamageError:
+    """The error for a manifest whose text cannot be read."""
     return DamageError("the manifest is not readable JSON", where=where, got=error, do="build it again")
 
 

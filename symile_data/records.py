@@ -15,6 +15,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from symile_data.files import open_regular
+
 MOST_BYTES = 64 << 20  # a manifest of 33 million rows in shards of 1,000 has about 10 MB
 MOST_DEPTH = 64
 
@@ -25,10 +27,10 @@ def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
     """A UTF-8 text file with its newlines as they are.
 
     Raises:
-        OSError: it cannot be opened.
+        OSError: it cannot be opened, or is no regular file.
         ValueError: it is larger than `most_bytes` or no UTF-8.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         data = file.read(most_bytes + 1)
     if len(data) > most_bytes:
         raise ValueError(f"more than {most_bytes >> 20} MiB")

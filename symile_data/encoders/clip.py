@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from symile_data.encoders.base import DataFacts, FeatureEncoder
-from symile_data.encoders.pretrained import load_pretrained
+from symile_data.encoders.pretrained import load_model
 
 # Of CLIP's training pictures, red, green, blue in [0, 1] (its preprocessor_config.json).
 MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -36,7 +36,7 @@ class ClipVisionEncoder(FeatureEncoder):
     std: Tensor
 
     def __init__(self, dim: int, facts: DataFacts, name: str = "openai/clip-vit-large-patch14") -> None:
-        backbone = load_pretrained("CLIPVisionModel", name)
+        backbone = load_model("CLIPVisionModel", name)
         super().__init__(backbone.config.hidden_size, dim, facts)
         self.backbone = backbone.requires_grad_(False)
         self.register_buffer("mean", torch.tensor(MEAN), persistent=False)

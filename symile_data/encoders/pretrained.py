@@ -1,36 +1,83 @@
-"""Models from transformers, by their id on the Hugging Face Hub or by a local folder."""
+"""Models from transformers, by their id on the Hugging Face Hub or by a local folder.
+
+No code of a model's folder or repository runs: classes of its own are refused without a question, weights are
+safetensors or pickles of tensors and nothing else, and no kernel is fetched because the model's settings name one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
-from symile_data.errors import MissingPackageError, SourceError, UsageError
+from symile_data.errors import MissingPackageError, SourceError, SymileDataError, UsageError
 
 
 def load_pretrained(class_name: str, name: str, **options: Any) -> Any:
     """`transformers.<class_name>.from_pretrained(name, **options)`.
 
     Args:
-        class_name: Such as "CLIPVisionModel".
+        class_name: Such as "AutoTokenizer"; for models rather use `load_model`.
         name: An id ("openai/clip-vit-large-patch14") or the path of a folder that holds a model.
         options: Of `from_pretrained`.
 
     Raises:
         MissingPackageError: transformers is not installed.
-        SourceError: there is no such model, or it cannot be fetched.
+        SourceError: there is no such model, it cannot be fetched or read, or it needs code of its own.
     """
-    load: Callable[..., Any] = transformers_class(class_name).from_pretrained
+    kind = transformers_class(class_name)
     try:
-        return load(name, **options)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0]
+        # False, not None: with None transformers asks at the terminal whether to run the folder's code.
+        return kind.from_pretrained(name, trust_remote_code=False, **options)
+    except Exception as error:  # transformers meets a stranger's folder with errors of a dozen families
+        raise _unusable(name, error) from None
+
+
+def load_model(class_name: str, name: str, **options: Any) -> Any:
+    """A model with its weights. Arguments are those of `load_pretrained`.
+
+    Raises:
+        MissingPackageError: transformers is not installed.
+        SourceError: as `load_pretrained`, or its settings name code to fetch from another repository.
+    """
+    settings = transformers_class("PreTrainedConfig")
+    try:
+        kernels = list(_kernels(settings.get_config_dict(name)[0]))
+    except Exception as error:
+        raise _unusable(name, error) from None
+    if kernels:
         raise SourceError(
-            f"the pretrained model {name} cannot be loaded",
-            got=reason,
-            do="give the folder of a downloaded copy instead of its name, or connect to the Hugging Face Hub",
-        ) from None
+            "the settings of a pretrained model name code of another repository, which never runs",
+            where=name,
+            got=kernels[0],
+            do="remove that entry from its config.json",
+        )
+    return load_pretrained(class_name, name, weights_only=True, **options)
+
+
+def _kernels(settings: Any) -> Iterator[str]:
+    """Entries such as `attn_implementation: owner/kernel`, at any depth: transformers would fetch and run these."""
+    if not isinstance(settings, Mapping):
+        return
+    for key, value in settings.items():
+        if str(key).endswith("_implementation"):
+            named = value.values() if isinstance(value, Mapping) else [value]
+            yield from (f"{key}: {choice}" for choice in named if "/" in str(choice))
+        yield from _kernels(value)
+
+
+def _unusable(name: str, error: Exception) -> SymileDataError:
+    if isinstance(error, SymileDataError):
+        return error
+    said = str(error).strip()
+    got, do = said.split("\n")[0] or type(error).__name__, "give a folder that transformers can read"
+    if "trust_remote_code" in said:
+        got = "a model that needs Python code from its own folder or repository, which never runs"
+        do = "choose a model whose classes are part of transformers"
+    elif not Path(name).is_dir():
+        do = "give the folder of a downloaded copy instead of its name, or connect to the Hugging Face Hub"
+    return SourceError(f"the pretrained model {name} cannot be loaded", got=got, do=do)
 
 
 def check_pool(pool: str) -> None:

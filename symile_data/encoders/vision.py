@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from symile_data.encoders.base import DataFacts, FeatureEncoder
-from symile_data.encoders.pretrained import load_pretrained, transformers_class
+from symile_data.encoders.pretrained import load_model, transformers_class
 from symile_data.errors import SourceError
 
 _USUAL_SIZE = 224  # of models for pictures of any size
@@ -35,7 +35,7 @@ class VisionEncoder(FeatureEncoder):
     std: Tensor
 
     def __init__(self, dim: int, facts: DataFacts, name: str = "facebook/dinov2-base") -> None:
-        whole = load_pretrained("AutoModel", name)
+        whole = load_model("AutoModel", name)
         backbone = getattr(whole, "vision_model", whole)  # of a model of pictures and texts its half
         if backbone.main_input_name != "pixel_values":
             raise SourceError("the pretrained model is none for pictures", where=name, got=backbone.config.model_type)
@@ -67,8 +67,8 @@ def _width(settings: Any) -> int:
 def _preparation(name: str) -> dict[str, Any]:
     try:
         values: dict[str, Any] = transformers_class("ImageProcessingMixin").get_image_processor_dict(name)[0]
-        return {key: values[key] for key in ("image_mean", "image_std")}
-    except (OSError, ValueError, KeyError) as error:
+        return {key: [float(number) for number in values[key]] for key in ("image_mean", "image_std")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise SourceError(
             "the pretrained model does not say how its pictures are normalised",
             where=name,

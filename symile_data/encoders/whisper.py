@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from symile_data.encoders.base import DataFacts, FeatureEncoder
-from symile_data.encoders.pretrained import check_pool, load_pretrained
+from symile_data.encoders.pretrained import check_pool, load_model
 
 _STRIDE = 2  # frames of the spectrogram for each of the encoder's
 _FRAMES_PER_SECOND = 100
@@ -44,7 +44,7 @@ class WhisperEncoder(FeatureEncoder):
         pool: Literal["all", "observed"] = "all",
     ) -> None:
         check_pool(pool)
-        backbone = load_pretrained("WhisperModel", name).encoder
+        backbone = load_model("WhisperModel", name).encoder
         super().__init__(backbone.config.d_model, dim, facts)
         self.backbone = backbone.requires_grad_(False)
         self.pool = pool

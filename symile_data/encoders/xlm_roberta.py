@@ -14,7 +14,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from symile_data.encoders.base import DataFacts
-from symile_data.encoders.pretrained import check_pool, load_pretrained
+from symile_data.encoders.pretrained import check_pool, load_model, load_pretrained
 from symile_data.errors import UsageError
 
 MISSING = "[MISSING]"
@@ -49,7 +49,7 @@ class XlmRobertaEncoder(nn.Module):
         check_pool(pool)
         self.tokens, self.pool = tokens, pool
         self.tokenizer = load_pretrained("AutoTokenizer", name)
-        self.model = load_pretrained("XLMRobertaModel", name, num_hidden_layers=layers, add_pooling_layer=False)
+        self.model = load_model("XLMRobertaModel", name, num_hidden_layers=layers, add_pooling_layer=False)
         self.tokenizer.add_special_tokens({"additional_special_tokens": [MISSING]})
         self.model.resize_token_embeddings(len(self.tokenizer), mean_resizing=False)
         self.feature_size = int(self.model.config.hidden_size)

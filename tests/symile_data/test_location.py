@@ -52,6 +52,8 @@ def test_what_is_not_there_is_an_error_at_once(place: Location, monkeypatch: pyt
         place.size("b.bin")
     with pytest.raises(FileNotFoundError):
         place.read_text("b.bin")
+    with pytest.raises(FileNotFoundError):
+        place.read("b.bin", 0, 1)
 
 
 def test_a_file_that_ends_early_is_an_error(place: Location, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +66,7 @@ def test_a_file_that_ends_early_is_an_error(place: Location, monkeypatch: pytest
 def test_a_remote_read_is_repeated_until_it_works(place: Location, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
     monkeypatch.setattr(locations.time, "sleep", pauses.append)
-    real, failures = place.system.cat_file, [TimeoutError("slow"), FileNotFoundError("not yet"), RuntimeError("odd")]
+    real, failures = place.system.cat_file, [TimeoutError("slow"), ConnectionError("gone"), RuntimeError("odd")]
 
     def failing(*args: object, **options: object) -> bytes:
         if failures:
