@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from symile_data.disclosure import disclosed
 from symile_data.manifest import FileEntry, Identity, Manifest, file_entry
 from symile_data.schema import DatasetSchema
 
@@ -54,7 +55,7 @@ def run_build(
         if isinstance(workspace, Manifest):
             return workspace
         with open_pool(workers, executor) as pool:
-            manifest = replace(stages(workspace, pool), command=command)
+            manifest = disclosed(replace(stages(workspace, pool), command=command))
         documents = [file_entry(out, path) for path in sorted(document(out, manifest, schema))]
         manifest = replace(manifest, files=[*manifest.files, *documents])
         workspace.finish(manifest)

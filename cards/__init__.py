@@ -11,13 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from symile_data import manifest as manifests
+from symile_data.disclosure import disclosed, is_confidential
 from symile_data.files import pretty_json, write_text
 from symile_data.location import Location
 from symile_data.manifest import Manifest, file_entry
 from symile_data.schema import DatasetSchema
 from symile_data.shards.pooled import pooled_media
 
-from .clinical import clinical_statistics, publishable
+from .clinical import clinical_statistics
 from .croissant import FILE_NAME as CROISSANT
 from .croissant import croissant_of
 from .facts import facts_of
@@ -26,8 +27,9 @@ from .pooled import tables_of
 from .readme import FILE_NAME as README
 from .readme import readme_of
 from .samples import choose_samples
-from .sources import citations, is_confidential
+from .sources import citations
 from .statistics import compute_statistics, open_listed, used_splits
+from .suppression import publishable
 
 __all__ = ["CROISSANT", "README", "STATISTICS", "refresh_card", "write_card"]
 
@@ -49,11 +51,12 @@ def write_card(directory: Path, manifest: Manifest, schema: DatasetSchema) -> li
         DamageError: a shard cannot be read.
         OutputError: the disk refuses.
     """
+    manifest = disclosed(manifest)
     facts = facts_of(manifest)
     statistics = compute_statistics(directory, manifest, schema, facts)
     statistics |= clinical_statistics(directory, manifest, schema, facts)
     if is_confidential(manifest):
-        statistics = publishable(statistics)
+        statistics = publishable(statistics, schema.modalities, facts)
     samples = choose_samples(directory, manifest, schema)
     statistics["samples"] = [sample.to_json() for sample in samples]
     drawings = draw_figures(directory, statistics, samples, facts)
@@ -84,7 +87,7 @@ def refresh_card(directory: Path) -> list[Path]:
         DamageError: the manifest or a shard cannot be read.
         OutputError: the disk refuses.
     """
-    manifest = manifests.read(directory)
+    manifest = disclosed(manifests.read(directory))
     written = write_card(directory, manifest, schema_of(directory, manifest))
     documents = [file_entry(directory, path) for path in sorted(written)]
     manifests.write(directory, replace(manifest, files=[*manifest.shards(), *manifest.pool_files(), *documents]))

@@ -1,12 +1,11 @@
 """What a card of hospital admissions reports beyond other cards: how the cohort was selected, when things were
-recorded, which tests were made. And what it must not report: counts of a few patients.
+recorded, which tests were made. What it must not report is left out by `suppression`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +19,6 @@ from .facts import Facts
 from .statistics import Statistics, batches_of, open_listed, used_splits
 
 BIN_HOURS = 3
-LEAST = 10  # smaller counts of patients are not published
 
 
 def clinical_statistics(directory: Path, manifest: Manifest, schema: DatasetSchema, facts: Facts) -> Statistics:
@@ -55,69 +53,6 @@ def clinical_statistics(directory: Path, manifest: Manifest, schema: DatasetSche
             split: dict(zip(names, counts.tolist(), strict=True)) for split, counts in measured.items()
         }
     return statistics
-
-
-def publishable(statistics: Statistics) -> Statistics:
-    """The same without counts from 1 to 9: values and combinations that few rows have are left out, other small
-    counts become "<10".
-
-    >>> publishable({"categories": {"view": {"train": {"AP": 12, "PA": 3}}}, "funnel": [{"rule": "all", "count": 4}]})
-    {'categories': {'view': {'train': {'AP': 12}}}, 'funnel': [{'rule': 'all', 'count': '<10'}]}
-    """
-    result = dict(statistics)
-    if "categories" in result:
-        result["categories"] = {
-            name: {split: _large(counts) for split, counts in splits.items()}
-            for name, splits in result["categories"].items()
-        }
-    if "missing" in result:
-        result["missing"] = {
-            split: _large_patterns(missing, result["rows"][split]) for split, missing in result["missing"].items()
-        }
-    if "identifiers" in result:
-        result["identifiers"] = {
-            name: {part: {key: few(count) for key, count in counts.items()} for part, counts in identifiers.items()}
-            for name, identifiers in result["identifiers"].items()
-        }
-    if "funnel" in result:
-        result["funnel"] = [{**step, "count": few(step["count"])} for step in result["funnel"]]
-    if "hours" in result:
-        result["hours"] = {
-            name: {**of, "counts": [count if count >= LEAST else 0 for count in of["counts"]]}
-            for name, of in result["hours"].items()
-        }
-    if "measured" in result:
-        result["measured"] = {
-            split: {name: count if count >= LEAST else 0 for name, count in counts.items()}
-            for split, counts in result["measured"].items()
-        }
-    if "media" in result:
-        result["media"] = {
-            name: {**of, "sizes": [size for size in of.get("sizes", []) if size[2] >= LEAST]}
-            for name, of in result["media"].items()
-        }
-    return result
-
-
-def few(count: int) -> int | str:
-    """A count of patients as it may be published.
-
-    >>> few(0), few(9), few(10)
-    (0, '<10', 10)
-    """
-    return f"<{LEAST}" if 0 < count < LEAST else count
-
-
-def _large(counts: Mapping[str, int]) -> dict[str, int]:
-    return {value: count for value, count in counts.items() if not 0 < count < LEAST}
-
-
-def _large_patterns(missing: Mapping[str, Any], rows: int) -> dict[str, Any]:
-    """Rates of a few rows become null."""
-    rates = {
-        name: None if isinstance(few(round(rate * rows)), str) else rate for name, rate in missing["rates"].items()
-    }
-    return {"rates": rates, "patterns": _large(missing["patterns"])}
 
 
 def _batches(directory: Path, manifest: Manifest, columns: list[str]) -> Iterator[tuple[str, pa.RecordBatch]]:

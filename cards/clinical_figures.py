@@ -5,23 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from symile_data.disclosure import told
+
 from . import style
 from .statistics import Statistics
 
 _FINDING_VALUES = {"1": ("present", style.RED), "-1": ("uncertain", style.ORANGE), "0": ("absent", style.SKY)}
-_UNMENTIONED = ("not mentioned", style.FAINT)
+_REST = style.FAINT
 
 
 def draw_funnel(path: Path, steps: list[dict[str, Any]]) -> None:
     """One bar for each rule, as long as the admissions it left."""
-    counts = [0 if isinstance(step["count"], str) else step["count"] for step in steps]
+    counts = [step["count"] or 0 for step in steps]
     most = max([*counts, 1])
     with style.figure(0.6 + 0.27 * len(steps)) as (drawn, (axes,)):
         axes.barh(range(len(steps)), counts, 0.72, color=[style.MUTED, *[style.BLUE] * (len(steps) - 1)])
         for place, (count, step) in enumerate(zip(counts, steps, strict=True)):
             share = f"  ({100 * count / most:.0f} %)" if place and count else ""
-            text = f"{count:,}{share}" if count else str(step["count"])
-            axes.text(count + most * 0.015, place, text, va="center", fontsize=7)
+            axes.text(count + most * 0.015, place, told(step["count"]) + share, va="center", fontsize=7)
         axes.set_yticks(range(len(steps)), [step["rule"] for step in steps])
         axes.set(ylim=(len(steps) - 0.4, -0.6), xlim=(0, most * 1.22), xlabel="admissions")
         axes.tick_params(axis="y", length=0)
@@ -38,7 +39,7 @@ def draw_hours(path: Path, hours: dict[str, dict[str, Any]], names: dict[str, st
         colours = (style.BLUE, style.GREEN, style.ORANGE)
         for axes, (name, of), colour in zip(panels, shown.items(), colours, strict=False):
             places = [of["first_bin"] + of["bin"] * index for index in range(len(of["counts"]))]
-            axes.bar(places, of["counts"], of["bin"] * 0.94, align="edge", color=colour)
+            axes.bar(places, [count or 0 for count in of["counts"]], of["bin"] * 0.94, align="edge", color=colour)
             axes.axvline(0, color=style.INK, linewidth=0.8)
             axes.set_title(names.get(name, name))
             axes.set_xlim(first, last)
@@ -57,6 +58,8 @@ def draw_findings(path: Path, findings: dict[str, dict[str, dict[str, int]]], ro
         rows: Of each split.
     """
     splits = list(rows)
+    complete = all(sum(counts[split].values()) == rows[split] for counts in findings.values() for split in splits)
+    rest_label = "not mentioned" if complete else "not mentioned, or withheld"
     with style.figure(1.0 + 0.2 * len(findings), 1, len(splits), sharey=True) as (drawn, panels):
         for axes, split in zip(panels, splits, strict=True):
             left = [0.0] * len(findings)
@@ -65,7 +68,7 @@ def draw_findings(path: Path, findings: dict[str, dict[str, dict[str, int]]], ro
                 axes.barh(range(len(findings)), shares, 0.74, left=left, color=colour, label=label)
                 left = [start + share for start, share in zip(left, shares, strict=True)]
             rest = [100 - start for start in left]
-            axes.barh(range(len(findings)), rest, 0.74, left=left, color=_UNMENTIONED[1], label=_UNMENTIONED[0])
+            axes.barh(range(len(findings)), rest, 0.74, left=left, color=_REST, label=rest_label)
             axes.set(title=split, xlim=(0, 100), xlabel="% of rows", ylim=(len(findings) - 0.4, -0.6))
             axes.tick_params(axis="y", length=0)
         panels[0].set_yticks(range(len(findings)), list(findings))
@@ -79,7 +82,8 @@ def draw_measured(path: Path, statistics: Statistics) -> None:
     measured, rows = statistics["measured"], statistics["rows"]
     splits = [split for split in rows if split in measured]
     shares = {
-        split: {name: 100 * count / max(rows[split], 1) for name, count in measured[split].items()} for split in splits
+        split: {name: 100 * (count or 0) / max(rows[split], 1) for name, count in measured[split].items()}
+        for split in splits
     }
     first = splits[0]
     ranked = sorted(shares[first], key=lambda name: (-shares[first][name], name))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from symile_data.disclosure import is_synthetic
 from symile_data.information import bayes_accuracy, conditional_information, pair_information, total_correlation
 from symile_data.manifest import Manifest
 from symile_data.schema import Modality
@@ -18,7 +19,6 @@ from symile_data.schema import Modality
 from .sources import (
     Licence,
     Source,
-    is_synthetic,
     m3_licence,
     m3_sources,
     mimic_licence,
@@ -48,6 +48,7 @@ class Facts:
         durations_by: Column by which clip durations are shown.
         derived: What follows from the manifest and the template shows.
         together: Prefix of category columns that one figure shows: findings that are present, absent or uncertain.
+        together_of: The modality that they describe; without it they are null.
         hours: Columns of hours since admission, with what happened then.
         plain_lists: Lists of numbers whose mean says nothing.
         changes: The maintainers' log: version of this package -> what changed in the datasets it builds.
@@ -65,6 +66,7 @@ class Facts:
     durations_by: str = ""
     derived: Callable[[Manifest], Mapping[str, Any]] = lambda _: {}
     together: str = ""
+    together_of: str = ""
     hours: Mapping[str, str] = field(default_factory=dict)
     plain_lists: tuple[str, ...] = ()
     changes: Mapping[str, str] = field(default_factory=dict)
@@ -215,6 +217,7 @@ FACTS = {
         },
         categories=("view_position", "gender"),
         together="chexpert_",
+        together_of="cxr",
         hours={
             "ecg_hours": "Electrocardiograms",
             "labs_hours": "Blood tests (each of the 50)",

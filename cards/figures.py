@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from symile_data.disclosure import told
+
 from . import style
 from .clinical_figures import draw_findings, draw_funnel, draw_hours, draw_measured
 from .contact_sheet import draw_contact_sheet
@@ -26,6 +28,7 @@ FOLDER = "figures"
 _MOST_PATTERNS = 12  # combinations of missing modalities that are drawn
 _MOST_BARS = 40  # values of a category beyond which a curve replaces the bars
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # keeps lines out of a text
+_WITHHELD = " Withheld counts are drawn as zero."
 _SPLIT_COLOURS = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE)
 
 
@@ -88,15 +91,20 @@ def _clinical(directory: Path, statistics: Statistics, facts: Facts) -> Iterator
             path=path, title="Selection", caption="Admissions that each rule left, in the order in which they apply."
         )
     hours = statistics.get("hours", {})
+    measured = statistics.get("measured", {})
     if any(of["counts"] for of in hours.values()):
         path = f"{FOLDER}/hours.png"
         draw_hours(directory / path, hours, dict(facts.hours))
         bins = next(iter(hours.values()))["bin"]
-        yield Drawing(path=path, title="Times", caption=f"When things were recorded, in steps of {bins} hours.")
-    if any(statistics.get("measured", {}).values()):
+        gaps = _WITHHELD if any(None in of["counts"] for of in hours.values()) else ""
+        caption = f"When things were recorded, in steps of {bins} hours.{gaps}"
+        yield Drawing(path=path, title="Times", caption=caption)
+    if any(measured.values()):
         path = f"{FOLDER}/measured.png"
         draw_measured(directory / path, statistics)
-        yield Drawing(path=path, title="Tests", caption="Share of each split's rows in which each test was measured.")
+        gaps = _WITHHELD if any(None in tests.values() for tests in measured.values()) else ""
+        caption = f"Share of each split's rows in which each test was measured.{gaps}"
+        yield Drawing(path=path, title="Tests", caption=caption)
     findings = {
         column.removeprefix(facts.together).replace("_", " "): counts
         for column, counts in statistics.get("categories", {}).items()
@@ -195,8 +203,8 @@ def _sizes(directory: Path, column: str, media: dict[str, Any]) -> Drawing:
     sizes = media["sizes"]
     if len(sizes) == 1:
         caption = (
-            f"All {media['measured']:,} pictures measured are {sizes[0][0]} x {sizes[0][1]} pixels. The size of their "
-            f"files: {MARKS}."
+            f"All {told(media['measured'])} pictures measured are {sizes[0][0]} x {sizes[0][1]} pixels. The size of "
+            f"their files: {MARKS}."
         )
         with style.figure(1.0) as (drawn, (axes,)):
             _quantile_bar(axes, {name: value / 1024 for name, value in media["bytes"].items()})
@@ -218,7 +226,7 @@ def _sizes(directory: Path, column: str, media: dict[str, Any]) -> Drawing:
         bar.set_ylim(1.6, -1.6)
         style.save(drawn, directory / path)
     caption = (
-        f"Width and height of {media['measured']:,} pictures (a dot's area is the number of pictures of that "
+        f"Width and height of {told(media['measured'])} pictures (a dot's area is the number of pictures of that "
         f"size), and the size of their files: {MARKS}."
     )
     return Drawing(path=path, title="Picture sizes", caption=caption)

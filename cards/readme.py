@@ -12,17 +12,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from symile_data.disclosure import told
 from symile_data.manifest import Manifest
 from symile_data.schema import DatasetSchema
 from symile_data.shards import FORMATS
 from symile_data.shards.layout import hub_features, members_of
 
-from .clinical import few
 from .facts import Facts, hub_language, meaning_of, title_of
 from .figures import Drawing
 from .pooled import Table
 from .samples import Sample
-from .sources import Licence, citations, is_confidential
+from .sources import Licence, citations
 from .statistics import Statistics, used_splits
 
 FILE_NAME = "README.md"
@@ -57,7 +57,6 @@ def readme_of(
     data_files = [*manifest.shards(), *manifest.pool_files()]
     text = _render(
         facts.template,
-        is_confidential(manifest),
         title=title_of(manifest),
         facts=facts,
         manifest=manifest,
@@ -226,7 +225,7 @@ def _pattern(manifest: Manifest, split: str) -> str:
     return f"data/{split}-*{suffix}"
 
 
-def _render(template: str, confidential: bool, **values: Any) -> str:
+def _render(template: str, **values: Any) -> str:
     import jinja2
 
     environment = jinja2.Environment(
@@ -240,8 +239,7 @@ def _render(template: str, confidential: bool, **values: Any) -> str:
     environment.filters |= {
         "cell": _cell,
         "code": _code,
-        "number": _number,
-        "few": lambda count: _number(few(count) if confidential else count),
+        "number": told,
         "size": _size,
         "percent": _percent,
         "nats_and_bits": _nats_and_bits,
@@ -270,15 +268,6 @@ def _code(value: object) -> str:
     return "`" + _cell(value).replace("`", "'") + "`"
 
 
-def _number(value: float | str) -> str:
-    """12345 as 12,345; words as they are.
-
-    >>> _number(12345), _number("<10")
-    ('12,345', '<10')
-    """
-    return value if isinstance(value, str) else f"{value:,}"
-
-
 def _size(value: int) -> str:
     """Bytes for people.
 
@@ -292,8 +281,8 @@ def _size(value: int) -> str:
 
 
 def _percent(share: float | None) -> str:
-    """0.125 as "12.5 %"; a share that must not be published as words."""
-    return "<10 rows" if share is None else f"{100 * share:.1f} %"
+    """0.125 as "12.5 %"."""
+    return told(None) if share is None else f"{100 * share:.1f} %"
 
 
 def _nats_and_bits(nats: float) -> str:

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from symile_data.disclosure import told
 from symile_data.manifest import Manifest
 
-from .clinical import few
 from .facts import Facts
-from .sources import is_confidential
 
 _KNOWN: Mapping[str, Mapping[str, list[str]]] = {
     "symile-m3": {
@@ -44,8 +43,7 @@ def responsible_fields(manifest: Manifest, facts: Facts) -> dict[str, Any]:
     sources = [f"{source.part}: {source.origin} ({source.licence})" for source in facts.sources(manifest)]
     known = _KNOWN.get(manifest.identity.dataset, {})
     limits = [*known.get("rai:dataLimitations", []), *manifest.notes]
-    counted = few if is_confidential(manifest) else int
-    dropped = [f"{counted(entry.count)} left out: {entry.reason}" for entry in manifest.dropped]
+    dropped = [f"{told(entry.count)} left out: {entry.reason}" for entry in manifest.dropped]
     fields = {
         "rai:dataCollection": " ".join(f"{source}." for source in sources),
         **known,

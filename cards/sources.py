@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
+from symile_data.disclosure import is_synthetic
 from symile_data.manifest import Manifest
 
 SYMILE_URL = "https://arxiv.org/abs/2411.01053"
@@ -326,20 +326,3 @@ def _kind(manifest: Manifest, *names: str) -> str:
 
 def _version(manifest: Manifest, package: str) -> str:
     return manifest.identity.versions.get(package, "of unknown version")
-
-
-def is_synthetic(manifest: Manifest) -> bool:
-    """Whether a MIMIC build read invented records."""
-    identity = manifest.identity
-    return identity.dataset == "symile-mimic" and (_has_sample(identity.sources) or bool(identity.spec.get("sample")))
-
-
-def is_confidential(manifest: Manifest) -> bool:
-    """Whether counts of a few rows, and the rows themselves, are patients' data that a card must not show."""
-    return manifest.identity.dataset == "symile-mimic" and not is_synthetic(manifest)
-
-
-def _has_sample(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return value.get("kind") == "sample" or any(_has_sample(inner) for inner in value.values())
-    return False

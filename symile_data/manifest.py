@@ -48,19 +48,21 @@ class FileEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class Dropped:
-    """Source items that could not be used, by reason, with a few examples that name them."""
+    """Source items that could not be used, by reason, with a few examples that name them. A count of patients' data
+    that must not be published is None: see `symile_data.disclosure`.
+    """
 
     reason: str
-    count: int
+    count: int | None
     examples: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Remaining:
-    """One step of a selection: how many source items were left after a rule."""
+    """One step of a selection: how many source items were left after a rule; None as in `Dropped`."""
 
     rule: str
-    count: int
+    count: int | None
 
 
 @dataclass(frozen=True, kw_only=True)

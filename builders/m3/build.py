@@ -132,7 +132,9 @@ def _merged(dropped: list[Dropped]) -> list[Dropped]:
     for entry in dropped:
         before = merged.get(entry.reason, Dropped(reason=entry.reason, count=0, examples=[]))
         examples = [*before.examples, *entry.examples][:5]
-        merged[entry.reason] = Dropped(reason=entry.reason, count=before.count + entry.count, examples=examples)
+        merged[entry.reason] = Dropped(
+            reason=entry.reason, count=(before.count or 0) + (entry.count or 0), examples=examples
+        )
     return list(merged.values())
 
 

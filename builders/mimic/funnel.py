@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from symile_data.disclosure import told
 from symile_data.errors import SourceError
 from symile_data.manifest import Remaining
 
@@ -42,7 +43,7 @@ class Funnel:
         """
         if self.hadm_ids:
             return
-        shown = "; ".join(f"{step.rule}: {step.count:,}" for step in self.steps)
+        shown = "; ".join(f"{step.rule}: {told(step.count)}" for step in self.steps)
         raise SourceError(
             "no admission is left for the dataset",
             got=shown,

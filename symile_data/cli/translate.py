@@ -46,7 +46,7 @@ def translate(
         table, table.wnids, languages, engine=engine, cache=cache or default_cache(), strict=strict
     )
     write_text(out, format_names(translated, languages))
-    kept = sum(entry.count for entry in dropped)
+    kept = sum(entry.count or 0 for entry in dropped)
     total = len(table.wnids) * (len(languages) - 1)
     print(f"{out}: {len(table.wnids):,} classes in {len(languages)} languages, {total - kept:,} names by {engine}")
     for entry in dropped:
