@@ -43,7 +43,7 @@ def responsible_fields(manifest: Manifest, facts: Facts) -> dict[str, Any]:
     sources = [f"{source.part}: {source.origin} ({source.licence})" for source in facts.sources(manifest)]
     known = _KNOWN.get(manifest.identity.dataset, {})
     limits = [*known.get("rai:dataLimitations", []), *manifest.notes]
-    dropped = [f"{told(entry.count)} left out: {entry.reason}" for entry in manifest.dropped]
+    dropped = [f"left out ({told(entry.count)}): {entry.reason}" for entry in manifest.dropped]
     fields = {
         "rai:dataCollection": " ".join(f"{source}." for source in sources),
         **known,

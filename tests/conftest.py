@@ -45,3 +45,9 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("socket.socket.connect", refuse)
     monkeypatch.setattr("socket.getaddrinfo", refuse)
+
+
+@pytest.fixture
+def undisclosed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Builds of patients' data write every count as it is."""
+    monkeypatch.setattr("symile_data.builders.stages.disclosed", lambda manifest: manifest)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from symile_data.disclosure import LEAST
+
 from .lab_items import LAB_ITEMS
 from .spec import MimicSpec
 
@@ -67,9 +69,9 @@ def notes(spec: MimicSpec, conflicts: Mapping[int, int], unlabelled: int, unknow
 
 
 def _few(count: int) -> str:
-    """A count of patients' data as it may be published: small ones are not told.
+    """A count of patients' data as a sentence may tell it, rounded so that nothing can be calculated from it.
 
-    >>> _few(3), _few(1234)
-    ('fewer than 10', '1,234')
+    >>> _few(3), _few(48), _few(1234)
+    ('fewer than 10', 'about 50', 'about 1,200')
     """
-    return "fewer than 10" if count < 10 else f"{count:,}"
+    return f"fewer than {LEAST}" if count < LEAST else f"about {round(count, -max(len(str(count)) - 2, 1)):,}"

@@ -122,7 +122,7 @@ def test_another_source_is_another_build(roots: Roots, dataset: Path, tmp_path: 
         build(roots, dataset, seed=1)
 
 
-def test_missing_modalities_are_null_and_masked(tmp_path: Path) -> None:
+def test_missing_modalities_are_null_and_masked(tmp_path: Path, undisclosed: None) -> None:
     tree = whole_tree(tmp_path)
     tree.admit(10_000_100, 1)  # X-ray and tests
     tree.picture(10_000_100, 30)
@@ -147,7 +147,7 @@ def test_missing_modalities_are_null_and_masked(tmp_path: Path) -> None:
     assert problems(tmp_path / "out") == []
 
 
-def test_the_funnel_counts_every_rule(tmp_path: Path) -> None:
+def test_the_funnel_counts_every_rule(tmp_path: Path, undisclosed: None) -> None:
     tree = whole_tree(tmp_path)
     tree.admit(10_000_100, 1)
     tree.admit(10_000_101, 2)
@@ -168,6 +168,16 @@ def test_the_funnel_counts_every_rule(tmp_path: Path) -> None:
         "electrocardiogram: file not found": 1,
     }
     assert manifests.read(tmp_path / "out").funnel == manifest.funnel
+
+
+def test_small_counts_of_patients_are_not_written(tmp_path: Path) -> None:
+    tree = whole_tree(tmp_path)
+    tree.complete(10_000_104, 5)
+    tree.records[-1]["path"] += "x"
+    manifest = build(tree.write(), tmp_path / "out")
+    assert {step.count for step in manifest.funnel} == {None, 12}
+    assert [(entry.reason, entry.count) for entry in manifest.dropped] == [("electrocardiogram: file not found", None)]
+    assert manifests.read(tmp_path / "out") == manifest
 
 
 def edit(copied: Path, split: str, change: object) -> list[str]:

@@ -127,7 +127,7 @@ def test_damaged_x_rays_give_way_to_the_next(tree: Tree, file: bytes | None) -> 
     assert build(tree)[1]["cxr_dicom_id"] == good
 
 
-def test_an_x_ray_without_a_time_is_left_out_and_counted(tree: Tree) -> None:
+def test_an_x_ray_without_a_time_is_left_out_and_counted(tree: Tree, undisclosed: None) -> None:
     fill(tree)
     tree.picture(ONE, 27)
     tree.pictures[-1]["StudyTime"] = ""

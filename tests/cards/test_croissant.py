@@ -73,4 +73,4 @@ def test_responsible_use_is_described(documented: Tiny, tmp_path: Path) -> None:
     tiny = mimic_tiny(tmp_path)
     tiny.card(dropped=[Dropped(reason="unreadable", count=3, examples=["x"])])
     said = mlcroissant.Dataset(jsonld=tiny.directory / "croissant.json").metadata.data_preprocessing_protocol
-    assert said == ["<10 left out: unreadable"]  # a small number of patients is not published
+    assert said == ["left out (withheld): unreadable"]  # a small number of patients is not published
