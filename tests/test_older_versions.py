@@ -93,7 +93,7 @@ def test_an_unfinished_build_is_refused_by_a_sentence(tmp_path: Path) -> None:
         pretty_json({"dataset": recorded.dataset, "spec": recorded.spec, "sources": {}, "versions": recorded.versions})
     )
     spec = XorSpec(rows={"train": 40, "validation": 20, "test": 20})
-    with pytest.raises(OutputError, match=r"unfinished build with other settings.*symile-data") as told:
+    with pytest.raises(OutputError, match=r"an unfinished build of another version of symile-data") as told:
         build_xor(spec, tmp_path / "xor", workers=1, document=no_documents)
     assert "0.1.0" in str(told.value)
     assert hidden.is_dir(), "nothing of the unfinished build is lost"
@@ -102,7 +102,7 @@ def test_an_unfinished_build_is_refused_by_a_sentence(tmp_path: Path) -> None:
 def test_a_finished_dataset_is_not_built_over(tmp_path: Path) -> None:
     shutil.copytree(OLD / "xor", tmp_path / "xor")
     before = (tmp_path / "xor" / "manifest.json").read_bytes()
-    with pytest.raises(OutputError, match="a finished dataset with other settings"):
+    with pytest.raises(OutputError, match="a finished dataset of another version of symile-data"):
         build_xor(
             XorSpec(rows={"train": 40, "validation": 20, "test": 20}),
             tmp_path / "xor",

@@ -1,6 +1,7 @@
 """The names table: every word tells its class and its language, and every fault is found by line and column."""
 
 import unicodedata
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,41 @@ def test_bundled_names_are_in_their_script(language: str, script: str) -> None:
     names = read_names().names[language]
     foreign = [name for name in names if not any(script in unicodedata.name(letter, "") for letter in name)]
     assert foreign == []
+
+
+def skeleton(name: str) -> str:
+    """What is left of a name without case, spaces, vowel signs and hamza: what a careless reader or renderer sees."""
+    decomposed = unicodedata.normalize("NFKD", name.casefold())
+    bare = (letter for letter in decomposed if unicodedata.category(letter)[0] in "LN")
+    return "".join(bare).translate(str.maketrans({"ء": None, "ٱ": "ا", "ى": "ي", "ة": "ه"}))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("किला", "केला"), ("మేకు", "మింక్"), ("فأر", "فار"), ("Ice cream", "icecream"), ("λέων", "λεών")]
+)
+def test_names_that_differ_in_marks_only_have_one_skeleton(one: str, other: str) -> None:
+    assert skeleton(one) == skeleton(other)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_two_bundled_names_differ_in_marks_only(language: str) -> None:
+    names = read_names().names[language]
+    seen: dict[str, list[str]] = {}
+    for name in names:
+        seen.setdefault(skeleton(name), []).append(name)
+    assert [group for group in seen.values() if len(group) > 1] == []
+
+
+def test_the_record_of_changes_agrees_with_the_table() -> None:
+    folder = resources.files("symile_data.builders.m3") / "data"
+    lines = (folder / "class_names_changes.tsv").read_text(encoding="utf-8").splitlines()
+    assert lines[0].split("\t") == ["wnid", "language", "before", "now", "why"]
+    bundled = read_names()
+    wnids, _ = imagenet_classes()
+    for line in lines[1:]:
+        wnid, language, before, now, why = line.split("\t")
+        assert bundled.names[language][wnids.index(wnid)] == now != before
+        assert why
 
 
 def test_another_name_is_another_fingerprint() -> None:
