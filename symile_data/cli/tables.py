@@ -36,7 +36,7 @@ def print_intervals(results: Mapping[str, Mapping[str, Mapping[str, Any]]], titl
     """As `print_results`, with intervals.
 
     Args:
-        results: Loss, or "difference" -> figure -> "mean" and, where known, "low", "high", "p".
+        results: Loss, or "difference" -> figure -> "mean" and, where known, "low", "high", "p", "note".
         title: Of the table.
     """
     from rich.console import Console
@@ -58,6 +58,8 @@ def _interval(name: str, value: Mapping[str, Any] | None) -> str:
     text = _number(name, value["mean"])
     if "low" in value:
         text += f" [{_number(name, value['low'])}, {_number(name, value['high'])}]"
+    if "note" in value:
+        return f"{text}, equal for all seeds: no test"
     return text + (f", p = {value['p']:.2g}" if "p" in value else "")
 
 

@@ -1,20 +1,22 @@
-"""Bootstrap intervals of retrieval figures, as in the paper: B times, the rows are drawn again with replacement.
+"""Bootstrap intervals of retrieval figures: B times, the queries are drawn again with replacement.
 
-Where all rows are candidates, the candidates too are drawn again, apart from the queries, as the paper's evaluation of
-Symile-M3 does; with sets of candidates each drawn row keeps its own set, as its evaluation of Symile-MIMIC does.
+Every query keeps its candidates, be they all rows or a set of its own, so its right answers never get lost: to draw
+the candidates again apart from the queries, as the paper's evaluation of Symile-M3 does, takes the only right one from
+a third of the queries and so measures another, harder task. What the intervals cover is the figure of new queries of
+the same kind; a simulation in the tests shows that those of the accuracy do so 93 to 97 times in 100, with one, four
+and twenty right answers to a query. Figures near 0 or 1 have too few misses or hits for any interval of this form.
 """
 
 from __future__ import annotations
 
-import math
-
 import torch
+from torch import Tensor
 
 from symile_data.errors import UsageError
 from symile_data.evaluation.embedded import Embedded
 from symile_data.evaluation.retrieval import Retrieval, figures, standings
 
-_NORMAL_95 = 1.959964  # standard errors on each side of a 95% interval
+_CONFIDENCE = 0.95
 
 
 def bootstrap(embedded: Embedded, retrieval: Retrieval, replicates: int, seed: int = 0) -> dict[str, dict[str, float]]:
@@ -28,27 +30,31 @@ def bootstrap(embedded: Embedded, retrieval: Retrieval, replicates: int, seed: i
 
     Returns:
         Figure -> "mean" over the replicates, "se" (their standard deviation, the bootstrap's estimate of the standard
-        error), and "low" and "high", 95% by the normal approximation.
+        error), and "low" and "high", the 95% interval of `interval`.
 
     Raises:
         UsageError: fewer than two replicates.
     """
     if replicates < 2:
         raise UsageError("a bootstrap needs at least two replicates", got=replicates)
-    generator = torch.Generator().manual_seed(seed)
+    found = standings(embedded, retrieval)
     rows = len(embedded.labels)
-    queries = torch.randint(rows, (replicates, rows), generator=generator)
-    weights = None
-    if not retrieval.candidates:
-        drawn = torch.randint(rows, (replicates, rows), generator=generator)
-        weights = torch.stack([torch.bincount(row, minlength=rows) for row in drawn])
-    found = standings(embedded, retrieval, weights)
-    every = found if weights is not None else found * replicates
-    samples = [figures(standing.take(index)) for standing, index in zip(every, queries, strict=True)]
-    return {name: _interval([sample[name] for sample in samples]) for name in samples[0]}
+    generator = torch.Generator().manual_seed(seed)
+    samples = [figures(found.take(torch.randint(rows, (rows,), generator=generator))) for _ in range(replicates)]
+    return {
+        name: interval(torch.tensor([sample[name] for sample in samples], dtype=torch.float64)) for name in samples[0]
+    }
 
 
-def _interval(values: list[float]) -> dict[str, float]:
-    mean = math.fsum(values) / len(values)
-    error = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
-    return {"mean": mean, "se": error, "low": mean - _NORMAL_95 * error, "high": mean + _NORMAL_95 * error}
+def interval(replicates: Tensor) -> dict[str, float]:
+    """Mean, standard error and 95% interval of a figure from its (B,) replicates.
+
+    Student's t with B - 1 degrees of freedom in place of the normal quantile, and the mean's own spread of se / sqrt(B)
+    beside the standard error: so few replicates give a wide interval, not one that misses too often.
+    """
+    from scipy import stats
+
+    count = len(replicates)
+    mean, error = replicates.mean().item(), replicates.std().item()
+    margin = float(stats.t.ppf((1 + _CONFIDENCE) / 2, count - 1)) * error * (1 + 1 / count) ** 0.5
+    return {"mean": mean, "se": error, "low": mean - margin, "high": mean + margin}

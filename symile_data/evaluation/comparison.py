@@ -14,6 +14,9 @@ from symile_data.errors import UsageError
 
 CONFIDENCE = 0.95
 
+_ROUNDING = 64 * 2.0**-52  # of a difference of two numbers that were averaged over many rows, relative to the larger
+_EQUAL = "all differences are equal up to rounding, so there is no spread to test against"
+
 
 def compare(values: Mapping[str, Sequence[float]]) -> dict[str, Any]:
     """Compare one figure of several losses.
@@ -57,14 +60,17 @@ def paired_test(first: Sequence[float], second: Sequence[float]) -> dict[str, An
     """Student's paired t-test of two losses over the same seeds.
 
     Returns:
-        `summary` of first minus second, with "t" and the two-sided "p". Where all differences are equal there is no
-        spread to test against: "t" is None (infinite) and "p" 0, or 0 and 1 where they are zero.
+        `summary` of first minus second, with "t" and the two-sided "p". Where the differences are equal up to rounding,
+        a spread of theirs would be one of the last bits, and a test against it would prove anything: then "t" and "p"
+        are None and "note" says so (zero differences have t = 0 and p = 1).
     """
-    result = summary([one - other for one, other in zip(first, second, strict=True)])
-    if result["sd"] == 0.0:
-        same = result["mean"] == 0.0
-        return {**result, "t": 0.0 if same else None, "p": 1.0 if same else 0.0}
+    differences = [one - other for one, other in zip(first, second, strict=True)]
+    result = summary(differences)
+    rounding = _ROUNDING * max(abs(value) for value in (*first, *second))
+    if max(differences) - min(differences) <= rounding:
+        same = abs(result["mean"]) <= rounding
+        return {**result, "t": 0.0 if same else None, "p": 1.0 if same else None, "note": _EQUAL}
     from scipy import stats
 
-    t = result["mean"] / (result["sd"] / math.sqrt(len(first)))
-    return {**result, "t": t, "p": float(2 * stats.t.sf(abs(t), len(first) - 1))}
+    test = stats.ttest_rel(first, second)
+    return {**result, "t": float(test.statistic), "p": float(test.pvalue)}

@@ -47,16 +47,12 @@ class Retrieval:
     seed: int = 0
 
 
-def standings(embedded: Embedded, retrieval: Retrieval, weights: Tensor | None = None) -> list[Standing]:
+def standings(embedded: Embedded, retrieval: Retrieval) -> Standing:
     """Where each row's right candidate stands.
 
     Args:
         embedded: The rows, each a query and all of them candidates.
         retrieval: Protocol.
-        weights: (B, N) int64, where all rows are candidates: how many times each is one, in B replicates.
-
-    Returns:
-        One for each replicate, or one where no weights are given.
 
     Raises:
         UsageError: there are no rows, no such modality, or too few rows for the sets of candidates.
@@ -69,15 +65,9 @@ def standings(embedded: Embedded, retrieval: Retrieval, weights: Tensor | None =
             got=retrieval.target,
             do=f"choose among {', '.join(embedded.values)}",
         )
-    if retrieval.candidates:
-        parts = [[standing(scores, right)] for scores, right in _among_sets(embedded, retrieval)]
-    else:
-        replicates = [None] if weights is None else list(weights)
-        parts = [[standing(scores, right, w) for w in replicates] for scores, right in _among_all(embedded, retrieval)]
-    return [
-        Standing(*(torch.cat([getattr(part, name) for part in replicate]) for name in ("above", "tied", "right")))
-        for replicate in zip(*parts, strict=True)
-    ]
+    among = _among_sets if retrieval.candidates else _among_all
+    parts = [standing(scores, right) for scores, right in among(embedded, retrieval)]
+    return Standing(*(torch.cat([getattr(part, name) for part in parts]) for name in ("above", "tied", "right")))
 
 
 def retrieve(embedded: Embedded, retrieval: Retrieval) -> dict[str, float]:
@@ -87,7 +77,7 @@ def retrieve(embedded: Embedded, retrieval: Retrieval) -> dict[str, float]:
         "rows", "candidates" (of each row), "accuracy" (recall at 1), "recall_at_5", "recall_at_10", "median_rank" and
         "chance".
     """
-    (found,) = standings(embedded, retrieval)
+    found = standings(embedded, retrieval)
     rows = len(embedded.labels)
     return {
         "rows": rows,
@@ -105,7 +95,7 @@ def figures(found: Standing) -> dict[str, float]:
 
 def retrieval_accuracy(embedded: Embedded, retrieval: Retrieval) -> float:
     """Share of rows that retrieve a right candidate."""
-    return standings(embedded, retrieval)[0].hits().mean().item()
+    return standings(embedded, retrieval).hits().mean().item()
 
 
 def chance(labels: Tensor, candidates: int = 0) -> float:

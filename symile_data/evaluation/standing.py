@@ -63,30 +63,27 @@ class Standing:
         return Standing(self.above[queries], self.tied[queries], self.right[queries])
 
 
-def standing(scores: Tensor, right: Tensor, weights: Tensor | None = None) -> Standing:
+def standing(scores: Tensor, right: Tensor) -> Standing:
     """Count where the best right candidate of each query stands.
+
+    A score that is not a number ranks nothing: a right candidate that has one counts as not there, and a wrong one
+    stands above no other.
 
     Args:
         scores: (Q, C).
         right: (Q, R) int64 indices of the right candidates, -1 where a query has fewer than R.
-        weights: (C,) int64, how many times each candidate is there; None is once.
     """
-    there = right >= 0
-    places = right.clamp(min=0)
-    copies = there.long() if weights is None else weights[places] * there
-    found = scores.gather(1, places).masked_fill(copies == 0, -torch.inf)
-    best = found.amax(dim=1, keepdim=True)
-    above, reaching = _count(scores > best, weights), _count(scores >= best, weights)
-    none = ~(copies > 0).any(dim=1)
-    candidates = scores.shape[1] if weights is None else int(weights.sum())
+    found = scores.gather(1, right.clamp(min=0))
+    there = (right >= 0) & ~found.isnan()
+    best = found.masked_fill(~there, -torch.inf).amax(dim=1, keepdim=True)
+    above, reaching = _count(scores > best), _count(scores >= best)
+    none = ~there.any(dim=1)
     return Standing(
-        above.masked_fill(none, candidates),
+        above.masked_fill(none, scores.shape[1]),
         (reaching - above).masked_fill(none, 0),
-        (copies * (found == best)).sum(dim=1).masked_fill(none, 0),
+        (there & (found == best)).sum(dim=1),
     )
 
 
-def _count(which: Tensor, weights: Tensor | None) -> Tensor:
-    if weights is None:
-        return torch.from_numpy(np.count_nonzero(which.numpy(), axis=1))  # ten times as fast as torch's sum of bools
-    return torch.where(which, weights, 0).sum(dim=1)
+def _count(which: Tensor) -> Tensor:
+    return torch.from_numpy(np.count_nonzero(which.numpy(), axis=1))  # ten times as fast as torch's sum of bools

@@ -23,16 +23,35 @@ def test_the_interval_and_the_test_are_students() -> None:
     assert (found["difference"]["low"], found["difference"]["high"]) == pytest.approx((interval.low, interval.high))
 
 
-def test_one_seed_has_no_interval_and_equal_differences_no_t() -> None:
+def test_one_seed_has_no_interval() -> None:
     assert compare({"symile": [0.9], "clip": [0.1]}) == {
         "symile": summary([0.9]),
         "clip": {"values": [0.1], "mean": 0.1},
     }
     assert "difference" not in compare({"symile": ONE})
-    same, apart = paired_test([0.5, 0.75], [0.5, 0.75]), paired_test([0.5, 0.75], [0.25, 0.5])
-    assert (same["t"], same["p"]) == (0.0, 1.0) and (apart["t"], apart["p"]) == (None, 0.0)
     with pytest.raises(UsageError, match="compared on the same seeds"):
         compare({"symile": ONE, "clip": [0.1]})
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ([0.5, 0.75], [0.25, 0.5]),
+        ([0.3, 0.4, 0.7], [0.2, 0.3, 0.6]),  # 0.1 in three ways: 0.09999999999999998, 0.10000000000000003, ...
+        ([1e9 + 0.1, 2e9 + 0.1, 3e9 + 0.1], [1e9, 2e9, 3e9]),
+    ],
+)
+def test_differences_that_are_equal_up_to_rounding_are_not_tested(first: list[float], second: list[float]) -> None:
+    for one, other in ((first, second), (second, first)):
+        found = paired_test(one, other)
+        assert (found["t"], found["p"]) == (None, None) and "equal up to rounding" in found["note"]
+    found = paired_test(first, first)
+    assert (found["t"], found["p"]) == (0.0, 1.0) and "equal up to rounding" in found["note"]
+
+
+def test_a_small_spread_of_differences_is_still_tested() -> None:
+    found = paired_test([0.3, 0.4, 0.7 + 1e-9], [0.2, 0.3, 0.6])
+    assert 0.0 < found["p"] < 1e-12 and "note" not in found
 
 
 def test_recalls_are_drawn(tmp_path: Path) -> None:

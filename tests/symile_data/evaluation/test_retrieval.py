@@ -36,7 +36,7 @@ def of(target: str, loss: str = "symile", **options: Any) -> Retrieval:
 
 
 def hits(rows: Embedded, target: str, loss: str) -> Tensor:
-    return standings(rows, of(target, loss))[0].hits()
+    return standings(rows, of(target, loss)).hits()
 
 
 def slow_hits(rows: Embedded, target: str, loss: str) -> list[bool]:
@@ -64,10 +64,10 @@ def test_hits_are_those_of_a_slow_loop(loss: str, names: tuple[str, ...]) -> Non
 def test_chunks_change_nothing(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = embedded()
     whole = hits(rows, "text", "symile")
-    sets = standings(rows, of("text", candidates=4))[0].ranks()
+    sets = standings(rows, of("text", candidates=4)).ranks()
     monkeypatch.setattr(retrieval, "CHUNK", chunk)
     assert torch.equal(hits(rows, "text", "symile"), whole)
-    assert torch.equal(standings(rows, of("text", candidates=4))[0].ranks(), sets)
+    assert torch.equal(standings(rows, of("text", candidates=4)).ranks(), sets)
 
 
 def test_accuracy_is_the_share_of_hits_also_of_joined_batches() -> None:
@@ -136,7 +136,7 @@ def test_an_oracle_falls_as_its_modalities_are_shuffled() -> None:
 @pytest.mark.parametrize("loss", ["symile", "clip"])
 def test_figures_of_all_candidates_are_those_of_a_slow_ranking(loss: str) -> None:
     rows = embedded(labels=4)
-    (found,) = standings(rows, of("audio", loss))
+    found = standings(rows, of("audio", loss))
     for i in range(len(rows.labels)):
         scores = slow_scores(rows, "audio", loss, i)
         order = sorted(range(len(scores)), key=lambda j: -scores[j])
@@ -165,7 +165,7 @@ def slow_scores(rows: Embedded, target: str, loss: str, i: int) -> list[float]:
 def test_given_sets_of_candidates_are_ranked_within(loss: str) -> None:
     rows = embedded(labels=1_000_000)
     sets = torch.stack([rows.labels[[(i + step) % 23 for step in (0, 3, 7, 11)]] for i in range(23)])
-    (found,) = standings(replace(rows, candidates=sets), of("image", loss, candidates=4))
+    found = standings(replace(rows, candidates=sets), of("image", loss, candidates=4))
     for i in range(23):
         scores = slow_scores(rows, "image", loss, i)
         assert found.ranks()[i] == 1 + sum(scores[(i + step) % 23] > scores[i] for step in (3, 7, 11))
@@ -200,29 +200,11 @@ def test_a_bootstrap_has_the_spread_of_the_mean() -> None:
     found = bootstrap(rows, of("image", candidates=10), 300)["accuracy"]
     assert found["mean"] == pytest.approx(share, abs=0.01)
     assert found["se"] == pytest.approx((share * (1 - share) / 400) ** 0.5, rel=0.15)
-    assert found["low"] == pytest.approx(found["mean"] - 1.96 * found["se"], abs=1e-4)
-    # Among all rows the candidates are drawn again too: a row whose own picture is not drawn cannot be right.
-    again = bootstrap(rows, of("image"), 20)["accuracy"]
-    assert again["mean"] == pytest.approx(retrieval_accuracy(rows, of("image")) * (1 - 1 / 2.718), abs=0.03)
-    assert again == bootstrap(rows, of("image"), 20)["accuracy"] != bootstrap(rows, of("image"), 20, seed=1)["accuracy"]
+    assert found["low"] == pytest.approx(found["mean"] - 1.96 * found["se"], rel=1e-3)
+    assert found == bootstrap(rows, of("image", candidates=10), 300)["accuracy"]
+    assert found != bootstrap(rows, of("image", candidates=10), 300, seed=1)["accuracy"]
     with pytest.raises(UsageError, match="at least two replicates"):
         bootstrap(rows, of("image"), 1)
-
-
-def test_replicates_are_the_retrieval_among_their_own_candidates() -> None:
-    rows = embedded(labels=4)
-    weights = torch.randint(3, (2, 23), generator=torch.Generator().manual_seed(3))
-    for found, counts in zip(standings(rows, of("image"), weights), weights, strict=True):
-        drawn = torch.arange(23).repeat_interleave(counts)
-        for i in range(23):
-            scores = torch.tensor(slow_scores(rows, "image", "symile", i))[drawn]
-            right = rows.labels[drawn] == rows.labels[i]
-            if not right.any():
-                assert (found.above[i], found.tied[i], found.ranks()[i]) == (len(drawn), 0, len(drawn) + 1)
-                continue
-            best = scores[right].max()
-            assert (found.above[i], found.tied[i]) == ((scores > best).sum(), (scores == best).sum())
-            assert found.right[i] == ((scores == best) & right).sum()
 
 
 def test_a_modality_that_is_not_there_is_named() -> None:
@@ -238,3 +220,12 @@ def test_many_embeddings_are_kept_in_a_file(monkeypatch: pytest.MonkeyPatch) -> 
         joined = Embedded.join(iter(parts), room)
         assert torch.equal(joined.labels, rows.labels)
         assert all(torch.equal(joined.values[name], value) for name, value in rows.values.items())
+
+
+def test_embeddings_that_are_no_numbers_have_no_rank() -> None:
+    rows = embedded(labels=4)
+    broken = replace(rows, values={**rows.values, "image": torch.full_like(rows.values["image"], torch.nan)})
+    for candidates in (0, 3):
+        found = retrieve(broken, of("image", candidates=candidates))
+        assert (found["accuracy"], found["recall_at_10"]) == (0.0, 0.0)
+        assert found["median_rank"] == found["candidates"] + 1

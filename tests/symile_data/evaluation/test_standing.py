@@ -31,15 +31,17 @@ def test_figures_are_averages_over_all_orders_of_equal_scores(candidates: list[t
     assert abs(found.ranks().item() - sum(ranks) / len(ranks)) < 1e-12
 
 
-@given(SCORES, st.lists(st.integers(0, 3), min_size=6, max_size=6))
-def test_weights_are_repeated_candidates(candidates: list[tuple[int, bool]], counts: list[int]) -> None:
+@given(SCORES, st.lists(st.booleans(), min_size=6, max_size=6))
+def test_a_score_that_is_no_number_ranks_nothing(candidates: list[tuple[int, bool]], broken: list[bool]) -> None:
     scores, right = (torch.tensor([values]) for values in zip(*candidates, strict=True))
-    weights = torch.tensor(counts[: len(candidates)])
-    weights[0] += 1  # at least one candidate
-    drawn = torch.arange(len(candidates)).repeat_interleave(weights)
-    one = standing(scores.float(), places_of(right), weights)
-    two = standing(scores[:, drawn].float(), places_of(right[:, drawn]))
-    assert (one.above, one.tied, one.right) == (two.above, two.tied, two.right)
+    gone = torch.tensor([broken[: len(candidates)]])
+    found = standing(scores.float().masked_fill(gone, torch.nan), places_of(right))
+    if not (right & ~gone).any():  # no right one is left: it stands behind all
+        assert (found.above.item(), found.tied.item(), found.right.item()) == (len(candidates), 0, 0)
+        assert found.ranks().item() == len(candidates) + 1 and found.hits(len(candidates)).item() == 0.0
+        return
+    left = standing(scores[~gone][None].float(), places_of(right[~gone][None]))
+    assert (found.above, found.tied, found.right) == (left.above, left.tied, left.right)
 
 
 def test_a_constant_score_is_worth_chance() -> None:
