@@ -82,7 +82,9 @@ def write_media(directory: Path, rows: int) -> None:
     for shard in range(4):
         chosen = range(rows * shard // 4, rows * (shard + 1) // 4)
         path = directory / f"data/train-{shard:05d}-of-00004.parquet"
-        with pq.ParquetWriter(path, schema, compression="none", use_dictionary=False) as writer:
+        with pq.ParquetWriter(
+            path, schema, compression="none", use_dictionary=False, write_page_checksum=True
+        ) as writer:
             for start in range(chosen.start, chosen.stop, 50):
                 group = [
                     {
@@ -114,7 +116,13 @@ def write_features(directory: Path, rows: int) -> None:
         values = rng.standard_normal(rows * width, dtype=np.float32).astype(np.float16)
         columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(values), width)
     directory.mkdir(parents=True)
-    pq.write_table(pa.table(columns), directory / "train.parquet", row_group_size=1000, compression="none")
+    pq.write_table(
+        pa.table(columns),
+        directory / "train.parquet",
+        row_group_size=1000,
+        compression="none",
+        write_page_checksum=True,
+    )
 
 
 def stock(picture: bytes, clip: bytes) -> dict[str, torch.Tensor]:

@@ -4,7 +4,7 @@ tar (`tar`).
 In Parquet, embedded media (JPEG, PNG, FLAC) are stored uncompressed and without dictionaries, since they do not shrink;
 everything else is zstd. Signals (lists of int16) are stored as differences (DELTA_BINARY_PACKED), two thirds the
 size. Row groups are small, so that streaming readers start fast and a loader can read a whole
-group at a time.
+group at a time. Every page has a checksum, and so has the footer (`symile_data.shards.seal`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from symile_data.errors import OutputError
 from symile_data.files import atomic_path
 from symile_data.schema import DatasetSchema
 from symile_data.shards import FORMATS
+from symile_data.shards.seal import seal_footer
 
 from .tar import write_tar
 
@@ -79,11 +80,13 @@ def _write_parquet(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBat
         compression=_compression(schema),
         use_dictionary=_dictionary_columns(schema),
         column_encoding=_encoding(schema),
+        write_page_checksum=True,
         write_statistics=[name for name in ("sample_id", "subject_id", "hadm_id") if name in schema.names],
     ) as writer:
         for batch in batches:
             writer.write_batch(batch, row_group_size=max(len(batch), 1))
             rows += len(batch)
+    seal_footer(path)
     return rows
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import reprlib
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
@@ -22,6 +23,7 @@ from symile_data.shards.layout import (
     BLOCK_BYTES,
     END_BYTES,
     INDEX_NAME,
+    Checksums,
     Member,
     Sizes,
     array_dtype,
@@ -53,12 +55,13 @@ def write_tar(file: BinaryIO, schema: DatasetSchema, batches: Iterator[pa.Record
     groups = [_write_group(file, members, batch) for batch in batches]
     _write_member(file, INDEX_NAME, pack_index(arrow, members, groups))
     file.write(bytes(END_BYTES))
-    return sum(map(len, groups))
+    return sum(len(sizes) for sizes, _ in groups)
 
 
-def _write_group(file: BinaryIO, members: Sequence[Member], batch: pa.RecordBatch) -> Sizes:
-    """Write the rows of a batch; the (rows, K) sizes of their members."""
+def _write_group(file: BinaryIO, members: Sequence[Member], batch: pa.RecordBatch) -> tuple[Sizes, Checksums]:
+    """Write the rows of a batch; the (rows, K) sizes and checksums of their members."""
     sizes = np.full((len(batch), len(members)), ABSENT, dtype=np.int64)
+    checksums = np.zeros(sizes.shape, dtype=np.uint32)
     contents = [_ENCODERS[member.kind](batch, members, member) for member in members]
     for row, sample_id in enumerate(batch[KEY_COLUMN].to_pylist()):
         key = f"{sample_id:09d}"
@@ -66,8 +69,8 @@ def _write_group(file: BinaryIO, members: Sequence[Member], batch: pa.RecordBatc
             data = next(values)
             if data is not None:
                 _write_member(file, f"{key}.{member.suffix}", data)
-                sizes[row, kind] = len(data)
-    return sizes
+                sizes[row, kind], checksums[row, kind] = len(data), zlib.crc32(data)
+    return sizes, checksums
 
 
 def _write_member(file: BinaryIO, name: str, data: bytes) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from factories import with_checksums
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -69,9 +70,10 @@ def member(name: str, data: bytes, kind: bytes = tarfile.REGTYPE, size: int | No
     return header.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogatepass") + data + bytes(-len(data) % 512)
 
 
-def index_member(schema: pa.Schema, members: list[Member], groups: list[np.ndarray]) -> bytes:
-    """The index, and what ends the archive."""
-    return member(INDEX_NAME, pack_index(schema, members, groups)) + bytes(END_BYTES)
+def indexed(body: bytes, schema: pa.Schema, members: list[Member], groups: list[np.ndarray]) -> bytes:
+    """An archive of these members, with its index and end."""
+    packed = pack_index(schema, members, with_checksums(body, groups))
+    return body + member(INDEX_NAME, packed) + bytes(END_BYTES)
 
 
 def look(directory: Path) -> str:
@@ -108,7 +110,7 @@ def test_an_index_of_any_kind_is_read_or_refused(tmp_path: Path, data: st.DataOb
         if cell is not None
     )
     assert len(body) == occupied(sizes).sum()
-    (tmp_path / NAME).write_bytes(body + index_member(schema, members, [sizes]))
+    (tmp_path / NAME).write_bytes(indexed(body, schema, members, [sizes]))
     look(tmp_path)
 
 
@@ -123,7 +125,7 @@ def test_sizes_of_any_kind_are_read_or_refused(tmp_path: Path, data: st.DataObje
         for group in data.draw(st.lists(st.lists(st.tuples(numbers, numbers), max_size=3), max_size=3))
     ]
     body = member("0.json", b'{"sample_id": 1}') + member("0.jpg", b"x")
-    (tmp_path / NAME).write_bytes(body + index_member(schema, members, groups))
+    (tmp_path / NAME).write_bytes(indexed(body, schema, members, groups))
     look(tmp_path)
 
 
@@ -158,7 +160,7 @@ def test_headers_of_any_kind_are_told(
     # The index counts the forged headers in, as the bytes of a member, so that the archive's length is right.
     sizes = np.array([[16, 1]], dtype=np.int64)
     sizes[0, min(place, 1)] += len(forged)
-    (tmp_path / NAME).write_bytes(b"".join(pieces) + index_member(schema, members, [sizes]))
+    (tmp_path / NAME).write_bytes(indexed(b"".join(pieces), schema, members, [sizes]))
     shard = open_shard(Location.of(tmp_path), NAME)
     assert shard.problems()
     look(tmp_path)
@@ -169,7 +171,7 @@ def test_a_chain_of_extended_headers_is_told(tmp_path: Path, kind: bytes) -> Non
     schema, links = pa.schema([("sample_id", pa.int64())]), member("x", b"10 a=12345\n", kind) * 3000
     body = links + member("0.json", b'{"sample_id": 1}')
     sizes = np.array([[len(links) + 16]], dtype=np.int64)
-    (tmp_path / NAME).write_bytes(body + index_member(schema, [FIELDS], [sizes]))
+    (tmp_path / NAME).write_bytes(indexed(body, schema, [FIELDS], [sizes]))
     (problem,) = open_shard(Location.of(tmp_path), NAME).problems()
     assert problem.startswith("row 0: member 'x' lies where the index has 'x.json'")
 
@@ -177,16 +179,16 @@ def test_a_chain_of_extended_headers_is_told(tmp_path: Path, kind: bytes) -> Non
 @pytest.mark.parametrize("size", [-512, -1024, -2048, -3072])
 def test_a_last_header_that_leads_back_does_not_hang(tmp_path: Path, size: int) -> None:
     schema = pa.schema([("sample_id", pa.int64())])
-    packed = pack_index(schema, [FIELDS], [np.array([[16]], dtype=np.int64)])
-    last = member(INDEX_NAME, packed, size=size)
-    (tmp_path / NAME).write_bytes(member("0.json", b'{"sample_id": 1}') + last + bytes(END_BYTES))
+    body = member("0.json", b'{"sample_id": 1}')
+    packed = pack_index(schema, [FIELDS], with_checksums(body, [np.array([[16]], dtype=np.int64)]))
+    (tmp_path / NAME).write_bytes(body + member(INDEX_NAME, packed, size=size) + bytes(END_BYTES))
     assert open_shard(Location.of(tmp_path), NAME).problems()
 
 
 def test_a_row_whose_json_is_huge_is_refused(tmp_path: Path) -> None:
     schema, text = pa.schema([("sample_id", pa.int64())]), b'{"sample_id": [' + b"[]," * (2 << 20) + b"[]]}"
     sizes = np.array([[len(text)]], dtype=np.int64)
-    (tmp_path / NAME).write_bytes(member("0.json", text) + index_member(schema, [FIELDS], [sizes]))
+    (tmp_path / NAME).write_bytes(indexed(member("0.json", text), schema, [FIELDS], [sizes]))
     assert "a row's JSON of 6291475 bytes, more than the 4194304 that are accepted" in look(tmp_path)
 
 
@@ -195,5 +197,5 @@ def test_an_array_that_is_absent_takes_no_memory_that_it_claims(tmp_path: Path) 
     members = [FIELDS, Member(suffix="a.npy", column="a", kind="array")]
     sizes = np.array([[16, -1]], dtype=np.int64)
     body = member("0.json", b'{"sample_id": 1}')
-    (tmp_path / NAME).write_bytes(body + index_member(schema, members, [sizes]))
+    (tmp_path / NAME).write_bytes(indexed(body, schema, members, [sizes]))
     assert "17179869176 bytes for 1 rows" in look(tmp_path)

@@ -121,7 +121,11 @@ def read_rows(parts: Sequence[Part], start: int, stop: int) -> Iterator[pa.Table
     for part in parts:
         if part.first >= stop or part.first + part.rows <= start:
             continue
-        with reading(part.url), fsspec.open(part.url, "rb") as opened, pq.ParquetFile(opened) as file:
+        with (
+            reading(part.url),
+            fsspec.open(part.url, "rb") as opened,
+            pq.ParquetFile(opened, page_checksum_verification=True) as file,
+        ):
             first = part.first
             for group in range(file.metadata.num_row_groups):
                 size = file.metadata.row_group(group).num_rows
@@ -250,7 +254,7 @@ def _counted(fs: Any, urls: Sequence[str]) -> list[tuple[str, int]]:
 
 
 def _rows_of(fs: Any, url: str) -> int:
-    with reading(url), fs.open(url, "rb") as opened, pq.ParquetFile(opened) as file:
+    with reading(url), fs.open(url, "rb") as opened, pq.ParquetFile(opened, page_checksum_verification=True) as file:
         absent = [column for column in COLUMNS if column not in file.schema_arrow.names]
         if absent:
             raise SourceError(

@@ -180,7 +180,10 @@ def make_plan(job: PlanJob, path: Path) -> dict[str, Any]:
     known = {name: _ids(job.hidden / "plan" / f"{name}.arrow") for name in ("images", "clips")}
     absent = {"image": _Absent(), "audio": _Absent()}
     first = 0
-    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, _PLAN, compression="zstd") as writer:
+    with (
+        atomic_path(path) as temporary,
+        pq.ParquetWriter(temporary, _PLAN, compression="zstd", write_page_checksum=True) as writer,
+    ):
         for batch in _read(job.file, COLUMNS):
             labels, unknown = _labels(job.file, resolver, batch, first)
             unresolved.update(unknown)
@@ -235,7 +238,9 @@ class PlannedRows:
 
     def used(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Picture slots and clip numbers that the split's rows use, sorted, once each."""
-        table = pq.read_table(self.hidden / "plan" / f"{self.split}.parquet", columns=["slot", "clip"])
+        table = pq.read_table(
+            self.hidden / "plan" / f"{self.split}.parquet", columns=["slot", "clip"], page_checksum_verification=True
+        )
         slots, clips = (np.unique(table[name].to_numpy()) for name in ("slot", "clip"))
         return slots[slots >= 0], clips[clips >= 0]
 
@@ -362,5 +367,5 @@ def _group_starts(path: Path) -> npt.NDArray[np.int64]:
 
 @lru_cache(maxsize=2)
 def _group(path: Path, group: int) -> pa.Table:
-    with pq.ParquetFile(path, memory_map=True) as file:
+    with pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
         return file.read_row_group(group, use_threads=False)

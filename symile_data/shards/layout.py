@@ -2,18 +2,20 @@
 
 A row is `<key>.json` and one member for each modality that is present: `<key>.jpg`, `<key>.flac`, `<key>.txt`, or
 `<key>.<column>.npy` for lists of numbers. The JSON holds every other column, masks among them. The last member,
-`__index__`, is to the archive what the footer is to a Parquet file: the typed schema and the size of every member, so
-that rows can be read in any order, and labels without media. WebDataset readers pass over names like that.
+`__index__`, is to the archive what the footer is to a Parquet file: the typed schema and the size and checksum of every
+member, so that rows can be read in any order, and labels without media. WebDataset readers pass over names like that.
 
-Its contents: an Arrow stream with one record batch for each row group and one int64 column of sizes for each kind of
-member (-1 where absent), the rows' schema in its metadata; zeros up to a multiple of 512; in their last 16 bytes the
-stream's length (little-endian) and a mark. Two zero blocks follow and end the archive.
+Its contents: an Arrow stream with one record batch for each row group, an int64 column of sizes for each kind of member
+(-1 where absent) and then as many uint32 columns of the members' CRC-32 (0 where absent), the rows' schema in its
+metadata; zeros up to a multiple of 512; in their last 24 bytes the stream's CRC-32 and length (little-endian) and a
+mark. Two zero blocks follow and end the archive. Archives of symile-data 0.1 have no checksums, and another mark.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
@@ -32,13 +34,17 @@ FIELDS = "json"  # suffix of the member that holds the columns without a member 
 INDEX_NAME = "__index__"
 BLOCK_BYTES = 512
 END_BYTES = 2 * BLOCK_BYTES  # of zeros
-MARK = b"SYMILE01"
-LOCATOR_BYTES = 8 + len(MARK)
+MARK = b"SYMILE02"
+LOCATOR_BYTES = 8 + 8 + len(MARK)
 ABSENT = -1
+
+_UNCHECKED_MARK = b"SYMILE01"
+_UNCHECKED_LOCATOR_BYTES = 8 + len(_UNCHECKED_MARK)
 
 _MEMBERS, _SCHEMA = b"members", b"schema"
 
 Sizes = npt.NDArray[np.int64]
+Checksums = npt.NDArray[np.uint32]
 Kind = Literal["fields", "media", "text", "array"]
 
 
@@ -111,12 +117,14 @@ class Index:
         members: (K,).
         group_rows: Rows of each row group.
         sizes: (rows, K) bytes of each member, -1 where absent.
+        checksums: (rows, K) CRC-32 of each member's contents, 0 where absent; None in archives that have none.
     """
 
     schema: pa.Schema
     members: tuple[Member, ...]
     group_rows: tuple[int, ...]
     sizes: Sizes
+    checksums: Checksums | None
 
     @cached_property
     def starts(self) -> Sizes:
@@ -145,41 +153,91 @@ def occupied(sizes: Sizes) -> Sizes:
     return np.where(sizes < 0, 0, blocks * BLOCK_BYTES)
 
 
-def pack_index(schema: pa.Schema, members: Sequence[Member], groups: Sequence[Sizes]) -> bytes:
-    """Contents of the index member."""
+def pack_index(schema: pa.Schema, members: Sequence[Member], groups: Sequence[tuple[Sizes, Checksums]]) -> bytes:
+    """Contents of the index member.
+
+    Args:
+        schema: Of the rows.
+        members: K kinds.
+        groups: For each row group the (rows, K) sizes and checksums of its members.
+    """
     described: Mapping[bytes, bytes] = {
         _MEMBERS: json.dumps([asdict(member) for member in members]).encode(),
         _SCHEMA: schema.serialize().to_pybytes(),
     }
-    columns = pa.schema([(member.suffix, pa.int64()) for member in members], metadata=described)
+    sizes = [(member.suffix, pa.int64()) for member in members]
+    checksums = [(f"{member.suffix} CRC-32", pa.uint32()) for member in members]
+    columns = pa.schema([*sizes, *checksums], metadata=described)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, columns) as writer:
-        for sizes in groups:
-            arrays = [pa.array(np.ascontiguousarray(column)) for column in sizes.T]
+        for group in groups:
+            arrays = [pa.array(np.ascontiguousarray(column)) for part in group for column in part.T]
             writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=columns))
     stream = sink.getvalue().to_pybytes()
     padding = -(len(stream) + LOCATOR_BYTES) % BLOCK_BYTES
-    contents: bytes = stream + bytes(padding) + len(stream).to_bytes(8, "little") + MARK
+    numbers = [number.to_bytes(8, "little") for number in (zlib.crc32(stream), len(stream))]
+    contents: bytes = stream + bytes(padding) + b"".join(numbers) + MARK
     return contents
 
 
-def unpack_index(contents: bytes) -> Index:
-    """The inverse of `pack_index`.
+@dataclass(frozen=True)
+class Locator:
+    """What the end of the index says of its beginning.
+
+    Args:
+        length: Bytes of the Arrow stream.
+        occupied: Bytes of the index's contents, with padding and locator.
+        checksum: CRC-32 of the stream; None in archives that have none.
+    """
+
+    length: int
+    occupied: int
+    checksum: int | None
+
+
+def find_index(tail: bytes) -> Locator:
+    """Where the index is, from the last bytes of an archive: at least `LOCATOR_BYTES + END_BYTES` of them.
 
     Raises:
-        ValueError: these are no contents of an index.
+        ValueError: the archive does not end in an index.
     """
+    end = len(tail) - END_BYTES
+    mark = tail[max(end - len(MARK), 0) : max(end, 0)]
+    if mark not in (MARK, _UNCHECKED_MARK) or end < LOCATOR_BYTES or any(tail[end:]):
+        raise ValueError("it does not end in an index: cut short, repacked, or not written by symile-data")
+    checked = mark == MARK
+    length = int.from_bytes(tail[end - len(MARK) - 8 : end - len(MARK)], "little")
+    checksum = int.from_bytes(tail[end - LOCATOR_BYTES : end - LOCATOR_BYTES + 8], "little") if checked else None
+    locator = LOCATOR_BYTES if checked else _UNCHECKED_LOCATOR_BYTES
+    return Locator(length, -(-(length + locator) // BLOCK_BYTES) * BLOCK_BYTES, checksum)
+
+
+def unpack_index(contents: bytes, checksum: int | None = None) -> Index:
+    """The inverse of `pack_index`.
+
+    Args:
+        contents: The Arrow stream.
+        checksum: Its CRC-32, where the archive has it.
+
+    Raises:
+        ValueError: these are no contents of an index, or not those that were written.
+    """
+    if checksum is not None and zlib.crc32(contents) != checksum:
+        raise ValueError("its index does not match its checksum: it was damaged or edited")
     try:
         with pa.ipc.open_stream(contents) as reader:
             described = reader.schema.metadata or {}
             members = tuple(Member(**value) for value in json.loads(described[_MEMBERS]))
             schema = pa.ipc.read_schema(pa.py_buffer(described[_SCHEMA]))
-            batches = [_sizes(batch) for batch in reader]
+            with_checksums = len(reader.schema) == 2 * len(members)
+            groups = [_group(batch, len(members)) for batch in reader]
     except (pa.ArrowException, OSError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"its index cannot be read ({error})") from None
     _check_members(members, schema)
-    sizes = np.concatenate([np.empty((0, len(members)), dtype=np.int64), *batches])
-    return Index(schema, members, tuple(len(batch) for batch in batches), sizes)
+    none = np.empty((0, len(members)))
+    sizes = np.concatenate([none.astype(np.int64), *(sizes for sizes, _ in groups)])
+    checksums = np.concatenate([none.astype(np.uint32), *(found for _, found in groups)]) if with_checksums else None
+    return Index(schema, members, tuple(len(sizes) for sizes, _ in groups), sizes, checksums)
 
 
 def _check_members(members: Sequence[Member], schema: pa.Schema) -> None:
@@ -232,9 +290,16 @@ def _kind(kind: pa.DataType) -> Kind | None:
     return None
 
 
-def _sizes(batch: pa.RecordBatch) -> Sizes:
-    """(rows, K) sizes of one row group of an index that may be forged."""
+def _group(batch: pa.RecordBatch, members: int) -> tuple[Sizes, Checksums]:
+    """(rows, K) sizes and checksums of one row group of an index that may be forged; 0 checksums where it has none."""
     batch.validate(full=True)
-    if any(column.type != pa.int64() or column.null_count for column in batch.columns):
+    types = [pa.int64()] * members + [pa.uint32()] * (batch.num_columns - members)
+    if batch.num_columns not in (members, 2 * members) or batch.schema.types != types:
         raise ValueError("sizes that are no whole numbers")
-    return np.stack([column.to_numpy() for column in batch.columns], axis=1)
+    if any(column.null_count for column in batch.columns):
+        raise ValueError("a size or checksum is null")
+    columns = [column.to_numpy() for column in batch.columns]
+    sizes = np.stack(columns[:members], axis=1)
+    if len(columns) == members:
+        return sizes, np.zeros(sizes.shape, dtype=np.uint32)
+    return sizes, np.stack(columns[members:], axis=1)

@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 from symile_data.location import Location, Range
 
 from .opening import check_rows, check_size, most_bytes, unreadable
+from .seal import SEAL_BYTES, TAIL_BYTES, check_seal
 from .spans import NotFetchedError, SpanFile, Spans, fetch_spans
 
 _KIND = "Parquet file"
-_TAIL_BYTES = 8  # a Parquet file ends with the footer's length (4 bytes) and "PAR1"
 _FIRST_READ_BYTES = 1 << 16  # the footer of most shards is within that of the end
 _FOOTERS_KEPT = 64
 
@@ -142,7 +142,7 @@ def open_parquet(location: Location, name: str, *, size: int | None = None, rows
     actual = check_size(location, name, size)
     try:
         tail = _read_tail(location, name, actual)
-        sha256 = hashlib.sha256(tail[:-_TAIL_BYTES]).hexdigest()
+        sha256 = hashlib.sha256(tail[:-TAIL_BYTES]).hexdigest()
         metadata = _parsed(tail)
         _check_chunks(metadata, actual)
         schema = pq.read_schema(_footer_file(tail))
@@ -166,7 +166,7 @@ def _footer(location: Location, name: str, size: int, sha256: str) -> pq.FileMet
         ArrowException: it is no Parquet file.
     """
     tail = _read_tail(location, name, size)
-    if hashlib.sha256(tail[:-_TAIL_BYTES]).hexdigest() != sha256:
+    if hashlib.sha256(tail[:-TAIL_BYTES]).hexdigest() != sha256:
         raise OSError("it was replaced by another file since it was opened")
     return _parsed(tail)
 
@@ -175,13 +175,16 @@ def _read_tail(location: Location, name: str, size: int) -> bytes:
     """Footer, its length and the closing mark.
 
     Raises:
-        OSError: no such file, or no Parquet file.
+        OSError: no such file, no Parquet file, or a footer that does not match its checksum.
     """
     tail = location.read(name, max(size - _FIRST_READ_BYTES, 0), size)
-    wanted = int.from_bytes(tail[-_TAIL_BYTES:-4], "little") + _TAIL_BYTES
+    wanted = int.from_bytes(tail[-TAIL_BYTES:-4], "little") + TAIL_BYTES
     if tail[-4:] != b"PAR1" or wanted > size:
         raise OSError("Parquet magic bytes not found in footer")
-    return tail[-wanted:] if wanted <= len(tail) else location.read(name, size - wanted, size)
+    start = max(size - wanted - SEAL_BYTES, 0)
+    tail = tail[start - size :] if size - start <= len(tail) else location.read(name, start, size)
+    check_seal(tail[:-wanted], tail[-wanted:-TAIL_BYTES])
+    return tail[-wanted:]
 
 
 def _parsed(tail: bytes) -> pq.FileMetaData:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,10 +25,9 @@ from .layout import (
     BLOCK_BYTES,
     END_BYTES,
     FIELDS,
-    LOCATOR_BYTES,
-    MARK,
     Index,
     field_columns,
+    find_index,
     unpack_index,
 )
 from .members import MemberError, Payload, column_of, fields_of
@@ -125,8 +125,9 @@ class TarShard:
             raise unreadable(self.location, self.name, error, _KIND) from None
         found: dict[str, pa.Array] = {}
         for kind in kinds:
-            member, payloads = index.members[kind], _payloads(index, rows, kind, spans)
+            member = index.members[kind]
             try:
+                payloads = _payloads(index, rows, kind, spans)
                 if member.kind == "fields":
                     found |= fields_of(payloads, index.schema, fields)
                 else:
@@ -155,8 +156,8 @@ def open_tar(location: Location, name: str, *, size: int | None = None, rows: in
     """
     actual = check_size(location, name, size)
     try:
-        contents, start = _read_index(location, name, actual)
-        index = unpack_index(contents)
+        contents, checksum, start = _read_index(location, name, actual)
+        index = unpack_index(contents, checksum)
         _check(index, start)
     except (OSError, ValueError) as error:
         raise unreadable(location, name, error, _KIND) from None
@@ -180,29 +181,28 @@ def _index_of(location: Location, name: str, size: int, sha256: str) -> Index:
         OSError: the file is gone or is another by now.
         ValueError: it has no index.
     """
-    contents, _ = _read_index(location, name, size)
+    contents, checksum, _ = _read_index(location, name, size)
     if hashlib.sha256(contents).hexdigest() != sha256:
         raise OSError("it was replaced by another file since it was opened")
-    return unpack_index(contents)
+    return unpack_index(contents, checksum)
 
 
-def _read_index(location: Location, name: str, size: int) -> tuple[bytes, int]:
-    """The Arrow stream of the index, and at which byte it starts.
+def _read_index(location: Location, name: str, size: int) -> tuple[bytes, int | None, int]:
+    """The Arrow stream of the index, its checksum where it has one, and at which byte it starts.
 
     Raises:
         OSError: no such file, or it shrank.
         ValueError: it has none.
     """
     tail = location.read(name, max(size - _FIRST_READ_BYTES, 0), size)
-    end = len(tail) - END_BYTES
-    if end < LOCATOR_BYTES or tail[end - len(MARK) : end] != MARK or any(tail[end:]):
-        raise ValueError("it does not end in an index: cut short, repacked, or not written by symile-data")
-    length = int.from_bytes(tail[end - LOCATOR_BYTES : end - len(MARK)], "little")
-    start = size - END_BYTES - -(-(length + LOCATOR_BYTES) // BLOCK_BYTES) * BLOCK_BYTES
-    if length > MOST_INDEX_BYTES or start < BLOCK_BYTES:
-        raise ValueError(f"its index claims {length} bytes")
+    found = find_index(tail)
+    start = size - END_BYTES - found.occupied
+    if found.length > MOST_INDEX_BYTES or start < BLOCK_BYTES:
+        raise ValueError(f"its index claims {found.length} bytes")
     within = start - (size - len(tail))
-    return (tail[within : within + length] if within >= 0 else location.read(name, start, start + length)), start
+    if within < 0:
+        return location.read(name, start, start + found.length), found.checksum, start
+    return tail[within : within + found.length], found.checksum, start
 
 
 def _check(index: Index, start: int) -> None:
@@ -235,8 +235,18 @@ def _ranges(index: Index, rows: slice, kinds: Sequence[int]) -> Iterator[Range]:
 
 
 def _payloads(index: Index, rows: slice, kind: int, spans: Spans) -> list[Payload]:
+    """Contents of the members of one kind; None where absent.
+
+    Raises:
+        MemberError: the bytes of one do not match its checksum.
+    """
     starts, sizes = index.starts[rows, kind].tolist(), index.sizes[rows, kind].tolist()
-    return [None if size < 0 else spans.get(start, start + size) for start, size in zip(starts, sizes, strict=True)]
+    found = [None if size < 0 else spans.get(start, start + size) for start, size in zip(starts, sizes, strict=True)]
+    if index.checksums is not None:
+        for row, (payload, checksum) in enumerate(zip(found, index.checksums[rows, kind].tolist(), strict=True)):
+            if payload is not None and zlib.crc32(payload) != checksum:
+                raise MemberError(row, "its bytes do not match its checksum: they were damaged or edited")
+    return found
 
 
 def _damaged(suffix: str, where: str, got: str) -> DamageError:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from datasets import Audio, ClassLabel, Features, Image, List, Value
+from factories import with_checksums
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -229,8 +230,9 @@ def forged(path: Path, change: Callable[[Index], tuple[pa.Schema, Any, list[Any]
     """Give a shard another index."""
     data = path.read_bytes()
     opened = open_shard(Location.of(path.parents[1]), PATH)
-    contents, start = tar_shards._read_index(opened.location, PATH, len(data))
-    packed = pack_index(*change(unpack_index(contents)))
+    contents, checksum, start = tar_shards._read_index(opened.location, PATH, len(data))
+    schema, members, groups = change(unpack_index(contents, checksum))
+    packed = pack_index(schema, members, with_checksums(data, groups))
     header = tarfile.TarInfo(INDEX_NAME)
     header.size = len(packed)
     path.write_bytes(data[: start - 512] + header.tobuf(tarfile.USTAR_FORMAT) + packed + bytes(END_BYTES))
@@ -256,7 +258,7 @@ def test_an_index_that_cannot_be_true_is_refused(shard: Path, place: tuple[int, 
 
 
 def test_an_index_of_columns_that_are_not_there_is_refused(shard: Path) -> None:
-    forged(shard, lambda index: (index.schema.remove(1), index.members, [index.sizes]))
+    forged(shard, lambda index: (index.schema.remove(1), index.members, grouped(index)))
     assert "names no JSON, or a column that its schema lacks" in problem_of(shard)
 
 
@@ -288,6 +290,17 @@ def overwritten(path: Path, old: bytes, new: bytes) -> None:
     path.write_bytes(data[:at] + new + data[at + len(old) :])
 
 
+def rewritten(path: Path, old: bytes, new: bytes) -> None:
+    """As `overwritten`, by somebody who gives the index the right checksums."""
+    overwritten(path, old, new)
+    forged(path, lambda index: (index.schema, index.members, grouped(index)))
+
+
+def grouped(index: Index) -> list[Any]:
+    """The sizes of each row group."""
+    return [index.sizes[index.group_slice(group)] for group in range(len(index.group_rows))]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
@@ -300,12 +313,12 @@ def overwritten(path: Path, old: bytes, new: bytes) -> None:
     ],
 )
 def test_a_member_that_is_not_what_its_column_needs_is_named(shard: Path, old: bytes, new: bytes, words: str) -> None:
-    overwritten(shard, old, new)
+    rewritten(shard, old, new)
     assert words in problem_of(shard)
 
 
 def test_a_value_of_another_type_names_its_column(shard: Path) -> None:
-    overwritten(shard, b'[{"text":"w"', b'[{"text":123')
+    rewritten(shard, b'[{"text":"w"', b'[{"text":123')
     assert "got column words is not of its type in every row" in problem_of(shard)
 
 
@@ -350,7 +363,10 @@ def test_a_link_among_the_members_is_found(shard: Path) -> None:
 def test_the_index_says_where_everything_is() -> None:
     members = members_of(SCHEMA.arrow, SCHEMA.modalities)
     sizes = np.array([[5, -1, 0, 512, -1, -1, 513, 1], [1, 1, 1, 1, 1, 1, 1, 1]])
-    index = unpack_index(pack_index(SCHEMA.arrow, members, [sizes[:1], sizes[1:]])[:-16])
+    checksums = np.arange(16, dtype=np.uint32).reshape(sizes.shape)
+    groups = [(sizes[:1], checksums[:1]), (sizes[1:], checksums[1:])]
+    index = unpack_index(pack_index(SCHEMA.arrow, members, groups)[:-24])
+    assert index.checksums is not None and index.checksums.tolist() == checksums.tolist()
     assert index.group_rows == (1, 1) and index.members == members and index.schema.equals(SCHEMA.arrow)
     assert index.starts[0, [0, 2, 3, 6, 7]].tolist() == [512, 1536, 2048, 3072, 4608]
     assert index.end == occupied(sizes).sum()
