@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import io
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
@@ -157,16 +155,3 @@ def problems(directory: Path) -> list[str]:
 def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
-
-
-def with_checksums(archive: bytes, groups: Sequence[npt.NDArray[np.int64]]) -> list[tuple[Any, Any]]:
-    """The sizes of row groups of a tar's index, with the CRC-32 of what lies where they say."""
-    at, found = 0, []
-    for sizes in groups:
-        checksums = np.zeros(sizes.shape, dtype=np.uint32)
-        for place, size in np.ndenumerate(sizes):
-            if size >= 0:
-                checksums[place] = zlib.crc32(archive[at + 512 : at + 512 + int(size)])
-                at += 512 + -(-int(size) // 512) * 512
-        found.append((sizes, checksums))
-    return found

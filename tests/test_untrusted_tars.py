@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from factories import with_checksums
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tar_files import with_checksums
 
 from symile_data.errors import SymileDataError
 from symile_data.location import Location

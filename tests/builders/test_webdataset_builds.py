@@ -17,6 +17,7 @@ import webdataset
 from datasets import Features, Image, List, Value, load_dataset
 from factories import build, contents, problems, relist
 from PIL import Image as Pillow
+from tar_files import reindex
 from typer.testing import CliRunner
 
 from symile_data import manifest as manifests
@@ -178,6 +179,7 @@ def damaged(directory: Path, old: bytes, new: bytes) -> list[str]:
     path.write_bytes(data.replace(old, new, 1))
     found = problems(directory)
     assert any("SHA-256" in problem for problem in found)
+    reindex(path)
     relist(directory)
     return problems(directory)
 

@@ -4,7 +4,7 @@ import io
 import json
 import struct
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from datasets import Audio, ClassLabel, Features, Image, List, Value
-from factories import with_checksums
 from hypothesis import given
 from hypothesis import strategies as st
+from tar_files import grouped, reindex
 
 from symile_data.builders.shards import write_shard
 from symile_data.errors import DamageError
 from symile_data.location import Location
 from symile_data.schema import DatasetSchema, Modality
 from symile_data.shards import open_shard
-from symile_data.shards import tar as tar_shards
 from symile_data.shards.layout import END_BYTES, INDEX_NAME, Index, members_of, occupied, pack_index, unpack_index
 
 SCHEMA = DatasetSchema(
@@ -226,18 +225,6 @@ def test_a_tar_of_others_is_refused_with_the_reason(shard: Path) -> None:
     assert "does not end in an index: cut short, repacked, or not written by symile-data" in problem_of(shard)
 
 
-def forged(path: Path, change: Callable[[Index], tuple[pa.Schema, Any, list[Any]]]) -> None:
-    """Give a shard another index."""
-    data = path.read_bytes()
-    opened = open_shard(Location.of(path.parents[1]), PATH)
-    contents, checksum, start = tar_shards._read_index(opened.location, PATH, len(data))
-    schema, members, groups = change(unpack_index(contents, checksum))
-    packed = pack_index(schema, members, with_checksums(data, groups))
-    header = tarfile.TarInfo(INDEX_NAME)
-    header.size = len(packed)
-    path.write_bytes(data[: start - 512] + header.tobuf(tarfile.USTAR_FORMAT) + packed + bytes(END_BYTES))
-
-
 @pytest.mark.parametrize(
     ("place", "size", "words"),
     [
@@ -253,12 +240,12 @@ def test_an_index_that_cannot_be_true_is_refused(shard: Path, place: tuple[int, 
         sizes[place] = size
         return index.schema, index.members, [sizes]
 
-    forged(shard, change)
+    reindex(shard, change)
     assert words in problem_of(shard)
 
 
 def test_an_index_of_columns_that_are_not_there_is_refused(shard: Path) -> None:
-    forged(shard, lambda index: (index.schema.remove(1), index.members, grouped(index)))
+    reindex(shard, lambda index: (index.schema.remove(1), index.members, grouped(index)))
     assert "names no JSON, or a column that its schema lacks" in problem_of(shard)
 
 
@@ -293,12 +280,7 @@ def overwritten(path: Path, old: bytes, new: bytes) -> None:
 def rewritten(path: Path, old: bytes, new: bytes) -> None:
     """As `overwritten`, by somebody who gives the index the right checksums."""
     overwritten(path, old, new)
-    forged(path, lambda index: (index.schema, index.members, grouped(index)))
-
-
-def grouped(index: Index) -> list[Any]:
-    """The sizes of each row group."""
-    return [index.sizes[index.group_slice(group)] for group in range(len(index.group_rows))]
+    reindex(path)
 
 
 @pytest.mark.parametrize(
