@@ -12,7 +12,7 @@ import pyarrow as pa
 from symile_data.errors import UsageError
 from symile_data.media import UnfitMediumError, read_clip
 
-from .decoder import Decoder, Layout, Stored, StoredMedia, UndecodableError, layout_of
+from .decoder import Decoder, Layout, Stored, StoredMedia, UndecodableError, check_files, layout_of
 from .mel import HOP_SAMPLES, SAMPLE_RATE_HZ, WINDOW_SAMPLES, log_mel
 
 
@@ -94,7 +94,8 @@ def resampled(waveform: npt.NDArray[np.float32], rate_hz: int) -> npt.NDArray[np
     return np.asarray(kept[: -(-len(waveform) * up // down)], dtype=np.float32)
 
 
-def _layout(settings: AudioSettings, _: pa.DataType) -> Layout:
+def _layout(settings: AudioSettings, kind: pa.DataType) -> Layout:
+    check_files(kind)
     if settings.samples is None:
         raise UsageError("clips of a batch need one length", got="seconds=None", do="give AudioSettings(seconds=...)")
     if settings.n_mels is None:

@@ -23,8 +23,7 @@ from symile_data.schema import Modality
 from .dataset import Split
 from .decode import decoder_for
 from .decoder import Decoder, Layout, UndecodableError
-
-NULL_LABEL = -100  # what torch's losses ignore by default; stands for a null in an integer label
+from .labels import Label, as_int64, check_no_nulls, label_of, label_values, one_chunk
 
 Array = npt.NDArray[Any]
 BoolArray = npt.NDArray[np.bool_]
@@ -52,27 +51,6 @@ class Field:
     def column(self) -> str:
         """The column that holds the raw values."""
         return self.decoder.column(self.modality)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Label:
-    """One column that is delivered as it is.
-
-    Args:
-        dtype: int64, float32, bool, or object for Python values.
-        shape: Of one value; () but for fixed-size lists.
-        blanked_by: Indices of the modalities whose absence takes this value away too.
-    """
-
-    name: str
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    blanked_by: tuple[int, ...]
-
-    @property
-    def null(self) -> Any:
-        """What a null becomes; a mask says that everything is missing."""
-        return {"i": NULL_LABEL, "f": np.nan, "O": None, "b": True}[self.dtype.kind]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,21 +85,26 @@ class Recipe:
         """(rows,) ids of consecutive rows; without the column, the row's number in the split.
 
         Raises:
-            DamageError: an id is null.
+            DamageError: an id is null, or does not fit into int64.
         """
         if _ID not in table.column_names:
             return np.arange(first_row, first_row + len(table), dtype=np.int64)
         column = table[_ID]
-        if column.null_count:
-            raise DamageError(f"{_ID} is null", where=self.split.place(first_row + _first_null(column)))
-        return np.asarray(column.to_numpy(), dtype=np.int64)
+        check_no_nulls(self.split, _ID, column, first_row)
+        return np.asarray(as_int64(self.split, _ID, column, first_row).to_numpy(), dtype=np.int64)
 
-    def stored_missing(self, table: pa.Table) -> BoolArray:
-        """(rows, M) which modalities the shards lack, by mask column and by null where `table` has the values."""
+    def stored_missing(self, table: pa.Table, first_row: int) -> BoolArray:
+        """(rows, M) which modalities the shards lack, by mask column and by null where `table` has the values.
+
+        Raises:
+            DamageError: a mask is null.
+        """
         missing = np.zeros((len(table), len(self.fields)), dtype=bool)
         for index, item in enumerate(self.fields):
-            if item.modality.mask in table.column_names:
-                missing[:, index] |= pc.fill_null(table[item.modality.mask], True).to_numpy().astype(bool)
+            mask = item.modality.mask
+            if mask in table.column_names:
+                check_no_nulls(self.split, mask, table[mask], first_row)
+                missing[:, index] |= table[mask].to_numpy()
             if item.column in table.column_names:
                 missing[:, index] |= pc.is_null(table[item.column]).to_numpy()
         return missing
@@ -130,30 +113,6 @@ class Recipe:
         """(rows, M) which modalities are taken away at load."""
         columns = [missingness.missing(self.seed, sample_ids, item.name, item.rate, "load") for item in self.fields]
         return np.stack(columns, axis=1)
-
-    def label_values(self, label: Label, table: pa.Table, missing: BoolArray, first_row: int) -> Array:
-        """Values of one label column, blanked where their modality is missing.
-
-        Args:
-            label: Which column.
-            table: Consecutive rows.
-            missing: (rows, M).
-            first_row: Number of the table's first row in the split, for messages.
-
-        Raises:
-            DamageError: a null where none can be expressed.
-        """
-        column = one_chunk(table[label.name])
-        if label.dtype == object:
-            values = np.empty(len(column), dtype=object)
-            values[:] = _wrapped(column.to_pylist())
-        else:
-            if label.dtype.kind == "b" and column.null_count:
-                raise DamageError(f"{label.name} is null", where=self.split.place(first_row + _first_null(column)))
-            values = _numbers(column, label)
-        if label.blanked_by:
-            values[missing[:, label.blanked_by].any(axis=1)] = label.null
-        return values
 
 
 def make_recipe(
@@ -188,33 +147,11 @@ def make_recipe(
         fields.append(Field(modality=modality, decoder=decoder, settings=settings, layout=layout, rate=rate))
     wanted = [*([_CLASS] if _CLASS in split.columns else []), *columns]
     reserved = {*names, _MASK, _PADDING, _ID}
-    labels = [_label(split, name) for name in dict.fromkeys(wanted) if name != _ID]
+    labels = [label_of(split, name) for name in dict.fromkeys(wanted) if name != _ID]
     clash = [label.name for label in labels if label.name in reserved]
     if clash:
         raise UsageError("this name is taken in a batch", got=clash[0], do="leave it out of `columns`")
     return Recipe(split=split, seed=seed, fields=tuple(fields), labels=tuple(labels))
-
-
-def _label(split: Split, name: str) -> Label:
-    if name not in split.columns:
-        raise UsageError("`columns` names no column", got=name, do=f"choose among {', '.join(split.columns)}")
-    masks = {index: (item.mask, f"{item.name}_missing") for index, item in enumerate(split.modalities)}
-    blanked_by = tuple(
-        index for index, item in enumerate(split.modalities) if name in (*item.null_columns, item.column, *masks[index])
-    )
-    is_mask = any(name in masks[index] for index in blanked_by)
-    kind = split.schema.field(name).type
-    shape: tuple[int, ...] = ()
-    if pa.types.is_fixed_size_list(kind):
-        shape, kind = (kind.list_size,), kind.value_type
-    dtype: npt.DTypeLike = object
-    if pa.types.is_integer(kind):
-        dtype = np.int64
-    elif pa.types.is_floating(kind):
-        dtype = np.float32
-    elif pa.types.is_boolean(kind) and (is_mask or not blanked_by):
-        dtype = np.bool_
-    return Label(name=name, dtype=np.dtype(dtype), shape=() if dtype is object else shape, blanked_by=blanked_by)
 
 
 @dataclass(frozen=True)
@@ -245,13 +182,13 @@ def read_group(recipe: Recipe, index: int) -> Group:
     table = recipe.split.read(list(dict.fromkeys([*recipe.light_columns(), *media])), index)
     first_row = int(recipe.split.group_starts[index])
     sample_ids = recipe.sample_ids(table, first_row)
-    missing = recipe.stored_missing(table) | recipe.simulated_missing(sample_ids)
+    missing = recipe.stored_missing(table, first_row) | recipe.simulated_missing(sample_ids)
     return Group(
         first_row=first_row,
         sample_ids=sample_ids,
         missing=missing,
         values={item.name: item.decoder.values(one_chunk(table[item.column])) for item in recipe.fields},
-        labels={label.name: recipe.label_values(label, table, missing, first_row) for label in recipe.labels},
+        labels={label.name: label_values(recipe.split, label, table, missing, first_row) for label in recipe.labels},
     )
 
 
@@ -303,32 +240,3 @@ def runs(groups: IntArray) -> Iterator[tuple[int, int, int]]:
 def keep_rows(batch: dict[str, Array], rows: IntArray) -> dict[str, Array]:
     """A batch of some rows of another."""
     return {name: values[rows] for name, values in batch.items()}
-
-
-def one_chunk(column: pa.ChunkedArray) -> pa.Array:
-    """A column as one array, copied only where it is in pieces."""
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-
-
-def _first_null(column: pa.Array | pa.ChunkedArray) -> int:
-    return int(pc.index(pc.is_null(column), True).as_py())
-
-
-def _wrapped(values: list[Any]) -> Array:
-    """A list as an object array of its elements, also where these are lists."""
-    array = np.empty(len(values), dtype=object)
-    for index, value in enumerate(values):
-        array[index] = value
-    return array
-
-
-def _numbers(column: pa.Array, label: Label) -> Array:
-    outer_null = column.is_null().to_numpy(zero_copy_only=False)
-    if label.shape:
-        column = column.values.slice(column.offset * label.shape[0], len(column) * label.shape[0])
-    if label.dtype.kind != "b":
-        column = pc.fill_null(column, label.null)
-    values: Array = column.to_numpy(zero_copy_only=False).astype(label.dtype).reshape(-1, *label.shape)
-    if label.shape and label.dtype.kind != "b":
-        values[outer_null] = label.null
-    return values

@@ -27,9 +27,10 @@ from symile_data.errors import UsageError
 from symile_data.files import digest
 from symile_data.streams import Stream
 
-from .batch import Array, BoolArray, Damage, Field, Recipe, one_chunk, runs
+from .batch import Array, BoolArray, Damage, Field, Recipe, runs
 from .cache_folder import made_once, mapped
 from .decoder import UndecodableError
+from .labels import label_values, one_chunk
 from .order import BatchSlice
 from .stream import Filled
 
@@ -182,7 +183,7 @@ def decode_split(recipe: Recipe, *, threads: int, damage: Damage, store: Path | 
     sample_ids = recipe.sample_ids(masks, 0) if masks is not None else np.arange(split.rows, dtype=np.int64)
     stored = np.zeros((split.rows, len(recipe.fields)), dtype=bool)
     if masks is not None:
-        stored |= recipe.stored_missing(masks)
+        stored |= recipe.stored_missing(masks, 0)
     missing = stored | recipe.simulated_missing(sample_ids)
     damaged = np.zeros(split.rows, dtype=bool)
     index: dict[str, torch.Tensor] = {}
@@ -207,7 +208,7 @@ def decode_split(recipe: Recipe, *, threads: int, damage: Damage, store: Path | 
         media[item.name] = torch.from_numpy(values)
     labels = {}
     if masks is not None:
-        labels = {label.name: recipe.label_values(label, masks, missing, 0) for label in recipe.labels}
+        labels = {label.name: label_values(split, label, masks, missing, 0) for label in recipe.labels}
     return DecodedSplit(
         recipe=recipe,
         sample_ids=sample_ids,

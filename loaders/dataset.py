@@ -7,6 +7,7 @@ they lie make no difference (`symile_data.shards`, `symile_data.location`).
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,8 +28,9 @@ from symile_data.schema import Modality
 from symile_data.shards import Shard, open_shard
 from symile_data.shards.pooled import pooled_media, with_media
 
+from .columns import as_schema, check_special_columns, common_schema
 from .found import find_shards, unknown_split
-from .modalities import modalities_of
+from .modalities import modalities_of, unused_columns
 
 _OPENING_THREADS = 8  # a footer is a few small reads: waiting for disk or network, not work
 
@@ -41,7 +43,7 @@ class Split:
         location: The dataset's directory or URL.
         name: "train", "validation", "test" or any other.
         shards: In file order.
-        schema: Arrow schema of every shard.
+        schema: Arrow schema of what is read, the same for every shard; see `columns`.
         modalities: In the order in which batches and masks list them.
         fingerprint: Equal for equal data: of the build where there is a manifest, else of the shards' footers.
         spec: The build's settings from the manifest; empty without one.
@@ -90,7 +92,8 @@ class Split:
         if not 0 <= row_group < len(self.group_rows):
             raise UsageError("no such row group", where=self.location, got=row_group)
         index = int(np.searchsorted(self._shard_groups, row_group, side="right")) - 1
-        return self.shards[index].read(row_group - int(self._shard_groups[index]), columns)
+        shard = self.shards[index]
+        return self._plain(shard, shard.read(row_group - int(self._shard_groups[index]), columns), columns)
 
     def read_all(self, columns: Sequence[str]) -> pa.Table:
         """The named columns of all rows, in file order; for small columns.
@@ -109,7 +112,10 @@ class Split:
         with ThreadPoolExecutor(_OPENING_THREADS) as pool:
             for start in range(0, len(self.shards), _OPENING_THREADS):
                 some = self.shards[start : start + _OPENING_THREADS]
-                yield from pool.map(lambda shard: shard.read_all(columns), some)
+                yield from pool.map(lambda shard: self._plain(shard, shard.read_all(columns), columns), some)
+
+    def _plain(self, shard: Shard, table: pa.Table, columns: Sequence[str]) -> pa.Table:
+        return as_schema(table, self.schema, columns, f"{self.location}/{shard.name}")
 
     def place(self, row: int) -> str:
         """Where a row is, for messages: shard path relative to the dataset and row within the shard.
@@ -144,7 +150,10 @@ def open_split(location: str | Path, split: str, *, config: str | None = None) -
     Raises:
         UsageError: there is no such split or configuration, or the location is of an unknown kind.
         DamageError: a shard is missing, truncated or other than the manifest says; the split is empty; the build is
-            unfinished.
+            unfinished; shards, masks or ids are of types that cannot be read.
+
+    Warns:
+        UserWarning: without a manifest, columns that may be modalities and are not used as one, with the reason.
     """
     place = Location.of(location)
     if not place.is_directory():
@@ -206,7 +215,7 @@ def _open_found(location: Location, split: str, config: str | None) -> Split:
         location,
         split,
         shards,
-        modalities=modalities_of(shards[0].schema),
+        modalities=None,
         fingerprint=digest([[PurePosixPath(shard.name).name, shard.footer_sha256] for shard in shards]),
         spec={},
     )
@@ -217,26 +226,27 @@ def _split(
     name: str,
     shards: tuple[Shard, ...],
     *,
-    modalities: tuple[Modality, ...],
+    modalities: tuple[Modality, ...] | None,
     fingerprint: str,
     spec: dict[str, Any],
 ) -> Split:
+    """Check the shards against one another; without modalities from a manifest, the columns tell them."""
     if not sum(shard.rows for shard in shards):
         raise DamageError(f"split {name} has no rows", where=location.url)
-    schema = shards[0].schema
-    for shard in shards[1:]:
-        if not shard.schema.equals(schema):
-            raise DamageError(
-                "a shard has other columns or types than the first one",
-                where=location.where(shard.name),
-                do="fetch it again, or build the dataset again",
-            )
+    schema = common_schema(location, shards)
     first = location.where(shards[0].name)
-    if not modalities:
-        raise DamageError("no column is of a kind that can be decoded", where=first, got=", ".join(schema.names))
+    if modalities is None:
+        modalities = modalities_of(schema)
+        unused = list(unused_columns(schema, modalities))
+        if unused and modalities:
+            warnings.warn(f"{first}: {'; '.join(unused)}", stacklevel=4)
+        if not modalities:
+            got = "; ".join(unused) or ", ".join(schema.names)
+            raise DamageError("no column is of a kind that can be decoded", where=first, got=got)
     lacking = [modality.column for modality in modalities if modality.column not in schema.names]
     if lacking:
         raise DamageError("a modality's column is not in the shards", where=first, got=lacking[0])
+    check_special_columns(schema, modalities, first)
     return Split(
         location=location.url,
         name=name,

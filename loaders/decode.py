@@ -14,7 +14,7 @@ from symile_data.errors import UsageError
 
 from . import audio, ecg, image, labs
 from .audio import AudioSettings
-from .decoder import Array, Decoder, Layout, Stored, StoredMedia, fixed_lists, layout_of
+from .decoder import Array, Decoder, Layout, Stored, StoredMedia, check_files, fixed_lists, layout_of
 from .ecg import EcgSettings
 from .image import ImageSettings
 from .labs import LabsSettings
@@ -44,12 +44,20 @@ class StoredSettings:
 Settings = ImageSettings | AudioSettings | TextSettings | VectorSettings | EcgSettings | LabsSettings | StoredSettings
 
 
-def _python_layout(_: Any, __: pa.DataType) -> Layout:
+def _text_layout(_: TextSettings, kind: pa.DataType) -> Layout:
+    if not pa.types.is_string(kind):
+        raise UsageError("a text column must hold strings", got=kind)
+    return layout_of((), object)
+
+
+def _stored_layout(_: StoredSettings, kind: pa.DataType) -> Layout:
+    check_files(kind)
     return layout_of((), object)
 
 
 def _vector_layout(settings: VectorSettings, kind: pa.DataType) -> Layout:
-    if not pa.types.is_fixed_size_list(kind):
+    numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
+    if not pa.types.is_fixed_size_list(kind) or not any(is_number(kind.value_type) for is_number in numbers):
         raise UsageError("a vector column must be a fixed-size list of numbers", got=kind)
     return layout_of((kind.list_size,), settings.dtype)
 
@@ -72,12 +80,12 @@ def _stored(data: Stored, _: StoredSettings) -> bytes:
 
 
 _VECTOR = Decoder(settings=VectorSettings, layout=_vector_layout, values=fixed_lists, decode=_vector)
-_STORED = Decoder(settings=StoredSettings, layout=_python_layout, values=StoredMedia, decode=_stored)
+_STORED = Decoder(settings=StoredSettings, layout=_stored_layout, values=StoredMedia, decode=_stored)
 
 DECODERS: Mapping[str, Decoder] = {
     "image": image.DECODER,
     "audio": audio.DECODER,
-    "text": Decoder(settings=TextSettings, layout=_python_layout, values=_texts, decode=_text),
+    "text": Decoder(settings=TextSettings, layout=_text_layout, values=_texts, decode=_text),
     "ecg": ecg.DECODER,
     "labs": labs.DECODER,
     "vector": _VECTOR,

@@ -11,8 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from symile_data.errors import UsageError
 from symile_data.schema import Modality
+
+from .columns import holds_files
 
 Array = npt.NDArray[Any]
 Stored = bytes | memoryview  # a medium as it lies in a shard
@@ -42,6 +46,16 @@ def layout_of(shape: tuple[int, ...], dtype: npt.DTypeLike, stored: npt.DTypeLik
     return Layout(shape=shape, dtype=np.dtype(dtype), stored=np.dtype(dtype if stored is None else stored))
 
 
+def check_files(kind: pa.DataType) -> None:
+    """Refuse a column of another type than one that holds whole files.
+
+    Raises:
+        UsageError: naming the type.
+    """
+    if not holds_files(kind):
+        raise UsageError("a column of images or audio must hold the bytes of files", got=kind)
+
+
 def own_column(modality: Modality) -> str:
     """The column that the manifest names."""
     return modality.column
@@ -67,7 +81,8 @@ class Decoder:
 
 
 class StoredMedia(Sequence[Any]):
-    """The bytes of each row of a struct<bytes, path> (or plain binary) column, None where null; looked at, not copied.
+    """The bytes of each row of a struct<bytes, path> (or plain binary) column; looked at, not copied. A row without
+    bytes raises UndecodableError.
 
     >>> bytes(StoredMedia(pa.array([b"a", None]))[0])
     b'a'
@@ -81,13 +96,16 @@ class StoredMedia(Sequence[Any]):
 
     def __getitem__(self, row: Any) -> Any:
         stored = self._payload[int(row)].as_buffer()
-        return None if stored is None else memoryview(stored).cast("B")  # pyarrow says signed
+        if stored is None:
+            raise UndecodableError("there are no bytes, at most the path of a file")
+        return memoryview(stored).cast("B")  # pyarrow says signed
 
 
 def fixed_lists(column: pa.Array) -> Array:
-    """(rows, length) numbers of a fixed-size-list column; whatever stands in null rows, NaN for a null among floats."""
+    """(rows, length) numbers of a fixed-size-list column; whatever stands in null rows, NaN for a null elsewhere."""
     length = column.type.list_size
     inner = column.values.slice(column.offset * length, len(column) * length)
     if inner.null_count and not pa.types.is_floating(inner.type):
-        inner = inner.fill_null(0)  # numpy would take them as float64
+        within = pc.sum(pc.is_null(pc.list_flatten(column))).as_py()  # nulls of the rows that are there
+        inner = inner.cast(pa.float64()) if within else inner.fill_null(False if pa.types.is_boolean(inner.type) else 0)
     return np.asarray(inner.to_numpy(zero_copy_only=False)).reshape(len(column), length)

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from symile_data.errors import UsageError
 
-from .decoder import Array, Decoder, Layout, fixed_lists, layout_of
+from .decoder import Array, Decoder, Layout, UndecodableError, fixed_lists, layout_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +43,15 @@ def decode_ecg(stored: npt.NDArray[np.int16], settings: EcgSettings) -> Array:
     Returns:
         (leads, samples) float32 in [-1, 1], or int16.
 
+    Raises:
+        UndecodableError: a sample is null.
+
     >>> decode_ecg(np.array([0, 5, 10, 0], dtype=np.int16), EcgSettings(leads=2)).tolist()
     [[-1.0, 0.0], [1.0, -1.0]]
     """
-    record = stored.reshape(settings.leads, -1)
+    if np.isnan(stored).any():  # false for whole numbers
+        raise UndecodableError("a record with samples that are null")
+    record = stored.astype(np.int16, copy=False).reshape(settings.leads, -1)
     if not settings.scale:
         return record
     low, high = int(record.min()), int(record.max())

@@ -1,8 +1,7 @@
 """Find the shards of a split in a directory without a manifest: a download, a release, files written by others.
 
 Where its README.md has the Hub's front matter with `configs`, that decides, as it does for `datasets`. Otherwise names
-do: `<split>-*` or `<split>.` with a shard's suffix, in `data/`, in the directory itself, or in the configuration's
-folder. Nothing of the shards is read.
+do (`file_names`). Nothing of the shards is read.
 """
 
 from __future__ import annotations
@@ -17,7 +16,8 @@ from symile_data.front_matter import CARD, MOST_CARD_BYTES, Config, configs_of
 from symile_data.location import Location
 from symile_data.shards import is_shard
 
-_DATA = "data"
+from .file_names import Splits, check_numbers, splits_by_name, splits_of_folder, unknown_config
+
 _MOST_FOLDERS = 10_000  # that the patterns of a card may lead through
 _MOST_WILDCARDS = 1_000  # patterns of one configuration that are no plain paths
 
@@ -32,15 +32,20 @@ def find_shards(location: Location, split: str, config: str | None) -> list[str]
 
     Raises:
         UsageError: no such split or configuration, or several of them and none was named.
-        DamageError: there is nothing that could be a shard; README.md's front matter cannot be trusted; a shard is a
-            link that leads out of the directory.
+        DamageError: there is nothing that could be a shard, or one of numbered shards is missing; README.md's front
+            matter cannot be trusted, or names files of which none is there; a shard is a link that leads out of the
+            directory.
     """
     try:
-        splits = _by_card(location, config) or _by_name(location, config)
+        splits = _by_card(location, config) or splits_by_name(location, config)
+        check_numbers(location, splits.get(split, []))
     except OSError as error:
         raise DamageError("the dataset's directory cannot be listed", where=location.url, got=error) from None
     if not splits:
-        raise DamageError("there is neither a manifest.json nor any Parquet or tar shard", where=location.url)
+        raise DamageError(
+            "there is neither a manifest.json nor any Parquet or tar shard whose name says its split",
+            where=location.url,
+        )
     if split not in splits:
         raise unknown_split(location, split, list(splits))
     root = location.path("")
@@ -54,23 +59,40 @@ def unknown_split(location: Location, split: str, names: Sequence[str]) -> Usage
     return UsageError("no such split", where=location.url, got=repr(split), do=f"choose among {', '.join(names)}")
 
 
-def _by_card(location: Location, config: str | None) -> dict[str, list[str]] | None:
+def _by_card(location: Location, config: str | None) -> Splits | None:
     """Splits as the front matter of README.md has them; None where it has none."""
-    named = {entry.name: entry for entry in _configs(location) if entry.files is not None}
+    named = {entry.name: entry for entry in _configs(location) if entry.files is not None or entry.folder}
     if not named:
         return None
     standard = [name for name, entry in named.items() if entry.default]
     if config is None:
         config = next(iter(standard or named)) if standard or len(named) == 1 else "default"
     if config not in named:
-        raise _unknown_config(location, config, list(named))
-    wanted = [(files.split, pattern) for files in named[config].files or () for pattern in files.patterns]
+        raise unknown_config(location, config, list(named))
+    folder, files = PurePosixPath(named[config].folder), named[config].files
+    if folder.is_absolute() or ".." in folder.parts:
+        raise _unusable_card(location, f"data_dir {named[config].folder} leads out of the directory")
+    if files is None:
+        return _there(location, config, splits_of_folder(location, "" if folder == PurePosixPath() else str(folder)))
+    wanted = [(of.split, str(folder / pattern)) for of in files for pattern in of.patterns]
     if sum(_is_pattern(pattern) for _, pattern in wanted) > _MOST_WILDCARDS:
         raise _unusable_card(location, f"more than {_MOST_WILDCARDS} patterns")
-    folders, splits = _Folders(location), dict[str, dict[str, None]]()
+    folders, named_files = _Folders(location), dict[str, dict[str, None]]()
     for split, pattern in wanted:  # a shard that two patterns name is read once
-        splits.setdefault(split, {}).update(dict.fromkeys(_matching(folders, pattern)))
-    return {split: list(names) for split, names in splits.items() if names} or None
+        named_files.setdefault(split, {}).update(dict.fromkeys(_matching(folders, pattern)))
+    return _there(location, config, {split: list(names) for split, names in named_files.items() if names})
+
+
+def _there(location: Location, config: str, splits: Splits) -> Splits:
+    """Refuse a configuration of which no file is there: other files of the directory are not what was asked for."""
+    if not splits:
+        raise UsageError(
+            "no such configuration is there, though README.md names files of it",
+            where=location.url,
+            got=repr(config),
+            do="fetch its files, or choose another",
+        )
+    return splits
 
 
 def _configs(location: Location) -> tuple[Config, ...]:
@@ -128,49 +150,3 @@ def _matching(contents: _Folders, pattern: str) -> list[str]:
 
 def _is_pattern(part: str) -> bool:
     return any(mark in part for mark in "*?[")
-
-
-def _by_name(location: Location, config: str | None) -> dict[str, list[str]]:
-    """Splits by the names of files."""
-    folders = [_DATA, ""] if config is None else [config, f"{_DATA}/{config}", f"{config}/{_DATA}"]
-    for folder in folders:
-        splits = _splits_in(location, folder)
-        if splits:
-            return splits
-    known = _configurations(location)
-    if known and config is None:
-        raise UsageError(
-            "the directory has several configurations",
-            where=location.url,
-            do=f"pass config=..., one of {', '.join(known)}",
-        )
-    if config is not None:
-        raise _unknown_config(location, config, known)
-    return {}
-
-
-def _splits_in(location: Location, folder: str) -> dict[str, list[str]]:
-    splits: dict[str, list[str]] = {}
-    for name in location.listed(folder):
-        if is_shard(name):
-            splits.setdefault(PurePosixPath(name).stem.split("-")[0], []).append(name)
-    return splits
-
-
-def _configurations(location: Location) -> list[str]:
-    """Folders that hold shards, in the directory or in its data/."""
-    folders = [name for folder in ("", _DATA) for name in location.folders(folder) if name != _DATA]
-    return [
-        PurePosixPath(name).name
-        for name in folders
-        if _splits_in(location, name) or _splits_in(location, f"{name}/{_DATA}")
-    ]
-
-
-def _unknown_config(location: Location, config: str, known: Sequence[str]) -> UsageError:
-    return UsageError(
-        "no such configuration",
-        where=location.url,
-        got=repr(config),
-        do=f"choose among {', '.join(known)}" if known else "leave config out: the directory has only one",
-    )

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from symile_data.errors import UsageError
 from symile_data.media import MOST_PIXELS, open_picture
 
-from .decoder import Decoder, Layout, Stored, StoredMedia, UndecodableError, layout_of
+from .decoder import Decoder, Layout, Stored, StoredMedia, UndecodableError, check_files, layout_of
 
 # Of ImageNet, red, green, blue in [0, 1]; the paper normalises pictures and X-rays by them.
 MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
@@ -197,7 +197,8 @@ def _resized_fast(whole: Pixels, box: Box, size: int) -> Pixels:
     return pixels if pixels.shape[2] == 3 else pixels[:, :, 0]
 
 
-def _layout(settings: ImageSettings, _: pa.DataType) -> Layout:
+def _layout(settings: ImageSettings, kind: pa.DataType) -> Layout:
+    check_files(kind)
     if settings.normalise:
         return layout_of((3, settings.size, settings.size), np.float32)
     return layout_of((settings.size, settings.size, 3), np.uint8)

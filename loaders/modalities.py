@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
 from symile_data.schema import MODALITIES_KEY, Modality
 
+from .columns import holds_files
+
 _TEXT_COMPANIONS = ("words", "target_text")
+_KINDS = {"Image": "image", "Audio": "audio"}  # by the type of a feature
+_NAMES = {  # by the name of a column that holds files
+    **dict.fromkeys(("image", "jpg", "jpeg", "png", "webp"), "image"),
+    **dict.fromkeys(("audio", "wav", "flac", "mp3", "ogg"), "audio"),
+}
 
 
 def modalities_of(schema: pa.Schema) -> tuple[Modality, ...]:
@@ -23,17 +30,17 @@ def modalities_of(schema: pa.Schema) -> tuple[Modality, ...]:
 def guess_modalities(schema: pa.Schema) -> Iterator[Modality]:
     """Modalities of some columns, in their order.
 
-    Image and Audio by the `huggingface` metadata (or by being a struct of bytes and path under that name),
-    fixed-size lists of floats as vectors, `text` as text. Where some of these have a mask column `<name>_missing`,
-    only those with one count: the others describe the sample and are no modality of it.
+    Image and Audio by the `huggingface` metadata, or by holding files under a name such as `image`, `jpg`, `audio` or
+    `flac`; fixed-size lists of floats as vectors; `text`, and strings with a mask, as text. Where some of these have a
+    mask column `<name>_missing`, only those with one count: the others describe the sample and are no modality of it.
 
     >>> fields = [("a", pa.list_(pa.float32(), 5)), ("note", pa.string()), ("text", pa.string())]
     >>> [(modality.name, modality.kind) for modality in guess_modalities(pa.schema(fields))]
     [('a', 'vector'), ('text', 'text')]
     """
     features = _features(schema)
-    kinds = {field.name: kind for field in schema if (kind := _kind(field, features.get(field.name, "")))}
-    masked = {name for name in kinds if _is_mask(schema, f"{name}_missing")}
+    kinds = {field.name: kind for field in schema if (kind := _kind(schema, field, features.get(field.name, "")))}
+    masked = {name for name in kinds if _has_mask(schema, name)}
     for name, kind in kinds.items():
         if masked and name not in masked:
             continue
@@ -44,20 +51,44 @@ def guess_modalities(schema: pa.Schema) -> Iterator[Modality]:
         yield Modality(name=name, kind=kind, column=name, null_columns=(name, *companions))
 
 
-def _kind(field: pa.Field, feature: str) -> str | None:
-    if feature in ("Image", "Audio"):
-        return feature.lower()
-    if pa.types.is_struct(field.type) and field.name in ("image", "audio"):
-        return str(field.name)
+def unused_columns(schema: pa.Schema, modalities: Sequence[Modality]) -> Iterator[str]:
+    """Clauses about columns that look like a modality and are none, and why.
+
+    >>> list(unused_columns(pa.schema([("photo", pa.binary())]), ()))
+    ['column photo is not used: it holds files of an unknown kind, name it image or audio']
+    """
+    features = _features(schema)
+    known = {column for modality in modalities for column in (*modality.null_columns, modality.mask)}
+    masked = any(modality.mask in schema.names for modality in modalities)
+    for field in schema:
+        if field.name not in known and (reason := _unused(field, features.get(field.name, ""), masked=masked)):
+            yield f"column {field.name} is not used: {reason}"
+
+
+def _unused(field: pa.Field, feature: str, *, masked: bool) -> str:
+    named = feature in _KINDS or field.name in _NAMES
+    if holds_files(field.type):
+        masks = f"other columns have a mask, and there is no {field.name}_missing"
+        return masks if named else "it holds files of an unknown kind, name it image or audio"
+    if named or (field.name == "text" and not pa.types.is_string(field.type)):
+        return f"it is {field.type}"
+    if not masked and pa.types.is_list(field.type) and pa.types.is_floating(field.type.value_type):
+        return "its lists have no fixed length"
+    return ""
+
+
+def _kind(schema: pa.Schema, field: pa.Field, feature: str) -> str | None:
+    if holds_files(field.type):
+        return _KINDS.get(feature) or _NAMES.get(field.name)
     if pa.types.is_fixed_size_list(field.type) and pa.types.is_floating(field.type.value_type):
         return "vector"
-    if field.name == "text" and (pa.types.is_string(field.type) or pa.types.is_large_string(field.type)):
+    if pa.types.is_string(field.type) and (field.name == "text" or _has_mask(schema, field.name)):
         return "text"
     return None
 
 
-def _is_mask(schema: pa.Schema, name: str) -> bool:
-    return name in schema.names and pa.types.is_boolean(schema.field(name).type)
+def _has_mask(schema: pa.Schema, name: str) -> bool:
+    return f"{name}_missing" in schema.names
 
 
 def _features(schema: pa.Schema) -> dict[str, str]:

@@ -35,10 +35,18 @@ class DataFiles:
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """One entry of `configs`; `files` is None where it names none."""
+    """One entry of `configs`.
+
+    Args:
+        name: `config_name`.
+        default: Whether it is meant where none is named.
+        folder: `data_dir`, in which its files lie; empty for the dataset's own directory.
+        files: `data_files`, relative to `folder`; None where it names none.
+    """
 
     name: str
     default: bool
+    folder: str
     files: tuple[DataFiles, ...] | None
 
 
@@ -110,17 +118,22 @@ def _config(entry: Value, index: int) -> Config:
     if not isinstance(entry, Mapping):
         raise ValueError(f"{at} of its front matter is no mapping")
     name, files = entry.get("config_name", "default"), entry.get("data_files")
-    if not isinstance(name, str):
-        raise ValueError(f"{at}.config_name of its front matter is no text")
+    folder = entry.get("data_dir") or ""
+    for key, value in (("config_name", name), ("data_dir", folder)):
+        if not isinstance(value, str):
+            raise ValueError(f"{at}.{key} of its front matter is no text")
     return Config(
-        name=name,
+        name=str(name),
+        folder=str(folder),
         default=entry.get("default") in _TRUE,
         files=_data_files(files, f"{at}.data_files") if "data_files" in entry else None,
     )
 
 
 def _data_files(value: Value, at: str) -> tuple[DataFiles, ...]:
-    """Patterns alone, a list of them, or a list of mappings with `split` and `path`."""
+    """Patterns alone, a list of them, a list of mappings with `split` and `path`, or a mapping of splits to these."""
+    if isinstance(value, dict):
+        return tuple(DataFiles(split=split, patterns=_patterns(item, f"{at}.{split}")) for split, item in value.items())
     if not isinstance(value, list) or not any(isinstance(item, dict) for item in value):
         return (DataFiles(split="train", patterns=_patterns(value, at)),)
     found = []

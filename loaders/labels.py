@@ -1,0 +1,168 @@
+"""Columns that a batch delivers as they are: whole numbers, floats, truth values, or Python objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from symile_data.errors import DamageError, UsageError
+
+from .dataset import Split
+
+NULL_LABEL = -100  # what torch's losses ignore by default; stands for a null in an integer label
+
+Array = npt.NDArray[Any]
+BoolArray = npt.NDArray[np.bool_]
+Column = Any  # an Arrow array or chunked array
+
+_MOST_INT64 = (1 << 63) - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Label:
+    """One column that is delivered as it is.
+
+    Args:
+        dtype: int64, float32, bool, or object for Python values.
+        shape: Of one value; () but for fixed-size lists.
+        blanked_by: Indices of the modalities whose absence takes this value away too.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    blanked_by: tuple[int, ...]
+
+    @property
+    def null(self) -> Any:
+        """What a null becomes; a mask says that everything is missing."""
+        return {"i": NULL_LABEL, "f": np.nan, "O": None, "b": True}[self.dtype.kind]
+
+
+def label_of(split: Split, name: str) -> Label:
+    """What is delivered of a column.
+
+    Raises:
+        UsageError: there is none of this name.
+    """
+    if name not in split.columns:
+        raise UsageError("`columns` names no column", got=name, do=f"choose among {', '.join(split.columns)}")
+    masks = {index: (item.mask, f"{item.name}_missing") for index, item in enumerate(split.modalities)}
+    blanked_by = tuple(
+        index for index, item in enumerate(split.modalities) if name in (*item.null_columns, item.column, *masks[index])
+    )
+    is_mask = any(name in masks[index] for index in blanked_by)
+    kind = split.schema.field(name).type
+    shape: tuple[int, ...] = ()
+    if pa.types.is_fixed_size_list(kind):
+        shape, kind = (kind.list_size,), kind.value_type
+    dtype: npt.DTypeLike = object
+    if pa.types.is_integer(kind):
+        dtype = np.int64
+    elif pa.types.is_floating(kind):
+        dtype = np.float32
+    elif pa.types.is_boolean(kind) and (is_mask or not blanked_by):
+        dtype = np.bool_
+    return Label(name=name, dtype=np.dtype(dtype), shape=() if dtype is object else shape, blanked_by=blanked_by)
+
+
+def label_values(split: Split, label: Label, table: pa.Table, missing: BoolArray, first_row: int) -> Array:
+    """Values of one label column, blanked where their modality is missing.
+
+    Args:
+        split: Of the table.
+        label: Which column.
+        table: Consecutive rows.
+        missing: (rows, M).
+        first_row: Number of the table's first row in the split, for messages.
+
+    Returns:
+        (rows, ...) of the label's dtype.
+
+    Raises:
+        DamageError: a null where none can be expressed, or a whole number that does not fit into int64.
+    """
+    column = one_chunk(table[label.name])
+    if label.dtype == object:
+        values = _wrapped(column.to_pylist())
+    else:
+        inner = _inner(column, label)
+        per_row = int(np.prod(label.shape))
+        if label.dtype.kind == "b":
+            check_no_nulls(split, label.name, column, first_row)
+            check_no_nulls(split, label.name, inner, first_row, per_row)
+        elif label.dtype.kind == "i":
+            inner = as_int64(split, label.name, inner, first_row, per_row)
+        values = _numbers(inner, column, label)
+    if label.blanked_by:
+        values[missing[:, label.blanked_by].any(axis=1)] = label.null
+    return values
+
+
+def check_no_nulls(split: Split, name: str, values: Column, first_row: int, per_row: int = 1) -> None:
+    """Refuse nulls where none can be expressed.
+
+    Args:
+        split: Where the values are from.
+        name: Of their column.
+        values: Consecutive ones.
+        first_row: Row of the first.
+        per_row: Values in each row.
+
+    Raises:
+        DamageError: naming the first row that has one.
+    """
+    if values.null_count:
+        row = int(pc.index(pc.is_null(values), True).as_py()) // per_row
+        raise DamageError(f"{name} is null", where=split.place(first_row + row))
+
+
+def as_int64(split: Split, name: str, values: Column, first_row: int, per_row: int = 1) -> Column:
+    """Whole numbers of any width as int64; see `check_no_nulls` for the arguments.
+
+    Raises:
+        DamageError: one is too large, as a uint64 can be.
+    """
+    if pa.types.is_uint64(values.type):
+        large = pc.greater(values, pa.scalar(_MOST_INT64, pa.uint64()))
+        if pc.any(large).as_py():
+            at = int(pc.index(large, True).as_py())
+            where = split.place(first_row + at // per_row)
+            raise DamageError(f"{name} does not fit into int64", where=where, got=values[at].as_py())
+    return values.cast(pa.int64())
+
+
+def one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array, copied only where it is in pieces."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _wrapped(values: list[Any]) -> Array:
+    """A list as an object array of its elements, also where these are lists."""
+    array = np.empty(len(values), dtype=object)
+    for index, value in enumerate(values):
+        array[index] = value
+    return array
+
+
+def _inner(column: pa.Array, label: Label) -> pa.Array:
+    """The numbers of a column of fixed-size lists, one row after the other; a column of numbers is these itself."""
+    if not label.shape:
+        return column
+    return column.values.slice(column.offset * label.shape[0], len(column) * label.shape[0])
+
+
+def _numbers(inner: pa.Array, column: pa.Array, label: Label) -> Array:
+    if label.dtype.kind == "f":
+        inner = inner.cast(pa.float32(), safe=False)
+    if label.dtype.kind != "b":
+        inner = pc.fill_null(inner, label.null)
+    values: Array = inner.to_numpy(zero_copy_only=False).astype(label.dtype).reshape(-1, *label.shape)
+    if label.shape and label.dtype.kind != "b":
+        values[column.is_null().to_numpy(zero_copy_only=False)] = label.null
+    return values
