@@ -19,7 +19,17 @@ _READ_SIZE = 1 << 20
 
 
 class RefusedError(OSError):
-    """What a file, folder or server offers is not taken. It would be the same when asked again."""
+    """What a file, folder or server offers is not taken. It would be the same when asked again.
+
+    Args:
+        reason: A clause; also `strerror`, which other libraries quote.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(errno.EACCES, reason)
+
+    def __str__(self) -> str:
+        return str(self.strerror)
 
 
 @contextlib.contextmanager

@@ -7,9 +7,9 @@ into a private network only where the first address was in one. A folder is the 
 
 from __future__ import annotations
 
+import contextlib
 import html
 import ipaddress
-import itertools
 import re
 import socket
 from collections.abc import Iterator
@@ -23,8 +23,9 @@ from fsspec.implementations.http import HTTPFileSystem
 from symile_data.files import RefusedError
 
 MOST_PAGE_BYTES = 16 << 20  # of a folder's listing
-MOST_LINKS = (1 << 18) + 1
+MOST_LINKS = 1 << 18
 
+_MOST_REDIRECTS = 5
 _PIECE_BYTES = 1 << 16
 _TIMEOUT = aiohttp.ClientTimeout(total=300, sock_connect=30, sock_read=60)
 _PLAIN = {"Accept-Encoding": "identity"}
@@ -73,7 +74,7 @@ class WebServer(HTTPFileSystem):  # type: ignore[misc]  # fsspec is untyped
     async def _ls_real(self, url: str, detail: bool = True, **_: Any) -> list[Any]:
         """What the page of a folder links to directly below itself."""
         page = await self._read(url, MOST_PAGE_BYTES)
-        names = sorted(set(itertools.islice(_links(url, page.decode("utf-8", "replace")), MOST_LINKS)))
+        names = sorted(set(_links(url, page.decode("utf-8", "replace"))))
         if not detail:
             return names
         return [{"name": name, "size": None, "type": "directory" if name.endswith("/") else "file"} for name in names]
@@ -96,15 +97,22 @@ class WebServer(HTTPFileSystem):  # type: ignore[misc]  # fsspec is untyped
 
 
 def _links(url: str, page: str) -> Iterator[str]:
-    """Addresses directly below a folder's own, without their escapes."""
+    """Addresses directly below a folder's own, without their escapes.
+
+    Raises:
+        RefusedError: the page has more links than any folder of a dataset.
+    """
     folder = url.rstrip("/") + "/"
-    for match in _LINK.finditer(page):
-        link = urljoin(folder, html.unescape(match[1]))
-        name = link.removeprefix(folder)
-        if link.startswith(folder) and name.rstrip("/") and "/" not in name.rstrip("/") and not set(name) & set("?#"):
-            plain = unquote(name)
-            # An address made of these letters would be read in another way, so they keep their escapes.
-            yield folder + (name if set(plain.rstrip("/")) & set("%?#/\\") else plain)
+    for count, match in enumerate(_LINK.finditer(page)):
+        if count >= MOST_LINKS:
+            raise RefusedError(f"a folder's page of more than {MOST_LINKS} links")
+        with contextlib.suppress(ValueError):  # no address at all
+            link = urljoin(folder, html.unescape(match[1]))
+            name = link.removeprefix(folder)
+            if link.startswith(folder) and name.rstrip("/") and not set(name.rstrip("/")) & set("?#/"):
+                plain = unquote(name)
+                # An address made of these letters would be read in another way, so they keep their escapes.
+                yield folder + (name if set(plain.rstrip("/")) & set("%?#/\\") else plain)
 
 
 async def _client(**options: Any) -> aiohttp.ClientSession:
@@ -114,8 +122,13 @@ async def _client(**options: Any) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(connector=aiohttp.TCPConnector(socket_factory=_Gate()), **{**settings, **options})
 
 
-async def _check_redirect(_: Any, __: Any, redirect: aiohttp.TraceRequestRedirectParams) -> None:
-    """Refuse a redirect to another scheme, be it a safe one: whoever wants it can give that address."""
+async def _check_redirect(_: Any, request: Any, redirect: aiohttp.TraceRequestRedirectParams) -> None:
+    """Refuse one redirect too many, and one to another scheme, be it a safe one: whoever wants it can give that
+    address.
+    """
+    request.redirects = getattr(request, "redirects", 0) + 1
+    if request.redirects > _MOST_REDIRECTS:
+        raise RefusedError(f"the server redirects more than {_MOST_REDIRECTS} times")
     here, headers = redirect.response.url, redirect.response.headers
     try:
         there = urljoin(str(here), headers.get("Location", headers.get("URI", "")))

@@ -14,11 +14,13 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from symile_data.errors import SourceError, SymileDataError, UsageError
-from symile_data.files import digest, pretty_json, write_errors, write_text
+from symile_data.files import digest, open_regular, pretty_json, write_errors, write_text
+from symile_data.front_matter import CARD, MOST_CARD_BYTES, configs_of
+from symile_data.location import Location
 from symile_data.manifest import Dropped
 from symile_data.progress import stage
 
@@ -101,7 +103,13 @@ def open_hub(pictures: HubPictures) -> HubStream:
 
     with _hub_errors(pictures):
         revision = _revision(pictures)
-        splits = load_dataset(pictures.repo, revision=None if pictures.is_folder else revision, streaming=True)
+        _check_card(pictures, revision)
+        splits = load_dataset(
+            pictures.repo,
+            revision=None if pictures.is_folder else revision,
+            streaming=True,
+            trust_remote_code=False,
+        )
         name = "train" if "train" in splits else next(iter(splits))
         stream = splits[name]
         if stream.features is None:
@@ -170,6 +178,36 @@ def first_pictures(opened: HubStream, count: int) -> list[bytes]:
         return [data for row in rows if (data := _picture(opened, row["image"]))]
 
 
+def _check_card(pictures: HubPictures, revision: str) -> None:
+    """Refuse a card that `datasets` should not be given: its own reader follows aliases without end, and files that
+    the card names elsewhere.
+
+    Raises:
+        SourceError: saying what is wrong.
+    """
+    place = Location.of(pictures.repo if pictures.is_folder else f"hf://datasets/{pictures.repo}@{revision}")
+    try:
+        configs = configs_of(place.read_text(CARD, MOST_CARD_BYTES))
+    except FileNotFoundError:
+        return
+    except ValueError as error:
+        raise _refused(place, error) from None
+    named = [pattern for config in configs for files in config.files or () for pattern in files.patterns]
+    named += [config.folder for config in configs if config.folder is not None]
+    outside = next((path for path in named if not _is_inside(path)), None)
+    if outside is not None:
+        raise _refused(place, f"files outside the dataset ({outside})")
+
+
+def _is_inside(path: str) -> bool:
+    """Whether a path or pattern is relative, without steps upwards, and no URL."""
+    return not (":" in path or "\\" in path or path.startswith(("/", "~")) or ".." in PurePosixPath(path).parts)
+
+
+def _refused(place: Location, why: object) -> SourceError:
+    return SourceError("the dataset's card cannot be trusted", where=place.where(CARD), got=why, do="choose another")
+
+
 def _write(folder: Path, opened: HubStream, number: int, row: dict[str, Any]) -> str | None:
     """Write one picture; the reason when there is none to write."""
     wnids, label = opened.wnids, row["label"]
@@ -203,7 +241,8 @@ def _own_file(root: Path | None, name: str | None) -> bytes | None:
     """
     if root is None or not name or not Path(name).resolve().is_relative_to(root.resolve()):
         return None
-    return Path(name).read_bytes()
+    with open_regular(Path(name)) as file:
+        return file.read()
 
 
 def _classes(pictures: HubPictures, label: Any) -> tuple[str, ...]:

@@ -23,6 +23,8 @@ import pyarrow.parquet as pq
 
 from symile_data.errors import SourceError, SymileDataError, UsageError
 from symile_data.files import digest
+from symile_data.front_matter import CARD, MOST_CARD_BYTES, read_front_matter
+from symile_data.location import Location
 from symile_data.schema import SPLITS
 
 from .release_names import TRANSLATIONS
@@ -88,7 +90,7 @@ def open_release(place: str, config: str | None, rows: int | None) -> Release:
         listed = _listed(fs, folder, place)
         parts = {split: _parts(fs, files, rows, place) for split, files in listed.items()}
         base = folder if folder == root else root
-        totals = _declared_rows(fs, [base, folder.rpartition("/")[0]], folder.rpartition("/")[2]) or {
+        totals = _declared_rows([base, folder.rpartition("/")[0]], folder.rpartition("/")[2]) or {
             split: sum(count for _, count in _counted(fs, [name for _, name, _ in files]))
             for split, files in listed.items()
         }
@@ -137,11 +139,14 @@ def read_rows(parts: Sequence[Part], start: int, stop: int) -> Iterator[pa.Table
 
 
 def read_text(url: str) -> str:
-    """A small file of the release."""
-    import fsspec
+    """A small file of the release.
 
-    with reading(url), fsspec.open(url, "rb") as file:
-        return bytes(file.read()).decode("utf-8")
+    Raises:
+        SourceError: it cannot be read, or is not small.
+    """
+    folder, _, name = url.rpartition("/")
+    with reading(url):
+        return Location.of(folder).read_text(name)
 
 
 @contextmanager
@@ -263,20 +268,14 @@ def _rows_of(fs: Any, url: str) -> int:
         return int(file.metadata.num_rows)
 
 
-def _declared_rows(fs: Any, folders: Sequence[str], config: str) -> dict[str, int]:
+def _declared_rows(folders: Sequence[str], config: str) -> dict[str, int]:
     """Rows of each split as the release's card says; empty where there is no card or it does not say."""
-    from huggingface_hub import DatasetCard
-
     for folder in folders:
-        url = f"{folder}/README.md"
-        if not fs.exists(url):
-            continue
         try:
-            card = DatasetCard(fs.cat_file(url).decode("utf-8", "replace"), ignore_metadata_errors=True)
-            infos = card.data.to_dict()["dataset_info"]  # type: ignore[no-untyped-call]  # the library leaves it untyped
-            info = next(info for info in infos if info["config_name"] == config)
+            card: Any = read_front_matter(Location.of(folder).read_text(CARD, MOST_CARD_BYTES))
+            info = next(info for info in card["dataset_info"] if info["config_name"] == config)
             told = {split["name"]: int(split["num_examples"]) for split in info["splits"]}
-        except (KeyError, TypeError, ValueError, StopIteration):
+        except (FileNotFoundError, KeyError, TypeError, ValueError, StopIteration):
             continue
         if all(theirs in told for theirs in NAMES.values()):
             return {split: told[theirs] for split, theirs in NAMES.items()}

@@ -10,7 +10,6 @@ Legend: N rows, one text each.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ import pyarrow.compute as pc
 from symile_data.errors import SourceError
 from symile_data.files import digest
 from symile_data.manifest import Dropped
+from symile_data.records import parse_json, read_text
 
 from .names import SEPARATOR, imagenet_classes, read_names
 from .rows import WORD
@@ -107,9 +107,11 @@ def read_release_names(path: Path | None, languages: Sequence[str]) -> ReleaseNa
     """
     if path is not None and path.suffix == ".json":
         try:
-            return parse_translations(path.read_text(encoding="utf-8"), str(path), languages)
+            return parse_translations(read_text(path), str(path), languages)
         except OSError as error:
             raise SourceError("cannot open the release's translations", where=path, got=error.strerror) from error
+        except ValueError as error:
+            raise SourceError("cannot read the release's translations", where=path, got=error) from None
     table = read_names(path)
     lacking = [language for language in languages if language not in table.names]
     if lacking:
@@ -131,7 +133,7 @@ def parse_translations(text: str, path: str, languages: Sequence[str]) -> Releas
         SourceError: it is not that, a class that is none of ImageNet-1k, or a language without names.
     """
     try:
-        entries = json.loads(text)
+        entries = parse_json(text)
         wnids = [entry["synset_id"] for entry in entries.values()]
         told = [int(entry["cls_id"]) for entry in entries.values()]
         found = [
