@@ -418,6 +418,8 @@ FORBIDDEN = {
     "joblib.load", "yaml.load", "os.system", "pandas.read_pickle", "pd.read_pickle",
 }  # fmt: skip
 
+ASKS_FOR_CODE = {"from_pretrained", "load_dataset", "load_dataset_builder", "pipeline"}
+
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(REPOSITORY).as_posix())
 def test_nothing_that_runs_code_from_a_file(path: Path) -> None:
@@ -426,6 +428,8 @@ def test_nothing_that_runs_code_from_a_file(path: Path) -> None:
         assert name not in FORBIDDEN, f"line {call.lineno}: {name}"
         assert not name.endswith("load_from_checkpoint"), f"line {call.lineno}: {name}"
         assert keyword(call, "allow_pickle") in (None, "False"), f"line {call.lineno}: allow_pickle"
+        if name.rpartition(".")[2] in ASKS_FOR_CODE:  # without the word transformers asks, and `yes |` answers
+            assert keyword(call, "trust_remote_code") == "False", f"line {call.lineno}: trust_remote_code"
         assert keyword(call, "trust_remote_code") in (None, "False"), f"line {call.lineno}: trust_remote_code"
         assert keyword(call, "shell") in (None, "False"), f"line {call.lineno}: shell"
         if name == "torch.load" or name.endswith("trainer.fit"):

@@ -35,11 +35,12 @@ def load_pretrained(class_name: str, name: str, **options: Any) -> Any:
 
 
 def load_model(class_name: str, name: str, **options: Any) -> Any:
-    """A model with its weights. Arguments are those of `load_pretrained`.
+    """A model with all of its weights. Arguments are those of `load_pretrained`.
 
     Raises:
         MissingPackageError: transformers is not installed.
-        SourceError: as `load_pretrained`, or its settings name code to fetch from another repository.
+        SourceError: as `load_pretrained`, its settings name code to fetch from another repository, or it is of another
+            class, so that weights would be drawn at random.
     """
     settings = transformers_class("PreTrainedConfig")
     try:
@@ -53,7 +54,15 @@ def load_model(class_name: str, name: str, **options: Any) -> Any:
             got=kernels[0],
             do="remove that entry from its config.json",
         )
-    return load_pretrained(class_name, name, weights_only=True, **options)
+    model, loaded = load_pretrained(class_name, name, weights_only=True, output_loading_info=True, **options)
+    if loaded["missing_keys"]:
+        raise SourceError(
+            f"the pretrained model has no weights for a part of {type(model).__name__}",
+            where=name,
+            got=f"no {min(loaded['missing_keys'])}",
+            do="choose a model of that class",
+        )
+    return model
 
 
 def _kernels(settings: Any) -> Iterator[str]:

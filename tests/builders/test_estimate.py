@@ -285,6 +285,9 @@ def test_a_repository_of_the_hub(tmp_path: Path) -> None:
         said = plan("--validation", "6", "--test", "6", "--json")
         del there.files["owner/pictures"]["data/train-00000-of-00001.parquet"]
         broken = plan()
+        there.files["owner/pictures"]["README.md"] = b"---\na: &a [x]\nb: *a\n---\n"
+        hostile = plan()
+    assert hostile.returncode == 1 and "the dataset's card cannot be trusted (hf://datasets/owner/" in hostile.stderr
     assert said.returncode == 0, said.stderr
     found = json.loads(said.stdout)
     assert found["rows"] == ROWS
