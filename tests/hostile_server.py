@@ -28,6 +28,11 @@ class Request(BaseHTTPRequestHandler):
         """The same without a body."""
         self.do_GET()
 
+    def do_POST(self) -> None:
+        """The same after reading what was sent."""
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.do_GET()
+
     def reply(self, status: int, data: bytes = b"", **headers: str) -> None:
         """A whole answer. Underscores in the headers' names stand for hyphens."""
         self.start(status, Content_Length=str(len(data)), **headers)

@@ -1,7 +1,6 @@
 """Speech from Google's text-to-speech through gTTS: one voice a language, kept on disk once it was heard.
 
-gTTS sends to Google without checking the server's certificate, and writes nothing, without an error, when an answer
-holds no audio; so every answer is decoded before it is kept.
+gTTS writes nothing, without an error, when an answer holds no audio; so every answer is decoded before it is kept.
 """
 
 from __future__ import annotations

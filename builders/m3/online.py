@@ -1,9 +1,10 @@
 """Asking free online engines: time-outs, retries, the cache of answers, and when to stop asking.
 
-The libraries behind the engines (deep-translator, gTTS) set no time-out and hide HTTP status codes. They all send
-through `requests.Session.send`, so `watched` wraps that one method while a request runs. (A default time-out of the
-socket module does nothing here: requests sets "no time-out" explicitly.) `watched` is process-wide: ask from one
-thread at a time.
+The libraries behind the engines (deep-translator, gTTS) set no time-out, read answers without a limit, hide HTTP status
+codes, and gTTS does not check the server's certificate. All of their requests, those that follow a redirect too, go
+through `requests.adapters.HTTPAdapter.send`, so `watched` wraps that one method while a request runs. (A default
+time-out of the socket module does nothing here: requests sets "no time-out" explicitly.) `watched` is process-wide: ask
+from one thread at a time.
 """
 
 from __future__ import annotations
@@ -11,19 +12,23 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urljoin, urlsplit
 
 from symile_data.errors import MissingPackageError, OutputError, SourceError
 from symile_data.files import digest, pretty_json, write_text
 from symile_data.manifest import Dropped
 from symile_data.streams import Stream
+from symile_data.web import is_private
 
 PAUSE_SECONDS = 0.75  # between requests; no engine documents a limit, half a second to a second is the public advice
+MOST_ANSWER_BYTES = 16 << 20  # a name has some bytes, a sentence spoken less than a megabyte
 EXAMPLES = 5  # named in a `Dropped`
 NOT_ASKED = "not asked, as the engine gave no answers before"
 
@@ -94,10 +99,12 @@ class Watch:
 
 @contextlib.contextmanager
 def watched(timeout_seconds: float) -> Iterator[Watch]:
-    """Give every request of the `requests` library a time-out, note status codes, and give its errors one class.
+    """Give every request of the `requests` library a time-out, a limit and a check of certificates, note status codes,
+    and give its errors one class.
 
     Raises:
-        NoAnswerError: the engine cannot be reached, takes too long or sends no valid HTTP.
+        NoAnswerError: the engine cannot be reached, takes too long, sends no valid HTTP or more than an answer can be,
+            or redirects to where it should not.
         MissingPackageError: the extra `online` is not installed.
     """
     try:
@@ -106,30 +113,84 @@ def watched(timeout_seconds: float) -> Iterator[Watch]:
         raise MissingPackageError("requests", "online", "asking an online engine") from None
 
     watch, errors = Watch(), requests.exceptions
-    send = requests.Session.send
+    adapter = requests.adapters.HTTPAdapter
+    send = adapter.send
 
-    def bounded(session: Any, request: Any, **settings: Any) -> Any:
+    def bounded(here: Any, request: Any, **settings: Any) -> Any:
         if settings.get("timeout") is None:
             settings["timeout"] = timeout_seconds
+        settings["verify"] = settings.get("verify") or os.environ.get("REQUESTS_CA_BUNDLE") or True
         watch.status = None
         try:
-            response = send(session, request, **settings)
+            response = send(here, request, **settings)
+        except errors.SSLError:
+            raise NoAnswerError("certificate not valid", silent=True) from None
         except errors.Timeout:
             raise NoAnswerError("time-out", again=True) from None
-        except (errors.ConnectionError, errors.ChunkedEncodingError):
+        except errors.ConnectionError:
             raise NoAnswerError("no connection", again=True) from None
         except errors.RequestException as error:
             raise NoAnswerError(f"request not possible ({type(error).__name__})") from None
         watch.status = response.status_code
+        if response.is_redirect:
+            _check_redirect(request.url, response.headers["location"])
+        response.raw = _BoundedBody(response.raw)
         return response
 
-    requests.Session.send = bounded  # type: ignore[method-assign, unused-ignore]
+    adapter.send = bounded
     try:
         yield watch
     except errors.JSONDecodeError:
         raise NoAnswerError("unreadable answer", silent=True) from None
+    except errors.RequestException as error:  # of an address, or of redirects without end
+        raise NoAnswerError(f"request not possible ({type(error).__name__})") from None
     finally:
-        requests.Session.send = send  # type: ignore[method-assign, unused-ignore]
+        adapter.send = send
+
+
+class _BoundedBody:
+    """The body of an answer, from which no more than `MOST_ANSWER_BYTES` come; otherwise urllib3's own object."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
+
+    def stream(self, amount: int, decode_content: bool | None = None) -> Iterator[bytes]:
+        """The body's pieces, decompressed."""
+        from urllib3.exceptions import DecodeError, HTTPError, ReadTimeoutError
+
+        count = 0
+        try:
+            for piece in self._raw.stream(amount, decode_content=decode_content):
+                count += len(piece)
+                if count > MOST_ANSWER_BYTES:
+                    raise NoAnswerError("an answer too long", silent=True)
+                yield piece
+        except DecodeError:
+            raise NoAnswerError("unreadable answer", silent=True) from None
+        except ReadTimeoutError:
+            raise NoAnswerError("time-out", again=True) from None
+        except HTTPError:
+            raise NoAnswerError("no connection", again=True) from None
+
+
+def _check_redirect(here: str, location: str) -> None:
+    """Refuse a redirect to another scheme, and one from a public server into a private network."""
+    try:
+        there = urljoin(here, location)
+        scheme, host = urlsplit(there).scheme, urlsplit(there).hostname
+        led_inside = scheme == urlsplit(here).scheme and _is_inside(host) and not _is_inside(urlsplit(here).hostname)
+    except (ValueError, OSError):  # no address, or one that nobody knows
+        raise NoAnswerError("redirected elsewhere", silent=True) from None
+    if scheme != urlsplit(here).scheme or led_inside:
+        raise NoAnswerError("redirected elsewhere", silent=True)
+
+
+def _is_inside(host: str | None) -> bool:
+    """Whether a host has an address in a private network."""
+    return any(is_private(str(found[4][0])) for found in socket.getaddrinfo(host, None))
 
 
 def no_answer(status: int | None) -> NoAnswerError:
