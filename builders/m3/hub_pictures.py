@@ -193,7 +193,7 @@ def _check_card(pictures: HubPictures, revision: str) -> None:
     except ValueError as error:
         raise _refused(place, error) from None
     named = [pattern for config in configs for files in config.files or () for pattern in files.patterns]
-    named += [config.folder for config in configs if config.folder is not None]
+    named += [config.folder for config in configs]
     outside = next((path for path in named if not _is_inside(path)), None)
     if outside is not None:
         raise _refused(place, f"files outside the dataset ({outside})")
