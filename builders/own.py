@@ -264,8 +264,10 @@ def complete_row(schema: DatasetSchema, row: Row, sample_id: int, where: str) ->
     """A row with id and masks, and nulls in everything that goes with a missing value.
 
     Raises:
-        SourceError: it lacks a column or has an unknown one, or a mask or a null contradicts its modality.
+        SourceError: it is no mapping, lacks a column or has an unknown one; a mask or a null contradicts its modality.
     """
+    if not isinstance(row, Mapping):
+        raise SourceError("a row is no dictionary of columns", where=where, got=f"a value of type {type(row).__name__}")
     given = {"sample_id": sample_id, **row}
     masks = {modality.mask: given.get(modality.column) is None for modality in schema.modalities}
     whole = {**given, **masks}

@@ -134,7 +134,8 @@ def _class(classes: int | None, value: Any) -> Any:
 
 
 def _number(kind: pa.DataType, value: Any) -> Any:
-    _check_types([type(value)], kind)
+    if not _fits(type(value), kind):
+        raise UnfitValueError(shown(value))
     _check_range([value], kind)
     return value
 
@@ -156,7 +157,7 @@ def _numbers(kind: pa.DataType, value: Any) -> Any:
 def _check_types(types: Iterable[type], kind: pa.DataType) -> None:
     for given in types:
         if given is not type(None) and not _fits(given, kind):
-            raise UnfitValueError(f"a value of type {given.__name__}")
+            raise UnfitValueError(f"values of type {given.__name__}")
 
 
 def _fits(given: type, kind: pa.DataType) -> bool:

@@ -31,7 +31,8 @@ def guess_modalities(schema: pa.Schema) -> Iterator[Modality]:
     """Modalities of some columns, in their order.
 
     Image and Audio by the `huggingface` metadata, or by holding files under a name such as `image`, `jpg`, `audio` or
-    `flac`; fixed-size lists of floats as vectors; `text`, and strings with a mask, as text. Where some of these have a
+    `flac`; fixed-size lists of floats, and of whole numbers with a mask, as vectors; `text`, and strings with a
+    mask, as text. Where some of these have a
     mask column `<name>_missing`, only those with one count: the others describe the sample and are no modality of it.
 
     >>> fields = [("a", pa.list_(pa.float32(), 5)), ("note", pa.string()), ("text", pa.string())]
@@ -80,9 +81,11 @@ def _unused(field: pa.Field, feature: str, *, masked: bool) -> str:
 def _kind(schema: pa.Schema, field: pa.Field, feature: str) -> str | None:
     if holds_files(field.type):
         return _KINDS.get(feature) or _NAMES.get(field.name)
-    if pa.types.is_fixed_size_list(field.type) and pa.types.is_floating(field.type.value_type):
-        return "vector"
-    if pa.types.is_string(field.type) and (field.name == "text" or _has_mask(schema, field.name)):
+    masked = _has_mask(schema, field.name)
+    if pa.types.is_fixed_size_list(field.type):
+        whole = pa.types.is_integer(field.type.value_type) and masked
+        return "vector" if whole or pa.types.is_floating(field.type.value_type) else None
+    if pa.types.is_string(field.type) and (field.name == "text" or masked):
         return "text"
     return None
 

@@ -289,6 +289,22 @@ def test_ids_are_whole_numbers(tmp_path: Path, value: Any, row: int) -> None:
         write(tmp_path, {"vec": List(Value("float32"), length=1)}, {"vec": "vector"}, *rows)
 
 
+@pytest.mark.parametrize(("label", "got"), [(1.9, r"1\.9"), (True, "True"), ("3", "'3'"), (1 << 64, ".*")])
+def test_the_row_and_the_value_are_named(tmp_path: Path, label: Any, got: str) -> None:
+    rows: list[dict[str, Any]] = [{"vec": [0.0], "label": 1}, {"vec": [0.0], "label": label}]
+    features = {"vec": List(Value("float32"), length=1), "label": Value("int64")}
+    with pytest.raises(SourceError, match=rf"a value of column label is not int64 \(train, row 1\); got {got}"):
+        write(tmp_path, features, {"vec": "vector"}, *rows)
+
+
+def test_a_row_that_is_no_mapping_is_named(tmp_path: Path) -> None:
+    schema = own_schema(Features({**VECTOR, **NOTE}), {"vec": "vector", "note": "text"})
+    with pytest.raises(
+        SourceError, match=r"a row is no dictionary of columns \(train, row 0\); got a value of type list"
+    ):
+        write_dataset(tmp_path, name="mine", schema=schema, splits={"train": [["a"]]}, spec={})  # type: ignore[list-item]
+
+
 def test_an_id_of_another_shard_is_not_used_again(tmp_path: Path) -> None:
     rows = [{"vec": [0.0], "sample_id": number % 4} for number in range(5)]
     with pytest.raises(SourceError, match=r"used twice \(train, row 4\); got 0"):

@@ -266,6 +266,12 @@ def test_columns_that_describe_a_sample_are_not_told_of(tmp_path):
         open_split(tmp_path, "train")
 
 
+def test_whole_numbers_with_a_mask_are_vectors(tmp_path):
+    numbers = pa.array([[1, 2], None, [3, 4]], pa.list_(pa.int16(), 2))
+    write(tmp_path, counts=numbers, counts_missing=pa.array([False, True, False]))
+    assert batch_of(tmp_path)["counts"].tolist() == [[1, 2], [0, 0], [3, 4]]
+
+
 def test_strings_with_a_mask_are_texts(tmp_path):
     write(
         tmp_path,
