@@ -104,7 +104,8 @@ def open_listed(directory: Path, entry: FileEntry, media: PooledMedia | None = N
     Raises:
         DamageError: it is missing or damaged.
     """
-    return with_media(open_shard(Location.of(directory), entry.path), media)
+    location = Location.of(directory)
+    return with_media(location, open_shard(location, entry.path), media)
 
 
 def batches_of(shard: Shard, columns: Sequence[str]) -> list[pa.RecordBatch]:

@@ -183,7 +183,7 @@ def _open_built(location: Location, split: str, manifest: manifests.Manifest) ->
     with ThreadPoolExecutor(_OPENING_THREADS) as pool:
         opened = pool.map(lambda e: open_shard(location, e.path, size=e.bytes, rows=e.rows), entries)
         media = pooled_media(location, manifest, split)
-        shards = tuple(with_media(shard, media) for shard in opened)
+        shards = tuple(with_media(location, shard, media) for shard in opened)
     if sum(shard.rows for shard in shards) != manifest.splits[split]:
         raise DamageError(
             f"the shards of split {split} have other rows than the manifest says",

@@ -27,17 +27,22 @@ from symile_data.progress import stage
 from symile_data.records import read_text
 from symile_data.schema import mask_problems
 from symile_data.shards import is_shard, open_shard
-
-# Nothing else may lie beside the listed files; the last two come with a download from the Hugging Face Hub.
-_UNLISTED_ALLOWED = (manifests.FILE_NAME, ".gitattributes")
-_UNLISTED_FOLDER = ".cache/huggingface/"
+from symile_data.shared_media import Hashes, MediaBySplit, Rows, media_hashes
+from symile_data.unlisted import kind_of, unlisted_problems
 
 
 class Invariants(Protocol):
     """A dataset's own rules, fed table by table."""
 
+    @property
+    def disjoint_media(self) -> bool:
+        """Whether the dataset promises that no picture, clip or signal is in two splits."""
+
     def check(self, split: str, table: pa.Table) -> Iterable[str]:
         """Problems of one shard, each a clause that names the row."""
+
+    def check_media(self, table: pa.Table) -> Iterable[str]:
+        """Problems of what a shard, or a file of a pool, says of its media; each a clause that names the row."""
 
     def finish(self) -> Iterable[str]:
         """Problems seen only across shards."""
@@ -59,7 +64,7 @@ def verify(
         workers: Threads that read, hash and decode; the sentences and their order do not depend on it.
         sample: Read only what `to_read` chooses; of the other files only the size is checked, and rules across shards
             are not.
-        deep: Decode every picture and clip too.
+        deep: Decode every picture and clip too, and compare the media's bytes across splits that must not share any.
 
     Raises:
         DamageError: there is no readable manifest to check against.
@@ -69,9 +74,12 @@ def verify(
         yield f"{manifests.FILE_NAME}: its blanks or line ends are not those that the build wrote"
     chosen = to_read(manifest, sample)
     schemas: dict[str, str] = {}
+    media, damaged = MediaBySplit(), set[str]()
+    compared = deep and sample is None and invariants is not None and invariants.disjoint_media
 
     def examine(entry: FileEntry) -> _Examined:
-        return _examine(directory, entry, manifest, whole=entry.path in chosen, deep=deep)
+        whole = entry.path in chosen
+        return _examine(directory, entry, manifest, whole=whole, deep=deep, compared=compared)
 
     with (
         stage("verifying", len(manifest.files), "files") as advance,
@@ -80,21 +88,25 @@ def verify(
         for entry, found in zip(manifest.files, results, strict=True):
             for clause in (*found.problems, *_table_problems(found.table, entry, manifest, schemas, invariants)):
                 yield f"{entry.path}: {clause}"
+            if found.problems:
+                damaged.add(entry.path)
+            for split in _splits_of(entry, manifest):
+                media.add(split, entry.path, found.media)
             advance()
     if sample is None:
-        yield from pool_problems(directory, manifest)
+        yield from pool_problems(directory, manifest, damaged)
         if invariants is not None:
             yield from invariants.finish()
+        yield from media.problems()
     yield from _count_problems(manifest)
-    listed = {entry.path for entry in manifest.files}
-    for path in sorted(directory.rglob("*")):
-        name = path.relative_to(directory).as_posix()
-        if path.is_file() and name not in listed and not _may_be_unlisted(name):
-            yield f"{name}: not in the manifest; remove it or build the dataset again"
+    yield from unlisted_problems(directory, {entry.path for entry in manifest.files})
 
 
-def _may_be_unlisted(name: str) -> bool:
-    return name in _UNLISTED_ALLOWED or name.startswith(_UNLISTED_FOLDER)
+def _splits_of(entry: FileEntry, manifest: Manifest) -> list[str]:
+    """The splits whose rows have the media of a file."""
+    if entry.pool is None or manifest.pooled is None:
+        return [] if entry.split is None else [entry.split]
+    return [split for pool in manifest.pooled.pools for split in pool.names if pool.key(split) == entry.pool]
 
 
 def to_read(manifest: Manifest, sample: int | None) -> set[str]:
@@ -123,6 +135,7 @@ class _Examined:
 
     problems: list[str] = field(default_factory=list)
     table: pa.Table | None = None
+    media: dict[str, tuple[Hashes, Rows]] = field(default_factory=dict)
 
 
 def _in_order(
@@ -142,7 +155,9 @@ def _in_order(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _examine(directory: Path, entry: FileEntry, manifest: Manifest, *, whole: bool, deep: bool) -> _Examined:
+def _examine(
+    directory: Path, entry: FileEntry, manifest: Manifest, *, whole: bool, deep: bool, compared: bool
+) -> _Examined:
     path = directory / entry.path
     try:
         problem = _file_problem(path, entry, whole)
@@ -162,12 +177,14 @@ def _examine(directory: Path, entry: FileEntry, manifest: Manifest, *, whole: bo
         problems.append(f"{table.num_rows} rows, the manifest says {entry.rows}")
     if deep:
         problems += medium_problems(table, manifest.modalities)
-    return _Examined(problems, table if entry.split is not None else None)
+    media = media_hashes(table, manifest.modalities) if compared else {}
+    return _Examined(problems, table if entry.split is not None or entry.pool is not None else None, media)
 
 
 def _file_problem(path: Path, entry: FileEntry, whole: bool) -> str | None:
-    if not path.is_file():
-        return "missing"
+    kind = kind_of(path)
+    if kind != "a file":
+        return "missing" if kind == "nothing" else f"{kind}, the manifest says a file"
     size = path.stat().st_size
     if size != entry.bytes:
         return f"{size} bytes, the manifest says {entry.bytes}: it was truncated or replaced"
@@ -185,6 +202,9 @@ def _table_problems(
 ) -> Iterator[str]:
     if table is None:
         return
+    if entry.split is None:
+        yield from _ruled(lambda: () if invariants is None else invariants.check_media(table))
+        return
     schema = str(table.schema)
     if schemas.setdefault("first", schema) != schema:
         yield "its schema differs from the first shard's"
@@ -195,10 +215,16 @@ def _table_problems(
     if absent:
         yield f"no column {', '.join(absent)}"
         return
+    yield from _ruled(lambda: mask_problems(table, modalities))
+    if invariants is not None:
+        yield from _ruled(lambda: invariants.check(str(entry.split), table))
+        yield from _ruled(lambda: invariants.check_media(table))
+
+
+def _ruled(check: Callable[[], Iterable[str]]) -> Iterator[str]:
+    """What rules say of a table whose columns may be of any type."""
     try:
-        yield from mask_problems(table, modalities)
-        if invariants is not None:
-            yield from invariants.check(str(entry.split), table)
+        yield from check()
     except (pa.ArrowException, ValueError, OverflowError, KeyError, TypeError, AttributeError) as error:
         yield f"its columns are not of the types that the rules expect ({' '.join(str(error).split())[:200]})"
 

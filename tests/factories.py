@@ -147,9 +147,9 @@ def relist(directory: Path) -> None:
     manifests.write(directory, replace(manifest, files=files))
 
 
-def problems(directory: Path) -> list[str]:
+def problems(directory: Path, deep: bool = False) -> list[str]:
     """What `symile-data verify` finds."""
-    return list(verify(directory, invariants_of(manifests.read(directory))))
+    return list(verify(directory, invariants_of(manifests.read(directory)), deep=deep))
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -87,7 +87,9 @@ class SourceRows:
 
     def _open(self, index: int) -> Shard:
         entry = self._entries[index]
-        return with_media(open_shard(self._location, entry.path, size=entry.bytes, rows=entry.rows), self._media)
+        return with_media(
+            self._location, open_shard(self._location, entry.path, size=entry.bytes, rows=entry.rows), self._media
+        )
 
     def _groups(self, rows: IntArray) -> Iterator[tuple[Shard, int, int, int]]:
         """The row groups around some ascending rows: shard, number in it, first row, row after the last."""

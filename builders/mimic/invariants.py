@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from symile_data.manifest import Manifest
 from symile_data.media import UnfitMediumError, open_picture
 
+from ..stored_paths import has_paths, path_problems
 from .lab_items import LAB_ITEMS, LABS
 from .schema import FINDINGS, LEAST_MODALITIES, SHORTER_SIDE
 from .waveform import NAN_VALUE
@@ -40,6 +41,16 @@ class MimicInvariants:
         self._samples: set[int] = set()
         self._sets: list[tuple[str, int, list[int]]] = []
         self._labs: dict[str, list[tuple[Floats, Floats]]] = {}
+
+    @property
+    def disjoint_media(self) -> bool:
+        """Yes: a patient is in one split."""
+        return True
+
+    def check_media(self, table: pa.Table) -> Iterator[str]:
+        """X-rays whose path is not their id's."""
+        if has_paths(self._spec):
+            yield from path_problems(table, "cxr", pc.binary_join_element_wise(table["cxr_dicom_id"], "png", "."))
 
     def check(self, split: str, table: pa.Table) -> Iterator[str]:
         """Problems of the rows of one shard."""
@@ -69,6 +80,8 @@ class MimicInvariants:
         for row, (sample, hadm_id, subject_id, no_cxr, drawn) in enumerate(
             zip(*(table[name].to_pylist() for name in columns), strict=True)
         ):
+            if sample < 0 or hadm_id <= 0 or subject_id <= 0:
+                yield f"row {row}: sample_id {sample}, hadm_id {hadm_id} or subject_id {subject_id} is not positive"
             if sample in self._samples:
                 yield f"row {row}: sample_id {sample} occurs twice"
             if hadm_id in self._split_of:

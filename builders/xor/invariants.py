@@ -44,6 +44,15 @@ class XorInvariants:
             sample = rows["sample_id"][int(wrong[0])].as_py()
             yield f"sample {sample}: {self._names[-1]} is not what p_hat = {self._p_hat} allows"
 
+    @property
+    def disjoint_media(self) -> bool:
+        """No: the variables are few bits, and any may occur again."""
+        return False
+
+    def check_media(self, table: pa.Table) -> Iterator[str]:
+        """There are no media."""
+        yield from ()
+
     def finish(self) -> Iterator[str]:
         """Nothing is left to check across shards."""
         yield from ()

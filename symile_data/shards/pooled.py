@@ -18,7 +18,7 @@ from symile_data.location import Location
 from symile_data.manifest import FileEntry, Manifest
 from symile_data.pooled import Pool
 
-from .opening import check_size
+from .opening import AGAIN, check_size
 from .parquet import ParquetShard, open_parquet
 
 if TYPE_CHECKING:
@@ -102,7 +102,9 @@ class PoolReader:
     def _file(self, index: int) -> ParquetShard:
         if index not in self._opened:
             entry = self._entries[index]
-            self._opened[index] = open_parquet(self._location, entry.path, size=entry.bytes, rows=entry.rows)
+            opened = open_parquet(self._location, entry.path, size=entry.bytes, rows=entry.rows)
+            _check_columns(self._location, opened, [self._column])
+            self._opened[index] = opened
         return self._opened[index]
 
 
@@ -227,10 +229,15 @@ def pooled_media(location: Location, manifest: Manifest, split: str) -> PooledMe
     return PooledMedia(columns=manifest.pooled.columns, pools=pools)
 
 
-def with_media(table: Shard, media: PooledMedia | None) -> Shard:
-    """A shard whose rows have their media: itself where it holds them."""
+def with_media(location: Location, table: Shard, media: PooledMedia | None) -> Shard:
+    """A shard whose rows have their media: itself where it holds them.
+
+    Raises:
+        DamageError: a file lacks a column that the manifest says it has.
+    """
     if media is None:
         return table
+    _check_columns(location, table, media.stored_columns(media.columns))
     places = [(group, first) for group, rows in enumerate(table.group_rows) for first in range(0, rows, ROWS_PER_GROUP)]
     return PooledShard(
         table=table,
@@ -239,6 +246,17 @@ def with_media(table: Shard, media: PooledMedia | None) -> Shard:
         places=tuple(places),
         media=media,
     )
+
+
+def _check_columns(location: Location, shard: Shard, columns: Sequence[str]) -> None:
+    absent = [column for column in columns if column not in shard.schema.names]
+    if absent:
+        raise DamageError(
+            "a file of a pooled dataset lacks a column that the manifest says it has",
+            where=location.where(shard.name),
+            got=f"no column {', '.join(absent)}",
+            do=AGAIN,
+        )
 
 
 def _features(schema: pa.Schema) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import build, problems, rewrite, rows_of
+from factories import build, imagenet_tree, problems, rewrite, rows_of
 
 from symile_data import manifest as manifests
 from symile_data.builders import DATASETS, invariants_of
@@ -115,6 +115,52 @@ def test_a_row_that_breaks_a_rule_is_named(doctored, change: Callable[[Row], Non
     assert any(clause in problem for problem in found)
 
 
+@pytest.mark.parametrize(
+    ("changes", "clause"),
+    [
+        ({"cls": "lion"}, "row 4 (sample 4): cls is 'lion', cls_id "),
+        ({"cls": None}, "row 4 (sample 4): cls is None, cls_id "),
+        ({"wnid": "n00000000"}, "row 4 (sample 4): wnid is 'n00000000', cls_id "),
+        ({"cls_id": -1}, "row 4 (sample 4): cls_id is -1, which is no class"),
+        ({"cls_id": 1000}, "row 4 (sample 4): cls_id is 1000, which is no class"),
+        ({"sample_id": -4}, "row 4: sample_id -4 is negative"),
+        ({"image": {"bytes": b"x", "path": None}}, "row 4: the path of image is None, not 'n"),
+        ({"image": {"bytes": b"x", "path": "other.JPEG"}}, "row 4: the path of image is 'other.JPEG', not 'n"),
+        ({"audio": {"bytes": b"x", "path": None}}, "row 4: the path of audio is None, not 'espeak-train-"),
+    ],
+)
+def test_what_a_row_says_twice_must_agree(doctored, changes: Row, clause: str) -> None:
+    found = doctored(lambda row: row.update(changes))
+    assert found[0].startswith(f"{TRAIN}: {clause}"), found
+
+
+def test_bytes_of_a_medium_in_two_splits_are_found_by_a_deep_look(tmp_path: Path) -> None:
+    """Its ids and paths differ."""
+    build(imagenet_tree(tmp_path / "tree", odd=False), tmp_path / "out")
+    assert problems(tmp_path / "out", deep=True) == []
+    rows, theirs = rows_of(tmp_path / "out", "test"), rows_of(tmp_path / "out", "train")
+    expected = []
+    for column, of_id in (("audio", "clip_id"), ("image", "image_id")):
+        rows[1][column]["bytes"] = theirs[2][column]["bytes"]
+        first = next(index for index, row in enumerate(theirs) if row[of_id] == theirs[2][of_id])
+        expected.append(f"{TEST}: row 1 and {TRAIN}: row {first} have the same {column}, and 0 more occur in both ")
+    rewrite(tmp_path / "out", TEST, rows)
+    assert problems(tmp_path / "out") == []
+    found = problems(tmp_path / "out", deep=True)
+    assert sorted(found) == [f"{start}test and train" for start in expected]
+
+
+def test_a_picture_that_the_source_has_twice_is_found_by_a_deep_look(sound: Path) -> None:
+    """Two classes of the drawn tree have some files of the same bytes, of which the splits took one each."""
+    found = problems(sound, deep=True)
+    assert found and all(" have the same image, and " in problem for problem in found)
+
+
+def test_splits_that_share_their_media_may_share_their_bytes(tree: Path, tmp_path: Path) -> None:
+    build(tree, tmp_path / "out", split_policy="shared")
+    assert problems(tmp_path / "out", deep=True) == []
+
+
 def test_a_sample_id_that_occurs_twice_is_named(doctored) -> None:
     assert doctored(lambda row: row.update(sample_id=3)) == [f"{TRAIN}: row 4: sample_id 3 occurs twice"]
 
@@ -166,6 +212,7 @@ def test_a_clip_that_speaks_another_splits_sentences_is_named(sound: Path, tmp_p
     directory = shutil.copytree(sound, tmp_path / "doctored")
     rows = rows_of(directory, "test")
     rows[1]["clip_id"] = clip = f"espeak-train-{rows[1]['lang']}-000999"
+    rows[1]["audio"]["path"] = f"{clip}.flac"
     rewrite(directory, TEST, rows)
     assert problems(directory) == [f"{TEST}: row 1: clip {clip} speaks sentences of train, not of test"]
 

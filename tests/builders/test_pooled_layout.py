@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import Audio, load_dataset
-from factories import build, contents, problems, relist, rows_of
+from factories import build, contents, imagenet_tree, problems, relist, rows_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -219,6 +219,76 @@ def test_verify_finds_rows_that_lead_to_another_medium(copy: Path) -> None:
     (problem,) = found
     assert problem.startswith(f"{path}: row 4: image_id is 'n0")
     assert problem.endswith(" there")
+
+
+def swapped(directory: Path, one: str, other: str) -> None:
+    first, second = (directory / one).read_bytes(), (directory / other).read_bytes()
+    (directory / one).write_bytes(second)
+    (directory / other).write_bytes(first)
+
+
+def pool_file(directory: Path, folder: str, name: str = "train") -> str:
+    return sorted((directory / folder).glob(f"{name}-*"))[0].relative_to(directory).as_posix()
+
+
+@pytest.mark.parametrize("listed", [False, True])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("images", "clips"), ("images", "data"), ("clips", "data"), ("images", "images"), ("data", "data")],
+)
+def test_swapped_files_are_named(copy: Path, one: str, other: str, listed: bool) -> None:
+    """Also where somebody made the manifest fit. Files of one kind are those of two splits."""
+    first, second = pool_file(copy, one), pool_file(copy, other, "test" if one == other else "train")
+    swapped(copy, first, second)
+    if not listed:
+        assert sorted(problem.partition(":")[0] for problem in problems(copy)) == sorted({first, second})
+        return
+    relist(copy)
+    told = {problem.partition(":")[0] for problem in problems(copy)}
+    assert told & {first, second} or {"images/train", "images/test"} & told, told
+    assert not any("KeyError" in problem for problem in problems(copy))
+
+
+@pytest.mark.parametrize(("folder", "column"), [("images", "image"), ("clips", "audio"), ("data", "clip_row")])
+def test_a_loader_names_a_file_that_lacks_a_column(copy: Path, folder: str, column: str) -> None:
+    path = pool_file(copy, folder)
+    pq.write_table(pq.read_table(copy / path).drop_columns([column]), copy / path)
+    relist(copy)
+    with pytest.raises(DamageError, match=rf"lacks a column .*{path}.* got no column {column}"):
+        open_split(copy, "train")
+    assert any(problem.startswith(f"{path}: ") and f"no column {column}" in problem for problem in problems(copy))
+
+
+@pytest.mark.parametrize(
+    ("folder", "column", "value"), [("images", "cls_id", 7), ("images", "wnid", "n00000000"), ("clips", "lang", "uk")]
+)
+def test_verify_finds_pools_that_say_other_things_of_a_medium_than_its_rows(
+    copy: Path, folder: str, column: str, value: Any
+) -> None:
+    doctored(copy, pool_file(copy, folder), column, lambda values: values.__setitem__(0, value))
+    (problem,) = problems(copy)
+    assert problem.startswith("data/train-00000-of-00001.parquet: row ")
+    assert f": {column} is " in problem and problem.endswith(f"the pool has {value!r} there")
+
+
+def test_a_deep_look_finds_bytes_of_a_medium_in_the_pools_of_two_splits(tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    rows = {"train": 12, "validation": 0, "test": 4}
+    build(imagenet_tree(tmp_path / "tree", odd=False), copy, layout="pooled", rows=rows)
+    assert problems(copy, deep=True) == []
+    train, test = pool_file(copy, "images"), pool_file(copy, "images", "test")
+    taken = pq.read_table(copy / train)["image"].to_pylist()[2]["bytes"]
+    doctored(copy, test, "image", lambda values: values[0].update(bytes=taken))
+    assert problems(copy) == []
+    expected = f"{test}: row 0 and {train}: row 2 have the same image, and 0 more occur in both test and train"
+    assert problems(copy, deep=True) == [expected]
+
+
+def test_verify_finds_paths_that_are_not_the_media_s(copy: Path) -> None:
+    path = pool_file(copy, "clips")
+    doctored(copy, path, "audio", lambda values: values[1].update(path=None))
+    (problem,) = problems(copy)
+    assert problem.startswith(f"{path}: row 1: the path of audio is None, not 'espeak-train-")
 
 
 def test_verify_finds_rows_outside_the_pool_and_media_that_are_not_whole(copy: Path) -> None:

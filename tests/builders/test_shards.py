@@ -64,6 +64,24 @@ def test_media_are_stored_as_they_are_and_the_rest_is_compressed(tmp_path: Path)
     assert (tmp_path / "x.parquet").read_bytes().count(media) == 3
 
 
+@pytest.mark.parametrize("column", ["image", "text", "sample_id", "words", "image_missing", "cls_id"])
+def test_the_pages_of_every_column_have_checksums(tmp_path: Path, column: str) -> None:
+    """The last bit of a column chunk is in the contents of a page, which pyarrow compares with its checksum."""
+    path = tmp_path / "x.parquet"
+    write_shard(path, SCHEMA, batches([50], media=bytes(range(256))))
+    group, whole = pq.ParquetFile(path).metadata.row_group(0), path.read_bytes()
+    chunks = [group.column(index) for index in range(group.num_columns)]
+    for chunk in (chunk for chunk in chunks if chunk.path_in_schema.partition(".")[0] == column):
+        end = chunk.data_page_offset + chunk.total_compressed_size
+        if chunk.has_dictionary_page:
+            end += chunk.dictionary_page_offset - chunk.data_page_offset
+        damaged = bytearray(whole)
+        damaged[end - 1] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(OSError, match="CRC"):
+            pq.read_table(path, columns=[column], page_checksum_verification=True)
+
+
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_shard(tmp_path / name, SCHEMA, batches([20, 20]))

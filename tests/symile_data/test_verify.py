@@ -1,7 +1,10 @@
 """Verification names every kind of damage with its file."""
 
+import contextlib
+import os
 import shutil
-from collections.abc import Callable, Iterator
+import socket
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,6 +110,68 @@ def test_an_extra_file_is_named(dataset: Path, name: str) -> None:
     assert list(verify(dataset)) == [f"{name}: not in the manifest; remove it or build the dataset again"]
 
 
+NOT_LISTED = "not in the manifest; remove it or build the dataset again"
+
+
+def make_fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def make_socket(path: Path) -> None:
+    with contextlib.chdir(path.parent), socket.socket(socket.AF_UNIX) as made:  # the paths of sockets are short
+        made.bind(path.name)
+
+
+@pytest.mark.parametrize("place", ["x", "data/x"])
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (make_fifo, "a FIFO"),
+        (make_socket, "a socket"),
+        (lambda path: path.symlink_to("nowhere"), "a link that leads nowhere"),
+        (lambda path: path.symlink_to(path.name), "a link that leads nowhere"),  # in a circle
+        (lambda path: path.symlink_to("."), "a link to a directory"),
+        (lambda path: path.symlink_to("/tmp"), "a link to a directory"),
+        (lambda path: path.symlink_to("/dev/null"), "a link to a device"),
+    ],
+)
+def test_what_is_no_file_is_named(dataset: Path, place: str, make: Callable[[Path], None], kind: str) -> None:
+    make(dataset / place)
+    assert list(verify(dataset)) == [f"{place}: {kind}, {NOT_LISTED}"]
+
+
+@pytest.mark.parametrize("place", ["figures", "data/train", "a/b/c"])
+def test_an_empty_directory_is_named(dataset: Path, place: str) -> None:
+    (dataset / place).mkdir(parents=True)
+    expected = f"{place}: an empty directory that the manifest does not list; remove it or build the dataset again"
+    assert list(verify(dataset)) == [expected]
+
+
+@pytest.mark.parametrize("name", [FIRST, "README.md"])
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (make_fifo, "a FIFO"),
+        (lambda path: path.mkdir(), "a directory"),
+        (lambda path: path.symlink_to("nowhere"), "a link that leads nowhere"),
+        (lambda path: path.symlink_to("."), "a link to a directory"),
+    ],
+)
+def test_what_stands_in_the_place_of_a_file_is_named(
+    dataset: Path, name: str, make: Callable[[Path], None], kind: str
+) -> None:
+    (dataset / name).unlink()
+    make(dataset / name)
+    assert list(verify(dataset)) == [f"{name}: {kind}, the manifest says a file"]
+
+
+def test_a_link_to_a_file_of_the_dataset_is_read_as_that_file(dataset: Path) -> None:
+    (dataset / "elsewhere").mkdir()
+    (dataset / FIRST).rename(dataset / "elsewhere" / "x")
+    (dataset / FIRST).symlink_to("../elsewhere/x")
+    assert list(verify(dataset)) == [f"elsewhere/x: {NOT_LISTED}"]
+
+
 def test_swapped_shards_are_both_named(dataset: Path) -> None:
     first, second = (dataset / FIRST).read_bytes(), (dataset / SECOND).read_bytes()
     (dataset / FIRST).write_bytes(second)
@@ -190,6 +255,10 @@ class Alternating:
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, int]] = []
+        self.disjoint_media = True
+
+    def check_media(self, table: pa.Table) -> Iterator[str]:
+        yield from ()
 
     def check(self, split: str, table: pa.Table) -> Iterator[str]:
         self.seen.append((split, len(table)))
@@ -296,8 +365,8 @@ def test_a_sample_is_evenly_spaced() -> None:
     assert sorted(int(path[11:16]) for path in to_read(manifest, 3)) == [0, 3, 6]
 
 
-def media_dataset(directory: Path, image: bytes, audio: bytes) -> Path:
-    """One row with a picture and a clip."""
+def media_dataset(directory: Path, image: bytes, audio: bytes, splits: Sequence[str] = ("train",)) -> Path:
+    """In each split one row with a picture and a clip."""
     schema = DatasetSchema(
         features=Features(
             {"image": Image(), "audio": Audio(16_000), "image_missing": Value("bool"), "audio_missing": Value("bool")}
@@ -313,13 +382,14 @@ def media_dataset(directory: Path, image: bytes, audio: bytes) -> Path:
             "audio_missing": False,
         },
     ]
-    path = directory / shard_path("train", 0, 1)
-    count = write_shard(path, schema, iter([pa.RecordBatch.from_pylist(rows, schema=schema.arrow)]))
+    files = []
+    for split in splits:
+        path = directory / shard_path(split, 0, 1)
+        count = write_shard(path, schema, iter([pa.RecordBatch.from_pylist(rows, schema=schema.arrow)]))
+        files.append(file_entry(directory, path, rows=count, split=split))
     identity = Identity(dataset="other", spec={}, sources={}, versions={})
-    files = [file_entry(directory, path, rows=count, split="train")]
-    manifests.write(
-        directory, Manifest(identity=identity, modalities=schema.modalities, splits={"train": 2}, files=files)
-    )
+    counts = dict.fromkeys(splits, 2)
+    manifests.write(directory, Manifest(identity=identity, modalities=schema.modalities, splits=counts, files=files))
     return directory
 
 
@@ -334,6 +404,33 @@ def test_only_a_deep_look_decodes_the_media(tmp_path: Path) -> None:
     name = shard_path("train", 0, 1)
     assert first.startswith(f"{name}: row 1: image does not decode (")
     assert second.startswith(f"{name}: row 1: audio does not decode (")
+
+
+class Promising(Alternating):
+    """Rules of a dataset that says whether its splits share media."""
+
+    def __init__(self, disjoint_media: bool) -> None:
+        super().__init__()
+        self.disjoint_media = disjoint_media
+
+    def check(self, split: str, table: pa.Table) -> Iterator[str]:
+        yield from ()
+
+    def finish(self) -> Iterator[str]:
+        yield from ()
+
+
+def test_only_a_deep_look_compares_the_bytes_of_media_across_splits(tmp_path: Path) -> None:
+    flac = encode_flac(np.sin(np.arange(800, dtype=np.float32) / 9))
+    directory = media_dataset(tmp_path, encoded(picture()), flac, ("train", "test"))
+    train, test = shard_path("train", 0, 1), shard_path("test", 0, 1)
+    for rules, deep, sample in ((Promising(True), False, None), (Promising(False), True, None), (None, True, None)):
+        assert list(verify(directory, rules, deep=deep, sample=sample)) == []
+    assert list(verify(directory, Promising(True), deep=True, sample=1)) == []
+    assert list(verify(directory, Promising(True), deep=True)) == [
+        f"{test}: row 1 and {train}: row 1 have the same {column}, and 0 more occur in both test and train"
+        for column in ("image", "audio")
+    ]
 
 
 def test_what_the_hubs_client_leaves_in_a_download_is_no_damage(dataset: Path) -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 from symile_data.errors import DamageError
 from symile_data.location import Location
 from symile_data.shards import Shard, open_shard
+from symile_data.shards import parquet as shard_parquet
+from symile_data.shards.seal import seal_footer
 
 FUZZER = Path(__file__).with_name("fuzz_footers.py")
 EXAMPLES = 1500
@@ -124,3 +127,56 @@ def test_texts_that_are_no_utf_8_are_named(tmp_path: Path) -> None:
     shard = opened(write(tmp_path / "a.parquet", pa.table({"s": bad})))
     with pytest.raises(DamageError, match="UTF8"):
         shard.read(0, ["s"])
+
+
+def sealed(path: Path) -> Path:
+    """A small file as builds write them: pages and footer with checksums."""
+    write(path, pa.table({"i": range(6), "class": ["tench", "goldfish"] * 3}))
+    seal_footer(path)
+    return path
+
+
+@pytest.mark.parametrize("place", [opened, elsewhere])
+def test_every_bit_of_the_footer_counts(tmp_path: Path, place: Callable[[Path], Shard]) -> None:
+    path = sealed(tmp_path / "a.parquet")
+    whole = path.read_bytes()
+    assert pq.read_table(path).equals(place(path).read_all(["i", "class"]))  # other readers pass over the checksum
+    footer = int.from_bytes(whole[-8:-4], "little")
+    for back in range(1, footer + 9, 5 if place is opened else 41):
+        damaged = bytearray(whole)
+        damaged[-back] ^= 1 << back % 8
+        path.write_bytes(damaged)
+        with pytest.raises(DamageError, match="is truncated or no Parquet file"):
+            place(path)
+
+
+def test_an_edited_footer_is_called_so_and_an_open_shard_notices(tmp_path: Path) -> None:
+    path = sealed(tmp_path / "a.parquet")
+    shard, whole = opened(path), path.read_bytes()
+    shard_parquet._footer.cache_clear()
+    path.write_bytes(whole[:-20] + bytes([whole[-20] ^ 4]) + whole[-19:])
+    for read in (lambda: opened(path), lambda: shard.read_all(["i"])):
+        with pytest.raises(DamageError, match="its footer does not match its checksum: it was damaged or edited"):
+            read()
+
+
+def test_the_checksum_of_a_footer_is_crc_32_and_stands_before_it(tmp_path: Path) -> None:
+    plain = write(tmp_path / "plain.parquet", pa.table({"i": range(3)})).read_bytes()
+    (tmp_path / "sealed.parquet").write_bytes(plain)
+    seal_footer(tmp_path / "sealed.parquet")
+    start = len(plain) - 8 - int.from_bytes(plain[-8:-4], "little")
+    checksum = zlib.crc32(plain[start:-8]).to_bytes(8, "little")
+    expected = plain[:start] + checksum + b"\xffSYMCRC\x00" + plain[start:]
+    assert (tmp_path / "sealed.parquet").read_bytes() == expected
+
+
+@pytest.mark.parametrize("size", [1, 70_000])
+def test_a_file_of_others_without_checksums_is_read(tmp_path: Path, size: int) -> None:
+    """Also one whose footer is longer than what is read of a file first."""
+    table = pa.table({"x": [1]}).replace_schema_metadata({"long": "y" * size})
+    pq.write_table(table, tmp_path / "a.parquet")
+    for place in (opened, elsewhere):
+        assert place(tmp_path / "a.parquet").read_all(["x"]).equals(table)
+    seal_footer(tmp_path / "a.parquet")
+    for place in (opened, elsewhere):
+        assert place(tmp_path / "a.parquet").read_all(["x"]).equals(table)

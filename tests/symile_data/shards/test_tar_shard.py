@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import struct
 import tarfile
 from collections.abc import Iterator
@@ -352,3 +353,45 @@ def test_the_index_says_where_everything_is() -> None:
     assert index.group_rows == (1, 1) and index.members == members and index.schema.equals(SCHEMA.arrow)
     assert index.starts[0, [0, 2, 3, 6, 7]].tolist() == [512, 1536, 2048, 3072, 4608]
     assert index.end == occupied(sizes).sum()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"\0jpeg 3", b"\0jpeg 2"),
+        (b"\0png", b"\0qng"),
+        (b"\0flac", b"\0flab"),
+        (b"\0text 3", b"\0text 2"),
+        (b'"cls_id":1', b'"cls_id":0'),
+        (b"'fortran_order': False", b"'fortran_order': Falsd"),
+    ],
+)
+def test_a_flipped_bit_in_a_member_of_any_kind_is_named(shard: Path, old: bytes, new: bytes) -> None:
+    overwritten(shard, old, new)
+    problem = problem_of(shard)
+    assert re.search(r", row \d\); got its bytes do not match its checksum: they were damaged or edited", problem), (
+        problem
+    )
+
+
+def test_only_members_that_are_asked_for_are_compared(shard: Path) -> None:
+    overwritten(shard, b"jpeg 3", b"jpeg 4")
+    opened = open_shard(Location.of(shard.parents[1]), PATH)
+    assert opened.read_all(["text", "cls_id"]).num_rows == 8
+    assert opened.read(0, ["image"]).num_rows == 3
+    with pytest.raises(DamageError, match="row 3"):
+        opened.read(1, ["image"])
+
+
+def test_every_bit_of_the_index_counts(shard: Path) -> None:
+    whole = shard.read_bytes()
+    start = whole.index(b"__index__") + 512
+    length = int.from_bytes(whole[-END_BYTES - 16 : -END_BYTES - 8], "little")
+    # But for the zeros between the stream and its locator.
+    places = [*range(start, start + length, 43), *range(len(whole) - END_BYTES - 24, len(whole), 5)]
+    for place in places:
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        shard.write_bytes(damaged)
+        with pytest.raises(DamageError, match="truncated or no tar shard"):
+            open_shard(Location.of(shard.parents[1]), PATH)
