@@ -18,7 +18,13 @@ def verify(
     sample: Annotated[
         int | None, typer.Option(min=1, help="A quick look: read this many shards of each split, evenly spaced.")
     ] = None,
-    deep: Annotated[bool, typer.Option("--deep", help="Decode every picture and clip too.")] = False,
+    deep: Annotated[
+        bool,
+        typer.Option(
+            "--deep",
+            help="Decode every picture and clip, and compare their bytes across splits that must not share any.",
+        ),
+    ] = False,
     workers: Annotated[int, typer.Option(min=0, help="Threads that read (0: one per core).")] = 0,
     as_json: Json = False,
 ) -> None:
