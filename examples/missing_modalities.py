@@ -16,6 +16,11 @@ WIDTH = 16  # of the embeddings
 RATE = 0.3  # of the values of each modality that are taken away
 
 
+def signs(bits: torch.Tensor) -> torch.Tensor:
+    """Bits 0 and 1 as -1 and 1: a linear layer then starts without a constant part, in which products drown."""
+    return 2 * bits - 1
+
+
 def main(directory: str, epochs: int = 15) -> float:
     """Train on incomplete rows, retrieve among complete ones."""
     torch.manual_seed(0)
@@ -35,7 +40,7 @@ def main(directory: str, epochs: int = 15) -> float:
     for _ in range(epochs):
         for batch in batches:
             missing = batch["missing"]  # (B, M) bool, True where absent; the value itself is zeros
-            embeddings = neutral([encoders[name](batch[name]) for name in names], missing)
+            embeddings = neutral([encoders[name](signs(batch[name])) for name in names], missing)
             # Rows that lack the same modality hold the same value there: copies of a positive are no negatives.
             value = loss(embeddings, logit_scale.exp(), groups=missing_groups(missing))
             optimiser.zero_grad()
@@ -47,7 +52,9 @@ def main(directory: str, epochs: int = 15) -> float:
     batch = next(iter(BatchLoader(test, min(test.rows, 2_000), shuffle=False)))
     values, own = batch[names[-1]].unique(dim=0, return_inverse=True)
     with torch.no_grad():
-        scores = mip_scores([encoders[name](batch[name]) for name in names[:-1]], encoders[names[-1]](values))
+        scores = mip_scores(
+            [encoders[name](signs(batch[name])) for name in names[:-1]], encoders[names[-1]](signs(values))
+        )
     found = float((scores.argmax(dim=1) == own).float().mean())
     print(f"{100 * lacking / seen:.0f} % of the training rows lacked a modality")
     print(f"the last variable is found in {100 * found:.0f} % of the test rows; chance is {100 / 2**length:.1f} %")
