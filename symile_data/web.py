@@ -80,6 +80,14 @@ class WebServer(HTTPFileSystem):  # type: ignore[misc]  # fsspec is untyped
         return [{"name": name, "size": None, "type": "directory" if name.endswith("/") else "file"} for name in names]
 
     async def _read(self, url: str, most_bytes: int, **headers: str) -> bytes:
+        try:
+            return await self._fetch(url, most_bytes, headers)
+        except aiohttp.ServerTimeoutError:  # nothing came for a while: another attempt may do better
+            raise
+        except TimeoutError:
+            raise RefusedError(f"more than the {_TIMEOUT.total:.0f} seconds that one answer may take") from None
+
+    async def _fetch(self, url: str, most_bytes: int, headers: dict[str, str]) -> bytes:
         session = await self.set_session()
         async with session.get(self.encode_url(url), headers={**_PLAIN, **headers}, **self.kwargs) as answer:
             self._raise_not_found_for_status(answer, url)

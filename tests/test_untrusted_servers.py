@@ -3,11 +3,13 @@ memory.
 """
 
 import gzip
+import threading
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from hostile_server import HostileServer, Request, hostile
 
@@ -82,6 +84,22 @@ def test_the_limits_that_are_used_are_those_of_the_manifest_and_the_card(monkeyp
     with hostile(lambda request: request.reply(404)) as server, pytest.raises(DamageError, match="neither a manifest"):
         open_split(server.url, "train")
     assert asked == [("manifest.json", 64 << 20), ("README.md", 8 << 20)]
+
+
+def test_a_file_that_never_arrives_is_left_once(monkeypatch: pytest.MonkeyPatch, impatient: list[float]) -> None:
+    monkeypatch.setattr(web, "_TIMEOUT", aiohttp.ClientTimeout(total=0.1))
+    done = threading.Event()
+
+    def answer(request: Request) -> None:
+        request.start(200, Content_Length="100")
+        request.wfile.write(b"{")
+        done.wait(10)
+
+    with hostile(answer) as server:
+        with pytest.raises(DamageError, match="seconds that one answer may take"):
+            open_split(server.url, "train")
+        done.set()
+    assert server.asked == [("GET", MANIFEST)] and not impatient
 
 
 @pytest.mark.parametrize("status", [200, 206])
