@@ -26,6 +26,7 @@ from symile_data.errors import MissingPackageError, OutputError, SymileDataError
 from symile_data.files import move_file, write_errors
 from symile_data.manifest import OWN_VERSIONS, UNFINISHED, differences
 
+from .interrupts import started_unreached
 from .workspace import IDENTITY
 
 LOCAL = "local"
@@ -84,11 +85,15 @@ def cluster_pool(executor: str) -> Iterator[ClusterPool]:
     with contextlib.ExitStack() as stack:
         place: Any = address
         if workers:
-            place = stack.enter_context(
-                distributed.LocalCluster(
-                    n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs="CRITICAL"
+            with started_unreached():
+                place = stack.enter_context(
+                    distributed.LocalCluster(
+                        n_workers=workers,
+                        threads_per_worker=1,
+                        dashboard_address="127.0.0.1:0",
+                        silence_logs="CRITICAL",
+                    )
                 )
-            )
         try:
             client = stack.enter_context(distributed.Client(place, timeout=_CONNECT_S, set_as_default=False))
         except (OSError, ValueError) as error:  # a timeout is one of the first

@@ -11,7 +11,6 @@ import contextlib
 import multiprocessing
 import multiprocessing.connection
 import os
-import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
@@ -25,6 +24,7 @@ from symile_data.files import file_sha256, write_errors
 from symile_data.progress import stage
 
 from .cluster import AGAIN, LOCAL, Attempt, ClusterPool, cluster_pool, lost_scheduler, lost_worker, take_over
+from .interrupts import ignore_interrupts, started_unreached
 from .workspace import Product, Workspace
 
 # Writes the product to the path (atomically) and returns a JSON-like result.
@@ -42,6 +42,11 @@ class WorkerPool(ProcessPoolExecutor):
         # Nothing is ever sent through it. Its end, which comes with this process's end too, is the workers' end.
         lifeline, self._lifeline = context.Pipe(duplex=False)
         super().__init__(max_workers=workers, mp_context=context, initializer=_start_worker, initargs=(lifeline,))
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Hand out a task; this is when workers are started."""
+        with started_unreached():
+            return super().submit(fn, *args, **kwargs)
 
     def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> bool | None:
         """Wait for running tasks, but for an interrupt (Ctrl-C): then end the workers in the midst of theirs."""
@@ -192,7 +197,7 @@ def _unit(products: Sequence[Product]) -> str:
 
 def _start_worker(lifeline: Connection) -> None:
     """Leave Ctrl-C to the parent, and end with it even when it is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_interrupts()
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
 
 

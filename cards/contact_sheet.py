@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symile_data.media import UnfitMediumError, open_picture, read_clip
+from symile_data.pictures import shown
 
 from . import style
 from .samples import Sample, Word
@@ -24,6 +25,7 @@ _WORD_AT = 0.21  # where words start, as a share of a column's width
 _WORD_WIDTH = style.WIDTH / COLUMNS * (1 - _WORD_AT) - 0.22  # inches
 _LEFT_TO_RIGHT = "\u200e"
 _BINS = 160  # steps of a waveform
+_SHOWN = (480, 480)  # pixels of a picture at most
 
 
 def draw_contact_sheet(path: Path, samples: list[Sample]) -> None:
@@ -66,8 +68,10 @@ def _draw_picture(axes: Axes, data: bytes | None) -> None:
         return
     try:
         with open_picture(data) as image:
-            image.thumbnail((480, 480))
-            axes.imshow(np.asarray(image.convert("RGB")))
+            image.draft(None, _SHOWN)  # a JPEG need not be decoded in full
+            whole = shown(image).convert("RGB")
+        whole.thumbnail(_SHOWN)
+        axes.imshow(np.asarray(whole))
     except UnfitMediumError:
         _draw_missing(axes, "picture unreadable")
     axes.set_anchor("NW")

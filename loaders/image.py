@@ -11,10 +11,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from PIL import Image, ImageOps
+from PIL import Image
 
 from symile_data.errors import UsageError
 from symile_data.media import MOST_PIXELS, open_picture
+from symile_data.pictures import shown
 
 from .decoder import Decoder, Layout, Stored, StoredMedia, UndecodableError, check_files, layout_of
 
@@ -22,9 +23,9 @@ from .decoder import Decoder, Layout, Stored, StoredMedia, UndecodableError, che
 MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 DEVIATION = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 
-_ORIENTATION_TAG = 0x0112
-_UPRIGHT = 1
 _JPEG_START, _JPEG_APP1, _JPEG_SCAN = b"\xff\xd8", 0xE1, 0xDA
+_JPEG_FILL = 0xFF  # any number of these may stand before a marker's code
+_JPEG_SEGMENTS = {*range(0xC0, 0xD0), *range(0xDB, 0xFF)}  # markers that a length follows
 _JPEG_COLOURS = {"YCbCr": "RGB", "Gray": "GRAY"}  # colour space of a file -> what it is decoded to
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels of the picture
@@ -87,7 +88,7 @@ def decode_view(data: Stored, settings: ImageSettings, view_of: ViewOf) -> Pixel
             pixels = _resized_fast(whole, view_of((whole.shape[1], whole.shape[0])), settings.size)
         else:
             with open_picture(data) as opened:
-                picture = _upright(opened)
+                picture = shown(opened)
                 pixels = _resized_exact(picture, view_of(picture.size), settings.size)
     except ValueError as error:  # of `open_picture` and of simplejpeg
         raise UndecodableError(f"not a readable picture ({error})") from None
@@ -131,25 +132,6 @@ def crop_box(size: tuple[int, int], settings: ImageSettings, left: int, top: int
     return left * across, top * down, (left + settings.size) * across, (top + settings.size) * down
 
 
-def _upright(opened: Image.Image, draft: int | None = None) -> Image.Image:
-    """Decode a picture as a camera held upright saw it, in 8 bits, RGB or grey.
-
-    Args:
-        opened: From `Image.open`, not yet decoded.
-        draft: Let the JPEG decoder scale by 1/2, 1/4 or 1/8 where the shorter side stays at least this long.
-    """
-    if draft is not None and opened.format == "JPEG" and min(opened.size) >= 2 * draft:
-        scale = min(opened.size) // draft
-        opened.draft(None, (opened.width // scale, opened.height // scale))
-    picture = opened
-    if picture.getexif().get(_ORIENTATION_TAG, _UPRIGHT) != _UPRIGHT:
-        picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip instead of scaling
-        deep = np.asarray(picture).astype(np.int64)
-        return Image.fromarray((deep.clip(0, 65535) >> 8).astype(np.uint8))
-    return picture if picture.mode in ("RGB", "L") else picture.convert("RGB")
-
-
 def _resized_exact(picture: Image.Image, box: Box, size: int) -> Pixels:
     left, top, right, bottom = box
     if right - left == bottom - top == size and left.is_integer() and top.is_integer():
@@ -170,20 +152,31 @@ def _fast_pixels(data: Stored, draft: int) -> Pixels:
             )
             return pixels
     with open_picture(data) as opened:
-        whole = np.asarray(_upright(opened, draft))
+        if opened.format == "JPEG" and min(opened.size) >= 2 * draft:
+            scale = min(opened.size) // draft
+            opened.draft(None, (opened.width // scale, opened.height // scale))
+        whole = np.asarray(shown(opened))
     return whole if whole.ndim == 3 else whole[:, :, None]
 
 
 def _plain_jpeg(data: Stored) -> bool:
-    """Whether data are a JPEG whose header holds no EXIF or XMP, by which it might have to be turned."""
+    """Whether data are a JPEG whose header holds no EXIF or XMP, by which it might have to be turned. False too where
+    the header is not one segment after the other up to the first scan: Pillow may still find an EXIF block in it.
+    """
     if bytes(data[:2]) != _JPEG_START:
         return False
     at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != _JPEG_SCAN:
-        if data[at + 1] == _JPEG_APP1:
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == _JPEG_SCAN:
+            return True
+        if marker == _JPEG_FILL:
+            at += 1
+            continue
+        if marker == _JPEG_APP1 or marker not in _JPEG_SEGMENTS:
             return False
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return True
+    return False
 
 
 def _resized_fast(whole: Pixels, box: Box, size: int) -> Pixels:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import io
 import struct
+import threading
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,6 +51,36 @@ class UnfitMediumError(ValueError):
     """A picture or clip that is broken, too large or of no accepted format; the argument says which."""
 
 
+class _QuietPillow:
+    """Keeps Pillow's warnings (of damaged EXIF blocks, for instance) from the terminal while any thread decodes.
+
+    `warnings.catch_warnings` alone is not safe in threads: two that overlap can restore the filters in the wrong order
+    and leave every warning of the process off. Here the first thread sets the filter and the last one removes it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._before: warnings.catch_warnings[None] | None = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._before = warnings.catch_warnings()
+                self._before.__enter__()
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside and self._before is not None:
+                self._before.__exit__(None, None, None)
+
+
+quiet_pillow = _QuietPillow()
+
+
 @contextmanager
 def open_picture(data: bytes | memoryview) -> Iterator[Image.Image]:
     """A picture, its header read and its pixels not yet decoded.
@@ -58,7 +90,7 @@ def open_picture(data: bytes | memoryview) -> Iterator[Image.Image]:
             `with` decodes it.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=PICTURE_FORMATS) as picture:
+        with quiet_pillow, Image.open(io.BytesIO(data), formats=PICTURE_FORMATS) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise UnfitMediumError(f"{picture.width} x {picture.height} pixels are too many")
             yield picture

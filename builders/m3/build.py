@@ -76,6 +76,7 @@ def _stages(sources: Sources, workspace: Workspace, pool: Executor | None) -> Ma
         dropped += write_hub(sources.hub, workspace.hidden / "hub")
         sources = sources.with_pictures(list_images(workspace.hidden / "hub"))
     catalogue = sources.catalogue or _sample_source(workspace, pool, spec.seed)
+    dropped += catalogue.dropped
     recipe, unreadable = _prepare(workspace, pool, sources, catalogue)
     pooled = None
     if spec.layout == "pooled":

@@ -1,9 +1,9 @@
 """Human speech from a Common Voice release: find the locales, list their clips, divide the speakers, decode.
 
 Layout: `cv-corpus-<version>/<locale>/{clips/*.mp3, train.tsv, clip_durations.tsv, ...}`. As in the paper only the table
-`train.tsv` is used, and its clips are divided among our splits. Tables are read by column name, since the columns
-changed between versions: `path` is needed; `client_id`, where there is one, keeps every speaker in one split.
-`clip_durations.tsv` is optional.
+`train.tsv` is used, and its clips are divided among our splits. Tables are read by column name
+(`common_voice_tables`), since the columns changed between versions: `path` is needed; `client_id`, where there is one,
+keeps every speaker in one split. `clip_durations.tsv` is optional.
 
 An mp3 is decoded only when a row needs it. One that does not decode gives its place to the next one of its language
 and split, and is counted under its reason.
@@ -11,7 +11,6 @@ and split, and is counted under its reason.
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,16 +28,13 @@ from symile_data.streams import Stream
 
 from .audio_sources import SHARED, SourceClip
 from .clips import UnreadableClipError
+from .common_voice_tables import CLIPS, TABLE, LeftOut, Recording, read_recordings
 from .schema import SAMPLE_RATE_HZ
 from .sentences import proportions
 from .speech import encode_flac
 
-TABLE = "train.tsv"
-DURATIONS = "clip_durations.tsv"
-CLIPS = "clips"
+QUIETEST_DBFS = -40.0  # root mean square of a whole clip, in decibels relative to full scale
 
-_DURATION_COLUMNS = ("duration[ms]", "duration")
-_LONGEST_NAME = 255  # bytes, of Linux's file systems
 _EXAMPLES = 5  # dropped clips named for each reason
 
 
@@ -53,7 +49,8 @@ class RecordedClip:
         """The recording as FLAC, 16 kHz mono, at the level it was recorded with.
 
         Raises:
-            UnreadableClipError: with the reason "empty file", "does not decode" or "no sound".
+            UnreadableClipError: with the reason "empty file", "does not decode" or "no sound" (below
+                `QUIETEST_DBFS`).
             SourceError: the file cannot be opened at all.
         """
         try:
@@ -73,21 +70,14 @@ class RecordedClip:
         except UnfitMediumError:
             raise UnreadableClipError("does not decode") from None
         mono = wave.mean(axis=1)
-        if not len(mono) or not mono.any():
+        if not np.isfinite(mono).all():
+            raise UnreadableClipError("does not decode")
+        if not len(mono) or mono.std() < 10 ** (QUIETEST_DBFS / 20):  # a constant is no sound either
             raise UnreadableClipError("no sound")
         resampled = soxr.resample(mono, rate, SAMPLE_RATE_HZ, quality="VHQ")
         if not len(resampled):
             raise UnreadableClipError("no sound")
         return encode_flac(np.clip(resampled, -1.0, 1.0).astype(np.float32))
-
-
-@dataclass(frozen=True)
-class _Recording:
-    """A line of a table: file name, size in bytes, and the speaker (the file itself where none is told)."""
-
-    name: str
-    size: int
-    speaker: str
 
 
 class CommonVoiceSource:
@@ -101,7 +91,8 @@ class CommonVoiceSource:
         shared: One pool for all splits.
 
     Raises:
-        SourceError: a folder, table or column is missing, a table is broken, or a language has too few speakers.
+        SourceError: a folder, table or column is missing, the train table is broken, or a language has too few
+            speakers.
     """
 
     packages: tuple[str, ...] = ()
@@ -109,13 +100,14 @@ class CommonVoiceSource:
     def __init__(self, path: Path, seed: int, languages: Sequence[str], rows: Mapping[str, int], shared: bool) -> None:
         self._languages = tuple(languages)
         self._folders = [find_locale(path, language) for language in languages]
-        left_out: dict[str, list[str]] = {}
-        listed = [_recordings(folder, left_out) for folder in self._folders]
+        left_out = LeftOut()
+        listed = [read_recordings(folder, left_out) for folder in self._folders]
         self._dropped = [
             Dropped(reason=f"audio: {reason}", count=len(names), examples=sorted(names)[:_EXAMPLES])
-            for reason, names in sorted(left_out.items())
+            for reason, names in sorted(left_out.clips.items())
         ]
-        self._listing = digest([[[r.name, r.size, r.speaker] for r in recordings] for recordings in listed])
+        self._notes = [_speakers_note(listed, shared), *left_out.notes]
+        self._listing = digest([[[r.name, r.size, r.group] for r in recordings] for recordings in listed])
         self._counts = [len(recordings) for recordings in listed]
         self._pools: dict[str, list[list[str]]]
         if shared:
@@ -125,15 +117,13 @@ class CommonVoiceSource:
 
     @property
     def dropped(self) -> list[Dropped]:
-        """Clips without duration or without a file."""
+        """Lines and clips that cannot be used."""
         return list(self._dropped)
 
     @property
     def notes(self) -> list[str]:
-        """That people speak."""
-        return ["Speech is recorded from people (Common Voice, its train tables); no speaker is in two splits."] * (
-            SHARED not in self._pools
-        ) + ["Speech is recorded from people (Common Voice, its train tables)."] * (SHARED in self._pools)
+        """That people speak, what is known of them, and what was not used of the tables."""
+        return list(self._notes)
 
     def fingerprint(self) -> dict[str, Any]:
         """Of names, sizes and speakers."""
@@ -183,88 +173,23 @@ def find_locale(path: Path, language: str) -> Path:
     )
 
 
-def _recordings(folder: Path, left_out: dict[str, list[str]]) -> list[_Recording]:
-    """The usable clips of a locale's train table by name; notes the others under their reasons."""
-    clips = folder / CLIPS
-    if not clips.is_dir():
-        raise SourceError("a Common Voice locale has no clips folder", where=clips, do="unpack the whole archive")
-    rows = _read_table(folder / TABLE, needed="path")
-    durations = _durations(folder / DURATIONS)
-    recordings: dict[str, _Recording] = {}
-    for number, row in enumerate(rows, start=2):
-        name = row["path"] if row["path"].endswith(".mp3") else f"{row['path']}.mp3"
-        if name != Path(name).name or name == ".mp3" or not name.isprintable() or len(name.encode()) > _LONGEST_NAME:
-            raise SourceError(
-                "a path is no file name", where=f"{folder / TABLE}, line {number}, column path", got=repr(row["path"])
-            )
-        if durations.get(name, 1.0) <= 0:
-            left_out.setdefault("zero duration", []).append(name)
-            continue
-        try:
-            size = (clips / name).stat().st_size
-        except FileNotFoundError:
-            left_out.setdefault("no such file", []).append(name)
-            continue
-        recordings[name] = _Recording(name, size, row.get("client_id") or name)
-    if not recordings:
-        raise SourceError(
-            "a Common Voice locale has no clips",
-            where=folder / TABLE,
-            got=f"{len(rows)} lines, none with a usable clip",
-            do="download the locale again, or leave the language out with --langs",
-        )
-    return [recordings[name] for name in sorted(recordings)]
-
-
-def _durations(path: Path) -> dict[str, float]:
-    """File name -> duration; empty where the release has no such table."""
-    if not path.exists():
-        return {}
-    rows = _read_table(path, needed="clip")
-    column = next((name for name in _DURATION_COLUMNS if rows and name in rows[0]), None)
-    if rows and column is None:
-        raise SourceError("the table of durations has no column of durations", where=path, got=", ".join(rows[0]))
-    durations = {}
-    for number, row in enumerate(rows, start=2):
-        try:
-            durations[row["clip"]] = float(row[column or ""])
-        except ValueError:
-            where = f"{path}, line {number}, column {column}"
-            raise SourceError("a duration is a number", where=where, got=repr(row[column or ""])) from None
-    return durations
-
-
-def _read_table(path: Path, needed: str) -> list[dict[str, str]]:
-    """A TSV file by column name. Quotes are letters like others: sentences hold single ones."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            lines = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-            header = next(lines, [])
-            if needed not in header:
-                raise SourceError(
-                    f"a Common Voice table has no column {needed!r}",
-                    where=f"{path}, line 1",
-                    got=", ".join(header)[:80] or "an empty file",
-                )
-            rows = []
-            for number, cells in enumerate(lines, start=2):
-                if len(cells) != len(header):
-                    raise SourceError(
-                        f"a line has {len(cells)} cells where the header has {len(header)}",
-                        where=f"{path}, line {number}",
-                    )
-                rows.append(dict(zip(header, cells, strict=True)))
-            return rows
-    except FileNotFoundError:
-        raise SourceError("a Common Voice table is missing", where=path, do="unpack the whole archive") from None
-    except OSError as error:
-        raise SourceError("cannot open a Common Voice table", where=path, got=error.strerror) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise SourceError("a Common Voice table is broken", where=path, got=error) from None
+def _speakers_note(listed: Sequence[Sequence[Recording]], shared: bool) -> str:
+    """What is promised of the speakers: nothing, unless every clip has one."""
+    recorded = "Speech is recorded from people (Common Voice, its train tables)"
+    if shared:
+        return f"{recorded}."
+    clips = [recording for recordings in listed for recording in recordings]
+    unknown = sum(recording.speaker is None for recording in clips)
+    if not unknown:
+        return f"{recorded}; no speaker is in two splits."
+    return (
+        f"{recorded}. Of {len(clips):,} clips, {unknown:,} name no speaker (client_id): these are divided one by one, "
+        "and a person may be heard in several splits."
+    )
 
 
 def _divide(
-    listed: Sequence[Sequence[_Recording]], folders: Sequence[Path], seed: int, rows: Mapping[str, int]
+    listed: Sequence[Sequence[Recording]], folders: Sequence[Path], seed: int, rows: Mapping[str, int]
 ) -> dict[str, list[list[str]]]:
     """Give every speaker to one split, so that the splits' clips are in proportion to their rows as nearly as whole
     speakers allow. A speaker of two languages stays in one split.
@@ -275,12 +200,12 @@ def _divide(
     for folder, recordings in zip(folders, listed, strict=True):
         _assign(split_of, recordings, used, seed, folder.name, rows)
         for split in used:
-            names = [recording.name for recording in recordings if split_of[recording.speaker] == split]
+            names = [recording.name for recording in recordings if split_of[recording.group] == split]
             if not names:
                 raise SourceError(
                     f"a Common Voice locale has too few speakers for {len(used)} splits with speakers of their own",
                     where=folder / TABLE,
-                    got=f"{len({recording.speaker for recording in recordings})} speakers",
+                    got=f"{len({recording.group for recording in recordings})} speakers",
                     do="ask for fewer splits (--validation 0), use --splits shared, or leave the language out",
                 )
             pools[split].append(names)
@@ -289,14 +214,14 @@ def _divide(
 
 def _assign(
     split_of: dict[str, str],
-    recordings: Sequence[_Recording],
+    recordings: Sequence[Recording],
     used: Sequence[str],
     seed: int,
     locale: str,
     rows: Mapping[str, int],
 ) -> None:
     """Add a locale's speakers to `split_of`: those with most clips first, each to the split that lacks most."""
-    counts = Counter(recording.speaker for recording in recordings)
+    counts = Counter(recording.group for recording in recordings)
     shares = proportions(len(recordings), {split: rows[split] for split in SPLITS}, least=1)
     lacks = {split: shares[split] for split in used}
     empty = set(used)

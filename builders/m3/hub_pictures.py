@@ -7,12 +7,14 @@ How far the stream got is noted now and then, so an interrupted build goes on fr
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import traceback
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -149,9 +151,12 @@ def write_hub(opened: HubStream, folder: Path) -> list[Dropped]:
         return _dropped(state)
     dropped: dict[str, list[str]] = state["dropped"]
     done = int(state["rows"])
-    with stage("pictures (hub)", opened.rows, "pictures") as advance, _hub_errors(opened.pictures):
+    with (
+        stage("pictures (hub)", opened.rows, "pictures") as advance,
+        _hub_errors(opened.pictures),
+        closing(_rows(opened, done)) as rows,
+    ):
         advance(done)
-        rows = iter(opened.stream.skip(done) if done else opened.stream)
         while batch := list(itertools.islice(rows, NOTED_ROWS)):
             with write_errors(folder):
                 for number, row in enumerate(batch, start=done):
@@ -173,9 +178,24 @@ def first_pictures(opened: HubStream, count: int) -> list[bytes]:
     Raises:
         SourceError: the stream broke off.
     """
-    with _hub_errors(opened.pictures):
-        rows = itertools.islice(iter(opened.stream), count)
-        return [data for row in rows if (data := _picture(opened, row["image"]))]
+    with _hub_errors(opened.pictures), closing(_rows(opened, 0)) as rows:
+        return [data for row in itertools.islice(rows, count) if (data := _picture(opened, row["image"]))]
+
+
+def _rows(opened: HubStream, start: int) -> Generator[dict[str, Any], None, None]:
+    """The rows from `start` on. Close it, read to its end or not: pyarrow reads Parquet ahead in threads of its own,
+    which abort the program or let it hang where they still run at its end (apache/arrow#45214). They end once nothing
+    holds the stream, and a collection finds the cycles that do.
+    """
+    rows = iter(opened.stream.skip(start) if start else opened.stream)
+    try:
+        yield from rows
+    except BaseException as error:
+        traceback.clear_frames(error.__traceback__)  # whoever keeps the error would keep the stream's frames
+        raise
+    finally:
+        del rows
+        gc.collect()
 
 
 def _check_card(pictures: HubPictures, revision: str) -> None:

@@ -1,8 +1,9 @@
 """Pictures from an ImageNet folder: find it, list it, divide it among the splits, and read single files robustly.
 
 Layouts accepted: Kaggle's (`ILSVRC/Data/CLS-LOC/train/<wnid>/*`), any part of that path, or a plain folder of wnid
-folders. Files are opened by content, not by suffix: ImageNet holds CMYK and grayscale JPEGs, EXIF-rotated ones and a
-PNG named .JPEG.
+folders; Tiny ImageNet's, where the files are in `<wnid>/images/`. Files are opened by content, not by suffix: ImageNet
+holds CMYK and grayscale JPEGs, EXIF-rotated ones and a PNG named .JPEG. What file managers leave beside pictures (names
+with a leading dot, Thumbs.db, desktop.ini) is no picture.
 
 A file is decoded only when a row needs it. One that cannot be read gives its place to the next readable file of its
 class and split, and is counted under its reason.
@@ -12,18 +13,19 @@ from __future__ import annotations
 
 import io
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from symile_data.errors import SourceError, UsageError
 from symile_data.files import digest, sorted_entries
-from symile_data.media import MOST_PIXELS, PICTURE_FORMATS
+from symile_data.manifest import Dropped
+from symile_data.media import MOST_PIXELS, PICTURE_FORMATS, UnfitMediumError, quiet_pillow
+from symile_data.pictures import is_turned, shown
 from symile_data.schema import SPLITS
 from symile_data.streams import Stream
 
@@ -32,8 +34,11 @@ from .sentences import proportions
 _WNID = re.compile(r"n\d{8}")
 _UNDECODABLE = re.compile("[\ud800-\udfff]")  # what Python makes of bytes in file names that are not UTF-8
 _LAYOUTS = ("ILSVRC/Data/CLS-LOC/train", "Data/CLS-LOC/train", "CLS-LOC/train", "train", ".")
+_INNER = "images"  # folder of a class's files in Tiny ImageNet
+_BOXES = "_boxes.txt"  # ending of the table that lies beside it
+_NO_PICTURES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
+_EXAMPLES = 5
 _JPEG_QUALITY = 95
-_ORIENTATION = 0x0112  # EXIF tag; 1 or absent means upright
 
 
 class UnreadableImageError(Exception):
@@ -47,14 +52,24 @@ class ImageCatalogue:
     Args:
         root: The folder that holds the wnid folders.
         wnids: (C,) class folders that hold files.
-        files: For each class, its file names.
+        files: For each class, its file names, below the class folder.
         fingerprint: Hash of all names and sizes.
+        other_classes: Folders with files beside the wnid folders, under names that are no wnid; they are not read.
     """
 
     root: Path
     wnids: tuple[str, ...]
     files: tuple[tuple[str, ...], ...]
     fingerprint: str
+    other_classes: tuple[str, ...] = ()
+
+    @property
+    def dropped(self) -> list[Dropped]:
+        """The folders that are not read, for the manifest."""
+        if not self.other_classes:
+            return []
+        reason = "image: class folders not named by wnid; the folders named by wnid are read"
+        return [Dropped(reason=reason, count=len(self.other_classes), examples=list(self.other_classes[:_EXAMPLES]))]
 
 
 @dataclass(frozen=True)
@@ -89,7 +104,7 @@ def list_images(path: Path) -> ImageCatalogue:
     """List an ImageNet folder.
 
     Raises:
-        SourceError: there is no such folder, it has no class folders, one is empty, or a file's name is no text.
+        SourceError: there is no such folder, it has no class folders, one has no pictures, or a file's name is no text.
     """
     if not path.is_dir():
         raise SourceError(
@@ -98,22 +113,31 @@ def list_images(path: Path) -> ImageCatalogue:
             do="point --images at a folder in ImageNet's layout, or use --images sample",
         )
     root = _find_root(path)
-    wnids, files, listing = [], [], []
+    wnids, files, listing, others = [], [], [], []
     for folder in sorted_entries(root):
-        if not (folder.is_dir() and _WNID.fullmatch(folder.name)):
+        if not folder.is_dir() or _is_hidden(folder.name):
             continue
-        entries = [entry for entry in sorted_entries(Path(folder.path)) if entry.is_file()]
-        if not entries:
+        found = _class_files(Path(folder.path))
+        if not _WNID.fullmatch(folder.name):
+            others += [folder.name] if found else []
+            continue
+        if not found:
             raise SourceError("a class folder is empty", where=folder.path, do="fill it or remove it")
-        foreign = [entry.name for entry in entries if _UNDECODABLE.search(entry.name)]
+        foreign = [name for name in found if _UNDECODABLE.search(name)]
         if foreign:
             raise SourceError(
                 "a picture's file name is not UTF-8", where=folder.path, got=repr(foreign[0]), do="rename it"
             )
         wnids.append(folder.name)
-        files.append(tuple(entry.name for entry in entries))
-        listing.append([folder.name, [[entry.name, entry.stat().st_size] for entry in entries]])
-    return ImageCatalogue(root=root, wnids=tuple(wnids), files=tuple(files), fingerprint=digest(listing))
+        files.append(tuple(found))
+        listing.append([folder.name, [[name, size] for name, size in found.items()]])
+    return ImageCatalogue(
+        root=root,
+        wnids=tuple(wnids),
+        files=tuple(files),
+        fingerprint=digest(listing),
+        other_classes=tuple(name.encode("utf-8", "replace").decode() for name in others),
+    )
 
 
 def split_images(catalogue: ImageCatalogue, seed: int, rows: dict[str, int], shared: bool) -> dict[str, ImagePool]:
@@ -156,8 +180,8 @@ def split_images(catalogue: ImageCatalogue, seed: int, rows: dict[str, int], sha
 def read_image(path: Path, size: int | None) -> tuple[bytes, str]:
     """Read one picture as it goes into a shard.
 
-    An upright 8-bit RGB JPEG is kept byte for byte, unless it must shrink. Everything else becomes an RGB JPEG:
-    grayscale (8 and 16 bits), CMYK, palette and alpha (on white) are converted, EXIF orientation is applied.
+    An upright 8-bit RGB JPEG is kept byte for byte, unless it must shrink. Everything else becomes an RGB JPEG of what
+    the picture shows: see `symile_data.pictures`.
 
     Args:
         size: Largest length of the shorter side in pixels; None keeps the picture's own.
@@ -166,22 +190,21 @@ def read_image(path: Path, size: int | None) -> tuple[bytes, str]:
         JPEG bytes, and what was done: "kept" or "converted".
 
     Raises:
-        UnreadableImageError: with the reason "empty file", "not an image", "truncated or corrupt" or "too large".
+        UnreadableImageError: with the reason "empty file", "not an image", "truncated or corrupt", "too large" or
+            "unknown range of grey values".
         SourceError: the file cannot be opened at all.
     """
     data = read_bytes(path)
     if not data:
         raise UnreadableImageError("empty file")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # corrupt EXIF blocks and large sizes; errors are handled below
+    with quiet_pillow:
         try:
             image = Image.open(io.BytesIO(data), formats=PICTURE_FORMATS)
             if image.width * image.height > MOST_PIXELS:
                 raise UnreadableImageError("too large")
             image.load()
-            upright = image.getexif().get(_ORIENTATION, 1) == 1
             shrink = size is not None and min(image.size) > size
-            if image.format == "JPEG" and image.mode == "RGB" and upright and not shrink:
+            if image.format == "JPEG" and image.mode == "RGB" and not is_turned(image) and not shrink:
                 return data, "kept"
             return _to_jpeg(image, size), "converted"
         except UnreadableImageError:
@@ -190,6 +213,8 @@ def read_image(path: Path, size: int | None) -> tuple[bytes, str]:
             raise UnreadableImageError("not an image") from None
         except Image.DecompressionBombError:
             raise UnreadableImageError("too large") from None
+        except UnfitMediumError:
+            raise UnreadableImageError("unknown range of grey values") from None
         except MemoryError:
             raise  # says nothing about the file
         except Exception:
@@ -222,13 +247,7 @@ def check_size(size: int | None) -> None:
 
 
 def _to_jpeg(image: Image.Image, size: int | None) -> bytes:
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16"):  # Pillow's own conversion clips at 255 instead of scaling
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = image.convert("RGB")
+    image = shown(image).convert("RGB")
     if size is not None and min(image.size) > size:
         scale = size / min(image.size)
         image = image.resize(
@@ -237,6 +256,21 @@ def _to_jpeg(image: Image.Image, size: int | None) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=_JPEG_QUALITY)
     return buffer.getvalue()
+
+
+def _class_files(folder: Path) -> dict[str, int]:
+    """Name below the class folder -> bytes, of each file that may be a picture, by name."""
+    found = {}
+    for prefix, place in (("", folder), (f"{_INNER}/", folder / _INNER)):
+        for entry in sorted_entries(place) if place.is_dir() else ():
+            if entry.is_file() and not _is_hidden(entry.name) and entry.name != folder.name + _BOXES:
+                found[prefix + entry.name] = entry.stat().st_size
+    return dict(sorted(found.items()))
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether a file manager made an entry, not the one who collected the pictures."""
+    return name.startswith(".") or name.lower() in _NO_PICTURES
 
 
 def _find_root(path: Path) -> Path:

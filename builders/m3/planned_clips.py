@@ -13,7 +13,8 @@ from symile_data.files import digest, sorted_entries
 from symile_data.manifest import Dropped
 
 from .audio_sources import SourceClip
-from .common_voice import CLIPS, RecordedClip, find_locale
+from .common_voice import RecordedClip, find_locale
+from .common_voice_tables import CLIPS
 
 
 class PlannedClips:

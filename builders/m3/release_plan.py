@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -109,7 +109,9 @@ def prepare_plan(
     if not isinstance(audio, PlannedClips):
         raise UsageError("--plan needs recordings", do="give --audio common-voice:PATH")
     images = [
-        f"{wnid}/{name}" for wnid, of_class in zip(catalogue.wnids, catalogue.files, strict=True) for name in of_class
+        f"{wnid}/{PurePosixPath(name).name}"
+        for wnid, of_class in zip(catalogue.wnids, catalogue.files, strict=True)
+        for name in of_class
     ]
     _write_ids(workspace.hidden / "plan" / "images.arrow", images)
     _write_ids(workspace.hidden / "plan" / "clips.arrow", audio.names)

@@ -12,7 +12,7 @@ from symile_data.files import atomic_path, digest, write_text
 from symile_data.progress import stage
 
 from .clips import clip
-from .common_voice import CLIPS, DURATIONS, TABLE
+from .common_voice_tables import CLIPS, DURATIONS, TABLE
 from .schema import SAMPLE_RATE_HZ
 from .sentences import read_sentences
 from .speech import VOICES, synthesise

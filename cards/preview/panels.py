@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from symile_data.media import open_picture
+from symile_data.pictures import shown as picture_shown
 from symile_data.schema import Modality
 
 from .drawing import bar_path, data_uri, envelope_path, png
@@ -69,8 +70,7 @@ def _picture(row: Row, modality: Modality) -> Values:
         opened.load()
         shown, mime = data, _MIMES.get(form, "")
         if max(width, height) > _LONGEST_SIDE or not mime:
-            opened.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
-            shown, mime = _smaller(opened)
+            shown, mime = _smaller(picture_shown(opened))
     colours = "gray" if mode in ("L", "1") or mode.startswith("I") else "colour"
     return {
         "source": data_uri(shown, mime),
@@ -83,10 +83,11 @@ def _picture(row: Row, modality: Modality) -> Values:
 
 
 def _smaller(picture: Image.Image) -> tuple[bytes, str]:
-    if picture.mode in ("L", "1"):
+    picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
+    if picture.mode == "L":
         return png(picture), _MIMES["PNG"]
     buffer = io.BytesIO()
-    picture.convert("RGB").save(buffer, "JPEG", quality=85)
+    picture.save(buffer, "JPEG", quality=85)
     return buffer.getvalue(), _MIMES["JPEG"]
 
 

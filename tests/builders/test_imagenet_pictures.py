@@ -2,10 +2,23 @@
 
 import io
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
-from factories import HEIGHT, WIDTH, encoded, imagenet_tree, picture, rotated, unreadable_files
+from factories import (
+    HEIGHT,
+    WIDTH,
+    WNIDS,
+    build,
+    encoded,
+    imagenet_tree,
+    picture,
+    problems,
+    rotated,
+    rows_of,
+    unreadable_files,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -19,6 +32,8 @@ from symile_data.builders.m3.imagenet import (
     split_images,
 )
 from symile_data.errors import SourceError, UsageError
+from symile_data.loaders import ImageSettings
+from symile_data.loaders.image import decode_image
 
 CLOSE = 14.0  # mean difference in grey levels that JPEG compression may make; other pictures differ by 40
 
@@ -324,3 +339,92 @@ def test_real_photographs_are_read(photographs: Path) -> None:
         jpeg, _ = read_image(source.root / wnid / files[0], 64)
         image = Image.open(io.BytesIO(jpeg))
         assert (image.mode, min(image.size) <= 64) == ("RGB", True)
+
+
+JUNK = {
+    f"{wnid}/{name}": b"x"
+    for wnid in WNIDS
+    for name in (".DS_Store", f"._{wnid}_0.JPEG", "Thumbs.db", "THUMBS.DB", "desktop.ini", "Icon\r", ".x/y.JPEG")
+}
+
+
+def test_what_file_managers_leave_is_no_picture(tmp_path: Path, tree: Path) -> None:
+    found, plain = list_images(imagenet_tree(tmp_path, extra=JUNK)), list_images(tree)
+    assert (found.files, found.fingerprint, found.dropped) == (plain.files, plain.fingerprint, [])
+
+
+def test_hidden_files_alone_are_an_empty_class(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"a class folder is empty \(.*n02123045\)"):
+        list_images(imagenet_tree(tmp_path, extra={"n02123045/._a.JPEG": b"x", "n02123045/images/.DS_Store": b"x"}))
+
+
+def test_tiny_imagenet_is_read(tmp_path: Path) -> None:
+    extra = {}
+    for number, wnid in enumerate(WNIDS):
+        extra |= {f"train/{wnid}/images/{wnid}_{n}.JPEG": encoded(picture(10 * number + n)) for n in range(12)}
+        extra |= {f"train/{wnid}/{wnid}_boxes.txt": b"a table", f"train/{wnid}/images/.DS_Store": b"x"}
+    root = imagenet_tree(tmp_path / "tiny", wnids=(), extra=extra | {"val/images/val_0.JPEG": b"x", "wnids.txt": b"x"})
+    found = list_images(root)
+    assert found.root == root / "train"
+    assert found.files == tuple(tuple(sorted(f"images/{wnid}_{n}.JPEG" for n in range(12))) for wnid in WNIDS)
+    manifest = build(root, tmp_path / "out")
+    assert (manifest.dropped, problems(tmp_path / "out")) == ([], [])
+    for row in rows_of(tmp_path / "out", "train"):
+        name = f"{row['wnid']}/images/{row['image']['path']}"
+        assert (row["image_id"], row["image"]["bytes"]) == (name, (root / "train" / name).read_bytes())
+
+
+def test_pictures_beside_an_inner_folder_are_not_lost(tmp_path: Path) -> None:
+    found = list_images(imagenet_tree(tmp_path, WNIDS[:1], pictures=1, odd=False, extra={f"{WNIDS[0]}/images/a": b"x"}))
+    assert found.files == (("images/a", f"{WNIDS[0]}_0.JPEG"),)
+
+
+def test_a_folder_with_both_kinds_of_classes_says_which_it_takes(tmp_path: Path) -> None:
+    extra = {"cats/a.JPEG": b"x", "dogs/images/a.JPEG": b"x", "empty/b/c.JPEG": b"x", ".git/a": b"x", "x.JPEG": b"x"}
+    tree = imagenet_tree(tmp_path / "tree", extra=extra)
+    assert list_images(tree).wnids == WNIDS
+    entry = build(tree, tmp_path / "out").dropped[0]
+    assert entry.reason == "image: class folders not named by wnid; the folders named by wnid are read"
+    assert (entry.count, entry.examples) == (2, ["cats", "dogs"])
+
+
+ALPHA = Image.fromarray(np.repeat([[255, 0, 128, 255]], HEIGHT, 0).astype(np.uint8)).resize((WIDTH, HEIGHT))
+DEEP = np.linspace(0, 65_535, WIDTH * HEIGHT).reshape(HEIGHT, WIDTH)
+
+
+def transparent(mode: str) -> Image.Image:
+    original = picture(5).convert("LA" if mode == "LA" else "RGBA")
+    original.putalpha(ALPHA)
+    return original.quantize(64) if mode == "P" else original
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        encoded(transparent("RGBA"), "PNG"),
+        encoded(transparent("LA"), "PNG"),
+        encoded(transparent("P"), "PNG"),
+        encoded(transparent("RGBA"), "WEBP"),
+        encoded(picture(6).quantize(8), "GIF", transparency=2),
+        encoded(picture(6).convert("L"), "PNG", transparency=90),
+        encoded(Image.fromarray(DEEP.astype(np.uint16)), "PNG"),
+        encoded(Image.fromarray(DEEP.astype(np.int32)), "TIFF"),
+        encoded(Image.fromarray((DEEP / 65_535).astype(np.float32)), "TIFF"),
+        encoded(Image.fromarray((DEEP / 257).astype(np.float32)), "TIFF"),
+        encoded(picture(1).convert("CMYK"), "TIFF"),
+        rotated(picture(4), 6),
+    ],
+    ids=["RGBA", "LA", "P", "WebP", "GIF", "grey key", "I;16", "I", "F to 1", "F to 255", "CMYK", "turned"],
+)
+@pytest.mark.parametrize("kernel", ["exact", "fast"])
+def test_loaders_show_what_builders_store(tmp_path: Path, stored: bytes, kernel: Literal["exact", "fast"]) -> None:
+    settings = ImageSettings(size=16, kernel=kernel)
+    (tmp_path / "picture").write_bytes(stored)
+    converted, _ = read_image(tmp_path / "picture", None)
+    direct, built = (decode_image(data, settings).astype(int) for data in (stored, converted))
+    assert np.abs(direct - built).mean() < 5
+
+
+def test_grey_values_of_no_known_range_have_a_reason(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableImageError, match="unknown range of grey values"):
+        read(tmp_path, encoded(Image.new("F", (20, 20), float("nan")), "TIFF"))

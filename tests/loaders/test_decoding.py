@@ -14,7 +14,7 @@ from symile_data.loaders import AudioSettings, ImageAugment, ImageSettings, Vect
 from symile_data.loaders.audio import decode_audio, fixed_length, resampled
 from symile_data.loaders.decode import DECODERS, decoder_for
 from symile_data.loaders.decoder import UndecodableError
-from symile_data.loaders.image import centre_box, decode_image
+from symile_data.loaders.image import _plain_jpeg, centre_box, decode_image
 from symile_data.loaders.mel import log_mel
 
 
@@ -88,6 +88,35 @@ def test_pictures_stand_upright():
         stored(picture.transpose(Image.Transpose.ROTATE_270), "JPEG", quality=95), ImageSettings(size=20)
     )
     assert np.abs(pixels.astype(int) - turned).max() < 12
+
+
+def segments(data):
+    """Positions of the markers of a JPEG's header, up to the first scan."""
+    at, found = 2, []
+    while data[at + 1] != 0xDA:
+        found.append(at)
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return [*found, at]
+
+
+@pytest.mark.parametrize("between", [b"\xff", b"\xff" * 5, b"\0", b"junk", b"\xff\0"], ids=repr)
+@pytest.mark.parametrize("place", [1, -1])
+def test_both_kernels_see_an_orientation_wherever_pillow_does(between, place):
+    picture = Image.fromarray(np.tile(np.linspace(0, 255, 80, dtype=np.uint8)[:, None, None], (1, 60, 3)))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    plain = stored(picture, "JPEG", exif=exif, quality=95)
+    at = segments(plain)[place]  # of the EXIF block, or of the scan
+    data = plain[:at] + between + plain[at:]
+    exact, fast = (decode_image(data, ImageSettings(size=40, kernel=one)).astype(int) for one in ("exact", "fast"))
+    assert exact[:, 0].mean() > 200 > 50 > exact[:, -1].mean()  # turned: light on the left
+    assert np.abs(exact - fast).mean() < 4
+
+
+def test_fill_bytes_alone_do_not_leave_the_fast_path():
+    plain = stored(photo(60, 50), "JPEG")
+    for at in segments(plain):
+        assert _plain_jpeg(plain[:at] + b"\xff\xff" + plain[at:])
 
 
 @pytest.mark.parametrize("kernel", ["exact", "fast"])
