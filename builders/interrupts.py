@@ -17,7 +17,7 @@ from multiprocessing import resource_tracker
 def started_unreached() -> Iterator[None]:
     """Let processes that this thread, or a thread that it starts, begins inside be started with SIGINT blocked.
 
-    For this process Ctrl-C waits until the end of the block.
+    This process takes a Ctrl-C that comes meanwhile: at once by another of its threads, or at the end of the block.
     """
     resource_tracker.ensure_running()  # multiprocessing starts it with the first process, and then unblocks the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -1,6 +1,7 @@
 """Human speech from a Common Voice release: speakers apart, bad clips counted, bad releases refused by name."""
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from factories import build, contents, problems, rows_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from symile_data.builders.m3.clips import UnreadableClipError
 from symile_data.builders.m3.common_voice import CommonVoiceSource, RecordedClip, find_locale
 from symile_data.builders.m3.sample_common_voice import COLUMNS, write_sample_common_voice
 from symile_data.errors import OutputError, SourceError, UsageError
@@ -148,10 +150,10 @@ def change(name: str, text: str | None) -> Callable[[Path], None]:
         (change("train.tsv", ""), r"no column 'path' \(.*train.tsv, line 1\); got an empty file"),
         (change("train.tsv", "client_id\tfile\n"), r"no column 'path' .*got client_id, file"),
         (change("train.tsv", "client_id\tpath\n"), r"locale has no clips \(.*train.tsv\); got 0 lines"),
-        (change("train.tsv", "client_id\tpath\na\n"), r"1 cells where the header has 2 \(.*train.tsv, line 2\)"),
+        (change("train.tsv", "client_id\tpath\na\n"), r"locale has no clips \(.*train.tsv\); got 1 lines, none"),
+        (change("train.tsv", "path\tpath\n"), r"two columns 'path' \(.*train.tsv, line 1\)"),
+        (change("train.tsv", "path\tclient_id\tclient_id\n"), r"two columns 'client_id' \(.*train.tsv, line 1\)"),
         (change("train.tsv", "path\n../x.mp3\n"), r"no file name \(.*line 2, column path\); got '../x.mp3'"),
-        (change("clip_durations.tsv", "clip\tduration\n1.mp3\tlong\n"), r"number \(.*line 2, column duration\)"),
-        (change("clip_durations.tsv", "clip\tlength\n1.mp3\t4\n"), "no column of durations .*got clip, length"),
     ],
 )
 def test_broken_releases_are_refused_by_name(tmp_path: Path, spoil: Callable[[Path], None], message: str) -> None:
@@ -159,6 +161,158 @@ def test_broken_releases_are_refused_by_name(tmp_path: Path, spoil: Callable[[Pa
     spoil(root / "el")
     with pytest.raises(SourceError, match=message):
         source(root, ("el",))
+
+
+LINES = [f"s{n % 9}\t{n}.mp3\t-" for n in range(30)]
+PROMISE = "no speaker is in two splits"
+
+
+def left_out(found: CommonVoiceSource) -> dict[str, tuple[int, list[str]]]:
+    return {entry.reason.removeprefix("audio: "): (entry.count, entry.examples) for entry in found.dropped}
+
+
+def clips_of(found: CommonVoiceSource) -> dict[str, set[str]]:
+    """Split -> names of its clips."""
+    return {split: {found.clip(split, 0, i).clip_id for i in range(found.sizes(split)[0])} for split in SPLITS}
+
+
+def test_a_byte_order_mark_changes_nothing(tmp_path: Path) -> None:
+    durations = "clip\tduration[ms]\n3.mp3\t0\n"
+    pools = []
+    for mark in ("", "\ufeff"):
+        root = locale(tmp_path / f"x{len(mark)}" / "el", LINES)
+        (root / "el" / "train.tsv").write_text(mark + (root / "el" / "train.tsv").read_text())
+        (root / "el" / "clip_durations.tsv").write_text(mark + durations)
+        pools.append(source(root, ("el",)))
+    assert clips_of(pools[0]) == clips_of(pools[1])
+    assert pools[0].fingerprint() == pools[1].fingerprint()
+    assert left_out(pools[1]) == {"zero duration": (1, ["3.mp3"])}
+    assert pools[1].notes == [
+        "Speech is recorded from people (Common Voice, its train tables); no speaker is in two splits."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason", "count"),
+    [
+        ("s0\t30.mp3\ta\ttab", "line with another number of cells than the header", 1),
+        ("s0\t30.mp3", "line with another number of cells than the header", 1),
+        ("s0\t30.mp3\t-\t", "line with another number of cells than the header", 1),
+        ("", "line with another number of cells than the header", 1),
+        (" ", "line with another number of cells than the header", 1),
+        ("s0\t30.mp3\ta\rreturn", "line with another number of cells than the header", 1),
+        ("s0\ta\rreturn\t30.mp3", "line with another number of cells than the header", 2),
+        ("s0\t\t-", "line without a path", 1),
+        ("s0\t \t-", "line without a path", 1),
+        ("s0\t99.mp3\t-", "no such file", 1),
+    ],
+)
+def test_lines_that_cannot_be_used_are_left_out_and_counted(tmp_path: Path, line: str, reason: str, count: int) -> None:
+    def found(lines: list[str]) -> CommonVoiceSource:
+        return source(locale(tmp_path / str(len(lines)) / "el", lines, files=31), ("el",))
+
+    odd = found([*LINES[:7], line, *LINES[7:]])
+    assert left_out(odd)[reason][0] == count
+    kept = set().union(*clips_of(odd).values())
+    assert kept - {"30"} == {str(n) for n in range(30)}
+    broken_sentence = line == "s0\t30.mp3\ta\rreturn"  # its path and speaker stand before the return
+    assert ("30" in kept) == broken_sentence
+    if "line" in reason:
+        assert f"el/train.tsv, line {10 if broken_sentence else 9}" in left_out(odd)[reason][1]
+
+
+@pytest.mark.parametrize("nobody", ["", " ", "unknown", "NaN", "None", "-"])
+def test_nothing_is_promised_of_speakers_unless_every_clip_has_one(tmp_path: Path, nobody: str) -> None:
+    known = source(locale(tmp_path / "known" / "el", LINES), ("el",))
+    assert PROMISE in known.notes[0]
+    some = source(locale(tmp_path / "some" / "el", [f"{nobody}\t0.mp3\t-", *LINES[1:]]), ("el",))
+    assert some.notes == [
+        "Speech is recorded from people (Common Voice, its train tables). Of 30 clips, 1 name no speaker (client_id): "
+        "these are divided one by one, and a person may be heard in several splits."
+    ]
+    none = source(locale(tmp_path / "none" / "el", [f"{nobody}\t{n}.mp3\t-" for n in range(30)]), ("el",))
+    assert PROMISE not in none.notes[0]
+    assert [none.sizes(split)[0] for split in SPLITS] == [20, 5, 5]
+    lacking = source(locale(tmp_path / "lacking" / "el", [f"{n}.mp3" for n in range(30)], "path"), ("el",))
+    assert PROMISE not in lacking.notes[0]
+    shared = source(tmp_path / "known", ("el",), shared=True)
+    assert shared.notes == ["Speech is recorded from people (Common Voice, its train tables)."]
+
+
+def test_one_language_without_speakers_ends_the_promise(tmp_path: Path) -> None:
+    locale(tmp_path / "el", LINES)
+    locale(tmp_path / "en", [f"\t{n}.mp3\t-" for n in range(30)])
+    assert "Of 60 clips, 30 name no speaker" in source(tmp_path).notes[0]
+
+
+def test_a_clip_that_two_lines_give_to_two_speakers_is_left_out(tmp_path: Path) -> None:
+    more = ["s8\t0.mp3\t-", "s1\t1.mp3\tagain", "\t2.mp3\t-"]  # another speaker, the same one, nobody
+    found = source(locale(tmp_path / "el", [*LINES, *more]), ("el",))
+    assert left_out(found) == {"listed under two speakers": (1, ["0.mp3"])}
+    assert set().union(*clips_of(found).values()) == {str(n) for n in range(1, 30)}
+    assert PROMISE in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("table", "note", "zero"),
+    [
+        ("", "The optional table el/clip_durations.tsv was not used: a Common Voice table has no column 'clip'.", 0),
+        ("path\tms\n0.mp3\t1\n", "was not used: a Common Voice table has no column 'clip'.", 0),
+        ("clip\tlength\n1.mp3\t0\n", "was not used: it has no column of durations.", 0),
+        ("clip\tduration\n0.mp3\t\n1.mp3\t0\n", "that tell no duration were not used: 1.", 1),
+        (
+            "clip\tduration\n0.mp3\tlong\n1.mp3\tnan\n2.mp3\tinf\n3.mp3\n\n",
+            "that tell no duration were not used: 5.",
+            0,
+        ),
+        (b"clip\tduration\n\xff\xfe\t0\n", "was not used: a Common Voice table is broken.", 0),
+    ],
+)
+def test_a_broken_table_of_durations_is_noted_and_not_used(
+    tmp_path: Path, table: str | bytes, note: str, zero: int
+) -> None:
+    root = locale(tmp_path / "el", LINES)
+    (root / "el" / "clip_durations.tsv").write_bytes(table if isinstance(table, bytes) else table.encode())
+    found = source(root, ("el",))
+    assert len(found.notes) == 2
+    assert found.notes[1].endswith(note)
+    assert left_out(found).get("zero duration", (0,))[0] == zero
+
+
+def test_durations_that_are_no_file_are_noted(tmp_path: Path) -> None:
+    root = locale(tmp_path / "el", LINES)
+    os.mkfifo(root / "el" / "clip_durations.tsv")
+    assert source(root, ("el",)).notes[1].endswith("was not used: a Common Voice table is no file.")
+
+
+NOISE = np.random.default_rng(0).standard_normal(16_000)
+
+
+@pytest.mark.parametrize(
+    ("wave", "heard"),
+    [
+        (NOISE * 10 ** (-38 / 20), True),
+        (NOISE * 10 ** (-42 / 20), False),
+        (0.3 + NOISE * 10 ** (-45 / 20), False),
+        (np.zeros(16_000), False),
+        (np.concatenate([NOISE * 0.05, np.zeros(32_000)]), True),
+    ],
+    ids=["-38 dBFS", "-42 dBFS", "constant and -45 dBFS", "silence", "speech and a long pause"],
+)
+def test_what_is_nearly_silent_is_no_sound(tmp_path: Path, wave: np.ndarray, heard: bool) -> None:
+    soundfile.write(tmp_path / "x.mp3", wave, 16_000, format="WAV", subtype="FLOAT")
+    clip = RecordedClip("x", tmp_path / "x.mp3")
+    if heard:
+        assert soundfile.read(io.BytesIO(clip.encode()))[0].std() == pytest.approx(wave.std(), rel=0.02)
+    else:
+        with pytest.raises(UnreadableClipError, match="no sound"):
+            clip.encode()
+
+
+def test_samples_that_are_no_numbers_do_not_decode(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "x.mp3", np.full(800, np.nan), 16_000, format="WAV", subtype="FLOAT")
+    with pytest.raises(UnreadableClipError, match="does not decode"):
+        RecordedClip("x", tmp_path / "x.mp3").encode()
 
 
 def test_missing_folders_are_errors_that_name_them(release: Path, tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from symile_data.builders.execution import open_pool, run_stage, worker_number, worker_pool
+from symile_data.builders.cluster import cluster_pool
+from symile_data.builders.execution import WorkerPool, open_pool, run_stage, worker_number, worker_pool
+from symile_data.builders.interrupts import started_unreached
 from symile_data.builders.workspace import Product, Workspace, open_workspace
 from symile_data.errors import SourceError, SymileDataError
 from symile_data.files import write_text
@@ -145,3 +148,46 @@ def test_workers_can_be_told_apart(workspace: Workspace, tmp_path: Path) -> None
         results = run_stage(workspace, "numbers", products, numbered_worker, pool)
     first, second = sorted(result["number"] for result in results)
     assert second == first + 1
+
+
+def signals() -> tuple[bool, bool]:
+    """Whether this process ignores SIGINT, and whether it blocks it."""
+    return signal.getsignal(signal.SIGINT) == signal.SIG_IGN, is_blocked()
+
+
+def is_blocked() -> bool:
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_a_worker_takes_no_interrupt_from_its_first_moment_on(capfd: pytest.CaptureFixture[str]) -> None:
+    pool = worker_pool(2)
+    assert isinstance(pool, WorkerPool)
+    with pool:
+        future = pool.submit(signals)
+        for worker in list(pool._processes):  # they have not begun to import anything
+            os.kill(worker, signal.SIGINT)
+        assert future.result() == (True, False)
+    assert capfd.readouterr() == ("", "")
+    assert not is_blocked()
+
+
+def test_an_interrupt_while_workers_start_comes_afterwards() -> None:
+    reached = []
+    with pytest.raises(KeyboardInterrupt), started_unreached():
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        reached.append(is_blocked())
+    assert (reached, is_blocked()) == ([True], False)
+
+
+def test_a_cluster_on_this_machine_is_started_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed = pytest.importorskip("distributed")
+    started: list[bool] = []
+
+    def start(**_: object) -> None:
+        started.append(is_blocked())
+        raise SourceError("no cluster here")
+
+    monkeypatch.setattr(distributed, "LocalCluster", start)
+    with pytest.raises(SourceError), cluster_pool("dask-local:1"):
+        pass
+    assert (started, is_blocked()) == ([True], False)

@@ -1,5 +1,8 @@
 """Pictures from a dataset with the columns image and label, streamed from a local folder of the Hub's form."""
 
+import weakref
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +10,7 @@ from datasets import ClassLabel, Dataset, Features, Image, Value
 from factories import WNIDS, build, contents, encoded, picture, problems, rows_of
 
 from symile_data.builders.m3 import hub_pictures
-from symile_data.builders.m3.hub_pictures import HubPictures, open_hub, write_hub
+from symile_data.builders.m3.hub_pictures import HubPictures, first_pictures, open_hub, write_hub
 from symile_data.builders.m3.names import imagenet_classes
 from symile_data.errors import SourceError
 
@@ -74,6 +77,43 @@ def test_an_interrupted_stream_goes_on(tmp_path: Path, monkeypatch: pytest.Monke
     write_hub(opened, tmp_path / "parts")
     assert written == [*range(13), *range(10, PICTURES)]
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+
+
+class Rows:
+    """A stream whose iterators hold cycles, as those of `datasets` do."""
+
+    def __init__(self, fails_at: int) -> None:
+        self.fails_at = fails_at
+        self.begun: list[weakref.ref[object]] = []
+
+    def skip(self, _: int) -> "Rows":
+        return self
+
+    def __iter__(self) -> Iterator[dict[str, object]]:
+        fragment = {PICTURES}
+        cycle = [fragment]
+        cycle.append(cycle)
+        self.begun.append(weakref.ref(fragment))
+        for number in range(PICTURES):
+            if number == self.fails_at:
+                raise KeyboardInterrupt
+            yield {"image": {"bytes": encoded(picture(number)), "path": None}, "label": 0}
+        del cycle
+
+
+@pytest.mark.parametrize("fails_at", [3, PICTURES])
+def test_nothing_holds_a_stream_that_was_left(tmp_path: Path, fails_at: int) -> None:
+    opened = open_hub(HubPictures(str(repository(tmp_path / "pictures"))))
+    stream = Rows(fails_at)
+    opened = replace(opened, stream=stream)
+    assert len(first_pictures(opened, 2)) == 2
+    if fails_at < PICTURES:
+        with pytest.raises(KeyboardInterrupt) as kept:
+            write_hub(opened, tmp_path / "folder")
+        assert kept.value.__traceback__ is not None
+    else:
+        write_hub(opened, tmp_path / "folder")
+    assert [fragment() for fragment in stream.begun] == [None, None]
 
 
 def test_repositories_that_do_not_fit_are_refused(tmp_path: Path) -> None:
