@@ -95,7 +95,7 @@ def read_names(path: Path | None = None) -> NamesTable:
         bundled = resources.files("symile_data.builders.m3") / "data" / "class_names.tsv"
         return parse_names(bundled.read_text(encoding="utf-8"), "class_names.tsv")
     try:
-        return parse_names(path.read_text(encoding="utf-8"), str(path))
+        return parse_names(path.read_text(encoding="utf-8-sig"), str(path))
     except FileNotFoundError:
         raise SourceError("there is no names table", where=path) from None
     except OSError as error:

@@ -160,7 +160,7 @@ def _parse(text: str, path: str) -> _Table:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise SourceError("there is no sentence table", where=path) from None
     except OSError as error:

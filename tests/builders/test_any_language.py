@@ -96,6 +96,13 @@ def test_broken_sentence_tables_are_refused(tmp_path: Path, text: str, message: 
         read_bank(tmp_path / "nothing.tsv", ["en"])
 
 
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    path = sentences(tmp_path / "s.tsv", "en")
+    plain = read_bank(path, ["en"]).sentences("en")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_bank(path, ["en"]).sentences("en") == plain
+
+
 def test_too_few_sentences_are_refused(tree: Path, tmp_path: Path) -> None:
     table = sentences(tmp_path / "s.tsv", "en", count=12)
     table.write_text(table.read_text().replace("\ten\n", "\ten\tel\n").replace(".\n", ".\tναι\n"), encoding="utf-8")

@@ -126,6 +126,12 @@ def test_windows_line_ends_are_read(tmp_path: Path) -> None:
     assert read_names(path).select(WNIDS, ["en", "el"]) == read_names().select(WNIDS, ["en", "el"])
 
 
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    path = names_table(tmp_path / "names.tsv")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_names(path).select(WNIDS, ["en", "el"]) == read_names().select(WNIDS, ["en", "el"])
+
+
 def test_the_bundled_table_names_all_classes_in_all_languages() -> None:
     bundled = read_names()
     wnids, english = imagenet_classes()
