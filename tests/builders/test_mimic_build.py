@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
-from factories import contents, problems, relist
+from factories import contents, encoded, problems, relist
 from mimic_tree import JPEG, LAB, START, Tree, put
+from PIL import Image
 
 from symile_data import manifest as manifests
 from symile_data.builders.document import no_documents
@@ -214,6 +215,10 @@ def swap_percentiles(rows: list[dict]) -> None:
         ("train", lambda rows: rows[0]["cxr"].update(bytes=b"no"), "is not readable"),
         ("train", lambda rows: rows[0]["labs_missing"].__setitem__(0, False), "labs_missing does not say"),
         ("train", lambda rows: rows[0].update(NO_CXR), "chexpert_edema is told of a missing X-ray"),
+        ("train", lambda rows: rows[0].update(sample_id=-1), "row 0: sample_id -1, hadm_id .* is not positive"),
+        ("train", lambda rows: rows[0].update(hadm_id=-rows[0]["hadm_id"]), "hadm_id -[0-9]+ or .* is not positive"),
+        ("train", lambda rows: rows[0].update(subject_id=0), "subject_id 0 is not positive"),
+        ("train", lambda rows: rows[0]["cxr"].update(path=None), "row 0: the path of cxr is None, not '.*png'"),
         ("train", swap_percentiles, "a percentile of Creatinine is not its place"),
         ("test", lambda rows: rows[0].update(subject_id=10_000_000), "occur in both"),
         ("train", lambda rows: rows[0].update(NO_ECG), "the spec asks for 3"),
@@ -225,6 +230,25 @@ def test_verify_finds_broken_rules(copied: Path, split: str, change: object, wor
         change = lambda rows: rows[0].update(subject_id=min(in_train))  # noqa: E731
     found = edit(copied, split, change)
     assert any(re.search(words, problem) for problem in found), found
+
+
+def test_media_of_two_splits_are_compared_by_a_deep_look(copied: Path) -> None:
+    """The drawn tree has one X-ray and one electrocardiogram for all, so each split is given its own first."""
+
+    def give(split: str, number: int) -> list[str]:
+        def change(rows: list[dict]) -> None:
+            for row in rows:
+                row["cxr"]["bytes"] = encoded(Image.new("L", (320, 320), number), "PNG")
+                row["ecg"][:2] = [number, -number]
+
+        return edit(copied, split, change)
+
+    for number, split in enumerate(("train", "validation", "test"), start=1):
+        give(split, number)
+    assert problems(copied, deep=True) == []
+    assert give("test", 1) == []
+    told = [problem.partition(" have the same ")[2] for problem in problems(copied, deep=True)]
+    assert told == [f"{column}, and 0 more occur in both test and train" for column in ("cxr", "ecg")]
 
 
 def test_wrong_folders_are_told_apart(roots: Roots, tmp_path: Path) -> None:
