@@ -29,6 +29,7 @@ from symile_data.streams import Stream
 
 from .batch import Array, BoolArray, Damage, Field, Recipe, runs
 from .cache_folder import made_once, mapped
+from .cached_media import VALUES, CachedMedia, read_cached, write_cached
 from .decoder import UndecodableError
 from .labels import label_values, one_chunk
 from .order import BatchSlice
@@ -36,8 +37,7 @@ from .stream import Filled
 
 _ENCODE_CHUNK = 512  # media encoded at a time
 _NONE, _DAMAGED = -1, -2  # in place of an index into the unique media
-_FORMAT = 2
-_VALUES, _WHERE = "values.npy", "where.npy"
+_FORMAT = 3
 
 IntArray = npt.NDArray[np.int64]
 
@@ -79,6 +79,7 @@ class DecodedSplit:
         media: By modality, (U, ...) decoded values; texts as an Arrow array of N rows.
         keys: By modality, what the media are a function of.
         encoded_names: Modalities whose media are features by now.
+        mapped: By modality, media of a cache directory, which are compared with checksums when they are used.
     """
 
     recipe: Recipe
@@ -90,6 +91,7 @@ class DecodedSplit:
     media: dict[str, torch.Tensor | pa.Array]
     keys: dict[str, str]
     encoded_names: frozenset[str] = frozenset()
+    mapped: Mapping[str, CachedMedia] = field(default_factory=dict)
 
     def batches(self, parts: Iterable[BatchSlice], donors: Mapping[str, IntArray]) -> Iterator[Filled]:
         """Gather the batches of an epoch, in order.
@@ -134,9 +136,12 @@ class DecodedSplit:
                 raise UsageError("texts cannot be encoded once per medium", got=name)
             key = (self.keys[name], encode.key)
             if key not in features:
+                if found := self.mapped.get(name):
+                    found.compare(np.arange(len(values)))
                 features[key] = torch.cat([encode(chunk) for chunk in torch.split(values, _ENCODE_CHUNK)])
             media[name] = features[key]
-        return replace(self, media=media, encoded_names=frozenset(encoders))
+        mapped_media = {name: self.mapped[name] for name in self.mapped.keys() - encoders.keys()}
+        return replace(self, media=media, encoded_names=frozenset(encoders), mapped=mapped_media)
 
     def _gather(self, rows: IntArray, donors: Mapping[str, IntArray]) -> dict[str, Array]:
         missing = self.missing[rows]
@@ -146,7 +151,10 @@ class DecodedSplit:
             if isinstance(media, torch.Tensor):
                 # Which medium, then the medium: `rows` are in reading order, so both run through memory forwards.
                 wanted = torch.from_numpy(donors[item.name][rows] if item.name in donors else rows)
-                values = media.index_select(0, self.index[item.name].index_select(0, wanted)).numpy()
+                numbers = self.index[item.name].index_select(0, wanted)
+                if item.name in self.mapped:
+                    self.mapped[item.name].compare(numbers.numpy())
+                values = media.index_select(0, numbers).numpy()
                 if item.name not in self.encoded_names:
                     values = values.astype(item.layout.dtype, copy=False)
             else:
@@ -188,7 +196,7 @@ def decode_split(recipe: Recipe, *, threads: int, damage: Damage, store: Path | 
     damaged = np.zeros(split.rows, dtype=bool)
     index: dict[str, torch.Tensor] = {}
     media: dict[str, torch.Tensor | pa.Array] = {}
-    keys: dict[str, str] = {}
+    keys, mapped_media = dict[str, str](), dict[str, CachedMedia]()
     for position, item in enumerate(recipe.fields):
         if item.layout.dtype == object:
             media[item.name] = one_chunk(split.read_all([item.column])[item.column])
@@ -200,7 +208,8 @@ def decode_split(recipe: Recipe, *, threads: int, damage: Damage, store: Path | 
         elif isinstance(store, MediaCache):
             where, values = job.decode_once(store, stored[:, position])
         else:
-            where, values = job.decode_into(store, stored[:, position])
+            where, mapped_media[item.name] = job.decode_into(store, stored[:, position])
+            values = mapped_media[item.name].values
         keys[item.name] = job.key
         missing[:, position] |= where == _NONE
         damaged |= (where == _DAMAGED) & ~missing[:, position]
@@ -218,6 +227,7 @@ def decode_split(recipe: Recipe, *, threads: int, damage: Damage, store: Path | 
         index=index,
         media=media,
         keys=keys,
+        mapped=mapped_media,
     )
 
 
@@ -290,18 +300,17 @@ class _Job:
             self._meet_again(memory.decoded[self.key][0])
         return memory.decoded[self.key]
 
-    def decode_into(self, directory: Path, skip: BoolArray) -> tuple[IntArray, Array]:
+    def decode_into(self, directory: Path, skip: BoolArray) -> tuple[IntArray, CachedMedia]:
         """As `decode`, with the results in a folder of `directory` that is made once and then memory-mapped."""
 
         def fill(folder: Path) -> None:
-            where, _ = self.decode(skip, partial(mapped, folder / _VALUES))
-            np.save(folder / _WHERE, where)
+            write_cached(folder, *self.decode(skip, partial(mapped, folder / VALUES)))
 
         folder, new = made_once(directory, f"{self.item.name}-{self.key[:16]}", fill)
+        where, media = read_cached(folder, len(skip), self.item.layout.shape, self.item.layout.stored)
         if not new:
-            self._meet_again(np.load(folder / _WHERE))
-        # Copy on write: torch wants writable memory, the file must stay as it is.
-        return np.load(folder / _WHERE), np.load(folder / _VALUES, mmap_mode="c")
+            self._meet_again(where)
+        return where, media
 
     def _meet_again(self, where: IntArray) -> None:
         for row in np.flatnonzero(where == _DAMAGED).tolist():

@@ -179,3 +179,52 @@ class Encoding:
     def __call__(self, media):
         self.calls += 1
         return media.float().mean(dim=(1, 2))
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_damage_of_a_cache_directory_reaches_no_batch(tmp_path, shuffle):
+    """Any flipped bit of any of its files, in the same run or a later one."""
+    split = open_split(write_m3(tmp_path / "data", 20, shards=1), "train")
+
+    def run():
+        loader = BatchLoader(split, 10, seed=0, transforms=SMALL, cache=tmp_path / "kept", shuffle=shuffle)
+        return [batch[name] for batch in loader for name in ("image", "audio", "missing")]
+
+    whole = run()
+    rng = np.random.default_rng(0)
+    files = sorted((tmp_path / "kept").glob("*/*.npy"))
+    assert {file.name for file in files} == {"values.npy", "where.npy", "checksums.npy"}
+    refused = 0
+    for file in files:
+        data = file.read_bytes()
+        for place in (*rng.integers(0, len(data), 12).tolist(), *rng.integers(0, 128, 6).tolist()):
+            damaged = bytearray(data)
+            damaged[place] ^= 1 << int(rng.integers(8))
+            file.write_bytes(damaged)
+            try:
+                assert all(torch.equal(one, other) for one, other in zip(whole, run(), strict=True))
+            except DamageError as error:
+                refused += 1
+                assert "a folder of decoded media was damaged or changed" in str(error)
+                assert str(file.parent) in str(error)
+        file.write_bytes(data)
+    assert refused > 70
+
+
+def test_each_medium_of_a_cache_directory_is_compared_once(tmp_path, monkeypatch):
+    split = open_split(write_m3(tmp_path / "data", 20, shards=1), "train")
+    loader = BatchLoader(split, 5, transforms=SMALL, cache=tmp_path / "kept")
+    list(loader)
+    monkeypatch.setattr("symile_data.loaders.cached_media.zlib", None)
+    list(loader)  # nothing is compared again
+
+
+def test_features_are_made_of_whole_media_only(tmp_path):
+    split = open_split(write_m3(tmp_path / "data", 20, shards=1), "train")
+    list(BatchLoader(split, 10, transforms=SMALL, cache=tmp_path / "kept"))
+    (path,) = (tmp_path / "kept").glob("image-*/values.npy")
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 8]))
+    loader = BatchLoader(split, 10, transforms=SMALL, cache=tmp_path / "kept", encoders={"image": Encoding("mean")})
+    with pytest.raises(DamageError, match="does not match its checksum"):
+        list(loader)
