@@ -14,7 +14,7 @@ from symile_data.files import sorted_entries
 _FILES = (manifests.FILE_NAME, ".gitattributes")
 _FOLDER = ".cache/huggingface"
 
-_REMOVE = "remove it or build the dataset again"
+_NOT_LISTED = "not in the manifest; remove it or build the dataset again"
 
 
 def unlisted_problems(directory: Path, listed: set[str], folder: str = "") -> Iterator[str]:
@@ -31,7 +31,7 @@ def unlisted_problems(directory: Path, listed: set[str], folder: str = "") -> It
         yield f"{folder or directory}: cannot be listed ({error.strerror})"
         return
     if not entries and folder:
-        yield f"{folder}: an empty directory that the manifest does not list; {_REMOVE}"
+        yield f"{folder}: an empty directory, {_NOT_LISTED}"
     for entry in entries:
         name = f"{folder}/{entry.name}" if folder else entry.name
         if name in listed:
@@ -41,9 +41,9 @@ def unlisted_problems(directory: Path, listed: set[str], folder: str = "") -> It
             if name != _FOLDER:
                 yield from unlisted_problems(directory, listed, name)
         elif kind != "a file":
-            yield f"{name}: {kind}, not in the manifest; {_REMOVE}"
+            yield f"{name}: {kind}, {_NOT_LISTED}"
         elif name not in _FILES:
-            yield f"{name}: not in the manifest; {_REMOVE}"
+            yield f"{name}: {_NOT_LISTED}"
 
 
 def kind_of(path: Path) -> str:

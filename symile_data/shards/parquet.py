@@ -29,6 +29,9 @@ _FOOTERS_KEPT = 64
 # OverflowError.
 PARQUET_ERRORS = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError)
 
+_PYARROWS_PAGE_DAMAGE = "CRC checksum verification failed"
+_PAGE_DAMAGE = "a page of it does not match its checksum: it was damaged or edited"
+
 _BATCH_ROWS = 64  # between two looks at the size; a row group with media is one batch, so nothing is copied
 
 
@@ -112,7 +115,8 @@ class ParquetShard:
                 raise OSError(f"{found} rows, its footer says {told}")
             return pa.Table.from_batches(batches, schema)
         except PARQUET_ERRORS as error:
-            raise unreadable(self.location, self.name, error, _KIND) from None
+            told = OSError(_PAGE_DAMAGE) if _PYARROWS_PAGE_DAMAGE in str(error) else error
+            raise unreadable(self.location, self.name, told, _KIND) from None
 
     def _bounded(self, batches: Iterable[pa.RecordBatch]) -> list[pa.RecordBatch]:
         """Those that are valid; a file that inflates without end is left in time."""

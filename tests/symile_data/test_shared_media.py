@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from symile_data import shared_media
 from symile_data.schema import Modality
 from symile_data.shared_media import MediaBySplit, media_hashes
 
@@ -22,8 +23,15 @@ def table(values: list[int | None]) -> pa.Table:
     return pa.table({"image": pa.array(rows, STRUCT)})
 
 
-@given(st.dictionaries(st.sampled_from(["train", "validation", "test"]), files, min_size=1))
-def test_every_medium_of_two_splits_is_counted_once_and_the_first_is_named(splits: dict[str, Any]) -> None:
+@pytest.mark.parametrize("pending", [0, 1 << 18])
+@given(splits=st.dictionaries(st.sampled_from(["train", "validation", "test"]), files, min_size=1))
+def test_every_medium_of_two_splits_is_counted_once_and_the_first_is_named(pending: int, splits: Any) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shared_media, "_PENDING", pending)
+        check(splits)
+
+
+def check(splits: dict[str, Any]) -> None:
     found = MediaBySplit()
     places: dict[str, dict[int, str]] = {split: {} for split in splits}
     for split, contents in splits.items():

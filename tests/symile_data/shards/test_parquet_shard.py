@@ -180,3 +180,17 @@ def test_a_file_of_others_without_checksums_is_read(tmp_path: Path, size: int) -
     seal_footer(tmp_path / "a.parquet")
     for place in (opened, elsewhere):
         assert place(tmp_path / "a.parquet").read_all(["x"]).equals(table)
+
+
+@pytest.mark.parametrize("place", [opened, elsewhere])
+def test_a_page_that_was_damaged_is_called_so(tmp_path: Path, place: Callable[[Path], Shard]) -> None:
+    path = write(tmp_path / "a.parquet", pa.table({"x": ["some text"] * 6, "y": range(6)}))
+    chunk, data = pq.read_metadata(path).row_group(0).column(0), bytearray(path.read_bytes())
+    data[4 + chunk.total_compressed_size - 1] ^= 1  # the first chunk follows the four bytes of the file's mark
+    path.write_bytes(data)
+    shard = place(path)
+    with pytest.raises(
+        DamageError, match=r"a\.parquet\); got a page of it does not match its checksum: it was damaged"
+    ):
+        shard.read(0, ["x"])
+    assert shard.read(0, ["y"]).num_rows == 3
