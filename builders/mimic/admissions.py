@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from symile_data.errors import SourceError
+from symile_data.manifest import Dropped
 
 from .spec import Roots
-from .tables import ADMISSIONS, PATIENTS, ROW, find_table, read
+from .table_checks import lines, require_any
+from .table_files import find_table
+from .tables import ADMISSIONS, PATIENTS, ROW, read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,8 +18,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-def read_admissions(roots: Roots, reference: bool) -> pl.DataFrame:
-    """Every admission, in the table's order.
+def read_admissions(roots: Roots, reference: bool) -> tuple[pl.DataFrame, list[Dropped]]:
+    """Every admission, in the table's order, and the lines of both tables that were left out.
 
     Args:
         roots: Where the tables lie.
@@ -28,41 +31,43 @@ def read_admissions(roots: Roots, reference: bool) -> pl.DataFrame:
         are an error.
 
     Raises:
-        SourceError: a table is missing or damaged, an admission is listed twice, or a patient is unknown.
+        SourceError: a table is missing or damaged, lines contradict each other, a patient is unknown, or no admission
+            has a time.
     """
     import polars as pl
 
     path = find_table(roots, ADMISSIONS)
-    admissions = read(path, ADMISSIONS)
-    twice = admissions.filter(pl.col("hadm_id").is_duplicated())
-    if len(twice):
-        raise SourceError(
-            "an admission is listed twice", where=path, got=f"hadm_id {twice['hadm_id'][0]}", do="remove one of them"
-        )
-    if reference and admissions["admittime"].null_count():
-        raise SourceError("an admission has no time, where the public pipeline stops", where=path, do=_WITHOUT)
-    patients = _patients(roots, admissions, path, reference)
+    listed = read(path, ADMISSIONS)
+    admissions, dropped = listed.frame, list(listed.dropped)
+    timeless = admissions.filter(pl.col("admittime").is_null())
+    if len(timeless):
+        if reference:
+            where = f"{path}, {lines(path, timeless[ROW].to_list())}"
+            raise SourceError("an admission has no time, where the public pipeline stops", where=where, do=_WITHOUT)
+        reason = ADMISSIONS.reason("its line has no admittime")
+        dropped.append(Dropped(reason=reason, count=len(timeless), examples=[]))
+    require_any(len(admissions) - len(timeless), dropped, path)
+    patients, of_patients = _patients(roots, admissions, path, reference)
     previous = pl.col("dischtime").cum_max().shift(1).over("subject_id", order_by=["admittime", "hadm_id"])
     age = pl.col("anchor_age") + pl.col("admittime").dt.year().cast(pl.Int64) - pl.col("anchor_year")
-    return (
+    timed = (
         admissions.filter(pl.col("admittime").is_not_null())
         .with_columns(stay_from=previous, stay_until=pl.col("dischtime"))
-        .join(patients, on="subject_id", how="left", maintain_order="left")
+        .join(patients, on="subject_id", how="left", maintain_order="left", validate="m:1")
         .select("subject_id", "hadm_id", "admittime", "stay_from", "stay_until", "gender", age=age)
     )
+    return timed, [*dropped, *of_patients]
 
 
 _WITHOUT = "build without --reference: such entries are then left out and counted"
 
 
-def _patients(roots: Roots, admissions: pl.DataFrame, path: Path, reference: bool) -> pl.DataFrame:
+def _patients(
+    roots: Roots, admissions: pl.DataFrame, path: Path, reference: bool
+) -> tuple[pl.DataFrame, list[Dropped]]:
     where = find_table(roots, PATIENTS)
-    patients = read(where, PATIENTS).drop(ROW)
-    twice = patients.filter(patients["subject_id"].is_duplicated())
-    if len(twice):
-        raise SourceError(
-            "a patient is listed twice", where=where, got=f"subject_id {twice['subject_id'][0]}", do="remove one"
-        )
+    listed = read(where, PATIENTS)
+    patients = listed.frame.drop(ROW)
     unknown = admissions.join(patients, on="subject_id", how="anti")
     if len(unknown) and not reference:
         raise SourceError(
@@ -71,4 +76,4 @@ def _patients(roots: Roots, admissions: pl.DataFrame, path: Path, reference: boo
             got=f"subject_id {unknown['subject_id'][0]}",
             do=f"take both tables from the same release ({where.name} lies beside it)",
         )
-    return patients
+    return patients, listed.dropped

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from symile_data.files import file_sha256
-from symile_data.manifest import Dropped, FileEntry, Identity, Manifest, library_versions
+from symile_data.files import file_sha256, write_text
+from symile_data.manifest import Dropped, FileEntry, Identity, Manifest, file_entry, library_versions
+from symile_data.schema import SPLITS
 
 from ..chunks import forget_chunks
 from ..cluster import LOCAL
@@ -31,9 +32,11 @@ from .schema import FINDINGS, mimic_schema
 from .shard import ROWS_PER_SHARD, ShardJob, make_shard
 from .spec import MimicSpec, Roots
 from .splits import Rows
-from .tables import TABLES, find_table
+from .table_files import find_table
+from .tables import TABLES
 
 DATASET = "symile-mimic"
+UNUSABLE = "unusable_media.tsv"  # the X-rays and electrocardiograms that were left out, one a line
 _PACKAGES = ("numpy", "pillow", "polars", "pyarrow", "wfdb")
 _DICOM_PACKAGES = ("pydicom", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg")
 
@@ -73,7 +76,10 @@ def build_mimic(
             identity=identity,
             modalities=mimic_schema().modalities,
             splits=rows,
-            files=write_shards(workspace, pool, rows, spec.shard_format),
+            files=[
+                *write_shards(workspace, pool, rows, spec.shard_format),
+                *_name_unusable(workspace.directory, cohort),
+            ],
             dropped=[*cohort.dropped, *_lost_rows(cohort, splits)],
             funnel=cohort.funnel,
             notes=list(_notes(spec, cohort, splits)),
@@ -146,4 +152,19 @@ def _notes(spec: MimicSpec, cohort: Cohort, splits: dict[str, Rows]) -> list[str
     unlabelled = int((cohort.table["cxr_path"].is_not_null().to_numpy() & ~labelled).sum())
     train = cohort.labs.values[splits["train"]]
     unknown = [ITEM_IDS[column] for column in np.flatnonzero(np.isnan(train).all(axis=0)).tolist()]
-    return list(notes(spec, cohort.labs.conflicts, unlabelled, unknown))
+    empty = [split for split in SPLITS if split not in splits]
+    return list(notes(spec, cohort.labs.conflicts, unlabelled, unknown, empty))
+
+
+def _name_unusable(directory: Path, cohort: Cohort) -> list[FileEntry]:
+    """Write which media could not be used, and why: for whoever holds the releases, as much patients' data as they."""
+    lines = [
+        f"{kind}\t{path}\t{reason}\n"
+        for kind, unusable in sorted(cohort.unusable.items())
+        for path, reason in sorted(unusable.items())
+    ]
+    if not lines:
+        return []
+    path = directory / UNUSABLE
+    write_text(path, "".join(["kind\tpath\treason\n", *lines]))
+    return [file_entry(directory, path)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,9 @@ from .labs import LabValues, first_labs, lab_values
 from .media import CXR, ECG, Prepared, prepare
 from .schema import LEAST_MODALITIES
 from .spec import MimicSpec, Roots
-from .tables import LABEVENTS, find_table
+from .splits import check_sizes
+from .table_files import find_table
+from .tables import LABEVENTS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,13 +41,14 @@ Choices = Mapping[int, list[str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """What tables and listings say before any medium is read."""
+    """What tables and listings say before any medium is read; `dropped` counts what the tables could not tell."""
 
     roots: Roots
     admissions: pl.DataFrame
     radiographs: Radiographs
     electrocardiograms: Electrocardiograms
     findings: pl.DataFrame
+    dropped: list[Dropped]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +63,7 @@ class Cohort:
         ecg: The prepared electrocardiograms.
         funnel: The rules and how many admissions each left.
         dropped: Media and entries that could not be used.
+        unusable: Path below its root -> why it could not be used, of each kind of media that were read.
     """
 
     table: pl.DataFrame
@@ -68,6 +72,11 @@ class Cohort:
     ecg: Prepared
     funnel: list[Remaining]
     dropped: list[Dropped]
+    unusable: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.table) != len(self.labs.values):  # rows would get other admissions' values
+            raise ValueError(f"{len(self.table)} admissions, but the laboratory values of {len(self.labs.values)}")
 
 
 def survey_sources(roots: Roots, spec: MimicSpec) -> Survey:
@@ -77,13 +86,17 @@ def survey_sources(roots: Roots, spec: MimicSpec) -> Survey:
         SourceError: a table or folder is missing or damaged.
     """
     find_table(roots, LABEVENTS)  # refuse early what would fail late
-    admissions = read_admissions(roots, spec.reference)
+    admissions, of_admissions = read_admissions(roots, spec.reference)
+    radiographs = find_radiographs(roots, admissions, spec)
+    electrocardiograms = find_electrocardiograms(roots, admissions, spec)
+    findings, of_findings = read_findings(roots)
     return Survey(
         roots=roots,
         admissions=admissions,
-        radiographs=find_radiographs(roots, admissions, spec),
-        electrocardiograms=find_electrocardiograms(roots, admissions, spec),
-        findings=read_findings(roots),
+        radiographs=radiographs,
+        electrocardiograms=electrocardiograms,
+        findings=findings,
+        dropped=[*of_admissions, *radiographs.dropped, *of_findings, *electrocardiograms.dropped],
     )
 
 
@@ -92,6 +105,7 @@ def select_cohort(workspace: Workspace, executor: Executor | None, survey: Surve
 
     Raises:
         SourceError: a source is damaged, or no admission is left; the message then shows the funnel.
+        UsageError: splits and retrieval sets ask for more than there is; said before any medium is read.
     """
     cxr_choices = _choices(survey.radiographs.candidates)
     ecg_choices = _choices(survey.electrocardiograms.candidates)
@@ -102,13 +116,15 @@ def select_cohort(workspace: Workspace, executor: Executor | None, survey: Surve
     if spec.reference:
         rule(_HAS_FINDINGS, _labelled(survey))
     rule(_HAS_ECG, ecg_choices)
-    first = _first_labs(workspace, survey, funnel.hadm_ids, spec)
+    first, of_labs = _first_labs(workspace, survey, funnel.hadm_ids, spec)
     with_labs = frozenset(first["hadm_id"].to_list())
     rule(_HAS_LABS, with_labs)
     if spec.allow_missing:
         enough = _enough(funnel.hadm_ids, cxr_choices, ecg_choices, with_labs)
         funnel.keep("with at least two of the three", enough)
 
+    funnel.require_any()
+    check_sizes(spec, len(funnel.hadm_ids))
     root, reference = survey.roots, spec.reference
     cxr = prepare(workspace, executor, CXR, root.mimic_cxr, _of(cxr_choices, funnel.hadm_ids), reference)
     chosen_cxr = _chosen(cxr, cxr_choices, funnel.hadm_ids)
@@ -126,7 +142,8 @@ def select_cohort(workspace: Workspace, executor: Executor | None, survey: Surve
         cxr=cxr,
         ecg=ecg,
         funnel=funnel.steps,
-        dropped=[*survey.radiographs.dropped, *cxr.dropped, *ecg.dropped],
+        dropped=[*survey.dropped, *of_labs, *cxr.dropped, *ecg.dropped],
+        unusable={CXR.noun: cxr.unusable, ECG.noun: ecg.unusable},
     )
 
 
@@ -164,22 +181,24 @@ class _LabsJob:
     stay: bool
 
 
-def _first_labs(workspace: Workspace, survey: Survey, hadm_ids: list[int], spec: MimicSpec) -> pl.DataFrame:
+def _first_labs(
+    workspace: Workspace, survey: Survey, hadm_ids: list[int], spec: MimicSpec
+) -> tuple[pl.DataFrame, list[Dropped]]:
     """The one long read, kept as a product so that an interrupted build does not repeat it."""
     import polars as pl
 
     admissions = survey.admissions.filter(pl.col("hadm_id").is_in(hadm_ids))
     job = _LabsJob(find_table(survey.roots, LABEVENTS), admissions, spec.reference, spec.within_stay)
     product = Product(path=f"{HIDDEN}/labs.arrow", arguments=job, key=digest(hadm_ids))
-    run_stage(workspace, "blood tests", [product], _make_labs, None)
-    return pl.read_ipc(workspace.directory / product.path)
+    (result,) = run_stage(workspace, "blood tests", [product], _make_labs, None)
+    return pl.read_ipc(workspace.directory / product.path), [Dropped(**entry) for entry in result["dropped"]]
 
 
 def _make_labs(job: _LabsJob, path: Path) -> dict[str, Any]:
-    first = first_labs(job.path, job.admissions, reference=job.reference, stay=job.stay)
+    first, dropped = first_labs(job.path, job.admissions, reference=job.reference, stay=job.stay)
     with atomic_path(path) as temporary:
         first.write_ipc(temporary)
-    return {"values": len(first)}
+    return {"values": len(first), "dropped": [asdict(entry) for entry in dropped]}
 
 
 def _table(survey: Survey, hadm_ids: list[int], cxr: Mapping[int, str], ecg: Mapping[int, str]) -> pl.DataFrame:
@@ -188,17 +207,17 @@ def _table(survey: Survey, hadm_ids: list[int], cxr: Mapping[int, str], ecg: Map
     def described(candidates: pl.DataFrame, chosen: Mapping[int, str]) -> pl.DataFrame:
         schema = {"hadm_id": pl.Int64(), "path": pl.String()}
         pairs = pl.DataFrame({"hadm_id": list(chosen), "path": list(chosen.values())}, schema=schema)
-        return pairs.join(candidates, on=["hadm_id", "path"], how="left", maintain_order="left")
+        return pairs.join(candidates, on=["hadm_id", "path"], how="left", maintain_order="left", validate="1:1")
 
     radiographs = (
         described(survey.radiographs.candidates, cxr)
-        .join(survey.findings, on="study_id", how="left", maintain_order="left")
+        .join(survey.findings, on="study_id", how="left", maintain_order="left", validate="m:1")
         .rename({"path": "cxr_path", "study_id": "cxr_study_id", "hours": "cxr_hours"})
     )
     records = described(survey.electrocardiograms.candidates, ecg).rename(
         {"path": "ecg_path", "study_id": "ecg_study_id", "hours": "ecg_hours"}
     )
     kept = survey.admissions.filter(pl.col("hadm_id").is_in(hadm_ids)).select("subject_id", "hadm_id", "gender", "age")
-    return kept.join(radiographs, on="hadm_id", how="left", maintain_order="left").join(
-        records, on="hadm_id", how="left", maintain_order="left"
+    return kept.join(radiographs, on="hadm_id", how="left", maintain_order="left", validate="1:1").join(
+        records, on="hadm_id", how="left", maintain_order="left", validate="1:1"
     )

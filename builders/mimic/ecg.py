@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from symile_data.files import digest
+from symile_data.manifest import Dropped
 
+from .file_sizes import file_size
 from .spec import MimicSpec, Roots
-from .tables import RECORDS, ROW, find_table, read
+from .table_files import find_table
+from .tables import RECORDS, ROW, read
 from .windows import ECG_WINDOW, events_of
 
 if TYPE_CHECKING:
@@ -23,10 +26,12 @@ class Electrocardiograms:
         candidates: One row for each admission and record in its window, in order of preference within an admission:
             `hadm_id`, `study_id`, `hours`, `path` (below the root, without suffix).
         listing: Digest of the candidates' names and sizes.
+        dropped: Lines of the table that were left out.
     """
 
     candidates: pl.DataFrame
     listing: str
+    dropped: list[Dropped]
 
 
 def find_electrocardiograms(roots: Roots, admissions: pl.DataFrame, spec: MimicSpec) -> Electrocardiograms:
@@ -35,17 +40,10 @@ def find_electrocardiograms(roots: Roots, admissions: pl.DataFrame, spec: MimicS
     Raises:
         SourceError: the table is missing or damaged.
     """
-    records = read(find_table(roots, RECORDS), RECORDS).lazy()
+    listed = read(find_table(roots, RECORDS), RECORDS)
     tie = ROW if spec.reference else "study_id"
-    inside = events_of(records, admissions, "ecg_time", ECG_WINDOW, spec.within_stay).collect()
+    inside = events_of(listed.frame.lazy(), admissions, "ecg_time", ECG_WINDOW, spec.within_stay).collect()
     candidates = inside.sort("hadm_id", "hours", tie).select("hadm_id", "study_id", "hours", "path")
     paths = sorted(set(candidates["path"].to_list()))
-    sizes = [[path, _size(roots, path + ".hea"), _size(roots, path + ".dat")] for path in paths]
-    return Electrocardiograms(candidates=candidates, listing=digest(sizes))
-
-
-def _size(roots: Roots, name: str) -> int | None:
-    try:
-        return (roots.mimic_ecg / name).stat().st_size
-    except FileNotFoundError:
-        return None
+    sizes = [[path, *(file_size(roots.mimic_ecg / (path + suffix)) for suffix in (".hea", ".dat"))] for path in paths]
+    return Electrocardiograms(candidates=candidates, listing=digest(sizes), dropped=listed.dropped)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from symile_data.errors import SourceError
+from symile_data.manifest import Dropped
 
+from .cells import finite, typed, wrong
 from .lab_items import ITEM_IDS, LABS
+from .table_checks import faults, once, report, require_any
 from .tables import LABEVENTS, ROW, collect, scan
 from .windows import LABS_WINDOW, events_of
 
@@ -36,10 +38,18 @@ class LabValues:
     conflicts: dict[int, int]
 
 
-def first_labs(path: Path, admissions: pl.DataFrame, *, reference: bool, stay: bool) -> pl.DataFrame:
-    """The first value of each test for each admission.
+_CHOOSE = ("itemid", "subject_id")  # which lines are of one of the tests and of one of the patients
+_OTHERS = tuple(name for name in LABEVENTS.columns if name not in _CHOOSE)  # read of these lines only
 
-    Ties in time go to the smallest labevent_id; under `reference` to the first in the file.
+
+def first_labs(
+    path: Path, admissions: pl.DataFrame, *, reference: bool, stay: bool
+) -> tuple[pl.DataFrame, list[Dropped]]:
+    """The first value of each test for each admission, and the lines that were left out.
+
+    Ties in time go to the smallest labevent_id; under `reference` to the first in the file. A value that is not finite
+    in single precision is no measurement. Lines without item or patient are counted in the whole table; of the others
+    only lines with a value of one of the 50 tests and one of the patients are read and counted.
 
     Args:
         path: Of labevents, read once as a stream, in memory that does not grow with it.
@@ -51,27 +61,41 @@ def first_labs(path: Path, admissions: pl.DataFrame, *, reference: bool, stay: b
         `hadm_id`, `itemid`, `valuenum`, `valueuom`, `hours`; one row for each admission and test.
 
     Raises:
-        SourceError: the table is damaged, or a labevent_id occurs twice.
+        SourceError: the table is damaged, a cell is not what its column holds, two events of one labevent_id in the
+            windows differ, or no line of the tests and patients can be used.
     """
     import polars as pl
 
-    wanted = pl.col("itemid").is_in(ITEM_IDS) & pl.col("valuenum").is_not_null() & pl.col("valuenum").is_not_nan()
-    events = scan(path, LABEVENTS).filter(wanted)
-    inside = collect(events_of(events, admissions, "charttime", LABS_WINDOW, stay), path)
-    events_once = inside.unique(ROW)  # an event may serve several admissions
-    twice = events_once.filter(pl.col("labevent_id").is_duplicated()).sort("labevent_id")
-    if len(twice):
-        raise SourceError(
-            "a laboratory value is listed twice",
-            where=path,
-            got=f"labevent_id {twice['labevent_id'][0]}",
-            do="use the table as the release ships it",
-        )
-    tie = ROW if reference else "labevent_id"
-    first = inside.sort("hadm_id", "itemid", "charttime", tie).unique(
-        ["hadm_id", "itemid"], keep="first", maintain_order=True
+    # The caches are nodes of the stream, not copies: what follows them shares one pass over the file.
+    lines = typed(scan(path, LABEVENTS), {name: LABEVENTS.columns[name] for name in _CHOOSE}).cache()
+    patients = admissions["subject_id"].unique().implode()
+    chosen = lines.filter(pl.col("itemid").is_in(ITEM_IDS) & pl.col("subject_id").is_in(patients))
+    events = typed(chosen, {name: LABEVENTS.columns[name] for name in _OTHERS})
+    number = {"valuenum": LABEVENTS.columns["valuenum"]}
+    measured = events.filter(pl.col("valuenum").is_not_null() | wrong(number)).cache()
+    usable = measured.with_columns(finite(LABEVENTS.columns)).filter(
+        pl.all_horizontal(pl.col("labevent_id", "charttime", "valuenum").is_not_null())
     )
-    return first.select("hadm_id", "itemid", "valuenum", "valueuom", "hours")
+    inside, numbers, of_choice, of_others = collect(
+        [
+            events_of(usable.select(ROW, *LABEVENTS.columns), admissions, "charttime", LABS_WINDOW, stay),
+            usable.select(pl.len()),
+            faults(lines, LABEVENTS, _CHOOSE),
+            faults(measured, LABEVENTS, _OTHERS),
+        ],
+        path,
+    )
+    unplaced = report(of_choice, path, LABEVENTS, lambda: scan(path, LABEVENTS))
+    unusable = report(of_others, path, LABEVENTS, lambda: scan(path, LABEVENTS))
+    require_any(numbers.item(), unusable, path)
+    distinct, repeated = once(inside.unique(ROW).sort(ROW), path, LABEVENTS)  # an event may serve several admissions
+    tie = ROW if reference else "labevent_id"
+    first = (
+        inside.join(distinct, on=ROW, how="semi")
+        .sort("hadm_id", "itemid", "charttime", tie)
+        .unique(["hadm_id", "itemid"], keep="first", maintain_order=True)
+    )
+    return first.select("hadm_id", "itemid", "valuenum", "valueuom", "hours"), [*unplaced, *unusable, *repeated]
 
 
 def lab_values(first: pl.DataFrame, hadm_ids: list[int]) -> LabValues:

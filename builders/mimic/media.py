@@ -63,10 +63,12 @@ class Prepared:
     Args:
         places: Path -> where the medium is, of the usable ones.
         dropped: The unusable ones by reason.
+        unusable: Path -> reason.
     """
 
     places: dict[str, Place]
     dropped: list[Dropped] = field(default_factory=list)
+    unusable: Mapping[str, str] = field(default_factory=dict)
 
     def first_usable(self, paths: Sequence[str]) -> str | None:
         """The first of an admission's choices that can be used."""
@@ -112,7 +114,7 @@ def prepare(
         chunks += len(groups)
     counts = Counter(unusable.values())
     dropped = [Dropped(reason=f"{kind.noun}: {why}", count=counts[why], examples=[]) for why in sorted(counts)]
-    return Prepared(places, dropped)
+    return Prepared(places, dropped, unusable)
 
 
 def read_medium(hidden: Path, kind: Kind, place: Place) -> bytes:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from symile_data.errors import UsageError
 from symile_data.files import atomic_path
 
 from .candidates import draw_candidates
@@ -38,12 +39,18 @@ def assign_splits(cohort: Cohort, spec: MimicSpec) -> dict[str, Rows]:
     """Rows of the cohort by split; a split without rows is left out.
 
     Raises:
-        UsageError: the cohort is too small for the sizes asked for.
+        UsageError: the cohort is too small for the sizes asked for, or no row is left to train on.
     """
     subjects = cohort.table["subject_id"].to_list()
     train, validation = split_sizes(spec, len(subjects))
     assign = split_by_row if spec.reference else split_by_patient
     splits = assign(subjects, train, validation, spec.seed)
+    if not len(splits["train"]):
+        raise UsageError(
+            "a dataset needs training rows, and no patient fits into the training split with all admissions",
+            got=f"{train:,} rows of {len(subjects):,} admissions",
+            do="give --train more rows",
+        )
     return {split: rows for split, rows in splits.items() if len(rows)}
 
 

@@ -6,7 +6,7 @@ tensors, how things are stored).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from symile_data.disclosure import LEAST
 
@@ -40,7 +40,9 @@ LEFT_AS_IT_IS = (
 )
 
 
-def notes(spec: MimicSpec, conflicts: Mapping[int, int], unlabelled: int, unknown: list[int]) -> Iterator[str]:
+def notes(
+    spec: MimicSpec, conflicts: Mapping[int, int], unlabelled: int, unknown: list[int], empty: Sequence[str]
+) -> Iterator[str]:
     """What the manifest says of a build.
 
     Args:
@@ -48,6 +50,7 @@ def notes(spec: MimicSpec, conflicts: Mapping[int, int], unlabelled: int, unknow
         conflicts: Test -> values whose unit is not the test's usual one.
         unlabelled: Admissions kept although their X-ray has no CheXpert labels.
         unknown: Tests that no training row has.
+        empty: Splits without rows.
     """
     if spec.reference:
         yield "Built with --reference: cohort, choices, percentiles and splits are the public pipeline's."
@@ -66,6 +69,8 @@ def notes(spec: MimicSpec, conflicts: Mapping[int, int], unlabelled: int, unknow
         yield f"Values whose unit is not the test's usual one, kept as they are: {named}."
     if unknown:
         yield f"Tests that no training row has: {', '.join(LAB_ITEMS[item] for item in unknown)}."
+    for split in empty:
+        yield f"The {split} split is empty; --train and --validation decide how many admissions each split gets."
 
 
 def _few(count: int) -> str:

@@ -38,6 +38,34 @@ def split_sizes(spec: MimicSpec, admissions: int) -> tuple[int, int]:
     return train, validation
 
 
+def check_sizes(spec: MimicSpec, admissions: int) -> None:
+    """Refuse what can be refused before media are read, which may take hours and only ever lose admissions.
+
+    Whether the test split can give its retrieval sets is known only at the end where its size is what `--train` and
+    `--validation` leave: it may still turn out to be empty.
+
+    Args:
+        spec: Of the build.
+        admissions: Of the tables, before media are read.
+
+    Raises:
+        UsageError: more rows are asked for than there are admissions, or a retrieval set is larger than its split.
+
+    >>> check_sizes(MimicSpec(candidates=5), 50)
+    """
+    train, validation = split_sizes(spec, admissions)
+    sizes = {"validation": validation}
+    if spec.train is None and spec.validation is None:
+        sizes["test"] = admissions - train - validation
+    for split, rows in sizes.items():
+        if 0 < rows < spec.candidates:
+            raise UsageError(
+                f"--candidates asks for more than the {split} split can give",
+                got=f"{spec.candidates}, and an admission with {rows - 1} of other patients at most",
+                do="ask for fewer candidates, or for a larger split",
+            )
+
+
 def split_by_patient(subject_ids: Sequence[int], train: int, validation: int, seed: int) -> dict[str, Rows]:
     """Give whole patients, in a random order, to the first split that still has room for all their admissions.
 

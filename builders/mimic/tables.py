@@ -1,4 +1,6 @@
-"""The tables of the MIMIC releases that a build reads: where they are, which columns they need, how they are opened.
+"""The tables of the MIMIC releases that a build reads: which columns they need, what their cells may hold, which
+columns tell their lines apart. Every reader goes through `read`, or through `scan` and the same checks where a table
+is too long to be held.
 
 A table may be .csv.gz (as PhysioNet ships it), .csv or .parquet; columns beyond those listed are ignored, so the
 layouts of MIMIC-IV 2.2 and 3.x both do.
@@ -10,26 +12,23 @@ import contextlib
 import csv
 import gzip
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from symile_data.errors import SourceError
+from symile_data.manifest import Dropped
 
+from .cells import Kind, finite, typed
 from .schema import FINDINGS
-from .spec import Roots
+from .table_checks import AS_SHIPPED, faults, once, report, require_any
 
 if TYPE_CHECKING:
     import polars as pl
 
-Kind = Literal["int", "float", "text", "time"]
-
-SUFFIXES = (".csv.gz", ".csv", ".parquet")
 ROW = "row"  # a table's row number, from 0
-_TIME = "%Y-%m-%d %H:%M:%S"
 _MOST_HEADER_BYTES = 1 << 16  # of a line with the columns' names
-_DEPTH = 3  # levels below and above a wrong folder that are searched for the right one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,149 +39,175 @@ class Table:
         release: Which release has it, for messages.
         root: Which field of `Roots` it lies under.
         stem: Path below that without the suffix; `*` stands for a version.
-        columns: Column -> type, of those that are read.
+        noun: What one of its lines is, with its article.
+        columns: Column -> what its cells hold, of those that are read.
+        keys: Columns of which each tells all lines apart.
+        needed: Columns without which a line cannot be used; it is left out and counted.
     """
 
     release: str
     root: Literal["mimic_iv", "mimic_cxr", "mimic_ecg"]
     stem: str
+    noun: str
     columns: Mapping[str, Kind]
+    keys: tuple[str, ...]
+    needed: tuple[str, ...]
 
     @property
     def option(self) -> str:
         """The command line's name of its root."""
         return "--" + self.root.replace("_", "-")
 
+    def reason(self, why: str) -> str:
+        """Under which lines that are left out are counted."""
+        return f"{self.noun.split(maxsplit=1)[1]}: {why}"
+
 
 PATIENTS = Table(
     release="MIMIC-IV 2.2 or 3.x",
     root="mimic_iv",
     stem="hosp/patients",
-    columns={"subject_id": "int", "gender": "text", "anchor_age": "int", "anchor_year": "int"},
+    noun="a patient",
+    columns={"subject_id": "id", "gender": "text", "anchor_age": "whole", "anchor_year": "whole"},
+    keys=("subject_id",),
+    needed=("subject_id",),
 )
 ADMISSIONS = Table(
     release="MIMIC-IV 2.2 or 3.x",
     root="mimic_iv",
     stem="hosp/admissions",
-    columns={"subject_id": "int", "hadm_id": "int", "admittime": "time", "dischtime": "time"},
+    noun="an admission",
+    columns={"subject_id": "id", "hadm_id": "id", "admittime": "time", "dischtime": "time"},
+    keys=("hadm_id",),
+    needed=("subject_id", "hadm_id"),
 )
 LABEVENTS = Table(
     release="MIMIC-IV 2.2 or 3.x",
     root="mimic_iv",
     stem="hosp/labevents",
+    noun="a laboratory value",
     columns={
-        "labevent_id": "int",
-        "subject_id": "int",
-        "itemid": "int",
+        "labevent_id": "id",
+        "subject_id": "id",
+        "itemid": "id",
         "charttime": "time",
-        "valuenum": "float",
+        "valuenum": "number",
         "valueuom": "text",
     },
+    keys=("labevent_id",),
+    needed=("subject_id", "itemid", "labevent_id", "charttime"),
 )
 METADATA = Table(
     release="MIMIC-CXR-JPG 2.x",
     root="mimic_cxr",
     stem="mimic-cxr-*-metadata",
+    noun="an X-ray",
     columns={
-        "dicom_id": "text",
-        "subject_id": "int",
-        "study_id": "int",
+        "dicom_id": "name",
+        "subject_id": "id",
+        "study_id": "id",
         "ViewPosition": "text",
-        "StudyDate": "int",
-        "StudyTime": "float",
+        "StudyDate": "date",
+        "StudyTime": "clock",
     },
+    keys=("dicom_id",),
+    needed=("dicom_id", "subject_id", "study_id"),
 )
 CHEXPERT = Table(
     release="MIMIC-CXR-JPG 2.x",
     root="mimic_cxr",
     stem="mimic-cxr-*-chexpert",
-    columns={"study_id": "int", **dict.fromkeys(FINDINGS, "float")},
+    noun="a study",
+    columns={"study_id": "id", **dict.fromkeys(FINDINGS, "finding")},
+    keys=("study_id",),
+    needed=("study_id",),
 )
 RECORDS = Table(
     release="MIMIC-IV-ECG 1.0",
     root="mimic_ecg",
     stem="record_list",
-    columns={"subject_id": "int", "study_id": "int", "ecg_time": "time", "path": "text"},
+    noun="an electrocardiogram",
+    columns={"subject_id": "id", "study_id": "id", "ecg_time": "time", "path": "path"},
+    keys=("study_id", "path"),
+    needed=("subject_id", "study_id", "ecg_time", "path"),
 )
 
 TABLES = (PATIENTS, ADMISSIONS, LABEVENTS, METADATA, CHEXPERT, RECORDS)
 
 
-def find_table(roots: Roots, table: Table) -> Path:
-    """The file of a table.
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """What a table holds.
 
-    Raises:
-        SourceError: not there; the message says where else it was found, if anywhere near.
+    Args:
+        frame: `row` and the table's columns, typed; each key is there once and no needed column is null.
+        dropped: Lines that were left out, by reason.
     """
-    root: Path = getattr(roots, table.root)
-    found = _files(root, table)
-    if len(found) > 1 and len({_without_suffix(path) for path in found}) > 1:
-        raise SourceError(
-            f"{table.option} holds several versions of one table",
-            where=root,
-            got=", ".join(path.name for path in found),
-            do="keep one of them",
-        )
-    if found:
-        return found[0]
-    near = _near(root, table)
-    advice = f"give {table.option} {near}" if near else f"give {table.option} the folder that holds {table.stem}.csv.gz"
-    raise SourceError(
-        f"{table.option} has no table {table.stem} (.csv.gz, .csv or .parquet), which {table.release} has",
-        where=root,
-        got=None if root.is_dir() else "no such folder",
-        do=advice,
-    )
+
+    frame: pl.DataFrame
+    dropped: list[Dropped]
 
 
-def scan(path: Path, table: Table) -> pl.LazyFrame:
-    """A table's needed columns, typed, and `row`: the number of the row in the file.
+def read(path: Path, table: Table) -> Rows:
+    """A whole table in file order; for the small ones.
 
     Raises:
-        SourceError: a column is missing.
+        SourceError: the file is damaged, a column is missing or twice, a cell is not what its column holds, lines
+            contradict each other, or no line can be used.
     """
     import polars as pl
 
-    columns = _column_names(path)
-    absent = [name for name in table.columns if name not in columns]
-    if absent:
-        raise SourceError(
-            f"a table lacks the column {', '.join(absent)}, which {table.release} has",
-            where=path,
-            got=", ".join(columns),
-            do="use the table as the release ships it",
-        )
-    types = {"int": pl.Int64(), "float": pl.Float64(), "text": pl.String(), "time": pl.String()}
-    if path.suffix == ".parquet":
-        frame = pl.scan_parquet(path, row_index_name=ROW)
-        schema = frame.collect_schema()
-        frame = frame.select(
-            ROW, *(pl.col(name).cast(types[kind]) if kind != "time" else name for name, kind in table.columns.items())
-        )
-        times = [name for name, kind in table.columns.items() if kind == "time" and schema[name] == pl.String]
-    else:
-        overrides = {name: types[kind] for name, kind in table.columns.items()}
-        frame = pl.scan_csv(path, schema_overrides=overrides, row_index_name=ROW, infer_schema=False)
-        frame = frame.select(ROW, *table.columns)
-        times = [name for name, kind in table.columns.items() if kind == "time"]
-    parsed = [pl.col(name).str.to_datetime(_TIME, time_unit="us") for name in times]
-    moments = [pl.col(name).cast(pl.Datetime("us")) for name, kind in table.columns.items() if kind == "time"]
-    return frame.with_columns(pl.col(ROW).cast(pl.Int64), *parsed).with_columns(moments)
+    cells = typed(scan(path, table), table.columns)
+    columns = tuple(table.columns)
+    frame, found = collect([cells, faults(cells, table, columns)], path)
+    dropped = report(found, path, table, lambda: scan(path, table))
+    kept = frame.sort(ROW).filter(pl.all_horizontal(pl.col(table.needed).is_not_null()))
+    require_any(len(kept), dropped, path)
+    rows, repeated = once(kept.with_columns(finite(table.columns)).select(ROW, *table.columns), path, table)
+    return Rows(frame=rows, dropped=[*dropped, *repeated])
 
 
-def collect(frame: pl.LazyFrame, path: Path) -> pl.DataFrame:
-    """Run a query over a table, in bounded memory where it filters.
+def scan(path: Path, table: Table) -> pl.LazyFrame:
+    """A table's needed columns as the file has them, and `row`: the number of the row in the file. Blank lines are
+    passed over.
 
     Raises:
-        SourceError: the file is cut short or a value is not of its column's type.
+        SourceError: a column is missing or twice.
     """
+    import polars as pl
+
+    names = _column_names(path)
+    columns = [name.strip() for name in names]
+    absent = [name for name in table.columns if name not in columns]
+    twice = [name for name in table.columns if columns.count(name) > 1]
+    if absent or twice:
+        raise SourceError(
+            f"a table lacks the column {', '.join(absent)}, which {table.release} has"
+            if absent
+            else f"a table names the column {', '.join(twice)} more than once",
+            where=path,
+            got=", ".join(columns),
+            do=AS_SHIPPED,
+        )
+    if path.suffix == ".parquet":
+        frame = pl.scan_parquet(path, row_index_name=ROW)
+    else:
+        frame = pl.scan_csv(path, row_index_name=ROW, infer_schema=False)
+    wanted = [pl.col(names[columns.index(name)]).alias(name) for name in table.columns]
+    selected = frame.select(pl.col(ROW).cast(pl.Int64), *wanted)
+    return selected.filter(pl.any_horizontal(pl.col(list(table.columns)).is_not_null()))
+
+
+def collect(frames: Sequence[pl.LazyFrame], path: Path) -> list[pl.DataFrame]:
+    """Run queries over one table in one pass, in bounded memory where they filter.
+
+    Raises:
+        SourceError: the file is cut short or is no such table.
+    """
+    import polars as pl
+
     with _reading(path):
-        return frame.collect(engine="streaming")
-
-
-def read(path: Path, table: Table) -> pl.DataFrame:
-    """A whole table in file order; for the small ones."""
-    return collect(scan(path, table), path).sort(ROW)
+        return pl.collect_all(frames, engine="streaming")
 
 
 @contextlib.contextmanager
@@ -203,7 +228,7 @@ def _reading(path: Path) -> Iterator[None]:
             "a table holds what its columns do not allow",
             where=path,
             got=str(error).split("\n", maxsplit=1)[0],
-            do="use the table as the release ships it",
+            do=AS_SHIPPED,
         ) from None
 
 
@@ -216,25 +241,4 @@ def _column_names(path: Path) -> list[str]:
         opener = gzip.open if path.suffix == ".gz" else open
         with opener(path, "rb") as file:
             line = file.readline(_MOST_HEADER_BYTES)
-        return next(csv.reader([line.decode("utf-8")]), [])
-
-
-def _files(root: Path, table: Table) -> list[Path]:
-    """A table's files in order of preference."""
-    return [path for suffix in SUFFIXES for path in sorted(root.glob(table.stem + suffix)) if path.is_file()]
-
-
-def _without_suffix(path: Path) -> str:
-    return path.name.removesuffix(".gz").removesuffix(".csv").removesuffix(".parquet")
-
-
-def _near(root: Path, table: Table) -> Path | None:
-    """A folder near `root` that holds the table."""
-    if not root.is_dir():
-        return None
-    for depth in range(1, _DEPTH + 1):
-        for folder in sorted(root.glob("/".join(["*"] * depth))):
-            if folder.is_dir() and _files(folder, table):
-                return folder
-    parents = root.resolve().parents[:_DEPTH]
-    return next((folder for folder in parents if _files(folder, table)), None)
+        return next(csv.reader([line.decode("utf-8-sig")]), [])

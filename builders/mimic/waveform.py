@@ -109,12 +109,12 @@ def _through_wfdb(record: Path) -> Signal:
             raise UnusableRecordError("header and data disagree")
         read = wfdb.rdrecord(str(record))
         names, volts = list(read.sig_name or ()), read.p_signal
-        units = set(read.units or ())
+        units = {unit.lower() for unit in read.units or ()}  # mv, as in the headers of PhysioNet's challenges, is mV
     except FileNotFoundError:
         raise
     except _WFDB_ERRORS:
         raise UnusableRecordError("header and data disagree") from None
-    if read.fs != RATE_HZ or volts is None or volts.shape != (SAMPLES, len(LEADS)) or units != {"mV"}:
+    if read.fs != RATE_HZ or volts is None or volts.shape != (SAMPLES, len(LEADS)) or units != {"mv"}:
         raise UnusableRecordError("not 12 leads of 5000 samples at 500 Hz in mV")
     if sorted(names) != sorted(LEADS):
         raise UnusableRecordError("leads are not the 12 standard ones")

@@ -1,0 +1,157 @@
+"""The typed cells of a table: what a column may hold, how it is read from text, and which cells break that.
+
+Every cell is read as text and typed here, so a table means the same as .csv.gz, .csv or .parquet, with cells in quotes
+or not, with ids as `10000032` or `10000032.0`, with dates as `21800506` or as a column of dates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Kind = Literal["id", "whole", "number", "finding", "text", "name", "path", "time", "date", "clock"]
+
+MEANINGS: dict[Kind, str] = {
+    "id": "a whole number from 1",
+    "whole": "a whole number from 0 to 9999",
+    "number": "a number",
+    "finding": "1, 0, -1 or empty",
+    "text": "one line of text",
+    "name": "a file's name",
+    "path": "a path below the release's folder",
+    "time": "a time as 2150-03-01 12:00:00",
+    "date": "a date as 21500301",
+    "clock": "a time of day as 120000",
+}
+LARGEST = float(np.finfo(np.float32).max)  # values are stored in single precision
+
+# What a cell without a value holds. PhysioNet writes ___ for what it removed, pandas nan for what it lacks.
+_EMPTY = ("", "___", "nan", "NaN")
+_INFINITE = r"(?i)^[+-]?(inf|infinity)$"
+_LENIENT: tuple[Kind, ...] = ("date", "clock")  # what cannot be read is null: an X-ray without a time is left out
+_LARGEST_WHOLE = 9999
+_MOST_NAME_BYTES = 200  # a suffix is added, and file systems end at 255
+_MOST_PATH_BYTES = 1000
+_NAME = r"^[^/\\\x00-\x1f\x7f]+$"
+_PATH = r"^[^/\\\x00-\x1f\x7f]+(/[^/\\\x00-\x1f\x7f]+)*$"
+_UPWARDS = r"(^|/)\.{1,2}(/|$)"
+_DATE = r"^(\d{4})-?(\d{2})-?(\d{2})(?:\.0+|[ T]00:00:00(?:\.0+)?)?$"
+_CLOCK = r"^(\d{2}):(\d{2}):(\d{2})(?:\.\d*)?$"
+_TIME = "%Y-%m-%d %H:%M:%S"
+
+
+def typed(cells: pl.LazyFrame, kinds: Mapping[str, Kind]) -> pl.LazyFrame:
+    """Type columns; the text of each stays beside it under `written(name)`, for what is said of wrong cells.
+
+    A cell that is empty, or that its kind does not allow, is null.
+    """
+    import polars as pl
+
+    schema = cells.collect_schema()
+    texts = {written(name): _text(pl.col(name), schema[name]) for name in kinds}
+    return cells.with_columns(**texts).with_columns(
+        **{name: _parsed(pl.col(written(name)), kind) for name, kind in kinds.items()}
+    )
+
+
+def written(name: str) -> str:
+    """The column of a column's text."""
+    return f"{name} as written"
+
+
+def wrong(kinds: Mapping[str, Kind]) -> pl.Expr:
+    """Whether a row of typed columns has a cell with something in it that its column does not allow."""
+    import polars as pl
+
+    return pl.any_horizontal(*(_wrong(name, kind) for name, kind in kinds.items() if kind not in _LENIENT))
+
+
+def wrong_column(line: pl.DataFrame, kinds: Mapping[str, Kind]) -> str:
+    """The first column of a typed line whose cell is wrong."""
+    flags = line.select(**{name: _wrong(name, kind) for name, kind in kinds.items() if kind not in _LENIENT})
+    return next(name for name in flags.columns if flags[name][0])
+
+
+def overflowing(kinds: Mapping[str, Kind]) -> dict[str, pl.Expr]:
+    """Column of numbers -> whether a typed cell is infinite or beyond single precision."""
+    import polars as pl
+
+    return {name: pl.col(name).abs() > LARGEST for name, kind in kinds.items() if kind == "number"}
+
+
+def finite(kinds: Mapping[str, Kind]) -> list[pl.Expr]:
+    """The columns of numbers, null where they are infinite or beyond single precision."""
+    import polars as pl
+
+    return [
+        pl.when(pl.col(name).abs() <= LARGEST).then(pl.col(name)).alias(name)
+        for name, kind in kinds.items()
+        if kind == "number"
+    ]
+
+
+def _text(column: pl.Expr, stored: pl.DataType) -> pl.Expr:
+    import polars as pl
+
+    if isinstance(stored, pl.Datetime) and stored.time_zone is not None:
+        column = column.dt.replace_time_zone(None)  # the hour that the clock on the wall showed
+    return column.cast(pl.String).str.strip_chars()
+
+
+def _parsed(text: pl.Expr, kind: Kind) -> pl.Expr:
+    import polars as pl
+
+    if kind == "id":
+        return _between(_whole(text), 1, None)
+    if kind == "whole":
+        return _between(_whole(text), 0, _LARGEST_WHOLE)
+    if kind == "number":
+        return text.cast(pl.Float64, strict=False).fill_nan(None)
+    if kind == "finding":
+        number = text.cast(pl.Float64, strict=False)
+        return pl.when(number.is_in([-1.0, 0.0, 1.0])).then(number).cast(pl.Int8)
+    if kind == "time":
+        usual = text.str.to_datetime(_TIME, time_unit="us", strict=False)
+        other = text.str.replace("T", " ", literal=True).str.to_datetime(_TIME + "%.f", time_unit="us", strict=False)
+        return pl.coalesce(usual, other)
+    if kind == "date":
+        return text.str.replace(_DATE, "$1$2$3").str.to_date("%Y%m%d", strict=False)
+    if kind == "clock":
+        seconds = text.str.replace(_CLOCK, "$1$2$3").cast(pl.Float64, strict=False).floor()
+        return pl.when(seconds >= 0).then(seconds).cast(pl.Int64, strict=False).cast(pl.String).str.zfill(6)
+    if kind == "text":
+        allowed = ~text.str.contains("\n", literal=True)
+    elif kind == "name":
+        allowed = text.str.contains(_NAME) & (text.str.len_bytes() <= _MOST_NAME_BYTES)
+    else:
+        allowed = text.str.contains(_PATH) & (text.str.len_bytes() <= _MOST_PATH_BYTES)
+    if kind in ("name", "path"):
+        allowed = allowed & ~text.str.contains(_UPWARDS)
+    return pl.when(allowed & ~text.is_in(_EMPTY[:2])).then(text)
+
+
+def _whole(text: pl.Expr) -> pl.Expr:
+    import polars as pl
+
+    return text.str.strip_suffix(".0").cast(pl.Int64, strict=False)
+
+
+def _between(number: pl.Expr, least: int, most: int | None) -> pl.Expr:
+    import polars as pl
+
+    inside = number >= least if most is None else (number >= least) & (number <= most)
+    return pl.when(inside).then(number)
+
+
+def _wrong(name: str, kind: Kind) -> pl.Expr:
+    """Something is written, and it gave no value."""
+    import polars as pl
+
+    text = pl.col(written(name))
+    found = pl.col(name).is_null() & text.is_not_null() & ~text.is_in(_EMPTY)
+    return found & ~text.str.contains(_INFINITE) if kind == "finding" else found
