@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from symile_data.errors import SourceError
 from symile_data.manifest import Dropped
 
+from .cells import ROW
 from .spec import Roots
 from .table_checks import lines, require_any
 from .table_files import find_table
-from .tables import ADMISSIONS, PATIENTS, ROW, read
+from .tables import ADMISSIONS, PATIENTS, read
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -28,6 +28,7 @@ MEANINGS: dict[Kind, str] = {
     "date": "a date as 21500301",
     "clock": "a time of day as 120000",
 }
+ROW = "number of the row"  # in its file, from 0: a column beside a table's own
 LARGEST = float(np.finfo(np.float32).max)  # values are stored in single precision
 
 # What a cell without a value holds. PhysioNet writes ___ for what it removed, pandas nan for what it lacks.
@@ -52,8 +53,7 @@ def typed(cells: pl.LazyFrame, kinds: Mapping[str, Kind]) -> pl.LazyFrame:
     """
     import polars as pl
 
-    schema = cells.collect_schema()
-    texts = {written(name): _text(pl.col(name), schema[name]) for name in kinds}
+    texts = {written(name): pl.col(name).cast(pl.String).str.strip_chars() for name in kinds}
     return cells.with_columns(**texts).with_columns(
         **{name: _parsed(pl.col(written(name)), kind) for name, kind in kinds.items()}
     )
@@ -93,14 +93,6 @@ def finite(kinds: Mapping[str, Kind]) -> list[pl.Expr]:
         for name, kind in kinds.items()
         if kind == "number"
     ]
-
-
-def _text(column: pl.Expr, stored: pl.DataType) -> pl.Expr:
-    import polars as pl
-
-    if isinstance(stored, pl.Datetime) and stored.time_zone is not None:
-        column = column.dt.replace_time_zone(None)  # the hour that the clock on the wall showed
-    return column.cast(pl.String).str.strip_chars()
 
 
 def _parsed(text: pl.Expr, kind: Kind) -> pl.Expr:

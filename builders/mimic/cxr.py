@@ -10,12 +10,13 @@ from symile_data.errors import SourceError
 from symile_data.files import digest
 from symile_data.manifest import Dropped
 
+from .cells import ROW
 from .file_sizes import file_size
 from .schema import FINDINGS
 from .spec import MimicSpec, Roots
 from .table_checks import lines, require_any
 from .table_files import find_table
-from .tables import CHEXPERT, METADATA, ROW, read
+from .tables import CHEXPERT, METADATA, read
 from .windows import CXR_WINDOW, events_of
 
 if TYPE_CHECKING:

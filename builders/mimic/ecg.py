@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from symile_data.files import digest
 from symile_data.manifest import Dropped
 
+from .cells import ROW
 from .file_sizes import file_size
 from .spec import MimicSpec, Roots
 from .table_files import find_table
-from .tables import RECORDS, ROW, read
+from .tables import RECORDS, read
 from .windows import ECG_WINDOW, events_of
 
 if TYPE_CHECKING:

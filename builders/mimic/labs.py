@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from symile_data.manifest import Dropped
 
-from .cells import finite, typed, wrong
+from .cells import ROW, finite, typed, wrong
 from .lab_items import ITEM_IDS, LABS
 from .table_checks import faults, once, report, require_any
-from .tables import LABEVENTS, ROW, collect, scan
+from .tables import LABEVENTS, collect, scan
 from .windows import LABS_WINDOW, events_of
 
 if TYPE_CHECKING:

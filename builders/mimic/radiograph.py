@@ -7,43 +7,19 @@ its three planes equals ours.
 from __future__ import annotations
 
 import io
-import struct
-import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
-from symile_data.errors import SourceError
-from symile_data.media import MOST_PIXELS, UnfitMediumError, open_picture
+from symile_data.media import UnfitMediumError, open_picture
 
+from .dicom import UnusablePictureError, dicom_pixels, read_dicom
 from .schema import SHORTER_SIDE
 
-if TYPE_CHECKING:
-    from pydicom import Dataset
+__all__ = ["UnusablePictureError", "convert", "dicom_pixels", "shrunk"]
 
 _COMPRESSION = 6
 _LONGEST = 8  # sides of a picture as a multiple of its shorter one; beyond that it is no X-ray and its copy is huge
-_DICOM_ERRORS = (
-    OSError,
-    ValueError,
-    AttributeError,
-    RuntimeError,
-    LookupError,
-    TypeError,
-    ArithmeticError,
-    EOFError,
-    AssertionError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-)
-
-
-class UnusablePictureError(Exception):
-    """A file that is no usable X-ray; the text is the reason it is counted under."""
 
 
 def convert(path: Path) -> bytes:
@@ -59,7 +35,9 @@ def convert(path: Path) -> bytes:
         UnusablePictureError: the file does not decode or is no X-ray.
         SourceError: a DICOM file needs a decoder that is not installed.
     """
-    picture = _dicom(path) if path.suffix == ".dcm" else _jpeg(path)
+    if not path.is_file():  # a pipe would never end
+        raise UnusablePictureError("file not found")
+    picture = read_dicom(path) if path.suffix == ".dcm" else _jpeg(path)
     if max(picture.size) > _LONGEST * min(picture.size):
         raise UnusablePictureError("no X-ray's shape")
     buffer = io.BytesIO()
@@ -88,76 +66,3 @@ def _jpeg(path: Path) -> Image.Image:
         raise UnusablePictureError("file not found") from None
     except (UnfitMediumError, OSError):
         raise UnusablePictureError("does not decode") from None
-
-
-def _dicom(path: Path) -> Image.Image:
-    import pydicom
-
-    try:
-        _refuse_deflated(path)
-        dataset = pydicom.dcmread(path)
-        _require_decoder(dataset, path)
-        return Image.fromarray(dicom_pixels(dataset))
-    except FileNotFoundError:
-        raise UnusablePictureError("file not found") from None
-    except (pydicom.errors.InvalidDicomError, *_DICOM_ERRORS):
-        raise UnusablePictureError("does not decode") from None
-
-
-def dicom_pixels(dataset: Dataset) -> npt.NDArray[np.uint8]:
-    """What a viewer shows: stored values through the modality table, the window of interest, then inverted if stored
-    dark to light (MONOCHROME1), then stretched to 0..255.
-
-    Returns:
-        (H, W) uint8.
-
-    Raises:
-        ValueError: not one gray picture.
-    """
-    from pydicom.pixels import apply_modality_lut, apply_voi_lut
-
-    pixels = int(dataset.Rows) * int(dataset.Columns)
-    if pixels > MOST_PIXELS or int(dataset.get("NumberOfFrames") or 1) != 1 or dataset.SamplesPerPixel != 1:
-        raise ValueError("not one gray picture")
-    stored = dataset.pixel_array
-    if stored.ndim != 2 or dataset.PhotometricInterpretation not in ("MONOCHROME1", "MONOCHROME2"):
-        raise ValueError("not one gray picture")
-    shown: npt.NDArray[Any] = apply_voi_lut(apply_modality_lut(stored, dataset), dataset, prefer_lut=True)
-    values = shown.astype(np.float64)
-    low, high = values.min(), values.max()
-    if not np.isfinite(high - low):
-        raise ValueError("its tables lead beyond all numbers")
-    if dataset.PhotometricInterpretation == "MONOCHROME1":
-        values = low + high - values
-    stretched = (values - low) * (255.0 / (high - low)) if high > low else np.zeros_like(values)
-    return np.rint(stretched).astype(np.uint8)
-
-
-def _refuse_deflated(path: Path) -> None:
-    """A deflated file is inflated whole when it is read, however large it gets; no X-ray comes so."""
-    from pydicom.filereader import read_file_meta_info
-    from pydicom.uid import UID
-
-    syntax = UID(read_file_meta_info(path).get("TransferSyntaxUID", ""))
-    if syntax.is_transfer_syntax and syntax.is_deflated:
-        raise UnusablePictureError("compressed in a way that holds no X-rays")
-
-
-def _require_decoder(dataset: Dataset, path: Path) -> None:
-    """Say which package is missing before pydicom fails."""
-    from pydicom.pixels import get_decoder
-
-    syntax = dataset.file_meta.TransferSyntaxUID
-    if not syntax.is_compressed:
-        return
-    try:
-        decoder = get_decoder(syntax)
-    except NotImplementedError:
-        raise UnusablePictureError("compressed in a way that holds no X-rays") from None
-    if not decoder.is_available:
-        raise SourceError(
-            f"a DICOM file is compressed as {syntax.name}, for which no decoder is installed",
-            where=path,
-            got="; ".join(decoder.missing_dependencies),
-            do="run: pip install 'symile-data[mimic]'",
-        )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from symile_data.errors import SourceError
 from symile_data.manifest import Dropped
 
-from .cells import MEANINGS, overflowing, typed, written, wrong, wrong_column
+from .cells import MEANINGS, ROW, overflowing, typed, written, wrong, wrong_column
 
 if TYPE_CHECKING:
     import polars as pl
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from .tables import Table
 
 AS_SHIPPED = "use the table as the release ships it"
-_ROW = "row"
 _WRONG = "the first wrong row"
 _MOST_SHOWN = 60  # letters of a cell
 _MOST_LINES = 5  # numbers of lines in a message
@@ -46,7 +45,7 @@ def faults(cells: pl.LazyFrame, table: Table, columns: Sequence[str]) -> pl.Lazy
     for name, fault in unusable.items():
         counts[name] = (fine & fault).sum()
         fine = fine & ~fault.fill_null(value=False)
-    return cells.select(pl.col(_ROW).filter(wrong(kinds)).min().alias(_WRONG), **counts)
+    return cells.select(pl.col(ROW).filter(wrong(kinds)).min().alias(_WRONG), **counts)
 
 
 def report(found: pl.DataFrame, path: Path, table: Table, again: Callable[[], pl.LazyFrame]) -> list[Dropped]:
@@ -79,7 +78,7 @@ def report(found: pl.DataFrame, path: Path, table: Table, again: Callable[[], pl
 def _wrong_cell(texts: pl.LazyFrame, row: int, path: Path, table: Table) -> SourceError:
     import polars as pl
 
-    line = typed(texts.filter(pl.col(_ROW) == row).head(1), table.columns).collect(engine="streaming")
+    line = typed(texts.filter(pl.col(ROW) == row).head(1), table.columns).collect(engine="streaming")
     column = wrong_column(line, table.columns)
     text = line[written(column)][0]
     shown = text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "..."
@@ -110,7 +109,7 @@ def once(frame: pl.DataFrame, path: Path, table: Table) -> tuple[pl.DataFrame, l
     """Keep the first of lines that are equal, and count the others.
 
     Args:
-        frame: `row` and the table's columns, in file order.
+        frame: `ROW` and the table's columns, in file order.
         path: Of the table, for messages.
         table: Its keys.
 
@@ -124,9 +123,9 @@ def once(frame: pl.DataFrame, path: Path, table: Table) -> tuple[pl.DataFrame, l
         twice = distinct.filter(pl.col(key).is_duplicated())
         if len(twice):
             value = twice[key][0]
-            rows = twice.filter(pl.col(key) == value)[_ROW].to_list()
+            rows = twice.filter(pl.col(key) == value)[ROW].to_list()
             raise SourceError(
-                f"{table.noun} is listed twice, and the lines differ",
+                f"{table.noun} is listed twice with different cells",
                 where=path,
                 got=f"{key} {value} in {lines(path, rows)}",
                 do="keep one of them",

@@ -20,14 +20,13 @@ from typing import TYPE_CHECKING, Literal
 from symile_data.errors import SourceError
 from symile_data.manifest import Dropped
 
-from .cells import Kind, finite, typed
+from .cells import ROW, Kind, finite, typed
 from .schema import FINDINGS
 from .table_checks import AS_SHIPPED, faults, once, report, require_any
 
 if TYPE_CHECKING:
     import polars as pl
 
-ROW = "row"  # a table's row number, from 0
 _MOST_HEADER_BYTES = 1 << 16  # of a line with the columns' names
 
 
@@ -140,7 +139,7 @@ class Rows:
     """What a table holds.
 
     Args:
-        frame: `row` and the table's columns, typed; each key is there once and no needed column is null.
+        frame: `ROW` and the table's columns, typed; each key is there once and no needed column is null.
         dropped: Lines that were left out, by reason.
     """
 
@@ -168,7 +167,7 @@ def read(path: Path, table: Table) -> Rows:
 
 
 def scan(path: Path, table: Table) -> pl.LazyFrame:
-    """A table's needed columns as the file has them, and `row`: the number of the row in the file. Blank lines are
+    """A table's needed columns as the file has them, and `ROW`: the number of the row in the file. Blank lines are
     passed over.
 
     Raises:
@@ -176,24 +175,25 @@ def scan(path: Path, table: Table) -> pl.LazyFrame:
     """
     import polars as pl
 
-    names = _column_names(path)
-    columns = [name.strip() for name in names]
-    absent = [name for name in table.columns if name not in columns]
-    twice = [name for name in table.columns if columns.count(name) > 1]
+    stored = _columns(path)
+    columns = {name.strip(): (name, kind) for name, kind in stored}
+    names = [name.strip() for name, _ in stored]
+    absent = [name for name in table.columns if name not in names]
+    twice = [name for name in table.columns if names.count(name) > 1]
     if absent or twice:
         raise SourceError(
             f"a table lacks the column {', '.join(absent)}, which {table.release} has"
             if absent
-            else f"a table names the column {', '.join(twice)} more than once",
+            else f"a table has the column {', '.join(twice)} more than once",
             where=path,
-            got=", ".join(columns),
+            got=", ".join(names),
             do=AS_SHIPPED,
         )
     if path.suffix == ".parquet":
         frame = pl.scan_parquet(path, row_index_name=ROW)
     else:
         frame = pl.scan_csv(path, row_index_name=ROW, infer_schema=False)
-    wanted = [pl.col(names[columns.index(name)]).alias(name) for name in table.columns]
+    wanted = [_on_the_wall(*columns[name]).alias(name) for name in table.columns]
     selected = frame.select(pl.col(ROW).cast(pl.Int64), *wanted)
     return selected.filter(pl.any_horizontal(pl.col(list(table.columns)).is_not_null()))
 
@@ -232,13 +232,22 @@ def _reading(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _column_names(path: Path) -> list[str]:
+def _columns(path: Path) -> list[tuple[str, pl.DataType]]:
+    """A file's columns as it names and stores them."""
     import polars as pl
 
     with _reading(path):
         if path.suffix == ".parquet":
-            return list(pl.scan_parquet(path).collect_schema().names())
+            return list(pl.scan_parquet(path).collect_schema().items())
         opener = gzip.open if path.suffix == ".gz" else open
         with opener(path, "rb") as file:
             line = file.readline(_MOST_HEADER_BYTES)
-        return next(csv.reader([line.decode("utf-8-sig")]), [])
+        return [(name, pl.String()) for name in next(csv.reader([line.decode("utf-8-sig")]), [])]
+
+
+def _on_the_wall(name: str, stored: pl.DataType) -> pl.Expr:
+    """A column; times of a zone as the clock on the wall showed them, as all the releases' times are."""
+    import polars as pl
+
+    zoned = isinstance(stored, pl.Datetime) and stored.time_zone is not None
+    return pl.col(name).dt.replace_time_zone(None) if zoned else pl.col(name)

@@ -7,6 +7,7 @@ times faster than through wfdb. A header that says anything else takes the way t
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,8 @@ def read_signal(record: Path, *, allow_constant: bool = False) -> Signal:
     try:
         header = _header(record.with_name(record.name + ".hea"))
         leads = plain_leads(header, data.name)
+        if not data.is_file():
+            raise FileNotFoundError
         if data.stat().st_size > _MOST_DATA_BYTES:
             raise UnusableRecordError("header and data disagree")
         if leads is None:
@@ -74,6 +77,8 @@ def read_signal(record: Path, *, allow_constant: bool = False) -> Signal:
 
 
 def _header(path: Path) -> str:
+    if not path.is_file():  # a pipe would never end
+        raise FileNotFoundError
     with path.open("rb") as file:
         text = file.read(_MOST_HEADER_BYTES + 1)
     if len(text) > _MOST_HEADER_BYTES:
@@ -97,6 +102,12 @@ def plain_leads(header: str, data_name: str) -> tuple[str, ...] | None:
 
 def _through_wfdb(record: Path) -> Signal:
     """Any header that wfdb understands, rounded to our units."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what makes a record unusable is refused here, under a name
+        return _read_through_wfdb(record)
+
+
+def _read_through_wfdb(record: Path) -> Signal:
     import wfdb
 
     try:

@@ -291,8 +291,11 @@ def damaged(tmp_path: Path, table: str, change: object) -> Roots:
         ("admissions", lambda text, _: text.replace(",20000001,", ",20000000,"), r"listed twice .*hadm_id 20000000"),
         ("patients", lambda text, _: text.replace("10000003", "10000099"),
          r"1 admissions are of patients that the patients table lacks .*got subject_id 10000003"),
-        ("patients", lambda text, _: text.replace("10000003", "10000002"), r"a patient is listed twice"),
-        ("chexpert", lambda text, _: text + text.splitlines()[1] + "\n", r"a study is listed twice"),
+        ("patients", lambda text, _: text.replace("10000003,F", "10000002,M"), r"a patient is listed twice"),
+        ("chexpert", lambda text, _: text + text.splitlines()[1].replace("1.0", "0.0") + "\n",
+         r"a study is listed twice"),
+        ("metadata", lambda text, _: re.sub(r",[0-9.]+\n", ",nan\n", text),
+         r"no line of a table can be used .*its study has no readable date and time: 12"),
         ("metadata", lambda text, _: text.replace(",AP,", ",LATERAL,"),
          r"no admission is left .*got admissions: 12; with a frontal chest X-ray 24 to 72 hours after admission: 0"),
         ("metadata", lambda text, _: "", r"lacks the column dicom_id"),
@@ -349,11 +352,78 @@ def test_version_2_and_3_columns_are_ignored(tmp_path: Path) -> None:
             {"candidates": 9},
             r"asks for more than the validation split can give; got 9, and an admission with 2 of",
         ),
+        ({"candidates": 2, "train": None, "validation": None}, r"the validation split can give; got 2"),
+        ({"candidates": 3}, None),
     ],
 )
-def test_sizes_beyond_the_cohort_are_refused(roots: Roots, tmp_path: Path, changes: dict, words: str) -> None:
-    with pytest.raises(UsageError, match=words):
+def test_sizes_beyond_the_cohort_are_refused_before_media_are_read(
+    roots: Roots, tmp_path: Path, changes: dict, words: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class ReadError(Exception):
+        pass
+
+    def read(*_: object) -> None:
+        raise ReadError
+
+    monkeypatch.setattr("symile_data.builders.mimic.cohort.prepare", read)
+    with pytest.raises(UsageError if words else ReadError, match=words):
         build(roots, tmp_path / "out", **changes)
+
+
+def test_an_empty_split_is_told(roots: Roots, tmp_path: Path) -> None:
+    manifest = build(roots, tmp_path / "out", train=12, validation=0)
+    assert manifest.splits == {"train": 12}
+    empty = [note.split(";")[0] for note in manifest.notes if "split is empty" in note]
+    assert empty == ["The validation split is empty", "The test split is empty"]
+
+
+def test_a_training_split_that_no_patient_fits_into_is_refused(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    for number in range(3):
+        tree.complete(10_000_000, number + 1)
+    with pytest.raises(UsageError, match=r"no patient fits into the training split .*got 2 rows of 3 admissions"):
+        build(tree.write(), tmp_path / "out", train=2, validation=0)
+
+
+@pytest.mark.parametrize("changes", [{}, {"reference": True}, {"allow_missing": True}], ids=str)
+def test_repeated_lines_change_nothing(roots: Roots, dataset: Path, tmp_path: Path, changes: dict) -> None:
+    """Not even which admission gets which tests, as an offset of rows would."""
+    tree = whole_tree(tmp_path)
+    for rows in (tree.patients, tree.admissions, tree.pictures, tree.findings, tree.records, tree.labs):
+        rows[4:4] = rows[:5]
+    manifest = build(tree.write(), tmp_path / "out", **changes)
+    plain = tmp_path / "plain"
+    build(roots, plain, **changes)
+    assert rows_of(tmp_path / "out") == rows_of(plain)
+    reasons = {entry.reason for entry in manifest.dropped}
+    assert len(reasons) == 6 and all(reason.endswith("is a repetition of another one") for reason in reasons)
+    assert problems(tmp_path / "out") == []
+
+
+def test_media_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    tree = whole_tree(tmp_path)
+    tree.files[next(path for path in tree.files if path.suffix == ".jpg")] = JPEG[:200]
+    tree.records[3]["path"] += "x"
+    manifest = build(tree.write(), tmp_path / "out", train=4)
+    lines = [line.split("\t") for line in (tmp_path / "out" / "unusable_media.tsv").read_text().splitlines()]
+    assert [(kind, reason) for kind, _, reason in lines] == [
+        ("kind", "reason"),
+        ("X-ray", "does not decode"),
+        ("electrocardiogram", "file not found"),
+    ]
+    assert lines[2][1] == tree.records[3]["path"] and (tree.roots.mimic_cxr / lines[1][1]).is_file()
+    assert "unusable_media.tsv" in {entry.path for entry in manifest.files}
+    assert problems(tmp_path / "out") == []
+
+
+def test_rows_that_do_not_fit_are_never_joined(roots: Roots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were a table to repeat an admission after all."""
+    from symile_data.builders.mimic import cohort
+
+    whole = cohort._table
+    monkeypatch.setattr(cohort, "_table", lambda *arguments: (rows := whole(*arguments)).vstack(rows[:1]))
+    with pytest.raises(ValueError, match="13 admissions, but the laboratory values of 12"):
+        build(roots, tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -380,7 +450,7 @@ def test_a_reference_build_stops_where_the_public_pipeline_stops(tmp_path: Path)
         build(tree.write(), tmp_path / "out", reference=True)
     tree = whole_tree(tmp_path / "b")
     tree.pictures[4]["StudyTime"] = ""
-    with pytest.raises(SourceError, match=r"has no readable StudyDate and StudyTime, .*row 5"):
+    with pytest.raises(SourceError, match=r"has no readable StudyDate and StudyTime, .*line 6"):
         build(tree.write(), tmp_path / "out2", reference=True)
     tree = whole_tree(tmp_path / "c")
     tree.admissions[4]["admittime"] = ""

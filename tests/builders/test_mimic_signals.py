@@ -64,6 +64,17 @@ def test_other_headers_go_through_wfdb(tmp_path: Path, changes: dict[str, str]) 
     np.testing.assert_array_equal(read_signal(path), np.rint(through_wfdb(path) * 200))
 
 
+@pytest.mark.parametrize("unit", ["mv", "MV"])
+def test_a_unit_in_small_letters_is_the_unit(tmp_path: Path, unit: str) -> None:
+    """As PhysioNet's challenges write it."""
+    text = header("1").replace("/mV", f"/{unit}")
+    np.testing.assert_array_equal(
+        read_signal(record(tmp_path, text, SIGNALS[""])), read_signal(record(tmp_path, header("2"), SIGNALS[""], "2"))
+    )
+    with pytest.raises(UnusableRecordError, match="in mV"):
+        read_signal(record(tmp_path, header("3").replace("/mV", "/uV"), SIGNALS[""], "3"))
+
+
 def test_a_record_of_another_format_is_read_through_wfdb(tmp_path: Path) -> None:
     volts = samples() / 200
     wfdb.wrsamp(
@@ -203,9 +214,11 @@ def test_what_is_no_x_ray_has_a_reason(tmp_path: Path, stored: npt.NDArray[np.ui
     put(cut, cut.read_bytes()[:-500])
     colour = dicom(tmp_path / "colour.dcm", stored, PhotometricInterpretation="PALETTE COLOR")
     film = dicom(tmp_path / "film.dcm", stored, MPEG2MPML)
-    for path in (tmp_path / "junk.dcm", cut, colour):
+    for path in (tmp_path / "junk.dcm", cut):
         with pytest.raises(UnusablePictureError, match="does not decode"):
             convert(path)
+    with pytest.raises(UnusablePictureError, match="in colour, not gray"):
+        convert(colour)
     with pytest.raises(UnusablePictureError, match="compressed in a way that holds no X-rays"):
         convert(film)
     for name in ("absent.dcm", "absent.jpg"):
