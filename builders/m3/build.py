@@ -31,7 +31,7 @@ from .pools import prepare_clips, prepare_images
 from .recipe import Recipe
 from .release_plan import prepare_plan
 from .row_sources import row_source
-from .sample_pictures import draw_class, sample_classes
+from .sample_pictures import draw_class
 from .schema import m3_schema
 from .shard import ROWS_PER_SHARD, ShardJob, make_shard
 from .sources import Sources, open_sources
@@ -75,7 +75,7 @@ def _stages(sources: Sources, workspace: Workspace, pool: Executor | None) -> Ma
     if sources.hub is not None:
         dropped += write_hub(sources.hub, workspace.hidden / "hub")
         sources = sources.with_pictures(list_images(workspace.hidden / "hub"))
-    catalogue = sources.catalogue or _sample_source(workspace, pool, spec.seed)
+    catalogue = sources.catalogue or _sample_source(workspace, pool, sources.names.wnids, spec.seed)
     dropped += catalogue.dropped
     recipe, unreadable = _prepare(workspace, pool, sources, catalogue)
     pooled = None
@@ -91,8 +91,8 @@ def _stages(sources: Sources, workspace: Workspace, pool: Executor | None) -> Ma
         modalities=m3_schema().modalities,
         splits={split: rows for split, rows in spec.rows.items() if rows},
         files=shards,
-        dropped=_merged([*dropped, *unreadable]),
-        notes=_notes(spec, sources.audio),
+        dropped=[*sources.names.left_out, *_merged([*dropped, *unreadable])],
+        notes=[*sources.names.notes, *_notes(spec, sources.audio)],
         pooled=pooled,
     )
 
@@ -145,12 +145,12 @@ class _SampleJob:
     seed: int
 
 
-def _sample_source(workspace: Workspace, pool: Executor | None, seed: int) -> ImageCatalogue:
-    """Write the sample pictures as an ImageNet folder and read it like a real one."""
+def _sample_source(workspace: Workspace, pool: Executor | None, wnids: list[str], seed: int) -> ImageCatalogue:
+    """Write the sample pictures of some classes as an ImageNet folder and read it like a real one."""
     root = workspace.hidden / "imagenet"
     products = [
         Product(path=f"{HIDDEN}/sample/{wnid}.arrow", arguments=_SampleJob(wnid, seed), key=[wnid, seed])
-        for wnid in sample_classes()
+        for wnid in wnids
     ]
     run_stage(workspace, "sample pictures", products, _draw_class, pool)
     unpack_files(workspace, products, root)

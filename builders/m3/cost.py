@@ -39,7 +39,7 @@ class Estimate:
         workers: Worker processes.
         memory_bytes: Of all processes together.
         free_bytes: On the disk that would take it.
-        notes: What could not be known.
+        notes: What could not be known or is left out.
     """
 
     rows: dict[str, int]

@@ -106,8 +106,14 @@ def estimate_m3(spec: M3Spec, out: Path, *, workers: int) -> Estimate:
         workers=workers,
         memory_bytes=(workers + 1) * _PROCESS_BYTES + (used_pictures + used_clips) * _MEDIUM_BYTES,
         free_bytes=shutil.disk_usage(_existing(out)).free,
-        notes=(_UNCOUNTED,) if sources.hub is not None and not sources.hub.rows else (),
+        notes=_notes(sources),
     )
+
+
+def _notes(sources: Sources) -> tuple[str, ...]:
+    """What is left out or could not be counted."""
+    uncounted = sources.hub is not None and not sources.hub.rows
+    return (*(note.removesuffix(".") for note in sources.names.notes), *((_UNCOUNTED,) if uncounted else ()))
 
 
 def _used(recipe: Recipe, sizes: Mapping[str, list[int]]) -> list[int]:
@@ -123,13 +129,12 @@ def _used(recipe: Recipe, sizes: Mapping[str, list[int]]) -> list[int]:
 
 def _imagined(sources: Sources) -> ImageCatalogue:
     """The folder that drawn or streamed pictures will make."""
+    wnids = tuple(sources.names.wnids)
     if sources.hub is None:
-        wnids = tuple(sample_classes())
         files = tuple(tuple(f"{wnid}_{index:04d}.JPEG" for index in range(IMAGES_PER_CLASS)) for wnid in wnids)
     else:
         known = sources.hub.wnids or sources.names.table.wnids
-        wnids = tuple(sorted(set(known) & set(sources.names.table.wnids)))[: len(sources.names.class_ids)]
-        each = max(-(-sources.hub.rows // len(wnids)), _LEAST_PICTURES)
+        each = max(-(-sources.hub.rows // len(known)), _LEAST_PICTURES)
         files = tuple(tuple(f"{wnid}_{index:08d}.JPEG" for index in range(each)) for wnid in wnids)
     return ImageCatalogue(root=Path(), wnids=wnids, files=files, fingerprint="")
 
@@ -167,7 +172,7 @@ def _new_pictures(sources: Sources) -> Iterator[bytes]:
     if sources.hub is not None:
         yield from first_pictures(sources.hub, SAMPLED)
         return
-    stems = [stems[0] for stems in sample_classes().values()][:SAMPLED]
+    stems = [sample_classes()[wnid][0] for wnid in sources.names.wnids[:SAMPLED]]
     for number, stem in enumerate(stems):
         yield picture(stem, Stream(sources.spec.seed, "estimate").generator(number))
 
@@ -179,7 +184,7 @@ def _gathered(sources: Sources, pictures: _Sampled) -> Iterator[StageCost]:
             stage="streaming", units=sources.hub.rows, cpu_seconds_each=0.0, working_bytes_each=pictures.stored
         )
     elif sources.catalogue is None:
-        yield _drawing(len(sample_classes()) * IMAGES_PER_CLASS, sources.spec.seed)
+        yield _drawing(len(sources.names.wnids) * IMAGES_PER_CLASS, sources.spec.seed)
 
 
 def _drawing(count: int, seed: int) -> StageCost:

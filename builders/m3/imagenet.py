@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +53,7 @@ class ImageCatalogue:
         root: The folder that holds the wnid folders.
         wnids: (C,) class folders that hold files.
         files: For each class, its file names, below the class folder.
-        fingerprint: Hash of all names and sizes.
+        fingerprint: Hash of all names and sizes in the class folders, those of classes that are left out included.
         other_classes: Folders with files beside the wnid folders, under names that are no wnid; they are not read.
     """
 
@@ -70,6 +70,15 @@ class ImageCatalogue:
             return []
         reason = "image: class folders not named by wnid; the folders named by wnid are read"
         return [Dropped(reason=reason, count=len(self.other_classes), examples=list(self.other_classes[:_EXAMPLES]))]
+
+    def only(self, wnids: Collection[str]) -> ImageCatalogue:
+        """The same without the classes that are not among `wnids`."""
+        kept = [place for place, wnid in enumerate(self.wnids) if wnid in wnids]
+        return replace(
+            self,
+            wnids=tuple(self.wnids[place] for place in kept),
+            files=tuple(self.files[place] for place in kept),
+        )
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,23 @@ SEPARATOR = "_"  # joins the words of a text, so no name may contain it
 
 KEY = "wnid"
 
+_PLACES = 10  # without a name, of those that an error lists
+
+
+@dataclass(frozen=True)
+class UnnamedClass:
+    """A class that lacks a name in some languages.
+
+    Args:
+        wnid: The class.
+        line: Of the table's file; None where the table has no line for the class.
+        languages: Those without a name.
+    """
+
+    wnid: str
+    line: int | None
+    languages: tuple[str, ...]
+
 
 @dataclass(frozen=True)
 class NamesTable:
@@ -36,27 +53,51 @@ class NamesTable:
     wnids: tuple[str, ...]
     names: dict[str, tuple[str, ...]]
 
-    def select(self, wnids: Sequence[str], languages: Sequence[str]) -> list[list[str]]:
+    def unnamed(self, wnids: Sequence[str], languages: Sequence[str]) -> list[UnnamedClass]:
+        """Classes that lack a name in some of the languages, in the order given; a cell of blanks is empty.
+
+        Raises:
+            SourceError: a language has no column.
+        """
+        absent = [language for language in languages if language not in self.names]
+        if absent:
+            raise SourceError(
+                f"the names table has no column for {'a language' if len(absent) == 1 else f'{len(absent)} languages'}",
+                where=self.path,
+                got=", ".join(absent),
+            )
+        rows = {wnid: row for row, wnid in enumerate(self.wnids)}
+        found = []
+        for wnid in wnids:
+            row = rows.get(wnid)
+            if row is None:
+                found.append(UnnamedClass(wnid, None, tuple(languages)))
+            elif empty := tuple(language for language in languages if not self.names[language][row].strip()):
+                found.append(UnnamedClass(wnid, row + 2, empty))
+        return found
+
+    def select(self, wnids: Sequence[str], languages: Sequence[str], otherwise: str = "") -> list[list[str]]:
         """Names of the given classes, checked.
+
+        Args:
+            otherwise: What the reader can do about names that are missing, apart from giving them.
 
         Returns:
             names[class][language], both in the order given.
 
         Raises:
-            SourceError: a class, a language or a name is missing, or the names are ambiguous.
+            SourceError: a class, a language or a name is missing (all of these are counted, and the first ten
+                listed), or the names are ambiguous.
         """
-        for language in languages:
-            if language not in self.names:
-                raise SourceError("the names table has no column for a language", where=self.path, got=language)
-        rows = {wnid: row for row, wnid in enumerate(self.wnids)}
-        absent = [wnid for wnid in wnids if wnid not in rows]
-        if absent:
+        unnamed = self.unnamed(wnids, languages)
+        if unnamed:
             raise SourceError(
-                f"the names table has no names for {len(absent)} of the classes",
+                f"the names table has {_counted(unnamed)}",
                 where=self.path,
-                got=", ".join(absent[:5]) + (", ..." if len(absent) > 5 else ""),
-                do="add a line for each class, or remove its folder from the pictures",
+                got=_listed(unnamed),
+                do="give the names" + (f", or {otherwise}" if otherwise else ""),
             )
+        rows = {wnid: row for row, wnid in enumerate(self.wnids)}
         table = [[self.names[language][rows[wnid]] for language in languages] for wnid in wnids]
         self._check(table, wnids, languages)
         return table
@@ -67,8 +108,6 @@ class NamesTable:
         for wnid, names in zip(wnids, table, strict=True):
             for language, name in zip(languages, names, strict=True):
                 where = f"{self.path}, line {lines[wnid]}, column {language}"
-                if not name:
-                    raise SourceError("the names table has an empty cell", where=where, do="fill it in")
                 if SEPARATOR in name or name != name.strip() or unicodedata.normalize("NFC", name) != name:
                     raise SourceError(
                         f"a name must be NFC, without outer blanks and without {SEPARATOR!r}",
@@ -83,6 +122,30 @@ class NamesTable:
                         got=f"the same in line {lines[other[0]]}, column {other[1]}",
                         do="give one of them a distinguishing form",
                     )
+
+
+def _counted(unnamed: Sequence[UnnamedClass]) -> str:
+    """How many cells are empty and how many classes have no line, as the end of a sentence."""
+    cells = sum(len(cls.languages) for cls in unnamed if cls.line is not None)
+    classes = sum(cls.line is None for cls in unnamed)
+    parts = []
+    if cells:
+        parts.append(f"{cells:,} empty {'cell' if cells == 1 else 'cells'}")
+    if classes:
+        parts.append(f"no line for {classes:,} of the classes")
+    return " and ".join(parts)
+
+
+def _listed(unnamed: Sequence[UnnamedClass]) -> str:
+    """The first places without a name, and how many more there are."""
+    places = []
+    for cls in unnamed:
+        if cls.line is None:
+            places.append(f"no line ({cls.wnid})")
+        else:
+            places += [f"line {cls.line}, column {language} ({cls.wnid})" for language in cls.languages]
+    more = [f"and {len(places) - _PLACES:,} more"] if len(places) > _PLACES else []
+    return "; ".join([*places[:_PLACES], *more])
 
 
 def read_names(path: Path | None = None) -> NamesTable:

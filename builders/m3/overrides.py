@@ -35,7 +35,7 @@ def override_names(table: NamesTable, path: Path) -> tuple[NamesTable, int]:
     for language, column in manual.names.items():
         cells = names.setdefault(language, [""] * len(table.wnids))
         for wnid, name in zip(manual.wnids, column, strict=True):
-            if name and name != cells[rows[wnid]]:
+            if name.strip() and name != cells[rows[wnid]]:
                 cells[rows[wnid]] = name
                 changed += 1
     return replace(

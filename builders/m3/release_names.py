@@ -113,15 +113,13 @@ def read_release_names(path: Path | None, languages: Sequence[str]) -> ReleaseNa
         except ValueError as error:
             raise SourceError("cannot read the release's translations", where=path, got=error) from None
     table = read_names(path)
-    lacking = [language for language in languages if language not in table.names]
-    if lacking:
-        raise SourceError("the names table has no column for a language", where=table.path, got=lacking[0])
+    table.unnamed((), languages)  # has a column for each
     ids = _class_ids(table.wnids, table.path)
     found = (
         (name, ids[row], position)
         for position, language in enumerate(languages)
         for row, name in enumerate(table.names[language])
-        if name
+        if name.strip()
     )
     return ReleaseNames(tuple(languages), tuple(found))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from symile_data.errors import SourceError
+from symile_data.errors import SourceError, UsageError
 from symile_data.files import digest
 from symile_data.manifest import Dropped, Identity, library_versions
 from symile_data.words import WordRule
@@ -21,7 +21,7 @@ from .gtts_source import GttsSource
 from .hub_pictures import HubPictures, HubStream, open_hub
 from .imagenet import ImageCatalogue, list_images, split_images
 from .languages import LANGUAGES, language_row
-from .names import NamesTable, imagenet_classes, read_names
+from .names import NamesTable, UnnamedClass, imagenet_classes, read_names
 from .online import default_cache
 from .overrides import override_names
 from .planned_clips import PlannedClips
@@ -45,17 +45,44 @@ class Names:
 
     Args:
         table: All that is known.
-        chosen: [class][language] names of the build's classes; empty where a plan brings the texts.
+        wnids: (C,) the build's classes.
+        chosen: [class][language] their names; empty where a plan brings the texts.
         class_ids: (C,) ImageNet class ids.
+        unnamed: Classes of the pictures that are left out, since they lack a name.
         dropped: Names that an online engine did not give.
         corrected: Names given by hand.
     """
 
     table: NamesTable
+    wnids: list[str]
     chosen: list[list[str]]
     class_ids: list[int]
+    unnamed: list[UnnamedClass]
     dropped: list[Dropped]
     corrected: int
+
+    @property
+    def left_out(self) -> list[Dropped]:
+        """All classes that lack a name, by language; one that lacks several is counted in each."""
+        without: dict[str, list[str]] = {}
+        for cls in self.unnamed:
+            for language in cls.languages:
+                without.setdefault(language, []).append(cls.wnid)
+        return [
+            Dropped(reason=f"class without a name in {language}", count=len(wnids), examples=wnids)
+            for language, wnids in sorted(without.items())
+        ]
+
+    @property
+    def notes(self) -> list[str]:
+        """What the card says of the classes that are left out."""
+        if not self.unnamed:
+            return []
+        count, pictured = len(self.unnamed), len(self.unnamed) + len(self.wnids)
+        return [
+            f"{count:,} of the {pictured:,} classes of the pictures {'is' if count == 1 else 'are'} left out for want "
+            "of a name in a language of the build."
+        ]
 
 
 @dataclass(frozen=True)
@@ -104,8 +131,8 @@ class Sources:
 
     def with_pictures(self, catalogue: ImageCatalogue) -> Sources:
         """The same with the pictures that were streamed, whose classes decide the names."""
-        chosen = select_names(self.spec, self.names.table, list(catalogue.wnids))
-        return replace(self, catalogue=catalogue, names=replace(self.names, **chosen))
+        names = replace(self.names, **select_names(self.spec, self.names.table, list(catalogue.wnids)))
+        return replace(self, catalogue=catalogue.only(set(names.wnids)), names=names)
 
     def _images(self) -> dict[str, Any]:
         if self.hub is not None:
@@ -125,7 +152,9 @@ class Sources:
             return {"kind": "release", "table": self.published.names.fingerprint, "plan": tables}
         kind = self.spec.engine or ("bundled" if self.spec.names is None else "table")
         corrected = {"corrected": self.names.corrected} if self.names.corrected else {}
-        return {"kind": kind, "table": class_names.fingerprint(self.names.chosen)} | corrected
+        # Names alone do not tell which classes they were given to.
+        classes = {"classes": digest(self.names.wnids)} if self.spec.skip_unnamed_classes else {}
+        return {"kind": kind, "table": class_names.fingerprint(self.names.chosen)} | corrected | classes
 
 
 def open_sources(spec: M3Spec) -> Sources:
@@ -138,8 +167,9 @@ def open_sources(spec: M3Spec) -> Sources:
     catalogue = list_images(spec.images) if isinstance(spec.images, Path) else None
     if spec.plan is not None and spec.recordings is not None and catalogue is not None:
         return _published_sources(spec, spec.plan, spec.recordings, catalogue)
-    names = _names(spec, _expected_classes(catalogue, opened))
+    names = _names(spec, _expected_classes(catalogue, opened), opened)
     if catalogue is not None:
+        catalogue = catalogue.only(set(names.wnids))
         split_images(catalogue, spec.seed, dict(spec.rows), spec.split_policy == "shared")
     return Sources(spec, catalogue, opened, names, _audio_source(spec), None)
 
@@ -153,18 +183,54 @@ def _published_sources(spec: M3Spec, plan_path: Path, recordings: Path, catalogu
         spec=replace(spec, rows=rows, words=plan.words, split_policy="shared"),
         catalogue=catalogue,
         hub=None,
-        names=Names(table=read_names(), chosen=[], class_ids=class_ids, dropped=[], corrected=0),
+        names=Names(
+            table=read_names(),
+            wnids=list(catalogue.wnids),
+            chosen=[],
+            class_ids=class_ids,
+            unnamed=[],
+            dropped=[],
+            corrected=0,
+        ),
         audio=PlannedClips(recordings, spec.languages),
         published=published,
     )
 
 
 def select_names(spec: M3Spec, table: NamesTable, wnids: list[str]) -> dict[str, Any]:
-    """Names and class ids of the classes, checked."""
-    chosen = table.select(wnids, spec.languages)
-    WordRule(words=spec.words, classes=len(wnids), languages=len(spec.languages), mode=spec.mode)
+    """The classes that a build keeps, their names and ids, checked, and the classes that it leaves out.
+
+    Args:
+        wnids: Classes of the pictures.
+    """
+    kept, unnamed = _named(spec, table, wnids)
+    chosen = table.select(kept, spec.languages)
+    rule = WordRule(words=spec.words, classes=len(wnids), languages=len(spec.languages), mode=spec.mode)
+    try:
+        replace(rule, classes=len(kept))
+    except UsageError as error:  # the rule holds for all classes of the pictures
+        raise UsageError(
+            f"{error.what} from the classes that have a name in every language of the build",
+            where=table.path,
+            got=f"{len(kept)} of {len(wnids)} classes",
+            do="give names for more classes" + ("" if spec.words == 2 else ", or lower --words"),
+        ) from None
     images = spec.images.repo if isinstance(spec.images, HubPictures) else spec.images
-    return {"chosen": chosen, "class_ids": _class_ids(wnids, images)}
+    return {"wnids": kept, "chosen": chosen, "class_ids": _class_ids(kept, images), "unnamed": unnamed}
+
+
+def _named(spec: M3Spec, table: NamesTable, wnids: list[str]) -> tuple[list[str], list[UnnamedClass]]:
+    """The classes that have a name in every language of the build, and the others.
+
+    Raises:
+        SourceError: there are others, and they are not to be left out.
+    """
+    if not spec.skip_unnamed_classes:
+        table.select(wnids, spec.languages, otherwise="leave these classes out with --skip-unnamed-classes")
+        return wnids, []
+    unnamed = table.unnamed(wnids, spec.languages)
+    without = {cls.wnid for cls in unnamed}
+    return [wnid for wnid in wnids if wnid not in without], unnamed
 
 
 def _expected_classes(catalogue: ImageCatalogue | None, opened: HubStream | None) -> list[str]:
@@ -174,18 +240,22 @@ def _expected_classes(catalogue: ImageCatalogue | None, opened: HubStream | None
     return list(sample_classes()) if catalogue is None else list(catalogue.wnids)
 
 
-def _names(spec: M3Spec, wnids: list[str]) -> Names:
+def _names(spec: M3Spec, expected: list[str], opened: HubStream | None) -> Names:
     table = read_names(spec.names)
-    if isinstance(spec.images, HubPictures):  # it may have pictures of some of its classes only
-        wnids = [wnid for wnid in wnids if wnid in set(table.wnids)]
+    wnids = expected
+    if opened is not None:  # it may have pictures of some of its classes only, perhaps of none without a line
+        wnids = sorted(set(expected) & set(table.wnids))
     dropped: list[Dropped] = []
     corrected = 0
     if spec.engine is not None:
+        named, _ = _named(spec, table, wnids)
         table, dropped = translate_names(
-            table, wnids, spec.languages, engine=spec.engine, cache=spec.cache or default_cache(), strict=spec.strict
+            table, named, spec.languages, engine=spec.engine, cache=spec.cache or default_cache(), strict=spec.strict
         )
     if spec.manual is not None:
         table, corrected = override_names(table, spec.manual)
+    if opened is not None and opened.wnids and (spec.skip_unnamed_classes or table.unnamed(wnids, spec.languages)):
+        wnids = expected  # where some are refused or left out anyway, those without a line are told with them
     return Names(table=table, dropped=dropped, corrected=corrected, **select_names(spec, table, wnids))
 
 

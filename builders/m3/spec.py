@@ -49,6 +49,7 @@ class M3Spec:
         names: A names table, or None for the bundled one.
         engine: Translates the names online, or None.
         manual: A table of single names that take the place of the others.
+        skip_unnamed_classes: Leave out the classes that lack a name in one of the languages, instead of refusing.
         cache: Directory of online answers; None is the user's cache directory.
         strict: Stop where an online engine fails, instead of taking the bundled name or voice.
         missing: Rate at which each modality is taken away from the training and validation splits.
@@ -72,6 +73,7 @@ class M3Spec:
     names: Path | None = None
     engine: Engine | None = None
     manual: Path | None = None
+    skip_unnamed_classes: bool = False
     cache: Path | None = None
     strict: bool = False
     missing: Mapping[str, float] = field(default_factory=dict)
@@ -130,6 +132,10 @@ class M3Spec:
                 "--plan brings its texts, so names cannot be translated or corrected",
                 do="leave out --manual, and give the release's translations.json with --translations",
             )
+        if self.skip_unnamed_classes:
+            raise UsageError(
+                "--plan brings its rows, so no class can be left out of them", do="leave out --skip-unnamed-classes"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """As stored in the manifest: no paths (contents are fingerprinted in its `sources`)."""
@@ -148,6 +154,7 @@ class M3Spec:
             "image_size": self.image_size,
             "format": self.shard_format,
             "layout": self.layout,
+            **({"skip_unnamed_classes": True} if self.skip_unnamed_classes else {}),
         }
 
     def _names_kind(self) -> str:

@@ -76,6 +76,10 @@ def m3_request(
     manual: Annotated[
         Path | None, typer.Option(help="Names that take the place of others: the same TSV, empty cells change nothing.")
     ] = None,
+    skip_unnamed_classes: Annotated[
+        bool,
+        typer.Option("--skip-unnamed-classes", help="Leave out classes that lack a name in a language of the build."),
+    ] = False,
     sentences: Annotated[
         Path | None, typer.Option(help="Sentences to speak (TSV: sentence_id, codes) for the languages it has.")
     ] = None,
@@ -141,6 +145,7 @@ def m3_request(
         names=None if translations == "bundled" or engine else Path(translations),
         engine=engine,
         manual=manual,
+        skip_unnamed_classes=skip_unnamed_classes,
         cache=cache,
         strict=strict,
         missing=parse_rates(missing, [modality.name for modality in MODALITIES]),

@@ -8,7 +8,14 @@ import pytest
 from factories import WNIDS, names_table
 
 from symile_data.builders.m3.languages import LANGUAGE_SETS, LANGUAGES, language_set
-from symile_data.builders.m3.names import SEPARATOR, fingerprint, imagenet_classes, parse_names, read_names
+from symile_data.builders.m3.names import (
+    SEPARATOR,
+    UnnamedClass,
+    fingerprint,
+    imagenet_classes,
+    parse_names,
+    read_names,
+)
 from symile_data.builders.m3.sample_pictures import sample_classes
 from symile_data.errors import SourceError, UsageError
 
@@ -33,7 +40,11 @@ def test_names_come_in_the_order_asked() -> None:
 @pytest.mark.parametrize(
     ("line", "cells", "message"),
     [
-        (2, "n02|lemon|", "the names table has an empty cell (x.tsv, line 3, column el). Fill it in."),
+        (
+            2,
+            "n02|lemon|",
+            "the names table has 1 empty cell (x.tsv); got line 3, column el (n02). Give the names.",
+        ),
         (
             2,
             "n02|lion|λεμόνι",
@@ -83,18 +94,37 @@ def test_another_header_is_refused(header: str) -> None:
         select(header, "n01|lion|λιοντάρι")
 
 
-def test_a_class_without_names_is_named() -> None:
+def test_all_empty_cells_and_absent_lines_are_told_at_once() -> None:
+    lines = ["wnid|en|el|uk", "n03|drum|| ", "n01|lion|λιοντάρι|лев", "n02||λεμόνι|\u00a0", "n04|||"]
     with pytest.raises(SourceError) as caught:
-        select(*GOOD, wnids=("n01", "n07", "n08"))
+        select(*lines, wnids=("n01", "n02", "n03", "n07", "n08"), languages=("el", "en", "uk"))
     assert str(caught.value) == (
-        "the names table has no names for 2 of the classes (x.tsv); got n07, n08. "
-        "Add a line for each class, or remove its folder from the pictures."
+        "the names table has 4 empty cells and no line for 2 of the classes (x.tsv); got line 4, column en (n02); "
+        "line 4, column uk (n02); line 2, column el (n03); line 2, column uk (n03); no line (n07); no line (n08). "
+        "Give the names."
     )
+    assert parse_names(table(*lines), "x.tsv").unnamed(("n07", "n02", "n01"), ("en", "el")) == [
+        UnnamedClass("n07", None, ("en", "el")),
+        UnnamedClass("n02", 4, ("en",)),
+    ]
 
 
-def test_a_language_without_a_column_is_named() -> None:
+@pytest.mark.parametrize(("places", "rest"), [(10, ""), (12, "; and 2 more")])
+def test_the_first_ten_places_without_a_name_are_listed(places: int, rest: str) -> None:
+    wnids = tuple(f"n{number:02}" for number in range(1, places + 1))
+    lines = table("wnid|en|el", *(f"{wnid}|{wnid}|" for wnid in wnids))
+    with pytest.raises(SourceError) as caught:
+        parse_names(lines, "x.tsv").select(wnids, ["el", "en"], otherwise="do without")
+    start, end = "got line 2, column el (n01);", f"line 11, column el (n10){rest}. Give the names, or do without."
+    assert str(caught.value).startswith(f"the names table has {places} empty cells (x.tsv); {start}")
+    assert str(caught.value).endswith(end)
+
+
+def test_languages_without_a_column_are_named() -> None:
     with pytest.raises(SourceError, match=r"no column for a language \(x.tsv\); got te"):
         select(*GOOD, languages=("en", "te"))
+    with pytest.raises(SourceError, match=r"no column for 2 languages \(x.tsv\); got te, fr"):
+        select(*GOOD, languages=("te", "en", "fr"))
 
 
 def test_faults_of_classes_and_languages_that_are_not_used_do_not_matter() -> None:

@@ -255,7 +255,7 @@ def unreadable(tmp_path: Path) -> Path:
         (lambda tmp_path: tmp_path / "nowhere", SourceError, "there is no picture folder .*nowhere"),
         (empty, SourceError, "no class folders named by wnid .*got an empty folder"),
         (few, SourceError, "too few pictures for 3 splits .*n01440764.*got 2 files"),
-        (unnamed, SourceError, "no names for 1 of the classes .*got n99999999"),
+        (unnamed, SourceError, "no line for 1 of the classes .*got no line .n99999999"),
         (unreadable, SourceError, "no readable picture .*n02123045"),
     ],
 )
@@ -277,8 +277,12 @@ def test_a_class_that_imagenet_lacks_is_refused_although_it_has_names(tmp_path: 
 
 
 def test_a_names_table_with_a_fault_is_refused_before_anything_is_written(tree: Path, tmp_path: Path) -> None:
-    table = names_table(tmp_path / "names.tsv", changes={(WNIDS[2], "el"): ""})
-    with pytest.raises(SourceError, match=r"empty cell \(.*names.tsv, line 4, column el\)"):
+    table = names_table(tmp_path / "names.tsv", changes={(WNIDS[2], "el"): "", (WNIDS[1], "en"): ""})
+    with pytest.raises(
+        SourceError,
+        match=rf"2 empty cells \(.*names.tsv\); got line 3, column en \({WNIDS[1]}\); line 4, column el "
+        rf"\({WNIDS[2]}\). Give the names, or leave these classes out with --skip-unnamed-classes",
+    ):
         build(tree, tmp_path / "out", names=table)
     assert not (tmp_path / "out").exists()
 

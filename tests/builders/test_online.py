@@ -391,7 +391,7 @@ def test_unknown_engines_languages_and_classes_are_errors(tmp_path: Path) -> Non
     for engine in ("google", "mymemory"):
         with pytest.raises(UsageError, match=f"{engine} does not know a language; got xx"):
             translated(tmp_path, engine=engine, table=table, languages=("xx",))
-    with pytest.raises(SourceError, match="no names for 1 of the classes"):
+    with pytest.raises(SourceError, match="no line for 1 of the classes"):
         translate_names(TABLE, ["n09"], ["el"], engine="google", cache=tmp_path, strict=False)
 
 

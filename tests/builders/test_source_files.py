@@ -52,8 +52,7 @@ def workspace(tmp_path: Path) -> Workspace:
 def _few() -> Iterator[None]:
     """Three classes of pictures and four tasks of patients, to be quick."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (m3, sources):
-            patch.setattr(module, "sample_classes", lambda: FEW)
+        patch.setattr(sources, "sample_classes", lambda: FEW)
         patch.setattr(sample, "_PATIENTS_PER_JOB", 8)
         yield
 

@@ -40,6 +40,8 @@ def dataset(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             ("build", "m3", "--help"),
             ("--out", "--langs", "--size", "--words", "--mode", "--splits", "--images", "--missing", "--workers"),
         ),
+        (("build", "m3", "--help"), ("--translations", "--manual", "--skip-unnamed-classes")),
+        (("plan", "m3", "--help"), ("--translations", "--manual", "--skip-unnamed-classes")),
         (("build", "m3", "-h"), ("Same seed, same bytes", "symile-data build m3 --out")),
         (("sample", "imagenet", "--help"), ("--per-class", "Twemoji")),
         (("verify", "--help"), ("--json",)),
