@@ -129,7 +129,7 @@ def _xor_terms(manifest: Manifest) -> dict[str, Any]:
         "conditional": conditional_information(p_hat, dims),
         "accuracy_between": bayes_accuracy(p_hat, dims),
         "accuracy_ends": bayes_accuracy(p_hat, dims, between=False),
-        "chance": 2.0**-dims,
+        "random_candidate": 2.0**-dims,
     }
 
 

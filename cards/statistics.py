@@ -25,11 +25,14 @@ from symile_data.schema import DatasetSchema
 from symile_data.shards import Shard, open_shard
 from symile_data.shards.pooled import PooledMedia, pooled_media, with_media
 
+from .ceilings import CeilingTally
 from .facts import Facts
 from .media_sizes import MediaSizes
 from .tallies import SmallColumns, Tally, shared_identifiers
 
 Statistics = dict[str, Any]
+
+TRAIN = "train"  # the split in which nothing is retrieved
 
 MEDIA_GROUPS = 40  # row groups of a split whose pictures and clips are measured
 
@@ -58,6 +61,7 @@ def compute_statistics(directory: Path, manifest: Manifest, schema: DatasetSchem
         }
     columns = SmallColumns.of(schema, facts)
     tallies = {split: Tally(columns, schema) for split in splits}
+    ceilings = {split: CeilingTally(columns.masks) for split in splits if split != TRAIN} if columns.words else {}
     column_bytes: Counter[str] = Counter()
     media = MediaSizes.of(schema.features, facts)
     with stage("card", len(manifest.shards()), "shards") as advance:
@@ -70,6 +74,8 @@ def compute_statistics(directory: Path, manifest: Manifest, schema: DatasetSchem
                     column_bytes.update(shard.column_bytes())
                     for batch in batches_of(shard, columns.names):
                         tallies[split].add(batch)
+                        if split in ceilings:
+                            ceilings[split].add(batch)
                     for group in groups.get(entry.path, ()):
                         media.add(shard.read(group, media.columns))
                 advance()
@@ -89,6 +95,8 @@ def compute_statistics(directory: Path, manifest: Manifest, schema: DatasetSchem
     }
     if columns.words:
         statistics["words"] = {split: tally.words.summary() for split, tally in tallies.items()}
+        counted = {split: tally.summary() for split, tally in ceilings.items()}
+        statistics["ceilings"] = {split: found for split, found in counted.items() if found}
     statistics["media"] = media.summary()
     return statistics
 

@@ -1,7 +1,7 @@
 """What an accuracy rests on: the same retrieval with one query modality at a time handed to other rows at random.
 
-For Symile-M3 with W words, a model that uses everything falls to about 1/W when the clips are shuffled (the text
-still names W candidates) and to chance when the texts are.
+On Symile-M3 a model that uses everything falls to what the text alone allows when the audio is shuffled (the text still
+names some of the candidates' classes; see `symile_data.ceilings`), and to less than that when the texts are.
 """
 
 from __future__ import annotations

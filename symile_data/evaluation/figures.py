@@ -1,4 +1,6 @@
-"""recalls.png: recall at 1, 5 and 10 of one or several losses, with intervals and single values, beside chance."""
+"""recalls.png: recall at 1, 5 and 10 of one or several losses, with intervals and single values, beside what
+recall at 1 is to be compared with.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from symile_data.ceilings import line_style
 from symile_data.files import atomic_path
 
 FIGURES = {"accuracy": "recall at 1", "recall_at_5": "recall at 5", "recall_at_10": "recall at 10"}
@@ -23,7 +26,7 @@ def draw_recalls(
     Args:
         path: PNG to write.
         losses: Loss -> figure ("accuracy", "recall_at_5", "recall_at_10") -> "mean" and perhaps the others.
-        bounds: Label -> accuracy to compare recall at 1 with, drawn as dashed lines over its bars.
+        bounds: Label -> accuracy to compare recall at 1 with, drawn as lines over its bars.
         title: Of the plot.
     """
     from matplotlib.figure import Figure
@@ -43,10 +46,11 @@ def draw_recalls(
             axes.scatter([x] * len(singles), singles, s=9, color="0.2", zorder=3)
             axes.annotate(f"{value['mean']:.3f}", (x, top), (0, 4), textcoords="offset points", ha="center", fontsize=8)
     for label, bound in bounds.items():
-        axes.plot([-_GROUP / 2 - 0.08, _GROUP / 2 + 0.08], [bound, bound], color="0.3", linewidth=0.9, linestyle="--")
-        axes.annotate(label, (-_GROUP / 2 - 0.1, bound), va="center", ha="right", color="0.35", fontsize=7)
+        ends = [-_GROUP / 2 - 0.08, _GROUP / 2 + 0.08]
+        style = line_style(label)
+        axes.plot(ends, [bound] * 2, color="0.2", linewidth=1.0, linestyle=style, label=f"{label}, {bound:.3f}")
     axes.set_xticks(range(len(FIGURES)), list(FIGURES.values()))
-    axes.set(xlim=(-1.1 if bounds else -0.6, len(FIGURES) - 0.4), ylim=(0, 1.1), ylabel="share of queries", title=title)
+    axes.set(xlim=(-0.6, len(FIGURES) - 0.4), ylim=(0, 1.1), ylabel="share of queries", title=title)
     axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])
     axes.grid(axis="y", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

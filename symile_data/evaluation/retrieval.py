@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from symile_data import ceilings
+from symile_data.ceilings import RANDOM
 from symile_data.errors import UsageError
 from symile_data.evaluation.embedded import Embedded
 from symile_data.evaluation.standing import Standing, standing
@@ -75,7 +77,7 @@ def retrieve(embedded: Embedded, retrieval: Retrieval) -> dict[str, float]:
 
     Returns:
         "rows", "candidates" (of each row), "accuracy" (recall at 1), "recall_at_5", "recall_at_10", "median_rank" and
-        "chance".
+        "random_candidate", the accuracy of one.
     """
     found = standings(embedded, retrieval)
     rows = len(embedded.labels)
@@ -83,7 +85,7 @@ def retrieve(embedded: Embedded, retrieval: Retrieval) -> dict[str, float]:
         "rows": rows,
         "candidates": retrieval.candidates or rows,
         **figures(found),
-        "chance": chance(embedded.labels, retrieval.candidates),
+        RANDOM: random_candidate(embedded.labels, retrieval.candidates),
     }
 
 
@@ -98,16 +100,15 @@ def retrieval_accuracy(embedded: Embedded, retrieval: Retrieval) -> float:
     return standings(embedded, retrieval).hits().mean().item()
 
 
-def chance(labels: Tensor, candidates: int = 0) -> float:
+def random_candidate(labels: Tensor, candidates: int = 0) -> float:
     """Expected accuracy of a random candidate: one in K, or among all rows the probability that two have one label.
 
-    >>> chance(torch.tensor([0, 0, 1, 1])), chance(torch.tensor([0, 0, 1, 1]), candidates=10)
+    >>> random_candidate(torch.tensor([0, 0, 1, 1])), random_candidate(torch.tensor([0, 0, 1, 1]), candidates=10)
     (0.5, 0.1)
     """
-    if candidates:
-        return 1 / candidates
-    counts = torch.unique(labels, return_counts=True)[1].double()
-    return float((counts**2).sum() / len(labels) ** 2)
+    return (
+        1 / candidates if candidates else ceilings.random_candidate(torch.unique(labels, return_counts=True)[1].numpy())
+    )
 
 
 def candidate_rows(embedded: Embedded, retrieval: Retrieval) -> Tensor:

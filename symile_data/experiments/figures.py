@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symile_data.ceilings import RANDOM, line_style
 from symile_data.experiments.m3 import MODALITIES
 from symile_data.files import atomic_path
 from symile_data.information import bayes_accuracy, conditional_information, pair_information, total_correlation
@@ -81,13 +82,13 @@ def draw_m3(path: Path, rows: Rows) -> None:
         _plot_losses(axes, [row[key] for row in shown], shown)
         _plot_published(axes, key, shown)
         axes.set(ylabel="accuracy", title="Find the picture from text and clip, test split")
-    most = max(row["languages"] for row in whole)
-    numbers = [least + (most - least) * share for share in _CURVE]
-    languages.plot(numbers, [1 / number for number in numbers], color="0.2", linestyle="--", label="one word in W")
+    for axes, key, shown in ((languages, "languages", whole), (rates, "rate", masked)):
+        for label in ("text alone", "counting"):
+            known = [row[label.replace(" ", "_")] for row in shown]
+            axes.plot([row[key] for row in shown], known, color="0.2", linestyle=line_style(label), label=label)
     languages.set(xlabel="languages", xticks=[row["languages"] for row in whole])
     highest = max(row["rate"] for row in masked)
     shares = [highest * share for share in _CURVE]
-    rates.axhline(1 / least, color="0.2", linestyle="--", label="one word in W")
     rates.plot(
         shares,
         [(1 - share) ** MODALITIES for share in shares],
@@ -126,13 +127,14 @@ def _figure(count: int) -> tuple[Figure, list[Axes]]:
 
 
 def _plot_losses(axes: Axes, places: Sequence[float], rows: Rows) -> None:
-    """Mean of the seeds as a line, all seeds as a band, chance."""
+    """Mean of the seeds as a line, all seeds as a band, a random candidate."""
     for loss, (label, colour, marker) in _LOSSES.items():
         means = [row[loss]["mean"] for row in rows]
         axes.plot(places, means, color=colour, marker=marker, markersize=4, label=label)
         lowest, highest = ([pick(row[loss]["values"]) for row in rows] for pick in (min, max))
         axes.fill_between(places, lowest, highest, color=colour, alpha=0.2, linewidth=0)
-    axes.plot(places, [row["chance"] for row in rows], color="0.5", linestyle=":", label="chance")
+    label = RANDOM.replace("_", " ")
+    axes.plot(places, [row[RANDOM] for row in rows], color="0.5", linestyle=line_style(label), label=label)
     axes.set_ylim(-0.02, 1.02)
 
 

@@ -1,7 +1,7 @@
 """The Symile-M3 experiments (Symile, section 5.2): points of the sweep, the paper's numbers, and tables of both.
 
-Over the number of languages Symile should keep near one while CLIP falls to one word in W; over the rate at which each
-modality is missing in training, Symile should learn from the few complete rows and from the others.
+Over the number of languages Symile should keep near one while CLIP falls to what the text alone allows; over the rate
+at which each modality is missing in training, Symile should learn from the few complete rows and from the others.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from symile_data.ceilings import RANDOM, REFERENCES, TEXT_READERS
 from symile_data.experiments.tables import Accuracies, accuracy, by_loss
 
 LANGUAGES = (2, 5, 10)
@@ -72,14 +73,15 @@ def m3_row(point: Point, rows: int, seeds: Sequence[Accuracies]) -> dict[str, An
     Args:
         point: Which.
         rows: Of the training split.
-        seeds: Of each seed, the test accuracy by loss and "chance".
+        seeds: Of each seed, the test accuracy by loss and what it is to be compared with, by the names of
+            `symile_data.ceilings.REFERENCES`; equal for all, since they have one test split.
 
     Returns:
-        "languages", "rate", "rows", "complete" (expected share of training rows that lack nothing), "one_word" (a model
-        that reads only the text), "chance", "paper" (loss -> value and whether it is confirmed, or None) and for each
-        loss its `summary`.
+        "languages", "rate", "rows", "complete" (expected share of training rows that lack nothing), those of
+        `REFERENCES` that are known, "paper" (loss -> value and whether it is confirmed, or None) and for each loss its
+        `summary`.
 
-    >>> m3_row(Point(languages=2, rate=0.5), 8000, [{"symile": 1.0, "chance": 0.01}])["complete"]
+    >>> m3_row(Point(languages=2, rate=0.5), 8000, [{"symile": 1.0, "random_candidate": 0.01}])["complete"]
     0.125
     """
     published = {loss: PAPER.get((point, loss)) for loss in ("symile", "clip")}
@@ -88,8 +90,7 @@ def m3_row(point: Point, rows: int, seeds: Sequence[Accuracies]) -> dict[str, An
         "rate": point.rate,
         "rows": rows,
         "complete": (1 - point.rate) ** MODALITIES,
-        "one_word": 1 / point.languages,
-        "chance": seeds[0]["chance"],
+        **{name: seeds[0][name] for name in REFERENCES if name in seeds[0]},
         "paper": {
             loss: None if number is None else {"value": number.value, "confirmed": number.confirmed}
             for loss, number in published.items()
@@ -100,12 +101,12 @@ def m3_row(point: Point, rows: int, seeds: Sequence[Accuracies]) -> dict[str, An
 
 def m3_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """Rows of `m3_row` as cells, the header first; an unconfirmed number of the paper ends in "?"."""
-    known = ("1/W", "chance", "paper: Symile", "paper: CLIP")
+    known = [*(name.replace("_", " ") for name in (*TEXT_READERS, RANDOM)), "paper: Symile", "paper: CLIP"]
     table = [["langs", "missing", "complete rows", "Symile", "CLIP", *known]]
     for row in rows:
         complete = f"{row['complete'] * row['rows']:.0f}"
         measured = [accuracy(row[loss]) for loss in ("symile", "clip")]
-        bounds = [f"{row['one_word']:.3f}", f"{row['chance']:.4f}"]
+        bounds = [f"{row[name]:.3f}" for name in (*TEXT_READERS, RANDOM)]
         paper = [_published(row["paper"][loss]) for loss in ("symile", "clip")]
         table.append([str(row["languages"]), f"{row['rate']:g}", complete, *measured, *bounds, *paper])
     return table
@@ -132,8 +133,10 @@ def m3_notes(rows: int, config: Mapping[str, Any]) -> list[str]:
         "Missing: each modality of a training row is away with that probability, and a row's draw is the same in every"
         " epoch. Test rows are complete. Validation rows are complete too, so that the weights are chosen on all of"
         " them; the paper masks them and chooses by what is left, which of a small split would be too few rows.",
-        "1/W: the best that the text alone allows, one word in W. A number of the paper with ? is not confirmed; a"
-        " dash: it is known as a plot only.",
+        "Counted from the test rows: text alone, the best accuracy of a reader of the text who sees which classes the"
+        " candidates have; all words alike, what comes of scoring the text's words alike; counting, the best of a"
+        " reader of the text who also counts the candidates of each class; random candidate, the accuracy of one. A"
+        " number of the paper with ? is not confirmed; a dash: it is known as a plot only.",
     ]
 
 

@@ -1,8 +1,8 @@
 """The XOR experiments (Symile, section 5.1): points of the two sweeps, and their results as rows of a table.
 
 In the p-hat sweep the share of XOR rows rises from 0 to 1: Symile should follow the Bayes-optimal accuracy and CLIP
-stay at chance, whatever the pairs tell. In the missingness sweep all rows are XOR rows, and each variable is taken from
-more and more training and validation rows; the test split stays complete.
+do no better than a random candidate, whatever the pairs tell. In the missingness sweep all rows are XOR rows, and each
+variable is taken from more and more training and validation rows; the test split stays complete.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ def p_hat_row(p_hat: float, dims: int, seeds: Sequence[Accuracies]) -> dict[str,
         seeds: Of each seed, the test accuracy by loss.
 
     Returns:
-        "p_hat", "bayes", "chance", the information terms in nats ("pair", "conditional", "total_correlation"; see
-        `symile_data.information`), and for each loss its `summary`.
+        "p_hat", "bayes", "random_candidate" (one of the values of b), the information terms in nats ("pair",
+        "conditional", "total_correlation"; see `symile_data.information`), and for each loss its `summary`.
     """
     return {
         "p_hat": p_hat,
         "bayes": bayes_accuracy(p_hat, dims),
-        "chance": 2.0**-dims,
+        "random_candidate": 2.0**-dims,
         "pair": pair_information(p_hat, dims),
         "conditional": conditional_information(p_hat, dims),
         "total_correlation": total_correlation(p_hat, dims),
@@ -44,13 +44,13 @@ def missing_row(rate: float, variables: int, dims: int, seeds: Sequence[Accuraci
     """What is known and what was measured at one rate of missing values.
 
     Returns:
-        "rate", "complete" (expected share of training rows that lack nothing), "chance", and for each loss its
-        `summary`.
+        "rate", "complete" (expected share of training rows that lack nothing), "random_candidate" (one of the values of
+        b), and for each loss its `summary`.
 
     >>> missing_row(0.5, 3, 5, [{"symile": 1.0}])["complete"]
     0.125
     """
-    return {"rate": rate, "complete": (1 - rate) ** variables, "chance": 2.0**-dims, **by_loss(seeds)}
+    return {"rate": rate, "complete": (1 - rate) ** variables, "random_candidate": 2.0**-dims, **by_loss(seeds)}
 
 
 def p_hat_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
@@ -65,8 +65,10 @@ def p_hat_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 def missing_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """Rows of `missing_row` as cells, the header first."""
-    table = [["missing", "complete rows", "Symile", "CLIP", "chance"]]
+    table = [["missing", "complete rows", "Symile", "CLIP", "random candidate"]]
     for row in rows:
         accuracies = [accuracy(row[loss]) for loss in ("symile", "clip")]
-        table.append([f"{row['rate']:g}", f"{100 * row['complete']:.1f} %", *accuracies, f"{row['chance']:.4f}"])
+        table.append(
+            [f"{row['rate']:g}", f"{100 * row['complete']:.1f} %", *accuracies, f"{row['random_candidate']:.4f}"]
+        )
     return table

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from symile_data.ceilings import line_style
 from symile_data.files import atomic_path
 
 # Okabe-Ito: told apart by colour-blind readers and in print.
@@ -18,11 +19,11 @@ def draw_curves(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]], bou
     Args:
         path: PNG to write.
         runs: Label -> rows with "epoch", "train_loss", "val_loss", "val_accuracy".
-        bounds: Label -> accuracy, drawn as dashed lines (chance, one word in W).
+        bounds: Label -> accuracy on the validation rows, drawn as lines (random candidate, text alone, ...).
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    figure = Figure(figsize=(11, 3.4), layout="constrained")
     losses, accuracies = figure.subplots(1, 2)
     for colour, (label, rows) in zip(_COLOURS, runs.items(), strict=False):
         epochs = [row["epoch"] + 1 for row in rows]
@@ -32,15 +33,14 @@ def draw_curves(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]], bou
         )
         accuracies.plot(epochs, [row["val_accuracy"] for row in rows], color=colour, label=label)
     for label, value in bounds.items():
-        accuracies.axhline(value, color="0.5", linewidth=0.9, linestyle="--")
-        accuracies.annotate(
-            label, (1.0, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.35", fontsize=8
+        accuracies.axhline(
+            value, color="0.35", linewidth=0.9, linestyle=line_style(label), label=f"{label}, {value:.3f}"
         )
     losses.set(xlabel="epoch", ylabel="loss", title="Loss")
     accuracies.set(xlabel="epoch", ylabel="accuracy", title="Zero-shot retrieval, validation", ylim=(0, 1))
     for axes in (losses, accuracies):
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=130, metadata={"Software": None})

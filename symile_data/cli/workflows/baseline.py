@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symile_data.cli.workflows.bounds import ceilings_of, references, subsets_of, validation_references
 from symile_data.errors import DamageError
 
 if TYPE_CHECKING:
@@ -40,8 +41,9 @@ def train_run(
     Returns:
         What was also written to metrics.json: "loss", "seed", "epochs", "best_epoch", "val_accuracy", "val_loss",
         "curves" (one entry for each validated epoch), "test" (see `evaluate_run`) with the weights that the config
-        selects, and "test_by" with the figures of either selection. In a process of a distributed run that is not the
-        main one there is no "test".
+        selects, "test_by" with the figures of either selection, and "ceilings": what the accuracies of "validation" and
+        "test" are to be compared with, and "test_subsets" (target -> set of modalities -> best accuracy, for
+        Symile-M3). In a process of a distributed run that is not the main one there is no "test".
 
     Raises:
         OutputError: `run` holds another run.
@@ -61,9 +63,11 @@ def train_run(
     if not is_main_process():
         return metrics
     tests = {select: evaluate_run(run, data, select=select, ablated=select == config.select) for select in BEST}
-    metrics = {**metrics, "test": tests[config.select], "test_by": tests}
+    lines = validation_references(data, config)
+    ceilings = {"validation": lines, "test": references(tests[config.select]), "test_subsets": subsets_of(data, "test")}
+    metrics = {**metrics, "test": tests[config.select], "test_by": tests, "ceilings": ceilings}
     write_text(run / "metrics.json", pretty_json(metrics))
-    draw_curves(run / "curves.png", {config.loss: metrics["curves"]}, bounds(data, metrics["test"]))
+    draw_curves(run / "curves.png", {config.loss: metrics["curves"]}, lines)
     return metrics
 
 
@@ -80,8 +84,9 @@ def evaluate_run(
         ablated: Also with each query modality shuffled among rows.
 
     Returns:
-        "rows", "candidates", "accuracy", "recall_at_5", "recall_at_10", "median_rank", "chance" and, where ablated,
-        "shuffled_<modality>".
+        "rows", "candidates", "accuracy", "recall_at_5", "recall_at_10", "median_rank", "random_candidate", the
+        ceilings of Symile-M3 ("text_alone", "all_words_alike", "counting"; see `symile_data.ceilings`) and, where
+        ablated, "shuffled_<modality>".
 
     Raises:
         DamageError: the run was trained on another dataset, or is not finished.
@@ -89,14 +94,15 @@ def evaluate_run(
     from symile_data.evaluation.ablation import ablate
     from symile_data.evaluation.retrieval import retrieve
 
-    embedded, retrieval = embed_run(run, data, split, select=select)
-    return {**retrieve(embedded, retrieval), **(ablate(embedded, retrieval) if ablated else {})}
+    embedded, retrieval, label = embed_run(run, data, split, select=select)
+    found = {**retrieve(embedded, retrieval), **ceilings_of(data, split, retrieval, label)}
+    return {**found, **(ablate(embedded, retrieval) if ablated else {})}
 
 
 def embed_run(
     run: Path, data: TrainingData, split: str, *, select: str | None = None, changes: Mapping[str, Any] | None = None
-) -> tuple[Embedded, Retrieval]:
-    """The rows of a split as a trained run embeds them, and the protocol of its config.
+) -> tuple[Embedded, Retrieval, str]:
+    """The rows of a split as a trained run embeds them, the protocol of its config, and the column of the labels.
 
     Args:
         run: Directory of the run.
@@ -125,10 +131,4 @@ def embed_run(
     label = given.get("label", config.label if target == config.target else "sample_id")
     candidates = given.get("candidates", config.candidates)
     embedded = data.embedded(load_module(run, select), split, label, candidates)
-    return embedded, Retrieval(target=target, loss=config.loss, candidates=candidates)
-
-
-def bounds(data: TrainingData, test: Mapping[str, float]) -> dict[str, float]:
-    """Accuracies to compare with: chance, and for M3 that of a model that reads only the text."""
-    spec = data.manifest.identity.spec
-    return {"chance": test["chance"], **({"one word in W": 1 / spec["words"]} if "words" in spec else {})}
+    return embedded, Retrieval(target=target, loss=config.loss, candidates=candidates), label

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from symile_data.cli.workflows.baseline import bounds, embed_run, train_run
+from symile_data.cli.workflows.baseline import embed_run, train_run
+from symile_data.cli.workflows.bounds import ceilings_of, references
 from symile_data.cli.workflows.data import TrainingData
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def run_experiment(experiment: Experiment, data: TrainingData, base: Path) -> di
         base: Directory of the runs.
 
     Returns:
-        "tests" (loss -> its test's figures, of the last seed), "bounds", and with several seeds "comparison": "seeds",
+        "tests" (loss -> its test's figures, of the last seed), "bounds" (what their accuracies are to be compared
+        with), and with several seeds "comparison": "seeds",
         and "figures" (figure -> loss -> mean and interval, and "difference" for two losses; see
         `symile_data.evaluation.comparison`). In a process of a distributed run that is not the main one: nothing.
     """
@@ -63,10 +65,10 @@ def run_experiment(experiment: Experiment, data: TrainingData, base: Path) -> di
         return {}
     last = runs[max(runs)]
     tests = {loss: metrics["test"] for loss, metrics in last.items()}
-    lines = bounds(data, next(iter(tests.values())))
+    lines = references(next(iter(tests.values())))
     for seed, losses in runs.items():
         if len(losses) > 1:
-            _draw_curves(base if experiment.seeds == 1 else base / f"seed-{seed}", losses, lines)
+            _draw_curves(base if experiment.seeds == 1 else base / f"seed-{seed}", losses)
     results = {"tests": tests, "bounds": lines}
     return results if experiment.seeds == 1 else {**results, "comparison": _compared(runs, base, lines)}
 
@@ -123,12 +125,11 @@ def evaluate_in_full(run: Path, data: TrainingData, asked: Evaluation) -> Evalua
     from symile_data.files import pretty_json, write_text
 
     changes = {"target": asked.target, "label": asked.label, "candidates": asked.candidates}
-    embedded, retrieval = embed_run(run, data, asked.split, select=asked.select, changes=changes)
-    results = {**retrieve(embedded, retrieval), **(ablate(embedded, retrieval) if asked.ablate else {})}
+    embedded, retrieval, label = embed_run(run, data, asked.split, select=asked.select, changes=changes)
+    results = {**retrieve(embedded, retrieval), **ceilings_of(data, asked.split, retrieval, label)}
+    results |= ablate(embedded, retrieval) if asked.ablate else {}
     extra = {"bootstrap": bootstrap(embedded, retrieval, asked.bootstrap)} if asked.bootstrap else {}
-    lines = (
-        bounds(data, results) if asked.target is None and not retrieval.candidates else {"chance": results["chance"]}
-    )
+    lines = references(results)
     write_text(
         run / f"evaluation-{asked.split}.json",
         pretty_json({"asked": asdict(asked), "protocol": asdict(retrieval), "results": results, **extra}),
@@ -139,9 +140,10 @@ def evaluate_in_full(run: Path, data: TrainingData, asked: Evaluation) -> Evalua
     return Evaluated(results=results, extra=extra, bounds=lines)
 
 
-def _draw_curves(folder: Path, losses: Mapping[str, Mapping[str, Any]], lines: Mapping[str, float]) -> None:
+def _draw_curves(folder: Path, losses: Mapping[str, Mapping[str, Any]]) -> None:
     from symile_data.training.curves import draw_curves
 
+    lines = next(iter(losses.values()))["ceilings"]["validation"]
     draw_curves(folder / "curves.png", {loss: metrics["curves"] for loss, metrics in losses.items()}, lines)
 
 

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symile_data.ceilings import REFERENCES
 from symile_data.cli.workflows.trials import Accuracies
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ class M3Trial:
         return [fingerprint, {loss: config.to_json() for loss, config in self.configs.items()}]
 
     def measure(self) -> Accuracies:
-        """Train and test; also "chance", the accuracy of a random candidate."""
+        """Train and test; also what the accuracies are to be compared with, by the names of
+        `symile_data.ceilings.REFERENCES`.
+        """
         from symile_data.cli.workflows.baseline import train_run
 
         data = self._open()
@@ -53,7 +56,8 @@ class M3Trial:
             for loss, config in self.configs.items()
         }
         accuracies = {loss: float(test["accuracy"]) for loss, test in tests.items()}
-        return {**accuracies, "chance": float(next(iter(tests.values()))["chance"])}
+        test = next(iter(tests.values()))
+        return {**accuracies, **{name: float(test[name]) for name in REFERENCES if name in test}}
 
     def _open(self) -> TrainingData:
         from symile_data.cli.workflows.data import TrainingData
