@@ -41,12 +41,21 @@ _NONE = -1  # where a row has no such word, or one that cannot be the answer
 
 
 def line_style(name: str) -> str:
-    """How a figure draws the line of a reference: what the text alone reaches solid, what counting adds dashed.
+    """How figures draw the line of a reference: what the text alone reaches solid, what counting adds dashed.
 
-    >>> line_style("text alone"), line_style("counting"), line_style("random candidate")
+    >>> line_style("text_alone"), line_style("counting"), line_style("random_candidate")
     ('-', '--', ':')
     """
-    return {"text alone": "-", "counting": "--", "all words alike": "-."}.get(name, ":")
+    return {"text_alone": "-", "counting": "--", "all_words_alike": "-."}.get(name, ":")
+
+
+def shown(name: str) -> str:
+    """What tables and figures call a reference.
+
+    >>> shown("text_alone")
+    'text alone'
+    """
+    return name.replace("_", " ")
 
 
 @dataclass(frozen=True)
@@ -138,7 +147,8 @@ class WordRowsReader:
         names = pc.unique(languages.drop_null())
         codes = [self._languages.setdefault(name, len(self._languages)) for name in names.to_pylist()]
         places = pc.fill_null(pc.index_in(languages, value_set=names), len(codes)).to_numpy(zero_copy_only=False)
-        return np.array([*codes, _NONE], dtype=np.int32)[places]
+        numbers: npt.NDArray[np.int32] = np.array([*codes, _NONE], dtype=np.int32)[places]
+        return numbers
 
 
 def named_ceilings(rows: WordRows, target: str, sets: IntArray | None = None) -> dict[str, float]:
@@ -206,7 +216,7 @@ def _by_label(rows: WordRows, target: str, sets: IntArray | None) -> dict[str, f
     (options, right), (others, other) = both if target == "image" else both[::-1]
     options = np.where(_first(options), options, _NONE)  # an option counts once in its row
     if sets is None:
-        counts = np.bincount(right)
+        counts: IntArray = np.bincount(right)
         weights, own = _looked_up(counts, options), counts[right]
         likely, without = weights, np.full(len(rows), counts.max() / len(rows))
     else:
@@ -281,7 +291,7 @@ def _looked_up(counts: IntArray, options: IntArray) -> IntArray:
 
 def _alone(values: IntArray) -> npt.NDArray[np.bool_]:
     """(N, W) values that no other word of the row has; -1 is none."""
-    alone = values != _NONE
+    alone: npt.NDArray[np.bool_] = values != _NONE
     for one in range(values.shape[1]):
         for other in range(one):
             same = values[:, one] == values[:, other]

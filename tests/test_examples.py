@@ -80,11 +80,11 @@ def test_load_with_webdataset(tree: Path, tmp_path: Path, capsys: pytest.Capture
 
 
 def test_symile_loss(xor: Path) -> None:
-    assert example("symile_loss").main(str(xor)) > 0.9  # chance is 1 in 32
+    assert example("symile_loss").main(str(xor)) > 0.9  # a random candidate is right once in 32
 
 
 def test_missing_modalities(xor: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert example("missing_modalities").main(str(xor)) > 0.9
+    assert example("missing_modalities").main(str(xor), epochs=30) > 0.9
     share = int(re.match(r"(\d+) % of the training rows lacked a modality", capsys.readouterr().out).group(1))
     assert abs(share - 100 * (1 - 0.7**3)) < 4
 

@@ -113,7 +113,7 @@ def evaluate(
     if as_json:
         print(json.dumps({info.config.loss: {**found.results, **found.extra}}))
         return
-    print_results({info.config.loss: found.results}, found.bounds)
+    print_results({info.config.loss: found.results})
     if bootstrap:
         print_intervals({info.config.loss: found.extra["bootstrap"]}, f"Mean of {bootstrap} bootstrap samples, 95%")
 
@@ -141,6 +141,7 @@ def _report(results: dict[str, Any], as_json: bool) -> None:
         compared = results["comparison"]["figures"]
         columns = {column: {name: compared[name][column] for name in _COMPARED} for column in compared["accuracy"]}
         count = len(results["comparison"]["seeds"])
-        print_intervals(columns, f"Zero-shot retrieval: mean over {count} seeds, 95% interval, paired t-test")
+        title = f"Zero-shot retrieval: mean over {count} seeds, 95% interval, paired t-test"
+        print_intervals(columns, title, results["comparison"]["bounds"])
     else:
-        print_results(results["tests"], results["bounds"])
+        print_results(results["tests"])

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="The paper's experiments, each with its table and figure.", no_args_is_help=True)
 
+_WIDEST = 180  # columns of a terminal that a table may take: on a narrower one its lines break, but no number is cut
+
 Seeds = Annotated[int, typer.Option(min=1, help="Seeds, from 0; each has data of its own.")]
 Rates = Annotated[str | None, typer.Option(help="Missing rates, with commas between.")]
 Dims = Annotated[int, typer.Option(min=1, help="Bits of each variable.")]
@@ -228,6 +230,6 @@ def _report(
     shown = Table(*header, title="Test accuracy")
     for cells in body:
         shown.add_row(*cells)
-    Console().print(shown)
+    Console(width=max(Console().width, _WIDEST)).print(shown)
     print("".join(f"{note}\n" for note in notes), end="")
     print(f"figure, table and numbers: {out / 'results.png'}, results.md, results.json")

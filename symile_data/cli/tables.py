@@ -9,12 +9,11 @@ _COUNTS = ("rows", "candidates")
 _RANKS = ("median_rank",)
 
 
-def print_results(results: Mapping[str, Mapping[str, float]], bounds: Mapping[str, float]) -> None:
+def print_results(results: Mapping[str, Mapping[str, float]]) -> None:
     """One column for each loss, one line for each figure.
 
     Args:
         results: Loss -> figure -> value.
-        bounds: Label -> accuracy, added as lines where the results do not have them.
     """
     from rich.console import Console
     from rich.table import Table
@@ -23,21 +22,20 @@ def print_results(results: Mapping[str, Mapping[str, float]], bounds: Mapping[st
     table.add_column("")
     for loss in results:
         table.add_column(loss, justify="right")
-    first = next(iter(results.values()))
-    for name in first:
+    for name in next(iter(results.values())):
         table.add_row(name.replace("_", " "), *(_number(name, results[loss][name]) for loss in results))
-    for label, value in bounds.items():
-        if label not in first:
-            table.add_row(label, *(_number(label, value) for _ in results))
     Console().print(table)
 
 
-def print_intervals(results: Mapping[str, Mapping[str, Mapping[str, Any]]], title: str) -> None:
+def print_intervals(
+    results: Mapping[str, Mapping[str, Mapping[str, Any]]], title: str, bounds: Mapping[str, float] | None = None
+) -> None:
     """As `print_results`, with intervals.
 
     Args:
         results: Loss, or "difference" -> figure -> "mean" and, where known, "low", "high", "p", "note".
         title: Of the table.
+        bounds: Name -> what accuracies are to be compared with, in lines of their own.
     """
     from rich.console import Console
     from rich.table import Table
@@ -49,6 +47,10 @@ def print_intervals(results: Mapping[str, Mapping[str, Mapping[str, Any]]], titl
     for name in next(iter(results.values())):
         cells = [_interval(name, results[column].get(name)) for column in results]
         table.add_row(name.replace("_", " "), *cells)
+    for name, value in (bounds or {}).items():
+        table.add_row(
+            name.replace("_", " "), *(_number(name, value) if loss != "difference" else "" for loss in results)
+        )
     Console().print(table)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from symile_data.ceilings import line_style
+from symile_data.ceilings import line_style, shown
 from symile_data.files import atomic_path
 
 FIGURES = {"accuracy": "recall at 1", "recall_at_5": "recall at 5", "recall_at_10": "recall at 10"}
@@ -26,7 +26,8 @@ def draw_recalls(
     Args:
         path: PNG to write.
         losses: Loss -> figure ("accuracy", "recall_at_5", "recall_at_10") -> "mean" and perhaps the others.
-        bounds: Label -> accuracy to compare recall at 1 with, drawn as lines over its bars.
+        bounds: Name of a reference (`symile_data.ceilings.REFERENCES`) -> accuracy to compare recall at 1 with, drawn
+            as a line over its bars.
         title: Of the plot.
     """
     from matplotlib.figure import Figure
@@ -45,10 +46,10 @@ def draw_recalls(
             singles = value.get("values", []) if len(value.get("values", [])) > 1 else []
             axes.scatter([x] * len(singles), singles, s=9, color="0.2", zorder=3)
             axes.annotate(f"{value['mean']:.3f}", (x, top), (0, 4), textcoords="offset points", ha="center", fontsize=8)
-    for label, bound in bounds.items():
+    for name, bound in bounds.items():
         ends = [-_GROUP / 2 - 0.08, _GROUP / 2 + 0.08]
-        style = line_style(label)
-        axes.plot(ends, [bound] * 2, color="0.2", linewidth=1.0, linestyle=style, label=f"{label}, {bound:.3f}")
+        label = f"{shown(name)}, {bound:.3f}"
+        axes.plot(ends, [bound] * 2, color="0.2", linewidth=1.0, linestyle=line_style(name), label=label)
     axes.set_xticks(range(len(FIGURES)), list(FIGURES.values()))
     axes.set(xlim=(-0.6, len(FIGURES) - 0.4), ylim=(0, 1.1), ylabel="share of queries", title=title)
     axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])

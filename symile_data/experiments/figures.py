@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from symile_data.ceilings import RANDOM, line_style
+from symile_data.ceilings import RANDOM, line_style, shown
 from symile_data.experiments.m3 import MODALITIES
 from symile_data.files import atomic_path
 from symile_data.information import bayes_accuracy, conditional_information, pair_information, total_correlation
@@ -78,14 +78,13 @@ def draw_m3(path: Path, rows: Rows) -> None:
     whole = [row for row in rows if row["rate"] == 0]
     least = min(row["languages"] for row in rows)
     masked = [row for row in rows if row["languages"] == least]
-    for axes, key, shown in ((languages, "languages", whole), (rates, "rate", masked)):
-        _plot_losses(axes, [row[key] for row in shown], shown)
-        _plot_published(axes, key, shown)
+    for axes, key, drawn in ((languages, "languages", whole), (rates, "rate", masked)):
+        _plot_losses(axes, [row[key] for row in drawn], drawn)
+        _plot_published(axes, key, drawn)
+        for name in ("text_alone", "counting"):
+            places, known = ([row[which] for row in drawn] for which in (key, name))
+            axes.plot(places, known, color="0.2", linestyle=line_style(name), label=shown(name))
         axes.set(ylabel="accuracy", title="Find the picture from text and clip, test split")
-    for axes, key, shown in ((languages, "languages", whole), (rates, "rate", masked)):
-        for label in ("text alone", "counting"):
-            known = [row[label.replace(" ", "_")] for row in shown]
-            axes.plot([row[key] for row in shown], known, color="0.2", linestyle=line_style(label), label=label)
     languages.set(xlabel="languages", xticks=[row["languages"] for row in whole])
     highest = max(row["rate"] for row in masked)
     shares = [highest * share for share in _CURVE]
@@ -105,10 +104,10 @@ def _plot_published(axes: Axes, key: str, rows: Rows) -> None:
     for loss, (label, colour, _) in _LOSSES.items():
         for confirmed in (True, False):
             numbers = [(row[key], row["paper"][loss]) for row in rows if row["paper"][loss]]
-            shown = [(place, number["value"]) for place, number in numbers if number["confirmed"] is confirmed]
-            if shown:
+            points = [(place, number["value"]) for place, number in numbers if number["confirmed"] is confirmed]
+            if points:
                 axes.plot(
-                    *zip(*shown, strict=True),
+                    *zip(*points, strict=True),
                     linestyle="none",
                     marker="D" if confirmed else "d",
                     markersize=7,
@@ -133,8 +132,8 @@ def _plot_losses(axes: Axes, places: Sequence[float], rows: Rows) -> None:
         axes.plot(places, means, color=colour, marker=marker, markersize=4, label=label)
         lowest, highest = ([pick(row[loss]["values"]) for row in rows] for pick in (min, max))
         axes.fill_between(places, lowest, highest, color=colour, alpha=0.2, linewidth=0)
-    label = RANDOM.replace("_", " ")
-    axes.plot(places, [row[RANDOM] for row in rows], color="0.5", linestyle=line_style(label), label=label)
+    random = [row[RANDOM] for row in rows]
+    axes.plot(places, random, color="0.5", linestyle=line_style(RANDOM), label=shown(RANDOM))
     axes.set_ylim(-0.02, 1.02)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from symile_data.ceilings import RANDOM, REFERENCES, TEXT_READERS
+from symile_data.ceilings import RANDOM, REFERENCES, TEXT_READERS, shown
 from symile_data.experiments.tables import Accuracies, accuracy, by_loss
 
 LANGUAGES = (2, 5, 10)
@@ -101,7 +101,7 @@ def m3_row(point: Point, rows: int, seeds: Sequence[Accuracies]) -> dict[str, An
 
 def m3_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """Rows of `m3_row` as cells, the header first; an unconfirmed number of the paper ends in "?"."""
-    known = [*(name.replace("_", " ") for name in (*TEXT_READERS, RANDOM)), "paper: Symile", "paper: CLIP"]
+    known = [*(shown(name) for name in (*TEXT_READERS, RANDOM)), "paper: Symile", "paper: CLIP"]
     table = [["langs", "missing", "complete rows", "Symile", "CLIP", *known]]
     for row in rows:
         complete = f"{row['complete'] * row['rows']:.0f}"

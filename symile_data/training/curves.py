@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from symile_data.ceilings import line_style
+from symile_data.ceilings import line_style, shown
 from symile_data.files import atomic_path
 
 # Okabe-Ito: told apart by colour-blind readers and in print.
@@ -19,7 +19,7 @@ def draw_curves(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]], bou
     Args:
         path: PNG to write.
         runs: Label -> rows with "epoch", "train_loss", "val_loss", "val_accuracy".
-        bounds: Label -> accuracy on the validation rows, drawn as lines (random candidate, text alone, ...).
+        bounds: Name of a reference (`symile_data.ceilings.REFERENCES`) -> accuracy on the validation rows.
     """
     from matplotlib.figure import Figure
 
@@ -32,9 +32,9 @@ def draw_curves(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]], bou
             epochs, [row.get("val_loss") for row in rows], color=colour, linestyle=":", label=f"{label}, validation"
         )
         accuracies.plot(epochs, [row["val_accuracy"] for row in rows], color=colour, label=label)
-    for label, value in bounds.items():
+    for name, value in bounds.items():
         accuracies.axhline(
-            value, color="0.35", linewidth=0.9, linestyle=line_style(label), label=f"{label}, {value:.3f}"
+            value, color="0.35", linewidth=0.9, linestyle=line_style(name), label=f"{shown(name)}, {value:.3f}"
         )
     losses.set(xlabel="epoch", ylabel="loss", title="Loss")
     accuracies.set(xlabel="epoch", ylabel="accuracy", title="Zero-shot retrieval, validation", ylim=(0, 1))

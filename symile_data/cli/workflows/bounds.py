@@ -26,8 +26,8 @@ _MEDIA = ("image", "audio", "ecg")  # kinds whose values are no labels
 
 
 def references(figures: Mapping[str, Any]) -> dict[str, float]:
-    """Of some figures those that an accuracy is compared with, by what to call them."""
-    return {name.replace("_", " "): float(figures[name]) for name in REFERENCES if name in figures}
+    """Of some figures those that an accuracy is to be compared with, by name (`symile_data.ceilings.REFERENCES`)."""
+    return {name: float(figures[name]) for name in REFERENCES if name in figures}
 
 
 def ceilings_of(data: TrainingData, split: str, retrieval: Retrieval, label: str) -> dict[str, float]:

@@ -46,8 +46,7 @@ def run_experiment(experiment: Experiment, data: TrainingData, base: Path) -> di
         base: Directory of the runs.
 
     Returns:
-        "tests" (loss -> its test's figures, of the last seed), "bounds" (what their accuracies are to be compared
-        with), and with several seeds "comparison": "seeds",
+        "tests" (loss -> its test's figures, of the last seed) and with several seeds "comparison": "seeds",
         and "figures" (figure -> loss -> mean and interval, and "difference" for two losses; see
         `symile_data.evaluation.comparison`). In a process of a distributed run that is not the main one: nothing.
     """
@@ -65,12 +64,12 @@ def run_experiment(experiment: Experiment, data: TrainingData, base: Path) -> di
         return {}
     last = runs[max(runs)]
     tests = {loss: metrics["test"] for loss, metrics in last.items()}
-    lines = references(next(iter(tests.values())))
     for seed, losses in runs.items():
         if len(losses) > 1:
             _draw_curves(base if experiment.seeds == 1 else base / f"seed-{seed}", losses)
-    results = {"tests": tests, "bounds": lines}
-    return results if experiment.seeds == 1 else {**results, "comparison": _compared(runs, base, lines)}
+    if experiment.seeds == 1:
+        return {"tests": tests}
+    return {"tests": tests, "comparison": _compared(runs, base, references(next(iter(tests.values()))))}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,11 +102,9 @@ class Evaluated:
     Args:
         results: Figure -> value.
         extra: "bootstrap": figure -> mean and interval, where asked for.
-        bounds: Accuracies to compare with.
     """
 
     results: dict[str, float]
-    bounds: dict[str, float]
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -129,15 +126,14 @@ def evaluate_in_full(run: Path, data: TrainingData, asked: Evaluation) -> Evalua
     results = {**retrieve(embedded, retrieval), **ceilings_of(data, asked.split, retrieval, label)}
     results |= ablate(embedded, retrieval) if asked.ablate else {}
     extra = {"bootstrap": bootstrap(embedded, retrieval, asked.bootstrap)} if asked.bootstrap else {}
-    lines = references(results)
     write_text(
         run / f"evaluation-{asked.split}.json",
         pretty_json({"asked": asdict(asked), "protocol": asdict(retrieval), "results": results, **extra}),
     )
     drawn = extra.get("bootstrap") or {name: {"mean": results[name]} for name in FIGURES}
     title = f"Retrieval of {retrieval.target}, {asked.split} split"
-    draw_recalls(run / f"evaluation-{asked.split}.png", {retrieval.loss: drawn}, lines, title)
-    return Evaluated(results=results, extra=extra, bounds=lines)
+    draw_recalls(run / f"evaluation-{asked.split}.png", {retrieval.loss: drawn}, references(results), title)
+    return Evaluated(results=results, extra=extra)
 
 
 def _draw_curves(folder: Path, losses: Mapping[str, Mapping[str, Any]]) -> None:

@@ -25,7 +25,16 @@ encoders = { image = { width = 2 }, audio = { width = 4 } }
 inputs = { image = { size = 16 }, audio = { n_mels = 40, seconds = 0.5 } }
 """
 
-FIGURES = {"rows", "candidates", "accuracy", "recall_at_5", "recall_at_10", "median_rank", "chance"}
+CEILINGS = {"text_alone", "all_words_alike", "counting"}
+FIGURES = {
+    "rows",
+    "candidates",
+    "accuracy",
+    "recall_at_5",
+    "recall_at_10",
+    "median_rank",
+    "random_candidate",
+} | CEILINGS
 
 
 def test_both_losses_are_trained_and_evaluated(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,8 +43,8 @@ def test_both_losses_are_trained_and_evaluated(tree: Path, tmp_path: Path, capsy
     runs = tmp_path / "runs"
     assert call("train", tmp_path / "m3", "--config", tmp_path / "tiny.toml", "--out", runs) == 0
     out = capsys.readouterr().out
-    for word in ("symile", "clip", "accuracy", "chance", "shuffled audio", "one word in W"):
-        assert word in out
+    for word in ("symile", "clip", "accuracy", "shuffled audio", "random candidate", *CEILINGS):
+        assert out.count(word.replace("_", " ")) == 1 or word in ("symile", "clip")
     assert (runs / "curves.png").is_file() and (runs / "clip" / "best.ckpt").is_file()
 
     assert call("evaluate", runs / "symile", "--ablate", "--json") == 0
@@ -44,6 +53,10 @@ def test_both_losses_are_trained_and_evaluated(tree: Path, tmp_path: Path, capsy
     assert found == metrics["test"] == metrics["test_by"]["val_accuracy"]
     assert set(found) == FIGURES | {"shuffled_audio", "shuffled_text"}
     assert set(metrics["test_by"]["val_loss"]) == FIGURES
+    compared = CEILINGS | {"random_candidate"}
+    assert metrics["ceilings"]["test"] == {name: found[name] for name in metrics["ceilings"]["test"]}
+    assert set(metrics["ceilings"]["test"]) == set(metrics["ceilings"]["validation"]) == compared
+    assert metrics["ceilings"]["test_subsets"]["image"]["text"] == found["counting"]
     assert json.loads((runs / "symile" / "evaluation-test.json").read_text())["results"] == found
     assert (runs / "symile" / "evaluation-test.png").read_bytes().startswith(b"\x89PNG")
 
@@ -105,7 +118,7 @@ def test_any_modality_and_sets_of_candidates_can_be_evaluated(
     assert "Mean of 4 bootstrap samples" in capsys.readouterr().out
     written = json.loads((run / "evaluation-test.json").read_text())
     assert written["protocol"] == {"target": "c", "loss": "symile", "candidates": 5, "seed": 0}
-    assert written["results"]["chance"] == 0.2 and written["results"]["recall_at_5"] == 1.0
+    assert written["results"]["random_candidate"] == 0.2 and written["results"]["recall_at_5"] == 1.0
     assert set(written["bootstrap"]["accuracy"]) == {"mean", "se", "low", "high"}
     assert call(*words, "--label", "colour") == 2
     assert "lacks a column that the config names" in capsys.readouterr().err

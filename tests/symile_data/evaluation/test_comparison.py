@@ -57,7 +57,7 @@ def test_a_small_spread_of_differences_is_still_tested() -> None:
 def test_recalls_are_drawn(tmp_path: Path) -> None:
     names = ("accuracy", "recall_at_5", "recall_at_10")
     losses = {loss: {name: summary(values) for name in names} for loss, values in (("symile", ONE), ("clip", OTHER))}
-    draw_recalls(tmp_path / "recalls.png", losses, {"chance": 0.008, "one word in W": 0.1}, "Retrieval of image")
+    draw_recalls(tmp_path / "recalls.png", losses, {"text_alone": 0.1, "random_candidate": 0.008}, "Retrieval of image")
     assert (tmp_path / "recalls.png").read_bytes().startswith(b"\x89PNG")
     draw_recalls(tmp_path / "one.png", {"symile": {name: {"mean": 0.5} for name in names}}, {}, "Retrieval")
     assert (tmp_path / "one.png").is_file()

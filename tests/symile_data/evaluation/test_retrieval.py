@@ -18,7 +18,7 @@ from symile_data.evaluation.embedded import Embedded
 from symile_data.evaluation.retrieval import (
     Retrieval,
     candidate_rows,
-    chance,
+    random_candidate,
     retrieval_accuracy,
     retrieve,
     standings,
@@ -79,10 +79,10 @@ def test_accuracy_is_the_share_of_hits_also_of_joined_batches() -> None:
     assert retrieval_accuracy(joined, of("image")) == pytest.approx(expected)
 
 
-def test_chance_is_the_probability_of_one_label() -> None:
+def test_a_random_candidate_has_the_probability_of_one_label() -> None:
     labels = torch.tensor([0, 0, 0, 4, 4, 9])
     pairs = [int(a == b) for a in labels for b in labels]
-    assert chance(labels) == pytest.approx(sum(pairs) / len(pairs))
+    assert random_candidate(labels) == pytest.approx(sum(pairs) / len(pairs))
 
 
 def test_nothing_to_evaluate_is_refused() -> None:
@@ -169,7 +169,7 @@ def test_given_sets_of_candidates_are_ranked_within(loss: str) -> None:
     for i in range(23):
         scores = slow_scores(rows, "image", loss, i)
         assert found.ranks()[i] == 1 + sum(scores[(i + step) % 23] > scores[i] for step in (3, 7, 11))
-    assert retrieve(replace(rows, candidates=sets), of("image", candidates=4))["chance"] == 0.25
+    assert retrieve(replace(rows, candidates=sets), of("image", candidates=4))["random_candidate"] == 0.25
     with pytest.raises(UsageError, match=r"another number of candidates; got 5\. Ask for 4"):
         standings(replace(rows, candidates=sets), of("image", candidates=5))
     with pytest.raises(UsageError, match=r"names a row that the split does not have.*got -3"):

@@ -44,7 +44,7 @@ def test_a_score_that_is_no_number_ranks_nothing(candidates: list[tuple[int, boo
     assert (found.above, found.tied, found.right) == (left.above, left.tied, left.right)
 
 
-def test_a_constant_score_is_worth_chance() -> None:
+def test_a_constant_score_is_worth_a_random_candidate() -> None:
     found = standing(torch.zeros(1, 50), torch.tensor([[7]]))
     assert abs(found.hits(1).item() - 1 / 50) < 1e-12 and abs(found.hits(10).item() - 10 / 50) < 1e-12
     assert found.ranks().item() == 25.5

@@ -16,12 +16,12 @@ SEEDS = [{"symile": 0.5, "clip": 0.03}, {"symile": 0.54, "clip": 0.03}]
 
 def test_a_row_has_what_is_known_beside_what_was_measured() -> None:
     row = p_hat_row(0.5, 5, SEEDS)
-    assert row["bayes"] == 0.515625 and row["chance"] == 1 / 32
+    assert row["bayes"] == 0.515625 and row["random_candidate"] == 1 / 32
     assert row["pair"] + row["conditional"] == pytest.approx(row["total_correlation"])
     assert row["symile"]["values"] == [0.5, 0.54] and row["symile"]["mean"] == pytest.approx(0.52)
     assert row["symile"]["deviation"] == pytest.approx(0.0283, abs=1e-4) and row["clip"]["deviation"] == 0
     row = missing_row(0.2, 3, 1, SEEDS[:1])
-    assert row["complete"] == pytest.approx(0.512) and row["chance"] == 0.5
+    assert row["complete"] == pytest.approx(0.512) and row["random_candidate"] == 0.5
     assert row["clip"] == {"mean": 0.03, "deviation": None, "values": [0.03]}
 
 
@@ -32,7 +32,7 @@ def test_tables() -> None:
     table = missing_table([missing_row(0.5, 3, 5, SEEDS[:1])])
     assert table[1] == ["0.5", "12.5 %", "0.5000", "0.0300", "0.0312"]
     assert markdown(table) == (
-        "| missing | complete rows | Symile | CLIP | chance |\n|---|---|---|---|---|\n"
+        "| missing | complete rows | Symile | CLIP | random candidate |\n|---|---|---|---|---|\n"
         "| 0.5 | 12.5 % | 0.5000 | 0.0300 | 0.0312 |\n"
     )
 

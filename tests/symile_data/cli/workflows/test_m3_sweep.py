@@ -43,7 +43,9 @@ def test_a_sweep_runs_once(
     points = json.loads((out / "results.json").read_text())["points"]
     assert [(point["rate"], len(point["symile"]["values"])) for point in points] == [(0.0, 2), (0.5, 2)]
     assert points[0]["paper"]["clip"] == {"value": 0.473, "confirmed": True} and points[1]["paper"]["clip"] is None
-    assert (out / "results.md").read_text().startswith("| langs | missing |")
+    table = (out / "results.md").read_text()
+    assert table.startswith("| langs | missing |") and "| text alone | all words alike | counting |" in table
+    assert 0.5 <= points[0]["text_alone"] == points[1]["text_alone"] <= points[0]["counting"] <= 1
     assert (out / "results.png").read_bytes().startswith(b"\x89PNG")
     masked = read_run(out / "m3-2" / "missing-0.5" / "seed-1" / "clip").config
     assert (masked.missing, masked.missingness, masked.missingness_in_validation) == ("input", 0.5, False)

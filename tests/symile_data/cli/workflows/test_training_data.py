@@ -82,7 +82,7 @@ def test_a_clinical_dataset_is_trained_and_tested_among_its_own_candidates(tmp_p
     }  # fmt: skip
     config = read_config("mimic-small", small)
     metrics = train_run(config, data, tmp_path / "run")
-    assert metrics["test"]["chance"] == 1 / 3 and metrics["test"]["rows"] == data.manifest.splits["test"]
+    assert metrics["test"]["random_candidate"] == 1 / 3 and metrics["test"]["rows"] == data.manifest.splits["test"]
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test"] == metrics["test"]
     module = data.run_info(config).make_module()
     rows = [row["labs_percentile"] for row in rows_of(data.directory, "train")]
@@ -106,4 +106,4 @@ def test_candidates_are_drawn_where_rows_lack_a_modality(tmp_path: Path) -> None
         "inputs": {"image": {"size": 16}, "ecg": {"scale": False}},
     }  # fmt: skip
     test = train_run(read_config("mimic-small", small), data, tmp_path / "run")["test"]
-    assert test["rows"] == len(complete) and test["chance"] == 1 / 3
+    assert test["rows"] == len(complete) and test["random_candidate"] == 1 / 3
