@@ -179,7 +179,10 @@ FACTS = {
         },
         categories=("lang",),
         durations_by="lang",
-        changes={"0.1.0": "First version; class names and sentences of all ten languages reviewed twice."},
+        changes={
+            "0.2.0": "In disjoint mode the target words stand at every position equally often.",
+            "0.1.0": "First version; class names and sentences of all ten languages reviewed twice.",
+        },
     ),
     "symile-mimic": Facts(
         title="Symile-MIMIC{sample}",

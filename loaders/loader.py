@@ -55,8 +55,8 @@ class BatchLoader:
         transforms: Settings by modality name (`ImageSettings`, `AudioSettings`, ...); defaults of the kind where not
             given.
         columns: Further columns to deliver.
-        missingness: Rate for all modalities or by name, drawn per (seed, sample_id, modality); adds to what is
-            missing on disk. All columns of a modality that is taken away are blanked.
+        missingness: Rate for all modalities or by name, drawn per (seed, sample_id, modality), apart from a
+            build's draw; adds to what is missing on disk. All columns of a modality that is taken away are blanked.
         redraw_words: Draw the distractor words of an M3 row anew in each epoch (training only).
         redraw_media: Modality -> label column: in each epoch a row gets the medium of another row with the same label
             (training only, with `cache`).

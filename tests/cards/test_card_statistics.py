@@ -161,3 +161,26 @@ def test_words_are_counted_as_target_and_as_distractor(documented: Tiny) -> None
                 assert summary["per_class"]["max"] == max(of_language)
                 assert summary["per_class"]["mean"] == pytest.approx(np.mean(of_language), abs=0.06)
             assert {language for language, _ in counts} == set(found[split][part])
+
+
+def test_ceilings_are_counted_from_the_complete_rows_outside_training(documented: Tiny) -> None:
+    found = compute_statistics(
+        documented.directory, documented.manifest, documented.schema, facts_of(documented.manifest)
+    )["ceilings"]
+    assert list(found) == ["validation", "test"]
+    for split, ceilings in found.items():
+        rows = [
+            row
+            for row in documented.rows[split]
+            if not (row["image_missing"] or row["audio_missing"] or row["text_missing"])
+        ]
+        counts = Counter(row["cls_id"] for row in rows)
+        there = [[counts[word["cls_id"]] for word in row["words"] if counts[word["cls_id"]]] for row in rows]
+        assert ceilings["rows"] == len(rows)
+        assert ceilings["text_alone"] == pytest.approx(np.mean([1 / len(some) for some in there]), abs=1e-6)
+        assert ceilings["counting"] == pytest.approx(np.mean([max(some) / sum(some) for some in there]), abs=1e-6)
+        alike = [counts[row["cls_id"]] / sum(some) for row, some in zip(rows, there, strict=True)]
+        assert ceilings["all_words_alike"] == pytest.approx(np.mean(alike), abs=1e-6)
+        shares = np.array(list(counts.values())) / len(rows)
+        assert ceilings["random_candidate"] == pytest.approx((shares**2).sum(), abs=1e-6)
+        assert ceilings["subsets"]["image"]["audio+text"] == 1.0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -207,3 +208,14 @@ def test_an_unknown_dataset_gets_the_plain_card(tmp_path: Path) -> None:
 def test_languages_are_unique_codes() -> None:
     identity = m3_identity(languages=["zh-CN", "zh-TW", "en"])
     assert languages_of(Manifest(identity=identity, modalities=(), splits={})) == ["zh", "en"]
+
+
+def test_the_card_says_how_far_the_text_alone_gets(documented: Tiny, copied: Tiny) -> None:
+    text = (documented.directory / "README.md").read_text(encoding="utf-8")
+    ceilings = json.loads((documented.directory / "stats.json").read_text(encoding="utf-8"))["ceilings"]["test"]
+    names = ("random_candidate", "text_alone", "all_words_alike", "counting")
+    line = " | ".join(["test", "6", *(f"{ceilings[name]:.3f}" for name in names), "1.000"])
+    assert f"| {line} |" in text and "| random candidate | text alone | all words alike | counting |" in text
+    assert "can be the answer" not in text and "chance" not in text
+    overlap = copied.card(identity=m3_identity(mode="overlap"))
+    assert "of those words that share\nneither language nor class with another one" in overlap
