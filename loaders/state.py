@@ -43,7 +43,7 @@ def read_state(state: Mapping[str, Any], settings: Mapping[str, Any], rows: int)
         raise UsageError(
             "the loader's state has another version, in which a position means other rows",
             got=f"{state['version']!r}, not {VERSION}",
-            do="start the epoch without it, or go on with the version that saved it",
+            do="start without it (a training run in another directory), or go on with the version that saved it",
         )
     found = differences(dict(settings), dict(state["settings"]))
     if found:
