@@ -110,9 +110,9 @@ class ParquetShard:
                     file.iter_batches(_BATCH_ROWS, row_groups=groups, columns=list(columns), use_threads=False)
                 )
                 schema = batches[0].schema if batches else file.read_row_groups([], columns=list(columns)).schema
-            found, told = sum(map(len, batches)), sum(self.group_rows[group] for group in groups)
-            if found != told:
-                raise OSError(f"{found} rows, its footer says {told}")
+            found, expected = sum(map(len, batches)), sum(self.group_rows[group] for group in groups)
+            if found != expected:
+                raise OSError(f"{found} rows, its footer says {expected}")
             return pa.Table.from_batches(batches, schema)
         except PARQUET_ERRORS as error:
             told = OSError(_PAGE_DAMAGE) if _PYARROWS_PAGE_DAMAGE in str(error) else error
