@@ -124,6 +124,12 @@ def test_imagenet_pictures_bring_their_terms(copied: Tiny) -> None:
     assert front(copied)["license_name"] == "imagenet-terms-of-access"
 
 
+def test_of_recordings_no_sentences_are_promised(copied: Tiny) -> None:
+    spoken, recorded = (copied.card(identity=m3_identity(audio=audio)) for audio in ("espeak", "common-voice"))
+    assert "pictures, clips and spoken sentences of its own" in spoken and "voices are common" in spoken
+    assert "a sentence may be read in several of them" in recorded and "voices are common" not in recorded
+
+
 def test_a_repository_of_pictures_is_named(copied: Tiny) -> None:
     sources = {"images": {"kind": "imagenet", "repository": "someone/pictures", "split": "train", "revision": "1f"}}
     text = copied.card(identity=replace(m3_identity(images="imagenet"), sources=sources))
