@@ -72,7 +72,7 @@ def measure_labs(path: Path) -> None:
         stay_until=pl.lit(None, pl.Datetime("us")),
     )
     before = time.process_time()
-    found = first_labs(path, admissions, reference=False, stay=False)
+    found, _ = first_labs(path, admissions, reference=False, stay=False)
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     peak = int(status["VmHWM"].split()[0]) / 1024  # ru_maxrss would count the parent's memory before exec
     print(f"labevents: {time.process_time() - before:.1f} CPU s, peak {peak:.0f} MB, {len(found):,} values")

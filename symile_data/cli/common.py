@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from symile_data.disclosure import told
+
 if TYPE_CHECKING:
     from symile_data.manifest import Manifest
 
@@ -51,11 +53,16 @@ def _without_directories(word: str, known: set[Path]) -> str:
 
 def report(out: Path, manifest: Manifest) -> None:
     """Say on stdout what was written."""
+    from symile_data.schema import SPLITS
+
     rows = ", ".join(f"{rows:,} {split}" for split, rows in manifest.splits.items())
     size = sum(entry.bytes for entry in manifest.files)
     print(f"{manifest.identity.dataset} in {out}: {rows} rows, {size / 1e6:,.0f} MB")
+    for split in SPLITS:
+        if split not in manifest.splits:
+            print(f"the {split} split is empty")
     for entry in manifest.dropped:
         examples = f", such as {', '.join(entry.examples[:2])}" if entry.examples else ""
-        print(f"dropped: {entry.count} ({entry.reason}){examples}")
+        print(f"dropped: {told(entry.count)} ({entry.reason}){examples}")
     config = "" if manifest.pooled is None else ", 'pairs'"
     print(f"load it with: datasets.load_dataset({str(out)!r}{config})")

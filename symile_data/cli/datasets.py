@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from symile_data.disclosure import told
+
 Directory = Annotated[Path, typer.Argument(help="A dataset's directory.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
@@ -90,6 +92,6 @@ def info(directory: Directory, as_json: Json = False) -> None:
     for name, setting in manifest.identity.spec.items():
         table.add_row(name, ", ".join(map(str, setting)) if isinstance(setting, list) else str(setting))
     for entry in manifest.dropped:
-        table.add_row("dropped", f"{entry.count}: {entry.reason}")
+        table.add_row("dropped", f"{told(entry.count)}: {entry.reason}")
     table.add_row("bytes", f"{sum(entry.bytes for entry in manifest.files):,}")
     Console().print(table)

@@ -23,6 +23,7 @@ from symile_data.builders.mimic import build as building
 from symile_data.builders.mimic.build import build_mimic
 from symile_data.builders.mimic.lab_items import ITEM_IDS
 from symile_data.builders.mimic.spec import MimicSpec, Roots
+from symile_data.cli.common import report
 from symile_data.errors import SourceError, SymileDataError, UsageError
 from symile_data.manifest import Manifest
 
@@ -370,11 +371,13 @@ def test_sizes_beyond_the_cohort_are_refused_before_media_are_read(
         build(roots, tmp_path / "out", **changes)
 
 
-def test_an_empty_split_is_told(roots: Roots, tmp_path: Path) -> None:
+def test_an_empty_split_is_told(roots: Roots, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manifest = build(roots, tmp_path / "out", train=12, validation=0)
     assert manifest.splits == {"train": 12}
     empty = [note.split(";")[0] for note in manifest.notes if "split is empty" in note]
     assert empty == ["The validation split is empty", "The test split is empty"]
+    report(tmp_path / "out", manifest)
+    assert "the validation split is empty\nthe test split is empty\n" in capsys.readouterr().out
 
 
 def test_a_training_split_that_no_patient_fits_into_is_refused(tmp_path: Path) -> None:
