@@ -97,7 +97,8 @@ def open_workspace(directory: Path, identity: Identity) -> Iterator[Workspace | 
     """
     if directory.exists() and not directory.is_dir():
         raise OutputError("the output path is a file", where=directory, do="choose a directory with --out")
-    names = {entry.name for entry in directory.iterdir()} if directory.exists() else set()
+    with write_errors(directory):
+        names = {entry.name for entry in directory.iterdir()} if directory.exists() else set()
     if manifests.FILE_NAME in names:
         yield _finished(directory, identity)
         return

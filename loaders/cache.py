@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
 
 from symile_data.errors import UsageError
+from symile_data.extras import needs_extra
 from symile_data.files import digest
 from symile_data.streams import Stream
 
@@ -34,6 +34,9 @@ from .decoder import UndecodableError
 from .labels import label_values, one_chunk
 from .order import BatchSlice
 from .stream import Filled
+
+with needs_extra("train", "loading batches"):
+    import torch
 
 _ENCODE_CHUNK = 512  # media encoded at a time
 _NONE, _DAMAGED = -1, -2  # in place of an index into the unique media

@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import lightning
-
 from symile_data.errors import UsageError
+from symile_data.extras import needs_extra
 
 from .dataset import open_split
 from .loader import BatchLoader
+
+with needs_extra("train", "loading batches"):
+    import lightning
 
 
 class DataModule(lightning.LightningDataModule):

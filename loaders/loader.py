@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
 from symile_data.errors import DamageError, UsageError
+from symile_data.extras import needs_extra
 
 from .augment import ImageJitter, View
 from .batch import Array, Damage, keep_rows, make_recipe
@@ -26,6 +26,9 @@ from .order import EpochOrder, batch_count, check_share, slices
 from .state import make_state, read_state
 from .stream import Filled, Streaming
 from .words import collect_words
+
+with needs_extra("train", "loading batches"):
+    import torch
 
 Batch = dict[str, Any]
 

@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from torch.utils.data import IterableDataset, get_worker_info
-
 from symile_data.errors import UsageError
+from symile_data.extras import needs_extra
 
 from .loader import Batch, BatchLoader
+
+with needs_extra("train", "loading batches"):
+    from torch.utils.data import IterableDataset, get_worker_info
 
 
 class BatchDataset(IterableDataset[Batch]):

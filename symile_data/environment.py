@@ -8,21 +8,20 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
-import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
 from symile_data import __version__
+from symile_data.errors import install_command
+from symile_data.extras import DISTRIBUTION, packages_by_extra
 
 Status = Literal["ok", "gap", "problem"]
 
-DISTRIBUTION = "symile-data"
-_DEVELOPMENT = ("dev", "docs")  # extras that no user of the data needs
 _ROOM_BYTES = 2_000_000_000  # a default build with its intermediate files, and some to spare
 _VERSION_TIMEOUT_S = 10
 
@@ -77,7 +76,7 @@ def packages(requirements: list[str]) -> Iterator[Finding]:
     Args:
         requirements: As a distribution's metadata has them: 'torch>=2.6; extra == "train"'.
     """
-    for extra, names in _by_extra(requirements).items():
+    for extra, names in packages_by_extra(requirements).items():
         versions = {name: _version(name) for name in names}
         absent = [name for name, version in versions.items() if version is None]
         found = ", ".join(f"{name} {version or 'not installed'}" for name, version in versions.items())
@@ -91,8 +90,7 @@ def packages(requirements: list[str]) -> Iterator[Finding]:
             )
         elif absent:
             cost = _COSTS.get(extra, "what needs it is refused, with the command that installs it")
-            install = f"pip install '{DISTRIBUTION}[{extra}]'"
-            yield Finding(name=f"extra {extra}", status="gap", found=found, cost=cost, do=install)
+            yield Finding(name=f"extra {extra}", status="gap", found=found, cost=cost, do=install_command(extra)[0])
         else:
             yield Finding(name=f"extra {extra}", status="ok", found=found)
 
@@ -111,22 +109,6 @@ def disk(directory: Path) -> Finding:
         cost="a default build may not fit; an interrupted one keeps its finished shards",
         do="free some space, or choose another disk with --out",
     )
-
-
-def _by_extra(requirements: list[str]) -> Mapping[str, list[str]]:
-    """Names of packages by the extra that asks for them, "" for those always needed.
-
-    >>> _by_extra(["numpy>=2", 'torch>=2.6; extra == "train"', 'pytest; extra == "dev"'])
-    {'': ['numpy'], 'train': ['torch']}
-    """
-    found: dict[str, list[str]] = {"": []}
-    for requirement in requirements:
-        name = re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0]
-        extra = re.search(r"extra\s*==\s*[\"']([^\"']+)", requirement)
-        key = extra.group(1) if extra else ""
-        if key not in _DEVELOPMENT and name != DISTRIBUTION:
-            found.setdefault(key, []).append(name)
-    return found
 
 
 def _version(package: str) -> str | None:

@@ -8,6 +8,7 @@ keeps its traceback.
 from __future__ import annotations
 
 from os import PathLike
+from pathlib import Path
 
 
 class SymileDataError(Exception):
@@ -54,18 +55,31 @@ class DamageError(SymileDataError):
     """A dataset on disk is not what its manifest says."""
 
 
-class MissingPackageError(SymileDataError):
+class MissingPackageError(SymileDataError, ImportError):
     """An optional package is needed for what was asked; the message carries the exact install command."""
 
     def __init__(self, package: str, extra: str, needed_for: str) -> None:
         self._arguments = (package, extra, needed_for)
         super().__init__(
             f"{needed_for} needs the Python package {package}, which is not installed",
-            do=f"run: pip install 'symile-data[{extra}]'",
+            do=_installation(extra),
         )
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), self._arguments
+
+
+def install_command(extra: str) -> tuple[str, Path | None]:
+    """The command that installs an extra, and the checkout in which it is given; None where there is no checkout."""
+    checkout = Path(__file__).resolve().parents[1]
+    if (checkout / "pyproject.toml").is_file():
+        return f"pip install -e '.[{extra}]'", checkout
+    return f"pip install 'symile-data[{extra}]'", None
+
+
+def _installation(extra: str) -> str:
+    command, checkout = install_command(extra)
+    return f"run: {command}" if checkout in (None, Path.cwd()) else f"in {checkout}, run: {command}"
 
 
 def _rebuild(kind: type[SymileDataError], what: str, where: str | None, got: object, do: str | None) -> SymileDataError:

@@ -121,15 +121,25 @@ def temporary_path(path: Path) -> Path:
 
 @contextlib.contextmanager
 def write_errors(path: Path) -> Iterator[None]:
-    """Turn the operating system's write errors into one sentence that says what can be done."""
+    """Turn the operating system's write errors into one sentence that says what can be done. An error that names
+    another file, such as a source that is read meanwhile, passes.
+    """
     try:
         yield
     except OSError as error:
         code = _error_code(error)
-        if code not in _ADVICE:
+        if code not in _ADVICE or not _concerns(error, path):
             raise
         message = f"cannot write: {os.strerror(code).lower()}"
         raise OutputError(message, where=path, do=_ADVICE[code]) from error
+
+
+def _concerns(error: OSError, path: Path) -> bool:
+    """Whether an error is about the path, its temporary name, what is below it or above it; or says nothing of it."""
+    names = [Path(os.fsdecode(name)) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    return not names or any(
+        name == temporary_path(path) or path.is_relative_to(name) or name.is_relative_to(path) for name in names
+    )
 
 
 _AGAIN = "run the same command again: finished shards are kept"
@@ -143,6 +153,13 @@ _ADVICE = {
     errno.EIO: f"check the disk, then {_AGAIN}",
     errno.ESTALE: f"check the network disk, then {_AGAIN}",
     errno.ETIMEDOUT: f"check the network disk, then {_AGAIN}",
+    errno.ENOENT: "choose a place where directories can be made",
+    errno.ENOTDIR: "choose a path that leads through directories only",
+    errno.EISDIR: "choose the path of a file",
+    errno.EEXIST: "choose another path",
+    errno.ENOTEMPTY: "choose another path",
+    errno.ELOOP: "choose a path without circular links",
+    errno.ENAMETOOLONG: "choose a shorter path",
 }
 # Errors without an errno: polars names it in the text; numpy and Pillow say that a disk took only a part.
 _TOLD_CODE = re.compile(r"\(os error (\d+)\)")

@@ -150,6 +150,8 @@ def read(directory: Path) -> Manifest:
     try:
         text = read_text(path)
     except (FileNotFoundError, NotADirectoryError):
+        if not directory.is_dir():
+            raise no_directory(directory) from None
         raise DamageError(
             "this directory is no finished dataset: it has no manifest.json",
             where=directory,
@@ -162,6 +164,13 @@ def read(directory: Path) -> Manifest:
     manifest = parse(text, path)
     check_links(directory, manifest)
     return manifest
+
+
+def no_directory(path: Path) -> DamageError:
+    """Of a path where a dataset's directory should be."""
+    if path.exists():
+        return DamageError("this is no directory", where=path, do="point at a dataset's directory")
+    return DamageError("there is no such directory", where=path, do="check the path")
 
 
 def check_links(directory: Path, manifest: Manifest) -> None:

@@ -67,6 +67,8 @@ def write_preview(
             where=out,
             do="choose another --out",
         )
+    if out.is_dir():
+        raise UsageError("the page cannot take a directory's place", where=out, do="give the name of a file with --out")
     rows = choose_rows(directory, manifest, split, count)
     write_text(out, page_of(manifest, split, rows))
     return len(rows)

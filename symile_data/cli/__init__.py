@@ -10,7 +10,9 @@ import sys
 
 import typer
 
+from symile_data import __version__
 from symile_data.cli import build, datasets, doctor, embed, imports, learn, plan, reproduce, sample, share, translate
+from symile_data.cli.mistakes import as_sentence
 from symile_data.errors import SymileDataError
 
 app = typer.Typer(
@@ -43,8 +45,19 @@ _DEBUG = "--debug"
 _INTERRUPTED = 130  # what typer exits with, silently, on Ctrl-C
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        print(f"symile-data {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def common(debug: bool = typer.Option(False, _DEBUG, help="Show the traceback of an error.")) -> None:
+def common(
+    debug: bool = typer.Option(False, _DEBUG, help="Show the traceback of an error."),
+    version: bool = typer.Option(
+        False, "--version", callback=_tell_version, is_eager=True, help="Print the version and do nothing else."
+    ),
+) -> None:
     """Build, load and learn from datasets of three and more modalities."""
 
 
@@ -52,11 +65,12 @@ def main() -> None:
     """Run the command line; the console script's entry point."""
     try:
         app()
-    except SymileDataError as error:
-        if _DEBUG in sys.argv:
+    except (SymileDataError, OSError, ModuleNotFoundError) as error:
+        sentence = as_sentence(error)
+        if sentence is None or _DEBUG in sys.argv:
             raise
-        print(f"symile-data: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        print(f"symile-data: {sentence}", file=sys.stderr)
+        sys.exit(sentence.exit_code)
     except SystemExit as end:
         if end.code != _INTERRUPTED:
             raise

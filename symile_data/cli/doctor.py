@@ -46,7 +46,7 @@ def _speech() -> Finding:
     """Let espeak-ng say something."""
     from symile_data.builders.m3.speech import VOICES, Utterance, synthesise
     from symile_data.environment import Finding
-    from symile_data.errors import SymileDataError
+    from symile_data.errors import SymileDataError, install_command
 
     try:
         wave = synthesise(
@@ -58,7 +58,7 @@ def _speech() -> Finding:
             status="gap",
             found=str(error),
             cost="no synthetic speech: a build of M3 needs --audio common-voice:PATH",
-            do="pip install 'symile-data[speech]'",
+            do=install_command("speech")[0],
         )
     return Finding(name="espeak-ng", status="ok", found=f"speaks ({len(wave) / 16_000:.1f} s of English)")
 

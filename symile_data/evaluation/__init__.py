@@ -1,3 +1,7 @@
 """Evaluation: zero-shot retrieval as in the paper, ablations that show what an accuracy rests on, bootstrap intervals,
 and the comparison of losses over seeds.
 """
+
+from symile_data.extras import check_extra
+
+check_extra("train", "symile_data.evaluation", "torch")

@@ -1,0 +1,42 @@
+"""Errors that no part of the package expected, yet whose cause is an ordinary mistake: told in a sentence as well."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from symile_data.errors import MissingPackageError, OutputError, SymileDataError
+from symile_data.extras import extra_of
+
+# What a wrong path, a place without permission or a full disk raises; anything else is a bug and keeps its traceback.
+_ADVICE = {
+    errno.ENOENT: "check the path",
+    errno.ENOTDIR: "check the path: a part of it is a file, where a directory is needed",
+    errno.EISDIR: "give a file",
+    errno.EEXIST: "choose another path",
+    errno.ENOTEMPTY: "choose another path",
+    errno.ELOOP: "check the symbolic links of the path",
+    errno.ENAMETOOLONG: "choose a shorter path",
+    errno.ENXIO: "give a regular file",
+    errno.EACCES: "choose a path that you may use",
+    errno.EPERM: "choose a path that you may use",
+    errno.EROFS: "choose a path on a disk that can be written",
+    errno.ENOSPC: "free some space and run the same command again",
+    errno.EDQUOT: "free some quota and run the same command again",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f) and run the same command again",
+    errno.EMFILE: "raise the limit on open files (ulimit -n) and run the same command again",
+    errno.EIO: "check the disk and run the same command again",
+}
+
+
+def as_sentence(error: Exception) -> SymileDataError | None:
+    """The error as one of ours, or None for one that must keep its traceback."""
+    if isinstance(error, SymileDataError):
+        return error
+    if isinstance(error, OSError) and error.errno in _ADVICE and error.filename is not None:
+        where = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else str(error.filename)
+        return OutputError(os.strerror(error.errno).lower(), where=where, do=_ADVICE[error.errno])
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        extra = extra_of(error.name)
+        return MissingPackageError(error.name.partition(".")[0], extra, "this command") if extra else None
+    return None
