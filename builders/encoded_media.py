@@ -15,7 +15,7 @@ import numpy.typing as npt
 import soundfile
 from PIL import Image, ImageOps
 
-from symile_data.media import MOST_PIXELS, MOST_SAMPLES, PICTURE_ERRORS, SAMPLE_RATES_HZ
+from symile_data.media import MOST_PIXELS, MOST_SAMPLES, PICTURE_ERRORS, SAMPLE_RATES_HZ, reason_of
 
 StoredFile = dict[str, Any]  # "bytes" and "path", as `datasets` stores a medium
 
@@ -114,7 +114,7 @@ def _png(picture: Image.Image) -> bytes:
     except UnfitValueError:
         raise
     except PICTURE_ERRORS as error:
-        raise UnfitValueError(f"a picture that cannot be encoded ({' '.join(str(error).split())[:200]})") from None
+        raise UnfitValueError(f"a picture that cannot be encoded ({reason_of(error)})") from None
     return file.getvalue()
 
 

@@ -7,6 +7,7 @@ keeps its traceback.
 
 from __future__ import annotations
 
+import re
 from os import PathLike
 from pathlib import Path
 
@@ -96,6 +97,20 @@ def printable(text: str) -> str:
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in spaced
     )
+
+
+# Control characters, and those that change the order or the lines in which text is shown.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
+
+
+def harmless(text: str) -> str:
+    r"""Text from anywhere, safe to show in a document: control characters and those that reorder text are escaped. Line
+    ends and tabs stay, and so do the joiners that some scripts need.
+
+    >>> harmless("a\u202eb\x1b[2J")
+    'a\\u202eb\\x1b[2J'
+    """
+    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def _sentence(what: str, where: str | PathLike[str] | None, got: object, do: str | None) -> str:

@@ -43,6 +43,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         OutputError: the disk is full, read-only or failing.
     """
     temporary = temporary_path(path)
+    check_replaceable(path)
     try:
         with write_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,6 +61,22 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise
 
 
+def check_replaceable(path: Path) -> None:
+    """Refuse to put a file in the place of a directory, a pipe or a device: renaming over /dev/null would remove it.
+
+    Raises:
+        OutputError: something else than a regular file is there.
+    """
+    with write_errors(path):
+        try:
+            mode = path.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return
+    if not stat.S_ISREG(mode):
+        kind = "a directory" if stat.S_ISDIR(mode) else "a device or a pipe"
+        raise OutputError(f"cannot write: {kind} is there", where=path, do="choose the path of a file")
+
+
 def write_files(files: Iterable[tuple[Path, bytes]]) -> None:
     """Write many small files of one directory. Each appears whole or not at all; waiting for the disk once for all of
     them is much faster than once for each.
@@ -71,6 +88,7 @@ def write_files(files: Iterable[tuple[Path, bytes]]) -> None:
     try:
         for path, data in files:
             temporary = temporary_path(path)
+            check_replaceable(path)
             with write_errors(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 written.append((temporary, path))
@@ -97,6 +115,7 @@ def write_unsynced(path: Path, data: bytes) -> None:
     Raises:
         OutputError: the disk is full, read-only or failing.
     """
+    check_replaceable(path)
     with write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)

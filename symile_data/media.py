@@ -8,6 +8,7 @@ does it through these functions.
 from __future__ import annotations
 
 import io
+import re
 import struct
 import threading
 import warnings
@@ -45,6 +46,9 @@ PICTURE_ERRORS = (
     zlib.error,
     Image.DecompressionBombError,
 )
+
+
+_OBJECT = re.compile(r"\s*<[^<>]* object at 0x[0-9a-fA-F]+>")
 
 
 class UnfitMediumError(ValueError):
@@ -97,7 +101,17 @@ def open_picture(data: bytes | memoryview) -> Iterator[Image.Image]:
     except UnfitMediumError:
         raise
     except PICTURE_ERRORS as error:
-        raise UnfitMediumError(" ".join(str(error).split())[:200] or type(error).__name__) from None
+        raise UnfitMediumError(reason_of(error)) from None
+
+
+def reason_of(error: Exception) -> str:
+    """What a decoder says of a medium, without the address in memory of what it read: equal media give equal reasons.
+
+    >>> reason_of(OSError("cannot identify image file <_io.BytesIO object at 0x7f2ae01c>"))
+    'cannot identify image file'
+    """
+    text = " ".join(_OBJECT.sub("", str(error)).split())
+    return text[:200] or type(error).__name__
 
 
 def read_clip(
@@ -131,7 +145,7 @@ def open_clip(data: bytes | memoryview) -> Iterator[Any]:
     except UnfitMediumError:
         raise
     except (soundfile.SoundFileError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
-        raise UnfitMediumError(" ".join(str(error).split())[:200] or type(error).__name__) from None
+        raise UnfitMediumError(reason_of(error)) from None
 
 
 def clip_header(data: bytes | memoryview) -> tuple[int, int]:

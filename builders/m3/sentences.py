@@ -24,7 +24,7 @@ from symile_data.files import digest
 from symile_data.schema import SPLITS
 from symile_data.streams import Stream
 
-from .languages import language_row
+from .languages import LANGUAGES, language_row
 
 KEY = "sentence_id"
 LEAST_SENTENCES = 10  # of each split
@@ -114,6 +114,14 @@ class _Table:
     columns: list[str]
     cells: list[list[str]]
 
+    @property
+    def languages(self) -> list[str]:
+        """Codes that the table has all columns of; a column that another language is spoken from is no language."""
+        spoken = {row.spoken for row in LANGUAGES.values() if row.spoken != row.code}
+        return sorted(
+            code for code in self.columns[1:] if code not in spoken and language_row(code).spoken in self.columns
+        )
+
     def sentences(self, language: str) -> tuple[Sentence, ...]:
         row = language_row(language)
         for column in (row.code, row.spoken):
@@ -122,7 +130,7 @@ class _Table:
                     "the sentence bank has no column for a language",
                     where=self.path,
                     got=column,
-                    do="give a table that has one with --sentences",
+                    do=f"choose among {', '.join(self.languages)}, or give a table that has it with --sentences",
                 )
         text, spoken = self.columns.index(row.code), self.columns.index(row.spoken)
         for number, cells in enumerate(self.cells, start=2):

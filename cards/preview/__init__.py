@@ -10,7 +10,7 @@ from pathlib import Path
 
 from symile_data import manifest as manifests
 from symile_data.errors import UsageError
-from symile_data.files import write_text
+from symile_data.files import check_replaceable, write_text
 
 from ..sharing import CREDENTIALED, restriction_of
 from .page import page_of
@@ -67,8 +67,7 @@ def write_preview(
             where=out,
             do="choose another --out",
         )
-    if out.is_dir():
-        raise UsageError("the page cannot take a directory's place", where=out, do="give the name of a file with --out")
+    check_replaceable(out)
     rows = choose_rows(directory, manifest, split, count)
     write_text(out, page_of(manifest, split, rows))
     return len(rows)

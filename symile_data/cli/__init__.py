@@ -65,7 +65,7 @@ def main() -> None:
     """Run the command line; the console script's entry point."""
     try:
         app()
-    except (SymileDataError, OSError, ModuleNotFoundError) as error:
+    except (SymileDataError, OSError, ModuleNotFoundError, RuntimeError, UnicodeEncodeError) as error:
         sentence = as_sentence(error)
         if sentence is None or _DEBUG in sys.argv:
             raise

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shlex
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from symile_data.disclosure import told
+from symile_data.cli.output import say
 
 if TYPE_CHECKING:
     from symile_data.manifest import Manifest
@@ -53,16 +54,40 @@ def _without_directories(word: str, known: set[Path]) -> str:
 
 def report(out: Path, manifest: Manifest) -> None:
     """Say on stdout what was written."""
+    from symile_data.disclosure import told
     from symile_data.schema import SPLITS
 
     rows = ", ".join(f"{rows:,} {split}" for split, rows in manifest.splits.items())
     size = sum(entry.bytes for entry in manifest.files)
-    print(f"{manifest.identity.dataset} in {out}: {rows} rows, {size / 1e6:,.0f} MB")
+    say(f"{manifest.identity.dataset} in {out}: {rows} rows, {size / 1e6:,.0f} MB")
     for split in SPLITS:
         if split not in manifest.splits:
-            print(f"the {split} split is empty")
+            say(f"the {split} split is empty")
     for entry in manifest.dropped:
         examples = f", such as {', '.join(entry.examples[:2])}" if entry.examples else ""
-        print(f"dropped: {told(entry.count)} ({entry.reason}){examples}")
-    config = "" if manifest.pooled is None else ", 'pairs'"
-    print(f"load it with: datasets.load_dataset({str(out)!r}{config})")
+        say(f"dropped: {told(entry.count)} ({entry.reason}){examples}")
+    say(f"load it with: {loading_line(out, manifest)}")
+
+
+def loading_line(directory: Path, manifest: Manifest) -> str:
+    """The Python expression that loads a dataset with Hugging Face `datasets`.
+
+    `datasets` takes a directory's path for a pattern, in which brackets, stars and question marks mean something. With
+    such a path the files are named instead, their path escaped. A path with "::" it cannot
+    read at all.
+    """
+    from symile_data.shards import FORMATS
+
+    path = str(directory.resolve())
+    if "::" in path:  # what fsspec takes for a chain of file systems
+        return f"symile_data.loaders.open_split(pathlib.Path({path!r}), {next(iter(manifest.splits))!r})"
+    escaped = glob.escape(path)
+    if escaped == path:
+        config = "" if manifest.pooled is None else ", 'pairs'"
+        shown = path if str(directory).startswith("~") else str(directory)
+        return f"datasets.load_dataset({shown!r}{config})"
+    shards = {split: PurePosixPath(manifest.shards(split)[0].path) for split, rows in manifest.splits.items() if rows}
+    files = {split: f"{escaped}/{shard.parent}/{split}-*{shard.suffix}" for split, shard in shards.items()}
+    suffix = next(iter(shards.values())).suffix
+    kind = next(name for name, its in FORMATS.items() if its == suffix)
+    return f"datasets.load_dataset({kind!r}, data_files={files!r})"

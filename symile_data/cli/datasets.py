@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from symile_data.disclosure import told
+from symile_data.cli.output import cell, say, say_json
 
 Directory = Annotated[Path, typer.Argument(help="A dataset's directory.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
@@ -40,27 +39,27 @@ def verify(
     """
     from symile_data import manifest as manifests
     from symile_data.builders import invariants_of
-    from symile_data.errors import printable
     from symile_data.verify import to_read
     from symile_data.verify import verify as find_problems
 
     manifest = manifests.read(directory)
     threads = workers or len(os.sched_getaffinity(0))
     found = find_problems(directory, invariants_of(manifest), workers=threads, sample=sample, deep=deep)
-    problems = [printable(problem) for problem in found]
+    problems = list(found)
     chosen = to_read(manifest, sample)
     unread = [entry for entry in manifest.files if entry.path not in chosen]
     if as_json:
         looked = {} if sample is None else {"unread": [entry.path for entry in unread]}
-        print(json.dumps({"ok": not problems, "problems": problems, **looked}, ensure_ascii=False))
+        say_json({"ok": not problems, "problems": problems, **looked})
     elif problems:
-        print("\n".join(problems))
+        for problem in problems:
+            say(problem)
     elif not unread:
-        print(f"{directory}: {len(manifest.files)} files, {sum(manifest.splits.values()):,} rows, all as built")
+        say(f"{directory}: {len(manifest.files)} files, {sum(manifest.splits.values()):,} rows, all as built")
     if unread and not as_json:
         rows = sum(entry.rows or 0 for entry in unread)
         verdict = "" if problems else ", all as built"
-        print(
+        say(
             f"{directory}: {len(chosen)} of {len(manifest.files)} files were read{verdict}. "
             f"Of the other {len(unread)}, with {rows:,} rows, only the sizes were checked, and no rules across shards."
         )
@@ -80,18 +79,20 @@ def info(directory: Directory, as_json: Json = False) -> None:
     manifest = manifests.read(directory)
     if as_json:
         value = manifest.to_json()
-        print(json.dumps({key: value[key] for key in value if key != "files"}, ensure_ascii=False))
+        say_json({key: value[key] for key in value if key != "files"})
         return
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{manifest.identity.dataset} ({manifest.identity.fingerprint[:12]})", show_header=False)
+    from symile_data.disclosure import told
+
+    table = Table(title=cell(f"{manifest.identity.dataset} ({manifest.identity.fingerprint[:12]})"), show_header=False)
     for split, rows in manifest.splits.items():
-        table.add_row(split, f"{rows:,} rows in {len(manifest.shards(split))} shards")
-    table.add_row("modalities", ", ".join(f"{m.name} ({m.kind})" for m in manifest.modalities))
+        table.add_row(cell(split), f"{rows:,} rows in {len(manifest.shards(split))} shards")
+    table.add_row("modalities", cell(", ".join(f"{m.name} ({m.kind})" for m in manifest.modalities)))
     for name, setting in manifest.identity.spec.items():
-        table.add_row(name, ", ".join(map(str, setting)) if isinstance(setting, list) else str(setting))
+        table.add_row(cell(name), cell(", ".join(map(str, setting)) if isinstance(setting, list) else setting))
     for entry in manifest.dropped:
-        table.add_row("dropped", f"{told(entry.count)}: {entry.reason}")
+        table.add_row("dropped", cell(f"{told(entry.count)}: {entry.reason}"))
     table.add_row("bytes", f"{sum(entry.bytes for entry in manifest.files):,}")
     Console().print(table)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from symile_data.cli.output import cell, say_json
 
 if TYPE_CHECKING:
     from symile_data.environment import Finding
@@ -35,7 +36,7 @@ def doctor(
 
     findings = [*examine(directory), _speech(), _fonts()]
     if as_json:
-        print(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False))
+        say_json([asdict(finding) for finding in findings])
     else:
         _print(findings)
     if any(finding.status == "problem" for finding in findings):
@@ -93,7 +94,7 @@ def _print(findings: list[Finding]) -> None:
     for heading in ("", "", "found, and what a gap costs"):
         table.add_column(heading)
     for finding in findings:
-        said = Text(finding.found)
+        said = cell(finding.found)
         if finding.cost:
             said.append(f"\nCost: {finding.cost}.")
         if finding.do:

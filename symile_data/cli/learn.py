@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from symile_data.cli.output import say_json
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
@@ -111,7 +112,7 @@ def evaluate(
     )
     found = evaluate_in_full(run, TrainingData(data or Path(info.location)), asked)
     if as_json:
-        print(json.dumps({info.config.loss: {**found.results, **found.extra}}))
+        say_json({info.config.loss: {**found.results, **found.extra}})
         return
     print_results({info.config.loss: found.results})
     if bootstrap:
@@ -136,7 +137,7 @@ def _report(results: dict[str, Any], as_json: bool) -> None:
     from symile_data.cli.tables import print_intervals, print_results
 
     if as_json:
-        print(json.dumps(results["comparison"] if "comparison" in results else results["tests"]))
+        say_json(results["comparison"] if "comparison" in results else results["tests"])
     elif "comparison" in results:
         compared = results["comparison"]["figures"]
         columns = {column: {name: compared[name][column] for name in _COMPARED} for column in compared["accuracy"]}

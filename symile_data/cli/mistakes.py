@@ -36,6 +36,10 @@ def as_sentence(error: Exception) -> SymileDataError | None:
     if isinstance(error, OSError) and error.errno in _ADVICE and error.filename is not None:
         where = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else str(error.filename)
         return OutputError(os.strerror(error.errno).lower(), where=where, do=_ADVICE[error.errno])
+    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):  # pathlib's, before Python 3.13
+        return OutputError(os.strerror(errno.ELOOP).lower(), got=error, do=_ADVICE[errno.ELOOP])
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        return OutputError("a name is no valid UTF-8", got=ascii(error.object), do="rename it, or choose another path")
     if isinstance(error, ModuleNotFoundError) and error.name:
         extra = extra_of(error.name)
         return MissingPackageError(error.name.partition(".")[0], extra, "this command") if extra else None

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import json
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from symile_data.cli.m3_options import m3_request, with_m3_options
+from symile_data.cli.output import say, say_json
 
 if TYPE_CHECKING:
     from symile_data.builders.m3.cost import Estimate
@@ -42,18 +41,18 @@ def m3(*, as_json: bool, **options: Any) -> None:
     asked = m3_request(**options)
     estimate = estimate_m3(asked.spec, asked.out, workers=asked.workers)
     if as_json:
-        print(json.dumps(estimate.to_json()))
+        say_json(estimate.to_json())
     else:
         _show(estimate)
     for note in estimate.notes:
-        print(f"symile-data: {note}.", file=sys.stderr)
+        say(f"symile-data: {note}.", error=True)
     if not estimate.fits:
         needed = (estimate.dataset_bytes + estimate.working_bytes) / 1e9
-        print(
+        say(
             f"symile-data: the disk of {asked.out} is too small: {needed:,.1f} GB are needed, "
             f"{estimate.free_bytes / 1e9:,.1f} GB are free. Choose another --out, fewer rows, --layout pooled or "
             "--image-size.",
-            file=sys.stderr,
+            error=True,
         )
 
 

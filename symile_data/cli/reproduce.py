@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from symile_data.cli.common import RowCount, worker_count
+from symile_data.cli.output import say, say_json
 
 if TYPE_CHECKING:
     from symile_data.cli.workflows.m3_trials import M3Trial
@@ -221,7 +221,7 @@ def _report(
     write_text(out / "results.json", pretty_json({**results, **({"notes": list(notes)} if notes else {})}))
     write_text(out / "results.md", "\n".join([markdown(table), *(f"- {note}" for note in notes)]).rstrip() + "\n")
     if as_json:
-        print(json.dumps({"points": list(rows)}))
+        say_json({"points": list(rows)})
         return
     from rich.console import Console
     from rich.table import Table
@@ -231,5 +231,6 @@ def _report(
     for cells in body:
         shown.add_row(*cells)
     Console(width=max(Console().width, _WIDEST)).print(shown)
-    print("".join(f"{note}\n" for note in notes), end="")
-    print(f"figure, table and numbers: {out / 'results.png'}, results.md, results.json")
+    for note in notes:
+        say(note)
+    say(f"figure, table and numbers: {out / 'results.png'}, results.md, results.json")

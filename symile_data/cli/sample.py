@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
+
+from symile_data.cli.output import say
 
 app = typer.Typer(help="Write a small synthetic source in its official folder layout.", no_args_is_help=True)
 
@@ -25,7 +28,8 @@ def imagenet(
     from symile_data.builders.m3.sample_pictures import write_sample_imagenet
 
     count = write_sample_imagenet(directory, seed, per_class)
-    print(f"{count:,} pictures in {directory}; build with: symile-data build m3 --out OUT --images {directory}")
+    images = quote(str(directory))
+    say(f"{count:,} pictures in {directory}; build with: symile-data build m3 --out OUT --images {images}")
 
 
 @app.command("common-voice")
@@ -45,9 +49,8 @@ def common_voice(
     from symile_data.builders.m3.sample_common_voice import write_sample_common_voice
 
     count = write_sample_common_voice(directory, languages_of(langs), clips, seed)
-    print(
-        f"{count:,} clips in {directory}; build with: symile-data build m3 --out OUT --audio common-voice:{directory}"
-    )
+    audio = quote(f"common-voice:{directory}")
+    say(f"{count:,} clips in {directory}; build with: symile-data build m3 --out OUT --audio {audio}")
 
 
 @app.command()
@@ -66,7 +69,8 @@ def mimic(
 
     count = write_sample_mimic(directory, patients, seed)
     roots = sample_roots(directory)
-    print(
+    say(
         f"{count:,} admissions in {directory}; build with: symile-data build mimic --out OUT --mimic-iv "
-        f"{roots.mimic_iv} --mimic-cxr {roots.mimic_cxr} --mimic-ecg {roots.mimic_ecg}"
+        f"{quote(str(roots.mimic_iv))} --mimic-cxr {quote(str(roots.mimic_cxr))} "
+        f"--mimic-ecg {quote(str(roots.mimic_ecg))}"
     )

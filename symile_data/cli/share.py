@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from symile_data.cli.output import say, say_json, say_text
 
 if TYPE_CHECKING:
     from symile_data.manifest import Manifest
@@ -40,9 +41,9 @@ def preview(
     page = out or default_path(directory)
     rows = write_preview(directory, page, split=split, count=count, allow_credentialed=allow_credentialed)
     if as_json:
-        print(json.dumps({"page": str(page), "rows": rows}))
+        say_json({"page": str(page), "rows": rows})
     else:
-        print(f"{page}: {rows} rows of {split}, {page.stat().st_size / 1e6:.1f} MB; open it in a browser")
+        say(f"{page}: {rows} rows of {split}, {page.stat().st_size / 1e6:.1f} MB; open it in a browser")
 
 
 def card(
@@ -65,14 +66,14 @@ def card(
         path = directory / README
         if not path.is_file():
             raise DamageError("the dataset has no card", where=path, do="run symile-data card without --print")
-        print(path.read_text(encoding="utf-8"), end="")
+        say_text(path.read_text(encoding="utf-8"))
         return
     written = refresh_card(directory)
     names = [path.relative_to(directory).as_posix() for path in written]
     if as_json:
-        print(json.dumps({"written": names}))
+        say_json({"written": names})
     else:
-        print(f"{directory}: {len(names)} files written: {', '.join(names)}")
+        say(f"{directory}: {len(names)} files written: {', '.join(names)}")
 
 
 def push(
@@ -111,13 +112,13 @@ def push(
     url = "" if dry_run else publish.push(directory, manifest, repo, private=private, replace=replace)
     if as_json:
         files = [{"path": upload.path, "bytes": upload.bytes} for upload in uploads]
-        print(json.dumps({"repo": repo, "url": url, "bytes": total, "files": files}))
+        say_json({"repo": repo, "url": url, "bytes": total, "files": files})
     elif dry_run:
         for upload in uploads:
-            print(f"{upload.bytes:>15,}  {upload.path}")
-        print(f"{len(uploads)} files, {total:,} bytes would go to {repo}")
+            say(f"{upload.bytes:>15,}  {upload.path}")
+        say(f"{len(uploads)} files, {total:,} bytes would go to {repo}")
     else:
-        print(f"{len(uploads)} files, {total:,} bytes are in {url}")
+        say(f"{len(uploads)} files, {total:,} bytes are in {url}")
 
 
 def _refuse_restricted(directory: Path, manifest: Manifest, allow_pictures: bool) -> None:

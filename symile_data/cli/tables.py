@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from symile_data.cli.output import cell
+
 _COUNTS = ("rows", "candidates")
 _RANKS = ("median_rank",)
 
@@ -21,9 +23,9 @@ def print_results(results: Mapping[str, Mapping[str, float]]) -> None:
     table = Table(title="Zero-shot retrieval")
     table.add_column("")
     for loss in results:
-        table.add_column(loss, justify="right")
+        table.add_column(cell(loss), justify="right")
     for name in next(iter(results.values())):
-        table.add_row(name.replace("_", " "), *(_number(name, results[loss][name]) for loss in results))
+        table.add_row(cell(name.replace("_", " ")), *(_number(name, results[loss][name]) for loss in results))
     Console().print(table)
 
 
@@ -43,13 +45,13 @@ def print_intervals(
     table = Table(title=title)
     table.add_column("")
     for column in results:
-        table.add_column(column, justify="right")
+        table.add_column(cell(column), justify="right")
     for name in next(iter(results.values())):
         cells = [_interval(name, results[column].get(name)) for column in results]
-        table.add_row(name.replace("_", " "), *cells)
+        table.add_row(cell(name.replace("_", " ")), *cells)
     for name, value in (bounds or {}).items():
         table.add_row(
-            name.replace("_", " "), *(_number(name, value) if loss != "difference" else "" for loss in results)
+            cell(name.replace("_", " ")), *(_number(name, value) if loss != "difference" else "" for loss in results)
         )
     Console().print(table)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
+
+from symile_data.cli.output import say
 
 
 def translate(
@@ -35,6 +38,7 @@ def translate(
     from symile_data.builders.m3.names import read_names
     from symile_data.builders.m3.online import default_cache
     from symile_data.builders.m3.translate import ENGINES, format_names, translate_names
+    from symile_data.disclosure import told
     from symile_data.errors import UsageError
     from symile_data.files import write_text
 
@@ -48,7 +52,7 @@ def translate(
     write_text(out, format_names(translated, languages))
     kept = sum(entry.count or 0 for entry in dropped)
     total = len(table.wnids) * (len(languages) - 1)
-    print(f"{out}: {len(table.wnids):,} classes in {len(languages)} languages, {total - kept:,} names by {engine}")
+    say(f"{out}: {len(table.wnids):,} classes in {len(languages)} languages, {total - kept:,} names by {engine}")
     for entry in dropped:
-        print(f"kept as they were: {entry.count} ({entry.reason}), such as {', '.join(entry.examples[:2])}")
-    print(f"use it with: symile-data build m3 --langs {langs} --translations {out}")
+        say(f"kept as they were: {told(entry.count)} ({entry.reason}), such as {', '.join(entry.examples[:2])}")
+    say(f"use it with: symile-data build m3 --langs {langs} --translations {quote(str(out))}")
