@@ -11,6 +11,13 @@ MIMIC_SOURCES := $(addprefix --mimic-iv ,$(MIMIC_IV)) $(addprefix --mimic-cxr ,$
 	$(addprefix --mimic-ecg ,$(MIMIC_ECG)) $(if $(MIMIC_IV)$(MIMIC_CXR)$(MIMIC_ECG),,--sample)
 
 PYTHON ?= python3
+
+# A setting that is misspelt on make's command line would be ignored: LANG for LANGS. The environment's LANG is no setting.
+SETTINGS := LANGS OUT IMAGENET_DIR MIMIC_OUT MIMIC_IV MIMIC_CXR MIMIC_ECG ARGS PYTHON
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+UNKNOWN := $(filter-out $(SETTINGS) BIN SYMILE TREE SHELL,$(filter-out -%,$(GIVEN)))
+$(if $(UNKNOWN),$(error There is no setting $(firstword $(UNKNOWN)); choose among $(SETTINGS)))
+
 BIN := .venv/bin
 SYMILE := $(BIN)/symile-data
 TREE := build/tree/symile_data

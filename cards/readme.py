@@ -6,6 +6,7 @@ text is a template filled with the manifest, the statistics and the dataset's ro
 
 from __future__ import annotations
 
+import html
 import json
 import math
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from symile_data.disclosure import told
+from symile_data.errors import harmless, printable
 from symile_data.manifest import Manifest
 from symile_data.schema import DatasetSchema
 from symile_data.shards import FORMATS
@@ -230,7 +232,8 @@ def _render(template: str, **values: Any) -> str:
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("symile_data.cards", "templates"),
-        autoescape=jinja2.select_autoescape(enabled_extensions=()),  # Markdown; cells are escaped by `cell`
+        autoescape=jinja2.select_autoescape(enabled_extensions=()),  # Markdown; `finalize` escapes HTML in it
+        finalize=_markdown,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -246,8 +249,30 @@ def _render(template: str, **values: Any) -> str:
         "listed": _listed,
         "listed_keys": lambda values: _listed(list(values)),
         "setting": _setting,
+        "verbatim": _Verbatim,
+        "line": lambda text: _Verbatim(printable(text)),
+        "quoted": lambda text: _Verbatim(json.dumps(str(text), ensure_ascii=False)),
     }
     return environment.get_template(template).render(**values)
+
+
+class _Verbatim(str):
+    """Text in a code block or in backticks, where Markdown shows HTML as it is."""
+
+    __slots__ = ()
+
+
+def _markdown(value: object) -> object:
+    r"""Text of names, notes and settings as Markdown shows it: no markup of HTML, nothing that reorders a line.
+
+    >>> _markdown("<b>\u202e</b>"), _markdown(_Verbatim("a < b"))
+    ('&lt;b&gt;\\u202e&lt;/b&gt;', 'a < b')
+    """
+    if not isinstance(value, str):
+        return value
+    if isinstance(value, _Verbatim):
+        return harmless(value)
+    return html.escape(harmless(" ".join(value.splitlines()) if "\n" in value else value), quote=False)
 
 
 def _cell(value: object) -> str:
@@ -309,4 +334,4 @@ def _setting(value: object) -> str:
     >>> _setting(["el", "en"]), _setting(None)
     ('`["el", "en"]`', '`null`')
     """
-    return _code(json.dumps(value, ensure_ascii=False))
+    return _Verbatim(_code(json.dumps(value, ensure_ascii=False)).replace("<", "\\u003c"))

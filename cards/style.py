@@ -140,6 +140,7 @@ def _parameters() -> dict[Any, Any]:
         "ytick.color": MUTED,
         "xtick.labelcolor": INK,
         "ytick.labelcolor": INK,
+        "text.parse_math": False,  # a dollar sign in a name is a dollar sign
         "legend.frameon": False,
         "legend.fontsize": 8,
         "figure.facecolor": "white",

@@ -159,7 +159,8 @@ def _vector(found: Mapping[str, Any], split: str, column: str, absences: _Absenc
     hidden = _parts({column: found["rows"]}, absences.rows[split] - absent, shared)
     # A share of nulls among so many numbers is as good as their count.
     share = None if found["null_share"] else found["null_share"]
-    return {**found, "rows": None if hidden else found["rows"], "null_share": share}
+    others = {name: None for name, count in found.items() if name == "non_finite" and is_small(count)}
+    return {**found, **others, "rows": None if hidden else found["rows"], "null_share": share}
 
 
 def _media(found: Mapping[str, Any], column: str, absences: _Absences) -> dict[str, Any]:

@@ -70,6 +70,13 @@ class MissingPackageError(SymileDataError, ImportError):
         return type(self), self._arguments
 
 
+def no_directory(path: Path, kind: type[SymileDataError]) -> SymileDataError:
+    """Of a path at which a directory should be and is none."""
+    if path.exists():
+        return kind("this is no directory", where=path, do="give the path of a directory")
+    return kind("there is no such directory", where=path, do="check the path")
+
+
 def install_command(extra: str) -> tuple[str, Path | None]:
     """The command that installs an extra, and the checkout in which it is given; None where there is no checkout."""
     checkout = Path(__file__).resolve().parents[1]

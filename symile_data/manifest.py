@@ -7,6 +7,7 @@ against its manifest is `symile_data.verify`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
@@ -15,7 +16,7 @@ from typing import Any
 
 from symile_data import __version__
 from symile_data.confine import check_inside, is_plain_path
-from symile_data.errors import DamageError, MissingPackageError
+from symile_data.errors import DamageError, MissingPackageError, no_directory
 from symile_data.files import digest, file_sha256, pretty_json, write_text
 from symile_data.pooled import Pooled
 from symile_data.records import parse_json, read_text, record
@@ -29,6 +30,7 @@ FORMAT = "symile-data/1"
 WRITER = "2"
 WRITER_KEY = "writer"  # among an identity's versions; datasets of before have none
 OWN_VERSIONS: Mapping[str, str] = {"symile-data": __version__, WRITER_KEY: WRITER}
+_HASH = re.compile("[0-9a-f]{32,}")
 UNFINISHED = ".build"  # folder that marks a directory as an unfinished build
 
 
@@ -151,7 +153,7 @@ def read(directory: Path) -> Manifest:
         text = read_text(path)
     except (FileNotFoundError, NotADirectoryError):
         if not directory.is_dir():
-            raise no_directory(directory) from None
+            raise no_directory(directory, DamageError) from None
         raise DamageError(
             "this directory is no finished dataset: it has no manifest.json",
             where=directory,
@@ -164,13 +166,6 @@ def read(directory: Path) -> Manifest:
     manifest = parse(text, path)
     check_links(directory, manifest)
     return manifest
-
-
-def no_directory(path: Path) -> DamageError:
-    """Of a path where a dataset's directory should be."""
-    if path.exists():
-        return DamageError("this is no directory", where=path, do="point at a dataset's directory")
-    return DamageError("there is no such directory", where=path, do="check the path")
 
 
 def check_links(directory: Path, manifest: Manifest) -> None:
@@ -284,16 +279,17 @@ def library_versions(packages: Sequence[str], extra: str = "m3,online") -> dict[
 
 
 def differences(mine: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """The settings in which two nested mappings differ, as "name: mine, not other".
+    """The settings in which two nested mappings differ, as "name: mine, not other": those of the spec first, since they
+    were chosen; hashes last, since they only follow.
 
-    >>> differences({"spec": {"seed": 1}}, {"spec": {"seed": 0}})
-    ['spec.seed: 1, not 0']
+    >>> differences({"spec": {"seed": 1}, "format": 2}, {"spec": {"seed": 0}, "format": 1})
+    ['spec.seed: 1, not 0', 'format: 2, not 1']
     """
     found: list[str] = []
-    for key in sorted(set(mine) | set(other)):
+    for key in sorted(set(mine) | set(other), key=lambda key: (key != "spec", key)):
         a, b = mine.get(key), other.get(key)
         if isinstance(a, Mapping) and isinstance(b, Mapping):
             found += differences(a, b, f"{prefix}{key}.")
         elif a != b:
             found.append(f"{prefix}{key}: {a!r}, not {b!r}")
-    return found
+    return sorted(found, key=lambda difference: _HASH.search(difference) is not None)

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from symile_data.errors import SourceError
+from symile_data.errors import SourceError, no_directory
 from symile_data.files import file_sha256
 
 from .lab_items import ITEM_IDS
@@ -106,6 +106,8 @@ class Release:
 
     def _existing(self, name: str) -> Path:
         path = self.root / name
+        if not self.root.is_dir():
+            raise no_directory(self.root, SourceError)
         if not path.is_file():
             raise SourceError(
                 f"the release has no {name}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from symile_data.errors import harmless
 from symile_data.manifest import Manifest
 from symile_data.schema import Modality
 
@@ -92,12 +93,18 @@ def _hues(cards: list[Card]) -> dict[str, int]:
     return {language: (index * 360 // _HUES + 8) % 360 for index, language in enumerate(languages)}
 
 
+def _harmless(value: Any) -> Any:
+    """Names, words and labels without what would reorder the page's text."""
+    return harmless(value) if type(value) is str else value  # what a macro gave is markup, and made of such
+
+
 def _render(**values: Any) -> str:
     import jinja2
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("symile_data.cards", "templates"),
         autoescape=True,
+        finalize=_harmless,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -104,9 +104,11 @@ def _models(
 
 def _devices(asked: str, executor: str) -> tuple[str, int]:
     """Kind of device, and how many there are here; what a cluster's workers have shows when they use it."""
-    import torch
-
     from symile_data.errors import UsageError
+    from symile_data.extras import needs_extra
+
+    with needs_extra("pretrained", "symile-data embed"):
+        import torch
 
     if asked not in ("auto", "cpu", "cuda"):
         raise UsageError("unknown --device", got=repr(asked), do="choose auto, cpu or cuda")

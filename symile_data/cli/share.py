@@ -60,10 +60,12 @@ def card(
         symile-data card build/symile-m3-10 --print
     """
     from symile_data.cards import README, refresh_card
-    from symile_data.errors import DamageError
+    from symile_data.errors import DamageError, no_directory
 
     if show:
         path = directory / README
+        if not directory.is_dir():
+            raise no_directory(directory, DamageError)
         if not path.is_file():
             raise DamageError("the dataset has no card", where=path, do="run symile-data card without --print")
         say_text(path.read_text(encoding="utf-8"))

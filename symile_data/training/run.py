@@ -15,7 +15,7 @@ from typing import Any
 import lightning
 import torch
 
-from symile_data.errors import DamageError, OutputError
+from symile_data.errors import DamageError, OutputError, no_directory
 from symile_data.files import atomic_path, canonical_json, digest, pretty_json, write_text
 from symile_data.records import read_json, record
 from symile_data.schema import Modality
@@ -77,7 +77,9 @@ def read_run(directory: Path) -> RunInfo:
     path = directory / RUN_FILE
     try:
         return record(RunInfo, read_json(path))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
+        if not directory.is_dir():
+            raise no_directory(directory, DamageError) from None
         raise DamageError("this is no run directory: it has no run.json", where=directory, do="train first") from None
     except (OSError, ValueError, TypeError) as error:
         raise DamageError("the record of a run is not readable", where=path, got=error) from None

@@ -30,8 +30,7 @@ from symile_data.errors import (
         ),
         (
             MissingPackageError("soxr", "speech", "speech synthesis"),
-            "speech synthesis needs the Python package soxr, which is not installed. "
-            "Run: pip install 'symile-data[speech]'",
+            "speech synthesis needs the Python package soxr, which is not installed. Run: pip install -e '.[speech]'",
         ),
     ],
 )

@@ -55,7 +55,7 @@ def test_a_missing_extra_says_what_cannot_be_done() -> None:
         status="gap",
         found="no-such-package not installed",
         cost="no synthetic speech: a build of M3 needs --audio common-voice:PATH",
-        do="pip install 'symile-data[speech]'",
+        do="pip install -e '.[speech]'",
     )
 
 
