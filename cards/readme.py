@@ -52,7 +52,8 @@ def readme_of(
     tables: Sequence[Table] = (),
 ) -> str:
     """The whole file's text."""
-    from huggingface_hub import DatasetCard, DatasetCardData
+    import yaml
+    from huggingface_hub import DatasetCardData
 
     sources, licence = facts.sources(manifest), facts.licence(manifest)
     front = DatasetCardData(**front_matter(manifest, schema, facts, licence, tables))
@@ -85,7 +86,10 @@ def readme_of(
         shards=data_files[:MOST_FILES],
         shards_left_out=max(len(data_files) - MOST_FILES, 0),
     )
-    return str(DatasetCard(f"---\n{front.to_yaml(line_break=chr(10))}\n---\n\n{text}"))
+    matter = front.to_yaml(line_break=chr(10))
+    if matter != harmless(matter):  # as escapes, which YAML reads back
+        matter = yaml.safe_dump(front.to_dict(), sort_keys=False).rstrip("\n")
+    return f"---\n{matter}\n---\n\n{text}"
 
 
 def front_matter(
