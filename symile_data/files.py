@@ -147,18 +147,20 @@ def write_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         code = _error_code(error)
-        if code not in _ADVICE or not _concerns(error, path):
+        if code not in _ADVICE or not _concerns(error, code, path):
             raise
         message = f"cannot write: {os.strerror(code).lower()}"
         raise OutputError(message, where=path, do=_ADVICE[code]) from error
 
 
-def _concerns(error: OSError, path: Path) -> bool:
-    """Whether an error is about the path, its temporary name, what is below it or above it; or says nothing of it."""
+def _concerns(error: OSError, code: int, path: Path) -> bool:
+    """Whether an error is about the path, its temporary name, what is below it or above it. A disk's errors may name no
+    path; a wrong path is one only if it is named.
+    """
     names = [Path(os.fsdecode(name)) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
-    return not names or any(
-        name == temporary_path(path) or path.is_relative_to(name) or name.is_relative_to(path) for name in names
-    )
+    if not names:
+        return code not in _OF_PATHS
+    return any(name == temporary_path(path) or path.is_relative_to(name) or name.is_relative_to(path) for name in names)
 
 
 _AGAIN = "run the same command again: finished shards are kept"
@@ -180,6 +182,9 @@ _ADVICE = {
     errno.ELOOP: "choose a path without circular links",
     errno.ENAMETOOLONG: "choose a shorter path",
 }
+_OF_PATHS = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP, errno.ENAMETOOLONG}
+)
 # Errors without an errno: polars names it in the text; numpy and Pillow say that a disk took only a part.
 _TOLD_CODE = re.compile(r"\(os error (\d+)\)")
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written|encoder error")

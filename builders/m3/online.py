@@ -259,11 +259,13 @@ class AnswerCache:
         """
         path = self.path(request)
         try:
+            write_text(path, pretty_json({"request": dict(request), "answer": answer, "sha256": digest(answer)}))
+        except OutputError as error:
+            if isinstance(error.__cause__, FileExistsError | NotADirectoryError):
+                raise OutputError("the cache is not a directory", where=self.directory, do="choose another") from None
             # Two processes may keep the same answer at the same time, and one finds the other's temporary file gone.
-            with contextlib.suppress(FileNotFoundError):
-                write_text(path, pretty_json({"request": dict(request), "answer": answer, "sha256": digest(answer)}))
-        except (FileExistsError, NotADirectoryError):
-            raise OutputError("the cache is not a directory", where=self.directory, do="choose another") from None
+            if not (isinstance(error.__cause__, FileNotFoundError) and path.parent.is_dir()):
+                raise
 
     def path(self, request: Mapping[str, str]) -> Path:
         """File of a request's answer, named by the hash of the whole request."""

@@ -149,11 +149,19 @@ def test_json_of_another_form_is_refused(written: Path, content: str) -> None:
         manifests.read(written)
 
 
-@pytest.mark.parametrize("name", ["empty", "absent", "file"])
-def test_a_directory_without_a_manifest_is_no_dataset(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("empty", "no finished dataset.*Run the build command again"),
+        ("absent", "there is no such directory .*absent"),
+        ("file/below", "there is no such directory .*below"),
+        ("file", "this is no directory .*file"),
+    ],
+)
+def test_a_directory_without_a_manifest_is_no_dataset(tmp_path: Path, name: str, said: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
-    with pytest.raises(DamageError, match=r"no finished dataset.*Run the build command again"):
+    with pytest.raises(DamageError, match=said):
         manifests.read(tmp_path / name)
 
 
