@@ -88,7 +88,7 @@ def readme_of(
     )
     matter = front.to_yaml(line_break=chr(10))
     if matter != harmless(matter):  # as escapes, which YAML reads back
-        matter = yaml.safe_dump(front.to_dict(), sort_keys=False).rstrip("\n")
+        matter = yaml.safe_dump(yaml.safe_load(matter), sort_keys=False).rstrip("\n")
     return f"---\n{matter}\n---\n\n{text}"
 
 
