@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from symile_data import manifest as manifests
 from symile_data.errors import DamageError
@@ -29,6 +30,8 @@ from symile_data.schema import mask_problems
 from symile_data.shards import is_shard, open_shard
 from symile_data.shared_media import Hashes, MediaBySplit, Rows, media_hashes
 from symile_data.unlisted import kind_of, unlisted_problems
+
+SAMPLE_ID = "sample_id"  # a row's number, from which tars make their keys
 
 
 class Invariants(Protocol):
@@ -216,9 +219,18 @@ def _table_problems(
         yield f"no column {', '.join(absent)}"
         return
     yield from _ruled(lambda: mask_problems(table, modalities))
+    yield from _ruled(lambda: _sample_id_problems(table))
     if invariants is not None:
         yield from _ruled(lambda: invariants.check(str(entry.split), table))
         yield from _ruled(lambda: invariants.check_media(table))
+
+
+def _sample_id_problems(table: pa.Table) -> Iterator[str]:
+    if SAMPLE_ID in table.column_names:
+        wrong = pc.indices_nonzero(pc.fill_null(pc.less(table[SAMPLE_ID], 0), False))
+        if len(wrong):
+            row = wrong[0].as_py()
+            yield f"row {row}: {SAMPLE_ID} {table[SAMPLE_ID][row].as_py()} is negative"
 
 
 def _ruled(check: Callable[[], Iterable[str]]) -> Iterator[str]:

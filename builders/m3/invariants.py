@@ -68,8 +68,6 @@ class M3Invariants:
         for index, row in enumerate(table.select(_COLUMNS).to_pylist()):
             for problem in self._row_problems(row):
                 yield f"row {index} (sample {row['sample_id']}): {problem}"
-            if row["sample_id"] < 0:
-                yield f"row {index}: sample_id {row['sample_id']} is negative"
             if twice[index]:
                 yield f"row {index}: sample_id {row['sample_id']} occurs twice"
             spoken = _SPOKEN.match(row["clip_id"] or "")

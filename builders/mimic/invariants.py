@@ -80,8 +80,8 @@ class MimicInvariants:
         for row, (sample, hadm_id, subject_id, no_cxr, drawn) in enumerate(
             zip(*(table[name].to_pylist() for name in columns), strict=True)
         ):
-            if sample < 0 or hadm_id <= 0 or subject_id <= 0:
-                yield f"row {row}: sample_id {sample}, hadm_id {hadm_id} or subject_id {subject_id} is not positive"
+            if hadm_id <= 0 or subject_id <= 0:
+                yield f"row {row}: hadm_id {hadm_id} or subject_id {subject_id} is not positive"
             if sample in self._samples:
                 yield f"row {row}: sample_id {sample} occurs twice"
             if hadm_id in self._split_of:

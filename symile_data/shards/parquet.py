@@ -115,8 +115,8 @@ class ParquetShard:
                 raise OSError(f"{found} rows, its footer says {expected}")
             return pa.Table.from_batches(batches, schema)
         except PARQUET_ERRORS as error:
-            told = OSError(_PAGE_DAMAGE) if _PYARROWS_PAGE_DAMAGE in str(error) else error
-            raise unreadable(self.location, self.name, told, _KIND) from None
+            met = OSError(_PAGE_DAMAGE) if _PYARROWS_PAGE_DAMAGE in str(error) else error
+            raise unreadable(self.location, self.name, met, _KIND) from None
 
     def _bounded(self, batches: Iterable[pa.RecordBatch]) -> list[pa.RecordBatch]:
         """Those that are valid; a file that inflates without end is left in time."""

@@ -228,6 +228,14 @@ def test_a_mask_that_lies_is_named(dataset: Path, row: int, wrong: dict, clause:
     assert list(verify(dataset)) == [f"{FIRST}: {clause}"]
 
 
+def test_a_negative_id_is_named(dataset: Path) -> None:
+    content = rows(0, 10)
+    content[3]["sample_id"] = -3
+    shard(dataset, FIRST, content, "train")
+    relist(dataset)
+    assert list(verify(dataset)) == [f"{FIRST}: row 3: sample_id -3 is negative"]
+
+
 def test_a_file_that_is_no_parquet_is_named(dataset: Path) -> None:
     (dataset / SECOND).write_bytes(b"PAR1 but not really")
     relist(dataset)
