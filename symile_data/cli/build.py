@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -57,6 +58,17 @@ def m3(*, executor: str, **options: Any) -> None:
         asked.spec, asked.out, workers=asked.workers, executor=executor, document=write_card, command=asked.command
     )
     report(asked.out, manifest)
+    if asked.spec.mode == "overlap":  # the rule itself lets the text give more away than one word in W
+        _report_ceilings(asked.out)
+
+
+def _report_ceilings(out: Path) -> None:
+    """Say how far a reader of the text alone gets, by the card's statistics."""
+    from symile_data.cards import STATISTICS
+
+    ceilings = json.loads((out / STATISTICS).read_text(encoding="utf-8")).get("ceilings", {})
+    for split, found in ceilings.items():
+        print(f"{split}: the text alone finds {found['text_alone']:.3f} of the pictures (see the card)")
 
 
 @app.command()

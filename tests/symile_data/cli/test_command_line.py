@@ -119,6 +119,20 @@ def test_a_build_reports_on_stdout_and_progresses_on_stderr(run: Callable[..., O
     assert run("verify", out).code == 0
 
 
+def test_a_build_in_overlap_mode_says_what_the_text_gives_away(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    images = imagenet_tree(tmp_path / "images")
+    out = tmp_path / "out"
+    said = run(
+        "build", "m3", "--out", out, "--images", images, *SMALL, "--langs", "5", "--mode", "overlap", "--words", "3"
+    )
+    ceilings = json.loads((out / "stats.json").read_text(encoding="utf-8"))["ceilings"]
+    assert list(ceilings) == ["validation", "test"]
+    assert said.out.splitlines()[-2:] == [
+        f"{split}: the text alone finds {found['text_alone']:.3f} of the pictures (see the card)"
+        for split, found in ceilings.items()
+    ]
+
+
 def test_the_recorded_command_names_no_directory_of_this_machine(
     run: Callable[..., Outcome], tree: Path, tmp_path: Path
 ) -> None:
