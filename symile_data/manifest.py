@@ -27,7 +27,7 @@ FORMAT = "symile-data/1"
 # Of the bytes that builds write: raise it whenever the same settings, sources and libraries come to give other rows or
 # other files. It is part of every build's identity, so an unfinished build of the version before is refused; finished
 # datasets stay as they are and open.
-WRITER = "2"
+WRITER = "3"
 WRITER_KEY = "writer"  # among an identity's versions; datasets of before have none
 OWN_VERSIONS: Mapping[str, str] = {"symile-data": __version__, WRITER_KEY: WRITER}
 _HASH = re.compile("[0-9a-f]{32,}")

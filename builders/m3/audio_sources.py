@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from symile_data.manifest import Dropped
 
-from .clips import clip, clips_per_language
+from .clips import Clip, clip, clips_per_language
 from .languages import language_row
 from .sentences import Sentence, SentenceBank, split_sentences
 
@@ -156,7 +156,7 @@ class EspeakSource:
         """The same number in each language."""
         return (self._sizes[pool],) * len(self._languages)
 
-    def clip(self, pool: str, language: int, index: int) -> SourceClip:
+    def clip(self, pool: str, language: int, index: int) -> Clip:
         """A sentence of the pool in a voice."""
         row = language_row(self._languages[language])
         return clip(self._seed, pool, row.code, self._sentences[pool], index, self._bank.sentences(row.code))

@@ -1,7 +1,7 @@
 """The pool of spoken clips: which sentences in which voices a split can draw from, and their encoding.
 
 Clip `i` of a language in a split is a pure function of (seed, split, language, i): a sentence of the split's own, a
-voice, a rate, a pitch and a pitch range, all from one named stream.
+voice, a rate, a pitch, a pitch range and the silence before and after it, all from one named stream.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from symile_data.streams import Stream, below
 
+from .framing import SILENCE_SAMPLES
 from .languages import language_row
 from .sentences import Sentence, read_sentences
 from .speech import INTONATION_RANGE, PITCH_RANGE, RATE_RANGE, VOICES, Utterance, encode_flac, synthesise
@@ -56,7 +57,7 @@ def clip(
         sentences: Positions in the sentence bank that the pool may use.
         bank: The language's sentences; default: the bundled ones.
     """
-    u = Stream(seed, f"m3/clip/{pool}/{language}").rows(index, index + 1, 6)[0]
+    u = Stream(seed, f"m3/clip/{pool}/{language}").rows(index, index + 1, 8)[0]
     bank = read_sentences(language) if bank is None else bank
     sentence = bank[sentences[int(below(u[0], len(sentences)))]]
     utterance = Utterance(
@@ -67,6 +68,8 @@ def clip(
         pitch=_within(PITCH_RANGE, u[3]),
         intonation=_within(INTONATION_RANGE, u[4]),
         seed=int(below(u[5], 2**31)),
+        lead=_within(SILENCE_SAMPLES, u[6]),
+        tail=_within(SILENCE_SAMPLES, u[7]),
     )
     return Clip(
         clip_id=f"espeak-{pool}-{language}-{index:06d}",

@@ -12,18 +12,21 @@ from symile_data.files import digest
 from symile_data.manifest import Dropped
 
 from .audio_sources import EspeakSource, SourceClip
+from .framing import framed
 from .gtts_speech import gather_speech, gtts_speech
 from .speech import encode_flac
 
 
 @dataclass(frozen=True, kw_only=True)
 class OnlineClip:
-    """A sentence spoken by the engine; its audio is in the cache."""
+    """A sentence spoken by the engine; its audio is in the cache. `lead` and `tail` are samples of silence around it."""
 
     clip_id: str
     text: str
     language: str
     cache: Path
+    lead: int
+    tail: int
 
     def encode(self) -> bytes:
         """The clip as FLAC, 16 kHz mono.
@@ -31,7 +34,8 @@ class OnlineClip:
         Raises:
             SourceError: the cache lost it and the engine does not answer now.
         """
-        return encode_flac(gtts_speech(self.text, self.language, cache=self.cache, strict=True))
+        wave = gtts_speech(self.text, self.language, cache=self.cache, strict=True)
+        return encode_flac(framed(wave, self.lead, self.tail))
 
 
 class GttsSource:
@@ -77,13 +81,16 @@ class GttsSource:
         """One sentence."""
         code = self._espeak.languages[language]
         sentence = self._espeak.sentence(pool, code, index)
+        espeak = self._espeak.clip(pool, language, index)
         if (sentence.text, code) in self._failed:
-            return self._espeak.clip(pool, language, index)
+            return espeak
         return OnlineClip(
             clip_id=f"gtts-{pool}-{code}-{sentence.sentence_id:06d}",
             text=sentence.text,
             language=code,
             cache=self._cache,
+            lead=espeak.utterance.lead,
+            tail=espeak.utterance.tail,
         )
 
 

@@ -19,6 +19,7 @@ from symile_data.manifest import Dropped
 from symile_data.media import UnfitMediumError, read_clip
 from symile_data.progress import stage
 
+from .framing import LOUDNESS_DBFS
 from .online import (
     NOT_ASKED,
     PATIENT,
@@ -33,7 +34,6 @@ from .online import (
     watched,
 )
 from .schema import SAMPLE_RATE_HZ
-from .speech import LOUDNESS_DBFS
 
 _SHORTEST_SECONDS = 0.1
 

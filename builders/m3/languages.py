@@ -33,7 +33,7 @@ class Language:
 LANGUAGES = {
     language.code: language
     for language in (
-        Language(code="ar", name="Arabic", espeak="ar", spoken="ar"),
+        Language(code="ar", name="Arabic", espeak="ar", spoken="ar_vowelled"),
         Language(code="el", name="Greek", espeak="el", spoken="el"),
         Language(code="en", name="English", espeak="en", spoken="en"),
         Language(code="hi", name="Hindi", espeak="hi", spoken="hi"),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import _ctypes
 import ctypes
 import io
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy.typing as npt
 
 from symile_data.errors import MissingPackageError, SourceError
 
+from .framing import framed
 from .schema import SAMPLE_RATE_HZ
 
 # Variants that sound human and differ from one another; the whispering, robotic, unvoiced and very loud ones are left
@@ -37,7 +39,8 @@ RATE_RANGE = (140, 200)  # words per minute
 PITCH_RANGE = (30, 70)  # 0 to 99
 INTONATION_RANGE = (30, 70)  # 0 to 99
 
-LOUDNESS_DBFS = -23.0  # RMS; variants differ by 15 dB otherwise
+# Arabic: espeak-ng drops a vowel sign that is written before a shadda, which is the order of Unicode's normal forms.
+_SHADDA_LAST = re.compile("([\u064b-\u0650\u0652\u0670])\u0651")
 
 _SYNCHRONOUS, _DONT_EXIT = 2, 0x8000
 _RATE, _PITCH, _RANGE = 1, 3, 4
@@ -57,6 +60,8 @@ class Utterance:
         pitch: 0 to 99.
         intonation: Pitch range, 0 to 99.
         seed: Seeds the engine's breath and flutter noise.
+        lead: Samples of silence before the first sound.
+        tail: Samples of silence after the last sound.
     """
 
     text: str
@@ -66,13 +71,16 @@ class Utterance:
     pitch: int
     intonation: int
     seed: int
+    lead: int = 0
+    tail: int = 0
 
 
 def synthesise(utterance: Utterance) -> npt.NDArray[np.float32]:
     """Speak an utterance.
 
     Returns:
-        (T,) float32 in [-1, 1], mono, 16 kHz, at -23 dBFS RMS.
+        (T,) float32 in [-1, 1], mono, 16 kHz, at -23 dBFS RMS; exactly `lead` and `tail` samples of silence around the
+        sound.
 
     Raises:
         SourceError: the engine does not know the voice, or gives no sound.
@@ -86,9 +94,7 @@ def synthesise(utterance: Utterance) -> npt.NDArray[np.float32]:
     if not samples.any():
         raise SourceError("espeak-ng gave no sound", where=f"language {utterance.language}", got=repr(utterance.text))
     wave = soxr.resample(samples.astype(np.float64) / 32768.0, rate, SAMPLE_RATE_HZ)
-    level = 10 ** (LOUDNESS_DBFS / 20) / np.sqrt(np.mean(wave**2))
-    clipped: npt.NDArray[np.float32] = np.clip(wave * level, -1.0, 1.0).astype(np.float32)
-    return clipped
+    return framed(wave, utterance.lead, utterance.tail)
 
 
 def encode_flac(wave: npt.NDArray[np.float32]) -> bytes:
@@ -145,7 +151,7 @@ def _speak(utterance: Utterance) -> tuple[npt.NDArray[np.int16], int]:
             (_RANGE, utterance.intonation),
         ):
             library.espeak_SetParameter(parameter, value, 0)
-        text = utterance.text.encode("utf-8") + b"\0"
+        text = _SHADDA_LAST.sub("\u0651\\1", utterance.text).encode("utf-8") + b"\0"
         status = library.espeak_Synth(text, ctypes.c_size_t(len(text)), 0, 1, 0, _UTF8 | _PHONEMES, None, None)
         if status != 0:
             raise SourceError("espeak-ng failed to speak", got=repr(utterance.text))
