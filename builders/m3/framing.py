@@ -1,7 +1,7 @@
 """The frame of a clip: where its sound begins and ends, and how loud it is, tell nothing about its language.
 
-espeak-ng puts silence of its own before a sentence, in Thai a median of 37 ms and in Telugu none. So a clip is cut to its
-first and last sound, and silence of one distribution for all languages is put around it.
+espeak-ng puts silence of its own before a sentence, in Thai a median of 37 ms and in Telugu none. So a clip is cut to
+its first and last sound, and silence of one distribution for all languages is put around it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ import numpy.typing as npt
 from .schema import SAMPLE_RATE_HZ
 
 LOUDNESS_DBFS = -23.0  # RMS of a whole clip; voices differ by 15 dB otherwise
-SILENCE_SAMPLES = (SAMPLE_RATE_HZ * 50 // 1000, SAMPLE_RATE_HZ * 300 // 1000)  # before and after the sound: 50 to 300 ms
+SILENCE_SAMPLES = (
+    SAMPLE_RATE_HZ * 50 // 1000,
+    SAMPLE_RATE_HZ * 300 // 1000,
+)  # before and after the sound: 50 to 300 ms
 
 _QUIET = 0.01  # of the peak (-40 dB); what is below it at either end is no sound
 

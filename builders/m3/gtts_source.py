@@ -19,7 +19,7 @@ from .speech import encode_flac
 
 @dataclass(frozen=True, kw_only=True)
 class OnlineClip:
-    """A sentence spoken by the engine; its audio is in the cache. `lead` and `tail` are samples of silence around it."""
+    """A sentence spoken by the engine, its audio in the cache, with `lead` and `tail` samples of silence around it."""
 
     clip_id: str
     text: str

@@ -38,4 +38,7 @@ def test_sentences_that_the_engine_does_not_speak_are_spoken_here(
         wave, rate = soundfile.read(io.BytesIO(row["audio"]["bytes"]))
         assert row["clip_id"].split("-")[0] == ("espeak" if row["lang"] == "el" else "gtts")
         assert rate == 16_000
-        assert (len(wave) == 16_000) == (row["lang"] == "en")
+        if row["lang"] == "en":
+            first, last = np.flatnonzero(wave)[[0, -1]]
+            assert last + 1 - first == 16_000
+            assert 800 <= first <= 4800 and 800 <= len(wave) - last - 1 <= 4800

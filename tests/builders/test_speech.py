@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Iterator
 
 import numpy as np
@@ -65,6 +66,48 @@ def test_every_voice_speaks_and_sounds_different() -> None:
 )
 def test_every_setting_is_heard(change: dict) -> None:
     assert not np.array_equal(synthesise(utterance()), synthesise(utterance(**change)))
+
+
+@pytest.mark.parametrize("word", ["كُلَّ", "عَلَّمَنِي", "مَرَّةً"])
+def test_arabic_is_spoken_with_its_vowels_in_any_order_of_its_signs(word: str) -> None:
+    """Unicode's normal forms write a vowel sign before a shadda; espeak-ng alone would drop that vowel."""
+    normal = unicodedata.normalize("NFC", word)
+    sign, shadda = normal[normal.index("\u0651") - 1], "\u0651"
+    shadda_first = normal.replace(sign + shadda, shadda + sign)
+    assert shadda_first != normal
+    waves = [synthesise(utterance(text=text, language="ar")) for text in (normal, shadda_first)]
+    assert np.array_equal(*waves)
+    without_vowel = synthesise(utterance(text=normal.replace(sign + shadda, shadda), language="ar"))
+    assert not np.array_equal(waves[0], without_vowel)
+
+
+def sounding(wave: np.ndarray) -> tuple[int, int]:
+    """Samples before the first and after the last that is 1 % of the peak."""
+    loud = np.abs(wave)
+    first, last = np.flatnonzero(loud >= 0.01 * loud.max())[[0, -1]]
+    return int(first), int(len(wave) - 1 - last)
+
+
+@pytest.mark.parametrize(("language", "text"), [("en", "Hello."), ("th", "[[sa2 wa2t di:3]]"), ("te", "నమస్కారం")])
+def test_a_clip_has_the_silence_that_it_was_given_and_no_other(language: str, text: str) -> None:
+    bare = synthesise(utterance(language=language, text=text))
+    assert sounding(bare) == (0, 0)
+    wave = synthesise(utterance(language=language, text=text, lead=900, tail=4000))
+    assert len(wave) == 900 + len(bare) + 4000
+    assert sounding(wave) == (900, 4000)
+    assert not wave[:900].any() and not wave[-4000:].any()
+
+
+def test_silence_is_drawn_alike_for_every_language() -> None:
+    for draw in ("lead", "tail"):
+        drawn = {
+            code: sorted(getattr(clip(0, "train", code, [0], index).utterance, draw) for index in range(400))
+            for code in ("ar", "th", "zh-CN")
+        }
+        assert len(set(map(tuple, drawn.values()))) == 3
+        for samples in drawn.values():
+            assert 800 <= samples[0] < 900 and 4700 < samples[-1] <= 4800  # 50 to 300 ms
+            assert abs(np.mean(samples) - 2800) < 200
 
 
 def test_an_unknown_language_is_an_error_that_names_the_voice() -> None:
