@@ -35,4 +35,5 @@ def framed(wave: npt.NDArray[np.floating], lead: int, tail: int) -> npt.NDArray[
     sounds = np.flatnonzero(loud >= _QUIET * loud.max())
     padded = np.pad(wave[sounds[0] : sounds[-1] + 1], (lead, tail))
     level = 10 ** (LOUDNESS_DBFS / 20) / np.sqrt(np.mean(padded**2))
-    return np.clip(padded * level, -1.0, 1.0).astype(np.float32)
+    framed_wave: npt.NDArray[np.float32] = np.clip(padded * level, -1.0, 1.0).astype(np.float32)
+    return framed_wave

@@ -20,8 +20,9 @@ class Language:
         code: As in the published dataset and in the tables' column names.
         name: English name.
         espeak: espeak-ng voice; it knows Mandarin only as "cmn".
-        spoken: Column of the sentence bank that is spoken. Japanese is spoken from its kana reading (espeak-ng spells
-            out kanji) and Thai from phonemes (espeak-ng has no reading rules for Thai vowels and tones).
+        spoken: Column of the sentence bank that is spoken. Arabic is spoken from its vowelled form (without short
+            vowels espeak-ng says consonants), Japanese from its kana reading (espeak-ng spells out kanji) and Thai
+            from phonemes (espeak-ng has no reading rules for Thai vowels and tones).
     """
 
     code: str

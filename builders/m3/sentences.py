@@ -1,9 +1,10 @@
 """The bank of everyday sentences that the clips speak. No sentence names a class: a clip tells its language and
 nothing else.
 
-`data/sentences.tsv`: `sentence_id`, one column per language code, `ja_kana` (the reading of the Japanese column) and
-`th_phonemes` (espeak-ng phonemes of the Thai column). Sentences are parallel by id, and splits are made by id: a
-sentence heard in training is never heard in the test split, in any language.
+`data/sentences.tsv`: `sentence_id`, one column per language code, and what is spoken where espeak-ng cannot read that:
+`ar_vowelled`, `ja_kana` (the reading of the Japanese column) and `th_phonemes` (espeak-ng phonemes of the Thai column).
+Sentences are parallel by id, and splits are made by id: a sentence heard in training is never heard in the test split,
+in any language.
 
 A user's table has the same form. It takes the place of the bundled bank for the languages that it has a column of, and
 must hold the same ids as the bank if that speaks the others.

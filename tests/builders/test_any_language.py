@@ -59,6 +59,12 @@ def test_a_table_of_the_users_sentences_is_spoken(tree: Path, tmp_path: Path) ->
     assert own.identity.sources["audio"]["bank"] == "table"
 
 
+def test_a_table_of_arabic_without_its_spoken_column_is_refused(tmp_path: Path) -> None:
+    """As of Japanese and Thai: what is written there would not be spoken rightly."""
+    with pytest.raises(SourceError, match=r"no column for a language \(.*s.tsv\); got ar_vowelled"):
+        read_bank(sentences(tmp_path / "s.tsv", "ar"), ["ar"])
+
+
 @pytest.mark.parametrize(
     ("language", "changes", "message"),
     [

@@ -225,3 +225,10 @@ def test_the_card_says_how_far_the_text_alone_gets(documented: Tiny, copied: Tin
     assert "can be the answer" not in text and "chance" not in text
     overlap = copied.card(identity=m3_identity(mode="overlap"))
     assert "of those words that share\nneither language nor class with another one" in overlap
+
+
+@pytest.mark.parametrize(("audio", "said"), [("espeak", True), ("gtts", False), ("common-voice", False)])
+def test_a_card_says_how_real_synthetic_speech_is(copied: Tiny, audio: str, said: bool) -> None:
+    text = copied.card(identity=m3_identity(audio=audio))
+    assert ("Whisper-base recognises that of about 36 % of such clips" in text) == said
+    assert ("`--audio common-voice:PATH` where such features are computed" in text) == said
