@@ -161,6 +161,16 @@ def test_a_clip_is_a_function_of_its_place_alone() -> None:
         assert drawn(**change).utterance != drawn().utterance
 
 
+def test_what_a_clip_says_belongs_to_the_writer() -> None:
+    """Whoever changes what is drawn here raises `manifest.WRITER`."""
+    drawn = clip(0, "train", "ar", list(range(100)), 5)
+    assert drawn.sentence_id == 48
+    assert drawn.utterance == Utterance(
+        text=read_sentences("ar")[48].spoken, language="ar", voice="victor", rate=182, pitch=63, intonation=61,
+        seed=802990451, lead=2754, tail=3261,
+    )  # fmt: skip
+
+
 def test_clips_say_only_the_sentences_they_may() -> None:
     allowed = [3, 11, 17]
     said = {clip(0, "test", "en", allowed, index).sentence_id for index in range(60)}

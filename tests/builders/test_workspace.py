@@ -274,3 +274,14 @@ def test_an_unfinished_build_of_another_version_is_refused_with_its_reason(
         f"({tmp_path}); got versions.writer: '2', not {there} (yours, not what is there). "
         "Choose another --out, or remove the directory."
     )
+
+
+@pytest.mark.parametrize("before", range(1, int(manifests.WRITER)))
+def test_an_unfinished_build_of_any_writer_before_this_one_is_refused(tmp_path: Path, before: int) -> None:
+    now = manifests.library_versions(["numpy"])
+    old = Identity(dataset="symile-m3", spec={}, sources={}, versions=now | {"writer": str(before)})
+    with open_workspace(tmp_path, old):
+        pass
+    refused = pytest.raises(OutputError, match="of another version of symile-data, which writes other bytes")
+    with refused, open_workspace(tmp_path, Identity(dataset="symile-m3", spec={}, sources={}, versions=now)):
+        pass
