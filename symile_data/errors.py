@@ -120,6 +120,19 @@ def harmless(text: str) -> str:
     return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
+_OBJECT = re.compile(r"\s*<[^<>]* object at 0x[0-9a-fA-F]+>")
+
+
+def without_addresses(text: str) -> str:
+    """Text of another library without the objects that it names by their place in memory: they tell nothing, and equal
+    mistakes would not be told alike.
+
+    >>> without_addresses("cannot identify image file <_io.BytesIO object at 0x7f2ae01c>")
+    'cannot identify image file'
+    """
+    return _OBJECT.sub("", text)
+
+
 def _sentence(what: str, where: str | PathLike[str] | None, got: object, do: str | None) -> str:
     return printable(_joined(what, where, got, do))
 
@@ -127,7 +140,7 @@ def _sentence(what: str, where: str | PathLike[str] | None, got: object, do: str
 def _joined(what: str, where: str | PathLike[str] | None, got: object, do: str | None) -> str:
     text = what if where is None else f"{what} ({where})"
     if got is not None:
-        text += f"; got {got}"
+        text += f"; got {without_addresses(str(got))}"
     if do is None:
         return text + "."
     return f"{text}. {do[:1].upper()}{do[1:]}" + ("" if do.endswith((".", "'")) else ".")

@@ -8,7 +8,6 @@ does it through these functions.
 from __future__ import annotations
 
 import io
-import re
 import struct
 import threading
 import warnings
@@ -22,6 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from PIL import Image
 
+from symile_data.errors import without_addresses
 from symile_data.schema import Modality
 
 MOST_PIXELS = 89_478_485  # 256 MB as RGB; where Pillow begins to warn of a bomb
@@ -46,9 +46,6 @@ PICTURE_ERRORS = (
     zlib.error,
     Image.DecompressionBombError,
 )
-
-
-_OBJECT = re.compile(r"\s*<[^<>]* object at 0x[0-9a-fA-F]+>")
 
 
 class UnfitMediumError(ValueError):
@@ -105,12 +102,8 @@ def open_picture(data: bytes | memoryview) -> Iterator[Image.Image]:
 
 
 def reason_of(error: Exception) -> str:
-    """What a decoder says of a medium, without the address in memory of what it read: equal media give equal reasons.
-
-    >>> reason_of(OSError("cannot identify image file <_io.BytesIO object at 0x7f2ae01c>"))
-    'cannot identify image file'
-    """
-    text = " ".join(_OBJECT.sub("", str(error)).split())
+    """What a decoder says of a medium, on one line."""
+    text = " ".join(without_addresses(str(error)).split())
     return text[:200] or type(error).__name__
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Protocol
 
+from symile_data.errors import printable
+
 _PLAIN_STEPS = 4  # plain output says a stage's progress this many times
 
 
@@ -33,6 +35,7 @@ def stage(title: str, total: int, unit: str = "") -> Iterator[Advance]:
     if _hidden.get():
         yield lambda steps=1: None
         return
+    title = printable(title)  # it may name a modality, which may be named anyhow
     with _bar(title, total) if sys.stderr.isatty() else _plain(title, total, unit) as advance:
         yield advance
 
@@ -52,7 +55,12 @@ def _bar(title: str, total: int) -> Iterator[Advance]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description:<24}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(title, total=total)
         yield lambda steps=1: progress.advance(task, steps)

@@ -66,6 +66,21 @@ def test_patients_data_shows_no_small_counts(built: Path) -> None:
     assert [cell for cell in cells if 0 < int(cell) < 10] == ["1"]  # shards of the split
 
 
+def test_what_is_left_of_a_split_is_no_small_count(built: Path) -> None:
+    _, statistics = card(built)
+    for splits in (*statistics["categories"].values(), {s: m["patterns"] for s, m in statistics["missing"].items()}):
+        for split, counts in splits.items():
+            rest = statistics["rows"][split] - sum(counts.values())
+            assert rest == 0 or rest >= 10, (split, counts)
+    for split, tests in statistics["measured"].items():
+        rests = [statistics["rows"][split] - count for count in tests.values() if count is not None]
+        assert all(rest == 0 or rest >= 10 for rest in rests)
+    counts = [step["count"] for step in statistics["funnel"] if step["count"] is not None]
+    assert all(abs(one - other) not in range(1, 10) for one in counts for other in counts)
+    croissant = json.loads((built / "croissant.json").read_text())
+    assert not re.search(r"\b[1-9] left out|left out \([1-9]\)", json.dumps(croissant))
+
+
 def numbers(statistics: dict) -> list[int]:
     """Every count of rows or admissions in the statistics."""
     found = [step["count"] for step in statistics["funnel"]]

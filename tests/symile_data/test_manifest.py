@@ -165,6 +165,23 @@ def test_a_directory_without_a_manifest_is_no_dataset(tmp_path: Path, name: str,
         manifests.read(tmp_path / name)
 
 
+def test_differences_name_the_settings_first_and_hashes_last() -> None:
+    mine = {
+        "sources": {"images": "a" * 64, "kind": "hub"},
+        "dataset": "x",
+        "spec": {"z": 1},
+        "versions": {"numpy": "2"},
+    }
+    other = {
+        "sources": {"images": "b" * 64, "kind": "tree"},
+        "dataset": "y",
+        "spec": {"z": 2},
+        "versions": {"numpy": "3"},
+    }
+    names = [difference.partition(":")[0] for difference in differences(mine, other)]
+    assert names == ["spec.z", "dataset", "sources.kind", "versions.numpy", "sources.images"]
+
+
 def test_files_are_measured(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "x").write_bytes(b"abc")
