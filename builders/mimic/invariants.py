@@ -16,8 +16,7 @@ from symile_data.media import UnfitMediumError, open_picture
 
 from ..stored_paths import has_paths, path_problems
 from .lab_items import LAB_ITEMS, LABS
-from .schema import FINDINGS, LEAST_MODALITIES, SHORTER_SIDE
-from .waveform import NAN_VALUE
+from .schema import FINDINGS, LEAST_MODALITIES, NAN_VALUE, SHORTER_SIDE
 from .windows import CXR_WINDOW, ECG_WINDOW, LABS_WINDOW, Window
 
 _SLACK = 1e-5  # percentiles are stored in single precision

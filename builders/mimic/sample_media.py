@@ -10,8 +10,8 @@ from PIL import Image
 
 from symile_data.streams import Stream
 
-from .schema import LEADS, RATE_HZ, SAMPLES, UNITS_PER_MV
-from .waveform import NAN_VALUE, Signal
+from .schema import LEADS, NAN_VALUE, RATE_HZ, SAMPLES, UNITS_PER_MV
+from .waveform import Signal
 
 _QUALITY = 95
 

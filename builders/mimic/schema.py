@@ -12,6 +12,7 @@ LEADS = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V
 SAMPLES = 5000
 RATE_HZ = 500
 UNITS_PER_MV = 200
+NAN_VALUE = -32768  # WFDB format 16 marks an unknown sample with it
 LEAST_MODALITIES = 2  # that an admission has, of the three, where some may be missing
 
 # CheXpert's findings, as MIMIC-CXR-JPG's table names them, and our columns.

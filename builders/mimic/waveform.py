@@ -13,9 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from .schema import LEADS, RATE_HZ, SAMPLES, UNITS_PER_MV
-
-NAN_VALUE = -32768  # format 16's mark of a sample that is not known
+from .schema import LEADS, NAN_VALUE, RATE_HZ, SAMPLES, UNITS_PER_MV
 
 _RECORD_LINE = re.compile(rf"\S+ {len(LEADS)} {RATE_HZ}(?:\.0*)? {SAMPLES}(?: .*)?")
 # file, format, gain with baseline, unit, resolution, zero, first value, checksum, block size, lead

@@ -71,7 +71,7 @@ def build_xor(
     Raises:
         OutputError: the output directory is unsuitable, or the disk refuses.
     """
-    schema = xor_schema(spec)
+    schema = xor_schema(spec.names, spec.dims)
     identity = Identity(dataset=DATASET, spec=spec.to_json(), sources={}, versions=library_versions(_PACKAGES))
 
     def stages(workspace: Workspace, pool: Executor | None) -> Manifest:
@@ -95,11 +95,11 @@ class _Job:
 
 
 def _make_shard(job: _Job, path: Path) -> dict[str, Any]:
-    return {"rows": write_shard(path, xor_schema(job.spec), _batches(job))}
+    return {"rows": write_shard(path, xor_schema(job.spec.names, job.spec.dims), _batches(job))}
 
 
 def _batches(job: _Job) -> Iterator[pa.RecordBatch]:
-    spec, schema = job.spec, xor_schema(job.spec).arrow
+    spec, schema = job.spec, xor_schema(job.spec.names, job.spec.dims).arrow
     splits = list(spec.rows)
     first_id = sum(spec.rows[before] for before in splits[: splits.index(job.split)])
     masked = job.split != "test" or spec.missing_test

@@ -246,7 +246,7 @@ def test_every_builder_of_the_table_can_be_loaded(builder) -> None:
     assert callable(builder.load(builder.invariants))
 
 
-@pytest.mark.parametrize("schema", [m3_schema(), xor_schema(XorSpec())], ids=["symile-m3", "xor"])
+@pytest.mark.parametrize("schema", [m3_schema(), xor_schema(XorSpec().names, XorSpec().dims)], ids=["symile-m3", "xor"])
 def test_the_modalities_of_a_schema_are_among_its_columns(schema) -> None:
     columns = set(schema.features)
     for modality in schema.modalities:

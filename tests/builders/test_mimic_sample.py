@@ -21,8 +21,9 @@ from symile_data.builders.mimic.lab_items import ITEM_IDS
 from symile_data.builders.mimic.sample import is_sample, sample_roots, write_sample_mimic
 from symile_data.builders.mimic.sample_media import draw_picture, draw_tracing
 from symile_data.builders.mimic.sample_patients import LAB_BITS, STATES, USUAL, draw_patient
+from symile_data.builders.mimic.schema import NAN_VALUE
 from symile_data.builders.mimic.spec import MimicSpec
-from symile_data.builders.mimic.waveform import NAN_VALUE, plain_leads
+from symile_data.builders.mimic.waveform import plain_leads
 from symile_data.errors import OutputError
 
 PATIENTS = 30
