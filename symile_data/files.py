@@ -127,6 +127,7 @@ def move_file(source: Path, path: Path) -> None:
     Raises:
         OutputError: the disk is full, read-only or failing.
     """
+    check_replaceable(path)
     with write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         source.replace(path)

@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +18,12 @@ from symile_data.files import (
     canonical_json,
     digest,
     file_sha256,
+    move_file,
     pretty_json,
     sorted_entries,
     write_files,
     write_text,
+    write_unsynced,
 )
 
 
@@ -231,3 +233,31 @@ def test_listings_are_sorted(tmp_path: Path) -> None:
     for name in ("b", "a10", "a2", "C"):
         (tmp_path / name).touch()
     assert [entry.name for entry in sorted_entries(tmp_path)] == ["C", "a10", "a2", "b"]
+
+
+@pytest.mark.parametrize("write", [write_text, lambda path, text: write_unsynced(path, text.encode())])
+@pytest.mark.parametrize("kind", ["directory", "pipe", "link to a pipe"])
+def test_no_file_takes_the_place_of_something_else(tmp_path: Path, write: Callable[..., None], kind: str) -> None:
+    path = tmp_path / "there"
+    if kind == "directory":
+        path.mkdir()
+    else:
+        os.mkfifo(tmp_path / "pipe" if kind == "link to a pipe" else path)
+    if kind == "link to a pipe":
+        path.symlink_to("pipe")
+    with pytest.raises(OutputError, match="cannot write: a (directory|device or a pipe) is there"):
+        write(path, "text")
+    (tmp_path / "whole").write_text("text")
+    with pytest.raises(OutputError, match="is there"):
+        move_file(tmp_path / "whole", path)
+    assert not path.is_file()
+
+
+def test_an_error_of_another_file_keeps_its_name(tmp_path: Path) -> None:
+    with pytest.raises(PermissionError), atomic_path(tmp_path / "out"):
+        raise PermissionError(errno.EACCES, "Permission denied", "/some/source")
+    with (
+        pytest.raises(OutputError, match="cannot write: permission denied"),
+        atomic_path(tmp_path / "out") as temporary,
+    ):
+        raise PermissionError(errno.EACCES, "Permission denied", str(temporary))
