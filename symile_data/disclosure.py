@@ -63,10 +63,9 @@ def withheld(
     if not hidden and not is_small(unpublished) and not shared:
         return frozenset()
     rest = sorted((count, place, key) for place, (key, count) in enumerate(counts.items()) if count >= LEAST)
-    others = (unpublished > 0) + shared
     held = unpublished + sum(counts[key] for key in hidden)
     for count, _, key in rest:
-        if held >= least and len(hidden) + others > 1:
+        if held >= least:  # more than any small group holds, so that there are two at least
             break
         hidden.append(key)
         held += count

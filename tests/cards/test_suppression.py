@@ -241,3 +241,17 @@ def test_a_withheld_count_takes_the_next_with_it() -> None:
     assert shown["missing"]["train"] == {"rates": {"cxr": None, "ecg": None}, "patterns": {"": 76}}
     assert shown["categories"] == {"gender": {"train": {}}, "view_position": {"train": {}}}
     assert shown["measured"]["train"] == {"pH": None, "pO2": 70, "Lactate": None}
+
+
+def test_times_make_up_for_every_withheld_test() -> None:
+    """3 rows without tests are withheld, so each test that all others have is; all of them may change at once."""
+    tests = [f"test {number}" for number in range(8)]
+    statistics = {
+        "rows": {"train": 103},
+        "missing": {"train": {"rates": {"labs": 0.029126}, "patterns": {"": 80, "cxr": 20, "labs": 3}}},
+        "measured": {"train": dict.fromkeys(tests, 100)},
+        "hours": {"labs_hours": {"counts": [12, 30, 40, 318, 400]}},
+    }
+    shown = publishable(statistics, mimic_schema().modalities, FACTS["symile-mimic"])
+    assert shown["measured"]["train"] == dict.fromkeys(tests)
+    assert shown["hours"]["labs_hours"]["counts"] == [None, None, None, 318, 400]

@@ -74,3 +74,12 @@ def test_withheld_counts_are_written_and_read_and_stay_withheld() -> None:
 def test_invented_records_are_told_in_full() -> None:
     whole = manifest([30, 28, 20], {"X-ray: dark": 2}, kind="sample")
     assert disclosed(whole) is whole
+
+
+def test_no_more_is_withheld_than_must_be() -> None:
+    assert withheld({"a": 3, "b": 50}, unpublished=20) == {"a"}
+    assert withheld({"a": 3, "b": 50, "c": 90}) == {"a", "b"}
+    assert withheld({"a": 3, "b": 50, "c": 90}, least=60) == {"a", "b", "c"}
+    assert withheld({"a": 50}, unpublished=20) == withheld({"a": 50, "b": 0}) == frozenset()
+    assert withheld({"a": 50}, unpublished=20, shared=True) == frozenset()
+    assert withheld({"a": 50}, shared=True) == {"a"}

@@ -245,7 +245,7 @@ def test_no_file_takes_the_place_of_something_else(tmp_path: Path, write: Callab
         os.mkfifo(tmp_path / "pipe" if kind == "link to a pipe" else path)
     if kind == "link to a pipe":
         path.symlink_to("pipe")
-    with pytest.raises(OutputError, match="cannot write: a (directory|device or a pipe) is there"):
+    with pytest.raises(OutputError, match=r"cannot write: a (directory|device or a pipe) is there"):
         write(path, "text")
     (tmp_path / "whole").write_text("text")
     with pytest.raises(OutputError, match="is there"):
