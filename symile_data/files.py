@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 from symile_data.errors import OutputError
 
 _READ_SIZE = 1 << 20
+_KEPT = "finished shards are kept"
 
 
 class RefusedError(OSError):
@@ -33,11 +34,15 @@ class RefusedError(OSError):
 
 
 @contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, kept: str = _KEPT) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is fsynced and renamed to `path`, on failure it is removed.
 
     A reader never sees a half-written file, and a killed process leaves at most a `*.partial` that the next run
     replaces.
+
+    Args:
+        path: To write.
+        kept: As in `write_errors`.
 
     Raises:
         OutputError: the disk is full, read-only or failing.
@@ -45,7 +50,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = temporary_path(path)
     check_replaceable(path)
     try:
-        with write_errors(path):
+        with write_errors(path, kept):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             descriptor = os.open(temporary, os.O_RDONLY)
@@ -140,9 +145,16 @@ def temporary_path(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def write_errors(path: Path) -> Iterator[None]:
+def write_errors(path: Path, kept: str = _KEPT) -> Iterator[None]:
     """Turn the operating system's write errors into one sentence that says what can be done. An error that names
     another file, such as a source that is read meanwhile, passes.
+
+    Args:
+        path: That is written.
+        kept: What the same command can go on from.
+
+    Raises:
+        OutputError: the disk is full, read-only or failing.
     """
     try:
         yield
@@ -151,7 +163,7 @@ def write_errors(path: Path) -> Iterator[None]:
         if code not in _ADVICE or not _concerns(error, code, path):
             raise
         message = f"cannot write: {os.strerror(code).lower()}"
-        raise OutputError(message, where=path, do=_ADVICE[code]) from error
+        raise OutputError(message, where=path, do=_ADVICE[code].format(again=f"{_AGAIN}: {kept}")) from error
 
 
 def _concerns(error: OSError, code: int, path: Path) -> bool:
@@ -164,17 +176,17 @@ def _concerns(error: OSError, code: int, path: Path) -> bool:
     return any(name == temporary_path(path) or path.is_relative_to(name) or name.is_relative_to(path) for name in names)
 
 
-_AGAIN = "run the same command again: finished shards are kept"
+_AGAIN = "run the same command again"
 _ADVICE = {
-    errno.ENOSPC: "free some space and run the same command again: finished shards are kept",
-    errno.EDQUOT: f"free some quota and {_AGAIN}",
-    errno.EFBIG: f"raise the limit on the size of files (ulimit -f) and {_AGAIN}",
+    errno.ENOSPC: "free some space and {again}",
+    errno.EDQUOT: "free some quota and {again}",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f) and {again}",
     errno.EROFS: "choose a writable directory with --out",
     errno.EACCES: "choose a writable directory with --out",
     errno.EPERM: "choose a writable directory with --out",
-    errno.EIO: f"check the disk, then {_AGAIN}",
-    errno.ESTALE: f"check the network disk, then {_AGAIN}",
-    errno.ETIMEDOUT: f"check the network disk, then {_AGAIN}",
+    errno.EIO: "check the disk, then {again}",
+    errno.ESTALE: "check the network disk, then {again}",
+    errno.ETIMEDOUT: "check the network disk, then {again}",
     errno.ENOENT: "choose a place where directories can be made",
     errno.ENOTDIR: "choose a path that leads through directories only",
     errno.EISDIR: "choose the path of a file",
@@ -200,9 +212,9 @@ def _error_code(error: OSError) -> int:
     return errno.ENOSPC if _SHORT_WRITE.search(str(error)) else 0
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file atomically, with newlines as given."""
-    with atomic_path(path) as temporary:
+def write_text(path: Path, text: str, kept: str = _KEPT) -> None:
+    """Write a UTF-8 text file atomically, with newlines as given; `kept` as in `write_errors`."""
+    with atomic_path(path, kept) as temporary:
         temporary.write_bytes(text.encode("utf-8"))
 
 

@@ -6,7 +6,12 @@ wrong.
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
 
 import typer
 
@@ -14,6 +19,7 @@ from symile_data import __version__
 from symile_data.cli import build, datasets, doctor, embed, imports, learn, plan, reproduce, sample, share, translate
 from symile_data.cli.mistakes import as_sentence
 from symile_data.errors import SymileDataError
+from symile_data.training.launch import end_with_launcher, is_watched
 
 app = typer.Typer(
     name="symile-data",
@@ -42,7 +48,8 @@ for command in (
     app.command()(command)
 
 _DEBUG = "--debug"
-_INTERRUPTED = 130  # what typer exits with, silently, on Ctrl-C
+# What typer exits with, silently, on Ctrl-C, and we on SIGTERM.
+_ENDINGS = {130: "interrupted", 128 + signal.SIGTERM: "ended by SIGTERM"}
 
 
 def _tell_version(asked: bool) -> None:
@@ -64,7 +71,8 @@ def common(
 def main() -> None:
     """Run the command line; the console script's entry point."""
     try:
-        app()
+        with _signals():
+            app()
     except (SymileDataError, OSError, ModuleNotFoundError, RuntimeError, UnicodeEncodeError) as error:
         sentence = as_sentence(error)
         if sentence is None or _DEBUG in sys.argv:
@@ -72,7 +80,31 @@ def main() -> None:
         print(f"symile-data: {sentence}", file=sys.stderr)
         sys.exit(sentence.exit_code)
     except SystemExit as end:
-        if end.code != _INTERRUPTED:
+        if end.code not in _ENDINGS:
             raise
-        print("symile-data: interrupted. Run the same command again to go on from here.", file=sys.stderr)
+        print(f"symile-data: {_ENDINGS[end.code]}. Run the same command again to go on from here.", file=sys.stderr)
         sys.exit(1)
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """Let SIGTERM, with which clusters end what they want to end, end a command as Ctrl-C does.
+
+    A process of a training that has a launcher leaves that to it.
+    """
+    if is_watched():
+        end_with_launcher()
+        yield
+        return
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

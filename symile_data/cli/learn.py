@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from symile_data.cli.output import say_json
+from symile_data.progress import hidden
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
@@ -51,7 +54,7 @@ def train(
     from symile_data.cli.workflows.data import TrainingData
     from symile_data.cli.workflows.experiment import Experiment, run_experiment
     from symile_data.training.config import LOSSES, default_config, read_config
-    from symile_data.training.fit import Execution, is_main_process
+    from symile_data.training.launch import launch, must_launch
 
     data = TrainingData(directory, cache)
     kinds = [modality.kind for modality in data.manifest.modalities]
@@ -59,14 +62,22 @@ def train(
     overrides = {**_settings(settings or []), **{name: value for name, value in changes.items() if value is not None}}
     name = config or default_config(data.manifest.identity.dataset, kinds)
     losses = LOSSES if loss is None else (loss,)
-    experiment = Experiment(
-        configs={choice: read_config(name, {**overrides, "loss": choice}) for choice in losses},
-        seeds=seeds,
-        execution=Execution(
-            accelerator=accelerator, devices=devices, loggers=tuple(logger or ()), save_every=save_every
-        ),
-    )
-    results = run_experiment(experiment, data, out or Path("runs") / directory.resolve().name)
+    configs = {choice: read_config(name, {**overrides, "loss": choice}) for choice in losses}
+    if must_launch(devices):
+        launch(devices)
+        return
+    # From here on with torch, which the launcher does without. Its stacks of lost connections are not for the user.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
+    from symile_data.training.fit import Execution
+    from symile_data.training.ranks import is_main_process, join, lost_peers
+
+    execution = Execution(accelerator=accelerator, devices=devices, loggers=tuple(logger or ()), save_every=save_every)
+    experiment = Experiment(configs=configs, seeds=seeds, execution=execution)
+    with lost_peers(), contextlib.nullcontext() if is_main_process() else hidden():
+        join(devices, accelerator)
+        for choice in configs.values():
+            data.check(choice)
+        results = run_experiment(experiment, data, out or Path("runs") / directory.resolve().name)
     if is_main_process():
         _report(results, as_json)
 

@@ -35,7 +35,7 @@ def print_intervals(
     """As `print_results`, with intervals.
 
     Args:
-        results: Loss, or "difference" -> figure -> "mean" and, where known, "low", "high", "p", "note".
+        results: Loss, or "difference" -> figure -> "mean" and, where known, "low", "high", "p".
         title: Of the table.
         bounds: Name -> what accuracies are to be compared with, in lines of their own.
     """
@@ -62,9 +62,9 @@ def _interval(name: str, value: Mapping[str, Any] | None) -> str:
     text = _number(name, value["mean"])
     if "low" in value:
         text += f" [{_number(name, value['low'])}, {_number(name, value['high'])}]"
-    if "note" in value:
-        return f"{text}, equal for all seeds: no test"
-    return text + (f", p = {value['p']:.2g}" if "p" in value else "")
+    if "p" not in value:
+        return text
+    return text + (", p = none (equal for all seeds)" if value["p"] is None else f", p = {value['p']:.2g}")
 
 
 def _number(name: str, value: float) -> str:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Checkpoint
+from torch import Tensor
 
 from symile_data.progress import Advance, stage
+from symile_data.training.checkpoints import damaged
+from symile_data.training.finite import not_finite
 from symile_data.training.module import SymileModule
+
+_WANTED = {"epoch", "train_loss", "val_loss", "val_accuracy"}  # of a row of the curves
 
 
 class Curves(lightning.Callback):
@@ -33,14 +40,41 @@ class Curves(lightning.Callback):
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue after the rows of an interrupted run."""
-        self.rows = list(state_dict["rows"])
+        """Continue after the rows of an interrupted run.
+
+        Raises:
+            ValueError: they are no rows of numbers.
+        """
+        rows = state_dict["rows"]
+        if not all(
+            row.keys() >= _WANTED and all(type(value) in (int, float) for value in row.values()) for row in rows
+        ):
+            raise ValueError("no curves")
+        self.rows = list(rows)
+
+
+class OwnSignals(lightning.Callback):
+    """Keeps the handler of SIGTERM that was there before the trainer.
+
+    Lightning's own ends a training with exit code 0, as if it were done, and of several processes it calls a collective
+    wherever they are. Ours ends at once, as every other command does: checkpoints are written whole or not at all.
+    """
+
+    def __init__(self) -> None:
+        self._handler = signal.getsignal(signal.SIGTERM)
+        self.began = False  # with training, after the checkpoint to continue from was read
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Put the handler back."""
+        self.began = True
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._handler)
 
 
 class LastCheckpoint(Checkpoint):
     """The state to continue from, saved after every epoch and every so many steps within one.
 
-    It is written beside and then renamed: a process killed while saving leaves the previous one whole.
+    `CheckpointFiles` writes it beside and then renames it: a process killed while saving leaves the previous one whole.
 
     Args:
         path: Of the file.
@@ -50,6 +84,17 @@ class LastCheckpoint(Checkpoint):
     def __init__(self, path: Path, every: int) -> None:
         self._path, self._every = path, every
         self._saved = -1
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """See that what the optimiser goes on from fits the weights.
+
+        Raises:
+            DamageError: it does not.
+        """
+        for weight, state in trainer.optimizers[0].state.items():
+            sizes = [value.shape for value in state.values() if isinstance(value, Tensor) and value.dim()]
+            if any(size != weight.shape for size in sizes):
+                raise damaged(self._path, "the state of another optimiser")
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any, **__: Any
@@ -64,11 +109,11 @@ class LastCheckpoint(Checkpoint):
         self._save(trainer)
 
     def _save(self, trainer: lightning.Trainer) -> None:
+        module = trainer.lightning_module
+        if isinstance(module, SymileModule) and not module.is_finite():
+            raise not_finite("state of the weights", trainer)
         self._saved = trainer.global_step
-        unfinished = self._path.with_name(f".{self._path.name}")
-        trainer.save_checkpoint(unfinished)
-        if trainer.is_global_zero:
-            unfinished.replace(self._path)
+        trainer.save_checkpoint(self._path)
 
 
 class Progress(lightning.Callback):

@@ -4,6 +4,7 @@ run.
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -56,6 +57,9 @@ class PretrainConfig:
     lr: float
     weight_decay: float = 0.0
     jitter: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_numbers(self, {"epochs": 1, "batch_size": 1, "lr": 0, "weight_decay": 0, "jitter": 0}, " of [pretrain]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,9 +147,7 @@ class TrainConfig:
                 raise UsageError(
                     f"unknown {name}", got=repr(getattr(self, name)), do=f"choose among {', '.join(choices)}"
                 )
-        for name, least in _LEAST.items():
-            if getattr(self, name) < least:
-                raise UsageError(f"{name} must be at least {least}", got=getattr(self, name))
+        _check_numbers(self, _LEAST)
         if self.candidates == 1:
             raise UsageError("one candidate leaves nothing to choose", got="candidates = 1", do="take 0 for all rows")
         check_rates({"every modality": self.missingness})
@@ -172,7 +174,20 @@ class TrainConfig:
 
 
 # A batch of one row has no negatives.
-_LEAST = {"epochs": 1, "batch_size": 2, "accumulate": 1, "dim": 1, "val_every": 1, "shuffles": 1, "candidates": 0}
+_LEAST = {
+    **{"epochs": 1, "batch_size": 2, "accumulate": 1, "dim": 1, "val_every": 1, "shuffles": 1, "candidates": 0},
+    **dict.fromkeys(("lr", "weight_decay", "clip_gradient", "logit_scale_max"), 0),
+}
+
+
+def _check_numbers(settings: TrainConfig | PretrainConfig, least: Mapping[str, int], where: str = "") -> None:
+    """See that numbers are finite, and not lower than they may be."""
+    for item in fields(settings):
+        value = getattr(settings, item.name)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"{item.name}{where} must be a finite number", got=value)
+        if item.name in least and value < least[item.name]:
+            raise UsageError(f"{item.name}{where} must be at least {least[item.name]}", got=value)
 
 
 def named_configs() -> list[str]:

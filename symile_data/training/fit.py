@@ -7,23 +7,36 @@ weights and metrics as an undisturbed run; a run of another config or dataset th
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
+import signal
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from symile_data.errors import UsageError
 from symile_data.evaluation.embedded import Embedded
-from symile_data.files import pretty_json, write_text
-from symile_data.training.callbacks import Curves, LastCheckpoint, Progress
+from symile_data.files import pretty_json, write_errors, write_text
+from symile_data.training.callbacks import Curves, LastCheckpoint, OwnSignals, Progress
+from symile_data.training.checkpoints import KEPT, CheckpointFiles, damaged
+from symile_data.training.config import TrainConfig
+from symile_data.training.finite import StopWhereNotFinite
 from symile_data.training.loggers import make_loggers
 from symile_data.training.module import SymileModule
+from symile_data.training.ranks import is_lost, is_main_process
 from symile_data.training.run import BEST, LAST, RunInfo, check_last, claim
+
+# What reading a checkpoint with other contents than ours can raise.
+_UNFIT = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # only writing fails so
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,36 +80,21 @@ def fit(
         OutputError: the directory holds another run.
         UsageError: the data do not fit the config.
     """
-    config, how = info.config, execution or Execution()
+    config = info.config
     claim(directory, info)
-    curves = Curves()
+    curves, signals = Curves(), OwnSignals()
     last = directory / LAST
-    check_last(directory, module)
+    check_last(directory, module, data)
     lightning.seed_everything(config.seed, verbose=False)
-    with _quiet():
-        # One deterministic choice for everything Lightning would otherwise guess or warn about.
-        trainer = lightning.Trainer(
-            accelerator=how.accelerator,
-            devices=how.devices,
-            max_epochs=config.epochs,
-            precision=config.precision,  # type: ignore[arg-type]
-            gradient_clip_val=config.clip_gradient or None,
-            accumulate_grad_batches=config.accumulate,
-            check_val_every_n_epoch=min(config.val_every, config.epochs),
-            callbacks=[
-                curves,
-                *_best_checkpoints(directory),
-                LastCheckpoint(last, how.save_every),
-                *([Progress(f"training {config.loss}")] if is_main_process() else []),
-            ],
-            logger=make_loggers(how.loggers, directory),
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-            enable_model_summary=False,
-            enable_progress_bar=False,
-            deterministic="warn",
-        )
-        trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
+    with _quiet(), _own_endings(directory):
+        trainer = _trainer(config, directory, execution or Execution(), [signals, curves])
+        resumed = last.is_file()
+        try:
+            trainer.fit(module, datamodule=data, ckpt_path=str(last) if resumed else None, weights_only=True)
+        except _UNFIT as error:
+            if not resumed or signals.began or is_lost(error):
+                raise
+            raise damaged(last, f"{type(error).__name__} while it is read") from error
     metrics = {
         "loss": config.loss,
         "dataset": info.dataset,
@@ -109,8 +107,49 @@ def fit(
         "curves": curves.rows,
     }
     if is_main_process():
-        write_text(directory / "metrics.json", pretty_json(metrics))
+        write_text(directory / "metrics.json", pretty_json(metrics), KEPT)
     return metrics
+
+
+def _trainer(
+    config: TrainConfig, directory: Path, how: Execution, callbacks: Sequence[lightning.Callback]
+) -> lightning.Trainer:
+    """One deterministic choice for everything Lightning would otherwise guess or warn about.
+
+    Raises:
+        UsageError: this machine does not have the accelerator or devices.
+    """
+    loggers = make_loggers(how.loggers, directory)
+    try:
+        return lightning.Trainer(
+            accelerator=how.accelerator,
+            devices=how.devices,
+            max_epochs=config.epochs,
+            precision=config.precision,  # type: ignore[arg-type]
+            gradient_clip_val=config.clip_gradient or None,
+            accumulate_grad_batches=config.accumulate,
+            check_val_every_n_epoch=min(config.val_every, config.epochs),
+            callbacks=[
+                *callbacks,
+                StopWhereNotFinite(),
+                *_best_checkpoints(directory),
+                LastCheckpoint(directory / LAST, how.save_every),
+                *([Progress(f"training {config.loss}")] if is_main_process() else []),
+            ],
+            logger=loggers,
+            plugins=[CheckpointFiles()],
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            enable_model_summary=False,
+            enable_progress_bar=False,
+            deterministic="warn",
+        )
+    except (MisconfigurationException, ValueError) as error:
+        raise UsageError(
+            "this machine cannot train so",
+            got=f"--accelerator {how.accelerator}, --devices {how.devices}: {error}",
+            do="choose others",
+        ) from error
 
 
 def embed_split(
@@ -126,11 +165,6 @@ def embed_split(
     """
     with torch.inference_mode():
         return Embedded.join((module.embedded(_on(batch, module.device), label) for batch in batches), rows)
-
-
-def is_main_process() -> bool:
-    """Whether this process is the one that writes and prints; the only one where there are not several."""
-    return int(getattr(lightning.pytorch.utilities.rank_zero_only, "rank", 0)) == 0
 
 
 def _on(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
@@ -156,6 +190,32 @@ def _best_checkpoints(directory: Path) -> list[lightning.Callback]:
         )
         for figure, name in BEST.items()
     ]
+
+
+@contextlib.contextmanager
+def _own_endings(directory: Path) -> Iterator[None]:
+    """Let Ctrl-C, SIGTERM and full disks end a training as they end everything else.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, which Lightning would turn into a silent exit.
+        OutputError: the disk is full, for whoever writes beside the checkpoints.
+        SystemExit: SIGTERM that came before our handler was back.
+    """
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SIGTERMException:
+        raise SystemExit(128 + signal.SIGTERM) from None
+    except SystemExit as end:
+        if not isinstance(end.__context__, KeyboardInterrupt):
+            raise
+        signal.signal(signal.SIGINT, on_interrupt)  # Lightning ignores it from the first on
+        raise KeyboardInterrupt from None
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        with write_errors(directory, KEPT):
+            raise
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from symile_data.encoders import DataFacts, FeatureEncoder, LabsEncoder, make_encoder
-from symile_data.errors import UsageError
+from symile_data.errors import DamageError, UsageError
 from symile_data.evaluation.embedded import Embedded, label_numbers
 from symile_data.evaluation.retrieval import Retrieval, retrieval_accuracy
 from symile_data.losses import ClipLoss, NeutralVectors, SymileLoss, missing_groups
@@ -126,6 +126,11 @@ class SymileModule(lightning.LightningModule):
         scale = self.logit_scale.exp()
         return scale.clamp(max=self.config.logit_scale_max) if self.config.logit_scale_max else scale
 
+    def is_finite(self) -> bool:
+        """Whether all that is learned is finite."""
+        flags = [parameter.detach().isfinite().all() for parameter in self.parameters() if parameter.requires_grad]
+        return bool(torch.stack(flags).all())
+
     def frozen_features(self) -> dict[str, FeatureFunction]:
         """For each frozen encoder the function that makes features of decoded media, for the loaders."""
         encoders = {name: self.encoders[name] for name in sorted(self.frozen)}
@@ -224,7 +229,7 @@ class SymileModule(lightning.LightningModule):
         torch.set_rng_state(checkpoint[_RNG].cpu())
         if checkpoint[_CUDA_RNG] and len(checkpoint[_CUDA_RNG]) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all([state.cpu() for state in checkpoint[_CUDA_RNG]])
-        self._training_loss = checkpoint[_TRAINING]
+        self._training_loss.copy_(checkpoint[_TRAINING])
 
     def configure_optimizers(self) -> Any:
         """AdamW; no weight decay on the logit scale."""
@@ -253,7 +258,14 @@ class SymileModule(lightning.LightningModule):
         """Load a pretrained encoder, start its head anew, and let nothing but the head learn."""
         encoder = self.encoders[name]
         new = {key: value for key, value in encoder.state_dict().items() if key.startswith(("head.", "imputation."))}
-        encoder.load_state_dict({**weights, **new})
+        try:
+            encoder.load_state_dict({**weights, **new})
+        except RuntimeError:
+            raise DamageError(
+                "the weights of a pretrained encoder do not fit it",
+                got=name,
+                do="remove pretrained.pt beside the run: it is made again",
+            ) from None
         for key, parameter in encoder.named_parameters():
             parameter.requires_grad = parameter.requires_grad and key in new
 

@@ -21,6 +21,7 @@ from symile_data.errors import UsageError
 from symile_data.progress import stage
 from symile_data.schema import Modality
 from symile_data.training.config import PretrainConfig, TrainConfig
+from symile_data.training.finite import diverged
 
 _LABEL_SMOOTHING = 0.1  # keeps features of one class together
 _WARM_UP = 0.1
@@ -44,6 +45,10 @@ def pretrain(
 
     Returns:
         Modality name -> weights of its encoder (without the classifier).
+
+    Raises:
+        SymileDataError: the loss is not finite.
+        UsageError: a kind of modality has no encoder that can be pretrained.
     """
     lightning.seed_everything(config.seed, verbose=False)
     kinds = {modality.name: modality.kind for modality in modalities}
@@ -66,6 +71,9 @@ def pretrain(
                         features = encoders[name].features(batch[name][present])
                     guess = classifiers[name](features.float())
                     loss = loss + F.cross_entropy(guess, target, label_smoothing=_LABEL_SMOOTHING)
+                if not loss.isfinite():
+                    step, rate = schedule.last_epoch + 1, float(schedule.get_last_lr()[0])
+                    raise diverged("loss of the pretraining", step, rate, loss.item(), "lower lr in [pretrain]")
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()

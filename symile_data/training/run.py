@@ -6,7 +6,6 @@ It holds `run.json`, `last.ckpt`, `best.ckpt` (by validation accuracy), `best-lo
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +15,14 @@ import lightning
 import torch
 
 from symile_data.errors import DamageError, OutputError, no_directory
-from symile_data.files import atomic_path, canonical_json, digest, pretty_json, write_text
+from symile_data.files import canonical_json, digest, pretty_json, write_errors, write_text
 from symile_data.records import read_json, record
 from symile_data.schema import Modality
+from symile_data.training.callbacks import Curves
+from symile_data.training.checkpoints import KEPT, damaged, is_state, load_file, save_file, state_of
 from symile_data.training.config import TrainConfig
 from symile_data.training.module import SymileModule
+from symile_data.training.ranks import is_main_process, main_process_first
 
 RUN_FILE, LAST, PRETRAINED = "run.json", "last.ckpt", "pretrained.pt"
 BEST = {"val_accuracy": "best.ckpt", "val_loss": "best-loss.ckpt"}  # by what it is the best
@@ -86,16 +88,21 @@ def read_run(directory: Path) -> RunInfo:
 
 
 def claim(directory: Path, info: RunInfo) -> None:
-    """Write run.json, or check that the run already there is this one.
+    """Write run.json, or check that the run already there is this one. A run that saved nothing gives way to another.
 
     Raises:
-        OutputError: the directory holds another run.
+        OutputError: the directory holds another run, or cannot be written.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    path = directory / RUN_FILE
-    if not path.is_file():
-        write_text(path, pretty_json(info.to_json()))
-        return
+    with main_process_first():
+        if any((directory / name).exists() for name in (LAST, *BEST.values())):
+            _check_same(directory, info)
+        elif is_main_process():
+            with write_errors(directory, KEPT):
+                directory.mkdir(parents=True, exist_ok=True)
+            write_text(directory / RUN_FILE, pretty_json(info.to_json()), KEPT)
+
+
+def _check_same(directory: Path, info: RunInfo) -> None:
     there = read_run(directory)
     for name, mine, other in (
         ("dataset", info.fingerprint, there.fingerprint),
@@ -115,10 +122,11 @@ def pretrained_weights(info: RunInfo, directory: Path, make: Callable[[], Weight
     Args:
         info: Of the run; the weights belong to its dataset, encoders, pretraining and seed.
         directory: Where `pretrained.pt` is or goes.
-        make: Pretrains.
+        make: Pretrains. Of several processes the main one does, and the others wait for its file.
 
     Raises:
-        DamageError: the file cannot be read.
+        DamageError: the file cannot be read, or holds something else.
+        OutputError: it cannot be written.
     """
     config = info.config
     if config.pretrain is None:
@@ -126,14 +134,19 @@ def pretrained_weights(info: RunInfo, directory: Path, make: Callable[[], Weight
     settings = config.to_json()
     key = digest([info.fingerprint, *(settings[name] for name in ("pretrain", "encoders", "inputs", "seed", "dim"))])
     path = directory / PRETRAINED
-    if path.is_file():
-        saved = load_file(path)
-        if saved["key"] == key:
-            return dict(saved["weights"])
-    weights = make()
-    with atomic_path(path) as temporary:
-        torch.save({"key": key, "weights": weights}, temporary)
-    return weights
+    with main_process_first():
+        if path.is_file():
+            saved = load_file(path)
+            weights = saved.get("weights")
+            if not isinstance(saved.get("key"), str) or not isinstance(weights, dict):
+                raise damaged(path, "no pretrained encoders")
+            if saved["key"] == key:
+                if set(weights) != set(config.pretrain.labels) or not all(map(is_state, weights.values())):
+                    raise damaged(path, "other encoders than those of the config")
+                return weights
+        made = make()
+        save_file({"key": key, "weights": dict(made)}, path)
+    return made
 
 
 def load_module(directory: Path, select: str | None = None) -> SymileModule:
@@ -150,28 +163,42 @@ def load_module(directory: Path, select: str | None = None) -> SymileModule:
     path = directory / BEST[select or info.config.select]
     if not path.is_file():
         raise DamageError("the run has no finished checkpoint yet", where=path, do="let the training finish")
-    state = load_file(path)["state_dict"]
+    state = state_of(load_file(path), path)
     names = [] if info.config.pretrain is None else list(info.config.pretrain.labels)
-    module = info.make_module({name: _encoder_weights(state, name) for name in names})
     try:
+        module = info.make_module({name: _encoder_weights(state, name) for name in names})
         module.load_state_dict(state, strict=module.strict_loading)
-    except RuntimeError:
+    except (RuntimeError, TypeError, DamageError):
         raise not_of_this_run(path) from None
+    if not module.is_finite():
+        raise damaged(path, "weights that are not finite")
     return module.eval()
 
 
-def check_last(directory: Path, module: SymileModule) -> None:
-    """See that the checkpoint to continue from, where there is one, is of this run.
+def check_last(directory: Path, module: SymileModule, data: lightning.LightningDataModule) -> None:
+    """See that the checkpoint to continue from, where there is one, is of this run and whole.
 
     Raises:
-        DamageError: it cannot be read, or its weights are those of other data or another config.
+        DamageError: it cannot be read, its weights are those of other data or another config, or it lacks a part
+            without which a run would go on otherwise than it stopped.
     """
     path = directory / LAST
     if not path.is_file():
         return
-    there = {name: value.shape for name, value in load_file(path).get("state_dict", {}).items()}
+    saved = load_file(path)
+    there = {name: value.shape for name, value in state_of(saved, path).items()}
     if there != {name: value.shape for name, value in module.state_dict().items()}:
         raise not_of_this_run(path)
+    schedules = 0 if module.config.schedule == "constant" else 1
+    for part, length in {"optimizer_states": 1, "lr_schedulers": schedules}.items():
+        if not isinstance(saved.get(part), list) or len(saved[part]) != length:
+            raise damaged(path, f"no {part} of this run")
+    parts = {"loops": "fit_loop", "callbacks": Curves.__qualname__}
+    if type(data).state_dict is not lightning.LightningDataModule.state_dict:
+        parts[type(data).__qualname__] = ""
+    for part, inner in parts.items():
+        if not isinstance(saved.get(part), dict) or not (saved[part].get(inner) if inner else saved[part]):
+            raise damaged(path, f"no {part} of this run")
 
 
 def not_of_this_run(path: Path) -> DamageError:
@@ -181,21 +208,6 @@ def not_of_this_run(path: Path) -> DamageError:
         where=path,
         do="put the run's own back, or remove the run and train it again",
     )
-
-
-def load_file(path: Path) -> dict[str, Any]:
-    """A file of weights.
-
-    Raises:
-        DamageError: it cannot be read.
-    """
-    try:
-        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise DamageError(
-            "a file of weights cannot be read", where=path, got=type(error).__name__, do="remove it"
-        ) from None
-    return saved
 
 
 def _encoder_weights(state: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -49,10 +49,9 @@ def train_run(
         OutputError: `run` holds another run.
         UsageError: the data do not fit the config.
     """
-    from symile_data.files import pretty_json, write_text
-    from symile_data.training.curves import draw_curves
-    from symile_data.training.fit import fit, is_main_process
-    from symile_data.training.run import BEST, pretrained_weights
+    from symile_data.training.fit import fit
+    from symile_data.training.ranks import is_main_process, main_process_first
+    from symile_data.training.run import pretrained_weights
 
     data.check(config)
     info = data.run_info(config)
@@ -60,13 +59,22 @@ def train_run(
     module = info.make_module(weights)
     module.fill_means(data.means(module))
     metrics = fit(info, module, data.fitting(module), run, execution)
-    if not is_main_process():
-        return metrics
+    with main_process_first():
+        return _tested(config, data, run, metrics) if is_main_process() else metrics
+
+
+def _tested(config: TrainConfig, data: TrainingData, run: Path, metrics: dict[str, Any]) -> dict[str, Any]:
+    """Test the best weights of a finished run, and write what is known of it."""
+    from symile_data.files import pretty_json, write_text
+    from symile_data.training.checkpoints import KEPT
+    from symile_data.training.curves import draw_curves
+    from symile_data.training.run import BEST
+
     tests = {select: evaluate_run(run, data, select=select, ablated=select == config.select) for select in BEST}
     lines = validation_references(data, config)
     ceilings = {"validation": lines, "test": references(tests[config.select]), "test_subsets": subsets_of(data, "test")}
     metrics = {**metrics, "test": tests[config.select], "test_by": tests, "ceilings": ceilings}
-    write_text(run / "metrics.json", pretty_json(metrics))
+    write_text(run / "metrics.json", pretty_json(metrics), KEPT)
     draw_curves(run / "curves.png", {config.loss: metrics["curves"]}, lines)
     return metrics
 

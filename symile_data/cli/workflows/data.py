@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symile_data import manifest as manifests
-from symile_data.errors import UsageError
+from symile_data.errors import DamageError, UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,11 +61,15 @@ class TrainingData:
         """See that a config can be trained on these data, before anything is done.
 
         Raises:
-            UsageError: the dataset lacks a modality or column that it names, or has fewer training rows than a batch.
+            UsageError: the dataset lacks a split, or a modality or column that the config names, or has features where
+                it wants media, or fewer training rows than a batch.
         """
+        from symile_data.cli.workflows.checks import check_media, check_splits
         from symile_data.training.module import check_modalities
 
+        check_splits(self.manifest, self.directory)
         check_modalities([modality.name for modality in self.manifest.modalities], config)
+        check_media(self.manifest, config)
         settings = config.pretrain
         labels = () if settings is None else settings.labels.values()
         self._columns(config.label, *config.redraw_media.values(), *labels)
@@ -136,6 +140,9 @@ class TrainingData:
 
         Of frozen features, or those of vectors, the mean over rows that have the modality; of laboratory values each
         one's mean over rows in which it was measured.
+
+        Raises:
+            DamageError: a mean is not finite.
         """
         import torch
 
@@ -153,7 +160,16 @@ class TrainingData:
                 present = ~batch["missing"][:, position, None] & ~values.isnan()
                 sums[name] = sums.get(name, 0.0) + torch.where(present, values, 0.0).sum(dim=0)
                 counts[name] = counts.get(name, 0) + present.sum(dim=0)
-        return {name: (sums[name] / counts[name].clamp(min=1)).float() for name in wanted}
+        means = {name: (sums[name] / counts[name].clamp(min=1)).float() for name in wanted}
+        for name, mean in means.items():
+            if not mean.isfinite().all():
+                raise DamageError(
+                    "the training split's mean of a modality is not finite",
+                    where=self.directory,
+                    got=name,
+                    do="declare values that are not finite missing and build again",
+                )
+        return means
 
     def embedded(self, module: SymileModule, split: str, label: str | None = None, candidates: int = 0) -> Embedded:
         """Embeddings of the complete rows of a split.

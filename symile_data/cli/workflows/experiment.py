@@ -50,7 +50,7 @@ def run_experiment(experiment: Experiment, data: TrainingData, base: Path) -> di
         and "figures" (figure -> loss -> mean and interval, and "difference" for two losses; see
         `symile_data.evaluation.comparison`). In a process of a distributed run that is not the main one: nothing.
     """
-    from symile_data.training.fit import is_main_process
+    from symile_data.training.ranks import is_main_process
 
     runs: dict[int, dict[str, dict[str, Any]]] = {}
     for offset in range(experiment.seeds):

@@ -251,3 +251,14 @@ def test_the_card_can_be_written_anew(features: Path) -> None:
     manifest = manifests.read(features)
     write_card(features, manifest, schema_of(features, manifest))
     assert contents(features) == before
+
+
+def test_a_config_for_raw_media_names_the_cause(features: Path, tmp_path: Path) -> None:
+    words = ["train", str(features), "--config", "m3-small", "--out", str(tmp_path), "--set", "batch_size=2"]
+    result = CliRunner().invoke(app, words)
+    assert isinstance(result.exception, UsageError) and not list(tmp_path.iterdir())
+    assert str(result.exception) == (
+        "the config is for raw media, whose encoders it pretrains, and the dataset holds features in their place; got "
+        "features of image, audio, text. Name a config for features with --config, such as paper-m3-2, or train on the "
+        "dataset that they are of."
+    )

@@ -1,17 +1,16 @@
 """Run `symile-data` and kill this process, without any chance to clean up, in one step of training.
 
-python killed_run.py EPOCH BATCH train DIR ...
+KILL_AT="EPOCH BATCH" [KILL_RANK=RANK] python killed_run.py train DIR ...
 """
 
 import os
 import signal
-import sys
 from typing import Any
 
 from symile_data.cli import main
 from symile_data.training.module import SymileModule
 
-epoch, index = int(sys.argv.pop(1)), int(sys.argv.pop(1))
+epoch, index = map(int, os.environ["KILL_AT"].split())
 step = SymileModule.training_step
 
 
@@ -21,5 +20,6 @@ def dying(self: SymileModule, batch: Any, number: int) -> Any:
     return step(self, batch, number)
 
 
-SymileModule.training_step = dying  # type: ignore[method-assign]
+if os.environ.get("LOCAL_RANK") == os.environ.get("KILL_RANK"):
+    SymileModule.training_step = dying  # type: ignore[method-assign]
 main()

@@ -204,3 +204,26 @@ def test_damaged_files_are_named(dataset: Path, configs: dict[str, str], undistu
         read_run(run)
     with pytest.raises(DamageError, match=r"no run\.json"):
         read_run(tmp_path)
+
+
+def test_crafted_pretrained_encoders_are_named(
+    dataset: Path, configs: dict[str, str], undisturbed: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "pretrained.pt"
+    good = torch.load(undisturbed.parent / "pretrained.pt", weights_only=True)
+    image = good["weights"]["image"]
+    odd = {name: torch.zeros(3) for name in image}
+    for value, message in (
+        ([1], "does not hold what it should.*got a list"),
+        ({}, "no pretrained encoders"),
+        ({**good, "weights": 7}, "no pretrained encoders"),
+        ({**good, "weights": {"image": image}}, "other encoders than those of the config"),
+        ({**good, "weights": {**good["weights"], "image": 7}}, "other encoders than those of the config"),
+        ({**good, "weights": {**good["weights"], "image": odd}}, "of a pretrained encoder do not fit it; got image"),
+    ):
+        torch.save(value, path)
+        with pytest.raises(DamageError, match=message):
+            train(dataset, config=configs["frozen"], loss="symile", out=tmp_path)
+    path.write_bytes(b"text")
+    with pytest.raises(DamageError, match=r"cannot be read.*pretrained\.pt"):
+        train(dataset, config=configs["frozen"], loss="symile", out=tmp_path)

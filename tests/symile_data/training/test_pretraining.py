@@ -9,7 +9,7 @@ from torch import nn
 
 from symile_data.encoders import DataFacts, make_encoder
 from symile_data.encoders.image import SmallImageEncoder
-from symile_data.errors import UsageError
+from symile_data.errors import SymileDataError, UsageError
 from symile_data.schema import Modality
 from symile_data.training.config import PretrainConfig, TrainConfig
 from symile_data.training.features import FeatureFunction
@@ -78,3 +78,12 @@ def test_words_cannot_be_pretrained() -> None:
     settings = PretrainConfig(labels={"text": "shade"}, epochs=1, batch_size=8, lr=0.01)
     with pytest.raises(UsageError, match=r"no encoder that can be pretrained.*text"):
         pretrain(config(), settings, [TEXT], Toy(), {"text": SHADES})
+
+
+def test_a_loss_that_is_not_finite_ends_the_pretraining() -> None:
+    settings = PretrainConfig(labels={"image": "shade"}, epochs=6, batch_size=8, lr=1e30)
+    message = (
+        r"loss of the pretraining is not finite \(step \d+, learning rate .*\); got nan\. Lower lr in \[pretrain\]"
+    )
+    with pytest.raises(SymileDataError, match=message):
+        pretrain(config(), settings, [IMAGE], Toy(), {"image": SHADES})

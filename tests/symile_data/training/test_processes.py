@@ -55,7 +55,7 @@ def run(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[s
 
 def test_a_killed_run_ends_as_an_undisturbed_one(xor: Path, undisturbed: Path, tmp_path: Path) -> None:
     words = ("train", xor, *WORDS, "--loss", "symile", "--out", tmp_path, "--save-every", "1")
-    ended = run(HERE / "killed_run.py", "1", "2", *words)
+    ended = run(HERE / "killed_run.py", *words, KILL_AT="1 2")
     assert ended.returncode == -signal.SIGKILL
     cut, whole = tmp_path / "symile", undisturbed / "symile"
     assert torch.load(cut / "last.ckpt", weights_only=True)["global_step"] == 6 and not (cut / "metrics.json").exists()
@@ -78,6 +78,19 @@ def test_two_processes_train_what_one_does(xor: Path, undisturbed: Path, tmp_pat
         for name, value in states[0]["state_dict"].items():
             if isinstance(value, Tensor) and value.is_floating_point():
                 torch.testing.assert_close(value, states[1]["state_dict"][name], rtol=1e-3, atol=1e-5)
+
+
+def test_of_two_processes_the_other_ends_with_the_one_that_dies(xor: Path, tmp_path: Path) -> None:
+    words = ("train", xor, *WORDS, "--loss", "symile", "--out", tmp_path, "--devices", "2", "--accelerator", "cpu")
+    ended = run(HERE / "killed_run.py", *words, KILL_AT="1 1", KILL_RANK="1")
+    assert ended.returncode == 1
+    *progress, said = ended.stderr.splitlines()
+    assert all(line.startswith("training symile: ") for line in progress)
+    assert said == (
+        "symile-data: process 2 of the 2 of this training was ended by SIGKILL. "
+        "Run the same command again to go on from the last checkpoint; it may have lacked memory."
+    )
+    assert torch.load(tmp_path / "symile" / "last.ckpt", weights_only=True)["epoch"] == 0
 
 
 NAMES = ("a", "b", "c")

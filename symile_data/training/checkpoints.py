@@ -1,0 +1,92 @@
+"""Files of weights: written whole or not at all, read without executing anything, and judged before they are used.
+
+A file of weights may come from anywhere. Reading one never runs code of it (`weights_only`), and what it holds is
+checked for being what it should be, so that a damaged or foreign one ends in a sentence.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import Tensor
+
+from symile_data.errors import DamageError
+from symile_data.files import atomic_path
+
+KEPT = "it goes on from the last checkpoint"  # what `write_errors` says of a training
+
+State = Mapping[str, Tensor]
+
+
+class CheckpointFiles(TorchCheckpointIO):
+    """How Lightning writes and reads checkpoints: through `save_file` and `load_file`."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write a checkpoint at once and for good."""
+        save_file(checkpoint, Path(path))
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """Read a checkpoint onto the CPU, whatever is asked for: nothing but tensors and plain values is accepted."""
+        return load_file(Path(path))
+
+
+def save_file(value: Any, path: Path) -> None:
+    """Write what `load_file` reads.
+
+    Raises:
+        OutputError: the disk is full, read-only or failing.
+    """
+    buffer = io.BytesIO()  # torch tells of a full disk without saying so
+    torch.save(value, buffer)
+    with atomic_path(path, KEPT) as temporary, temporary.open("wb") as file:
+        file.write(buffer.getbuffer())
+
+
+def load_file(path: Path) -> dict[str, Any]:
+    """A file of weights.
+
+    Raises:
+        DamageError: it cannot be read, or does not hold named values.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+                raise ValueError("compressed entries, which torch does not write and which may inflate without end")
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # bytes from anywhere can fail in every way that torch's reader has
+        raise DamageError(
+            "a file of weights cannot be read", where=path, got=type(error).__name__, do="remove it"
+        ) from None
+    if not isinstance(saved, dict):
+        raise damaged(path, f"a {type(saved).__name__}")
+    return saved
+
+
+def state_of(saved: Mapping[str, Any], path: Path) -> State:
+    """The weights in a checkpoint.
+
+    Raises:
+        DamageError: there are none, or other values than tensors.
+    """
+    state: State = saved.get("state_dict", {})
+    if not is_state(state) or not state:
+        raise damaged(path, "no state_dict of tensors")
+    return state
+
+
+def is_state(value: Any) -> bool:
+    """Whether a value is a dict of names and tensors."""
+    return isinstance(value, dict) and all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in value.items()
+    )
+
+
+def damaged(path: Path, got: str) -> DamageError:
+    """The error of a file that torch can read and that does not hold what it should."""
+    return DamageError("a file of weights does not hold what it should", where=path, got=got, do="remove it")

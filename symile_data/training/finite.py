@@ -1,0 +1,81 @@
+"""A training stops where its loss or weights are no longer finite, before any of that is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import lightning
+from torch import Tensor
+
+from symile_data.encoders import LabsEncoder
+from symile_data.errors import SymileDataError
+from symile_data.training.module import SymileModule
+
+_FULL = "32-true"
+_ADVICE = "lower the learning rate (lr) or set clip_gradient, and train with another --out"
+
+
+class StopWhereNotFinite(lightning.Callback):
+    """Looks at the loss of every step before its gradients are taken, and at every validation's.
+
+    `LastCheckpoint` looks at the weights. So what a run directory holds is always of finite weights.
+    """
+
+    def __init__(self) -> None:
+        self._batch: Mapping[str, Any] = {}
+
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep the batch, in which values may be at fault."""
+        self._batch = batch
+
+    def on_before_backward(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, loss: Tensor
+    ) -> None:
+        """Look at a step's loss."""
+        if not loss.isfinite():
+            raise not_finite("training loss", trainer, loss.item(), _faulty_values(pl_module, self._batch))
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Look at the validation's loss, before the best weights are chosen by it."""
+        loss = trainer.callback_metrics["val_loss"]
+        if not loss.isfinite():
+            raise not_finite("validation loss", trainer, loss.item())
+
+
+def not_finite(what: str, trainer: lightning.Trainer, got: object = None, cause: str = "") -> SymileDataError:
+    """The error of a loss, or of weights, that are not finite.
+
+    Args:
+        what: That.
+        trainer: Knows the step and the learning rate.
+        got: The value.
+        cause: Why, where it is known.
+    """
+    rate = trainer.optimizers[0].param_groups[0]["lr"]
+    if not cause and trainer.precision != _FULL:
+        cause = f'take precision = "{_FULL}", or {_ADVICE}'
+    return diverged(what, trainer.global_step + 1, rate, got, cause)
+
+
+def diverged(what: str, step: int, rate: float, got: object = None, cause: str = "") -> SymileDataError:
+    """As `not_finite`, where no trainer runs; steps count from 1."""
+    where = f"step {step}, learning rate {rate:.3g}"
+    return SymileDataError(f"the {what} is not finite", where=where, got=got, do=cause or _ADVICE)
+
+
+def _faulty_values(module: lightning.LightningModule, batch: Mapping[str, Any]) -> str:
+    """What to do where values of the data are not finite: NaN stands for nothing but unmeasured laboratory values."""
+    if not isinstance(module, SymileModule):
+        return ""
+    for position, name in enumerate(module.names):
+        values = batch.get(name)
+        if not isinstance(values, Tensor) or not values.is_floating_point():
+            continue
+        present = values[~batch["missing"][:, position]]
+        unfit = present.isinf() if isinstance(module.encoders[name], LabsEncoder) else ~present.isfinite()
+        if unfit.any():
+            return f"the data are at fault: values of {name} in this batch are not finite; declare them missing"
+    return ""
