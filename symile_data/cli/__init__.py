@@ -19,7 +19,7 @@ from symile_data import __version__
 from symile_data.cli import build, datasets, doctor, embed, imports, learn, plan, reproduce, sample, share, translate
 from symile_data.cli.mistakes import as_sentence
 from symile_data.errors import SymileDataError
-from symile_data.training.launch import end_with_launcher, is_watched
+from symile_data.launch import end_with_launcher, is_watched
 
 app = typer.Typer(
     name="symile-data",

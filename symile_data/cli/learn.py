@@ -53,8 +53,8 @@ def train(
     """
     from symile_data.cli.workflows.data import TrainingData
     from symile_data.cli.workflows.experiment import Experiment, run_experiment
+    from symile_data.launch import launch, must_launch
     from symile_data.training.config import LOSSES, default_config, read_config
-    from symile_data.training.launch import launch, must_launch
 
     data = TrainingData(directory, cache)
     kinds = [modality.kind for modality in data.manifest.modalities]

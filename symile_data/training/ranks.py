@@ -21,8 +21,8 @@ from torch.distributed.rendezvous import rendezvous
 
 from symile_data.errors import SymileDataError, UsageError
 from symile_data.evaluation.embedded import Embedded
+from symile_data.launch import AGAIN, LOST, is_watched
 from symile_data.losses.gather import share_of
-from symile_data.training.launch import AGAIN, LOST, is_watched
 
 SECONDS = "SYMILE_DATA_RENDEZVOUS_SECONDS"  # in which all processes must have come; an environment variable
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from torch.distributed import HashStore
 
+from symile_data import launch as module
 from symile_data.errors import SymileDataError
-from symile_data.training import launch as module
+from symile_data.launch import LOST, launch, must_launch
 from symile_data.training import ranks
-from symile_data.training.launch import LOST, launch, must_launch
 from symile_data.training.ranks import SECONDS, is_lost, join
 
 Ranks = Callable[..., None]
@@ -109,9 +109,9 @@ def test_an_interrupted_launcher_takes_its_ranks_along(run: Ranks, monkeypatch: 
 
 
 def test_a_rank_ends_with_its_launcher() -> None:
-    program = f"from symile_data.training.launch import end_with_launcher; end_with_launcher(); print(1); {FOREVER}"
+    program = f"from symile_data.launch import end_with_launcher; end_with_launcher(); print(1); {FOREVER}"
     rank = subprocess.Popen(
-        [sys.executable, "-uc", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]
+        [sys.executable, "-uc", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
     )
     assert rank.stdin is not None and rank.stdout is not None
     assert rank.stdout.readline() == b"1\n" and rank.poll() is None
