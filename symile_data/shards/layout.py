@@ -38,6 +38,8 @@ MARK = b"SYMILE02"
 LOCATOR_BYTES = 8 + 8 + len(MARK)
 ABSENT = -1
 
+_MEDIA_FIELDS = {("bytes", pa.binary()), ("path", pa.string())}
+
 _UNCHECKED_MARK = b"SYMILE01"
 _UNCHECKED_LOCATOR_BYTES = 8 + len(_UNCHECKED_MARK)
 
@@ -279,7 +281,7 @@ def array_dtype(kind: pa.DataType) -> np.dtype[Any]:
 
 def _kind(kind: pa.DataType) -> Kind | None:
     """How a modality's column is stored; None where it stays in the JSON."""
-    if pa.types.is_struct(kind) or pa.types.is_binary(kind):
+    if pa.types.is_binary(kind) or _is_media(kind):
         return "media"
     if pa.types.is_string(kind):
         return "text"
@@ -288,6 +290,13 @@ def _kind(kind: pa.DataType) -> Kind | None:
     ):
         return "array"
     return None
+
+
+def _is_media(kind: pa.DataType) -> bool:
+    """Whether a column is of `datasets`' type of images and audio: bytes and a path. A forged index may ask for other
+    fields, whose nulls alone could fill the memory (a list of two thousand million numbers in each row).
+    """
+    return pa.types.is_struct(kind) and {(field.name, field.type) for field in kind} == _MEDIA_FIELDS
 
 
 def _group(batch: pa.RecordBatch, members: int) -> tuple[Sizes, Checksums]:

@@ -82,10 +82,14 @@ def test_files_come_out_as_they_went_in_and_are_written_anew(workspace: Workspac
         assert contents(workspace.hidden / "files") == {"a/b.jpg": data, "c": b""}
 
 
-def test_a_full_disk_is_one_sentence(workspace: Workspace) -> None:
+def test_a_full_disk_is_one_sentence(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     product = Product(path=".build/sample/0.arrow", arguments=None, key=[])
     pack_files(workspace.directory / product.path, [("a", b"data")])
-    (workspace.hidden / "a").symlink_to("/dev/full")  # takes no byte
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OutputError, match=rf"{os.strerror(errno.ENOSPC).lower()} \(.*/a\)\. Free some space"):
         unpack_files(workspace, [product], workspace.hidden)
 

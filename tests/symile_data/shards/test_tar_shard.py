@@ -395,3 +395,11 @@ def test_every_bit_of_the_index_counts(shard: Path) -> None:
         shard.write_bytes(damaged)
         with pytest.raises(DamageError, match="truncated or no tar shard"):
             open_shard(Location.of(shard.parents[1]), PATH)
+
+
+def test_only_bytes_and_a_path_are_a_medium() -> None:
+    modality = Modality(name="a", kind="image", column="a", null_columns=("a",))
+    bomb = pa.list_(pa.int8(), 2**31 - 1)  # two thousand million numbers in each row, null or not
+    for path, kinds in ((pa.string(), ["fields", "media"]), (bomb, ["fields"])):
+        schema = pa.schema([("a", pa.struct([("bytes", pa.binary()), ("path", path)]))])
+        assert [member.kind for member in members_of(schema, (modality,))] == kinds
