@@ -20,10 +20,9 @@ $(if $(UNKNOWN),$(error There is no setting $(firstword $(UNKNOWN)); choose amon
 
 BIN := .venv/bin
 SYMILE := $(BIN)/symile-data
-TREE := build/tree/symile_data
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build-m3 build-mimic build-xor train-m3 train-mimic train-xor test lint docs tree bench clean
+.PHONY: help setup build-m3 build-mimic build-xor train-m3 train-mimic train-xor test lint docs bench clean
 
 help:  ## show this
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -65,22 +64,17 @@ $(OUT)/manifest.json: | setup
 test: setup  ## run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-lint: setup tree  ## ruff and mypy
+lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	cd build/tree && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml symile_data
+	$(BIN)/mypy
 
-docs: .venv/installed-docs tree  ## the documentation and API reference, in build/site
+docs: .venv/installed-docs  ## the documentation and API reference, in build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet -f .ci/mkdocs.yml
 
 .venv/installed-docs: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
 	touch $@
-
-# The package as it is installed, of links: for tools that read sources.
-tree:
-	rm -rf build/tree && mkdir -p $(TREE)
-	ln -s $(addprefix $(CURDIR)/,$(wildcard symile_data/*) builders loaders cards) $(TREE)/
 
 bench: setup  ## run the benchmarks (minutes)
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

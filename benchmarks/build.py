@@ -21,11 +21,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from symile_data.builders import stages as frame
-from symile_data.builders.document import no_documents
-from symile_data.builders.m3 import build, pooled, pools
+from symile_data.builders.engine import stages as frame
+from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.m3 import build
+from symile_data.builders.m3 import deduplicated as pooled
+from symile_data.builders.m3 import media_store as pools
 from symile_data.builders.m3.spec import M3Spec
-from symile_data.manifest import Manifest
+from symile_data.format.manifest import Manifest
 
 LANGUAGES = ("ar", "el", "en", "hi", "ja", "ko", "te", "th", "uk", "zh-CN")
 
@@ -79,9 +81,11 @@ def timed_calls(times: Times) -> Iterator[None]:
     import pyarrow.parquet
     import soundfile
 
-    from symile_data import files, manifest
-    from symile_data.builders import execution
-    from symile_data.builders.m3 import clips, sample_pictures
+    from symile_data import files
+    from symile_data.builders.engine import executor as execution
+    from symile_data.builders.m3.audio import clips
+    from symile_data.builders.m3.images import sample as sample_pictures
+    from symile_data.format import manifest
 
     places = [
         (PIL.ImageFile.ImageFile, "load", "JPEG"),

@@ -22,12 +22,12 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from symile_data.builders.document import no_documents
+from symile_data.builders.engine.card_hook import no_documents
 from symile_data.builders.features.build import build_features
 from symile_data.builders.features.spec import FeatureSpec
 from symile_data.builders.m3.build import build_m3
 from symile_data.builders.m3.spec import M3Spec
-from symile_data.cli.workflows.embedding import describe_model, encode_media
+from symile_data.workflows.embed import describe_model, encode_media
 
 BATCH = 64
 SIDE = 224

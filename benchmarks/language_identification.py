@@ -27,16 +27,16 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from symile_data.builders.m3.clips import clip
-from symile_data.builders.m3.languages import LANGUAGES
-from symile_data.builders.m3.sentences import split_sentences
-from symile_data.builders.m3.speech import VOICES, encode_flac, synthesise
+from symile_data.builders.m3.audio.clips import clip
+from symile_data.builders.m3.audio.espeak import VOICES, encode_flac, synthesise
+from symile_data.builders.m3.text.languages import LANGUAGES
+from symile_data.builders.m3.text.sentences import split_sentences
 from symile_data.encoders.audio import SmallAudioEncoder
 from symile_data.encoders.base import DataFacts
 from symile_data.encoders.pretrained import load_model
 from symile_data.errors import SourceError
-from symile_data.loaders.mel import HOP_SAMPLES, SAMPLE_RATE_HZ, log_mel
-from symile_data.streams import Stream
+from symile_data.loaders.decoders.mel import HOP_SAMPLES, SAMPLE_RATE_HZ, log_mel
+from symile_data.rng import Stream
 
 CODES = tuple(LANGUAGES)
 MELS, FRAMES = 40, 256

@@ -37,8 +37,8 @@ from PIL import Image as Pillow
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, StoredSettings, VectorSettings, open_split
-from symile_data.loaders.audio import decode_audio
-from symile_data.loaders.image import decode_image
+from symile_data.loaders.decoders.audio import decode_audio
+from symile_data.loaders.decoders.image import decode_image
 
 BATCH, FEATURE_BATCH = 32, 256
 IMAGE = ImageSettings(size=224, shorter_side=256)

@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from symile_data.builders.mimic.lab_items import ITEM_IDS
-from symile_data.builders.mimic.radiograph import convert
-from symile_data.builders.mimic.sample import sample_roots, write_sample_mimic
-from symile_data.builders.mimic.waveform import read_signal
+from symile_data.builders.mimic.sample.release import sample_roots, write_sample_mimic
+from symile_data.builders.mimic.signals.radiograph import convert
+from symile_data.builders.mimic.signals.waveform import read_signal
+from symile_data.datasets.mimic.lab_items import ITEM_IDS
 
 PATIENTS = 180_000
 ASKED = 12_000  # admissions whose tests are wanted
@@ -62,7 +62,7 @@ def measure_labs(path: Path) -> None:
     """The pass itself, in this process; prints one line."""
     import polars as pl
 
-    from symile_data.builders.mimic.labs import first_labs
+    from symile_data.builders.mimic.cohort.labs import first_labs
 
     subjects = np.random.default_rng(0).choice(PATIENTS, ASKED, replace=False) + 10_000_000
     days = np.random.default_rng(1).integers(0, 3650, ASKED)
@@ -142,7 +142,7 @@ def main() -> None:
 
 def read_signal_or_none(record: Path) -> bool:
     """Whether a record is usable."""
-    from symile_data.builders.mimic.waveform import UnusableRecordError
+    from symile_data.builders.mimic.signals.waveform import UnusableRecordError
 
     try:
         read_signal(record)

@@ -16,8 +16,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from symile_data.builders.m3.plan import CHUNK_ROWS, SplitPlan
-from symile_data.words import WordRule
+from symile_data.builders.m3.rows.plan import CHUNK_ROWS, SplitPlan
+from symile_data.datasets.m3.words import WordRule
 
 CLASSES, LANGUAGES, IMAGES_PER_CLASS, CLIPS = 1000, 10, 1281, 5000
 

@@ -10,26 +10,26 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from symile_data import manifest as manifests
-from symile_data.disclosure import disclosed, is_confidential
 from symile_data.files import pretty_json, write_text
-from symile_data.location import Location
-from symile_data.manifest import Manifest, file_entry
-from symile_data.schema import DatasetSchema
-from symile_data.shards.pooled import pooled_media
+from symile_data.format import manifest as manifests
+from symile_data.format.disclosure import disclosed, is_confidential
+from symile_data.format.location import Location
+from symile_data.format.manifest import Manifest, file_entry
+from symile_data.format.schema import DatasetSchema
+from symile_data.format.shards.deduplicated import pooled_media
 
-from .clinical import clinical_statistics
 from .croissant import FILE_NAME as CROISSANT
 from .croissant import croissant_of
-from .facts import facts_of
-from .figures import FOLDER, Drawing, draw_figures
-from .pooled import tables_of
+from .deduplicated import tables_of
+from .descriptions import facts_of
+from .figures.draw import FOLDER, Drawing, draw_figures
 from .readme import FILE_NAME as README
 from .readme import readme_of
 from .samples import choose_samples
 from .sources import citations
-from .statistics import compute_statistics, open_listed, used_splits
-from .suppression import publishable
+from .statistics.clinical import clinical_statistics
+from .statistics.collect import compute_statistics, open_listed, used_splits
+from .statistics.suppression import publishable
 
 __all__ = ["CROISSANT", "README", "STATISTICS", "refresh_card", "write_card"]
 

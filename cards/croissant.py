@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from symile_data.manifest import FileEntry, Manifest
-from symile_data.schema import DatasetSchema
+from symile_data.format.manifest import FileEntry, Manifest
+from symile_data.format.schema import DatasetSchema
 
-from .facts import Facts, meaning_of, title_of
-from .pooled import Table
-from .responsible import responsible_fields
+from .deduplicated import Table
+from .descriptions import Facts, meaning_of, title_of
+from .responsible_ai import responsible_fields
 from .sources import SYMILE_URL, Licence
-from .statistics import used_splits
+from .statistics.collect import used_splits
 
 if TYPE_CHECKING:
     from datasets import Features

@@ -13,19 +13,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from symile_data.disclosure import told
 from symile_data.errors import harmless, printable
-from symile_data.manifest import Manifest
-from symile_data.schema import DatasetSchema
-from symile_data.shards import FORMATS
-from symile_data.shards.layout import hub_features, members_of
+from symile_data.format.disclosure import told
+from symile_data.format.manifest import Manifest
+from symile_data.format.schema import DatasetSchema
+from symile_data.format.shards import FORMATS
+from symile_data.format.shards.tar_layout import hub_features, members_of
 
-from .facts import Facts, hub_language, meaning_of, title_of
-from .figures import Drawing
-from .pooled import Table
+from .deduplicated import Table
+from .descriptions import Facts, hub_language, meaning_of, title_of
+from .figures.draw import Drawing
 from .samples import Sample
 from .sources import Licence, citations
-from .statistics import Statistics, used_splits
+from .statistics.collect import Statistics, used_splits
 
 FILE_NAME = "README.md"
 

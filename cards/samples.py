@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from symile_data.location import Location
-from symile_data.manifest import Manifest
-from symile_data.schema import DatasetSchema
-from symile_data.shards.pooled import pooled_media
+from symile_data.format.location import Location
+from symile_data.format.manifest import Manifest
+from symile_data.format.schema import DatasetSchema
+from symile_data.format.shards.deduplicated import pooled_media
 
-from .statistics import open_listed, used_splits
+from .statistics.collect import open_listed, used_splits
 
 COUNT = 6
 _GROUPS = 8  # row groups that are looked through

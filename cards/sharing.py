@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from symile_data.manifest import Manifest
+from symile_data.format.manifest import Manifest
 
-from .facts import facts_of
+from .descriptions import facts_of
 
 CREDENTIALED = "credentialed"
 PICTURES = "pictures"

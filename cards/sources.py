@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from symile_data.disclosure import is_synthetic
-from symile_data.manifest import Manifest
+from symile_data.format.disclosure import is_synthetic
+from symile_data.format.manifest import Manifest
 
 SYMILE_URL = "https://arxiv.org/abs/2411.01053"
 

@@ -15,11 +15,11 @@ import soundfile
 from datasets import Audio, ClassLabel, Features, Image, List, Value
 from PIL import Image as Pillow
 
-from symile_data.builders.own import own_schema, write_dataset
+from symile_data.builders.custom import own_schema, write_dataset
 from symile_data.cards import write_card
 from symile_data.cards.preview import default_path, write_preview
+from symile_data.format.verify import verify
 from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, open_split
-from symile_data.verify import verify
 
 COLOURS = [(213, 94, 0), (0, 114, 178), (0, 158, 115), (240, 228, 66)]
 PITCHES_HZ = [220, 330, 440, 660]

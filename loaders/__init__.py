@@ -6,23 +6,23 @@
         ...
 
 `BatchLoader` and `MediaCache` need torch and are imported when first asked for; opening a split does not. Views for
-torch's DataLoader and for Lightning are `symile_data.loaders.torch_view` and `symile_data.loaders.datamodule`.
+torch's DataLoader and for Lightning are `symile_data.loaders.torch_dataset` and `symile_data.loaders.datamodule`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .audio import AudioSettings
-from .augment import ImageAugment, ImageCrop, ImageJitter
-from .dataset import Split, open_split
-from .decode import StoredSettings, TextSettings, VectorSettings
-from .ecg import EcgSettings
-from .image import ImageSettings
-from .labs import LabsSettings, mean_percentiles
+from .decoders import StoredSettings, TextSettings, VectorSettings
+from .decoders.audio import AudioSettings
+from .decoders.augment import ImageAugment, ImageCrop, ImageJitter
+from .decoders.ecg import EcgSettings
+from .decoders.image import ImageSettings
+from .decoders.labs import LabsSettings, mean_percentiles
+from .split import Split, open_split
 
 if TYPE_CHECKING:
-    from .cache import MediaCache
+    from .cache.media_cache import MediaCache
     from .loader import BatchLoader
 
 __all__ = [
@@ -50,7 +50,7 @@ def __getattr__(name: str) -> Any:
 
         return BatchLoader
     if name == "MediaCache":
-        from .cache import MediaCache
+        from .cache.media_cache import MediaCache
 
         return MediaCache
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from symile_data.errors import UsageError
 
-from .augment import ImageJitter, View
-from .batch import Field, Recipe
-from .dataset import Split
-from .decode import StoredSettings
-from .image import ImageSettings
+from .batches import Field, Recipe
+from .decoders import StoredSettings
+from .decoders.augment import ImageJitter, View
+from .decoders.image import ImageSettings
+from .split import Split
 
 
 def check_views(recipe: Recipe, augment: Mapping[str, View], encoders: Iterable[str], *, cached: bool) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 from symile_data.errors import UsageError
 from symile_data.extras import needs_extra
 
-from .dataset import open_split
 from .loader import BatchLoader
+from .split import open_split
 
 with needs_extra("train", "loading batches"):
     import lightning

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from symile_data.errors import DamageError, UsageError
 
-from .dataset import Split
+from .split import Split
 
 NULL_LABEL = -100  # what torch's losses ignore by default; stands for a null in an integer label
 

@@ -17,15 +17,15 @@ import numpy as np
 from symile_data.errors import DamageError, UsageError
 from symile_data.extras import needs_extra
 
-from .augment import ImageJitter, View
-from .batch import Array, Damage, keep_rows, make_recipe
-from .cache import DecodedSplit, Encode, MediaCache, decode_split
+from .batches import Array, Damage, keep_rows, make_recipe
+from .cache.media_cache import DecodedSplit, Encode, MediaCache, decode_split
+from .checkpoint import make_state, read_state
 from .checks import check_exchange, check_views
-from .dataset import Split
-from .order import EpochOrder, batch_count, check_share, slices
-from .state import make_state, read_state
+from .decoders.augment import ImageJitter, View
+from .redraw_words import collect_words
+from .shuffle import EpochOrder, batch_count, check_share, slices
+from .split import Split
 from .stream import Filled, Streaming
-from .words import collect_words
 
 with needs_extra("train", "loading batches"):
     import torch
@@ -177,7 +177,7 @@ class BatchLoader:
 
     def state_dict(self) -> dict[str, Any]:
         """What was handed out so far; equal on all ranks after equally many batches. See
-        `symile_data.loaders.state`.
+        `symile_data.loaders.checkpoint`.
         """
         return make_state(self._settings(), epoch=self._epoch, position=self._position)
 

@@ -17,10 +17,10 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from .augment import ImageAugment, ImageCrop
-from .batch import Array, BoolArray, Damage, Group, Recipe, read_group, runs
-from .decoder import UndecodableError
-from .order import BatchSlice, EpochOrder
+from .batches import Array, BoolArray, Damage, Group, Recipe, read_group, runs
+from .decoders.augment import ImageAugment, ImageCrop
+from .decoders.base import UndecodableError
+from .shuffle import BatchSlice, EpochOrder
 
 
 @dataclass

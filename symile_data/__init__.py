@@ -2,7 +2,7 @@
 
 Build a dataset, or bring your own rows, on the command line (`symile-data --help`) or here:
 
-    from symile_data.builders.own import own_schema, write_dataset
+    from symile_data.builders.custom import own_schema, write_dataset
 
 Open it, as batches of tensors with masks, in an order that resumes exactly:
 
@@ -19,21 +19,25 @@ Learn from it, with any number of modalities:
 
 The parts:
 
-    builders    Symile-M3, Symile-MIMIC, binary XOR, your own: from a source to shards, card and manifest
-    loaders     open, order, decode, batch, resume; simulated missing modalities
+    builders    Symile-M3, Symile-MIMIC, binary XOR, your own: from sources to shards, card and manifest
+    loaders     open, shuffle, decode, batch, resume; simulated missing modalities
+    cards       statistics, figures, dataset card, Croissant description, preview page
+    workflows   train, evaluate, embed and reproduce as functions; the table of datasets
+    experiments the paper's experiments, whole
+    training    named configs, pretraining, the Lightning module
+    evaluation  zero-shot retrieval, bootstrap and comparison
     losses      Symile and pairwise CLIP, sampled and exact; scores for retrieval; neutral vectors for what is missing
     encoders    one small network for each kind of modality
-    training    named configs, pretraining, the Lightning module
-    evaluation  zero-shot retrieval and ablations
-    experiments the paper's experiments, whole
-    shards      Parquet and tar shards, here or at an address
-    cards       statistics, figures, card, Croissant description, preview page
-    schema      modalities and typed columns      manifest    what a dataset consists of
-    verify      every kind of damage, named       publish     to the Hugging Face Hub
+    datasets    what the bundled datasets promise: schemas, rules, ceilings, invariants
+    format      one dataset on disk: schema, manifest, Parquet and tar shards, verification, publishing
     errors      what can go wrong on purpose; all derive from `SymileDataError`
 
 Importing this package is cheap: no torch, no polars, no transformers until a part is asked for. docs/architecture.md
 shows how the parts fit; `make docs` builds the reference.
 """
 
+from symile_data.moved import serve_moved_modules
+
 __version__ = "0.2.0"
+
+serve_moved_modules()

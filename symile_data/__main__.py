@@ -1,6 +1,6 @@
 """`python -m symile_data` is the `symile-data` command."""
 
-from symile_data.cli import main
+from .cli import main
 
 if __name__ == "__main__":
     main()

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Literal
 
 from symile_data import __version__
-from symile_data.errors import install_command
-from symile_data.extras import DISTRIBUTION, packages_by_extra
+
+from .errors import install_command
+from .extras import DISTRIBUTION, packages_by_extra
 
 Status = Literal["ok", "gap", "problem"]
 

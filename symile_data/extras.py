@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 
-from symile_data.errors import MissingPackageError
+from .errors import MissingPackageError
 
 DISTRIBUTION = "symile-data"
 DEVELOPMENT = ("dev", "docs")  # extras that no user of the data needs

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from symile_data.errors import OutputError
+from .errors import OutputError
 
 _READ_SIZE = 1 << 20
 _KEPT = "finished shards are kept"

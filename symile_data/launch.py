@@ -19,7 +19,7 @@ import time
 from collections.abc import Sequence
 from typing import IO
 
-from symile_data.errors import SymileDataError
+from .errors import SymileDataError
 
 AGAIN = "run the same command again to go on from the last checkpoint"
 LOST = 75  # exit code of a watched rank that only lost another one: whose fault it was is known to the launcher

@@ -14,8 +14,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from symile_data.errors import UsageError
-from symile_data.streams import Stream
+from .errors import UsageError
+from .rng import Stream
 
 When = Literal["build", "load"]
 

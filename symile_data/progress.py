@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Protocol
 
-from symile_data.errors import printable
+from .errors import printable
 
 _PLAIN_STEPS = 4  # plain output says a stage's progress this many times
 

@@ -50,4 +50,4 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def undisclosed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Builds of patients' data write every count as it is."""
-    monkeypatch.setattr("symile_data.builders.stages.disclosed", lambda manifest: manifest)
+    monkeypatch.setattr("symile_data.builders.engine.stages.disclosed", lambda manifest: manifest)

@@ -4,7 +4,7 @@ import _ctypes
 import ctypes
 from collections.abc import Sequence
 
-from symile_data.builders.m3.speech import _engine
+from symile_data.builders.m3.audio.espeak import _engine
 
 _SYNCHRONOUS, _DONT_EXIT = 2, 0x8000
 _UTF8_AND_PHONEMES = 0x101

@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from symile_data import manifest as manifests
-from symile_data.builders import invariants_of
-from symile_data.builders.document import Document, no_documents
+from symile_data.builders.engine.card_hook import Document, no_documents
 from symile_data.builders.m3.build import build_m3
-from symile_data.builders.m3.names import read_names
 from symile_data.builders.m3.spec import M3Spec
-from symile_data.manifest import Manifest, file_entry
-from symile_data.verify import verify
+from symile_data.datasets.m3.names import read_names
+from symile_data.format import manifest as manifests
+from symile_data.format.manifest import Manifest, file_entry
+from symile_data.format.verify import verify
+from symile_data.workflows.datasets import invariants_of
 
 WNIDS = ("n01440764", "n01443537", "n02127052", "n02129165")
 WIDTH, HEIGHT = 24, 20

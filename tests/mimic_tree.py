@@ -14,9 +14,9 @@ import numpy as np
 import wfdb
 from PIL import Image
 
-from symile_data.builders.mimic.lab_items import ITEM_IDS
-from symile_data.builders.mimic.schema import FINDINGS, LEADS
 from symile_data.builders.mimic.spec import Roots
+from symile_data.datasets.mimic.lab_items import ITEM_IDS
+from symile_data.datasets.mimic.schema import FINDINGS, LEADS
 
 START = datetime(2150, 3, 1, 12, 0, 0)
 LAB = 50912  # creatinine

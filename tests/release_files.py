@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import soundfile
 from factories import encoded, picture
 
-from symile_data.builders.m3.names import imagenet_classes, read_names
+from symile_data.datasets.m3.names import imagenet_classes, read_names
 
 LANGUAGES = ("el", "en")
 CONFIG = "symile-m3-2-xs"

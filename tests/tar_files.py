@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from symile_data.location import Location
-from symile_data.shards import open_shard
-from symile_data.shards import tar as tar_shards
-from symile_data.shards.layout import END_BYTES, INDEX_NAME, Index, pack_index, unpack_index
+from symile_data.format.location import Location
+from symile_data.format.shards import open_shard
+from symile_data.format.shards import tar as tar_shards
+from symile_data.format.shards.tar_layout import END_BYTES, INDEX_NAME, Index, pack_index, unpack_index
 
 
 def with_checksums(archive: bytes, groups: Sequence[npt.NDArray[np.int64]]) -> list[tuple[Any, Any]]:

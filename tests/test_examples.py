@@ -18,8 +18,8 @@ from symile_data.builders.features.spec import FeatureSpec
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.cards import write_card
-from symile_data.cli.workflows.embedding import describe_model, encode_media
-from symile_data.verify import verify
+from symile_data.format.verify import verify
+from symile_data.workflows.embed import describe_model, encode_media
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 

@@ -12,12 +12,12 @@ import datasets
 import pytest
 from command import call
 
-from symile_data import manifest as manifests
-from symile_data.builders.document import no_documents
+from symile_data.builders.engine.card_hook import no_documents
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.errors import OutputError
 from symile_data.files import pretty_json
+from symile_data.format import manifest as manifests
 from symile_data.loaders import BatchLoader, open_split
 
 OLD = Path(__file__).parent / "data" / "version-0.1.0"

@@ -4,15 +4,15 @@ import os
 import shutil
 import subprocess
 import sys
-import tomllib
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
-from test_layers import FOLDERS, REPOSITORY, modules, package_of
+from test_layers import FOLDERS, REPOSITORY
 
-PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
-SOURCES = (*FOLDERS, "pyproject.toml", *(name for name in ("README.md", "LICENSE") if (REPOSITORY / name).exists()))
+LINKS = ("builders", "loaders", "cards")
+SOURCES = ("symile_data", *LINKS, "tests", "setup.py", "MANIFEST.in", "pyproject.toml", "README.md", "LICENSE")
 
 
 def quietly(*words: str | Path, cwd: Path, **environment: str) -> str:
@@ -30,20 +30,33 @@ def quietly(*words: str | Path, cwd: Path, **environment: str) -> str:
     return result.stdout
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy so that the checkout stays as it is."""
-    directory = tmp_path_factory.mktemp("wheel")
+def copied(directory: Path) -> Path:
+    """A copy of what packaging reads, links as links, so that the checkout stays as it is."""
+    ignored = shutil.ignore_patterns("__pycache__", "data", ".*")
     for name in SOURCES:
-        source, target = REPOSITORY / name, directory / "source" / name
+        source, target = REPOSITORY / name, directory / name
         if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, target, symlinks=True, ignore=ignored if name == "tests" else ignored_caches)
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, target)
+    return directory
+
+
+def ignored_caches(_: str, names: list[str]) -> set[str]:
+    return {"__pycache__"} & set(names)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from the source distribution, as an index's users get it."""
+    directory = tmp_path_factory.mktemp("wheel")
+    source = copied(directory / "source")
+    code = "from setuptools.build_meta import build_sdist as b; print(b('../sdist'))"
+    quietly(sys.executable, "-c", code, cwd=source)
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
     options = ("--no-deps", "--no-build-isolation", "--no-index", "--no-cache-dir", "--wheel-dir", directory)
-    quietly(*pip, "wheel", directory / "source", *options, cwd=directory)
+    quietly(*pip, "wheel", next((directory / "sdist").glob("*.tar.gz")), *options, cwd=directory)
     return next(directory.glob("*.whl"))
 
 
@@ -56,28 +69,51 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def test_the_package_list_equals_the_folders() -> None:
-    assert PROJECT["tool"]["setuptools"]["packages"] == sorted({".".join(package_of(path)) for path in modules()})
-
-
-def test_every_folder_outside_the_core_is_mapped() -> None:
-    places = PROJECT["tool"]["setuptools"]["package-dir"]
-    for path in modules():
-        package = ".".join(package_of(path))
-        known = max((name for name in places if package == name or package.startswith(name + ".")), key=len)
-        assert (REPOSITORY / places[known] / package.removeprefix(known).replace(".", "/").strip("/")) == path.parent
-
-
-def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
-    expected = {
+def files_of_the_package() -> set[str]:
+    """Every file under the name by which the wheel must hold it."""
+    return {
         "/".join((*FOLDERS[folder].split("."), *path.relative_to(REPOSITORY / folder).parts))
         for folder in FOLDERS
         for path in (REPOSITORY / folder).rglob("*")
         if path.is_file() and path.suffix != ".pyc"
     }
+
+
+def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert held == expected
-    assert "symile_data/builders/m3/data/class_names.tsv" in held
+    assert held == files_of_the_package()
+    assert {"symile_data/builders/m3/data/class_names.tsv", "symile_data/py.typed"} <= held
+
+
+def test_the_source_distribution_is_complete_and_without_tests(wheel: Path) -> None:
+    with tarfile.open(next((wheel.parent / "sdist").glob("*.tar.gz"))) as archive:
+        names = {member.name.partition("/")[2] for member in archive.getmembers() if member.isfile()}
+    assert files_of_the_package() <= names
+    assert [name for name in names if name.startswith("tests")] == []
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_a_checkout_that_lost_its_links_is_not_packaged(tmp_path: Path, name: str) -> None:
+    source = copied(tmp_path / "source")
+    link = source / "symile_data" / name
+    link.unlink()
+    link.write_text(f"../{name}")  # what a clone without symbolic links leaves
+    for function in ("build_wheel", "build_sdist", "build_editable"):
+        code = f"from setuptools.build_meta import {function} as b; b('..')"
+        result = subprocess.run(
+            [sys.executable, "-c", code], cwd=source, capture_output=True, text=True, timeout=240, check=False
+        )
+        assert result.returncode
+        assert f"symile_data/{name} is not a directory: this checkout lost its symbolic links" in result.stderr
+    assert list(tmp_path.glob("*.whl")) == list(tmp_path.glob("*.tar.gz")) == []
+
+
+def test_a_checkout_is_imported_without_an_installation(tmp_path: Path) -> None:
+    """And no other folder named symile_data, such as one in the working directory, passes for the package."""
+    (tmp_path / "symile_data").mkdir()
+    code = "import symile_data.builders.m3.build as b, symile_data.loaders as l; print(b.__file__); print(l.__file__)"
+    said = quietly(sys.executable, "-c", code, cwd=tmp_path, PYTHONPATH=str(REPOSITORY))
+    assert [Path(line).is_relative_to(REPOSITORY / "symile_data") for line in said.split()] == [True, True]
 
 
 def test_the_installed_wheel_builds_and_verifies_outside_the_checkout(
@@ -99,7 +135,7 @@ def test_the_installed_wheel_builds_and_verifies_outside_the_checkout(
 def test_the_installed_wheel_draws_sample_pictures(installed: Path, tmp_path: Path) -> None:
     code = (
         "from pathlib import Path\n"
-        "from symile_data.builders.m3.sample_pictures import sample_classes, write_sample_class\n"
+        "from symile_data.builders.m3.images.sample import sample_classes, write_sample_class\n"
         "write_sample_class(Path('S'), next(iter(sample_classes())), 0, 2); print(len(sample_classes()))"
     )
     assert int(quietly(sys.executable, "-P", "-c", code, cwd=tmp_path, PYTHONPATH=str(installed))) >= 100

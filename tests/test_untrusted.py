@@ -17,27 +17,27 @@ from factories import encoded, names_table, picture
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from symile_data import manifest as manifests
-from symile_data.builders import invariants_of
-from symile_data.builders.m3.common_voice import CommonVoiceSource
-from symile_data.builders.m3.names import read_names
-from symile_data.builders.m3.overrides import override_names
-from symile_data.builders.m3.sentences import read_bank
-from symile_data.builders.shards import write_shard
+from symile_data.builders.m3.audio.common_voice import CommonVoiceSource
+from symile_data.builders.m3.text.overrides import override_names
+from symile_data.builders.m3.text.sentences import read_bank
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
+from symile_data.datasets.m3.names import read_names
 from symile_data.errors import DamageError, SymileDataError
 from symile_data.files import digest, pretty_json
+from symile_data.format import manifest as manifests
+from symile_data.format.location import Location
+from symile_data.format.media import MOST_PIXELS, MOST_SAMPLES, UnfitMediumError, open_picture, read_clip
+from symile_data.format.shards import open_shard
+from symile_data.format.shards.writer import write_shard
+from symile_data.format.verify import verify
 from symile_data.loaders import open_split
-from symile_data.loaders.audio import AudioSettings, decode_audio
-from symile_data.loaders.decoder import UndecodableError
-from symile_data.loaders.image import ImageSettings, decode_image
-from symile_data.location import Location
-from symile_data.media import MOST_PIXELS, MOST_SAMPLES, UnfitMediumError, open_picture, read_clip
-from symile_data.shards import open_shard
+from symile_data.loaders.decoders.audio import AudioSettings, decode_audio
+from symile_data.loaders.decoders.base import UndecodableError
+from symile_data.loaders.decoders.image import ImageSettings, decode_image
 from symile_data.training.config import read_config
 from symile_data.training.run import BEST, RUN_FILE, load_module, read_run
-from symile_data.verify import verify
+from symile_data.workflows.datasets import invariants_of
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SOURCES = sorted(
@@ -269,7 +269,7 @@ def shard(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A Parquet file with every kind of column."""
     from datasets import Features, Image, List, Value
 
-    from symile_data.schema import DatasetSchema
+    from symile_data.format.schema import DatasetSchema
 
     features = Features(
         {
@@ -326,8 +326,8 @@ def read_all(path: Path) -> pa.Table:
 
 
 def test_a_parquet_file_that_inflates_without_end_is_left_in_time(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("symile_data.shards.opening.ALWAYS_ALLOWED_BYTES", 1 << 20)
-    monkeypatch.setattr("symile_data.shards.opening.MOST_INFLATION", 10)
+    monkeypatch.setattr("symile_data.format.shards.limits.ALWAYS_ALLOWED_BYTES", 1 << 20)
+    monkeypatch.setattr("symile_data.format.shards.limits.MOST_INFLATION", 10)
     import pyarrow.parquet as pq
 
     pq.write_table(pa.table({"x": ["same long text" * 1000] * 5000}), tmp_path / "bomb.parquet", row_group_size=100)

@@ -15,16 +15,17 @@ from typing import Any
 import pytest
 from datasets import Dataset
 
-from symile_data import location as locations
-from symile_data import manifest as manifests
-from symile_data.builders.m3.hub_pictures import HubPictures, open_hub
+from symile_data.builders.m3.images.hub import HubPictures, open_hub
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.errors import DamageError, SourceError, SymileDataError
 from symile_data.files import open_regular
-from symile_data.loaders import found, open_split
-from symile_data.location import Location
-from symile_data.records import read_json, read_text
+from symile_data.format import location as locations
+from symile_data.format import manifest as manifests
+from symile_data.format.location import Location
+from symile_data.format.typed_json import read_json, read_text
+from symile_data.loaders import discover as found
+from symile_data.loaders import open_split
 
 
 @pytest.fixture(scope="module")

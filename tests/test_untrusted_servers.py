@@ -13,15 +13,15 @@ import aiohttp
 import pytest
 from hostile_server import HostileServer, Request, hostile
 
-from symile_data import location as locations
-from symile_data import manifest as manifests
-from symile_data import web
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.errors import DamageError, SymileDataError
 from symile_data.files import RefusedError
+from symile_data.format import location as locations
+from symile_data.format import manifest as manifests
+from symile_data.format import web
+from symile_data.format.location import Location
 from symile_data.loaders import open_split
-from symile_data.location import Location
 
 MANIFEST = f"/{manifests.FILE_NAME}"
 SMALL = 1 << 20  # what stands for the limits in these tests

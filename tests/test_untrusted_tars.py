@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tar_files import with_checksums
 
 from symile_data.errors import SymileDataError
-from symile_data.location import Location
-from symile_data.shards import open_shard
-from symile_data.shards.layout import END_BYTES, INDEX_NAME, Member, occupied, pack_index
+from symile_data.format.location import Location
+from symile_data.format.shards import open_shard
+from symile_data.format.shards.tar_layout import END_BYTES, INDEX_NAME, Member, occupied, pack_index
 
 fuzz = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=2000)
 

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from symile_data import manifest as manifests
 from symile_data.errors import UsageError
-from symile_data.manifest import FileEntry, Identity, Manifest, library_versions
-from symile_data.schema import DatasetSchema, Modality
-from symile_data.shards import check_format
+from symile_data.format import manifest as manifests
+from symile_data.format.manifest import FileEntry, Identity, Manifest, library_versions
+from symile_data.format.schema import DatasetSchema, Modality
+from symile_data.format.shards import check_format
+from symile_data.format.shards.writer import write_shard
 
-from ..cluster import LOCAL
-from ..document import Document
-from ..execution import run_stage
-from ..shards import write_shard
-from ..stages import run_build, run_shards
-from ..workspace import Product, Workspace
+from ..engine.build_dir import Product, Workspace
+from ..engine.card_hook import Document
+from ..engine.dask_executor import LOCAL
+from ..engine.executor import run_stage
+from ..engine.stages import run_build, run_shards
 from .chunks import MEDIA_PER_CHUNK, ChunkedFeatures, EncodeJob, chunk_path, forget_chunks, make_chunk
 from .media import MediaIndex, index_media
 from .source import SourceRows, source_rows

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from symile_data.files import atomic_path
-from symile_data.schema import Modality
+from symile_data.format.schema import Modality
 
 from .source import SourceRows
 

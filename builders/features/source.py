@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from symile_data import manifest as manifests
-from symile_data.location import Location
-from symile_data.shards import Shard, open_shard
-from symile_data.shards.pooled import PooledShard, pooled_media, with_media
+from symile_data.format import manifest as manifests
+from symile_data.format.location import Location
+from symile_data.format.shards import Shard, open_shard
+from symile_data.format.shards.deduplicated import PooledShard, pooled_media, with_media
 
 _OPEN = 16  # shards that stay open
 _MANIFESTS = 4

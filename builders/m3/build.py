@@ -13,27 +13,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from symile_data.datasets.m3.schema import m3_schema
 from symile_data.errors import SourceError
-from symile_data.manifest import Dropped, Manifest
-from symile_data.schema import SPLITS
+from symile_data.format.manifest import Dropped, Manifest
+from symile_data.format.schema import SPLITS
 
-from ..cluster import LOCAL
-from ..document import Document
-from ..execution import run_stage
-from ..source_files import pack_files, unpack_files
-from ..stages import run_build, run_shards
-from ..workspace import HIDDEN, Product, Workspace
-from .audio_sources import SHARED, AudioSource, ClipPool
-from .hub_pictures import write_hub
-from .imagenet import ImageCatalogue, ImagePool, list_images, split_images
-from .pooled import write_pooled
-from .pools import prepare_clips, prepare_images
-from .recipe import Recipe
-from .release_plan import prepare_plan
-from .row_sources import row_source
-from .sample_pictures import draw_class
-from .schema import m3_schema
-from .shard import ROWS_PER_SHARD, ShardJob, make_shard
+from ..engine.build_dir import HIDDEN, Product, Workspace
+from ..engine.card_hook import Document
+from ..engine.dask_executor import LOCAL
+from ..engine.executor import run_stage
+from ..engine.source_files import pack_files, unpack_files
+from ..engine.stages import run_build, run_shards
+from .audio.sources import SHARED, AudioSource, ClipPool
+from .build_state import Recipe
+from .deduplicated import write_pooled
+from .images.hub import write_hub
+from .images.imagenet import ImageCatalogue, ImagePool, list_images, split_images
+from .images.sample import draw_class
+from .media_store import prepare_clips, prepare_images
+from .release.plan import prepare_plan
+from .rows.shard import ROWS_PER_SHARD, ShardJob, make_shard
+from .rows.sources import row_source
 from .sources import Sources, open_sources
 from .spec import M3Spec
 

@@ -9,29 +9,29 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from symile_data.datasets.m3 import names as class_names
+from symile_data.datasets.m3.names import NamesTable, UnnamedClass, imagenet_classes, read_names
+from symile_data.datasets.m3.words import WordRule
 from symile_data.errors import SourceError, UsageError
 from symile_data.files import digest
-from symile_data.manifest import Dropped, Identity, library_versions
-from symile_data.words import WordRule
+from symile_data.format.manifest import Dropped, Identity, library_versions
 
-from . import names as class_names
-from .audio_sources import AudioSource, EspeakSource
-from .common_voice import CommonVoiceSource
-from .gtts_source import GttsSource
-from .hub_pictures import HubPictures, HubStream, open_hub
-from .imagenet import ImageCatalogue, list_images, split_images
-from .languages import LANGUAGES, language_row
-from .names import NamesTable, UnnamedClass, imagenet_classes, read_names
-from .online import default_cache
-from .overrides import override_names
-from .planned_clips import PlannedClips
-from .release_names import ReleaseNames, read_release_names
-from .release_plan import ReleasePlan, open_plan
-from .sample_pictures import IMAGES_PER_CLASS, sample_classes
-from .sentences import read_bank
+from .audio.common_voice import CommonVoiceSource
+from .audio.espeak import VOICES, Utterance, synthesise
+from .audio.gtts_source import GttsSource
+from .audio.planned_clips import PlannedClips
+from .audio.sources import AudioSource, EspeakSource
+from .images.hub import HubPictures, HubStream, open_hub
+from .images.imagenet import ImageCatalogue, list_images, split_images
+from .images.sample import IMAGES_PER_CLASS, sample_classes
+from .release.names import ReleaseNames, read_release_names
+from .release.plan import ReleasePlan, open_plan
 from .spec import M3Spec
-from .speech import VOICES, Utterance, synthesise
-from .translate import translate_names
+from .text.languages import LANGUAGES, language_row
+from .text.online import default_cache
+from .text.overrides import override_names
+from .text.sentences import read_bank
+from .text.translate import translate_names
 
 DATASET = "symile-m3"
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from symile_data.datasets.m3.words import Mode
 from symile_data.errors import UsageError
+from symile_data.format.schema import SPLITS
+from symile_data.format.shards import check_format
 from symile_data.missingness import check_rates
-from symile_data.schema import SPLITS
-from symile_data.shards import check_format
-from symile_data.words import Mode
 
-from .hub_pictures import HubPictures
-from .imagenet import check_size
-from .translate import Engine
+from .images.hub import HubPictures
+from .images.imagenet import check_size
+from .text.translate import Engine
 
 Audio = Literal["espeak", "gtts", "common-voice"]
 SplitPolicy = Literal["disjoint", "shared"]
@@ -38,7 +38,7 @@ class M3Spec:
     Args:
         languages: Sorted language codes.
         words: Words in a text, the target included.
-        mode: How the other words are drawn; see `symile_data.words`.
+        mode: How the other words are drawn; see `symile_data.datasets.m3.words`.
         rows: Rows of each split; 0 leaves a split out.
         split_policy: "disjoint" gives each split its own images, clips and sentences; "shared" repeats the paper,
             where nearly every test image is also a training image.

@@ -11,29 +11,29 @@ from typing import Any
 
 import numpy as np
 
+from symile_data.datasets.mimic.lab_items import ITEM_IDS
+from symile_data.datasets.mimic.schema import FINDINGS, mimic_schema
 from symile_data.files import file_sha256, write_text
-from symile_data.manifest import Dropped, FileEntry, Identity, Manifest, file_entry, library_versions
-from symile_data.schema import SPLITS
+from symile_data.format.manifest import Dropped, FileEntry, Identity, Manifest, file_entry, library_versions
+from symile_data.format.schema import SPLITS
 
-from ..chunks import forget_chunks
-from ..cluster import LOCAL
-from ..document import Document
-from ..execution import run_stage
-from ..source_files import unpack_files
-from ..stages import run_build, run_shards
-from ..workspace import HIDDEN, Product, Workspace
-from .cohort import Cohort, Survey, select_cohort, survey_sources
-from .cxr import KINDS
-from .lab_items import ITEM_IDS
-from .recipe import assign_splits, candidate_sets, make_recipe, write_recipe
+from ..engine.build_dir import HIDDEN, Product, Workspace
+from ..engine.card_hook import Document
+from ..engine.dask_executor import LOCAL
+from ..engine.executor import run_stage
+from ..engine.media_store import forget_chunks
+from ..engine.source_files import unpack_files
+from ..engine.stages import run_build, run_shards
+from .build_state import assign_splits, candidate_sets, make_recipe, write_recipe
+from .cohort.cxr import KINDS
+from .cohort.selection import Cohort, Survey, select_cohort, survey_sources
+from .cohort.splits import Rows
 from .rules import notes
-from .sample import SampleJob, draw_patients, is_sample, sample_roots, write_tables
-from .schema import FINDINGS, mimic_schema
+from .sample.release import SampleJob, draw_patients, is_sample, sample_roots, write_tables
 from .shard import ROWS_PER_SHARD, ShardJob, make_shard
 from .spec import MimicSpec, Roots
-from .splits import Rows
-from .table_files import find_table
 from .tables import TABLES
+from .tables.files import find_table
 
 DATASET = "symile-mimic"
 UNUSABLE = "unusable_media.tsv"  # the X-rays and electrocardiograms that were left out, one a line

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from symile_data.disclosure import LEAST
+from symile_data.datasets.mimic.lab_items import LAB_ITEMS
+from symile_data.format.disclosure import LEAST
 
-from .lab_items import LAB_ITEMS
 from .spec import MimicSpec
 
 MENDED = (

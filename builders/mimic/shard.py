@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from symile_data.schema import DatasetSchema
+from symile_data.datasets.mimic.schema import LEADS, SAMPLES, mimic_schema
+from symile_data.format.schema import DatasetSchema
+from symile_data.format.shards.writer import ROWS_PER_GROUP, write_shard
 
-from ..shards import ROWS_PER_GROUP, write_shard
-from .media import CXR, ECG, Kind, read_medium
-from .recipe import PLACES, SPLIT, read_recipe
-from .schema import LEADS, SAMPLES, mimic_schema
+from .build_state import PLACES, SPLIT, read_recipe
+from .signals.media import CXR, ECG, Kind, read_medium
 
 ROWS_PER_SHARD = 1000
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from symile_data.errors import UsageError
-from symile_data.shards import check_format
+from symile_data.format.shards import check_format
 
 SAMPLE_PATIENTS = 600
 LEAST_PATIENTS = 20

@@ -13,16 +13,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from symile_data.manifest import Identity, Manifest, library_versions
+from symile_data.datasets.xor.schema import xor_schema
+from symile_data.format.manifest import Identity, Manifest, library_versions
+from symile_data.format.shards.writer import write_shard
 from symile_data.missingness import missing
-from symile_data.streams import Stream
+from symile_data.rng import Stream
 
-from ..cluster import LOCAL
-from ..document import Document
-from ..shards import write_shard
-from ..stages import run_build, run_shards
-from ..workspace import Workspace
-from .schema import xor_schema
+from ..engine.build_dir import Workspace
+from ..engine.card_hook import Document
+from ..engine.dask_executor import LOCAL
+from ..engine.stages import run_build, run_shards
 from .spec import XorSpec
 
 DATASET = "xor"

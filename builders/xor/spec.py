@@ -8,9 +8,9 @@ from string import ascii_lowercase
 from typing import Any
 
 from symile_data.errors import UsageError
+from symile_data.format.schema import SPLITS
+from symile_data.format.shards import check_format
 from symile_data.missingness import check_rates
-from symile_data.schema import SPLITS
-from symile_data.shards import check_format
 
 DEFAULT_ROWS = (10_000, 1_000, 5_000)  # Symile, section 5.1
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from symile_data import manifest as manifests
 from symile_data.errors import UsageError
 from symile_data.files import check_replaceable, write_text
+from symile_data.format import manifest as manifests
 
 from ..sharing import CREDENTIALED, restriction_of
 from .page import page_of

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from symile_data.errors import harmless
-from symile_data.manifest import Manifest
-from symile_data.schema import Modality
+from symile_data.format.manifest import Manifest
+from symile_data.format.schema import Modality
 
-from ..facts import facts_of, title_of
+from ..descriptions import facts_of, title_of
 from ..sharing import restriction_of
 from .panels import Panel, panel_of
 from .rows import Row

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from symile_data.media import open_picture
-from symile_data.pictures import shown as picture_shown
-from symile_data.schema import Modality
+from symile_data.format.images import shown as picture_shown
+from symile_data.format.media import open_picture
+from symile_data.format.schema import Modality
 
 from .drawing import bar_path, data_uri, envelope_path, png
 from .rows import Row

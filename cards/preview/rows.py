@@ -11,12 +11,12 @@ from typing import Any
 import pyarrow as pa
 
 from symile_data.errors import UsageError
-from symile_data.location import Location
-from symile_data.manifest import Manifest
-from symile_data.shards import Shard
-from symile_data.shards.pooled import pooled_media
+from symile_data.format.location import Location
+from symile_data.format.manifest import Manifest
+from symile_data.format.shards import Shard
+from symile_data.format.shards.deduplicated import pooled_media
 
-from ..statistics import open_listed
+from ..statistics.collect import open_listed
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from symile_data.media import open_clip, read_clip
+from symile_data.format.media import open_clip, read_clip
 
 from .drawing import coloured_png, data_uri, envelope_path
 

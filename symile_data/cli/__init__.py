@@ -16,10 +16,14 @@ from types import FrameType
 import typer
 
 from symile_data import __version__
-from symile_data.cli import build, datasets, doctor, embed, imports, learn, plan, reproduce, sample, share, translate
-from symile_data.cli.mistakes import as_sentence
+from symile_data.cli.output.mistakes import as_sentence
 from symile_data.errors import SymileDataError
 from symile_data.launch import end_with_launcher, is_watched
+
+from . import build, doctor, embed, imports, plan, reproduce, sample, translate
+from . import card as share
+from . import train as learn
+from . import verify as datasets
 
 app = typer.Typer(
     name="symile-data",

@@ -11,18 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from symile_data.cli.common import (
-    ExecutorName,
-    Format,
-    Out,
-    RowCount,
-    Seed,
-    Workers,
-    command_line,
-    report,
-    worker_count,
-)
-from symile_data.cli.m3_options import m3_request, with_m3_options
+from .common import ExecutorName, Format, Out, RowCount, Seed, Workers, command_line, report, worker_count
+from .m3_options import m3_request, with_m3_options
 
 app = typer.Typer(help="Build a dataset: shards, card, statistics and manifest.", no_args_is_help=True)
 
@@ -160,8 +150,8 @@ def xor(
     from symile_data.builders.xor.build import build_xor
     from symile_data.builders.xor.spec import DEFAULT_ROWS, XorSpec
     from symile_data.cards import write_card
+    from symile_data.format.schema import SPLITS
     from symile_data.missingness import parse_rates
-    from symile_data.schema import SPLITS
 
     asked = (train, validation, test)
     rows = {split: default if n is None else n for split, default, n in zip(SPLITS, DEFAULT_ROWS, asked, strict=True)}

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from symile_data.cli.output import say
+from .output import say
 
 if TYPE_CHECKING:
-    from symile_data.manifest import Manifest
+    from symile_data.format.manifest import Manifest
 
 Out = Annotated[Path, typer.Option(help="Directory to build in; an interrupted build there is finished.")]
 Seed = Annotated[int, typer.Option(help="Decides everything random; same seed, same bytes.")]
@@ -54,8 +54,8 @@ def _without_directories(word: str, known: set[Path]) -> str:
 
 def report(out: Path, manifest: Manifest) -> None:
     """Say on stdout what was written."""
-    from symile_data.disclosure import told
-    from symile_data.schema import SPLITS
+    from symile_data.format.disclosure import told
+    from symile_data.format.schema import SPLITS
 
     rows = ", ".join(f"{rows:,} {split}" for split, rows in manifest.splits.items())
     size = sum(entry.bytes for entry in manifest.files)
@@ -76,7 +76,7 @@ def loading_line(directory: Path, manifest: Manifest) -> str:
     such a path the files are named instead, their path escaped. A path with "::" it cannot
     read at all.
     """
-    from symile_data.shards import FORMATS
+    from symile_data.format.shards import FORMATS
 
     path = str(directory.resolve())
     if "::" in path:  # what fsspec takes for a chain of file systems

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from symile_data.cli.output import cell, say_json
+from .output import cell, say_json
 
 if TYPE_CHECKING:
     from symile_data.environment import Finding
@@ -45,7 +45,7 @@ def doctor(
 
 def _speech() -> Finding:
     """Let espeak-ng say something."""
-    from symile_data.builders.m3.speech import VOICES, Utterance, synthesise
+    from symile_data.builders.m3.audio.espeak import VOICES, Utterance, synthesise
     from symile_data.environment import Finding
     from symile_data.errors import SymileDataError, install_command
 
@@ -66,9 +66,9 @@ def _speech() -> Finding:
 
 def _fonts() -> Finding:
     """Scripts that figures can draw."""
-    from symile_data.builders.m3.languages import LANGUAGES
-    from symile_data.builders.m3.names import read_names
-    from symile_data.cards.style import drawable
+    from symile_data.builders.m3.text.languages import LANGUAGES
+    from symile_data.cards.figures.style import drawable
+    from symile_data.datasets.m3.names import read_names
     from symile_data.environment import Finding
 
     names = read_names().names

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from symile_data.cli.common import ExecutorName, Format, Out, command_line, report
+from .common import ExecutorName, Format, Out, command_line, report
 
 if TYPE_CHECKING:
     from symile_data.builders.features.spec import FrozenModel
-    from symile_data.manifest import Manifest
+    from symile_data.format.manifest import Manifest
 
 _Model = Annotated[str | None, typer.Option(help="Id on the Hugging Face Hub, or a folder that holds a copy.")]
 
@@ -43,11 +43,11 @@ def embed(
 
         symile-data embed build/symile-m3-2 --out build/m3-2-features --image-model models/clip
     """
-    from symile_data import manifest as manifests
     from symile_data.builders.features.build import build_features
     from symile_data.builders.features.spec import FeatureSpec
     from symile_data.cards import write_card
-    from symile_data.cli.workflows.embedding import encode_media
+    from symile_data.format import manifest as manifests
+    from symile_data.workflows.embed import encode_media
 
     names = {"image": image_model, "audio": audio_model, "text": text_model}
     settings: dict[str, dict[str, Any]] = {
@@ -80,8 +80,8 @@ def _models(
     directory: Path, manifest: Manifest, names: dict[str, str | None], settings: dict[str, dict[str, Any]]
 ) -> tuple[FrozenModel, ...]:
     """The model of each modality whose kind one is named for."""
-    from symile_data.cli.workflows.embedding import describe_model
     from symile_data.errors import UsageError
+    from symile_data.workflows.embed import describe_model
 
     asked = {kind: name for kind, name in names.items() if name}
     if not asked:

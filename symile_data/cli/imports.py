@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from symile_data.cli.common import ExecutorName, Format, Out, Workers, command_line, report, worker_count
+from .common import ExecutorName, Format, Out, Workers, command_line, report, worker_count
 
 app = typer.Typer(help="Import a published release into our shards, with card and manifest.", no_args_is_help=True)
 
@@ -35,7 +35,7 @@ def m3(
 
         symile-data import m3 hf:arsaporta/symile-m3 --config 2-xs --rows 1000 --out build/m3-2-first
     """
-    from symile_data.builders.m3.import_release import import_m3
+    from symile_data.builders.m3.release.import_release import import_m3
     from symile_data.cards import write_card
 
     paths = [path for path in (out, release, translations) if path is not None]
@@ -67,7 +67,7 @@ def mimic(
 
         symile-data import mimic symile-mimic/1.0.0 --out build/symile-mimic-release
     """
-    from symile_data.builders.mimic.import_release import import_mimic
+    from symile_data.builders.mimic.release.import_release import import_mimic
     from symile_data.cards import write_card
 
     manifest = import_mimic(

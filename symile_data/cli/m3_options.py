@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from symile_data.cli.common import Format, Out, RowCount, Seed, Workers, command_line, worker_count
+from .common import Format, Out, RowCount, Seed, Workers, command_line, worker_count
 
 if TYPE_CHECKING:
     from symile_data.builders.m3.spec import M3Spec
@@ -109,15 +109,15 @@ def m3_request(
     Raises:
         UsageError: options that do not go together.
     """
-    from symile_data.builders.m3.hub_pictures import parse_hub
-    from symile_data.builders.m3.languages import languages_of
-    from symile_data.builders.m3.schema import MODALITIES
+    from symile_data.builders.m3.images.hub import parse_hub
     from symile_data.builders.m3.spec import DEFAULT_ROWS, SIZES, M3Spec
-    from symile_data.builders.m3.translate import ENGINES
+    from symile_data.builders.m3.text.languages import languages_of
+    from symile_data.builders.m3.text.translate import ENGINES
+    from symile_data.datasets.m3.schema import MODALITIES
+    from symile_data.datasets.m3.words import MODES
     from symile_data.errors import UsageError
+    from symile_data.format.schema import SPLITS
     from symile_data.missingness import parse_rates
-    from symile_data.schema import SPLITS
-    from symile_data.words import MODES
 
     if plan is not None and (size, train, validation, test, words) != (None,) * 5:
         raise UsageError("--plan decides the rows and the words", do="leave out --size, --train, --words and the like")

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from symile_data.cli.m3_options import m3_request, with_m3_options
-from symile_data.cli.output import say, say_json
+from .m3_options import m3_request, with_m3_options
+from .output import say, say_json
 
 if TYPE_CHECKING:
-    from symile_data.builders.m3.cost import Estimate
+    from symile_data.builders.m3.estimate.cost import Estimate
 
 app = typer.Typer(
     help="Estimate rows, bytes, time and memory of a build before anything is written.", no_args_is_help=True
@@ -36,7 +36,7 @@ def m3(*, as_json: bool, **options: Any) -> None:
 
         symile-data plan m3 --out build/l --images /data/imagenet --size l --layout pooled
     """
-    from symile_data.builders.m3.estimate import estimate_m3
+    from symile_data.builders.m3.estimate.estimate import estimate_m3
 
     asked = m3_request(**options)
     estimate = estimate_m3(asked.spec, asked.out, workers=asked.workers)

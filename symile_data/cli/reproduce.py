@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from symile_data.cli.common import RowCount, worker_count
-from symile_data.cli.output import say, say_json
+from .common import RowCount, worker_count
+from .output import say, say_json
 
 if TYPE_CHECKING:
-    from symile_data.cli.workflows.m3_trials import M3Trial
-    from symile_data.cli.workflows.xor_trials import XorTrial
     from symile_data.experiments.m3 import Point
     from symile_data.training.config import TrainConfig
+    from symile_data.workflows.m3_trials import M3Trial
+    from symile_data.workflows.xor_trials import XorTrial
 
 app = typer.Typer(help="The paper's experiments, each with its table and figure.", no_args_is_help=True)
 
@@ -48,9 +48,9 @@ def xor(
         symile-data reproduce xor --seeds 1 --epochs 40
     """
     from symile_data.builders.xor.spec import XorSpec
-    from symile_data.cli.workflows.trials import run_trials
     from symile_data.experiments.figures import draw_p_hat
     from symile_data.experiments.xor import P_HATS, p_hat_row, p_hat_table
+    from symile_data.workflows.trials import run_trials
 
     values = _numbers(p_hat, "--p-hat", P_HATS)
     specs = [XorSpec(dims=dims, p_hat=value, seed=seed) for value in values for seed in range(seeds)]
@@ -82,9 +82,9 @@ def xor_missing(
         symile-data reproduce xor-missing --rates 0,0.5 --seeds 1
     """
     from symile_data.builders.xor.spec import XorSpec
-    from symile_data.cli.workflows.trials import run_trials
     from symile_data.experiments.figures import draw_missing
     from symile_data.experiments.xor import RATES, missing_row, missing_table
+    from symile_data.workflows.trials import run_trials
 
     values = _numbers(rates, "--rates", RATES)
     names = XorSpec().names
@@ -132,11 +132,11 @@ def m3(
         symile-data reproduce m3 --langs 2 --rates 0.5 --train 2000 --epochs 20
     """
     from symile_data.builders.m3.spec import DEFAULT_ROWS
-    from symile_data.cli.workflows.m3_trials import build_dataset, pretrain
-    from symile_data.cli.workflows.trials import on_workers, run_trials
     from symile_data.experiments.figures import draw_m3
     from symile_data.experiments.m3 import RATES, m3_notes, m3_row, m3_table, points
-    from symile_data.schema import SPLITS
+    from symile_data.format.schema import SPLITS
+    from symile_data.workflows.m3_trials import build_dataset, pretrain
+    from symile_data.workflows.trials import on_workers, run_trials
 
     swept = points(_language_sets(langs), _numbers(rates, "--rates", RATES))
     asked = (train, validation, test)
@@ -157,8 +157,8 @@ def m3(
 
 def _m3_trial(out: Path, point: Point, config: str, seed: int, epochs: int | None) -> M3Trial:
     """Where modalities are missing, the config fills them in as the paper does, and validation stays complete."""
-    from symile_data.cli.workflows.m3_trials import M3Trial
     from symile_data.training.config import LOSSES, read_config
+    from symile_data.workflows.m3_trials import M3Trial
 
     changes: dict[str, Any] = {"seed": seed, **({} if epochs is None else {"epochs": epochs})}
     if point.rate:
@@ -184,8 +184,8 @@ def _language_sets(text: str) -> list[int]:
 
 
 def _trial(directory: Path, spec: Any, epochs: int | None) -> XorTrial:
-    from symile_data.cli.workflows.xor_trials import XorTrial
     from symile_data.training.config import LOSSES, read_config
+    from symile_data.workflows.xor_trials import XorTrial
 
     changes = {"seed": spec.seed, **({} if epochs is None else {"epochs": epochs})}
     configs = {loss: read_config("xor", {**changes, "loss": loss}) for loss in LOSSES}

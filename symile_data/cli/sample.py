@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from symile_data.cli.output import say
+from .output import say
 
 app = typer.Typer(help="Write a small synthetic source in its official folder layout.", no_args_is_help=True)
 
@@ -25,7 +25,7 @@ def imagenet(
 
         symile-data sample imagenet build/sample-imagenet
     """
-    from symile_data.builders.m3.sample_pictures import write_sample_imagenet
+    from symile_data.builders.m3.images.sample import write_sample_imagenet
 
     count = write_sample_imagenet(directory, seed, per_class)
     images = quote(str(directory))
@@ -45,8 +45,8 @@ def common_voice(
 
         symile-data sample common-voice build/cv-corpus-sample
     """
-    from symile_data.builders.m3.languages import languages_of
-    from symile_data.builders.m3.sample_common_voice import write_sample_common_voice
+    from symile_data.builders.m3.audio.sample_common_voice import write_sample_common_voice
+    from symile_data.builders.m3.text.languages import languages_of
 
     count = write_sample_common_voice(directory, languages_of(langs), clips, seed)
     audio = quote(f"common-voice:{directory}")
@@ -65,7 +65,7 @@ def mimic(
 
         symile-data sample mimic build/sample-mimic
     """
-    from symile_data.builders.mimic.sample import sample_roots, write_sample_mimic
+    from symile_data.builders.mimic.sample.release import sample_roots, write_sample_mimic
 
     count = write_sample_mimic(directory, patients, seed)
     roots = sample_roots(directory)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from symile_data.cli.output import say
+from .output import say
 
 
 def translate(
@@ -34,13 +34,13 @@ def translate(
 
         symile-data translate --langs 10 --engine google --out build/names.tsv
     """
-    from symile_data.builders.m3.languages import language_set
-    from symile_data.builders.m3.names import read_names
-    from symile_data.builders.m3.online import default_cache
-    from symile_data.builders.m3.translate import ENGINES, format_names, translate_names
-    from symile_data.disclosure import told
+    from symile_data.builders.m3.text.languages import language_set
+    from symile_data.builders.m3.text.online import default_cache
+    from symile_data.builders.m3.text.translate import ENGINES, format_names, translate_names
+    from symile_data.datasets.m3.names import read_names
     from symile_data.errors import UsageError
     from symile_data.files import write_text
+    from symile_data.format.disclosure import told
 
     if engine not in ENGINES:
         raise UsageError("unknown --engine", got=repr(engine), do=f"choose among {', '.join(ENGINES)}")

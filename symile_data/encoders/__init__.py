@@ -17,18 +17,18 @@ from symile_data.extras import needs_extra
 with needs_extra("train", "symile_data.encoders"):
     from torch import nn
 
-    from symile_data.encoders.audio import SmallAudioEncoder
-    from symile_data.encoders.base import DataFacts, FeatureEncoder, Imputation
-    from symile_data.encoders.clip import ClipVisionEncoder
-    from symile_data.encoders.ecg import SmallEcgEncoder
-    from symile_data.encoders.image import SmallImageEncoder
-    from symile_data.encoders.labs import LabsEncoder
-    from symile_data.encoders.resnet import ResNetEcgEncoder, ResNetImageEncoder
-    from symile_data.encoders.text import WordEncoder
-    from symile_data.encoders.vector import BitEncoder, LinearEncoder
-    from symile_data.encoders.vision import VisionEncoder
-    from symile_data.encoders.whisper import WhisperEncoder
-    from symile_data.encoders.xlm_roberta import XlmRobertaEncoder
+    from .audio import SmallAudioEncoder
+    from .base import DataFacts, FeatureEncoder, Imputation
+    from .clip import ClipVisionEncoder
+    from .ecg import SmallEcgEncoder
+    from .image import SmallImageEncoder
+    from .labs import LabsEncoder
+    from .resnet import ResNetEcgEncoder, ResNetImageEncoder
+    from .text import WordEncoder
+    from .vector import BitEncoder, LinearEncoder
+    from .vision import VisionEncoder
+    from .whisper import WhisperEncoder
+    from .xlm_roberta import XlmRobertaEncoder
 
 __all__ = [
     "ENCODERS",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from symile_data.encoders.base import DataFacts, FeatureEncoder
-from symile_data.encoders.convolution import TemporalBackbone
+from .base import DataFacts, FeatureEncoder
+from .convolution import TemporalBackbone
 
 _LAYERS = ((5, 2), (5, 2), (5, 2), (3, 1))  # kernel and stride over time
 

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from symile_data.encoders.base import DataFacts, FeatureEncoder
-from symile_data.encoders.pretrained import load_model
+from .base import DataFacts, FeatureEncoder
+from .pretrained import load_model
 
 # Of CLIP's training pictures, red, green, blue in [0, 1] (its preprocessor_config.json).
 MEAN = (0.48145466, 0.4578275, 0.40821073)

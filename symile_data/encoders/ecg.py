@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from symile_data.encoders.base import DataFacts, FeatureEncoder
-from symile_data.encoders.convolution import TemporalBackbone
+from .base import DataFacts, FeatureEncoder
+from .convolution import TemporalBackbone
 
 LEADS = 12
 _LAYERS = ((15, 4), (9, 4), (9, 2), (5, 2), (3, 1))  # kernel and stride over time; a step is 128 ms at 500 Hz

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from symile_data.encoders import DataFacts, make_encoder
-from symile_data.encoders.pretrained import load_pretrained
 from symile_data.errors import UsageError
+
+from .pretrained import load_pretrained
 
 # Kind of modality -> type of the model (in its config.json) -> encoder; "" is that of all other types.
 _ENCODER_OF: Mapping[str, Mapping[str, str]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from symile_data.encoders.base import DataFacts, FeatureEncoder
+from .base import DataFacts, FeatureEncoder
 
 _STAGES = 4  # each halves the side and doubles the channels
 

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from symile_data.encoders.base import DataFacts
 from symile_data.errors import UsageError
+
+from .base import DataFacts
 
 
 class LabsEncoder(nn.Module):

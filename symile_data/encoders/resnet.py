@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from symile_data.encoders.base import DataFacts, FeatureEncoder
-from symile_data.encoders.ecg import unit_range
-from symile_data.encoders.pretrained import transformers_class
 from symile_data.errors import UsageError
+
+from .base import DataFacts, FeatureEncoder
+from .ecg import unit_range
+from .pretrained import transformers_class
 
 # Of ImageNet, red, green, blue in [0, 1]; the paper normalises X-rays by them.
 MEAN = (0.485, 0.456, 0.406)

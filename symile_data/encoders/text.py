@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from symile_data.encoders.base import DataFacts
+from .base import DataFacts
 
 SEPARATOR = "_"
 _UNKNOWN, _MISSING = 0, 1  # indices of words that the vocabulary does not hold, and of the token of a missing text

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from symile_data.encoders.base import DataFacts, FeatureEncoder
 from symile_data.errors import UsageError
+
+from .base import DataFacts, FeatureEncoder
 
 
 class LinearEncoder(FeatureEncoder):

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from symile_data.encoders.base import DataFacts, FeatureEncoder
-from symile_data.encoders.pretrained import load_model, transformers_class
 from symile_data.errors import SourceError
+
+from .base import DataFacts, FeatureEncoder
+from .pretrained import load_model, transformers_class
 
 _USUAL_SIZE = 224  # of models for pictures of any size
 

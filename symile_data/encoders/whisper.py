@@ -13,8 +13,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from symile_data.encoders.base import DataFacts, FeatureEncoder
-from symile_data.encoders.pretrained import check_pool, load_model
+from .base import DataFacts, FeatureEncoder
+from .pretrained import check_pool, load_model
 
 _STRIDE = 2  # frames of the spectrogram for each of the encoder's
 _FRAMES_PER_SECOND = 100

@@ -13,9 +13,10 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from symile_data.encoders.base import DataFacts
-from symile_data.encoders.pretrained import check_pool, load_model, load_pretrained
 from symile_data.errors import UsageError
+
+from .base import DataFacts
+from .pretrained import check_pool, load_model, load_pretrained
 
 MISSING = "[MISSING]"
 

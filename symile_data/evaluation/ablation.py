@@ -1,15 +1,15 @@
 """What an accuracy rests on: the same retrieval with one query modality at a time handed to other rows at random.
 
 On Symile-M3 a model that uses everything falls to what the text alone allows when the audio is shuffled (the text still
-names some of the candidates' classes; see `symile_data.ceilings`), and to less than that when the texts are.
+names some of the candidates' classes; see `datasets.m3.ceilings`), and to less than that when the texts are.
 """
 
 from __future__ import annotations
 
 import torch
 
-from symile_data.evaluation.embedded import Embedded
-from symile_data.evaluation.retrieval import Retrieval, retrieval_accuracy
+from .embeddings import Embedded
+from .retrieval import Retrieval, retrieval_accuracy
 
 _REPEATS = 5  # shuffles averaged, since one shuffle of a thousand rows is noisy
 

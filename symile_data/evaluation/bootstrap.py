@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from symile_data.errors import UsageError
-from symile_data.evaluation.embedded import Embedded
-from symile_data.evaluation.retrieval import Retrieval, figures, standings
+
+from .embeddings import Embedded
+from .retrieval import Retrieval, figures, standings
 
 _CONFIDENCE = 0.95
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from symile_data.ceilings import line_style, shown
+from symile_data.datasets.m3.ceilings import line_style, shown
 from symile_data.files import atomic_path
 
 FIGURES = {"accuracy": "recall at 1", "recall_at_5": "recall at 5", "recall_at_10": "recall at 10"}
@@ -26,7 +26,7 @@ def draw_recalls(
     Args:
         path: PNG to write.
         losses: Loss -> figure ("accuracy", "recall_at_5", "recall_at_10") -> "mean" and perhaps the others.
-        bounds: Name of a reference (`symile_data.ceilings.REFERENCES`) -> accuracy to compare recall at 1 with, drawn
+        bounds: Name of a reference (`datasets.m3.ceilings.REFERENCES`) -> accuracy to compare recall at 1 with, drawn
             as a line over its bars.
         title: Of the plot.
     """

@@ -16,13 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from symile_data import ceilings
-from symile_data.ceilings import RANDOM
+from symile_data.datasets.m3 import ceilings
+from symile_data.datasets.m3.ceilings import RANDOM
 from symile_data.errors import UsageError
-from symile_data.evaluation.embedded import Embedded
-from symile_data.evaluation.standing import Standing, standing
 from symile_data.losses import mip_scores, pairwise_scores
-from symile_data.streams import Stream
+from symile_data.rng import Stream
+
+from .embeddings import Embedded
+from .ranks import Standing, standing
 
 CHUNK = 1 << 23  # scores (or products, for sets of candidates) at a time: with all else, about 100 MB
 AT = (1, 5, 10)  # k of the recalls

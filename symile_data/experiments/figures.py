@@ -8,10 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from symile_data.ceilings import RANDOM, line_style, shown
-from symile_data.experiments.m3 import MODALITIES
+from symile_data.datasets.m3.ceilings import RANDOM, line_style, shown
+from symile_data.datasets.xor.information import (
+    bayes_accuracy,
+    conditional_information,
+    pair_information,
+    total_correlation,
+)
 from symile_data.files import atomic_path
-from symile_data.information import bayes_accuracy, conditional_information, pair_information, total_correlation
+
+from .m3 import MODALITIES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from symile_data.ceilings import RANDOM, REFERENCES, TEXT_READERS, shown
-from symile_data.experiments.tables import Accuracies, accuracy, by_loss
+from symile_data.datasets.m3.ceilings import RANDOM, REFERENCES, TEXT_READERS, shown
+
+from .tables import Accuracies, accuracy, by_loss
 
 LANGUAGES = (2, 5, 10)
 RATES = (0.0, 0.5, 0.6, 0.65, 0.7, 0.75)  # of the paper's figure 4c
@@ -74,7 +75,7 @@ def m3_row(point: Point, rows: int, seeds: Sequence[Accuracies]) -> dict[str, An
         point: Which.
         rows: Of the training split.
         seeds: Of each seed, the test accuracy by loss and what it is to be compared with, by the names of
-            `symile_data.ceilings.REFERENCES`; equal for all, since they have one test split.
+            `symile_data.datasets.m3.ceilings.REFERENCES`; equal for all, since they have one test split.
 
     Returns:
         "languages", "rate", "rows", "complete" (expected share of training rows that lack nothing), those of

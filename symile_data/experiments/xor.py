@@ -10,8 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from symile_data.experiments.tables import Accuracies, accuracy, by_loss
-from symile_data.information import bayes_accuracy, conditional_information, pair_information, total_correlation
+from symile_data.datasets.xor.information import (
+    bayes_accuracy,
+    conditional_information,
+    pair_information,
+    total_correlation,
+)
+
+from .tables import Accuracies, accuracy, by_loss
 
 P_HATS = tuple(tenths / 10 for tenths in range(11))  # of the paper's figure 3
 RATES = (0.0, 0.2, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75)  # the upper ones are those of Symile-M3, section 5.2
@@ -27,7 +33,7 @@ def p_hat_row(p_hat: float, dims: int, seeds: Sequence[Accuracies]) -> dict[str,
 
     Returns:
         "p_hat", "bayes", "random_candidate" (one of the values of b), the information terms in nats ("pair",
-        "conditional", "total_correlation"; see `symile_data.information`), and for each loss its `summary`.
+        "conditional", "total_correlation"; see `datasets.xor.information`), and for each loss its `summary`.
     """
     return {
         "p_hat": p_hat,

@@ -9,12 +9,13 @@ modalities that are missing.
 from symile_data.extras import needs_extra
 
 with needs_extra("train", "symile_data.losses"):
-    from symile_data.losses.clip import ClipLoss, pairwise_clip_loss
-    from symile_data.losses.compat import MIPSimilarity, Symile
-    from symile_data.losses.inputs import MIP_SCALES
-    from symile_data.losses.neutral import NeutralVectors, missing_groups
-    from symile_data.losses.similarity import PairwiseSimilarity, SymileSimilarity, mip_scores, pairwise_scores
-    from symile_data.losses.symile import NEGATIVES, SymileLoss, symile_loss
+    from symile_data.losses.objectives.clip import ClipLoss, pairwise_clip_loss
+    from symile_data.losses.objectives.symile import NEGATIVES, SymileLoss, symile_loss
+
+    from .compat import MIPSimilarity, Symile
+    from .inputs import MIP_SCALES
+    from .neutral import NeutralVectors, missing_groups
+    from .similarity import PairwiseSimilarity, SymileSimilarity, mip_scores, pairwise_scores
 
 __all__ = [
     "MIP_SCALES",

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from symile_data.errors import UsageError
-from symile_data.losses.similarity import mip_scores
-from symile_data.losses.symile import symile_loss
+from symile_data.losses.objectives.symile import symile_loss
+
+from .similarity import mip_scores
 
 _NEGATIVES = {"n": "n", "n_squared": "exact"}
 

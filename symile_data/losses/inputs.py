@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from symile_data.errors import UsageError
-from symile_data.losses.gather import Share, share_of
+
+from .gather import Share, share_of
 
 MIP_SCALES = ("none", "aligned", "unit")
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from symile_data.errors import UsageError
-from symile_data.losses.products import product_of_all
+from symile_data.losses.kernels.products import product_of_all
 
 CHUNK = 4096
 

@@ -13,9 +13,10 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
 from symile_data.progress import Advance, stage
-from symile_data.training.checkpoints import damaged
-from symile_data.training.finite import not_finite
-from symile_data.training.module import SymileModule
+
+from .checkpoints import damaged
+from .finite import not_finite
+from .module import SymileModule
 
 _WANTED = {"epoch", "train_loss", "val_loss", "val_accuracy"}  # of a row of the curves
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from symile_data.errors import UsageError
+from symile_data.format.typed_json import read_text, record
 from symile_data.missingness import check_rates
-from symile_data.records import read_text, record
 
 NEGATIVES = ("n", "exact")  # those of `symile_data.losses`, which this module must not import: it needs no torch
 MIP_SCALES = ("none", "aligned", "unit")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from symile_data.ceilings import line_style, shown
+from symile_data.datasets.m3.ceilings import line_style, shown
 from symile_data.files import atomic_path
 
 # Okabe-Ito: told apart by colour-blind readers and in print.
@@ -19,7 +19,7 @@ def draw_curves(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]], bou
     Args:
         path: PNG to write.
         runs: Label -> rows with "epoch", "train_loss", "val_loss", "val_accuracy".
-        bounds: Name of a reference (`symile_data.ceilings.REFERENCES`) -> accuracy on the validation rows.
+        bounds: Name of a reference (`symile_data.datasets.m3.ceilings.REFERENCES`) -> accuracy on the validation rows.
     """
     from matplotlib.figure import Figure
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from symile_data.encoders import LabsEncoder
 from symile_data.errors import SymileDataError
-from symile_data.training.module import SymileModule
+
+from .module import SymileModule
 
 _FULL = "32-true"
 _ADVICE = "lower the learning rate (lr) or set clip_gradient, and train with another --out"

@@ -23,16 +23,17 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from symile_data.errors import UsageError
-from symile_data.evaluation.embedded import Embedded
+from symile_data.evaluation.embeddings import Embedded
 from symile_data.files import pretty_json, write_errors, write_text
-from symile_data.training.callbacks import Curves, LastCheckpoint, OwnSignals, Progress
-from symile_data.training.checkpoints import KEPT, CheckpointFiles, damaged
-from symile_data.training.config import TrainConfig
-from symile_data.training.finite import StopWhereNotFinite
-from symile_data.training.loggers import make_loggers
-from symile_data.training.module import SymileModule
-from symile_data.training.ranks import is_lost, is_main_process
-from symile_data.training.run import BEST, LAST, RunInfo, check_last, claim
+
+from .callbacks import Curves, LastCheckpoint, OwnSignals, Progress
+from .checkpoints import KEPT, CheckpointFiles, damaged
+from .config import TrainConfig
+from .finite import StopWhereNotFinite
+from .loggers import make_loggers
+from .module import SymileModule
+from .ranks import is_lost, is_main_process
+from .run import BEST, LAST, RunInfo, check_last, claim
 
 # What reading a checkpoint with other contents than ours can raise.
 _UNFIT = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)

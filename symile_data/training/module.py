@@ -20,13 +20,14 @@ from torch.nn import functional as F
 
 from symile_data.encoders import DataFacts, FeatureEncoder, LabsEncoder, make_encoder
 from symile_data.errors import DamageError, UsageError
-from symile_data.evaluation.embedded import Embedded, label_numbers
+from symile_data.evaluation.embeddings import Embedded, label_numbers
 from symile_data.evaluation.retrieval import Retrieval, retrieval_accuracy
+from symile_data.format.schema import Modality
 from symile_data.losses import ClipLoss, NeutralVectors, SymileLoss, missing_groups
-from symile_data.schema import Modality
-from symile_data.training.config import TrainConfig
-from symile_data.training.features import FeatureFunction
-from symile_data.training.ranks import gathered, rows_of_all_ranks
+
+from .config import TrainConfig
+from .features import FeatureFunction
+from .ranks import gathered, rows_of_all_ranks
 
 CANDIDATES = "candidates"  # column with the labels of the rows that a row retrieves among
 

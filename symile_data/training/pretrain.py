@@ -18,10 +18,11 @@ from torch.nn import functional as F
 
 from symile_data.encoders import FeatureEncoder, make_encoder
 from symile_data.errors import UsageError
+from symile_data.format.schema import Modality
 from symile_data.progress import stage
-from symile_data.schema import Modality
-from symile_data.training.config import PretrainConfig, TrainConfig
-from symile_data.training.finite import diverged
+
+from .config import PretrainConfig, TrainConfig
+from .finite import diverged
 
 _LABEL_SMOOTHING = 0.1  # keeps features of one class together
 _WARM_UP = 0.1

@@ -20,7 +20,7 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from symile_data.errors import SymileDataError, UsageError
-from symile_data.evaluation.embedded import Embedded
+from symile_data.evaluation.embeddings import Embedded
 from symile_data.launch import AGAIN, LOST, is_watched
 from symile_data.losses.gather import share_of
 

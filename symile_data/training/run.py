@@ -16,13 +16,14 @@ import torch
 
 from symile_data.errors import DamageError, OutputError, no_directory
 from symile_data.files import canonical_json, digest, pretty_json, write_errors, write_text
-from symile_data.records import read_json, record
-from symile_data.schema import Modality
-from symile_data.training.callbacks import Curves
-from symile_data.training.checkpoints import KEPT, damaged, is_state, load_file, save_file, state_of
-from symile_data.training.config import TrainConfig
-from symile_data.training.module import SymileModule
-from symile_data.training.ranks import is_main_process, main_process_first
+from symile_data.format.schema import Modality
+from symile_data.format.typed_json import read_json, record
+
+from .callbacks import Curves
+from .checkpoints import KEPT, damaged, is_state, load_file, save_file, state_of
+from .config import TrainConfig
+from .module import SymileModule
+from .ranks import is_main_process, main_process_first
 
 RUN_FILE, LAST, PRETRAINED = "run.json", "last.ckpt", "pretrained.pt"
 BEST = {"val_accuracy": "best.ckpt", "val_loss": "best-loss.ckpt"}  # by what it is the best

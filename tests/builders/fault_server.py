@@ -28,7 +28,9 @@ def build_m3(source: Path, out: Path) -> None:
     """Eight rows of Symile-M3 with many small products."""
     import factories
 
-    from symile_data.builders.m3 import build, pools, shard
+    from symile_data.builders.m3 import build
+    from symile_data.builders.m3 import media_store as pools
+    from symile_data.builders.m3.rows import shard
 
     build.ROWS_PER_SHARD, pools.CHUNK, shard.ROWS_PER_GROUP = 2, 2, 1
     factories.build(source, out, document=documents, rows={"train": 4, "validation": 2, "test": 2})
@@ -47,7 +49,8 @@ def build_mimic(source: Path, out: Path) -> None:
     """Eight admissions of Symile-MIMIC; the releases lie beside the other source."""
     from mimic_tree import Tree
 
-    from symile_data.builders.mimic import build, media, shard, spec
+    from symile_data.builders.mimic import build, shard, spec
+    from symile_data.builders.mimic.signals import media
 
     build.ROWS_PER_SHARD, media.CHUNK, shard.ROWS_PER_GROUP = 2, 2, 1
     tree = Tree(source.with_name("mimic"))
@@ -225,8 +228,8 @@ def _serve(source: Path) -> None:
     import soundfile  # noqa: F401
     import soxr  # noqa: F401
 
-    from symile_data.builders.m3.names import imagenet_classes
     from symile_data.builders.xor import build  # noqa: F401
+    from symile_data.datasets.m3.names import imagenet_classes
 
     imagenet_classes()
 

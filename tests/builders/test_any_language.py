@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from factories import WNIDS, build, contents, problems, rows_of
 
-from symile_data.builders.m3.languages import languages_of
-from symile_data.builders.m3.names import read_names
-from symile_data.builders.m3.overrides import override_names
-from symile_data.builders.m3.sentences import read_bank, read_sentences
+from symile_data.builders.m3.text.languages import languages_of
+from symile_data.builders.m3.text.overrides import override_names
+from symile_data.builders.m3.text.sentences import read_bank, read_sentences
+from symile_data.datasets.m3.names import read_names
 from symile_data.errors import SourceError, UsageError
 
 NAMES = ("tinko", "orfiŝo", "leopardo", "leono")

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from factories import WNIDS, names_table
 
-from symile_data.builders.m3.languages import LANGUAGE_SETS, LANGUAGES, language_set
-from symile_data.builders.m3.names import (
+from symile_data.builders.m3.images.sample import sample_classes
+from symile_data.builders.m3.text.languages import LANGUAGE_SETS, LANGUAGES, language_set
+from symile_data.datasets.m3.names import (
     SEPARATOR,
     UnnamedClass,
     fingerprint,
@@ -16,7 +17,6 @@ from symile_data.builders.m3.names import (
     parse_names,
     read_names,
 )
-from symile_data.builders.m3.sample_pictures import sample_classes
 from symile_data.errors import SourceError, UsageError
 
 

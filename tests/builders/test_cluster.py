@@ -27,24 +27,24 @@ from test_mimic_release import write_release as write_mimic_release
 from typer.testing import CliRunner
 
 from symile_data import files
-from symile_data.builders import cluster as module
-from symile_data.builders.cluster import Attempt, cluster_pool, parse_executor, take_over
-from symile_data.builders.document import no_documents
-from symile_data.builders.execution import open_pool, run_stage
+from symile_data.builders.engine import dask_executor as module
+from symile_data.builders.engine.build_dir import Product, Workspace, open_workspace
+from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.engine.dask_executor import Attempt, cluster_pool, parse_executor, take_over
+from symile_data.builders.engine.executor import open_pool, run_stage
 from symile_data.builders.m3 import build as builds
-from symile_data.builders.m3 import pools
+from symile_data.builders.m3 import media_store as pools
 from symile_data.builders.m3.build import build_m3
-from symile_data.builders.m3.import_release import import_m3
+from symile_data.builders.m3.release.import_release import import_m3
 from symile_data.builders.mimic.build import build_mimic
-from symile_data.builders.mimic.import_release import import_mimic
+from symile_data.builders.mimic.release.import_release import import_mimic
 from symile_data.builders.mimic.spec import MimicSpec
-from symile_data.builders.workspace import Product, Workspace, open_workspace
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.cli import app
 from symile_data.errors import OutputError, SourceError, SymileDataError, UsageError
 from symile_data.files import write_text
-from symile_data.manifest import WRITER, Identity, Manifest
+from symile_data.format.manifest import WRITER, Identity, Manifest
 
 IDENTITY = Identity(dataset="numbers", spec={}, sources={}, versions={})
 

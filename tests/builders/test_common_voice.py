@@ -12,9 +12,9 @@ from factories import build, contents, problems, rows_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symile_data.builders.m3.clips import UnreadableClipError
-from symile_data.builders.m3.common_voice import CommonVoiceSource, RecordedClip, find_locale
-from symile_data.builders.m3.sample_common_voice import COLUMNS, write_sample_common_voice
+from symile_data.builders.m3.audio.clips import UnreadableClipError
+from symile_data.builders.m3.audio.common_voice import CommonVoiceSource, RecordedClip, find_locale
+from symile_data.builders.m3.audio.sample_common_voice import COLUMNS, write_sample_common_voice
 from symile_data.errors import OutputError, SourceError, UsageError
 
 SPLITS = ("train", "validation", "test")

@@ -22,13 +22,14 @@ from release_files import csv_row, translations, write_plan, write_sources
 from test_hub_pictures import PICTURES, repository
 
 from symile_data.builders.m3 import build as builds
-from symile_data.builders.m3 import estimate as estimates
-from symile_data.builders.m3 import pooled, sources
+from symile_data.builders.m3 import deduplicated as pooled
+from symile_data.builders.m3 import sources
 from symile_data.builders.m3.build import build_m3
-from symile_data.builders.m3.cost import Estimate, StageCost, expected_used
-from symile_data.builders.m3.estimate import estimate_m3
-from symile_data.builders.m3.hub_pictures import HubPictures
-from symile_data.builders.m3.sample_pictures import sample_classes
+from symile_data.builders.m3.estimate import estimate as estimates
+from symile_data.builders.m3.estimate.cost import Estimate, StageCost, expected_used
+from symile_data.builders.m3.estimate.estimate import estimate_m3
+from symile_data.builders.m3.images.hub import HubPictures
+from symile_data.builders.m3.images.sample import sample_classes
 from symile_data.builders.m3.spec import M3Spec
 from symile_data.errors import SourceError
 from symile_data.files import pretty_json

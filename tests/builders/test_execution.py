@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from symile_data.builders.cluster import cluster_pool
-from symile_data.builders.execution import WorkerPool, open_pool, run_stage, worker_number, worker_pool
-from symile_data.builders.interrupts import started_unreached
-from symile_data.builders.workspace import Product, Workspace, open_workspace
+from symile_data.builders.engine.build_dir import Product, Workspace, open_workspace
+from symile_data.builders.engine.dask_executor import cluster_pool
+from symile_data.builders.engine.executor import WorkerPool, open_pool, run_stage, worker_number, worker_pool
+from symile_data.builders.engine.interrupts import started_unreached
 from symile_data.errors import SourceError, SymileDataError
 from symile_data.files import write_text
-from symile_data.manifest import Identity
+from symile_data.format.manifest import Identity
 
 IDENTITY = Identity(dataset="xor", spec={}, sources={}, versions={})
 

@@ -16,7 +16,7 @@ import pytest
 from factories import contents, imagenet_tree
 from fault_server import BUILDERS, TESTS, FaultServer
 
-from symile_data import manifest as manifests
+from symile_data.format import manifest as manifests
 
 DATASETS = sorted(BUILDERS)
 KILLS = 50  # of each dataset, at least

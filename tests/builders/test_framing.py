@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symile_data.builders.m3.framing import framed
+from symile_data.builders.m3.audio.framing import framed
 
 samples = st.integers(0, 400)
 

@@ -8,9 +8,9 @@ import pytest
 import soundfile
 from factories import build, problems, rows_of
 
-from symile_data.builders.m3 import gtts_source
 from symile_data.builders.m3 import sources as builds
-from symile_data.manifest import Dropped, library_versions
+from symile_data.builders.m3.audio import gtts_source
+from symile_data.format.manifest import Dropped, library_versions
 
 
 def test_sentences_that_the_engine_does_not_speak_are_spoken_here(

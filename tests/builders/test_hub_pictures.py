@@ -9,9 +9,9 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
 from factories import WNIDS, build, contents, encoded, picture, problems, rows_of
 
-from symile_data.builders.m3 import hub_pictures
-from symile_data.builders.m3.hub_pictures import HubPictures, first_pictures, open_hub, write_hub
-from symile_data.builders.m3.names import imagenet_classes
+from symile_data.builders.m3.images import hub as hub_pictures
+from symile_data.builders.m3.images.hub import HubPictures, first_pictures, open_hub, write_hub
+from symile_data.datasets.m3.names import imagenet_classes
 from symile_data.errors import SourceError
 
 PICTURES = 24

@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from symile_data.builders.m3.imagenet import (
+from symile_data.builders.m3.images.imagenet import (
     ImageCatalogue,
     UnreadableImageError,
     check_size,
@@ -33,7 +33,7 @@ from symile_data.builders.m3.imagenet import (
 )
 from symile_data.errors import SourceError, UsageError
 from symile_data.loaders import ImageSettings
-from symile_data.loaders.image import decode_image
+from symile_data.loaders.decoders.image import decode_image
 
 CLOSE = 14.0  # mean difference in grey levels that JPEG compression may make; other pictures differ by 40
 

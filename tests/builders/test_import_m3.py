@@ -18,14 +18,14 @@ from fsspec.implementations.local import LocalFileSystem
 from huggingface_hub import HfFileSystem
 from release_files import CONFIG, SPLITS, release_rows, translations, write_release
 
-from symile_data import manifest as manifests
-from symile_data.builders.document import no_documents
-from symile_data.builders.m3 import import_release
-from symile_data.builders.m3.import_release import import_m3
-from symile_data.builders.m3.names import imagenet_classes
-from symile_data.builders.m3.schema import m3_schema
+from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.m3.release import import_release
+from symile_data.builders.m3.release.import_release import import_m3
 from symile_data.cards import write_card
+from symile_data.datasets.m3.names import imagenet_classes
+from symile_data.datasets.m3.schema import m3_schema
 from symile_data.errors import SourceError, SymileDataError, UsageError
+from symile_data.format import manifest as manifests
 from symile_data.loaders import open_split
 
 OURS = {"train": "train", "validation": "val", "test": "test"}

@@ -27,9 +27,9 @@ from factories import (
 from PIL import Image
 
 from symile_data.builders.m3 import build as builds
-from symile_data.builders.m3.names import imagenet_classes, read_names
-from symile_data.builders.m3.schema import MODALITIES, m3_schema
 from symile_data.cards import write_card
+from symile_data.datasets.m3.names import imagenet_classes, read_names
+from symile_data.datasets.m3.schema import MODALITIES, m3_schema
 from symile_data.errors import OutputError, SourceError, SymileDataError, UsageError
 from symile_data.missingness import missing
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from factories import build, imagenet_tree, problems, rewrite, rows_of
 
-from symile_data import manifest as manifests
-from symile_data.builders import DATASETS, invariants_of
-from symile_data.builders.m3.names import read_names
-from symile_data.builders.m3.schema import m3_schema
-from symile_data.builders.xor.schema import xor_schema
 from symile_data.builders.xor.spec import XorSpec
+from symile_data.datasets.m3.names import read_names
+from symile_data.datasets.m3.schema import m3_schema
+from symile_data.datasets.xor.schema import xor_schema
 from symile_data.errors import DamageError
+from symile_data.format import manifest as manifests
+from symile_data.workflows.datasets import DATASETS, invariants_of
 
 TRAIN, TEST = "data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet"
 Row = dict[str, Any]

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from factories import build, contents, problems
 
-from symile_data import manifest as manifests
+from symile_data.builders.engine.build_dir import HIDDEN
 from symile_data.builders.m3 import build as builds
-from symile_data.builders.m3 import pools, shard
-from symile_data.builders.workspace import HIDDEN
+from symile_data.builders.m3 import media_store as pools
+from symile_data.builders.m3.rows import shard
 from symile_data.errors import OutputError
+from symile_data.format import manifest as manifests
 
 TESTS = Path(__file__).resolve().parents[1]
 ROWS_PER_SHARD, CHUNK, ROWS_PER_GROUP = 5, 2, 2  # small, so that twenty rows have many products

@@ -17,15 +17,15 @@ from factories import contents, encoded, problems, relist
 from mimic_tree import JPEG, LAB, START, Tree, put
 from PIL import Image
 
-from symile_data import manifest as manifests
-from symile_data.builders.document import no_documents
+from symile_data.builders.engine.card_hook import no_documents
 from symile_data.builders.mimic import build as building
 from symile_data.builders.mimic.build import build_mimic
-from symile_data.builders.mimic.lab_items import ITEM_IDS
 from symile_data.builders.mimic.spec import MimicSpec, Roots
 from symile_data.cli.common import report
+from symile_data.datasets.mimic.lab_items import ITEM_IDS
 from symile_data.errors import SourceError, SymileDataError, UsageError
-from symile_data.manifest import Manifest
+from symile_data.format import manifest as manifests
+from symile_data.format.manifest import Manifest
 
 NO_CXR = dict.fromkeys(("cxr", "cxr_dicom_id", "cxr_study_id", "cxr_hours", "view_position")) | {"cxr_missing": True}
 NO_ECG = {"ecg": None, "ecg_hours": None, "ecg_study_id": None, "ecg_missing": True}
@@ -109,8 +109,8 @@ def test_an_interrupted_build_goes_on(
         build(roots, out)
     assert not (out / "manifest.json").exists()
     monkeypatch.undo()
-    monkeypatch.setattr("symile_data.builders.mimic.media.convert", fail)  # X-rays are kept from the first run
-    monkeypatch.setattr("symile_data.builders.mimic.cohort.first_labs", fail)
+    monkeypatch.setattr("symile_data.builders.mimic.signals.media.convert", fail)  # X-rays are kept from the first run
+    monkeypatch.setattr("symile_data.builders.mimic.cohort.selection.first_labs", fail)
     build(roots, out)
     assert contents(out) == contents(dataset)
 
@@ -366,7 +366,7 @@ def test_sizes_beyond_the_cohort_are_refused_before_media_are_read(
     def read(*_: object) -> None:
         raise ReadError
 
-    monkeypatch.setattr("symile_data.builders.mimic.cohort.prepare", read)
+    monkeypatch.setattr("symile_data.builders.mimic.cohort.selection.prepare", read)
     with pytest.raises(UsageError if words else ReadError, match=words):
         build(roots, tmp_path / "out", **changes)
 
@@ -421,7 +421,7 @@ def test_media_that_cannot_be_used_are_named(tmp_path: Path) -> None:
 
 def test_rows_that_do_not_fit_are_never_joined(roots: Roots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Were a table to repeat an admission after all."""
-    from symile_data.builders.mimic import cohort
+    from symile_data.builders.mimic.cohort import selection as cohort
 
     whole = cohort._table
     monkeypatch.setattr(cohort, "_table", lambda *arguments: (rows := whole(*arguments)).vstack(rows[:1]))

@@ -18,8 +18,8 @@ from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
-from symile_data.builders.mimic.dicom import UnusablePictureError, dicom_pixels
-from symile_data.builders.mimic.radiograph import convert
+from symile_data.builders.mimic.signals.dicom import UnusablePictureError, dicom_pixels
+from symile_data.builders.mimic.signals.radiograph import convert
 
 RAMP = np.tile(np.linspace(0, 4095, 320).astype(np.uint16), (9, 1))
 

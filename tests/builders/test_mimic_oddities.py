@@ -12,16 +12,16 @@ import pytest
 from factories import problems
 from mimic_tree import JPEG, LAB, START, Tree
 
-from symile_data import manifest as manifests
-from symile_data.builders.document import no_documents
+from symile_data.builders.engine.card_hook import no_documents
 from symile_data.builders.mimic.build import build_mimic
-from symile_data.builders.mimic.candidates import draw_candidates
-from symile_data.builders.mimic.lab_items import ITEM_IDS
+from symile_data.builders.mimic.cohort.candidates import draw_candidates
+from symile_data.builders.mimic.cohort.splits import split_by_patient
 from symile_data.builders.mimic.percentiles import percentiles
 from symile_data.builders.mimic.rules import ALWAYS, MENDED
 from symile_data.builders.mimic.spec import MimicSpec
-from symile_data.builders.mimic.splits import split_by_patient
+from symile_data.datasets.mimic.lab_items import ITEM_IDS
 from symile_data.errors import UsageError
+from symile_data.format import manifest as manifests
 
 ONE = 10_000_001
 CREATININE = ITEM_IDS.index(LAB)

@@ -15,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mimic_tree import JPEG, LAB, START, Tree, reference_cohort
 
-from symile_data.builders.document import no_documents
+from symile_data.builders.engine.card_hook import no_documents
 from symile_data.builders.mimic.build import build_mimic
-from symile_data.builders.mimic.lab_items import ITEM_IDS
+from symile_data.builders.mimic.cohort.splits import split_by_row
 from symile_data.builders.mimic.percentiles import percentiles
-from symile_data.builders.mimic.sample import sample_roots, write_sample_mimic
+from symile_data.builders.mimic.sample.release import sample_roots, write_sample_mimic
 from symile_data.builders.mimic.spec import MimicSpec, Roots
-from symile_data.builders.mimic.splits import split_by_row
+from symile_data.datasets.mimic.lab_items import ITEM_IDS
 from symile_data.errors import SourceError, UsageError
 
 SECOND = 1 / 3600

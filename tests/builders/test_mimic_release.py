@@ -13,17 +13,17 @@ from factories import contents, problems
 from mimic_tree import put, rows_of, samples
 from PIL import Image
 
-from symile_data import manifest as manifests
-from symile_data.builders.document import no_documents
-from symile_data.builders.mimic.import_release import import_mimic
-from symile_data.builders.mimic.lab_items import ITEM_IDS
-from symile_data.builders.mimic.release import files_read, gray_png, whole_units
-from symile_data.builders.mimic.schema import FINDINGS, mimic_schema
+from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.mimic.release.files import files_read, gray_png, whole_units
+from symile_data.builders.mimic.release.import_release import import_mimic
 from symile_data.cards import write_card
+from symile_data.datasets.mimic.lab_items import ITEM_IDS
+from symile_data.datasets.mimic.schema import FINDINGS, mimic_schema
 from symile_data.errors import OutputError, SourceError, UsageError
 from symile_data.files import file_sha256
-from symile_data.location import Location
-from symile_data.shards import open_shard
+from symile_data.format import manifest as manifests
+from symile_data.format.location import Location
+from symile_data.format.shards import open_shard
 
 ROWS = {"train": 5, "val": 3, "test": 3}
 LOST = 2  # admissions in no split

@@ -14,17 +14,17 @@ from factories import contents, problems
 from mimic_tree import rows_of
 from PIL import Image
 
-from symile_data import manifest as manifests
-from symile_data.builders.document import no_documents
+from symile_data.builders.engine.card_hook import no_documents
 from symile_data.builders.mimic.build import build_mimic
-from symile_data.builders.mimic.lab_items import ITEM_IDS
-from symile_data.builders.mimic.sample import is_sample, sample_roots, write_sample_mimic
-from symile_data.builders.mimic.sample_media import draw_picture, draw_tracing
-from symile_data.builders.mimic.sample_patients import LAB_BITS, STATES, USUAL, draw_patient
-from symile_data.builders.mimic.schema import NAN_VALUE
+from symile_data.builders.mimic.sample.patients import LAB_BITS, STATES, USUAL, draw_patient
+from symile_data.builders.mimic.sample.release import is_sample, sample_roots, write_sample_mimic
+from symile_data.builders.mimic.sample.signals import draw_picture, draw_tracing
+from symile_data.builders.mimic.signals.waveform import plain_leads
 from symile_data.builders.mimic.spec import MimicSpec
-from symile_data.builders.mimic.waveform import plain_leads
+from symile_data.datasets.mimic.lab_items import ITEM_IDS
+from symile_data.datasets.mimic.schema import NAN_VALUE
 from symile_data.errors import OutputError
+from symile_data.format import manifest as manifests
 
 PATIENTS = 30
 

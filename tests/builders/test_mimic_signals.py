@@ -23,10 +23,10 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from symile_data.builders.mimic.radiograph import UnusablePictureError, convert, dicom_pixels
-from symile_data.builders.mimic.sample_media import draw_tracing
-from symile_data.builders.mimic.schema import LEADS
-from symile_data.builders.mimic.waveform import UnusableRecordError, plain_leads, read_signal
+from symile_data.builders.mimic.sample.signals import draw_tracing
+from symile_data.builders.mimic.signals.radiograph import UnusablePictureError, convert, dicom_pixels
+from symile_data.builders.mimic.signals.waveform import UnusableRecordError, plain_leads, read_signal
+from symile_data.datasets.mimic.schema import LEADS
 from symile_data.errors import SourceError
 
 REVERSED = LEADS[::-1]

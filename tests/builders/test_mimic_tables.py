@@ -13,9 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from symile_data.builders.mimic.cells import LARGEST, ROW
-from symile_data.builders.mimic.cxr import other_views
-from symile_data.builders.mimic.labs import first_labs
+from symile_data.builders.mimic.cohort.cxr import other_views
+from symile_data.builders.mimic.cohort.labs import first_labs
 from symile_data.builders.mimic.tables import (
     ADMISSIONS,
     CHEXPERT,
@@ -28,6 +27,7 @@ from symile_data.builders.mimic.tables import (
     Table,
     read,
 )
+from symile_data.builders.mimic.tables.cells import LARGEST, ROW
 from symile_data.errors import SourceError
 
 AT = "2150-03-01 12:00:00"

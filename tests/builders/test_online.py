@@ -27,14 +27,14 @@ from factories import build, problems, rows_of
 from typer.testing import CliRunner
 
 from symile_data.builders.m3 import sources as builds
-from symile_data.builders.m3 import translate as translation
-from symile_data.builders.m3.gtts_speech import gather_speech, gtts_speech
-from symile_data.builders.m3.names import NamesTable, parse_names, read_names
-from symile_data.builders.m3.online import AnswerCache, OnlineError, Patience, Tally, default_cache, no_answer
-from symile_data.builders.m3.translate import check_name, format_names, translate_names
+from symile_data.builders.m3.audio.gtts_speech import gather_speech, gtts_speech
+from symile_data.builders.m3.text import translate as translation
+from symile_data.builders.m3.text.online import AnswerCache, OnlineError, Patience, Tally, default_cache, no_answer
+from symile_data.builders.m3.text.translate import check_name, format_names, translate_names
 from symile_data.cli.translate import translate
+from symile_data.datasets.m3.names import NamesTable, parse_names, read_names
 from symile_data.errors import MissingPackageError, OutputError, SourceError, UsageError
-from symile_data.manifest import Dropped
+from symile_data.format.manifest import Dropped
 
 TABLE = parse_names(
     "wnid\ten\tel\tuk\nn01\tlion\tλέων\tлевик\nn02\tlemon\tλεμόνι\tлимон\nn03\tdrum\tτύμπανο\tбубон\n", "x"

@@ -10,11 +10,11 @@ import requests
 from deep_translator import constants
 from hostile_server import Request, hostile
 
-from symile_data.builders.m3 import online
-from symile_data.builders.m3.gtts_speech import gtts_speech
-from symile_data.builders.m3.names import parse_names
-from symile_data.builders.m3.online import NoAnswerError, OnlineError, Patience, watched
-from symile_data.builders.m3.translate import translate_names
+from symile_data.builders.m3.audio.gtts_speech import gtts_speech
+from symile_data.builders.m3.text import online
+from symile_data.builders.m3.text.online import NoAnswerError, OnlineError, Patience, watched
+from symile_data.builders.m3.text.translate import translate_names
+from symile_data.datasets.m3.names import parse_names
 
 TABLE = parse_names("wnid\ten\tel\nn01\tlion\tλέων\n", "x")
 PATIENCE = Patience(tries=3, sleep=lambda _: None)

@@ -12,14 +12,14 @@ import webdataset
 from datasets import ClassLabel, Features, Image, List, Value, load_dataset
 from factories import contents, encoded, picture, rows_of
 
-from symile_data import manifest as manifests
-from symile_data.builders.own import own_schema, write_dataset
+from symile_data.builders.custom import own_schema, write_dataset
 from symile_data.cards import refresh_card, write_card
 from symile_data.errors import OutputError, SourceError, UsageError
-from symile_data.location import Location
-from symile_data.schema import Modality
-from symile_data.shards import FORMATS, open_shard
-from symile_data.verify import verify
+from symile_data.format import manifest as manifests
+from symile_data.format.location import Location
+from symile_data.format.schema import Modality
+from symile_data.format.shards import FORMATS, open_shard
+from symile_data.format.verify import verify
 
 FEATURES = Features(
     {

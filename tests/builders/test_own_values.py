@@ -20,15 +20,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from symile_data.builders.encoded_media import UnfitValueError
-from symile_data.builders.own import own_schema, write_dataset
-from symile_data.builders.values import count_non_finite, stored, stores_of
+from symile_data.builders.custom import own_schema, write_dataset
+from symile_data.builders.custom.encoded_media import UnfitValueError
+from symile_data.builders.custom.values import count_non_finite, stored, stores_of
 from symile_data.cards import write_card
 from symile_data.cards.preview import write_preview
 from symile_data.errors import SourceError, UsageError
+from symile_data.format.schema import Modality
+from symile_data.format.verify import verify
 from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, open_split
-from symile_data.schema import Modality
-from symile_data.verify import verify
 
 NOTE = {"note": Value("string")}
 PNG = encoded(picture(), "PNG")

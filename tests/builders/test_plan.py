@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symile_data.builders.m3 import plan as plans
-from symile_data.builders.m3.plan import Rows, SplitPlan
-from symile_data.words import MODES, WordRule
+from symile_data.builders.m3.rows import plan as plans
+from symile_data.builders.m3.rows.plan import Rows, SplitPlan
+from symile_data.datasets.m3.words import MODES, WordRule
 
 OFFSETS = np.array([0, 3, 4, 9, 20, 22], dtype=np.int64)
 

@@ -14,15 +14,15 @@ from factories import build, contents, imagenet_tree, problems, relist, rows_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symile_data import manifest as manifests
-from symile_data.builders.m3 import pooled
-from symile_data.builders.m3.schema import m3_schema
+from symile_data.builders.m3 import deduplicated as pooled
 from symile_data.cards import write_card
+from symile_data.datasets.m3.schema import m3_schema
 from symile_data.errors import DamageError, OutputError, SourceError, UsageError
+from symile_data.format import manifest as manifests
+from symile_data.format.location import Location
+from symile_data.format.shards import deduplicated as shards
+from symile_data.format.shards.deduplicated import PoolReader
 from symile_data.loaders import BatchLoader, ImageSettings, open_split
-from symile_data.location import Location
-from symile_data.shards import pooled as shards
-from symile_data.shards.pooled import PoolReader
 
 ROWS = {"train": 70, "validation": 12, "test": 9}
 CHANGES: dict[str, Any] = {"rows": ROWS, "missing": {"image": 0.3, "audio": 0.3, "text": 0.3}}

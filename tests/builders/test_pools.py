@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from factories import WNIDS, encoded, imagenet_tree, picture, unreadable_files
 
-from symile_data.builders.m3 import pools
-from symile_data.builders.m3.audio_sources import ClipPool, EspeakSource
-from symile_data.builders.m3.imagenet import ImageCatalogue, ImagePool, list_images, split_images
-from symile_data.builders.m3.pools import MediaPool, prepare_clips, prepare_images
-from symile_data.builders.m3.sentences import read_bank
-from symile_data.builders.workspace import Workspace, open_workspace
+from symile_data.builders.engine.build_dir import Workspace, open_workspace
+from symile_data.builders.m3 import media_store as pools
+from symile_data.builders.m3.audio.sources import ClipPool, EspeakSource
+from symile_data.builders.m3.images.imagenet import ImageCatalogue, ImagePool, list_images, split_images
+from symile_data.builders.m3.media_store import MediaPool, prepare_clips, prepare_images
+from symile_data.builders.m3.text.sentences import read_bank
 from symile_data.errors import SourceError
-from symile_data.manifest import Dropped, Identity
+from symile_data.format.manifest import Dropped, Identity
 
 ROWS = {"train": 8, "validation": 0, "test": 4}
 

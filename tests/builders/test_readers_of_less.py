@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from symile_data.builders.m3.plan import Rows, SplitPlan
-from symile_data.ceilings import WordRows, WordRowsReader, named_ceilings, subset_ceilings
-from symile_data.loaders.words import WordRedraw
-from symile_data.words import WordRule
+from symile_data.builders.m3.rows.plan import Rows, SplitPlan
+from symile_data.datasets.m3.ceilings import WordRows, WordRowsReader, named_ceilings, subset_ceilings
+from symile_data.datasets.m3.words import WordRule
+from symile_data.loaders.redraw_words import WordRedraw
 
 RULES = {
     "disjoint-2": WordRule(words=2, classes=60, languages=2, mode="disjoint"),

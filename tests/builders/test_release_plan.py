@@ -8,15 +8,15 @@ import pytest
 from factories import contents, problems, rows_of
 from release_files import CLIPS, CSV_COLUMNS, IMAGES, csv_row, translations, write_plan, write_sources
 
-from symile_data import manifest as manifests
-from symile_data.builders.document import no_documents
-from symile_data.builders.m3 import release_plan
+from symile_data.builders.engine.card_hook import no_documents
 from symile_data.builders.m3.build import build_m3
-from symile_data.builders.m3.release_plan import PlannedRows
+from symile_data.builders.m3.release import plan as release_plan
+from symile_data.builders.m3.release.plan import PlannedRows
 from symile_data.builders.m3.spec import M3Spec
 from symile_data.cards import write_card
 from symile_data.errors import OutputError, SourceError, UsageError
 from symile_data.files import pretty_json
+from symile_data.format import manifest as manifests
 
 ROWS = {"train": range(130), "val": range(1000, 1009), "test": range(2000, 2007)}
 OURS = {"train": "train", "validation": "val", "test": "test"}

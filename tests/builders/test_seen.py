@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symile_data.builders.seen import SeenNumbers
+from symile_data.format.id_set import SeenNumbers
 
 numbers = st.integers(-5, 60) | st.sampled_from([-(2**63), -(2**63) + 1, 2**63 - 2, 2**63 - 1])
 

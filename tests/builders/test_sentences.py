@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symile_data.builders.m3.languages import LANGUAGES
-from symile_data.builders.m3.names import read_names
-from symile_data.builders.m3.sentences import fingerprint, proportions, read_sentences, split_sentences
+from symile_data.builders.m3.text.languages import LANGUAGES
+from symile_data.builders.m3.text.sentences import fingerprint, proportions, read_sentences, split_sentences
+from symile_data.datasets.m3.names import read_names
 
 SPLITS = ("train", "validation", "test")
 WITHOUT_BLANKS = ("ja", "th", "zh-CN")  # languages that do not put blanks between words

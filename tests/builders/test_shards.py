@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symile_data.builders.m3.schema import m3_schema
-from symile_data.builders.shards import shard_path, shard_ranges, write_shard
+from symile_data.datasets.m3.schema import m3_schema
 from symile_data.errors import OutputError
+from symile_data.format.shards.writer import shard_path, shard_ranges, write_shard
 
 SCHEMA = m3_schema()
 

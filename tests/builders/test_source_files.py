@@ -18,26 +18,31 @@ import distributed
 import pytest
 from factories import contents, spec
 
-from symile_data.builders import execution
-from symile_data.builders.cluster import Attempt, take_over
-from symile_data.builders.document import no_documents
+from symile_data.builders.engine import executor as execution
+from symile_data.builders.engine.build_dir import Product, Workspace, open_workspace
+from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.engine.dask_executor import Attempt, take_over
+from symile_data.builders.engine.source_files import pack_files, unpack_files
 from symile_data.builders.m3 import build as m3
-from symile_data.builders.m3 import sample_pictures, sources
+from symile_data.builders.m3 import sources
+from symile_data.builders.m3.images import sample as sample_pictures
 from symile_data.builders.mimic import build as mimic
-from symile_data.builders.mimic import sample
+from symile_data.builders.mimic.sample import release as sample
 from symile_data.builders.mimic.spec import MimicSpec
-from symile_data.builders.source_files import pack_files, unpack_files
-from symile_data.builders.workspace import Product, Workspace, open_workspace
 from symile_data.errors import OutputError
-from symile_data.manifest import Identity
+from symile_data.format.manifest import Identity
 
 FEW = dict(list(sample_pictures.sample_classes().items())[:3])
 PATIENTS = 30
 
 # How each dataset's task is named, its argument, and what draws one picture in it.
 TASKS: dict[str, tuple[Callable[[Any, Path], dict[str, Any]], Any, str]] = {
-    "m3": (m3._draw_class, m3._SampleJob(next(iter(FEW)), 5), "symile_data.builders.m3.sample_pictures.picture"),
-    "mimic": (sample.draw_patients, sample.SampleJob(0, 6, 5), "symile_data.builders.mimic.sample.draw_picture"),
+    "m3": (m3._draw_class, m3._SampleJob(next(iter(FEW)), 5), "symile_data.builders.m3.images.sample.picture"),
+    "mimic": (
+        sample.draw_patients,
+        sample.SampleJob(0, 6, 5),
+        "symile_data.builders.mimic.sample.release.draw_picture",
+    ),
 }
 
 

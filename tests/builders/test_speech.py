@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from symile_data.builders.m3 import speech
-from symile_data.builders.m3.clips import Clip, clip, clips_per_language
-from symile_data.builders.m3.languages import LANGUAGES
-from symile_data.builders.m3.sentences import read_sentences
-from symile_data.builders.m3.speech import VOICES, Utterance, encode_flac, synthesise
+from symile_data.builders.m3.audio import espeak as speech
+from symile_data.builders.m3.audio.clips import Clip, clip, clips_per_language
+from symile_data.builders.m3.audio.espeak import VOICES, Utterance, encode_flac, synthesise
+from symile_data.builders.m3.text.languages import LANGUAGES
+from symile_data.builders.m3.text.sentences import read_sentences
 from symile_data.errors import SourceError
 
 HASHES = """

@@ -6,8 +6,8 @@ from itertools import groupby
 import pytest
 from espeak_phonemes import Words, phonemes
 
-from symile_data.builders.m3.languages import LANGUAGES
-from symile_data.builders.m3.sentences import read_sentences
+from symile_data.builders.m3.text.languages import LANGUAGES
+from symile_data.builders.m3.text.sentences import read_sentences
 
 VOWELS = frozenset("aeiouyäõãẽĩũæøœɐɑɒɔəɚɛɜɤɨɪɯʉʊʌʏᵻ")
 

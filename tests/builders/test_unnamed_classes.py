@@ -10,15 +10,16 @@ from datasets import ClassLabel, Dataset, Features, Image, Value
 from factories import WNIDS, build, contents, encoded, imagenet_tree, names_table, picture, problems, rows_of, spec
 
 from symile_data.builders.m3 import build as builds
-from symile_data.builders.m3 import sample_pictures, sources
-from symile_data.builders.m3.estimate import estimate_m3
-from symile_data.builders.m3.hub_pictures import HubPictures
-from symile_data.builders.m3.sample_pictures import sample_classes
+from symile_data.builders.m3 import sources
+from symile_data.builders.m3.estimate.estimate import estimate_m3
+from symile_data.builders.m3.images import sample as sample_pictures
+from symile_data.builders.m3.images.hub import HubPictures
+from symile_data.builders.m3.images.sample import sample_classes
 from symile_data.builders.m3.sources import open_sources
-from symile_data.builders.m3.translate import translate_names
+from symile_data.builders.m3.text.translate import translate_names
 from symile_data.cli.m3_options import m3_request
 from symile_data.errors import OutputError, SourceError, UsageError
-from symile_data.manifest import Manifest
+from symile_data.format.manifest import Manifest
 
 ROWS = {"train": 30, "validation": 6, "test": 6}
 KEPT = (WNIDS[0], WNIDS[3])

@@ -16,10 +16,10 @@ from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
-from symile_data.builders.m3.release_plan import COLUMNS, _read, open_plan
-from symile_data.builders.mimic.radiograph import UnusablePictureError, convert
+from symile_data.builders.m3.release.plan import COLUMNS, _read, open_plan
+from symile_data.builders.mimic.signals.radiograph import UnusablePictureError, convert
+from symile_data.builders.mimic.signals.waveform import UnusableRecordError, read_signal
 from symile_data.builders.mimic.tables import ADMISSIONS, read
-from symile_data.builders.mimic.waveform import UnusableRecordError, read_signal
 from symile_data.errors import SourceError, SymileDataError
 
 fuzz = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80, deadline=3000)

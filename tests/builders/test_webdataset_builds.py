@@ -20,21 +20,21 @@ from PIL import Image as Pillow
 from tar_files import reindex
 from typer.testing import CliRunner
 
-from symile_data import manifest as manifests
-from symile_data.builders.document import no_documents
+from symile_data.builders.engine.card_hook import no_documents
 from symile_data.builders.m3 import build as builds
 from symile_data.builders.mimic.build import build_mimic
 from symile_data.builders.mimic.spec import MimicSpec
-from symile_data.builders.shards import shard_path, write_shard
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.cards import write_card
 from symile_data.cli import app
 from symile_data.errors import OutputError, UsageError
-from symile_data.location import Location
-from symile_data.manifest import Identity, Manifest, file_entry
-from symile_data.schema import DatasetSchema, Modality
-from symile_data.shards import open_shard
+from symile_data.format import manifest as manifests
+from symile_data.format.location import Location
+from symile_data.format.manifest import Identity, Manifest, file_entry
+from symile_data.format.schema import DatasetSchema, Modality
+from symile_data.format.shards import open_shard
+from symile_data.format.shards.writer import shard_path, write_shard
 
 MISSING = {"missing": {"image": 0.3, "audio": 0.3, "text": 0.3}}
 TRAIN = "data/train-00000-of-00001"

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from symile_data import manifest as manifests
-from symile_data.builders.workspace import HIDDEN, Product, Workspace, open_workspace
+from symile_data.builders.engine.build_dir import HIDDEN, Product, Workspace, open_workspace
 from symile_data.errors import OutputError
-from symile_data.manifest import Identity, Manifest
+from symile_data.format import manifest as manifests
+from symile_data.format.manifest import Identity, Manifest
 
 PRODUCT = Product(path="data/x", arguments=None, key=["train", 0, 5])
 
@@ -154,8 +154,8 @@ def test_errors_of_the_builds_own_reading_are_not_called_write_errors(tmp_path: 
 
 def test_a_killed_build_leaves_no_lock(tmp_path: Path) -> None:
     code = (
-        "import signal, sys; from pathlib import Path; from symile_data.manifest import Identity\n"
-        "from symile_data.builders.workspace import open_workspace\n"
+        "import signal, sys; from pathlib import Path; from symile_data.format.manifest import Identity\n"
+        "from symile_data.builders.engine.build_dir import open_workspace\n"
         f"with open_workspace(Path({str(tmp_path)!r}), {identity()!r}):\n"
         "    print('locked', flush=True); signal.pause()\n"
     )
@@ -197,7 +197,7 @@ def test_a_product_that_the_disk_cannot_read_is_made_again(tmp_path: Path, monke
 
     with open_workspace(tmp_path, identity()) as workspace:
         make(workspace)
-        monkeypatch.setattr("symile_data.builders.workspace.file_sha256", fail)
+        monkeypatch.setattr("symile_data.builders.engine.build_dir.file_sha256", fail)
         assert workspace.finished(PRODUCT) is None
 
 
@@ -215,7 +215,7 @@ def test_a_build_that_waited_for_one_that_ended_sees_its_dataset(
                 workspace.finish(Manifest(identity=identity(), modalities=(), splits={"train": 3}))
         flock(file, how)
 
-    monkeypatch.setattr("symile_data.builders.workspace.fcntl.flock", end_first)
+    monkeypatch.setattr("symile_data.builders.engine.build_dir.fcntl.flock", end_first)
     if same:
         with open_workspace(tmp_path, identity()) as found:
             assert isinstance(found, Manifest)
@@ -252,7 +252,7 @@ def test_a_directory_that_cannot_be_locked_is_one_sentence(tmp_path: Path, monke
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr("symile_data.builders.workspace.fcntl.flock", refuse)
+    monkeypatch.setattr("symile_data.builders.engine.build_dir.fcntl.flock", refuse)
     refused = pytest.raises(OutputError, match=r"cannot be locked .*No locks available. Choose another disk.")
     with refused, open_workspace(tmp_path, identity()):
         pass

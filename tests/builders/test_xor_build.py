@@ -13,7 +13,7 @@ from factories import contents, problems, relist
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symile_data.builders.document import no_documents
+from symile_data.builders.engine.card_hook import no_documents
 from symile_data.builders.xor.build import build_xor, draw_bits
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.errors import UsageError

@@ -8,10 +8,11 @@ import pytest
 from PIL import Image
 from tiny_datasets import Tiny, xor_tiny
 
-from symile_data.cards import style, write_card
-from symile_data.cards.contact_sheet import caption_of
-from symile_data.cards.facts import facts_of
-from symile_data.cards.figures import draw_figures
+from symile_data.cards import write_card
+from symile_data.cards.descriptions import facts_of
+from symile_data.cards.figures import style
+from symile_data.cards.figures.contact_sheet import caption_of
+from symile_data.cards.figures.draw import draw_figures
 from symile_data.cards.samples import COUNT, Word, choose_samples
 
 

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_datasets import Tiny, m3_tiny_schema, mimic_tiny, xor_tiny
 
-from symile_data.cards import statistics, tallies
-from symile_data.cards.facts import facts_of
-from symile_data.cards.quantiles import quantiles
-from symile_data.cards.statistics import compute_statistics
+from symile_data.cards.descriptions import facts_of
+from symile_data.cards.statistics import collect as statistics
+from symile_data.cards.statistics import column_counts as tallies
+from symile_data.cards.statistics.collect import compute_statistics
+from symile_data.cards.statistics.quantiles import quantiles
 from symile_data.errors import DamageError
 
 

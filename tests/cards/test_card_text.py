@@ -15,7 +15,7 @@ from huggingface_hub import DatasetCard
 from tiny_datasets import Tiny, m3_identity, mimic_tiny, write_tiny, xor_tiny
 
 from symile_data.cards.readme import MOST_FILES, languages_of, type_of
-from symile_data.manifest import Dropped, Identity, Manifest
+from symile_data.format.manifest import Dropped, Identity, Manifest
 
 
 @pytest.fixture(autouse=True)

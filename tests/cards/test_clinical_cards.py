@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from mimic_tree import Tree
 
-from symile_data import manifest as manifests
-from symile_data.builders.document import no_documents
+from symile_data.builders.engine.card_hook import no_documents
 from symile_data.builders.mimic.build import build_mimic
-from symile_data.builders.mimic.schema import mimic_schema
 from symile_data.builders.mimic.spec import MimicSpec
 from symile_data.cards import write_card
+from symile_data.datasets.mimic.schema import mimic_schema
+from symile_data.format import manifest as manifests
 
 FIRST = 10_000_000
 

@@ -8,7 +8,7 @@ import mlcroissant
 import pytest
 from tiny_datasets import Tiny, mimic_tiny, xor_tiny
 
-from symile_data.manifest import Dropped
+from symile_data.format.manifest import Dropped
 
 
 @pytest.fixture(autouse=True)

@@ -10,10 +10,10 @@ from datasets import Features, Value
 from PIL import Image
 from tiny_datasets import Tiny, write_tiny
 
-from symile_data import manifest as manifests
 from symile_data.cards.preview import write_preview
-from symile_data.manifest import Dropped, Identity
-from symile_data.schema import DatasetSchema, Modality
+from symile_data.format import manifest as manifests
+from symile_data.format.manifest import Dropped, Identity
+from symile_data.format.schema import DatasetSchema, Modality
 
 HOSTILE = "<img src=x onerror=alert(1)>\x1b[2J\u202egnp.$\\frac{`|&\r\n# title\x07\u2066"
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"

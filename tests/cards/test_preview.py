@@ -22,14 +22,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from tiny_datasets import Tiny, jpeg, mimic_tiny, write_tiny, xor_tiny
 
-from symile_data import manifest as manifests
 from symile_data.cards.preview import default_path, write_preview
 from symile_data.cards.preview.drawing import bar_path, envelope_path
 from symile_data.cards.preview.panels import panel_of
 from symile_data.cards.preview.rows import Row, choose_rows, spaced
 from symile_data.cards.preview.sound import spectrogram
 from symile_data.errors import DamageError, UsageError
-from symile_data.schema import Modality
+from symile_data.format import manifest as manifests
+from symile_data.format.schema import Modality
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from symile_data.cards.sharing import CREDENTIALED, PICTURES, restriction_of
-from symile_data.manifest import Identity, Manifest
+from symile_data.format.manifest import Identity, Manifest
 
 
 def kind_of(dataset: str, spec: dict[str, Any], sources: dict[str, Any]) -> str | None:

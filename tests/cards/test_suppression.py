@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from symile_data.builders.mimic.schema import mimic_schema
-from symile_data.cards.facts import FACTS
-from symile_data.cards.suppression import publishable
-from symile_data.disclosure import LEAST
+from symile_data.cards.descriptions import FACTS
+from symile_data.cards.statistics.suppression import publishable
+from symile_data.datasets.mimic.schema import mimic_schema
+from symile_data.format.disclosure import LEAST
 
 TESTS = ("pH", "Lactate")
 SPLITS = ("train", "test")

@@ -13,10 +13,10 @@ import soundfile
 from datasets import Audio, ClassLabel, Features, Image, List, Value
 from PIL import Image as Pillow
 
-from symile_data.builders.shards import shard_path, write_shard
 from symile_data.cards import write_card
-from symile_data.manifest import Identity, Manifest, file_entry
-from symile_data.schema import DatasetSchema, Modality
+from symile_data.format.manifest import Identity, Manifest, file_entry
+from symile_data.format.schema import DatasetSchema, Modality
+from symile_data.format.shards.writer import shard_path, write_shard
 
 LANGUAGES = ["ar", "el", "en", "zh-CN"]
 NAMES = {

@@ -10,10 +10,10 @@ import soundfile
 from datasets import Audio, ClassLabel, Features, Image, List, Value
 from PIL import Image as Pillow
 
-from symile_data import manifest as manifests
-from symile_data.builders.shards import shard_path, write_shard
-from symile_data.manifest import Identity, Manifest
-from symile_data.schema import DatasetSchema, Modality
+from symile_data.format import manifest as manifests
+from symile_data.format.manifest import Identity, Manifest
+from symile_data.format.schema import DatasetSchema, Modality
+from symile_data.format.shards.writer import shard_path, write_shard
 
 LANGUAGES = ("el", "en", "hi")
 CLASSES = tuple(f"class{index}" for index in range(8))

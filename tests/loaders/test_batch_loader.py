@@ -8,13 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_datasets import CLIPS, IMAGES, m3_row, write_m3, write_vectors
 
-from symile_data.builders.document import no_documents
+from symile_data.builders.engine.card_hook import no_documents
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.errors import DamageError, UsageError
 from symile_data.loaders import AudioSettings, BatchLoader, ImageAugment, ImageSettings, open_split
-from symile_data.loaders.audio import decode_audio
-from symile_data.loaders.image import decode_image
+from symile_data.loaders.decoders.audio import decode_audio
+from symile_data.loaders.decoders.image import decode_image
 from symile_data.missingness import missing
 
 IMAGE, AUDIO = ImageSettings(size=8), AudioSettings(seconds=0.05)

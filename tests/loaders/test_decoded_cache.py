@@ -6,18 +6,11 @@ import pytest
 import torch
 from small_datasets import CLIPS, IMAGES, write_m3, write_vectors
 
-from symile_data import manifest as manifests
 from symile_data.errors import DamageError
-from symile_data.loaders import (
-    AudioSettings,
-    BatchLoader,
-    ImageSettings,
-    MediaCache,
-    VectorSettings,
-    cache,
-    cache_folder,
-    open_split,
-)
+from symile_data.format import manifest as manifests
+from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, MediaCache, VectorSettings, open_split
+from symile_data.loaders.cache import folder as cache_folder
+from symile_data.loaders.cache import media_cache as cache
 
 SMALL = {"image": ImageSettings(size=8), "audio": AudioSettings(seconds=0.05, n_mels=20)}
 
@@ -215,7 +208,7 @@ def test_each_medium_of_a_cache_directory_is_compared_once(tmp_path, monkeypatch
     split = open_split(write_m3(tmp_path / "data", 20, shards=1), "train")
     loader = BatchLoader(split, 5, transforms=SMALL, cache=tmp_path / "kept")
     list(loader)
-    monkeypatch.setattr("symile_data.loaders.cached_media.zlib", None)
+    monkeypatch.setattr("symile_data.loaders.cache.stored_media.zlib", None)
     list(loader)  # nothing is compared again
 
 

@@ -11,11 +11,11 @@ from small_datasets import flac, jpeg
 
 from symile_data.errors import UsageError
 from symile_data.loaders import AudioSettings, ImageAugment, ImageSettings, VectorSettings
-from symile_data.loaders.audio import decode_audio, fixed_length, resampled
-from symile_data.loaders.decode import DECODERS, decoder_for
-from symile_data.loaders.decoder import UndecodableError
-from symile_data.loaders.image import _plain_jpeg, centre_box, decode_image
-from symile_data.loaders.mel import log_mel
+from symile_data.loaders.decoders import DECODERS, decoder_for
+from symile_data.loaders.decoders.audio import decode_audio, fixed_length, resampled
+from symile_data.loaders.decoders.base import UndecodableError
+from symile_data.loaders.decoders.image import _plain_jpeg, centre_box, decode_image
+from symile_data.loaders.decoders.mel import log_mel
 
 
 def photo(width, height, seed=0):

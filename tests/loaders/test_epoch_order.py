@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symile_data.errors import UsageError
-from symile_data.loaders.order import EpochOrder, batch_count, check_share, permuted, slices
+from symile_data.loaders.shuffle import EpochOrder, batch_count, check_share, permuted, slices
 
 groups = st.lists(st.integers(1, 9), min_size=1, max_size=12).map(lambda sizes: np.array(sizes, dtype=np.int64))
 

@@ -6,9 +6,9 @@ import pytest
 from range_server import serving
 
 from symile_data.errors import DamageError, UsageError
+from symile_data.format.location import Location
 from symile_data.loaders import open_split
-from symile_data.loaders.found import find_shards
-from symile_data.location import Location
+from symile_data.loaders.discover import find_shards
 
 
 def files(directory, *names):

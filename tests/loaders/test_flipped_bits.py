@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_datasets import write_m3, write_split, write_vectors
 
-from symile_data import manifest as manifests
 from symile_data.errors import DamageError
+from symile_data.format import manifest as manifests
+from symile_data.format.schema import DatasetSchema, Modality
 from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, open_split
-from symile_data.schema import DatasetSchema, Modality
 
 SPLIT = "train"
 TRANSFORMS = {"image": ImageSettings(size=8), "audio": AudioSettings(seconds=0.05)}

@@ -12,9 +12,9 @@ from small_datasets import flac, jpeg
 
 from symile_data.errors import DamageError, UsageError
 from symile_data.loaders import AudioSettings, BatchLoader, EcgSettings, ImageSettings, open_split
-from symile_data.loaders.columns import plain_type
-from symile_data.loaders.decoder import UndecodableError, fixed_lists
-from symile_data.loaders.ecg import decode_ecg
+from symile_data.loaders.decoders.base import UndecodableError, fixed_lists
+from symile_data.loaders.decoders.ecg import decode_ecg
+from symile_data.loaders.discover.columns import plain_type
 
 SETTINGS = {"image": ImageSettings(size=8), "jpg": ImageSettings(size=8), "audio": AudioSettings(seconds=0.05)}
 VECTORS = pa.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], pa.list_(pa.float32(), 2))

@@ -15,6 +15,7 @@ from PIL import Image as Pillow
 from small_datasets import write_split
 
 from symile_data.errors import UsageError
+from symile_data.format.schema import DatasetSchema, Modality
 from symile_data.loaders import (
     BatchLoader,
     EcgSettings,
@@ -26,11 +27,10 @@ from symile_data.loaders import (
     mean_percentiles,
     open_split,
 )
-from symile_data.loaders.decode import DECODERS
-from symile_data.loaders.ecg import decode_ecg
-from symile_data.loaders.image import decode_image
-from symile_data.loaders.labs import decode_labs
-from symile_data.schema import DatasetSchema, Modality
+from symile_data.loaders.decoders import DECODERS
+from symile_data.loaders.decoders.ecg import decode_ecg
+from symile_data.loaders.decoders.image import decode_image
+from symile_data.loaders.decoders.labs import decode_labs
 
 LABS, SAMPLES, ROWS = 5, 7, 24
 XRAY = ImageSettings(size=32)

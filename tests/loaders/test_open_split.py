@@ -6,9 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 from small_datasets import M3_FEATURES, m3_row, write_m3, write_vectors
 
-from symile_data import manifest as manifests
 from symile_data.errors import DamageError, UsageError
 from symile_data.files import digest
+from symile_data.format import manifest as manifests
 from symile_data.loaders import open_split
 
 

@@ -10,9 +10,9 @@ import torch
 from range_server import serving
 from small_datasets import CLASSES, IMAGES, M3_FEATURES, m3_row, write_m3, write_vectors
 
-from symile_data import location as locations
-from symile_data import manifest as manifests
 from symile_data.errors import DamageError, UsageError
+from symile_data.format import location as locations
+from symile_data.format import manifest as manifests
 from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, open_split
 
 SMALL = {"image": ImageSettings(size=8), "audio": AudioSettings(seconds=0.05)}

@@ -8,7 +8,7 @@ from datasets import Audio, load_dataset
 from small_datasets import CLIPS, write_m3
 
 from symile_data.loaders import AudioSettings
-from symile_data.loaders.audio import decode_audio
+from symile_data.loaders.decoders.audio import decode_audio
 
 
 def decoded(row):

@@ -8,7 +8,7 @@ from small_datasets import CLASSES, LANGUAGES, m3_row, write_m3
 
 from symile_data.errors import UsageError
 from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, open_split
-from symile_data.loaders.words import collect_words
+from symile_data.loaders.redraw_words import collect_words
 
 SMALL = {"image": ImageSettings(size=4), "audio": AudioSettings(seconds=0.025)}
 ROWS = 240  # enough for every class to occur in every language
@@ -140,7 +140,7 @@ def test_of_a_word_with_several_spellings_the_last_one_counts(tmp_path):
 
 
 def test_gathering_words_holds_a_few_shards_in_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("symile_data.loaders.dataset._OPENING_THREADS", 2)
+    monkeypatch.setattr("symile_data.loaders.split._OPENING_THREADS", 2)
     noise = np.random.default_rng(0)
 
     def change(row, value):
@@ -167,6 +167,6 @@ def test_words_of_another_type_are_refused(tmp_path):
 
 
 def test_words_that_name_no_classes_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("symile_data.loaders.words._MOST_CELLS", 8)
+    monkeypatch.setattr("symile_data.loaders.redraw_words._MOST_CELLS", 8)
     with pytest.raises(UsageError, match=r"no names of classes.*got 8 classes in 3 languages"):
         collect_words(split_of(tmp_path), 0)

@@ -4,8 +4,8 @@ import fsspec
 import pytest
 from small_datasets import write_vectors
 
-from symile_data import location
 from symile_data.errors import DamageError
+from symile_data.format import location
 from symile_data.loaders import BatchLoader, open_split
 
 

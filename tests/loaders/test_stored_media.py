@@ -12,7 +12,7 @@ from test_decoding import photo, stored
 
 from symile_data.errors import UsageError
 from symile_data.loaders import AudioSettings, BatchLoader, ImageAugment, ImageSettings, StoredSettings, open_split
-from symile_data.loaders.image import _fast_pixels, decode_image
+from symile_data.loaders.decoders.image import _fast_pixels, decode_image
 
 AS_STORED = {"image": StoredSettings(), "audio": StoredSettings()}
 

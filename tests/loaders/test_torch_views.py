@@ -9,9 +9,10 @@ from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from symile_data.errors import UsageError
-from symile_data.loaders import BatchLoader, open_split, torch_view
+from symile_data.loaders import BatchLoader, open_split
+from symile_data.loaders import torch_dataset as torch_view
 from symile_data.loaders.datamodule import DataModule
-from symile_data.loaders.torch_view import BatchDataset
+from symile_data.loaders.torch_dataset import BatchDataset
 
 
 @pytest.fixture(scope="module")

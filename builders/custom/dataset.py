@@ -1,0 +1,313 @@
+"""Write a dataset of your own: any modalities, rows from anywhere, the same format and tools as the built-in ones.
+
+`write_dataset` adds what the format asks for beyond your columns: `sample_id`, a mask for each modality, nulls in
+everything that goes with a missing value, shards, card and manifest. docs/own-data.md shows it on a whole example.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from symile_data.errors import SourceError, UsageError
+from symile_data.format.id_set import SeenNumbers
+from symile_data.format.manifest import FileEntry, Identity, Manifest, file_entry, library_versions
+from symile_data.format.schema import DatasetSchema, Modality
+from symile_data.format.shards import FORMATS, check_format
+from symile_data.format.shards.writer import ROWS_PER_GROUP, write_shard
+
+from ..engine.card_hook import Document, no_documents
+from ..engine.stages import run_build
+from .encoded_media import UnfitValueError
+from .values import Store, count_non_finite, described, shown, stored, stores_of
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+ROWS_PER_SHARD = 5_000
+_PACKAGES = ("numpy", "pillow", "pyarrow", "soundfile")
+
+Row = Mapping[str, Any]
+NumberedRow = tuple[int, Row]
+
+_ARROW_ERRORS = (pa.ArrowException, TypeError, ValueError, OverflowError)
+
+
+def own_schema(features: Features, modalities: Mapping[str, str | Modality]) -> DatasetSchema:
+    """The whole schema of a dataset: your columns, then `sample_id` and the masks.
+
+    Args:
+        features: Your typed columns.
+        modalities: Name -> kind ("image", "audio", "text", "vector", ...) where the column is named like the modality
+            and nothing goes with it; or a `Modality` that says otherwise. In the order in which batches list them.
+
+    Raises:
+        UsageError: fewer than two modalities, one without its column, or one whose column is not of a type that its
+            kind is made of; `sample_id` or a mask among the features with another type.
+    """
+    from datasets import Features, Value
+
+    made = tuple(
+        kind if isinstance(kind, Modality) else Modality(name=name, kind=kind, column=name, null_columns=(name,))
+        for name, kind in modalities.items()
+    )
+    if len(made) < 2:
+        raise UsageError("a dataset needs at least two modalities", got=", ".join(modalities) or "none")
+    lacking = [column for modality in made for column in modality.null_columns if column not in features]
+    if lacking:
+        raise UsageError(
+            "a modality's column is not among the features", got=lacking[0], do=f"there are {', '.join(features)}"
+        )
+    for modality in made:
+        _check_kind(modality, features)
+    added = {"sample_id": Value("int64"), **{modality.mask: Value("bool") for modality in made}}
+    for name, feature in added.items():
+        if features.get(name, feature) != feature:
+            raise UsageError(f"column {name} must be {feature.dtype}", got=described(features[name]), do="rename yours")
+    return DatasetSchema(features=Features({**features, **added}), modalities=made)
+
+
+def _check_kind(modality: Modality, features: Features) -> None:
+    """Refuse a column that cannot be decoded as its kind; kinds without a row here are their author's business.
+
+    Raises:
+        UsageError: naming the type that is needed.
+    """
+    from datasets import Audio, Image, List
+
+    feature = features[modality.column]
+    dtype = str(getattr(feature.feature if isinstance(feature, List) else feature, "dtype", ""))
+    numbers = isinstance(feature, List) and feature.length > 0 and dtype.startswith(("bool", "int", "uint", "float"))
+    fits, needed = {
+        "image": (isinstance(feature, Image), "Image()"),
+        "audio": (isinstance(feature, Audio), "Audio(sampling_rate=...)"),
+        "text": (dtype in ("string", "large_string") and not numbers, "Value('string')"),
+        "vector": (numbers, "List(Value('float32'), length=...)"),
+        "features": (numbers, "List(Value('float32'), length=...)"),
+        "ecg": (numbers and dtype.startswith("int"), "List(Value('int16'), length=...)"),
+        "labs": (numbers and dtype.startswith("float"), "List(Value('float32'), length=...)"),
+    }.get(modality.kind, (True, ""))
+    if not fits:
+        raise UsageError(
+            f"column {modality.column} cannot be of kind {modality.kind}",
+            got=described(feature),
+            do=f"declare it as {needed}",
+        )
+
+
+def write_dataset(
+    out: Path,
+    *,
+    name: str,
+    schema: DatasetSchema,
+    splits: Mapping[str, Iterable[Row]],
+    spec: Mapping[str, Any],
+    document: Document = no_documents,
+    notes: Sequence[str] = (),
+    rows_per_shard: int = ROWS_PER_SHARD,
+    shard_format: str = "parquet",
+) -> Manifest:
+    """Write rows as a dataset, a shard at a time: no split is ever whole in memory.
+
+    Args:
+        out: Output directory; an interrupted writing there begins anew, a finished one with the same `spec` is kept.
+        name: Of the dataset, in its manifest and card.
+        schema: From `own_schema`.
+        splits: Name -> rows in order. A row maps your columns to values: pictures and clips as `encoded_media` takes
+            them (bytes, {"bytes": ..., "path": ...}, Pillow images, arrays), strings, numbers, lists or arrays of
+            numbers; None where a modality is missing. Masks are made from the Nones; `sample_id` is counted unless you
+            give it. NaN and infinities among floats are stored as they are, and counted in the manifest's notes.
+        spec: JSON-like: everything that decides the rows (versions of your sources, settings, seed). Equal specs are
+            taken for equal datasets.
+        document: Writes the card: `symile_data.cards.write_card`.
+        notes: Known limits, for the card.
+        rows_per_shard: At most.
+        shard_format: "parquet" or "webdataset"; written into the manifest's spec as `format`.
+
+    Returns:
+        The manifest that was written.
+
+    Raises:
+        SourceError: a row lacks a column, has an unknown one, or a value that its column cannot hold as it is; a mask
+            or a null contradicts the row's modality; an id is negative or used twice in a split; a split is empty.
+        OutputError: the output directory is unsuitable, or the disk refuses.
+    """
+    check_format(shard_format)
+    identity = Identity(
+        dataset=name, spec={**spec, "format": shard_format}, sources={}, versions=library_versions(_PACKAGES)
+    )
+
+    def stages(*_: object) -> Manifest:
+        shards: list[FileEntry] = []
+        counts: dict[str, int] = {}
+        taker = _RowTaker(schema, stores_of(schema.features))
+        for split, rows in splits.items():
+            first_id = sum(counts.values())
+            batches = partial(taker.batches, split, first_id, SeenNumbers())
+            written = list(_write_split(out, schema, split, rows, batches, rows_per_shard, FORMATS[shard_format]))
+            counts[split] = sum(entry.rows or 0 for entry in written)
+            shards += written
+        told = [*notes, *taker.notes()]
+        return Manifest(identity=identity, modalities=schema.modalities, splits=counts, files=shards, notes=told)
+
+    return run_build(out, identity, schema, stages, workers=1, document=document)
+
+
+def _write_split(
+    out: Path,
+    schema: DatasetSchema,
+    split: str,
+    rows: Iterable[Row],
+    batches: Callable[[Iterable[NumberedRow]], Iterator[pa.RecordBatch]],
+    rows_per_shard: int,
+    suffix: str,
+) -> Iterator[FileEntry]:
+    if not split.isidentifier():
+        raise UsageError("a split's name is letters, digits and _", got=repr(split))
+    numbered = enumerate(rows)
+    for index in itertools.count():
+        part = list(itertools.islice(numbered, 1))
+        if not part:
+            break
+        some = itertools.chain(part, itertools.islice(numbered, rows_per_shard - 1))
+        path = out / "data" / f"{split}-{index:05d}{suffix}"
+        count = write_shard(path, schema, batches(some))
+        yield file_entry(out, path, rows=count, split=split)
+    if index == 0:
+        raise SourceError("a split has no rows", where=split, do="leave it out")
+
+
+@dataclass(frozen=True)
+class _RowTaker:
+    """Turns given rows into record batches, and counts the numbers among them that are not finite.
+
+    Args:
+        stores: What to do with the values of each column.
+        non_finite: Column -> NaN and infinite numbers so far.
+    """
+
+    schema: DatasetSchema
+    stores: Mapping[str, Store]
+    non_finite: Counter[str] = field(default_factory=Counter)
+
+    def batches(
+        self, split: str, first_id: int, ids: SeenNumbers, rows: Iterable[NumberedRow]
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows of one shard.
+
+        Args:
+            split: Its name, for messages.
+            first_id: What is added to a row's number where it brings no id.
+            ids: Those of the split so far.
+            rows: With their numbers in the split.
+
+        Raises:
+            SourceError: see `write_dataset`.
+        """
+        numbered = iter(rows)
+        while group := list(itertools.islice(numbered, ROWS_PER_GROUP)):
+            places = [f"{split}, row {number}" for number, _ in group]
+            taken = [self._taken(row, first_id + at, place) for (at, row), place in zip(group, places, strict=True)]
+            repeated = ids.add(np.array([row["sample_id"] for row in taken]))
+            for place, row, again in zip(places, taken, repeated, strict=True):
+                if again:
+                    raise _wrong_id(row["sample_id"], place)
+            try:
+                batch = pa.RecordBatch.from_pylist(taken, schema=self.schema.arrow)
+            except _ARROW_ERRORS as error:
+                raise self._wrong_value(taken, places, error) from error
+            for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                self.non_finite[name] += count_non_finite(column)
+            yield batch
+
+    def notes(self) -> Iterator[str]:
+        """Sentences for the card."""
+        for name, count in self.non_finite.items():
+            if count:
+                noun = "number that is" if count == 1 else "numbers that are"
+                yield f"Column {name} holds {count} {noun} NaN or infinite, as the source gave them."
+
+    def _taken(self, row: Row, sample_id: int, where: str) -> dict[str, Any]:
+        whole = complete_row(self.schema, row, sample_id, where)
+        _check_id(whole["sample_id"], where)
+        for name, value in whole.items():
+            try:
+                whole[name] = stored(self.stores[name], value)
+            except (UnfitValueError, *_ARROW_ERRORS) as reason:
+                raise self._unfit(name, where, reason) from None
+        return whole
+
+    def _wrong_value(self, rows: list[dict[str, Any]], places: list[str], error: Exception) -> SourceError:
+        """Find the value that Arrow refused."""
+        for row, place in zip(rows, places, strict=True):
+            for column in self.schema.arrow:
+                try:
+                    pa.array([row[column.name]], column.type)
+                except _ARROW_ERRORS as reason:
+                    return self._unfit(column.name, place, reason)
+        return SourceError("rows do not fit the schema", where=places[0], got=error)
+
+    def _unfit(self, name: str, where: str, reason: Exception) -> SourceError:
+        kind = described(self.schema.features[name])
+        return SourceError(f"a value of column {name} is not {kind}", where=where, got=reason)
+
+
+def complete_row(schema: DatasetSchema, row: Row, sample_id: int, where: str) -> dict[str, Any]:
+    """A row with id and masks, and nulls in everything that goes with a missing value.
+
+    Raises:
+        SourceError: it is no mapping, lacks a column or has an unknown one; a mask or a null contradicts its modality.
+    """
+    if not isinstance(row, Mapping):
+        raise SourceError("a row is no dictionary of columns", where=where, got=f"a value of type {type(row).__name__}")
+    given = {"sample_id": sample_id, **row}
+    masks = {modality.mask: given.get(modality.column) is None for modality in schema.modalities}
+    whole = {**given, **masks}
+    for what, names in (
+        ("lacks a column", [name for name in schema.features if name not in whole]),
+        ("has a column that is not in the schema", [name for name in whole if name not in schema.features]),
+    ):
+        if names:
+            raise SourceError(f"a row {what}", where=where, got=names[0], do="give None for a missing modality")
+    for modality in schema.modalities:
+        missing, told = masks[modality.mask], row.get(modality.mask)
+        if told is not None and not (isinstance(told, bool | np.bool_) and bool(told) == missing):
+            raise SourceError(
+                f"{modality.mask} is not what column {modality.column} says",
+                where=where,
+                got=shown(told),
+                do="leave the mask out: it is made from the Nones",
+            )
+        if missing:
+            whole |= dict.fromkeys(modality.null_columns)
+        elif lacking := [name for name in modality.null_columns if whole[name] is None]:
+            raise SourceError(
+                f"column {lacking[0]} goes with {modality.name} and is None though {modality.name} is there",
+                where=where,
+                do=f"give it a value, or take it out of the null_columns of {modality.name}",
+            )
+    return whole
+
+
+def _check_id(sample_id: object, where: str) -> None:
+    """Refuse an id that cannot name a row."""
+    whole = isinstance(sample_id, int | np.integer) and not isinstance(sample_id, bool)
+    if not whole or not 0 <= sample_id < 1 << 63:  # type: ignore[operator]
+        raise _wrong_id(sample_id, where)
+
+
+def _wrong_id(sample_id: object, where: str) -> SourceError:
+    return SourceError(
+        "a sample_id is no whole number from 0 up, or is used twice",
+        where=where,
+        got=shown(sample_id),
+        do="leave sample_id out to have it counted",
+    )

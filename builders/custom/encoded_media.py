@@ -1,0 +1,143 @@
+"""Make an encoded file of a picture or clip that a row brings decoded, without losing anything of it.
+
+Pictures become PNG, clips FLAC. What these cannot hold exactly is refused: the caller converts it and knows what that
+costs.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+from PIL import Image, ImageOps
+
+from symile_data.format.media import MOST_PIXELS, MOST_SAMPLES, PICTURE_ERRORS, SAMPLE_RATES_HZ, reason_of
+
+StoredFile = dict[str, Any]  # "bytes" and "path", as `datasets` stores a medium
+
+_PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+_ARRAYS = "give uint8 of shape (H, W), (H, W, 3) or (H, W, 4), or uint16 of shape (H, W)"
+_FULL_SCALE = 1 << 23  # of 24 bits
+_UNUSED_BITS = 8  # libsndfile takes the upper 24 bits of an int32
+
+
+class UnfitValueError(ValueError):
+    """A value that its column cannot hold as it is; the argument says why."""
+
+
+def picture_file(value: object) -> StoredFile:
+    """A picture as a file: as given where it is one, else as PNG.
+
+    Args:
+        value: Bytes of a file, {"bytes": ..., "path": ...}, a Pillow image, or an array of uint8, (H, W), (H, W, 3) or
+            (H, W, 4), or of uint16, (H, W). A Pillow image is turned upright as its EXIF orientation says.
+
+    Raises:
+        UnfitValueError: none of these, or a picture that a PNG cannot hold.
+    """
+    if isinstance(value, np.ndarray):
+        value = _picture_of(value)
+    return {"bytes": _png(value), "path": None} if isinstance(value, Image.Image) else stored_file(value)
+
+
+def clip_file(value: object) -> StoredFile:
+    """A clip as a file: as given where it is one, else as FLAC.
+
+    Args:
+        value: Bytes of a file, {"bytes": ..., "path": ...}, or {"array": ..., "sampling_rate": ...} as `datasets`
+            decodes clips: (samples,) floats in [-1, 1], kept in 24 bits, or int16, kept as they are.
+
+    Raises:
+        UnfitValueError: none of these, or a clip that a FLAC cannot hold.
+    """
+    if not isinstance(value, Mapping) or value.get("array") is None:
+        return stored_file(value)
+    if value.get("bytes") is not None:
+        raise UnfitValueError("both bytes and an array; give one of them")
+    _check_keys(value, ("array", "sampling_rate", "bytes", "path"))
+    return {"bytes": _flac(value["array"], value.get("sampling_rate")), "path": None}
+
+
+def stored_file(value: object) -> StoredFile:
+    """The bytes of a file, and its name where one is given.
+
+    Raises:
+        UnfitValueError: there are no bytes.
+    """
+    given = value if isinstance(value, Mapping) else {"bytes": value}
+    _check_keys(given, ("bytes", "path", "array", "sampling_rate"))
+    data, path = given.get("bytes"), given.get("path")
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise UnfitValueError(f"{_without_bytes(value)}; give the bytes of a file")
+    if not len(data):
+        raise UnfitValueError("no bytes: the file is empty")
+    if path is not None and not isinstance(path, str):
+        raise UnfitValueError(f"a path of type {type(path).__name__}")
+    return {"bytes": bytes(data), "path": path}
+
+
+def _without_bytes(value: object) -> str:
+    if isinstance(value, Mapping):
+        return f"no bytes, only the path {value['path']!r}" if value.get("path") else "no bytes"
+    return f"a value of type {type(value).__name__}"
+
+
+def _check_keys(value: Mapping[Any, Any], known: tuple[str, ...]) -> None:
+    unknown = [key for key in value if key not in known]
+    if unknown:
+        raise UnfitValueError(f"an unknown key {unknown[0]!r}")
+
+
+def _picture_of(pixels: npt.NDArray[Any]) -> Image.Image:
+    grey = pixels.ndim == 2
+    colour = pixels.ndim == 3 and pixels.shape[2] in (3, 4)
+    fits = (pixels.dtype == np.uint8 and (grey or colour)) or (pixels.dtype == np.uint16 and grey)
+    if not fits or isinstance(pixels, np.ma.MaskedArray) or not pixels.size:
+        raise UnfitValueError(f"an array of {pixels.dtype}, shape {pixels.shape}; {_ARRAYS}")
+    return Image.fromarray(np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("=")))
+
+
+def _png(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    try:
+        if picture.mode not in _PNG_MODES or picture.width * picture.height > MOST_PIXELS:
+            size = f"{picture.width} x {picture.height} pixels"
+            raise UnfitValueError(
+                f"a picture of mode {picture.mode}, {size}; a PNG is made of {', '.join(_PNG_MODES)} and of at most "
+                f"{MOST_PIXELS} pixels"
+            )
+        ImageOps.exif_transpose(picture).save(file, "PNG")
+    except UnfitValueError:
+        raise
+    except PICTURE_ERRORS as error:
+        raise UnfitValueError(f"a picture that cannot be encoded ({reason_of(error)})") from None
+    return file.getvalue()
+
+
+def _flac(array: object, rate: object) -> bytes:
+    if not isinstance(rate, int | np.integer) or not SAMPLE_RATES_HZ[0] <= rate <= SAMPLE_RATES_HZ[1]:
+        low, high = SAMPLE_RATES_HZ
+        raise UnfitValueError(f"a sampling_rate of {rate!r}; give whole Hz from {low} to {high}")
+    samples = np.asarray(array)
+    if samples.ndim != 1 or not 0 < len(samples) <= MOST_SAMPLES:
+        raise UnfitValueError(f"samples of shape {samples.shape}; give one channel, at most {MOST_SAMPLES} samples")
+    file = io.BytesIO()
+    if samples.dtype == np.int16:
+        soundfile.write(file, samples, int(rate), format="FLAC", subtype="PCM_16")
+    elif samples.dtype.kind == "f":
+        soundfile.write(file, _in_24_bits(samples), int(rate), format="FLAC", subtype="PCM_24")
+    else:
+        raise UnfitValueError(f"samples of {samples.dtype}; give floats in [-1, 1] or int16")
+    return file.getvalue()
+
+
+def _in_24_bits(samples: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int32]:
+    """Floats as libsndfile wants 24 bits; decoding gives them back to within 2 ** -23, those of 16 bits exactly."""
+    if not (np.abs(samples) <= 1).all():  # false for NaN too
+        raise UnfitValueError("samples beyond [-1, 1] or not finite; FLAC would cut them off")
+    steps = np.rint(samples.astype(np.float64) * _FULL_SCALE).clip(max=_FULL_SCALE - 1)
+    return steps.astype(np.int32) << _UNUSED_BITS

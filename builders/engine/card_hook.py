@@ -1,0 +1,17 @@
+"""The hook through which a finished build gets its card: builders call it, the command line provides it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from symile_data.format.manifest import Manifest
+from symile_data.format.schema import DatasetSchema
+
+# (directory, manifest without documents, schema) -> paths of the files written beside the shards.
+Document = Callable[[Path, Manifest, DatasetSchema], list[Path]]
+
+
+def no_documents(_directory: Path, _manifest: Manifest, _schema: DatasetSchema) -> list[Path]:
+    """Write nothing beside the shards."""
+    return []

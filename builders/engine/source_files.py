@@ -1,0 +1,42 @@
+"""Source files that tasks draw, such as the sample pictures. A task packs its files into one chunk, a product like any
+other, and the build's own process alone writes the files from the chunks: a worker that dies, or that was given up for
+lost, never touches a file that others read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from symile_data.files import write_unsynced
+
+from .build_dir import Product, Workspace
+from .media_store import read_chunk, write_chunk
+
+
+def pack_files(path: Path, files: Iterable[tuple[str, bytes]]) -> dict[str, Any]:
+    """Write one chunk of files.
+
+    Args:
+        path: Of the chunk.
+        files: Relative paths and contents.
+
+    Returns:
+        The result of a task: nothing.
+    """
+    packed = list(files)
+    write_chunk(path, [name for name, _ in packed], [data for _, data in packed])
+    return {}
+
+
+def unpack_files(workspace: Workspace, products: Sequence[Product], root: Path) -> None:
+    """Write the files of all chunks below `root`. An interrupted build writes them again.
+
+    Raises:
+        OutputError: the disk is full, read-only or failing.
+    """
+    for product in products:
+        chunk = read_chunk(workspace.directory / product.path)
+        for name, data in zip(chunk["medium_id"], chunk["data"], strict=True):
+            write_unsynced(root / name.as_py(), data.as_py())

@@ -1,0 +1,1 @@
+"""The audio of Symile-M3: synthetic speech, online speech, Common Voice recordings, and their samples."""

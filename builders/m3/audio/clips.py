@@ -1,0 +1,84 @@
+"""The pool of spoken clips: which sentences in which voices a split can draw from, and their encoding.
+
+Clip `i` of a language in a split is a pure function of (seed, split, language, i): a sentence of the split's own, a
+voice, a rate, a pitch, a pitch range and the silence before and after it, all from one named stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from symile_data.rng import Stream, below
+
+from ..text.languages import language_row
+from ..text.sentences import Sentence, read_sentences
+from .espeak import INTONATION_RANGE, PITCH_RANGE, RATE_RANGE, VOICES, Utterance, encode_flac, synthesise
+from .framing import SILENCE_SAMPLES
+
+ROWS_PER_CLIP = 2  # a clip is heard in about this many rows of its split ...
+MOST_CLIPS = 5000  # ... until a language has this many; more variety than that changes nothing
+
+
+class UnreadableClipError(Exception):
+    """A clip that is no usable sound; the argument is the reason that is counted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """One clip of the pool: its id and what is spoken how."""
+
+    clip_id: str
+    language: str
+    sentence_id: int
+    utterance: Utterance
+
+    def encode(self) -> bytes:
+        """The clip as FLAC, 16 kHz mono."""
+        return encode_flac(synthesise(self.utterance))
+
+
+def clips_per_language(rows: int, languages: int) -> int:
+    """Size of a split's pool in each language.
+
+    >>> clips_per_language(8000, 10), clips_per_language(10_000_000, 10), clips_per_language(3, 10)
+    (400, 5000, 1)
+    """
+    return min(MOST_CLIPS, -(-rows // (languages * ROWS_PER_CLIP))) if rows else 0
+
+
+def clip(
+    seed: int, pool: str, language: str, sentences: list[int], index: int, bank: Sequence[Sentence] | None = None
+) -> Clip:
+    """The clip at one position of a pool.
+
+    Args:
+        pool: Name of the pool; the split, or "shared".
+        sentences: Positions in the sentence bank that the pool may use.
+        bank: The language's sentences; default: the bundled ones.
+    """
+    u = Stream(seed, f"m3/clip/{pool}/{language}").rows(index, index + 1, 8)[0]
+    bank = read_sentences(language) if bank is None else bank
+    sentence = bank[sentences[int(below(u[0], len(sentences)))]]
+    utterance = Utterance(
+        text=sentence.spoken,
+        language=language_row(language).espeak,
+        voice=VOICES[int(below(u[1], len(VOICES)))],
+        rate=_within(RATE_RANGE, u[2]),
+        pitch=_within(PITCH_RANGE, u[3]),
+        intonation=_within(INTONATION_RANGE, u[4]),
+        seed=int(below(u[5], 2**31)),
+        lead=_within(SILENCE_SAMPLES, u[6]),
+        tail=_within(SILENCE_SAMPLES, u[7]),
+    )
+    return Clip(
+        clip_id=f"espeak-{pool}-{language}-{index:06d}",
+        language=language,
+        sentence_id=sentence.sentence_id,
+        utterance=utterance,
+    )
+
+
+def _within(limits: tuple[int, int], uniform: float) -> int:
+    low, high = limits
+    return low + int(uniform * (high - low + 1))

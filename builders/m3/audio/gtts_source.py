@@ -1,0 +1,98 @@
+"""Speech from gTTS as a source of clips: one voice a language, each sentence once. What it does not speak, espeak-ng
+does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from symile_data.files import digest
+from symile_data.format.manifest import Dropped
+
+from .espeak import encode_flac
+from .framing import framed
+from .gtts_speech import gather_speech, gtts_speech
+from .sources import EspeakSource, SourceClip
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnlineClip:
+    """A sentence spoken by the engine, its audio in the cache, with `lead` and `tail` samples of silence around it."""
+
+    clip_id: str
+    text: str
+    language: str
+    cache: Path
+    lead: int
+    tail: int
+
+    def encode(self) -> bytes:
+        """The clip as FLAC, 16 kHz mono.
+
+        Raises:
+            SourceError: the cache lost it and the engine does not answer now.
+        """
+        wave = gtts_speech(self.text, self.language, cache=self.cache, strict=True)
+        return encode_flac(framed(wave, self.lead, self.tail))
+
+
+class GttsSource:
+    """The sentences of each pool, spoken by Google.
+
+    Everything is fetched when the source is made, one request after the other, so that workers need no network.
+
+    Args:
+        espeak: Divides the sentences and speaks those that the engine does not.
+        cache: Directory of answers.
+        strict: Stop at the first failure.
+    """
+
+    def __init__(self, espeak: EspeakSource, cache: Path, strict: bool) -> None:
+        self._espeak, self._cache = espeak, cache
+        texts = [
+            (sentence.text, language)
+            for language in espeak.languages
+            for sentence in (espeak.sentence(pool, language, i) for pool in espeak.pools for i in _range(espeak, pool))
+        ]
+        self._failed, self._dropped = gather_speech(texts, cache=cache, strict=strict)
+        self.packages: tuple[str, ...] = ("espeakng-loader", "gTTS")
+
+    @property
+    def dropped(self) -> list[Dropped]:
+        """Sentences that espeak-ng speaks instead."""
+        return self._dropped
+
+    @property
+    def notes(self) -> list[str]:
+        """That the speech is synthetic."""
+        return ["Speech is synthetic (Google Translate): one voice a language, the same in all splits."]
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Of the sentences, and of those that the engine did not speak."""
+        return {**self._espeak.fingerprint(), "kind": "gtts", "failed": digest(sorted(self._failed))}
+
+    def sizes(self, pool: str) -> tuple[int, ...]:
+        """The pool's sentences, in each language."""
+        return (len(_range(self._espeak, pool)),) * len(self._espeak.languages)
+
+    def clip(self, pool: str, language: int, index: int) -> SourceClip:
+        """One sentence."""
+        code = self._espeak.languages[language]
+        sentence = self._espeak.sentence(pool, code, index)
+        espeak = self._espeak.clip(pool, language, index)
+        if (sentence.text, code) in self._failed:
+            return espeak
+        return OnlineClip(
+            clip_id=f"gtts-{pool}-{code}-{sentence.sentence_id:06d}",
+            text=sentence.text,
+            language=code,
+            cache=self._cache,
+            lead=espeak.utterance.lead,
+            tail=espeak.utterance.tail,
+        )
+
+
+def _range(espeak: EspeakSource, pool: str) -> range:
+    return range(espeak.sentences_of(pool))

@@ -1,0 +1,200 @@
+"""Speech from Google's text-to-speech through gTTS: one voice a language, kept on disk once it was heard.
+
+gTTS writes nothing, without an error, when an answer holds no audio; so every answer is decoded before it is kept.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from symile_data.datasets.m3.schema import SAMPLE_RATE_HZ
+from symile_data.errors import MissingPackageError
+from symile_data.format.manifest import Dropped
+from symile_data.format.media import UnfitMediumError, read_clip
+from symile_data.progress import stage
+
+from ..text.online import (
+    NOT_ASKED,
+    PATIENT,
+    PAUSE_SECONDS,
+    AnswerCache,
+    NoAnswerError,
+    OnlineError,
+    Patience,
+    Tally,
+    ask,
+    no_answer,
+    watched,
+)
+from .framing import LOUDNESS_DBFS
+
+_SHORTEST_SECONDS = 0.1
+
+
+def gtts_speech(
+    text: str,
+    language: str,
+    *,
+    cache: Path,
+    strict: bool,
+    pause_seconds: float = PAUSE_SECONDS,
+    patience: Patience = PATIENT,
+) -> npt.NDArray[np.float32]:
+    """Have a text spoken.
+
+    Args:
+        text: Plain text.
+        language: Code as in `LANGUAGES`.
+        cache: Directory of answers; what it holds is not asked again.
+        strict: Only changes the advice in the error: the caller decides what takes the place of a missing clip.
+        pause_seconds: Before a request.
+        patience: Retries and time-outs.
+
+    Returns:
+        (T,) float32 in [-1, 1], mono, 16 kHz, at -23 dBFS RMS.
+
+    Raises:
+        OnlineError: no audio after all tries; its `what` is "no speech: " and the reason.
+        MissingPackageError: the extra `online` is not installed.
+    """
+    try:
+        return _speech(text, language, AnswerCache(cache), pause_seconds, patience)
+    except NoAnswerError as error:
+        raise _error(error.reason, text, language, strict) from None
+
+
+def gather_speech(
+    texts: Sequence[tuple[str, str]],
+    *,
+    cache: Path,
+    strict: bool,
+    pause_seconds: float = PAUSE_SECONDS,
+    patience: Patience = PATIENT,
+) -> tuple[set[tuple[str, str]], list[Dropped]]:
+    """Have many texts spoken into the cache, one after the other, so that workers need no network afterwards.
+
+    Stops asking when the engine has fallen silent.
+
+    Args:
+        texts: (text, language) pairs.
+        cache: Directory of answers; what it holds is not asked again.
+        strict: Stop at the first failure.
+        pause_seconds: Between requests.
+        patience: Retries and time-outs.
+
+    Returns:
+        The pairs without audio, and their counts by reason.
+
+    Raises:
+        OnlineError: with `strict`, the first failure.
+        MissingPackageError: the extra `online` is not installed.
+    """
+    failed: set[tuple[str, str]] = set()
+    tally, answers = Tally(), AnswerCache(cache)
+    with stage("speaking (gtts)", len(texts), "clips") as advance:
+        for text, language in texts:
+            advance()
+            if _cached(text, language, answers) is not None:
+                continue
+            try:
+                if tally.given_up:
+                    raise NoAnswerError(NOT_ASKED, silent=True)
+                _speech(text, language, answers, pause_seconds, patience)
+                tally.heard()
+            except NoAnswerError as error:
+                if strict:
+                    raise _error(error.reason, text, language, strict) from None
+                tally.unanswered(error)
+                tally.failed(error.reason, f"{language} {text!r}")
+                failed.add((text, language))
+    return failed, tally.dropped("speech")
+
+
+def _error(reason: str, text: str, language: str, strict: bool) -> OnlineError:
+    advice = "run the same command again to go on from here"
+    if strict:
+        advice += ", or allow the embedded voices (no --strict)"
+    return OnlineError(f"no speech: {reason}", where=f"gtts, {text!r} in {language}", do=advice)
+
+
+def _speech(
+    text: str, language: str, answers: AnswerCache, pause_seconds: float, patience: Patience
+) -> npt.NDArray[np.float32]:
+    kept = _cached(text, language, answers)
+    if kept is not None:
+        return kept
+    patience.sleep(pause_seconds)
+    mp3 = ask(lambda: _ask_once(text, language, patience), patience, f"gtts/{language}/{text}")
+    wave = _decode(mp3)
+    answers.write(_request(text, language), base64.b64encode(mp3).decode("ascii"))
+    return wave
+
+
+def _request(text: str, language: str) -> dict[str, str]:
+    return {"engine": "gtts", "target": language, "text": text}
+
+
+def _cached(text: str, language: str, answers: AnswerCache) -> npt.NDArray[np.float32] | None:
+    answer = answers.read(_request(text, language))
+    if answer is None:
+        return None
+    try:
+        return _decode(base64.b64decode(answer, validate=True))
+    except (binascii.Error, NoAnswerError):
+        return None
+
+
+def _ask_once(text: str, language: str, patience: Patience) -> bytes:
+    try:
+        from gtts import gTTS, gTTSError
+    except ImportError:
+        raise MissingPackageError("gTTS", "online", "speech by gtts") from None
+
+    buffer = io.BytesIO()
+    with watched(patience.timeout_seconds) as watch:
+        try:
+            gTTS(text, lang=language).write_to_fp(buffer)
+        except gTTSError as error:
+            response = getattr(error, "rsp", None)
+            status = watch.status if response is None else response.status_code
+            if status is not None and status < 300:  # an answer with a marker but no audio behind it
+                raise NoAnswerError("empty audio", silent=True) from None
+            raise no_answer(status) from None
+        except AssertionError:
+            raise NoAnswerError("nothing to speak") from None
+        except ValueError:  # an unknown language, or an answer that is not base64
+            reason = "language not supported" if watch.status is None else "unreadable answer"
+            raise NoAnswerError(reason) from None
+    return buffer.getvalue()
+
+
+def _decode(mp3: bytes) -> npt.NDArray[np.float32]:
+    """MP3 bytes as (T,) float32, mono, 16 kHz, at -23 dBFS RMS.
+
+    Raises:
+        NoAnswerError: no audio.
+    """
+    try:
+        import soxr
+    except ImportError:
+        raise MissingPackageError("soxr", "online", "speech by gtts") from None
+
+    if not mp3:
+        raise NoAnswerError("empty audio", silent=True)
+    try:
+        samples, rate = read_clip(mp3, "float64")
+    except UnfitMediumError:
+        raise NoAnswerError("audio that does not decode") from None
+    if len(samples) < _SHORTEST_SECONDS * rate or not samples.any():
+        raise NoAnswerError("empty audio")
+    wave = soxr.resample(samples.mean(axis=1), rate, SAMPLE_RATE_HZ, quality="VHQ")
+    level = 10 ** (LOUDNESS_DBFS / 20) / np.sqrt(np.mean(wave**2))
+    clipped: npt.NDArray[np.float32] = np.clip(wave * level, -1.0, 1.0).astype(np.float32)
+    return clipped

@@ -1,0 +1,76 @@
+"""The recordings that a published plan may name: every file in the clips folders of a Common Voice release, whatever
+its tables say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from symile_data.errors import SourceError
+from symile_data.files import digest, sorted_entries
+from symile_data.format.manifest import Dropped
+
+from .common_voice import RecordedClip, find_locale
+from .common_voice_tables import CLIPS
+from .sources import SourceClip
+
+
+class PlannedClips:
+    """Recordings by name; one pool, `shared`.
+
+    Args:
+        path: The `cv-corpus-*` folder or the one above it.
+        languages: (L,) codes, which are the locales' folder names.
+
+    Raises:
+        SourceError: a locale's folder is missing or empty.
+    """
+
+    packages: tuple[str, ...] = ()
+
+    def __init__(self, path: Path, languages: Sequence[str]) -> None:
+        self._languages = tuple(languages)
+        self._folders = [find_locale(path, language) / CLIPS for language in languages]
+        self._files: list[list[str]] = []
+        listing = []
+        for folder in self._folders:
+            entries = [entry for entry in sorted_entries(folder) if entry.is_file()] if folder.is_dir() else []
+            if not entries:
+                raise SourceError(
+                    "a Common Voice locale has no clips", where=folder, do="unpack the whole archive there"
+                )
+            self._files.append([entry.name for entry in entries])
+            listing.append([[entry.name, entry.stat().st_size] for entry in entries])
+        self._listing = digest(listing)
+
+    @property
+    def names(self) -> list[str]:
+        """`<locale>/<file>` of every clip, in the order of their numbers."""
+        return [
+            f"{language}/{name}" for language, files in zip(self._languages, self._files, strict=True) for name in files
+        ]
+
+    @property
+    def dropped(self) -> list[Dropped]:
+        """Nothing: what the plan names and is not there is counted when it is read."""
+        return []
+
+    @property
+    def notes(self) -> list[str]:
+        """That people speak."""
+        return ["Speech is recorded from people (Common Voice); clips are those that the plan names."]
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Of names and sizes."""
+        return {"kind": "common-voice", "clips": sum(map(len, self._files)), "listing": self._listing}
+
+    def sizes(self, _pool: str) -> tuple[int, ...]:
+        """Clips of each language."""
+        return tuple(len(files) for files in self._files)
+
+    def clip(self, _pool: str, language: int, index: int) -> SourceClip:
+        """One recording."""
+        name = self._files[language][index]
+        return RecordedClip(name.rpartition(".")[0], self._folders[language] / name)

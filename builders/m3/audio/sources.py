@@ -1,0 +1,162 @@
+"""Where the clips of Symile-M3 come from: one interface, an implementation for each source.
+
+A source offers pools of clips, one pool for each split, or the one pool "shared". A pool has a number of clips in each
+language, and a clip at each position. Clips travel to worker processes, which encode those that rows use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from symile_data.format.manifest import Dropped
+
+from ..text.languages import language_row
+from ..text.sentences import Sentence, SentenceBank, split_sentences
+from .clips import Clip, clip, clips_per_language
+
+SHARED = "shared"  # name of the pool that all splits draw from under --splits shared
+
+
+class SourceClip(Protocol):
+    """One clip: small, picklable, encoded on a worker."""
+
+    @property
+    def clip_id(self) -> str:
+        """Unique in the dataset."""
+
+    def encode(self) -> bytes:
+        """The clip as FLAC, 16 kHz mono.
+
+        Raises:
+            UnreadableClipError: the clip is no usable sound; the next one of its language and pool takes its place.
+        """
+
+
+class AudioSource(Protocol):
+    """Pools of clips, by name and position among the build's languages."""
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Distributions whose versions decide the bytes."""
+
+    @property
+    def dropped(self) -> list[Dropped]:
+        """What the source itself left out, by reason."""
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences for the card."""
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What the clips are made of, JSON-like, without paths; `kind` names the source."""
+
+    def sizes(self, pool: str) -> tuple[int, ...]:
+        """(L,) clips of a pool in each language."""
+
+    def clip(self, pool: str, language: int, index: int) -> SourceClip:
+        """The clip at a position of a language's pool."""
+
+
+@dataclass(frozen=True)
+class ClipPool:
+    """One pool of a source, its clips numbered language by language.
+
+    Args:
+        source: Of the clips.
+        name: The pool.
+    """
+
+    source: AudioSource
+    name: str
+
+    @property
+    def offsets(self) -> npt.NDArray[np.int64]:
+        """(L + 1,) language l owns the numbers offsets[l] to offsets[l + 1] - 1."""
+        return np.cumsum([0, *self.source.sizes(self.name)], dtype=np.int64)
+
+    def clip(self, number: int) -> SourceClip:
+        """The clip of a number."""
+        offsets = self.offsets
+        language = _owner(offsets, number)
+        return self.source.clip(self.name, language, number - int(offsets[language]))
+
+    def following(self, number: int) -> int:
+        """The next number of the same language, around its end."""
+        offsets = self.offsets
+        language = _owner(offsets, number)
+        return int(offsets[language]) if number + 1 == offsets[language + 1] else number + 1
+
+
+def _owner(offsets: npt.NDArray[np.int64], number: int) -> int:
+    return int(np.searchsorted(offsets, number, side="right")) - 1
+
+
+class EspeakSource:
+    """Everyday sentences spoken by espeak-ng.
+
+    Args:
+        seed: The build's seed.
+        languages: (L,) codes.
+        rows: Rows of each split.
+        shared: One pool for all splits.
+        bank: The sentences.
+    """
+
+    packages: tuple[str, ...] = ("espeakng-loader",)
+
+    def __init__(
+        self, seed: int, languages: Sequence[str], rows: Mapping[str, int], shared: bool, bank: SentenceBank
+    ) -> None:
+        self._seed, self._languages, self._bank = seed, tuple(languages), bank
+        parts = split_sentences(seed, dict(rows), languages, bank)
+        if shared:
+            parts = {SHARED: sorted(position for part in parts.values() for position in part)}
+            rows = {SHARED: max(rows.values())}
+        self._sentences = parts
+        self._sizes = {pool: clips_per_language(rows[pool], len(languages)) for pool in parts}
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """(L,) codes."""
+        return self._languages
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """Names of the pools that have sentences."""
+        return tuple(pool for pool, sentences in self._sentences.items() if sentences)
+
+    def sentences_of(self, pool: str) -> int:
+        """How many sentences a pool has."""
+        return len(self._sentences[pool])
+
+    def sentence(self, pool: str, language: str, position: int) -> Sentence:
+        """One sentence of a pool."""
+        return self._bank.sentences(language)[self._sentences[pool][position]]
+
+    @property
+    def dropped(self) -> list[Dropped]:
+        """Nothing."""
+        return []
+
+    @property
+    def notes(self) -> list[str]:
+        """That the speech is synthetic."""
+        return ["Speech is synthetic (espeak-ng); the same voices are heard in every language and split."]
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Of the sentences."""
+        return {"kind": "espeak", "bank": self._bank.kind, "sentences": self._bank.fingerprint(self._languages)}
+
+    def sizes(self, pool: str) -> tuple[int, ...]:
+        """The same number in each language."""
+        return (self._sizes[pool],) * len(self._languages)
+
+    def clip(self, pool: str, language: int, index: int) -> Clip:
+        """A sentence of the pool in a voice."""
+        row = language_row(self._languages[language])
+        return clip(self._seed, pool, row.code, self._sentences[pool], index, self._bank.sentences(row.code))

@@ -1,0 +1,93 @@
+"""The recipe of a running build: everything its shards need beside the media, in one small file under `.build/`.
+
+The main process writes it once; workers read it. With the recipe and the pools a shard is a pure function of (split,
+rows).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from symile_data.datasets.m3.words import Mode, WordRule
+from symile_data.files import pretty_json, write_text
+
+from .rows.plan import SplitPlan
+
+FILE_NAME = "recipe.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What rows are made of.
+
+    Args:
+        seed: The build's seed.
+        languages: (L,) codes.
+        wnids: (C,) class folders, sorted.
+        class_ids: (C,) ImageNet class ids, 0 to 999.
+        names: [class][language] names.
+        words: W.
+        mode: How words are drawn.
+        rows: Rows of each split.
+        image_offsets: split -> (C + 1,) slot offsets.
+        clips_per_language: split -> (L,) sizes of the languages' pools.
+        image_pools: split -> name of its pool of pictures.
+        clip_pools: split -> name of its pool of clips.
+        image_root: Folder of the original pictures.
+        missing: modality -> rate.
+        masked_splits: Splits that the rates apply to.
+        planned: The rows come from a published table; see `release_plan`.
+    """
+
+    seed: int
+    languages: list[str]
+    wnids: list[str]
+    class_ids: list[int]
+    names: list[list[str]]
+    words: int
+    mode: Mode
+    rows: Mapping[str, int]
+    image_offsets: Mapping[str, list[int]]
+    clips_per_language: Mapping[str, list[int]]
+    image_pools: Mapping[str, str]
+    clip_pools: Mapping[str, str]
+    image_root: str
+    missing: Mapping[str, float]
+    masked_splits: list[str]
+    planned: bool = False
+
+    def plan(self, split: str) -> SplitPlan:
+        """The plan of one split."""
+        rule = WordRule(words=self.words, classes=len(self.wnids), languages=len(self.languages), mode=self.mode)
+        offsets = np.array(self.image_offsets[split], dtype=np.int64)
+        return SplitPlan(self.seed, split, rule, offsets, self.clips_per_language[split])
+
+    def first_sample_id(self, split: str) -> int:
+        """Sample ids count through the splits in order, so they are unique in the dataset."""
+        splits = list(self.rows)
+        return sum(self.rows[before] for before in splits[: splits.index(split)])
+
+    def rate(self, split: str, modality: str) -> float:
+        """Rate at which a modality is taken away from a split."""
+        return self.missing.get(modality, 0.0) if split in self.masked_splits else 0.0
+
+    def write(self, hidden: Path) -> None:
+        """Write to the build's `.build/` folder."""
+        _read.cache_clear()
+        write_text(hidden / FILE_NAME, pretty_json(asdict(self)))
+
+
+def read_recipe(hidden: Path) -> Recipe:
+    """The recipe of the build whose `.build/` folder this is."""
+    return _read(hidden / FILE_NAME)
+
+
+@lru_cache(maxsize=2)
+def _read(path: Path) -> Recipe:
+    return Recipe(**json.loads(path.read_text(encoding="utf-8")))

@@ -1,0 +1,170 @@
+"""The pooled layout of Symile-M3: for each split a table of pairs (rows without media), and the pools of pictures and
+clips, once each, as Parquet.
+
+    data/<split>-00000-of-00002.parquet     every column but `image` and `audio`, and `image_row`, `clip_row`
+    images/<pool>-00000-of-00009.parquet    image_id, image, wnid, cls_id
+    clips/<pool>-00000-of-00003.parquet     clip_id, audio, lang
+
+A pool is a split's own, or `shared`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from symile_data.datasets.m3.schema import MODALITIES, m3_schema
+from symile_data.format.deduplicated import Pool, Pooled
+from symile_data.format.manifest import FileEntry, file_entry
+from symile_data.format.schema import DatasetSchema
+from symile_data.format.shards.writer import shard_ranges, write_shard
+
+from ..engine.build_dir import Product, Workspace
+from ..engine.executor import run_stage
+from ..engine.stages import run_shards
+from .build_state import Recipe, read_recipe
+from .rows.columns import masked_rows
+from .rows.shard import ShardJob, clip_values, image_values, pools_of
+from .rows.sources import row_source
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+ROWS_PER_TABLE = 100_000
+ROWS_PER_TABLE_GROUP = 1000
+MEDIA_PER_FILE = 1000
+MEDIA_PER_GROUP = 8  # a reader of one medium reads its group
+
+_ROWS = {"image": "image_row", "audio": "clip_row"}
+_FOLDERS = {"image": "images", "audio": "clips"}
+_IDS = {"image": "image_id", "audio": "clip_id"}
+
+
+@dataclass(frozen=True)
+class PoolJob:
+    """Media `start` to `stop - 1` of the pool of a modality that `split` draws from."""
+
+    hidden: Path
+    column: str
+    split: str
+    start: int
+    stop: int
+
+
+def write_pooled(workspace: Workspace, executor: Executor | None, recipe: Recipe) -> tuple[list[FileEntry], Pooled]:
+    """Write the tables and the pools.
+
+    Returns:
+        Their entries, and what the manifest says of the layout.
+    """
+    pooled = Pooled(
+        columns=tuple(m3_schema().arrow.names),
+        pools=tuple(
+            Pool(column=column, id_column=_IDS[column], row_column=_ROWS[column], folder=_FOLDERS[column], names=names)
+            for column, names in (("image", recipe.image_pools), ("audio", recipe.clip_pools))
+        ),
+    )
+    job = partial(ShardJob, workspace.hidden)
+    tables, _ = run_shards(workspace, executor, recipe.rows, ROWS_PER_TABLE, job, make_table, title="pairs")
+    return [*tables, *_pools(workspace, executor, recipe, pooled)], pooled
+
+
+def make_table(job: ShardJob, path: Path) -> dict[str, Any]:
+    """Write one table of pairs.
+
+    Returns:
+        The number of rows.
+    """
+    return {"rows": write_shard(path, table_schemas()["pairs"], _pairs(job))}
+
+
+def make_pool_file(job: PoolJob, path: Path) -> dict[str, Any]:
+    """Write one file of a pool.
+
+    Returns:
+        The number of media.
+    """
+    return {"rows": write_shard(path, table_schemas()[_FOLDERS[job.column]], _media(job))}
+
+
+def _features() -> dict[str, Features]:
+    """Typed columns of the three kinds of tables."""
+    from datasets import Features, Value
+
+    features = m3_schema().features
+
+    pairs = {name: feature for name, feature in features.items() if name not in _ROWS}
+    return {
+        "pairs": Features({**pairs, **{name: Value("int64") for name in _ROWS.values()}}),
+        "images": Features({name: features[name] for name in ("image_id", "image", "wnid", "cls_id")}),
+        "clips": Features({name: features[name] for name in ("clip_id", "audio", "lang")}),
+    }
+
+
+def _pools(workspace: Workspace, executor: Executor | None, recipe: Recipe, pooled: Pooled) -> list[FileEntry]:
+    products, keys = [], []
+    for pool in pooled.pools:
+        for key in pool.keys:
+            split = next(split for split in pool.names if pool.key(split) == key)
+            images, clips = pools_of(recipe, workspace.hidden, split)
+            media = len((images if pool.column == "image" else clips).keys)
+            ranges = shard_ranges(media, MEDIA_PER_FILE)
+            for index, (start, stop) in enumerate(ranges):
+                job = PoolJob(workspace.hidden, pool.column, split, start, stop)
+                path = f"{key}-{index:05d}-of-{len(ranges):05d}.parquet"
+                products.append(Product(path=path, arguments=job, key=[key, start, stop]))
+                keys.append(key)
+    results = run_stage(workspace, "pools", products, make_pool_file, executor)
+    return [
+        file_entry(workspace.directory, workspace.directory / product.path, rows=result["rows"], pool=key)
+        for product, key, result in zip(products, keys, results, strict=True)
+    ]
+
+
+def _pairs(job: ShardJob) -> Iterator[pa.RecordBatch]:
+    recipe, schema = read_recipe(job.hidden), table_schemas()["pairs"].arrow
+    source = row_source(job.hidden, job.split)
+    for start in range(job.start, job.stop, ROWS_PER_TABLE_GROUP):
+        stop = min(start + ROWS_PER_TABLE_GROUP, job.stop)
+        rows = masked_rows(recipe, job.hidden, source, job.split, start, stop)
+        places = {"image_row": rows.images, "clip_row": rows.clips}
+        columns = rows.columns | {name: pa.array(place, mask=place < 0) for name, place in places.items()}
+        yield pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
+
+
+def _media(job: PoolJob) -> Iterator[pa.RecordBatch]:
+    recipe, schema = read_recipe(job.hidden), table_schemas()[_FOLDERS[job.column]].arrow
+    images, clips = pools_of(recipe, job.hidden, job.split)
+    for start in range(job.start, job.stop, MEDIA_PER_GROUP):
+        rows = np.arange(start, min(start + MEDIA_PER_GROUP, job.stop))
+        if job.column == "image":
+            owner = np.searchsorted(recipe.image_offsets[job.split], images.keys[rows], side="right") - 1
+            columns = {
+                "image_id": images.ids.take(pa.array(rows)),
+                "image": list(image_values(images, rows)),
+                "wnid": [recipe.wnids[cls] for cls in owner],
+                "cls_id": [recipe.class_ids[cls] for cls in owner],
+            }
+        else:
+            offsets = np.cumsum([0, *recipe.clips_per_language[job.split]])
+            owner = np.searchsorted(offsets, clips.keys[rows], side="right") - 1
+            columns = {
+                "clip_id": clips.ids.take(pa.array(rows)),
+                "audio": list(clip_values(clips, rows)),
+                "lang": [recipe.languages[language] for language in owner],
+            }
+        arrays = [pa.array(columns[name], schema.field(name).type) for name in schema.names]
+        yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+@lru_cache(maxsize=1)
+def table_schemas() -> dict[str, DatasetSchema]:
+    """Columns of the three kinds of tables: "pairs", "images" and "clips"."""
+    return {name: DatasetSchema(features=columns, modalities=MODALITIES) for name, columns in _features().items()}

@@ -1,0 +1,317 @@
+"""What a build of Symile-M3 will take, before anything of it is written: a few pictures, clips and rows are prepared
+and timed, and multiplied by how many there will be.
+
+Times are CPU seconds of this machine now; one worker is taken to do one CPU second a second. The card is not counted.
+Sampled files go to the system's temporary directory and are removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from symile_data.datasets.m3.schema import MODALITIES, m3_schema
+from symile_data.errors import SourceError
+from symile_data.files import file_sha256
+from symile_data.format.schema import DatasetSchema
+from symile_data.format.shards.writer import ROWS_PER_GROUP, shard_ranges, write_shard
+from symile_data.rng import Stream
+
+from ..audio.clips import UnreadableClipError
+from ..audio.sources import ClipPool
+from ..build import new_recipe
+from ..build_state import Recipe
+from ..deduplicated import MEDIA_PER_FILE, MEDIA_PER_GROUP, ROWS_PER_TABLE, ROWS_PER_TABLE_GROUP, table_schemas
+from ..images.hub import first_pictures
+from ..images.imagenet import ImageCatalogue, ImagePool, UnreadableImageError, read_image, split_images
+from ..images.sample import IMAGES_PER_CLASS, picture, sample_classes
+from ..release.plan import first_rows
+from ..rows.columns import DrawnRows
+from ..rows.shard import ROWS_PER_SHARD
+from ..sources import Sources, open_sources
+from ..spec import M3Spec
+from .cost import Estimate, StageCost, expected_used
+
+SAMPLED = 24  # pictures and clips that are prepared
+
+_LEAST_PICTURES = 3  # of a class, where a repository does not say how many rows it has
+_UNCOUNTED = (
+    "the repository does not say how many pictures it has: "
+    f"{_LEAST_PICTURES} of each class are counted, and no room for their download"
+)
+_SAMPLED_ROWS = 4 * ROWS_PER_TABLE_GROUP
+_PROCESS_BYTES = 190 << 20  # a process with its libraries and one row group, measured
+_MEDIUM_BYTES = 400  # that the main process keeps of each medium: names, keys, places
+
+
+@dataclass(frozen=True)
+class _Sampled:
+    """Media that were prepared to see what one takes: CPU seconds each, and their bytes."""
+
+    seconds: float
+    media: list[bytes]
+    copied: float  # share that a pool keeps a copy of
+    stored: float = 0.0  # bytes of one in its source
+
+    @property
+    def size(self) -> float:
+        return float(np.mean([len(data) for data in self.media]))
+
+
+def estimate_m3(spec: M3Spec, out: Path, *, workers: int) -> Estimate:
+    """Estimate a build.
+
+    Args:
+        spec: What to build.
+        out: Where, for the room on its disk; it is not touched.
+        workers: Worker processes.
+
+    Raises:
+        SymileDataError: sources that the build would refuse too, or of which no sample can be used.
+    """
+    sources = open_sources(spec)
+    spec = sources.spec
+    catalogue = sources.catalogue or _imagined(sources)
+    images = split_images(catalogue, spec.seed, dict(spec.rows), spec.split_policy == "shared")
+    recipe = new_recipe(sources, catalogue, images)
+    pictures, clips = _pictures(sources, catalogue, images), _clips(sources, recipe)
+    by_pool = _used(recipe, {split: np.diff(pool.offsets).tolist() for split, pool in images.items()})
+    clips_by_pool = _used(recipe, recipe.clips_per_language)
+    used_pictures, used_clips = sum(by_pool), sum(clips_by_pool)
+    stages = [
+        *_gathered(sources, pictures),
+        StageCost(
+            stage="pictures",
+            units=used_pictures,
+            cpu_seconds_each=pictures.seconds,
+            working_bytes_each=pictures.size * pictures.copied,
+        ),
+        StageCost(stage="clips", units=used_clips, cpu_seconds_each=clips.seconds, working_bytes_each=clips.size),
+        *_written(sources, catalogue, images, recipe, (used_pictures, used_clips), (pictures, clips)),
+    ]
+    return Estimate(
+        rows=dict(recipe.rows),
+        stages=tuple(stages),
+        files=_files(spec, recipe, [*by_pool, *clips_by_pool]),
+        workers=workers,
+        memory_bytes=(workers + 1) * _PROCESS_BYTES + (used_pictures + used_clips) * _MEDIUM_BYTES,
+        free_bytes=shutil.disk_usage(_existing(out)).free,
+        notes=_notes(sources),
+    )
+
+
+def _notes(sources: Sources) -> tuple[str, ...]:
+    """What is left out or could not be counted."""
+    uncounted = sources.hub is not None and not sources.hub.rows
+    return (*(note.removesuffix(".") for note in sources.names.notes), *((_UNCOUNTED,) if uncounted else ()))
+
+
+def _used(recipe: Recipe, sizes: Mapping[str, list[int]]) -> list[int]:
+    """Different media of each pool; splits that share one draw from it together."""
+    by_pool: dict[str, list[str]] = {}
+    for split in recipe.rows:
+        by_pool.setdefault(recipe.image_pools[split], []).append(split)
+    return [
+        expected_used([size for size in sizes[splits[0]] if size], sum(recipe.rows[split] for split in splits))
+        for splits in by_pool.values()
+    ]
+
+
+def _imagined(sources: Sources) -> ImageCatalogue:
+    """The folder that drawn or streamed pictures will make."""
+    wnids = tuple(sources.names.wnids)
+    if sources.hub is None:
+        files = tuple(tuple(f"{wnid}_{index:04d}.JPEG" for index in range(IMAGES_PER_CLASS)) for wnid in wnids)
+    else:
+        known = sources.hub.wnids or sources.names.table.wnids
+        each = max(-(-sources.hub.rows // len(known)), _LEAST_PICTURES)
+        files = tuple(tuple(f"{wnid}_{index:08d}.JPEG" for index in range(each)) for wnid in wnids)
+    return ImageCatalogue(root=Path(), wnids=wnids, files=files, fingerprint="")
+
+
+def _pictures(sources: Sources, catalogue: ImageCatalogue, images: dict[str, ImagePool]) -> _Sampled:
+    """Read some pictures as the build will."""
+    with tempfile.TemporaryDirectory() as folder:
+        if sources.catalogue is not None:
+            pool = next(iter(images.values()))
+            slots = np.linspace(0, len(pool.order) - 1, SAMPLED).astype(int)
+            paths = [catalogue.root / pool.image_id(catalogue, int(slot)) for slot in slots]
+        else:
+            paths = []
+            for number, data in enumerate(_new_pictures(sources)):
+                paths.append(Path(folder) / f"{number}.JPEG")
+                paths[-1].write_bytes(data)
+        found: list[tuple[bytes, str]] = []
+        start = time.process_time()
+        for path in paths:
+            try:
+                found.append(read_image(path, sources.spec.image_size))
+            except (UnreadableImageError, SourceError):
+                continue  # the build will count it
+        stored = float(np.mean([path.stat().st_size for path in paths])) if paths else 0.0
+        seconds = (time.process_time() - start) / max(len(paths), 1)
+    if not found:
+        where = catalogue.root if sources.hub is None else sources.hub.pictures.repo
+        raise SourceError("none of the sampled pictures can be read", where=where, got=paths[0].name if paths else None)
+    copied = sum(outcome == "converted" for _, outcome in found) / len(found)
+    return _Sampled(seconds, [data for data, _ in found], copied, stored)
+
+
+def _new_pictures(sources: Sources) -> Iterator[bytes]:
+    """Pictures that are drawn or streamed."""
+    if sources.hub is not None:
+        yield from first_pictures(sources.hub, SAMPLED)
+        return
+    stems = [sample_classes()[wnid][0] for wnid in sources.names.wnids[:SAMPLED]]
+    for number, stem in enumerate(stems):
+        yield picture(stem, Stream(sources.spec.seed, "estimate").generator(number))
+
+
+def _gathered(sources: Sources, pictures: _Sampled) -> Iterator[StageCost]:
+    """The stage that makes the picture folder, where none is given."""
+    if sources.hub is not None:  # the network is not timed
+        yield StageCost(
+            stage="streaming", units=sources.hub.rows, cpu_seconds_each=0.0, working_bytes_each=pictures.stored
+        )
+    elif sources.catalogue is None:
+        yield _drawing(len(sources.names.wnids) * IMAGES_PER_CLASS, sources.spec.seed)
+
+
+def _drawing(count: int, seed: int) -> StageCost:
+    """Drawing the sample pictures."""
+    stem = next(iter(sample_classes().values()))[0]
+    picture(stem, Stream(seed, "estimate").generator(0))  # renders the artwork
+    start = time.process_time()
+    sizes = [len(picture(stem, Stream(seed, "estimate").generator(number))) for number in range(SAMPLED)]
+    seconds = (time.process_time() - start) / SAMPLED
+    twice = 2 * float(np.mean(sizes))  # as the tasks' chunks, and as files
+    return StageCost(stage="drawing", units=count, cpu_seconds_each=seconds, working_bytes_each=twice)
+
+
+def _clips(sources: Sources, recipe: Recipe) -> _Sampled:
+    """Encode some clips as the build will."""
+    pool = ClipPool(sources.audio, next(iter(recipe.clip_pools.values())))
+    numbers = np.linspace(0, int(pool.offsets[-1]) - 1, SAMPLED).astype(int)
+    found = []
+    with contextlib.suppress(UnreadableClipError):
+        pool.clip(0).encode()  # loads the speech library or the decoder
+    start = time.process_time()
+    for number in numbers:
+        try:
+            found.append(pool.clip(int(number)).encode())
+        except UnreadableClipError:
+            continue  # the build will count it
+    seconds = (time.process_time() - start) / SAMPLED
+    if not found:
+        raise SourceError("none of the sampled clips can be used", got=pool.clip(0).clip_id)
+    return _Sampled(seconds, found, 1.0)
+
+
+def _written(
+    sources: Sources,
+    catalogue: ImageCatalogue,
+    images: dict[str, ImagePool],
+    recipe: Recipe,
+    used: tuple[int, int],
+    sampled: tuple[_Sampled, _Sampled],
+) -> Iterator[StageCost]:
+    """The stages that write the dataset's files."""
+    rows, (pictures, clips) = sum(recipe.rows.values()), sampled
+    split = next(iter(recipe.rows))
+    clip_pool = ClipPool(sources.audio, recipe.clip_pools[split])
+    ids = {  # beforehand: the build looks them up in its pools
+        "image_id": _some(lambda slot: images[split].image_id(catalogue, slot), len(images[split].order)),
+        "clip_id": _some(lambda number: clip_pool.clip(number).clip_id, int(clip_pool.offsets[-1])),
+    }
+
+    def columns(count: int) -> dict[str, Any]:
+        return _some_rows(sources, recipe, split, ids, count)
+
+    schemas = table_schemas()
+    if sources.spec.layout == "pooled":
+        seconds, size = _measure(schemas["pairs"], _SAMPLED_ROWS, ROWS_PER_TABLE_GROUP, columns)
+        yield StageCost(stage="pairs", units=rows, cpu_seconds_each=seconds, bytes_each=size)
+        for name, column, count, some in (("images", "image", used[0], pictures), ("clips", "audio", used[1], clips)):
+
+            def with_medium(n: int, column: str = column, some: _Sampled = some) -> dict[str, Any]:
+                return columns(n) | {column: _values(some, n)}
+
+            seconds, size = _measure(schemas[name], 2 * SAMPLED, MEDIA_PER_GROUP, with_medium)
+            yield StageCost(stage=f"pool of {name}", units=count, cpu_seconds_each=seconds, bytes_each=size)
+        return
+    seconds, size = _measure(
+        m3_schema(),
+        4 * ROWS_PER_GROUP,
+        ROWS_PER_GROUP,
+        lambda n: columns(n) | {"image": _values(pictures, n), "audio": _values(clips, n)},
+    )
+    yield StageCost(stage="shards", units=rows, cpu_seconds_each=seconds, bytes_each=size)
+
+
+def _measure(
+    schema: DatasetSchema, rows: int, group: int, columns: Callable[[int], dict[str, pa.Array]]
+) -> tuple[float, float]:
+    """CPU seconds and bytes of a row, from writing some of them to a file and hashing it."""
+    arrow = schema.arrow
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sample.parquet"
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            for _ in range(0, rows, group):
+                made = columns(group)
+                arrays = [pa.array(made[name], arrow.field(name).type) for name in arrow.names]
+                yield pa.RecordBatch.from_arrays(arrays, schema=arrow)
+
+        start = time.process_time()
+        written = write_shard(path, schema, batches())
+        file_sha256(path)
+        return (time.process_time() - start) / written, path.stat().st_size / written
+
+
+def _some_rows(sources: Sources, recipe: Recipe, split: str, ids: dict[str, pa.Array], count: int) -> dict[str, Any]:
+    """The first rows of a split, without their media."""
+    if sources.published is not None:
+        labels = first_rows(sources.published.plan, sources.published.names, count)
+    else:
+        labels = DrawnRows(recipe, split).rows(0, count).labels
+    numbers = np.arange(count)
+    return {
+        **dict(zip(labels.schema.names, labels.columns, strict=True)),
+        **{modality.mask: np.zeros(count, dtype=bool) for modality in MODALITIES},
+        **{name: values.take(pa.array(numbers % len(values))) for name, values in ids.items()},
+        **dict.fromkeys(("sample_id", "image_row", "clip_row"), numbers),
+    }
+
+
+def _some(name: Callable[[int], str], count: int) -> pa.Array:
+    """Names of some of `count` media, spread over all."""
+    return pa.array([name(int(number)) for number in np.linspace(0, count - 1, ROWS_PER_TABLE_GROUP)], pa.string())
+
+
+def _values(sampled: _Sampled, count: int) -> list[dict[str, Any]]:
+    """Values of a column of media."""
+    return [{"bytes": data, "path": "sample"} for data in itertools.islice(itertools.cycle(sampled.media), count)]
+
+
+def _files(spec: M3Spec, recipe: Recipe, media: Sequence[int]) -> int:
+    """Data files, from the sizes of the pools of media."""
+    if spec.layout != "pooled":
+        return sum(len(shard_ranges(count, ROWS_PER_SHARD)) for count in recipe.rows.values())
+    tables = sum(len(shard_ranges(count, ROWS_PER_TABLE)) for count in recipe.rows.values())
+    return tables + sum(len(shard_ranges(count, MEDIA_PER_FILE)) for count in media)
+
+
+def _existing(path: Path) -> Path:
+    """The path or the nearest folder above it that is there."""
+    resolved = path.resolve()
+    return next(place for place in (resolved, *resolved.parents) if place.exists())

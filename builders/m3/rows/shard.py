@@ -1,0 +1,87 @@
+"""Make one self-contained shard of Symile-M3: take its rows, fetch their media from the pools, write Parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from symile_data.datasets.m3.schema import m3_schema
+from symile_data.format.schema import DatasetSchema
+from symile_data.format.shards.writer import ROWS_PER_GROUP, write_shard
+
+from ..build_state import Recipe, read_recipe
+from ..media_store import MediaPool
+from .columns import masked_rows
+from .sources import row_source
+
+ROWS_PER_SHARD = 1000
+
+Medium = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """Rows `start` to `stop - 1` of a split, in the build whose `.build/` folder is `hidden`."""
+
+    hidden: Path
+    split: str
+    start: int
+    stop: int
+
+
+def make_shard(job: ShardJob, path: Path) -> dict[str, Any]:
+    """Write one shard.
+
+    Returns:
+        The number of rows.
+    """
+    return {"rows": write_shard(path, _schema(), _batches(job))}
+
+
+def _batches(job: ShardJob) -> Iterator[pa.RecordBatch]:
+    recipe, schema = read_recipe(job.hidden), _schema().arrow
+    source = row_source(job.hidden, job.split)
+    images, clips = pools_of(recipe, job.hidden, job.split)
+    for start in range(job.start, job.stop, ROWS_PER_GROUP):
+        rows = masked_rows(recipe, job.hidden, source, job.split, start, min(start + ROWS_PER_GROUP, job.stop))
+        columns = rows.columns | {
+            "image": pa.array(_present(rows.images, image_values(images, rows.images)), schema.field("image").type),
+            "audio": pa.array(_present(rows.clips, clip_values(clips, rows.clips)), schema.field("audio").type),
+        }
+        yield pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
+
+
+def pools_of(recipe: Recipe, hidden: Path, split: str) -> tuple[MediaPool, MediaPool]:
+    """The pools of pictures and of clips that a split draws from."""
+    return (
+        MediaPool(hidden, "images", recipe.image_pools[split], Path(recipe.image_root)),
+        MediaPool(hidden, "clips", recipe.clip_pools[split]),
+    )
+
+
+def image_values(pool: MediaPool, rows: npt.NDArray[np.int64]) -> Iterator[Medium]:
+    """Values of the column `image`, for the rows that are not -1."""
+    for image_id, jpeg in pool.media(rows[rows >= 0]):
+        yield {"bytes": jpeg, "path": PurePosixPath(image_id).name}
+
+
+def clip_values(pool: MediaPool, rows: npt.NDArray[np.int64]) -> Iterator[Medium]:
+    """Values of the column `audio`, for the rows that are not -1."""
+    for clip_id, flac in pool.media(rows[rows >= 0]):
+        yield {"bytes": flac, "path": f"{clip_id}.flac"}
+
+
+def _present(rows: npt.NDArray[np.int64], values: Iterator[Medium]) -> list[Medium | None]:
+    return [None if row < 0 else next(values) for row in rows.tolist()]
+
+
+@lru_cache(maxsize=1)
+def _schema() -> DatasetSchema:
+    return m3_schema()

@@ -1,0 +1,15 @@
+"""Which rows the splits of a running build have: those of its plan, or those of a published table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..build_state import read_recipe
+from ..release.plan import PlannedRows
+from .columns import DrawnRows, RowSource
+
+
+def row_source(hidden: Path, split: str) -> RowSource:
+    """The rows of a split of the build whose `.build/` folder this is."""
+    recipe = read_recipe(hidden)
+    return PlannedRows(hidden, split) if recipe.planned else DrawnRows(recipe, split)

@@ -1,0 +1,159 @@
+"""The recipe of a build: every row of every split, complete but for the media, in one Arrow file that shards read.
+
+Media are named by their place (chunk and row) among the prepared ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from symile_data.datasets.mimic.lab_items import LABS
+from symile_data.datasets.mimic.schema import FINDINGS, mimic_schema
+from symile_data.errors import UsageError
+from symile_data.files import atomic_path
+
+from .cohort.candidates import draw_candidates
+from .cohort.selection import Cohort
+from .cohort.splits import Rows, split_by_patient, split_by_row, split_sizes
+from .percentiles import UNKNOWN, percentiles
+from .signals.media import Place, Prepared
+from .spec import MimicSpec
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SPLIT = "split"
+PLACES = {"cxr": "cxr_place", "ecg": "ecg_place"}  # (chunk, row); null where missing
+
+_REFERENCE_UNKNOWN = 0.0
+
+
+def assign_splits(cohort: Cohort, spec: MimicSpec) -> dict[str, Rows]:
+    """Rows of the cohort by split; a split without rows is left out.
+
+    Raises:
+        UsageError: the cohort is too small for the sizes asked for, or no row is left to train on.
+    """
+    subjects = cohort.table["subject_id"].to_list()
+    train, validation = split_sizes(spec, len(subjects))
+    assign = split_by_row if spec.reference else split_by_patient
+    splits = assign(subjects, train, validation, spec.seed)
+    if not len(splits["train"]):
+        raise UsageError(
+            "a dataset needs training rows, and no patient fits into the training split with all admissions",
+            got=f"{train:,} rows of {len(subjects):,} admissions",
+            do="give --train more rows",
+        )
+    return {split: rows for split, rows in splits.items() if len(rows)}
+
+
+def candidate_sets(cohort: Cohort, splits: dict[str, Rows], spec: MimicSpec) -> pa.Array:
+    """Retrieval sets of validation and test as admission ids, split after split; null in the training split.
+
+    Raises:
+        UsageError: a split is too small for them.
+    """
+    table = cohort.table[np.concatenate(list(splits.values()))]
+    hadm_ids, subjects = table["hadm_id"].to_numpy(), table["subject_id"].to_numpy()
+    has_cxr = table["cxr_path"].is_not_null().to_numpy()
+    sets: list[list[int] | None] = []
+    start = 0
+    for split, rows in splits.items():
+        part = slice(start, start + len(rows))
+        start += len(rows)
+        if split == "train":
+            sets += [None] * len(rows)
+            continue
+        drawn = draw_candidates(
+            split, subjects[part], has_cxr[part], spec.candidates, spec.seed, same_patient=spec.reference
+        )
+        ids = hadm_ids[part]
+        sets += [None if row[0] < 0 else ids[row].tolist() for row in drawn]
+    return pa.array(sets, pa.list_(pa.int64()))
+
+
+def make_recipe(cohort: Cohort, splits: dict[str, Rows], candidates: pa.Array, *, reference: bool) -> pa.Table:
+    """All rows, split after split.
+
+    Args:
+        cohort: What each admission has.
+        splits: Its rows by split.
+        candidates: Retrieval set of each row, in that order.
+        reference: Give values of tests that no training row has the percentile that the public pipeline gives.
+    """
+    order = np.concatenate(list(splits.values()))
+    table = cohort.table[order]
+    values, hours = cohort.labs.values[order], cohort.labs.hours[order]
+    unknown = _REFERENCE_UNKNOWN if reference else UNKNOWN
+    placed = percentiles(cohort.labs.values[splits["train"]], values, unknown)
+    unmeasured = np.isnan(values)
+    absent = unmeasured.all(axis=1)
+    columns: dict[str, Any] = {
+        "sample_id": pa.array(np.arange(len(order))),
+        **{name: _column(table, name) for name in ("subject_id", "hadm_id", "gender", "age")},
+        "labs": _lists(values, absent),
+        "labs_percentile": _lists(placed, absent),
+        "labs_hours": _lists(hours, absent),
+        "labs_missing": pa.FixedSizeListArray.from_arrays(pa.array(unmeasured.ravel()), LABS),
+        "labs_all_missing": pa.array(absent),
+        "cxr_missing": pa.array(table["cxr_path"].is_null().to_numpy()),
+        "ecg_missing": pa.array(table["ecg_path"].is_null().to_numpy()),
+        "cxr_dicom_id": _column(table, "dicom_id"),
+        "view_position": _column(table, "view"),
+        **{name: _column(table, name) for name in ("cxr_study_id", "ecg_study_id", "cxr_hours", "ecg_hours")},
+        **{name: _column(table, name) for name in FINDINGS.values()},
+        "candidates": candidates,
+    }
+    schema = mimic_schema().arrow
+    typed = {name: column.cast(schema.field(name).type) for name, column in columns.items()}
+    names = [split for split, rows in splits.items() for _ in rows]
+    places = {
+        PLACES["cxr"]: _places(cohort.cxr, table["cxr_path"].to_list()),
+        PLACES["ecg"]: _places(cohort.ecg, table["ecg_path"].to_list()),
+    }
+    return pa.table({SPLIT: pa.array(names), **typed, **places})
+
+
+def write_recipe(hidden: Path, recipe: pa.Table) -> None:
+    """Write the recipe for the shard writers."""
+    read_recipe.cache_clear()
+    with (
+        atomic_path(_path(hidden)) as temporary,
+        pa.OSFile(str(temporary), "wb") as file,
+        pa.ipc.new_file(file, recipe.schema) as writer,
+    ):
+        writer.write_table(recipe)
+
+
+@lru_cache(maxsize=1)
+def read_recipe(hidden: Path) -> pa.Table:
+    """The recipe, mapped into memory."""
+    return pa.ipc.open_file(pa.memory_map(str(_path(hidden)))).read_all()
+
+
+def _path(hidden: Path) -> Path:
+    return hidden / "recipe.arrow"
+
+
+def _column(table: pl.DataFrame, name: str) -> pa.Array:
+    import polars as pl
+
+    return table[name].to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+def _lists(values: npt.NDArray[np.float64], absent: npt.NDArray[np.bool_]) -> pa.Array:
+    """(N, 50) with NaN as lists of float32 with nulls; null as a whole where the row is absent."""
+    numbers = pa.array(values.astype(np.float32).ravel(), mask=np.isnan(values).ravel())
+    return pa.FixedSizeListArray.from_arrays(numbers, LABS, mask=pa.array(absent))
+
+
+def _places(prepared: Prepared, paths: Sequence[str | None]) -> pa.Array:
+    places: list[Place | None] = [None if path is None else prepared.places[path] for path in paths]
+    return pa.array(places, pa.list_(pa.int64(), 2))

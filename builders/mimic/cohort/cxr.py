@@ -1,0 +1,153 @@
+"""Which chest X-rays an admission could have: frontal views in the window, earliest first, whose file is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from symile_data.datasets.mimic.schema import FINDINGS
+from symile_data.datasets.mimic.windows import CXR_WINDOW, events_of
+from symile_data.errors import SourceError
+from symile_data.files import digest
+from symile_data.format.manifest import Dropped
+
+from ..spec import MimicSpec, Roots
+from ..tables import CHEXPERT, METADATA, read
+from ..tables.cells import ROW
+from ..tables.checks import lines, require_any
+from ..tables.file_sizes import file_size
+from ..tables.files import find_table
+
+if TYPE_CHECKING:
+    import polars as pl
+
+VIEWS = ("AP", "PA")
+KINDS = {".jpg": "mimic-cxr-jpg", ".dcm": "mimic-cxr-dicom"}
+
+_TIMELESS = METADATA.reason("its study has no readable date and time")
+_MOST_VIEWS = 20  # that are counted by name
+_VIEW = r"^[A-Z0-9 _-]{1,16}$"  # of those that are: codes, no free text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Radiographs:
+    """X-rays that admissions could have.
+
+    Args:
+        candidates: One row for each admission and X-ray in its window, in order of preference within an admission:
+            `hadm_id`, `dicom_id`, `study_id`, `view`, `hours`, `path` (below the root, with suffix).
+        in_window: Admissions with an X-ray in the window, its file there or not.
+        suffix: Of all files: ".jpg" or ".dcm".
+        listing: Digest of the candidates' names and sizes.
+        dropped: X-rays that cannot be placed in time or are not frontal, and lines of the table that were left out.
+    """
+
+    candidates: pl.DataFrame
+    in_window: frozenset[int]
+    suffix: str
+    listing: str
+    dropped: list[Dropped]
+
+
+def find_radiographs(roots: Roots, admissions: pl.DataFrame, spec: MimicSpec) -> Radiographs:
+    """Choose by time and view, then look which files are there.
+
+    Raises:
+        SourceError: a table or the folder of pictures is missing; under `reference`, a study without time.
+    """
+    import polars as pl
+
+    path = find_table(roots, METADATA)
+    listed = read(path, METADATA)
+    studies, timeless = _timed(listed.frame, path, spec.reference)
+    require_any(len(studies), timeless, path)
+    frontal = studies.filter(pl.col("ViewPosition").is_in(VIEWS))
+    tie = ROW if spec.reference else "dicom_id"
+    inside = events_of(frontal.lazy(), admissions, "taken", CXR_WINDOW, spec.within_stay).collect()
+    candidates = inside.sort("hadm_id", "hours", tie).select(
+        "hadm_id",
+        "dicom_id",
+        "study_id",
+        pl.col("ViewPosition").alias("view"),
+        "hours",
+        path=pl.format(
+            "files/p{}/p{}/s{}/{}",
+            pl.col("subject_id").cast(pl.String).str.slice(0, 2),
+            "subject_id",
+            "study_id",
+            "dicom_id",
+        ),
+    )
+    in_window = frozenset(candidates["hadm_id"].to_list())
+    suffix, sizes = _sizes(roots.mimic_cxr, sorted(set(candidates["path"].to_list())))
+    there = candidates.filter(pl.col("path").is_in(list(sizes))).with_columns(pl.col("path") + suffix)
+    return Radiographs(
+        candidates=there,
+        in_window=in_window,
+        suffix=suffix,
+        listing=digest([[name, sizes[name]] for name in sorted(sizes)]),
+        dropped=[*listed.dropped, *timeless, *other_views(studies["ViewPosition"])],
+    )
+
+
+def read_findings(roots: Roots) -> tuple[pl.DataFrame, list[Dropped]]:
+    """CheXpert's labels: `study_id` and one int8 column for each finding (1, 0, -1 for uncertain, or null); and the
+    lines of the table that were left out.
+
+    Raises:
+        SourceError: the table is missing or damaged, holds other labels, or lists a study with two of them.
+    """
+    listed = read(find_table(roots, CHEXPERT), CHEXPERT)
+    return listed.frame.drop(ROW).rename(FINDINGS), listed.dropped
+
+
+def other_views(views: pl.Series) -> list[Dropped]:
+    """X-rays that are not frontal, counted by their view.
+
+    >>> import polars as pl
+    >>> [(entry.reason, entry.count) for entry in other_views(pl.Series(["PA", "LL", None, "LL"], dtype=pl.String))]
+    [('X-ray: its view is LL, neither AP nor PA', 2), ('X-ray: its view is not told', 1)]
+    """
+    import polars as pl
+
+    others = pl.DataFrame({"view": views}).filter(pl.col("view").is_null() | ~pl.col("view").is_in(VIEWS))
+    blank = others["view"].null_count()
+    named = others.filter(pl.col("view").str.contains(_VIEW)).group_by("view").len()
+    most = named.sort(["len", "view"], descending=[True, False]).head(_MOST_VIEWS)
+    counts = {f"its view is {view}, neither AP nor PA": count for view, count in most.sort("view").iter_rows()}
+    counts["its view is none of the usual codes"] = len(others) - blank - sum(counts.values())
+    counts["its view is not told"] = blank
+    return [Dropped(reason=METADATA.reason(why), count=count, examples=[]) for why, count in counts.items() if count]
+
+
+def _timed(metadata: pl.DataFrame, path: Path, reference: bool) -> tuple[pl.DataFrame, list[Dropped]]:
+    """The moment each X-ray was taken, to the second, and how many have none."""
+    import polars as pl
+
+    text = pl.col("StudyDate").dt.strftime("%Y%m%d") + " " + pl.col("StudyTime")
+    taken = text.str.to_datetime("%Y%m%d %H%M%S", time_unit="us", strict=False)
+    timed = metadata.with_columns(taken=taken)
+    timeless = timed.filter(pl.col("taken").is_null())
+    if reference and len(timeless):
+        raise SourceError(
+            "an X-ray has no readable StudyDate and StudyTime, where the public pipeline stops",
+            where=f"{path}, {lines(path, timeless[ROW].to_list())}",
+            do="build without --reference: such X-rays are then left out and counted",
+        )
+    dropped = [Dropped(reason=_TIMELESS, count=len(timeless), examples=[])] if len(timeless) else []
+    return timed.filter(pl.col("taken").is_not_null()), dropped
+
+
+def _sizes(root: Path, stems: list[str]) -> tuple[str, dict[str, int]]:
+    """The pictures' suffix and the sizes of those that are there. JPEGs are preferred; the two kinds never mix, since
+    they were windowed differently.
+    """
+    if not (root / "files").is_dir():
+        raise SourceError("--mimic-cxr has no folder files", where=root, do="give it the folder that holds files/p10")
+    for suffix in KINDS:
+        listed = {stem: file_size(root / (stem + suffix)) for stem in stems}
+        sizes = {stem: size for stem, size in listed.items() if size is not None}
+        if sizes:
+            return suffix, sizes
+    return next(iter(KINDS)), {}

@@ -1,0 +1,223 @@
+"""Which admissions are in the dataset, and what each of them has: the rules, in order, with how many are left."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symile_data.datasets.mimic.schema import LEAST_MODALITIES
+from symile_data.files import atomic_path, digest
+from symile_data.format.manifest import Dropped, Remaining
+
+from ...engine.build_dir import HIDDEN, Product, Workspace
+from ...engine.executor import run_stage
+from ..signals.media import CXR, ECG, Prepared, prepare
+from ..spec import MimicSpec, Roots
+from ..tables import LABEVENTS
+from ..tables.files import find_table
+from .admissions import read_admissions
+from .cxr import Radiographs, find_radiographs, read_findings
+from .ecg import Electrocardiograms, find_electrocardiograms
+from .flow import Funnel
+from .labs import LabValues, first_labs, lab_values
+from .splits import check_sizes
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_HAS_CXR = "with a frontal chest X-ray 24 to 72 hours after admission"
+_HAS_FILE = "with the file of such an X-ray"
+_HAS_FINDINGS = "with CheXpert labels of that X-ray"
+_HAS_ECG = "with an electrocardiogram within 24 hours of admission"
+_HAS_LABS = "with a blood test within 24 hours of admission"
+_READS_CXR = "with an X-ray that can be read"
+_READS_ECG = "with a valid electrocardiogram"
+
+Choices = Mapping[int, list[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What tables and listings say before any medium is read; `dropped` counts what the tables could not tell."""
+
+    roots: Roots
+    admissions: pl.DataFrame
+    radiographs: Radiographs
+    electrocardiograms: Electrocardiograms
+    findings: pl.DataFrame
+    dropped: list[Dropped]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cohort:
+    """The N admissions of a dataset, in the admissions table's order.
+
+    Args:
+        table: `subject_id`, `hadm_id`, `gender`, `age`; `cxr_path`, `dicom_id`, `cxr_study_id`, `view`, `cxr_hours`
+            and the findings; `ecg_path`, `ecg_study_id`, `ecg_hours`: null where that modality is missing.
+        labs: Values of the N rows.
+        cxr: The prepared X-rays.
+        ecg: The prepared electrocardiograms.
+        funnel: The rules and how many admissions each left.
+        dropped: Media and entries that could not be used.
+        unusable: Path below its root -> why it could not be used, of each kind of media that were read.
+    """
+
+    table: pl.DataFrame
+    labs: LabValues
+    cxr: Prepared
+    ecg: Prepared
+    funnel: list[Remaining]
+    dropped: list[Dropped]
+    unusable: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.table) != len(self.labs.values):  # rows would get other admissions' values
+            raise ValueError(f"{len(self.table)} admissions, but the laboratory values of {len(self.labs.values)}")
+
+
+def survey_sources(roots: Roots, spec: MimicSpec) -> Survey:
+    """Read the small tables and list the candidates' files.
+
+    Raises:
+        SourceError: a table or folder is missing or damaged.
+    """
+    find_table(roots, LABEVENTS)  # refuse early what would fail late
+    admissions, of_admissions = read_admissions(roots, spec.reference)
+    radiographs = find_radiographs(roots, admissions, spec)
+    electrocardiograms = find_electrocardiograms(roots, admissions, spec)
+    findings, of_findings = read_findings(roots)
+    return Survey(
+        roots=roots,
+        admissions=admissions,
+        radiographs=radiographs,
+        electrocardiograms=electrocardiograms,
+        findings=findings,
+        dropped=[*of_admissions, *radiographs.dropped, *of_findings, *electrocardiograms.dropped],
+    )
+
+
+def select_cohort(workspace: Workspace, executor: Executor | None, survey: Survey, spec: MimicSpec) -> Cohort:
+    """Apply every rule, reading only what survives the ones before.
+
+    Raises:
+        SourceError: a source is damaged, or no admission is left; the message then shows the funnel.
+        UsageError: splits and retrieval sets ask for more than there is; said before any medium is read.
+    """
+    cxr_choices = _choices(survey.radiographs.candidates)
+    ecg_choices = _choices(survey.electrocardiograms.candidates)
+    funnel = Funnel(survey.admissions["hadm_id"].to_list())
+    rule = funnel.count if spec.allow_missing else funnel.keep
+    rule(_HAS_CXR, survey.radiographs.in_window)
+    rule(_HAS_FILE, cxr_choices)
+    if spec.reference:
+        rule(_HAS_FINDINGS, _labelled(survey))
+    rule(_HAS_ECG, ecg_choices)
+    first, of_labs = _first_labs(workspace, survey, funnel.hadm_ids, spec)
+    with_labs = frozenset(first["hadm_id"].to_list())
+    rule(_HAS_LABS, with_labs)
+    if spec.allow_missing:
+        enough = _enough(funnel.hadm_ids, cxr_choices, ecg_choices, with_labs)
+        funnel.keep("with at least two of the three", enough)
+
+    funnel.require_any()
+    check_sizes(spec, len(funnel.hadm_ids))
+    root, reference = survey.roots, spec.reference
+    cxr = prepare(workspace, executor, CXR, root.mimic_cxr, _of(cxr_choices, funnel.hadm_ids), reference)
+    chosen_cxr = _chosen(cxr, cxr_choices, funnel.hadm_ids)
+    rule(_READS_CXR, chosen_cxr)
+    ecg = prepare(workspace, executor, ECG, root.mimic_ecg, _of(ecg_choices, funnel.hadm_ids), reference)
+    chosen_ecg = _chosen(ecg, ecg_choices, funnel.hadm_ids)
+    rule(_READS_ECG, chosen_ecg)
+    if spec.allow_missing:
+        enough = _enough(funnel.hadm_ids, chosen_cxr, chosen_ecg, with_labs)
+        funnel.keep("with at least two of the three that can be read", enough)
+    funnel.require_any()
+    return Cohort(
+        table=_table(survey, funnel.hadm_ids, chosen_cxr, chosen_ecg),
+        labs=lab_values(first, funnel.hadm_ids),
+        cxr=cxr,
+        ecg=ecg,
+        funnel=funnel.steps,
+        dropped=[*survey.dropped, *of_labs, *cxr.dropped, *ecg.dropped],
+        unusable={CXR.noun: cxr.unusable, ECG.noun: ecg.unusable},
+    )
+
+
+def _choices(candidates: pl.DataFrame) -> Choices:
+    """Admission -> paths in order of preference."""
+    grouped = candidates.group_by("hadm_id", maintain_order=True).agg("path")
+    return dict(zip(grouped["hadm_id"].to_list(), grouped["path"].to_list(), strict=True))
+
+
+def _of(choices: Choices, hadm_ids: list[int]) -> Choices:
+    return {hadm_id: choices[hadm_id] for hadm_id in hadm_ids if hadm_id in choices}
+
+
+def _chosen(prepared: Prepared, choices: Choices, hadm_ids: list[int]) -> dict[int, str]:
+    """Admission -> the medium it gets, of those that get one."""
+    found = {hadm_id: prepared.first_usable(choices.get(hadm_id, ())) for hadm_id in hadm_ids}
+    return {hadm_id: path for hadm_id, path in found.items() if path is not None}
+
+
+def _enough(hadm_ids: list[int], *having: Collection[int]) -> set[int]:
+    return {hadm_id for hadm_id in hadm_ids if sum(hadm_id in some for some in having) >= LEAST_MODALITIES}
+
+
+def _labelled(survey: Survey) -> set[int]:
+    """Admissions whose first X-ray has CheXpert labels."""
+    first = survey.radiographs.candidates.unique("hadm_id", keep="first", maintain_order=True)
+    return set(first.join(survey.findings, on="study_id", how="semi")["hadm_id"].to_list())
+
+
+@dataclass(frozen=True)
+class _LabsJob:
+    path: Path
+    admissions: pl.DataFrame
+    reference: bool
+    stay: bool
+
+
+def _first_labs(
+    workspace: Workspace, survey: Survey, hadm_ids: list[int], spec: MimicSpec
+) -> tuple[pl.DataFrame, list[Dropped]]:
+    """The one long read, kept as a product so that an interrupted build does not repeat it."""
+    import polars as pl
+
+    admissions = survey.admissions.filter(pl.col("hadm_id").is_in(hadm_ids))
+    job = _LabsJob(find_table(survey.roots, LABEVENTS), admissions, spec.reference, spec.within_stay)
+    product = Product(path=f"{HIDDEN}/labs.arrow", arguments=job, key=digest(hadm_ids))
+    (result,) = run_stage(workspace, "blood tests", [product], _make_labs, None)
+    return pl.read_ipc(workspace.directory / product.path), [Dropped(**entry) for entry in result["dropped"]]
+
+
+def _make_labs(job: _LabsJob, path: Path) -> dict[str, Any]:
+    first, dropped = first_labs(job.path, job.admissions, reference=job.reference, stay=job.stay)
+    with atomic_path(path) as temporary:
+        first.write_ipc(temporary)
+    return {"values": len(first), "dropped": [asdict(entry) for entry in dropped]}
+
+
+def _table(survey: Survey, hadm_ids: list[int], cxr: Mapping[int, str], ecg: Mapping[int, str]) -> pl.DataFrame:
+    import polars as pl
+
+    def described(candidates: pl.DataFrame, chosen: Mapping[int, str]) -> pl.DataFrame:
+        schema = {"hadm_id": pl.Int64(), "path": pl.String()}
+        pairs = pl.DataFrame({"hadm_id": list(chosen), "path": list(chosen.values())}, schema=schema)
+        return pairs.join(candidates, on=["hadm_id", "path"], how="left", maintain_order="left", validate="1:1")
+
+    radiographs = (
+        described(survey.radiographs.candidates, cxr)
+        .join(survey.findings, on="study_id", how="left", maintain_order="left", validate="m:1")
+        .rename({"path": "cxr_path", "study_id": "cxr_study_id", "hours": "cxr_hours"})
+    )
+    records = described(survey.electrocardiograms.candidates, ecg).rename(
+        {"path": "ecg_path", "study_id": "ecg_study_id", "hours": "ecg_hours"}
+    )
+    kept = survey.admissions.filter(pl.col("hadm_id").is_in(hadm_ids)).select("subject_id", "hadm_id", "gender", "age")
+    return kept.join(radiographs, on="hadm_id", how="left", maintain_order="left", validate="1:1").join(
+        records, on="hadm_id", how="left", maintain_order="left", validate="1:1"
+    )

@@ -1,0 +1,121 @@
+"""Who is in which split: by patient and seeded, or by row as the public pipeline does it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from symile_data.errors import UsageError
+from symile_data.format.schema import SPLITS
+from symile_data.rng import Stream
+
+from ..spec import MimicSpec
+
+_TRAIN_SHARE, _VALIDATION_SHARE = 0.8, 0.1
+
+Rows = npt.NDArray[np.int64]
+
+
+def split_sizes(spec: MimicSpec, admissions: int) -> tuple[int, int]:
+    """Rows of the training and the validation split; what is left is the test split.
+
+    Raises:
+        UsageError: they are more than there are admissions.
+
+    >>> split_sizes(MimicSpec(), 50)
+    (40, 5)
+    """
+    train = round(_TRAIN_SHARE * admissions) if spec.train is None else spec.train
+    validation = round(_VALIDATION_SHARE * admissions) if spec.validation is None else spec.validation
+    if train + validation > admissions:
+        raise UsageError(
+            "--train and --validation ask for more rows than the cohort has",
+            got=f"{train:,} and {validation:,} of {admissions:,} admissions",
+            do="ask for fewer",
+        )
+    return train, validation
+
+
+def check_sizes(spec: MimicSpec, admissions: int) -> None:
+    """Refuse what can be refused before media are read, which may take hours and only ever lose admissions.
+
+    Whether the test split can give its retrieval sets is known only at the end where its size is what `--train` and
+    `--validation` leave: it may still turn out to be empty.
+
+    Args:
+        spec: Of the build.
+        admissions: Of the tables, before media are read.
+
+    Raises:
+        UsageError: more rows are asked for than there are admissions, or a retrieval set is larger than its split.
+
+    >>> check_sizes(MimicSpec(candidates=5), 50)
+    """
+    train, validation = split_sizes(spec, admissions)
+    sizes = {"validation": validation}
+    if spec.train is None and spec.validation is None:
+        sizes["test"] = admissions - train - validation
+    for split, rows in sizes.items():
+        if 0 < rows < spec.candidates:
+            raise UsageError(
+                f"--candidates asks for more than the {split} split can give",
+                got=f"{spec.candidates}, and an admission with {rows - 1} of other patients at most",
+                do="ask for fewer candidates, or for a larger split",
+            )
+
+
+def split_by_patient(subject_ids: Sequence[int], train: int, validation: int, seed: int) -> dict[str, Rows]:
+    """Give whole patients, in a random order, to the first split that still has room for all their admissions.
+
+    Args:
+        subject_ids: The patient of each row of the cohort.
+        train: Rows of the training split; fewer only where no patient fits.
+        validation: Rows of the validation split, likewise.
+        seed: Decides the order of the patients, whatever the order of the rows.
+
+    Returns:
+        Split -> row numbers, ascending. No patient is in two splits and no row is left out.
+    """
+    patients, inverse, counts = np.unique(np.asarray(subject_ids), return_inverse=True, return_counts=True)
+    order = np.argsort(Stream(seed, "mimic/splits").at(patients, 1)[:, 0], kind="stable")
+    room = {"train": train, "validation": validation}
+    split_of = np.full(len(patients), SPLITS.index("test"))
+    for patient in order.tolist():
+        for split, free in room.items():
+            if counts[patient] <= free:
+                room[split] = free - int(counts[patient])
+                split_of[patient] = SPLITS.index(split)
+                break
+    return {split: np.flatnonzero(split_of[inverse] == index) for index, split in enumerate(SPLITS)}
+
+
+def split_by_row(subject_ids: Sequence[int], train: int, validation: int, seed: int) -> dict[str, Rows]:
+    """The public pipeline's splits, row for row and in its order.
+
+    It draws `train` rows, throws out of the rest those whose patient was drawn, draws `validation` rows of what is
+    left, and throws out of the remainder the patients of the validation split. The draws are scikit-learn's
+    `train_test_split` with this seed, which is numpy's legacy generator.
+
+    Raises:
+        UsageError: too few rows are left for the validation split.
+    """
+    subjects = np.asarray(subject_ids)
+    rest, drawn = _halves(np.arange(len(subjects)), train, seed)
+    rest = rest[~np.isin(subjects[rest], subjects[drawn])]
+    if validation > len(rest):
+        raise UsageError(
+            "--validation asks for more rows than are left once the training patients' other admissions are out",
+            got=f"{validation:,} of {len(rest):,}",
+            do="ask for fewer, or build without --reference",
+        )
+    test, held_out = _halves(rest, validation, seed)
+    test = test[~np.isin(subjects[test], subjects[held_out])]
+    return {"train": drawn, "validation": held_out, "test": test}
+
+
+def _halves(rows: Rows, second: int, seed: int) -> tuple[Rows, Rows]:
+    """The first rows and the last `second` ones of a permutation."""
+    permutation = np.random.RandomState(seed).permutation(len(rows))
+    return rows[permutation[: len(rows) - second]], rows[permutation[len(rows) - second :]]

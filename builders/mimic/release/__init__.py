@@ -1,0 +1,1 @@
+"""The published release of Symile-MIMIC: its files and their import."""

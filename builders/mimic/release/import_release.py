@@ -1,0 +1,273 @@
+"""Import the published Symile-MIMIC: its rows, splits and retrieval sets, in the shards of a build."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from symile_data.datasets.mimic.schema import FINDINGS, mimic_schema
+from symile_data.errors import SourceError
+from symile_data.files import digest
+from symile_data.format.manifest import Dropped, Identity, Manifest, Remaining, library_versions
+from symile_data.format.shards import check_format
+
+from ...engine.build_dir import HIDDEN, Product, Workspace
+from ...engine.card_hook import Document
+from ...engine.dask_executor import LOCAL
+from ...engine.executor import run_stage
+from ...engine.media_store import forget_chunks, write_chunk
+from ...engine.stages import run_build
+from ..build import DATASET, write_shards
+from ..build_state import make_recipe, write_recipe
+from ..cohort.labs import LabValues
+from ..cohort.selection import Cohort
+from ..signals.media import CHUNK, CXR, ECG, Kind, Place, Prepared, chunk_path
+from .files import COHORT, SETS, SPLITS, Release, check_rows, gray_png, lab_values, retrieval_sets, whole_units
+
+if TYPE_CHECKING:
+    import polars as pl
+
+VERSION = "1.0.0"
+
+_PACKAGES = ("numpy", "pillow", "polars", "pyarrow")
+_NOTES = (
+    "Imported from the published release: its splits and retrieval sets are kept as they are. A retrieval set may hold "
+    "another admission of the query's patient.",
+    "X-rays are the release's 320 x 320 crops: random ones in the training split, central ones in the others.",
+    "Electrocardiograms were scaled in the release; they are whole units again, with their middle value at zero. What "
+    "the offset was is not known, nor the amplitude where all differences of a record share a factor.",
+    "When the tests were made is not part of the release.",
+    "In every mask True means missing; the release's labs_missingness stores 1 for measured.",
+)
+
+
+def import_mimic(
+    source: Path,
+    out: Path,
+    *,
+    shard_format: str = "parquet",
+    workers: int,
+    executor: str = LOCAL,
+    document: Document,
+    command: str = "",
+) -> Manifest:
+    """Write the release in `source` as a dataset in `out`, or finish an import that was interrupted there.
+
+    Args:
+        source: The release's folder, with SHA256SUMS.txt, the CSV files and data_npy/.
+        out: Output directory.
+        shard_format: "parquet" or "webdataset".
+        workers: Worker processes; the bytes do not depend on it.
+        executor: "local" for these, or a cluster in their place: see `cluster_pool`.
+        document: Writes the files beside the shards and returns their paths.
+        command: The command line, for the card.
+
+    Returns:
+        The manifest that was written.
+
+    Raises:
+        SymileDataError: a file is missing, differs from its checksum or contradicts another; or the output directory is
+            unsuitable.
+    """
+    check_format(shard_format)
+    release = Release(source)
+    sums = release.sums()
+    identity = Identity(
+        dataset=DATASET,
+        spec={**_spec(release), "format": shard_format},
+        sources={"records": {"kind": "release", "version": VERSION, "files": digest(sums)}},
+        versions=library_versions(_PACKAGES, "mimic"),
+    )
+
+    def stages(workspace: Workspace, pool: Executor | None) -> Manifest:
+        forget_chunks()
+        _check_files(workspace, pool, release, sums)
+        cohort, sizes, sets = _read(workspace, pool, release)
+        edges = np.cumsum([0, *sizes.values()])
+        splits = {split: np.arange(start, stop) for split, start, stop in zip(sizes, edges, edges[1:], strict=False)}
+        write_recipe(workspace.hidden, make_recipe(cohort, splits, sets, reference=True))
+        return Manifest(
+            identity=identity,
+            modalities=mimic_schema().modalities,
+            splits=sizes,
+            files=write_shards(workspace, pool, sizes, shard_format),
+            dropped=cohort.dropped,
+            funnel=cohort.funnel,
+            notes=list(_NOTES),
+        )
+
+    return run_build(
+        out, identity, mimic_schema(), stages, workers=workers, executor=executor, document=document, command=command
+    )
+
+
+def _spec(release: Release) -> dict[str, Any]:
+    """As the manifest of a build has it, for what verifies and describes."""
+    sizes = {
+        len(found) for name in SETS.values() for found in retrieval_sets(release.table(f"{name}.csv"), name).values()
+    }
+    if len(sizes) != 1:
+        raise SourceError("retrieval sets of the release differ in size", where=release.root, got=sorted(sizes))
+    return {
+        "release": VERSION,
+        "reference": True,
+        "allow_missing": False,
+        "within_stay": False,
+        "candidates": sizes.pop(),
+        "sample": False,
+    }
+
+
+@dataclass(frozen=True)
+class _CheckJob:
+    release: Release
+    name: str
+    sha256: str
+
+
+def _check_files(workspace: Workspace, pool: Executor | None, release: Release, sums: dict[str, str]) -> None:
+    """Hash every file that is read, once even if the import is interrupted."""
+    products = [
+        Product(
+            path=f"{HIDDEN}/checked/{name.replace('/', '--')}.arrow",
+            arguments=_CheckJob(release, name, sha256),
+            key=[name, sha256],
+        )
+        for name, sha256 in sums.items()
+    ]
+    run_stage(workspace, "checksums", products, _check_file, pool)
+
+
+def _check_file(job: _CheckJob, path: Path) -> dict[str, Any]:
+    job.release.check(job.name, job.sha256)
+    write_chunk(path, [job.name], [None])
+    return {}
+
+
+def _read(workspace: Workspace, pool: Executor | None, release: Release) -> tuple[Cohort, dict[str, int], pa.Array]:
+    """All rows with their media, the sizes of the splits, and the retrieval sets."""
+    import polars as pl
+
+    tables, sizes, sets = [], {}, []
+    values = []
+    for split, theirs in SPLITS.items():
+        table, of_split = _split(release, split, theirs)
+        raw = lab_values(table)
+        check_rows(release, theirs, table, raw)
+        tables.append(table.select("subject_id", "hadm_id", "row", split=pl.lit(theirs)))
+        values.append(raw)
+        sizes[split] = len(table)
+        sets += of_split
+    rows = _described(release, tables)
+    whole = len(release.table(COHORT))
+    cohort = Cohort(
+        table=rows,
+        labs=LabValues(
+            values=np.concatenate(values),
+            hours=np.full((len(rows), np.shape(values[0])[1]), np.nan),
+            units={},
+            conflicts={},
+        ),
+        cxr=_prepare(workspace, pool, CXR, release, rows),
+        ecg=_prepare(workspace, pool, ECG, release, rows),
+        funnel=[
+            Remaining(rule="admissions of the release", count=whole),
+            Remaining(rule="in one of its splits", count=len(rows)),
+        ],
+        dropped=[Dropped(reason="admission: in no split of the release", count=whole - len(rows), examples=[])],
+    )
+    return cohort, sizes, pa.array(sets, pa.list_(pa.int64()))
+
+
+def _split(release: Release, split: str, theirs: str) -> tuple[pl.DataFrame, list[list[int] | None]]:
+    """A split's table with each admission once, and each row's retrieval set."""
+    table = release.table(f"{theirs}.csv").with_row_index("row")
+    if split not in SETS:
+        return table, [None] * len(table)
+    name = f"{SETS[split]}.csv"
+    sets = retrieval_sets(release.table(name), name)
+    if "label" in table.columns:
+        table = table.filter(table["label"] == 1)
+    absent = [hadm_id for hadm_id in table["hadm_id"].to_list() if hadm_id not in sets]
+    if absent:
+        raise SourceError("an admission has no retrieval set", where=name, got=absent[0])
+    return table, [sets[hadm_id] for hadm_id in table["hadm_id"].to_list()]
+
+
+def _described(release: Release, tables: list[pl.DataFrame]) -> pl.DataFrame:
+    """The rows of all splits with what the release's whole table says of them, in a cohort's columns."""
+    import polars as pl
+
+    whole = release.table(COHORT)
+    form = "%Y-%m-%d %H:%M:%S"
+    moments = {
+        name: pl.col(name).cast(pl.String).str.to_datetime(form)
+        for name in ("admittime", "cxr_StudyDateTime", "ecg_time")
+    }
+    hours = {
+        column: (moments[name] - moments["admittime"]).dt.total_microseconds() / 3_600_000_000
+        for column, name in (("cxr_hours", "cxr_StudyDateTime"), ("ecg_hours", "ecg_time"))
+    }
+    described = whole.select(
+        "hadm_id",
+        "gender",
+        pl.col("age").cast(pl.Int64),
+        pl.col("cxr_dicom_id").alias("dicom_id"),
+        pl.col("cxr_study_id").cast(pl.Int64),
+        pl.col("cxr_ViewPosition").alias("view"),
+        pl.col("ecg_study_id").cast(pl.Int64),
+        *(pl.col(name).cast(pl.Float64).cast(pl.Int8).alias(column) for name, column in FINDINGS.items()),
+        **hours,
+    )
+    rows = pl.concat(tables).join(described, on="hadm_id", how="left", maintain_order="left")
+    unknown = rows.filter(rows["dicom_id"].is_null())
+    if len(unknown):
+        raise SourceError(f"{COHORT} lacks an admission of a split", where=release.root, got=unknown["hadm_id"][0])
+    path = pl.format("{}/{}", "split", "row")
+    return rows.with_columns(cxr_path=path, ecg_path=path)
+
+
+@dataclass(frozen=True)
+class _MediaJob:
+    release: Release
+    kind: str
+    split: str
+    rows: tuple[int, ...]
+
+
+def _prepare(workspace: Workspace, pool: Executor | None, kind: Kind, release: Release, rows: pl.DataFrame) -> Prepared:
+    """Turn the arrays' media into those of our shards, each once."""
+    products: list[Product] = []
+    places: dict[str, Place] = {}
+    for (split,), part in rows.group_by("split", maintain_order=True):
+        numbers = part["row"].to_list()
+        for start in range(0, len(numbers), CHUNK):
+            group = tuple(numbers[start : start + CHUNK])
+            places |= {f"{split}/{number}": (len(products), place) for place, number in enumerate(group)}
+            job = _MediaJob(release, kind.name, str(split), group)
+            products.append(Product(path=chunk_path(kind.name, len(products)), arguments=job, key=[split, group[0]]))
+    run_stage(workspace, kind.title, products, _make_media, pool)
+    return Prepared(places)
+
+
+def _make_media(job: _MediaJob, path: Path) -> dict[str, Any]:
+    array = job.release.array(job.split, job.kind)
+    data: list[bytes | None] = []
+    for row in job.rows:
+        try:
+            made = gray_png(array[row]) if job.kind == CXR.name else whole_units(array[row]).astype("<i2").tobytes()
+        except ValueError as error:
+            raise SourceError(
+                "an array of the release does not hold what it should",
+                where=f"data_npy/{job.split}/{job.kind}_{job.split}.npy, row {row}",
+                got=error,
+                do="report it with this message",
+            ) from None
+        data.append(made)
+    write_chunk(path, [f"{job.split}/{row}" for row in job.rows], data)
+    return {}

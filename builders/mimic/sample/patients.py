@@ -1,0 +1,250 @@
+"""Invented patients for the sample releases: their admissions and everything that happened around them.
+
+Each admission has a hidden state of two independent 4-bit numbers. One shows in the electrocardiogram, the other in
+the blood tests, and their XOR in the X-ray: each pair of modalities is independent, and only the electrocardiogram and
+the tests together tell the X-ray. Around that the events have what real ones have: pictures outside the window,
+lateral views, files that are not there, empty tracings, ties, repeated tests, patients with several admissions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from symile_data.datasets.mimic.lab_items import ITEM_IDS
+from symile_data.rng import Stream
+
+BITS = 4  # of each half of the hidden state
+STATES = 1 << BITS
+
+_FIRST_YEAR = datetime(2130, 1, 1)
+
+# Which tests show which bit: red cells, kidneys, white cells, liver.
+LAB_BITS = (
+    (51221, 51222, 51279),
+    (50912, 51006, 50970, 50971),
+    (51301, 52075, 51256, 51265),
+    (50861, 50878, 50863, 50885),
+)
+_BIT_OF = {item: bit for bit, items in enumerate(LAB_BITS) for item in items}
+_SHIFT, _SPREAD = 0.5, 0.15  # of a test's logarithm: by its bit, and by chance
+
+# Usual value and unit of each test.
+USUAL: dict[int, tuple[float, str]] = {
+    50802: (1, "mEq/L"), 50804: (25, "mEq/L"), 50813: (1.8, "mmol/L"), 50818: (41, "mm Hg"), 50820: (7.38, "units"),
+    50821: (95, "mm Hg"), 50861: (28, "IU/L"), 50862: (3.4, "g/dL"), 50863: (85, "IU/L"), 50868: (14, "mEq/L"),
+    50878: (32, "IU/L"), 50882: (25, "mEq/L"), 50885: (0.7, "mg/dL"), 50893: (8.7, "mg/dL"), 50902: (102, "mEq/L"),
+    50910: (120, "IU/L"), 50912: (1.1, "mg/dL"), 50931: (125, "mg/dL"), 50934: (12, ""), 50947: (2, ""),
+    50960: (2, "mg/dL"), 50970: (3.5, "mg/dL"), 50971: (4.2, "mEq/L"), 50983: (138, "mEq/L"), 51006: (22, "mg/dL"),
+    51133: (1.5, "K/uL"), 51146: (0.4, "%"), 51200: (1.6, "%"), 51221: (34, "%"), 51222: (11.2, "g/dL"),
+    51237: (1.2, ""), 51244: (18, "%"), 51248: (30, "pg"), 51249: (33, "g/dL"), 51250: (91, "fL"), 51254: (6.5, "%"),
+    51256: (72, "%"), 51265: (215, "K/uL"), 51274: (13.5, "sec"), 51275: (33, "sec"), 51277: (14.8, "%"),
+    51279: (3.8, "m/uL"), 51301: (9, "K/uL"), 51678: (9, ""), 52069: (0.03, "K/uL"), 52073: (0.12, "K/uL"),
+    52074: (0.6, "K/uL"), 52075: (6.2, "K/uL"), 52135: (0.6, "%"), 52172: (47, "fL"),
+}  # fmt: skip
+_RARE = frozenset({50802, 50804, 50813, 50818, 50820, 50821, 50910, 52135})  # made for few patients
+_OTHER_ITEM = 51514  # a urine test, none of the 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tracing:
+    """An electrocardiogram: what its files show, and of which state."""
+
+    study_id: int
+    time: datetime
+    state: int
+    fault: str = ""  # "zero", "unknown" or "flat"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """An X-ray: its view and state; `absent` ones stand in the tables only."""
+
+    dicom_id: str
+    study_id: int
+    time: datetime
+    view: str
+    state: int
+    absent: bool = False
+    labelled: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Test:
+    """A laboratory value; None is one that was not a number."""
+
+    item: int
+    time: datetime
+    value: float | None
+    unit: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stay:
+    """One admission."""
+
+    hadm_id: int
+    admitted: datetime
+    discharged: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patient:
+    """One patient with everything the tables say."""
+
+    subject_id: int
+    gender: str
+    age: int
+    year: int
+    stays: tuple[Stay, ...]
+    tracings: tuple[Tracing, ...]
+    pictures: tuple[Picture, ...]
+    tests: tuple[Test, ...]
+
+
+def draw_patient(seed: int, index: int) -> Patient:
+    """Patient number `index` of the sample; the same whoever asks.
+
+    >>> draw_patient(0, 3) == draw_patient(0, 3)
+    True
+    """
+    rng = Stream(seed, "mimic/sample/patient").generator(index)
+    subject_id = 10_000_032 + 97 * index
+    start = _FIRST_YEAR + timedelta(minutes=int(rng.integers(60 * 365 * 24 * 60)))
+    draw = _Draw(rng, subject_id)
+    stays = []
+    for number in range(int(rng.choice([1, 2, 3], p=[0.7, 0.2, 0.1]))):
+        stay = Stay(
+            hadm_id=20_000_000 + 10 * index + number,
+            admitted=start,
+            discharged=start + timedelta(minutes=int(rng.integers(2 * 1440, 10 * 1440))),
+        )
+        stays.append(stay)
+        draw.admission(stay.admitted)
+        days = 2 if rng.random() < 0.1 else int(rng.integers(20, 400))
+        start = stay.discharged + timedelta(days=days, minutes=int(rng.integers(1440)))
+    return Patient(
+        subject_id=subject_id,
+        gender=str(rng.choice(["F", "M"])),
+        age=int(rng.integers(18, 90)),
+        year=stays[0].admitted.year,
+        stays=tuple(stays),
+        tracings=tuple(draw.tracings),
+        pictures=tuple(draw.pictures),
+        tests=tuple(sorted(draw.tests, key=lambda test: test.time)),
+    )
+
+
+class _Draw:
+    """Draws the events of one patient's admissions, in order."""
+
+    def __init__(self, rng: np.random.Generator, subject_id: int) -> None:
+        self._rng, self._subject_id = rng, subject_id
+        self.tracings: list[Tracing] = []
+        self.pictures: list[Picture] = []
+        self.tests: list[Test] = []
+
+    def admission(self, admitted: datetime) -> None:
+        """Everything around one admission."""
+        ecg_state, labs_state = (int(state) for state in self._rng.integers(STATES, size=2))
+        self._trace(admitted, ecg_state)
+        self._picture(admitted, ecg_state ^ labs_state)
+        self._test(admitted, labs_state)
+
+    def _chance(self, probability: float) -> bool:
+        return bool(self._rng.random() < probability)
+
+    def _at(self, admitted: datetime, first_hour: float, last_hour: float) -> datetime:
+        minutes = self._rng.integers(int(first_hour * 60), int(last_hour * 60))
+        return admitted + timedelta(minutes=int(minutes))
+
+    def _any_state(self) -> int:
+        return int(self._rng.integers(STATES))
+
+    def _trace(self, admitted: datetime, state: int) -> None:
+        if self._chance(0.1):
+            return
+        time = self._at(admitted, -6, 20)
+        if self._chance(0.03):
+            time = admitted - timedelta(hours=24)  # just inside
+        for fault, probability in (("zero", 0.08), ("unknown", 0.05), ("flat", 0.01)):
+            if self._chance(probability):
+                self._add_tracing(self._at(time, -4, -0.5), self._any_state(), fault)
+        self._add_tracing(time, state)
+        if self._chance(0.05):
+            self._add_tracing(time, state)  # a tie
+        if self._chance(0.3):
+            self._add_tracing(self._at(time, 1, 30), self._any_state())
+        if self._chance(0.05):
+            self._add_tracing(admitted - timedelta(hours=24, seconds=1), self._any_state())  # just outside
+
+    def _add_tracing(self, time: datetime, state: int, fault: str = "") -> None:
+        study_id = 40_000_000 + (self._subject_id - 10_000_000) * 16 + len(self.tracings)
+        self.tracings.append(Tracing(study_id=study_id, time=time, state=state, fault=fault))
+
+    def _picture(self, admitted: datetime, state: int) -> None:
+        if self._chance(0.3):
+            self._add_pictures(self._at(admitted, 0, 23), self._any_state())
+        if self._chance(0.05):
+            self._add_pictures(admitted + timedelta(hours=24), self._any_state())  # just outside
+        if self._chance(0.1):
+            return
+        time = self._at(admitted, 26, 71)
+        if self._chance(0.03):
+            time = admitted + timedelta(hours=72)  # just inside
+        if self._chance(0.06):
+            self._add_pictures(time - timedelta(minutes=30), self._any_state(), absent=True)
+        self._add_pictures(time, state, labelled=not self._chance(0.03))
+        if self._chance(0.05):
+            self._add_pictures(time, state)  # a tie
+        if self._chance(0.3):
+            self._add_pictures(self._at(time, 2, 60), self._any_state())
+
+    def _add_pictures(self, time: datetime, state: int, *, absent: bool = False, labelled: bool = True) -> None:
+        """A study of a frontal view and often a lateral one."""
+        study_id = 50_000_000 + (self._subject_id - 10_000_000) * 16 + len(self.pictures)
+        views = ["LATERAL"] * self._chance(0.3) + [str(self._rng.choice(["AP", "PA"], p=[0.8, 0.2]))]
+        for view in views:
+            parts = [f"{part:08x}" for part in self._rng.integers(1 << 32, size=5).tolist()]
+            picture = Picture(
+                dicom_id="-".join(parts),
+                study_id=study_id,
+                time=time,
+                view=view,
+                state=state,
+                absent=absent,
+                labelled=labelled,
+            )
+            self.pictures.append(picture)
+
+    def _test(self, admitted: datetime, state: int) -> None:
+        if self._chance(0.03):
+            return
+        drawn = self._at(admitted, -3, 8)
+        for item in ITEM_IDS:
+            if not self._chance(0.2 if item in _RARE else 0.85):
+                continue
+            time = drawn + timedelta(minutes=int(self._rng.integers(3)) * 30)
+            if self._chance(0.05):
+                self._add_test(item, time - timedelta(hours=1), None)
+            self._add_test(item, time, state)
+            if self._chance(0.03):
+                self._add_test(item, time, state)  # a tie
+            if self._chance(0.4):
+                self._add_test(item, self._at(time, 6, 40), self._any_state())
+        self.tests.append(Test(item=_OTHER_ITEM, time=drawn, value=1.0, unit="mg/dL"))
+
+    def _add_test(self, item: int, time: datetime, state: int | None) -> None:
+        usual, unit = USUAL[item]
+        value = None
+        if state is not None:
+            shift = 0.0
+            if item in _BIT_OF:
+                shift = _SHIFT if state >> _BIT_OF[item] & 1 else -_SHIFT
+            spread = 0.005 if item == 50820 else _SPREAD
+            value = float(np.round(usual * np.exp(shift + spread * self._rng.standard_normal()), 2))
+        if unit == "g/dL" and self._chance(0.005):
+            unit = "g/L"
+        self.tests.append(Test(item=item, time=time, value=value, unit=unit))

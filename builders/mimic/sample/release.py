@@ -1,0 +1,264 @@
+"""The sample releases: synthetic MIMIC-IV, MIMIC-CXR-JPG and MIMIC-IV-ECG folders in the official layouts.
+
+They are read like real ones; a file `SYNTHETIC.md` in each says what they are.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from symile_data.datasets.mimic.lab_items import LAB_ITEMS
+from symile_data.datasets.mimic.schema import FINDINGS, LEADS, RATE_HZ, SAMPLES, UNITS_PER_MV
+from symile_data.errors import OutputError
+from symile_data.files import write_unsynced
+from symile_data.progress import stage
+from symile_data.rng import Stream
+
+from ...engine.source_files import pack_files
+from ..spec import SAMPLE_PATIENTS, Roots
+from .patients import Patient, Picture, Tracing, draw_patient
+from .signals import draw_picture, draw_tracing
+
+MARK = "SYNTHETIC.md"
+FOLDERS = ("mimic-iv", "mimic-cxr-jpg", "mimic-iv-ecg")
+
+_PATIENTS_PER_JOB = 25
+_MARK_TEXT = "Invented records in the layout of a MIMIC release, written by symile-data. No patient's data.\n"
+
+_ADMISSIONS = (
+    "subject_id", "hadm_id", "admittime", "dischtime", "deathtime", "admission_type", "admit_provider_id",
+    "admission_location", "discharge_location", "insurance", "language", "marital_status", "race", "edregtime",
+    "edouttime", "hospital_expire_flag",
+)  # fmt: skip
+_PATIENTS = ("subject_id", "gender", "anchor_age", "anchor_year", "anchor_year_group", "dod")
+_LABEVENTS = (
+    "labevent_id", "subject_id", "hadm_id", "specimen_id", "itemid", "order_provider_id", "charttime", "storetime",
+    "value", "valuenum", "valueuom", "ref_range_lower", "ref_range_upper", "flag", "priority", "comments",
+)  # fmt: skip
+_METADATA = (
+    "dicom_id", "subject_id", "study_id", "PerformedProcedureStepDescription", "ViewPosition", "Rows", "Columns",
+    "StudyDate", "StudyTime", "ProcedureCodeSequence_CodeMeaning", "ViewCodeSequence_CodeMeaning",
+    "PatientOrientationCodeSequence_CodeMeaning",
+)  # fmt: skip
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SampleJob:
+    """The media of patients `first` to `last - 1`."""
+
+    first: int
+    last: int
+    seed: int
+
+    @classmethod
+    def split(cls, patients: int, seed: int) -> list[SampleJob]:
+        """All patients, in pieces."""
+        starts = range(0, patients, _PATIENTS_PER_JOB)
+        return [cls(first, min(first + _PATIENTS_PER_JOB, patients), seed) for first in starts]
+
+
+def sample_roots(directory: Path) -> Roots:
+    """Where the three releases lie below a sample's directory."""
+    mimic_iv, mimic_cxr, mimic_ecg = (directory / folder for folder in FOLDERS)
+    return Roots(mimic_iv=mimic_iv, mimic_cxr=mimic_cxr, mimic_ecg=mimic_ecg)
+
+
+def is_sample(roots: Roots) -> bool:
+    """Whether all three releases are synthetic."""
+    return all((root / MARK).is_file() for root in (roots.mimic_iv, roots.mimic_cxr, roots.mimic_ecg))
+
+
+def write_sample_mimic(directory: Path, patients: int = SAMPLE_PATIENTS, seed: int = 0) -> int:
+    """Write `directory`/{mimic-iv, mimic-cxr-jpg, mimic-iv-ecg}.
+
+    Returns:
+        The number of admissions.
+
+    Raises:
+        OutputError: the directory holds something else.
+    """
+    if directory.exists() and any(entry.name not in FOLDERS for entry in directory.iterdir()):
+        raise OutputError("the directory holds other files", where=directory, do="choose a new or empty directory")
+    jobs = SampleJob.split(patients, seed)
+    with stage("sample patients", len(jobs)) as advance:
+        for job in jobs:
+            for name, data in _media(job):
+                write_unsynced(directory / name, data)
+            advance()
+    return write_tables(directory, patients, seed)
+
+
+def draw_patients(job: SampleJob, path: Path) -> dict[str, Any]:
+    """Draw some patients' pictures and tracings, for `unpack_files` to write them below a sample's directory."""
+    return pack_files(path, _media(job))
+
+
+def write_tables(directory: Path, patients: int, seed: int) -> int:
+    """Write every table of the three releases; the number of admissions."""
+    roots = sample_roots(directory)
+    people = [draw_patient(seed, index) for index in range(patients)]
+    hosp = roots.mimic_iv / "hosp"
+    _write_table(hosp / "patients.csv.gz", _PATIENTS, map(_patient_row, people))
+    _write_table(hosp / "admissions.csv.gz", _ADMISSIONS, (row for person in people for row in _stay_rows(person)))
+    _write_table(hosp / "labevents.csv.gz", _LABEVENTS, _test_rows(people))
+    items = ({"itemid": item, "label": label, "fluid": "Blood"} for item, label in LAB_ITEMS.items())
+    _write_table(hosp / "d_labitems.csv.gz", ("itemid", "label", "fluid", "category"), items)
+    metadata = (_picture_row(person, picture) for person in people for picture in person.pictures)
+    _write_table(roots.mimic_cxr / "mimic-cxr-2.0.0-metadata.csv.gz", _METADATA, metadata)
+    chexpert = ("subject_id", "study_id", *FINDINGS)
+    _write_table(roots.mimic_cxr / "mimic-cxr-2.0.0-chexpert.csv.gz", chexpert, _finding_rows(people, seed))
+    records = (_record_row(person, tracing) for person in people for tracing in person.tracings)
+    columns = ("subject_id", "study_id", "file_name", "ecg_time", "path")
+    _write_table(roots.mimic_ecg / "record_list.csv", columns, records)
+    for root in (roots.mimic_iv, roots.mimic_cxr, roots.mimic_ecg):
+        write_unsynced(root / MARK, _MARK_TEXT.encode())
+    return sum(len(person.stays) for person in people)
+
+
+def _media(job: SampleJob) -> Iterator[tuple[str, bytes]]:
+    """Paths below a sample's directory, and files."""
+    _, mimic_cxr, mimic_ecg = FOLDERS
+    for index in range(job.first, job.last):
+        person = draw_patient(job.seed, index)
+        for picture in person.pictures:
+            if not picture.absent:
+                data = draw_picture(job.seed, picture.dicom_id, picture.state, picture.view)
+                yield f"{mimic_cxr}/{picture_path(person.subject_id, picture)}", data
+        for tracing in person.tracings:
+            record = f"{mimic_ecg}/{record_path(person.subject_id, tracing)}"
+            yield from _record_files(record, tracing, job.seed)
+
+
+def picture_path(subject_id: int, picture: Picture) -> str:
+    """Where MIMIC-CXR-JPG keeps a picture."""
+    return f"files/p{str(subject_id)[:2]}/p{subject_id}/s{picture.study_id}/{picture.dicom_id}.jpg"
+
+
+def record_path(subject_id: int, tracing: Tracing) -> str:
+    """Where MIMIC-IV-ECG keeps a record, without suffix."""
+    return f"files/p{str(subject_id)[:4]}/p{subject_id}/s{tracing.study_id}/{tracing.study_id}"
+
+
+def _record_files(record: str, tracing: Tracing, seed: int) -> Iterator[tuple[str, bytes]]:
+    """The two files of a WFDB record, as MIMIC-IV-ECG's are."""
+    name = PurePosixPath(record).name
+    signal = draw_tracing(seed, tracing.study_id, tracing.state, tracing.fault)
+    moment = tracing.time.strftime("%H:%M:%S %d/%m/%Y")
+    lines = [f"{name} {len(LEADS)} {RATE_HZ} {SAMPLES} {moment}"]
+    for lead, samples in zip(LEADS, signal, strict=True):
+        checksum = (int(samples.astype(int).sum()) + 32768) % 65536 - 32768
+        lines.append(f"{name}.dat 16 {UNITS_PER_MV}.0(0)/mV 16 0 {samples[0]} {checksum} 0 {lead}")
+    yield f"{record}.hea", ("\n".join(lines) + "\n").encode()
+    yield f"{record}.dat", signal.T.astype("<i2").tobytes()
+
+
+def _patient_row(person: Patient) -> Row:
+    return {
+        "subject_id": person.subject_id,
+        "gender": person.gender,
+        "anchor_age": person.age,
+        "anchor_year": person.year,
+        "anchor_year_group": "2014 - 2016",
+    }
+
+
+def _stay_rows(person: Patient) -> Iterator[Row]:
+    for stay in person.stays:
+        yield {
+            "subject_id": person.subject_id,
+            "hadm_id": stay.hadm_id,
+            "admittime": stay.admitted,
+            "dischtime": stay.discharged,
+            "admission_type": "EW EMER.",
+            "admission_location": "EMERGENCY ROOM",
+            "discharge_location": "HOME",
+            "insurance": "Other",
+            "race": "UNKNOWN",
+            "hospital_expire_flag": 0,
+        }
+
+
+def _test_rows(people: Sequence[Patient]) -> Iterator[Row]:
+    number = 0
+    for person in people:
+        for test in person.tests:
+            number += 1
+            stay = next((s for s in person.stays if s.admitted <= test.time <= s.discharged), None)
+            yield {
+                "labevent_id": number,
+                "subject_id": person.subject_id,
+                "hadm_id": "" if stay is None else stay.hadm_id,
+                "specimen_id": 70_000_000 + number,
+                "itemid": test.item,
+                "charttime": test.time,
+                "storetime": test.time + timedelta(minutes=50),
+                "value": "___" if test.value is None else test.value,
+                "valuenum": "" if test.value is None else test.value,
+                "valueuom": test.unit,
+                "priority": "ROUTINE",
+            }
+
+
+def _picture_row(person: Patient, picture: Picture) -> Row:
+    frontal = picture.view != "LATERAL"
+    return {
+        "dicom_id": picture.dicom_id,
+        "subject_id": person.subject_id,
+        "study_id": picture.study_id,
+        "PerformedProcedureStepDescription": "CHEST (PORTABLE AP)" if picture.view == "AP" else "CHEST (PA AND LAT)",
+        "ViewPosition": picture.view,
+        "Rows": 2544,
+        "Columns": 3056,
+        "StudyDate": picture.time.strftime("%Y%m%d"),
+        "StudyTime": f"{int(picture.time.strftime('%H%M%S'))}.{picture.study_id % 1000:03d}",
+        "ViewCodeSequence_CodeMeaning": "antero-posterior" if frontal else "lateral",
+        "PatientOrientationCodeSequence_CodeMeaning": "Erect",
+    }
+
+
+def _finding_rows(people: Sequence[Patient], seed: int) -> Iterator[Row]:
+    """CheXpert's labels of each study: what the picture shows, with gaps and doubts."""
+    for person in people:
+        studies = {picture.study_id: picture for picture in person.pictures if picture.labelled}
+        for study_id, picture in studies.items():
+            shown = [bool(picture.state >> bit & 1) for bit in range(4)]
+            findings = dict(zip(("Lung Opacity", "Atelectasis", "Edema", "Pleural Effusion"), shown, strict=True))
+            findings["No Finding"] = not any(shown)
+            chances = Stream(seed, "mimic/sample/findings").rows(study_id, study_id + 1, len(FINDINGS))[0]
+            row: Row = {"subject_id": person.subject_id, "study_id": study_id}
+            for name, chance in zip(FINDINGS, chances.tolist(), strict=True):
+                if name in findings and chance > 0.05:
+                    row[name] = float(findings[name]) if findings[name] or chance > 0.5 else ""
+                elif chance < 0.02:
+                    row[name] = -1.0
+            yield row
+
+
+def _record_row(person: Patient, tracing: Tracing) -> Row:
+    return {
+        "subject_id": person.subject_id,
+        "study_id": tracing.study_id,
+        "file_name": tracing.study_id,
+        "ecg_time": tracing.time,
+        "path": record_path(person.subject_id, tracing),
+    }
+
+
+def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    """A table as .csv.gz (or .csv), the same bytes each time."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: f"{v:%Y-%m-%d %H:%M:%S}" if isinstance(v, datetime) else v for name, v in row.items()})
+    data = text.getvalue().encode()
+    write_unsynced(path, gzip.compress(data, 6, mtime=0) if path.suffix == ".gz" else data)

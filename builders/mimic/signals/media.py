@@ -1,0 +1,178 @@
+"""Prepare the X-rays and electrocardiograms of a cohort, each once, and give the place of an unusable one to the
+patient's next in the window.
+
+Media are prepared in chunks under `.build/`, in rounds: first every admission's first choice, then the second choice
+where the first was unusable, until each admission has one or none is left.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from symile_data.errors import SourceError
+from symile_data.format.manifest import Dropped
+
+from ...engine.build_dir import HIDDEN, Product, Workspace
+from ...engine.executor import run_stage
+from ...engine.media_store import open_chunk, write_chunk
+from .radiograph import UnusablePictureError, convert
+from .waveform import UnusableRecordError, read_signal
+
+CHUNK = 64  # media in one chunk
+
+Place = tuple[int, int]  # chunk, row
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """How one kind of medium is prepared.
+
+    Args:
+        name: Folder of its chunks.
+        title: What the progress says.
+        noun: What a drop reason calls it.
+        make: Makes a chunk; returns the unusable rows.
+    """
+
+    name: str
+    title: str
+    noun: str
+    make: Callable[[MediaJob, Path], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class MediaJob:
+    """One chunk to prepare: paths below `root`."""
+
+    root: Path
+    paths: tuple[str, ...]
+    reference: bool
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What came of it.
+
+    Args:
+        places: Path -> where the medium is, of the usable ones.
+        dropped: The unusable ones by reason.
+        unusable: Path -> reason.
+    """
+
+    places: dict[str, Place]
+    dropped: list[Dropped] = field(default_factory=list)
+    unusable: Mapping[str, str] = field(default_factory=dict)
+
+    def first_usable(self, paths: Sequence[str]) -> str | None:
+        """The first of an admission's choices that can be used."""
+        return next((path for path in paths if path in self.places), None)
+
+
+def prepare(
+    workspace: Workspace,
+    executor: Executor | None,
+    kind: Kind,
+    root: Path,
+    choices: Mapping[int, Sequence[str]],
+    reference: bool,
+) -> Prepared:
+    """Prepare what the admissions need.
+
+    Args:
+        choices: Admission -> paths in order of preference.
+        reference: Stop at a medium at which the public pipeline stops, instead of leaving it out.
+
+    Raises:
+        SourceError: under `reference`, a medium at which the public pipeline stops.
+    """
+    places: dict[str, Place] = {}
+    unusable: dict[str, str] = {}
+    chunks = 0
+    while wanted := _wanted(choices, places, unusable):
+        groups = [tuple(wanted[start : start + CHUNK]) for start in range(0, len(wanted), CHUNK)]
+        products = [
+            Product(path=chunk_path(kind.name, number), arguments=MediaJob(root, group, reference), key=list(group))
+            for number, group in enumerate(groups, start=chunks)
+        ]
+        results = run_stage(workspace, kind.title, products, kind.make, executor)
+        for number, (group, result) in enumerate(zip(groups, results, strict=True), start=chunks):
+            failed = {row: (reason, stops) for row, reason, stops in result["unusable"]}
+            for row, path in enumerate(group):
+                if row not in failed:
+                    places[path] = (number, row)
+                    continue
+                unusable[path], stops = failed[row]
+                if reference and stops:
+                    raise _stopped(kind, root / path, unusable[path])
+        chunks += len(groups)
+    counts = Counter(unusable.values())
+    dropped = [Dropped(reason=f"{kind.noun}: {why}", count=counts[why], examples=[]) for why in sorted(counts)]
+    return Prepared(places, dropped, unusable)
+
+
+def read_medium(hidden: Path, kind: Kind, place: Place) -> bytes:
+    """The prepared bytes at a place."""
+    chunk, row = place
+    data: bytes = open_chunk(hidden.parent / chunk_path(kind.name, chunk))["data"][row].as_py()
+    return data
+
+
+def chunk_path(name: str, number: int) -> str:
+    """Path of a chunk relative to the dataset."""
+    return f"{HIDDEN}/{name}/{number:05d}.arrow"
+
+
+def make_radiographs(job: MediaJob, path: Path) -> dict[str, Any]:
+    """A chunk of PNGs."""
+    data: list[bytes | None] = []
+    unusable: list[tuple[int, str, bool]] = []
+    for row, name in enumerate(job.paths):
+        try:
+            data.append(convert(job.root / name))
+        except UnusablePictureError as error:
+            unusable.append((row, str(error), True))
+            data.append(None)
+    write_chunk(path, list(job.paths), data)
+    return {"unusable": unusable}
+
+
+def make_signals(job: MediaJob, path: Path) -> dict[str, Any]:
+    """A chunk of signals: little-endian int16, lead-major."""
+    data: list[bytes | None] = []
+    unusable: list[tuple[int, str, bool]] = []
+    for row, name in enumerate(job.paths):
+        try:
+            signal = read_signal(job.root / name, allow_constant=job.reference)
+            data.append(signal.astype(np.dtype("<i2"), copy=False).tobytes())
+        except UnusableRecordError as error:
+            unusable.append((row, str(error), not error.filtered))
+            data.append(None)
+    write_chunk(path, list(job.paths), data)
+    return {"unusable": unusable}
+
+
+CXR = Kind(name="cxr", title="X-rays", noun="X-ray", make=make_radiographs)
+ECG = Kind(name="ecg", title="electrocardiograms", noun="electrocardiogram", make=make_signals)
+
+
+def _wanted(
+    choices: Mapping[int, Sequence[str]], places: Mapping[str, Place], unusable: Mapping[str, str]
+) -> list[str]:
+    """The first choices not known to be unusable that are not prepared, each once, sorted."""
+    first = {next((path for path in paths if path not in unusable), None) for paths in choices.values()}
+    return sorted(path for path in first if path is not None and path not in places)
+
+
+def _stopped(kind: Kind, path: Path, reason: str) -> SourceError:
+    return SourceError(
+        f"{kind.noun} {reason}, where the public pipeline stops",
+        where=path,
+        do="repair the file, or build without --reference: it is then left out and counted",
+    )

@@ -1,0 +1,68 @@
+"""One chest X-ray from a JPEG or a DICOM file: 8-bit gray, the shorter side 320 pixels, uncropped, as PNG.
+
+For a gray JPEG the pixels are exactly those of the public pipeline (RGB, then antialiased bilinear resize): each of
+its three planes equals ours.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from PIL import Image
+
+from symile_data.datasets.mimic.schema import SHORTER_SIDE
+from symile_data.format.media import UnfitMediumError, open_picture
+
+from .dicom import UnusablePictureError, dicom_pixels, read_dicom
+
+__all__ = ["UnusablePictureError", "convert", "dicom_pixels", "shrunk"]
+
+_COMPRESSION = 6
+_LONGEST = 8  # sides of a picture as a multiple of its shorter one; beyond that it is no X-ray and its copy is huge
+
+
+def convert(path: Path) -> bytes:
+    """Read, shrink and encode an X-ray.
+
+    Args:
+        path: A .jpg or .dcm file.
+
+    Returns:
+        A PNG, the same bytes for the same pixels and version of Pillow.
+
+    Raises:
+        UnusablePictureError: the file does not decode or is no X-ray.
+        SourceError: a DICOM file needs a decoder that is not installed.
+    """
+    if not path.is_file():  # a pipe would never end
+        raise UnusablePictureError("file not found")
+    picture = read_dicom(path) if path.suffix == ".dcm" else _jpeg(path)
+    if max(picture.size) > _LONGEST * min(picture.size):
+        raise UnusablePictureError("no X-ray's shape")
+    buffer = io.BytesIO()
+    shrunk(picture).save(buffer, "PNG", compress_level=_COMPRESSION)
+    return buffer.getvalue()
+
+
+def shrunk(picture: Image.Image) -> Image.Image:
+    """Resize so that the shorter side has 320 pixels; the longer one is rounded down, as in torchvision.
+
+    >>> shrunk(Image.new("L", (640, 963))).size
+    (320, 481)
+    """
+    width, height = picture.size
+    shorter, longer = min(width, height), max(width, height)
+    other = int(SHORTER_SIDE * longer / shorter)
+    size = (SHORTER_SIDE, other) if width <= height else (other, SHORTER_SIDE)
+    return picture if size == picture.size else picture.resize(size, Image.Resampling.BILINEAR)
+
+
+def _jpeg(path: Path) -> Image.Image:
+    try:
+        with open_picture(path.read_bytes()) as opened:
+            return opened.convert("L")
+    except FileNotFoundError:
+        raise UnusablePictureError("file not found") from None
+    except (UnfitMediumError, OSError):
+        raise UnusablePictureError("does not decode") from None

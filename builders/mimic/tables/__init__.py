@@ -1,0 +1,253 @@
+"""The tables of the MIMIC releases that a build reads: which columns they need, what their cells may hold, which
+columns tell their lines apart. Every reader goes through `read`, or through `scan` and the same checks where a table
+is too long to be held.
+
+A table may be .csv.gz (as PhysioNet ships it), .csv or .parquet; columns beyond those listed are ignored, so the
+layouts of MIMIC-IV 2.2 and 3.x both do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import gzip
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from symile_data.datasets.mimic.schema import FINDINGS
+from symile_data.errors import SourceError
+from symile_data.format.manifest import Dropped
+
+from .cells import ROW, Kind, finite, typed
+from .checks import AS_SHIPPED, faults, once, report, require_any
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_MOST_HEADER_BYTES = 1 << 16  # of a line with the columns' names
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """One table.
+
+    Args:
+        release: Which release has it, for messages.
+        root: Which field of `Roots` it lies under.
+        stem: Path below that without the suffix; `*` stands for a version.
+        noun: What one of its lines is, with its article.
+        columns: Column -> what its cells hold, of those that are read.
+        keys: Columns of which each tells all lines apart.
+        needed: Columns without which a line cannot be used; it is left out and counted.
+    """
+
+    release: str
+    root: Literal["mimic_iv", "mimic_cxr", "mimic_ecg"]
+    stem: str
+    noun: str
+    columns: Mapping[str, Kind]
+    keys: tuple[str, ...]
+    needed: tuple[str, ...]
+
+    @property
+    def option(self) -> str:
+        """The command line's name of its root."""
+        return "--" + self.root.replace("_", "-")
+
+    def reason(self, why: str) -> str:
+        """Under which lines that are left out are counted."""
+        return f"{self.noun.split(maxsplit=1)[1]}: {why}"
+
+
+PATIENTS = Table(
+    release="MIMIC-IV 2.2 or 3.x",
+    root="mimic_iv",
+    stem="hosp/patients",
+    noun="a patient",
+    columns={"subject_id": "id", "gender": "text", "anchor_age": "whole", "anchor_year": "whole"},
+    keys=("subject_id",),
+    needed=("subject_id",),
+)
+ADMISSIONS = Table(
+    release="MIMIC-IV 2.2 or 3.x",
+    root="mimic_iv",
+    stem="hosp/admissions",
+    noun="an admission",
+    columns={"subject_id": "id", "hadm_id": "id", "admittime": "time", "dischtime": "time"},
+    keys=("hadm_id",),
+    needed=("subject_id", "hadm_id"),
+)
+LABEVENTS = Table(
+    release="MIMIC-IV 2.2 or 3.x",
+    root="mimic_iv",
+    stem="hosp/labevents",
+    noun="a laboratory value",
+    columns={
+        "labevent_id": "id",
+        "subject_id": "id",
+        "itemid": "id",
+        "charttime": "time",
+        "valuenum": "number",
+        "valueuom": "text",
+    },
+    keys=("labevent_id",),
+    needed=("subject_id", "itemid", "labevent_id", "charttime"),
+)
+METADATA = Table(
+    release="MIMIC-CXR-JPG 2.x",
+    root="mimic_cxr",
+    stem="mimic-cxr-*-metadata",
+    noun="an X-ray",
+    columns={
+        "dicom_id": "name",
+        "subject_id": "id",
+        "study_id": "id",
+        "ViewPosition": "text",
+        "StudyDate": "date",
+        "StudyTime": "clock",
+    },
+    keys=("dicom_id",),
+    needed=("dicom_id", "subject_id", "study_id"),
+)
+CHEXPERT = Table(
+    release="MIMIC-CXR-JPG 2.x",
+    root="mimic_cxr",
+    stem="mimic-cxr-*-chexpert",
+    noun="a study",
+    columns={"study_id": "id", **dict.fromkeys(FINDINGS, "finding")},
+    keys=("study_id",),
+    needed=("study_id",),
+)
+RECORDS = Table(
+    release="MIMIC-IV-ECG 1.0",
+    root="mimic_ecg",
+    stem="record_list",
+    noun="an electrocardiogram",
+    columns={"subject_id": "id", "study_id": "id", "ecg_time": "time", "path": "path"},
+    keys=("study_id", "path"),
+    needed=("subject_id", "study_id", "ecg_time", "path"),
+)
+
+TABLES = (PATIENTS, ADMISSIONS, LABEVENTS, METADATA, CHEXPERT, RECORDS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """What a table holds.
+
+    Args:
+        frame: `ROW` and the table's columns, typed; each key is there once and no needed column is null.
+        dropped: Lines that were left out, by reason.
+    """
+
+    frame: pl.DataFrame
+    dropped: list[Dropped]
+
+
+def read(path: Path, table: Table) -> Rows:
+    """A whole table in file order; for the small ones.
+
+    Raises:
+        SourceError: the file is damaged, a column is missing or twice, a cell is not what its column holds, lines
+            contradict each other, or no line can be used.
+    """
+    import polars as pl
+
+    cells = typed(scan(path, table), table.columns)
+    columns = tuple(table.columns)
+    frame, found = collect([cells, faults(cells, table, columns)], path)
+    dropped = report(found, path, table, lambda: scan(path, table))
+    kept = frame.sort(ROW).filter(pl.all_horizontal(pl.col(table.needed).is_not_null()))
+    require_any(len(kept), dropped, path)
+    rows, repeated = once(kept.with_columns(finite(table.columns)).select(ROW, *table.columns), path, table)
+    return Rows(frame=rows, dropped=[*dropped, *repeated])
+
+
+def scan(path: Path, table: Table) -> pl.LazyFrame:
+    """A table's needed columns as the file has them, and `ROW`: the number of the row in the file. Blank lines are
+    passed over.
+
+    Raises:
+        SourceError: a column is missing or twice.
+    """
+    import polars as pl
+
+    stored = _columns(path)
+    columns = {name.strip(): (name, kind) for name, kind in stored}
+    names = [name.strip() for name, _ in stored]
+    absent = [name for name in table.columns if name not in names]
+    twice = [name for name in table.columns if names.count(name) > 1]
+    if absent or twice:
+        raise SourceError(
+            f"a table lacks the column {', '.join(absent)}, which {table.release} has"
+            if absent
+            else f"a table has the column {', '.join(twice)} more than once",
+            where=path,
+            got=", ".join(names),
+            do=AS_SHIPPED,
+        )
+    if path.suffix == ".parquet":
+        frame = pl.scan_parquet(path, row_index_name=ROW)
+    else:
+        frame = pl.scan_csv(path, row_index_name=ROW, infer_schema=False)
+    wanted = [_on_the_wall(*columns[name]).alias(name) for name in table.columns]
+    selected = frame.select(pl.col(ROW).cast(pl.Int64), *wanted)
+    return selected.filter(pl.any_horizontal(pl.col(list(table.columns)).is_not_null()))
+
+
+def collect(frames: Sequence[pl.LazyFrame], path: Path) -> list[pl.DataFrame]:
+    """Run queries over one table in one pass, in bounded memory where they filter.
+
+    Raises:
+        SourceError: the file is cut short or is no such table.
+    """
+    import polars as pl
+
+    with _reading(path):
+        return pl.collect_all(frames, engine="streaming")
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    import polars as pl
+
+    try:
+        yield
+    except (OSError, EOFError, zlib.error) as error:
+        raise SourceError(
+            "a table cannot be read: it was probably cut short",
+            where=path,
+            got=error,
+            do="download it again and compare with the release's SHA256SUMS.txt",
+        ) from None
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, csv.Error, UnicodeDecodeError) as error:
+        raise SourceError(
+            "a table holds what its columns do not allow",
+            where=path,
+            got=str(error).split("\n", maxsplit=1)[0],
+            do=AS_SHIPPED,
+        ) from None
+
+
+def _columns(path: Path) -> list[tuple[str, pl.DataType]]:
+    """A file's columns as it names and stores them."""
+    import polars as pl
+
+    with _reading(path):
+        if path.suffix == ".parquet":
+            return list(pl.scan_parquet(path).collect_schema().items())
+        opener = gzip.open if path.suffix == ".gz" else open
+        with opener(path, "rb") as file:
+            line = file.readline(_MOST_HEADER_BYTES)
+        return [(name, pl.String()) for name in next(csv.reader([line.decode("utf-8-sig")]), [])]
+
+
+def _on_the_wall(name: str, stored: pl.DataType) -> pl.Expr:
+    """A column; times of a zone as the clock on the wall showed them, as all the releases' times are."""
+    import polars as pl
+
+    zoned = isinstance(stored, pl.Datetime) and stored.time_zone is not None
+    return pl.col(name).dt.replace_time_zone(None) if zoned else pl.col(name)

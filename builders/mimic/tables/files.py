@@ -1,0 +1,64 @@
+"""Where the tables lie in a release's folder, and what is said when one does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from symile_data.errors import SourceError
+
+from ..spec import Roots
+
+if TYPE_CHECKING:
+    from . import Table
+
+SUFFIXES = (".csv.gz", ".csv", ".parquet")
+_DEPTH = 3  # levels below and above a wrong folder that are searched for the right one
+
+
+def find_table(roots: Roots, table: Table) -> Path:
+    """The file of a table.
+
+    Raises:
+        SourceError: not there; the message says where else it was found, if anywhere near.
+    """
+    root: Path = getattr(roots, table.root)
+    found = _files(root, table)
+    if len(found) > 1 and len({_without_suffix(path) for path in found}) > 1:
+        raise SourceError(
+            f"{table.option} holds several versions of one table",
+            where=root,
+            got=", ".join(path.name for path in found),
+            do="keep one of them",
+        )
+    if found:
+        return found[0]
+    near = _near(root, table)
+    advice = f"give {table.option} {near}" if near else f"give {table.option} the folder that holds {table.stem}.csv.gz"
+    raise SourceError(
+        f"{table.option} has no table {table.stem} (.csv.gz, .csv or .parquet), which {table.release} has",
+        where=root,
+        got=None if root.is_dir() else "no such folder",
+        do=advice,
+    )
+
+
+def _files(root: Path, table: Table) -> list[Path]:
+    """A table's files in order of preference."""
+    return [path for suffix in SUFFIXES for path in sorted(root.glob(table.stem + suffix)) if path.is_file()]
+
+
+def _without_suffix(path: Path) -> str:
+    return path.name.removesuffix(".gz").removesuffix(".csv").removesuffix(".parquet")
+
+
+def _near(root: Path, table: Table) -> Path | None:
+    """A folder near `root` that holds the table."""
+    if not root.is_dir():
+        return None
+    for depth in range(1, _DEPTH + 1):
+        for folder in sorted(root.glob("/".join(["*"] * depth))):
+            if folder.is_dir() and _files(folder, table):
+                return folder
+    parents = root.resolve().parents[:_DEPTH]
+    return next((folder for folder in parents if _files(folder, table)), None)

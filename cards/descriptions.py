@@ -1,0 +1,240 @@
+"""What a card says that no file records: one row per dataset with title, tags, columns' meanings, and who tells its
+sources and licence (`sources`).
+
+Numbers never stand here; they come from the manifest and the statistics. A dataset without a row gets the plain card.
+To add one: a row in `FACTS` and a template of the same name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from symile_data.datasets.xor.information import (
+    bayes_accuracy,
+    conditional_information,
+    pair_information,
+    total_correlation,
+)
+from symile_data.format.disclosure import is_synthetic
+from symile_data.format.manifest import Manifest
+from symile_data.format.schema import Modality
+
+from .sources import Licence, Source, m3_licence, m3_sources, mimic_licence, mimic_sources, xor_sources
+
+Sources = Callable[[Manifest], list[Source]]
+Licensing = Callable[[Manifest], Licence]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """One dataset's row.
+
+    Args:
+        title: With fields of the manifest's spec in braces ("{words}").
+        summary: One sentence; the description in croissant.json.
+        template: File in `templates/`.
+        tasks: The Hub's task categories.
+        tags: The Hub's free tags.
+        sources: Sources of this build.
+        licence: Licence of this build.
+        columns: column -> meaning.
+        categories: String columns with few values, to be counted; class labels, bools and small integers are
+            counted anyway.
+        durations_by: Column by which clip durations are shown.
+        derived: What follows from the manifest and the template shows.
+        together: Prefix of category columns that one figure shows: findings that are present, absent or uncertain.
+        together_of: The modality that they describe; without it they are null.
+        hours: Columns of hours since admission, with what happened then.
+        plain_lists: Lists of numbers whose mean says nothing.
+        changes: The maintainers' log: version of this package -> what changed in the datasets it builds.
+    """
+
+    title: str
+    summary: str
+    template: str
+    tasks: tuple[str, ...]
+    tags: tuple[str, ...]
+    sources: Sources
+    licence: Licensing
+    columns: Mapping[str, str] = field(default_factory=dict)
+    categories: tuple[str, ...] = ()
+    durations_by: str = ""
+    derived: Callable[[Manifest], Mapping[str, Any]] = lambda _: {}
+    together: str = ""
+    together_of: str = ""
+    hours: Mapping[str, str] = field(default_factory=dict)
+    plain_lists: tuple[str, ...] = ()
+    changes: Mapping[str, str] = field(default_factory=dict)
+
+
+def facts_of(manifest: Manifest) -> Facts:
+    """The row of a dataset, or the plain one."""
+    return FACTS.get(manifest.identity.dataset, _PLAIN)
+
+
+def title_of(manifest: Manifest) -> str:
+    """What the card is headed with."""
+    spec = manifest.identity.spec
+    languages = spec.get("languages")
+    values = {
+        "dataset": manifest.identity.dataset,
+        "languages": len(languages) if isinstance(languages, list) else "?",
+        "sample": " sample" if is_synthetic(manifest) else "",
+    }
+    return facts_of(manifest).title.format(**values)
+
+
+def meaning_of(column: str, facts: Facts, modalities: tuple[Modality, ...]) -> str:
+    """What a column means: from the dataset's row, else from its part in a modality.
+
+    >>> meaning_of("x_missing", _PLAIN, (Modality(name="x", kind="vector", column="x", null_columns=("x",)),))
+    'True where x is absent'
+    """
+    if column in facts.columns or column in _COMMON:
+        return facts.columns.get(column) or _COMMON[column]
+    for modality in modalities:
+        if column == modality.mask:
+            return f"True where {modality.name} is absent"
+        if column == modality.column:
+            return f"the modality {modality.name} ({modality.kind})"
+        if column in modality.null_columns:
+            return f"goes with {modality.name}"
+    return ""
+
+
+def hub_language(code: str) -> str:
+    """A language code that the Hub accepts: the primary subtag.
+
+    >>> hub_language("zh-CN")
+    'zh'
+    """
+    return code.split("-")[0]
+
+
+def _xor_terms(manifest: Manifest) -> dict[str, Any]:
+    """Information terms in nats and Bayes-optimal accuracies, for the names of this build's variables."""
+    p_hat, dims = manifest.identity.spec["p_hat"], manifest.identity.spec["dims"]
+    names = [modality.name for modality in manifest.modalities]
+    return {
+        "first": names[0],
+        "between": names[1:-1],
+        "last": names[-1],
+        "total": total_correlation(p_hat, dims),
+        "pair": pair_information(p_hat, dims),
+        "conditional": conditional_information(p_hat, dims),
+        "accuracy_between": bayes_accuracy(p_hat, dims),
+        "accuracy_ends": bayes_accuracy(p_hat, dims, between=False),
+        "random_candidate": 2.0**-dims,
+    }
+
+
+_FINDINGS = (
+    "Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Enlarged Cardiomediastinum", "Fracture", "Lung Lesion",
+    "Lung Opacity", "No Finding", "Pleural Effusion", "Pleural Other", "Pneumonia", "Pneumothorax", "Support Devices",
+)  # fmt: skip
+
+_COMMON = {"sample_id": "number of the row, unique in the dataset; seeds everything random about it"}
+
+_PLAIN = Facts(
+    title="{dataset}",
+    summary="A dataset of several modalities per sample, in the format of symile-data.",
+    template="_base.md",
+    tasks=("feature-extraction",),
+    tags=("multimodal", "contrastive-learning"),
+    sources=lambda _: [],
+    licence=lambda _: Licence(identifier="other", name="see-the-sources-of-this-dataset", url="README.md"),
+)
+
+FACTS = {
+    "symile-m3": Facts(
+        title="Symile-M3-{languages}",
+        summary=(
+            "Triples of a picture, a spoken clip and a text of several words in several languages. Only the clip's "
+            "language and the text together name the picture's class: no pair of modalities tells it."
+        ),
+        template="symile-m3.md",
+        tasks=("zero-shot-image-classification", "feature-extraction"),
+        tags=("multimodal", "contrastive-learning", "symile", "image", "audio", "text", "multilingual"),
+        sources=m3_sources,
+        licence=m3_licence,
+        columns={
+            "lang": "language of the clip; the label that the clip carries, present in every row",
+            "audio": "the clip: FLAC or another container, mono; it names only its language",
+            "image": "the picture, JPEG",
+            "text": "the words, joined by `_`, in random order",
+            "cls": "English name of the picture's class; a label, present in every row",
+            "cls_id": "the class, 0 to 999 in ILSVRC order; a label, present in every row",
+            "target_text": "the one word of `text` that names the class, in the clip's language",
+            "wnid": "WordNet id of the class",
+            "words": "each word of `text`, in order, with its language and class",
+            "image_id": "file of the picture in its source; equal ids are equal pictures",
+            "clip_id": "name of the clip; equal ids are equal clips",
+            "image_row": "row of the picture in its pool, counted through the pool's files",
+            "clip_row": "row of the clip in its pool, counted through the pool's files",
+        },
+        categories=("lang",),
+        durations_by="lang",
+        changes={
+            "0.2.0": "In disjoint mode the target words stand at every position equally often.",
+            "0.1.0": "First version; class names and sentences of all ten languages reviewed twice.",
+        },
+    ),
+    "symile-mimic": Facts(
+        title="Symile-MIMIC{sample}",
+        summary="Hospital admissions with a chest X-ray, a 12-lead electrocardiogram and 50 blood tests each.",
+        template="symile-mimic.md",
+        tasks=("feature-extraction",),
+        tags=("multimodal", "contrastive-learning", "symile", "medical", "chest-x-ray", "ecg", "laboratory"),
+        sources=mimic_sources,
+        licence=mimic_licence,
+        columns={
+            "subject_id": "the patient",
+            "hadm_id": "the admission; one row each",
+            "cxr": "chest X-ray: 8-bit gray PNG, shorter side 320 pixels, uncropped",
+            "ecg": "electrocardiogram: 12 leads x 5000 samples (10 s at 500 Hz), int16, one lead after the other",
+            "labs": "first value of each of 50 blood tests; null where not measured",
+            "labs_percentile": "each value's percentile among the training split; null where not measured",
+            "labs_missing": "True where that test was not measured",
+            "labs_all_missing": "True where no test was measured",
+            "cxr_dicom_id": "the X-ray's id in MIMIC-CXR",
+            "ecg_study_id": "the electrocardiogram's id in MIMIC-IV-ECG",
+            "candidates": "admissions to retrieve among (validation and test), the row's own first",
+            "cxr_study_id": "the X-ray's study in MIMIC-CXR",
+            "cxr_hours": "hours from admission to the X-ray",
+            "ecg_hours": "hours from admission to the electrocardiogram; negative before it",
+            "labs_hours": "hours from admission to each test; negative before it, null where not measured",
+            "view_position": "AP or PA",
+            **{
+                f"chexpert_{name.lower().replace(' ', '_')}": (
+                    f"CheXpert's {name}, read from the report: 1 present, 0 absent, -1 uncertain, null not mentioned"
+                )
+                for name in _FINDINGS
+            },
+            "gender": "as MIMIC-IV has it",
+            "age": "years, in the year of admission; the oldest are shown younger (MIMIC-IV caps them)",
+        },
+        categories=("view_position", "gender"),
+        together="chexpert_",
+        together_of="cxr",
+        hours={
+            "ecg_hours": "Electrocardiograms",
+            "labs_hours": "Blood tests (each of the 50)",
+            "cxr_hours": "Chest X-rays",
+        },
+        plain_lists=("labs", "labs_percentile", "labs_missing", "labs_hours"),
+        changes={"0.1.0": "First version; what differs from the public pipeline is listed above."},
+    ),
+    "xor": Facts(
+        title="Binary XOR",
+        summary="Vectors of random bits, the last of which may be the XOR of the others: no pair tells the third.",
+        template="xor.md",
+        tasks=("feature-extraction",),
+        tags=("multimodal", "contrastive-learning", "symile", "synthetic"),
+        sources=xor_sources,
+        licence=lambda _: Licence(identifier="apache-2.0"),
+        derived=_xor_terms,
+        changes={"0.1.0": "First version."},
+    ),
+}

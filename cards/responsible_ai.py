@@ -1,0 +1,53 @@
+"""What croissant.json says for responsible use, in the RAI vocabulary (mlcommons.org/croissant/RAI, 1.0).
+
+Of every dataset: how it was collected, from the sources in its facts, and the notes of the build as limitations. What
+is known beyond that is one row in `_KNOWN` for each dataset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from symile_data.format.disclosure import told
+from symile_data.format.manifest import Manifest
+
+from .descriptions import Facts
+
+_KNOWN: Mapping[str, Mapping[str, list[str]]] = {
+    "symile-m3": {
+        "rai:dataUseCases": ["Research on learning from three and more modalities that tell something only together"],
+        "rai:dataLimitations": [
+            "A clip tells its language and nothing else",
+            "A word stands for a class without context; some class names have several meanings",
+        ],
+        "rai:dataBiases": [
+            "The classes are ImageNet's, chosen from English WordNet; they cover things, animals and plants unevenly",
+            "Where speech is synthetic, its voices speak one standard variety of each language",
+        ],
+        "rai:personalSensitiveInformation": [
+            "None in sample pictures and synthetic speech; people, where photographs or recordings were sources"
+        ],
+    },
+    "xor": {
+        "rai:dataUseCases": ["Testing objectives: pairs of variables tell nothing, all of them together do"],
+        "rai:dataLimitations": ["Random bits; nothing about the world"],
+        "rai:dataBiases": ["None: the bits are fair and independent by construction"],
+        "rai:personalSensitiveInformation": ["None"],
+    },
+}
+
+
+def responsible_fields(manifest: Manifest, facts: Facts) -> dict[str, Any]:
+    """Fields of the document; a field of which nothing is known is left out."""
+    sources = [f"{source.part}: {source.origin} ({source.licence})" for source in facts.sources(manifest)]
+    known = _KNOWN.get(manifest.identity.dataset, {})
+    limits = [*known.get("rai:dataLimitations", []), *manifest.notes]
+    dropped = [f"left out ({told(entry.count)}): {entry.reason}" for entry in manifest.dropped]
+    fields = {
+        "rai:dataCollection": " ".join(f"{source}." for source in sources),
+        **known,
+        "rai:dataLimitations": limits,
+        "rai:dataPreprocessingProtocol": dropped,
+    }
+    return {name: value for name, value in fields.items() if value}

@@ -1,0 +1,1 @@
+"""What a dataset card counts, in bounded memory, and what of it may be published."""

@@ -1,0 +1,51 @@
+"""The accuracy ceilings of Symile-M3 for stats.json, counted from the complete rows of validation and test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from symile_data.datasets.m3.ceilings import RANDOM, WordRowsReader, named_ceilings, random_candidate, subset_ceilings
+
+_DIGITS = 6
+
+
+@dataclass
+class CeilingTally:
+    """The words of one split's complete rows, fed batch by batch.
+
+    Args:
+        masks: Columns that say what a row lacks.
+    """
+
+    masks: tuple[str, ...]
+    _reader: WordRowsReader = field(default_factory=WordRowsReader)
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Count one batch of rows, which has the masks and the columns of the words."""
+        if not self._reader.fits(batch.schema):
+            return
+        lacking = np.zeros(len(batch), dtype=bool)
+        for name in self.masks:
+            lacking |= pc.fill_null(batch[name], True).to_numpy(zero_copy_only=False)
+        self._reader.add(batch, lacking)
+
+    def summary(self) -> dict[str, Any]:
+        """For the image by its class, all rows being candidates: "rows", "random_candidate", "text_alone",
+        "all_words_alike" and "counting"; and "subsets", the best accuracy by target and modalities that are read.
+        Nothing where there are no such rows.
+        """
+        rows = self._reader.rows()
+        if rows is None:
+            return {}
+        named = {RANDOM: random_candidate(np.bincount(rows.classes)), **named_ceilings(rows, "image")}
+        subsets = {target: _rounded(found) for target, found in subset_ceilings(rows).items()}
+        return {"rows": len(rows), **_rounded(named), "subsets": subsets}
+
+
+def _rounded(values: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, _DIGITS) for name, value in values.items()}

@@ -1,0 +1,161 @@
+"""Count what a card reports, from the shards, in bounded memory: stats.json.
+
+Small columns (labels, masks, ids, short vectors) are read whole, a shard at a time; pictures and clips are measured by
+their headers in an evenly spaced sample of row groups, so that eleven million rows take minutes and not the reading of
+their media. The result depends on the shards alone.
+
+Legend: a split's counts are always keyed by split first, then by value.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from symile_data.errors import DamageError
+from symile_data.format.location import Location
+from symile_data.format.manifest import FileEntry, Manifest
+from symile_data.format.schema import DatasetSchema
+from symile_data.format.shards import Shard, open_shard
+from symile_data.format.shards.deduplicated import PooledMedia, pooled_media, with_media
+from symile_data.progress import stage
+
+from ..descriptions import Facts
+from .ceilings import CeilingTally
+from .column_counts import SmallColumns, Tally, shared_identifiers
+from .media_sizes import MediaSizes
+
+Statistics = dict[str, Any]
+
+TRAIN = "train"  # the split in which nothing is retrieved
+
+MEDIA_GROUPS = 40  # row groups of a split whose pictures and clips are measured
+
+
+def compute_statistics(directory: Path, manifest: Manifest, schema: DatasetSchema, facts: Facts) -> Statistics:
+    """Everything that stats.json holds.
+
+    Raises:
+        DamageError: a shard is not readable or lacks a column.
+    """
+    splits = used_splits(manifest)
+    statistics: Statistics = {
+        "dataset": manifest.identity.dataset,
+        "fingerprint": manifest.identity.fingerprint,
+        "rows": {split: manifest.splits[split] for split in splits},
+        "bytes": {split: sum(entry.bytes for entry in manifest.shards(split)) for split in splits},
+    }
+    if manifest.pooled is not None:
+        statistics["pools"] = {
+            key: {
+                "media": sum(entry.rows or 0 for entry in manifest.pool_files(key)),
+                "bytes": sum(entry.bytes for entry in manifest.pool_files(key)),
+            }
+            for pool in manifest.pooled.pools
+            for key in pool.keys
+        }
+    columns = SmallColumns.of(schema, facts)
+    tallies = {split: Tally(columns, schema) for split in splits}
+    ceilings = {split: CeilingTally(columns.masks) for split in splits if split != TRAIN} if columns.words else {}
+    column_bytes: Counter[str] = Counter()
+    media = MediaSizes.of(schema.features, facts)
+    with stage("card", len(manifest.shards()), "shards") as advance:
+        for split in splits:
+            pools = pooled_media(Location.of(directory), manifest, split)
+            groups = _spread(directory, manifest.shards(split), pools) if media.columns else {}
+            for entry in manifest.shards(split):
+                shard = open_listed(directory, entry, pools)
+                with _complete(directory, entry):
+                    column_bytes.update(shard.column_bytes())
+                    for batch in batches_of(shard, columns.names):
+                        tallies[split].add(batch)
+                        if split in ceilings:
+                            ceilings[split].add(batch)
+                    for group in groups.get(entry.path, ()):
+                        media.add(shard.read(group, media.columns))
+                advance()
+    for entry in manifest.pool_files():
+        column_bytes.update(open_listed(directory, entry).column_bytes())
+    statistics["column_bytes"] = dict(column_bytes)
+    statistics["missing"] = {split: tally.missing() for split, tally in tallies.items()}
+    statistics["categories"] = {
+        name: {split: tally.categories(name) for split, tally in tallies.items()} for name in columns.categories
+    }
+    statistics["identifiers"] = {
+        name: shared_identifiers({split: tally.ids[name].values() for split, tally in tallies.items()})
+        for name in columns.identifiers
+    }
+    statistics["vectors"] = {
+        name: {split: tally.vectors[name].summary() for split, tally in tallies.items()} for name in columns.vectors
+    }
+    if columns.words:
+        statistics["words"] = {split: tally.words.summary() for split, tally in tallies.items()}
+        counted = {split: tally.summary() for split, tally in ceilings.items()}
+        statistics["ceilings"] = {split: found for split, found in counted.items() if found}
+    statistics["media"] = media.summary()
+    return statistics
+
+
+def used_splits(manifest: Manifest) -> list[str]:
+    """The splits that have rows, in the manifest's order."""
+    return [split for split, rows in manifest.splits.items() if rows]
+
+
+def open_listed(directory: Path, entry: FileEntry, media: PooledMedia | None = None) -> Shard:
+    """Open one shard that the manifest lists, with the media of its rows where they lie in pools.
+
+    Raises:
+        DamageError: it is missing or damaged.
+    """
+    location = Location.of(directory)
+    return with_media(location, open_shard(location, entry.path), media)
+
+
+def batches_of(shard: Shard, columns: Sequence[str]) -> list[pa.RecordBatch]:
+    """Small columns of a whole shard, in as few batches as they fit into.
+
+    Raises:
+        DamageError: the shard cannot be read.
+    """
+    return shard.read_all(columns).combine_chunks().to_batches()  # type: ignore[no-any-return]
+
+
+@contextlib.contextmanager
+def _complete(directory: Path, entry: FileEntry) -> Iterator[None]:
+    """Name the shard that lacks a column."""
+    try:
+        yield
+    except KeyError as error:
+        raise DamageError(
+            "a shard lacks a column", where=directory / entry.path, got=error, do="build the dataset again"
+        ) from error
+
+
+def _spread(directory: Path, entries: list[FileEntry], media: PooledMedia | None) -> dict[str, list[int]]:
+    """Row groups to measure, evenly spaced through the shards of a split: path -> row groups.
+
+    At most `MEDIA_GROUPS` shards are opened for it, one group each where there are that many.
+    """
+    if not entries:
+        return {}
+    some = [entries[index] for index in _evenly(len(entries), MEDIA_GROUPS)]
+    share = -(-MEDIA_GROUPS // len(some))
+    chosen: dict[str, list[int]] = {}
+    for entry in some:
+        chosen[entry.path] = _evenly(len(open_listed(directory, entry, media).group_rows), share)
+    return chosen
+
+
+def _evenly(count: int, most: int) -> list[int]:
+    """At most `most` of the positions 0 to count - 1, evenly spaced from the first.
+
+    >>> _evenly(5, 2), _evenly(2, 5)
+    ([0, 2], [0, 1])
+    """
+    taken = min(count, most)
+    return [index * count // taken for index in range(taken)]

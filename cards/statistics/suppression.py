@@ -1,0 +1,218 @@
+"""Statistics of patients' data as they may be published: `publishable` withholds counts that are small, and those from
+which a small one could be calculated. `format.disclosure` has the rules for one partition of rows; here is which
+statistics are partitions of what.
+
+The rows that lack a modality are a group that many statistics share: a category is null there, an id absent, a test
+not measured. Where that count is withheld, each of these statistics is treated as one that shares a withheld group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from symile_data.format.disclosure import LEAST, is_small, withheld
+from symile_data.format.schema import Modality
+
+from ..descriptions import Facts
+from .collect import Statistics
+
+NULL = "null"
+
+_Key = TypeVar("_Key", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class _Absences:
+    """The rows of each split that lack each modality.
+
+    Args:
+        rows: Split -> its rows.
+        counts: (split, modality) -> rows without it.
+        hidden: Those of them whose count is withheld.
+        owners: Column -> the modality without which it is null.
+    """
+
+    rows: Mapping[str, int]
+    counts: Mapping[tuple[str, str], int]
+    hidden: frozenset[tuple[str, str]]
+    owners: Mapping[str, str]
+
+    def of(self, split: str, column: str) -> tuple[int, bool]:
+        """How many of a split's rows have no value in a column since its modality is missing; whether that is
+        withheld.
+        """
+        place = split, self.owners.get(column, "")
+        return self.counts.get(place, 0), place in self.hidden
+
+    def present(self, splits: Iterable[str], column: str) -> tuple[int, bool]:
+        """Rows of some splits whose modality is there, and whether that count is withheld."""
+        found = [self.of(split, column) for split in splits]
+        total = sum(self.rows[split] for split in splits)
+        return total - sum(count for count, _ in found), any(hidden for _, hidden in found)
+
+
+def publishable(statistics: Statistics, modalities: tuple[Modality, ...], facts: Facts) -> Statistics:
+    """The same without counts from 1 to 9 and without those that would tell them.
+
+    Values of a category, combinations of missing modalities and sizes of images that are withheld are left out; other
+    withheld counts and rates are None. The rows and bytes of splits are always told.
+
+    Args:
+        statistics: As `compute_statistics` and `clinical_statistics` make them.
+        modalities: Of the dataset.
+        facts: Of the dataset.
+    """
+    result = dict(statistics)
+    patterns = {split: withheld(missing["patterns"]) for split, missing in statistics.get("missing", {}).items()}
+    absences = _absences(statistics, modalities, facts, patterns)
+    result["missing"] = {
+        split: _missing(missing, patterns[split]) for split, missing in statistics.get("missing", {}).items()
+    }
+    result["categories"] = {
+        column: {split: _category(counts, split, column, absences) for split, counts in splits.items()}
+        for column, splits in statistics.get("categories", {}).items()
+    }
+    result["identifiers"] = {
+        column: _identifiers(found, column, absences) for column, found in statistics.get("identifiers", {}).items()
+    }
+    result["vectors"] = {
+        column: {split: _vector(found, split, column, absences) for split, found in splits.items()}
+        for column, splits in statistics.get("vectors", {}).items()
+    }
+    result["media"] = {column: _media(found, column, absences) for column, found in statistics.get("media", {}).items()}
+    items = next((modality for modality in modalities if "items" in modality.details), None)
+    if "measured" in statistics and items is not None:
+        result["measured"] = {
+            split: _measured(counts, split, items.column, absences) for split, counts in statistics["measured"].items()
+        }
+    if "hours" in statistics:
+        lists = () if items is None else items.null_columns
+        result["hours"] = {
+            column: {**of, "counts": _hours(of["counts"], column, absences, statistics, result, column in lists)}
+            for column, of in statistics["hours"].items()
+        }
+    return {name: result[name] for name in statistics}
+
+
+def _absences(
+    statistics: Statistics,
+    modalities: tuple[Modality, ...],
+    facts: Facts,
+    patterns: Mapping[str, frozenset[str]],
+) -> _Absences:
+    counts: dict[tuple[str, str], int] = {}
+    hidden = set()
+    for split, missing in statistics.get("missing", {}).items():
+        for pattern, count in missing["patterns"].items():
+            for name in filter(None, pattern.split("+")):
+                counts[split, name] = counts.get((split, name), 0) + count
+                if pattern in patterns[split]:
+                    hidden.add((split, name))
+    owners = {column: modality.name for modality in modalities for column in modality.null_columns}
+    if facts.together:
+        labels = (column for column in statistics.get("categories", {}) if column.startswith(facts.together))
+        owners |= dict.fromkeys(labels, facts.together_of)
+    return _Absences(statistics["rows"], counts, frozenset(hidden), owners)
+
+
+def _missing(missing: Mapping[str, Any], hidden: frozenset[str]) -> dict[str, Any]:
+    lacking = {name for pattern in hidden for name in pattern.split("+")}
+    return {
+        "rates": {name: None if name in lacking else rate for name, rate in missing["rates"].items()},
+        "patterns": _without(missing["patterns"], hidden),
+    }
+
+
+def _category(counts: Mapping[str, int], split: str, column: str, absences: _Absences) -> dict[str, int]:
+    """Where the null rows that have the modality can be told, they are a group of their own; else they are a part of
+    what is not published.
+    """
+    absent, shared = absences.of(split, column)
+    null = counts.get(NULL, 0)
+    if null < absent:  # a value without its modality: the column does not depend on it
+        absent, shared = 0, False
+    own = null - absent
+    values = {value: count for value, count in counts.items() if value != NULL}
+    if own >= LEAST or (own == 0 and not shared):
+        return _without(counts, withheld({**values, NULL: own}))
+    return _without(counts, {NULL, *withheld(values, unpublished=own, shared=shared)})
+
+
+def _identifiers(found: Mapping[str, Mapping[str, int]], column: str, absences: _Absences) -> dict[str, Any]:
+    """Different ids of a split and the rows that repeat one; of two splits, the ids in both and in one of them."""
+    distinct: dict[str, int | None] = {}
+    for split, count in found["distinct"].items():
+        absent, shared = absences.of(split, column)
+        distinct[split] = None if _parts({split: count}, absences.rows[split] - absent, shared) else count
+    both: dict[str, int | None] = {}
+    for pair, count in found["shared"].items():
+        sizes = [distinct[split] for split in pair.split("+")]
+        safe = count == 0 or not any(size is None or is_small(count) or is_small(size - count) for size in sizes)
+        both[pair] = count if safe else None
+    return {"distinct": distinct, "shared": both}
+
+
+def _vector(found: Mapping[str, Any], split: str, column: str, absences: _Absences) -> dict[str, Any]:
+    absent, shared = absences.of(split, column)
+    hidden = _parts({column: found["rows"]}, absences.rows[split] - absent, shared)
+    # A share of nulls among so many numbers is as good as their count.
+    share = None if found["null_share"] else found["null_share"]
+    others = {name: None for name, count in found.items() if name == "non_finite" and is_small(count)}
+    return {**found, **others, "rows": None if hidden else found["rows"], "null_share": share}
+
+
+def _media(found: Mapping[str, Any], column: str, absences: _Absences) -> dict[str, Any]:
+    """Media that were measured and unreadable ones; the measured ones by format, and by size."""
+    present, shared = absences.present(absences.rows, column)
+    hidden = _parts({name: found[name] for name in ("measured", "unreadable")}, present, shared)
+    result = {**found, **dict.fromkeys(hidden)}
+    total = found["measured"]
+    if "measured" in hidden:
+        total = present
+        result |= {name: {**found[name], "count": None} for name in ("width", "height", "bytes") if name in found}
+    else:
+        shared = False
+    if "formats" in found:
+        formats = _parts(found["formats"], total, shared)
+        result["formats"] = {value: None if value in formats else count for value, count in found["formats"].items()}
+    if "sizes" in found:
+        counts = {(width, height): count for width, height, count in found["sizes"]}
+        sizes = _parts(counts, total, shared)
+        result["sizes"] = [[*size, count] for size, count in counts.items() if size not in sizes]
+    return result
+
+
+def _measured(counts: Mapping[str, int], split: str, column: str, absences: _Absences) -> dict[str, int | None]:
+    """Each test divides the rows into those that have it, those that have others, and those that have none."""
+    absent, shared = absences.of(split, column)
+    total = absences.rows[split] - absent
+    return {test: None if _parts({test: count}, total, shared) else count for test, count in counts.items()}
+
+
+def _hours(
+    counts: list[int], column: str, absences: _Absences, statistics: Statistics, told: Statistics, of_tests: bool
+) -> list[int | None]:
+    """Events of all splits by time. Those of tests add up to the tests measured; where some of these are withheld, the
+    withheld times make up for a change of each of them.
+    """
+    least = LEAST
+    if of_tests:
+        total = sum(sum(tests.values()) for tests in statistics["measured"].values())
+        unknown = sum(count is None for tests in told["measured"].values() for count in tests.values())
+        shared, least = unknown > 0, LEAST * max(unknown, 1)
+    else:
+        total, shared = absences.present(absences.rows, column)
+    hidden = _parts(dict(enumerate(counts)), total, shared, least)
+    return [None if place in hidden else count for place, count in enumerate(counts)]
+
+
+def _parts(counts: Mapping[_Key, int], total: int, shared: bool, least: int = LEAST) -> frozenset[_Key]:
+    """The withheld groups, where all groups that no other statistic has hold `total` rows together."""
+    return withheld(counts, unpublished=max(total - sum(counts.values()), 0), shared=shared, least=least)
+
+
+def _without(counts: Mapping[str, int], hidden: Iterable[str]) -> dict[str, int]:
+    left_out = set(hidden)
+    return {value: count for value, count in counts.items() if value not in left_out}

@@ -1,0 +1,90 @@
+"""Counts of the words of M3's texts: how many there are, where the target stands, and how evenly languages and classes
+occur as the target and as distractors.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..figures import style
+from .quantiles import draw_box, quantiles
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PARTS = ("target", "distractor")
+
+
+class WordTally:
+    """Counts of one split, fed batch by batch; its size is that of languages x classes."""
+
+    def __init__(self) -> None:
+        self._lengths: Counter[int] = Counter()
+        self._positions: Counter[int] = Counter()
+        self._classes: dict[str, Counter[tuple[str, int]]] = {part: Counter() for part in PARTS}
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Count the rows that have a text. The batch has `words` and `lang`, the language of the clip."""
+        present = batch.filter(pc.is_valid(batch["words"]))
+        if not len(present):
+            return
+        lengths = pc.list_value_length(present["words"]).to_numpy(zero_copy_only=False)
+        self._lengths.update(lengths.tolist())
+        words = present["words"].flatten()
+        spoken = np.repeat(present["lang"].to_numpy(zero_copy_only=False), lengths)
+        written = words.field("lang").to_numpy(zero_copy_only=False)
+        starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
+        is_target = spoken == written
+        self._positions.update((np.arange(len(written)) - starts)[is_target].tolist())
+        classes = words.field("cls_id").to_numpy(zero_copy_only=False)
+        for part, chosen in zip(PARTS, (is_target, ~is_target), strict=True):
+            self._classes[part].update(zip(written[chosen].tolist(), classes[chosen].tolist(), strict=True))
+
+    def summary(self) -> dict[str, Any]:
+        """Rows by number of words and by the target's place (from 0); and for each language as target and as
+        distractor: its words, and quantiles of the words that each class of the split has in it.
+        """
+        classes = sorted({cls for counts in self._classes.values() for _, cls in counts})
+        return {
+            "lengths": {str(length): self._lengths[length] for length in sorted(self._lengths)},
+            "target_position": {str(place): self._positions[place] for place in sorted(self._positions)},
+            **{part: _by_language(self._classes[part], classes) for part in PARTS},
+        }
+
+
+def draw_words(path: Path, words: dict[str, Any]) -> None:
+    """Words per class in each language, as target and as distractor, of one split's summary."""
+    languages = sorted({language for part in PARTS for language in words[part]})
+    with style.figure(0.85 + 0.21 * len(languages), 1, 2, sharey=True) as (drawn, panels):
+        for axes, part in zip(panels, PARTS, strict=True):
+            _draw_part(axes, languages, words[part])
+            axes.set_title(f"As {part}")
+            axes.set_xlabel("words of a class in the language")
+        style.save(drawn, path)
+
+
+def _draw_part(axes: Axes, languages: list[str], counts: dict[str, Any]) -> None:
+    for place, language in enumerate(languages):
+        if language in counts:
+            draw_box(axes, place, counts[language]["per_class"], style.BLUE)
+    axes.set_yticks(range(len(languages)), languages)
+    axes.set_ylim(len(languages) - 0.4, -0.6)
+    axes.set_xlim(left=0)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x")
+    style.thousands(axes.xaxis)
+
+
+def _by_language(counts: Counter[tuple[str, int]], classes: list[int]) -> dict[str, Any]:
+    languages = sorted({language for language, _ in counts})
+    found = {}
+    for language in languages:
+        of_language = [counts[language, cls] for cls in classes]
+        found[language] = {"words": sum(of_language), "per_class": quantiles(of_language, 1)}
+    return found

@@ -1,0 +1,242 @@
+"""What a batch consists of, and filling one from row groups: masks, decoded media, labels.
+
+A batch under construction is a dict of numpy arrays, all with B rows, allocated before anything is decoded; threads
+fill disjoint rows of it. Python values (texts, strings, lists) are object arrays until the batch is handed out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from symile_data import missingness
+from symile_data.errors import DamageError, UsageError
+from symile_data.format.schema import Modality
+
+from .decoders import decoder_for
+from .decoders.base import Decoder, Layout, UndecodableError
+from .labels import Label, as_int64, check_no_nulls, label_of, label_values, one_chunk
+from .split import Split
+
+Array = npt.NDArray[Any]
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
+
+_MASK, _PADDING, _ID, _CLASS = "missing", "padding", "sample_id", "cls_id"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One modality as the loader delivers it."""
+
+    modality: Modality
+    decoder: Decoder
+    settings: Any
+    layout: Layout
+    rate: float
+
+    @property
+    def name(self) -> str:
+        """The batch's key."""
+        return self.modality.name
+
+    @property
+    def column(self) -> str:
+        """The column that holds the raw values."""
+        return self.decoder.column(self.modality)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides a sample's contents, apart from epoch-dependent changes."""
+
+    split: Split
+    seed: int
+    fields: tuple[Field, ...]
+    labels: tuple[Label, ...]
+
+    def allocate(self, rows: int) -> dict[str, Array]:
+        """An empty batch: zeros, no text, nothing missing."""
+        batch: dict[str, Array] = {}
+        for item in self.fields:
+            empty = None if item.layout.dtype == object else 0
+            batch[item.name] = np.full((rows, *item.layout.shape), empty, dtype=item.layout.dtype)
+        batch[_MASK] = np.zeros((rows, len(self.fields)), dtype=bool)
+        batch[_PADDING] = np.zeros(rows, dtype=bool)
+        batch[_ID] = np.zeros(rows, dtype=np.int64)
+        for label in self.labels:
+            batch[label.name] = np.empty((rows, *label.shape), dtype=label.dtype)
+        return batch
+
+    def light_columns(self) -> list[str]:
+        """Columns other than the media: masks, ids, labels."""
+        names = self.split.schema.names
+        masks = [item.modality.mask for item in self.fields if item.modality.mask in names]
+        return list(dict.fromkeys([*masks, *([_ID] if _ID in names else []), *(label.name for label in self.labels)]))
+
+    def sample_ids(self, table: pa.Table, first_row: int) -> IntArray:
+        """(rows,) ids of consecutive rows; without the column, the row's number in the split.
+
+        Raises:
+            DamageError: an id is null, or does not fit into int64.
+        """
+        if _ID not in table.column_names:
+            return np.arange(first_row, first_row + len(table), dtype=np.int64)
+        column = table[_ID]
+        check_no_nulls(self.split, _ID, column, first_row)
+        return np.asarray(as_int64(self.split, _ID, column, first_row).to_numpy(), dtype=np.int64)
+
+    def stored_missing(self, table: pa.Table, first_row: int) -> BoolArray:
+        """(rows, M) which modalities the shards lack, by mask column and by null where `table` has the values.
+
+        Raises:
+            DamageError: a mask is null.
+        """
+        missing = np.zeros((len(table), len(self.fields)), dtype=bool)
+        for index, item in enumerate(self.fields):
+            mask = item.modality.mask
+            if mask in table.column_names:
+                check_no_nulls(self.split, mask, table[mask], first_row)
+                missing[:, index] |= table[mask].to_numpy()
+            if item.column in table.column_names:
+                missing[:, index] |= pc.is_null(table[item.column]).to_numpy()
+        return missing
+
+    def simulated_missing(self, sample_ids: IntArray) -> BoolArray:
+        """(rows, M) which modalities are taken away at load."""
+        columns = [missingness.missing(self.seed, sample_ids, item.name, item.rate, "load") for item in self.fields]
+        return np.stack(columns, axis=1)
+
+
+def make_recipe(
+    split: Split,
+    *,
+    seed: int,
+    transforms: Mapping[str, Any],
+    columns: Sequence[str],
+    rates: Mapping[str, float],
+) -> Recipe:
+    """Check what was asked against the split.
+
+    Raises:
+        UsageError: an unknown modality, column or setting.
+    """
+    names = [modality.name for modality in split.modalities]
+    for what, given in (("transforms", transforms), ("missingness", rates)):
+        unknown = [name for name in given if name not in names]
+        if unknown:
+            raise UsageError(
+                f"{what} names no modality of this split", got=unknown[0], do=f"choose among {', '.join(names)}"
+            )
+    missingness.check_rates(rates)
+    fields = []
+    for modality in split.modalities:
+        decoder, settings = decoder_for(modality.name, modality.kind, transforms.get(modality.name))
+        column = decoder.column(modality)
+        if column not in split.columns:
+            raise UsageError(f"modality {modality.name} lacks a column", where=split.location, got=f"no {column}")
+        layout = decoder.layout(settings, split.schema.field(column).type)
+        rate = rates.get(modality.name, 0.0)
+        fields.append(Field(modality=modality, decoder=decoder, settings=settings, layout=layout, rate=rate))
+    wanted = [*([_CLASS] if _CLASS in split.columns else []), *columns]
+    reserved = {*names, _MASK, _PADDING, _ID}
+    labels = [label_of(split, name) for name in dict.fromkeys(wanted) if name != _ID]
+    clash = [label.name for label in labels if label.name in reserved]
+    if clash:
+        raise UsageError("this name is taken in a batch", got=clash[0], do="leave it out of `columns`")
+    return Recipe(split=split, seed=seed, fields=tuple(fields), labels=tuple(labels))
+
+
+@dataclass(frozen=True)
+class Group:
+    """One row group, ready to be decoded row by row.
+
+    Args:
+        first_row: Number of its first row in the split.
+        missing: (rows, M) stored or simulated.
+        values: Raw values of each modality.
+        labels: (rows, ...) of each label column.
+    """
+
+    first_row: int
+    sample_ids: IntArray
+    missing: BoolArray
+    values: Mapping[str, Sequence[Any] | Array]
+    labels: Mapping[str, Array]
+
+
+def read_group(recipe: Recipe, index: int) -> Group:
+    """Read one row group: the columns that are needed and no other.
+
+    Raises:
+        DamageError: it cannot be read.
+    """
+    media = [item.column for item in recipe.fields]
+    table = recipe.split.read(list(dict.fromkeys([*recipe.light_columns(), *media])), index)
+    first_row = int(recipe.split.group_starts[index])
+    sample_ids = recipe.sample_ids(table, first_row)
+    missing = recipe.stored_missing(table, first_row) | recipe.simulated_missing(sample_ids)
+    return Group(
+        first_row=first_row,
+        sample_ids=sample_ids,
+        missing=missing,
+        values={item.name: item.decoder.values(one_chunk(table[item.column])) for item in recipe.fields},
+        labels={label.name: label_values(recipe.split, label, table, missing, first_row) for label in recipe.labels},
+    )
+
+
+@dataclass
+class Damage:
+    """Media that could not be decoded and were passed over.
+
+    Args:
+        skip: False raises at the first.
+    """
+
+    skip: bool
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def meet(self, recipe: Recipe, item: Field, row: int, error: UndecodableError) -> None:
+        """Note one damaged medium.
+
+        Raises:
+            DamageError: unless damage is skipped.
+        """
+        problem = DamageError(
+            f"column {item.column} cannot be decoded",
+            where=recipe.split.place(row),
+            got=error,
+            do="fetch or build the shard again, or pass on_error='skip'",
+        )
+        if not self.skip:
+            raise problem from None
+        self.count += 1
+        if len(self.examples) < _EXAMPLES:
+            self.examples.append(str(problem))
+
+
+_EXAMPLES = 10
+
+
+def runs(groups: IntArray) -> Iterator[tuple[int, int, int]]:
+    """Stretches of equal values: (value, start, stop).
+
+    >>> list(runs(np.array([4, 4, 2])))
+    [(4, 0, 2), (2, 2, 3)]
+    """
+    edges = np.flatnonzero(np.diff(groups)) + 1
+    for start, stop in pairwise([0, *edges.tolist(), len(groups)]):
+        yield int(groups[start]), start, stop
+
+
+def keep_rows(batch: dict[str, Array], rows: IntArray) -> dict[str, Array]:
+    """A batch of some rows of another."""
+    return {name: values[rows] for name, values in batch.items()}

@@ -1,0 +1,101 @@
+"""A folder of a cache directory that is made once, whole or not at all, whichever processes ask for it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from symile_data.files import write_errors
+
+from ..batches import Array
+
+_YOUNG_S = 60.0  # an unfinished folder younger than this is never taken for a dead process's
+
+
+def made_once(directory: Path, name: str, fill: Callable[[Path], None]) -> tuple[Path, bool]:
+    """The folder of this name, filled now unless it is there already.
+
+    Two processes may both fill one; the first to finish gives it its name, the other takes that. What killed processes
+    left unfinished is removed.
+
+    Args:
+        directory: Holds the folder; made where it is not there.
+        name: Of the folder.
+        fill: Writes the contents into a folder of another name.
+
+    Returns:
+        The folder, and whether it was filled by this call.
+
+    Raises:
+        OutputError: the directory cannot be written.
+    """
+    folder = directory / name
+    if folder.is_dir():
+        return folder, False
+    with write_errors(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        _sweep(directory, f".{name}.")
+        unfinished = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=directory))
+        owned = _lock(unfinished)
+        try:
+            fill(unfinished)
+            _publish(unfinished, folder)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            os.close(owned)
+    return folder, True
+
+
+def mapped(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """A new .npy file, memory-mapped, its room on the disk reserved (a full disk would otherwise kill the process
+    later).
+    """
+    array: Array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+    return array
+
+
+def _lock(folder: Path) -> int:
+    """A descriptor that holds the folder until it is closed, or its process ends in whatever way.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _sweep(directory: Path, prefix: str) -> None:
+    """Remove unfinished folders whose processes were killed. Young ones stay: their lock may be about to be taken."""
+    for folder in directory.glob(f"{prefix}*"):
+        try:
+            if time.time() - folder.stat().st_mtime < _YOUNG_S:
+                continue
+            owned = _lock(folder)
+        except OSError:  # it is another process's, or just gone
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(owned)
+
+
+def _publish(unfinished: Path, folder: Path) -> None:
+    """Give a folder its final name, unless another process was first."""
+    try:
+        unfinished.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise

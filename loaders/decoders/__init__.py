@@ -1,0 +1,115 @@
+"""The table of decoders: one row for each kind of modality. Adding a kind is adding a module with its settings and
+functions, and its row here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from symile_data.errors import UsageError
+
+from . import audio, ecg, image, labs
+from .audio import AudioSettings
+from .base import Array, Decoder, Layout, Stored, StoredMedia, check_files, fixed_lists, layout_of
+from .ecg import EcgSettings
+from .image import ImageSettings
+from .labs import LabsSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSettings:
+    """Texts stay Python strings; tokenising is the encoder's business."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorSettings:
+    """Fixed-size lists of numbers become (length,) arrays.
+
+    Args:
+        dtype: Of the batch; "float16" keeps stored half-precision features as they are.
+    """
+
+    dtype: Literal["float32", "float16"] = "float32"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredSettings:
+    """Pictures or clips stay the bytes that lie in the shard, for code that decodes them itself (on a device, say)."""
+
+
+Settings = ImageSettings | AudioSettings | TextSettings | VectorSettings | EcgSettings | LabsSettings | StoredSettings
+
+
+def _text_layout(_: TextSettings, kind: pa.DataType) -> Layout:
+    if not pa.types.is_string(kind):
+        raise UsageError("a text column must hold strings", got=kind)
+    return layout_of((), object)
+
+
+def _stored_layout(_: StoredSettings, kind: pa.DataType) -> Layout:
+    check_files(kind)
+    return layout_of((), object)
+
+
+def _vector_layout(settings: VectorSettings, kind: pa.DataType) -> Layout:
+    numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
+    if not pa.types.is_fixed_size_list(kind) or not any(is_number(kind.value_type) for is_number in numbers):
+        raise UsageError("a vector column must be a fixed-size list of numbers", got=kind)
+    return layout_of((kind.list_size,), settings.dtype)
+
+
+def _texts(column: pa.Array) -> Sequence[Any]:
+    texts: list[Any] = column.to_pylist()
+    return texts
+
+
+def _text(value: Any, _: TextSettings) -> Any:
+    return value
+
+
+def _vector(value: Array, settings: VectorSettings) -> Array:
+    return value.astype(settings.dtype, copy=False)
+
+
+def _stored(data: Stored, _: StoredSettings) -> bytes:
+    return bytes(data)
+
+
+_VECTOR = Decoder(settings=VectorSettings, layout=_vector_layout, values=fixed_lists, decode=_vector)
+_STORED = Decoder(settings=StoredSettings, layout=_stored_layout, values=StoredMedia, decode=_stored)
+
+DECODERS: Mapping[str, Decoder] = {
+    "image": image.DECODER,
+    "audio": audio.DECODER,
+    "text": Decoder(settings=TextSettings, layout=_text_layout, values=_texts, decode=_text),
+    "ecg": ecg.DECODER,
+    "labs": labs.DECODER,
+    "vector": _VECTOR,
+    "features": _VECTOR,
+}
+
+
+def decoder_for(name: str, kind: str, settings: object | None) -> tuple[Decoder, Any]:
+    """The decoder of a kind, and the settings to use: those given or the defaults.
+
+    Raises:
+        UsageError: no such kind, or settings of another kind.
+    """
+    if kind not in DECODERS:
+        raise UsageError(
+            f"modality {name} is of a kind without a decoder", got=kind, do=f"known: {', '.join(DECODERS)}"
+        )
+    decoder = DECODERS[kind]
+    if settings is None:
+        return decoder, decoder.settings()
+    if isinstance(settings, StoredSettings) and decoder.values is StoredMedia:
+        return _STORED, settings
+    if not isinstance(settings, decoder.settings):
+        raise UsageError(
+            f"modality {name} takes {decoder.settings.__name__}", got=type(settings).__name__, do="correct `transforms`"
+        )
+    return decoder, settings

@@ -1,0 +1,106 @@
+"""Clips: FLAC, WAV, MP3, ... at 16 kHz, mono, of one length, as waveforms or log-mel spectrograms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from symile_data.errors import UsageError
+from symile_data.format.media import UnfitMediumError, read_clip
+
+from .base import Decoder, Layout, Stored, StoredMedia, UndecodableError, check_files, layout_of
+from .mel import HOP_SAMPLES, SAMPLE_RATE_HZ, WINDOW_SAMPLES, log_mel
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioSettings:
+    """Clips become float32 mono at 16 kHz: (samples,), or (n_mels, samples // 160) log-mel.
+
+    Args:
+        seconds: Cut or pad with silence to this length; None keeps each clip's own (single clips only, not batches).
+        n_mels: None for the waveform, else the number of filters of Whisper's log-mel spectrogram (80 or 128).
+        store: Dtype in which a cache keeps decoded clips; batches are float32 in any case.
+    """
+
+    seconds: float | None = 3.0
+    n_mels: int | None = None
+    store: Literal["float32", "float16"] = "float32"
+
+    def __post_init__(self) -> None:
+        if self.seconds is not None and self.seconds * SAMPLE_RATE_HZ < WINDOW_SAMPLES:
+            raise UsageError("a clip needs at least 0.025 seconds", got=self.seconds)
+        if self.n_mels is not None and not 1 <= self.n_mels <= WINDOW_SAMPLES // 2:
+            raise UsageError("n_mels must be from 1 to 200", got=self.n_mels)
+
+    @property
+    def samples(self) -> int | None:
+        """Samples of a clip of fixed length."""
+        return None if self.seconds is None else round(self.seconds * SAMPLE_RATE_HZ)
+
+
+def decode_audio(data: Stored, settings: AudioSettings) -> npt.NDArray[np.float32]:
+    """A stored FLAC, WAV, MP3, ... as a waveform or log-mel spectrogram (see `AudioSettings`).
+
+    Raises:
+        UndecodableError: not a clip that libsndfile can read, or an empty one.
+    """
+    try:
+        channels, rate = read_clip(data)
+    except UnfitMediumError as error:
+        raise UndecodableError(f"not a readable clip ({error})") from None
+    if not len(channels):
+        raise UndecodableError("a clip without samples")
+    mono = channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
+    waveform = mono if rate == SAMPLE_RATE_HZ else resampled(mono, rate)
+    if settings.samples is not None:
+        waveform = fixed_length(waveform, settings.samples)
+    if settings.n_mels is None:
+        return waveform
+    # A clip of less than one window has no spectrogram of its own.
+    return log_mel(fixed_length(waveform, max(len(waveform), WINDOW_SAMPLES)), settings.n_mels)
+
+
+def fixed_length(waveform: npt.NDArray[np.float32], samples: int) -> npt.NDArray[np.float32]:
+    """The first `samples` samples, with silence after a shorter clip.
+
+    >>> fixed_length(np.ones(2, dtype=np.float32), 3).tolist()
+    [1.0, 1.0, 0.0]
+    """
+    if len(waveform) >= samples:
+        return np.ascontiguousarray(waveform[:samples])
+    return np.concatenate([waveform, np.zeros(samples - len(waveform), dtype=np.float32)])
+
+
+def resampled(waveform: npt.NDArray[np.float32], rate_hz: int) -> npt.NDArray[np.float32]:
+    """A clip of any rate at 16 kHz, band-limited in the frequency domain.
+
+    Args:
+        waveform: (samples,) float32 at `rate_hz`.
+        rate_hz: Samples in a second.
+
+    Returns:
+        (ceil(samples * 16000 / rate_hz),) float32.
+    """
+    common = int(np.gcd(rate_hz, SAMPLE_RATE_HZ))
+    up, down = SAMPLE_RATE_HZ // common, rate_hz // common
+    # Whole periods of both rates, and silence behind, so that the transform's wrap-around meets nothing.
+    blocks = -(-len(waveform) // down) + -(-rate_hz // (50 * down))
+    spectrum = np.fft.rfft(waveform, n=blocks * down)
+    kept = np.fft.irfft(spectrum[: blocks * up // 2 + 1], n=blocks * up) * (up / down)
+    return np.asarray(kept[: -(-len(waveform) * up // down)], dtype=np.float32)
+
+
+def _layout(settings: AudioSettings, kind: pa.DataType) -> Layout:
+    check_files(kind)
+    if settings.samples is None:
+        raise UsageError("clips of a batch need one length", got="seconds=None", do="give AudioSettings(seconds=...)")
+    if settings.n_mels is None:
+        return layout_of((settings.samples,), np.float32, settings.store)
+    return layout_of((settings.n_mels, settings.samples // HOP_SAMPLES), np.float32, settings.store)
+
+
+DECODER = Decoder(settings=AudioSettings, layout=_layout, values=StoredMedia, decode=decode_audio)

@@ -1,0 +1,111 @@
+"""`Decoder`: what reading one kind of modality consists of. The kinds themselves are a module each, and `decode` their
+table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from symile_data.errors import UsageError
+from symile_data.format.schema import Modality
+
+from ..discover.columns import holds_files
+
+Array = npt.NDArray[Any]
+Stored = bytes | memoryview  # a medium as it lies in a shard
+
+
+class UndecodableError(Exception):
+    """A stored value that is no valid medium; the loader says which shard, row and column it came from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """What a decoded value is.
+
+    Args:
+        shape: Of one value.
+        dtype: In a batch; object for Python values.
+        stored: In a cache, where it differs.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    stored: np.dtype[Any]
+
+
+def layout_of(shape: tuple[int, ...], dtype: npt.DTypeLike, stored: npt.DTypeLike | None = None) -> Layout:
+    """A layout; what a cache stores is what a batch holds unless it is said."""
+    return Layout(shape=shape, dtype=np.dtype(dtype), stored=np.dtype(dtype if stored is None else stored))
+
+
+def check_files(kind: pa.DataType) -> None:
+    """Refuse a column of another type than one that holds whole files.
+
+    Raises:
+        UsageError: naming the type.
+    """
+    if not holds_files(kind):
+        raise UsageError("a column of images or audio must hold the bytes of files", got=kind)
+
+
+def own_column(modality: Modality) -> str:
+    """The column that the manifest names."""
+    return modality.column
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoder:
+    """How one kind of modality is read.
+
+    Args:
+        settings: Its settings class; without arguments it gives the defaults.
+        layout: (settings, Arrow type of the column) -> shape and dtypes of one value.
+        values: Column of one row group -> its raw values, indexable by row.
+        decode: (raw value, settings) -> decoded value. Raises UndecodableError. Releases the GIL in its heavy parts.
+        column: Which column holds the raw values.
+    """
+
+    settings: type[Any]
+    layout: Callable[[Any, pa.DataType], Layout]
+    values: Callable[[pa.Array], Sequence[Any] | Array]
+    decode: Callable[[Any, Any], Any]
+    column: Callable[[Modality], str] = own_column
+
+
+class StoredMedia(Sequence[Any]):
+    """The bytes of each row of a struct<bytes, path> (or plain binary) column; looked at, not copied. A row without
+    bytes raises UndecodableError.
+
+    >>> bytes(StoredMedia(pa.array([b"a", None]))[0])
+    b'a'
+    """
+
+    def __init__(self, column: pa.Array) -> None:
+        self._payload = column.field("bytes") if pa.types.is_struct(column.type) else column
+
+    def __len__(self) -> int:
+        return len(self._payload)
+
+    def __getitem__(self, row: Any) -> Any:
+        stored = self._payload[int(row)].as_buffer()
+        if stored is None:
+            raise UndecodableError("there are no bytes, at most the path of a file")
+        return memoryview(stored).cast("B")  # pyarrow says signed
+
+
+def fixed_lists(column: pa.Array) -> Array:
+    """(rows, length) numbers of a fixed-size-list column; whatever stands in null rows, NaN for a null elsewhere."""
+    length = column.type.list_size
+    inner = column.values.slice(column.offset * length, len(column) * length)
+    if inner.null_count and not pa.types.is_floating(inner.type):
+        within = pc.sum(pc.is_null(pc.list_flatten(column))).as_py()  # nulls of the rows that are there
+        inner = inner.cast(pa.float64()) if within else inner.fill_null(False if pa.types.is_boolean(inner.type) else 0)
+    return np.asarray(inner.to_numpy(zero_copy_only=False)).reshape(len(column), length)

@@ -1,0 +1,122 @@
+"""Tell the splits of a directory by the names of its files, as `datasets` and the Hub name them.
+
+`<split>-*` or `<split>.` with a shard's suffix, in `data/`, in the directory itself, or in a configuration's folder; or
+in a folder that is named like the split, as in the Hub's own conversion to Parquet (`CONFIG/SPLIT/0000.parquet`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from symile_data.errors import DamageError, UsageError
+from symile_data.format.location import Location
+from symile_data.format.schema import SPLITS
+from symile_data.format.shards import is_shard
+
+Splits = dict[str, list[str]]
+
+_DATA = "data"
+_NUMBERED = re.compile(r"(?P<head>.*-)(?P<index>\d+)-of-(?P<count>\d+)[-.]", re.ASCII)
+
+
+def splits_by_name(location: Location, config: str | None) -> Splits:
+    """Split -> its shards, in order; none where there is nothing that could be a shard.
+
+    Args:
+        location: A directory.
+        config: Which configuration, where there are several.
+
+    Raises:
+        UsageError: no such configuration, or several of them and none was named.
+        OSError: the directory cannot be listed.
+    """
+    if config is None:
+        splits = splits_of_folder(location, "")
+        known = [] if splits else _configurations(location)
+        if len(known) > 1:
+            raise UsageError(
+                "the directory has several configurations",
+                where=location.url,
+                do=f"pass config=..., one of {', '.join(known)}",
+            )
+        return splits_by_name(location, known[0]) if known else splits
+    splits = splits_of_folder(location, config) or splits_of_folder(location, f"{_DATA}/{config}")
+    if not splits:
+        raise unknown_config(location, config, _configurations(location))
+    return splits
+
+
+def splits_of_folder(location: Location, folder: str) -> Splits:
+    """Split -> its shards, of a folder or of its data/."""
+    inner = f"{folder}/{_DATA}" if folder else _DATA
+    order = [folder, inner] if folder else [inner, folder]
+    return next((splits for name in order if (splits := _splits_in(location, name))), {})
+
+
+def check_numbers(location: Location, names: Sequence[str]) -> None:
+    """Refuse a split whose shards say that there are others (`train-00000-of-00002`) which are not there.
+
+    Raises:
+        DamageError: naming the first that is missing, or two shards that count differently.
+        OSError: the directory cannot be listed.
+    """
+    first: dict[str, tuple[str, str]] = {}  # what names begin with -> how many the first one says, and its name
+    for name in names:
+        if (parts := _NUMBERED.match(name)) is None:
+            continue
+        count, other = first.setdefault(parts["head"], (parts["count"], name))
+        if count != parts["count"]:
+            raise DamageError(
+                "a split has shards of two numberings",
+                where=location.where(name),
+                got=f"also {other}",
+                do="remove those that are not meant",
+            )
+    for head, (count, name) in first.items():
+        here = [_NUMBERED.match(other) for other in location.listed(name.rpartition("/")[0])]
+        present = {int(parts["index"]) for parts in here if parts and (parts["head"], parts["count"]) == (head, count)}
+        # At most one step beyond those that are there, however many the name claims.
+        missing = next((index for index in range(int(count)) if index not in present), None)
+        if missing is not None:
+            raise DamageError(
+                "a shard is missing",
+                where=location.where(f"{head}{missing:0{len(count)}d}-of-{count}"),
+                got=f"{len(present)} of the {int(count)} that {name} speaks of",
+                do="fetch the rest",
+            )
+
+
+def unknown_config(location: Location, config: str, known: Sequence[str]) -> UsageError:
+    """The error for a configuration that is not there."""
+    return UsageError(
+        "no such configuration",
+        where=location.url,
+        got=repr(config),
+        do=f"choose among {', '.join(known)}" if known else "leave config out: the directory has only one",
+    )
+
+
+def _splits_in(location: Location, folder: str) -> Splits:
+    """Of the files of a folder; where these name no split, of its folders that are named like one."""
+    splits: Splits = {}
+    for name in location.listed(folder):
+        if is_shard(name) and not _is_number(name):
+            splits.setdefault(PurePosixPath(name).stem.split("-")[0], []).append(name)
+    return splits or {
+        PurePosixPath(inner).name: shards
+        for inner in location.folders(folder)
+        if (shards := [name for name in location.listed(inner) if is_shard(name)])
+        and (PurePosixPath(inner).name in SPLITS or all(map(_is_number, shards)))
+    }
+
+
+def _is_number(name: str) -> bool:
+    return PurePosixPath(name).stem.isdecimal()
+
+
+def _configurations(location: Location) -> list[str]:
+    """Folders that hold shards, in the directory or in its data/."""
+    folders = [name for folder in ("", _DATA) for name in location.folders(folder) if name != _DATA]
+    return [PurePosixPath(name).name for name in folders if splits_of_folder(location, name)]

@@ -1,0 +1,184 @@
+"""Redraw the distractor words of M3 rows in each epoch: same picture, clip and target word, new other words.
+
+The draw follows the dataset's own rule (`datasets.m3.words`) and is a function of (seed, epoch, sample_id). A small
+M3 is otherwise memorised instead of learned. For training only; what validation and test ask must stay fixed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from symile_data.datasets.m3.words import WordRule, draw_words
+from symile_data.errors import UsageError
+from symile_data.rng import Stream
+
+from .split import Split
+
+SEPARATOR = "_"  # between the words of a text, as in the published release
+
+_COLUMNS = ("words", "cls_id", "lang")
+_TARGETS = pa.schema([("cls_id", pa.int64()), ("lang", pa.string())])
+_WORDS = _TARGETS.append(pa.field("text", pa.string()))
+_MOST_CELLS = 1 << 24  # classes times languages
+_ATTEMPTS = 64
+_SWITCH_OFF = "pass redraw_words=False"
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordRedraw:
+    """What redrawing needs to know of a split. C classes and L languages occur in its words.
+
+    Args:
+        rule: Number of words and mode.
+        vocabulary: (C, L) object array of words, empty where the split never uses that class in that language.
+        target_class: (N,) index of each row's class among the C.
+        target_language: (N,) index of each row's language among the L.
+    """
+
+    seed: int
+    rule: WordRule
+    vocabulary: npt.NDArray[np.object_]
+    target_class: npt.NDArray[np.int32]
+    target_language: npt.NDArray[np.int32]
+
+    def texts(self, epoch: int, rows: IntArray, sample_ids: IntArray) -> npt.NDArray[np.object_]:
+        """New texts of some rows.
+
+        A draw that hits a word the split never uses is repeated under the next name of the same stream, so the
+        result stays a function of (seed, epoch, sample_id).
+
+        Args:
+            epoch: From 0.
+            rows: (B,) row numbers.
+            sample_ids: (B,) their ids.
+
+        Returns:
+            (B,) object array of strings.
+
+        Raises:
+            UsageError: too few words are known to draw from.
+        """
+        classes, languages = self._draw(f"redraw/{epoch}", rows, sample_ids)
+        words = self.vocabulary[classes, languages]
+        for attempt in range(1, _ATTEMPTS):
+            lacking = np.flatnonzero((words == "").any(axis=1))
+            if not len(lacking):
+                break
+            again = self._draw(f"redraw/{epoch}/{attempt}", rows[lacking], sample_ids[lacking])
+            words[lacking] = self.vocabulary[again]
+        else:
+            raise UsageError(
+                "words cannot be redrawn: the split uses too few of its classes in all languages",
+                got=f"{int((self.vocabulary != '').sum())} of {self.vocabulary.size} words known",
+                do=_SWITCH_OFF,
+            )
+        texts = np.empty(len(words), dtype=object)
+        texts[:] = [SEPARATOR.join(row) for row in words.tolist()]
+        return texts
+
+    def _draw(
+        self, name: str, rows: IntArray, sample_ids: IntArray
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int16]]:
+        uniform = Stream(self.seed, name).at(sample_ids, self.rule.draws)
+        return draw_words(self.rule, self.target_class[rows], self.target_language[rows], uniform)
+
+
+def collect_words(split: Split, seed: int) -> WordRedraw:
+    """Read a split's words once.
+
+    Raises:
+        UsageError: not a training split, or one without the columns or settings that the rule needs.
+    """
+    _check(split)
+    words, targets = _gather(split)
+    class_ids, class_index = _codes(words["cls_id"])
+    language_names, language_index = _codes(words["lang"])
+    if len(class_ids) * len(language_names) > _MOST_CELLS:
+        raise UsageError(
+            "words cannot be redrawn: the split's words are no names of classes",
+            where=split.location,
+            got=f"{len(class_ids)} classes in {len(language_names)} languages",
+            do=_SWITCH_OFF,
+        )
+    vocabulary = np.full((len(class_ids), len(language_names)), "", dtype=object)
+    vocabulary[class_index, language_index] = words["text"].to_pylist()
+    rule = WordRule(
+        words=split.spec["words"], classes=len(class_ids), languages=len(language_names), mode=split.spec["mode"]
+    )
+    return WordRedraw(
+        seed=seed,
+        rule=rule,
+        vocabulary=vocabulary,
+        target_class=_positions(targets["cls_id"], class_ids),
+        target_language=_positions(targets["lang"], language_names),
+    )
+
+
+def _check(split: Split) -> None:
+    if split.name != "train":
+        raise UsageError(
+            "words are redrawn for training only", where=split.location, got=f"split {split.name}", do=_SWITCH_OFF
+        )
+    absent = [name for name in _COLUMNS if name not in split.columns]
+    if absent:
+        raise UsageError(
+            "words cannot be redrawn without this column", where=split.location, got=absent[0], do=_SWITCH_OFF
+        )
+    encoded = [modality.name for modality in split.modalities if modality.name == "text" and modality.kind != "text"]
+    if encoded:
+        raise UsageError("words cannot be redrawn in features of texts", where=split.location, do=_SWITCH_OFF)
+    settings = [name for name in ("mode", "words") if name not in split.spec]
+    if settings:
+        raise UsageError(
+            "words cannot be redrawn: the manifest does not say by which rule they were drawn",
+            where=split.location,
+            got=f"no {' and '.join(settings)} in its spec",
+            do=_SWITCH_OFF,
+        )
+
+
+def _gather(split: Split) -> tuple[pa.Table, pa.Table]:
+    """One word for each class in each language, the last one that the split has; and every row's class and language.
+
+    Shard by shard: what is kept does not grow with the texts, and 15 bytes with each row.
+
+    Raises:
+        UsageError: columns of other types.
+    """
+    words, targets = _WORDS.empty_table(), []
+    try:
+        for table in split.tables(_COLUMNS):
+            targets.append(table.select(_TARGETS.names).cast(_TARGETS))
+            flat = pc.list_flatten(table["words"].combine_chunks())
+            new = pa.table({name: pc.struct_field(flat, name) for name in _WORDS.names}).cast(_WORDS)
+            known = pa.concat_tables([words, new.drop_null()])  # an imported word may have no language
+            last = known.group_by(_TARGETS.names, use_threads=False).aggregate([("text", "last")])
+            words = last.rename_columns(_WORDS.names)
+    except pa.ArrowException as error:
+        raise UsageError(
+            "words cannot be redrawn from columns of these types",
+            where=split.location,
+            got=str(error).splitlines()[0],
+            do=_SWITCH_OFF,
+        ) from None
+    return words, pa.concat_tables(targets)
+
+
+def _codes(values: pa.ChunkedArray) -> tuple[pa.Array, npt.NDArray[np.int32]]:
+    """Sorted unique values, and the position of each value among them."""
+    unique = pc.unique(values)
+    ordered = unique.take(pc.sort_indices(unique))
+    return ordered, _positions(values, ordered)
+
+
+def _positions(values: pa.ChunkedArray, ordered: pa.Array) -> npt.NDArray[np.int32]:
+    """Where each value stands among `ordered`; -1 where it does not (only rows whose text is missing)."""
+    found = pc.index_in(values.cast(ordered.type), value_set=ordered)
+    return np.asarray(pc.fill_null(found, -1).to_numpy(), dtype=np.int32)

@@ -1,0 +1,219 @@
+"""In which order an epoch visits the rows: a pure function of (fingerprint, seed, epoch), computed as it is needed.
+
+Row groups are permuted; then the rows are shuffled within windows of `window` consecutive row groups of that order,
+each window by a permutation of its own, drawn from its number and the epoch's key. So any window can be shuffled
+without those before it, memory grows with the window and not with the number of rows, and a position alone says what
+has been seen. Threads, ranks and interruptions do not enter.
+
+A global batch is a run of consecutive positions. Its rows are then put in reading order and cut into equal slices,
+one for each rank: a rank meets few row groups, and the union of the ranks is the same whatever their number.
+
+Legend: N rows, G row groups, B rows of a batch on one rank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from symile_data.errors import UsageError
+from symile_data.rng import Stream
+
+IntArray = npt.NDArray[np.int64]
+_GROUPS, _WINDOW = 0, 1  # second half of a permutation's key, so that row groups and windows are shuffled apart
+
+
+@dataclass(frozen=True)
+class EpochOrder:
+    """The order of one epoch.
+
+    Args:
+        group_rows: (G,) rows of each row group.
+        fingerprint: Of the data, so that equal seeds do not give different datasets the same order.
+        seed: The user's.
+        epoch: From 0.
+        window: Row groups that are shuffled into one another. Memory while reading is about this many row groups.
+        shuffle: False gives file order.
+    """
+
+    group_rows: IntArray
+    fingerprint: str
+    seed: int
+    epoch: int
+    window: int
+    shuffle: bool
+
+    @property
+    def rows(self) -> int:
+        """N."""
+        return int(self._bounds[-1])
+
+    def rows_at(self, start: int, stop: int) -> tuple[IntArray, IntArray]:
+        """The rows at the positions `start` to `stop - 1`.
+
+        Returns:
+            (stop - start,) row numbers, and as many ranks in reading order (rows of one group next to each other).
+        """
+        if not self.shuffle:
+            positions = np.arange(start, stop, dtype=np.int64)
+            return positions, positions
+        pieces = [self._window(start, stop, window) for window in self._windows(start, stop)]
+        reading = np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int64)
+        slot = np.searchsorted(self._bounds, reading, side="right") - 1
+        return self._group_starts[self._groups[slot]] + reading - self._bounds[slot], reading
+
+    def window_at(self, position: int) -> int:
+        """Index of the window that holds a position."""
+        return int(np.searchsorted(self._bounds, position, side="right") - 1) // self._span
+
+    def window_of_groups(self) -> IntArray:
+        """(G,) in which window each row group is."""
+        windows = np.empty(len(self._groups), dtype=np.int64)
+        windows[self._groups] = np.arange(len(self._groups)) // self._span
+        return windows
+
+    def window_end(self, position: int) -> int:
+        """The first position after the window that holds `position`."""
+        return int(self._bounds[min((self.window_at(position) + 1) * self._span, len(self._groups))])
+
+    @property
+    def _span(self) -> int:
+        return self.window if self.shuffle else 1
+
+    def _windows(self, start: int, stop: int) -> range:
+        return range(self.window_at(start), self.window_at(stop - 1) + 1) if stop > start else range(0)
+
+    def _window(self, start: int, stop: int, window: int) -> IntArray:
+        """Places in reading order of those positions of [start, stop) that are in the window."""
+        first = int(self._bounds[window * self.window])
+        last = int(self._bounds[min((window + 1) * self.window, len(self._groups))])
+        inside = np.arange(max(start, first), min(stop, last), dtype=np.int64) - first
+        return first + permuted(inside, last - first, self._key, _WINDOW + window)
+
+    @cached_property
+    def _key(self) -> int:
+        return Stream(self.seed, f"order/{self.fingerprint}/{self.epoch}").integer()
+
+    @cached_property
+    def _groups(self) -> IntArray:
+        """(G,) the row groups in the order in which they are read."""
+        ordered = np.arange(len(self.group_rows), dtype=np.int64)
+        return permuted(ordered, len(ordered), self._key, _GROUPS) if self.shuffle else ordered
+
+    @cached_property
+    def _bounds(self) -> IntArray:
+        """(G + 1,) position at which each group of that order begins, then N."""
+        return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(self.group_rows[self._groups])])
+
+    @cached_property
+    def _group_starts(self) -> IntArray:
+        return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(self.group_rows)])
+
+
+@dataclass(frozen=True)
+class BatchSlice:
+    """One rank's part of one global batch.
+
+    Args:
+        rows: (B,) row numbers.
+        padding: (B,) True for rows that repeat others of the batch, only so that all ranks get equally many.
+        stop: Position after the global batch: what has been seen once it is used.
+        window: Index of the first window it needs; earlier row groups are done with.
+    """
+
+    rows: IntArray
+    padding: npt.NDArray[np.bool_]
+    stop: int
+    window: int
+
+
+def batch_count(rows: int, batch: int, *, drop_last: bool) -> int:
+    """Global batches of `batch` rows among `rows`.
+
+    >>> batch_count(10, 4, drop_last=True), batch_count(10, 4, drop_last=False)
+    (2, 3)
+    """
+    return rows // batch if drop_last else -(-rows // batch)
+
+
+def slices(
+    order: EpochOrder,
+    *,
+    start: int,
+    batch_size: int,
+    rank: int,
+    world_size: int,
+    drop_last: bool,
+) -> Iterator[BatchSlice]:
+    """One rank's batches from a position on.
+
+    The last batch of an epoch is left out (`drop_last`) or shorter; then it is padded to a multiple of `world_size`.
+
+    Args:
+        order: Of the epoch.
+        start: Position to begin at; rows before it were seen.
+        batch_size: B, rows of each rank.
+        rank: Whose slices.
+        world_size: Number of ranks.
+        drop_last: Leave out the rows that do not fill a global batch.
+    """
+    batch = batch_size * world_size
+    count = batch_count(order.rows - start, batch, drop_last=drop_last)
+    known_from, rows, reading = start, np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    for index in range(count):
+        begin, end = start + index * batch, min(start + (index + 1) * batch, order.rows)
+        while (
+            known_from + len(rows) < end
+        ):  # find a whole window's rows at a time: one call is as costly as one batch's
+            upto = known_from + len(rows)
+            new_rows, new_reading = order.rows_at(upto, order.window_end(upto))
+            rows = np.concatenate([rows[begin - known_from :], new_rows])
+            reading = np.concatenate([reading[begin - known_from :], new_reading])
+            known_from = begin
+        here = slice(begin - known_from, end - known_from)
+        sort = np.argsort(reading[here])
+        share = -(-len(sort) // world_size)
+        wanted = np.arange(rank * share, (rank + 1) * share)
+        yield BatchSlice(
+            rows=rows[here][sort][wanted % len(sort)],
+            padding=wanted >= len(sort),
+            stop=end,
+            window=order.window_at(begin),
+        )
+
+
+def check_share(rank: int, world_size: int, batch_size: int) -> None:
+    """Refuse impossible ranks and batch sizes.
+
+    Raises:
+        UsageError: naming what is wrong.
+    """
+    if batch_size < 1:
+        raise UsageError("a batch needs at least one row", got=batch_size, do="raise batch_size")
+    if not 0 <= rank < world_size:
+        raise UsageError("rank must be from 0 to world_size - 1", got=f"rank {rank} of {world_size}")
+
+
+def permuted(positions: IntArray, size: int, key: int, part: int = 0) -> IntArray:
+    """Images of some positions under a pseudo-random permutation of 0 .. size - 1, uniform among all of them.
+
+    The permutation sorts `size` numbers of 64 bits of a Philox generator. (A network of a few rounds over each position
+    alone needs no table, but of 16 or 64 values it gives even permutations only.)
+
+    Args:
+        positions: Any integers in [0, size), repeats allowed.
+        size: Values permuted.
+        key: Names the permutation; any integer.
+        part: Names it further, from 0: the permutations of one key's parts are independent.
+
+    >>> sorted(permuted(np.arange(10), 10, key=7).tolist())
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+    """
+    if size <= 1:
+        return np.zeros(len(positions), dtype=np.int64)
+    numbers = np.random.Philox(key=np.array([key % 2**64, part], dtype=np.uint64)).random_raw(size)
+    return np.argsort(numbers, kind="stable")[positions]

@@ -1,0 +1,258 @@
+"""Open one split of a dataset on disk: its shards, its row groups, its columns, its modalities and its fingerprint.
+
+With a manifest everything is checked against it. Without one (a download, shards written by somebody else) `found`
+says which files are the split's and `modalities` what their columns are. The format of the shards and the place where
+they lie make no difference (`symile_data.format.shards`, `symile_data.format.location`).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from symile_data.errors import DamageError, UsageError
+from symile_data.files import digest
+from symile_data.format import manifest as manifests
+from symile_data.format.location import Location
+from symile_data.format.manifest import UNFINISHED
+from symile_data.format.schema import Modality
+from symile_data.format.shards import Shard, open_shard
+from symile_data.format.shards.deduplicated import pooled_media, with_media
+
+from .discover import find_shards, unknown_split
+from .discover.columns import as_schema, check_special_columns, common_schema
+from .discover.modalities import modalities_of, unused_columns
+
+_OPENING_THREADS = 8  # a footer is a few small reads: waiting for disk or network, not work
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """One split: N rows in G row groups, numbered through all shards in file order.
+
+    Args:
+        location: The dataset's directory or URL.
+        name: "train", "validation", "test" or any other.
+        shards: In file order.
+        schema: Arrow schema of what is read, the same for every shard; see `columns`.
+        modalities: In the order in which batches and masks list them.
+        fingerprint: Equal for equal data: of the build where there is a manifest, else of the shards' footers.
+        spec: The build's settings from the manifest; empty without one.
+    """
+
+    location: str
+    name: str
+    shards: tuple[Shard, ...]
+    schema: pa.Schema
+    modalities: tuple[Modality, ...]
+    fingerprint: str
+    spec: dict[str, Any]
+
+    @cached_property
+    def group_rows(self) -> npt.NDArray[np.int64]:
+        """(G,) rows of each row group."""
+        return np.array([rows for shard in self.shards for rows in shard.group_rows], dtype=np.int64)
+
+    @cached_property
+    def group_starts(self) -> npt.NDArray[np.int64]:
+        """(G + 1,) first row of each row group, then N."""
+        return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(self.group_rows)])
+
+    @property
+    def rows(self) -> int:
+        """N, the number of rows."""
+        return int(self.group_starts[-1])
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of all columns."""
+        return list(self.schema.names)
+
+    def read(self, columns: Sequence[str], row_group: int) -> pa.Table:
+        """The named columns of one row group; nothing else is read.
+
+        Raises:
+            UsageError: an unknown column or row group.
+            DamageError: the shard cannot be read.
+        """
+        unknown = [name for name in columns if name not in self.schema.names]
+        if unknown:
+            raise UsageError(
+                "no such column", where=self.location, got=unknown[0], do=f"choose among {', '.join(self.columns)}"
+            )
+        if not 0 <= row_group < len(self.group_rows):
+            raise UsageError("no such row group", where=self.location, got=row_group)
+        index = int(np.searchsorted(self._shard_groups, row_group, side="right")) - 1
+        shard = self.shards[index]
+        return self._plain(shard, shard.read(row_group - int(self._shard_groups[index]), columns), columns)
+
+    def read_all(self, columns: Sequence[str]) -> pa.Table:
+        """The named columns of all rows, in file order; for small columns.
+
+        Raises:
+            DamageError: a shard cannot be read.
+        """
+        return pa.concat_tables(list(self.tables(columns))).combine_chunks()
+
+    def tables(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """The named columns of all rows, shard by shard in file order; a few shards are in memory.
+
+        Raises:
+            DamageError: a shard cannot be read.
+        """
+        with ThreadPoolExecutor(_OPENING_THREADS) as pool:
+            for start in range(0, len(self.shards), _OPENING_THREADS):
+                some = self.shards[start : start + _OPENING_THREADS]
+                yield from pool.map(lambda shard: self._plain(shard, shard.read_all(columns), columns), some)
+
+    def _plain(self, shard: Shard, table: pa.Table, columns: Sequence[str]) -> pa.Table:
+        return as_schema(table, self.schema, columns, f"{self.location}/{shard.name}")
+
+    def place(self, row: int) -> str:
+        """Where a row is, for messages: shard path relative to the dataset and row within the shard.
+
+        Raises:
+            UsageError: no such row.
+        """
+        if not 0 <= row < self.rows:
+            raise UsageError("no such row", where=self.location, got=row)
+        starts = self.group_starts[self._shard_groups]
+        index = int(np.searchsorted(starts, row, side="right")) - 1
+        return f"{self.shards[index].name}, row {row - int(starts[index])}"
+
+    @cached_property
+    def _shard_groups(self) -> npt.NDArray[np.int64]:
+        """(S + 1,) first row group of each shard, then G."""
+        counts = [len(shard.group_rows) for shard in self.shards]
+        return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts, dtype=np.int64)])
+
+
+def open_split(location: str | Path, split: str, *, config: str | None = None) -> Split:
+    """Open one split of a dataset.
+
+    Args:
+        location: A local directory or an fsspec URL (s3://, hf://datasets/..., https://, ...) with manifest.json and
+            data/; or, without a manifest, one with shards that its README.md's front matter or their names
+            (`<split>-*.parquet`, `<split>.parquet`, the same with .tar) assign to splits, in itself or in data/.
+        split: Its name.
+        config: Which configuration, where a directory without a manifest has several: a name in the front matter or
+            a folder.
+
+    Raises:
+        UsageError: there is no such split or configuration, or the location is of an unknown kind.
+        DamageError: a shard is missing, truncated or other than the manifest says; the split is empty; the build is
+            unfinished; shards, masks or ids are of types that cannot be read.
+
+    Warns:
+        UserWarning: without a manifest, columns that may be modalities and are not used as one, with the reason.
+    """
+    place = Location.of(location)
+    if not place.is_directory():
+        raise UsageError("the dataset's directory does not exist", where=place.url)
+    try:
+        text = place.read_text(manifests.FILE_NAME)
+    except FileNotFoundError:
+        return _open_found(place, split, config)
+    except OSError as error:
+        raise DamageError("the dataset's location cannot be read", where=place.url, got=error) from None
+    except ValueError as error:
+        raise manifests.not_json(place.where(manifests.FILE_NAME), error) from None
+    if config is not None:
+        raise UsageError(
+            "a dataset with a manifest has no configurations", where=place.url, got=repr(config), do="leave it out"
+        )
+    manifest = manifests.parse(text, place.where(manifests.FILE_NAME))
+    if place.system is None:
+        manifests.check_links(Path(place.root), manifest)
+    return _open_built(place, split, manifest)
+
+
+def _open_built(location: Location, split: str, manifest: manifests.Manifest) -> Split:
+    if split not in manifest.splits:
+        raise unknown_split(location, split, list(manifest.splits))
+    entries = manifest.shards(split)
+    with ThreadPoolExecutor(_OPENING_THREADS) as pool:
+        opened = pool.map(lambda e: open_shard(location, e.path, size=e.bytes, rows=e.rows), entries)
+        media = pooled_media(location, manifest, split)
+        shards = tuple(with_media(location, shard, media) for shard in opened)
+    if sum(shard.rows for shard in shards) != manifest.splits[split]:
+        raise DamageError(
+            f"the shards of split {split} have other rows than the manifest says",
+            where=location.where(manifests.FILE_NAME),
+            got=f"{sum(shard.rows for shard in shards)} rows, the manifest says {manifest.splits[split]}",
+            do="build the dataset again",
+        )
+    return _split(
+        location,
+        split,
+        shards,
+        modalities=manifest.modalities,
+        fingerprint=digest([manifest.identity.fingerprint, split]),
+        spec=manifest.identity.spec,
+    )
+
+
+def _open_found(location: Location, split: str, config: str | None) -> Split:
+    if UNFINISHED in location.folders():
+        raise DamageError(
+            "this directory holds an unfinished build",
+            where=location.url,
+            do="run the build command again to finish it",
+        )
+    found = find_shards(location, split, config)
+    with ThreadPoolExecutor(_OPENING_THREADS) as pool:
+        shards = tuple(pool.map(lambda name: open_shard(location, name), found))
+    return _split(
+        location,
+        split,
+        shards,
+        modalities=None,
+        fingerprint=digest([[PurePosixPath(shard.name).name, shard.footer_sha256] for shard in shards]),
+        spec={},
+    )
+
+
+def _split(
+    location: Location,
+    name: str,
+    shards: tuple[Shard, ...],
+    *,
+    modalities: tuple[Modality, ...] | None,
+    fingerprint: str,
+    spec: dict[str, Any],
+) -> Split:
+    """Check the shards against one another; without modalities from a manifest, the columns tell them."""
+    if not sum(shard.rows for shard in shards):
+        raise DamageError(f"split {name} has no rows", where=location.url)
+    schema = common_schema(location, shards)
+    first = location.where(shards[0].name)
+    if modalities is None:
+        modalities = modalities_of(schema)
+        unused = list(unused_columns(schema, modalities))
+        if unused and modalities:
+            warnings.warn(f"{first}: {'; '.join(unused)}", stacklevel=4)
+        if not modalities:
+            got = "; ".join(unused) or ", ".join(schema.names)
+            raise DamageError("no column is of a kind that can be decoded", where=first, got=got)
+    lacking = [modality.column for modality in modalities if modality.column not in schema.names]
+    if lacking:
+        raise DamageError("a modality's column is not in the shards", where=first, got=lacking[0])
+    check_special_columns(schema, modalities, first)
+    return Split(
+        location=location.url,
+        name=name,
+        shards=shards,
+        schema=schema,
+        modalities=modalities,
+        fingerprint=fingerprint,
+        spec=spec,
+    )

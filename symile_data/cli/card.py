@@ -1,0 +1,159 @@
+"""`symile-data preview`, `card` and `push`: show a dataset, document it, pass it on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .output import say, say_json, say_text
+
+if TYPE_CHECKING:
+    from symile_data.format.manifest import Manifest
+
+Directory = Annotated[Path, typer.Argument(help="A dataset's directory.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def preview(
+    directory: Directory,
+    out: Annotated[
+        Path | None, typer.Option(help="The page; default: <directory>-preview.html beside the dataset.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Whose rows are shown.")] = "train",
+    count: Annotated[int, typer.Option(min=1, help="Rows shown, evenly spaced through the split.")] = 24,
+    allow_credentialed: Annotated[
+        bool, typer.Option("--allow-credentialed", help="Copy patients' records into the page too.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write one HTML page to look at and listen to: pictures, clips, words, masks. It needs no network.
+
+    Examples:
+
+        symile-data preview build/symile-m3-10
+
+        symile-data preview build/xor --split test --count 50 --out xor.html
+    """
+    from symile_data.cards.preview import default_path, write_preview
+
+    page = out or default_path(directory)
+    rows = write_preview(directory, page, split=split, count=count, allow_credentialed=allow_credentialed)
+    if as_json:
+        say_json({"page": str(page), "rows": rows})
+    else:
+        say(f"{page}: {rows} rows of {split}, {page.stat().st_size / 1e6:.1f} MB; open it in a browser")
+
+
+def card(
+    directory: Directory,
+    show: Annotated[bool, typer.Option("--print", help="Print the card that is there; write nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write the card anew: README.md, figures, stats.json, croissant.json. The shards stay as they are.
+
+    Examples:
+
+        symile-data card build/symile-m3-10
+
+        symile-data card build/symile-m3-10 --print
+    """
+    from symile_data.cards import README, refresh_card
+    from symile_data.errors import DamageError, no_directory
+
+    if show:
+        path = directory / README
+        if not directory.is_dir():
+            raise no_directory(directory, DamageError)
+        if not path.is_file():
+            raise DamageError("the dataset has no card", where=path, do="run symile-data card without --print")
+        say_text(path.read_text(encoding="utf-8"))
+        return
+    written = refresh_card(directory)
+    names = [path.relative_to(directory).as_posix() for path in written]
+    if as_json:
+        say_json({"written": names})
+    else:
+        say(f"{directory}: {len(names)} files written: {', '.join(names)}")
+
+
+def push(
+    directory: Directory,
+    repo: Annotated[str, typer.Argument(help="OWNER/NAME on the Hugging Face Hub; made where it does not exist.")],
+    private: Annotated[bool, typer.Option("--private", help="Make the repository private.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Remove another dataset's files from the repository.")
+    ] = False,
+    allow_pictures: Annotated[
+        bool, typer.Option("--allow-pictures", help="I may pass these pictures on: ImageNet's terms do not allow it.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would go; ask nothing of the Hub.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Verify a dataset and upload it to the Hugging Face Hub, the manifest last.
+
+    Log in first with `hf auth login`. Running it again goes on with an interrupted upload. Patients' records are never
+    uploaded.
+
+    Examples:
+
+        symile-data push build/symile-m3-10 me/my-m3 --dry-run
+
+        symile-data push build/symile-m3-10 me/my-m3 --private
+    """
+    from symile_data.format import manifest as manifests
+    from symile_data.format import publish
+
+    publish.check_name(repo)
+    manifest = manifests.read(directory)
+    _refuse_restricted(directory, manifest, allow_pictures)
+    _refuse_damaged(directory, manifest)
+    uploads = publish.uploads_of(directory, manifest)
+    total = sum(upload.bytes for upload in uploads)
+    url = "" if dry_run else publish.push(directory, manifest, repo, private=private, replace=replace)
+    if as_json:
+        files = [{"path": upload.path, "bytes": upload.bytes} for upload in uploads]
+        say_json({"repo": repo, "url": url, "bytes": total, "files": files})
+    elif dry_run:
+        for upload in uploads:
+            say(f"{upload.bytes:>15,}  {upload.path}")
+        say(f"{len(uploads)} files, {total:,} bytes would go to {repo}")
+    else:
+        say(f"{len(uploads)} files, {total:,} bytes are in {url}")
+
+
+def _refuse_restricted(directory: Path, manifest: Manifest, allow_pictures: bool) -> None:
+    from symile_data.cards.sharing import CREDENTIALED, restriction_of
+    from symile_data.errors import UsageError
+
+    restriction = restriction_of(manifest)
+    if restriction is None:
+        return
+    if restriction.kind == CREDENTIALED:
+        raise UsageError(
+            f"{restriction.reason}, which forbids passing them on",
+            where=directory,
+            do="share the build command instead: whoever has access makes the same dataset with it",
+        )
+    if not allow_pictures:
+        raise UsageError(
+            restriction.reason,
+            where=directory,
+            do="share the build command instead, or pass --allow-pictures if you may pass them on",
+        )
+
+
+def _refuse_damaged(directory: Path, manifest: Manifest) -> None:
+    from symile_data.errors import DamageError
+    from symile_data.format.verify import verify
+    from symile_data.workflows.datasets import invariants_of
+
+    problem = next(iter(verify(directory, invariants_of(manifest))), None)
+    if problem is not None:
+        raise DamageError(
+            "the dataset is not as it was built",
+            where=directory,
+            got=problem,
+            do="see all problems with symile-data verify, and mend them before it goes to others",
+        )

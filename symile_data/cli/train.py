@@ -1,0 +1,160 @@
+"""`symile-data train` and `evaluate`: the bundled trainer."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from symile_data.progress import hidden
+
+from .output import say_json
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+_COMPARED = ("accuracy", "recall_at_5", "recall_at_10", "median_rank")
+
+
+def train(
+    directory: Annotated[Path, typer.Argument(help="A dataset's directory.")],
+    config: Annotated[
+        str | None, typer.Option(help="Named config or TOML file; default: the small one of the dataset.")
+    ] = None,
+    loss: Annotated[str | None, typer.Option(help="symile or clip; default: both, compared on the same data.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run directory; default: runs/<dataset directory>.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the config's.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Instead of the config's; decides everything random.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Train with so many seeds, from the seed on, and compare.")] = 1,
+    negatives: Annotated[str | None, typer.Option(help="n or exact, instead of the config's.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Any other setting of the config: --set lr=1e-4. Repeatable.")
+    ] = None,
+    devices: Annotated[int, typer.Option(min=1, help="Processes or GPUs that share every batch.")] = 1,
+    accelerator: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    logger: Annotated[
+        list[str] | None, typer.Option(help="tensorboard or wandb, besides CSV files. Repeatable.")
+    ] = None,
+    save_every: Annotated[int, typer.Option(min=0, help="Steps between checkpoints within an epoch.")] = 1000,
+    cache: Annotated[Path | None, typer.Option(help="Keep decoded media in this directory for later runs.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Train and test by zero-shot retrieval. Running again continues an interrupted training.
+
+    Examples:
+
+        symile-data train build/symile-m3-10
+
+        symile-data train build/symile-m3-2 --loss symile --seed 1 --out runs/mine
+
+        symile-data train build/symile-m3-2 --seeds 5
+    """
+    from symile_data.launch import launch, must_launch
+    from symile_data.training.config import LOSSES, default_config, read_config
+    from symile_data.workflows.evaluate import Experiment, run_experiment
+    from symile_data.workflows.training_data import TrainingData
+
+    data = TrainingData(directory, cache)
+    kinds = [modality.kind for modality in data.manifest.modalities]
+    changes = {"epochs": epochs, "seed": seed, "negatives": negatives}
+    overrides = {**_settings(settings or []), **{name: value for name, value in changes.items() if value is not None}}
+    name = config or default_config(data.manifest.identity.dataset, kinds)
+    losses = LOSSES if loss is None else (loss,)
+    configs = {choice: read_config(name, {**overrides, "loss": choice}) for choice in losses}
+    if must_launch(devices):
+        launch(devices)
+        return
+    # From here on with torch, which the launcher does without. Its stacks of lost connections are not for the user.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
+    from symile_data.training.fit import Execution
+    from symile_data.training.ranks import is_main_process, join, lost_peers
+
+    execution = Execution(accelerator=accelerator, devices=devices, loggers=tuple(logger or ()), save_every=save_every)
+    experiment = Experiment(configs=configs, seeds=seeds, execution=execution)
+    with lost_peers(), contextlib.nullcontext() if is_main_process() else hidden():
+        join(devices, accelerator)
+        for choice in configs.values():
+            data.check(choice)
+        results = run_experiment(experiment, data, out or Path("runs") / directory.resolve().name)
+    if is_main_process():
+        _report(results, as_json)
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run directory, such as runs/symile-m3-10/symile.")],
+    data: Annotated[Path | None, typer.Option(help="The dataset, where it has moved.")] = None,
+    split: Annotated[str, typer.Option(help="validation or test.")] = "test",
+    target: Annotated[str | None, typer.Option(help="Modality to retrieve; default: the config's.")] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Column by which a candidate is right; for another target, default: its own row.")
+    ] = None,
+    candidates: Annotated[
+        int | None, typer.Option(min=0, help="Candidates of each row; 0: all rows. Default: the config's.")
+    ] = None,
+    bootstrap: Annotated[int, typer.Option(min=0, help="Draw the rows again so many times, for intervals.")] = 0,
+    select: Annotated[str | None, typer.Option(help="Weights by val_accuracy or val_loss; default: config's.")] = None,
+    ablate: Annotated[
+        bool, typer.Option("--ablate", help="Also with each query modality shuffled among rows.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Zero-shot retrieval with a trained run. Results also go to evaluation-<split>.json and .png in it.
+
+    Example:
+
+        symile-data evaluate runs/symile-m3-10/symile --ablate --bootstrap 10
+    """
+    from symile_data.cli.output.tables import print_intervals, print_results
+    from symile_data.training.run import read_run
+    from symile_data.workflows.evaluate import Evaluation, evaluate_in_full
+    from symile_data.workflows.training_data import TrainingData
+
+    info = read_run(run)
+    asked = Evaluation(
+        split=split,
+        target=target,
+        label=label,
+        candidates=candidates,
+        bootstrap=bootstrap,
+        select=select,
+        ablate=ablate,
+    )
+    found = evaluate_in_full(run, TrainingData(data or Path(info.location)), asked)
+    if as_json:
+        say_json({info.config.loss: {**found.results, **found.extra}})
+        return
+    print_results({info.config.loss: found.results})
+    if bootstrap:
+        print_intervals({info.config.loss: found.extra["bootstrap"]}, f"Mean of {bootstrap} bootstrap samples, 95%")
+
+
+def _settings(pairs: list[str]) -> dict[str, Any]:
+    """Settings of the command line: values as TOML, or else as text."""
+    result: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise typer.BadParameter("it takes setting=value", param_hint="--set")
+        try:
+            result[name.strip()] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            result[name.strip()] = text
+    return result
+
+
+def _report(results: dict[str, Any], as_json: bool) -> None:
+    from symile_data.cli.output.tables import print_intervals, print_results
+
+    if as_json:
+        say_json(results["comparison"] if "comparison" in results else results["tests"])
+    elif "comparison" in results:
+        compared = results["comparison"]["figures"]
+        columns = {column: {name: compared[name][column] for name in _COMPARED} for column in compared["accuracy"]}
+        count = len(results["comparison"]["seeds"])
+        title = f"Zero-shot retrieval: mean over {count} seeds, 95% interval, paired t-test"
+        print_intervals(columns, title, results["comparison"]["bounds"])
+    else:
+        print_results(results["tests"])

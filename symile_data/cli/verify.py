@@ -1,0 +1,98 @@
+"""`symile-data verify` and `info`: look at a dataset on disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .output import cell, say, say_json
+
+Directory = Annotated[Path, typer.Argument(help="A dataset's directory.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def verify(
+    directory: Directory,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="A quick look: read this many shards of each split, evenly spaced.")
+    ] = None,
+    deep: Annotated[
+        bool,
+        typer.Option(
+            "--deep",
+            help="Decode every picture and clip, and compare their bytes across splits that must not share any.",
+        ),
+    ] = False,
+    workers: Annotated[int, typer.Option(min=0, help="Threads that read (0: one per core).")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Re-read everything: hashes, rows, schema, masks, the dataset's own rules. Exit code 1 if anything is wrong.
+
+    Examples:
+
+        symile-data verify build/symile-m3-10
+
+        symile-data verify build/symile-m3-10 --sample 4 --deep
+    """
+    from symile_data.format import manifest as manifests
+    from symile_data.format.verify import to_read
+    from symile_data.format.verify import verify as find_problems
+    from symile_data.workflows.datasets import invariants_of
+
+    manifest = manifests.read(directory)
+    threads = workers or len(os.sched_getaffinity(0))
+    found = find_problems(directory, invariants_of(manifest), workers=threads, sample=sample, deep=deep)
+    problems = list(found)
+    chosen = to_read(manifest, sample)
+    unread = [entry for entry in manifest.files if entry.path not in chosen]
+    if as_json:
+        looked = {} if sample is None else {"unread": [entry.path for entry in unread]}
+        say_json({"ok": not problems, "problems": problems, **looked})
+    elif problems:
+        for problem in problems:
+            say(problem)
+    elif not unread:
+        say(f"{directory}: {len(manifest.files)} files, {sum(manifest.splits.values()):,} rows, all as built")
+    if unread and not as_json:
+        rows = sum(entry.rows or 0 for entry in unread)
+        verdict = "" if problems else ", all as built"
+        say(
+            f"{directory}: {len(chosen)} of {len(manifest.files)} files were read{verdict}. "
+            f"Of the other {len(unread)}, with {rows:,} rows, only the sizes were checked, and no rules across shards."
+        )
+    if problems:
+        raise typer.Exit(1)
+
+
+def info(directory: Directory, as_json: Json = False) -> None:
+    """Show what a dataset is: splits, modalities, settings, sources, dropped items.
+
+    Example:
+
+        symile-data info build/symile-m3-10
+    """
+    from symile_data.format import manifest as manifests
+
+    manifest = manifests.read(directory)
+    if as_json:
+        value = manifest.to_json()
+        say_json({key: value[key] for key in value if key != "files"})
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from symile_data.format.disclosure import told
+
+    table = Table(title=cell(f"{manifest.identity.dataset} ({manifest.identity.fingerprint[:12]})"), show_header=False)
+    for split, rows in manifest.splits.items():
+        table.add_row(cell(split), f"{rows:,} rows in {len(manifest.shards(split))} shards")
+    table.add_row("modalities", cell(", ".join(f"{m.name} ({m.kind})" for m in manifest.modalities)))
+    for name, setting in manifest.identity.spec.items():
+        table.add_row(cell(name), cell(", ".join(map(str, setting)) if isinstance(setting, list) else setting))
+    for entry in manifest.dropped:
+        table.add_row("dropped", cell(f"{told(entry.count)}: {entry.reason}"))
+    table.add_row("bytes", f"{sum(entry.bytes for entry in manifest.files):,}")
+    Console().print(table)

@@ -1,0 +1,1 @@
+"""Symile-MIMIC: laboratory items, time windows, schema and invariants."""

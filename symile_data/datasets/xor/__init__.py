@@ -1,0 +1,1 @@
+"""Binary XOR: information terms and Bayes rates, schema and invariants."""

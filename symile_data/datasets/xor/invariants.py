@@ -1,0 +1,57 @@
+"""The rule that every complete row of an XOR dataset keeps, for `symile-data verify`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from symile_data.format.id_set import SeenNumbers, sample_ids
+from symile_data.format.manifest import Manifest
+
+
+class XorInvariants:
+    """The last variable is the XOR of the others or a copy of the first: always the former at p_hat 1, the latter at 0.
+
+    Args:
+        manifest: Of the dataset that is verified.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._names = [modality.name for modality in manifest.modalities]
+        self._p_hat = manifest.identity.spec["p_hat"]
+        self._sample_ids = SeenNumbers()
+
+    def check(self, split: str, table: pa.Table) -> Iterator[str]:
+        """Problems of one shard."""
+        if self._sample_ids.add(sample_ids(table)).any():
+            yield f"a sample_id occurs twice in {split} or in an earlier shard"
+        complete = ~np.any([table[f"{name}_missing"].to_numpy() for name in self._names], axis=0)
+        rows = table.filter(pa.array(complete))
+        if not rows.num_rows:
+            return
+        values = np.stack([np.array(rows[name].to_pylist(), dtype=np.float32) for name in self._names])
+        if not np.isin(values, (0.0, 1.0)).all():
+            yield "a value is neither 0 nor 1"
+        bits = values > 0.5
+        is_xor = (bits[-1] == np.logical_xor.reduce(bits[:-1], axis=0)).all(axis=1)
+        is_copy = (bits[-1] == bits[0]).all(axis=1)
+        allowed = {1.0: is_xor, 0.0: is_copy}.get(self._p_hat, is_xor | is_copy)
+        wrong = np.flatnonzero(~allowed)
+        if len(wrong):
+            sample = rows["sample_id"][int(wrong[0])].as_py()
+            yield f"sample {sample}: {self._names[-1]} is not what p_hat = {self._p_hat} allows"
+
+    @property
+    def disjoint_media(self) -> bool:
+        """No: the variables are few bits, and any may occur again."""
+        return False
+
+    def check_media(self, table: pa.Table) -> Iterator[str]:
+        """There are no media."""
+        yield from ()
+
+    def finish(self) -> Iterator[str]:
+        """Nothing is left to check across shards."""
+        yield from ()

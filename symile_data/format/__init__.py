@@ -1,0 +1,1 @@
+"""One dataset on disk: schema, manifest and shards, every writer beside its reader, and the checks of all of it."""

@@ -1,0 +1,244 @@
+"""Where a dataset's files are: a local directory, or a directory behind an fsspec URL (s3://, hf://, https://, ...).
+
+Reads name a file relative to the directory and the byte ranges that are wanted; nothing else is fetched. A remote
+read that fails is repeated a few times before it is an error, unless repeating is hopeless. Local files cost no copy
+through fsspec. What a stranger may have put there is bounded: whole files and listings in size, local files to regular
+ones, web servers by `symile_data.format.web`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from symile_data.errors import UsageError
+from symile_data.files import RefusedError, open_regular
+
+from .typed_json import MOST_BYTES, read_text
+
+RETRY_PAUSES_S = (0.5, 2.0, 8.0)  # between the attempts of a remote read
+MOST_ENTRIES = 1 << 18  # of a folder; 33 million rows in shards of 1,000 are 33,000 files
+
+_PASSING_STATUS = (408, 425, 429)  # of the HTTP statuses below 500 those that another attempt may change
+
+Range = tuple[int, int]  # [start, stop) in bytes
+
+_Found = TypeVar("_Found")
+
+
+@dataclass(frozen=True)
+class Location:
+    """A directory. Made by `Location.of`.
+
+    Args:
+        url: As given, without a final slash; what messages show.
+        root: Its path within the file system.
+        system: An fsspec file system; None for local directories.
+    """
+
+    url: str
+    root: str
+    system: Any = None
+
+    @classmethod
+    def of(cls, place: str | Path | Location) -> Location:
+        """From a path or an fsspec URL.
+
+        Raises:
+            UsageError: a URL of an unknown kind, or of one that needs another package.
+        """
+        if isinstance(place, Location):
+            return place
+        text = str(place)
+        if isinstance(place, Path) or ("://" not in text and "::" not in text):
+            return cls(text, text)
+        if text.startswith(("http://", "https://")) and "::" not in text:
+            from .web import WebServer
+
+            return cls(text.rstrip("/"), text.rstrip("/"), WebServer())
+        import fsspec
+
+        try:
+            system, root = fsspec.core.url_to_fs(text)
+        except (ImportError, ValueError) as error:  # both say what is missing
+            raise UsageError("this kind of location cannot be opened", got=text, do=str(error)) from None
+        if "file" in ([system.protocol] if isinstance(system.protocol, str) else system.protocol):
+            return cls(root, root)
+        return cls(text.rstrip("/"), root.rstrip("/"), system)
+
+    def __str__(self) -> str:
+        return self.url
+
+    def where(self, name: str) -> str:
+        """A file of the directory, for messages."""
+        return f"{self.url}/{name}"
+
+    def path(self, name: str) -> Path | None:
+        """A file's local path; None where the directory is remote."""
+        return Path(self.root, name) if self.system is None else None
+
+    def is_directory(self) -> bool:
+        """Whether it exists. Servers without listings are given the benefit of the doubt."""
+        return Path(self.root).is_dir() if self.system is None else True
+
+    def size(self, name: str) -> int:
+        """Bytes of a file.
+
+        Raises:
+            OSError: no such file, or the server does not say.
+        """
+        if self.system is None:
+            return Path(self.root, name).stat().st_size
+        found = _persistently(lambda: self.system.size(f"{self.root}/{name}"))
+        if found is None:
+            raise OSError("the server does not tell the file's size")
+        return int(found)
+
+    def read(self, name: str, start: int, stop: int) -> bytes:
+        """One byte range; shorter only where nothing was asked.
+
+        Raises:
+            OSError: the file is gone, shorter than that, or cannot be reached.
+        """
+        return self.read_ranges(name, [(start, stop)])[0]
+
+    def read_ranges(self, name: str, ranges: Sequence[Range]) -> list[bytes]:
+        """Several byte ranges, remote ones at the same time.
+
+        Raises:
+            OSError: the file is gone, too short, or cannot be reached.
+        """
+        if self.system is not None:
+            return _persistently(lambda: self._fetch(name, ranges))
+        with open_regular(Path(self.root, name)) as file:
+            return [_whole(_pread(file.fileno(), stop - start, start), (start, stop)) for start, stop in ranges]
+
+    def read_text(self, name: str, most_bytes: int = MOST_BYTES) -> str:
+        """A whole UTF-8 file.
+
+        Raises:
+            OSError: there is none, it is no regular file, or it cannot be reached.
+            ValueError: it is larger than `most_bytes` or no UTF-8.
+        """
+        if self.system is None:
+            return read_text(Path(self.root, name), most_bytes)
+        from .web import WebServer
+
+        full = f"{self.root}/{name}"
+        if isinstance(self.system, WebServer):  # what it says of a file's size need not be so
+            data = _persistently(lambda: self.system.read_at_most(full, most_bytes))
+        elif self.size(name) <= most_bytes:
+            data = _persistently(lambda: self.system.cat_file(full))
+        else:
+            raise ValueError(f"more than {most_bytes >> 20} MiB")
+        return bytes(data).decode("utf-8")
+
+    def listed(self, folder: str = "") -> list[str]:
+        """Names of everything but folders in a folder, relative to the directory and sorted; none where it does not
+        exist. What is no regular file is among them, so that a shard is never passed over in silence.
+
+        Raises:
+            OSError: the folder cannot be listed, or has more than `MOST_ENTRIES` entries.
+        """
+        return self._entries(folder, "file")
+
+    def folders(self, folder: str = "") -> list[str]:
+        """Names of the folders in a folder, as `listed`."""
+        return self._entries(folder, "directory")
+
+    def _entries(self, folder: str, kind: str) -> list[str]:
+        prefix = f"{folder}/" if folder else ""
+        found = _local_entries(Path(self.root, folder)) if self.system is None else self._remote_entries(folder)
+        return sorted(prefix + name for name, type_ in found if type_ == kind)
+
+    def _remote_entries(self, folder: str) -> set[tuple[str, str]]:
+        path = f"{self.root}/{folder}".rstrip("/")
+        try:
+            # A web server's folder is an HTML page, under an address that ends in a slash.
+            found = _persistently(lambda: self.system.ls(f"{path}/", detail=True))
+        except FileNotFoundError:
+            return set()
+        if len(found) > MOST_ENTRIES:
+            raise RefusedError(f"a folder of more than {MOST_ENTRIES} entries")
+        inside = path.rpartition("://")[2]
+        parts = [(*entry["name"].rstrip("/").rpartition("/"), entry.get("type", "file")) for entry in found]
+        return {(name, type_) for parent, _, name, type_ in parts if parent.endswith(inside)}
+
+    def _fetch(self, name: str, ranges: Sequence[Range]) -> list[bytes]:
+        full = f"{self.root}/{name}"
+        starts, stops = [start for start, _ in ranges], [stop for _, stop in ranges]
+        if len(ranges) == 1:
+            found = [self.system.cat_file(full, start=starts[0], end=stops[0])]
+        else:
+            found = self.system.cat_ranges([full] * len(ranges), starts, stops, on_error="raise")
+        return [_whole(bytes(data), asked) for data, asked in zip(found, ranges, strict=True)]
+
+
+def _pread(descriptor: int, count: int, offset: int) -> bytes:
+    """All of the range that the file has; a single call stops at 2 GiB or at a signal."""
+    data = os.pread(descriptor, count, offset)
+    if len(data) == count:
+        return data
+    parts = [data]
+    while data:
+        got = sum(map(len, parts))
+        data = os.pread(descriptor, count - got, offset + got)
+        parts.append(data)
+    return b"".join(parts)
+
+
+def _whole(data: bytes, asked: Range) -> bytes:
+    expected = asked[1] - asked[0]
+    if len(data) != expected:
+        raise OSError(
+            f"{len(data)} bytes where {expected} were asked for: the file is shorter, or its server knows no ranges"
+        )
+    return data
+
+
+def _local_entries(folder: Path) -> list[tuple[str, str]]:
+    try:
+        with os.scandir(folder) as entries:
+            found = [
+                (entry.name, "directory" if entry.is_dir() else "file")
+                for entry in itertools.islice(entries, MOST_ENTRIES + 1)
+            ]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    if len(found) > MOST_ENTRIES:
+        raise RefusedError(f"a folder of more than {MOST_ENTRIES} entries")
+    return found
+
+
+def _persistently(attempt: Callable[[], _Found]) -> _Found:
+    """The result of a remote call, repeated where it fails and that may help.
+
+    Raises:
+        OSError: it failed each time, or in a way that repeating cannot help.
+    """
+    for pause_s in (*RETRY_PAUSES_S, None):
+        try:
+            return attempt()
+        except Exception as error:  # file systems raise what their own client library raises
+            if pause_s is not None and not _is_final(error):
+                time.sleep(pause_s)
+            elif isinstance(error, OSError):
+                raise
+            else:
+                raise OSError(f"{type(error).__name__}: {error}") from error
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether another attempt would end in the same way: the file is not there, or the server or we refuse."""
+    if isinstance(error, FileNotFoundError | PermissionError | RefusedError):
+        return True
+    if isinstance(getattr(error, "os_error", None), RefusedError):  # aiohttp's, when connecting
+        return True
+    status = getattr(error, "status", None) or getattr(getattr(error, "response", None), "status_code", None)
+    return isinstance(status, int) and 300 <= status < 500 and status not in _PASSING_STATUS

@@ -1,0 +1,296 @@
+"""manifest.json: what a dataset is, how it was made and every file it consists of. Written last, it marks a finished
+build.
+
+`Manifest` is the record, `read` and `write` its two directions, `file_entry` measures one file. Checking a dataset
+against its manifest is `symile_data.format.verify`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from symile_data import __version__
+from symile_data.errors import DamageError, MissingPackageError, no_directory
+from symile_data.files import digest, file_sha256, pretty_json, write_text
+
+from .deduplicated import Pooled
+from .safe_paths import check_inside, is_plain_path
+from .schema import Modality
+from .typed_json import parse_json, read_text, record
+
+FILE_NAME = "manifest.json"
+FORMAT = "symile-data/1"
+# Of the bytes that builds write: raise it whenever the same settings, sources and libraries come to give other rows or
+# other files. It is part of every build's identity, so an unfinished build of the version before is refused; finished
+# datasets stay as they are and open.
+WRITER = "3"
+WRITER_KEY = "writer"  # among an identity's versions; datasets of before have none
+OWN_VERSIONS: Mapping[str, str] = {"symile-data": __version__, WRITER_KEY: WRITER}
+_HASH = re.compile("[0-9a-f]{32,}")
+UNFINISHED = ".build"  # folder that marks a directory as an unfinished build
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileEntry:
+    """One file of a dataset: path relative to its directory, size and hash; `rows` and `split` for shards only, `rows`
+    and `pool` for the files of a pool.
+    """
+
+    path: str
+    bytes: int
+    sha256: str
+    rows: int | None = None
+    split: str | None = None
+    pool: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dropped:
+    """Source items that could not be used, by reason, with a few examples that name them. A count of patients' data
+    that must not be published is None: see `symile_data.format.disclosure`.
+    """
+
+    reason: str
+    count: int | None
+    examples: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remaining:
+    """One step of a selection: how many source items were left after a rule; None as in `Dropped`."""
+
+    rule: str
+    count: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Everything that decides a build's bytes. Two builds with equal identities produce identical shards.
+
+    Args:
+        dataset: "symile-m3", "symile-mimic" or "xor".
+        spec: The build's settings, JSON-like; the seed is among them.
+        sources: Fingerprints of what was read (listings, tables).
+        versions: Versions of the libraries that make bytes, and of this package with its `WRITER`.
+    """
+
+    dataset: str
+    spec: dict[str, Any]
+    sources: dict[str, Any]
+    versions: dict[str, str]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all of it and of the format's version."""
+        return digest({"format": FORMAT, **asdict(self)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """The whole record. `files` lists every file of the dataset except manifest.json itself; `funnel` the steps by
+    which rows were selected from a source, for datasets that are made so; `pooled` where the media are when the shards
+    do not hold them.
+    """
+
+    identity: Identity
+    modalities: tuple[Modality, ...]
+    splits: dict[str, int]
+    files: list[FileEntry] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
+    funnel: list[Remaining] = field(default_factory=list)
+    command: str = ""
+    notes: list[str] = field(default_factory=list)
+    pooled: Pooled | None = None
+
+    def shards(self, split: str | None = None) -> list[FileEntry]:
+        """The data files, all or of one split, in order."""
+        return [entry for entry in self.files if entry.split is not None and split in (None, entry.split)]
+
+    def pool_files(self, key: str | None = None) -> list[FileEntry]:
+        """The files of all pools or of one, in order."""
+        return [entry for entry in self.files if entry.pool is not None and key in (None, entry.pool)]
+
+    def to_json(self) -> dict[str, Any]:
+        """As written to manifest.json; `digest` is over all the rest, so that no edit goes unnoticed."""
+        value = {
+            "format": FORMAT,
+            "symile_data": __version__,
+            "dataset": self.identity.dataset,
+            "fingerprint": self.identity.fingerprint,
+            "command": self.command,
+            "spec": self.identity.spec,
+            "sources": self.identity.sources,
+            "versions": self.identity.versions,
+            "splits": self.splits,
+            "modalities": [modality.to_json() for modality in self.modalities],
+            "dropped": [asdict(entry) for entry in self.dropped],
+            **({"funnel": [asdict(step) for step in self.funnel]} if self.funnel else {}),
+            "notes": self.notes,
+            **({} if self.pooled is None else {"pooled": self.pooled.to_json()}),
+            "files": [{k: v for k, v in asdict(entry).items() if v is not None} for entry in self.files],
+        }
+        return {**value, "digest": digest(value)}
+
+
+def write(directory: Path, manifest: Manifest) -> None:
+    """Write manifest.json atomically."""
+    write_text(directory / FILE_NAME, pretty_json(manifest.to_json()))
+
+
+def read(directory: Path) -> Manifest:
+    """Read manifest.json.
+
+    Raises:
+        DamageError: there is none, it is not JSON, of another format, was edited, or names files outside the
+            directory.
+    """
+    path = directory / FILE_NAME
+    try:
+        text = read_text(path)
+    except (FileNotFoundError, NotADirectoryError):
+        if not directory.is_dir():
+            raise no_directory(directory, DamageError) from None
+        raise DamageError(
+            "this directory is no finished dataset: it has no manifest.json",
+            where=directory,
+            do="run the build command again to finish it, or point at a dataset's directory",
+        ) from None
+    except OSError as error:
+        raise DamageError("the manifest cannot be read", where=path, got=error.strerror) from error
+    except ValueError as error:
+        raise not_json(path, error) from None
+    manifest = parse(text, path)
+    check_links(directory, manifest)
+    return manifest
+
+
+def check_links(directory: Path, manifest: Manifest) -> None:
+    """Refuse a dataset whose files are links to elsewhere.
+
+    Raises:
+        DamageError: one is.
+    """
+    check_inside(directory, [FILE_NAME, *(entry.path for entry in manifest.files)])
+
+
+def parse(text: str, where: str | Path) -> Manifest:
+    """A manifest from its text.
+
+    Args:
+        text: Of the file.
+        where: The file, for messages.
+
+    Raises:
+        DamageError: it is not JSON, of another format, was edited, or names files outside its directory.
+    """
+    try:
+        value = parse_json(text)
+    except ValueError as error:
+        raise not_json(where, error) from None
+    try:
+        if value["format"] != FORMAT:
+            raise DamageError(
+                "the manifest has an unknown format", where=where, got=value["format"], do=f"use {FORMAT}"
+            )
+        manifest = _from_json(value)
+        fingerprint, sealed = value["fingerprint"], value["digest"]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DamageError(
+            "the manifest lacks or misnames a field", where=where, got=error, do="build it again"
+        ) from None
+    for what, found, contents in (
+        ("fingerprint", fingerprint, manifest.identity.fingerprint),
+        ("digest", sealed, digest({name: part for name, part in value.items() if name != "digest"})),
+    ):
+        if found != contents:
+            raise DamageError(
+                f"the manifest was changed after the build: its {what} does not match its contents",
+                where=where,
+                do="build the dataset again",
+            )
+    _check_files(manifest, where)
+    return manifest
+
+
+def is_as_written(text: str) -> bool:
+    """Whether a readable manifest's text is, to the byte, what `write` would write: its digest is blind to blanks."""
+    return text == pretty_json(parse_json(text))
+
+
+def _from_json(value: Mapping[str, Any]) -> Manifest:
+    parts = {name: value[name] for name in ("modalities", "splits", "files", "dropped", "command", "notes")}
+    parts |= {name: value[name] for name in ("funnel", "pooled") if name in value}
+    identity = {name: value[name] for name in ("dataset", "spec", "sources", "versions")}
+    return record(Manifest, {"identity": identity, **parts})
+
+
+def _check_files(manifest: Manifest, where: str | Path) -> None:
+    seen: set[str] = set()
+    for entry in manifest.files:
+        if not is_plain_path(entry.path):
+            raise DamageError(
+                "the manifest names a file outside its directory", where=where, got=repr(entry.path), do="do not use it"
+            )
+        if entry.path in seen or min(entry.bytes, entry.rows or 0) < 0:
+            raise DamageError("the manifest lists a file twice or with a negative size", where=where, got=entry.path)
+        seen.add(entry.path)
+
+
+def not_json(where: str | Path, error: Exception) -> DamageError:
+    """The error for a manifest whose text cannot be read."""
+    return DamageError("the manifest is not readable JSON", where=where, got=error, do="build it again")
+
+
+def file_entry(
+    directory: Path, path: Path, *, rows: int | None = None, split: str | None = None, pool: str | None = None
+) -> FileEntry:
+    """Measure one file of the dataset in `directory`."""
+    return FileEntry(
+        path=path.relative_to(directory).as_posix(),
+        bytes=path.stat().st_size,
+        sha256=file_sha256(path),
+        rows=rows,
+        split=split,
+        pool=pool,
+    )
+
+
+def library_versions(packages: Sequence[str], extra: str = "m3,online") -> dict[str, str]:
+    """What an identity says of versions: of this package, of what it writes, and of the named distributions.
+
+    Args:
+        packages: Distributions.
+        extra: The extra that brings them, for the error's install command.
+
+    Raises:
+        MissingPackageError: one is not installed.
+    """
+    versions = dict(OWN_VERSIONS)
+    for package in packages:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            raise MissingPackageError(package, extra, "this build") from None
+    return versions
+
+
+def differences(mine: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """The settings in which two nested mappings differ, as "name: mine, not other": those of the spec first, since they
+    were chosen; hashes last, since they only follow.
+
+    >>> differences({"spec": {"seed": 1}, "format": 2}, {"spec": {"seed": 0}, "format": 1})
+    ['spec.seed: 1, not 0', 'format: 2, not 1']
+    """
+    found: list[str] = []
+    for key in sorted(set(mine) | set(other), key=lambda key: (key != "spec", key)):
+        a, b = mine.get(key), other.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            found += differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            found.append(f"{prefix}{key}: {a!r}, not {b!r}")
+    return sorted(found, key=lambda difference: _HASH.search(difference) is not None)

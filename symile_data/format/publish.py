@@ -1,0 +1,162 @@
+"""Put a dataset on the Hugging Face Hub, or go on with an interrupted upload.
+
+The manifest goes last, in a commit of its own, as in a build: a repository without manifest.json is an unfinished
+upload, and the same call finishes it. Whether a dataset may be passed on is not decided here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from symile_data.errors import DamageError, OutputError, UsageError
+
+from . import manifest as manifests
+from .manifest import Manifest
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+_KIND = "dataset"
+_OURS = ("data/", "figures/")  # folders of which a dataset's repository holds nothing but the manifest's files
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upload:
+    """One file that goes to the repository.
+
+    Args:
+        path: In the dataset and in the repository.
+        bytes: Its size.
+    """
+
+    path: str
+    bytes: int
+
+
+def uploads_of(directory: Path, manifest: Manifest) -> list[Upload]:
+    """Every file of the dataset, manifest.json last; what else lies in the directory stays there."""
+    files = [Upload(path=entry.path, bytes=entry.bytes) for entry in manifest.files]
+    return [*files, Upload(path=manifests.FILE_NAME, bytes=(directory / manifests.FILE_NAME).stat().st_size)]
+
+
+def stale_files(remote: Sequence[str], uploads: Sequence[Upload]) -> list[str]:
+    """Files of the repository that `load_dataset` or a reader would take for parts of this dataset, and are not.
+
+    >>> stale_files(["data/train-00000-of-00009.parquet", "notes.md"], [Upload(path="data/train.parquet", bytes=1)])
+    ['data/train-00000-of-00009.parquet']
+    """
+    ours = {upload.path for upload in uploads}
+    return sorted(path for path in remote if path.startswith(_OURS) and path not in ours)
+
+
+def push(
+    directory: Path,
+    manifest: Manifest,
+    repo: str,
+    *,
+    private: bool = False,
+    replace: bool = False,
+    api: HfApi | None = None,
+) -> str:
+    """Upload a dataset's files, the manifest last, and compare what arrived. Files that are already there are skipped.
+
+    Args:
+        directory: The dataset; verified by the caller.
+        manifest: Its manifest.
+        repo: "owner/name"; made where it does not exist.
+        private: For a repository that is made.
+        replace: Remove files of another dataset from the repository's data/ and figures/.
+        api: The Hub; by default the usual one with the token that `hf auth login` stored.
+
+    Returns:
+        The repository's address.
+
+    Raises:
+        UsageError: `repo` is no repository's name.
+        OutputError: the Hub refuses or cannot be reached, or the repository holds another dataset.
+        DamageError: what arrived is not what was sent.
+    """
+    from huggingface_hub import HfApi
+
+    check_name(repo)
+    hub = api or HfApi()
+    uploads = uploads_of(directory, manifest)
+    with _hub_errors(repo):
+        url = hub.create_repo(repo, repo_type=_KIND, private=private, exist_ok=True)
+        stale = stale_files(hub.list_repo_files(repo, repo_type=_KIND), uploads)
+        if stale and not replace:
+            raise OutputError(
+                f"the repository holds {len(stale)} files of another dataset",
+                where=repo,
+                got=stale[0],
+                do="choose another repository, or pass --replace to remove them",
+            )
+        *files, last = [glob.escape(upload.path) for upload in uploads]
+        message = f"{manifest.identity.dataset}, build {manifest.identity.fingerprint[:12]}"
+        for patterns, removed in ((files, [glob.escape(path) for path in stale]), ([last], [])):
+            hub.upload_folder(
+                repo_id=repo,
+                repo_type=_KIND,
+                folder_path=directory,
+                allow_patterns=patterns,
+                delete_patterns=removed or None,
+                commit_message=message,
+            )
+        _check_arrived(hub, directory, repo, uploads)
+    return str(url)
+
+
+def _check_arrived(hub: HfApi, directory: Path, repo: str, uploads: Sequence[Upload]) -> None:
+    """Compare hashes, as the Hub has them, with the files on disk."""
+    found = hub.verify_repo_checksums(repo, repo_type=_KIND, local_dir=directory)
+    sent = {upload.path for upload in uploads}
+    wrong = sorted({entry["path"] for entry in found.mismatches} & sent | set(found.extra_paths) & sent)
+    if wrong:
+        raise DamageError(
+            f"{len(wrong)} files did not arrive as they were sent",
+            where=f"{repo}, {wrong[0]}",
+            do="run the same command again",
+        )
+
+
+def check_name(repo: str) -> None:
+    """Refuse what cannot be a repository's name, before a dataset is read for it.
+
+    Raises:
+        UsageError: it is none.
+
+    >>> check_name("me/my-m3")
+    """
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+    try:
+        validate_repo_id(repo)
+    except HFValidationError as error:
+        raise UsageError("this is no name of a repository", got=repr(repo), do="give OWNER/NAME") from error
+
+
+@contextlib.contextmanager
+def _hub_errors(repo: str) -> Iterator[None]:
+    """Say in one sentence what the Hub, or the way to it, refused."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    # The bases of the Hub's error are those of its HTTP library, which also reports lost connections with them.
+    bases = tuple(base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception))
+    trouble: tuple[type[Exception], ...] = (OSError, RuntimeError, *bases)
+    try:
+        yield
+    except trouble as error:
+        said = " ".join(str(error).split())
+        raise OutputError(
+            "the Hugging Face Hub did not take the dataset",
+            where=repo,
+            got=said,
+            do="log in with `hf auth login` or check the connection, then run the same command again: what has "
+            "arrived is kept",
+        ) from error

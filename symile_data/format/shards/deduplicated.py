@@ -1,0 +1,267 @@
+"""Shards of a pooled dataset: rows are read from the split's table, their media from the pools, and what comes out has
+the columns of a self-contained shard.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from symile_data.errors import DamageError
+from symile_data.format.deduplicated import Pool
+from symile_data.format.location import Location
+from symile_data.format.manifest import FileEntry, Manifest
+
+from .limits import AGAIN, check_size
+from .parquet import ParquetShard, open_parquet
+
+if TYPE_CHECKING:
+    from symile_data.format.shards import Shard
+
+ROWS_PER_GROUP = 50  # a group is what a loader reads and keeps at a time, media included
+
+_METADATA = b"huggingface"
+
+
+class PoolReader:
+    """The media of one pool by their rows; any number of threads may read at once.
+
+    Args:
+        location: The dataset's directory.
+        column: The medium.
+        entries: The pool's files, in order.
+
+    Raises:
+        DamageError: a file is missing or other than the manifest says.
+    """
+
+    def __init__(self, location: Location, column: str, entries: Sequence[FileEntry]) -> None:
+        self._location, self._column, self._entries = location, column, entries
+        self._starts = np.cumsum([0, *(entry.rows or 0 for entry in entries)], dtype=np.int64)
+        self._opened: dict[int, ParquetShard] = {}
+        for entry in entries:
+            check_size(location, entry.path, entry.bytes)
+
+    @property
+    def rows(self) -> int:
+        """Media in the pool."""
+        return int(self._starts[-1])
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Of its files."""
+        return self._file(0).schema
+
+    def take(self, rows: pa.Array) -> pa.Array:
+        """The media of some rows, in that order; null for null.
+
+        Args:
+            rows: (N,) int64, repeats allowed.
+
+        Raises:
+            DamageError: a row outside the pool, or a file that cannot be read.
+        """
+        wanted, inverse = np.unique(rows.drop_null().to_numpy(zero_copy_only=False), return_inverse=True)
+        if len(wanted) and not (wanted[0] >= 0 and wanted[-1] < self.rows):
+            raise DamageError(
+                f"a row points outside its pool of the column {self._column}",
+                where=self._location.url,
+                got=f"rows {wanted[0]} to {wanted[-1]}, the pool has {self.rows}",
+                do="build the dataset again",
+            )
+        of_file = np.searchsorted(self._starts, wanted, side="right") - 1
+        pieces = [
+            piece
+            for file in np.unique(of_file).tolist()
+            for piece in self._media(file, wanted[of_file == file] - int(self._starts[file]))
+        ]
+        indices = np.zeros(len(rows), dtype=np.int64)
+        present = rows.is_valid().to_numpy(zero_copy_only=False)
+        indices[present] = inverse
+        media = pa.concat_arrays(pieces) if pieces else pa.nulls(1, self.schema.field(self._column).type)
+        return media.take(pa.array(indices, mask=~present))
+
+    def _media(self, file: int, rows: npt.NDArray[np.int64]) -> list[pa.Array]:
+        """Media of sorted rows of one file. Whole row groups are read, so those of a pool are small."""
+        shard = self._file(file)
+        starts = np.cumsum([0, *shard.group_rows], dtype=np.int64)
+        of_group = np.searchsorted(starts, rows, side="right") - 1
+        return [
+            shard.read(group, [self._column])[self._column]
+            .combine_chunks()
+            .take(pa.array(rows[of_group == group] - starts[group]))
+            for group in np.unique(of_group).tolist()
+        ]
+
+    def _file(self, index: int) -> ParquetShard:
+        if index not in self._opened:
+            entry = self._entries[index]
+            opened = open_parquet(self._location, entry.path, size=entry.bytes, rows=entry.rows)
+            _check_columns(self._location, opened, [self._column])
+            self._opened[index] = opened
+        return self._opened[index]
+
+
+@dataclass(frozen=True)
+class PooledMedia:
+    """Attaches media to the rows of one split.
+
+    Args:
+        columns: Of a row with its media, in order.
+        pools: (pool, reader) of each pooled modality.
+    """
+
+    columns: tuple[str, ...]
+    pools: tuple[tuple[Pool, PoolReader], ...]
+
+    def stored_columns(self, columns: Sequence[str]) -> list[str]:
+        """The columns of the split's tables from which those asked for are made."""
+        rows = {pool.column: pool.row_column for pool, _ in self.pools}
+        return list(dict.fromkeys(rows.get(column, column) for column in columns))
+
+    def attach(self, table: pa.Table, columns: Sequence[str], schema: pa.Schema) -> pa.Table:
+        """The columns asked for, from a table that has their `stored_columns`.
+
+        Args:
+            schema: Of rows with their media; see `schema`.
+        """
+        readers = {pool.column: (pool.row_column, reader) for pool, reader in self.pools}
+        arrays = []
+        for column in columns:
+            if column in readers:
+                row_column, reader = readers[column]
+                arrays.append(reader.take(table[row_column].combine_chunks()))
+            else:
+                arrays.append(table[column].combine_chunks())
+        fields = [schema.field(column) for column in columns]
+        return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=schema.metadata))
+
+    def schema(self, stored: pa.Schema) -> pa.Schema:
+        """Arrow schema of rows with their media, from that of the split's tables."""
+        sources = dict.fromkeys(self.columns, stored) | {pool.column: reader.schema for pool, reader in self.pools}
+        fields = [sources[column].field(column) for column in self.columns]
+        features = {column: _features(sources[column]).get(column) for column in self.columns}
+        metadata = {_METADATA: json.dumps({"info": {"features": features}})} if all(features.values()) else None
+        return pa.schema(fields, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PooledShard:
+    """The table of a split with the pools that its rows point into; see `symile_data.format.shards.Shard`.
+
+    Row groups of the table are large, since it holds no media; here each counts as several groups of at most
+    `ROWS_PER_GROUP` rows.
+
+    Args:
+        table: The opened table.
+        group_rows: Rows in each group.
+        schema: Arrow schema of rows with their media.
+        places: For each group the row group of the table that holds it, and its first row there.
+        media: The pools.
+    """
+
+    table: Shard
+    group_rows: tuple[int, ...]
+    schema: pa.Schema
+    places: tuple[tuple[int, int], ...]
+    media: PooledMedia
+
+    @property
+    def name(self) -> str:
+        """The table's path relative to the dataset."""
+        return self.table.name
+
+    @property
+    def footer_sha256(self) -> str:
+        """The table's."""
+        return self.table.footer_sha256
+
+    @property
+    def rows(self) -> int:
+        """Rows in the shard."""
+        return self.table.rows
+
+    def read(self, group: int, columns: Sequence[str]) -> pa.Table:
+        """The named columns of one group.
+
+        Raises:
+            DamageError: a file is gone or cannot be read.
+        """
+        stored, first = self.places[group]
+        table = self.table.read(stored, self.media.stored_columns(columns))
+        return self.media.attach(table.slice(first, self.group_rows[group]), columns, self.schema)
+
+    def read_all(self, columns: Sequence[str]) -> pa.Table:
+        """The named columns of all rows.
+
+        Raises:
+            DamageError: a file is gone or cannot be read.
+        """
+        return self.media.attach(self.table.read_all(self.media.stored_columns(columns)), columns, self.schema)
+
+    def column_bytes(self) -> dict[str, int]:
+        """Stored bytes of the table's columns; those of the pools are not any one shard's."""
+        return self.table.column_bytes()
+
+    def problems(self) -> Sequence[str]:
+        """The table's."""
+        return self.table.problems()
+
+
+def pooled_media(location: Location, manifest: Manifest, split: str) -> PooledMedia | None:
+    """The media of one split of a dataset; None where its rows hold them themselves.
+
+    Raises:
+        DamageError: a pool's file is missing or other than the manifest says.
+    """
+    if manifest.pooled is None:
+        return None
+    pools = tuple(
+        (pool, PoolReader(location, pool.column, manifest.pool_files(pool.key(split))))
+        for pool in manifest.pooled.pools
+    )
+    return PooledMedia(columns=manifest.pooled.columns, pools=pools)
+
+
+def with_media(location: Location, table: Shard, media: PooledMedia | None) -> Shard:
+    """A shard whose rows have their media: itself where it holds them.
+
+    Raises:
+        DamageError: a file lacks a column that the manifest says it has.
+    """
+    if media is None:
+        return table
+    _check_columns(location, table, media.stored_columns(media.columns))
+    places = [(group, first) for group, rows in enumerate(table.group_rows) for first in range(0, rows, ROWS_PER_GROUP)]
+    return PooledShard(
+        table=table,
+        group_rows=tuple(min(ROWS_PER_GROUP, table.group_rows[group] - first) for group, first in places),
+        schema=media.schema(table.schema),
+        places=tuple(places),
+        media=media,
+    )
+
+
+def _check_columns(location: Location, shard: Shard, columns: Sequence[str]) -> None:
+    absent = [column for column in columns if column not in shard.schema.names]
+    if absent:
+        raise DamageError(
+            "a file of a pooled dataset lacks a column that the manifest says it has",
+            where=location.where(shard.name),
+            got=f"no column {', '.join(absent)}",
+            do=AGAIN,
+        )
+
+
+def _features(schema: pa.Schema) -> dict[str, Any]:
+    """What the `huggingface` metadata says of each column; empty without it."""
+    try:
+        return dict(json.loads((schema.metadata or {})[_METADATA])["info"]["features"])
+    except (KeyError, ValueError, TypeError):
+        return {}

@@ -1,0 +1,73 @@
+"""What opening a shard checks, the same for every format."""
+
+from __future__ import annotations
+
+from symile_data.errors import DamageError
+from symile_data.format.location import Location
+
+AGAIN = "fetch it again, or build the dataset again"
+
+MOST_INFLATION = 1000  # bytes in memory for each byte of a file ...
+ALWAYS_ALLOWED_BYTES = 1 << 28  # ... beyond this
+
+
+def most_bytes(size: int) -> int:
+    """What so many bytes of a file may take in memory."""
+    return max(ALWAYS_ALLOWED_BYTES, MOST_INFLATION * size)
+
+
+def check_size(location: Location, name: str, size: int | None) -> int:
+    """Bytes of a shard.
+
+    Args:
+        location: The dataset's directory.
+        name: Path relative to it.
+        size: Bytes that the manifest says it has.
+
+    Raises:
+        DamageError: missing, or of another size.
+    """
+    try:
+        actual = location.size(name)
+    except OSError as error:
+        raise unreadable(location, name, error, "") from None
+    if size is not None and actual != size:
+        raise DamageError(
+            "a shard was truncated or replaced",
+            where=location.where(name),
+            got=f"{actual} bytes, the manifest says {size}",
+            do=AGAIN,
+        )
+    return actual
+
+
+def check_rows(location: Location, name: str, found: int, rows: int | None) -> None:
+    """Compare a shard's rows with the manifest's.
+
+    Raises:
+        DamageError: they differ.
+    """
+    if rows is not None and found != rows:
+        raise DamageError(
+            "a shard has another number of rows than the manifest says",
+            where=location.where(name),
+            got=f"{found} rows, the manifest says {rows}",
+            do=AGAIN,
+        )
+
+
+def unreadable(location: Location, name: str, error: Exception, kind: str) -> DamageError:
+    """The error for a shard that cannot be read.
+
+    Args:
+        location: The dataset's directory.
+        name: Path relative to it.
+        error: What was met.
+        kind: "Parquet file", "tar shard of ours"; empty where only its presence was asked for.
+    """
+    if isinstance(error, FileNotFoundError):
+        return DamageError("a shard is missing", where=location.where(name), do=AGAIN)
+    what = f"a shard is truncated or no {kind}" if kind else "a shard cannot be read"
+    return DamageError(
+        what, where=location.where(name), got=" ".join(str(error).split())[:200] or type(error).__name__, do=AGAIN
+    )

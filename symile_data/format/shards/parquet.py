@@ -1,0 +1,239 @@
+"""One Parquet shard: what its footer says, and reading one row group of some columns. Knows nothing of splits or
+modalities.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from symile_data.format.location import Location, Range
+
+from .limits import check_rows, check_size, most_bytes, unreadable
+from .seal import SEAL_BYTES, TAIL_BYTES, check_seal
+from .spans import NotFetchedError, SpanFile, Spans, fetch_spans
+
+_KIND = "Parquet file"
+_FIRST_READ_BYTES = 1 << 16  # the footer of most shards is within that of the end
+_FOOTERS_KEPT = 64
+
+# What pyarrow raises for damaged files; names that are no UTF-8 and counts that do not fit come as ValueError and
+# OverflowError.
+PARQUET_ERRORS = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError)
+
+_PYARROWS_PAGE_DAMAGE = "CRC checksum verification failed"
+_PAGE_DAMAGE = "a page of it does not match its checksum: it was damaged or edited"
+
+_BATCH_ROWS = 64  # between two looks at the size; a row group with media is one batch, so nothing is copied
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParquetShard:
+    """A Parquet file; see `symile_data.format.shards.Shard`.
+
+    Args:
+        location: The dataset's directory.
+        name: Path relative to it.
+        size: Bytes.
+        group_rows: Rows in each of its row groups.
+        footer_sha256: Of the footer's bytes: schema, page offsets, sizes and statistics of everything in the file.
+        schema: Arrow schema, `huggingface` metadata included.
+    """
+
+    location: Location
+    name: str
+    size: int
+    group_rows: tuple[int, ...]
+    footer_sha256: str
+    schema: pa.Schema
+
+    @property
+    def rows(self) -> int:
+        """Rows in the shard."""
+        return sum(self.group_rows)
+
+    def read(self, group: int, columns: Sequence[str]) -> pa.Table:
+        """The named columns of one row group. Any number of threads may read at once.
+
+        Raises:
+            DamageError: the file is gone, its pages cannot be read, or they hold far more than a file of its size.
+        """
+        return self._read([group], columns)
+
+    def read_all(self, columns: Sequence[str]) -> pa.Table:
+        """The named columns of all rows.
+
+        Raises:
+            DamageError: the file is gone, its pages cannot be read, or they hold far more than a file of its size.
+        """
+        return self._read(range(len(self.group_rows)), columns)
+
+    def column_bytes(self) -> dict[str, int]:
+        """Compressed bytes of each column.
+
+        Raises:
+            DamageError: the file is gone or no Parquet file any more.
+        """
+        counts: Counter[str] = Counter()
+        try:
+            footer = _footer(self.location, self.name, self.size, self.footer_sha256)
+            for column, (start, stop) in _chunks(footer, range(len(self.group_rows)), self.schema.names):
+                counts[column] += stop - start
+        except PARQUET_ERRORS as error:
+            raise unreadable(self.location, self.name, error, _KIND) from None
+        return dict(counts)
+
+    def problems(self) -> Sequence[str]:
+        """None: pyarrow reports what contradicts itself when it reads."""
+        return ()
+
+    def _read(self, groups: Sequence[int], columns: Sequence[str]) -> pa.Table:
+        try:
+            footer = _footer(self.location, self.name, self.size, self.footer_sha256)
+            path = self.location.path(self.name)
+            source: Any = path
+            if path is None:
+                wanted = [span for _, span in _chunks(footer, groups, columns)]
+                source = SpanFile(fetch_spans(self.location, self.name, wanted), self.size)
+            # A file object of its own: pyarrow's readers are not made for concurrent use, and threads run above this
+            # call. Not memory-mapped: a file that is cut short while it is read would end the process by a signal.
+            with pq.ParquetFile(source, metadata=footer, pre_buffer=False, page_checksum_verification=True) as file:
+                batches = self._bounded(
+                    file.iter_batches(_BATCH_ROWS, row_groups=groups, columns=list(columns), use_threads=False)
+                )
+                schema = batches[0].schema if batches else file.read_row_groups([], columns=list(columns)).schema
+            found, expected = sum(map(len, batches)), sum(self.group_rows[group] for group in groups)
+            if found != expected:
+                raise OSError(f"{found} rows, its footer says {expected}")
+            return pa.Table.from_batches(batches, schema)
+        except PARQUET_ERRORS as error:
+            met = OSError(_PAGE_DAMAGE) if _PYARROWS_PAGE_DAMAGE in str(error) else error
+            raise unreadable(self.location, self.name, met, _KIND) from None
+
+    def _bounded(self, batches: Iterable[pa.RecordBatch]) -> list[pa.RecordBatch]:
+        """Those that are valid; a file that inflates without end is left in time."""
+        most = most_bytes(self.size)
+        kept, size = [], 0
+        for batch in batches:
+            batch.validate(full=True)
+            kept.append(batch)
+            size += batch.nbytes
+            if size > most:
+                raise ValueError(f"it inflates beyond {most} bytes")
+        return kept
+
+
+def open_parquet(location: Location, name: str, *, size: int | None = None, rows: int | None = None) -> ParquetShard:
+    """Read a shard's footer.
+
+    Args:
+        location: The dataset's directory.
+        name: Path relative to it.
+        size: Bytes that the manifest says the file has.
+        rows: Rows that the manifest says it has.
+
+    Raises:
+        DamageError: missing, truncated, not Parquet, or other than the manifest says.
+    """
+    actual = check_size(location, name, size)
+    try:
+        tail = _read_tail(location, name, actual)
+        sha256 = hashlib.sha256(tail[:-TAIL_BYTES]).hexdigest()
+        metadata = _parsed(tail)
+        _check_chunks(metadata, actual)
+        schema = pq.read_schema(_footer_file(tail))
+        groups = tuple(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))
+        if any(count < 0 for count in groups) or sum(groups) > most_bytes(actual):
+            raise ValueError(f"its footer claims {sum(groups)} rows")
+    except PARQUET_ERRORS as error:
+        raise unreadable(location, name, error, _KIND) from None
+    check_rows(location, name, sum(groups), rows)
+    return ParquetShard(
+        location=location, name=name, size=actual, group_rows=groups, footer_sha256=sha256, schema=schema
+    )
+
+
+@lru_cache(maxsize=_FOOTERS_KEPT)
+def _footer(location: Location, name: str, size: int, sha256: str) -> pq.FileMetaData:
+    """The footer of an open shard.
+
+    Raises:
+        OSError: the file is gone or is another by now.
+        ArrowException: it is no Parquet file.
+    """
+    tail = _read_tail(location, name, size)
+    if hashlib.sha256(tail[:-TAIL_BYTES]).hexdigest() != sha256:
+        raise OSError("it was replaced by another file since it was opened")
+    return _parsed(tail)
+
+
+def _read_tail(location: Location, name: str, size: int) -> bytes:
+    """Footer, its length and the closing mark.
+
+    Raises:
+        OSError: no such file, no Parquet file, or a footer that does not match its checksum.
+    """
+    tail = location.read(name, max(size - _FIRST_READ_BYTES, 0), size)
+    wanted = int.from_bytes(tail[-TAIL_BYTES:-4], "little") + TAIL_BYTES
+    if tail[-4:] != b"PAR1" or wanted > size:
+        raise OSError("Parquet magic bytes not found in footer")
+    start = max(size - wanted - SEAL_BYTES, 0)
+    tail = tail[start - size :] if size - start <= len(tail) else location.read(name, start, size)
+    check_seal(tail[:-wanted], tail[-wanted:-TAIL_BYTES])
+    return tail[-wanted:]
+
+
+def _parsed(tail: bytes) -> pq.FileMetaData:
+    return pq.read_metadata(_footer_file(tail))
+
+
+def _footer_file(tail: bytes) -> pa.BufferReader:
+    """A file of this footer and no data."""
+    return pa.BufferReader(b"PAR1" + tail)
+
+
+def _check_chunks(footer: pq.FileMetaData, size: int) -> None:
+    """Let pyarrow's reader compute where every column chunk lies; it gets no byte of them.
+
+    The reader raises where a chunk is described wrongly. The getters that `_chunks` asks would end the process there.
+
+    Raises:
+        ArrowException, OSError: a chunk contradicts the schema, or lies outside the file.
+    """
+    nothing = SpanFile(Spans((), ()), size)
+    with (
+        pq.ParquetFile(nothing, metadata=footer, pre_buffer=True) as file,
+        contextlib.suppress(NotFetchedError),
+    ):
+        next(file.iter_batches(use_threads=False), None)
+
+
+def _chunks(footer: pq.FileMetaData, groups: Sequence[int], columns: Sequence[str]) -> Iterator[tuple[str, Range]]:
+    """Name of the column and byte range of every column chunk of some columns."""
+    owners = [_column_of(footer.schema.column(leaf).path, columns) for leaf in range(footer.num_columns)]
+    for group in groups:
+        row_group = footer.row_group(group)
+        for leaf, column in enumerate(owners):
+            if column is not None:
+                chunk = row_group.column(leaf)
+                start, dictionary = chunk.data_page_offset, chunk.dictionary_page_offset
+                if dictionary is not None and dictionary > 0:  # as pyarrow's reader has it
+                    start = min(start, dictionary)
+                yield column, (start, start + chunk.total_compressed_size)
+
+
+def _column_of(path: str, columns: Sequence[str]) -> str | None:
+    """Which of some columns holds a leaf of the schema.
+
+    >>> _column_of("words.list.element.text", ["word", "words"]), _column_of("a.b", ["a", "a.b"]), _column_of("x", [])
+    ('words', 'a.b', None)
+    """
+    return max((name for name in columns if f"{path}.".startswith(f"{name}.")), key=len, default=None)

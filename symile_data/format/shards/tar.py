@@ -1,0 +1,246 @@
+"""One WebDataset tar shard, read through its index: single row groups, single columns, from any place.
+
+A shard may come from anywhere. Nothing is ever extracted to disk, sizes are bounded before anything is allocated, and
+what contradicts itself is an error that names file and row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pyarrow as pa
+
+from symile_data.errors import DamageError
+from symile_data.format.location import Location, Range
+
+from .limits import AGAIN, check_rows, check_size, unreadable
+from .spans import Spans, fetch_spans
+from .tar_headers import header_problem
+from .tar_layout import ABSENT, BLOCK_BYTES, END_BYTES, FIELDS, Index, field_columns, find_index, unpack_index
+from .tar_members import MemberError, Payload, column_of, fields_of
+
+MOST_MEMBER_BYTES = 1 << 28  # no picture or clip of a dataset is as large
+MOST_JSON_BYTES = 1 << 22  # no row's labels are as many
+MOST_INDEX_BYTES = 1 << 28
+
+_KIND = "tar shard with an index of ours"
+_FIRST_READ_BYTES = 1 << 16  # the index of most shards is within that of the end
+_INDICES_KEPT = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class TarShard:
+    """A tar with an index; see `symile_data.format.shards.Shard`.
+
+    Args:
+        location: The dataset's directory.
+        name: Path relative to it.
+        size: Bytes.
+        group_rows: Rows in each of its row groups.
+        footer_sha256: Of the index.
+        schema: Arrow schema of the rows, `huggingface` metadata included.
+    """
+
+    location: Location
+    name: str
+    size: int
+    group_rows: tuple[int, ...]
+    footer_sha256: str
+    schema: pa.Schema
+
+    @property
+    def rows(self) -> int:
+        """Rows in the shard."""
+        return sum(self.group_rows)
+
+    def read(self, group: int, columns: Sequence[str]) -> pa.Table:
+        """The named columns of one row group. Any number of threads may read at once.
+
+        Raises:
+            DamageError: the file is gone, or a member is not what its column needs.
+        """
+        index = self._index()
+        return self._read(index, index.group_slice(group), columns)
+
+    def read_all(self, columns: Sequence[str]) -> pa.Table:
+        """The named columns of all rows.
+
+        Raises:
+            DamageError: the file is gone, or a member is not what its column needs.
+        """
+        return self._read(self._index(), slice(0, self.rows), columns)
+
+    def column_bytes(self) -> dict[str, int]:
+        """Bytes of each column's members; those of the JSON under "json".
+
+        Raises:
+            DamageError: the file is gone or was replaced.
+        """
+        index = self._index()
+        totals = np.maximum(index.sizes, 0).sum(axis=0).tolist()
+        return {member.column or FIELDS: total for member, total in zip(index.members, totals, strict=True)}
+
+    def problems(self) -> Sequence[str]:
+        """Where the archive's own headers differ from its index.
+
+        Raises:
+            DamageError: the file is gone or was replaced.
+        """
+        index = self._index()
+        path = self.location.path(self.name)
+        try:
+            with io.BytesIO(self.location.read(self.name, 0, self.size)) if path is None else path.open("rb") as data:
+                problem = header_problem(data, index)
+        except OSError as error:
+            raise unreadable(self.location, self.name, error, _KIND) from None
+        return () if problem is None else (problem,)
+
+    def _index(self) -> Index:
+        try:
+            return _index_of(self.location, self.name, self.size, self.footer_sha256)
+        except (OSError, ValueError) as error:
+            raise unreadable(self.location, self.name, error, _KIND) from None
+
+    def _read(self, index: Index, rows: slice, columns: Sequence[str]) -> pa.Table:
+        fields = [name for name in field_columns(index.schema, index.members) if name in columns]
+        kinds = [k for k, member in enumerate(index.members) if member.column in columns or (k == 0 and fields)]
+        try:
+            spans = fetch_spans(self.location, self.name, _ranges(index, rows, kinds))
+        except OSError as error:
+            raise unreadable(self.location, self.name, error, _KIND) from None
+        found: dict[str, pa.Array] = {}
+        for kind in kinds:
+            member = index.members[kind]
+            try:
+                payloads = _payloads(index, rows, kind, spans)
+                if member.kind == "fields":
+                    found |= fields_of(payloads, index.schema, fields)
+                else:
+                    found[member.column] = column_of(payloads, member.kind, index.schema.field(member.column).type)
+            except MemberError as error:
+                place = f"{self.location.where(self.name)}, row {rows.start + error.row}"
+                raise _damaged(member.suffix, place, error.problem) from None
+            except ValueError as error:
+                raise _damaged(member.suffix, self.location.where(self.name), str(error)) from None
+        wanted = pa.schema([index.schema.field(name) for name in columns], metadata=index.schema.metadata)
+        return pa.Table.from_arrays([found[name] for name in columns], schema=wanted)
+
+
+def open_tar(location: Location, name: str, *, size: int | None = None, rows: int | None = None) -> TarShard:
+    """Read a shard's index.
+
+    Args:
+        location: The dataset's directory.
+        name: Path relative to it.
+        size: Bytes that the manifest says the file has.
+        rows: Rows that the manifest says it has.
+
+    Raises:
+        DamageError: missing, truncated, without an index, with one that cannot be true, or other than the manifest
+            says.
+    """
+    actual = check_size(location, name, size)
+    try:
+        contents, checksum, start = _read_index(location, name, actual)
+        index = unpack_index(contents, checksum)
+        _check(index, start)
+    except (OSError, ValueError) as error:
+        raise unreadable(location, name, error, _KIND) from None
+    check_rows(location, name, sum(index.group_rows), rows)
+    sha256 = hashlib.sha256(contents).hexdigest()
+    return TarShard(
+        location=location,
+        name=name,
+        size=actual,
+        group_rows=index.group_rows,
+        footer_sha256=sha256,
+        schema=index.schema,
+    )
+
+
+@lru_cache(maxsize=_INDICES_KEPT)
+def _index_of(location: Location, name: str, size: int, sha256: str) -> Index:
+    """The index of an open shard.
+
+    Raises:
+        OSError: the file is gone or is another by now.
+        ValueError: it has no index.
+    """
+    contents, checksum, _ = _read_index(location, name, size)
+    if hashlib.sha256(contents).hexdigest() != sha256:
+        raise OSError("it was replaced by another file since it was opened")
+    return unpack_index(contents, checksum)
+
+
+def _read_index(location: Location, name: str, size: int) -> tuple[bytes, int | None, int]:
+    """The Arrow stream of the index, its checksum where it has one, and at which byte it starts.
+
+    Raises:
+        OSError: no such file, or it shrank.
+        ValueError: it has none.
+    """
+    tail = location.read(name, max(size - _FIRST_READ_BYTES, 0), size)
+    found = find_index(tail)
+    start = size - END_BYTES - found.occupied
+    if found.length > MOST_INDEX_BYTES or start < BLOCK_BYTES:
+        raise ValueError(f"its index claims {found.length} bytes")
+    within = start - (size - len(tail))
+    if within < 0:
+        return location.read(name, start, start + found.length), found.checksum, start
+    return tail[within : within + found.length], found.checksum, start
+
+
+def _check(index: Index, start: int) -> None:
+    """Refuse an index that cannot be true.
+
+    Args:
+        index: As read.
+        start: At which byte of the file its contents start.
+
+    Raises:
+        ValueError: what is wrong.
+    """
+    if (index.sizes < ABSENT).any() or (index.sizes[:, 0] == ABSENT).any():
+        raise ValueError("its index has impossible sizes")
+    if (index.sizes > MOST_MEMBER_BYTES).any():
+        raise ValueError(f"a member of {index.sizes.max()} bytes, more than the {MOST_MEMBER_BYTES} that are accepted")
+    if (index.sizes[:, 0] > MOST_JSON_BYTES).any():
+        raise ValueError(
+            f"a row's JSON of {index.sizes[:, 0].max()} bytes, more than the {MOST_JSON_BYTES} that are accepted"
+        )
+    if index.end + BLOCK_BYTES != start:
+        raise ValueError(f"its index describes {index.end} bytes of rows, the archive has {start - BLOCK_BYTES}")
+
+
+def _ranges(index: Index, rows: slice, kinds: Sequence[int]) -> Iterator[Range]:
+    for kind in kinds:
+        starts, sizes = index.starts[rows, kind], index.sizes[rows, kind]
+        present = sizes >= 0
+        yield from zip(starts[present].tolist(), (starts + sizes)[present].tolist(), strict=True)
+
+
+def _payloads(index: Index, rows: slice, kind: int, spans: Spans) -> list[Payload]:
+    """Contents of the members of one kind; None where absent.
+
+    Raises:
+        MemberError: the bytes of one do not match its checksum.
+    """
+    starts, sizes = index.starts[rows, kind].tolist(), index.sizes[rows, kind].tolist()
+    found = [None if size < 0 else spans.get(start, start + size) for start, size in zip(starts, sizes, strict=True)]
+    if index.checksums is not None:
+        for row, (payload, checksum) in enumerate(zip(found, index.checksums[rows, kind].tolist(), strict=True)):
+            if payload is not None and zlib.crc32(payload) != checksum:
+                raise MemberError(row, "its bytes do not match its checksum: they were damaged or edited")
+    return found
+
+
+def _damaged(suffix: str, where: str, got: str) -> DamageError:
+    return DamageError(
+        f"the .{suffix} member of a row cannot be read", where=where, got=" ".join(got.split())[:200], do=AGAIN
+    )

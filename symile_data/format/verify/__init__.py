@@ -1,0 +1,249 @@
+"""Re-read a whole dataset and name every kind of damage with its file: sizes, hashes, rows, schema, masks, invariants.
+
+The invariants of one dataset (an M3 text contains its target once, ...) are the builder's knowledge; it hands them in
+as `Invariants`, so this module knows no dataset by name.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from symile_data.errors import DamageError
+from symile_data.files import file_sha256
+from symile_data.format import manifest as manifests
+from symile_data.format.location import Location
+from symile_data.format.manifest import FileEntry, Manifest
+from symile_data.format.media import medium_problems
+from symile_data.format.schema import mask_problems
+from symile_data.format.shards import is_shard, open_shard
+from symile_data.format.typed_json import read_text
+from symile_data.progress import stage
+
+from .deduplicated import pool_problems
+from .shared_media import Hashes, MediaBySplit, Rows, media_hashes
+from .unlisted import kind_of, unlisted_problems
+
+SAMPLE_ID = "sample_id"  # a row's number, from which tars make their keys
+
+
+class Invariants(Protocol):
+    """A dataset's own rules, fed table by table."""
+
+    @property
+    def disjoint_media(self) -> bool:
+        """Whether the dataset promises that no picture, clip or signal is in two splits."""
+
+    def check(self, split: str, table: pa.Table) -> Iterable[str]:
+        """Problems of one shard, each a clause that names the row."""
+
+    def check_media(self, table: pa.Table) -> Iterable[str]:
+        """Problems of what a shard, or a file of a pool, says of its media; each a clause that names the row."""
+
+    def finish(self) -> Iterable[str]:
+        """Problems seen only across shards."""
+
+
+def verify(
+    directory: Path,
+    invariants: Invariants | None = None,
+    *,
+    workers: int = 1,
+    sample: int | None = None,
+    deep: bool = False,
+) -> Iterator[str]:
+    """Yield one sentence for each problem; nothing when the dataset is exactly what its manifest says.
+
+    Args:
+        directory: Of the dataset.
+        invariants: The dataset's own rules.
+        workers: Threads that read, hash and decode; the sentences and their order do not depend on it.
+        sample: Read only what `to_read` chooses; of the other files only the size is checked, and rules across shards
+            are not.
+        deep: Decode every picture and clip too, and compare the media's bytes across splits that must not share any.
+
+    Raises:
+        DamageError: there is no readable manifest to check against.
+    """
+    manifest = manifests.read(directory)
+    if not manifests.is_as_written(read_text(directory / manifests.FILE_NAME)):
+        yield f"{manifests.FILE_NAME}: its blanks or line ends are not those that the build wrote"
+    chosen = to_read(manifest, sample)
+    schemas: dict[str, str] = {}
+    media, damaged = MediaBySplit(), set[str]()
+    compared = deep and sample is None and invariants is not None and invariants.disjoint_media
+
+    def examine(entry: FileEntry) -> _Examined:
+        whole = entry.path in chosen
+        return _examine(directory, entry, manifest, whole=whole, deep=deep, compared=compared)
+
+    with (
+        stage("verifying", len(manifest.files), "files") as advance,
+        closing(_in_order(examine, manifest.files, workers)) as results,
+    ):
+        for entry, found in zip(manifest.files, results, strict=True):
+            for clause in (*found.problems, *_table_problems(found.table, entry, manifest, schemas, invariants)):
+                yield f"{entry.path}: {clause}"
+            if found.problems:
+                damaged.add(entry.path)
+            for split in _splits_of(entry, manifest):
+                media.add(split, entry.path, found.media)
+            advance()
+    if sample is None:
+        yield from pool_problems(directory, manifest, damaged)
+        if invariants is not None:
+            yield from invariants.finish()
+        yield from media.problems()
+    yield from _count_problems(manifest)
+    yield from unlisted_problems(directory, {entry.path for entry in manifest.files})
+
+
+def _splits_of(entry: FileEntry, manifest: Manifest) -> list[str]:
+    """The splits whose rows have the media of a file."""
+    if entry.pool is None or manifest.pooled is None:
+        return [] if entry.split is None else [entry.split]
+    return [split for pool in manifest.pooled.pools for split in pool.names if pool.key(split) == entry.pool]
+
+
+def to_read(manifest: Manifest, sample: int | None) -> set[str]:
+    """Paths of the files that a verification reads whole.
+
+    Args:
+        sample: None for all; else every file without rows, and of each split (or other kind of table) this many
+            files, evenly spaced.
+    """
+    if sample is None:
+        return {entry.path for entry in manifest.files}
+    chosen = {entry.path for entry in manifest.files if entry.rows is None}
+    kinds: dict[str, list[str]] = {}
+    for entry in manifest.files:
+        if entry.rows is not None:
+            kinds.setdefault(entry.split or entry.path.rpartition("-of-")[0].rpartition("-")[0], []).append(entry.path)
+    for paths in kinds.values():
+        count = min(sample, len(paths))
+        chosen.update(paths[index * len(paths) // count] for index in range(count))
+    return chosen
+
+
+@dataclass
+class _Examined:
+    """What reading one file alone told, and its table where the rows are to be checked."""
+
+    problems: list[str] = field(default_factory=list)
+    table: pa.Table | None = None
+    media: dict[str, tuple[Hashes, Rows]] = field(default_factory=dict)
+
+
+def _in_order(
+    examine: Callable[[FileEntry], _Examined], entries: Sequence[FileEntry], workers: int
+) -> Generator[_Examined, None, None]:
+    """Examine files on threads, a few ahead of the consumer, so that memory holds a few tables only."""
+    waiting: deque[Future[_Examined]] = deque()
+    with ThreadPoolExecutor(max(workers, 1), thread_name_prefix="verify") as pool:
+        try:
+            for entry in entries:
+                waiting.append(pool.submit(examine, entry))
+                if len(waiting) > workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _examine(
+    directory: Path, entry: FileEntry, manifest: Manifest, *, whole: bool, deep: bool, compared: bool
+) -> _Examined:
+    path = directory / entry.path
+    try:
+        problem = _file_problem(path, entry, whole)
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror})"
+    if problem:
+        return _Examined([problem])
+    if not whole or entry.rows is None or not is_shard(entry.path):
+        return _Examined()
+    try:
+        shard = open_shard(Location.of(directory), entry.path)
+        table = shard.read_all(shard.schema.names)
+        problems = list(shard.problems())
+    except DamageError as error:
+        return _Examined([f"{error.what} ({error.got})"])
+    if table.num_rows != entry.rows:
+        problems.append(f"{table.num_rows} rows, the manifest says {entry.rows}")
+    if deep:
+        problems += medium_problems(table, manifest.modalities)
+    media = media_hashes(table, manifest.modalities) if compared else {}
+    return _Examined(problems, table if entry.split is not None or entry.pool is not None else None, media)
+
+
+def _file_problem(path: Path, entry: FileEntry, whole: bool) -> str | None:
+    kind = kind_of(path)
+    if kind != "a file":
+        return "missing" if kind == "nothing" else f"{kind}, the manifest says a file"
+    size = path.stat().st_size
+    if size != entry.bytes:
+        return f"{size} bytes, the manifest says {entry.bytes}: it was truncated or replaced"
+    if whole and file_sha256(path) != entry.sha256:
+        return "its SHA-256 differs from the manifest: the contents changed after the build"
+    return None
+
+
+def _table_problems(
+    table: pa.Table | None,
+    entry: FileEntry,
+    manifest: Manifest,
+    schemas: dict[str, str],
+    invariants: Invariants | None,
+) -> Iterator[str]:
+    if table is None:
+        return
+    if entry.split is None:
+        yield from _ruled(lambda: () if invariants is None else invariants.check_media(table))
+        return
+    schema = str(table.schema)
+    if schemas.setdefault("first", schema) != schema:
+        yield "its schema differs from the first shard's"
+        return
+    modalities = manifest.modalities if manifest.pooled is None else manifest.pooled.stored(manifest.modalities)
+    needed = [column for modality in modalities for column in (modality.mask, *modality.null_columns)]
+    absent = [column for column in needed if column not in table.column_names]
+    if absent:
+        yield f"no column {', '.join(absent)}"
+        return
+    yield from _ruled(lambda: mask_problems(table, modalities))
+    yield from _ruled(lambda: _sample_id_problems(table))
+    if invariants is not None:
+        yield from _ruled(lambda: invariants.check(str(entry.split), table))
+        yield from _ruled(lambda: invariants.check_media(table))
+
+
+def _sample_id_problems(table: pa.Table) -> Iterator[str]:
+    if SAMPLE_ID in table.column_names:
+        wrong = pc.indices_nonzero(pc.fill_null(pc.less(table[SAMPLE_ID], 0), False))
+        if len(wrong):
+            row = wrong[0].as_py()
+            yield f"row {row}: {SAMPLE_ID} {table[SAMPLE_ID][row].as_py()} is negative"
+
+
+def _ruled(check: Callable[[], Iterable[str]]) -> Iterator[str]:
+    """What rules say of a table whose columns may be of any type."""
+    try:
+        yield from check()
+    except (pa.ArrowException, ValueError, OverflowError, KeyError, TypeError, AttributeError) as error:
+        yield f"its columns are not of the types that the rules expect ({' '.join(str(error).split())[:200]})"
+
+
+def _count_problems(manifest: Manifest) -> Iterator[str]:
+    for split, rows in manifest.splits.items():
+        listed = sum(entry.rows or 0 for entry in manifest.shards(split))
+        if listed != rows:
+            yield f"{manifests.FILE_NAME}: split {split} has {rows} rows but its shards have {listed}"

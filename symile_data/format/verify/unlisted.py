@@ -1,0 +1,77 @@
+"""What lies in a dataset's directory beside the files of its manifest; for `symile_data.format.verify`."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from symile_data.files import sorted_entries
+from symile_data.format import manifest as manifests
+
+# Nothing else may lie beside the listed files; the last two come with a download from the Hugging Face Hub.
+_FILES = (manifests.FILE_NAME, ".gitattributes")
+_FOLDER = ".cache/huggingface"
+
+_NOT_LISTED = "not in the manifest; remove it or build the dataset again"
+
+
+def unlisted_problems(directory: Path, listed: set[str], folder: str = "") -> Iterator[str]:
+    """A sentence for each thing that the manifest does not list, in the order of their paths. No link is followed.
+
+    Args:
+        directory: Of the dataset.
+        listed: Paths of the manifest's files. What stands in their places is left to the checks of single files.
+        folder: Where to look, relative to the directory.
+    """
+    try:
+        entries = sorted_entries(directory / folder)
+    except OSError as error:
+        yield f"{folder or directory}: cannot be listed ({error.strerror})"
+        return
+    if not entries and folder:
+        yield f"{folder}: an empty directory, {_NOT_LISTED}"
+    for entry in entries:
+        name = f"{folder}/{entry.name}" if folder else entry.name
+        if name in listed:
+            continue
+        kind = kind_of(Path(entry.path))
+        if kind == "a directory":
+            if name != _FOLDER:
+                yield from unlisted_problems(directory, listed, name)
+        elif kind != "a file":
+            yield f"{name}: {kind}, {_NOT_LISTED}"
+        elif name not in _FILES:
+            yield f"{name}: {_NOT_LISTED}"
+
+
+def kind_of(path: Path) -> str:
+    """What stands at a path, as a noun: "a file", also through a link, or what it is instead.
+
+    >>> kind_of(Path("/dev/null")), kind_of(Path("/no/such/file"))
+    ('a device', 'nothing')
+    """
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return "nothing"
+    if not stat.S_ISLNK(mode):
+        return _noun(mode)
+    try:
+        target = _noun(path.stat().st_mode)
+    except OSError:
+        return "a link that leads nowhere"
+    return target if target == "a file" else f"a link to {target}"
+
+
+def _noun(mode: int) -> str:
+    return next((noun for is_one, noun in _KINDS if is_one(mode)), "a device")
+
+
+_KINDS = (
+    (stat.S_ISREG, "a file"),
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+)

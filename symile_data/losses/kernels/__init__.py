@@ -1,0 +1,1 @@
+"""The products and sums behind the objectives: exact over all combinations, or sampled."""

@@ -1,0 +1,173 @@
+"""The Symile loss: for each modality as anchor in turn, find its positive among other combinations of the other
+modalities.
+
+With the multilinear inner product T[i1..iM] = s sum_d prod_m E_m[i_m, d], the loss is the mean over anchor modalities m
+and rows i of -log softmax of T[i..i] among combinations with i_m = i: all N^(M-1) of them (negatives="exact", see
+`exact`) or N K ( negatives="n", see `sampled`). Both compute value and gradients together, in float32 or better also
+under autocast, and keep nothing for backward but the gradients themselves; a second derivative does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from symile_data.errors import UsageError
+from symile_data.losses.inputs import MIP_SCALES, Problem, Solution, differentiable_loss, mip_factor
+from symile_data.losses.kernels.budget import Options
+from symile_data.losses.kernels.exact import solve_exact
+from symile_data.losses.kernels.sampled import solve_sampled
+
+NEGATIVES = ("n", "exact")
+
+
+def symile_loss(
+    embeddings: Sequence[Tensor],
+    logit_scale: Tensor | float,
+    *,
+    negatives: str = "n",
+    shuffles: int = 1,
+    generator: torch.Generator | None = None,
+    groups: Sequence[Tensor | None] | None = None,
+    mip_scale: str = "none",
+    tile_rows: int | None = None,
+    cache_bytes: int | None = None,
+    max_flops: float | None = None,
+    gemm_dtype: torch.dtype | None = None,
+    gather: bool = False,
+) -> Tensor:
+    """Mean over anchor modalities and rows of the contrastive loss.
+
+    Args:
+        embeddings: M >= 2 floating tensors (N, D), row i of each from the same sample.
+        logit_scale: Scalar, already exponentiated; gets a gradient where it requires one.
+        negatives: "n" for K shuffles an anchor modality, "exact" for all N^(M-1) - 1 negatives. Equal for M = 2.
+        shuffles: K, for "n".
+        generator: Source of the shuffles, for "n" with M > 2; advanced by each call. Under `gather` it must be in the
+            same state on every rank.
+        groups: Per modality (N,) int64 ids of values, or None where all differ: rows with the same id hold the same
+            value (a repeated image, "missing"), -1 is a value of its own. A combination whose modalities other than the
+            anchor's all equal those of the anchor's row is a copy of the positive and no negative.
+        mip_scale: "none"; "aligned", times D^((M-2)/2); "unit", times D^((M-1)/2).
+        tile_rows: Rows of a tile, for "exact"; None chooses.
+        cache_bytes: Logits kept between the two passes of "exact" (a quarter less work where all fit); None is 64 MiB
+            on a CPU, 512 MiB elsewhere, 0 keeps none.
+        max_flops: Work a step and process above which "exact" is refused; None is 4e12 on a CPU, 2e14 elsewhere.
+        gemm_dtype: Round operands of matrix products to this type (torch.bfloat16), accumulating in float32; None does
+            not.
+        gather: Where torch.distributed runs, take negatives from the rows of all ranks; every rank must call. The value
+            is then that of the whole batch on every rank and gradients of embeddings are multiplied by the number of
+            ranks, which DDP's mean over ranks undoes; the gradient of `logit_scale` is exact on each.
+
+    Returns:
+        () float32 tensor, float64 for float64 embeddings.
+
+    Raises:
+        UsageError: arguments that do not fit, or "exact" above its budget.
+
+    >>> x, y, z = torch.eye(3), torch.eye(3), torch.eye(3)
+    >>> round(symile_loss([x, y, z], 10.0, negatives="exact").item(), 6)
+    0.000363
+    """
+    _check_choices(negatives, shuffles, mip_scale)
+    options = Options(tile_rows=tile_rows, cache_bytes=cache_bytes, max_flops=max_flops, gemm_dtype=gemm_dtype)
+
+    def solve(problem: Problem, wanted: bool) -> Solution:
+        if negatives == "exact" or len(problem.embeddings) == 2:
+            return solve_exact(problem, wanted, options)
+        if generator is None:
+            raise UsageError(
+                'negatives="n" draws shuffles and needs a generator',
+                do="pass generator=torch.Generator().manual_seed(seed)",
+            )
+        return solve_sampled(problem, wanted, shuffles=shuffles, generator=generator, gemm_dtype=gemm_dtype)
+
+    width = embeddings[0].shape[-1] if embeddings and embeddings[0].dim() else 1
+    factor = mip_factor(mip_scale, len(embeddings), width)
+    return differentiable_loss(embeddings, logit_scale, solve, groups=groups, factor=factor, gather=gather)
+
+
+class SymileLoss(nn.Module):
+    """`symile_loss` with a seeded source of shuffles that is part of the module's state.
+
+    In training mode each call draws fresh shuffles, and `state_dict` carries the generator, so that a resumed run draws
+    what the interrupted one would have drawn. In evaluation mode every call draws the same shuffles, those of the seed,
+    and leaves the state alone: a validation loss is then comparable between epochs.
+
+    Args:
+        negatives: "n" or "exact".
+        shuffles: K, for "n".
+        seed: Of the shuffles; the same on every rank.
+        mip_scale: "none", "aligned" or "unit".
+        tile_rows: This and the options after it are those of `symile_loss`.
+
+    >>> loss = SymileLoss(seed=1)
+    >>> loss([torch.eye(4)] * 3, 1.0).shape
+    torch.Size([])
+    """
+
+    def __init__(
+        self,
+        negatives: str = "n",
+        *,
+        shuffles: int = 1,
+        seed: int = 0,
+        mip_scale: str = "none",
+        tile_rows: int | None = None,
+        cache_bytes: int | None = None,
+        max_flops: float | None = None,
+        gemm_dtype: torch.dtype | None = None,
+        gather: bool = False,
+    ) -> None:
+        super().__init__()
+        _check_choices(negatives, shuffles, mip_scale)
+        self.negatives, self.shuffles, self.seed, self.mip_scale = negatives, shuffles, seed, mip_scale
+        self.tile_rows, self.cache_bytes, self.max_flops = tile_rows, cache_bytes, max_flops
+        self.gemm_dtype, self.gather = gemm_dtype, gather
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def forward(
+        self,
+        embeddings: Sequence[Tensor],
+        logit_scale: Tensor | float,
+        groups: Sequence[Tensor | None] | None = None,
+    ) -> Tensor:
+        """The loss of M tensors (N, D), a () tensor; see `symile_loss`."""
+        return symile_loss(
+            embeddings,
+            logit_scale,
+            negatives=self.negatives,
+            shuffles=self.shuffles,
+            generator=self.generator if self.training else torch.Generator().manual_seed(self.seed),
+            groups=groups,
+            mip_scale=self.mip_scale,
+            tile_rows=self.tile_rows,
+            cache_bytes=self.cache_bytes,
+            max_flops=self.max_flops,
+            gemm_dtype=self.gemm_dtype,
+            gather=self.gather,
+        )
+
+    def get_extra_state(self) -> Tensor:
+        """The generator's state, a uint8 tensor."""
+        return self.generator.get_state()
+
+    def set_extra_state(self, state: Any) -> None:
+        """Continue from a state that `get_extra_state` returned."""
+        self.generator.set_state(state.cpu())
+
+    def extra_repr(self) -> str:
+        """Options, for `repr`."""
+        return f"negatives={self.negatives!r}, shuffles={self.shuffles}, seed={self.seed}, mip_scale={self.mip_scale!r}"
+
+
+def _check_choices(negatives: str, shuffles: int, mip_scale: str) -> None:
+    if negatives not in NEGATIVES:
+        raise UsageError("negatives is unknown", got=repr(negatives), do=f"choose among {', '.join(NEGATIVES)}")
+    if shuffles < 1:
+        raise UsageError("shuffles is at least 1", got=shuffles)
+    if mip_scale not in MIP_SCALES:
+        raise UsageError("mip_scale is unknown", got=repr(mip_scale), do=f"choose among {', '.join(MIP_SCALES)}")

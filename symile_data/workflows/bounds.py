@@ -1,0 +1,143 @@
+"""What an accuracy on a dataset is to be compared with: a random candidate, and for Symile-M3 how far readers of some
+of the modalities can get, counted from the rows that are evaluated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from symile_data.datasets.m3.ceilings import (
+    COLUMNS,
+    REFERENCES,
+    WordRows,
+    WordRowsReader,
+    named_ceilings,
+    subset_ceilings,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from symile_data.evaluation.retrieval import Retrieval
+    from symile_data.loaders import Split
+    from symile_data.training.config import TrainConfig
+
+    from .training_data import TrainingData
+
+    BoolArray = npt.NDArray[np.bool_]
+
+# Target -> columns that say which candidate is right, for which ceilings are known.
+_LABELS = {"image": ("cls_id", "cls", "wnid"), "audio": ("lang",), "text": ("sample_id",)}
+_MEDIA = ("image", "audio", "ecg")  # kinds whose values are no labels
+
+
+def references(figures: Mapping[str, Any]) -> dict[str, float]:
+    """Of some figures those that an accuracy is to be compared with, by name (`datasets.m3.ceilings.REFERENCES`)."""
+    return {name: float(figures[name]) for name in REFERENCES if name in figures}
+
+
+def ceilings_of(data: TrainingData, split: str, retrieval: Retrieval, label: str) -> dict[str, float]:
+    """The ceilings of retrieval among the complete rows of a split; see `datasets.m3.ceilings.named_ceilings`.
+
+    Args:
+        data: The dataset.
+        split: Its name.
+        retrieval: Protocol.
+        label: Column by which a candidate is right.
+
+    Returns:
+        Name -> accuracy; nothing where the dataset is no Symile-M3, or the ceilings of this protocol are not known.
+    """
+    from symile_data.loaders import open_split
+
+    opened = open_split(data.directory, split)
+    return _ceilings(opened, _incomplete(opened), retrieval, label)
+
+
+def subsets_of(data: TrainingData, split: str) -> dict[str, dict[str, float]]:
+    """The ceilings from every set of modalities among the complete rows of a split, where the dataset is Symile-M3; see
+    `symile_data.datasets.m3.ceilings.subset_ceilings`.
+    """
+    from symile_data.loaders import open_split
+
+    opened = open_split(data.directory, split)
+    rows = _word_rows(opened, _incomplete(opened))
+    return {} if rows is None else subset_ceilings(rows)
+
+
+def validation_references(data: TrainingData, config: TrainConfig) -> dict[str, float]:
+    """What the curves of validation are drawn beside: `references` of the rows that a run validates on."""
+    from symile_data.datasets.m3.ceilings import RANDOM
+    from symile_data.evaluation.retrieval import Retrieval
+    from symile_data.loaders import open_split
+
+    split = open_split(data.directory, "validation")
+    incomplete = _incomplete(split, config.missingness if config.missingness_in_validation else 0.0, config.seed)
+    retrieval = Retrieval(target=config.target, loss=config.loss, candidates=config.candidates, seed=config.seed)
+    random = _random_candidate(split, incomplete, config)
+    return references({RANDOM: random} | _ceilings(split, incomplete, retrieval, config.label))
+
+
+def _random_candidate(split: Split, incomplete: BoolArray, config: TrainConfig) -> float:
+    import torch
+
+    from symile_data.evaluation.embeddings import label_numbers
+    from symile_data.evaluation.retrieval import random_candidate
+
+    rows = int((~incomplete).sum())
+    media = [modality.name for modality in split.modalities if modality.kind in _MEDIA]
+    if config.candidates or not rows:
+        return 1 / max(config.candidates, 1)
+    if config.label in media or config.label not in split.columns:  # a row's own value alone is right
+        return 1 / rows
+    labels = label_numbers(split.read_all([config.label])[config.label].to_pylist())
+    return random_candidate(labels[torch.from_numpy(~incomplete)])
+
+
+def _ceilings(split: Split, incomplete: BoolArray, retrieval: Retrieval, label: str) -> dict[str, float]:
+    rows = _word_rows(split, incomplete) if label in _LABELS.get(retrieval.target, ()) else None
+    if rows is None:
+        return {}
+    return named_ceilings(rows, retrieval.target, _sets(rows, retrieval) if retrieval.candidates else None)
+
+
+def _word_rows(split: Split, incomplete: BoolArray) -> WordRows | None:
+    if not WordRowsReader.fits(split.schema):
+        return None
+    reader, start = WordRowsReader(), 0
+    for table in split.tables(COLUMNS):
+        reader.add(table, incomplete[start : start + len(table)])
+        start += len(table)
+    return reader.rows()
+
+
+def _incomplete(split: Split, rate: float = 0.0, seed: int = 0) -> BoolArray:
+    """(N,) which rows lack a modality: by the masks on disk, or taken away by a loader with this rate and seed."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    from symile_data.missingness import missing
+
+    masks = [modality.mask for modality in split.modalities if modality.mask in split.columns]
+    ids = ["sample_id"] if "sample_id" in split.columns else []
+    table = split.read_all([*masks, *ids])
+    incomplete = np.zeros(split.rows, dtype=bool)
+    for name in masks:
+        incomplete |= np.asarray(pc.fill_null(table[name], True)).astype(bool)
+    numbers = table["sample_id"].to_numpy() if ids else np.arange(split.rows)
+    for modality in split.modalities:
+        incomplete |= missing(seed, numbers, modality.name, rate, "load")
+    return incomplete
+
+
+def _sets(rows: WordRows, retrieval: Retrieval) -> npt.NDArray[np.int64]:
+    """(N, K) the sets of candidates that retrieval draws for these rows, whose labels are those of its target."""
+    import torch
+
+    from symile_data.evaluation.embeddings import Embedded
+    from symile_data.evaluation.retrieval import candidate_rows
+
+    labels = rows.classes if retrieval.target == "image" else rows.languages
+    return candidate_rows(Embedded({}, torch.from_numpy(labels).long()), retrieval).numpy()

@@ -1,0 +1,66 @@
+"""Whether a dataset has what a training needs, seen before anything is done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from symile_data.errors import UsageError
+
+if TYPE_CHECKING:
+    from symile_data.format.manifest import Manifest
+    from symile_data.training.config import TrainConfig
+
+_SPLITS = ("train", "validation", "test")
+# Dataset -> which option of its build gives a split rows.
+_MORE_ROWS = {
+    "symile-m3": "build it again with --{split} ROWS",
+    "xor": "build it again with --{split} ROWS",
+    "symile-mimic": "build it again with a --train and a --validation that leave rows for each split",
+}
+_MORE_OWN_ROWS = "write it again (write_dataset) with rows of that split"
+
+
+def check_splits(manifest: Manifest, directory: Path) -> None:
+    """See that there are rows to train on, to validate and to test, the last two some that lack no modality.
+
+    Raises:
+        UsageError: there are none.
+    """
+    from symile_data.loaders import open_split
+
+    advice = _MORE_ROWS.get(manifest.identity.dataset, _MORE_OWN_ROWS)
+    for split in _SPLITS:
+        if not manifest.splits.get(split):
+            raise UsageError(
+                f"the dataset has no rows in its {split} split, which training needs",
+                where=directory,
+                got=", ".join(f"{rows} in {name}" for name, rows in manifest.splits.items()),
+                do=advice.format(split=split),
+            )
+    for split in _SPLITS[1:]:
+        masks = open_split(directory, split).read_all([modality.mask for modality in manifest.modalities])
+        if np.logical_or.reduce([column.to_numpy() for column in masks.columns]).all():
+            raise UsageError(
+                f"no row of the {split} split has all modalities, and retrieval is measured on such rows",
+                where=directory,
+                do="build it again with fewer values missing (--missing)",
+            )
+
+
+def check_media(manifest: Manifest, config: TrainConfig) -> None:
+    """See that the encoders which a config pretrains have media to learn from.
+
+    Raises:
+        UsageError: the dataset holds features of frozen encoders in their place.
+    """
+    labels = {} if config.pretrain is None else config.pretrain.labels
+    found = [modality.name for modality in manifest.modalities if modality.kind == "features"]
+    if set(found) & set(labels):
+        raise UsageError(
+            "the config is for raw media, whose encoders it pretrains, and the dataset holds features in their place",
+            got=f"features of {', '.join(found)}",
+            do="name a config for features with --config, such as paper-m3-2, or train on the dataset that they are of",
+        )

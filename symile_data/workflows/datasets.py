@@ -1,0 +1,55 @@
+"""The table of bundled datasets: one row each, and the only list of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from symile_data.errors import DamageError
+
+if TYPE_CHECKING:
+    from symile_data.format.manifest import Manifest
+    from symile_data.format.verify import Invariants
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundledDataset:
+    """One dataset that can be built, with names "module:attribute", so that listing them imports nothing.
+
+    Args:
+        name: As in the manifest.
+        invariants: Class that takes the manifest and checks the rows.
+    """
+
+    name: str
+    invariants: str
+
+    def load(self, reference: str) -> Any:
+        """Import what a "module:attribute" names."""
+        module, _, attribute = reference.partition(":")
+        return getattr(import_module(module), attribute)
+
+
+DATASETS = {
+    builder.name: builder
+    for builder in (
+        BundledDataset(name="symile-m3", invariants="symile_data.datasets.m3.invariants:M3Invariants"),
+        BundledDataset(name="symile-mimic", invariants="symile_data.datasets.mimic.invariants:MimicInvariants"),
+        BundledDataset(name="xor", invariants="symile_data.datasets.xor.invariants:XorInvariants"),
+    )
+}
+
+
+def invariants_of(manifest: Manifest) -> Invariants | None:
+    """The row checks of a dataset, or None for one that no builder of ours made."""
+    builder = DATASETS.get(manifest.identity.dataset)
+    if builder is None:
+        return None
+    try:
+        invariants: Invariants = builder.load(builder.invariants)(manifest)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise DamageError(
+            f"the manifest's settings are not those of a dataset called {builder.name}", got=error, do="build it again"
+        ) from None
+    return invariants

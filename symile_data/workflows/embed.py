@@ -1,0 +1,115 @@
+"""Run frozen encoders on stored media: where the loaders' decoders and the encoders meet, for `symile-data embed`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from symile_data.errors import DamageError, UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+    from symile_data.builders.features.spec import FeatureSpec, FrozenModel, Media
+
+_MODELS_KEPT = 4
+
+
+def describe_model(modality: str, kind: str, name: str, settings: Mapping[str, Any]) -> FrozenModel:
+    """Load a model to say how long its features are and which weights it has.
+
+    Args:
+        modality: Name of the modality that it encodes.
+        kind: Of the modality.
+        name: Model id or folder.
+        settings: Of the encoder.
+
+    Raises:
+        SourceError: the model cannot be loaded.
+        UsageError: it is of a type that is not known for the kind.
+    """
+    from symile_data.builders.features.spec import FrozenModel
+    from symile_data.training.features import weights_fingerprint
+
+    encoder = _load(kind, name, tuple(sorted(settings.items())))
+    return FrozenModel(
+        modality=modality,
+        name=name,
+        settings=settings,
+        size=encoder.feature_size,
+        fingerprint=weights_fingerprint(encoder),
+    )
+
+
+def encode_media(spec: FeatureSpec, model: FrozenModel, media: Media) -> npt.NDArray[np.float32]:
+    """Decode media as the model expects them and encode them in batches; the next batch is decoded meanwhile.
+
+    Returns:
+        (n, F) features.
+
+    Raises:
+        DamageError: a medium cannot be decoded.
+    """
+    import torch
+
+    from symile_data.training.features import compute_features
+
+    encoder = _load(media.kind, model.name, tuple(sorted(model.settings.items())))
+    device = torch.device("cpu") if spec.device == "cpu" else _own_gpu()
+    batches = _decoded(media, getattr(encoder, "inputs", {}), spec.batch_size)
+    return torch.cat([compute_features(encoder, batch, device, spec.precision) for batch in batches]).numpy()
+
+
+@lru_cache(maxsize=_MODELS_KEPT)
+def _load(kind: str, name: str, settings: tuple[tuple[str, Any], ...]) -> Any:
+    from symile_data.encoders.frozen import frozen_encoder
+
+    return frozen_encoder(kind, name, dict(settings))
+
+
+def _own_gpu() -> torch.device:
+    """The GPU of this worker process: those of a machine's pool take them in turn."""
+    import torch
+
+    from symile_data.builders.engine.executor import worker_number
+
+    if not torch.cuda.device_count():
+        raise UsageError("a worker has no GPU that torch can use", do="give every worker one, or choose --device cpu")
+    return torch.device("cuda", worker_number() % torch.cuda.device_count())
+
+
+def _decoded(media: Media, inputs: Mapping[str, Any], batch_size: int) -> Iterator[Any]:
+    """Batches of decoded media: tensors, or lists of texts."""
+    import torch
+
+    from symile_data.loaders.decoders import DECODERS
+    from symile_data.loaders.decoders.base import UndecodableError
+
+    decoder = DECODERS[media.kind]
+    settings, raw = decoder.settings(**inputs), decoder.values(media.values)
+
+    def decode(index: int) -> Any:
+        try:
+            return decoder.decode(raw[index], settings)
+        except UndecodableError as error:
+            raise DamageError(
+                "a medium cannot be decoded",
+                where=media.place(index),
+                got=error,
+                do="fetch or build the shard again",
+            ) from None
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="decode") as pool:
+        waiting: list[Future[Any]] = []
+        for start in range(0, len(media.values) + batch_size, batch_size):
+            following = [pool.submit(decode, index) for index in range(start, min(start + batch_size, len(raw)))]
+            if waiting:
+                values = [future.result() for future in waiting]
+                yield values if isinstance(values[0], str) else torch.from_numpy(np.stack(values))
+            waiting = following

@@ -1,0 +1,161 @@
+"""Several runs that belong together: losses and seeds on the same data, compared; and the full evaluation of one run.
+
+Directories: `<base>/<loss>` for one seed, `<base>/seed-<seed>/<loss>` for several, with `comparison.json` and
+`comparison.png` in the base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .bounds import ceilings_of, references
+from .train import embed_run, train_run
+from .training_data import TrainingData
+
+if TYPE_CHECKING:
+    from symile_data.training.config import TrainConfig
+    from symile_data.training.fit import Execution
+
+FIGURES = ("accuracy", "recall_at_5", "recall_at_10", "median_rank")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """What is trained.
+
+    Args:
+        configs: Loss -> config; its seed is the first.
+        seeds: How many, consecutive from there.
+        execution: Of each run.
+    """
+
+    configs: Mapping[str, TrainConfig]
+    seeds: int = 1
+    execution: Execution | None = None
+
+
+def run_experiment(experiment: Experiment, data: TrainingData, base: Path) -> dict[str, Any]:
+    """Train every loss with every seed, or continue where that was interrupted.
+
+    Args:
+        experiment: What.
+        data: The same for all; media are decoded once.
+        base: Directory of the runs.
+
+    Returns:
+        "tests" (loss -> its test's figures, of the last seed) and with several seeds "comparison": "seeds",
+        and "figures" (figure -> loss -> mean and interval, and "difference" for two losses; see
+        `symile_data.evaluation.comparison`). In a process of a distributed run that is not the main one: nothing.
+    """
+    from symile_data.training.ranks import is_main_process
+
+    runs: dict[int, dict[str, dict[str, Any]]] = {}
+    for offset in range(experiment.seeds):
+        for loss, config in experiment.configs.items():
+            seed = config.seed + offset
+            folder = base if experiment.seeds == 1 else base / f"seed-{seed}"
+            settings = replace(config, seed=seed)
+            metrics = train_run(settings, data, folder / loss, shared=folder, execution=experiment.execution)
+            runs.setdefault(seed, {})[loss] = metrics
+    if not is_main_process():
+        return {}
+    last = runs[max(runs)]
+    tests = {loss: metrics["test"] for loss, metrics in last.items()}
+    for seed, losses in runs.items():
+        if len(losses) > 1:
+            _draw_curves(base if experiment.seeds == 1 else base / f"seed-{seed}", losses)
+    if experiment.seeds == 1:
+        return {"tests": tests}
+    return {"tests": tests, "comparison": _compared(runs, base, references(next(iter(tests.values()))))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What is evaluated; None takes the config's choice.
+
+    Args:
+        split: Its name.
+        target: Modality that is retrieved.
+        label: Column by which a candidate is right.
+        candidates: Of each row; 0 takes all rows.
+        bootstrap: Replicates; 0 for none.
+        select: Weights by "val_accuracy" or "val_loss".
+        ablate: Also with each query modality shuffled.
+    """
+
+    split: str = "test"
+    target: str | None = None
+    label: str | None = None
+    candidates: int | None = None
+    bootstrap: int = 0
+    select: str | None = None
+    ablate: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """The results of one run.
+
+    Args:
+        results: Figure -> value.
+        extra: "bootstrap": figure -> mean and interval, where asked for.
+    """
+
+    results: dict[str, float]
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def evaluate_in_full(run: Path, data: TrainingData, asked: Evaluation) -> Evaluated:
+    """Evaluate a run and write `evaluation-<split>.json` and `.png` into its directory.
+
+    Raises:
+        DamageError: the run was trained on another dataset, or is not finished.
+        UsageError: the dataset has no such modality, column or split.
+    """
+    from symile_data.evaluation.ablation import ablate
+    from symile_data.evaluation.bootstrap import bootstrap
+    from symile_data.evaluation.figures import draw_recalls
+    from symile_data.evaluation.retrieval import retrieve
+    from symile_data.files import pretty_json, write_text
+
+    changes = {"target": asked.target, "label": asked.label, "candidates": asked.candidates}
+    embedded, retrieval, label = embed_run(run, data, asked.split, select=asked.select, changes=changes)
+    results = {**retrieve(embedded, retrieval), **ceilings_of(data, asked.split, retrieval, label)}
+    results |= ablate(embedded, retrieval) if asked.ablate else {}
+    extra = {"bootstrap": bootstrap(embedded, retrieval, asked.bootstrap)} if asked.bootstrap else {}
+    write_text(
+        run / f"evaluation-{asked.split}.json",
+        pretty_json({"asked": asdict(asked), "protocol": asdict(retrieval), "results": results, **extra}),
+    )
+    drawn = extra.get("bootstrap") or {name: {"mean": results[name]} for name in FIGURES}
+    title = f"Retrieval of {retrieval.target}, {asked.split} split"
+    draw_recalls(run / f"evaluation-{asked.split}.png", {retrieval.loss: drawn}, references(results), title)
+    return Evaluated(results=results, extra=extra)
+
+
+def _draw_curves(folder: Path, losses: Mapping[str, Mapping[str, Any]]) -> None:
+    from symile_data.training.curves import draw_curves
+
+    lines = next(iter(losses.values()))["ceilings"]["validation"]
+    draw_curves(folder / "curves.png", {loss: metrics["curves"] for loss, metrics in losses.items()}, lines)
+
+
+def _compared(
+    runs: Mapping[int, Mapping[str, Mapping[str, Any]]], base: Path, lines: Mapping[str, float]
+) -> dict[str, Any]:
+    from symile_data.evaluation.comparison import compare
+    from symile_data.evaluation.figures import draw_recalls
+    from symile_data.files import pretty_json, write_text
+
+    losses = list(next(iter(runs.values())))
+    figures = {
+        name: compare({loss: [run[loss]["test"][name] for run in runs.values()] for loss in losses}) for name in FIGURES
+    }
+    result = {"seeds": list(runs), "figures": figures, "bounds": dict(lines)}
+    write_text(base / "comparison.json", pretty_json(result))
+    drawn = {loss: {name: figures[name][loss] for name in FIGURES} for loss in losses}
+    draw_recalls(base / "comparison.png", drawn, lines, f"Zero-shot retrieval, test split, {len(runs)} seeds")
+    return result

@@ -1,0 +1,144 @@
+"""Train one config on one dataset directory and test it.
+
+`train_run` is the whole of it for whoever has a config and a directory; `symile-data train` and `reproduce` stand on
+it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symile_data.errors import DamageError
+
+from .bounds import ceilings_of, references, subsets_of, validation_references
+
+if TYPE_CHECKING:
+    from symile_data.evaluation.embeddings import Embedded
+    from symile_data.evaluation.retrieval import Retrieval
+    from symile_data.training.config import TrainConfig
+    from symile_data.training.fit import Execution
+
+    from .training_data import TrainingData
+
+
+def train_run(
+    config: TrainConfig,
+    data: TrainingData,
+    run: Path,
+    shared: Path | None = None,
+    execution: Execution | None = None,
+) -> dict[str, Any]:
+    """Train a config, or continue where an interrupted training stopped, and test the best weights.
+
+    Args:
+        config: With the loss and the seed of this run.
+        data: To train, validate and test on.
+        run: Directory of the run; see `symile_data.training.run` for what it holds.
+        shared: Where pretrained encoders are kept for several runs; `run` where not given.
+        execution: Devices, loggers, checkpoints.
+
+    Returns:
+        What was also written to metrics.json: "loss", "seed", "epochs", "best_epoch", "val_accuracy", "val_loss",
+        "curves" (one entry for each validated epoch), "test" (see `evaluate_run`) with the weights that the config
+        selects, "test_by" with the figures of either selection, and "ceilings": what the accuracies of "validation" and
+        "test" are to be compared with, and "test_subsets" (target -> set of modalities -> best accuracy, for
+        Symile-M3). In a process of a distributed run that is not the main one there is no "test".
+
+    Raises:
+        OutputError: `run` holds another run.
+        UsageError: the data do not fit the config.
+    """
+    from symile_data.training.fit import fit
+    from symile_data.training.ranks import is_main_process, main_process_first
+    from symile_data.training.run import pretrained_weights
+
+    data.check(config)
+    info = data.run_info(config)
+    weights = pretrained_weights(info, shared or run, partial(data.pretrained, config))
+    module = info.make_module(weights)
+    module.fill_means(data.means(module))
+    metrics = fit(info, module, data.fitting(module), run, execution)
+    with main_process_first():
+        return _tested(config, data, run, metrics) if is_main_process() else metrics
+
+
+def _tested(config: TrainConfig, data: TrainingData, run: Path, metrics: dict[str, Any]) -> dict[str, Any]:
+    """Test the best weights of a finished run, and write what is known of it."""
+    from symile_data.files import pretty_json, write_text
+    from symile_data.training.checkpoints import KEPT
+    from symile_data.training.curves import draw_curves
+    from symile_data.training.run import BEST
+
+    tests = {select: evaluate_run(run, data, select=select, ablated=select == config.select) for select in BEST}
+    lines = validation_references(data, config)
+    ceilings = {"validation": lines, "test": references(tests[config.select]), "test_subsets": subsets_of(data, "test")}
+    metrics = {**metrics, "test": tests[config.select], "test_by": tests, "ceilings": ceilings}
+    write_text(run / "metrics.json", pretty_json(metrics), KEPT)
+    draw_curves(run / "curves.png", {config.loss: metrics["curves"]}, lines)
+    return metrics
+
+
+def evaluate_run(
+    run: Path, data: TrainingData, split: str = "test", *, select: str | None = None, ablated: bool = True
+) -> dict[str, float]:
+    """Retrieval on a split with a trained run, by the protocol of its config.
+
+    Args:
+        run: Directory of the run.
+        data: That it was trained on.
+        split: Its name.
+        select: Which best weights, "val_accuracy" or "val_loss"; the config's choice where not given.
+        ablated: Also with each query modality shuffled among rows.
+
+    Returns:
+        "rows", "candidates", "accuracy", "recall_at_5", "recall_at_10", "median_rank", "random_candidate", the
+        ceilings of Symile-M3 ("text_alone", "all_words_alike", "counting"; see `datasets.m3.ceilings`) and, where
+        ablated, "shuffled_<modality>".
+
+    Raises:
+        DamageError: the run was trained on another dataset, or is not finished.
+    """
+    from symile_data.evaluation.ablation import ablate
+    from symile_data.evaluation.retrieval import retrieve
+
+    embedded, retrieval, label = embed_run(run, data, split, select=select)
+    found = {**retrieve(embedded, retrieval), **ceilings_of(data, split, retrieval, label)}
+    return {**found, **(ablate(embedded, retrieval) if ablated else {})}
+
+
+def embed_run(
+    run: Path, data: TrainingData, split: str, *, select: str | None = None, changes: Mapping[str, Any] | None = None
+) -> tuple[Embedded, Retrieval, str]:
+    """The rows of a split as a trained run embeds them, the protocol of its config, and the column of the labels.
+
+    Args:
+        run: Directory of the run.
+        data: That it was trained on.
+        split: Its name.
+        select: Which best weights.
+        changes: "target", "label" or "candidates" in place of the config's. Without a label, another target is right
+            only in the row itself.
+
+    Raises:
+        DamageError: the run was trained on another dataset, or is not finished.
+        UsageError: the dataset has no such modality or column.
+    """
+    from symile_data.evaluation.retrieval import Retrieval
+    from symile_data.training.run import load_module, read_run
+
+    config = read_run(run).config
+    if data.manifest.identity.fingerprint != read_run(run).fingerprint:
+        raise DamageError(
+            "the run was trained on another dataset",
+            where=data.directory,
+            do="give its own with --data, or train on this one",
+        )
+    given = {name: value for name, value in (changes or {}).items() if value is not None}
+    target = given.get("target", config.target)
+    label = given.get("label", config.label if target == config.target else "sample_id")
+    candidates = given.get("candidates", config.candidates)
+    embedded = data.embedded(load_module(run, select), split, label, candidates)
+    return embedded, Retrieval(target=target, loss=config.loss, candidates=candidates), label

@@ -1,0 +1,270 @@
+"""A dataset directory as training sees it: the loaders for each step of a run, the means of what may be missing, and
+what encoders must know of the data. The training code takes any batches, so the loaders are made here and handed in.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symile_data.errors import DamageError, UsageError
+from symile_data.format import manifest as manifests
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from symile_data.evaluation.embeddings import Embedded
+    from symile_data.format.manifest import Manifest
+    from symile_data.loaders import BatchLoader, MediaCache
+    from symile_data.loaders.datamodule import DataModule
+    from symile_data.training.config import TrainConfig
+    from symile_data.training.module import SymileModule
+    from symile_data.training.run import RunInfo, Weights
+
+_PICTURES = "image"  # the kind that can be jittered
+
+
+class TrainingData:
+    """A dataset directory as training sees it. Media are decoded once for everything that is done with it.
+
+    Args:
+        directory: With a manifest.
+        cache: Directory that keeps decoded media, memory-mapped, for other processes and later runs; else they are
+            kept in memory.
+
+    Raises:
+        DamageError: there is no finished dataset.
+    """
+
+    def __init__(self, directory: Path, cache: Path | None = None) -> None:
+        self.directory = directory
+        self.manifest: Manifest = manifests.read(directory)
+        self._directory_cache = cache
+
+    def run_info(self, config: TrainConfig) -> RunInfo:
+        """What a run of this config on these data is."""
+        from symile_data.training.run import RunInfo
+
+        identity = self.manifest.identity
+        return RunInfo(
+            config=config,
+            dataset=identity.dataset,
+            fingerprint=identity.fingerprint,
+            location=str(self.directory),
+            modalities=self.manifest.modalities,
+            vocabularies=self._vocabularies,
+            sizes=self._sizes,
+        )
+
+    def check(self, config: TrainConfig) -> None:
+        """See that a config can be trained on these data, before anything is done.
+
+        Raises:
+            UsageError: the dataset lacks a split, or a modality or column that the config names, or has features where
+                it wants media, or fewer training rows than a batch.
+        """
+        from symile_data.training.module import check_modalities
+        from symile_data.workflows.checks import check_media, check_splits
+
+        check_splits(self.manifest, self.directory)
+        check_modalities([modality.name for modality in self.manifest.modalities], config)
+        check_media(self.manifest, config)
+        settings = config.pretrain
+        labels = () if settings is None else settings.labels.values()
+        self._columns(config.label, *config.redraw_media.values(), *labels)
+        rows = self.manifest.splits.get("train", 0)
+        sizes = {"batch_size": config.batch_size}
+        if settings is not None:
+            sizes["batch_size of [pretrain]"] = settings.batch_size
+        for name, size in sizes.items():
+            if rows < size:
+                raise UsageError(
+                    "the training split has fewer rows than one batch",
+                    where=self.directory,
+                    got=f"{rows} rows, {name} = {size}",
+                    do="build more rows, or lower it (--set batch_size=... or a config file)",
+                )
+
+    def pretrained(self, config: TrainConfig) -> Weights:
+        """Pretrain the encoders that the config names, on augmented pictures of the training split."""
+        from symile_data.loaders import ImageJitter, open_split
+        from symile_data.training.pretrain import pretrain
+
+        settings = config.pretrain
+        if settings is None:
+            return {}
+        split = open_split(self.directory, "train")
+        modalities = self.manifest.modalities
+        pictures = [modality.name for modality in modalities if modality.kind == _PICTURES]
+        batches = self._loader(
+            config,
+            "train",
+            batch_size=settings.batch_size,
+            shuffle=True,
+            columns=self._columns(*settings.labels.values()),
+            augment={name: ImageJitter(shift=settings.jitter) for name in pictures} if settings.jitter else {},
+        )
+        values = {
+            name: sorted(set(split.read_all([column])[column].to_pylist())) for name, column in settings.labels.items()
+        }
+        return pretrain(config, settings, modalities, batches, values)
+
+    def fitting(self, module: SymileModule) -> DataModule:
+        """Training and validation loaders; features where encoders are frozen."""
+        from symile_data.loaders.datamodule import DataModule
+
+        config = module.config
+        common = {
+            "seed": config.seed,
+            "cache": self._cache,
+            "transforms": self._transforms(config),
+            "encoders": module.frozen_features(),
+        }
+        masked = config.missingness if config.missingness_in_validation else 0.0
+        redrawn = {"redraw_words": config.redraw_words, "redraw_media": config.redraw_media}
+        labels = self._columns(config.label, *config.redraw_media.values())
+        return DataModule(
+            self.directory,
+            config.batch_size,
+            train={**common, "missingness": config.missingness, "columns": labels, **redrawn},
+            evaluation={
+                **common,
+                "missingness": masked,
+                "columns": [*labels, *self._candidates(config.candidates, "validation", masked)],
+            },
+        )
+
+    def means(self, module: SymileModule) -> dict[str, Tensor]:
+        """Mean over the training split of what the module's encoders fill missing values in with.
+
+        Of frozen features, or those of vectors, the mean over rows that have the modality; of laboratory values each
+        one's mean over rows in which it was measured.
+
+        Raises:
+            DamageError: a mean is not finite.
+        """
+        import torch
+
+        wanted, config = module.means_wanted(), module.config
+        if not wanted:
+            return {}
+        encoders = {name: encode for name, encode in module.frozen_features().items() if name in wanted}
+        batches = self._loader(config, "train", encoders=encoders, missingness=config.missingness)
+        positions = {name: module.names.index(name) for name in wanted}
+        sums: dict[str, Tensor] = {}
+        counts: dict[str, Tensor] = {}
+        for batch in batches:
+            for name, position in positions.items():
+                values = module.fixed_features(name, batch[name]).double()
+                present = ~batch["missing"][:, position, None] & ~values.isnan()
+                sums[name] = sums.get(name, 0.0) + torch.where(present, values, 0.0).sum(dim=0)
+                counts[name] = counts.get(name, 0) + present.sum(dim=0)
+        means = {name: (sums[name] / counts[name].clamp(min=1)).float() for name in wanted}
+        for name, mean in means.items():
+            if not mean.isfinite().all():
+                raise DamageError(
+                    "the training split's mean of a modality is not finite",
+                    where=self.directory,
+                    got=name,
+                    do="declare values that are not finite missing and build again",
+                )
+        return means
+
+    def embedded(self, module: SymileModule, split: str, label: str | None = None, candidates: int = 0) -> Embedded:
+        """Embeddings of the complete rows of a split.
+
+        Args:
+            module: Trained.
+            split: Its name.
+            label: Column by which rows are told apart; the config's where not given.
+            candidates: Also deliver the dataset's sets of candidates, if it has any and this is not 0.
+        """
+        from symile_data.loaders import open_split
+        from symile_data.training.features import best_device
+        from symile_data.training.fit import embed_split
+
+        columns = [*self._columns(label or module.config.label), *self._candidates(candidates, split)]
+        batches = self._loader(module.config, split, columns=columns, encoders=module.frozen_features())
+        rows = open_split(self.directory, split).rows
+        return embed_split(module.to(best_device()), batches, rows, label)
+
+    def _loader(self, config: TrainConfig, split: str, **options: Any) -> BatchLoader:
+        """Batches of every row of a split in file order, unless told otherwise."""
+        from symile_data.loaders import BatchLoader, open_split
+
+        settings = {"batch_size": config.batch_size, "shuffle": False, "seed": config.seed, **options}
+        return BatchLoader(
+            open_split(self.directory, split), cache=self._cache, transforms=self._transforms(config), **settings
+        )
+
+    @cached_property
+    def _cache(self) -> Path | MediaCache:
+        from symile_data.loaders import MediaCache
+
+        return self._directory_cache or MediaCache()
+
+    @cached_property
+    def _vocabularies(self) -> dict[str, list[str]]:
+        from symile_data.encoders.text import vocabulary_of
+        from symile_data.loaders import open_split
+
+        split = open_split(self.directory, "train")
+        texts = [modality for modality in self.manifest.modalities if modality.kind == "text"]
+        return {
+            modality.name: vocabulary_of(split.read_all([modality.column])[modality.column].to_pylist())
+            for modality in texts
+        }
+
+    @cached_property
+    def _sizes(self) -> dict[str, int]:
+        """Length of the fixed-size lists among the modalities."""
+        from symile_data.loaders import open_split
+
+        schema = open_split(self.directory, "train").schema
+        kinds = {modality.name: schema.field(modality.column).type for modality in self.manifest.modalities}
+        return {name: kind.list_size for name, kind in kinds.items() if hasattr(kind, "list_size")}
+
+    def _columns(self, *columns: str) -> list[str]:
+        """Those columns, each once, that a batch does not hold anyway.
+
+        Raises:
+            UsageError: the dataset has no such column.
+        """
+        from symile_data.loaders import open_split
+
+        modalities = [modality.name for modality in self.manifest.modalities]
+        there = open_split(self.directory, "train").columns
+        for column in columns:
+            if column not in (*modalities, *there, "sample_id"):
+                raise UsageError(
+                    "the dataset lacks a column that the config names",
+                    where=self.directory,
+                    got=column,
+                    do=f"it has {', '.join(there)}",
+                )
+        return [column for column in dict.fromkeys(columns) if column not in (*modalities, "sample_id")]
+
+    def _candidates(self, candidates: int, split: str, missingness: float = 0.0) -> list[str]:
+        """The column of sets of candidates, where they are wanted and the split has it.
+
+        Only of a split whose rows are all complete: a set may name any row that has the target, and retrieval is
+        measured among complete ones. Else sets are drawn among these.
+        """
+        from symile_data.loaders import open_split
+        from symile_data.training.module import CANDIDATES
+
+        opened = open_split(self.directory, split)
+        if not candidates or CANDIDATES not in opened.columns or missingness:
+            return []
+        masks = opened.read_all([modality.mask for modality in self.manifest.modalities])
+        return [] if any(any(masks[name].to_pylist()) for name in masks.column_names) else [CANDIDATES]
+
+    def _transforms(self, config: TrainConfig) -> dict[str, Any]:
+        from symile_data.loaders.decoders import DECODERS
+
+        return {
+            modality.name: DECODERS[modality.kind].settings(**config.inputs[modality.kind])
+            for modality in self.manifest.modalities
+            if modality.kind in config.inputs
+        }

@@ -1,0 +1,72 @@
+"""Trials of the XOR sweeps: one XOR dataset, each loss trained and tested on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symile_data.errors import UsageError
+
+from .trials import Accuracies
+
+if TYPE_CHECKING:
+    from symile_data.builders.xor.spec import XorSpec
+    from symile_data.training.config import TrainConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class XorTrial:
+    """One dataset and the configs that are trained on it.
+
+    Args:
+        directory: Holds `data/`, a run directory for each loss, and `result.json`.
+        spec: Of the dataset.
+        configs: By loss.
+
+    Raises:
+        UsageError: the test split lacks some of the values among which the target is retrieved.
+    """
+
+    directory: Path
+    spec: XorSpec
+    configs: Mapping[str, TrainConfig]
+
+    def __post_init__(self) -> None:
+        _check_candidates(self.spec)
+
+    def identity(self) -> Any:
+        """Dataset and configs."""
+        return [self.spec.to_json(), {loss: config.to_json() for loss, config in self.configs.items()}]
+
+    def measure(self) -> Accuracies:
+        """Build, train and test."""
+        from symile_data.builders.engine.card_hook import no_documents
+        from symile_data.builders.xor.build import build_xor
+
+        from .train import train_run
+        from .training_data import TrainingData
+
+        build_xor(self.spec, self.directory / "data", workers=1, document=no_documents)
+        data = TrainingData(self.directory / "data")
+        return {
+            loss: float(train_run(config, data, self.directory / loss)["test"]["accuracy"])
+            for loss, config in self.configs.items()
+        }
+
+
+def _check_candidates(spec: XorSpec) -> None:
+    """The paper retrieves among all 2^d values, so each must occur in the test split."""
+    import numpy as np
+
+    from symile_data.builders.xor.build import draw_bits
+
+    values = draw_bits(spec, "test", 0, spec.rows["test"])[1]
+    found = len(np.unique(values, axis=0))
+    if found < 2**spec.dims:
+        raise UsageError(
+            f"the test split lacks some of the {2**spec.dims} values among which one is retrieved",
+            got=f"{found} in {spec.rows['test']} rows",
+            do="lower --dims",
+        )

@@ -1,0 +1,116 @@
+"""The doctor: what it finds, what each gap costs, for people and for machines."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from command import outcome
+
+from symile_data import environment
+from symile_data.environment import Finding, disk, packages
+from symile_data.errors import MissingPackageError
+
+
+def doctor(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str]:
+    said = outcome(capsys, "doctor", *words)
+    return said.code, said.out
+
+
+def test_everything_is_looked_at_and_every_gap_has_a_cost_and_a_remedy(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    code, out = doctor(capsys, "--json", "--at", tmp_path)
+    findings = {finding["name"]: finding for finding in json.loads(out)}
+    assert code == 0
+    assert {"symile-data", "packages", "picture codecs", "sound codecs", "torchcodec", "ffmpeg", "accelerator", "disk",
+            "espeak-ng", "fonts", "cores and memory", "extra train"} <= set(findings)  # fmt: skip
+    assert metadata.version("numpy") in findings["packages"]["found"]
+    assert findings["espeak-ng"]["status"] == "ok"
+    for finding in findings.values():
+        assert finding["found"]
+        assert (finding["status"] == "ok") == (finding["cost"] == "") == (finding["do"] == "")
+
+
+def test_people_get_a_table_without_colour_in_a_pipe(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("symile_data.environment.shutil.which", lambda _: None)
+    code, out = doctor(capsys)
+    assert code == 0
+    assert "\x1b" not in out
+    text = " ".join(out.split())
+    assert "gap ffmpeg not installed Cost: torchcodec cannot load; nothing else here uses it. To do:" in text
+
+
+def test_a_missing_extra_says_what_cannot_be_done() -> None:
+    core, extra = packages(["numpy>=2", 'no-such-package>=1; extra == "speech"', 'pytest; extra == "dev"'])
+    assert (core.name, core.status) == ("packages", "ok")
+    assert extra == Finding(
+        name="extra speech",
+        status="gap",
+        found="no-such-package not installed",
+        cost="no synthetic speech: a build of M3 needs --audio common-voice:PATH",
+        do="pip install -e '.[speech]'",
+    )
+
+
+def test_a_missing_requirement_is_a_problem_and_exits_with_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(environment.metadata, "requires", lambda _: ["no-such-package>=1"])
+    code, out = doctor(capsys, "--json")
+    assert code == 1
+    assert next(f for f in json.loads(out) if f["name"] == "packages")["status"] == "problem"
+
+
+def test_every_extra_of_the_package_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    extras = {
+        name for name in metadata.metadata("symile-data").get_all("Provides-Extra") if name not in ("dev", "docs")
+    }
+    shown = {finding.name for finding in packages(metadata.requires("symile-data"))}
+    assert {f"extra {name}" for name in extras} <= shown
+
+
+def test_a_voice_that_does_not_speak_is_a_gap(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def silent(_: Any) -> None:
+        raise MissingPackageError("espeakng-loader", "speech", "speech synthesis")
+
+    monkeypatch.setattr("symile_data.builders.m3.audio.espeak.synthesise", silent)
+    _, out = doctor(capsys, "--json")
+    finding = next(f for f in json.loads(out) if f["name"] == "espeak-ng")
+    assert finding["status"] == "gap"
+    assert "which is not installed" in finding["found"]
+
+
+def test_a_full_disk_is_a_gap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Usage(NamedTuple):
+        total: int
+        used: int
+        free: int
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 10**12 - 10**8, 10**8))
+    finding = disk(tmp_path / "not" / "there" / "yet")
+    assert (finding.status, finding.found) == ("gap", f"0 GB free at {tmp_path}")
+
+
+def test_decoders_that_are_lacking_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("soundfile.available_formats", lambda: {"FLAC": "", "WAV": ""})
+    monkeypatch.setattr("PIL.features.check", lambda codec: codec != "webp")
+    findings = {finding.name: finding for finding in environment.examine(tmp_path)}
+    assert findings["sound codecs"].cost == "clips in OGG, MP3 cannot be read; Common Voice is MP3"
+    assert findings["picture codecs"].cost == "pictures in WebP count as unreadable"
+
+
+def test_an_accelerator_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda _: "A Card")
+    findings = {finding.name: finding for finding in environment.examine(tmp_path)}
+    assert (findings["accelerator"].status, findings["accelerator"].found) == ("ok", "A Card")

@@ -1,0 +1,127 @@
+"""Every command explains itself: an example that the command line accepts, colour on a terminal only, completion."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from symile_data.cli import app
+
+ROOT = typer.main.get_command(app)
+PROGRAM = (sys.executable, "-m", "symile_data")
+
+
+def commands(group: Any = ROOT, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command that does something, with the words that call it."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+def examples(command: Any) -> list[str]:
+    return re.findall(r"^ +(symile-data .+(?:\n +--.+)*)$", command.help, flags=re.MULTILINE)
+
+
+ALL = dict(commands())
+
+
+def test_all_commands_are_looked_at() -> None:
+    assert {("build", "m3"), ("build", "xor"), ("verify",), ("preview",), ("card",), ("push",), ("doctor",)} <= set(ALL)
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_command_has_an_example_that_is_accepted(path: tuple[str, ...]) -> None:
+    command = ALL[path]
+    assert "Example" in command.help
+    assert examples(command)
+    for example in examples(command):
+        words = shlex.split(example)
+        assert tuple(words[1 : 1 + len(path)]) == path
+        command.make_context("symile-data", words[1 + len(path) :]).close()  # raises where an option is unknown
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_option_is_described(path: tuple[str, ...]) -> None:
+    assert [parameter.name for parameter in ALL[path].params if not parameter.help] == []
+
+
+def test_help_in_a_pipe_has_no_colour_and_on_a_terminal_it_has() -> None:
+    environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
+    environment |= {"TERM": "xterm-256color", "COLUMNS": "100"}
+    environment.pop("GITHUB_ACTIONS", None)
+    piped = subprocess.check_output([*PROGRAM, "build", "--help"], env=environment, timeout=60)
+    assert b"\x1b" not in piped
+    main, other = pty.openpty()
+    with subprocess.Popen([*PROGRAM, "build", "--help"], env=environment, stdout=other, stderr=other) as process:
+        os.close(other)
+        shown = b""
+        while True:
+            try:
+                piece = os.read(main, 4096)
+            except OSError:  # how a terminal's end says that the program has gone
+                break
+            if not piece:
+                break
+            shown += piece
+        assert process.wait(timeout=60) == 0
+    os.close(main)
+    assert b"\x1b[" in shown
+    assert b"build" in shown
+
+
+def test_completion_lists_the_commands() -> None:
+    environment = {
+        **os.environ,
+        "_SYMILE_DATA_COMPLETE": "complete_bash",
+        "COMP_WORDS": "symile-data p",
+        "COMP_CWORD": "1",
+    }
+    said = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.argv = ['symile-data']; from symile_data.cli import main; main()"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert said.stdout.split() == ["preview", "push", "plan"]
+
+
+@pytest.mark.parametrize(
+    ("words", "module"),
+    [
+        (("preview", "DIR"), "symile_data.cards.preview.page"),
+        (("card", "DIR"), "symile_data.cards.statistics.collect"),
+        (("doctor",), "symile_data.environment"),
+        (("verify", "DIR"), "symile_data.format.verify"),
+    ],
+    ids=["preview", "card", "doctor", "verify"],
+)
+def test_ctrl_c_ends_with_one_sentence(words: tuple[str, ...], module: str, tmp_path: Path) -> None:
+    """A real signal, sent when the command is known to be at work: as it imports the module that does it."""
+    code = (
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # as in a terminal
+        "class Interrupt:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        f"sys.argv = ['symile-data', *{list(words)!r}]\n"
+        "from symile_data.cli import main\n"
+        "main()\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert said.returncode == 1
+    assert "symile-data: interrupted." in said.stderr
+    assert "Traceback" not in said.stderr

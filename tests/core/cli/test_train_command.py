@@ -1,0 +1,190 @@
+"""`symile-data train` and `evaluate` as a user runs them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from command import call
+from factories import build
+
+from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.xor.build import build_xor
+from symile_data.builders.xor.spec import XorSpec
+from symile_data.training.run import read_run
+
+CONFIG = """
+epochs = 1
+batch_size = 6
+dim = 4
+lr = 0.01
+logit_scale_init = -1.0
+target = "image"
+label = "cls_id"
+encoders = { image = { width = 2 }, audio = { width = 4 } }
+inputs = { image = { size = 16 }, audio = { n_mels = 40, seconds = 0.5 } }
+"""
+
+CEILINGS = {"text_alone", "all_words_alike", "counting"}
+FIGURES = {
+    "rows",
+    "candidates",
+    "accuracy",
+    "recall_at_5",
+    "recall_at_10",
+    "median_rank",
+    "random_candidate",
+} | CEILINGS
+
+
+def test_both_losses_are_trained_and_evaluated(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    build(tree, tmp_path / "m3")
+    (tmp_path / "tiny.toml").write_text(CONFIG)
+    runs = tmp_path / "runs"
+    assert call("train", tmp_path / "m3", "--config", tmp_path / "tiny.toml", "--out", runs) == 0
+    out = capsys.readouterr().out
+    for word in ("symile", "clip", "accuracy", "shuffled audio", "random candidate", *CEILINGS):
+        assert out.count(word.replace("_", " ")) == 1 or word in ("symile", "clip")
+    assert (runs / "curves.png").is_file() and (runs / "clip" / "best.ckpt").is_file()
+
+    assert call("evaluate", runs / "symile", "--ablate", "--json") == 0
+    found = json.loads(capsys.readouterr().out)["symile"]
+    metrics = json.loads((runs / "symile" / "metrics.json").read_text())
+    assert found == metrics["test"] == metrics["test_by"]["val_accuracy"]
+    assert set(found) == FIGURES | {"shuffled_audio", "shuffled_text"}
+    assert set(metrics["test_by"]["val_loss"]) == FIGURES
+    compared = CEILINGS | {"random_candidate"}
+    assert metrics["ceilings"]["test"] == {name: found[name] for name in metrics["ceilings"]["test"]}
+    assert set(metrics["ceilings"]["test"]) == set(metrics["ceilings"]["validation"]) == compared
+    assert metrics["ceilings"]["test_subsets"]["image"]["text"] == found["counting"]
+    assert json.loads((runs / "symile" / "evaluation-test.json").read_text())["results"] == found
+    assert (runs / "symile" / "evaluation-test.png").read_bytes().startswith(b"\x89PNG")
+
+    moved = tmp_path / "moved"
+    shutil.move(tmp_path / "m3", moved)
+    words = ("evaluate", runs / "clip", "--split", "validation", "--json")
+    assert call(*words) == 1
+    capsys.readouterr()
+    assert call(*words, "--data", moved) == 0
+    assert set(json.loads(capsys.readouterr().out)["clip"]) == FIGURES
+
+    build(tree, tmp_path / "other", seed=5)
+    assert call(*words, "--data", tmp_path / "other") == 1
+    assert "the run was trained on another dataset" in capsys.readouterr().err
+    assert call("evaluate", tmp_path) == 1
+    assert "this is no run directory" in capsys.readouterr().err
+
+
+def test_a_directory_without_a_dataset_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("train", tmp_path) == 1
+    assert "manifest" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def xor(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small XOR dataset of one bit; not to be changed."""
+    out = tmp_path_factory.mktemp("xor") / "data"
+    build_xor(XorSpec(dims=1, rows={"train": 64, "validation": 16, "test": 24}), out, workers=1, document=no_documents)
+    return out
+
+
+XOR = ("--config", "xor", "--epochs", "2", "--set", "batch_size=16")
+
+
+def test_several_seeds_make_one_comparison(xor: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base = tmp_path / "runs"
+    assert call("train", xor, *XOR, "--seeds", "2", "--seed", "6", "--out", base) == 0
+    out = capsys.readouterr().out
+    assert "mean over 2 seeds" in out and "difference" in out and "p =" in out and "random candidate" in out
+    comparison = json.loads((base / "comparison.json").read_text())
+    assert comparison["seeds"] == [6, 7] and (base / "comparison.png").is_file()
+    accuracy = comparison["figures"]["accuracy"]
+    tests = [json.loads((base / f"seed-{s}" / "symile" / "metrics.json").read_text())["test"] for s in (6, 7)]
+    assert accuracy["symile"]["values"] == [test["accuracy"] for test in tests]
+    assert accuracy["difference"]["mean"] == pytest.approx(accuracy["symile"]["mean"] - accuracy["clip"]["mean"])
+    assert call("train", xor, *XOR, "--seeds", "2", "--seed", "6", "--out", base, "--json") == 0
+    assert json.loads(capsys.readouterr().out) == comparison
+
+
+def test_any_modality_and_sets_of_candidates_can_be_evaluated(
+    xor: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "runs" / "symile"
+    assert call("train", xor, *XOR, "--loss", "symile", "--out", run.parent, "--negatives", "exact") == 0
+    assert read_run(run).config.negatives == "exact" and read_run(run).config.batch_size == 16
+    capsys.readouterr()
+    words = ("evaluate", run, "--target", "c", "--candidates", "5", "--bootstrap", "4")
+    assert call(*words) == 0
+    assert "Mean of 4 bootstrap samples" in capsys.readouterr().out
+    written = json.loads((run / "evaluation-test.json").read_text())
+    assert written["protocol"] == {"target": "c", "loss": "symile", "candidates": 5, "seed": 0}
+    assert written["results"]["random_candidate"] == 0.2 and written["results"]["recall_at_5"] == 1.0
+    assert set(written["bootstrap"]["accuracy"]) == {"mean", "se", "low", "high"}
+    assert call(*words, "--label", "colour") == 2
+    assert "lacks a column that the config names" in capsys.readouterr().err
+    assert call("evaluate", run, "--target", "d") == 2
+    assert "there is no such modality to retrieve; got d. Choose among a, b, c" in capsys.readouterr().err
+
+
+def test_what_does_not_fit_is_said(xor: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("train", xor, "--out", tmp_path / "runs", "--loss", "symile")
+    for change, message in (
+        (("--set", "batch_size=1"), "batch_size must be at least 2; got 1"),
+        (("--set", "batch_size=65"), "the training split has fewer rows than one batch"),
+        (("--set", "target=image"), "lacks the modality that the config retrieves; got image. It has a, b, c"),
+        (("--config", "m3-small"), "lacks the modality that the config retrieves; got image. It has a, b, c"),
+        (
+            ("--config", "m3-small", "--set", "target=a"),
+            "lacks the modality that the config pretrains; got image. It has a, b, c",
+        ),
+        (("--set", 'redraw_media={clip = "lang"}'), "lacks the modality that the config redraws; got clip"),
+        (
+            ("--set", 'pretrain={labels = {a = "a"}, epochs = 1, batch_size = 99, lr = 0.1}', "--set", "batch_size=16"),
+            "got 64 rows, batch_size of [pretrain] = 99. Build more rows, or lower it",
+        ),
+        (("--set", "label=cls_id"), "lacks a column that the config names"),
+        (("--set", "colour=red"), "the config has an unknown setting (xor); got colour"),
+        (("--set", "batch_size=16", "--logger", "paper"), "unknown logger; got 'paper'"),
+        (("--set", "batch_size"), "it takes setting=value"),
+    ):
+        assert call(*words, *change) == 2, change
+        assert message in " ".join(capsys.readouterr().err.split()), change
+        shutil.rmtree(tmp_path / "runs", ignore_errors=True)
+
+
+def test_a_checkpoint_of_other_data_is_named(xor: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = {"train": 64, "validation": 16, "test": 24}
+    build_xor(XorSpec(dims=2, rows=rows), tmp_path / "wider", workers=1, document=no_documents)
+    for data, out in ((xor, "own"), (tmp_path / "wider", "foreign")):
+        words = ("train", data, *XOR, "--loss", "symile", "--out", tmp_path / out, "--epochs", "1")
+        assert call(*words) == 0
+    for name in ("best.ckpt", "last.ckpt"):
+        shutil.copy(tmp_path / "foreign" / "symile" / name, tmp_path / "own" / "symile" / name)
+    capsys.readouterr()
+    for words, name in (
+        (("evaluate", tmp_path / "own" / "symile"), "best.ckpt"),
+        (("train", xor, *XOR, "--loss", "symile", "--out", tmp_path / "own", "--epochs", "1"), "last.ckpt"),
+    ):
+        assert call(*words) == 1
+        said = capsys.readouterr().err
+        assert "the checkpoint belongs to another dataset or config than the run that it lies in" in said
+        assert name in said and "remove the run and train it again" in said
+
+
+def test_tensorboard_logs_when_asked(xor: Path, tmp_path: Path) -> None:
+    out = tmp_path / "runs"
+    words = ("train", xor, *XOR, "--loss", "clip", "--out", out, "--logger", "tensorboard")
+    assert call(*words) == 0
+    assert list((out / "clip" / "log" / "tensorboard").glob("events.out.tfevents.*"))
+    assert (out / "clip" / "log" / "0" / "metrics.csv").is_file()
+
+
+def test_a_logger_that_is_not_installed_is_named(
+    xor: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def absent(*_: object, **__: object) -> None:
+        raise ModuleNotFoundError("wandb")
+
+    monkeypatch.setattr("symile_data.training.loggers.WandbLogger", absent)
+    assert call("train", xor, *XOR, "--out", tmp_path, "--logger", "wandb") == 1
+    assert "pip install -e '.[loggers]'" in capsys.readouterr().err

@@ -1,0 +1,104 @@
+"""What accuracies are to be compared with, counted from the rows that are evaluated, whatever the protocol."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from factories import build, rows_of
+
+from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.xor.build import build_xor
+from symile_data.builders.xor.spec import XorSpec
+from symile_data.evaluation.embeddings import Embedded
+from symile_data.evaluation.retrieval import Retrieval, candidate_rows
+from symile_data.missingness import missing
+from symile_data.training.config import read_config
+from symile_data.workflows.bounds import ceilings_of, references, subsets_of, validation_references
+from symile_data.workflows.training_data import TrainingData
+
+ROWS = {"train": 12, "validation": 40, "test": 60}
+MASKS = ("image_missing", "audio_missing", "text_missing")
+
+
+@pytest.fixture(scope="module")
+def directory(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rows that lack modalities in every split; not to be changed."""
+    out = tmp_path_factory.mktemp("bounds") / "m3"
+    build(tree, out, rows=ROWS, missing={"image": 0.2, "audio": 0.1, "text": 0.1}, missing_test=True)
+    return out
+
+
+def complete(directory: Path, split: str) -> list[dict]:
+    return [row for row in rows_of(directory, split) if not any(row[name] for name in MASKS)]
+
+
+def alone(rows: list[dict], label: str) -> float:
+    """The mean of 1 / a."""
+    there = {row[label] for row in rows}
+    return float(np.mean([1 / len({word[label] for word in row["words"]} & there) for row in rows]))
+
+
+def test_only_complete_rows_count(directory: Path) -> None:
+    data, rows = TrainingData(directory), complete(directory, "test")
+    assert 0 < len(rows) < ROWS["test"]
+    found = ceilings_of(data, "test", Retrieval(target="image", loss="clip"), "cls_id")
+    counts = Counter(row["cls_id"] for row in rows)
+    shares = [[counts[word["cls_id"]] for word in row["words"]] for row in rows]
+    assert found["text_alone"] == pytest.approx(alone(rows, "cls_id"))
+    assert found["counting"] == pytest.approx(np.mean([max(some) / sum(some) for some in shares]))
+    for label in ("cls", "wnid"):
+        assert ceilings_of(data, "test", Retrieval(target="image", loss="clip"), label) == found
+    subsets = subsets_of(data, "test")
+    assert subsets["image"] == pytest.approx(
+        {"none": max(counts.values()) / len(rows), "audio": max(counts.values()) / len(rows),
+         "text": found["counting"], "audio+text": 1.0}
+    )  # fmt: skip
+    assert subsets["text"]["none"] == pytest.approx(1 / len(rows))
+
+
+def test_other_targets_and_sets_of_candidates(directory: Path) -> None:
+    data, rows = TrainingData(directory), complete(directory, "test")
+    spoken = ceilings_of(data, "test", Retrieval(target="audio", loss="clip"), "lang")
+    assert spoken["text_alone"] == pytest.approx(alone(rows, "lang"))
+    own = ceilings_of(data, "test", Retrieval(target="text", loss="clip"), "sample_id")
+    assert list(own) == ["image_alone", "audio_alone", "audio_and_image"]
+    assert ceilings_of(data, "test", Retrieval(target="image", loss="clip"), "sample_id") == {}
+    assert ceilings_of(data, "test", Retrieval(target="text", loss="clip", candidates=3), "sample_id") == {}
+    retrieval = Retrieval(target="image", loss="clip", candidates=3, seed=5)
+    classes = torch.tensor([row["cls_id"] for row in rows])
+    sets = [set(classes[some].tolist()) for some in candidate_rows(Embedded({}, classes), retrieval)]
+    here = [len({word["cls_id"] for word in row["words"]} & there) for row, there in zip(rows, sets, strict=True)]
+    assert ceilings_of(data, "test", retrieval, "cls_id")["text_alone"] == pytest.approx(np.mean(1 / np.array(here)))
+
+
+def test_curves_are_drawn_beside_what_validation_rows_allow(directory: Path) -> None:
+    config = read_config("m3-small", {"missingness": 0.3, "seed": 4})
+    data, rows = TrainingData(directory), complete(directory, "validation")
+    ids = np.array([row["sample_id"] for row in rows])
+    gone = np.any([missing(4, ids, name, 0.3, "load") for name in ("image", "audio", "text")], axis=0)
+    left = [row for row, absent in zip(rows, gone, strict=True) if not absent]
+    found = validation_references(data, config)
+    assert list(found) == ["text_alone", "all_words_alike", "counting", "random_candidate"]
+    assert found["text_alone"] == pytest.approx(alone(left, "cls_id"))
+    counts = np.array(list(Counter(row["cls_id"] for row in left).values()))
+    assert found["random_candidate"] == pytest.approx((counts**2).sum() / len(left) ** 2)
+    whole = validation_references(data, replace(config, missingness_in_validation=False))
+    assert whole["text_alone"] == pytest.approx(alone(rows, "cls_id"))
+    assert validation_references(data, replace(config, candidates=3))["random_candidate"] == 1 / 3
+    assert references({"rows": 3, "counting": 0.4, "text_alone": 0.3}) == {"text_alone": 0.3, "counting": 0.4}
+
+
+def test_a_dataset_without_words_has_a_random_candidate_only(tmp_path: Path) -> None:
+    spec = XorSpec(dims=1, rows={"train": 20, "validation": 30, "test": 10})
+    build_xor(spec, tmp_path, workers=1, document=no_documents)
+    data, config = TrainingData(tmp_path), read_config("xor")
+    ones = sum(row["b"][0] for row in rows_of(tmp_path, "validation")) / 30
+    assert validation_references(data, config) == pytest.approx({"random_candidate": ones**2 + (1 - ones) ** 2})
+    assert ceilings_of(data, "test", Retrieval(target="b", loss="clip"), "b") == {} == subsets_of(data, "test")
+    own = validation_references(data, replace(config, label="sample_id"))
+    assert own == pytest.approx({"random_candidate": 1 / 30})

@@ -1,0 +1,109 @@
+"""A dataset directory as training sees it: media decoded once for everything, means of what may be missing, and a
+clinical dataset from sample to test.
+"""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from factories import build, rows_of
+
+from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.mimic.build import build_mimic
+from symile_data.builders.mimic.spec import MimicSpec
+from symile_data.builders.xor.build import build_xor
+from symile_data.builders.xor.spec import XorSpec
+from symile_data.loaders.cache import media_cache as cache
+from symile_data.training.config import TrainConfig, read_config
+from symile_data.workflows.evaluate import Experiment, run_experiment
+from symile_data.workflows.train import train_run
+from symile_data.workflows.training_data import TrainingData
+
+SMALL = {
+    "epochs": 1, "batch_size": 6, "dim": 4, "lr": 0.01, "logit_scale_init": -1.0, "target": "image", "label": "cls_id",
+    "encoders": {"image": {"width": 2}, "audio": {"width": 4}},
+    "inputs": {"image": {"size": 16}, "audio": {"n_mels": 40, "seconds": 0.5}},
+    "pretrain": {"labels": {"image": "cls_id", "audio": "lang"}, "epochs": 1, "batch_size": 6, "lr": 0.01},
+}  # fmt: skip
+
+
+def test_media_are_decoded_and_encoded_once_for_all_runs(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tree, tmp_path / "m3")
+    decoded: Counter[tuple[str, str]] = Counter()
+    decode = cache._Job.decode
+
+    def counting(self: Any, *arguments: Any) -> Any:
+        decoded[self.recipe.split.name, self.item.name] += 1
+        return decode(self, *arguments)
+
+    monkeypatch.setattr(cache._Job, "decode", counting)
+    configs = {loss: TrainConfig.from_json(SMALL | {"loss": loss, "missing": "input"}) for loss in ("symile", "clip")}
+    data = TrainingData(tmp_path / "m3")
+    run_experiment(Experiment(configs=configs), data, tmp_path / "runs")
+    splits = ("train", "validation", "test")
+    assert decoded == {(split, name): 1 for split in splits for name in ("image", "audio")}
+    memory = data._cache
+    assert isinstance(memory, cache.MediaCache)
+    assert len(memory.features) == 2 * 3  # of pictures and clips, shared by both losses
+
+
+def test_means_are_those_of_what_is_observed_in_training(tmp_path: Path) -> None:
+    rows = {"train": 50, "validation": 10, "test": 10}
+    spec = XorSpec(dims=2, rows=rows, missing={"a": 0.4})
+    build_xor(spec, tmp_path, workers=1, document=no_documents)
+    data = TrainingData(tmp_path)
+    config = TrainConfig.from_json(SMALL | {"missing": "input", "target": "b", "label": "b", "pretrain": None})
+    module = data.run_info(config).make_module()
+    for name in "abc":
+        values = [row[name] for row in rows_of(tmp_path, "train") if not row[f"{name}_missing"]]
+        assert name != "a" or len(values) < 40
+        torch.testing.assert_close(data.means(module)[name], torch.tensor(np.mean(values, axis=0)).float())
+        signs = TrainConfig.from_json(config.to_json() | {"encoders": {"vector": {"model": "bits"}}})
+        mean = data.means(data.run_info(signs).make_module())[name]
+        torch.testing.assert_close(mean, torch.tensor(2 * np.mean(values, axis=0) - 1).float())
+    other = TrainConfig.from_json(config.to_json() | {"missing": "embedding"})
+    assert data.means(data.run_info(other).make_module()) == {}
+
+
+def test_a_clinical_dataset_is_trained_and_tested_among_its_own_candidates(tmp_path: Path) -> None:
+    build_mimic(MimicSpec(patients=60, candidates=3), tmp_path / "mimic", workers=1, document=no_documents)
+    data = TrainingData(tmp_path / "mimic")
+    small = {
+        "epochs": 2, "batch_size": 16, "dim": 8,
+        "candidates": len(rows_of(data.directory, "test")[0]["candidates"]),
+        "encoders": {"image": {"width": 2}, "ecg": {"width": 4}, "labs": {"widths": [8]}},
+        "inputs": {"image": {"size": 16}, "ecg": {"scale": False}},
+    }  # fmt: skip
+    config = read_config("mimic-small", small)
+    metrics = train_run(config, data, tmp_path / "run")
+    assert metrics["test"]["random_candidate"] == 1 / 3 and metrics["test"]["rows"] == data.manifest.splits["test"]
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test"] == metrics["test"]
+    module = data.run_info(config).make_module()
+    rows = [row["labs_percentile"] for row in rows_of(data.directory, "train")]
+    percentiles = np.array([[np.nan if value is None else value for value in row] for row in rows])
+    expected = torch.tensor(np.nanmean(percentiles, axis=0)).nan_to_num()
+    torch.testing.assert_close(data.means(module)["labs"].double(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_candidates_are_drawn_where_rows_lack_a_modality(tmp_path: Path) -> None:
+    spec = MimicSpec(patients=70, candidates=3, allow_missing=True, train=40, validation=20)
+    build_mimic(spec, tmp_path / "mimic", workers=1, document=no_documents)
+    rows = rows_of(tmp_path / "mimic", "test")
+    complete = [
+        row for row in rows if not any(row[name] for name in ("cxr_missing", "ecg_missing", "labs_all_missing"))
+    ]
+    assert 0 < len(complete) < len(rows)
+    data = TrainingData(tmp_path / "mimic")
+    small = {
+        "epochs": 1, "batch_size": 16, "dim": 8, "candidates": 3, "val_every": 1,
+        "encoders": {"image": {"width": 2}, "ecg": {"width": 4}, "labs": {"widths": [8]}},
+        "inputs": {"image": {"size": 16}, "ecg": {"scale": False}},
+    }  # fmt: skip
+    test = train_run(read_config("mimic-small", small), data, tmp_path / "run")["test"]
+    assert test["rows"] == len(complete) and test["random_candidate"] == 1 / 3

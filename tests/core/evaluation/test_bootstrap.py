@@ -1,0 +1,73 @@
+"""Bootstrap intervals cover what they promise, shown by simulation, and a perfect model has no spread."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from symile_data.evaluation.bootstrap import bootstrap, interval
+from symile_data.evaluation.embeddings import Embedded
+from symile_data.evaluation.ranks import standing
+from symile_data.evaluation.retrieval import Retrieval, figures, retrieve, standings
+
+ROWS, DIMS, SPLITS, REPLICATES = 120, 8, 1000, 10
+ALL = Retrieval(target="image", loss="clip")
+
+
+def splits(count: int, right: int, noise: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Many splits of rows of the same classes: pictures and queries scatter around the centre of their class.
+
+    Returns:
+        (count, ROWS, DIMS) pictures and queries, and (ROWS,) labels, `right` rows of each.
+    """
+    generator = torch.Generator().manual_seed(right)
+    labels = torch.arange(ROWS) // right
+    centres = torch.randn(ROWS // right, DIMS, generator=generator)[labels]
+    image, query = centres + noise * torch.randn(2, count, ROWS, DIMS, generator=generator)
+    return F.normalize(image, dim=2), query, labels
+
+
+@pytest.mark.parametrize(("right", "noise"), [(1, 0.5), (4, 0.8), (20, 1.3)])
+def test_intervals_cover_the_figures_that_new_queries_have(right: int, noise: float) -> None:
+    image, query, labels = splits(SPLITS, right, noise)
+    places = torch.nonzero(labels[:, None] == labels)[:, 1].view(ROWS, right).repeat(SPLITS, 1)
+    found = standing((query @ image.mT).flatten(0, 1), places)
+    drawn = torch.randint(ROWS, (SPLITS, REPLICATES, ROWS), generator=torch.Generator().manual_seed(0))
+    hits = found.hits().view(SPLITS, ROWS)
+    truth = hits.mean().item()
+    assert 0.3 < truth < 0.7
+    replicates = hits[:, None].expand(-1, REPLICATES, -1).gather(2, drawn).mean(dim=2)
+    covered = sum(one["low"] <= truth <= one["high"] for one in map(interval, replicates)) / SPLITS
+    assert 0.93 <= covered <= 0.97
+
+
+@pytest.mark.parametrize("right", [1, 4, 20])
+def test_a_perfect_model_has_no_spread(right: int) -> None:
+    labels = torch.arange(ROWS) // right
+    values = torch.eye(ROWS // right)[labels]
+    found = bootstrap(Embedded({"image": values, "text": values}, labels), ALL, REPLICATES)
+    assert found["accuracy"] == {"mean": 1.0, "se": 0.0, "low": 1.0, "high": 1.0}
+
+
+@pytest.mark.parametrize("candidates", [0, 5])
+def test_a_replicate_has_the_queries_drawn_again_and_their_own_candidates(candidates: int) -> None:
+    image, query, labels = splits(1, 4, 0.8)
+    rows = Embedded({"image": image[0], "text": query[0]}, labels)
+    protocol = Retrieval(target="image", loss="clip", candidates=candidates)
+    generator = torch.Generator().manual_seed(3)
+    found = standings(rows, protocol)
+    samples = [figures(found.take(torch.randint(ROWS, (ROWS,), generator=generator))) for _ in range(REPLICATES)]
+    expected = {
+        name: interval(torch.tensor([sample[name] for sample in samples], dtype=torch.float64)) for name in samples[0]
+    }
+    assert bootstrap(rows, protocol, REPLICATES, seed=3) == expected
+    accuracy = retrieve(rows, protocol)["accuracy"]
+    assert expected["accuracy"]["low"] < accuracy < expected["accuracy"]["high"]
+
+
+def test_few_replicates_give_a_wide_interval() -> None:
+    values = torch.tensor([0.4, 0.6], dtype=torch.float64)
+    two, many = interval(values), interval(values.repeat(500))
+    assert (two["mean"], many["mean"]) == pytest.approx((0.5, 0.5))
+    assert (two["high"] - two["mean"]) / two["se"] == pytest.approx(12.706 * 1.5**0.5, rel=1e-3)
+    assert (many["high"] - many["mean"]) / many["se"] == pytest.approx(1.963, rel=1e-3)

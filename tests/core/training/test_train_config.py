@@ -1,0 +1,123 @@
+"""Training configs: the bundled ones parse, a saved one comes back, and mistakes are named."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from symile_data.builders.xor.build import DATASET as XOR
+from symile_data.encoders import ENCODERS
+from symile_data.errors import UsageError
+from symile_data.loaders.decoders import DECODERS
+from symile_data.losses import MIP_SCALES, NEGATIVES
+from symile_data.training import config as config_module
+from symile_data.training.config import PretrainConfig, TrainConfig, default_config, named_configs, read_config
+
+LEAST: dict[str, Any] = {
+    "epochs": 1, "batch_size": 2, "dim": 4, "lr": 0.1, "logit_scale_init": 0.0, "target": "image", "label": "cls_id",
+}  # fmt: skip
+PRETRAIN = {"labels": {"image": "cls_id"}, "epochs": 1, "batch_size": 2, "lr": 0.1}
+
+
+@pytest.mark.parametrize("name", named_configs())
+def test_bundled_configs_parse_and_come_back_from_json(name: str) -> None:
+    config = read_config(name)
+    assert TrainConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+def test_defaults_name_bundled_configs() -> None:
+    for dataset in ("symile-m3", "symile-mimic", XOR):
+        assert default_config(dataset) in named_configs()
+    with pytest.raises(UsageError, match=r"no default config for this dataset.*other.*--config"):
+        default_config("other")
+
+
+def test_choices_are_those_of_the_losses() -> None:
+    assert config_module.NEGATIVES == NEGATIVES and config_module.MIP_SCALES == MIP_SCALES
+
+
+@pytest.mark.parametrize("name", named_configs())
+def test_bundled_configs_name_encoders_and_inputs_that_are_there(name: str) -> None:
+    config = read_config(name)
+    for kind, settings in config.encoders.items():
+        assert settings.get("model", next(iter(ENCODERS[kind]))) in ENCODERS[kind]
+    for kind, settings in config.inputs.items():
+        DECODERS[kind].settings(**settings)
+
+
+def test_the_published_numbers_are_filled_in() -> None:
+    """Of the authors' scripts and tuning records: batch, size, epochs, scale, negatives, learning rate, decay."""
+    published = {
+        ("paper-m3-2", "symile"): (256, 8192, 24, -6.0, "n", 1e-5, 0.0),
+        ("paper-m3-2", "clip"): (256, 8192, 24, -6.0, "n", 1e-4, 1e-3),
+        ("paper-m3-5", "symile"): (256, 8192, 24, -6.0, "n", 1e-4, 0.0),
+        ("paper-m3-10", "symile"): (256, 8192, 24, -6.0, "n", 1e-4, 0.0),
+        ("paper-m3-10", "clip"): (256, 8192, 24, -6.0, "n", 1e-4, 1e-3),
+        ("paper-m3-2-missing", "symile"): (256, 8192, 24, -6.0, "n", 5e-5, 0.0),
+        ("paper-mimic", "symile"): (280, 8192, 80, -7.0, "exact", 5e-4, 0.2),
+        ("xor", "symile"): (1000, 16, 100, -0.3, "n", 0.1, 0.01),
+    }
+    for (name, loss), numbers in published.items():
+        c = read_config(name, {"loss": loss})
+        found = (c.batch_size, c.dim, c.epochs, c.logit_scale_init, c.negatives, c.lr, c.weight_decay)
+        assert found == numbers, name
+        assert c.schedule == "constant" and not c.redraw_words and not c.redraw_media
+
+
+def test_a_file_says_what_differs_by_loss(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    lines = "\n".join(f"{name} = {json.dumps(value)}" for name, value in LEAST.items())
+    path.write_text(lines + "\n[clip]\nlr = 0.3\ndim = 9\n")
+    assert (read_config(str(path)).lr, read_config(str(path), {"loss": "clip"}).lr) == (0.1, 0.3)
+    both = read_config(str(path), {"loss": "clip", "lr": 0.7})
+    assert (both.lr, both.dim) == (0.7, 9)
+    path.write_text('loss = "clip"\n' + path.read_text())
+    assert read_config(str(path)).lr == 0.3
+
+
+def test_a_pretrained_config_comes_back_from_json() -> None:
+    config = TrainConfig.from_json(LEAST | {"pretrain": PRETRAIN, "redraw_media": {"image": "cls_id"}})
+    assert isinstance(config.pretrain, PretrainConfig) and config.pretrain.jitter == 0.0
+    assert TrainConfig.from_json(config.to_json()) == config
+    assert TrainConfig.from_json(TrainConfig.from_json(LEAST).to_json()).pretrain is None
+
+
+def test_a_file_is_read_with_overrides(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("\n".join(f"{name} = {json.dumps(value)}" for name, value in LEAST.items()))
+    assert read_config(str(path), {"seed": 7, "loss": "clip"}) == TrainConfig(**LEAST, seed=7, loss="clip")
+    path.write_text("epochs =")
+    with pytest.raises(UsageError, match=r"not readable TOML"):
+        read_config(str(path))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"learning_rate": 1}, r"unknown setting.*learning_rate"),
+        ({"label": ...}, r"lacks or misnames a setting.*label"),
+        ({"lr": None}, r"lacks or misnames a setting.*lr is NoneType, not float"),
+        ({"pretrain": PRETRAIN | {"depth": 1}}, r"lacks or misnames a setting.*depth"),
+        ({"pretrain": {"epochs": 1}}, r"lacks or misnames a setting.*labels"),
+        ({"loss": "triplet"}, r"unknown loss.*triplet.*symile, clip"),
+        ({"schedule": "linear"}, r"unknown schedule.*linear.*cosine, constant"),
+        ({"epochs": 0}, r"epochs must be at least 1.*0"),
+        ({"batch_size": 1}, r"batch_size must be at least 2.*1"),
+        ({"missing": "zero"}, r"unknown missing.*zero.*embedding, input, neutral"),
+        ({"select": "loss"}, r"unknown select.*loss.*val_accuracy, val_loss"),
+        ({"precision": "8"}, r"unknown precision.*32-true, bf16-mixed"),
+        ({"candidates": 1}, r"one candidate leaves nothing to choose"),
+        ({"missingness": 1.5}, r"missing rate of every modality is outside"),
+        ({"dim": "x"}, r"lacks or misnames a setting"),
+    ],
+)
+def test_mistakes_are_named(changes: dict[str, Any], message: str) -> None:
+    value = {name: value for name, value in (LEAST | changes).items() if value is not ...}
+    with pytest.raises(UsageError, match=message):
+        TrainConfig.from_json(value)
+
+
+def test_an_unknown_name_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"no such config.*m3-huge.*m3-small"):
+        read_config("m3-huge")
