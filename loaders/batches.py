@@ -33,7 +33,7 @@ _MASK, _PADDING, _ID, _CLASS = "missing", "padding", "sample_id", "cls_id"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Field:
+class ModalityReader:
     """One modality as the loader delivers it."""
 
     modality: Modality
@@ -59,16 +59,16 @@ class Recipe:
 
     split: Split
     seed: int
-    fields: tuple[Field, ...]
+    readers: tuple[ModalityReader, ...]
     labels: tuple[Label, ...]
 
     def allocate(self, rows: int) -> dict[str, Array]:
         """An empty batch: zeros, no text, nothing missing."""
         batch: dict[str, Array] = {}
-        for item in self.fields:
-            empty = None if item.layout.dtype == object else 0
-            batch[item.name] = np.full((rows, *item.layout.shape), empty, dtype=item.layout.dtype)
-        batch[_MASK] = np.zeros((rows, len(self.fields)), dtype=bool)
+        for reader in self.readers:
+            empty = None if reader.layout.dtype == object else 0
+            batch[reader.name] = np.full((rows, *reader.layout.shape), empty, dtype=reader.layout.dtype)
+        batch[_MASK] = np.zeros((rows, len(self.readers)), dtype=bool)
         batch[_PADDING] = np.zeros(rows, dtype=bool)
         batch[_ID] = np.zeros(rows, dtype=np.int64)
         for label in self.labels:
@@ -78,7 +78,7 @@ class Recipe:
     def light_columns(self) -> list[str]:
         """Columns other than the media: masks, ids, labels."""
         names = self.split.schema.names
-        masks = [item.modality.mask for item in self.fields if item.modality.mask in names]
+        masks = [reader.modality.mask for reader in self.readers if reader.modality.mask in names]
         return list(dict.fromkeys([*masks, *([_ID] if _ID in names else []), *(label.name for label in self.labels)]))
 
     def sample_ids(self, table: pa.Table, first_row: int) -> IntArray:
@@ -99,19 +99,21 @@ class Recipe:
         Raises:
             DamageError: a mask is null.
         """
-        missing = np.zeros((len(table), len(self.fields)), dtype=bool)
-        for index, item in enumerate(self.fields):
-            mask = item.modality.mask
+        missing = np.zeros((len(table), len(self.readers)), dtype=bool)
+        for index, reader in enumerate(self.readers):
+            mask = reader.modality.mask
             if mask in table.column_names:
                 check_no_nulls(self.split, mask, table[mask], first_row)
                 missing[:, index] |= table[mask].to_numpy()
-            if item.column in table.column_names:
-                missing[:, index] |= pc.is_null(table[item.column]).to_numpy()
+            if reader.column in table.column_names:
+                missing[:, index] |= pc.is_null(table[reader.column]).to_numpy()
         return missing
 
     def simulated_missing(self, sample_ids: IntArray) -> BoolArray:
         """(rows, M) which modalities are taken away at load."""
-        columns = [missingness.missing(self.seed, sample_ids, item.name, item.rate, "load") for item in self.fields]
+        columns = [
+            missingness.missing(self.seed, sample_ids, reader.name, reader.rate, "load") for reader in self.readers
+        ]
         return np.stack(columns, axis=1)
 
 
@@ -136,7 +138,7 @@ def make_recipe(
                 f"{what} names no modality of this split", got=unknown[0], do=f"choose among {', '.join(names)}"
             )
     missingness.check_rates(rates)
-    fields = []
+    readers = []
     for modality in split.modalities:
         decoder, settings = decoder_for(modality.name, modality.kind, transforms.get(modality.name))
         column = decoder.column(modality)
@@ -144,14 +146,14 @@ def make_recipe(
             raise UsageError(f"modality {modality.name} lacks a column", where=split.location, got=f"no {column}")
         layout = decoder.layout(settings, split.schema.field(column).type)
         rate = rates.get(modality.name, 0.0)
-        fields.append(Field(modality=modality, decoder=decoder, settings=settings, layout=layout, rate=rate))
+        readers.append(ModalityReader(modality=modality, decoder=decoder, settings=settings, layout=layout, rate=rate))
     wanted = [*([_CLASS] if _CLASS in split.columns else []), *columns]
     reserved = {*names, _MASK, _PADDING, _ID}
     labels = [label_of(split, name) for name in dict.fromkeys(wanted) if name != _ID]
     clash = [label.name for label in labels if label.name in reserved]
     if clash:
         raise UsageError("this name is taken in a batch", got=clash[0], do="leave it out of `columns`")
-    return Recipe(split=split, seed=seed, fields=tuple(fields), labels=tuple(labels))
+    return Recipe(split=split, seed=seed, readers=tuple(readers), labels=tuple(labels))
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ def read_group(recipe: Recipe, index: int) -> Group:
     Raises:
         DamageError: it cannot be read.
     """
-    media = [item.column for item in recipe.fields]
+    media = [reader.column for reader in recipe.readers]
     table = recipe.split.read(list(dict.fromkeys([*recipe.light_columns(), *media])), index)
     first_row = int(recipe.split.group_starts[index])
     sample_ids = recipe.sample_ids(table, first_row)
@@ -187,13 +189,13 @@ def read_group(recipe: Recipe, index: int) -> Group:
         first_row=first_row,
         sample_ids=sample_ids,
         missing=missing,
-        values={item.name: item.decoder.values(one_chunk(table[item.column])) for item in recipe.fields},
+        values={reader.name: reader.decoder.values(one_chunk(table[reader.column])) for reader in recipe.readers},
         labels={label.name: label_values(recipe.split, label, table, missing, first_row) for label in recipe.labels},
     )
 
 
 @dataclass
-class Damage:
+class DecodeErrors:
     """Media that could not be decoded and were passed over.
 
     Args:
@@ -204,14 +206,14 @@ class Damage:
     count: int = 0
     examples: list[str] = field(default_factory=list)
 
-    def meet(self, recipe: Recipe, item: Field, row: int, error: UndecodableError) -> None:
+    def meet(self, recipe: Recipe, reader: ModalityReader, row: int, error: UndecodableError) -> None:
         """Note one damaged medium.
 
         Raises:
             DamageError: unless damage is skipped.
         """
         problem = DamageError(
-            f"column {item.column} cannot be decoded",
+            f"column {reader.column} cannot be decoded",
             where=recipe.split.place(row),
             got=error,
             do="fetch or build the shard again, or pass on_error='skip'",

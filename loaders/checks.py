@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from symile_data.errors import UsageError
 
-from .batches import Field, Recipe
+from .batches import ModalityReader, Recipe
 from .decoders import StoredSettings
 from .decoders.augment import ImageJitter, View
 from .decoders.image import ImageSettings
@@ -19,15 +19,15 @@ def check_views(recipe: Recipe, augment: Mapping[str, View], encoders: Iterable[
     Raises:
         UsageError: naming what is wrong.
     """
-    fields = {item.name: item for item in recipe.fields}
-    images = [item.name for item in recipe.fields if item.modality.kind == "image"]
+    readers = {reader.name: reader for reader in recipe.readers}
+    images = [reader.name for reader in recipe.readers if reader.modality.kind == "image"]
     for name, view in augment.items():
         if name not in images:
             raise UsageError(
                 "augment names no image modality of this split", got=name, do=f"choose among {', '.join(images)}"
             )
-        _check_view(fields[name], view, encoded=name in set(encoders), cached=cached)
-    stored = [item.name for item in recipe.fields if isinstance(item.settings, StoredSettings)]
+        _check_view(readers[name], view, encoded=name in set(encoders), cached=cached)
+    stored = [reader.name for reader in recipe.readers if isinstance(reader.settings, StoredSettings)]
     if stored and cached:
         raise UsageError(
             "a cache keeps decoded media, and StoredSettings leaves them undecoded",
@@ -36,9 +36,9 @@ def check_views(recipe: Recipe, augment: Mapping[str, View], encoders: Iterable[
         )
 
 
-def _check_view(item: Field, view: View, *, encoded: bool, cached: bool) -> None:
-    if not isinstance(item.settings, ImageSettings):
-        raise UsageError("a picture that stays undecoded has no views", got=item.name, do="leave it out of `augment`")
+def _check_view(reader: ModalityReader, view: View, *, encoded: bool, cached: bool) -> None:
+    if not isinstance(reader.settings, ImageSettings):
+        raise UsageError("a picture that stays undecoded has no views", got=reader.name, do="leave it out of `augment`")
     if not isinstance(view, ImageJitter):
         if cached:
             raise UsageError(
@@ -46,10 +46,12 @@ def _check_view(item: Field, view: View, *, encoded: bool, cached: bool) -> None
                 do="use ImageJitter, or pass cache=False",
             )
         return
-    if item.settings.normalise:
-        raise UsageError("ImageJitter works on pictures in uint8", got=f"{item.name} normalised", do="normalise later")
+    if reader.settings.normalise:
+        raise UsageError(
+            "ImageJitter works on pictures in uint8", got=f"{reader.name} normalised", do="normalise later"
+        )
     if encoded:
-        raise UsageError("a picture that is encoded once cannot be jittered", got=item.name, do="choose one of both")
+        raise UsageError("a picture that is encoded once cannot be jittered", got=reader.name, do="choose one of both")
 
 
 def check_exchange(

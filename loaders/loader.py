@@ -17,7 +17,7 @@ import numpy as np
 from symile_data.errors import DamageError, UsageError
 from symile_data.extras import needs_extra
 
-from .batches import Array, Damage, keep_rows, make_recipe
+from .batches import Array, DecodeErrors, keep_rows, make_recipe
 from .cache.media_cache import DecodedSplit, Encode, MediaCache, decode_split
 from .checkpoint import make_state, read_state
 from .checks import check_exchange, check_views
@@ -25,7 +25,7 @@ from .decoders.augment import ImageJitter, View
 from .redraw_words import collect_words
 from .shuffle import EpochOrder, batch_count, check_share, slices
 from .split import Split
-from .stream import Filled, Streaming
+from .stream import PartialBatch, Streaming
 
 with needs_extra("train", "loading batches"):
     import torch
@@ -138,7 +138,7 @@ class BatchLoader:
         check_views(self._recipe, views, self._encoders, cached=cached)
         self._cache, self._threads, self._prefetch = cache, threads, prefetch
         self._decoded: DecodedSplit | None = None
-        self._damage = Damage(skip=on_error == "skip")
+        self._decode_errors = DecodeErrors(skip=on_error == "skip")
         self._epoch = self._position = 0
         self._begun = False  # whether an iteration has started the epoch that `_epoch` names
 
@@ -158,12 +158,12 @@ class BatchLoader:
     @property
     def skipped(self) -> int:
         """Damaged media that were passed over so far."""
-        return self._damage.count
+        return self._decode_errors.count
 
     @property
     def skipped_examples(self) -> list[str]:
         """Sentences about the first of them."""
-        return list(self._damage.examples)
+        return list(self._decode_errors.examples)
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration run this epoch. The epoch that is already set keeps its position, so that this may
@@ -206,7 +206,7 @@ class BatchLoader:
                 self._epoch, self._position, self._begun = order.epoch + 1, 0, False
             yield self._finish(filled, order.epoch)
 
-    def _filled(self, order: EpochOrder) -> Iterator[Filled]:
+    def _filled(self, order: EpochOrder) -> Iterator[PartialBatch]:
         parts = slices(
             order,
             start=self._position,
@@ -219,22 +219,22 @@ class BatchLoader:
             streaming = Streaming(
                 recipe=self._recipe, augment=self._augment, threads=self._threads, prefetch=self._prefetch
             )
-            return streaming.batches(order, parts, self._damage)
+            return streaming.batches(order, parts, self._decode_errors)
         if self._decoded is None:
             memory = self._cache if isinstance(self._cache, MediaCache) else None
             store = memory or (Path(self._cache) if isinstance(self._cache, str | Path) else None)
-            decoded = decode_split(self._recipe, threads=self._threads, damage=self._damage, store=store)
+            decoded = decode_split(self._recipe, threads=self._threads, decode_errors=self._decode_errors, store=store)
             self._decoded = decoded.encoded(self._encoders, memory)
         donors = {
             name: self._decoded.donors(name, column, self.seed, order.epoch) for name, column in self._donors.items()
         }
         return self._decoded.batches(parts, donors)
 
-    def _finish(self, filled: Filled, epoch: int) -> Batch:
+    def _finish(self, filled: PartialBatch, epoch: int) -> Batch:
         arrays = filled.arrays
         arrays["padding"] = filled.part.padding
         if self._words is not None:
-            text = [item.name for item in self._recipe.fields].index("text")
+            text = [reader.name for reader in self._recipe.readers].index("text")
             present = np.flatnonzero(~arrays["missing"][:, text])
             arrays["text"][present] = self._words.texts(epoch, filled.part.rows[present], arrays["sample_id"][present])
         for name, jitter in self._jitter.items():
@@ -243,7 +243,7 @@ class BatchLoader:
             arrays = self._without(arrays, filled)
         return {name: _handed_out(values) for name, values in arrays.items()}
 
-    def _without(self, arrays: dict[str, Array], filled: Filled) -> dict[str, Array]:
+    def _without(self, arrays: dict[str, Array], filled: PartialBatch) -> dict[str, Array]:
         """The batch without its damaged rows."""
         good = np.flatnonzero(~filled.damaged)
         if not len(good):
@@ -271,7 +271,7 @@ class BatchLoader:
             "seed": self.seed,
             "shuffle": self._shuffle,
             "window": self._window,
-            "missingness": {item.name: item.rate for item in self._recipe.fields},
+            "missingness": {reader.name: reader.rate for reader in self._recipe.readers},
             "redraw_words": self._words is not None,
             "redraw_media": self._donors,
             "augment": {

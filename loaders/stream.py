@@ -17,14 +17,14 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from .batches import Array, BoolArray, Damage, Group, Recipe, read_group, runs
+from .batches import Array, BoolArray, DecodeErrors, Group, Recipe, read_group, runs
 from .decoders.augment import ImageAugment, ImageCrop
 from .decoders.base import UndecodableError
 from .shuffle import BatchSlice, EpochOrder
 
 
 @dataclass
-class Filled:
+class PartialBatch:
     """A batch as arrays, before it is handed out.
 
     Args:
@@ -53,17 +53,19 @@ class Streaming:
     threads: int
     prefetch: int
 
-    def batches(self, order: EpochOrder, parts: Iterable[BatchSlice], damage: Damage) -> Iterator[Filled]:
+    def batches(
+        self, order: EpochOrder, parts: Iterable[BatchSlice], decode_errors: DecodeErrors
+    ) -> Iterator[PartialBatch]:
         """Fill the batches of an epoch, in order.
 
         Raises:
-            DamageError: a shard cannot be read, or a medium cannot be decoded and `damage` does not skip it.
+            DamageError: a shard cannot be read, or a medium cannot be decoded and `decode_errors` does not skip it.
         """
         groups = _Groups(self.recipe, order.window_of_groups())
-        pending: deque[tuple[Filled, list[Future[None]]]] = deque()
+        pending: deque[tuple[PartialBatch, list[Future[None]]]] = deque()
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="decode")
 
-        def finished() -> Filled:
+        def finished() -> PartialBatch:
             batch, pieces = pending.popleft()
             for piece in pieces:
                 piece.result()
@@ -73,10 +75,10 @@ class Streaming:
         try:
             for part in parts:
                 rows = len(part.rows)
-                batch = Filled(part, self.recipe.allocate(rows), np.zeros(rows, dtype=bool))
+                batch = PartialBatch(part, self.recipe.allocate(rows), np.zeros(rows, dtype=bool))
                 edges = [rows * index // self.threads for index in range(self.threads + 1)]
                 pieces = [
-                    pool.submit(self._fill, batch, start, stop, groups, order, damage)
+                    pool.submit(self._fill, batch, start, stop, groups, order, decode_errors)
                     for start, stop in pairwise(edges)
                     if stop > start
                 ]
@@ -88,7 +90,15 @@ class Streaming:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _fill(self, batch: Filled, start: int, stop: int, groups: _Groups, order: EpochOrder, damage: Damage) -> None:
+    def _fill(
+        self,
+        batch: PartialBatch,
+        start: int,
+        stop: int,
+        groups: _Groups,
+        order: EpochOrder,
+        decode_errors: DecodeErrors,
+    ) -> None:
         """Fill the rows `start` to `stop - 1` of a batch."""
         arrays, rows = batch.arrays, batch.part.rows[start:stop]
         starts = self.recipe.split.group_starts
@@ -99,33 +109,33 @@ class Streaming:
             arrays["missing"][here] = group.missing[inside]
             for name, values in group.labels.items():
                 arrays[name][here] = values[inside]
-            self._decode(batch, start + first, group, inside, order, damage)
+            self._decode(batch, start + first, group, inside, order, decode_errors)
 
     def _decode(
         self,
-        batch: Filled,
+        batch: PartialBatch,
         at: int,
         group: Group,
         inside: npt.NDArray[np.int64],
         order: EpochOrder,
-        damage: Damage,
+        decode_errors: DecodeErrors,
     ) -> None:
         """Decode the media of some rows of a row group into the rows of the batch from `at` on."""
-        for index, item in enumerate(self.recipe.fields):
-            out, values = batch.arrays[item.name], group.values[item.name]
-            augment = self.augment.get(item.name)
+        for index, reader in enumerate(self.recipe.readers):
+            out, values = batch.arrays[reader.name], group.values[reader.name]
+            augment = self.augment.get(reader.name)
             if augment is not None:
-                views = augment.draw(order.seed, order.epoch, item.name, group.sample_ids[inside])
+                views = augment.draw(order.seed, order.epoch, reader.name, group.sample_ids[inside])
             for offset, row in enumerate(inside.tolist()):
                 if group.missing[row, index]:
                     continue
                 try:
                     if augment is None:
-                        out[at + offset] = item.decoder.decode(values[row], item.settings)
+                        out[at + offset] = reader.decoder.decode(values[row], reader.settings)
                     else:
-                        out[at + offset] = augment.decode(values[row], item.settings, views[offset])
+                        out[at + offset] = augment.decode(values[row], reader.settings, views[offset])
                 except UndecodableError as error:
-                    damage.meet(self.recipe, item, group.first_row + row, error)
+                    decode_errors.meet(self.recipe, reader, group.first_row + row, error)
                     batch.damaged[at + offset] = True
 
 

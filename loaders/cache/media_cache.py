@@ -27,11 +27,11 @@ from symile_data.extras import needs_extra
 from symile_data.files import digest
 from symile_data.rng import Stream
 
-from ..batches import Array, BoolArray, Damage, Field, Recipe, runs
+from ..batches import Array, BoolArray, DecodeErrors, ModalityReader, Recipe, runs
 from ..decoders.base import UndecodableError
 from ..labels import label_values, one_chunk
 from ..shuffle import BatchSlice
-from ..stream import Filled
+from ..stream import PartialBatch
 from .folder import made_once, mapped
 from .stored_media import VALUES, CachedMedia, read_cached, write_cached
 
@@ -96,7 +96,7 @@ class DecodedSplit:
     encoded_names: frozenset[str] = frozenset()
     mapped: Mapping[str, CachedMedia] = field(default_factory=dict)
 
-    def batches(self, parts: Iterable[BatchSlice], donors: Mapping[str, IntArray]) -> Iterator[Filled]:
+    def batches(self, parts: Iterable[BatchSlice], donors: Mapping[str, IntArray]) -> Iterator[PartialBatch]:
         """Gather the batches of an epoch, in order.
 
         Args:
@@ -104,7 +104,7 @@ class DecodedSplit:
             donors: By modality, (N,) the row whose medium each row gets instead of its own; see `exchange`.
         """
         for part in parts:
-            yield Filled(part, self._gather(part.rows, donors), self.damaged[part.rows])
+            yield PartialBatch(part, self._gather(part.rows, donors), self.damaged[part.rows])
 
     def donors(self, name: str, column: str, seed: int, epoch: int) -> IntArray:
         """Exchange the media of one modality among rows of the same label, at random.
@@ -115,7 +115,7 @@ class DecodedSplit:
         Returns:
             (N,) for each row the row whose medium it gets; rows without a medium keep out of it.
         """
-        position = [item.name for item in self.recipe.fields].index(name)
+        position = [reader.name for reader in self.recipe.readers].index(name)
         rows = np.flatnonzero(~self.missing[:, position] & ~self.damaged)
         _, labels = np.unique(self.labels[column][rows].astype(str), return_inverse=True)
         order = Stream(seed, f"redraw/{name}/{epoch}").generator().permutation(len(rows))
@@ -149,23 +149,23 @@ class DecodedSplit:
     def _gather(self, rows: IntArray, donors: Mapping[str, IntArray]) -> dict[str, Array]:
         missing = self.missing[rows]
         batch: dict[str, Array] = {}
-        for position, item in enumerate(self.recipe.fields):
-            media, absent = self.media[item.name], np.flatnonzero(missing[:, position])
+        for position, reader in enumerate(self.recipe.readers):
+            media, absent = self.media[reader.name], np.flatnonzero(missing[:, position])
             if isinstance(media, torch.Tensor):
                 # Which medium, then the medium: `rows` are in reading order, so both run through memory forwards.
-                wanted = torch.from_numpy(donors[item.name][rows] if item.name in donors else rows)
-                numbers = self.index[item.name].index_select(0, wanted)
-                if item.name in self.mapped:
-                    self.mapped[item.name].compare(numbers.numpy())
+                wanted = torch.from_numpy(donors[reader.name][rows] if reader.name in donors else rows)
+                numbers = self.index[reader.name].index_select(0, wanted)
+                if reader.name in self.mapped:
+                    self.mapped[reader.name].compare(numbers.numpy())
                 values = media.index_select(0, numbers).numpy()
-                if item.name not in self.encoded_names:
-                    values = values.astype(item.layout.dtype, copy=False)
+                if reader.name not in self.encoded_names:
+                    values = values.astype(reader.layout.dtype, copy=False)
             else:
                 values = np.empty(len(rows), dtype=object)
                 values[:] = media.take(pa.array(rows)).to_pylist()
             if len(absent):
                 values[absent] = None if values.dtype == object else 0
-            batch[item.name] = values
+            batch[reader.name] = values
         batch["missing"] = missing
         batch["padding"] = np.zeros(len(rows), dtype=bool)
         batch["sample_id"] = self.sample_ids[rows]
@@ -174,25 +174,27 @@ class DecodedSplit:
         return batch
 
 
-def decode_split(recipe: Recipe, *, threads: int, damage: Damage, store: Path | MediaCache | None) -> DecodedSplit:
+def decode_split(
+    recipe: Recipe, *, threads: int, decode_errors: DecodeErrors, store: Path | MediaCache | None
+) -> DecodedSplit:
     """Decode what is not decoded yet.
 
     Args:
         recipe: The split and what is delivered of it.
         threads: That read and decode.
-        damage: What to do about media that cannot be decoded.
+        decode_errors: What to do about media that cannot be decoded.
         store: Directory to keep the media in, memory-mapped, or what keeps them in RAM for other loaders too; None
             keeps them for this one. Rows that only a simulated rate takes away are decoded too where others may want
             them.
 
     Raises:
-        DamageError: a shard cannot be read, or a medium cannot be decoded and `damage` does not skip it.
+        DamageError: a shard cannot be read, or a medium cannot be decoded and `decode_errors` does not skip it.
         OutputError: the directory cannot be written.
     """
     split = recipe.split
     masks = split.read_all(recipe.light_columns()) if recipe.light_columns() else None
     sample_ids = recipe.sample_ids(masks, 0) if masks is not None else np.arange(split.rows, dtype=np.int64)
-    stored = np.zeros((split.rows, len(recipe.fields)), dtype=bool)
+    stored = np.zeros((split.rows, len(recipe.readers)), dtype=bool)
     if masks is not None:
         stored |= recipe.stored_missing(masks, 0)
     missing = stored | recipe.simulated_missing(sample_ids)
@@ -200,24 +202,24 @@ def decode_split(recipe: Recipe, *, threads: int, damage: Damage, store: Path | 
     index: dict[str, torch.Tensor] = {}
     media: dict[str, torch.Tensor | pa.Array] = {}
     keys, mapped_media = dict[str, str](), dict[str, CachedMedia]()
-    for position, item in enumerate(recipe.fields):
-        if item.layout.dtype == object:
-            media[item.name] = one_chunk(split.read_all([item.column])[item.column])
-            missing[:, position] |= pc.is_null(media[item.name]).to_numpy(zero_copy_only=False)
+    for position, reader in enumerate(recipe.readers):
+        if reader.layout.dtype == object:
+            media[reader.name] = one_chunk(split.read_all([reader.column])[reader.column])
+            missing[:, position] |= pc.is_null(media[reader.name]).to_numpy(zero_copy_only=False)
             continue
-        job = _Job(recipe, item, threads, damage)
+        job = _Job(recipe, reader, threads, decode_errors)
         if store is None:
             where, values = job.decode(missing[:, position], _in_memory)
         elif isinstance(store, MediaCache):
             where, values = job.decode_once(store, stored[:, position])
         else:
-            where, mapped_media[item.name] = job.decode_into(store, stored[:, position])
-            values = mapped_media[item.name].values
-        keys[item.name] = job.key
+            where, mapped_media[reader.name] = job.decode_into(store, stored[:, position])
+            values = mapped_media[reader.name].values
+        keys[reader.name] = job.key
         missing[:, position] |= where == _NONE
         damaged |= (where == _DAMAGED) & ~missing[:, position]
-        index[item.name] = torch.from_numpy(np.maximum(where, 0))
-        media[item.name] = torch.from_numpy(values)
+        index[reader.name] = torch.from_numpy(np.maximum(where, 0))
+        media[reader.name] = torch.from_numpy(values)
     labels = {}
     if masks is not None:
         labels = {label.name: label_values(split, label, masks, missing, 0) for label in recipe.labels}
@@ -239,9 +241,9 @@ class _Job:
     """Decode the unique media of one modality."""
 
     recipe: Recipe
-    item: Field
+    reader: ModalityReader
     threads: int
-    damage: Damage
+    decode_errors: DecodeErrors
 
     def decode(
         self, skip: BoolArray, allocate: Callable[[tuple[int, ...], np.dtype[Any]], Array]
@@ -256,7 +258,7 @@ class _Job:
             (N,) index or _NONE or _DAMAGED, and (U, ...) values.
         """
         where, owners = _unique(self._keys(), skip)
-        layout, split = self.item.layout, self.recipe.split
+        layout, split = self.reader.layout, self.recipe.split
         values = allocate((max(len(owners), 1), *layout.shape), layout.stored)
         status = np.zeros(max(len(owners), 1), dtype=np.int64)
         groups = np.searchsorted(split.group_starts, owners, side="right") - 1
@@ -264,15 +266,15 @@ class _Job:
         def work(run: tuple[int, int, int]) -> list[tuple[int, UndecodableError]]:
             group, first, last = run
             damaged = []
-            column = one_chunk(split.read([self.item.column], group)[self.item.column])
-            present, raw = column.is_valid().to_numpy(zero_copy_only=False), self.item.decoder.values(column)
+            column = one_chunk(split.read([self.reader.column], group)[self.reader.column])
+            present, raw = column.is_valid().to_numpy(zero_copy_only=False), self.reader.decoder.values(column)
             for slot in range(first, last):
                 row = int(owners[slot] - split.group_starts[group])
                 if not present[row]:
                     status[slot] = _NONE
                     continue
                 try:
-                    values[slot] = self.item.decoder.decode(raw[row], self.item.settings)
+                    values[slot] = self.reader.decoder.decode(raw[row], self.reader.settings)
                 except UndecodableError as error:
                     damaged.append((int(owners[slot]), error))
                     status[slot] = _DAMAGED
@@ -283,7 +285,7 @@ class _Job:
             try:
                 for job in jobs:
                     for row, error in job.result():  # met in the order of rows, whichever thread was first
-                        self.damage.meet(self.recipe, self.item, row, error)
+                        self.decode_errors.meet(self.recipe, self.reader, row, error)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
@@ -293,7 +295,9 @@ class _Job:
     @property
     def key(self) -> str:
         """Equal for equal media: of the split, the modality and the decoder's settings."""
-        return digest([_FORMAT, self.recipe.split.fingerprint, self.item.modality.to_json(), repr(self.item.settings)])
+        return digest(
+            [_FORMAT, self.recipe.split.fingerprint, self.reader.modality.to_json(), repr(self.reader.settings)]
+        )
 
     def decode_once(self, memory: MediaCache, skip: BoolArray) -> tuple[IntArray, Array]:
         """As `decode`, unless another loader of this process did it."""
@@ -309,20 +313,20 @@ class _Job:
         def fill(folder: Path) -> None:
             write_cached(folder, *self.decode(skip, partial(mapped, folder / VALUES)))
 
-        folder, new = made_once(directory, f"{self.item.name}-{self.key[:16]}", fill)
-        where, media = read_cached(folder, len(skip), self.item.layout.shape, self.item.layout.stored)
+        folder, new = made_once(directory, f"{self.reader.name}-{self.key[:16]}", fill)
+        where, media = read_cached(folder, len(skip), self.reader.layout.shape, self.reader.layout.stored)
         if not new:
             self._meet_again(where)
         return where, media
 
     def _meet_again(self, where: IntArray) -> None:
         for row in np.flatnonzero(where == _DAMAGED).tolist():
-            self.damage.meet(self.recipe, self.item, row, UndecodableError("found when it was cached"))
+            self.decode_errors.meet(self.recipe, self.reader, row, UndecodableError("found when it was cached"))
 
     def _keys(self) -> pa.Array | None:
         """(N,) ids of the media; None where each row has its own."""
         split = self.recipe.split
-        known = [name for name in self.item.modality.null_columns if name.endswith("_id") and name in split.columns]
+        known = [name for name in self.reader.modality.null_columns if name.endswith("_id") and name in split.columns]
         return one_chunk(split.read_all(known[:1])[known[0]]) if known else None
 
 
