@@ -25,7 +25,7 @@ from ..engine.executor import run_stage
 from ..engine.source_files import pack_files, unpack_files
 from ..engine.stages import run_build, run_shards
 from .audio.sources import SHARED, AudioSource, ClipPool
-from .build_state import Recipe
+from .build_state import BuildState
 from .deduplicated import write_pooled
 from .images.hub import write_hub
 from .images.imagenet import ImageCatalogue, ImagePool, list_images, split_images
@@ -77,14 +77,14 @@ def _stages(sources: Sources, workspace: Workspace, pool: Executor | None) -> Ma
         sources = sources.with_pictures(list_images(workspace.hidden / "hub"))
     catalogue = sources.catalogue or _sample_source(workspace, pool, sources.names.wnids, spec.seed)
     dropped += catalogue.dropped
-    recipe, unreadable = _prepare(workspace, pool, sources, catalogue)
+    state, unreadable = _prepare(workspace, pool, sources, catalogue)
     pooled = None
     if spec.layout == "pooled":
-        shards, pooled = write_pooled(workspace, pool, recipe)
+        shards, pooled = write_pooled(workspace, pool, state)
     else:
         job = partial(ShardJob, workspace.hidden)
         shards, _ = run_shards(
-            workspace, pool, recipe.rows, ROWS_PER_SHARD, job, make_shard, shard_format=spec.shard_format
+            workspace, pool, state.rows, ROWS_PER_SHARD, job, make_shard, shard_format=spec.shard_format
         )
     return Manifest(
         identity=identity,
@@ -97,7 +97,7 @@ def _stages(sources: Sources, workspace: Workspace, pool: Executor | None) -> Ma
     )
 
 
-def new_recipe(sources: Sources, catalogue: ImageCatalogue, images: dict[str, ImagePool]) -> Recipe:
+def new_build_state(sources: Sources, catalogue: ImageCatalogue, images: dict[str, ImagePool]) -> BuildState:
     """What the rows of a build are made of.
 
     Args:
@@ -107,7 +107,7 @@ def new_recipe(sources: Sources, catalogue: ImageCatalogue, images: dict[str, Im
     spec = sources.spec
     used = [split for split in SPLITS if spec.rows[split]]
     pool_names = {split: SHARED if spec.split_policy == "shared" else split for split in used}
-    return Recipe(
+    return BuildState(
         seed=spec.seed,
         languages=list(spec.languages),
         wnids=list(catalogue.wnids),
@@ -163,21 +163,21 @@ def _draw_class(job: _SampleJob, path: Path) -> dict[str, Any]:
 
 def _prepare(
     workspace: Workspace, pool: Executor | None, sources: Sources, catalogue: ImageCatalogue
-) -> tuple[Recipe, list[Dropped]]:
-    """Draw the plan or read it, prepare the media it uses, and write the recipe."""
+) -> tuple[BuildState, list[Dropped]]:
+    """Draw the plan or read it, prepare the media it uses, and write the state."""
     spec, published = sources.spec, sources.published
     images = split_images(catalogue, spec.seed, dict(spec.rows), spec.split_policy == "shared")
-    recipe = new_recipe(sources, catalogue, images)
-    recipe.write(workspace.hidden)
+    state = new_build_state(sources, catalogue, images)
+    state.write(workspace.hidden)
     dropped: list[Dropped] = []
     if published is not None:
         names, strict = published.names, spec.strict
         dropped += prepare_plan(workspace, pool, published.plan, catalogue, sources.audio, names, strict)
-    slots, numbers = _used_media(workspace.hidden, recipe)
+    slots, numbers = _used_media(workspace.hidden, state)
     image_pools: dict[str, tuple[ImagePool, npt.NDArray[np.int64]]] = {
-        name: (images[split], slots[name]) for split, name in recipe.image_pools.items()
+        name: (images[split], slots[name]) for split, name in state.image_pools.items()
     }
-    clip_pools = {name: (numbers[name], ClipPool(sources.audio, name)) for name in recipe.clip_pools.values()}
+    clip_pools = {name: (numbers[name], ClipPool(sources.audio, name)) for name in state.clip_pools.values()}
     replaced = published is None  # rows of a published plan have their own media or none
     unreadable = prepare_images(workspace, pool, catalogue, image_pools, spec.image_size, replaced)
     unreadable += prepare_clips(workspace, pool, clip_pools, replaced)
@@ -187,20 +187,20 @@ def _prepare(
             got=f"{unreadable[0].examples[0]} ({unreadable[0].reason})",
             do="replace the file, or leave out --strict to keep its rows with the modality missing",
         )
-    return recipe, [*dropped, *unreadable]
+    return state, [*dropped, *unreadable]
 
 
 def _used_media(
-    hidden: Path, recipe: Recipe
+    hidden: Path, state: BuildState
 ) -> tuple[dict[str, npt.NDArray[np.int64]], dict[str, npt.NDArray[np.int64]]]:
     """Picture slots and clip numbers that rows use, by pool."""
     slots: dict[str, npt.NDArray[np.int64]] = {}
     numbers: dict[str, npt.NDArray[np.int64]] = {}
-    for split in recipe.rows:
+    for split in state.rows:
         some_slots, some_numbers = row_source(hidden, split).used()
         for pools, name, keys in (
-            (slots, recipe.image_pools[split], some_slots),
-            (numbers, recipe.clip_pools[split], some_numbers),
+            (slots, state.image_pools[split], some_slots),
+            (numbers, state.clip_pools[split], some_numbers),
         ):
             pools[name] = np.union1d(pools[name], keys) if name in pools else keys
     return slots, numbers

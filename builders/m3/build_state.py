@@ -1,6 +1,6 @@
-"""The recipe of a running build: everything its shards need beside the media, in one small file under `.build/`.
+"""The state of a running build: everything its shards need beside the media, in one small file under `.build/`.
 
-The main process writes it once; workers read it. With the recipe and the pools a shard is a pure function of (split,
+The main process writes it once; workers read it. With the state and the pools a shard is a pure function of (split,
 rows).
 """
 
@@ -23,7 +23,7 @@ FILE_NAME = "recipe.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class BuildState:
     """What rows are made of.
 
     Args:
@@ -83,11 +83,11 @@ class Recipe:
         write_text(hidden / FILE_NAME, pretty_json(asdict(self)))
 
 
-def read_recipe(hidden: Path) -> Recipe:
-    """The recipe of the build whose `.build/` folder this is."""
+def read_build_state(hidden: Path) -> BuildState:
+    """The state of the build whose `.build/` folder this is."""
     return _read(hidden / FILE_NAME)
 
 
 @lru_cache(maxsize=2)
-def _read(path: Path) -> Recipe:
-    return Recipe(**json.loads(path.read_text(encoding="utf-8")))
+def _read(path: Path) -> BuildState:
+    return BuildState(**json.loads(path.read_text(encoding="utf-8")))

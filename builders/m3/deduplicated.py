@@ -29,7 +29,7 @@ from symile_data.format.shards.writer import shard_ranges, write_shard
 from ..engine.build_dir import Product, Workspace
 from ..engine.executor import run_stage
 from ..engine.stages import run_shards
-from .build_state import Recipe, read_recipe
+from .build_state import BuildState, read_build_state
 from .rows.columns import masked_rows
 from .rows.shard import ShardJob, clip_values, image_values, pools_of
 from .rows.sources import row_source
@@ -58,7 +58,7 @@ class PoolJob:
     stop: int
 
 
-def write_pooled(workspace: Workspace, executor: Executor | None, recipe: Recipe) -> tuple[list[FileEntry], Pooled]:
+def write_pooled(workspace: Workspace, executor: Executor | None, state: BuildState) -> tuple[list[FileEntry], Pooled]:
     """Write the tables and the pools.
 
     Returns:
@@ -68,12 +68,12 @@ def write_pooled(workspace: Workspace, executor: Executor | None, recipe: Recipe
         columns=tuple(m3_schema().arrow.names),
         pools=tuple(
             Pool(column=column, id_column=_IDS[column], row_column=_ROWS[column], folder=_FOLDERS[column], names=names)
-            for column, names in (("image", recipe.image_pools), ("audio", recipe.clip_pools))
+            for column, names in (("image", state.image_pools), ("audio", state.clip_pools))
         ),
     )
     job = partial(ShardJob, workspace.hidden)
-    tables, _ = run_shards(workspace, executor, recipe.rows, ROWS_PER_TABLE, job, make_table, title="pairs")
-    return [*tables, *_pools(workspace, executor, recipe, pooled)], pooled
+    tables, _ = run_shards(workspace, executor, state.rows, ROWS_PER_TABLE, job, make_table, title="pairs")
+    return [*tables, *_pools(workspace, executor, state, pooled)], pooled
 
 
 def make_table(job: ShardJob, path: Path) -> dict[str, Any]:
@@ -108,12 +108,12 @@ def _features() -> dict[str, Features]:
     }
 
 
-def _pools(workspace: Workspace, executor: Executor | None, recipe: Recipe, pooled: Pooled) -> list[FileEntry]:
+def _pools(workspace: Workspace, executor: Executor | None, state: BuildState, pooled: Pooled) -> list[FileEntry]:
     products, keys = [], []
     for pool in pooled.pools:
         for key in pool.keys:
             split = next(split for split in pool.names if pool.key(split) == key)
-            images, clips = pools_of(recipe, workspace.hidden, split)
+            images, clips = pools_of(state, workspace.hidden, split)
             media = len((images if pool.column == "image" else clips).keys)
             ranges = shard_ranges(media, MEDIA_PER_FILE)
             for index, (start, stop) in enumerate(ranges):
@@ -129,36 +129,36 @@ def _pools(workspace: Workspace, executor: Executor | None, recipe: Recipe, pool
 
 
 def _pairs(job: ShardJob) -> Iterator[pa.RecordBatch]:
-    recipe, schema = read_recipe(job.hidden), table_schemas()["pairs"].arrow
+    state, schema = read_build_state(job.hidden), table_schemas()["pairs"].arrow
     source = row_source(job.hidden, job.split)
     for start in range(job.start, job.stop, ROWS_PER_TABLE_GROUP):
         stop = min(start + ROWS_PER_TABLE_GROUP, job.stop)
-        rows = masked_rows(recipe, job.hidden, source, job.split, start, stop)
+        rows = masked_rows(state, job.hidden, source, job.split, start, stop)
         places = {"image_row": rows.images, "clip_row": rows.clips}
         columns = rows.columns | {name: pa.array(place, mask=place < 0) for name, place in places.items()}
         yield pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
 def _media(job: PoolJob) -> Iterator[pa.RecordBatch]:
-    recipe, schema = read_recipe(job.hidden), table_schemas()[_FOLDERS[job.column]].arrow
-    images, clips = pools_of(recipe, job.hidden, job.split)
+    state, schema = read_build_state(job.hidden), table_schemas()[_FOLDERS[job.column]].arrow
+    images, clips = pools_of(state, job.hidden, job.split)
     for start in range(job.start, job.stop, MEDIA_PER_GROUP):
         rows = np.arange(start, min(start + MEDIA_PER_GROUP, job.stop))
         if job.column == "image":
-            owner = np.searchsorted(recipe.image_offsets[job.split], images.keys[rows], side="right") - 1
+            owner = np.searchsorted(state.image_offsets[job.split], images.keys[rows], side="right") - 1
             columns = {
                 "image_id": images.ids.take(pa.array(rows)),
                 "image": list(image_values(images, rows)),
-                "wnid": [recipe.wnids[cls] for cls in owner],
-                "cls_id": [recipe.class_ids[cls] for cls in owner],
+                "wnid": [state.wnids[cls] for cls in owner],
+                "cls_id": [state.class_ids[cls] for cls in owner],
             }
         else:
-            offsets = np.cumsum([0, *recipe.clips_per_language[job.split]])
+            offsets = np.cumsum([0, *state.clips_per_language[job.split]])
             owner = np.searchsorted(offsets, clips.keys[rows], side="right") - 1
             columns = {
                 "clip_id": clips.ids.take(pa.array(rows)),
                 "audio": list(clip_values(clips, rows)),
-                "lang": [recipe.languages[language] for language in owner],
+                "lang": [state.languages[language] for language in owner],
             }
         arrays = [pa.array(columns[name], schema.field(name).type) for name in schema.names]
         yield pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -114,7 +114,7 @@ def test_every_product_can_be_the_last_one(tree: Path, tmp_path: Path, undisturb
     assert contents(tmp_path / "out") == undisturbed
 
 
-@pytest.mark.parametrize("damage", ["shard cut", "shard gone", "pool cut", "note gone", "recipe gone"])
+@pytest.mark.parametrize("damage", ["shard cut", "shard gone", "pool cut", "note gone", "state gone"])
 def test_what_was_damaged_in_between_is_made_again(
     tree: Path, tmp_path: Path, undisturbed: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
@@ -133,7 +133,7 @@ def test_what_was_damaged_in_between_is_made_again(
             chunk.write_bytes(chunk.read_bytes()[:100])
         case "note gone":
             sorted((out / HIDDEN / "journal").iterdir())[0].unlink()
-        case "recipe gone":
+        case "state gone":
             (out / HIDDEN / "recipe.json").unlink()
     build(tree, out)
     assert contents(out) == undisturbed
@@ -171,9 +171,11 @@ import signal, sys
 from pathlib import Path
 sys.path.append({tests!r})
 import factories
-from symile_data.builders import workspace
-from symile_data.builders.m3 import build, clips, pools, shard
-build.ROWS_PER_SHARD, pools.CHUNK, shard.ROWS_PER_GROUP = {sizes!r}
+from symile_data.builders.engine import build_dir
+from symile_data.builders.m3 import build, media_store
+from symile_data.builders.m3.audio import clips
+from symile_data.builders.m3.rows import shard
+build.ROWS_PER_SHARD, media_store.CHUNK, shard.ROWS_PER_GROUP = {sizes!r}
 
 def stop_at(owner, name, number):
     original, calls = getattr(owner, name), iter(range(number))
@@ -214,11 +216,11 @@ def killed(tree: Path, out: Path, point: tuple[str, str, int], workers: int) -> 
 @pytest.mark.parametrize(
     ("point", "workers"),
     [
-        (("pools", "read_image", 9), 1),
+        (("media_store", "read_image", 9), 1),
         (("clips.Clip", "encode", 5), 1),
         (("shard.MediaPool", "media", 6), 1),
-        (("workspace.Workspace", "finish", 0), 1),
-        (("workspace.Workspace", "record", 9), 2),
+        (("build_dir.Workspace", "finish", 0), 1),
+        (("build_dir.Workspace", "record", 9), 2),
     ],
     ids=["in a picture chunk", "in a clip chunk", "in a shard", "before the manifest", "with workers"],
 )

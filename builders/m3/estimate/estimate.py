@@ -29,8 +29,8 @@ from symile_data.rng import Stream
 
 from ..audio.clips import UnreadableClipError
 from ..audio.sources import ClipPool
-from ..build import new_recipe
-from ..build_state import Recipe
+from ..build import new_build_state
+from ..build_state import BuildState
 from ..deduplicated import MEDIA_PER_FILE, MEDIA_PER_GROUP, ROWS_PER_TABLE, ROWS_PER_TABLE_GROUP, table_schemas
 from ..images.hub import first_pictures
 from ..images.imagenet import ImageCatalogue, ImagePool, UnreadableImageError, read_image, split_images
@@ -83,10 +83,10 @@ def estimate_m3(spec: M3Spec, out: Path, *, workers: int) -> Estimate:
     spec = sources.spec
     catalogue = sources.catalogue or _imagined(sources)
     images = split_images(catalogue, spec.seed, dict(spec.rows), spec.split_policy == "shared")
-    recipe = new_recipe(sources, catalogue, images)
-    pictures, clips = _pictures(sources, catalogue, images), _clips(sources, recipe)
-    by_pool = _used(recipe, {split: np.diff(pool.offsets).tolist() for split, pool in images.items()})
-    clips_by_pool = _used(recipe, recipe.clips_per_language)
+    state = new_build_state(sources, catalogue, images)
+    pictures, clips = _pictures(sources, catalogue, images), _clips(sources, state)
+    by_pool = _used(state, {split: np.diff(pool.offsets).tolist() for split, pool in images.items()})
+    clips_by_pool = _used(state, state.clips_per_language)
     used_pictures, used_clips = sum(by_pool), sum(clips_by_pool)
     stages = [
         *_gathered(sources, pictures),
@@ -97,12 +97,12 @@ def estimate_m3(spec: M3Spec, out: Path, *, workers: int) -> Estimate:
             working_bytes_each=pictures.size * pictures.copied,
         ),
         StageCost(stage="clips", units=used_clips, cpu_seconds_each=clips.seconds, working_bytes_each=clips.size),
-        *_written(sources, catalogue, images, recipe, (used_pictures, used_clips), (pictures, clips)),
+        *_written(sources, catalogue, images, state, (used_pictures, used_clips), (pictures, clips)),
     ]
     return Estimate(
-        rows=dict(recipe.rows),
+        rows=dict(state.rows),
         stages=tuple(stages),
-        files=_files(spec, recipe, [*by_pool, *clips_by_pool]),
+        files=_files(spec, state, [*by_pool, *clips_by_pool]),
         workers=workers,
         memory_bytes=(workers + 1) * _PROCESS_BYTES + (used_pictures + used_clips) * _MEDIUM_BYTES,
         free_bytes=shutil.disk_usage(_existing(out)).free,
@@ -116,13 +116,13 @@ def _notes(sources: Sources) -> tuple[str, ...]:
     return (*(note.removesuffix(".") for note in sources.names.notes), *((_UNCOUNTED,) if uncounted else ()))
 
 
-def _used(recipe: Recipe, sizes: Mapping[str, list[int]]) -> list[int]:
+def _used(state: BuildState, sizes: Mapping[str, list[int]]) -> list[int]:
     """Different media of each pool; splits that share one draw from it together."""
     by_pool: dict[str, list[str]] = {}
-    for split in recipe.rows:
-        by_pool.setdefault(recipe.image_pools[split], []).append(split)
+    for split in state.rows:
+        by_pool.setdefault(state.image_pools[split], []).append(split)
     return [
-        expected_used([size for size in sizes[splits[0]] if size], sum(recipe.rows[split] for split in splits))
+        expected_used([size for size in sizes[splits[0]] if size], sum(state.rows[split] for split in splits))
         for splits in by_pool.values()
     ]
 
@@ -198,9 +198,9 @@ def _drawing(count: int, seed: int) -> StageCost:
     return StageCost(stage="drawing", units=count, cpu_seconds_each=seconds, working_bytes_each=twice)
 
 
-def _clips(sources: Sources, recipe: Recipe) -> _Sampled:
+def _clips(sources: Sources, state: BuildState) -> _Sampled:
     """Encode some clips as the build will."""
-    pool = ClipPool(sources.audio, next(iter(recipe.clip_pools.values())))
+    pool = ClipPool(sources.audio, next(iter(state.clip_pools.values())))
     numbers = np.linspace(0, int(pool.offsets[-1]) - 1, SAMPLED).astype(int)
     found = []
     with contextlib.suppress(UnreadableClipError):
@@ -221,21 +221,21 @@ def _written(
     sources: Sources,
     catalogue: ImageCatalogue,
     images: dict[str, ImagePool],
-    recipe: Recipe,
+    state: BuildState,
     used: tuple[int, int],
     sampled: tuple[_Sampled, _Sampled],
 ) -> Iterator[StageCost]:
     """The stages that write the dataset's files."""
-    rows, (pictures, clips) = sum(recipe.rows.values()), sampled
-    split = next(iter(recipe.rows))
-    clip_pool = ClipPool(sources.audio, recipe.clip_pools[split])
+    rows, (pictures, clips) = sum(state.rows.values()), sampled
+    split = next(iter(state.rows))
+    clip_pool = ClipPool(sources.audio, state.clip_pools[split])
     ids = {  # beforehand: the build looks them up in its pools
         "image_id": _some(lambda slot: images[split].image_id(catalogue, slot), len(images[split].order)),
         "clip_id": _some(lambda number: clip_pool.clip(number).clip_id, int(clip_pool.offsets[-1])),
     }
 
     def columns(count: int) -> dict[str, Any]:
-        return _some_rows(sources, recipe, split, ids, count)
+        return _some_rows(sources, state, split, ids, count)
 
     schemas = table_schemas()
     if sources.spec.layout == "pooled":
@@ -278,12 +278,12 @@ def _measure(
         return (time.process_time() - start) / written, path.stat().st_size / written
 
 
-def _some_rows(sources: Sources, recipe: Recipe, split: str, ids: dict[str, pa.Array], count: int) -> dict[str, Any]:
+def _some_rows(sources: Sources, state: BuildState, split: str, ids: dict[str, pa.Array], count: int) -> dict[str, Any]:
     """The first rows of a split, without their media."""
     if sources.published is not None:
         labels = first_rows(sources.published.plan, sources.published.names, count)
     else:
-        labels = DrawnRows(recipe, split).rows(0, count).labels
+        labels = DrawnRows(state, split).rows(0, count).labels
     numbers = np.arange(count)
     return {
         **dict(zip(labels.schema.names, labels.columns, strict=True)),
@@ -303,11 +303,11 @@ def _values(sampled: _Sampled, count: int) -> list[dict[str, Any]]:
     return [{"bytes": data, "path": "sample"} for data in itertools.islice(itertools.cycle(sampled.media), count)]
 
 
-def _files(spec: M3Spec, recipe: Recipe, media: Sequence[int]) -> int:
+def _files(spec: M3Spec, state: BuildState, media: Sequence[int]) -> int:
     """Data files, from the sizes of the pools of media."""
     if spec.layout != "pooled":
-        return sum(len(shard_ranges(count, ROWS_PER_SHARD)) for count in recipe.rows.values())
-    tables = sum(len(shard_ranges(count, ROWS_PER_TABLE)) for count in recipe.rows.values())
+        return sum(len(shard_ranges(count, ROWS_PER_SHARD)) for count in state.rows.values())
+    tables = sum(len(shard_ranges(count, ROWS_PER_TABLE)) for count in state.rows.values())
     return tables + sum(len(shard_ranges(count, MEDIA_PER_FILE)) for count in media)
 
 

@@ -38,7 +38,7 @@ from .names import ReleaseNames, Unresolved, WordResolver, parse_translations, r
 
 DATASET = "symile-m3"
 
-_RECIPE = "import.json"
+_STATE_FILE = "import.json"
 _ID_DIGITS = 32  # of a SHA-256: 128 bits, no two different media share them
 _PACKAGES = ("numpy", "pyarrow")
 _NOTES = (
@@ -58,7 +58,7 @@ class ImportJob:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImportRecipe:
+class ImportState:
     """What workers need to know.
 
     Args:
@@ -108,7 +108,7 @@ def import_m3(
     identity = _identity(release, rows, found)
 
     def stages(workspace: Workspace, pool: Executor | None) -> Manifest:
-        _write_recipe(workspace.hidden, release, found)
+        _write_state(workspace.hidden, release, found)
         job = partial(ImportJob, workspace.hidden)
         shards, results = run_shards(workspace, pool, release.rows, ROWS_PER_SHARD, job, make_shard)
         return Manifest(
@@ -137,8 +137,8 @@ def make_shard(job: ImportJob, path: Path) -> dict[str, Any]:
 
 
 def _batches(job: ImportJob, unresolved: Unresolved, absent: Counter[str]) -> Iterator[pa.RecordBatch]:
-    recipe, resolver = _read_recipe(job.hidden / _RECIPE)
-    parts = [Part(*part) for part in recipe.parts[job.split]]
+    state, resolver = _read_state(job.hidden / _STATE_FILE)
+    parts = [Part(*part) for part in state.parts[job.split]]
     row, held = job.start, []
     for table in read_rows(parts, job.start, job.stop):
         held.append(table)
@@ -150,13 +150,13 @@ def _batches(job: ImportJob, unresolved: Unresolved, absent: Counter[str]) -> It
         whole = ready if last else ready - ready % ROWS_PER_GROUP
         for start in range(0, whole, ROWS_PER_GROUP):
             piece = joined.slice(start, min(ROWS_PER_GROUP, whole - start))
-            yield _batch(recipe, resolver, job.split, row, piece, unresolved, absent)
+            yield _batch(state, resolver, job.split, row, piece, unresolved, absent)
             row += len(piece)
         held = [joined.slice(whole)]
 
 
 def _batch(
-    recipe: ImportRecipe,
+    state: ImportState,
     resolver: WordResolver,
     split: str,
     first: int,
@@ -168,7 +168,7 @@ def _batch(
     schema, count = _schema().arrow, len(table)
     cls_id = _class_ids(table, split, first)
     columns = {name: table[name].combine_chunks() for name in ("lang", "text", "cls", "target_text")}
-    foreign = [code for code in pc.unique(columns["lang"]).to_pylist() if code not in recipe.languages]
+    foreign = [code for code in pc.unique(columns["lang"]).to_pylist() if code not in state.languages]
     if foreign:
         raise SourceError(
             "a row is in a language that the configuration does not have",
@@ -183,7 +183,7 @@ def _batch(
         "words": words,
         "cls_id": pa.array(cls_id),
         "wnid": pa.array([imagenet_classes()[0][cls] for cls in cls_id], pa.string()),
-        "sample_id": pa.array(recipe.first_ids[split] + np.arange(first, first + count)),
+        "sample_id": pa.array(state.first_ids[split] + np.arange(first, first + count)),
         "image": pa.array(images, schema.field("image").type),
         "audio": pa.array(clips, schema.field("audio").type),
         "image_id": pa.array(image_ids, pa.string()),
@@ -279,22 +279,22 @@ def _identity(release: Release, rows: int | None, names: ReleaseNames) -> Identi
     )
 
 
-def _write_recipe(hidden: Path, release: Release, names: ReleaseNames) -> None:
-    _read_recipe.cache_clear()
-    recipe = ImportRecipe(
+def _write_state(hidden: Path, release: Release, names: ReleaseNames) -> None:
+    _read_state.cache_clear()
+    state = ImportState(
         parts={split: [(p.url, p.first, p.rows) for p in parts] for split, parts in release.parts.items()},
         first_ids=release.first_ids,
         languages=list(names.languages),
         names=list(names.names),
     )
-    write_text(hidden / _RECIPE, pretty_json(asdict(recipe)))
+    write_text(hidden / _STATE_FILE, pretty_json(asdict(state)))
 
 
 @lru_cache(maxsize=2)
-def _read_recipe(path: Path) -> tuple[ImportRecipe, WordResolver]:
-    recipe = ImportRecipe(**json.loads(path.read_text(encoding="utf-8")))
-    names = ReleaseNames(tuple(recipe.languages), tuple((name, cls, lang) for name, cls, lang in recipe.names))
-    return recipe, WordResolver(names)
+def _read_state(path: Path) -> tuple[ImportState, WordResolver]:
+    state = ImportState(**json.loads(path.read_text(encoding="utf-8")))
+    names = ReleaseNames(tuple(state.languages), tuple((name, cls, lang) for name, cls, lang in state.names))
+    return state, WordResolver(names)
 
 
 @lru_cache(maxsize=1)

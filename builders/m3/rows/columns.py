@@ -23,7 +23,7 @@ from symile_data.datasets.m3.schema import MODALITIES
 from symile_data.format.schema import Modality
 from symile_data.missingness import missing
 
-from ..build_state import Recipe
+from ..build_state import BuildState
 from ..media_store import MediaPool
 
 WORD = pa.struct([("text", pa.string()), ("lang", pa.string()), ("cls_id", pa.int32())])
@@ -71,22 +71,22 @@ class DrawnRows:
     """Rows drawn by the plan.
 
     Args:
-        recipe: Of the build.
+        state: Of the build.
         split: Which one.
     """
 
-    recipe: Recipe
+    state: BuildState
     split: str
 
     def rows(self, start: int, stop: int) -> Labelled:
         """The rows `start` to `stop - 1`."""
-        plan, tables = self.recipe.plan(self.split), self._tables
+        plan, tables = self.state.plan(self.split), self._tables
         drawn = plan.draw(start, stop)
-        languages = len(self.recipe.languages)
+        languages = len(self.state.languages)
         cls, language = drawn.cls.astype(np.int64), drawn.language.astype(np.int64)
         spoken = drawn.word_languages.astype(np.int64).ravel()
         names = tables.names.take(pa.array(drawn.word_classes.astype(np.int64).ravel() * languages + spoken))
-        offsets = np.arange(0, len(names) + 1, self.recipe.words, dtype=np.int32)
+        offsets = np.arange(0, len(names) + 1, self.state.words, dtype=np.int32)
         words = pa.StructArray.from_arrays(
             [
                 names,
@@ -109,17 +109,17 @@ class DrawnRows:
 
     def used(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Picture slots and clip numbers that the split's rows use, sorted, once each."""
-        return self.recipe.plan(self.split).used(self.recipe.rows[self.split])
+        return self.state.plan(self.split).used(self.state.rows[self.split])
 
     @cached_property
     def _tables(self) -> _Tables:
-        recipe, (_, english) = self.recipe, imagenet_classes()
+        state, (_, english) = self.state, imagenet_classes()
         return _Tables(
-            names=pa.array([name for row in recipe.names for name in row], pa.string()),
-            languages=pa.array(recipe.languages, pa.string()),
-            wnids=pa.array(recipe.wnids, pa.string()),
-            class_ids=pa.array(recipe.class_ids, pa.int32()),
-            english=pa.array([english[cls] for cls in recipe.class_ids], pa.string()),
+            names=pa.array([name for row in state.names for name in row], pa.string()),
+            languages=pa.array(state.languages, pa.string()),
+            wnids=pa.array(state.wnids, pa.string()),
+            class_ids=pa.array(state.class_ids, pa.int32()),
+            english=pa.array([english[cls] for cls in state.class_ids], pa.string()),
         )
 
 
@@ -157,15 +157,15 @@ class Rows:
     clips: npt.NDArray[np.int64]
 
 
-def masked_rows(recipe: Recipe, hidden: Path, source: RowSource, split: str, start: int, stop: int) -> Rows:
+def masked_rows(state: BuildState, hidden: Path, source: RowSource, split: str, start: int, stop: int) -> Rows:
     """The rows `start` to `stop - 1` of a split: what is simulated to be missing, or has no usable file, is null and
     marked.
     """
     labelled = source.rows(start, stop)
-    sample_ids = recipe.first_sample_id(split) + np.arange(start, stop)
+    sample_ids = state.first_sample_id(split) + np.arange(start, stop)
     pools = {
-        "image": MediaPool(hidden, "images", recipe.image_pools[split]),
-        "audio": MediaPool(hidden, "clips", recipe.clip_pools[split]),
+        "image": MediaPool(hidden, "images", state.image_pools[split]),
+        "audio": MediaPool(hidden, "clips", state.clip_pools[split]),
     }
     places = {
         "image": pools["image"].rows_of(labelled.slots),
@@ -175,8 +175,8 @@ def masked_rows(recipe: Recipe, hidden: Path, source: RowSource, split: str, sta
     columns = dict(zip(LABELS.names, labelled.labels.columns, strict=True))
     columns["sample_id"] = pa.array(sample_ids)
     for modality in MODALITIES:
-        rate = recipe.rate(split, modality.name)
-        absent = missing(recipe.seed, sample_ids, modality.name, rate) | (places[modality.name] < 0)
+        rate = state.rate(split, modality.name)
+        absent = missing(state.seed, sample_ids, modality.name, rate) | (places[modality.name] < 0)
         places[modality.name][absent] = -1
         columns[modality.mask] = pa.array(absent)
     for name, column in (("image", "image_id"), ("audio", "clip_id")):

@@ -3,7 +3,7 @@
 The rule (Symile, section 5.2): a language uniformly, a clip of that language uniformly, a class uniformly, a picture
 of that class uniformly, then the words (`datasets.m3.words`). In `disjoint` mode the target word stands at each
 position equally often; rows of `overlap` mode draw its position one by one, as they always did. Any range of rows can
-be drawn alone, so a shard's plan is a function of (recipe, split, range), and eleven million rows take seconds and
+be drawn alone, so a shard's plan is a function of (state, split, range), and eleven million rows take seconds and
 little memory.
 """
 

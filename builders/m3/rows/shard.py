@@ -16,7 +16,7 @@ from symile_data.datasets.m3.schema import m3_schema
 from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards.writer import ROWS_PER_GROUP, write_shard
 
-from ..build_state import Recipe, read_recipe
+from ..build_state import BuildState, read_build_state
 from ..media_store import MediaPool
 from .columns import masked_rows
 from .sources import row_source
@@ -46,11 +46,11 @@ def make_shard(job: ShardJob, path: Path) -> dict[str, Any]:
 
 
 def _batches(job: ShardJob) -> Iterator[pa.RecordBatch]:
-    recipe, schema = read_recipe(job.hidden), _schema().arrow
+    state, schema = read_build_state(job.hidden), _schema().arrow
     source = row_source(job.hidden, job.split)
-    images, clips = pools_of(recipe, job.hidden, job.split)
+    images, clips = pools_of(state, job.hidden, job.split)
     for start in range(job.start, job.stop, ROWS_PER_GROUP):
-        rows = masked_rows(recipe, job.hidden, source, job.split, start, min(start + ROWS_PER_GROUP, job.stop))
+        rows = masked_rows(state, job.hidden, source, job.split, start, min(start + ROWS_PER_GROUP, job.stop))
         columns = rows.columns | {
             "image": pa.array(_present(rows.images, image_values(images, rows.images)), schema.field("image").type),
             "audio": pa.array(_present(rows.clips, clip_values(clips, rows.clips)), schema.field("audio").type),
@@ -58,11 +58,11 @@ def _batches(job: ShardJob) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
-def pools_of(recipe: Recipe, hidden: Path, split: str) -> tuple[MediaPool, MediaPool]:
+def pools_of(state: BuildState, hidden: Path, split: str) -> tuple[MediaPool, MediaPool]:
     """The pools of pictures and of clips that a split draws from."""
     return (
-        MediaPool(hidden, "images", recipe.image_pools[split], Path(recipe.image_root)),
-        MediaPool(hidden, "clips", recipe.clip_pools[split]),
+        MediaPool(hidden, "images", state.image_pools[split], Path(state.image_root)),
+        MediaPool(hidden, "clips", state.clip_pools[split]),
     )
 
 

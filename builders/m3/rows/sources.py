@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..build_state import read_recipe
+from ..build_state import read_build_state
 from ..release.plan import PlannedRows
 from .columns import DrawnRows, RowSource
 
 
 def row_source(hidden: Path, split: str) -> RowSource:
     """The rows of a split of the build whose `.build/` folder this is."""
-    recipe = read_recipe(hidden)
-    return PlannedRows(hidden, split) if recipe.planned else DrawnRows(recipe, split)
+    state = read_build_state(hidden)
+    return PlannedRows(hidden, split) if state.planned else DrawnRows(state, split)
