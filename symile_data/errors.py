@@ -8,6 +8,7 @@ keeps its traceback.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -131,6 +132,16 @@ def without_addresses(text: str) -> str:
     'cannot identify image file'
     """
     return _OBJECT.sub("", text)
+
+
+def choose_among(names: Sequence[str], most: int = 20) -> str:
+    """The advice to take one of some names, of which a stranger may have written any number.
+
+    >>> choose_among(["train", "validation", "test"], most=2)
+    'choose among train, validation and 1 more'
+    """
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"choose among {', '.join(names[:most])}{more}"
 
 
 def _sentence(what: str, where: str | PathLike[str] | None, got: object, do: str | None) -> str:

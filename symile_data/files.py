@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import json
 import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 from .errors import OutputError
 
@@ -234,6 +235,16 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
+def open_text(path: Path) -> TextIO:
+    """Open a UTF-8 text of unknown origin for reading, as `open_regular` does. A byte order mark is passed over and
+    every kind of line end is read as a newline.
+
+    Raises:
+        OSError: there is no such file, or it is no regular one.
+    """
+    return io.TextIOWrapper(open_regular(path), encoding="utf-8-sig")
+
+
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no blanks: equal values give equal text.
 
@@ -259,9 +270,13 @@ def digest(value: Any) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 (hex) of a file's bytes, read in pieces."""
+    """SHA-256 (hex) of a file's bytes, read in pieces.
+
+    Raises:
+        OSError: there is no such file, or it is no regular one.
+    """
     sha = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while piece := file.read(_READ_SIZE):
             sha.update(piece)
     return sha.hexdigest()

@@ -19,7 +19,7 @@ from symile_data.builders.m3.images.hub import HubPictures, open_hub
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.errors import DamageError, SourceError, SymileDataError
-from symile_data.files import open_regular
+from symile_data.files import file_sha256, open_regular, open_text
 from symile_data.format import location as locations
 from symile_data.format import manifest as manifests
 from symile_data.format.location import Location
@@ -81,7 +81,7 @@ SPECIAL = [fifo, sock, device]
 @pytest.mark.parametrize("make", [*SPECIAL, Path.mkdir])
 def test_what_is_no_file_is_never_read(make: Callable[[Path], None], tmp_path: Path) -> None:
     make(tmp_path / "x")
-    for read in (open_regular, read_text, read_json):
+    for read in (open_regular, open_text, file_sha256, read_text, read_json):
         with pytest.raises(OSError):
             read(tmp_path / "x")
     with pytest.raises(OSError):

@@ -122,6 +122,8 @@ def _flac(array: object, rate: object) -> bytes:
     if not isinstance(rate, int | np.integer) or not SAMPLE_RATES_HZ[0] <= rate <= SAMPLE_RATES_HZ[1]:
         low, high = SAMPLE_RATES_HZ
         raise UnfitValueError(f"a sampling_rate of {rate!r}; give whole Hz from {low} to {high}")
+    if isinstance(array, np.ma.MaskedArray):
+        raise UnfitValueError("a masked array; a FLAC would hold what is behind the mask")
     samples = np.asarray(array)
     if samples.ndim != 1 or not 0 < len(samples) <= MOST_SAMPLES:
         raise UnfitValueError(f"samples of shape {samples.shape}; give one channel, at most {MOST_SAMPLES} samples")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-from symile_data.errors import DamageError, UsageError
+from symile_data.errors import DamageError, UsageError, choose_among
 from symile_data.format.front_matter import CARD, MOST_CARD_BYTES, Config, configs_of
 from symile_data.format.location import Location
 from symile_data.format.safe_paths import check_inside
@@ -56,7 +56,7 @@ def find_shards(location: Location, split: str, config: str | None) -> list[str]
 
 def unknown_split(location: Location, split: str, names: Sequence[str]) -> UsageError:
     """The error for a split that is not there."""
-    return UsageError("no such split", where=location.url, got=repr(split), do=f"choose among {', '.join(names)}")
+    return UsageError("no such split", where=location.url, got=repr(split), do=choose_among(names))
 
 
 def _by_card(location: Location, config: str | None) -> Splits | None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from symile_data.errors import DamageError, UsageError
+from symile_data.errors import DamageError, UsageError, choose_among
 from symile_data.format.location import Location
 from symile_data.format.schema import SPLITS
 from symile_data.format.shards import is_shard
@@ -94,7 +94,7 @@ def unknown_config(location: Location, config: str, known: Sequence[str]) -> Usa
         "no such configuration",
         where=location.url,
         got=repr(config),
-        do=f"choose among {', '.join(known)}" if known else "leave config out: the directory has only one",
+        do=choose_among(known) if known else "leave config out: the directory has only one",
     )
 
 

@@ -39,11 +39,12 @@ def translate(
     from symile_data.builders.m3.text.translate import ENGINES, format_names, translate_names
     from symile_data.datasets.m3.names import read_names
     from symile_data.errors import UsageError
-    from symile_data.files import write_text
+    from symile_data.files import check_replaceable, write_text
     from symile_data.format.disclosure import told
 
     if engine not in ENGINES:
         raise UsageError("unknown --engine", got=repr(engine), do=f"choose among {', '.join(ENGINES)}")
+    check_replaceable(out)
     languages = language_set(langs)
     table = read_names(None if names == "bundled" else Path(names))
     translated, dropped = translate_names(

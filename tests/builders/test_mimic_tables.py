@@ -354,3 +354,17 @@ def test_events_of_which_none_can_be_used_are_told(tmp_path: Path) -> None:
         [],
         {"laboratory value: its line has no itemid": 1},
     )
+
+
+def test_a_line_with_more_cells_than_columns_is_refused(tmp_path: Path) -> None:
+    """Of "1,234" without quotes, 234 would stand in the next column, although no cell of the columns that are read is
+    beyond the last one."""
+    whole = "labevent_id,subject_id,itemid,charttime,value,valuenum,valueuom,flag,comments\n"
+    for name in ("labevents.csv", "labevents.csv.gz"):
+        path = tmp_path / name
+        text = f"{whole}1,7,50912,{AT},1,234,1234,mg/dL,,\n".encode()
+        path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+        with pytest.raises(SourceError, match="got a line with more cells than there are columns"):
+            first_labs(path, ADMITTED, reference=False, stay=False)
+        with pytest.raises(SourceError, match="got a line with more cells than there are columns"):
+            read(path, LABEVENTS)

@@ -147,6 +147,7 @@ def test_samples_of_16_bits_come_back_exactly(tmp_path: Path) -> None:
         ({"array": WAVE, "sampling_rate": 10}, "a sampling_rate of 10"),
         ({"array": WAVE, "sampling_rate": 16_000, "bytes": b"x"}, "both bytes and an array"),
         ({"array": WAVE, "sampling_rate": 16_000, "rate": 8_000}, "an unknown key 'rate'"),
+        ({"array": np.ma.masked_less(WAVE, 0), "sampling_rate": 16_000}, "a masked array"),
         ({"array": WAVE * 4, "sampling_rate": 16_000}, r"samples beyond \[-1, 1\]"),
         ({"array": [math.nan, 0.0], "sampling_rate": 16_000}, "not finite"),
         ({"array": [], "sampling_rate": 16_000}, r"samples of shape \(0,\)"),

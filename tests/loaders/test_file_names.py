@@ -139,3 +139,11 @@ def test_a_data_dir_that_is_no_text_is_refused(tmp_path):
     card(files(tmp_path, "train-0.parquet"), "- data_dir: [a]")
     with pytest.raises(DamageError, match=r"configs\[0\]\.data_dir of its front matter is no text"):
         found(tmp_path, "train")
+
+
+def test_a_message_lists_few_of_many_configurations(tmp_path):
+    files(tmp_path, "data/train-0.parquet")
+    names = [line for number in range(900) for line in (f"- config_name: c{number}", "  data_dir: data")]
+    card(tmp_path, *names)
+    with pytest.raises(UsageError, match=r"Choose among c0, c1, .*c19 and 880 more\.$"):
+        found(tmp_path, "train", "data")

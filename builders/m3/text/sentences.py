@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from symile_data.errors import SourceError
-from symile_data.files import digest
+from symile_data.files import digest, open_text
 from symile_data.format.schema import SPLITS
 from symile_data.rng import Stream
 
@@ -169,7 +169,8 @@ def _parse(text: str, path: str) -> _Table:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with open_text(path) as file:
+            return file.read()
     except FileNotFoundError:
         raise SourceError("there is no sentence table", where=path) from None
     except OSError as error:

@@ -27,6 +27,7 @@ from .checks import AS_SHIPPED, faults, once, report, require_any
 if TYPE_CHECKING:
     import polars as pl
 
+_MORE_CELLS = "a line with more cells than there are columns: is a comma outside quotes?"
 _MOST_HEADER_BYTES = 1 << 16  # of a line with the columns' names
 
 
@@ -189,13 +190,16 @@ def scan(path: Path, table: Table) -> pl.LazyFrame:
             got=", ".join(names),
             do=AS_SHIPPED,
         )
+    wanted = [_on_the_wall(*columns[name]).alias(name) for name in table.columns]
     if path.suffix == ".parquet":
         frame = pl.scan_parquet(path, row_index_name=ROW)
+        filled = frame.filter(pl.any_horizontal(pl.col([columns[name][0] for name in table.columns]).is_not_null()))
     else:
         frame = pl.scan_csv(path, row_index_name=ROW, infer_schema=False)
-    wanted = [_on_the_wall(*columns[name]).alias(name) for name in table.columns]
-    selected = frame.select(pl.col(ROW).cast(pl.Int64), *wanted)
-    return selected.filter(pl.any_horizontal(pl.col(list(table.columns)).is_not_null()))
+        # Asking for every column makes polars refuse a line with more cells than there are columns, such as one with a
+        # comma outside quotes: behind it, other cells would stand in the columns that are read.
+        filled = frame.filter(pl.any_horizontal(pl.all().exclude(ROW).is_not_null()))
+    return filled.select(pl.col(ROW).cast(pl.Int64), *wanted)
 
 
 def collect(frames: Sequence[pl.LazyFrame], path: Path) -> list[pl.DataFrame]:
@@ -227,7 +231,7 @@ def _reading(path: Path) -> Iterator[None]:
         raise SourceError(
             "a table holds what its columns do not allow",
             where=path,
-            got=str(error).split("\n", maxsplit=1)[0],
+            got=_MORE_CELLS if "more fields" in str(error) else str(error).split("\n", maxsplit=1)[0],
             do=AS_SHIPPED,
         ) from None
 

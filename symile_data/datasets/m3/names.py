@@ -15,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 
 from symile_data.errors import SourceError
-from symile_data.files import digest
+from symile_data.files import digest, open_text
 
 SEPARATOR = "_"  # joins the words of a text, so no name may contain it
 
@@ -159,13 +159,15 @@ def read_names(path: Path | None = None) -> NamesTable:
         bundled = resources.files("symile_data.builders.m3") / "data" / "class_names.tsv"
         return parse_names(bundled.read_text(encoding="utf-8"), "class_names.tsv")
     try:
-        return parse_names(path.read_text(encoding="utf-8-sig"), str(path))
+        with open_text(path) as file:
+            text = file.read()
     except FileNotFoundError:
         raise SourceError("there is no names table", where=path) from None
     except OSError as error:
         raise SourceError("cannot open the names table", where=path, got=error.strerror) from error
     except UnicodeDecodeError as error:
         raise SourceError("the names table is not UTF-8 text", where=path, got=error) from None
+    return parse_names(text, str(path))
 
 
 def parse_names(text: str, path: str) -> NamesTable:

@@ -132,6 +132,21 @@ def test_a_page_takes_no_directory_s_and_no_pipe_s_place(
     assert said.err.startswith("symile-data: cannot write: a directory is there")
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("option", ["--translations", "--manual", "--sentences"])
+def test_a_pipe_is_no_table_and_is_not_waited_for(run: Callable[..., Outcome], tmp_path: Path, option: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    said = run("build", "m3", "--out", tmp_path / "out", "--langs", "2", option, tmp_path / "pipe")
+    assert said.code == 1 and "got a pipe, socket or device, not a regular file." in said.err, said
+
+
+def test_translations_are_not_asked_for_where_they_cannot_be_written(
+    run: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    said = run("translate", "--out", tmp_path, "--cache", tmp_path / "cache")
+    assert said.code == 1 and said.err.startswith("symile-data: cannot write: a directory is there"), said
+
+
 def test_a_bug_keeps_its_traceback() -> None:
     assert as_sentence(RuntimeError("what is this")) is None
     assert as_sentence(OSError("no number")) is None
