@@ -30,7 +30,7 @@ from .cohort.selection import Cohort, Survey, select_cohort, survey_sources
 from .cohort.splits import Rows
 from .rules import notes
 from .sample.release import SampleJob, draw_patients, is_sample, sample_roots, write_tables
-from .shard import ROWS_PER_SHARD, ShardJob, make_shard
+from .shard import ROWS_PER_SHARD, ShardTask, make_shard
 from .spec import MimicSpec, Roots
 from .tables import TABLES
 from .tables.files import find_table
@@ -134,8 +134,8 @@ def write_shards(
     workspace: Workspace, pool: Executor | None, rows: dict[str, int], shard_format: str
 ) -> list[FileEntry]:
     """Write the shards of a recipe with so many rows in each split."""
-    job = partial(ShardJob, workspace.hidden)
-    shards, _ = run_shards(workspace, pool, rows, ROWS_PER_SHARD, job, make_shard, shard_format=shard_format)
+    task = partial(ShardTask, workspace.hidden)
+    shards, _ = run_shards(workspace, pool, rows, ROWS_PER_SHARD, task, make_shard, shard_format=shard_format)
     return shards
 
 

@@ -23,7 +23,7 @@ ROWS_PER_SHARD = 1000
 
 
 @dataclass(frozen=True)
-class ShardJob:
+class ShardTask:
     """Rows `start` to `stop - 1` of a split, in the build whose `.build/` folder is `hidden`."""
 
     hidden: Path
@@ -32,17 +32,17 @@ class ShardJob:
     stop: int
 
 
-def make_shard(job: ShardJob, path: Path) -> dict[str, Any]:
+def make_shard(task: ShardTask, path: Path) -> dict[str, Any]:
     """Write one shard.
 
     Returns:
         The number of rows.
     """
-    recipe = read_recipe(job.hidden)
-    rows = recipe.filter(pc.equal(recipe[SPLIT], job.split)).slice(job.start, job.stop - job.start)
+    recipe = read_recipe(task.hidden)
+    rows = recipe.filter(pc.equal(recipe[SPLIT], task.split)).slice(task.start, task.stop - task.start)
     schema = _schema()
     batches = (
-        _batch(rows.slice(start, ROWS_PER_GROUP), job.hidden, schema) for start in range(0, len(rows), ROWS_PER_GROUP)
+        _batch(rows.slice(start, ROWS_PER_GROUP), task.hidden, schema) for start in range(0, len(rows), ROWS_PER_GROUP)
     )
     return {"rows": write_shard(path, schema, batches)}
 
