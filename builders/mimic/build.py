@@ -1,4 +1,4 @@
-"""Build Symile-MIMIC: survey of the tables, cohort, splits, recipe, shards, card, manifest. Each stage resumes where it
+"""Build Symile-MIMIC: survey of the tables, cohort, splits, build state, shards, card, manifest. Each stage resumes where it
 was interrupted.
 """
 
@@ -24,7 +24,7 @@ from ..engine.executor import run_stage
 from ..engine.media_store import forget_chunks
 from ..engine.source_files import unpack_files
 from ..engine.stages import run_build, run_shards
-from .build_state import assign_splits, candidate_sets, make_recipe, write_recipe
+from .build_state import assign_splits, candidate_sets, make_build_state, write_build_state
 from .cohort.cxr import KINDS
 from .cohort.selection import Cohort, Survey, select_cohort, survey_sources
 from .cohort.splits import Rows
@@ -70,7 +70,7 @@ def build_mimic(
         cohort = select_cohort(workspace, pool, surveyed, spec)
         splits = assign_splits(cohort, spec)
         candidates = candidate_sets(cohort, splits, spec)
-        write_recipe(workspace.hidden, make_recipe(cohort, splits, candidates, reference=spec.reference))
+        write_build_state(workspace.hidden, make_build_state(cohort, splits, candidates, reference=spec.reference))
         rows = {split: len(of_split) for split, of_split in splits.items()}
         return Manifest(
             identity=identity,
@@ -133,7 +133,7 @@ def _sample_source(workspace: Workspace, pool: Executor | None, spec: MimicSpec)
 def write_shards(
     workspace: Workspace, pool: Executor | None, rows: dict[str, int], shard_format: str
 ) -> list[FileEntry]:
-    """Write the shards of a recipe with so many rows in each split."""
+    """Write the shards of a build state with so many rows in each split."""
     task = partial(ShardTask, workspace.hidden)
     shards, _ = run_shards(workspace, pool, rows, ROWS_PER_SHARD, task, make_shard, shard_format=shard_format)
     return shards

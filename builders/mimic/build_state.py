@@ -1,4 +1,4 @@
-"""The recipe of a build: every row of every split, complete but for the media, in one Arrow file that shards read.
+"""The state of a build: every row of every split, complete but for the media, in one Arrow file that shards read.
 
 Media are named by their place (chunk and row) among the prepared ones.
 """
@@ -79,7 +79,7 @@ def candidate_sets(cohort: Cohort, splits: dict[str, Rows], spec: MimicSpec) -> 
     return pa.array(sets, pa.list_(pa.int64()))
 
 
-def make_recipe(cohort: Cohort, splits: dict[str, Rows], candidates: pa.Array, *, reference: bool) -> pa.Table:
+def make_build_state(cohort: Cohort, splits: dict[str, Rows], candidates: pa.Array, *, reference: bool) -> pa.Table:
     """All rows, split after split.
 
     Args:
@@ -121,20 +121,20 @@ def make_recipe(cohort: Cohort, splits: dict[str, Rows], candidates: pa.Array, *
     return pa.table({SPLIT: pa.array(names), **typed, **places})
 
 
-def write_recipe(hidden: Path, recipe: pa.Table) -> None:
-    """Write the recipe for the shard writers."""
-    read_recipe.cache_clear()
+def write_build_state(hidden: Path, state: pa.Table) -> None:
+    """Write the build state for the shard writers."""
+    read_build_state.cache_clear()
     with (
         atomic_path(_path(hidden)) as temporary,
         pa.OSFile(str(temporary), "wb") as file,
-        pa.ipc.new_file(file, recipe.schema) as writer,
+        pa.ipc.new_file(file, state.schema) as writer,
     ):
-        writer.write_table(recipe)
+        writer.write_table(state)
 
 
 @lru_cache(maxsize=1)
-def read_recipe(hidden: Path) -> pa.Table:
-    """The recipe, mapped into memory."""
+def read_build_state(hidden: Path) -> pa.Table:
+    """The build state, mapped into memory."""
     return pa.ipc.open_file(pa.memory_map(str(_path(hidden)))).read_all()
 
 

@@ -1,4 +1,4 @@
-"""Make one shard of Symile-MIMIC: its rows from the recipe, their media from the prepared chunks."""
+"""Make one shard of Symile-MIMIC: its rows from the build state, their media from the prepared chunks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from symile_data.datasets.mimic.schema import LEADS, SAMPLES, mimic_schema
 from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards.writer import ROWS_PER_GROUP, write_shard
 
-from .build_state import PLACES, SPLIT, read_recipe
+from .build_state import PLACES, SPLIT, read_build_state
 from .signals.media import CXR, ECG, Kind, read_medium
 
 ROWS_PER_SHARD = 1000
@@ -38,8 +38,8 @@ def make_shard(task: ShardTask, path: Path) -> dict[str, Any]:
     Returns:
         The number of rows.
     """
-    recipe = read_recipe(task.hidden)
-    rows = recipe.filter(pc.equal(recipe[SPLIT], task.split)).slice(task.start, task.stop - task.start)
+    state = read_build_state(task.hidden)
+    rows = state.filter(pc.equal(state[SPLIT], task.split)).slice(task.start, task.stop - task.start)
     schema = _schema()
     batches = (
         _batch(rows.slice(start, ROWS_PER_GROUP), task.hidden, schema) for start in range(0, len(rows), ROWS_PER_GROUP)

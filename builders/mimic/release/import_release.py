@@ -23,7 +23,7 @@ from ...engine.executor import run_stage
 from ...engine.media_store import forget_chunks, write_chunk
 from ...engine.stages import run_build
 from ..build import DATASET, write_shards
-from ..build_state import make_recipe, write_recipe
+from ..build_state import make_build_state, write_build_state
 from ..cohort.labs import LabValues
 from ..cohort.selection import Cohort
 from ..signals.media import CHUNK, CXR, ECG, Kind, Place, Prepared, chunk_path
@@ -90,7 +90,7 @@ def import_mimic(
         cohort, sizes, sets = _read(workspace, pool, release)
         edges = np.cumsum([0, *sizes.values()])
         splits = {split: np.arange(start, stop) for split, start, stop in zip(sizes, edges, edges[1:], strict=False)}
-        write_recipe(workspace.hidden, make_recipe(cohort, splits, sets, reference=True))
+        write_build_state(workspace.hidden, make_build_state(cohort, splits, sets, reference=True))
         return Manifest(
             identity=identity,
             modalities=mimic_schema().modalities,
