@@ -1,5 +1,6 @@
-"""Build Symile-MIMIC: survey of the tables, cohort, splits, build state, shards, card, manifest. Each stage resumes where it
-was interrupted.
+"""Build Symile-MIMIC: survey the tables, select the cohort, split it; write build state, shards, card and manifest.
+
+Each stage resumes where it was interrupted.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def build_mimic(
                 *_name_unusable(workspace.directory, cohort),
             ],
             dropped=[*cohort.dropped, *_lost_rows(cohort, splits)],
-            funnel=cohort.funnel,
+            cohort_flow=cohort.cohort_flow,
             notes=list(_notes(spec, cohort, splits)),
         )
 

@@ -14,7 +14,7 @@ _FINDING_VALUES = {"1": ("present", style.RED), "-1": ("uncertain", style.ORANGE
 _REST = style.FAINT
 
 
-def draw_funnel(path: Path, steps: list[dict[str, Any]]) -> None:
+def draw_cohort_flow(path: Path, steps: list[dict[str, Any]]) -> None:
     """One bar for each rule, as long as the admissions it left."""
     counts = [step["count"] or 0 for step in steps]
     most = max([*counts, 1])

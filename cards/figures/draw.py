@@ -17,7 +17,7 @@ from ..statistics.collect import Statistics
 from ..statistics.quantiles import MARKS, draw_box
 from ..statistics.word_counts import draw_words
 from . import style
-from .clinical import draw_findings, draw_funnel, draw_hours, draw_measured
+from .clinical import draw_cohort_flow, draw_findings, draw_hours, draw_measured
 from .contact_sheet import draw_contact_sheet
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _clinical(directory: Path, statistics: Statistics, facts: Facts) -> Iterator
     """Selection, times, tests and findings, where the statistics have them."""
     if steps := statistics.get("funnel"):
         path = f"{FOLDER}/funnel.png"
-        draw_funnel(directory / path, steps)
+        draw_cohort_flow(directory / path, steps)
         yield Drawing(
             path=path, title="Selection", caption="Admissions that each rule left, in the order in which they apply."
         )

@@ -28,8 +28,8 @@ def clinical_statistics(directory: Path, manifest: Manifest, schema: DatasetSche
         DamageError: a shard cannot be read.
     """
     statistics: Statistics = {}
-    if manifest.funnel:
-        statistics["funnel"] = [{"rule": step.rule, "count": step.count} for step in manifest.funnel]
+    if manifest.cohort_flow:
+        statistics["funnel"] = [{"rule": step.rule, "count": step.count} for step in manifest.cohort_flow]
     hours = [name for name in facts.hours if name in schema.features]
     tests = next((modality for modality in schema.modalities if "items" in modality.details), None)
     if not hours and tests is None:

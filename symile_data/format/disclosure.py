@@ -117,12 +117,14 @@ def disclosed(manifest: Manifest) -> Manifest:
     """
     if not is_confidential(manifest):
         return manifest
-    steps = [step.count for step in manifest.funnel]
+    steps = [step.count for step in manifest.cohort_flow]
     hidden = withheld_steps(steps, sum(manifest.splits.values()))
     kinds = {_kind(entry.reason) for entry in manifest.dropped if entry.count is None or is_small(entry.count)}
     return replace(
         manifest,
-        funnel=[replace(step, count=None) if place in hidden else step for place, step in enumerate(manifest.funnel)],
+        cohort_flow=[
+            replace(step, count=None) if place in hidden else step for place, step in enumerate(manifest.cohort_flow)
+        ],
         dropped=[
             replace(entry, count=None if hidden or _kind(entry.reason) in kinds else entry.count, examples=[])
             for entry in manifest.dropped

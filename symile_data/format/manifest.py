@@ -61,7 +61,7 @@ class Dropped:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Remaining:
+class FlowStep:
     """One step of a selection: how many source items were left after a rule; None as in `Dropped`."""
 
     rule: str
@@ -92,7 +92,7 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """The whole record. `files` lists every file of the dataset except manifest.json itself; `funnel` the steps by
+    """The whole record. `files` lists every file of the dataset except manifest.json itself; `cohort_flow` the steps by
     which rows were selected from a source, for datasets that are made so; `pooled` where the media are when the shards
     do not hold them.
     """
@@ -102,7 +102,7 @@ class Manifest:
     splits: dict[str, int]
     files: list[FileEntry] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
-    funnel: list[Remaining] = field(default_factory=list)
+    cohort_flow: list[FlowStep] = field(default_factory=list)
     command: str = ""
     notes: list[str] = field(default_factory=list)
     pooled: Pooled | None = None
@@ -129,7 +129,7 @@ class Manifest:
             "splits": self.splits,
             "modalities": [modality.to_json() for modality in self.modalities],
             "dropped": [asdict(entry) for entry in self.dropped],
-            **({"funnel": [asdict(step) for step in self.funnel]} if self.funnel else {}),
+            **({"funnel": [asdict(step) for step in self.cohort_flow]} if self.cohort_flow else {}),
             "notes": self.notes,
             **({} if self.pooled is None else {"pooled": self.pooled.to_json()}),
             "files": [{k: v for k, v in asdict(entry).items() if v is not None} for entry in self.files],
@@ -224,7 +224,8 @@ def is_as_written(text: str) -> bool:
 
 def _from_json(value: Mapping[str, Any]) -> Manifest:
     parts = {name: value[name] for name in ("modalities", "splits", "files", "dropped", "command", "notes")}
-    parts |= {name: value[name] for name in ("funnel", "pooled") if name in value}
+    optional = {"funnel": "cohort_flow", "pooled": "pooled"}  # key in the JSON -> field of the record
+    parts |= {name: value[key] for key, name in optional.items() if key in value}
     identity = {name: value[name] for name in ("dataset", "spec", "sources", "versions")}
     return record(Manifest, {"identity": identity, **parts})
 

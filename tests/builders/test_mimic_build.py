@@ -144,12 +144,12 @@ def test_missing_modalities_are_null_and_masked(tmp_path: Path, undisclosed: Non
     assert rows[2]["cxr"] is rows[2]["cxr_dicom_id"] is rows[2]["chexpert_edema"] is None and rows[2]["cxr_missing"]
     assert rows[3]["labs"] is rows[3]["labs_percentile"] is None and rows[3]["labs_all_missing"]
     assert all(rows[3]["labs_missing"])
-    steps = {step.rule: step.count for step in manifest.funnel}
+    steps = {step.rule: step.count for step in manifest.cohort_flow}
     assert steps["admissions"] == 16 and steps["with at least two of the three"] == 15
     assert problems(tmp_path / "out") == []
 
 
-def test_the_funnel_counts_every_rule(tmp_path: Path, undisclosed: None) -> None:
+def test_the_cohort_flow_counts_every_rule(tmp_path: Path, undisclosed: None) -> None:
     tree = whole_tree(tmp_path)
     tree.admit(10_000_100, 1)
     tree.admit(10_000_101, 2)
@@ -164,12 +164,12 @@ def test_the_funnel_counts_every_rule(tmp_path: Path, undisclosed: None) -> None
     tree.complete(10_000_105, 6)
     tree.files[list(tree.files)[-3]] = JPEG[:200]
     manifest = build(tree.write(), tmp_path / "out")
-    assert [step.count for step in manifest.funnel] == [18, 17, 16, 15, 14, 13, 12]
+    assert [step.count for step in manifest.cohort_flow] == [18, 17, 16, 15, 14, 13, 12]
     assert {entry.reason: entry.count for entry in manifest.dropped} == {
         "X-ray: does not decode": 1,
         "electrocardiogram: file not found": 1,
     }
-    assert manifests.read(tmp_path / "out").funnel == manifest.funnel
+    assert manifests.read(tmp_path / "out").cohort_flow == manifest.cohort_flow
 
 
 def test_small_counts_of_patients_are_not_written(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_small_counts_of_patients_are_not_written(tmp_path: Path) -> None:
     tree.complete(10_000_104, 5)
     tree.records[-1]["path"] += "x"
     manifest = build(tree.write(), tmp_path / "out")
-    assert {step.count for step in manifest.funnel} == {None, 12}
+    assert {step.count for step in manifest.cohort_flow} == {None, 12}
     assert [(entry.reason, entry.count) for entry in manifest.dropped] == [("electrocardiogram: file not found", None)]
     assert manifests.read(tmp_path / "out") == manifest
 

@@ -164,7 +164,7 @@ def test_rows_values_and_media_are_the_releases(imported: Path) -> None:
 def test_splits_and_retrieval_sets_are_the_releases(imported: Path, release: Path) -> None:
     manifest = manifests.read(imported)
     assert manifest.splits == {"train": 5, "validation": 3, "test": 3}
-    assert [(step.rule, step.count) for step in manifest.funnel] == [
+    assert [(step.rule, step.count) for step in manifest.cohort_flow] == [
         ("admissions of the release", None),  # withheld: 11 and 13 would tell 2
         ("in one of its splits", 11),
     ]

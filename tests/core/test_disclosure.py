@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symile_data.format.disclosure import LEAST, disclosed, withheld, withheld_steps
-from symile_data.format.manifest import Dropped, Identity, Manifest, Remaining, parse
+from symile_data.format.manifest import Dropped, FlowStep, Identity, Manifest, parse
 
 SMALL = range(1, LEAST)
 
@@ -19,7 +19,7 @@ def manifest(counts: list[int], dropped: dict[str, int], kind: str = "mimic") ->
         identity=identity,
         modalities=(),
         splits={"train": counts[-1]},
-        funnel=[Remaining(rule=str(place), count=count) for place, count in enumerate(counts)],
+        cohort_flow=[FlowStep(rule=str(place), count=count) for place, count in enumerate(counts)],
         dropped=[Dropped(reason=reason, count=count, examples=["p10/s5"]) for reason, count in dropped.items()],
     )
 
@@ -47,7 +47,7 @@ def test_what_is_withheld_is_enough_or_everything(counts: dict[int, int], unpubl
 def test_a_large_selection_is_told() -> None:
     whole = manifest([1000, 900, 500], {"X-ray: no file": 100, "X-ray: not readable": 40})
     shown = disclosed(whole)
-    assert shown.funnel == whole.funnel
+    assert shown.cohort_flow == whole.cohort_flow
     assert [entry.count for entry in shown.dropped] == [100, 40]
     assert all(entry.examples == [] for entry in shown.dropped)
 
@@ -59,7 +59,7 @@ def test_a_small_loss_takes_all_of_its_kind_with_it() -> None:
 
 def test_a_withheld_step_withholds_all_losses() -> None:
     shown = disclosed(manifest([1000, 997, 500], {"X-ray: no file": 497}))
-    assert [step.count for step in shown.funnel] == [1000, None, 500]
+    assert [step.count for step in shown.cohort_flow] == [1000, None, 500]
     assert [entry.count for entry in shown.dropped] == [None]
 
 

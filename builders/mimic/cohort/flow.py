@@ -6,34 +6,34 @@ from collections.abc import Collection, Iterable
 
 from symile_data.errors import SourceError
 from symile_data.format.disclosure import told
-from symile_data.format.manifest import Remaining
+from symile_data.format.manifest import FlowStep
 
 
-class Funnel:
+class CohortFlow:
     """Admissions that have passed all rules so far, in their order.
 
     Args:
         hadm_ids: All of them.
 
-    >>> funnel = Funnel([1, 2, 3])
-    >>> funnel.keep("with labs", {2, 3})
-    >>> funnel.hadm_ids, funnel.steps[-1].count
+    >>> flow = CohortFlow([1, 2, 3])
+    >>> flow.keep("with labs", {2, 3})
+    >>> flow.hadm_ids, flow.steps[-1].count
     ([2, 3], 2)
     """
 
     def __init__(self, hadm_ids: Iterable[int]) -> None:
         self.hadm_ids = list(hadm_ids)
-        self.steps = [Remaining(rule="admissions", count=len(self.hadm_ids))]
+        self.steps = [FlowStep(rule="admissions", count=len(self.hadm_ids))]
 
     def keep(self, rule: str, having: Collection[int]) -> None:
         """Keep those that have something."""
         self.hadm_ids = [hadm_id for hadm_id in self.hadm_ids if hadm_id in having]
-        self.steps.append(Remaining(rule=rule, count=len(self.hadm_ids)))
+        self.steps.append(FlowStep(rule=rule, count=len(self.hadm_ids)))
 
     def count(self, rule: str, having: Collection[int]) -> None:
         """Note how many have something, and keep all."""
         number = sum(hadm_id in having for hadm_id in self.hadm_ids)
-        self.steps.append(Remaining(rule=rule, count=number))
+        self.steps.append(FlowStep(rule=rule, count=number))
 
     def require_any(self) -> None:
         """Refuse an empty selection.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from symile_data.datasets.mimic.schema import LEAST_MODALITIES
 from symile_data.files import atomic_path, digest
-from symile_data.format.manifest import Dropped, Remaining
+from symile_data.format.manifest import Dropped, FlowStep
 
 from ...engine.build_dir import HIDDEN, Product, Workspace
 from ...engine.executor import run_stage
@@ -21,7 +21,7 @@ from ..tables.files import find_table
 from .admissions import read_admissions
 from .cxr import Radiographs, find_radiographs, read_findings
 from .ecg import Electrocardiograms, find_electrocardiograms
-from .flow import Funnel
+from .flow import CohortFlow
 from .labs import LabValues, first_labs, lab_values
 from .splits import check_sizes
 
@@ -61,7 +61,7 @@ class Cohort:
         labs: Values of the N rows.
         cxr: The prepared X-rays.
         ecg: The prepared electrocardiograms.
-        funnel: The rules and how many admissions each left.
+        cohort_flow: The rules and how many admissions each left.
         dropped: Media and entries that could not be used.
         unusable: Path below its root -> why it could not be used, of each kind of media that were read.
     """
@@ -70,7 +70,7 @@ class Cohort:
     labs: LabValues
     cxr: Prepared
     ecg: Prepared
-    funnel: list[Remaining]
+    cohort_flow: list[FlowStep]
     dropped: list[Dropped]
     unusable: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
@@ -104,44 +104,44 @@ def select_cohort(workspace: Workspace, executor: Executor | None, survey: Surve
     """Apply every rule, reading only what survives the ones before.
 
     Raises:
-        SourceError: a source is damaged, or no admission is left; the message then shows the funnel.
+        SourceError: a source is damaged, or no admission is left; the message then shows the cohort flow.
         UsageError: splits and retrieval sets ask for more than there is; said before any medium is read.
     """
     cxr_choices = _choices(survey.radiographs.candidates)
     ecg_choices = _choices(survey.electrocardiograms.candidates)
-    funnel = Funnel(survey.admissions["hadm_id"].to_list())
-    rule = funnel.count if spec.allow_missing else funnel.keep
+    flow = CohortFlow(survey.admissions["hadm_id"].to_list())
+    rule = flow.count if spec.allow_missing else flow.keep
     rule(_HAS_CXR, survey.radiographs.in_window)
     rule(_HAS_FILE, cxr_choices)
     if spec.reference:
         rule(_HAS_FINDINGS, _labelled(survey))
     rule(_HAS_ECG, ecg_choices)
-    first, of_labs = _first_labs(workspace, survey, funnel.hadm_ids, spec)
+    first, of_labs = _first_labs(workspace, survey, flow.hadm_ids, spec)
     with_labs = frozenset(first["hadm_id"].to_list())
     rule(_HAS_LABS, with_labs)
     if spec.allow_missing:
-        enough = _enough(funnel.hadm_ids, cxr_choices, ecg_choices, with_labs)
-        funnel.keep("with at least two of the three", enough)
+        enough = _enough(flow.hadm_ids, cxr_choices, ecg_choices, with_labs)
+        flow.keep("with at least two of the three", enough)
 
-    funnel.require_any()
-    check_sizes(spec, len(funnel.hadm_ids))
+    flow.require_any()
+    check_sizes(spec, len(flow.hadm_ids))
     root, reference = survey.roots, spec.reference
-    cxr = prepare(workspace, executor, CXR, root.mimic_cxr, _of(cxr_choices, funnel.hadm_ids), reference)
-    chosen_cxr = _chosen(cxr, cxr_choices, funnel.hadm_ids)
+    cxr = prepare(workspace, executor, CXR, root.mimic_cxr, _of(cxr_choices, flow.hadm_ids), reference)
+    chosen_cxr = _chosen(cxr, cxr_choices, flow.hadm_ids)
     rule(_READS_CXR, chosen_cxr)
-    ecg = prepare(workspace, executor, ECG, root.mimic_ecg, _of(ecg_choices, funnel.hadm_ids), reference)
-    chosen_ecg = _chosen(ecg, ecg_choices, funnel.hadm_ids)
+    ecg = prepare(workspace, executor, ECG, root.mimic_ecg, _of(ecg_choices, flow.hadm_ids), reference)
+    chosen_ecg = _chosen(ecg, ecg_choices, flow.hadm_ids)
     rule(_READS_ECG, chosen_ecg)
     if spec.allow_missing:
-        enough = _enough(funnel.hadm_ids, chosen_cxr, chosen_ecg, with_labs)
-        funnel.keep("with at least two of the three that can be read", enough)
-    funnel.require_any()
+        enough = _enough(flow.hadm_ids, chosen_cxr, chosen_ecg, with_labs)
+        flow.keep("with at least two of the three that can be read", enough)
+    flow.require_any()
     return Cohort(
-        table=_table(survey, funnel.hadm_ids, chosen_cxr, chosen_ecg),
-        labs=lab_values(first, funnel.hadm_ids),
+        table=_table(survey, flow.hadm_ids, chosen_cxr, chosen_ecg),
+        labs=lab_values(first, flow.hadm_ids),
         cxr=cxr,
         ecg=ecg,
-        funnel=funnel.steps,
+        cohort_flow=flow.steps,
         dropped=[*survey.dropped, *of_labs, *cxr.dropped, *ecg.dropped],
         unusable={CXR.noun: cxr.unusable, ECG.noun: ecg.unusable},
     )

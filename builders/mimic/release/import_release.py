@@ -13,7 +13,7 @@ import pyarrow as pa
 from symile_data.datasets.mimic.schema import FINDINGS, mimic_schema
 from symile_data.errors import SourceError
 from symile_data.files import digest
-from symile_data.format.manifest import Dropped, Identity, Manifest, Remaining, library_versions
+from symile_data.format.manifest import Dropped, FlowStep, Identity, Manifest, library_versions
 from symile_data.format.shards import check_format
 
 from ...engine.build_dir import HIDDEN, Product, Workspace
@@ -97,7 +97,7 @@ def import_mimic(
             splits=sizes,
             files=write_shards(workspace, pool, sizes, shard_format),
             dropped=cohort.dropped,
-            funnel=cohort.funnel,
+            cohort_flow=cohort.cohort_flow,
             notes=list(_NOTES),
         )
 
@@ -175,9 +175,9 @@ def _read(workspace: Workspace, pool: Executor | None, release: Release) -> tupl
         ),
         cxr=_prepare(workspace, pool, CXR, release, rows),
         ecg=_prepare(workspace, pool, ECG, release, rows),
-        funnel=[
-            Remaining(rule="admissions of the release", count=whole),
-            Remaining(rule="in one of its splits", count=len(rows)),
+        cohort_flow=[
+            FlowStep(rule="admissions of the release", count=whole),
+            FlowStep(rule="in one of its splits", count=len(rows)),
         ],
         dropped=[Dropped(reason="admission: in no split of the release", count=whole - len(rows), examples=[])],
     )

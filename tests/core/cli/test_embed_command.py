@@ -207,7 +207,7 @@ def test_x_rays_are_encoded_too(models: dict[str, str], tmp_path: Path) -> None:
     before, after = (rows_of(tmp_path / name, "train") for name in ("mimic", "features"))
     assert [row["ecg"] for row in before] == [row["ecg"] for row in after]
     assert {len(row["cxr"]) for row in after} == {8}
-    assert manifest.funnel == manifests.read(tmp_path / "mimic").funnel
+    assert manifest.cohort_flow == manifests.read(tmp_path / "mimic").cohort_flow
 
 
 def test_what_makes_no_sense_on_features_is_refused(features: Path) -> None:
