@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import torch
 
-from .embeddings import Embedded
+from .embeddings import Embeddings
 from .retrieval import Retrieval, retrieval_accuracy
 
 _REPEATS = 5  # shuffles averaged, since one shuffle of a thousand rows is noisy
 
 
-def ablate(embedded: Embedded, retrieval: Retrieval, seed: int = 0) -> dict[str, float]:
+def ablate(embedded: Embeddings, retrieval: Retrieval, seed: int = 0) -> dict[str, float]:
     """Accuracies of a split with each query modality shuffled.
 
     Returns:

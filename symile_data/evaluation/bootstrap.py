@@ -14,13 +14,15 @@ from torch import Tensor
 
 from symile_data.errors import UsageError
 
-from .embeddings import Embedded
-from .retrieval import Retrieval, figures, standings
+from .embeddings import Embeddings
+from .retrieval import Retrieval, figures, ranks_of
 
 _CONFIDENCE = 0.95
 
 
-def bootstrap(embedded: Embedded, retrieval: Retrieval, replicates: int, seed: int = 0) -> dict[str, dict[str, float]]:
+def bootstrap(
+    embedded: Embeddings, retrieval: Retrieval, replicates: int, seed: int = 0
+) -> dict[str, dict[str, float]]:
     """Figures with intervals.
 
     Args:
@@ -38,7 +40,7 @@ def bootstrap(embedded: Embedded, retrieval: Retrieval, replicates: int, seed: i
     """
     if replicates < 2:
         raise UsageError("a bootstrap needs at least two replicates", got=replicates)
-    found = standings(embedded, retrieval)
+    found = ranks_of(embedded, retrieval)
     rows = len(embedded.labels)
     generator = torch.Generator().manual_seed(seed)
     samples = [figures(found.take(torch.randint(rows, (rows,), generator=generator))) for _ in range(replicates)]

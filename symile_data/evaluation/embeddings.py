@@ -1,4 +1,4 @@
-"""`Embedded`: the embeddings, labels and candidates of the rows of a split, and how they are collected.
+"""`Embeddings`: the embeddings, labels and candidates of the rows of a split, and how they are collected.
 
 Legend: N rows, D embedding size, K candidates of a row.
 """
@@ -19,7 +19,7 @@ IN_MEMORY = 2 << 30  # bytes of embeddings above which they are kept in a file t
 
 
 @dataclass(frozen=True)
-class Embedded:
+class Embeddings:
     """The embeddings and labels of some rows.
 
     Args:
@@ -34,7 +34,7 @@ class Embedded:
     candidates: Tensor | None = None
 
     @classmethod
-    def join(cls, parts: Iterable[Embedded], rows: int | None = None) -> Embedded:
+    def join(cls, parts: Iterable[Embeddings], rows: int | None = None) -> Embeddings:
         """Rows of several batches, in order.
 
         Args:
@@ -62,7 +62,7 @@ class Embedded:
             torch.cat(candidates) if candidates else None,
         )
 
-    def shuffled(self, modality: str, generator: torch.Generator) -> Embedded:
+    def shuffled(self, modality: str, generator: torch.Generator) -> Embeddings:
         """The same rows with one modality's values handed to other rows at random."""
         order = torch.randperm(len(self.labels), generator=generator)
         return replace(self, values={**self.values, modality: self.values[modality][order]})

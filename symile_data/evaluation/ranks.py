@@ -16,7 +16,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Standing:
+class Ranks:
     """Of the best right candidate of each query.
 
     Args:
@@ -35,7 +35,7 @@ class Standing:
         Returns:
             (Q,) float64.
 
-        >>> Standing(torch.tensor([0, 0, 2]), torch.tensor([1, 4, 1]), torch.tensor([1, 2, 1])).hits().tolist()
+        >>> Ranks(torch.tensor([0, 0, 2]), torch.tensor([1, 4, 1]), torch.tensor([1, 2, 1])).hits().tolist()
         [1.0, 0.5, 0.0]
         """
         tied, wrong = self.tied.double(), (self.tied - self.right).double()
@@ -47,23 +47,23 @@ class Standing:
             missed = torch.where(place < places, missed * step, missed)
         return torch.where(self.tied > 0, 1 - missed, 0.0)
 
-    def ranks(self) -> Tensor:
+    def expected(self) -> Tensor:
         """Expected rank, from 1, of the first right candidate; one more than there are candidates where none is right.
 
         Returns:
             (Q,) float64.
 
-        >>> Standing(torch.tensor([0, 3]), torch.tensor([1, 3]), torch.tensor([1, 1])).ranks().tolist()
+        >>> Ranks(torch.tensor([0, 3]), torch.tensor([1, 3]), torch.tensor([1, 1])).expected().tolist()
         [1.0, 5.0]
         """
         return self.above + (self.tied + 1).double() / (self.right + 1)
 
-    def take(self, queries: Tensor) -> Standing:
+    def take(self, queries: Tensor) -> Ranks:
         """Of some queries, by index."""
-        return Standing(self.above[queries], self.tied[queries], self.right[queries])
+        return Ranks(self.above[queries], self.tied[queries], self.right[queries])
 
 
-def standing(scores: Tensor, right: Tensor) -> Standing:
+def ranks_from_scores(scores: Tensor, right: Tensor) -> Ranks:
     """Count where the best right candidate of each query stands.
 
     A score that is not a number ranks nothing: a right candidate that has one counts as not there, and a wrong one
@@ -78,7 +78,7 @@ def standing(scores: Tensor, right: Tensor) -> Standing:
     best = found.masked_fill(~there, -torch.inf).amax(dim=1, keepdim=True)
     above, reaching = _count(scores > best), _count(scores >= best)
     none = ~there.any(dim=1)
-    return Standing(
+    return Ranks(
         above.masked_fill(none, scores.shape[1]),
         (reaching - above).masked_fill(none, 0),
         (there & (found == best)).sum(dim=1),

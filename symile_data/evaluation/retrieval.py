@@ -2,7 +2,7 @@
 
 Protocols of the paper: every row of the split is a candidate and a hit is a candidate of the right class (section 5.2,
 Symile-M3), or each row has a set of K candidates, its own and others (section 5.3, Symile-MIMIC). Symile ranks by the
-multilinear inner product, CLIP by the sum of pairwise inner products. Ties count as `standing` says.
+multilinear inner product, CLIP by the sum of pairwise inner products. Ties count as `ranks_from_scores` says.
 
 Legend: N rows, D embedding size, K candidates of a row.
 """
@@ -22,8 +22,8 @@ from symile_data.errors import UsageError
 from symile_data.losses import mip_scores, pairwise_scores
 from symile_data.rng import Stream
 
-from .embeddings import Embedded
-from .ranks import Standing, standing
+from .embeddings import Embeddings
+from .ranks import Ranks, ranks_from_scores
 
 CHUNK = 1 << 23  # scores (or products, for sets of candidates) at a time: with all else, about 100 MB
 AT = (1, 5, 10)  # k of the recalls
@@ -50,7 +50,7 @@ class Retrieval:
     seed: int = 0
 
 
-def standings(embedded: Embedded, retrieval: Retrieval) -> Standing:
+def ranks_of(embedded: Embeddings, retrieval: Retrieval) -> Ranks:
     """Where each row's right candidate stands.
 
     Args:
@@ -69,18 +69,18 @@ def standings(embedded: Embedded, retrieval: Retrieval) -> Standing:
             do=f"choose among {', '.join(embedded.values)}",
         )
     among = _among_sets if retrieval.candidates else _among_all
-    parts = [standing(scores, right) for scores, right in among(embedded, retrieval)]
-    return Standing(*(torch.cat([getattr(part, name) for part in parts]) for name in ("above", "tied", "right")))
+    parts = [ranks_from_scores(scores, right) for scores, right in among(embedded, retrieval)]
+    return Ranks(*(torch.cat([getattr(part, name) for part in parts]) for name in ("above", "tied", "right")))
 
 
-def retrieve(embedded: Embedded, retrieval: Retrieval) -> dict[str, float]:
+def retrieve(embedded: Embeddings, retrieval: Retrieval) -> dict[str, float]:
     """The figures of a split.
 
     Returns:
         "rows", "candidates" (of each row), "accuracy" (recall at 1), "recall_at_5", "recall_at_10", "median_rank" and
         "random_candidate", the accuracy of one.
     """
-    found = standings(embedded, retrieval)
+    found = ranks_of(embedded, retrieval)
     rows = len(embedded.labels)
     return {
         "rows": rows,
@@ -90,15 +90,15 @@ def retrieve(embedded: Embedded, retrieval: Retrieval) -> dict[str, float]:
     }
 
 
-def figures(found: Standing) -> dict[str, float]:
+def figures(found: Ranks) -> dict[str, float]:
     """Recalls and median rank of some queries."""
     recalls = {("accuracy" if k == 1 else f"recall_at_{k}"): found.hits(k).mean().item() for k in AT}
-    return {**recalls, "median_rank": found.ranks().median().item()}
+    return {**recalls, "median_rank": found.expected().median().item()}
 
 
-def retrieval_accuracy(embedded: Embedded, retrieval: Retrieval) -> float:
+def retrieval_accuracy(embedded: Embeddings, retrieval: Retrieval) -> float:
     """Share of rows that retrieve a right candidate."""
-    return standings(embedded, retrieval).hits().mean().item()
+    return ranks_of(embedded, retrieval).hits().mean().item()
 
 
 def random_candidate(labels: Tensor, candidates: int = 0) -> float:
@@ -112,7 +112,7 @@ def random_candidate(labels: Tensor, candidates: int = 0) -> float:
     )
 
 
-def candidate_rows(embedded: Embedded, retrieval: Retrieval) -> Tensor:
+def candidate_rows(embedded: Embeddings, retrieval: Retrieval) -> Tensor:
     """Which rows each row retrieves among: the dataset's sets of candidates if it has them, else drawn ones.
 
     A drawn set is the row itself and K - 1 rows of other labels, all different, a function of the seed.
@@ -143,8 +143,8 @@ def candidate_rows(embedded: Embedded, retrieval: Retrieval) -> Tensor:
     return index
 
 
-def _among_all(embedded: Embedded, retrieval: Retrieval) -> Iterator[tuple[Tensor, Tensor]]:
-    """Scores (q, N) of a chunk of rows against all rows, and which of these are right, as `standing` takes them."""
+def _among_all(embedded: Embeddings, retrieval: Retrieval) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the scores (q, N) of chunks of rows against all rows, and the right ones as `ranks_from_scores` takes them."""
     candidates, labels = embedded.values[retrieval.target], embedded.labels
     queries = _queries(embedded.values, retrieval.target)
     ordered, order = torch.sort(labels, stable=True)
@@ -156,7 +156,7 @@ def _among_all(embedded: Embedded, retrieval: Retrieval) -> Iterator[tuple[Tenso
         yield _SCORES[retrieval.loss]([query[start:stop] for query in queries], candidates), right
 
 
-def _among_sets(embedded: Embedded, retrieval: Retrieval) -> Iterator[tuple[Tensor, Tensor]]:
+def _among_sets(embedded: Embeddings, retrieval: Retrieval) -> Iterator[tuple[Tensor, Tensor]]:
     """Scores (q, K) of a chunk of rows against their own sets, and which of these are right."""
     index = candidate_rows(embedded, retrieval)
     candidates, labels = embedded.values[retrieval.target], embedded.labels

@@ -23,7 +23,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from symile_data.errors import UsageError
-from symile_data.evaluation.embeddings import Embedded
+from symile_data.evaluation.embeddings import Embeddings
 from symile_data.files import pretty_json, write_errors, write_text
 
 from .callbacks import Curves, LastCheckpoint, OwnSignals, Progress
@@ -155,7 +155,7 @@ def _trainer(
 
 def embed_split(
     module: SymileModule, batches: Iterable[Mapping[str, Any]], rows: int, label: str | None = None
-) -> Embedded:
+) -> Embeddings:
     """Embeddings of the complete rows of a split.
 
     Args:
@@ -165,7 +165,7 @@ def embed_split(
         label: Column by which rows are told apart; the config's where not given.
     """
     with torch.inference_mode():
-        return Embedded.join((module.embedded(_on(batch, module.device), label) for batch in batches), rows)
+        return Embeddings.join((module.embedded(_on(batch, module.device), label) for batch in batches), rows)
 
 
 def _on(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from symile_data.encoders import DataFacts, FeatureEncoder, LabsEncoder, make_encoder
 from symile_data.errors import DamageError, UsageError
-from symile_data.evaluation.embeddings import Embedded, label_numbers
+from symile_data.evaluation.embeddings import Embeddings, label_numbers
 from symile_data.evaluation.retrieval import Retrieval, retrieval_accuracy
 from symile_data.format.schema import Modality
 from symile_data.losses import ClipLoss, NeutralVectors, SymileLoss, missing_groups
@@ -97,7 +97,7 @@ class SymileModule(lightning.LightningModule):
             if config.loss == "symile"
             else ClipLoss(gather=True)
         )
-        self._validation: list[Embedded] = []
+        self._validation: list[Embeddings] = []
         self._validation_loss: list[tuple[float, int]] = []  # of each batch, with its rows on all ranks
         self._training_loss = torch.zeros(2, dtype=torch.float64)  # sum over the epoch's batches, and their number
 
@@ -164,7 +164,7 @@ class SymileModule(lightning.LightningModule):
             if buffer is not None:
                 buffer.copy_(mean)
 
-    def embedded(self, batch: Batch, label: str | None = None) -> Embedded:
+    def embedded(self, batch: Batch, label: str | None = None) -> Embeddings:
         """Embeddings and labels of the rows of a batch that have every modality.
 
         Args:
@@ -173,12 +173,12 @@ class SymileModule(lightning.LightningModule):
         """
         return self._complete(batch, self.embed(batch), label or self.config.label)
 
-    def _complete(self, batch: Batch, embeddings: Sequence[Tensor], label: str) -> Embedded:
+    def _complete(self, batch: Batch, embeddings: Sequence[Tensor], label: str) -> Embeddings:
         rows = (~batch["missing"].any(dim=1) & ~batch["padding"]).cpu()
         values = {name: value.detach().cpu()[rows] for name, value in zip(self.names, embeddings, strict=True)}
         sets = torch.tensor(batch[CANDIDATES]) if CANDIDATES in batch else None
         labels = label_numbers(batch[label]).cpu()
-        return Embedded(values, labels[rows], None if sets is None else sets[rows])
+        return Embeddings(values, labels[rows], None if sets is None else sets[rows])
 
     def _loss(self, embeddings: Sequence[Tensor], missing: Tensor) -> Tensor:
         groups = missing_groups(missing) if self.config.group_missing else None
@@ -213,7 +213,7 @@ class SymileModule(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Measure retrieval among all complete validation rows."""
-        embedded, self._validation = gathered(Embedded.join(self._validation), self.device), []
+        embedded, self._validation = gathered(Embeddings.join(self._validation), self.device), []
         losses, self._validation_loss = self._validation_loss, []
         self.log("val_loss", sum(loss * rows for loss, rows in losses) / sum(rows for _, rows in losses))
         self.log("val_accuracy", retrieval_accuracy(embedded, self.retrieval))

@@ -20,7 +20,7 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from symile_data.errors import SymileDataError, UsageError
-from symile_data.evaluation.embeddings import Embedded
+from symile_data.evaluation.embeddings import Embeddings
 from symile_data.launch import AGAIN, LOST, is_watched
 from symile_data.losses.gather import share_of
 
@@ -143,7 +143,7 @@ def rows_of_all_ranks(rows: int, device: torch.device) -> int:
     return share_of(rows, device, gather=True).total
 
 
-def gathered(embedded: Embedded, device: torch.device) -> Embedded:
+def gathered(embedded: Embeddings, device: torch.device) -> Embeddings:
     """The rows of all ranks, in rank order, on the CPU of each.
 
     Args:
@@ -156,6 +156,6 @@ def gathered(embedded: Embedded, device: torch.device) -> Embedded:
     values = share.gather([value.to(device) for value in embedded.values.values()])
     (labels,) = share.gather([embedded.labels.to(device)])
     sets = None if embedded.candidates is None else share.gather([embedded.candidates.to(device)])[0].cpu()
-    return Embedded(
+    return Embeddings(
         {name: value.cpu() for name, value in zip(embedded.values, values, strict=True)}, labels.cpu(), sets
     )

@@ -136,8 +136,8 @@ def _sets(rows: WordRows, retrieval: Retrieval) -> npt.NDArray[np.int64]:
     """(N, K) the sets of candidates that retrieval draws for these rows, whose labels are those of its target."""
     import torch
 
-    from symile_data.evaluation.embeddings import Embedded
+    from symile_data.evaluation.embeddings import Embeddings
     from symile_data.evaluation.retrieval import candidate_rows
 
     labels = rows.classes if retrieval.target == "image" else rows.languages
-    return candidate_rows(Embedded({}, torch.from_numpy(labels).long()), retrieval).numpy()
+    return candidate_rows(Embeddings({}, torch.from_numpy(labels).long()), retrieval).numpy()

@@ -16,7 +16,7 @@ from symile_data.errors import DamageError
 from .bounds import ceilings_of, references, subsets_of, validation_references
 
 if TYPE_CHECKING:
-    from symile_data.evaluation.embeddings import Embedded
+    from symile_data.evaluation.embeddings import Embeddings
     from symile_data.evaluation.retrieval import Retrieval
     from symile_data.training.config import TrainConfig
     from symile_data.training.fit import Execution
@@ -111,7 +111,7 @@ def evaluate_run(
 
 def embed_run(
     run: Path, data: TrainingData, split: str, *, select: str | None = None, changes: Mapping[str, Any] | None = None
-) -> tuple[Embedded, Retrieval, str]:
+) -> tuple[Embeddings, Retrieval, str]:
     """The rows of a split as a trained run embeds them, the protocol of its config, and the column of the labels.
 
     Args:

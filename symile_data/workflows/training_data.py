@@ -14,7 +14,7 @@ from symile_data.format import manifest as manifests
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from symile_data.evaluation.embeddings import Embedded
+    from symile_data.evaluation.embeddings import Embeddings
     from symile_data.format.manifest import Manifest
     from symile_data.loaders import BatchLoader, MediaCache
     from symile_data.loaders.datamodule import DataModule
@@ -171,7 +171,7 @@ class TrainingData:
                 )
         return means
 
-    def embedded(self, module: SymileModule, split: str, label: str | None = None, candidates: int = 0) -> Embedded:
+    def embedded(self, module: SymileModule, split: str, label: str | None = None, candidates: int = 0) -> Embeddings:
         """Embeddings of the complete rows of a split.
 
         Args:

@@ -6,9 +6,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from symile_data.evaluation.bootstrap import bootstrap, interval
-from symile_data.evaluation.embeddings import Embedded
-from symile_data.evaluation.ranks import standing
-from symile_data.evaluation.retrieval import Retrieval, figures, retrieve, standings
+from symile_data.evaluation.embeddings import Embeddings
+from symile_data.evaluation.ranks import ranks_from_scores
+from symile_data.evaluation.retrieval import Retrieval, figures, ranks_of, retrieve
 
 ROWS, DIMS, SPLITS, REPLICATES = 120, 8, 1000, 10
 ALL = Retrieval(target="image", loss="clip")
@@ -31,7 +31,7 @@ def splits(count: int, right: int, noise: float) -> tuple[Tensor, Tensor, Tensor
 def test_intervals_cover_the_figures_that_new_queries_have(right: int, noise: float) -> None:
     image, query, labels = splits(SPLITS, right, noise)
     places = torch.nonzero(labels[:, None] == labels)[:, 1].view(ROWS, right).repeat(SPLITS, 1)
-    found = standing((query @ image.mT).flatten(0, 1), places)
+    found = ranks_from_scores((query @ image.mT).flatten(0, 1), places)
     drawn = torch.randint(ROWS, (SPLITS, REPLICATES, ROWS), generator=torch.Generator().manual_seed(0))
     hits = found.hits().view(SPLITS, ROWS)
     truth = hits.mean().item()
@@ -45,17 +45,17 @@ def test_intervals_cover_the_figures_that_new_queries_have(right: int, noise: fl
 def test_a_perfect_model_has_no_spread(right: int) -> None:
     labels = torch.arange(ROWS) // right
     values = torch.eye(ROWS // right)[labels]
-    found = bootstrap(Embedded({"image": values, "text": values}, labels), ALL, REPLICATES)
+    found = bootstrap(Embeddings({"image": values, "text": values}, labels), ALL, REPLICATES)
     assert found["accuracy"] == {"mean": 1.0, "se": 0.0, "low": 1.0, "high": 1.0}
 
 
 @pytest.mark.parametrize("candidates", [0, 5])
 def test_a_replicate_has_the_queries_drawn_again_and_their_own_candidates(candidates: int) -> None:
     image, query, labels = splits(1, 4, 0.8)
-    rows = Embedded({"image": image[0], "text": query[0]}, labels)
+    rows = Embeddings({"image": image[0], "text": query[0]}, labels)
     protocol = Retrieval(target="image", loss="clip", candidates=candidates)
     generator = torch.Generator().manual_seed(3)
-    found = standings(rows, protocol)
+    found = ranks_of(rows, protocol)
     samples = [figures(found.take(torch.randint(ROWS, (ROWS,), generator=generator))) for _ in range(REPLICATES)]
     expected = {
         name: interval(torch.tensor([sample[name] for sample in samples], dtype=torch.float64)) for name in samples[0]

@@ -14,32 +14,32 @@ from symile_data.evaluation import embeddings as embedding_module
 from symile_data.evaluation import retrieval
 from symile_data.evaluation.ablation import ablate
 from symile_data.evaluation.bootstrap import bootstrap
-from symile_data.evaluation.embeddings import Embedded
+from symile_data.evaluation.embeddings import Embeddings
 from symile_data.evaluation.retrieval import (
     Retrieval,
     candidate_rows,
     random_candidate,
+    ranks_of,
     retrieval_accuracy,
     retrieve,
-    standings,
 )
 
 
-def embedded(rows: int = 23, names: tuple[str, ...] = ("image", "audio", "text"), labels: int = 5) -> Embedded:
+def embedded(rows: int = 23, names: tuple[str, ...] = ("image", "audio", "text"), labels: int = 5) -> Embeddings:
     generator = torch.Generator().manual_seed(rows)
     values = {name: torch.randn(rows, 6, generator=generator) for name in names}
-    return Embedded(values, torch.randint(labels, (rows,), generator=generator))
+    return Embeddings(values, torch.randint(labels, (rows,), generator=generator))
 
 
 def of(target: str, loss: str = "symile", **options: Any) -> Retrieval:
     return Retrieval(target=target, loss=loss, **options)
 
 
-def hits(rows: Embedded, target: str, loss: str) -> Tensor:
-    return standings(rows, of(target, loss)).hits()
+def hits(rows: Embeddings, target: str, loss: str) -> Tensor:
+    return ranks_of(rows, of(target, loss)).hits()
 
 
-def slow_hits(rows: Embedded, target: str, loss: str) -> list[bool]:
+def slow_hits(rows: Embeddings, target: str, loss: str) -> list[bool]:
     found = []
     for i in range(len(rows.labels)):
         scores = []
@@ -64,16 +64,16 @@ def test_hits_are_those_of_a_slow_loop(loss: str, names: tuple[str, ...]) -> Non
 def test_chunks_change_nothing(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = embedded()
     whole = hits(rows, "text", "symile")
-    sets = standings(rows, of("text", candidates=4)).ranks()
+    sets = ranks_of(rows, of("text", candidates=4)).expected()
     monkeypatch.setattr(retrieval, "CHUNK", chunk)
     assert torch.equal(hits(rows, "text", "symile"), whole)
-    assert torch.equal(standings(rows, of("text", candidates=4)).ranks(), sets)
+    assert torch.equal(ranks_of(rows, of("text", candidates=4)).expected(), sets)
 
 
 def test_accuracy_is_the_share_of_hits_also_of_joined_batches() -> None:
     rows = embedded()
-    parts = [Embedded({n: v[s] for n, v in rows.values.items()}, rows.labels[s]) for s in (slice(9), slice(9, None))]
-    joined = Embedded.join(parts)
+    parts = [Embeddings({n: v[s] for n, v in rows.values.items()}, rows.labels[s]) for s in (slice(9), slice(9, None))]
+    joined = Embeddings.join(parts)
     assert torch.equal(joined.labels, rows.labels)
     expected = sum(slow_hits(rows, "image", "symile")) / 23
     assert retrieval_accuracy(joined, of("image")) == pytest.approx(expected)
@@ -86,7 +86,7 @@ def test_a_random_candidate_has_the_probability_of_one_label() -> None:
 
 
 def test_nothing_to_evaluate_is_refused() -> None:
-    for rows in (Embedded.join([]), embedded(0)):
+    for rows in (Embeddings.join([]), embedded(0)):
         with pytest.raises(UsageError, match=r"no row with all modalities to evaluate on.*not masked"):
             hits(rows, "image", "symile")
 
@@ -103,7 +103,7 @@ def test_shuffling_moves_one_modality_only() -> None:
 WORDS, CLASSES, COPIES = 3, 12, 40
 
 
-def oracle() -> Embedded:
+def oracle() -> Embeddings:
     """As a perfect model of M3: the text names one class for each of W languages, the clip tells the language.
 
     Axis (language, class): the text is 1 at its words, the clip at its language, the picture at its class.
@@ -120,7 +120,7 @@ def oracle() -> Embedded:
         text[row, torch.arange(WORDS), classes] = 1.0
     audio = F.one_hot(language, WORDS).float()[:, :, None].expand(-1, -1, CLASSES)
     image = F.one_hot(labels, CLASSES).float()[:, None, :].expand(-1, WORDS, -1)
-    return Embedded({"image": image.flatten(1), "audio": audio.flatten(1), "text": text.flatten(1)}, labels)
+    return Embeddings({"image": image.flatten(1), "audio": audio.flatten(1), "text": text.flatten(1)}, labels)
 
 
 def test_an_oracle_falls_as_its_modalities_are_shuffled() -> None:
@@ -136,21 +136,21 @@ def test_an_oracle_falls_as_its_modalities_are_shuffled() -> None:
 @pytest.mark.parametrize("loss", ["symile", "clip"])
 def test_figures_of_all_candidates_are_those_of_a_slow_ranking(loss: str) -> None:
     rows = embedded(labels=4)
-    found = standings(rows, of("audio", loss))
+    found = ranks_of(rows, of("audio", loss))
     for i in range(len(rows.labels)):
         scores = slow_scores(rows, "audio", loss, i)
         order = sorted(range(len(scores)), key=lambda j: -scores[j])
         rank = 1 + next(place for place, j in enumerate(order) if rows.labels[j] == rows.labels[i])
-        assert found.ranks()[i] == rank
+        assert found.expected()[i] == rank
         for k in (1, 5, 10):
             assert found.hits(k)[i] == (rank <= k)
     results = retrieve(rows, of("audio", loss))
     assert results["rows"] == results["candidates"] == 23
     assert results["recall_at_5"] == pytest.approx(found.hits(5).mean().item())
-    assert results["median_rank"] == sorted(found.ranks().tolist())[11]
+    assert results["median_rank"] == sorted(found.expected().tolist())[11]
 
 
-def slow_scores(rows: Embedded, target: str, loss: str, i: int) -> list[float]:
+def slow_scores(rows: Embeddings, target: str, loss: str, i: int) -> list[float]:
     scores = []
     for j in range(len(rows.labels)):
         vectors = [value[j if name == target else i].double() for name, value in rows.values.items()]
@@ -165,15 +165,15 @@ def slow_scores(rows: Embedded, target: str, loss: str, i: int) -> list[float]:
 def test_given_sets_of_candidates_are_ranked_within(loss: str) -> None:
     rows = embedded(labels=1_000_000)
     sets = torch.stack([rows.labels[[(i + step) % 23 for step in (0, 3, 7, 11)]] for i in range(23)])
-    found = standings(replace(rows, candidates=sets), of("image", loss, candidates=4))
+    found = ranks_of(replace(rows, candidates=sets), of("image", loss, candidates=4))
     for i in range(23):
         scores = slow_scores(rows, "image", loss, i)
-        assert found.ranks()[i] == 1 + sum(scores[(i + step) % 23] > scores[i] for step in (3, 7, 11))
+        assert found.expected()[i] == 1 + sum(scores[(i + step) % 23] > scores[i] for step in (3, 7, 11))
     assert retrieve(replace(rows, candidates=sets), of("image", candidates=4))["random_candidate"] == 0.25
     with pytest.raises(UsageError, match=r"another number of candidates; got 5\. Ask for 4"):
-        standings(replace(rows, candidates=sets), of("image", candidates=5))
+        ranks_of(replace(rows, candidates=sets), of("image", candidates=5))
     with pytest.raises(UsageError, match=r"names a row that the split does not have.*got -3"):
-        standings(replace(rows, candidates=sets.where(torch.arange(4) < 3, -3)), of("image", candidates=4))
+        ranks_of(replace(rows, candidates=sets.where(torch.arange(4) < 3, -3)), of("image", candidates=4))
 
 
 def test_drawn_sets_hold_the_row_and_others_of_other_labels() -> None:
@@ -186,7 +186,7 @@ def test_drawn_sets_hold_the_row_and_others_of_other_labels() -> None:
     assert not torch.equal(index, candidate_rows(rows, of("text", candidates=10)))
     assert len(index[:, 1:].unique()) == 200
     with pytest.raises(UsageError, match=r"too few rows of other labels for a set of candidates; got 2 for 3"):
-        candidate_rows(Embedded({}, torch.tensor([0, 0, 0, 1, 1])), of("image", candidates=4))
+        candidate_rows(Embeddings({}, torch.tensor([0, 0, 0, 1, 1])), of("image", candidates=4))
 
 
 def test_a_bootstrap_has_the_spread_of_the_mean() -> None:
@@ -195,7 +195,7 @@ def test_a_bootstrap_has_the_spread_of_the_mean() -> None:
     image, other = torch.eye(400), torch.eye(400)
     wrong = torch.rand(400, generator=generator) < 0.3
     other[wrong] = other[wrong].roll(1, dims=1)
-    rows = Embedded({"image": image, "text": other, "audio": torch.ones(400, 400)}, labels)
+    rows = Embeddings({"image": image, "text": other, "audio": torch.ones(400, 400)}, labels)
     share = retrieval_accuracy(rows, of("image", candidates=10))
     found = bootstrap(rows, of("image", candidates=10), 300)["accuracy"]
     assert found["mean"] == pytest.approx(share, abs=0.01)
@@ -209,15 +209,15 @@ def test_a_bootstrap_has_the_spread_of_the_mean() -> None:
 
 def test_a_modality_that_is_not_there_is_named() -> None:
     with pytest.raises(UsageError, match=r"no such modality to retrieve; got smell\. Choose among image, audio, text"):
-        standings(embedded(), of("smell"))
+        ranks_of(embedded(), of("smell"))
 
 
 def test_many_embeddings_are_kept_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = embedded(50)
-    parts = [Embedded({n: v[s] for n, v in rows.values.items()}, rows.labels[s]) for s in (slice(20), slice(20, 50))]
+    parts = [Embeddings({n: v[s] for n, v in rows.values.items()}, rows.labels[s]) for s in (slice(20), slice(20, 50))]
     monkeypatch.setattr(embedding_module, "IN_MEMORY", 0)
     for room in (50, 64):
-        joined = Embedded.join(iter(parts), room)
+        joined = Embeddings.join(iter(parts), room)
         assert torch.equal(joined.labels, rows.labels)
         assert all(torch.equal(joined.values[name], value) for name, value in rows.values.items())
 

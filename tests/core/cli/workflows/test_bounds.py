@@ -14,7 +14,7 @@ from factories import build, rows_of
 from symile_data.builders.engine.card_hook import no_documents
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
-from symile_data.evaluation.embeddings import Embedded
+from symile_data.evaluation.embeddings import Embeddings
 from symile_data.evaluation.retrieval import Retrieval, candidate_rows
 from symile_data.missingness import missing
 from symile_data.training.config import read_config
@@ -71,7 +71,7 @@ def test_other_targets_and_sets_of_candidates(directory: Path) -> None:
     assert ceilings_of(data, "test", Retrieval(target="text", loss="clip", candidates=3), "sample_id") == {}
     retrieval = Retrieval(target="image", loss="clip", candidates=3, seed=5)
     classes = torch.tensor([row["cls_id"] for row in rows])
-    sets = [set(classes[some].tolist()) for some in candidate_rows(Embedded({}, classes), retrieval)]
+    sets = [set(classes[some].tolist()) for some in candidate_rows(Embeddings({}, classes), retrieval)]
     here = [len({word["cls_id"] for word in row["words"]} & there) for row, there in zip(rows, sets, strict=True)]
     assert ceilings_of(data, "test", retrieval, "cls_id")["text_alone"] == pytest.approx(np.mean(1 / np.array(here)))
 
