@@ -144,7 +144,7 @@ def candidate_rows(embedded: Embeddings, retrieval: Retrieval) -> Tensor:
 
 
 def _among_all(embedded: Embeddings, retrieval: Retrieval) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the scores (q, N) of chunks of rows against all rows, and the right ones as `ranks_from_scores` takes them."""
+    """Yield the scores (q, N) of chunks of rows against all rows, with the right ones for `ranks_from_scores`."""
     candidates, labels = embedded.values[retrieval.target], embedded.labels
     queries = _queries(embedded.values, retrieval.target)
     ordered, order = torch.sort(labels, stable=True)
