@@ -1,14 +1,14 @@
-"""Rows of all ranks, and what comes back from them: the distributed half of the losses.
+"""The distributed half of the losses: bring the rows of all ranks together, and hand gradients back.
 
-Every rank holds n_r rows; the loss is that of all N = sum n_r rows together. `Share.gather` brings the rows to every
-rank (padded to the longest share, so the last batch may be unequal), each rank does its part of the work on them, and
-`Share.own` sums the partial gradients of all ranks and hands each rank its own rows. With one process all of these do
-nothing.
+Every rank holds n_r rows; the loss is that of all N = sum n_r rows together. `RankShard.gather` brings the rows to
+every rank, padded to the longest shard because the last batch may be unequal. Each rank then does its part of the
+work, and `RankShard.own` sums the partial gradients of all ranks and returns each rank its own rows. With one process
+all of these do nothing.
 
 Gradients come back multiplied by the number of ranks W, because DDP takes the mean of parameter gradients over ranks:
 the rows of rank r reach the encoder's parameters only through rank r, so mean_r(W * dL/dE_r * dE_r/dparams) =
-dL/dparams, the gradient one process would have computed on the concatenated batch. All traffic happens while the loss
-is computed, none during backward, so it cannot mix with DDP's own.
+dL/dparams, the gradient one process would have computed on the concatenated batch. All communication happens while the
+loss is computed and none during backward, so it cannot interleave with DDP's own.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from symile_data.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Share:
+class RankShard:
     """Which of the N gathered rows are this rank's.
 
     Args:
         rank: This process, from 0.
         counts: Rows held by each rank; its length is the number of ranks W.
 
-    >>> share = Share(rank=1, counts=(3, 2))
-    >>> share.world, share.start, share.stop, share.total
+    >>> shard = RankShard(rank=1, counts=(3, 2))
+    >>> shard.world, shard.start, shard.stop, shard.total
     (2, 3, 5, 5)
     """
 
@@ -62,7 +62,7 @@ class Share:
     def part(self, count: int) -> tuple[int, int]:
         """The contiguous part of `range(count)` that is this rank's, equal among ranks to within one.
 
-        >>> [Share(rank, (1, 1, 1)).part(10) for rank in range(3)]
+        >>> [RankShard(rank, (1, 1, 1)).part(10) for rank in range(3)]
         [(0, 3), (3, 6), (6, 10)]
         """
         return count * self.rank // self.world, count * (self.rank + 1) // self.world
@@ -123,8 +123,8 @@ class Share:
         return level + self.sum((logs - level).exp2()).log2()
 
 
-def share_of(rows: int, device: torch.device, gather: bool) -> Share:
-    """What is this process's: a share of all ranks' rows if `gather` is set and torch.distributed runs, else
+def rank_shard(rows: int, device: torch.device, gather: bool) -> RankShard:
+    """What is this process's: a shard of all ranks' rows if `gather` is set and torch.distributed runs, else
     everything.
 
     Raises:
@@ -140,4 +140,4 @@ def share_of(rows: int, device: torch.device, gather: bool) -> Share:
         counts = tuple(torch.cat(parts).tolist())
     if sum(counts) == 0:
         raise UsageError("the batch has no rows", do="pass at least one row a modality")
-    return Share(rank, counts)
+    return RankShard(rank, counts)

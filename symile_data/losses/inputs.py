@@ -16,7 +16,7 @@ from torch import Tensor
 
 from symile_data.errors import UsageError
 
-from .gather import Share, share_of
+from .gather import RankShard, rank_shard
 
 MIP_SCALES = ("none", "aligned", "unit")
 
@@ -29,13 +29,13 @@ class Problem:
         embeddings: M tensors (N, D) of one dtype, float32 or float64, without gradient.
         scale: () tensor of that dtype, multiplies every inner product.
         groups: M tensors (N,) int64, or None when no two rows of any modality share a value.
-        share: Which rows are this rank's.
+        shard: Which rows are this rank's.
     """
 
     embeddings: list[Tensor]
     scale: Tensor
     groups: list[Tensor] | None
-    share: Share
+    shard: RankShard
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,13 @@ def differentiable_loss(
         raise UsageError("logit_scale is one number", got=f"shape {tuple(scale.shape)}")
     wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (*embeddings, scale))
     with torch.no_grad(), torch.autocast(first.device.type, enabled=False):
-        share = share_of(first.shape[0], first.device, gather)
-        rows = share.gather([embedding.to(_common_dtype(embeddings)) for embedding in embeddings])
+        shard = rank_shard(first.shape[0], first.device, gather)
+        rows = shard.gather([embedding.to(_common_dtype(embeddings)) for embedding in embeddings])
         problem = Problem(
             embeddings=[row.to(dtype).contiguous() for row in rows],
             scale=scale.detach().reshape(()).to(dtype) * factor,
-            groups=_canonical_groups(groups, first, share),
-            share=share,
+            groups=_canonical_groups(groups, first, shard),
+            shard=shard,
         )
         solution = solve(problem, wanted)
     if not wanted:
@@ -171,15 +171,15 @@ def _check(embeddings: Sequence[Tensor], groups: Sequence[Tensor | None] | None)
             )
 
 
-def _canonical_groups(groups: Sequence[Tensor | None] | None, like: Tensor, share: Share) -> list[Tensor] | None:
+def _canonical_groups(groups: Sequence[Tensor | None] | None, like: Tensor, shard: RankShard) -> list[Tensor] | None:
     """Group ids of all ranks, every -1 a value of its own; None when all values differ, the common case."""
     if groups is None or all(group is None for group in groups):
         return None
     alone = torch.full(like.shape[:1], -1, dtype=torch.int64, device=like.device)
-    rows = share.gather([alone if group is None else group.to(like.device) for group in groups])
-    numbers = torch.arange(share.total, device=like.device)
+    rows = shard.gather([alone if group is None else group.to(like.device) for group in groups])
+    numbers = torch.arange(shard.total, device=like.device)
     # `inverse` is below N, so N + row number is free for the rows that share with nobody.
-    ids = [torch.where(row == -1, share.total + numbers, torch.unique(row, return_inverse=True)[1]) for row in rows]
-    if all(torch.unique(row).numel() == share.total for row in ids):
+    ids = [torch.where(row == -1, shard.total + numbers, torch.unique(row, return_inverse=True)[1]) for row in rows]
+    if all(torch.unique(row).numel() == shard.total for row in ids):
         return None
     return ids

@@ -22,7 +22,7 @@ from torch.distributed.rendezvous import rendezvous
 from symile_data.errors import SymileDataError, UsageError
 from symile_data.evaluation.embeddings import Embeddings
 from symile_data.launch import AGAIN, LOST, is_watched
-from symile_data.losses.gather import share_of
+from symile_data.losses.gather import rank_shard
 
 SECONDS = "SYMILE_DATA_RENDEZVOUS_SECONDS"  # in which all processes must have come; an environment variable
 
@@ -140,7 +140,7 @@ def lost_peers() -> Iterator[None]:
 
 def rows_of_all_ranks(rows: int, device: torch.device) -> int:
     """The sum over ranks of each one's number of rows; one of them at least has rows."""
-    return share_of(rows, device, gather=True).total
+    return rank_shard(rows, device, gather=True).total
 
 
 def gathered(embedded: Embeddings, device: torch.device) -> Embeddings:
@@ -152,10 +152,10 @@ def gathered(embedded: Embeddings, device: torch.device) -> Embeddings:
     """
     if not dist.is_available() or not dist.is_initialized():
         return embedded
-    share = share_of(len(embedded.labels), device, gather=True)
-    values = share.gather([value.to(device) for value in embedded.values.values()])
-    (labels,) = share.gather([embedded.labels.to(device)])
-    sets = None if embedded.candidates is None else share.gather([embedded.candidates.to(device)])[0].cpu()
+    shard = rank_shard(len(embedded.labels), device, gather=True)
+    values = shard.gather([value.to(device) for value in embedded.values.values()])
+    (labels,) = shard.gather([embedded.labels.to(device)])
+    sets = None if embedded.candidates is None else shard.gather([embedded.candidates.to(device)])[0].cpu()
     return Embeddings(
         {name: value.cpu() for name, value in zip(embedded.values, values, strict=True)}, labels.cpu(), sets
     )

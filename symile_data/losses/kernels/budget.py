@@ -69,7 +69,7 @@ def check_options(problem: Problem, options: Options) -> None:
             raise UsageError(f"{name} is at least {least}", got=value)
     first = problem.embeddings[0]
     rows, modalities = first.shape[0], len(problem.embeddings)
-    work = flops(rows, first.shape[1], modalities) / problem.share.world
+    work = flops(rows, first.shape[1], modalities) / problem.shard.world
     budget = defaults(first).max_flops if options.max_flops is None else options.max_flops
     if work > budget:
         raise UsageError(

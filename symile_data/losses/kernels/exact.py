@@ -80,7 +80,7 @@ class _Exact:
     """One evaluation: the tiles, their buffers, and the two passes over them."""
 
     def __init__(self, problem: Problem, options: Options) -> None:
-        self.share, self.scale, self.embeddings = problem.share, problem.scale, problem.embeddings
+        self.shard, self.scale, self.embeddings = problem.shard, problem.scale, problem.embeddings
         *self.leads, self.y, self.z = problem.embeddings
         self.n, self.width = self.z.shape
         self.gemm_dtype = options.gemm_dtype
@@ -113,23 +113,23 @@ class _Exact:
         safe = local is None
         if local is None:
             local = self._negatives_safe()
-        negatives = self.share.log2sumexp2(local)
+        negatives = self.shard.log2sumexp2(local)
         lse = torch.logaddexp2(negatives, self.logits)
         # All ranks read the same numbers here and take the same turn, so their collectives stay in step.
         if not self._within_range(lse):
             if not safe:
                 safe, local = True, self._negatives_safe()
-            negatives = self.share.log2sumexp2(local)
+            negatives = self.shard.log2sumexp2(local)
             lse = torch.logaddexp2(negatives, self.logits)
         value = torch.logaddexp2(negatives - self.logits, torch.zeros_like(self.logits)).mean() / LOG2_E
         if not wanted:
             return Solution(value, [], torch.zeros_like(self.scale))
         partial, scale_gradient = self._gradients(lse, safe)
-        gradients = self.share.own(partial)
+        gradients = self.shard.own(partial)
         positive_gradient = (negatives - lse).exp2().sum(dim=0) / -lse.numel()
-        scale_gradient = self.share.sum(scale_gradient) + (positive_gradient * self.positives).sum()
-        mine = slice(self.share.start, self.share.stop)
-        weight = (positive_gradient[mine] * (self.scale * self.share.world))[:, None]
+        scale_gradient = self.shard.sum(scale_gradient) + (positive_gradient * self.positives).sum()
+        mine = slice(self.shard.start, self.shard.stop)
+        weight = (positive_gradient[mine] * (self.scale * self.shard.world))[:, None]
         others = products_of_others([embedding[mine] for embedding in self.embeddings])
         return Solution(value, [g + weight * other for g, other in zip(gradients, others, strict=True)], scale_gradient)
 
@@ -137,9 +137,9 @@ class _Exact:
         """Tiles of this rank: whole rows of X' where R holds all of Y, else one row of X' and an even part of Y."""
         x_range, y_range = (0, self.x_rows), (0, self.n)
         if self.leads:
-            x_range = self.share.part(self.x_rows)
+            x_range = self.shard.part(self.x_rows)
         else:
-            y_range = self.share.part(self.n)
+            y_range = self.shard.part(self.n)
         if tile_rows is None:
             elements = defaults(self.z).tile_elements
             tile_rows = min(max(elements // max(self.n, self.width), _TILE_ROWS[0]), _TILE_ROWS[1])

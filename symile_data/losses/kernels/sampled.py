@@ -100,9 +100,9 @@ def solve_sampled(
         generator: Must be in the same state on every rank.
         gemm_dtype: Operand type of matrix products, or None.
     """
-    embeddings, scale, share = problem.embeddings, problem.scale, problem.share
+    embeddings, scale, shard = problem.embeddings, problem.scale, problem.shard
     modalities, (n, width) = len(embeddings), embeddings[0].shape
-    mine = slice(share.start, share.stop)
+    mine = slice(shard.start, shard.stop)
     numbers = torch.arange(n, device=scale.device)
     groups = problem.groups
     if groups is None and modalities > 3:
@@ -119,7 +119,7 @@ def solve_sampled(
     positive_gradient = torch.zeros_like(positives)
     loss = torch.zeros_like(scale)
     scale2 = scale * LOG2_E  # logits, their sums and losses are to base 2
-    blocks = _blocks(share.start, share.stop, len(columns), scale)
+    blocks = _blocks(shard.start, shard.stop, len(columns), scale)
     logits_buffer = scale.new_empty((max((stop - start for start, stop in blocks), default=0), len(columns)))
 
     for m, anchors in enumerate(embeddings):
@@ -141,7 +141,7 @@ def solve_sampled(
                 logits[numbers[: stop - start], drawn.replaced[start:stop]] = -torch.inf
             if groups is not None:
                 logits.masked_fill_(_copies(groups, first, others, drawn, start, stop), -torch.inf)
-            block = slice(start - share.start, stop - share.start)
+            block = slice(start - shard.start, stop - shard.start)
             positive = positives[block] * scale2
             negatives = log2sumexp2(logits, dim=1)
             lse = torch.logaddexp2(negatives, positive)
@@ -162,13 +162,13 @@ def solve_sampled(
                 gradients[other].index_add_(0, index.reshape(-1), part.view(-1, width))
 
     count = modalities * n
-    value = share.sum(loss) / (count * LOG2_E)
+    value = shard.sum(loss) / (count * LOG2_E)
     if not wanted:
         return Solution(value, [], torch.zeros_like(scale))
     for gradient, product in zip(gradients, own_products, strict=True):
         gradient[mine].addcmul_(product, positive_gradient[:, None])
-    scale_gradient = share.sum(torch.linalg.vecdot(embeddings[0], gradients[0]).sum()) / count
-    return Solution(value, share.own([gradient.mul_(scale / count) for gradient in gradients]), scale_gradient)
+    scale_gradient = shard.sum(torch.linalg.vecdot(embeddings[0], gradients[0]).sum()) / count
+    return Solution(value, shard.own([gradient.mul_(scale / count) for gradient in gradients]), scale_gradient)
 
 
 def _copies(groups: list[Tensor], first: int, others: list[int], drawn: Candidates, start: int, stop: int) -> Tensor:

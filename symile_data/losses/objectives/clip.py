@@ -58,11 +58,11 @@ def pairwise_clip_loss(
 
     def solve(problem: Problem, wanted: bool) -> Solution:
         value, scale_gradient = torch.zeros_like(problem.scale), torch.zeros_like(problem.scale)
-        share, every = problem.share, problem.embeddings
-        gradients = [torch.zeros_like(e[share.start : share.stop]) for e in every] if wanted else []
+        shard, every = problem.shard, problem.embeddings
+        gradients = [torch.zeros_like(e[shard.start : shard.stop]) for e in every] if wanted else []
         for pair in combinations(range(len(every)), 2):
             ids = None if problem.groups is None else [problem.groups[m] for m in pair]
-            part = solve_exact(Problem([every[m] for m in pair], problem.scale, ids, share), wanted, options)
+            part = solve_exact(Problem([every[m] for m in pair], problem.scale, ids, shard), wanted, options)
             value = value + part.value
             scale_gradient = scale_gradient + part.scale_gradient
             for m, gradient in zip(pair, part.gradients, strict=False):
