@@ -22,7 +22,7 @@ MIP_SCALES = ("none", "aligned", "unit")
 
 
 @dataclass(frozen=True)
-class Problem:
+class LossInputs:
     """The batch of all ranks, ready to compute on.
 
     Args:
@@ -39,13 +39,13 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Solution:
+class LossResult:
     """A loss and its gradients.
 
     Args:
         value: () tensor, the loss of the batch of all ranks.
         gradients: M tensors (n_r, D) for this rank's rows, multiplied by the number of ranks; empty when not asked for.
-        scale_gradient: () tensor, the derivative by `Problem.scale`, the same on every rank.
+        scale_gradient: () tensor, the derivative by `LossInputs.scale`, the same on every rank.
     """
 
     value: Tensor
@@ -53,7 +53,7 @@ class Solution:
     scale_gradient: Tensor
 
 
-Solver = Callable[[Problem, bool], Solution]
+Solver = Callable[[LossInputs, bool], LossResult]
 
 
 def differentiable_loss(
@@ -70,7 +70,7 @@ def differentiable_loss(
     Args:
         embeddings: M tensors (n, D).
         logit_scale: Scalar, already exponentiated.
-        solve: Called with the problem and whether gradients are wanted.
+        solve: Called with the inputs and whether gradients are wanted.
         groups: Per modality (n,) int64 group ids or None.
         factor: Multiplies `logit_scale`.
         gather: Compute on the rows of all ranks.
@@ -92,18 +92,18 @@ def differentiable_loss(
     with torch.no_grad(), torch.autocast(first.device.type, enabled=False):
         shard = rank_shard(first.shape[0], first.device, gather)
         rows = shard.gather([embedding.to(_common_dtype(embeddings)) for embedding in embeddings])
-        problem = Problem(
+        inputs = LossInputs(
             embeddings=[row.to(dtype).contiguous() for row in rows],
             scale=scale.detach().reshape(()).to(dtype) * factor,
             groups=_canonical_groups(groups, first, shard),
             shard=shard,
         )
-        solution = solve(problem, wanted)
+        result = solve(inputs, wanted)
     if not wanted:
-        return solution.value
-    gradients = (solution.scale_gradient * factor, *solution.gradients)
+        return result.value
+    gradients = (result.scale_gradient * factor, *result.gradients)
     parts = (*gradients, scale, *embeddings)
-    value: Tensor = _Attach.apply(solution.value, len(gradients), *parts)  # type: ignore[no-untyped-call]
+    value: Tensor = _Attach.apply(result.value, len(gradients), *parts)  # type: ignore[no-untyped-call]
     return value
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from symile_data.errors import UsageError
-from symile_data.losses.inputs import Problem
+from symile_data.losses.inputs import LossInputs
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def flops(rows: int, width: int, modalities: int) -> float:
     return 8.0 * float(rows) ** modalities * width
 
 
-def check_options(problem: Problem, options: Options) -> None:
+def check_options(inputs: LossInputs, options: Options) -> None:
     """See that the options are in range and the work within the budget.
 
     Raises:
@@ -67,9 +67,9 @@ def check_options(problem: Problem, options: Options) -> None:
     for name, value, least in (("tile_rows", options.tile_rows, 1), ("cache_bytes", options.cache_bytes, 0)):
         if value is not None and value < least:
             raise UsageError(f"{name} is at least {least}", got=value)
-    first = problem.embeddings[0]
-    rows, modalities = first.shape[0], len(problem.embeddings)
-    work = flops(rows, first.shape[1], modalities) / problem.shard.world
+    first = inputs.embeddings[0]
+    rows, modalities = first.shape[0], len(inputs.embeddings)
+    work = flops(rows, first.shape[1], modalities) / inputs.shard.world
     budget = defaults(first).max_flops if options.max_flops is None else options.max_flops
     if work > budget:
         raise UsageError(

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from symile_data.losses.inputs import Problem, Solution
+from symile_data.losses.inputs import LossInputs, LossResult
 
 from .budget import Options, check_options, defaults
 from .powers import LOG2_E, log2sumexp2
@@ -46,19 +46,19 @@ _SAFE_RANGE = {torch.float32: 86.0, torch.float64: 860.0}
 _LOOP_ELEMENTS = 1 << 15
 
 
-def solve_exact(problem: Problem, wanted: bool, options: Options) -> Solution:
+def solve_exact(inputs: LossInputs, wanted: bool, options: Options) -> LossResult:
     """Value and gradients over all combinations.
 
     Args:
-        problem: The batch of all ranks; the work is split over ranks by rows of X' (of Y for M = 2).
+        inputs: The batch of all ranks; the work is split over ranks by rows of X' (of Y for M = 2).
         wanted: Also compute gradients.
         options: Tile, cache, budget, precision.
 
     Raises:
         UsageError: more work than `options.max_flops`, or an option that is out of range.
     """
-    check_options(problem, options)
-    return _Exact(problem, options).solve(wanted)
+    check_options(inputs, options)
+    return _Exact(inputs, options).solve(wanted)
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,13 @@ class _Tile:
 class _Exact:
     """One evaluation: the tiles, their buffers, and the two passes over them."""
 
-    def __init__(self, problem: Problem, options: Options) -> None:
-        self.shard, self.scale, self.embeddings = problem.shard, problem.scale, problem.embeddings
-        *self.leads, self.y, self.z = problem.embeddings
+    def __init__(self, inputs: LossInputs, options: Options) -> None:
+        self.shard, self.scale, self.embeddings = inputs.shard, inputs.scale, inputs.embeddings
+        *self.leads, self.y, self.z = inputs.embeddings
         self.n, self.width = self.z.shape
         self.gemm_dtype = options.gemm_dtype
         self.low_z = self.z.to(options.gemm_dtype or self.z.dtype)
-        self.same = None if problem.groups is None else [ids[:, None] == ids[None] for ids in problem.groups]
+        self.same = None if inputs.groups is None else [ids[:, None] == ids[None] for ids in inputs.groups]
         self.positives = product_of_all(self.embeddings).sum(dim=1)
         # From here on logits and logarithms of sums are to base 2.
         self.scale2 = self.scale * LOG2_E
@@ -106,7 +106,7 @@ class _Exact:
         cache_bytes = defaults(self.z).cache_bytes if options.cache_bytes is None else options.cache_bytes
         self.cached_rows = cache_bytes // (self.n * self.z.element_size())
 
-    def solve(self, wanted: bool) -> Solution:
+    def solve(self, wanted: bool) -> LossResult:
         if not wanted:
             self.cached_rows = 0
         local = self._negatives_fast()
@@ -123,7 +123,7 @@ class _Exact:
             lse = torch.logaddexp2(negatives, self.logits)
         value = torch.logaddexp2(negatives - self.logits, torch.zeros_like(self.logits)).mean() / LOG2_E
         if not wanted:
-            return Solution(value, [], torch.zeros_like(self.scale))
+            return LossResult(value, [], torch.zeros_like(self.scale))
         partial, scale_gradient = self._gradients(lse, safe)
         gradients = self.shard.own(partial)
         positive_gradient = (negatives - lse).exp2().sum(dim=0) / -lse.numel()
@@ -131,7 +131,9 @@ class _Exact:
         mine = slice(self.shard.start, self.shard.stop)
         weight = (positive_gradient[mine] * (self.scale * self.shard.world))[:, None]
         others = products_of_others([embedding[mine] for embedding in self.embeddings])
-        return Solution(value, [g + weight * other for g, other in zip(gradients, others, strict=True)], scale_gradient)
+        return LossResult(
+            value, [g + weight * other for g, other in zip(gradients, others, strict=True)], scale_gradient
+        )
 
     def _plan(self, tile_rows: int | None) -> list[_Tile]:
         """Tiles of this rank: whole rows of X' where R holds all of Y, else one row of X' and an even part of Y."""

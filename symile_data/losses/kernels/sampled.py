@@ -29,7 +29,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from symile_data.losses.inputs import Problem, Solution
+from symile_data.losses.inputs import LossInputs, LossResult
 
 from .powers import LOG2_E, log2sumexp2
 from .products import add_matmul, matmul, products_of_others
@@ -89,22 +89,27 @@ def draw_candidates(rows: int, modalities: int, shuffles: int, generator: torch.
 
 
 def solve_sampled(
-    problem: Problem, wanted: bool, *, shuffles: int, generator: torch.Generator, gemm_dtype: torch.dtype | None = None
-) -> Solution:
+    inputs: LossInputs,
+    wanted: bool,
+    *,
+    shuffles: int,
+    generator: torch.Generator,
+    gemm_dtype: torch.dtype | None = None,
+) -> LossResult:
     """Value and gradients over K sets of shuffled negatives.
 
     Args:
-        problem: The batch of all ranks, M >= 3.
+        inputs: The batch of all ranks, M >= 3.
         wanted: Also compute gradients.
         shuffles: K.
         generator: Must be in the same state on every rank.
         gemm_dtype: Operand type of matrix products, or None.
     """
-    embeddings, scale, shard = problem.embeddings, problem.scale, problem.shard
+    embeddings, scale, shard = inputs.embeddings, inputs.scale, inputs.shard
     modalities, (n, width) = len(embeddings), embeddings[0].shape
     mine = slice(shard.start, shard.stop)
     numbers = torch.arange(n, device=scale.device)
-    groups = problem.groups
+    groups = inputs.groups
     if groups is None and modalities > 3:
         groups = [numbers] * modalities
     if modalities == 3:
@@ -164,11 +169,11 @@ def solve_sampled(
     count = modalities * n
     value = shard.sum(loss) / (count * LOG2_E)
     if not wanted:
-        return Solution(value, [], torch.zeros_like(scale))
+        return LossResult(value, [], torch.zeros_like(scale))
     for gradient, product in zip(gradients, own_products, strict=True):
         gradient[mine].addcmul_(product, positive_gradient[:, None])
     scale_gradient = shard.sum(torch.linalg.vecdot(embeddings[0], gradients[0]).sum()) / count
-    return Solution(value, shard.own([gradient.mul_(scale / count) for gradient in gradients]), scale_gradient)
+    return LossResult(value, shard.own([gradient.mul_(scale / count) for gradient in gradients]), scale_gradient)
 
 
 def _copies(groups: list[Tensor], first: int, others: list[int], drawn: Candidates, start: int, stop: int) -> Tensor:

@@ -15,7 +15,7 @@ from itertools import combinations
 import torch
 from torch import Tensor, nn
 
-from symile_data.losses.inputs import Problem, Solution, differentiable_loss
+from symile_data.losses.inputs import LossInputs, LossResult, differentiable_loss
 from symile_data.losses.kernels.budget import Options
 from symile_data.losses.kernels.exact import solve_exact
 
@@ -56,18 +56,18 @@ def pairwise_clip_loss(
     """
     options = Options(tile_rows=tile_rows, cache_bytes=cache_bytes, max_flops=max_flops, gemm_dtype=gemm_dtype)
 
-    def solve(problem: Problem, wanted: bool) -> Solution:
-        value, scale_gradient = torch.zeros_like(problem.scale), torch.zeros_like(problem.scale)
-        shard, every = problem.shard, problem.embeddings
+    def solve(inputs: LossInputs, wanted: bool) -> LossResult:
+        value, scale_gradient = torch.zeros_like(inputs.scale), torch.zeros_like(inputs.scale)
+        shard, every = inputs.shard, inputs.embeddings
         gradients = [torch.zeros_like(e[shard.start : shard.stop]) for e in every] if wanted else []
         for pair in combinations(range(len(every)), 2):
-            ids = None if problem.groups is None else [problem.groups[m] for m in pair]
-            part = solve_exact(Problem([every[m] for m in pair], problem.scale, ids, shard), wanted, options)
+            ids = None if inputs.groups is None else [inputs.groups[m] for m in pair]
+            part = solve_exact(LossInputs([every[m] for m in pair], inputs.scale, ids, shard), wanted, options)
             value = value + part.value
             scale_gradient = scale_gradient + part.scale_gradient
             for m, gradient in zip(pair, part.gradients, strict=False):
                 gradients[m] += gradient
-        return Solution(value, gradients, scale_gradient)
+        return LossResult(value, gradients, scale_gradient)
 
     return differentiable_loss(embeddings, logit_scale, solve, groups=groups, factor=1.0, gather=gather)
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from symile_data.errors import UsageError
-from symile_data.losses.inputs import MIP_SCALES, Problem, Solution, differentiable_loss, mip_factor
+from symile_data.losses.inputs import MIP_SCALES, LossInputs, LossResult, differentiable_loss, mip_factor
 from symile_data.losses.kernels.budget import Options
 from symile_data.losses.kernels.exact import solve_exact
 from symile_data.losses.kernels.sampled import solve_sampled
@@ -75,15 +75,15 @@ def symile_loss(
     _check_choices(negatives, shuffles, mip_scale)
     options = Options(tile_rows=tile_rows, cache_bytes=cache_bytes, max_flops=max_flops, gemm_dtype=gemm_dtype)
 
-    def solve(problem: Problem, wanted: bool) -> Solution:
-        if negatives == "exact" or len(problem.embeddings) == 2:
-            return solve_exact(problem, wanted, options)
+    def solve(inputs: LossInputs, wanted: bool) -> LossResult:
+        if negatives == "exact" or len(inputs.embeddings) == 2:
+            return solve_exact(inputs, wanted, options)
         if generator is None:
             raise UsageError(
                 'negatives="n" draws shuffles and needs a generator',
                 do="pass generator=torch.Generator().manual_seed(seed)",
             )
-        return solve_sampled(problem, wanted, shuffles=shuffles, generator=generator, gemm_dtype=gemm_dtype)
+        return solve_sampled(inputs, wanted, shuffles=shuffles, generator=generator, gemm_dtype=gemm_dtype)
 
     width = embeddings[0].shape[-1] if embeddings and embeddings[0].dim() else 1
     factor = mip_factor(mip_scale, len(embeddings), width)
