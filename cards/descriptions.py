@@ -177,8 +177,9 @@ FACTS = {
         categories=("lang",),
         durations_by="lang",
         changes={
-            "0.2.0": "330 class names fit the images better; Arabic is spoken from vowelled text; every audio clip is framed by"
-            " silence of one distribution; in disjoint mode the target words stand at every position equally often.",
+            "0.2.0": "330 class names fit the images better; Arabic is spoken from vowelled text; every audio clip is"
+            " framed by silence of one distribution; in disjoint mode the target words stand at every position equally"
+            " often.",
             "0.1.0": "First version; class names and sentences of all ten languages reviewed twice.",
         },
     ),
