@@ -15,20 +15,20 @@ from symile_data.format.manifest import differences
 VERSION = 2  # of the order and of all else that is drawn: raised whenever a position would mean other rows
 
 
-def make_state(settings: Mapping[str, Any], *, epoch: int, position: int) -> dict[str, Any]:
+def make_checkpoint(settings: Mapping[str, Any], *, epoch: int, position: int) -> dict[str, Any]:
     """State after the first `position` rows of an epoch's order; JSON-like.
 
-    >>> make_state({"seed": 0}, epoch=1, position=64)
+    >>> make_checkpoint({"seed": 0}, epoch=1, position=64)
     {'version': 2, 'settings': {'seed': 0}, 'epoch': 1, 'position': 64}
     """
     return {"version": VERSION, "settings": dict(settings), "epoch": epoch, "position": position}
 
 
-def read_state(state: Mapping[str, Any], settings: Mapping[str, Any], rows: int) -> tuple[int, int]:
+def read_checkpoint(state: Mapping[str, Any], settings: Mapping[str, Any], rows: int) -> tuple[int, int]:
     """Epoch and position of a state that was saved under the same settings.
 
     Args:
-        state: From `make_state`.
+        state: From `make_checkpoint`.
         settings: Of the loader that is to continue.
         rows: N, rows of its split.
 

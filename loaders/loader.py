@@ -18,12 +18,13 @@ from symile_data.errors import DamageError, UsageError
 from symile_data.extras import needs_extra
 
 from .batches import Array, DecodeErrors, keep_rows, make_recipe
-from .cache.media_cache import DecodedSplit, Encode, MediaCache, decode_split
-from .checkpoint import make_state, read_state
+from .cache.decode_split import decode_split
+from .cache.media_cache import DecodedSplit, Encode, MediaCache
+from .checkpoint import make_checkpoint, read_checkpoint
 from .checks import check_exchange, check_views
 from .decoders.augment import ImageJitter, View
 from .redraw_words import collect_words
-from .shuffle import EpochOrder, batch_count, check_share, slices
+from .shuffle import EpochShuffle, batch_count, check_share, slices
 from .split import Split
 from .stream import PartialBatch, Streaming
 
@@ -179,7 +180,7 @@ class BatchLoader:
         """What was handed out so far; equal on all ranks after equally many batches. See
         `symile_data.loaders.checkpoint`.
         """
-        return make_state(self._settings(), epoch=self._epoch, position=self._position)
+        return make_checkpoint(self._settings(), epoch=self._epoch, position=self._position)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Let the next iteration continue after the last batch before `state_dict` was called.
@@ -187,7 +188,7 @@ class BatchLoader:
         Raises:
             UsageError: the state is of another split, other settings or another version; the message names the field.
         """
-        self._epoch, self._position = read_state(state, self._settings(), self.split.rows)
+        self._epoch, self._position = read_checkpoint(state, self._settings(), self.split.rows)
         self._begun = False
 
     def __iter__(self) -> Iterator[Batch]:
@@ -195,20 +196,20 @@ class BatchLoader:
         if self._begun or not self._batches_after(self._position):
             self._epoch, self._position = self._epoch + 1, 0
         self._begun = True
-        order = EpochOrder(
+        shuffle = EpochShuffle(
             self.split.group_rows, self.split.fingerprint, self.seed, self._epoch, self._window, self._shuffle
         )
-        for filled in self._filled(order):
+        for filled in self._filled(shuffle):
             # With the last batch the next epoch is due: a state saved now must not lead to an epoch without batches.
             if self._batches_after(filled.part.stop):
                 self._position = filled.part.stop
             else:
-                self._epoch, self._position, self._begun = order.epoch + 1, 0, False
-            yield self._finish(filled, order.epoch)
+                self._epoch, self._position, self._begun = shuffle.epoch + 1, 0, False
+            yield self._finish(filled, shuffle.epoch)
 
-    def _filled(self, order: EpochOrder) -> Iterator[PartialBatch]:
+    def _filled(self, shuffle: EpochShuffle) -> Iterator[PartialBatch]:
         parts = slices(
-            order,
+            shuffle,
             start=self._position,
             batch_size=self.batch_size,
             rank=self.rank,
@@ -219,14 +220,14 @@ class BatchLoader:
             streaming = Streaming(
                 recipe=self._recipe, augment=self._augment, threads=self._threads, prefetch=self._prefetch
             )
-            return streaming.batches(order, parts, self._decode_errors)
+            return streaming.batches(shuffle, parts, self._decode_errors)
         if self._decoded is None:
             memory = self._cache if isinstance(self._cache, MediaCache) else None
             store = memory or (Path(self._cache) if isinstance(self._cache, str | Path) else None)
             decoded = decode_split(self._recipe, threads=self._threads, decode_errors=self._decode_errors, store=store)
             self._decoded = decoded.encoded(self._encoders, memory)
         donors = {
-            name: self._decoded.donors(name, column, self.seed, order.epoch) for name, column in self._donors.items()
+            name: self._decoded.donors(name, column, self.seed, shuffle.epoch) for name, column in self._donors.items()
         }
         return self._decoded.batches(parts, donors)
 

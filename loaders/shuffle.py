@@ -28,7 +28,7 @@ _GROUPS, _WINDOW = 0, 1  # second half of a permutation's key, so that row group
 
 
 @dataclass(frozen=True)
-class EpochOrder:
+class EpochShuffle:
     """The order of one epoch.
 
     Args:
@@ -141,7 +141,7 @@ def batch_count(rows: int, batch: int, *, drop_last: bool) -> int:
 
 
 def slices(
-    order: EpochOrder,
+    shuffle: EpochShuffle,
     *,
     start: int,
     batch_size: int,
@@ -154,7 +154,7 @@ def slices(
     The last batch of an epoch is left out (`drop_last`) or shorter; then it is padded to a multiple of `world_size`.
 
     Args:
-        order: Of the epoch.
+        shuffle: The order of the epoch.
         start: Position to begin at; rows before it were seen.
         batch_size: B, rows of each rank.
         rank: Whose slices.
@@ -162,15 +162,15 @@ def slices(
         drop_last: Leave out the rows that do not fill a global batch.
     """
     batch = batch_size * world_size
-    count = batch_count(order.rows - start, batch, drop_last=drop_last)
+    count = batch_count(shuffle.rows - start, batch, drop_last=drop_last)
     known_from, rows, reading = start, np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     for index in range(count):
-        begin, end = start + index * batch, min(start + (index + 1) * batch, order.rows)
+        begin, end = start + index * batch, min(start + (index + 1) * batch, shuffle.rows)
         while (
             known_from + len(rows) < end
         ):  # find a whole window's rows at a time: one call is as costly as one batch's
             upto = known_from + len(rows)
-            new_rows, new_reading = order.rows_at(upto, order.window_end(upto))
+            new_rows, new_reading = shuffle.rows_at(upto, shuffle.window_end(upto))
             rows = np.concatenate([rows[begin - known_from :], new_rows])
             reading = np.concatenate([reading[begin - known_from :], new_reading])
             known_from = begin
@@ -182,7 +182,7 @@ def slices(
             rows=rows[here][sort][wanted % len(sort)],
             padding=wanted >= len(sort),
             stop=end,
-            window=order.window_at(begin),
+            window=shuffle.window_at(begin),
         )
 
 

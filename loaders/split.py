@@ -28,7 +28,7 @@ from symile_data.format.schema import Modality
 from symile_data.format.shards import Shard, open_shard
 from symile_data.format.shards.deduplicated import pooled_media, with_media
 
-from .discover import find_shards, unknown_split
+from .discover import discover_shards, unknown_split
 from .discover.columns import as_schema, check_special_columns, common_schema
 from .discover.modalities import modalities_of, unused_columns
 
@@ -161,7 +161,7 @@ def open_split(location: str | Path, split: str, *, config: str | None = None) -
     try:
         text = place.read_text(manifests.FILE_NAME)
     except FileNotFoundError:
-        return _open_found(place, split, config)
+        return _open_discovered(place, split, config)
     except OSError as error:
         raise DamageError("the dataset's location cannot be read", where=place.url, got=error) from None
     except ValueError as error:
@@ -201,14 +201,14 @@ def _open_built(location: Location, split: str, manifest: manifests.Manifest) ->
     )
 
 
-def _open_found(location: Location, split: str, config: str | None) -> Split:
+def _open_discovered(location: Location, split: str, config: str | None) -> Split:
     if UNFINISHED in location.folders():
         raise DamageError(
             "this directory holds an unfinished build",
             where=location.url,
             do="run the build command again to finish it",
         )
-    found = find_shards(location, split, config)
+    found = discover_shards(location, split, config)
     with ThreadPoolExecutor(_OPENING_THREADS) as pool:
         shards = tuple(pool.map(lambda name: open_shard(location, name), found))
     return _split(

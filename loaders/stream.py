@@ -20,7 +20,7 @@ import numpy.typing as npt
 from .batches import Array, BoolArray, DecodeErrors, Group, Recipe, read_group, runs
 from .decoders.augment import ImageAugment, ImageCrop
 from .decoders.base import UndecodableError
-from .shuffle import BatchSlice, EpochOrder
+from .shuffle import BatchSlice, EpochShuffle
 
 
 @dataclass
@@ -54,14 +54,14 @@ class Streaming:
     prefetch: int
 
     def batches(
-        self, order: EpochOrder, parts: Iterable[BatchSlice], decode_errors: DecodeErrors
+        self, shuffle: EpochShuffle, parts: Iterable[BatchSlice], decode_errors: DecodeErrors
     ) -> Iterator[PartialBatch]:
         """Fill the batches of an epoch, in order.
 
         Raises:
             DamageError: a shard cannot be read, or a medium cannot be decoded and `decode_errors` does not skip it.
         """
-        groups = _Groups(self.recipe, order.window_of_groups())
+        groups = _Groups(self.recipe, shuffle.window_of_groups())
         pending: deque[tuple[PartialBatch, list[Future[None]]]] = deque()
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="decode")
 
@@ -78,7 +78,7 @@ class Streaming:
                 batch = PartialBatch(part, self.recipe.allocate(rows), np.zeros(rows, dtype=bool))
                 edges = [rows * index // self.threads for index in range(self.threads + 1)]
                 pieces = [
-                    pool.submit(self._fill, batch, start, stop, groups, order, decode_errors)
+                    pool.submit(self._fill, batch, start, stop, groups, shuffle, decode_errors)
                     for start, stop in pairwise(edges)
                     if stop > start
                 ]
@@ -96,7 +96,7 @@ class Streaming:
         start: int,
         stop: int,
         groups: _Groups,
-        order: EpochOrder,
+        shuffle: EpochShuffle,
         decode_errors: DecodeErrors,
     ) -> None:
         """Fill the rows `start` to `stop - 1` of a batch."""
@@ -109,7 +109,7 @@ class Streaming:
             arrays["missing"][here] = group.missing[inside]
             for name, values in group.labels.items():
                 arrays[name][here] = values[inside]
-            self._decode(batch, start + first, group, inside, order, decode_errors)
+            self._decode(batch, start + first, group, inside, shuffle, decode_errors)
 
     def _decode(
         self,
@@ -117,7 +117,7 @@ class Streaming:
         at: int,
         group: Group,
         inside: npt.NDArray[np.int64],
-        order: EpochOrder,
+        shuffle: EpochShuffle,
         decode_errors: DecodeErrors,
     ) -> None:
         """Decode the media of some rows of a row group into the rows of the batch from `at` on."""
@@ -125,7 +125,7 @@ class Streaming:
             out, values = batch.arrays[reader.name], group.values[reader.name]
             augment = self.augment.get(reader.name)
             if augment is not None:
-                views = augment.draw(order.seed, order.epoch, reader.name, group.sample_ids[inside])
+                views = augment.draw(shuffle.seed, shuffle.epoch, reader.name, group.sample_ids[inside])
             for offset, row in enumerate(inside.tolist()):
                 if group.missing[row, index]:
                     continue

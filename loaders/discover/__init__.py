@@ -22,7 +22,7 @@ _MOST_FOLDERS = 10_000  # that the patterns of a card may lead through
 _MOST_WILDCARDS = 1_000  # patterns of one configuration that are no plain paths
 
 
-def find_shards(location: Location, split: str, config: str | None) -> list[str]:
+def discover_shards(location: Location, split: str, config: str | None) -> list[str]:
     """The shards of one split, in order.
 
     Args:

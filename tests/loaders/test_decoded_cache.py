@@ -9,8 +9,8 @@ from small_datasets import CLIPS, IMAGES, write_m3, write_vectors
 from symile_data.errors import DamageError
 from symile_data.format import manifest as manifests
 from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, MediaCache, VectorSettings, open_split
+from symile_data.loaders.cache import decode_split as cache
 from symile_data.loaders.cache import folder as cache_folder
-from symile_data.loaders.cache import media_cache as cache
 
 SMALL = {"image": ImageSettings(size=8), "audio": AudioSettings(seconds=0.05, n_mels=20)}
 
@@ -53,7 +53,7 @@ def test_a_directory_is_filled_once_and_then_shared(tmp_path, monkeypatch):
     first = run()
     folders = sorted(path.name for path in (tmp_path / "kept").iterdir())
     assert [name.split("-")[0] for name in folders] == ["audio", "image"]
-    monkeypatch.setattr(cache._Job, "decode", None)
+    monkeypatch.setattr(cache._DecodeTask, "decode", None)
     assert all(torch.equal(one, two) for one, two in zip(first, run(), strict=True))
 
 
@@ -137,7 +137,7 @@ def test_loaders_that_are_given_one_cache_decode_and_encode_once(tmp_path, monke
 
     first = run(encoding)
     assert encoding.calls == 1
-    monkeypatch.setattr(cache._Job, "decode", None)
+    monkeypatch.setattr(cache._DecodeTask, "decode", None)
     for one, two in zip(first, run(Encoding("mean")), strict=True):
         assert torch.equal(one["image"], two["image"]) and torch.equal(one["audio"], two["audio"])
     other = Encoding("other")

@@ -8,7 +8,7 @@ from range_server import serving
 from symile_data.errors import DamageError, UsageError
 from symile_data.format.location import Location
 from symile_data.loaders import open_split
-from symile_data.loaders.discover import find_shards
+from symile_data.loaders.discover import discover_shards
 
 
 def files(directory, *names):
@@ -25,7 +25,7 @@ def card(directory, *lines):
 
 
 def found(directory, split, config=None):
-    return find_shards(Location.of(directory), split, config)
+    return discover_shards(Location.of(directory), split, config)
 
 
 @pytest.mark.parametrize("prefix", ["", "data/", "default/", "data/plain/"])

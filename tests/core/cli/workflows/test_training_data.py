@@ -17,7 +17,7 @@ from symile_data.builders.mimic.build import build_mimic
 from symile_data.builders.mimic.spec import MimicSpec
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
-from symile_data.loaders.cache import media_cache as cache
+from symile_data.loaders.cache import decode_split as cache
 from symile_data.training.config import TrainConfig, read_config
 from symile_data.workflows.evaluate import Experiment, run_experiment
 from symile_data.workflows.train import train_run
@@ -36,13 +36,13 @@ def test_media_are_decoded_and_encoded_once_for_all_runs(
 ) -> None:
     build(tree, tmp_path / "m3")
     decoded: Counter[tuple[str, str]] = Counter()
-    decode = cache._Job.decode
+    decode = cache._DecodeTask.decode
 
     def counting(self: Any, *arguments: Any) -> Any:
-        decoded[self.recipe.split.name, self.item.name] += 1
+        decoded[self.recipe.split.name, self.reader.name] += 1
         return decode(self, *arguments)
 
-    monkeypatch.setattr(cache._Job, "decode", counting)
+    monkeypatch.setattr(cache._DecodeTask, "decode", counting)
     configs = {loss: TrainConfig.from_json(SMALL | {"loss": loss, "missing": "input"}) for loss in ("symile", "clip")}
     data = TrainingData(tmp_path / "m3")
     run_experiment(Experiment(configs=configs), data, tmp_path / "runs")

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symile_data.errors import UsageError
-from symile_data.loaders.shuffle import EpochOrder, batch_count, check_share, permuted, slices
+from symile_data.loaders.shuffle import EpochShuffle, batch_count, check_share, permuted, slices
 
 groups = st.lists(st.integers(1, 9), min_size=1, max_size=12).map(lambda sizes: np.array(sizes, dtype=np.int64))
 
 
 def order(group_rows, *, seed=0, epoch=0, window=3, shuffle=True, fingerprint="data"):
-    return EpochOrder(np.asarray(group_rows, dtype=np.int64), fingerprint, seed, epoch, window, shuffle)
+    return EpochShuffle(np.asarray(group_rows, dtype=np.int64), fingerprint, seed, epoch, window, shuffle)
 
 
 def take(epoch, *, world=1, batch=2, start=0, drop_last=False):

@@ -1,0 +1,219 @@
+"""Decode every unique image, audio or list of numbers of a split once, into memory or into a cache directory.
+
+Legend: N rows, U unique media, M modalities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from symile_data.extras import needs_extra
+from symile_data.files import digest
+
+from ..batches import Array, BoolArray, DecodeErrors, ModalityReader, Recipe, runs
+from ..decoders.base import UndecodableError
+from ..labels import label_values, one_chunk
+from .folder import made_once, mapped
+from .media_cache import DecodedSplit, MediaCache
+from .stored_media import VALUES, CachedMedia, read_cached, write_cached
+
+with needs_extra("train", "loading batches"):
+    import torch
+
+_NONE, _DAMAGED = -1, -2  # in place of an index into the unique media
+_FORMAT = 3
+
+IntArray = npt.NDArray[np.int64]
+
+
+def decode_split(
+    recipe: Recipe, *, threads: int, decode_errors: DecodeErrors, store: Path | MediaCache | None
+) -> DecodedSplit:
+    """Decode what is not decoded yet.
+
+    Args:
+        recipe: The split and what is delivered of it.
+        threads: That read and decode.
+        decode_errors: What to do about media that cannot be decoded.
+        store: Directory to keep the media in, memory-mapped, or what keeps them in RAM for other loaders too; None
+            keeps them for this one. Rows that only a simulated rate takes away are decoded too where others may want
+            them.
+
+    Raises:
+        DamageError: a shard cannot be read, or a medium cannot be decoded and `decode_errors` does not skip it.
+        OutputError: the directory cannot be written.
+    """
+    split = recipe.split
+    masks = split.read_all(recipe.light_columns()) if recipe.light_columns() else None
+    sample_ids = recipe.sample_ids(masks, 0) if masks is not None else np.arange(split.rows, dtype=np.int64)
+    stored = np.zeros((split.rows, len(recipe.readers)), dtype=bool)
+    if masks is not None:
+        stored |= recipe.stored_missing(masks, 0)
+    missing = stored | recipe.simulated_missing(sample_ids)
+    damaged = np.zeros(split.rows, dtype=bool)
+    index: dict[str, torch.Tensor] = {}
+    media: dict[str, torch.Tensor | pa.Array] = {}
+    keys, mapped_media = dict[str, str](), dict[str, CachedMedia]()
+    for position, reader in enumerate(recipe.readers):
+        if reader.layout.dtype == object:
+            media[reader.name] = one_chunk(split.read_all([reader.column])[reader.column])
+            missing[:, position] |= pc.is_null(media[reader.name]).to_numpy(zero_copy_only=False)
+            continue
+        task = _DecodeTask(recipe, reader, threads, decode_errors)
+        if store is None:
+            where, values = task.decode(missing[:, position], _in_memory)
+        elif isinstance(store, MediaCache):
+            where, values = task.decode_once(store, stored[:, position])
+        else:
+            where, mapped_media[reader.name] = task.decode_into(store, stored[:, position])
+            values = mapped_media[reader.name].values
+        keys[reader.name] = task.key
+        missing[:, position] |= where == _NONE
+        damaged |= (where == _DAMAGED) & ~missing[:, position]
+        index[reader.name] = torch.from_numpy(np.maximum(where, 0))
+        media[reader.name] = torch.from_numpy(values)
+    labels = {}
+    if masks is not None:
+        labels = {label.name: label_values(split, label, masks, missing, 0) for label in recipe.labels}
+    return DecodedSplit(
+        recipe=recipe,
+        sample_ids=sample_ids,
+        missing=missing,
+        damaged=damaged,
+        labels=labels,
+        index=index,
+        media=media,
+        keys=keys,
+        mapped=mapped_media,
+    )
+
+
+@dataclass(frozen=True)
+class _DecodeTask:
+    """Decode the unique media of one modality."""
+
+    recipe: Recipe
+    reader: ModalityReader
+    threads: int
+    decode_errors: DecodeErrors
+
+    def decode(
+        self, skip: BoolArray, allocate: Callable[[tuple[int, ...], np.dtype[Any]], Array]
+    ) -> tuple[IntArray, Array]:
+        """Which medium each row has, and the media.
+
+        Args:
+            skip: (N,) rows without one.
+            allocate: Makes the array for the media.
+
+        Returns:
+            (N,) index or _NONE or _DAMAGED, and (U, ...) values.
+        """
+        where, owners = _unique(self._keys(), skip)
+        layout, split = self.reader.layout, self.recipe.split
+        values = allocate((max(len(owners), 1), *layout.shape), layout.stored)
+        status = np.zeros(max(len(owners), 1), dtype=np.int64)
+        groups = np.searchsorted(split.group_starts, owners, side="right") - 1
+
+        def work(run: tuple[int, int, int]) -> list[tuple[int, UndecodableError]]:
+            group, first, last = run
+            damaged = []
+            column = one_chunk(split.read([self.reader.column], group)[self.reader.column])
+            present, raw = column.is_valid().to_numpy(zero_copy_only=False), self.reader.decoder.values(column)
+            for slot in range(first, last):
+                row = int(owners[slot] - split.group_starts[group])
+                if not present[row]:
+                    status[slot] = _NONE
+                    continue
+                try:
+                    values[slot] = self.reader.decoder.decode(raw[row], self.reader.settings)
+                except UndecodableError as error:
+                    damaged.append((int(owners[slot]), error))
+                    status[slot] = _DAMAGED
+            return damaged
+
+        with ThreadPoolExecutor(self.threads, thread_name_prefix="decode") as pool:
+            jobs = [pool.submit(work, run) for run in runs(groups)] if len(owners) else []
+            try:
+                for job in jobs:
+                    for row, error in job.result():  # met in the order of rows, whichever thread was first
+                        self.decode_errors.meet(self.recipe, self.reader, row, error)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        found = status[np.maximum(where, 0)]
+        return np.where((where >= 0) & (found < 0), found, where), values
+
+    @property
+    def key(self) -> str:
+        """Equal for equal media: of the split, the modality and the decoder's settings."""
+        return digest(
+            [_FORMAT, self.recipe.split.fingerprint, self.reader.modality.to_json(), repr(self.reader.settings)]
+        )
+
+    def decode_once(self, memory: MediaCache, skip: BoolArray) -> tuple[IntArray, Array]:
+        """As `decode`, unless another loader of this process did it."""
+        if self.key not in memory.decoded:
+            memory.decoded[self.key] = self.decode(skip, _in_memory)
+        else:
+            self._report_again(memory.decoded[self.key][0])
+        return memory.decoded[self.key]
+
+    def decode_into(self, directory: Path, skip: BoolArray) -> tuple[IntArray, CachedMedia]:
+        """As `decode`, with the results in a folder of `directory` that is made once and then memory-mapped."""
+
+        def fill(folder: Path) -> None:
+            write_cached(folder, *self.decode(skip, partial(mapped, folder / VALUES)))
+
+        folder, new = made_once(directory, f"{self.reader.name}-{self.key[:16]}", fill)
+        where, media = read_cached(folder, len(skip), self.reader.layout.shape, self.reader.layout.stored)
+        if not new:
+            self._report_again(where)
+        return where, media
+
+    def _report_again(self, where: IntArray) -> None:
+        for row in np.flatnonzero(where == _DAMAGED).tolist():
+            self.decode_errors.meet(self.recipe, self.reader, row, UndecodableError("found when it was cached"))
+
+    def _keys(self) -> pa.Array | None:
+        """(N,) ids of the media; None where each row has its own."""
+        split = self.recipe.split
+        known = [name for name in self.reader.modality.null_columns if name.endswith("_id") and name in split.columns]
+        return one_chunk(split.read_all(known[:1])[known[0]]) if known else None
+
+
+def _in_memory(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    return np.zeros(shape, dtype=dtype)
+
+
+def _unique(keys: pa.Array | None, skip: BoolArray) -> tuple[IntArray, IntArray]:
+    """Number the unique media in the order in which they first occur.
+
+    Returns:
+        (N,) number of each row's medium or _NONE, and (U,) the first row of each.
+    """
+    where = np.full(len(skip), _NONE, dtype=np.int64)
+    present = np.flatnonzero(~skip)
+    if keys is None:
+        where[present] = np.arange(len(present))
+        return where, present
+    codes = pc.fill_null(keys.dictionary_encode().indices, -1).to_numpy(zero_copy_only=False)[present]
+    named, unnamed = present[codes >= 0], present[codes < 0]  # a medium without an id is its row's own
+    _, first, inverse = np.unique(codes[codes >= 0], return_index=True, return_inverse=True)
+    owners = np.concatenate([named[first], unnamed])
+    where[named], where[unnamed] = inverse, len(first) + np.arange(len(unnamed))
+    order = np.argsort(owners)
+    rank = np.empty(len(owners), dtype=np.int64)
+    rank[order] = np.arange(len(owners))
+    where[present] = rank[where[present]]
+    return where, owners[order]
