@@ -28,9 +28,9 @@ from ..engine.stages import run_build, run_shards
 from .build_state import assign_splits, candidate_sets, make_build_state, write_build_state
 from .cohort.cxr import KINDS
 from .cohort.selection import Cohort, Survey, select_cohort, survey_sources
-from .cohort.splits import Rows
+from .cohort.splits import RowNumbers
 from .rules import notes
-from .sample.release import SampleJob, draw_patients, is_sample, sample_roots, write_tables
+from .sample.release import SampleTask, draw_patients, is_sample, sample_roots, write_tables
 from .shard import ROWS_PER_SHARD, ShardTask, make_shard
 from .spec import MimicSpec, Roots
 from .tables import TABLES
@@ -120,10 +120,10 @@ def _hash(roots: Roots, table: Any) -> str:
 def _sample_source(workspace: Workspace, pool: Executor | None, spec: MimicSpec) -> Roots:
     """Write the sample releases under `.build/` and read them like real ones."""
     directory = workspace.hidden / "source"
-    jobs = SampleJob.split(spec.patients, spec.seed)
+    tasks = SampleTask.split(spec.patients, spec.seed)
     products = [
-        Product(path=f"{HIDDEN}/sample/{job.first:05d}.arrow", arguments=job, key=[job.first, job.last, job.seed])
-        for job in jobs
+        Product(path=f"{HIDDEN}/sample/{task.first:05d}.arrow", arguments=task, key=[task.first, task.last, task.seed])
+        for task in tasks
     ]
     run_stage(workspace, "sample patients", products, draw_patients, pool)
     unpack_files(workspace, products, directory)
@@ -140,14 +140,14 @@ def write_shards(
     return shards
 
 
-def _lost_rows(cohort: Cohort, splits: dict[str, Rows]) -> list[Dropped]:
+def _lost_rows(cohort: Cohort, splits: dict[str, RowNumbers]) -> list[Dropped]:
     """Rows that the public pipeline's splits leave out."""
     lost = len(cohort.table) - sum(map(len, splits.values()))
     reason = "admission: another admission of its patient is in an earlier split"
     return [Dropped(reason=reason, count=lost, examples=[])] if lost else []
 
 
-def _notes(spec: MimicSpec, cohort: Cohort, splits: dict[str, Rows]) -> list[str]:
+def _notes(spec: MimicSpec, cohort: Cohort, splits: dict[str, RowNumbers]) -> list[str]:
     labels = cohort.table.select(list(FINDINGS.values()))
     labelled = np.any([column.is_not_null().to_numpy() for column in labels.get_columns()], axis=0)
     unlabelled = int((cohort.table["cxr_path"].is_not_null().to_numpy() & ~labelled).sum())

@@ -21,7 +21,7 @@ from symile_data.files import atomic_path
 
 from .cohort.candidates import draw_candidates
 from .cohort.selection import Cohort
-from .cohort.splits import Rows, split_by_patient, split_by_row, split_sizes
+from .cohort.splits import RowNumbers, split_by_patient, split_by_row, split_sizes
 from .percentiles import UNKNOWN, percentiles
 from .signals.media import Place, Prepared
 from .spec import MimicSpec
@@ -35,7 +35,7 @@ PLACES = {"cxr": "cxr_place", "ecg": "ecg_place"}  # (chunk, row); null where mi
 _REFERENCE_UNKNOWN = 0.0
 
 
-def assign_splits(cohort: Cohort, spec: MimicSpec) -> dict[str, Rows]:
+def assign_splits(cohort: Cohort, spec: MimicSpec) -> dict[str, RowNumbers]:
     """Rows of the cohort by split; a split without rows is left out.
 
     Raises:
@@ -54,7 +54,7 @@ def assign_splits(cohort: Cohort, spec: MimicSpec) -> dict[str, Rows]:
     return {split: rows for split, rows in splits.items() if len(rows)}
 
 
-def candidate_sets(cohort: Cohort, splits: dict[str, Rows], spec: MimicSpec) -> pa.Array:
+def candidate_sets(cohort: Cohort, splits: dict[str, RowNumbers], spec: MimicSpec) -> pa.Array:
     """Retrieval sets of validation and test as admission ids, split after split; null in the training split.
 
     Raises:
@@ -79,7 +79,9 @@ def candidate_sets(cohort: Cohort, splits: dict[str, Rows], spec: MimicSpec) -> 
     return pa.array(sets, pa.list_(pa.int64()))
 
 
-def make_build_state(cohort: Cohort, splits: dict[str, Rows], candidates: pa.Array, *, reference: bool) -> pa.Table:
+def make_build_state(
+    cohort: Cohort, splits: dict[str, RowNumbers], candidates: pa.Array, *, reference: bool
+) -> pa.Table:
     """All rows, split after split.
 
     Args:

@@ -17,7 +17,7 @@ from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards.writer import ROWS_PER_GROUP, write_shard
 
 from .build_state import PLACES, SPLIT, read_build_state
-from .signals.media import CXR, ECG, Kind, read_medium
+from .signals.media import CXR, ECG, MediaKind, read_medium
 
 ROWS_PER_SHARD = 1000
 
@@ -50,16 +50,16 @@ def make_shard(task: ShardTask, path: Path) -> dict[str, Any]:
 def _batch(rows: pa.Table, hidden: Path, schema: DatasetSchema) -> pa.RecordBatch:
     """One row group."""
     columns = {name: rows[name].combine_chunks() for name in rows.column_names if name in schema.features}
-    pictures = [
+    xrays = [
         None if data is None else {"bytes": data, "path": f"{dicom_id}.png"}
         for data, dicom_id in zip(_media(rows, hidden, CXR), rows["cxr_dicom_id"].to_pylist(), strict=True)
     ]
-    columns["cxr"] = pa.array(pictures, schema.arrow.field("cxr").type)
+    columns["cxr"] = pa.array(xrays, schema.arrow.field("cxr").type)
     columns["ecg"] = _signals(list(_media(rows, hidden, ECG)))
     return pa.RecordBatch.from_pydict(columns, schema=schema.arrow)
 
 
-def _media(rows: pa.Table, hidden: Path, kind: Kind) -> Iterator[bytes | None]:
+def _media(rows: pa.Table, hidden: Path, kind: MediaKind) -> Iterator[bytes | None]:
     for place in rows[PLACES[kind.name]].to_pylist():
         yield None if place is None else read_medium(hidden, kind, (place[0], place[1]))
 

@@ -18,7 +18,7 @@ from symile_data.builders.engine.card_hook import no_documents
 from symile_data.builders.mimic.build import build_mimic
 from symile_data.builders.mimic.sample.patients import LAB_BITS, STATES, USUAL, draw_patient
 from symile_data.builders.mimic.sample.release import is_sample, sample_roots, write_sample_mimic
-from symile_data.builders.mimic.sample.signals import draw_picture, draw_tracing
+from symile_data.builders.mimic.sample.signals import draw_ecg, draw_xray
 from symile_data.builders.mimic.signals.waveform import plain_leads
 from symile_data.builders.mimic.spec import MimicSpec
 from symile_data.datasets.mimic.lab_items import ITEM_IDS
@@ -128,8 +128,8 @@ def seen_in_tests(values: list[float | None]) -> int:
 @pytest.mark.parametrize("state", range(STATES))
 def test_a_state_can_be_seen(state: int) -> None:
     for number in range(3):
-        assert seen_in_picture(draw_picture(0, f"{state}-{number}", state, "AP")) == state
-        assert seen_in_tracing(draw_tracing(0, 100 * state + number, state)) == state
+        assert seen_in_picture(draw_xray(0, f"{state}-{number}", state, "AP")) == state
+        assert seen_in_tracing(draw_ecg(0, 100 * state + number, state)) == state
 
 
 def test_the_built_rows_keep_the_rule(dataset: Path) -> None:
@@ -149,8 +149,8 @@ def test_no_two_modalities_tell_anything() -> None:
     states: list[tuple[int, int]] = []
     for index in range(700):
         person = draw_patient(0, index)
-        first = {tracing.time: tracing.state for tracing in reversed(person.tracings) if not tracing.fault}
-        frontal = [p for p in person.pictures if p.view != "LATERAL" and not p.absent]
+        first = {tracing.time: tracing.state for tracing in reversed(person.ecgs) if not tracing.fault}
+        frontal = [p for p in person.xrays if p.view != "LATERAL" and not p.absent]
         for stay in person.stays:
             hours = [((p.time - stay.admitted).total_seconds() / 3600, p.state) for p in frontal]
             ecgs = [((time - stay.admitted).total_seconds() / 3600, state) for time, state in first.items()]

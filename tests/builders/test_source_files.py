@@ -40,8 +40,8 @@ TASKS: dict[str, tuple[Callable[[Any, Path], dict[str, Any]], Any, str]] = {
     "m3": (m3._draw_class, m3._SampleJob(next(iter(FEW)), 5), "symile_data.builders.m3.images.sample.picture"),
     "mimic": (
         sample.draw_patients,
-        sample.SampleJob(0, 6, 5),
-        "symile_data.builders.mimic.sample.release.draw_picture",
+        sample.SampleTask(0, 6, 5),
+        "symile_data.builders.mimic.sample.release.draw_xray",
     ),
 }
 

@@ -54,7 +54,7 @@ def find_radiographs(roots: Roots, admissions: pl.DataFrame, spec: MimicSpec) ->
     """Choose by time and view, then look which files are there.
 
     Raises:
-        SourceError: a table or the folder of pictures is missing; under `reference`, a study without time.
+        SourceError: a table or the folder of images is missing; under `reference`, a study without time.
     """
     import polars as pl
 
@@ -140,7 +140,7 @@ def _timed(metadata: pl.DataFrame, path: Path, reference: bool) -> tuple[pl.Data
 
 
 def _sizes(root: Path, stems: list[str]) -> tuple[str, dict[str, int]]:
-    """The pictures' suffix and the sizes of those that are there. JPEGs are preferred; the two kinds never mix, since
+    """The images' suffix and the sizes of those that are there. JPEGs are preferred; the two kinds never mix, since
     they were windowed differently.
     """
     if not (root / "files").is_dir():

@@ -174,7 +174,7 @@ def _labelled(survey: Survey) -> set[int]:
 
 
 @dataclass(frozen=True)
-class _LabsJob:
+class _LabsTask:
     path: Path
     admissions: pl.DataFrame
     reference: bool
@@ -188,14 +188,14 @@ def _first_labs(
     import polars as pl
 
     admissions = survey.admissions.filter(pl.col("hadm_id").is_in(hadm_ids))
-    job = _LabsJob(find_table(survey.roots, LABEVENTS), admissions, spec.reference, spec.within_stay)
-    product = Product(path=f"{HIDDEN}/labs.arrow", arguments=job, key=digest(hadm_ids))
+    task = _LabsTask(find_table(survey.roots, LABEVENTS), admissions, spec.reference, spec.within_stay)
+    product = Product(path=f"{HIDDEN}/labs.arrow", arguments=task, key=digest(hadm_ids))
     (result,) = run_stage(workspace, "blood tests", [product], _make_labs, None)
     return pl.read_ipc(workspace.directory / product.path), [Dropped(**entry) for entry in result["dropped"]]
 
 
-def _make_labs(job: _LabsJob, path: Path) -> dict[str, Any]:
-    first, dropped = first_labs(job.path, job.admissions, reference=job.reference, stay=job.stay)
+def _make_labs(task: _LabsTask, path: Path) -> dict[str, Any]:
+    first, dropped = first_labs(task.path, task.admissions, reference=task.reference, stay=task.stay)
     with atomic_path(path) as temporary:
         first.write_ipc(temporary)
     return {"values": len(first), "dropped": [asdict(entry) for entry in dropped]}

@@ -15,7 +15,7 @@ from ..spec import MimicSpec
 
 _TRAIN_SHARE, _VALIDATION_SHARE = 0.8, 0.1
 
-Rows = npt.NDArray[np.int64]
+RowNumbers = npt.NDArray[np.int64]
 
 
 def split_sizes(spec: MimicSpec, admissions: int) -> tuple[int, int]:
@@ -66,7 +66,7 @@ def check_sizes(spec: MimicSpec, admissions: int) -> None:
             )
 
 
-def split_by_patient(subject_ids: Sequence[int], train: int, validation: int, seed: int) -> dict[str, Rows]:
+def split_by_patient(subject_ids: Sequence[int], train: int, validation: int, seed: int) -> dict[str, RowNumbers]:
     """Give whole patients, in a random order, to the first split that still has room for all their admissions.
 
     Args:
@@ -91,7 +91,7 @@ def split_by_patient(subject_ids: Sequence[int], train: int, validation: int, se
     return {split: np.flatnonzero(split_of[inverse] == index) for index, split in enumerate(SPLITS)}
 
 
-def split_by_row(subject_ids: Sequence[int], train: int, validation: int, seed: int) -> dict[str, Rows]:
+def split_by_row(subject_ids: Sequence[int], train: int, validation: int, seed: int) -> dict[str, RowNumbers]:
     """The public pipeline's splits, row for row and in its order.
 
     It draws `train` rows, throws out of the rest those whose patient was drawn, draws `validation` rows of what is
@@ -115,7 +115,7 @@ def split_by_row(subject_ids: Sequence[int], train: int, validation: int, seed: 
     return {"train": drawn, "validation": held_out, "test": test}
 
 
-def _halves(rows: Rows, second: int, seed: int) -> tuple[Rows, Rows]:
+def _halves(rows: RowNumbers, second: int, seed: int) -> tuple[RowNumbers, RowNumbers]:
     """The first rows and the last `second` ones of a permutation."""
     permutation = np.random.RandomState(seed).permutation(len(rows))
     return rows[permutation[: len(rows) - second]], rows[permutation[len(rows) - second :]]

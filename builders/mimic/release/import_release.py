@@ -26,7 +26,7 @@ from ..build import DATASET, write_shards
 from ..build_state import make_build_state, write_build_state
 from ..cohort.labs import LabValues
 from ..cohort.selection import Cohort
-from ..signals.media import CHUNK, CXR, ECG, Kind, Place, Prepared, chunk_path
+from ..signals.media import CHUNK, CXR, ECG, MediaKind, Place, Prepared, chunk_path
 from .files import COHORT, SETS, SPLITS, Release, check_rows, gray_png, lab_values, retrieval_sets, whole_units
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _spec(release: Release) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class _CheckJob:
+class _CheckTask:
     release: Release
     name: str
     sha256: str
@@ -135,7 +135,7 @@ def _check_files(workspace: Workspace, pool: Executor | None, release: Release, 
     products = [
         Product(
             path=f"{HIDDEN}/checked/{name.replace('/', '--')}.arrow",
-            arguments=_CheckJob(release, name, sha256),
+            arguments=_CheckTask(release, name, sha256),
             key=[name, sha256],
         )
         for name, sha256 in sums.items()
@@ -143,9 +143,9 @@ def _check_files(workspace: Workspace, pool: Executor | None, release: Release, 
     run_stage(workspace, "checksums", products, _check_file, pool)
 
 
-def _check_file(job: _CheckJob, path: Path) -> dict[str, Any]:
-    job.release.check(job.name, job.sha256)
-    write_chunk(path, [job.name], [None])
+def _check_file(task: _CheckTask, path: Path) -> dict[str, Any]:
+    task.release.check(task.name, task.sha256)
+    write_chunk(path, [task.name], [None])
     return {}
 
 
@@ -233,14 +233,16 @@ def _described(release: Release, tables: list[pl.DataFrame]) -> pl.DataFrame:
 
 
 @dataclass(frozen=True)
-class _MediaJob:
+class _MediaTask:
     release: Release
     kind: str
     split: str
     rows: tuple[int, ...]
 
 
-def _prepare(workspace: Workspace, pool: Executor | None, kind: Kind, release: Release, rows: pl.DataFrame) -> Prepared:
+def _prepare(
+    workspace: Workspace, pool: Executor | None, kind: MediaKind, release: Release, rows: pl.DataFrame
+) -> Prepared:
     """Turn the arrays' media into those of our shards, each once."""
     products: list[Product] = []
     places: dict[str, Place] = {}
@@ -249,25 +251,25 @@ def _prepare(workspace: Workspace, pool: Executor | None, kind: Kind, release: R
         for start in range(0, len(numbers), CHUNK):
             group = tuple(numbers[start : start + CHUNK])
             places |= {f"{split}/{number}": (len(products), place) for place, number in enumerate(group)}
-            job = _MediaJob(release, kind.name, str(split), group)
-            products.append(Product(path=chunk_path(kind.name, len(products)), arguments=job, key=[split, group[0]]))
+            task = _MediaTask(release, kind.name, str(split), group)
+            products.append(Product(path=chunk_path(kind.name, len(products)), arguments=task, key=[split, group[0]]))
     run_stage(workspace, kind.title, products, _make_media, pool)
     return Prepared(places)
 
 
-def _make_media(job: _MediaJob, path: Path) -> dict[str, Any]:
-    array = job.release.array(job.split, job.kind)
+def _make_media(task: _MediaTask, path: Path) -> dict[str, Any]:
+    array = task.release.array(task.split, task.kind)
     data: list[bytes | None] = []
-    for row in job.rows:
+    for row in task.rows:
         try:
-            made = gray_png(array[row]) if job.kind == CXR.name else whole_units(array[row]).astype("<i2").tobytes()
+            made = gray_png(array[row]) if task.kind == CXR.name else whole_units(array[row]).astype("<i2").tobytes()
         except ValueError as error:
             raise SourceError(
                 "an array of the release does not hold what it should",
-                where=f"data_npy/{job.split}/{job.kind}_{job.split}.npy, row {row}",
+                where=f"data_npy/{task.split}/{task.kind}_{task.split}.npy, row {row}",
                 got=error,
                 do="report it with this message",
             ) from None
         data.append(made)
-    write_chunk(path, [f"{job.split}/{row}" for row in job.rows], data)
+    write_chunk(path, [f"{task.split}/{row}" for row in task.rows], data)
     return {}

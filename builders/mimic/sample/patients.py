@@ -49,7 +49,7 @@ _OTHER_ITEM = 51514  # a urine test, none of the 50
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tracing:
+class Ecg:
     """An electrocardiogram: what its files show, and of which state."""
 
     study_id: int
@@ -59,7 +59,7 @@ class Tracing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
+class Xray:
     """An X-ray: its view and state; `absent` ones stand in the tables only."""
 
     dicom_id: str
@@ -99,8 +99,8 @@ class Patient:
     age: int
     year: int
     stays: tuple[Stay, ...]
-    tracings: tuple[Tracing, ...]
-    pictures: tuple[Picture, ...]
+    ecgs: tuple[Ecg, ...]
+    xrays: tuple[Xray, ...]
     tests: tuple[Test, ...]
 
 
@@ -131,8 +131,8 @@ def draw_patient(seed: int, index: int) -> Patient:
         age=int(rng.integers(18, 90)),
         year=stays[0].admitted.year,
         stays=tuple(stays),
-        tracings=tuple(draw.tracings),
-        pictures=tuple(draw.pictures),
+        ecgs=tuple(draw.ecgs),
+        xrays=tuple(draw.xrays),
         tests=tuple(sorted(draw.tests, key=lambda test: test.time)),
     )
 
@@ -142,15 +142,15 @@ class _Draw:
 
     def __init__(self, rng: np.random.Generator, subject_id: int) -> None:
         self._rng, self._subject_id = rng, subject_id
-        self.tracings: list[Tracing] = []
-        self.pictures: list[Picture] = []
+        self.ecgs: list[Ecg] = []
+        self.xrays: list[Xray] = []
         self.tests: list[Test] = []
 
     def admission(self, admitted: datetime) -> None:
         """Everything around one admission."""
         ecg_state, labs_state = (int(state) for state in self._rng.integers(STATES, size=2))
-        self._trace(admitted, ecg_state)
-        self._picture(admitted, ecg_state ^ labs_state)
+        self._ecg(admitted, ecg_state)
+        self._xray(admitted, ecg_state ^ labs_state)
         self._test(admitted, labs_state)
 
     def _chance(self, probability: float) -> bool:
@@ -163,7 +163,7 @@ class _Draw:
     def _any_state(self) -> int:
         return int(self._rng.integers(STATES))
 
-    def _trace(self, admitted: datetime, state: int) -> None:
+    def _ecg(self, admitted: datetime, state: int) -> None:
         if self._chance(0.1):
             return
         time = self._at(admitted, -6, 20)
@@ -171,44 +171,44 @@ class _Draw:
             time = admitted - timedelta(hours=24)  # just inside
         for fault, probability in (("zero", 0.08), ("unknown", 0.05), ("flat", 0.01)):
             if self._chance(probability):
-                self._add_tracing(self._at(time, -4, -0.5), self._any_state(), fault)
-        self._add_tracing(time, state)
+                self._add_ecg(self._at(time, -4, -0.5), self._any_state(), fault)
+        self._add_ecg(time, state)
         if self._chance(0.05):
-            self._add_tracing(time, state)  # a tie
+            self._add_ecg(time, state)  # a tie
         if self._chance(0.3):
-            self._add_tracing(self._at(time, 1, 30), self._any_state())
+            self._add_ecg(self._at(time, 1, 30), self._any_state())
         if self._chance(0.05):
-            self._add_tracing(admitted - timedelta(hours=24, seconds=1), self._any_state())  # just outside
+            self._add_ecg(admitted - timedelta(hours=24, seconds=1), self._any_state())  # just outside
 
-    def _add_tracing(self, time: datetime, state: int, fault: str = "") -> None:
-        study_id = 40_000_000 + (self._subject_id - 10_000_000) * 16 + len(self.tracings)
-        self.tracings.append(Tracing(study_id=study_id, time=time, state=state, fault=fault))
+    def _add_ecg(self, time: datetime, state: int, fault: str = "") -> None:
+        study_id = 40_000_000 + (self._subject_id - 10_000_000) * 16 + len(self.ecgs)
+        self.ecgs.append(Ecg(study_id=study_id, time=time, state=state, fault=fault))
 
-    def _picture(self, admitted: datetime, state: int) -> None:
+    def _xray(self, admitted: datetime, state: int) -> None:
         if self._chance(0.3):
-            self._add_pictures(self._at(admitted, 0, 23), self._any_state())
+            self._add_xrays(self._at(admitted, 0, 23), self._any_state())
         if self._chance(0.05):
-            self._add_pictures(admitted + timedelta(hours=24), self._any_state())  # just outside
+            self._add_xrays(admitted + timedelta(hours=24), self._any_state())  # just outside
         if self._chance(0.1):
             return
         time = self._at(admitted, 26, 71)
         if self._chance(0.03):
             time = admitted + timedelta(hours=72)  # just inside
         if self._chance(0.06):
-            self._add_pictures(time - timedelta(minutes=30), self._any_state(), absent=True)
-        self._add_pictures(time, state, labelled=not self._chance(0.03))
+            self._add_xrays(time - timedelta(minutes=30), self._any_state(), absent=True)
+        self._add_xrays(time, state, labelled=not self._chance(0.03))
         if self._chance(0.05):
-            self._add_pictures(time, state)  # a tie
+            self._add_xrays(time, state)  # a tie
         if self._chance(0.3):
-            self._add_pictures(self._at(time, 2, 60), self._any_state())
+            self._add_xrays(self._at(time, 2, 60), self._any_state())
 
-    def _add_pictures(self, time: datetime, state: int, *, absent: bool = False, labelled: bool = True) -> None:
+    def _add_xrays(self, time: datetime, state: int, *, absent: bool = False, labelled: bool = True) -> None:
         """A study of a frontal view and often a lateral one."""
-        study_id = 50_000_000 + (self._subject_id - 10_000_000) * 16 + len(self.pictures)
+        study_id = 50_000_000 + (self._subject_id - 10_000_000) * 16 + len(self.xrays)
         views = ["LATERAL"] * self._chance(0.3) + [str(self._rng.choice(["AP", "PA"], p=[0.8, 0.2]))]
         for view in views:
             parts = [f"{part:08x}" for part in self._rng.integers(1 << 32, size=5).tolist()]
-            picture = Picture(
+            xray = Xray(
                 dicom_id="-".join(parts),
                 study_id=study_id,
                 time=time,
@@ -217,7 +217,7 @@ class _Draw:
                 absent=absent,
                 labelled=labelled,
             )
-            self.pictures.append(picture)
+            self.xrays.append(xray)
 
     def _test(self, admitted: datetime, state: int) -> None:
         if self._chance(0.03):

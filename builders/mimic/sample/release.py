@@ -23,8 +23,8 @@ from symile_data.rng import Stream
 
 from ...engine.source_files import pack_files
 from ..spec import SAMPLE_PATIENTS, Roots
-from .patients import Patient, Picture, Tracing, draw_patient
-from .signals import draw_picture, draw_tracing
+from .patients import Ecg, Patient, Xray, draw_patient
+from .signals import draw_ecg, draw_xray
 
 MARK = "SYNTHETIC.md"
 FOLDERS = ("mimic-iv", "mimic-cxr-jpg", "mimic-iv-ecg")
@@ -52,7 +52,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class SampleJob:
+class SampleTask:
     """The media of patients `first` to `last - 1`."""
 
     first: int
@@ -60,7 +60,7 @@ class SampleJob:
     seed: int
 
     @classmethod
-    def split(cls, patients: int, seed: int) -> list[SampleJob]:
+    def split(cls, patients: int, seed: int) -> list[SampleTask]:
         """All patients, in pieces."""
         starts = range(0, patients, _PATIENTS_PER_JOB)
         return [cls(first, min(first + _PATIENTS_PER_JOB, patients), seed) for first in starts]
@@ -88,18 +88,18 @@ def write_sample_mimic(directory: Path, patients: int = SAMPLE_PATIENTS, seed: i
     """
     if directory.exists() and any(entry.name not in FOLDERS for entry in directory.iterdir()):
         raise OutputError("the directory holds other files", where=directory, do="choose a new or empty directory")
-    jobs = SampleJob.split(patients, seed)
-    with stage("sample patients", len(jobs)) as advance:
-        for job in jobs:
-            for name, data in _media(job):
+    tasks = SampleTask.split(patients, seed)
+    with stage("sample patients", len(tasks)) as advance:
+        for task in tasks:
+            for name, data in _media(task):
                 write_unsynced(directory / name, data)
             advance()
     return write_tables(directory, patients, seed)
 
 
-def draw_patients(job: SampleJob, path: Path) -> dict[str, Any]:
+def draw_patients(task: SampleTask, path: Path) -> dict[str, Any]:
     """Draw some patients' pictures and tracings, for `unpack_files` to write them below a sample's directory."""
-    return pack_files(path, _media(job))
+    return pack_files(path, _media(task))
 
 
 def write_tables(directory: Path, patients: int, seed: int) -> int:
@@ -112,11 +112,11 @@ def write_tables(directory: Path, patients: int, seed: int) -> int:
     _write_table(hosp / "labevents.csv.gz", _LABEVENTS, _test_rows(people))
     items = ({"itemid": item, "label": label, "fluid": "Blood"} for item, label in LAB_ITEMS.items())
     _write_table(hosp / "d_labitems.csv.gz", ("itemid", "label", "fluid", "category"), items)
-    metadata = (_picture_row(person, picture) for person in people for picture in person.pictures)
+    metadata = (_xray_row(person, xray) for person in people for xray in person.xrays)
     _write_table(roots.mimic_cxr / "mimic-cxr-2.0.0-metadata.csv.gz", _METADATA, metadata)
     chexpert = ("subject_id", "study_id", *FINDINGS)
     _write_table(roots.mimic_cxr / "mimic-cxr-2.0.0-chexpert.csv.gz", chexpert, _finding_rows(people, seed))
-    records = (_record_row(person, tracing) for person in people for tracing in person.tracings)
+    records = (_record_row(person, ecg) for person in people for ecg in person.ecgs)
     columns = ("subject_id", "study_id", "file_name", "ecg_time", "path")
     _write_table(roots.mimic_ecg / "record_list.csv", columns, records)
     for root in (roots.mimic_iv, roots.mimic_cxr, roots.mimic_ecg):
@@ -124,35 +124,35 @@ def write_tables(directory: Path, patients: int, seed: int) -> int:
     return sum(len(person.stays) for person in people)
 
 
-def _media(job: SampleJob) -> Iterator[tuple[str, bytes]]:
+def _media(task: SampleTask) -> Iterator[tuple[str, bytes]]:
     """Paths below a sample's directory, and files."""
     _, mimic_cxr, mimic_ecg = FOLDERS
-    for index in range(job.first, job.last):
-        person = draw_patient(job.seed, index)
-        for picture in person.pictures:
-            if not picture.absent:
-                data = draw_picture(job.seed, picture.dicom_id, picture.state, picture.view)
-                yield f"{mimic_cxr}/{picture_path(person.subject_id, picture)}", data
-        for tracing in person.tracings:
-            record = f"{mimic_ecg}/{record_path(person.subject_id, tracing)}"
-            yield from _record_files(record, tracing, job.seed)
+    for index in range(task.first, task.last):
+        person = draw_patient(task.seed, index)
+        for xray in person.xrays:
+            if not xray.absent:
+                data = draw_xray(task.seed, xray.dicom_id, xray.state, xray.view)
+                yield f"{mimic_cxr}/{xray_path(person.subject_id, xray)}", data
+        for ecg in person.ecgs:
+            record = f"{mimic_ecg}/{record_path(person.subject_id, ecg)}"
+            yield from _record_files(record, ecg, task.seed)
 
 
-def picture_path(subject_id: int, picture: Picture) -> str:
-    """Where MIMIC-CXR-JPG keeps a picture."""
-    return f"files/p{str(subject_id)[:2]}/p{subject_id}/s{picture.study_id}/{picture.dicom_id}.jpg"
+def xray_path(subject_id: int, xray: Xray) -> str:
+    """Where MIMIC-CXR-JPG keeps an X-ray."""
+    return f"files/p{str(subject_id)[:2]}/p{subject_id}/s{xray.study_id}/{xray.dicom_id}.jpg"
 
 
-def record_path(subject_id: int, tracing: Tracing) -> str:
+def record_path(subject_id: int, ecg: Ecg) -> str:
     """Where MIMIC-IV-ECG keeps a record, without suffix."""
-    return f"files/p{str(subject_id)[:4]}/p{subject_id}/s{tracing.study_id}/{tracing.study_id}"
+    return f"files/p{str(subject_id)[:4]}/p{subject_id}/s{ecg.study_id}/{ecg.study_id}"
 
 
-def _record_files(record: str, tracing: Tracing, seed: int) -> Iterator[tuple[str, bytes]]:
+def _record_files(record: str, ecg: Ecg, seed: int) -> Iterator[tuple[str, bytes]]:
     """The two files of a WFDB record, as MIMIC-IV-ECG's are."""
     name = PurePosixPath(record).name
-    signal = draw_tracing(seed, tracing.study_id, tracing.state, tracing.fault)
-    moment = tracing.time.strftime("%H:%M:%S %d/%m/%Y")
+    signal = draw_ecg(seed, ecg.study_id, ecg.state, ecg.fault)
+    moment = ecg.time.strftime("%H:%M:%S %d/%m/%Y")
     lines = [f"{name} {len(LEADS)} {RATE_HZ} {SAMPLES} {moment}"]
     for lead, samples in zip(LEADS, signal, strict=True):
         checksum = (int(samples.astype(int).sum()) + 32768) % 65536 - 32768
@@ -208,18 +208,18 @@ def _test_rows(people: Sequence[Patient]) -> Iterator[Row]:
             }
 
 
-def _picture_row(person: Patient, picture: Picture) -> Row:
-    frontal = picture.view != "LATERAL"
+def _xray_row(person: Patient, xray: Xray) -> Row:
+    frontal = xray.view != "LATERAL"
     return {
-        "dicom_id": picture.dicom_id,
+        "dicom_id": xray.dicom_id,
         "subject_id": person.subject_id,
-        "study_id": picture.study_id,
-        "PerformedProcedureStepDescription": "CHEST (PORTABLE AP)" if picture.view == "AP" else "CHEST (PA AND LAT)",
-        "ViewPosition": picture.view,
+        "study_id": xray.study_id,
+        "PerformedProcedureStepDescription": "CHEST (PORTABLE AP)" if xray.view == "AP" else "CHEST (PA AND LAT)",
+        "ViewPosition": xray.view,
         "Rows": 2544,
         "Columns": 3056,
-        "StudyDate": picture.time.strftime("%Y%m%d"),
-        "StudyTime": f"{int(picture.time.strftime('%H%M%S'))}.{picture.study_id % 1000:03d}",
+        "StudyDate": xray.time.strftime("%Y%m%d"),
+        "StudyTime": f"{int(xray.time.strftime('%H%M%S'))}.{xray.study_id % 1000:03d}",
         "ViewCodeSequence_CodeMeaning": "antero-posterior" if frontal else "lateral",
         "PatientOrientationCodeSequence_CodeMeaning": "Erect",
     }
@@ -228,9 +228,9 @@ def _picture_row(person: Patient, picture: Picture) -> Row:
 def _finding_rows(people: Sequence[Patient], seed: int) -> Iterator[Row]:
     """CheXpert's labels of each study: what the picture shows, with gaps and doubts."""
     for person in people:
-        studies = {picture.study_id: picture for picture in person.pictures if picture.labelled}
-        for study_id, picture in studies.items():
-            shown = [bool(picture.state >> bit & 1) for bit in range(4)]
+        studies = {xray.study_id: xray for xray in person.xrays if xray.labelled}
+        for study_id, xray in studies.items():
+            shown = [bool(xray.state >> bit & 1) for bit in range(4)]
             findings = dict(zip(("Lung Opacity", "Atelectasis", "Edema", "Pleural Effusion"), shown, strict=True))
             findings["No Finding"] = not any(shown)
             chances = Stream(seed, "mimic/sample/findings").rows(study_id, study_id + 1, len(FINDINGS))[0]
@@ -243,13 +243,13 @@ def _finding_rows(people: Sequence[Patient], seed: int) -> Iterator[Row]:
             yield row
 
 
-def _record_row(person: Patient, tracing: Tracing) -> Row:
+def _record_row(person: Patient, ecg: Ecg) -> Row:
     return {
         "subject_id": person.subject_id,
-        "study_id": tracing.study_id,
-        "file_name": tracing.study_id,
-        "ecg_time": tracing.time,
-        "path": record_path(person.subject_id, tracing),
+        "study_id": ecg.study_id,
+        "file_name": ecg.study_id,
+        "ecg_time": ecg.time,
+        "path": record_path(person.subject_id, ecg),
     }
 
 

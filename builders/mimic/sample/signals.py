@@ -1,4 +1,4 @@
-"""Pictures and tracings of invented patients: how a state of 4 bits looks in an X-ray and an electrocardiogram."""
+"""X-rays and electrocardiograms of invented patients: how 4 bits of hidden state look in either."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CHEST = {
 }
 
 
-def draw_tracing(seed: int, study_id: int, state: int, fault: str = "") -> Signal:
+def draw_ecg(seed: int, study_id: int, state: int, fault: str = "") -> Signal:
     """A 12-lead electrocardiogram of 10 s.
 
     Bit 0 of the state is a fast rate, bit 1 wide QRS complexes, bit 2 an axis to the right (lead I points down), bit 3
@@ -73,11 +73,11 @@ def draw_tracing(seed: int, study_id: int, state: int, fault: str = "") -> Signa
     return signal
 
 
-def draw_picture(seed: int, dicom_id: str, state: int, view: str) -> bytes:
+def draw_xray(seed: int, dicom_id: str, state: int, view: str) -> bytes:
     """A chest X-ray as gray JPEG.
 
     Each bit of the state is a shadow in one quarter of the lungs: upper left, upper right, lower left, lower right of
-    the picture. Lateral views show none.
+    the image. Lateral views show none.
     """
     rng = Stream(seed, f"mimic/sample/cxr/{dicom_id}").generator()
     height = int(rng.integers(384, 440))
@@ -87,20 +87,20 @@ def draw_picture(seed: int, dicom_id: str, state: int, view: str) -> bytes:
     body = 0.62 * _blob(x, y, 0, 0.1, 0.95, 1.15, 6)
     side = 0.42 + rng.normal(0, 0.01)
     if view == "LATERAL":
-        picture = body - 0.4 * _blob(x, y, 0, 0, 0.6, 0.7, 4)
+        image = body - 0.4 * _blob(x, y, 0, 0, 0.6, 0.7, 4)
     else:
         lungs = sum(_blob(x, y, sign * side, -0.05, 0.32, 0.72, 4) for sign in (-1, 1))
         spine = _blob(x, y, 0, 0, 0.1, 1.2, 4)
         heart = _blob(x, y, 0.14, 0.35, 0.3 * rng.uniform(0.85, 1.25), 0.32, 3)
-        picture = body - 0.48 * lungs + 0.15 * spine + 0.2 * heart
+        image = body - 0.48 * lungs + 0.15 * spine + 0.2 * heart
         for bit in range(4):
             if state >> bit & 1:
                 column, row = (-1, 1)[bit % 2], (-1, 1)[bit // 2]
                 where = column * side + rng.normal(0, 0.03), -0.05 + row * 0.36 + rng.normal(0, 0.03)
                 radius_x, radius_y = rng.uniform(0.16, 0.22, 2).tolist()
-                picture = picture + 0.42 * _blob(x, y, *where, radius_x, radius_y, 2)
-    grain = np.float32(0.02) * rng.standard_normal(picture.shape, dtype=np.float32)
-    shown = (picture + grain) * np.float32(rng.uniform(0.9, 1.1)) + np.float32(rng.normal(0.05, 0.02))
+                image = image + 0.42 * _blob(x, y, *where, radius_x, radius_y, 2)
+    grain = np.float32(0.02) * rng.standard_normal(image.shape, dtype=np.float32)
+    shown = (image + grain) * np.float32(rng.uniform(0.9, 1.1)) + np.float32(rng.normal(0.05, 0.02))
     buffer = io.BytesIO()
     Image.fromarray((255 * shown.clip(0, 1)).astype(np.uint8)).save(buffer, "JPEG", quality=_QUALITY)
     return buffer.getvalue()

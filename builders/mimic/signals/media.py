@@ -22,7 +22,7 @@ from symile_data.format.manifest import Dropped
 from ...engine.build_dir import HIDDEN, Product, Workspace
 from ...engine.executor import run_stage
 from ...engine.media_store import open_chunk, write_chunk
-from .radiograph import UnusablePictureError, convert
+from .radiograph import UnusableXrayError, convert
 from .waveform import UnusableRecordError, read_signal
 
 CHUNK = 64  # media in one chunk
@@ -31,7 +31,7 @@ Place = tuple[int, int]  # chunk, row
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kind:
+class MediaKind:
     """How one kind of medium is prepared.
 
     Args:
@@ -44,11 +44,11 @@ class Kind:
     name: str
     title: str
     noun: str
-    make: Callable[[MediaJob, Path], dict[str, Any]]
+    make: Callable[[MediaTask, Path], dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class MediaJob:
+class MediaTask:
     """One chunk to prepare: paths below `root`."""
 
     root: Path
@@ -78,7 +78,7 @@ class Prepared:
 def prepare(
     workspace: Workspace,
     executor: Executor | None,
-    kind: Kind,
+    kind: MediaKind,
     root: Path,
     choices: Mapping[int, Sequence[str]],
     reference: bool,
@@ -98,7 +98,7 @@ def prepare(
     while wanted := _wanted(choices, places, unusable):
         groups = [tuple(wanted[start : start + CHUNK]) for start in range(0, len(wanted), CHUNK)]
         products = [
-            Product(path=chunk_path(kind.name, number), arguments=MediaJob(root, group, reference), key=list(group))
+            Product(path=chunk_path(kind.name, number), arguments=MediaTask(root, group, reference), key=list(group))
             for number, group in enumerate(groups, start=chunks)
         ]
         results = run_stage(workspace, kind.title, products, kind.make, executor)
@@ -117,7 +117,7 @@ def prepare(
     return Prepared(places, dropped, unusable)
 
 
-def read_medium(hidden: Path, kind: Kind, place: Place) -> bytes:
+def read_medium(hidden: Path, kind: MediaKind, place: Place) -> bytes:
     """The prepared bytes at a place."""
     chunk, row = place
     data: bytes = open_chunk(hidden.parent / chunk_path(kind.name, chunk))["data"][row].as_py()
@@ -129,37 +129,37 @@ def chunk_path(name: str, number: int) -> str:
     return f"{HIDDEN}/{name}/{number:05d}.arrow"
 
 
-def make_radiographs(job: MediaJob, path: Path) -> dict[str, Any]:
+def make_radiographs(task: MediaTask, path: Path) -> dict[str, Any]:
     """A chunk of PNGs."""
     data: list[bytes | None] = []
     unusable: list[tuple[int, str, bool]] = []
-    for row, name in enumerate(job.paths):
+    for row, name in enumerate(task.paths):
         try:
-            data.append(convert(job.root / name))
-        except UnusablePictureError as error:
+            data.append(convert(task.root / name))
+        except UnusableXrayError as error:
             unusable.append((row, str(error), True))
             data.append(None)
-    write_chunk(path, list(job.paths), data)
+    write_chunk(path, list(task.paths), data)
     return {"unusable": unusable}
 
 
-def make_signals(job: MediaJob, path: Path) -> dict[str, Any]:
+def make_signals(task: MediaTask, path: Path) -> dict[str, Any]:
     """A chunk of signals: little-endian int16, lead-major."""
     data: list[bytes | None] = []
     unusable: list[tuple[int, str, bool]] = []
-    for row, name in enumerate(job.paths):
+    for row, name in enumerate(task.paths):
         try:
-            signal = read_signal(job.root / name, allow_constant=job.reference)
+            signal = read_signal(task.root / name, allow_constant=task.reference)
             data.append(signal.astype(np.dtype("<i2"), copy=False).tobytes())
         except UnusableRecordError as error:
             unusable.append((row, str(error), not error.filtered))
             data.append(None)
-    write_chunk(path, list(job.paths), data)
+    write_chunk(path, list(task.paths), data)
     return {"unusable": unusable}
 
 
-CXR = Kind(name="cxr", title="X-rays", noun="X-ray", make=make_radiographs)
-ECG = Kind(name="ecg", title="electrocardiograms", noun="electrocardiogram", make=make_signals)
+CXR = MediaKind(name="cxr", title="X-rays", noun="X-ray", make=make_radiographs)
+ECG = MediaKind(name="ecg", title="electrocardiograms", noun="electrocardiogram", make=make_signals)
 
 
 def _wanted(
@@ -170,7 +170,7 @@ def _wanted(
     return sorted(path for path in first if path is not None and path not in places)
 
 
-def _stopped(kind: Kind, path: Path, reason: str) -> SourceError:
+def _stopped(kind: MediaKind, path: Path, reason: str) -> SourceError:
     return SourceError(
         f"{kind.noun} {reason}, where the public pipeline stops",
         where=path,

@@ -14,12 +14,12 @@ from PIL import Image
 from symile_data.datasets.mimic.schema import SHORTER_SIDE
 from symile_data.format.media import UnfitMediumError, open_picture
 
-from .dicom import UnusablePictureError, dicom_pixels, read_dicom
+from .dicom import UnusableXrayError, dicom_pixels, read_dicom
 
-__all__ = ["UnusablePictureError", "convert", "dicom_pixels", "shrunk"]
+__all__ = ["UnusableXrayError", "convert", "dicom_pixels", "shrunk"]
 
 _COMPRESSION = 6
-_LONGEST = 8  # sides of a picture as a multiple of its shorter one; beyond that it is no X-ray and its copy is huge
+_LONGEST = 8  # sides of a image as a multiple of its shorter one; beyond that it is no X-ray and its copy is huge
 
 
 def convert(path: Path) -> bytes:
@@ -32,30 +32,30 @@ def convert(path: Path) -> bytes:
         A PNG, the same bytes for the same pixels and version of Pillow.
 
     Raises:
-        UnusablePictureError: the file does not decode or is no X-ray.
+        UnusableXrayError: the file does not decode or is no X-ray.
         SourceError: a DICOM file needs a decoder that is not installed.
     """
     if not path.is_file():  # a pipe would never end
-        raise UnusablePictureError("file not found")
-    picture = read_dicom(path) if path.suffix == ".dcm" else _jpeg(path)
-    if max(picture.size) > _LONGEST * min(picture.size):
-        raise UnusablePictureError("no X-ray's shape")
+        raise UnusableXrayError("file not found")
+    image = read_dicom(path) if path.suffix == ".dcm" else _jpeg(path)
+    if max(image.size) > _LONGEST * min(image.size):
+        raise UnusableXrayError("no X-ray's shape")
     buffer = io.BytesIO()
-    shrunk(picture).save(buffer, "PNG", compress_level=_COMPRESSION)
+    shrunk(image).save(buffer, "PNG", compress_level=_COMPRESSION)
     return buffer.getvalue()
 
 
-def shrunk(picture: Image.Image) -> Image.Image:
+def shrunk(image: Image.Image) -> Image.Image:
     """Resize so that the shorter side has 320 pixels; the longer one is rounded down, as in torchvision.
 
     >>> shrunk(Image.new("L", (640, 963))).size
     (320, 481)
     """
-    width, height = picture.size
+    width, height = image.size
     shorter, longer = min(width, height), max(width, height)
     other = int(SHORTER_SIDE * longer / shorter)
     size = (SHORTER_SIDE, other) if width <= height else (other, SHORTER_SIDE)
-    return picture if size == picture.size else picture.resize(size, Image.Resampling.BILINEAR)
+    return image if size == image.size else image.resize(size, Image.Resampling.BILINEAR)
 
 
 def _jpeg(path: Path) -> Image.Image:
@@ -63,6 +63,6 @@ def _jpeg(path: Path) -> Image.Image:
         with open_picture(path.read_bytes()) as opened:
             return opened.convert("L")
     except FileNotFoundError:
-        raise UnusablePictureError("file not found") from None
+        raise UnusableXrayError("file not found") from None
     except (UnfitMediumError, OSError):
-        raise UnusablePictureError("does not decode") from None
+        raise UnusableXrayError("does not decode") from None

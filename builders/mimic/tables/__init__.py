@@ -21,7 +21,7 @@ from symile_data.datasets.mimic.schema import FINDINGS
 from symile_data.errors import SourceError
 from symile_data.format.manifest import Dropped
 
-from .cells import ROW, Kind, finite, typed
+from .cells import ROW, CellKind, finite, typed
 from .checks import AS_SHIPPED, faults, once, report, require_any
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Table:
     root: Literal["mimic_iv", "mimic_cxr", "mimic_ecg"]
     stem: str
     noun: str
-    columns: Mapping[str, Kind]
+    columns: Mapping[str, CellKind]
     keys: tuple[str, ...]
     needed: tuple[str, ...]
 
@@ -136,7 +136,7 @@ TABLES = (PATIENTS, ADMISSIONS, LABEVENTS, METADATA, CHEXPERT, RECORDS)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rows:
+class TableRows:
     """What a table holds.
 
     Args:
@@ -148,7 +148,7 @@ class Rows:
     dropped: list[Dropped]
 
 
-def read(path: Path, table: Table) -> Rows:
+def read(path: Path, table: Table) -> TableRows:
     """A whole table in file order; for the small ones.
 
     Raises:
@@ -164,7 +164,7 @@ def read(path: Path, table: Table) -> Rows:
     kept = frame.sort(ROW).filter(pl.all_horizontal(pl.col(table.needed).is_not_null()))
     require_any(len(kept), dropped, path)
     rows, repeated = once(kept.with_columns(finite(table.columns)).select(ROW, *table.columns), path, table)
-    return Rows(frame=rows, dropped=[*dropped, *repeated])
+    return TableRows(frame=rows, dropped=[*dropped, *repeated])
 
 
 def scan(path: Path, table: Table) -> pl.LazyFrame:

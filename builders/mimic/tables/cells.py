@@ -14,9 +14,9 @@ import numpy as np
 if TYPE_CHECKING:
     import polars as pl
 
-Kind = Literal["id", "whole", "number", "finding", "text", "name", "path", "time", "date", "clock"]
+CellKind = Literal["id", "whole", "number", "finding", "text", "name", "path", "time", "date", "clock"]
 
-MEANINGS: dict[Kind, str] = {
+MEANINGS: dict[CellKind, str] = {
     "id": "a whole number from 1",
     "whole": "a whole number from 0 to 9999",
     "number": "a number",
@@ -34,7 +34,7 @@ LARGEST = float(np.finfo(np.float32).max)  # values are stored in single precisi
 # What a cell without a value holds. PhysioNet writes ___ for what it removed, pandas nan for what it lacks.
 _EMPTY = ("", "___", "nan", "NaN")
 _INFINITE = r"(?i)^[+-]?(inf|infinity)$"
-_LENIENT: tuple[Kind, ...] = ("date", "clock")  # what cannot be read is null: an X-ray without a time is left out
+_LENIENT: tuple[CellKind, ...] = ("date", "clock")  # what cannot be read is null: an X-ray without a time is left out
 _LARGEST_WHOLE = 9999
 _MOST_NAME_BYTES = 200  # a suffix is added, and file systems end at 255
 _MOST_PATH_BYTES = 1000
@@ -46,7 +46,7 @@ _CLOCK = r"^(\d{2}):(\d{2}):(\d{2})(?:\.\d*)?$"
 _TIME = "%Y-%m-%d %H:%M:%S"
 
 
-def typed(cells: pl.LazyFrame, kinds: Mapping[str, Kind]) -> pl.LazyFrame:
+def typed(cells: pl.LazyFrame, kinds: Mapping[str, CellKind]) -> pl.LazyFrame:
     """Type columns; the text of each stays beside it under `written(name)`, for what is said of wrong cells.
 
     A cell that is empty, or that its kind does not allow, is null.
@@ -64,27 +64,27 @@ def written(name: str) -> str:
     return f"{name} as written"
 
 
-def wrong(kinds: Mapping[str, Kind]) -> pl.Expr:
+def wrong(kinds: Mapping[str, CellKind]) -> pl.Expr:
     """Whether a row of typed columns has a cell with something in it that its column does not allow."""
     import polars as pl
 
     return pl.any_horizontal(*(_wrong(name, kind) for name, kind in kinds.items() if kind not in _LENIENT))
 
 
-def wrong_column(line: pl.DataFrame, kinds: Mapping[str, Kind]) -> str:
+def wrong_column(line: pl.DataFrame, kinds: Mapping[str, CellKind]) -> str:
     """The first column of a typed line whose cell is wrong."""
     flags = line.select(**{name: _wrong(name, kind) for name, kind in kinds.items() if kind not in _LENIENT})
     return next(name for name in flags.columns if flags[name][0])
 
 
-def overflowing(kinds: Mapping[str, Kind]) -> dict[str, pl.Expr]:
+def overflowing(kinds: Mapping[str, CellKind]) -> dict[str, pl.Expr]:
     """Column of numbers -> whether a typed cell is infinite or beyond single precision."""
     import polars as pl
 
     return {name: pl.col(name).abs() > LARGEST for name, kind in kinds.items() if kind == "number"}
 
 
-def finite(kinds: Mapping[str, Kind]) -> list[pl.Expr]:
+def finite(kinds: Mapping[str, CellKind]) -> list[pl.Expr]:
     """The columns of numbers, null where they are infinite or beyond single precision."""
     import polars as pl
 
@@ -95,7 +95,7 @@ def finite(kinds: Mapping[str, Kind]) -> list[pl.Expr]:
     ]
 
 
-def _parsed(text: pl.Expr, kind: Kind) -> pl.Expr:
+def _parsed(text: pl.Expr, kind: CellKind) -> pl.Expr:
     import polars as pl
 
     if kind == "id":
@@ -140,7 +140,7 @@ def _between(number: pl.Expr, least: int, most: int | None) -> pl.Expr:
     return pl.when(inside).then(number)
 
 
-def _wrong(name: str, kind: Kind) -> pl.Expr:
+def _wrong(name: str, kind: CellKind) -> pl.Expr:
     """Something is written, and it gave no value."""
     import polars as pl
 
