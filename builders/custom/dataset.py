@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from symile_data.errors import SourceError, UsageError
-from symile_data.format.id_set import SeenNumbers
+from symile_data.format.id_set import IdSet
 from symile_data.format.manifest import FileEntry, Identity, Manifest, file_entry, library_versions
 from symile_data.format.schema import DatasetSchema, Modality
 from symile_data.format.shards import FORMATS, check_format
@@ -151,7 +151,7 @@ def write_dataset(
         taker = _RowTaker(schema, stores_of(schema.features))
         for split, rows in splits.items():
             first_id = sum(counts.values())
-            batches = partial(taker.batches, split, first_id, SeenNumbers())
+            batches = partial(taker.batches, split, first_id, IdSet())
             written = list(_write_split(out, schema, split, rows, batches, rows_per_shard, FORMATS[shard_format]))
             counts[split] = sum(entry.rows or 0 for entry in written)
             shards += written
@@ -198,9 +198,7 @@ class _RowTaker:
     stores: Mapping[str, Store]
     non_finite: Counter[str] = field(default_factory=Counter)
 
-    def batches(
-        self, split: str, first_id: int, ids: SeenNumbers, rows: Iterable[NumberedRow]
-    ) -> Iterator[pa.RecordBatch]:
+    def batches(self, split: str, first_id: int, ids: IdSet, rows: Iterable[NumberedRow]) -> Iterator[pa.RecordBatch]:
         """The rows of one shard.
 
         Args:

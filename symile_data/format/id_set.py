@@ -10,7 +10,7 @@ Numbers = npt.NDArray[np.int64]
 Intervals = tuple[Numbers, Numbers]  # first and last number of each, ascending and apart
 
 
-class SeenNumbers:
+class IdSet:
     """A set of int64 that grows by arrays.
 
     Consecutive numbers, as the ids of builds are, take no memory to speak of; others take 16 bytes each, and 60 for a

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symile_data.format.id_set import SeenNumbers
+from symile_data.format.id_set import IdSet
 
 numbers = st.integers(-5, 60) | st.sampled_from([-(2**63), -(2**63) + 1, 2**63 - 2, 2**63 - 1])
 
 
 @given(st.lists(st.lists(numbers, max_size=12), max_size=12))
 def test_numbers_that_came_before_are_told(arrays: list[list[int]]) -> None:
-    seen, known = SeenNumbers(), set()
+    seen, known = IdSet(), set()
     for array in arrays:
         again = []
         for number in array:
@@ -30,7 +30,7 @@ def test_memory_stays_small(scattered: bool, kept_bytes: int, peak_bytes: int) -
     """Of all numbers where they are consecutive, for each where they are scattered."""
     each = 200_000 if scattered else 1
     order = np.random.default_rng(0).permutation(200_000) * 7 if scattered else np.arange(200_000)
-    seen = SeenNumbers()
+    seen = IdSet()
     tracemalloc.start()
     try:
         for start in range(0, 200_000, 1000):

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from symile_data.format.id_set import SeenNumbers, sample_ids
+from symile_data.format.id_set import IdSet, sample_ids
 from symile_data.format.manifest import Manifest
 from symile_data.format.stored_paths import has_paths, path_problems
 
@@ -41,8 +41,8 @@ class M3Invariants:
         self._wnids, _ = imagenet_classes()
         self._classes: dict[int, str] = {}  # cls_id -> cls
         self._texts = all(modality.kind == "text" for modality in manifest.modalities if modality.name == "text")
-        self._sample_ids = SeenNumbers()
-        self._media: dict[str, dict[str, SeenNumbers]] = {column: {} for column in _MEDIA}
+        self._sample_ids = IdSet()
+        self._media: dict[str, dict[str, IdSet]] = {column: {} for column in _MEDIA}
         self._shared: dict[tuple[str, str, str], tuple[int, str]] = {}  # column, two splits -> count, the first by name
 
     @property
@@ -86,7 +86,7 @@ class M3Invariants:
         """Note the media of a shard, and those of them that other splits have too."""
         by_split = self._media[column]
         hashes = np.fromiter(map(hash, media), dtype=np.int64, count=len(media))
-        new = ~by_split.setdefault(split, SeenNumbers()).add(hashes)
+        new = ~by_split.setdefault(split, IdSet()).add(hashes)
         for other, seen in by_split.items():
             both = np.flatnonzero(new & seen.holds(hashes)) if other != split else ()
             if len(both):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from symile_data.format.id_set import SeenNumbers, sample_ids
+from symile_data.format.id_set import IdSet, sample_ids
 from symile_data.format.manifest import Manifest
 
 
@@ -21,7 +21,7 @@ class XorInvariants:
     def __init__(self, manifest: Manifest) -> None:
         self._names = [modality.name for modality in manifest.modalities]
         self._p_hat = manifest.identity.spec["p_hat"]
-        self._sample_ids = SeenNumbers()
+        self._sample_ids = IdSet()
 
     def check(self, split: str, table: pa.Table) -> Iterator[str]:
         """Problems of one shard."""
