@@ -16,7 +16,7 @@ import pyarrow as pa
 from symile_data.format import manifest as manifests
 from symile_data.format.location import Location
 from symile_data.format.shards import Shard, open_shard
-from symile_data.format.shards.deduplicated import PooledShard, pooled_media, with_media
+from symile_data.format.shards.deduplicated import DeduplicatedShard, pooled_media, with_media
 
 _OPEN = 16  # shards that stay open
 _MANIFESTS = 4
@@ -105,7 +105,7 @@ class SourceRows:
 
 def _taken(shard: Shard, group: int, column: str, rows: pa.Array) -> pa.Array:
     """A column of some rows of a group; of pooled media only those that are asked for are read."""
-    if isinstance(shard, PooledShard):
+    if isinstance(shard, DeduplicatedShard):
         table, first = shard.places[group]
         stored = shard.table.read(table, shard.media.stored_columns([column]))
         found: Any = shard.media.attach(stored.slice(first, shard.group_rows[group]).take(rows), [column], shard.schema)

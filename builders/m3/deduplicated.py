@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from symile_data.datasets.m3.schema import MODALITIES, m3_schema
-from symile_data.format.deduplicated import Pool, Pooled
+from symile_data.format.deduplicated import Deduplicated, MediaTable
 from symile_data.format.manifest import FileEntry, file_entry
 from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards.writer import shard_ranges, write_shard
@@ -58,16 +58,20 @@ class PoolJob:
     stop: int
 
 
-def write_pooled(workspace: Workspace, executor: Executor | None, state: BuildState) -> tuple[list[FileEntry], Pooled]:
+def write_pooled(
+    workspace: Workspace, executor: Executor | None, state: BuildState
+) -> tuple[list[FileEntry], Deduplicated]:
     """Write the tables and the pools.
 
     Returns:
         Their entries, and what the manifest says of the layout.
     """
-    pooled = Pooled(
+    pooled = Deduplicated(
         columns=tuple(m3_schema().arrow.names),
         pools=tuple(
-            Pool(column=column, id_column=_IDS[column], row_column=_ROWS[column], folder=_FOLDERS[column], names=names)
+            MediaTable(
+                column=column, id_column=_IDS[column], row_column=_ROWS[column], folder=_FOLDERS[column], names=names
+            )
             for column, names in (("image", state.image_pools), ("audio", state.clip_pools))
         ),
     )
@@ -108,7 +112,7 @@ def _features() -> dict[str, Features]:
     }
 
 
-def _pools(workspace: Workspace, executor: Executor | None, state: BuildState, pooled: Pooled) -> list[FileEntry]:
+def _pools(workspace: Workspace, executor: Executor | None, state: BuildState, pooled: Deduplicated) -> list[FileEntry]:
     products, keys = [], []
     for pool in pooled.pools:
         for key in pool.keys:

@@ -22,7 +22,7 @@ from symile_data.format.location import Location
 from symile_data.format.manifest import FileEntry, Manifest
 from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards import Shard, open_shard
-from symile_data.format.shards.deduplicated import PooledMedia, pooled_media, with_media
+from symile_data.format.shards.deduplicated import DeduplicatedMedia, pooled_media, with_media
 from symile_data.progress import stage
 
 from ..descriptions import Facts
@@ -106,7 +106,7 @@ def used_splits(manifest: Manifest) -> list[str]:
     return [split for split, rows in manifest.splits.items() if rows]
 
 
-def open_listed(directory: Path, entry: FileEntry, media: PooledMedia | None = None) -> Shard:
+def open_listed(directory: Path, entry: FileEntry, media: DeduplicatedMedia | None = None) -> Shard:
     """Open one shard that the manifest lists, with the media of its rows where they lie in pools.
 
     Raises:
@@ -136,7 +136,7 @@ def _complete(directory: Path, entry: FileEntry) -> Iterator[None]:
         ) from error
 
 
-def _spread(directory: Path, entries: list[FileEntry], media: PooledMedia | None) -> dict[str, list[int]]:
+def _spread(directory: Path, entries: list[FileEntry], media: DeduplicatedMedia | None) -> dict[str, list[int]]:
     """Row groups to measure, evenly spaced through the shards of a split: path -> row groups.
 
     At most `MEDIA_GROUPS` shards are opened for it, one group each where there are that many.

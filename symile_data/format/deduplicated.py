@@ -1,8 +1,8 @@
 """The pooled layout: every medium once, in tables of their own ("pools"), which the rows of the splits point into.
 
-A pool is a run of Parquet files `<folder>/<name>-00000-of-00003.parquet` with the columns of `Pool`. A split's tables
+A pool is a run of Parquet files `<folder>/<name>-00000-of-00003.parquet` with the columns of `MediaTable`. A split's tables
 hold everything but the media: in their place stands `row_column`, the medium's row counted through the pool's files
-(null where the medium is missing). `manifest.json` records it as `Pooled`; `format.shards.deduplicated` reads it.
+(null where the medium is missing). `manifest.json` records it as `Deduplicated`; `format.shards.deduplicated` reads it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .schema import Modality
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pool:
+class MediaTable:
     """The media of one modality.
 
     Args:
@@ -43,7 +43,7 @@ class Pool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pooled:
+class Deduplicated:
     """What the manifest of a pooled dataset says.
 
     Args:
@@ -52,7 +52,7 @@ class Pooled:
     """
 
     columns: tuple[str, ...]
-    pools: tuple[Pool, ...]
+    pools: tuple[MediaTable, ...]
 
     def stored(self, modalities: tuple[Modality, ...]) -> tuple[Modality, ...]:
         """The modalities as the splits' tables have them: the row in the pool in the medium's place."""
@@ -71,6 +71,6 @@ class Pooled:
         return {"columns": list(self.columns), "pools": [{**asdict(p), "names": dict(p.names)} for p in self.pools]}
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Pooled:
+    def from_json(cls, value: dict[str, Any]) -> Deduplicated:
         """The inverse of `to_json`."""
-        return cls(columns=tuple(value["columns"]), pools=tuple(Pool(**pool) for pool in value["pools"]))
+        return cls(columns=tuple(value["columns"]), pools=tuple(MediaTable(**pool) for pool in value["pools"]))

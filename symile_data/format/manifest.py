@@ -18,7 +18,7 @@ from symile_data import __version__
 from symile_data.errors import DamageError, MissingPackageError, no_directory
 from symile_data.files import digest, file_sha256, pretty_json, write_text
 
-from .deduplicated import Pooled
+from .deduplicated import Deduplicated
 from .safe_paths import check_inside, is_plain_path
 from .schema import Modality
 from .typed_json import parse_json, read_text, record
@@ -105,7 +105,7 @@ class Manifest:
     cohort_flow: list[FlowStep] = field(default_factory=list)
     command: str = ""
     notes: list[str] = field(default_factory=list)
-    pooled: Pooled | None = None
+    pooled: Deduplicated | None = None
 
     def shards(self, split: str | None = None) -> list[FileEntry]:
         """The data files, all or of one split, in order."""

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from symile_data.errors import DamageError
-from symile_data.format.deduplicated import Pool
+from symile_data.format.deduplicated import MediaTable
 from symile_data.format.location import Location
 from symile_data.format.manifest import FileEntry, Manifest
 
@@ -109,7 +109,7 @@ class PoolReader:
 
 
 @dataclass(frozen=True)
-class PooledMedia:
+class DeduplicatedMedia:
     """Attaches media to the rows of one split.
 
     Args:
@@ -118,7 +118,7 @@ class PooledMedia:
     """
 
     columns: tuple[str, ...]
-    pools: tuple[tuple[Pool, PoolReader], ...]
+    pools: tuple[tuple[MediaTable, PoolReader], ...]
 
     def stored_columns(self, columns: Sequence[str]) -> list[str]:
         """The columns of the split's tables from which those asked for are made."""
@@ -152,7 +152,7 @@ class PooledMedia:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PooledShard:
+class DeduplicatedShard:
     """The table of a split with the pools that its rows point into; see `symile_data.format.shards.Shard`.
 
     Row groups of the table are large, since it holds no media; here each counts as several groups of at most
@@ -170,7 +170,7 @@ class PooledShard:
     group_rows: tuple[int, ...]
     schema: pa.Schema
     places: tuple[tuple[int, int], ...]
-    media: PooledMedia
+    media: DeduplicatedMedia
 
     @property
     def name(self) -> str:
@@ -214,7 +214,7 @@ class PooledShard:
         return self.table.problems()
 
 
-def pooled_media(location: Location, manifest: Manifest, split: str) -> PooledMedia | None:
+def pooled_media(location: Location, manifest: Manifest, split: str) -> DeduplicatedMedia | None:
     """The media of one split of a dataset; None where its rows hold them themselves.
 
     Raises:
@@ -226,10 +226,10 @@ def pooled_media(location: Location, manifest: Manifest, split: str) -> PooledMe
         (pool, PoolReader(location, pool.column, manifest.pool_files(pool.key(split))))
         for pool in manifest.pooled.pools
     )
-    return PooledMedia(columns=manifest.pooled.columns, pools=pools)
+    return DeduplicatedMedia(columns=manifest.pooled.columns, pools=pools)
 
 
-def with_media(location: Location, table: Shard, media: PooledMedia | None) -> Shard:
+def with_media(location: Location, table: Shard, media: DeduplicatedMedia | None) -> Shard:
     """A shard whose rows have their media: itself where it holds them.
 
     Raises:
@@ -239,7 +239,7 @@ def with_media(location: Location, table: Shard, media: PooledMedia | None) -> S
         return table
     _check_columns(location, table, media.stored_columns(media.columns))
     places = [(group, first) for group, rows in enumerate(table.group_rows) for first in range(0, rows, ROWS_PER_GROUP)]
-    return PooledShard(
+    return DeduplicatedShard(
         table=table,
         group_rows=tuple(min(ROWS_PER_GROUP, table.group_rows[group] - first) for group, first in places),
         schema=media.schema(table.schema),

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from symile_data.errors import DamageError
-from symile_data.format.deduplicated import Pool
+from symile_data.format.deduplicated import MediaTable
 from symile_data.format.location import Location
 from symile_data.format.manifest import FileEntry, Manifest
 from symile_data.format.shards import Shard, open_shard
@@ -46,7 +46,7 @@ def pool_problems(directory: Path, manifest: Manifest, damaged: Collection[str] 
 
 
 def _key_problems(
-    location: Location, manifest: Manifest, pool: Pool, key: str, tables: list[pa.Table], damaged: Collection[str]
+    location: Location, manifest: Manifest, pool: MediaTable, key: str, tables: list[pa.Table], damaged: Collection[str]
 ) -> Iterator[str]:
     """Problems of one pool whose files are sound, and of the rows that point into it."""
     try:
@@ -62,7 +62,7 @@ def _key_problems(
         yield f"{key}: columns of the pool and of its rows have types that do not fit ({said})"
 
 
-def _pointer_problems(location: Location, entry: FileEntry, pool: Pool, known: pa.Table) -> Iterator[str]:
+def _pointer_problems(location: Location, entry: FileEntry, pool: MediaTable, known: pa.Table) -> Iterator[str]:
     """Rows that do not lead to the medium they name, or say other things of it than the pool."""
     shard = _opened(location, entry)
     if shard is None:

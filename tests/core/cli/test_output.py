@@ -18,7 +18,7 @@ from symile_data.builders.xor.spec import XorSpec
 from symile_data.cli.common import loading_line
 from symile_data.cli.output import cell, say, say_json
 from symile_data.format import manifest as manifests
-from symile_data.format.deduplicated import Pooled
+from symile_data.format.deduplicated import Deduplicated
 from symile_data.format.manifest import Dropped
 
 HOSTILE = "[red]x[/red]\x1b]0;owned\x07\x9b2J\u202egnp\u2028"
@@ -101,7 +101,7 @@ def test_a_path_that_datasets_cannot_read_is_opened_otherwise(xor: Path, tmp_pat
 def test_a_pooled_dataset_names_its_rows(xor: Path, tmp_path: Path) -> None:
     manifest = manifests.read(xor)
     assert loading_line(tmp_path, manifest) == f"datasets.load_dataset({str(tmp_path)!r})"
-    pooled = replace(manifest, pooled=Pooled(pools=(), columns=()))
+    pooled = replace(manifest, pooled=Deduplicated(pools=(), columns=()))
     assert loading_line(tmp_path, pooled) == f"datasets.load_dataset({str(tmp_path)!r}, 'pairs')"
 
 
