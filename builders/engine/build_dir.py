@@ -46,8 +46,8 @@ class Product:
 
 
 @dataclass(frozen=True)
-class Workspace:
-    """An output directory under its lock. Made by `open_workspace`."""
+class BuildDir:
+    """An output directory under its lock. Made by `open_build_dir`."""
 
     directory: Path
     identity: Identity
@@ -85,7 +85,7 @@ class Workspace:
 
 
 @contextlib.contextmanager
-def open_workspace(directory: Path, identity: Identity) -> Iterator[Workspace | Manifest]:
+def open_build_dir(directory: Path, identity: Identity) -> Iterator[BuildDir | Manifest]:
     """Take the output directory for one build.
 
     Yields:
@@ -115,7 +115,7 @@ def open_workspace(directory: Path, identity: Identity) -> Iterator[Workspace | 
             yield _finished(directory, identity)
         else:
             _begin(directory / HIDDEN, identity)
-            yield Workspace(directory, identity)
+            yield BuildDir(directory, identity)
 
 
 def _finished(directory: Path, identity: Identity) -> Manifest:

@@ -23,7 +23,7 @@ from symile_data.errors import SymileDataError
 from symile_data.files import file_sha256, write_errors
 from symile_data.progress import stage
 
-from .build_dir import Product, Workspace
+from .build_dir import BuildDir, Product
 from .dask_executor import AGAIN, LOCAL, Attempt, ClusterPool, cluster_pool, lost_scheduler, lost_worker, take_over
 from .interrupts import ignore_interrupts, started_unreached
 
@@ -84,14 +84,14 @@ def open_pool(workers: int, executor: str = LOCAL) -> Iterator[Executor | None]:
 
 
 def run_stage(
-    workspace: Workspace, title: str, products: Sequence[Product], make: Make, pool: Executor | None
+    build_dir: BuildDir, title: str, products: Sequence[Product], make: Make, pool: Executor | None
 ) -> list[dict[str, Any]]:
     """Make every product that is not already done.
 
     Returns:
         The products' results, in the order of `products`, whether made now or in an earlier run.
     """
-    results = {product.path: workspace.finished(product) for product in products}
+    results = {product.path: build_dir.finished(product) for product in products}
     todo = [product for product in products if results[product.path] is None]
     with stage(title, len(products), _unit(products)) as advance:
         advance(len(products) - len(todo))
@@ -99,16 +99,16 @@ def run_stage(
         def done(product: Product, outcome: _Outcome) -> None:
             made, size, sha256, attempt = outcome
             if attempt is not None:
-                take_over(attempt, workspace.directory / product.path, size)
-            workspace.record(product, made, size, sha256)
+                take_over(attempt, build_dir.directory / product.path, size)
+            build_dir.record(product, made, size, sha256)
             results[product.path] = made
             advance()
 
         if pool is None:
             for product in todo:
-                done(product, _make_and_measure(make, product.arguments, workspace.directory / product.path))
+                done(product, _make_and_measure(make, product.arguments, build_dir.directory / product.path))
         else:
-            _run_on(pool, workspace, todo, make, done)
+            _run_on(pool, build_dir, todo, make, done)
     return [result for product in products if (result := results[product.path]) is not None]
 
 
@@ -117,7 +117,7 @@ _Outcome = tuple[dict[str, Any], int, str, Path | None]  # result, bytes, SHA-25
 
 def _run_on(
     pool: Executor,
-    workspace: Workspace,
+    build_dir: BuildDir,
     todo: Sequence[Product],
     make: Make,
     done: Callable[[Product, _Outcome], None],
@@ -131,7 +131,7 @@ def _run_on(
     futures: dict[Future[_Outcome], Product] = {}
     try:
         for product in todo:
-            futures[_submit(pool, workspace, make, product)] = product
+            futures[_submit(pool, build_dir, make, product)] = product
         for future in as_completed(futures):
             if future.cancelled():  # by us after a failure; else a cluster was lost
                 failure = failure or _lost(pool)
@@ -161,13 +161,13 @@ def _run_on(
         raise failure
 
 
-def _submit(pool: Executor, workspace: Workspace, make: Make, product: Product) -> Future[_Outcome]:
+def _submit(pool: Executor, build_dir: BuildDir, make: Make, product: Product) -> Future[_Outcome]:
     if isinstance(pool, ClusterPool):
         attempt = Attempt(
-            folder=pool.attempts(workspace.directory), here=Path.cwd(), versions=workspace.identity.versions
+            folder=pool.attempts(build_dir.directory), here=Path.cwd(), versions=build_dir.identity.versions
         )
         return pool.submit(_attempt, attempt, make, product)
-    return pool.submit(_make_and_measure, make, product.arguments, workspace.directory / product.path)
+    return pool.submit(_make_and_measure, make, product.arguments, build_dir.directory / product.path)
 
 
 def _lost(pool: Executor) -> SymileDataError:

@@ -13,13 +13,13 @@ from symile_data.format.manifest import FileEntry, Identity, Manifest, file_entr
 from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards.writer import shard_path, shard_ranges
 
-from .build_dir import Product, Workspace, open_workspace
+from .build_dir import BuildDir, Product, open_build_dir
 from .card_hook import Document
 from .dask_executor import LOCAL
 from .executor import Make, open_pool, run_stage
 
 # Do all the work of a build; the manifest that comes of it, without documents and command line.
-Stages = Callable[[Workspace, Executor | None], Manifest]
+Stages = Callable[[BuildDir, Executor | None], Manifest]
 
 
 def run_build(
@@ -51,19 +51,19 @@ def run_build(
     Raises:
         OutputError: the output directory is unsuitable, or the disk refuses. What is finished is kept.
     """
-    with open_workspace(out, identity) as workspace:
-        if isinstance(workspace, Manifest):
-            return workspace
+    with open_build_dir(out, identity) as build_dir:
+        if isinstance(build_dir, Manifest):
+            return build_dir
         with open_pool(workers, executor) as pool:
-            manifest = disclosed(replace(stages(workspace, pool), command=command))
+            manifest = disclosed(replace(stages(build_dir, pool), command=command))
         documents = [file_entry(out, path) for path in sorted(document(out, manifest, schema))]
         manifest = replace(manifest, files=[*manifest.files, *documents])
-        workspace.finish(manifest)
+        build_dir.finish(manifest)
         return manifest
 
 
 def run_shards(
-    workspace: Workspace,
+    build_dir: BuildDir,
     pool: Executor | None,
     rows: Mapping[str, int],
     rows_per_shard: int,
@@ -93,9 +93,9 @@ def run_shards(
             path = shard_path(split, index, len(ranges), shard_format)
             products.append(Product(path=path, arguments=job(split, start, stop), key=[split, start, stop]))
             splits.append(split)
-    results = run_stage(workspace, title, products, make, pool)
+    results = run_stage(build_dir, title, products, make, pool)
     entries = [
-        file_entry(workspace.directory, workspace.directory / product.path, rows=result["rows"], split=split)
+        file_entry(build_dir.directory, build_dir.directory / product.path, rows=result["rows"], split=split)
         for split, product, result in zip(splits, products, results, strict=True)
     ]
     return entries, results

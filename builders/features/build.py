@@ -20,7 +20,7 @@ from symile_data.format.schema import DatasetSchema, Modality
 from symile_data.format.shards import check_format
 from symile_data.format.shards.writer import write_shard
 
-from ..engine.build_dir import Product, Workspace
+from ..engine.build_dir import BuildDir, Product
 from ..engine.card_hook import Document
 from ..engine.dask_executor import LOCAL
 from ..engine.executor import run_stage
@@ -93,13 +93,13 @@ def build_features(
     identity = _identity(there, spec)
     encoded = _Source(source, there, splits)
 
-    def stages(workspace: Workspace, pool: Executor | None) -> Manifest:
-        _encode(workspace, pool, encoded, spec, encode)
+    def stages(build_dir: BuildDir, pool: Executor | None) -> Manifest:
+        _encode(build_dir, pool, encoded, spec, encode)
         return replace(
             there,
             identity=identity,
             modalities=schema.modalities,
-            files=_shards(workspace, pool, encoded, spec),
+            files=_shards(build_dir, pool, encoded, spec),
             notes=[*there.notes, *_notes(spec)],
             pooled=None,
         )
@@ -178,18 +178,18 @@ class _Source:
         return firsts
 
 
-def _encode(workspace: Workspace, pool: Executor | None, source: _Source, spec: FeatureSpec, encode: Encode) -> None:
+def _encode(build_dir: BuildDir, pool: Executor | None, source: _Source, spec: FeatureSpec, encode: Encode) -> None:
     modalities = {modality.name: modality for modality in source.manifest.modalities}
     for model in spec.models:
         modality = modalities[model.modality]
         index = index_media(modality, source.splits)
-        index.write(workspace.hidden, model.modality)
+        index.write(build_dir.hidden, model.modality)
         products = []
         for chunk, start in enumerate(range(0, len(index.owners), MEDIA_PER_CHUNK)):
             stop = min(start + MEDIA_PER_CHUNK, len(index.owners))
             job = EncodeJob(
                 source=source.directory,
-                hidden=workspace.hidden,
+                hidden=build_dir.hidden,
                 first_rows=source.first_rows,
                 spec=spec,
                 model=model,
@@ -201,14 +201,14 @@ def _encode(workspace: Workspace, pool: Executor | None, source: _Source, spec: 
             )
             key = [KIND, model.modality, start, stop]
             products.append(Product(path=chunk_path(model.modality, chunk), arguments=job, key=key))
-        run_stage(workspace, f"encoding {model.modality}", products, make_chunk, pool)
+        run_stage(build_dir, f"encoding {model.modality}", products, make_chunk, pool)
 
 
-def _shards(workspace: Workspace, pool: Executor | None, source: _Source, spec: FeatureSpec) -> list[FileEntry]:
+def _shards(build_dir: BuildDir, pool: Executor | None, source: _Source, spec: FeatureSpec) -> list[FileEntry]:
     def job(split: str, start: int, stop: int) -> ShardJob:
         return ShardJob(
             source=source.directory,
-            hidden=workspace.hidden,
+            hidden=build_dir.hidden,
             spec=spec,
             modalities=source.manifest.modalities,
             split=split,
@@ -218,7 +218,7 @@ def _shards(workspace: Workspace, pool: Executor | None, source: _Source, spec: 
         )
 
     rows = source.manifest.splits
-    shards, _ = run_shards(workspace, pool, rows, ROWS_PER_SHARD, job, make_shard, shard_format=spec.shard_format)
+    shards, _ = run_shards(build_dir, pool, rows, ROWS_PER_SHARD, job, make_shard, shard_format=spec.shard_format)
     return shards
 
 

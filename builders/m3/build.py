@@ -18,7 +18,7 @@ from symile_data.errors import SourceError
 from symile_data.format.manifest import Dropped, Manifest
 from symile_data.format.schema import SPLITS
 
-from ..engine.build_dir import HIDDEN, Product, Workspace
+from ..engine.build_dir import HIDDEN, BuildDir, Product
 from ..engine.card_hook import Document
 from ..engine.dask_executor import LOCAL
 from ..engine.executor import run_stage
@@ -69,22 +69,22 @@ def build_m3(
     )
 
 
-def _stages(sources: Sources, workspace: Workspace, pool: Executor | None) -> Manifest:
+def _stages(sources: Sources, build_dir: BuildDir, pool: Executor | None) -> Manifest:
     spec, identity = sources.spec, sources.identity
     dropped = [*sources.names.dropped, *sources.audio.dropped]
     if sources.hub is not None:
-        dropped += write_hub(sources.hub, workspace.hidden / "hub")
-        sources = sources.with_pictures(list_images(workspace.hidden / "hub"))
-    catalogue = sources.catalogue or _sample_source(workspace, pool, sources.names.wnids, spec.seed)
+        dropped += write_hub(sources.hub, build_dir.hidden / "hub")
+        sources = sources.with_pictures(list_images(build_dir.hidden / "hub"))
+    catalogue = sources.catalogue or _sample_source(build_dir, pool, sources.names.wnids, spec.seed)
     dropped += catalogue.dropped
-    state, unreadable = _prepare(workspace, pool, sources, catalogue)
+    state, unreadable = _prepare(build_dir, pool, sources, catalogue)
     pooled = None
     if spec.layout == "pooled":
-        shards, pooled = write_pooled(workspace, pool, state)
+        shards, pooled = write_pooled(build_dir, pool, state)
     else:
-        job = partial(ShardJob, workspace.hidden)
+        job = partial(ShardJob, build_dir.hidden)
         shards, _ = run_shards(
-            workspace, pool, state.rows, ROWS_PER_SHARD, job, make_shard, shard_format=spec.shard_format
+            build_dir, pool, state.rows, ROWS_PER_SHARD, job, make_shard, shard_format=spec.shard_format
         )
     return Manifest(
         identity=identity,
@@ -145,15 +145,15 @@ class _SampleJob:
     seed: int
 
 
-def _sample_source(workspace: Workspace, pool: Executor | None, wnids: list[str], seed: int) -> ImageCatalogue:
+def _sample_source(build_dir: BuildDir, pool: Executor | None, wnids: list[str], seed: int) -> ImageCatalogue:
     """Write the sample pictures of some classes as an ImageNet folder and read it like a real one."""
-    root = workspace.hidden / "imagenet"
+    root = build_dir.hidden / "imagenet"
     products = [
         Product(path=f"{HIDDEN}/sample/{wnid}.arrow", arguments=_SampleJob(wnid, seed), key=[wnid, seed])
         for wnid in wnids
     ]
-    run_stage(workspace, "sample pictures", products, _draw_class, pool)
-    unpack_files(workspace, products, root)
+    run_stage(build_dir, "sample pictures", products, _draw_class, pool)
+    unpack_files(build_dir, products, root)
     return list_images(root)
 
 
@@ -162,25 +162,25 @@ def _draw_class(job: _SampleJob, path: Path) -> dict[str, Any]:
 
 
 def _prepare(
-    workspace: Workspace, pool: Executor | None, sources: Sources, catalogue: ImageCatalogue
+    build_dir: BuildDir, pool: Executor | None, sources: Sources, catalogue: ImageCatalogue
 ) -> tuple[BuildState, list[Dropped]]:
     """Draw the plan or read it, prepare the media it uses, and write the state."""
     spec, published = sources.spec, sources.published
     images = split_images(catalogue, spec.seed, dict(spec.rows), spec.split_policy == "shared")
     state = new_build_state(sources, catalogue, images)
-    state.write(workspace.hidden)
+    state.write(build_dir.hidden)
     dropped: list[Dropped] = []
     if published is not None:
         names, strict = published.names, spec.strict
-        dropped += prepare_plan(workspace, pool, published.plan, catalogue, sources.audio, names, strict)
-    slots, numbers = _used_media(workspace.hidden, state)
+        dropped += prepare_plan(build_dir, pool, published.plan, catalogue, sources.audio, names, strict)
+    slots, numbers = _used_media(build_dir.hidden, state)
     image_pools: dict[str, tuple[ImagePool, npt.NDArray[np.int64]]] = {
         name: (images[split], slots[name]) for split, name in state.image_pools.items()
     }
     clip_pools = {name: (numbers[name], ClipPool(sources.audio, name)) for name in state.clip_pools.values()}
     replaced = published is None  # rows of a published plan have their own media or none
-    unreadable = prepare_images(workspace, pool, catalogue, image_pools, spec.image_size, replaced)
-    unreadable += prepare_clips(workspace, pool, clip_pools, replaced)
+    unreadable = prepare_images(build_dir, pool, catalogue, image_pools, spec.image_size, replaced)
+    unreadable += prepare_clips(build_dir, pool, clip_pools, replaced)
     if unreadable and not replaced and spec.strict:
         raise SourceError(
             "a medium that the plan names cannot be used",

@@ -26,7 +26,7 @@ from symile_data.format.manifest import FileEntry, file_entry
 from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards.writer import shard_ranges, write_shard
 
-from ..engine.build_dir import Product, Workspace
+from ..engine.build_dir import BuildDir, Product
 from ..engine.executor import run_stage
 from ..engine.stages import run_shards
 from .build_state import BuildState, read_build_state
@@ -59,7 +59,7 @@ class PoolJob:
 
 
 def write_pooled(
-    workspace: Workspace, executor: Executor | None, state: BuildState
+    build_dir: BuildDir, executor: Executor | None, state: BuildState
 ) -> tuple[list[FileEntry], Deduplicated]:
     """Write the tables and the pools.
 
@@ -75,9 +75,9 @@ def write_pooled(
             for column, names in (("image", state.image_pools), ("audio", state.clip_pools))
         ),
     )
-    job = partial(ShardJob, workspace.hidden)
-    tables, _ = run_shards(workspace, executor, state.rows, ROWS_PER_TABLE, job, make_table, title="pairs")
-    return [*tables, *_pools(workspace, executor, state, pooled)], pooled
+    job = partial(ShardJob, build_dir.hidden)
+    tables, _ = run_shards(build_dir, executor, state.rows, ROWS_PER_TABLE, job, make_table, title="pairs")
+    return [*tables, *_pools(build_dir, executor, state, pooled)], pooled
 
 
 def make_table(job: ShardJob, path: Path) -> dict[str, Any]:
@@ -112,22 +112,22 @@ def _features() -> dict[str, Features]:
     }
 
 
-def _pools(workspace: Workspace, executor: Executor | None, state: BuildState, pooled: Deduplicated) -> list[FileEntry]:
+def _pools(build_dir: BuildDir, executor: Executor | None, state: BuildState, pooled: Deduplicated) -> list[FileEntry]:
     products, keys = [], []
     for pool in pooled.pools:
         for key in pool.keys:
             split = next(split for split in pool.names if pool.key(split) == key)
-            images, clips = pools_of(state, workspace.hidden, split)
+            images, clips = pools_of(state, build_dir.hidden, split)
             media = len((images if pool.column == "image" else clips).keys)
             ranges = shard_ranges(media, MEDIA_PER_FILE)
             for index, (start, stop) in enumerate(ranges):
-                job = PoolJob(workspace.hidden, pool.column, split, start, stop)
+                job = PoolJob(build_dir.hidden, pool.column, split, start, stop)
                 path = f"{key}-{index:05d}-of-{len(ranges):05d}.parquet"
                 products.append(Product(path=path, arguments=job, key=[key, start, stop]))
                 keys.append(key)
-    results = run_stage(workspace, "pools", products, make_pool_file, executor)
+    results = run_stage(build_dir, "pools", products, make_pool_file, executor)
     return [
-        file_entry(workspace.directory, workspace.directory / product.path, rows=result["rows"], pool=key)
+        file_entry(build_dir.directory, build_dir.directory / product.path, rows=result["rows"], pool=key)
         for product, key, result in zip(products, keys, results, strict=True)
     ]
 

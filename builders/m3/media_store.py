@@ -24,7 +24,7 @@ from symile_data.errors import SourceError
 from symile_data.files import atomic_path
 from symile_data.format.manifest import Dropped
 
-from ..engine.build_dir import HIDDEN, Product, Workspace
+from ..engine.build_dir import HIDDEN, BuildDir, Product
 from ..engine.executor import run_stage
 from ..engine.media_store import forget_chunks, open_chunk, write_chunk
 from .audio.clips import UnreadableClipError
@@ -45,7 +45,7 @@ class ImageJob:
 
 
 def prepare_images(
-    workspace: Workspace,
+    build_dir: BuildDir,
     executor: Executor | None,
     catalogue: ImageCatalogue,
     pools: dict[str, tuple[ImagePool, npt.NDArray[np.int64]]],
@@ -82,12 +82,12 @@ def prepare_images(
         stage = _Stage(
             "images", "pictures", name, job, make_image_chunk, pool.following if replace else None, exhausted
         )
-        dropped |= _prepare(workspace, executor, stage, slots)
+        dropped |= _prepare(build_dir, executor, stage, slots)
     return _count("image", dropped)
 
 
 def prepare_clips(
-    workspace: Workspace,
+    build_dir: BuildDir,
     executor: Executor | None,
     pools: Mapping[str, tuple[npt.NDArray[np.int64], ClipPool]],
     replace: bool = True,
@@ -120,7 +120,7 @@ def prepare_clips(
             )
 
         stage = _Stage("clips", "clips", name, job, make_clip_chunk, pool.following if replace else None, exhausted)
-        dropped |= _prepare(workspace, executor, stage, numbers)
+        dropped |= _prepare(build_dir, executor, stage, numbers)
     return _count("audio", dropped)
 
 
@@ -161,7 +161,7 @@ class _Stage:
 
 
 def _prepare(
-    workspace: Workspace, executor: Executor | None, stage: _Stage, keys: npt.NDArray[np.int64]
+    build_dir: BuildDir, executor: Executor | None, stage: _Stage, keys: npt.NDArray[np.int64]
 ) -> dict[str, str]:
     """Make the chunks of a pool and its index; id -> reason of what cannot be read."""
     dropped: dict[str, str] = {}
@@ -175,7 +175,7 @@ def _prepare(
             arguments, ids = stage.job(group.tolist())
             ids_of.append(ids)
             products.append(Product(path=_chunk_path(stage.kind, stage.name, number), arguments=arguments, key=ids))
-        results = run_stage(workspace, f"{stage.title} ({stage.name})", products, stage.make, executor)
+        results = run_stage(build_dir, f"{stage.title} ({stage.name})", products, stage.make, executor)
         for number, (group, result) in enumerate(zip(groups, results, strict=True), start=chunks):
             failed = {int(row): reason for row, reason in result["unreadable"]}
             dropped |= {ids_of[number][row]: reason for row, reason in failed.items()}
@@ -186,7 +186,7 @@ def _prepare(
         final = _substituted(stage, keys, unreadable)
         wanted = np.setdiff1d(final, np.concatenate([part[:, 0] for part in made]))
         wanted = wanted[wanted >= 0]
-    _write_index(workspace, stage, keys, _substituted(stage, keys, unreadable), np.concatenate(made), ids_of)
+    _write_index(build_dir, stage, keys, _substituted(stage, keys, unreadable), np.concatenate(made), ids_of)
     return dropped
 
 
@@ -308,7 +308,7 @@ def _read_again(path: Path, sha256: str) -> bytes:
 
 
 def _write_index(
-    workspace: Workspace,
+    build_dir: BuildDir,
     stage: _Stage,
     keys: npt.NDArray[np.int64],
     final: npt.NDArray[np.int64],
@@ -330,7 +330,7 @@ def _write_index(
     used = np.unique(final[final >= 0])
     media = made[np.searchsorted(made[:, 0], used)]
     rows = np.where(final < 0, -1, np.searchsorted(used, final))
-    base = workspace.hidden / stage.kind / stage.name
+    base = build_dir.hidden / stage.kind / stage.name
     for suffix, table in ((".npy", np.column_stack([keys, rows])), ("-media.npy", media)):
         with atomic_path(base.with_name(base.name + suffix)) as temporary, temporary.open("wb") as file:
             np.save(file, table)

@@ -18,7 +18,7 @@ from symile_data.files import file_sha256, write_text
 from symile_data.format.manifest import Dropped, FileEntry, Identity, Manifest, file_entry, library_versions
 from symile_data.format.schema import SPLITS
 
-from ..engine.build_dir import HIDDEN, Product, Workspace
+from ..engine.build_dir import HIDDEN, BuildDir, Product
 from ..engine.card_hook import Document
 from ..engine.dask_executor import LOCAL
 from ..engine.executor import run_stage
@@ -65,21 +65,21 @@ def build_mimic(
     survey = None if spec.roots is None else survey_sources(spec.roots, spec)
     identity = _identity(spec, survey, versions)
 
-    def stages(workspace: Workspace, pool: Executor | None) -> Manifest:
+    def stages(build_dir: BuildDir, pool: Executor | None) -> Manifest:
         forget_chunks()
-        surveyed = survey or survey_sources(_sample_source(workspace, pool, spec), spec)
-        cohort = select_cohort(workspace, pool, surveyed, spec)
+        surveyed = survey or survey_sources(_sample_source(build_dir, pool, spec), spec)
+        cohort = select_cohort(build_dir, pool, surveyed, spec)
         splits = assign_splits(cohort, spec)
         candidates = candidate_sets(cohort, splits, spec)
-        write_build_state(workspace.hidden, make_build_state(cohort, splits, candidates, reference=spec.reference))
+        write_build_state(build_dir.hidden, make_build_state(cohort, splits, candidates, reference=spec.reference))
         rows = {split: len(of_split) for split, of_split in splits.items()}
         return Manifest(
             identity=identity,
             modalities=mimic_schema().modalities,
             splits=rows,
             files=[
-                *write_shards(workspace, pool, rows, spec.shard_format),
-                *_name_unusable(workspace.directory, cohort),
+                *write_shards(build_dir, pool, rows, spec.shard_format),
+                *_name_unusable(build_dir.directory, cohort),
             ],
             dropped=[*cohort.dropped, *_lost_rows(cohort, splits)],
             cohort_flow=cohort.cohort_flow,
@@ -117,26 +117,26 @@ def _hash(roots: Roots, table: Any) -> str:
     return file_sha256(find_table(roots, table))
 
 
-def _sample_source(workspace: Workspace, pool: Executor | None, spec: MimicSpec) -> Roots:
+def _sample_source(build_dir: BuildDir, pool: Executor | None, spec: MimicSpec) -> Roots:
     """Write the sample releases under `.build/` and read them like real ones."""
-    directory = workspace.hidden / "source"
+    directory = build_dir.hidden / "source"
     tasks = SampleTask.split(spec.patients, spec.seed)
     products = [
         Product(path=f"{HIDDEN}/sample/{task.first:05d}.arrow", arguments=task, key=[task.first, task.last, task.seed])
         for task in tasks
     ]
-    run_stage(workspace, "sample patients", products, draw_patients, pool)
-    unpack_files(workspace, products, directory)
+    run_stage(build_dir, "sample patients", products, draw_patients, pool)
+    unpack_files(build_dir, products, directory)
     write_tables(directory, spec.patients, spec.seed)
     return sample_roots(directory)
 
 
 def write_shards(
-    workspace: Workspace, pool: Executor | None, rows: dict[str, int], shard_format: str
+    build_dir: BuildDir, pool: Executor | None, rows: dict[str, int], shard_format: str
 ) -> list[FileEntry]:
     """Write the shards of a build state with so many rows in each split."""
-    task = partial(ShardTask, workspace.hidden)
-    shards, _ = run_shards(workspace, pool, rows, ROWS_PER_SHARD, task, make_shard, shard_format=shard_format)
+    task = partial(ShardTask, build_dir.hidden)
+    shards, _ = run_shards(build_dir, pool, rows, ROWS_PER_SHARD, task, make_shard, shard_format=shard_format)
     return shards
 
 

@@ -19,7 +19,7 @@ from symile_data.format.shards.writer import write_shard
 from symile_data.missingness import missing
 from symile_data.rng import Stream
 
-from ..engine.build_dir import Workspace
+from ..engine.build_dir import BuildDir
 from ..engine.card_hook import Document
 from ..engine.dask_executor import LOCAL
 from ..engine.stages import run_build, run_shards
@@ -74,9 +74,9 @@ def build_xor(
     schema = xor_schema(spec.names, spec.dims)
     identity = Identity(dataset=DATASET, spec=spec.to_json(), sources={}, versions=library_versions(_PACKAGES))
 
-    def stages(workspace: Workspace, pool: Executor | None) -> Manifest:
+    def stages(build_dir: BuildDir, pool: Executor | None) -> Manifest:
         shards, _ = run_shards(
-            workspace, pool, spec.rows, ROWS_PER_SHARD, partial(_Job, spec), _make_shard, shard_format=spec.shard_format
+            build_dir, pool, spec.rows, ROWS_PER_SHARD, partial(_Job, spec), _make_shard, shard_format=spec.shard_format
         )
         splits = {split: rows for split, rows in spec.rows.items() if rows}
         return Manifest(identity=identity, modalities=schema.modalities, splits=splits, files=shards)

@@ -28,7 +28,7 @@ from typer.testing import CliRunner
 
 from symile_data import files
 from symile_data.builders.engine import dask_executor as module
-from symile_data.builders.engine.build_dir import Product, Workspace, open_workspace
+from symile_data.builders.engine.build_dir import BuildDir, Product, open_build_dir
 from symile_data.builders.engine.card_hook import no_documents
 from symile_data.builders.engine.dask_executor import Attempt, cluster_pool, parse_executor, take_over
 from symile_data.builders.engine.executor import open_pool, run_stage
@@ -138,9 +138,9 @@ def address(cluster: distributed.LocalCluster) -> str:
 
 
 def run(out: Path, executor: str, make: Any, *arguments: Any) -> list[dict[str, Any]]:
-    with open_workspace(out, IDENTITY) as workspace, open_pool(1, executor) as pool:
-        assert isinstance(workspace, Workspace)
-        return run_stage(workspace, "numbers", products(*arguments), make, pool)
+    with open_build_dir(out, IDENTITY) as build_dir, open_pool(1, executor) as pool:
+        assert isinstance(build_dir, BuildDir)
+        return run_stage(build_dir, "numbers", products(*arguments), make, pool)
 
 
 def test_results_come_in_order_and_files_in_their_places(address: str, tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_an_interrupt_takes_back_what_no_worker_has_begun(
 
     jobs = [(number, tmp_path) for number in range(40)]
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Workspace, "record", interrupt)
+        patch.setattr(BuildDir, "record", interrupt)
         run(tmp_path / "out", address, write_when_let, *jobs)
     (tmp_path / "go").touch()
     assert len(run(tmp_path / "other", address, write_number, *range(9))) == 9  # the workers are free again
@@ -365,13 +365,13 @@ def test_a_worker_must_have_the_builds_disk_and_libraries(tmp_path: Path) -> Non
 def test_an_attempt_that_outlives_its_build_leaves_nothing(tmp_path: Path) -> None:
     out = tmp_path / "out"
     attempt = Attempt(folder=out / ".build" / "attempts" / "x", here=tmp_path, versions={})
-    with open_workspace(out, IDENTITY) as workspace, attempt.place("data/0.txt") as one:
-        assert isinstance(workspace, Workspace)
+    with open_build_dir(out, IDENTITY) as build_dir, attempt.place("data/0.txt") as one:
+        assert isinstance(build_dir, BuildDir)
         write_text(one, "in time")
     assert one.read_text() == "in time"  # an unfinished build may want it
-    with attempt.place("data/0.txt") as late, open_workspace(out, IDENTITY) as workspace:
-        assert isinstance(workspace, Workspace)
-        workspace.finish(Manifest(identity=IDENTITY, modalities=(), splits={}))
+    with attempt.place("data/0.txt") as late, open_build_dir(out, IDENTITY) as build_dir:
+        assert isinstance(build_dir, BuildDir)
+        build_dir.finish(Manifest(identity=IDENTITY, modalities=(), splits={}))
         write_text(late, "too late")
     assert [path.name for path in out.iterdir()] == ["manifest.json"]
 

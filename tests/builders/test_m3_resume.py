@@ -219,8 +219,8 @@ def killed(tree: Path, out: Path, point: tuple[str, str, int], workers: int) -> 
         (("media_store", "read_image", 9), 1),
         (("clips.Clip", "encode", 5), 1),
         (("shard.MediaPool", "media", 6), 1),
-        (("build_dir.Workspace", "finish", 0), 1),
-        (("build_dir.Workspace", "record", 9), 2),
+        (("build_dir.BuildDir", "finish", 0), 1),
+        (("build_dir.BuildDir", "record", 9), 2),
     ],
     ids=["in a picture chunk", "in a clip chunk", "in a shard", "before the manifest", "with workers"],
 )

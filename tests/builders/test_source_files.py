@@ -19,7 +19,7 @@ import pytest
 from factories import contents, spec
 
 from symile_data.builders.engine import executor as execution
-from symile_data.builders.engine.build_dir import Product, Workspace, open_workspace
+from symile_data.builders.engine.build_dir import BuildDir, Product, open_build_dir
 from symile_data.builders.engine.card_hook import no_documents
 from symile_data.builders.engine.dask_executor import Attempt, take_over
 from symile_data.builders.engine.source_files import pack_files, unpack_files
@@ -47,9 +47,9 @@ TASKS: dict[str, tuple[Callable[[Any, Path], dict[str, Any]], Any, str]] = {
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    with open_workspace(tmp_path / "out", Identity(dataset="x", spec={}, sources={}, versions={})) as opened:
-        assert isinstance(opened, Workspace)
+def build_dir(tmp_path: Path) -> BuildDir:
+    with open_build_dir(tmp_path / "out", Identity(dataset="x", spec={}, sources={}, versions={})) as opened:
+        assert isinstance(opened, BuildDir)
         yield opened
 
 
@@ -79,34 +79,34 @@ def build(dataset: str, out: Path, executor: str = "local") -> None:
         mimic.build_mimic(MimicSpec(patients=PATIENTS, candidates=2, validation=0, train=20), out, **options)
 
 
-def test_files_come_out_as_they_went_in_and_are_written_anew(workspace: Workspace) -> None:
+def test_files_come_out_as_they_went_in_and_are_written_anew(build_dir: BuildDir) -> None:
     product = Product(path=".build/sample/0.arrow", arguments=None, key=[])
     for data in (b"one", b"another"):  # as another build in the same place: nothing is remembered
-        assert pack_files(workspace.directory / product.path, iter([("a/b.jpg", data), ("c", b"")])) == {}
-        unpack_files(workspace, [product], workspace.hidden / "files")
-        assert contents(workspace.hidden / "files") == {"a/b.jpg": data, "c": b""}
+        assert pack_files(build_dir.directory / product.path, iter([("a/b.jpg", data), ("c", b"")])) == {}
+        unpack_files(build_dir, [product], build_dir.hidden / "files")
+        assert contents(build_dir.hidden / "files") == {"a/b.jpg": data, "c": b""}
 
 
-def test_a_full_disk_is_one_sentence(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_one_sentence(build_dir: BuildDir, monkeypatch: pytest.MonkeyPatch) -> None:
     product = Product(path=".build/sample/0.arrow", arguments=None, key=[])
-    pack_files(workspace.directory / product.path, [("a", b"data")])
+    pack_files(build_dir.directory / product.path, [("a", b"data")])
 
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OutputError, match=rf"{os.strerror(errno.ENOSPC).lower()} \(.*/a\)\. Free some space"):
-        unpack_files(workspace, [product], workspace.hidden)
+        unpack_files(build_dir, [product], build_dir.hidden)
 
 
 @pytest.mark.parametrize("dataset", TASKS)
 def test_two_attempts_at_one_task_that_race_do_not_meet(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, dataset: str
+    build_dir: BuildDir, monkeypatch: pytest.MonkeyPatch, dataset: str
 ) -> None:
     """A worker that was given up for lost still draws, picture for picture beside the one that took its place."""
     make, job, drawing = TASKS[dataset]
     product = Product(path=".build/sample/0.arrow", arguments=job, key=[])
-    make(job, workspace.directory / "alone")
+    make(job, build_dir.directory / "alone")
     module, _, name = drawing.rpartition(".")
     draw, together = getattr(__import__(module, fromlist=[name]), name), threading.Barrier(2, timeout=60)
 
@@ -116,15 +116,15 @@ def test_two_attempts_at_one_task_that_race_do_not_meet(
         return drawn
 
     monkeypatch.setattr(drawing, in_step)
-    attempt = Attempt(folder=workspace.hidden / "attempts" / "x", here=Path.cwd(), versions={})
+    attempt = Attempt(folder=build_dir.hidden / "attempts" / "x", here=Path.cwd(), versions={})
     with ThreadPoolExecutor(2) as threads:
         first, second = threads.map(lambda _: execution._attempt(attempt, make, product), range(2))
     assert first[:3] == second[:3]  # result, bytes, hash
     assert first[3] != second[3]
-    assert not (workspace.hidden / "sample").exists()  # nobody wrote outside of the attempts
+    assert not (build_dir.hidden / "sample").exists()  # nobody wrote outside of the attempts
     for _, size, _, made in (first, second):  # in whatever order they are heard of
-        take_over(made, workspace.directory / product.path, size)
-        assert (workspace.directory / product.path).read_bytes() == (workspace.directory / "alone").read_bytes()
+        take_over(made, build_dir.directory / product.path, size)
+        assert (build_dir.directory / product.path).read_bytes() == (build_dir.directory / "alone").read_bytes()
 
 
 def die_while_drawing(drawing: str, marker: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from symile_data.builders.engine.build_dir import HIDDEN, Product, Workspace, open_workspace
+from symile_data.builders.engine.build_dir import HIDDEN, BuildDir, Product, open_build_dir
 from symile_data.errors import OutputError
 from symile_data.format import manifest as manifests
 from symile_data.format.manifest import Identity, Manifest
@@ -24,55 +24,55 @@ def identity(**spec: Any) -> Identity:
 
 
 def finish(directory: Path, **spec: Any) -> Manifest:
-    with open_workspace(directory, identity(**spec)) as workspace:
+    with open_build_dir(directory, identity(**spec)) as build_dir:
         manifest = Manifest(identity=identity(**spec), modalities=(), splits={"train": 3})
-        workspace.finish(manifest)
+        build_dir.finish(manifest)
     return manifest
 
 
-def make(workspace: Workspace, text: str = "content") -> None:
+def make(build_dir: BuildDir, text: str = "content") -> None:
     """Write the product and note it, as a stage does."""
-    path = workspace.directory / PRODUCT.path
+    path = build_dir.directory / PRODUCT.path
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
-    entry = manifests.file_entry(workspace.directory, path)
-    workspace.record(PRODUCT, {"rows": 5}, entry.bytes, entry.sha256)
+    entry = manifests.file_entry(build_dir.directory, path)
+    build_dir.record(PRODUCT, {"rows": 5}, entry.bytes, entry.sha256)
 
 
 @pytest.mark.parametrize("there", ["new/and/deep", "empty"])
 def test_a_new_or_empty_directory_is_taken(tmp_path: Path, there: str) -> None:
     (tmp_path / "empty").mkdir()
-    with open_workspace(tmp_path / there, identity()) as workspace:
-        assert isinstance(workspace, Workspace)
-        assert workspace.finished(PRODUCT) is None
+    with open_build_dir(tmp_path / there, identity()) as build_dir:
+        assert isinstance(build_dir, BuildDir)
+        assert build_dir.finished(PRODUCT) is None
 
 
 def test_a_finished_build_is_given_back(tmp_path: Path) -> None:
     manifest = finish(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
-    with open_workspace(tmp_path, identity()) as found:
+    with open_build_dir(tmp_path, identity()) as found:
         assert found == manifest
 
 
 def test_leftover_bookkeeping_of_a_finished_build_goes(tmp_path: Path) -> None:
     finish(tmp_path)
     (tmp_path / HIDDEN / "journal").mkdir(parents=True)
-    with open_workspace(tmp_path, identity()) as found:
+    with open_build_dir(tmp_path, identity()) as found:
         assert isinstance(found, Manifest)
     assert not (tmp_path / HIDDEN).exists()
 
 
 def test_a_product_is_done_when_its_note_and_bytes_agree(tmp_path: Path) -> None:
-    with open_workspace(tmp_path, identity()) as workspace:
-        make(workspace)
-    with open_workspace(tmp_path, identity()) as workspace:
-        assert workspace.finished(PRODUCT) == {"rows": 5}
+    with open_build_dir(tmp_path, identity()) as build_dir:
+        make(build_dir)
+    with open_build_dir(tmp_path, identity()) as build_dir:
+        assert build_dir.finished(PRODUCT) == {"rows": 5}
 
 
 @pytest.mark.parametrize("damage", ["gone", "shorter", "changed", "note gone", "note cut", "other key"])
 def test_a_product_that_changed_is_not_done(tmp_path: Path, damage: str) -> None:
-    with open_workspace(tmp_path, identity()) as workspace:
-        make(workspace)
+    with open_build_dir(tmp_path, identity()) as build_dir:
+        make(build_dir)
         path = tmp_path / PRODUCT.path
         (note,) = (tmp_path / HIDDEN / "journal").iterdir()
         product = PRODUCT
@@ -89,13 +89,13 @@ def test_a_product_that_changed_is_not_done(tmp_path: Path, damage: str) -> None
                 note.write_text(note.read_text()[:-9])
             case "other key":
                 product = Product(path=PRODUCT.path, arguments=None, key=["train", 0, 6])
-        assert workspace.finished(product) is None
+        assert build_dir.finished(product) is None
 
 
 def test_an_unfinished_build_with_other_settings_is_refused_by_name(tmp_path: Path) -> None:
-    with open_workspace(tmp_path, identity()):
+    with open_build_dir(tmp_path, identity()):
         pass
-    with pytest.raises(OutputError) as caught, open_workspace(tmp_path, identity(seed=1, rows={"train": 4})):
+    with pytest.raises(OutputError) as caught, open_build_dir(tmp_path, identity(seed=1, rows={"train": 4})):
         pass
     assert str(caught.value) == (
         f"the output directory holds an unfinished build with other settings ({tmp_path}); "
@@ -121,7 +121,7 @@ def test_many_differences_are_counted(tmp_path: Path) -> None:
 def test_unrelated_files_are_refused_and_kept(tmp_path: Path) -> None:
     for name in ("thesis.tex", "photos"):
         (tmp_path / name).write_text("mine")
-    with pytest.raises(OutputError) as caught, open_workspace(tmp_path, identity()):
+    with pytest.raises(OutputError) as caught, open_build_dir(tmp_path, identity()):
         pass
     assert str(caught.value) == (
         f"the output directory holds files that no build of ours left there ({tmp_path}); got photos. "
@@ -132,49 +132,49 @@ def test_unrelated_files_are_refused_and_kept(tmp_path: Path) -> None:
 
 def test_a_file_in_place_of_the_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="the output path is a file"), open_workspace(tmp_path / "file", identity()):
+    with pytest.raises(OutputError, match="the output path is a file"), open_build_dir(tmp_path / "file", identity()):
         pass
 
 
 def test_a_second_build_is_refused_while_one_runs(tmp_path: Path) -> None:
-    with open_workspace(tmp_path, identity()):
-        with pytest.raises(OutputError) as caught, open_workspace(tmp_path, identity()):
+    with open_build_dir(tmp_path, identity()):
+        with pytest.raises(OutputError) as caught, open_build_dir(tmp_path, identity()):
             pass
         assert str(caught.value) == (
             f"another build is running in this directory ({tmp_path}). Wait for it to end, or choose another --out."
         )
-    with open_workspace(tmp_path, identity()) as workspace:
-        assert isinstance(workspace, Workspace)
+    with open_build_dir(tmp_path, identity()) as build_dir:
+        assert isinstance(build_dir, BuildDir)
 
 
 def test_errors_of_the_builds_own_reading_are_not_called_write_errors(tmp_path: Path) -> None:
-    with pytest.raises(PermissionError, match="source"), open_workspace(tmp_path, identity()):
+    with pytest.raises(PermissionError, match="source"), open_build_dir(tmp_path, identity()):
         raise PermissionError(13, "not allowed", "source.JPEG")
 
 
 def test_a_killed_build_leaves_no_lock(tmp_path: Path) -> None:
     code = (
         "import signal, sys; from pathlib import Path; from symile_data.format.manifest import Identity\n"
-        "from symile_data.builders.engine.build_dir import open_workspace\n"
-        f"with open_workspace(Path({str(tmp_path)!r}), {identity()!r}):\n"
+        "from symile_data.builders.engine.build_dir import open_build_dir\n"
+        f"with open_build_dir(Path({str(tmp_path)!r}), {identity()!r}):\n"
         "    print('locked', flush=True); signal.pause()\n"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "locked\n"
-        with pytest.raises(OutputError, match="another build is running"), open_workspace(tmp_path, identity()):
+        with pytest.raises(OutputError, match="another build is running"), open_build_dir(tmp_path, identity()):
             pass
         os.kill(process.pid, signal.SIGKILL)
-    with open_workspace(tmp_path, identity()) as workspace:
-        assert isinstance(workspace, Workspace)
+    with open_build_dir(tmp_path, identity()) as build_dir:
+        assert isinstance(build_dir, BuildDir)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff", b'"text"'])
 def test_a_damaged_record_of_an_unfinished_build_is_one_sentence(tmp_path: Path, content: bytes) -> None:
-    with open_workspace(tmp_path, identity()):
+    with open_build_dir(tmp_path, identity()):
         pass
     (tmp_path / HIDDEN / "identity.json").write_bytes(content)
-    with pytest.raises(OutputError) as caught, open_workspace(tmp_path, identity()):
+    with pytest.raises(OutputError) as caught, open_build_dir(tmp_path, identity()):
         pass
     assert "the record of an unfinished build cannot be read" in str(caught.value)
     assert str(caught.value).endswith("Remove the output directory.")
@@ -184,21 +184,21 @@ def test_a_damaged_record_of_an_unfinished_build_is_one_sentence(tmp_path: Path,
     "note", ["[]", "{}", '{"key": ["train", 0, 5]}', "null", '{"key": ["train", 0, 5], "bytes": 7}']
 )
 def test_a_damaged_note_makes_its_product_unfinished(tmp_path: Path, note: str) -> None:
-    with open_workspace(tmp_path, identity()) as workspace:
-        make(workspace)
+    with open_build_dir(tmp_path, identity()) as build_dir:
+        make(build_dir)
         (path,) = (tmp_path / HIDDEN / "journal").iterdir()
         path.write_text(note)
-        assert workspace.finished(PRODUCT) is None
+        assert build_dir.finished(PRODUCT) is None
 
 
 def test_a_product_that_the_disk_cannot_read_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(path: Path) -> str:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    with open_workspace(tmp_path, identity()) as workspace:
-        make(workspace)
+    with open_build_dir(tmp_path, identity()) as build_dir:
+        make(build_dir)
         monkeypatch.setattr("symile_data.builders.engine.build_dir.file_sha256", fail)
-        assert workspace.finished(PRODUCT) is None
+        assert build_dir.finished(PRODUCT) is None
 
 
 @pytest.mark.parametrize("same", [True, False])
@@ -211,17 +211,17 @@ def test_a_build_that_waited_for_one_that_ended_sees_its_dataset(
     def end_first(file: Any, how: int) -> None:
         if not ended:
             ended.append(True)
-            with open_workspace(tmp_path, identity()) as workspace:
-                workspace.finish(Manifest(identity=identity(), modalities=(), splits={"train": 3}))
+            with open_build_dir(tmp_path, identity()) as build_dir:
+                build_dir.finish(Manifest(identity=identity(), modalities=(), splits={"train": 3}))
         flock(file, how)
 
     monkeypatch.setattr("symile_data.builders.engine.build_dir.fcntl.flock", end_first)
     if same:
-        with open_workspace(tmp_path, identity()) as found:
+        with open_build_dir(tmp_path, identity()) as found:
             assert isinstance(found, Manifest)
     else:
         refused = pytest.raises(OutputError, match="a finished dataset with other settings")
-        with refused, open_workspace(tmp_path, identity(seed=1)):
+        with refused, open_build_dir(tmp_path, identity(seed=1)):
             pass
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
 
@@ -254,7 +254,7 @@ def test_a_directory_that_cannot_be_locked_is_one_sentence(tmp_path: Path, monke
 
     monkeypatch.setattr("symile_data.builders.engine.build_dir.fcntl.flock", refuse)
     refused = pytest.raises(OutputError, match=r"cannot be locked .*No locks available. Choose another disk.")
-    with refused, open_workspace(tmp_path, identity()):
+    with refused, open_build_dir(tmp_path, identity()):
         pass
 
 
@@ -263,10 +263,10 @@ def test_an_unfinished_build_of_another_version_is_refused_with_its_reason(
     tmp_path: Path, before: dict[str, str]
 ) -> None:
     old = Identity(dataset="xor", spec={"seed": 0}, sources={}, versions=before)
-    with open_workspace(tmp_path, old):
+    with open_build_dir(tmp_path, old):
         pass
     new = Identity(dataset="xor", spec={"seed": 0}, sources={}, versions={"writer": "2"})
-    with pytest.raises(OutputError) as caught, open_workspace(tmp_path, new):
+    with pytest.raises(OutputError) as caught, open_build_dir(tmp_path, new):
         pass
     there = repr(before.get("writer"))
     assert str(caught.value) == (
@@ -280,8 +280,8 @@ def test_an_unfinished_build_of_another_version_is_refused_with_its_reason(
 def test_an_unfinished_build_of_any_writer_before_this_one_is_refused(tmp_path: Path, before: int) -> None:
     now = manifests.library_versions(["numpy"])
     old = Identity(dataset="symile-m3", spec={}, sources={}, versions=now | {"writer": str(before)})
-    with open_workspace(tmp_path, old):
+    with open_build_dir(tmp_path, old):
         pass
     refused = pytest.raises(OutputError, match="of another version of symile-data, which writes other bytes")
-    with refused, open_workspace(tmp_path, Identity(dataset="symile-m3", spec={}, sources={}, versions=now)):
+    with refused, open_build_dir(tmp_path, Identity(dataset="symile-m3", spec={}, sources={}, versions=now)):
         pass

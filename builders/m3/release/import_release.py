@@ -27,7 +27,7 @@ from symile_data.format.manifest import Dropped, Identity, Manifest, library_ver
 from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards.writer import ROWS_PER_GROUP, write_shard
 
-from ...engine.build_dir import Workspace
+from ...engine.build_dir import BuildDir
 from ...engine.card_hook import Document
 from ...engine.dask_executor import LOCAL
 from ...engine.stages import run_build, run_shards
@@ -107,10 +107,10 @@ def import_m3(
     found = _names(release, names, languages)
     identity = _identity(release, rows, found)
 
-    def stages(workspace: Workspace, pool: Executor | None) -> Manifest:
-        _write_state(workspace.hidden, release, found)
-        job = partial(ImportJob, workspace.hidden)
-        shards, results = run_shards(workspace, pool, release.rows, ROWS_PER_SHARD, job, make_shard)
+    def stages(build_dir: BuildDir, pool: Executor | None) -> Manifest:
+        _write_state(build_dir.hidden, release, found)
+        job = partial(ImportJob, build_dir.hidden)
+        shards, results = run_shards(build_dir, pool, release.rows, ROWS_PER_SHARD, job, make_shard)
         return Manifest(
             identity=identity,
             modalities=m3_schema().modalities,

@@ -29,7 +29,7 @@ from symile_data.errors import SourceError, UsageError
 from symile_data.files import atomic_path, file_sha256
 from symile_data.format.manifest import Dropped
 
-from ...engine.build_dir import HIDDEN, Product, Workspace
+from ...engine.build_dir import HIDDEN, BuildDir, Product
 from ...engine.executor import run_stage
 from ..audio.planned_clips import PlannedClips
 from ..audio.sources import AudioSource
@@ -87,7 +87,7 @@ def open_plan(path: Path) -> ReleasePlan:
 
 
 def prepare_plan(
-    workspace: Workspace,
+    build_dir: BuildDir,
     executor: Executor | None,
     plan: ReleasePlan,
     catalogue: ImageCatalogue,
@@ -113,17 +113,17 @@ def prepare_plan(
         for wnid, of_class in zip(catalogue.wnids, catalogue.files, strict=True)
         for name in of_class
     ]
-    _write_ids(workspace.hidden / "plan" / "images.arrow", images)
-    _write_ids(workspace.hidden / "plan" / "clips.arrow", audio.names)
+    _write_ids(build_dir.hidden / "plan" / "images.arrow", images)
+    _write_ids(build_dir.hidden / "plan" / "clips.arrow", audio.names)
     products = [
         Product(
             path=f"{HIDDEN}/plan/{split}.parquet",
-            arguments=PlanJob(workspace.hidden, file, names),
+            arguments=PlanJob(build_dir.hidden, file, names),
             key=[plan.fingerprint[split], names.fingerprint],
         )
         for split, file in plan.files.items()
     ]
-    results = run_stage(workspace, "plan", products, make_plan, executor)
+    results = run_stage(build_dir, "plan", products, make_plan, executor)
     dropped = []
     for medium, kind in (("image", "picture"), ("audio", "clip")):
         count = sum(result["absent"][medium][0] for result in results)

@@ -12,7 +12,7 @@ from symile_data.datasets.mimic.schema import LEAST_MODALITIES
 from symile_data.files import atomic_path, digest
 from symile_data.format.manifest import Dropped, FlowStep
 
-from ...engine.build_dir import HIDDEN, Product, Workspace
+from ...engine.build_dir import HIDDEN, BuildDir, Product
 from ...engine.executor import run_stage
 from ..signals.media import CXR, ECG, Prepared, prepare
 from ..spec import MimicSpec, Roots
@@ -100,7 +100,7 @@ def survey_sources(roots: Roots, spec: MimicSpec) -> Survey:
     )
 
 
-def select_cohort(workspace: Workspace, executor: Executor | None, survey: Survey, spec: MimicSpec) -> Cohort:
+def select_cohort(build_dir: BuildDir, executor: Executor | None, survey: Survey, spec: MimicSpec) -> Cohort:
     """Apply every rule, reading only what survives the ones before.
 
     Raises:
@@ -116,7 +116,7 @@ def select_cohort(workspace: Workspace, executor: Executor | None, survey: Surve
     if spec.reference:
         rule(_HAS_FINDINGS, _labelled(survey))
     rule(_HAS_ECG, ecg_choices)
-    first, of_labs = _first_labs(workspace, survey, flow.hadm_ids, spec)
+    first, of_labs = _first_labs(build_dir, survey, flow.hadm_ids, spec)
     with_labs = frozenset(first["hadm_id"].to_list())
     rule(_HAS_LABS, with_labs)
     if spec.allow_missing:
@@ -126,10 +126,10 @@ def select_cohort(workspace: Workspace, executor: Executor | None, survey: Surve
     flow.require_any()
     check_sizes(spec, len(flow.hadm_ids))
     root, reference = survey.roots, spec.reference
-    cxr = prepare(workspace, executor, CXR, root.mimic_cxr, _of(cxr_choices, flow.hadm_ids), reference)
+    cxr = prepare(build_dir, executor, CXR, root.mimic_cxr, _of(cxr_choices, flow.hadm_ids), reference)
     chosen_cxr = _chosen(cxr, cxr_choices, flow.hadm_ids)
     rule(_READS_CXR, chosen_cxr)
-    ecg = prepare(workspace, executor, ECG, root.mimic_ecg, _of(ecg_choices, flow.hadm_ids), reference)
+    ecg = prepare(build_dir, executor, ECG, root.mimic_ecg, _of(ecg_choices, flow.hadm_ids), reference)
     chosen_ecg = _chosen(ecg, ecg_choices, flow.hadm_ids)
     rule(_READS_ECG, chosen_ecg)
     if spec.allow_missing:
@@ -182,7 +182,7 @@ class _LabsTask:
 
 
 def _first_labs(
-    workspace: Workspace, survey: Survey, hadm_ids: list[int], spec: MimicSpec
+    build_dir: BuildDir, survey: Survey, hadm_ids: list[int], spec: MimicSpec
 ) -> tuple[pl.DataFrame, list[Dropped]]:
     """The one long read, kept as a product so that an interrupted build does not repeat it."""
     import polars as pl
@@ -190,8 +190,8 @@ def _first_labs(
     admissions = survey.admissions.filter(pl.col("hadm_id").is_in(hadm_ids))
     task = _LabsTask(find_table(survey.roots, LABEVENTS), admissions, spec.reference, spec.within_stay)
     product = Product(path=f"{HIDDEN}/labs.arrow", arguments=task, key=digest(hadm_ids))
-    (result,) = run_stage(workspace, "blood tests", [product], _make_labs, None)
-    return pl.read_ipc(workspace.directory / product.path), [Dropped(**entry) for entry in result["dropped"]]
+    (result,) = run_stage(build_dir, "blood tests", [product], _make_labs, None)
+    return pl.read_ipc(build_dir.directory / product.path), [Dropped(**entry) for entry in result["dropped"]]
 
 
 def _make_labs(task: _LabsTask, path: Path) -> dict[str, Any]:

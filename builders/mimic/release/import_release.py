@@ -16,7 +16,7 @@ from symile_data.files import digest
 from symile_data.format.manifest import Dropped, FlowStep, Identity, Manifest, library_versions
 from symile_data.format.shards import check_format
 
-from ...engine.build_dir import HIDDEN, Product, Workspace
+from ...engine.build_dir import HIDDEN, BuildDir, Product
 from ...engine.card_hook import Document
 from ...engine.dask_executor import LOCAL
 from ...engine.executor import run_stage
@@ -84,18 +84,18 @@ def import_mimic(
         versions=library_versions(_PACKAGES, "mimic"),
     )
 
-    def stages(workspace: Workspace, pool: Executor | None) -> Manifest:
+    def stages(build_dir: BuildDir, pool: Executor | None) -> Manifest:
         forget_chunks()
-        _check_files(workspace, pool, release, sums)
-        cohort, sizes, sets = _read(workspace, pool, release)
+        _check_files(build_dir, pool, release, sums)
+        cohort, sizes, sets = _read(build_dir, pool, release)
         edges = np.cumsum([0, *sizes.values()])
         splits = {split: np.arange(start, stop) for split, start, stop in zip(sizes, edges, edges[1:], strict=False)}
-        write_build_state(workspace.hidden, make_build_state(cohort, splits, sets, reference=True))
+        write_build_state(build_dir.hidden, make_build_state(cohort, splits, sets, reference=True))
         return Manifest(
             identity=identity,
             modalities=mimic_schema().modalities,
             splits=sizes,
-            files=write_shards(workspace, pool, sizes, shard_format),
+            files=write_shards(build_dir, pool, sizes, shard_format),
             dropped=cohort.dropped,
             cohort_flow=cohort.cohort_flow,
             notes=list(_NOTES),
@@ -130,7 +130,7 @@ class _CheckTask:
     sha256: str
 
 
-def _check_files(workspace: Workspace, pool: Executor | None, release: Release, sums: dict[str, str]) -> None:
+def _check_files(build_dir: BuildDir, pool: Executor | None, release: Release, sums: dict[str, str]) -> None:
     """Hash every file that is read, once even if the import is interrupted."""
     products = [
         Product(
@@ -140,7 +140,7 @@ def _check_files(workspace: Workspace, pool: Executor | None, release: Release, 
         )
         for name, sha256 in sums.items()
     ]
-    run_stage(workspace, "checksums", products, _check_file, pool)
+    run_stage(build_dir, "checksums", products, _check_file, pool)
 
 
 def _check_file(task: _CheckTask, path: Path) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def _check_file(task: _CheckTask, path: Path) -> dict[str, Any]:
     return {}
 
 
-def _read(workspace: Workspace, pool: Executor | None, release: Release) -> tuple[Cohort, dict[str, int], pa.Array]:
+def _read(build_dir: BuildDir, pool: Executor | None, release: Release) -> tuple[Cohort, dict[str, int], pa.Array]:
     """All rows with their media, the sizes of the splits, and the retrieval sets."""
     import polars as pl
 
@@ -173,8 +173,8 @@ def _read(workspace: Workspace, pool: Executor | None, release: Release) -> tupl
             units={},
             conflicts={},
         ),
-        cxr=_prepare(workspace, pool, CXR, release, rows),
-        ecg=_prepare(workspace, pool, ECG, release, rows),
+        cxr=_prepare(build_dir, pool, CXR, release, rows),
+        ecg=_prepare(build_dir, pool, ECG, release, rows),
         cohort_flow=[
             FlowStep(rule="admissions of the release", count=whole),
             FlowStep(rule="in one of its splits", count=len(rows)),
@@ -241,7 +241,7 @@ class _MediaTask:
 
 
 def _prepare(
-    workspace: Workspace, pool: Executor | None, kind: MediaKind, release: Release, rows: pl.DataFrame
+    build_dir: BuildDir, pool: Executor | None, kind: MediaKind, release: Release, rows: pl.DataFrame
 ) -> Prepared:
     """Turn the arrays' media into those of our shards, each once."""
     products: list[Product] = []
@@ -253,7 +253,7 @@ def _prepare(
             places |= {f"{split}/{number}": (len(products), place) for place, number in enumerate(group)}
             task = _MediaTask(release, kind.name, str(split), group)
             products.append(Product(path=chunk_path(kind.name, len(products)), arguments=task, key=[split, group[0]]))
-    run_stage(workspace, kind.title, products, _make_media, pool)
+    run_stage(build_dir, kind.title, products, _make_media, pool)
     return Prepared(places)
 
 

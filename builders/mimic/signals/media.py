@@ -19,7 +19,7 @@ import numpy as np
 from symile_data.errors import SourceError
 from symile_data.format.manifest import Dropped
 
-from ...engine.build_dir import HIDDEN, Product, Workspace
+from ...engine.build_dir import HIDDEN, BuildDir, Product
 from ...engine.executor import run_stage
 from ...engine.media_store import open_chunk, write_chunk
 from .radiograph import UnusableXrayError, convert
@@ -76,7 +76,7 @@ class Prepared:
 
 
 def prepare(
-    workspace: Workspace,
+    build_dir: BuildDir,
     executor: Executor | None,
     kind: MediaKind,
     root: Path,
@@ -101,7 +101,7 @@ def prepare(
             Product(path=chunk_path(kind.name, number), arguments=MediaTask(root, group, reference), key=list(group))
             for number, group in enumerate(groups, start=chunks)
         ]
-        results = run_stage(workspace, kind.title, products, kind.make, executor)
+        results = run_stage(build_dir, kind.title, products, kind.make, executor)
         for number, (group, result) in enumerate(zip(groups, results, strict=True), start=chunks):
             failed = {row: (reason, stops) for row, reason, stops in result["unusable"]}
             for row, path in enumerate(group):
