@@ -24,7 +24,7 @@ from symile_data.files import file_sha256, pretty_json, write_errors, write_text
 from symile_data.format import manifest as manifests
 from symile_data.format.manifest import Identity, Manifest
 
-HIDDEN = manifests.UNFINISHED
+INTERNAL = manifests.UNFINISHED
 IDENTITY = "identity.json"  # in it, as long as the build is unfinished
 
 _REMOVALS = 100  # times that the bookkeeping is removed while others add to it
@@ -53,9 +53,9 @@ class BuildDir:
     identity: Identity
 
     @property
-    def hidden(self) -> Path:
+    def internal(self) -> Path:
         """The bookkeeping folder, for pools and other intermediate files."""
-        return self.directory / HIDDEN
+        return self.directory / INTERNAL
 
     def finished(self, product: Product) -> dict[str, Any] | None:
         """The recorded result of a product that is done and intact on disk, else None."""
@@ -81,7 +81,7 @@ class BuildDir:
         _remove_bookkeeping(self.directory)
 
     def _journal(self, product: Product) -> Path:
-        return self.hidden / "journal" / (product.path.replace("/", "--") + ".json")
+        return self.internal / "journal" / (product.path.replace("/", "--") + ".json")
 
 
 @contextlib.contextmanager
@@ -102,19 +102,19 @@ def open_build_dir(directory: Path, identity: Identity) -> Iterator[BuildDir | M
     if manifests.FILE_NAME in names:
         yield _finished(directory, identity)
         return
-    if names and HIDDEN not in names:
+    if names and INTERNAL not in names:
         raise OutputError(
             "the output directory holds files that no build of ours left there",
             where=directory,
             got=min(names),
             do="choose an empty or new directory with --out",
         )
-    with _lock(directory / HIDDEN):
+    with _lock(directory / INTERNAL):
         if (directory / manifests.FILE_NAME).is_file():  # of a build that ended since the first look
             _remove_bookkeeping(directory)  # this one's
             yield _finished(directory, identity)
         else:
-            _begin(directory / HIDDEN, identity)
+            _begin(directory / INTERNAL, identity)
             yield BuildDir(directory, identity)
 
 
@@ -126,9 +126,9 @@ def _finished(directory: Path, identity: Identity) -> Manifest:
     return manifest
 
 
-def _begin(hidden: Path, identity: Identity) -> None:
+def _begin(internal: Path, identity: Identity) -> None:
     """Note whose build this is, or check that it is the same as before."""
-    path = hidden / IDENTITY
+    path = internal / IDENTITY
     if not path.is_file():
         write_text(path, pretty_json(asdict(identity)))
         return
@@ -139,7 +139,7 @@ def _begin(hidden: Path, identity: Identity) -> None:
         raise OutputError(
             "the record of an unfinished build cannot be read", where=path, got=error, do="remove the output directory"
         ) from None
-    _refuse_other(hidden.parent, identity, found, "an unfinished build")
+    _refuse_other(internal.parent, identity, found, "an unfinished build")
 
 
 def _refuse_other(directory: Path, identity: Identity, there: dict[str, Any], what: str) -> None:
@@ -165,18 +165,18 @@ def _other_than(mine: dict[str, Any], there: dict[str, Any]) -> str:
 
 
 @contextlib.contextmanager
-def _lock(hidden: Path) -> Iterator[None]:
+def _lock(internal: Path) -> Iterator[None]:
     """An advisory lock that the operating system releases with the process, however it ends."""
-    path = hidden / "lock"
+    path = internal / "lock"
     while True:
-        with write_errors(hidden):
-            hidden.mkdir(parents=True, exist_ok=True)
+        with write_errors(internal):
+            internal.mkdir(parents=True, exist_ok=True)
             try:
                 file = path.open("w")
             except FileNotFoundError:  # a build that just ended removed the folder
                 continue
         with file:
-            _take(file, hidden.parent)
+            _take(file, internal.parent)
             if _is_same(file, path):
                 yield
                 return
@@ -206,17 +206,17 @@ def _is_same(file: TextIO, path: Path) -> bool:
 
 
 def _remove_bookkeeping(directory: Path) -> None:
-    hidden = directory / HIDDEN
+    internal = directory / INTERNAL
     for _ in range(_REMOVALS):
-        if not hidden.exists():
+        if not internal.exists():
             return
-        with write_errors(hidden):
+        with write_errors(internal):
             try:
-                shutil.rmtree(hidden)
+                shutil.rmtree(internal)
             except OSError as error:
                 # Another process removes it too; or a worker that was given up for lost still adds to it.
                 if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
                     raise
     raise OutputError(
-        "the dataset is finished, but its bookkeeping cannot be removed", where=hidden, do="remove that folder"
+        "the dataset is finished, but its bookkeeping cannot be removed", where=internal, do="remove that folder"
     )

@@ -147,12 +147,12 @@ class Attempt:
                 full.
         """
         _check_versions(self.versions)
-        hidden, own = self.folder.parent.parent, self.folder / uuid.uuid4().hex
+        internal, own = self.folder.parent.parent, self.folder / uuid.uuid4().hex
         try:
-            if not hidden.is_dir():
+            if not internal.is_dir():
                 raise OutputError(
                     "a worker does not see the output directory",
-                    where=hidden.parent,
+                    where=internal.parent,
                     do="build into a directory on a disk that all machines share, under the same path",
                 )
             with contextlib.chdir(self.here) if self.here.is_dir() else contextlib.nullcontext():
@@ -161,14 +161,14 @@ class Attempt:
             where = f"{error.where} on {platform.node()}"
             raise OutputError(error.what, where=where, got=error.got, do=error.do) from error
         finally:
-            if not (hidden / IDENTITY).exists():  # the build ended without this attempt
-                _withdraw(own, hidden)
+            if not (internal / IDENTITY).exists():  # the build ended without this attempt
+                _withdraw(own, internal)
 
 
-def _withdraw(own: Path, hidden: Path) -> None:
+def _withdraw(own: Path, internal: Path) -> None:
     """Leave nothing of an attempt in a finished dataset, nor folders that it made anew."""
     shutil.rmtree(own, ignore_errors=True)
-    for folder in (own.parent, own.parent.parent, hidden):
+    for folder in (own.parent, own.parent.parent, internal):
         with contextlib.suppress(OSError):  # it is gone, or holds files of others
             folder.rmdir()
 

@@ -45,7 +45,7 @@ class ShardJob:
     """Rows `start` to `stop - 1` of a split; its first row is number `first_row` of all."""
 
     source: Path
-    hidden: Path
+    internal: Path
     spec: FeatureSpec
     modalities: tuple[Modality, ...]
     split: str
@@ -147,7 +147,7 @@ def make_shard(job: ShardJob, path: Path) -> dict[str, Any]:
 def _batches(job: ShardJob, rows: SourceRows, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     columns = {modality.name: modality.column for modality in job.modalities}
     encoded = {
-        columns[model.modality]: (MediaIndex.open(job.hidden, model.modality), ChunkedFeatures(job.hidden, model))
+        columns[model.modality]: (MediaIndex.open(job.internal, model.modality), ChunkedFeatures(job.internal, model))
         for model in job.spec.models
     }
     kept = [name for name in schema.names if name not in encoded]
@@ -183,13 +183,13 @@ def _encode(build_dir: BuildDir, pool: Executor | None, source: _Source, spec: F
     for model in spec.models:
         modality = modalities[model.modality]
         index = index_media(modality, source.splits)
-        index.write(build_dir.hidden, model.modality)
+        index.write(build_dir.internal, model.modality)
         products = []
         for chunk, start in enumerate(range(0, len(index.owners), MEDIA_PER_CHUNK)):
             stop = min(start + MEDIA_PER_CHUNK, len(index.owners))
             job = EncodeJob(
                 source=source.directory,
-                hidden=build_dir.hidden,
+                internal=build_dir.internal,
                 first_rows=source.first_rows,
                 spec=spec,
                 model=model,
@@ -208,7 +208,7 @@ def _shards(build_dir: BuildDir, pool: Executor | None, source: _Source, spec: F
     def job(split: str, start: int, stop: int) -> ShardJob:
         return ShardJob(
             source=source.directory,
-            hidden=build_dir.hidden,
+            internal=build_dir.internal,
             spec=spec,
             modalities=source.manifest.modalities,
             split=split,

@@ -32,14 +32,14 @@ class EncodeJob:
 
     Args:
         source: Directory of the dataset.
-        hidden: The build's `.build/` folder.
+        internal: The build's `.build/` folder.
         first_rows: Split -> its first row, counted through all splits.
         kind: Of the modality.
         column: Of the media.
     """
 
     source: Path
-    hidden: Path
+    internal: Path
     first_rows: Mapping[str, int]
     spec: FeatureSpec
     model: FrozenModel
@@ -64,7 +64,7 @@ def make_chunk(job: EncodeJob, path: Path) -> dict[str, Any]:
     Raises:
         DamageError: a medium is not there or cannot be decoded; a feature does not fit into float16.
     """
-    owners = MediaIndex.open(job.hidden, job.model.modality).owners[job.start : job.stop]
+    owners = MediaIndex.open(job.internal, job.model.modality).owners[job.start : job.stop]
     parts = []
     firsts = [*job.first_rows.values(), np.iinfo(np.int64).max]
     for split, first, following in zip(job.first_rows, firsts, firsts[1:], strict=False):
@@ -108,12 +108,12 @@ class ChunkedFeatures:
     """The features of one modality, by the media's numbers.
 
     Args:
-        hidden: The build's `.build/` folder.
+        internal: The build's `.build/` folder.
         model: That made them.
     """
 
-    def __init__(self, hidden: Path, model: FrozenModel) -> None:
-        self._out, self._model = hidden.parent, model
+    def __init__(self, internal: Path, model: FrozenModel) -> None:
+        self._out, self._model = internal.parent, model
 
     def column(self, numbers: npt.NDArray[np.int64]) -> pa.Array:
         """(n,) lists of F float16, null where the number is -1."""

@@ -37,16 +37,16 @@ class MediaIndex:
     numbers: IntArray
     owners: IntArray
 
-    def write(self, hidden: Path, modality: str) -> None:
+    def write(self, internal: Path, modality: str) -> None:
         """Leave it in the build's folder for workers."""
         for name, values in (("numbers", self.numbers), ("owners", self.owners)):
-            with atomic_path(_path(hidden, modality, name)) as temporary, temporary.open("wb") as file:
+            with atomic_path(_path(internal, modality, name)) as temporary, temporary.open("wb") as file:
                 np.save(file, values)
 
     @classmethod
-    def open(cls, hidden: Path, modality: str) -> MediaIndex:
+    def open(cls, internal: Path, modality: str) -> MediaIndex:
         """What `write` left, mapped into memory."""
-        numbers, owners = (np.load(_path(hidden, modality, name), mmap_mode="r") for name in ("numbers", "owners"))
+        numbers, owners = (np.load(_path(internal, modality, name), mmap_mode="r") for name in ("numbers", "owners"))
         return cls(numbers, owners)
 
 
@@ -94,5 +94,5 @@ def numbered(codes: IntArray, missing: npt.NDArray[np.bool_]) -> MediaIndex:
     return MediaIndex(numbers, present[first[order]])
 
 
-def _path(hidden: Path, modality: str, name: str) -> Path:
-    return hidden / _FOLDER / f"{modality}-{name}.npy"
+def _path(internal: Path, modality: str, name: str) -> Path:
+    return internal / _FOLDER / f"{modality}-{name}.npy"

@@ -18,7 +18,7 @@ from symile_data.errors import SourceError
 from symile_data.format.manifest import Dropped, Manifest
 from symile_data.format.schema import SPLITS
 
-from ..engine.build_dir import HIDDEN, BuildDir, Product
+from ..engine.build_dir import INTERNAL, BuildDir, Product
 from ..engine.card_hook import Document
 from ..engine.dask_executor import LOCAL
 from ..engine.executor import run_stage
@@ -73,8 +73,8 @@ def _stages(sources: Sources, build_dir: BuildDir, pool: Executor | None) -> Man
     spec, identity = sources.spec, sources.identity
     dropped = [*sources.names.dropped, *sources.audio.dropped]
     if sources.hub is not None:
-        dropped += write_hub(sources.hub, build_dir.hidden / "hub")
-        sources = sources.with_pictures(list_images(build_dir.hidden / "hub"))
+        dropped += write_hub(sources.hub, build_dir.internal / "hub")
+        sources = sources.with_pictures(list_images(build_dir.internal / "hub"))
     catalogue = sources.catalogue or _sample_source(build_dir, pool, sources.names.wnids, spec.seed)
     dropped += catalogue.dropped
     state, unreadable = _prepare(build_dir, pool, sources, catalogue)
@@ -82,7 +82,7 @@ def _stages(sources: Sources, build_dir: BuildDir, pool: Executor | None) -> Man
     if spec.layout == "pooled":
         shards, pooled = write_pooled(build_dir, pool, state)
     else:
-        job = partial(ShardJob, build_dir.hidden)
+        job = partial(ShardJob, build_dir.internal)
         shards, _ = run_shards(
             build_dir, pool, state.rows, ROWS_PER_SHARD, job, make_shard, shard_format=spec.shard_format
         )
@@ -147,9 +147,9 @@ class _SampleJob:
 
 def _sample_source(build_dir: BuildDir, pool: Executor | None, wnids: list[str], seed: int) -> ImageCatalogue:
     """Write the sample pictures of some classes as an ImageNet folder and read it like a real one."""
-    root = build_dir.hidden / "imagenet"
+    root = build_dir.internal / "imagenet"
     products = [
-        Product(path=f"{HIDDEN}/sample/{wnid}.arrow", arguments=_SampleJob(wnid, seed), key=[wnid, seed])
+        Product(path=f"{INTERNAL}/sample/{wnid}.arrow", arguments=_SampleJob(wnid, seed), key=[wnid, seed])
         for wnid in wnids
     ]
     run_stage(build_dir, "sample pictures", products, _draw_class, pool)
@@ -168,12 +168,12 @@ def _prepare(
     spec, published = sources.spec, sources.published
     images = split_images(catalogue, spec.seed, dict(spec.rows), spec.split_policy == "shared")
     state = new_build_state(sources, catalogue, images)
-    state.write(build_dir.hidden)
+    state.write(build_dir.internal)
     dropped: list[Dropped] = []
     if published is not None:
         names, strict = published.names, spec.strict
         dropped += prepare_plan(build_dir, pool, published.plan, catalogue, sources.audio, names, strict)
-    slots, numbers = _used_media(build_dir.hidden, state)
+    slots, numbers = _used_media(build_dir.internal, state)
     image_pools: dict[str, tuple[ImagePool, npt.NDArray[np.int64]]] = {
         name: (images[split], slots[name]) for split, name in state.image_pools.items()
     }
@@ -191,13 +191,13 @@ def _prepare(
 
 
 def _used_media(
-    hidden: Path, state: BuildState
+    internal: Path, state: BuildState
 ) -> tuple[dict[str, npt.NDArray[np.int64]], dict[str, npt.NDArray[np.int64]]]:
     """Picture slots and clip numbers that rows use, by pool."""
     slots: dict[str, npt.NDArray[np.int64]] = {}
     numbers: dict[str, npt.NDArray[np.int64]] = {}
     for split in state.rows:
-        some_slots, some_numbers = row_source(hidden, split).used()
+        some_slots, some_numbers = row_source(internal, split).used()
         for pools, name, keys in (
             (slots, state.image_pools[split], some_slots),
             (numbers, state.clip_pools[split], some_numbers),

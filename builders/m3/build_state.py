@@ -77,15 +77,15 @@ class BuildState:
         """Rate at which a modality is taken away from a split."""
         return self.missing.get(modality, 0.0) if split in self.masked_splits else 0.0
 
-    def write(self, hidden: Path) -> None:
+    def write(self, internal: Path) -> None:
         """Write to the build's `.build/` folder."""
         _read.cache_clear()
-        write_text(hidden / FILE_NAME, pretty_json(asdict(self)))
+        write_text(internal / FILE_NAME, pretty_json(asdict(self)))
 
 
-def read_build_state(hidden: Path) -> BuildState:
+def read_build_state(internal: Path) -> BuildState:
     """The state of the build whose `.build/` folder this is."""
-    return _read(hidden / FILE_NAME)
+    return _read(internal / FILE_NAME)
 
 
 @lru_cache(maxsize=2)

@@ -51,7 +51,7 @@ _IDS = {"image": "image_id", "audio": "clip_id"}
 class PoolJob:
     """Media `start` to `stop - 1` of the pool of a modality that `split` draws from."""
 
-    hidden: Path
+    internal: Path
     column: str
     split: str
     start: int
@@ -75,7 +75,7 @@ def write_pooled(
             for column, names in (("image", state.image_pools), ("audio", state.clip_pools))
         ),
     )
-    job = partial(ShardJob, build_dir.hidden)
+    job = partial(ShardJob, build_dir.internal)
     tables, _ = run_shards(build_dir, executor, state.rows, ROWS_PER_TABLE, job, make_table, title="pairs")
     return [*tables, *_pools(build_dir, executor, state, pooled)], pooled
 
@@ -117,11 +117,11 @@ def _pools(build_dir: BuildDir, executor: Executor | None, state: BuildState, po
     for pool in pooled.pools:
         for key in pool.keys:
             split = next(split for split in pool.names if pool.key(split) == key)
-            images, clips = pools_of(state, build_dir.hidden, split)
+            images, clips = pools_of(state, build_dir.internal, split)
             media = len((images if pool.column == "image" else clips).keys)
             ranges = shard_ranges(media, MEDIA_PER_FILE)
             for index, (start, stop) in enumerate(ranges):
-                job = PoolJob(build_dir.hidden, pool.column, split, start, stop)
+                job = PoolJob(build_dir.internal, pool.column, split, start, stop)
                 path = f"{key}-{index:05d}-of-{len(ranges):05d}.parquet"
                 products.append(Product(path=path, arguments=job, key=[key, start, stop]))
                 keys.append(key)
@@ -133,19 +133,19 @@ def _pools(build_dir: BuildDir, executor: Executor | None, state: BuildState, po
 
 
 def _pairs(job: ShardJob) -> Iterator[pa.RecordBatch]:
-    state, schema = read_build_state(job.hidden), table_schemas()["pairs"].arrow
-    source = row_source(job.hidden, job.split)
+    state, schema = read_build_state(job.internal), table_schemas()["pairs"].arrow
+    source = row_source(job.internal, job.split)
     for start in range(job.start, job.stop, ROWS_PER_TABLE_GROUP):
         stop = min(start + ROWS_PER_TABLE_GROUP, job.stop)
-        rows = masked_rows(state, job.hidden, source, job.split, start, stop)
+        rows = masked_rows(state, job.internal, source, job.split, start, stop)
         places = {"image_row": rows.images, "clip_row": rows.clips}
         columns = rows.columns | {name: pa.array(place, mask=place < 0) for name, place in places.items()}
         yield pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
 def _media(job: PoolJob) -> Iterator[pa.RecordBatch]:
-    state, schema = read_build_state(job.hidden), table_schemas()[_FOLDERS[job.column]].arrow
-    images, clips = pools_of(state, job.hidden, job.split)
+    state, schema = read_build_state(job.internal), table_schemas()[_FOLDERS[job.column]].arrow
+    images, clips = pools_of(state, job.internal, job.split)
     for start in range(job.start, job.stop, MEDIA_PER_GROUP):
         rows = np.arange(start, min(start + MEDIA_PER_GROUP, job.stop))
         if job.column == "image":

@@ -24,7 +24,7 @@ from symile_data.errors import SourceError
 from symile_data.files import atomic_path
 from symile_data.format.manifest import Dropped
 
-from ..engine.build_dir import HIDDEN, BuildDir, Product
+from ..engine.build_dir import INTERNAL, BuildDir, Product
 from ..engine.executor import run_stage
 from ..engine.media_store import forget_chunks, open_chunk, write_chunk
 from .audio.clips import UnreadableClipError
@@ -242,13 +242,13 @@ class MediaPool:
     """A prepared pool, as the shard writers see it.
 
     Args:
-        hidden: The build's `.build/` folder.
+        internal: The build's `.build/` folder.
         kind: "images" or "clips".
         name: The pool.
         root: Where media without a copy are read from.
     """
 
-    hidden: Path
+    internal: Path
     kind: str
     name: str
     root: Path | None = None
@@ -273,14 +273,14 @@ class MediaPool:
     def media(self, rows: npt.NDArray[np.int64]) -> Iterator[tuple[str, bytes]]:
         """Ids and encoded bytes of the given rows of the pool, in order."""
         for chunk, row in _read_media(self._file("-media.npy"))[rows, 1:].tolist():
-            table = open_chunk(self.hidden.parent / _chunk_path(self.kind, self.name, chunk))
+            table = open_chunk(self.internal.parent / _chunk_path(self.kind, self.name, chunk))
             medium_id, data = table["medium_id"][row].as_py(), table["data"][row].as_py()
             if data is None and self.root is not None:
                 data = _read_again(self.root / medium_id, table["sha256"][row].as_py())
             yield medium_id, data
 
     def _file(self, suffix: str) -> Path:
-        return self.hidden / self.kind / f"{self.name}{suffix}"
+        return self.internal / self.kind / f"{self.name}{suffix}"
 
 
 def _count(medium: str, dropped: dict[str, str]) -> list[Dropped]:
@@ -293,7 +293,7 @@ def _count(medium: str, dropped: dict[str, str]) -> list[Dropped]:
 
 
 def _chunk_path(kind: str, name: str, number: int) -> str:
-    return f"{HIDDEN}/{kind}/{name}-{number:05d}.arrow"
+    return f"{INTERNAL}/{kind}/{name}-{number:05d}.arrow"
 
 
 def _read_again(path: Path, sha256: str) -> bytes:
@@ -330,7 +330,7 @@ def _write_index(
     used = np.unique(final[final >= 0])
     media = made[np.searchsorted(made[:, 0], used)]
     rows = np.where(final < 0, -1, np.searchsorted(used, final))
-    base = build_dir.hidden / stage.kind / stage.name
+    base = build_dir.internal / stage.kind / stage.name
     for suffix, table in ((".npy", np.column_stack([keys, rows])), ("-media.npy", media)):
         with atomic_path(base.with_name(base.name + suffix)) as temporary, temporary.open("wb") as file:
             np.save(file, table)

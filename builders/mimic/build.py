@@ -18,7 +18,7 @@ from symile_data.files import file_sha256, write_text
 from symile_data.format.manifest import Dropped, FileEntry, Identity, Manifest, file_entry, library_versions
 from symile_data.format.schema import SPLITS
 
-from ..engine.build_dir import HIDDEN, BuildDir, Product
+from ..engine.build_dir import INTERNAL, BuildDir, Product
 from ..engine.card_hook import Document
 from ..engine.dask_executor import LOCAL
 from ..engine.executor import run_stage
@@ -71,7 +71,7 @@ def build_mimic(
         cohort = select_cohort(build_dir, pool, surveyed, spec)
         splits = assign_splits(cohort, spec)
         candidates = candidate_sets(cohort, splits, spec)
-        write_build_state(build_dir.hidden, make_build_state(cohort, splits, candidates, reference=spec.reference))
+        write_build_state(build_dir.internal, make_build_state(cohort, splits, candidates, reference=spec.reference))
         rows = {split: len(of_split) for split, of_split in splits.items()}
         return Manifest(
             identity=identity,
@@ -119,10 +119,12 @@ def _hash(roots: Roots, table: Any) -> str:
 
 def _sample_source(build_dir: BuildDir, pool: Executor | None, spec: MimicSpec) -> Roots:
     """Write the sample releases under `.build/` and read them like real ones."""
-    directory = build_dir.hidden / "source"
+    directory = build_dir.internal / "source"
     tasks = SampleTask.split(spec.patients, spec.seed)
     products = [
-        Product(path=f"{HIDDEN}/sample/{task.first:05d}.arrow", arguments=task, key=[task.first, task.last, task.seed])
+        Product(
+            path=f"{INTERNAL}/sample/{task.first:05d}.arrow", arguments=task, key=[task.first, task.last, task.seed]
+        )
         for task in tasks
     ]
     run_stage(build_dir, "sample patients", products, draw_patients, pool)
@@ -135,7 +137,7 @@ def write_shards(
     build_dir: BuildDir, pool: Executor | None, rows: dict[str, int], shard_format: str
 ) -> list[FileEntry]:
     """Write the shards of a build state with so many rows in each split."""
-    task = partial(ShardTask, build_dir.hidden)
+    task = partial(ShardTask, build_dir.internal)
     shards, _ = run_shards(build_dir, pool, rows, ROWS_PER_SHARD, task, make_shard, shard_format=shard_format)
     return shards
 

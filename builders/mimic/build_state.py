@@ -123,11 +123,11 @@ def make_build_state(
     return pa.table({SPLIT: pa.array(names), **typed, **places})
 
 
-def write_build_state(hidden: Path, state: pa.Table) -> None:
+def write_build_state(internal: Path, state: pa.Table) -> None:
     """Write the build state for the shard writers."""
     read_build_state.cache_clear()
     with (
-        atomic_path(_path(hidden)) as temporary,
+        atomic_path(_path(internal)) as temporary,
         pa.OSFile(str(temporary), "wb") as file,
         pa.ipc.new_file(file, state.schema) as writer,
     ):
@@ -135,13 +135,13 @@ def write_build_state(hidden: Path, state: pa.Table) -> None:
 
 
 @lru_cache(maxsize=1)
-def read_build_state(hidden: Path) -> pa.Table:
+def read_build_state(internal: Path) -> pa.Table:
     """The build state, mapped into memory."""
-    return pa.ipc.open_file(pa.memory_map(str(_path(hidden)))).read_all()
+    return pa.ipc.open_file(pa.memory_map(str(_path(internal)))).read_all()
 
 
-def _path(hidden: Path) -> Path:
-    return hidden / "recipe.arrow"
+def _path(internal: Path) -> Path:
+    return internal / "recipe.arrow"
 
 
 def _column(table: pl.DataFrame, name: str) -> pa.Array:

@@ -24,9 +24,9 @@ ROWS_PER_SHARD = 1000
 
 @dataclass(frozen=True)
 class ShardTask:
-    """Rows `start` to `stop - 1` of a split, in the build whose `.build/` folder is `hidden`."""
+    """Rows `start` to `stop - 1` of a split, in the build whose `.build/` folder is `internal`."""
 
-    hidden: Path
+    internal: Path
     split: str
     start: int
     stop: int
@@ -38,30 +38,31 @@ def make_shard(task: ShardTask, path: Path) -> dict[str, Any]:
     Returns:
         The number of rows.
     """
-    state = read_build_state(task.hidden)
+    state = read_build_state(task.internal)
     rows = state.filter(pc.equal(state[SPLIT], task.split)).slice(task.start, task.stop - task.start)
     schema = _schema()
     batches = (
-        _batch(rows.slice(start, ROWS_PER_GROUP), task.hidden, schema) for start in range(0, len(rows), ROWS_PER_GROUP)
+        _batch(rows.slice(start, ROWS_PER_GROUP), task.internal, schema)
+        for start in range(0, len(rows), ROWS_PER_GROUP)
     )
     return {"rows": write_shard(path, schema, batches)}
 
 
-def _batch(rows: pa.Table, hidden: Path, schema: DatasetSchema) -> pa.RecordBatch:
+def _batch(rows: pa.Table, internal: Path, schema: DatasetSchema) -> pa.RecordBatch:
     """One row group."""
     columns = {name: rows[name].combine_chunks() for name in rows.column_names if name in schema.features}
     xrays = [
         None if data is None else {"bytes": data, "path": f"{dicom_id}.png"}
-        for data, dicom_id in zip(_media(rows, hidden, CXR), rows["cxr_dicom_id"].to_pylist(), strict=True)
+        for data, dicom_id in zip(_media(rows, internal, CXR), rows["cxr_dicom_id"].to_pylist(), strict=True)
     ]
     columns["cxr"] = pa.array(xrays, schema.arrow.field("cxr").type)
-    columns["ecg"] = _signals(list(_media(rows, hidden, ECG)))
+    columns["ecg"] = _signals(list(_media(rows, internal, ECG)))
     return pa.RecordBatch.from_pydict(columns, schema=schema.arrow)
 
 
-def _media(rows: pa.Table, hidden: Path, kind: MediaKind) -> Iterator[bytes | None]:
+def _media(rows: pa.Table, internal: Path, kind: MediaKind) -> Iterator[bytes | None]:
     for place in rows[PLACES[kind.name]].to_pylist():
-        yield None if place is None else read_medium(hidden, kind, (place[0], place[1]))
+        yield None if place is None else read_medium(internal, kind, (place[0], place[1]))
 
 
 def _signals(data: list[bytes | None]) -> pa.Array:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from factories import build, contents, problems
 
-from symile_data.builders.engine.build_dir import HIDDEN
+from symile_data.builders.engine.build_dir import INTERNAL
 from symile_data.builders.m3 import build as builds
 from symile_data.builders.m3 import media_store as pools
 from symile_data.builders.m3.rows import shard
@@ -129,12 +129,12 @@ def test_what_was_damaged_in_between_is_made_again(
         case "shard gone":
             first.unlink()
         case "pool cut":
-            chunk = sorted((out / HIDDEN / "clips").glob("*.arrow"))[0]
+            chunk = sorted((out / INTERNAL / "clips").glob("*.arrow"))[0]
             chunk.write_bytes(chunk.read_bytes()[:100])
         case "note gone":
-            sorted((out / HIDDEN / "journal").iterdir())[0].unlink()
+            sorted((out / INTERNAL / "journal").iterdir())[0].unlink()
         case "state gone":
-            (out / HIDDEN / "recipe.json").unlink()
+            (out / INTERNAL / "recipe.json").unlink()
     build(tree, out)
     assert contents(out) == undisturbed
 
@@ -229,7 +229,7 @@ def test_a_killed_build_is_finished_with_the_same_bytes(
 ) -> None:
     out = tmp_path / "out"
     killed(tree, out, point, workers)
-    assert (out / HIDDEN).is_dir()
+    assert (out / INTERNAL).is_dir()
     assert not (out / manifests.FILE_NAME).exists()
     if point[1] == "media":
         assert [path.name for path in (out / "data").glob(".*.partial")] == [".train-00001-of-00003.parquet.partial"]

@@ -37,7 +37,7 @@ def prepared(
 
 
 def given_out(build_dir: BuildDir, catalogue: ImageCatalogue, split: str, slots: np.ndarray) -> list[tuple[str, bytes]]:
-    pool = MediaPool(build_dir.hidden, "images", split, catalogue.root)
+    pool = MediaPool(build_dir.internal, "images", split, catalogue.root)
     return list(pool.media(pool.rows_of(slots)))
 
 
@@ -124,6 +124,6 @@ def test_clips_are_found_by_number(build_dir: BuildDir, monkeypatch: pytest.Monk
     pool = ClipPool(source, "train")
     clips = [pool.clip(int(number)) for number in numbers]
     assert prepare_clips(build_dir, None, {"train": (numbers, pool)}) == []
-    prepared_pool = MediaPool(build_dir.hidden, "clips", "train")
+    prepared_pool = MediaPool(build_dir.internal, "clips", "train")
     found = list(prepared_pool.media(prepared_pool.rows_of(np.array([9, 1, 9, 12]))))
     assert found == [(clips[i].clip_id, clips[i].encode()) for i in (3, 0, 3, 4)]

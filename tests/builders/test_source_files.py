@@ -83,8 +83,8 @@ def test_files_come_out_as_they_went_in_and_are_written_anew(build_dir: BuildDir
     product = Product(path=".build/sample/0.arrow", arguments=None, key=[])
     for data in (b"one", b"another"):  # as another build in the same place: nothing is remembered
         assert pack_files(build_dir.directory / product.path, iter([("a/b.jpg", data), ("c", b"")])) == {}
-        unpack_files(build_dir, [product], build_dir.hidden / "files")
-        assert contents(build_dir.hidden / "files") == {"a/b.jpg": data, "c": b""}
+        unpack_files(build_dir, [product], build_dir.internal / "files")
+        assert contents(build_dir.internal / "files") == {"a/b.jpg": data, "c": b""}
 
 
 def test_a_full_disk_is_one_sentence(build_dir: BuildDir, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +96,7 @@ def test_a_full_disk_is_one_sentence(build_dir: BuildDir, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OutputError, match=rf"{os.strerror(errno.ENOSPC).lower()} \(.*/a\)\. Free some space"):
-        unpack_files(build_dir, [product], build_dir.hidden)
+        unpack_files(build_dir, [product], build_dir.internal)
 
 
 @pytest.mark.parametrize("dataset", TASKS)
@@ -116,12 +116,12 @@ def test_two_attempts_at_one_task_that_race_do_not_meet(
         return drawn
 
     monkeypatch.setattr(drawing, in_step)
-    attempt = Attempt(folder=build_dir.hidden / "attempts" / "x", here=Path.cwd(), versions={})
+    attempt = Attempt(folder=build_dir.internal / "attempts" / "x", here=Path.cwd(), versions={})
     with ThreadPoolExecutor(2) as threads:
         first, second = threads.map(lambda _: execution._attempt(attempt, make, product), range(2))
     assert first[:3] == second[:3]  # result, bytes, hash
     assert first[3] != second[3]
-    assert not (build_dir.hidden / "sample").exists()  # nobody wrote outside of the attempts
+    assert not (build_dir.internal / "sample").exists()  # nobody wrote outside of the attempts
     for _, size, _, made in (first, second):  # in whatever order they are heard of
         take_over(made, build_dir.directory / product.path, size)
         assert (build_dir.directory / product.path).read_bytes() == (build_dir.directory / "alone").read_bytes()

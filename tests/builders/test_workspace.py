@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from symile_data.builders.engine.build_dir import HIDDEN, BuildDir, Product, open_build_dir
+from symile_data.builders.engine.build_dir import INTERNAL, BuildDir, Product, open_build_dir
 from symile_data.errors import OutputError
 from symile_data.format import manifest as manifests
 from symile_data.format.manifest import Identity, Manifest
@@ -56,10 +56,10 @@ def test_a_finished_build_is_given_back(tmp_path: Path) -> None:
 
 def test_leftover_bookkeeping_of_a_finished_build_goes(tmp_path: Path) -> None:
     finish(tmp_path)
-    (tmp_path / HIDDEN / "journal").mkdir(parents=True)
+    (tmp_path / INTERNAL / "journal").mkdir(parents=True)
     with open_build_dir(tmp_path, identity()) as found:
         assert isinstance(found, Manifest)
-    assert not (tmp_path / HIDDEN).exists()
+    assert not (tmp_path / INTERNAL).exists()
 
 
 def test_a_product_is_done_when_its_note_and_bytes_agree(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_product_that_changed_is_not_done(tmp_path: Path, damage: str) -> None
     with open_build_dir(tmp_path, identity()) as build_dir:
         make(build_dir)
         path = tmp_path / PRODUCT.path
-        (note,) = (tmp_path / HIDDEN / "journal").iterdir()
+        (note,) = (tmp_path / INTERNAL / "journal").iterdir()
         product = PRODUCT
         match damage:
             case "gone":
@@ -173,7 +173,7 @@ def test_a_killed_build_leaves_no_lock(tmp_path: Path) -> None:
 def test_a_damaged_record_of_an_unfinished_build_is_one_sentence(tmp_path: Path, content: bytes) -> None:
     with open_build_dir(tmp_path, identity()):
         pass
-    (tmp_path / HIDDEN / "identity.json").write_bytes(content)
+    (tmp_path / INTERNAL / "identity.json").write_bytes(content)
     with pytest.raises(OutputError) as caught, open_build_dir(tmp_path, identity()):
         pass
     assert "the record of an unfinished build cannot be read" in str(caught.value)
@@ -186,7 +186,7 @@ def test_a_damaged_record_of_an_unfinished_build_is_one_sentence(tmp_path: Path,
 def test_a_damaged_note_makes_its_product_unfinished(tmp_path: Path, note: str) -> None:
     with open_build_dir(tmp_path, identity()) as build_dir:
         make(build_dir)
-        (path,) = (tmp_path / HIDDEN / "journal").iterdir()
+        (path,) = (tmp_path / INTERNAL / "journal").iterdir()
         path.write_text(note)
         assert build_dir.finished(PRODUCT) is None
 
@@ -235,7 +235,7 @@ def test_a_lost_worker_that_still_writes_cannot_keep_a_finished_build(
 
     def write_first(path: Any, *, dir_fd: int | None = None) -> None:
         if lasting or next(late) == 0:
-            (tmp_path / HIDDEN / "late").touch()
+            (tmp_path / INTERNAL / "late").touch()
         rmdir(path, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "rmdir", write_first)

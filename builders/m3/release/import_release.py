@@ -49,9 +49,9 @@ _NOTES = (
 
 @dataclass(frozen=True)
 class ImportJob:
-    """Rows `start` to `stop - 1` of a split, in the import whose `.build/` folder is `hidden`."""
+    """Rows `start` to `stop - 1` of a split, in the import whose `.build/` folder is `internal`."""
 
-    hidden: Path
+    internal: Path
     split: str
     start: int
     stop: int
@@ -108,8 +108,8 @@ def import_m3(
     identity = _identity(release, rows, found)
 
     def stages(build_dir: BuildDir, pool: Executor | None) -> Manifest:
-        _write_state(build_dir.hidden, release, found)
-        job = partial(ImportJob, build_dir.hidden)
+        _write_state(build_dir.internal, release, found)
+        job = partial(ImportJob, build_dir.internal)
         shards, results = run_shards(build_dir, pool, release.rows, ROWS_PER_SHARD, job, make_shard)
         return Manifest(
             identity=identity,
@@ -137,7 +137,7 @@ def make_shard(job: ImportJob, path: Path) -> dict[str, Any]:
 
 
 def _batches(job: ImportJob, unresolved: Unresolved, absent: Counter[str]) -> Iterator[pa.RecordBatch]:
-    state, resolver = _read_state(job.hidden / _STATE_FILE)
+    state, resolver = _read_state(job.internal / _STATE_FILE)
     parts = [Part(*part) for part in state.parts[job.split]]
     row, held = job.start, []
     for table in read_rows(parts, job.start, job.stop):
@@ -279,7 +279,7 @@ def _identity(release: Release, rows: int | None, names: ReleaseNames) -> Identi
     )
 
 
-def _write_state(hidden: Path, release: Release, names: ReleaseNames) -> None:
+def _write_state(internal: Path, release: Release, names: ReleaseNames) -> None:
     _read_state.cache_clear()
     state = ImportState(
         parts={split: [(p.url, p.first, p.rows) for p in parts] for split, parts in release.parts.items()},
@@ -287,7 +287,7 @@ def _write_state(hidden: Path, release: Release, names: ReleaseNames) -> None:
         languages=list(names.languages),
         names=list(names.names),
     )
-    write_text(hidden / _STATE_FILE, pretty_json(asdict(state)))
+    write_text(internal / _STATE_FILE, pretty_json(asdict(state)))
 
 
 @lru_cache(maxsize=2)

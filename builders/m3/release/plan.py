@@ -29,7 +29,7 @@ from symile_data.errors import SourceError, UsageError
 from symile_data.files import atomic_path, file_sha256
 from symile_data.format.manifest import Dropped
 
-from ...engine.build_dir import HIDDEN, BuildDir, Product
+from ...engine.build_dir import INTERNAL, BuildDir, Product
 from ...engine.executor import run_stage
 from ..audio.planned_clips import PlannedClips
 from ..audio.sources import AudioSource
@@ -113,12 +113,12 @@ def prepare_plan(
         for wnid, of_class in zip(catalogue.wnids, catalogue.files, strict=True)
         for name in of_class
     ]
-    _write_ids(build_dir.hidden / "plan" / "images.arrow", images)
-    _write_ids(build_dir.hidden / "plan" / "clips.arrow", audio.names)
+    _write_ids(build_dir.internal / "plan" / "images.arrow", images)
+    _write_ids(build_dir.internal / "plan" / "clips.arrow", audio.names)
     products = [
         Product(
-            path=f"{HIDDEN}/plan/{split}.parquet",
-            arguments=PlanJob(build_dir.hidden, file, names),
+            path=f"{INTERNAL}/plan/{split}.parquet",
+            arguments=PlanJob(build_dir.internal, file, names),
             key=[plan.fingerprint[split], names.fingerprint],
         )
         for split, file in plan.files.items()
@@ -150,9 +150,9 @@ def prepare_plan(
 
 @dataclass(frozen=True)
 class PlanJob:
-    """One table to read, in the build whose `.build/` folder is `hidden`."""
+    """One table to read, in the build whose `.build/` folder is `internal`."""
 
-    hidden: Path
+    internal: Path
     file: Path
     names: ReleaseNames
 
@@ -179,7 +179,7 @@ def make_plan(job: PlanJob, path: Path) -> dict[str, Any]:
         Rows without a picture or a clip, and words that are not told apart.
     """
     resolver, unresolved = WordResolver(job.names), Unresolved()
-    known = {name: _ids(job.hidden / "plan" / f"{name}.arrow") for name in ("images", "clips")}
+    known = {name: _ids(job.internal / "plan" / f"{name}.arrow") for name in ("images", "clips")}
     absent = {"image": _Absent(), "audio": _Absent()}
     first = 0
     with (
@@ -217,16 +217,16 @@ class PlannedRows:
     """The rows of a split as its table has them.
 
     Args:
-        hidden: The build's `.build/` folder.
+        internal: The build's `.build/` folder.
         split: Which one.
     """
 
-    hidden: Path
+    internal: Path
     split: str
 
     def rows(self, start: int, stop: int) -> Labelled:
         """The rows `start` to `stop - 1`."""
-        path = self.hidden / "plan" / f"{self.split}.parquet"
+        path = self.internal / "plan" / f"{self.split}.parquet"
         starts = _group_starts(path)
         pieces = []
         first, last = np.searchsorted(starts, start, side="right") - 1, np.searchsorted(starts, stop, side="left")
@@ -241,7 +241,7 @@ class PlannedRows:
     def used(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Picture slots and clip numbers that the split's rows use, sorted, once each."""
         table = pq.read_table(
-            self.hidden / "plan" / f"{self.split}.parquet", columns=["slot", "clip"], page_checksum_verification=True
+            self.internal / "plan" / f"{self.split}.parquet", columns=["slot", "clip"], page_checksum_verification=True
         )
         slots, clips = (np.unique(table[name].to_numpy()) for name in ("slot", "clip"))
         return slots[slots >= 0], clips[clips >= 0]

@@ -157,15 +157,15 @@ class Rows:
     clips: npt.NDArray[np.int64]
 
 
-def masked_rows(state: BuildState, hidden: Path, source: RowSource, split: str, start: int, stop: int) -> Rows:
+def masked_rows(state: BuildState, internal: Path, source: RowSource, split: str, start: int, stop: int) -> Rows:
     """The rows `start` to `stop - 1` of a split: what is simulated to be missing, or has no usable file, is null and
     marked.
     """
     labelled = source.rows(start, stop)
     sample_ids = state.first_sample_id(split) + np.arange(start, stop)
     pools = {
-        "image": MediaPool(hidden, "images", state.image_pools[split]),
-        "audio": MediaPool(hidden, "clips", state.clip_pools[split]),
+        "image": MediaPool(internal, "images", state.image_pools[split]),
+        "audio": MediaPool(internal, "clips", state.clip_pools[split]),
     }
     places = {
         "image": pools["image"].rows_of(labelled.slots),

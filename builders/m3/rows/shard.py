@@ -28,9 +28,9 @@ Medium = dict[str, Any]
 
 @dataclass(frozen=True)
 class ShardJob:
-    """Rows `start` to `stop - 1` of a split, in the build whose `.build/` folder is `hidden`."""
+    """Rows `start` to `stop - 1` of a split, in the build whose `.build/` folder is `internal`."""
 
-    hidden: Path
+    internal: Path
     split: str
     start: int
     stop: int
@@ -46,11 +46,11 @@ def make_shard(job: ShardJob, path: Path) -> dict[str, Any]:
 
 
 def _batches(job: ShardJob) -> Iterator[pa.RecordBatch]:
-    state, schema = read_build_state(job.hidden), _schema().arrow
-    source = row_source(job.hidden, job.split)
-    images, clips = pools_of(state, job.hidden, job.split)
+    state, schema = read_build_state(job.internal), _schema().arrow
+    source = row_source(job.internal, job.split)
+    images, clips = pools_of(state, job.internal, job.split)
     for start in range(job.start, job.stop, ROWS_PER_GROUP):
-        rows = masked_rows(state, job.hidden, source, job.split, start, min(start + ROWS_PER_GROUP, job.stop))
+        rows = masked_rows(state, job.internal, source, job.split, start, min(start + ROWS_PER_GROUP, job.stop))
         columns = rows.columns | {
             "image": pa.array(_present(rows.images, image_values(images, rows.images)), schema.field("image").type),
             "audio": pa.array(_present(rows.clips, clip_values(clips, rows.clips)), schema.field("audio").type),
@@ -58,11 +58,11 @@ def _batches(job: ShardJob) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
-def pools_of(state: BuildState, hidden: Path, split: str) -> tuple[MediaPool, MediaPool]:
+def pools_of(state: BuildState, internal: Path, split: str) -> tuple[MediaPool, MediaPool]:
     """The pools of pictures and of clips that a split draws from."""
     return (
-        MediaPool(hidden, "images", state.image_pools[split], Path(state.image_root)),
-        MediaPool(hidden, "clips", state.clip_pools[split]),
+        MediaPool(internal, "images", state.image_pools[split], Path(state.image_root)),
+        MediaPool(internal, "clips", state.clip_pools[split]),
     )
 
 

@@ -9,7 +9,7 @@ from ..release.plan import PlannedRows
 from .columns import DrawnRows, RowSource
 
 
-def row_source(hidden: Path, split: str) -> RowSource:
+def row_source(internal: Path, split: str) -> RowSource:
     """The rows of a split of the build whose `.build/` folder this is."""
-    state = read_build_state(hidden)
-    return PlannedRows(hidden, split) if state.planned else DrawnRows(state, split)
+    state = read_build_state(internal)
+    return PlannedRows(internal, split) if state.planned else DrawnRows(state, split)

@@ -16,7 +16,7 @@ from symile_data.files import digest
 from symile_data.format.manifest import Dropped, FlowStep, Identity, Manifest, library_versions
 from symile_data.format.shards import check_format
 
-from ...engine.build_dir import HIDDEN, BuildDir, Product
+from ...engine.build_dir import INTERNAL, BuildDir, Product
 from ...engine.card_hook import Document
 from ...engine.dask_executor import LOCAL
 from ...engine.executor import run_stage
@@ -90,7 +90,7 @@ def import_mimic(
         cohort, sizes, sets = _read(build_dir, pool, release)
         edges = np.cumsum([0, *sizes.values()])
         splits = {split: np.arange(start, stop) for split, start, stop in zip(sizes, edges, edges[1:], strict=False)}
-        write_build_state(build_dir.hidden, make_build_state(cohort, splits, sets, reference=True))
+        write_build_state(build_dir.internal, make_build_state(cohort, splits, sets, reference=True))
         return Manifest(
             identity=identity,
             modalities=mimic_schema().modalities,
@@ -134,7 +134,7 @@ def _check_files(build_dir: BuildDir, pool: Executor | None, release: Release, s
     """Hash every file that is read, once even if the import is interrupted."""
     products = [
         Product(
-            path=f"{HIDDEN}/checked/{name.replace('/', '--')}.arrow",
+            path=f"{INTERNAL}/checked/{name.replace('/', '--')}.arrow",
             arguments=_CheckTask(release, name, sha256),
             key=[name, sha256],
         )

@@ -19,7 +19,7 @@ import numpy as np
 from symile_data.errors import SourceError
 from symile_data.format.manifest import Dropped
 
-from ...engine.build_dir import HIDDEN, BuildDir, Product
+from ...engine.build_dir import INTERNAL, BuildDir, Product
 from ...engine.executor import run_stage
 from ...engine.media_store import open_chunk, write_chunk
 from .radiograph import UnusableXrayError, convert
@@ -117,16 +117,16 @@ def prepare(
     return Prepared(places, dropped, unusable)
 
 
-def read_medium(hidden: Path, kind: MediaKind, place: Place) -> bytes:
+def read_medium(internal: Path, kind: MediaKind, place: Place) -> bytes:
     """The prepared bytes at a place."""
     chunk, row = place
-    data: bytes = open_chunk(hidden.parent / chunk_path(kind.name, chunk))["data"][row].as_py()
+    data: bytes = open_chunk(internal.parent / chunk_path(kind.name, chunk))["data"][row].as_py()
     return data
 
 
 def chunk_path(name: str, number: int) -> str:
     """Path of a chunk relative to the dataset."""
-    return f"{HIDDEN}/{name}/{number:05d}.arrow"
+    return f"{INTERNAL}/{name}/{number:05d}.arrow"
 
 
 def make_radiographs(task: MediaTask, path: Path) -> dict[str, Any]:
