@@ -31,7 +31,7 @@ _REMOVALS = 100  # times that the bookkeeping is removed while others add to it
 
 
 @dataclass(frozen=True, kw_only=True)
-class Product:
+class Artifact:
     """One file that a task makes: a pure function of the build's identity and `arguments`.
 
     Args:
@@ -57,12 +57,12 @@ class BuildDir:
         """The bookkeeping folder, for pools and other intermediate files."""
         return self.directory / INTERNAL
 
-    def finished(self, product: Product) -> dict[str, Any] | None:
+    def finished(self, artifact: Artifact) -> dict[str, Any] | None:
         """The recorded result of a product that is done and intact on disk, else None."""
-        path = self.directory / product.path
+        path = self.directory / artifact.path
         try:
-            entry = json.loads(self._journal(product).read_text(encoding="utf-8"))
-            if entry["key"] != json.loads(json.dumps(product.key)):
+            entry = json.loads(self._journal(artifact).read_text(encoding="utf-8"))
+            if entry["key"] != json.loads(json.dumps(artifact.key)):
                 return None
             if path.stat().st_size != entry["bytes"] or file_sha256(path) != entry["sha256"]:
                 return None
@@ -70,18 +70,18 @@ class BuildDir:
         except (OSError, ValueError, KeyError, TypeError):
             return None  # whatever cannot be read is made again
 
-    def record(self, product: Product, result: dict[str, Any], size: int, sha256: str) -> None:
+    def record(self, artifact: Artifact, result: dict[str, Any], size: int, sha256: str) -> None:
         """Note that a product is done."""
-        entry = {"key": product.key, "bytes": size, "sha256": sha256, "result": result}
-        write_text(self._journal(product), pretty_json(entry))
+        entry = {"key": artifact.key, "bytes": size, "sha256": sha256, "result": result}
+        write_text(self._journal(artifact), pretty_json(entry))
 
     def finish(self, manifest: Manifest) -> None:
         """Commit the dataset: manifest last, then the bookkeeping goes."""
         manifests.write(self.directory, manifest)
         _remove_bookkeeping(self.directory)
 
-    def _journal(self, product: Product) -> Path:
-        return self.internal / "journal" / (product.path.replace("/", "--") + ".json")
+    def _journal(self, artifact: Artifact) -> Path:
+        return self.internal / "journal" / (artifact.path.replace("/", "--") + ".json")
 
 
 @contextlib.contextmanager

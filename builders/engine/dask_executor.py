@@ -138,7 +138,7 @@ class Attempt:
     versions: Mapping[str, str]
 
     @contextlib.contextmanager
-    def place(self, product: str) -> Iterator[Path]:
+    def place(self, artifact: str) -> Iterator[Path]:
         """Where this attempt writes a product, in the build's working directory where this machine has it.
 
         Raises:
@@ -156,7 +156,7 @@ class Attempt:
                     do="build into a directory on a disk that all machines share, under the same path",
                 )
             with contextlib.chdir(self.here) if self.here.is_dir() else contextlib.nullcontext():
-                yield own / product
+                yield own / artifact
         except OutputError as error:
             where = f"{error.where} on {platform.node()}"
             raise OutputError(error.what, where=where, got=error.got, do=error.do) from error

@@ -23,7 +23,7 @@ from symile_data.errors import SymileDataError
 from symile_data.files import file_sha256, write_errors
 from symile_data.progress import stage
 
-from .build_dir import BuildDir, Product
+from .build_dir import Artifact, BuildDir
 from .dask_executor import AGAIN, LOCAL, Attempt, ClusterPool, cluster_pool, lost_scheduler, lost_worker, take_over
 from .interrupts import ignore_interrupts, started_unreached
 
@@ -84,32 +84,32 @@ def open_pool(workers: int, executor: str = LOCAL) -> Iterator[Executor | None]:
 
 
 def run_stage(
-    build_dir: BuildDir, title: str, products: Sequence[Product], make: Make, pool: Executor | None
+    build_dir: BuildDir, title: str, artifacts: Sequence[Artifact], make: Make, pool: Executor | None
 ) -> list[dict[str, Any]]:
     """Make every product that is not already done.
 
     Returns:
-        The products' results, in the order of `products`, whether made now or in an earlier run.
+        The products' results, in the order of `artifacts`, whether made now or in an earlier run.
     """
-    results = {product.path: build_dir.finished(product) for product in products}
-    todo = [product for product in products if results[product.path] is None]
-    with stage(title, len(products), _unit(products)) as advance:
-        advance(len(products) - len(todo))
+    results = {artifact.path: build_dir.finished(artifact) for artifact in artifacts}
+    todo = [artifact for artifact in artifacts if results[artifact.path] is None]
+    with stage(title, len(artifacts), _unit(artifacts)) as advance:
+        advance(len(artifacts) - len(todo))
 
-        def done(product: Product, outcome: _Outcome) -> None:
+        def done(artifact: Artifact, outcome: _Outcome) -> None:
             made, size, sha256, attempt = outcome
             if attempt is not None:
-                take_over(attempt, build_dir.directory / product.path, size)
-            build_dir.record(product, made, size, sha256)
-            results[product.path] = made
+                take_over(attempt, build_dir.directory / artifact.path, size)
+            build_dir.record(artifact, made, size, sha256)
+            results[artifact.path] = made
             advance()
 
         if pool is None:
-            for product in todo:
-                done(product, _make_and_measure(make, product.arguments, build_dir.directory / product.path))
+            for artifact in todo:
+                done(artifact, _make_and_measure(make, artifact.arguments, build_dir.directory / artifact.path))
         else:
             _run_on(pool, build_dir, todo, make, done)
-    return [result for product in products if (result := results[product.path]) is not None]
+    return [result for artifact in artifacts if (result := results[artifact.path]) is not None]
 
 
 _Outcome = tuple[dict[str, Any], int, str, Path | None]  # result, bytes, SHA-256, where it is if not in its place
@@ -118,9 +118,9 @@ _Outcome = tuple[dict[str, Any], int, str, Path | None]  # result, bytes, SHA-25
 def _run_on(
     pool: Executor,
     build_dir: BuildDir,
-    todo: Sequence[Product],
+    todo: Sequence[Artifact],
     make: Make,
-    done: Callable[[Product, _Outcome], None],
+    done: Callable[[Artifact, _Outcome], None],
 ) -> None:
     """Make products on workers. After an error nothing new is begun, but what is under way is finished and kept.
 
@@ -128,10 +128,10 @@ def _run_on(
     in some versions of CPython its thread fails at futures that are cancelled already.
     """
     failure: BaseException | None = None
-    futures: dict[Future[_Outcome], Product] = {}
+    futures: dict[Future[_Outcome], Artifact] = {}
     try:
-        for product in todo:
-            futures[_submit(pool, build_dir, make, product)] = product
+        for artifact in todo:
+            futures[_submit(pool, build_dir, make, artifact)] = artifact
         for future in as_completed(futures):
             if future.cancelled():  # by us after a failure; else a cluster was lost
                 failure = failure or _lost(pool)
@@ -161,13 +161,13 @@ def _run_on(
         raise failure
 
 
-def _submit(pool: Executor, build_dir: BuildDir, make: Make, product: Product) -> Future[_Outcome]:
+def _submit(pool: Executor, build_dir: BuildDir, make: Make, artifact: Artifact) -> Future[_Outcome]:
     if isinstance(pool, ClusterPool):
         attempt = Attempt(
             folder=pool.attempts(build_dir.directory), here=Path.cwd(), versions=build_dir.identity.versions
         )
-        return pool.submit(_attempt, attempt, make, product)
-    return pool.submit(_make_and_measure, make, product.arguments, build_dir.directory / product.path)
+        return pool.submit(_attempt, attempt, make, artifact)
+    return pool.submit(_make_and_measure, make, artifact.arguments, build_dir.directory / artifact.path)
 
 
 def _lost(pool: Executor) -> SymileDataError:
@@ -185,14 +185,14 @@ def _make_and_measure(make: Make, arguments: Any, path: Path) -> _Outcome:
         return result, path.stat().st_size, file_sha256(path), None
 
 
-def _attempt(attempt: Attempt, make: Make, product: Product) -> _Outcome:
+def _attempt(attempt: Attempt, make: Make, artifact: Artifact) -> _Outcome:
     """As `_make_and_measure`, on a worker of a cluster."""
-    with attempt.place(product.path) as path:
-        return (*_make_and_measure(make, product.arguments, path)[:3], path)
+    with attempt.place(artifact.path) as path:
+        return (*_make_and_measure(make, artifact.arguments, path)[:3], path)
 
 
-def _unit(products: Sequence[Product]) -> str:
-    return "files" if products and products[0].path.startswith(".") else "shards"
+def _unit(artifacts: Sequence[Artifact]) -> str:
+    return "files" if artifacts and artifacts[0].path.startswith(".") else "shards"
 
 
 def _start_worker(lifeline: Connection) -> None:

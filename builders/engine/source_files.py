@@ -11,7 +11,7 @@ from typing import Any
 
 from symile_data.files import write_unsynced
 
-from .build_dir import BuildDir, Product
+from .build_dir import Artifact, BuildDir
 from .media_store import read_chunk, write_chunk
 
 
@@ -30,13 +30,13 @@ def pack_files(path: Path, files: Iterable[tuple[str, bytes]]) -> dict[str, Any]
     return {}
 
 
-def unpack_files(build_dir: BuildDir, products: Sequence[Product], root: Path) -> None:
+def unpack_files(build_dir: BuildDir, artifacts: Sequence[Artifact], root: Path) -> None:
     """Write the files of all chunks below `root`. An interrupted build writes them again.
 
     Raises:
         OutputError: the disk is full, read-only or failing.
     """
-    for product in products:
-        chunk = read_chunk(build_dir.directory / product.path)
+    for artifact in artifacts:
+        chunk = read_chunk(build_dir.directory / artifact.path)
         for name, data in zip(chunk["medium_id"], chunk["data"], strict=True):
             write_unsynced(root / name.as_py(), data.as_py())

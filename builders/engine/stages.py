@@ -13,7 +13,7 @@ from symile_data.format.manifest import FileEntry, Identity, Manifest, file_entr
 from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards.writer import shard_path, shard_ranges
 
-from .build_dir import BuildDir, Product, open_build_dir
+from .build_dir import Artifact, BuildDir, open_build_dir
 from .card_hook import Document
 from .dask_executor import LOCAL
 from .executor import Make, open_pool, run_stage
@@ -86,16 +86,16 @@ def run_shards(
     Returns:
         The files' entries, and the results.
     """
-    splits, products = [], []
+    splits, artifacts = [], []
     for split, count in rows.items():
         ranges = shard_ranges(count, rows_per_shard)
         for index, (start, stop) in enumerate(ranges):
             path = shard_path(split, index, len(ranges), shard_format)
-            products.append(Product(path=path, arguments=job(split, start, stop), key=[split, start, stop]))
+            artifacts.append(Artifact(path=path, arguments=job(split, start, stop), key=[split, start, stop]))
             splits.append(split)
-    results = run_stage(build_dir, title, products, make, pool)
+    results = run_stage(build_dir, title, artifacts, make, pool)
     entries = [
-        file_entry(build_dir.directory, build_dir.directory / product.path, rows=result["rows"], split=split)
-        for split, product, result in zip(splits, products, results, strict=True)
+        file_entry(build_dir.directory, build_dir.directory / artifact.path, rows=result["rows"], split=split)
+        for split, artifact, result in zip(splits, artifacts, results, strict=True)
     ]
     return entries, results

@@ -20,7 +20,7 @@ from symile_data.format.schema import DatasetSchema, Modality
 from symile_data.format.shards import check_format
 from symile_data.format.shards.writer import write_shard
 
-from ..engine.build_dir import BuildDir, Product
+from ..engine.build_dir import Artifact, BuildDir
 from ..engine.card_hook import Document
 from ..engine.dask_executor import LOCAL
 from ..engine.executor import run_stage
@@ -184,7 +184,7 @@ def _encode(build_dir: BuildDir, pool: Executor | None, source: _Source, spec: F
         modality = modalities[model.modality]
         index = index_media(modality, source.splits)
         index.write(build_dir.internal, model.modality)
-        products = []
+        artifacts = []
         for chunk, start in enumerate(range(0, len(index.owners), MEDIA_PER_CHUNK)):
             stop = min(start + MEDIA_PER_CHUNK, len(index.owners))
             job = EncodeJob(
@@ -200,8 +200,8 @@ def _encode(build_dir: BuildDir, pool: Executor | None, source: _Source, spec: F
                 stop=stop,
             )
             key = [KIND, model.modality, start, stop]
-            products.append(Product(path=chunk_path(model.modality, chunk), arguments=job, key=key))
-        run_stage(build_dir, f"encoding {model.modality}", products, make_chunk, pool)
+            artifacts.append(Artifact(path=chunk_path(model.modality, chunk), arguments=job, key=key))
+        run_stage(build_dir, f"encoding {model.modality}", artifacts, make_chunk, pool)
 
 
 def _shards(build_dir: BuildDir, pool: Executor | None, source: _Source, spec: FeatureSpec) -> list[FileEntry]:

@@ -18,7 +18,7 @@ from symile_data.errors import SourceError
 from symile_data.format.manifest import Dropped, Manifest
 from symile_data.format.schema import SPLITS
 
-from ..engine.build_dir import INTERNAL, BuildDir, Product
+from ..engine.build_dir import INTERNAL, Artifact, BuildDir
 from ..engine.card_hook import Document
 from ..engine.dask_executor import LOCAL
 from ..engine.executor import run_stage
@@ -148,12 +148,12 @@ class _SampleJob:
 def _sample_source(build_dir: BuildDir, pool: Executor | None, wnids: list[str], seed: int) -> ImageCatalogue:
     """Write the sample pictures of some classes as an ImageNet folder and read it like a real one."""
     root = build_dir.internal / "imagenet"
-    products = [
-        Product(path=f"{INTERNAL}/sample/{wnid}.arrow", arguments=_SampleJob(wnid, seed), key=[wnid, seed])
+    artifacts = [
+        Artifact(path=f"{INTERNAL}/sample/{wnid}.arrow", arguments=_SampleJob(wnid, seed), key=[wnid, seed])
         for wnid in wnids
     ]
-    run_stage(build_dir, "sample pictures", products, _draw_class, pool)
-    unpack_files(build_dir, products, root)
+    run_stage(build_dir, "sample pictures", artifacts, _draw_class, pool)
+    unpack_files(build_dir, artifacts, root)
     return list_images(root)
 
 

@@ -26,7 +26,7 @@ from symile_data.format.manifest import FileEntry, file_entry
 from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards.writer import shard_ranges, write_shard
 
-from ..engine.build_dir import BuildDir, Product
+from ..engine.build_dir import Artifact, BuildDir
 from ..engine.executor import run_stage
 from ..engine.stages import run_shards
 from .build_state import BuildState, read_build_state
@@ -113,7 +113,7 @@ def _features() -> dict[str, Features]:
 
 
 def _pools(build_dir: BuildDir, executor: Executor | None, state: BuildState, pooled: Deduplicated) -> list[FileEntry]:
-    products, keys = [], []
+    artifacts, keys = [], []
     for pool in pooled.pools:
         for key in pool.keys:
             split = next(split for split in pool.names if pool.key(split) == key)
@@ -123,12 +123,12 @@ def _pools(build_dir: BuildDir, executor: Executor | None, state: BuildState, po
             for index, (start, stop) in enumerate(ranges):
                 job = PoolJob(build_dir.internal, pool.column, split, start, stop)
                 path = f"{key}-{index:05d}-of-{len(ranges):05d}.parquet"
-                products.append(Product(path=path, arguments=job, key=[key, start, stop]))
+                artifacts.append(Artifact(path=path, arguments=job, key=[key, start, stop]))
                 keys.append(key)
-    results = run_stage(build_dir, "pools", products, make_pool_file, executor)
+    results = run_stage(build_dir, "pools", artifacts, make_pool_file, executor)
     return [
-        file_entry(build_dir.directory, build_dir.directory / product.path, rows=result["rows"], pool=key)
-        for product, key, result in zip(products, keys, results, strict=True)
+        file_entry(build_dir.directory, build_dir.directory / artifact.path, rows=result["rows"], pool=key)
+        for artifact, key, result in zip(artifacts, keys, results, strict=True)
     ]
 
 

@@ -24,7 +24,7 @@ from symile_data.errors import SourceError
 from symile_data.files import atomic_path
 from symile_data.format.manifest import Dropped
 
-from ..engine.build_dir import INTERNAL, BuildDir, Product
+from ..engine.build_dir import INTERNAL, Artifact, BuildDir
 from ..engine.executor import run_stage
 from ..engine.media_store import forget_chunks, open_chunk, write_chunk
 from .audio.clips import UnreadableClipError
@@ -170,12 +170,12 @@ def _prepare(
     wanted, chunks = keys, 0
     while len(wanted):
         groups = [wanted[start : start + CHUNK] for start in range(0, len(wanted), CHUNK)]
-        products = []
+        artifacts = []
         for number, group in enumerate(groups, start=chunks):
             arguments, ids = stage.job(group.tolist())
             ids_of.append(ids)
-            products.append(Product(path=_chunk_path(stage.kind, stage.name, number), arguments=arguments, key=ids))
-        results = run_stage(build_dir, f"{stage.title} ({stage.name})", products, stage.make, executor)
+            artifacts.append(Artifact(path=_chunk_path(stage.kind, stage.name, number), arguments=arguments, key=ids))
+        results = run_stage(build_dir, f"{stage.title} ({stage.name})", artifacts, stage.make, executor)
         for number, (group, result) in enumerate(zip(groups, results, strict=True), start=chunks):
             failed = {int(row): reason for row, reason in result["unreadable"]}
             dropped |= {ids_of[number][row]: reason for row, reason in failed.items()}

@@ -18,7 +18,7 @@ from symile_data.files import file_sha256, write_text
 from symile_data.format.manifest import Dropped, FileEntry, Identity, Manifest, file_entry, library_versions
 from symile_data.format.schema import SPLITS
 
-from ..engine.build_dir import INTERNAL, BuildDir, Product
+from ..engine.build_dir import INTERNAL, Artifact, BuildDir
 from ..engine.card_hook import Document
 from ..engine.dask_executor import LOCAL
 from ..engine.executor import run_stage
@@ -121,14 +121,14 @@ def _sample_source(build_dir: BuildDir, pool: Executor | None, spec: MimicSpec) 
     """Write the sample releases under `.build/` and read them like real ones."""
     directory = build_dir.internal / "source"
     tasks = SampleTask.split(spec.patients, spec.seed)
-    products = [
-        Product(
+    artifacts = [
+        Artifact(
             path=f"{INTERNAL}/sample/{task.first:05d}.arrow", arguments=task, key=[task.first, task.last, task.seed]
         )
         for task in tasks
     ]
-    run_stage(build_dir, "sample patients", products, draw_patients, pool)
-    unpack_files(build_dir, products, directory)
+    run_stage(build_dir, "sample patients", artifacts, draw_patients, pool)
+    unpack_files(build_dir, artifacts, directory)
     write_tables(directory, spec.patients, spec.seed)
     return sample_roots(directory)
 

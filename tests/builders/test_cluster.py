@@ -28,7 +28,7 @@ from typer.testing import CliRunner
 
 from symile_data import files
 from symile_data.builders.engine import dask_executor as module
-from symile_data.builders.engine.build_dir import BuildDir, Product, open_build_dir
+from symile_data.builders.engine.build_dir import Artifact, BuildDir, open_build_dir
 from symile_data.builders.engine.card_hook import no_documents
 from symile_data.builders.engine.dask_executor import Attempt, cluster_pool, parse_executor, take_over
 from symile_data.builders.engine.executor import open_pool, run_stage
@@ -116,9 +116,9 @@ def mend_disk() -> None:
     _faults.close()
 
 
-def products(*arguments: Any) -> list[Product]:
+def artifacts(*arguments: Any) -> list[Artifact]:
     return [
-        Product(path=f"data/{index}.txt", arguments=value, key=[index, str(value)])
+        Artifact(path=f"data/{index}.txt", arguments=value, key=[index, str(value)])
         for index, value in enumerate(arguments)
     ]
 
@@ -140,7 +140,7 @@ def address(cluster: distributed.LocalCluster) -> str:
 def run(out: Path, executor: str, make: Any, *arguments: Any) -> list[dict[str, Any]]:
     with open_build_dir(out, IDENTITY) as build_dir, open_pool(1, executor) as pool:
         assert isinstance(build_dir, BuildDir)
-        return run_stage(build_dir, "numbers", products(*arguments), make, pool)
+        return run_stage(build_dir, "numbers", artifacts(*arguments), make, pool)
 
 
 def test_results_come_in_order_and_files_in_their_places(address: str, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from symile_data.builders.engine.build_dir import BuildDir, Product, open_build_dir
+from symile_data.builders.engine.build_dir import Artifact, BuildDir, open_build_dir
 from symile_data.builders.engine.dask_executor import cluster_pool
 from symile_data.builders.engine.executor import WorkerPool, open_pool, run_stage, worker_number, worker_pool
 from symile_data.builders.engine.interrupts import started_unreached
@@ -29,8 +29,8 @@ def square(number: int, path: Path) -> dict[str, Any]:
     return {"square": number**2, "pid": os.getpid()}
 
 
-def products(*numbers: int) -> list[Product]:
-    return [Product(path=f"data/{number}", arguments=number, key=[number]) for number in numbers]
+def artifacts(*numbers: int) -> list[Artifact]:
+    return [Artifact(path=f"data/{number}", arguments=number, key=[number]) for number in numbers]
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def build_dir(tmp_path: Path) -> BuildDir:
 
 
 def test_results_come_in_the_order_of_the_products(build_dir: BuildDir) -> None:
-    results = run_stage(build_dir, "squares", products(3, 1, 2), square, None)
+    results = run_stage(build_dir, "squares", artifacts(3, 1, 2), square, None)
     assert [result["square"] for result in results] == [9, 1, 4]
     assert {path.name: path.read_text() for path in (build_dir.directory / "data").iterdir()} == {
         "3": "9", "1": "1", "2": "4",
@@ -55,17 +55,17 @@ def test_only_what_is_not_done_is_made(build_dir: BuildDir) -> None:
         made.append(number)
         return square(number, path)
 
-    run_stage(build_dir, "squares", products(1, 2), counted, None)
+    run_stage(build_dir, "squares", artifacts(1, 2), counted, None)
     (build_dir.directory / "data" / "2").write_text("5")
-    results = run_stage(build_dir, "squares", products(1, 2, 3), counted, None)
+    results = run_stage(build_dir, "squares", artifacts(1, 2, 3), counted, None)
     assert made == [1, 2, 2, 3]
     assert [result["square"] for result in results] == [1, 4, 9]
 
 
 def test_what_was_done_before_an_error_is_kept(build_dir: BuildDir) -> None:
     with pytest.raises(SourceError, match=r"a number is negative \(-1\); got -1. Use another."):
-        run_stage(build_dir, "squares", products(1, -1, 2), square, None)
-    assert [build_dir.finished(product) is not None for product in products(1, -1, 2)] == [True, False, False]
+        run_stage(build_dir, "squares", artifacts(1, -1, 2), square, None)
+    assert [build_dir.finished(artifact) is not None for artifact in artifacts(1, -1, 2)] == [True, False, False]
 
 
 def test_no_products_are_no_work(build_dir: BuildDir) -> None:
@@ -76,7 +76,7 @@ def test_no_products_are_no_work(build_dir: BuildDir) -> None:
 def test_one_worker_is_this_process(build_dir: BuildDir, workers: int) -> None:
     pool = worker_pool(workers)
     assert pool is None
-    (result,) = run_stage(build_dir, "squares", products(1), square, pool)
+    (result,) = run_stage(build_dir, "squares", artifacts(1), square, pool)
     assert result["pid"] == os.getpid()
 
 
@@ -84,18 +84,18 @@ def test_worker_processes_make_the_same_and_pass_errors_on(build_dir: BuildDir) 
     pool = worker_pool(2)
     assert pool is not None
     with pool:
-        results = run_stage(build_dir, "squares", products(*range(6)), square, pool)
+        results = run_stage(build_dir, "squares", artifacts(*range(6)), square, pool)
         assert [result["square"] for result in results] == [0, 1, 4, 9, 16, 25]
         assert os.getpid() not in {result["pid"] for result in results}
         with pytest.raises(SourceError, match="a number is negative"):
-            run_stage(build_dir, "squares", products(-1), square, pool)
+            run_stage(build_dir, "squares", artifacts(-1), square, pool)
 
 
 def test_a_worker_that_dies_is_an_error_with_advice(build_dir: BuildDir) -> None:
     pool = worker_pool(2)
     assert pool is not None
     with pool, pytest.raises(SymileDataError, match=r"a worker process died.* again with fewer --workers"):
-        run_stage(build_dir, "squares", products(-9), square, pool)
+        run_stage(build_dir, "squares", artifacts(-9), square, pool)
 
 
 def meet(job: tuple[int, str], path: Path) -> dict[str, Any]:
@@ -120,12 +120,12 @@ def wait_for(path: Path) -> None:
 def test_what_is_under_way_when_another_fails_is_kept_and_nothing_new_is_begun(
     build_dir: BuildDir, tmp_path: Path
 ) -> None:
-    some = [Product(path=f"data/{n}", arguments=(n, str(tmp_path)), key=[n]) for n in range(40)]
+    some = [Artifact(path=f"data/{n}", arguments=(n, str(tmp_path)), key=[n]) for n in range(40)]
     pool = worker_pool(2)
     assert pool is not None
     with pool, pytest.raises(SourceError, match="the first fails"):
         run_stage(build_dir, "squares", some, meet, pool)
-    done = [build_dir.finished(product) is not None for product in some]
+    done = [build_dir.finished(artifact) is not None for artifact in some]
     assert done[1]
     assert not done[0]
     assert sum(done) < 20
@@ -143,9 +143,9 @@ def numbered_worker(barrier: Path, path: Path) -> dict[str, Any]:
 def test_workers_can_be_told_apart(build_dir: BuildDir, tmp_path: Path) -> None:
     assert worker_number() == 0
     (tmp_path / "barrier").mkdir()
-    products = [Product(path=name, arguments=tmp_path / "barrier", key=name) for name in ("one", "two")]
+    artifacts = [Artifact(path=name, arguments=tmp_path / "barrier", key=name) for name in ("one", "two")]
     with open_pool(2) as pool:
-        results = run_stage(build_dir, "numbers", products, numbered_worker, pool)
+        results = run_stage(build_dir, "numbers", artifacts, numbered_worker, pool)
     first, second = sorted(result["number"] for result in results)
     assert second == first + 1
 

@@ -19,7 +19,7 @@ import pytest
 from factories import contents, spec
 
 from symile_data.builders.engine import executor as execution
-from symile_data.builders.engine.build_dir import BuildDir, Product, open_build_dir
+from symile_data.builders.engine.build_dir import Artifact, BuildDir, open_build_dir
 from symile_data.builders.engine.card_hook import no_documents
 from symile_data.builders.engine.dask_executor import Attempt, take_over
 from symile_data.builders.engine.source_files import pack_files, unpack_files
@@ -80,23 +80,23 @@ def build(dataset: str, out: Path, executor: str = "local") -> None:
 
 
 def test_files_come_out_as_they_went_in_and_are_written_anew(build_dir: BuildDir) -> None:
-    product = Product(path=".build/sample/0.arrow", arguments=None, key=[])
+    artifact = Artifact(path=".build/sample/0.arrow", arguments=None, key=[])
     for data in (b"one", b"another"):  # as another build in the same place: nothing is remembered
-        assert pack_files(build_dir.directory / product.path, iter([("a/b.jpg", data), ("c", b"")])) == {}
-        unpack_files(build_dir, [product], build_dir.internal / "files")
+        assert pack_files(build_dir.directory / artifact.path, iter([("a/b.jpg", data), ("c", b"")])) == {}
+        unpack_files(build_dir, [artifact], build_dir.internal / "files")
         assert contents(build_dir.internal / "files") == {"a/b.jpg": data, "c": b""}
 
 
 def test_a_full_disk_is_one_sentence(build_dir: BuildDir, monkeypatch: pytest.MonkeyPatch) -> None:
-    product = Product(path=".build/sample/0.arrow", arguments=None, key=[])
-    pack_files(build_dir.directory / product.path, [("a", b"data")])
+    artifact = Artifact(path=".build/sample/0.arrow", arguments=None, key=[])
+    pack_files(build_dir.directory / artifact.path, [("a", b"data")])
 
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OutputError, match=rf"{os.strerror(errno.ENOSPC).lower()} \(.*/a\)\. Free some space"):
-        unpack_files(build_dir, [product], build_dir.internal)
+        unpack_files(build_dir, [artifact], build_dir.internal)
 
 
 @pytest.mark.parametrize("dataset", TASKS)
@@ -105,7 +105,7 @@ def test_two_attempts_at_one_task_that_race_do_not_meet(
 ) -> None:
     """A worker that was given up for lost still draws, picture for picture beside the one that took its place."""
     make, job, drawing = TASKS[dataset]
-    product = Product(path=".build/sample/0.arrow", arguments=job, key=[])
+    artifact = Artifact(path=".build/sample/0.arrow", arguments=job, key=[])
     make(job, build_dir.directory / "alone")
     module, _, name = drawing.rpartition(".")
     draw, together = getattr(__import__(module, fromlist=[name]), name), threading.Barrier(2, timeout=60)
@@ -118,13 +118,13 @@ def test_two_attempts_at_one_task_that_race_do_not_meet(
     monkeypatch.setattr(drawing, in_step)
     attempt = Attempt(folder=build_dir.internal / "attempts" / "x", here=Path.cwd(), versions={})
     with ThreadPoolExecutor(2) as threads:
-        first, second = threads.map(lambda _: execution._attempt(attempt, make, product), range(2))
+        first, second = threads.map(lambda _: execution._attempt(attempt, make, artifact), range(2))
     assert first[:3] == second[:3]  # result, bytes, hash
     assert first[3] != second[3]
     assert not (build_dir.internal / "sample").exists()  # nobody wrote outside of the attempts
     for _, size, _, made in (first, second):  # in whatever order they are heard of
-        take_over(made, build_dir.directory / product.path, size)
-        assert (build_dir.directory / product.path).read_bytes() == (build_dir.directory / "alone").read_bytes()
+        take_over(made, build_dir.directory / artifact.path, size)
+        assert (build_dir.directory / artifact.path).read_bytes() == (build_dir.directory / "alone").read_bytes()
 
 
 def die_while_drawing(drawing: str, marker: Path) -> None:

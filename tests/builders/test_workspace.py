@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from symile_data.builders.engine.build_dir import INTERNAL, BuildDir, Product, open_build_dir
+from symile_data.builders.engine.build_dir import INTERNAL, Artifact, BuildDir, open_build_dir
 from symile_data.errors import OutputError
 from symile_data.format import manifest as manifests
 from symile_data.format.manifest import Identity, Manifest
 
-PRODUCT = Product(path="data/x", arguments=None, key=["train", 0, 5])
+ARTIFACT = Artifact(path="data/x", arguments=None, key=["train", 0, 5])
 
 
 def identity(**spec: Any) -> Identity:
@@ -32,11 +32,11 @@ def finish(directory: Path, **spec: Any) -> Manifest:
 
 def make(build_dir: BuildDir, text: str = "content") -> None:
     """Write the product and note it, as a stage does."""
-    path = build_dir.directory / PRODUCT.path
+    path = build_dir.directory / ARTIFACT.path
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
     entry = manifests.file_entry(build_dir.directory, path)
-    build_dir.record(PRODUCT, {"rows": 5}, entry.bytes, entry.sha256)
+    build_dir.record(ARTIFACT, {"rows": 5}, entry.bytes, entry.sha256)
 
 
 @pytest.mark.parametrize("there", ["new/and/deep", "empty"])
@@ -44,7 +44,7 @@ def test_a_new_or_empty_directory_is_taken(tmp_path: Path, there: str) -> None:
     (tmp_path / "empty").mkdir()
     with open_build_dir(tmp_path / there, identity()) as build_dir:
         assert isinstance(build_dir, BuildDir)
-        assert build_dir.finished(PRODUCT) is None
+        assert build_dir.finished(ARTIFACT) is None
 
 
 def test_a_finished_build_is_given_back(tmp_path: Path) -> None:
@@ -66,16 +66,16 @@ def test_a_product_is_done_when_its_note_and_bytes_agree(tmp_path: Path) -> None
     with open_build_dir(tmp_path, identity()) as build_dir:
         make(build_dir)
     with open_build_dir(tmp_path, identity()) as build_dir:
-        assert build_dir.finished(PRODUCT) == {"rows": 5}
+        assert build_dir.finished(ARTIFACT) == {"rows": 5}
 
 
 @pytest.mark.parametrize("damage", ["gone", "shorter", "changed", "note gone", "note cut", "other key"])
 def test_a_product_that_changed_is_not_done(tmp_path: Path, damage: str) -> None:
     with open_build_dir(tmp_path, identity()) as build_dir:
         make(build_dir)
-        path = tmp_path / PRODUCT.path
+        path = tmp_path / ARTIFACT.path
         (note,) = (tmp_path / INTERNAL / "journal").iterdir()
-        product = PRODUCT
+        artifact = ARTIFACT
         match damage:
             case "gone":
                 path.unlink()
@@ -88,8 +88,8 @@ def test_a_product_that_changed_is_not_done(tmp_path: Path, damage: str) -> None
             case "note cut":
                 note.write_text(note.read_text()[:-9])
             case "other key":
-                product = Product(path=PRODUCT.path, arguments=None, key=["train", 0, 6])
-        assert build_dir.finished(product) is None
+                artifact = Artifact(path=ARTIFACT.path, arguments=None, key=["train", 0, 6])
+        assert build_dir.finished(artifact) is None
 
 
 def test_an_unfinished_build_with_other_settings_is_refused_by_name(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_a_damaged_note_makes_its_product_unfinished(tmp_path: Path, note: str) 
         make(build_dir)
         (path,) = (tmp_path / INTERNAL / "journal").iterdir()
         path.write_text(note)
-        assert build_dir.finished(PRODUCT) is None
+        assert build_dir.finished(ARTIFACT) is None
 
 
 def test_a_product_that_the_disk_cannot_read_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +198,7 @@ def test_a_product_that_the_disk_cannot_read_is_made_again(tmp_path: Path, monke
     with open_build_dir(tmp_path, identity()) as build_dir:
         make(build_dir)
         monkeypatch.setattr("symile_data.builders.engine.build_dir.file_sha256", fail)
-        assert build_dir.finished(PRODUCT) is None
+        assert build_dir.finished(ARTIFACT) is None
 
 
 @pytest.mark.parametrize("same", [True, False])

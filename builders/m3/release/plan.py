@@ -29,7 +29,7 @@ from symile_data.errors import SourceError, UsageError
 from symile_data.files import atomic_path, file_sha256
 from symile_data.format.manifest import Dropped
 
-from ...engine.build_dir import INTERNAL, BuildDir, Product
+from ...engine.build_dir import INTERNAL, Artifact, BuildDir
 from ...engine.executor import run_stage
 from ..audio.planned_clips import PlannedClips
 from ..audio.sources import AudioSource
@@ -115,15 +115,15 @@ def prepare_plan(
     ]
     _write_ids(build_dir.internal / "plan" / "images.arrow", images)
     _write_ids(build_dir.internal / "plan" / "clips.arrow", audio.names)
-    products = [
-        Product(
+    artifacts = [
+        Artifact(
             path=f"{INTERNAL}/plan/{split}.parquet",
             arguments=PlanJob(build_dir.internal, file, names),
             key=[plan.fingerprint[split], names.fingerprint],
         )
         for split, file in plan.files.items()
     ]
-    results = run_stage(build_dir, "plan", products, make_plan, executor)
+    results = run_stage(build_dir, "plan", artifacts, make_plan, executor)
     dropped = []
     for medium, kind in (("image", "picture"), ("audio", "clip")):
         count = sum(result["absent"][medium][0] for result in results)

@@ -12,7 +12,7 @@ from symile_data.datasets.mimic.schema import LEAST_MODALITIES
 from symile_data.files import atomic_path, digest
 from symile_data.format.manifest import Dropped, FlowStep
 
-from ...engine.build_dir import INTERNAL, BuildDir, Product
+from ...engine.build_dir import INTERNAL, Artifact, BuildDir
 from ...engine.executor import run_stage
 from ..signals.media import CXR, ECG, Prepared, prepare
 from ..spec import MimicSpec, Roots
@@ -189,9 +189,9 @@ def _first_labs(
 
     admissions = survey.admissions.filter(pl.col("hadm_id").is_in(hadm_ids))
     task = _LabsTask(find_table(survey.roots, LABEVENTS), admissions, spec.reference, spec.within_stay)
-    product = Product(path=f"{INTERNAL}/labs.arrow", arguments=task, key=digest(hadm_ids))
-    (result,) = run_stage(build_dir, "blood tests", [product], _make_labs, None)
-    return pl.read_ipc(build_dir.directory / product.path), [Dropped(**entry) for entry in result["dropped"]]
+    artifact = Artifact(path=f"{INTERNAL}/labs.arrow", arguments=task, key=digest(hadm_ids))
+    (result,) = run_stage(build_dir, "blood tests", [artifact], _make_labs, None)
+    return pl.read_ipc(build_dir.directory / artifact.path), [Dropped(**entry) for entry in result["dropped"]]
 
 
 def _make_labs(task: _LabsTask, path: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from symile_data.files import digest
 from symile_data.format.manifest import Dropped, FlowStep, Identity, Manifest, library_versions
 from symile_data.format.shards import check_format
 
-from ...engine.build_dir import INTERNAL, BuildDir, Product
+from ...engine.build_dir import INTERNAL, Artifact, BuildDir
 from ...engine.card_hook import Document
 from ...engine.dask_executor import LOCAL
 from ...engine.executor import run_stage
@@ -132,15 +132,15 @@ class _CheckTask:
 
 def _check_files(build_dir: BuildDir, pool: Executor | None, release: Release, sums: dict[str, str]) -> None:
     """Hash every file that is read, once even if the import is interrupted."""
-    products = [
-        Product(
+    artifacts = [
+        Artifact(
             path=f"{INTERNAL}/checked/{name.replace('/', '--')}.arrow",
             arguments=_CheckTask(release, name, sha256),
             key=[name, sha256],
         )
         for name, sha256 in sums.items()
     ]
-    run_stage(build_dir, "checksums", products, _check_file, pool)
+    run_stage(build_dir, "checksums", artifacts, _check_file, pool)
 
 
 def _check_file(task: _CheckTask, path: Path) -> dict[str, Any]:
@@ -244,16 +244,18 @@ def _prepare(
     build_dir: BuildDir, pool: Executor | None, kind: MediaKind, release: Release, rows: pl.DataFrame
 ) -> Prepared:
     """Turn the arrays' media into those of our shards, each once."""
-    products: list[Product] = []
+    artifacts: list[Artifact] = []
     places: dict[str, Place] = {}
     for (split,), part in rows.group_by("split", maintain_order=True):
         numbers = part["row"].to_list()
         for start in range(0, len(numbers), CHUNK):
             group = tuple(numbers[start : start + CHUNK])
-            places |= {f"{split}/{number}": (len(products), place) for place, number in enumerate(group)}
+            places |= {f"{split}/{number}": (len(artifacts), place) for place, number in enumerate(group)}
             task = _MediaTask(release, kind.name, str(split), group)
-            products.append(Product(path=chunk_path(kind.name, len(products)), arguments=task, key=[split, group[0]]))
-    run_stage(build_dir, kind.title, products, _make_media, pool)
+            artifacts.append(
+                Artifact(path=chunk_path(kind.name, len(artifacts)), arguments=task, key=[split, group[0]])
+            )
+    run_stage(build_dir, kind.title, artifacts, _make_media, pool)
     return Prepared(places)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from symile_data.errors import SourceError
 from symile_data.format.manifest import Dropped
 
-from ...engine.build_dir import INTERNAL, BuildDir, Product
+from ...engine.build_dir import INTERNAL, Artifact, BuildDir
 from ...engine.executor import run_stage
 from ...engine.media_store import open_chunk, write_chunk
 from .radiograph import UnusableXrayError, convert
@@ -97,11 +97,11 @@ def prepare(
     chunks = 0
     while wanted := _wanted(choices, places, unusable):
         groups = [tuple(wanted[start : start + CHUNK]) for start in range(0, len(wanted), CHUNK)]
-        products = [
-            Product(path=chunk_path(kind.name, number), arguments=MediaTask(root, group, reference), key=list(group))
+        artifacts = [
+            Artifact(path=chunk_path(kind.name, number), arguments=MediaTask(root, group, reference), key=list(group))
             for number, group in enumerate(groups, start=chunks)
         ]
-        results = run_stage(build_dir, kind.title, products, kind.make, executor)
+        results = run_stage(build_dir, kind.title, artifacts, kind.make, executor)
         for number, (group, result) in enumerate(zip(groups, results, strict=True), start=chunks):
             failed = {row: (reason, stops) for row, reason, stops in result["unusable"]}
             for row, path in enumerate(group):
