@@ -28,7 +28,7 @@ from .dask_executor import AGAIN, LOCAL, Attempt, ClusterPool, cluster_pool, los
 from .interrupts import ignore_interrupts, started_unreached
 
 # Writes the product to the path (atomically) and returns a JSON-like result.
-Make = Callable[[Any, Path], dict[str, Any]]
+MakeArtifact = Callable[[Any, Path], dict[str, Any]]
 
 
 class WorkerPool(ProcessPoolExecutor):
@@ -84,7 +84,7 @@ def open_pool(workers: int, executor: str = LOCAL) -> Iterator[Executor | None]:
 
 
 def run_stage(
-    build_dir: BuildDir, title: str, artifacts: Sequence[Artifact], make: Make, pool: Executor | None
+    build_dir: BuildDir, title: str, artifacts: Sequence[Artifact], make: MakeArtifact, pool: Executor | None
 ) -> list[dict[str, Any]]:
     """Make every product that is not already done.
 
@@ -119,7 +119,7 @@ def _run_on(
     pool: Executor,
     build_dir: BuildDir,
     todo: Sequence[Artifact],
-    make: Make,
+    make: MakeArtifact,
     done: Callable[[Artifact, _Outcome], None],
 ) -> None:
     """Make products on workers. After an error nothing new is begun, but what is under way is finished and kept.
@@ -161,7 +161,7 @@ def _run_on(
         raise failure
 
 
-def _submit(pool: Executor, build_dir: BuildDir, make: Make, artifact: Artifact) -> Future[_Outcome]:
+def _submit(pool: Executor, build_dir: BuildDir, make: MakeArtifact, artifact: Artifact) -> Future[_Outcome]:
     if isinstance(pool, ClusterPool):
         attempt = Attempt(
             folder=pool.attempts(build_dir.directory), here=Path.cwd(), versions=build_dir.identity.versions
@@ -179,13 +179,13 @@ def _cancel(futures: Iterable[Future[_Outcome]]) -> None:
         future.cancel()
 
 
-def _make_and_measure(make: Make, arguments: Any, path: Path) -> _Outcome:
+def _make_and_measure(make: MakeArtifact, arguments: Any, path: Path) -> _Outcome:
     result = make(arguments, path)
     with write_errors(path):  # a disk that fails may show it only now
         return result, path.stat().st_size, file_sha256(path), None
 
 
-def _attempt(attempt: Attempt, make: Make, artifact: Artifact) -> _Outcome:
+def _attempt(attempt: Attempt, make: MakeArtifact, artifact: Artifact) -> _Outcome:
     """As `_make_and_measure`, on a worker of a cluster."""
     with attempt.place(artifact.path) as path:
         return (*_make_and_measure(make, artifact.arguments, path)[:3], path)

@@ -16,7 +16,7 @@ from symile_data.format.shards.writer import shard_path, shard_ranges
 from .build_dir import Artifact, BuildDir, open_build_dir
 from .card_hook import Document
 from .dask_executor import LOCAL
-from .executor import Make, open_pool, run_stage
+from .executor import MakeArtifact, open_pool, run_stage
 
 # Do all the work of a build; the manifest that comes of it, without documents and command line.
 Stages = Callable[[BuildDir, Executor | None], Manifest]
@@ -68,7 +68,7 @@ def run_shards(
     rows: Mapping[str, int],
     rows_per_shard: int,
     job: Callable[[str, int, int], Any],
-    make: Make,
+    make: MakeArtifact,
     *,
     title: str = "shards",
     shard_format: str = "parquet",
