@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from symile_data.errors import SourceError, UsageError
 from symile_data.format.id_set import IdSet
-from symile_data.format.manifest import FileEntry, Identity, Manifest, file_entry, library_versions
+from symile_data.format.manifest import BuildFingerprint, FileEntry, Manifest, file_entry, library_versions
 from symile_data.format.schema import DatasetSchema, Modality
 from symile_data.format.shards import FORMATS, check_format
 from symile_data.format.shards.writer import ROWS_PER_GROUP, write_shard
@@ -141,7 +141,7 @@ def write_dataset(
         OutputError: the output directory is unsuitable, or the disk refuses.
     """
     check_format(shard_format)
-    identity = Identity(
+    identity = BuildFingerprint(
         dataset=name, spec={**spec, "format": shard_format}, sources={}, versions=library_versions(_PACKAGES)
     )
 

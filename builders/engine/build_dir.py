@@ -22,7 +22,7 @@ from typing import Any, TextIO
 from symile_data.errors import OutputError
 from symile_data.files import file_sha256, pretty_json, write_errors, write_text
 from symile_data.format import manifest as manifests
-from symile_data.format.manifest import Identity, Manifest
+from symile_data.format.manifest import BuildFingerprint, Manifest
 
 INTERNAL = manifests.UNFINISHED
 IDENTITY = "identity.json"  # in it, as long as the build is unfinished
@@ -50,7 +50,7 @@ class BuildDir:
     """An output directory under its lock. Made by `open_build_dir`."""
 
     directory: Path
-    identity: Identity
+    identity: BuildFingerprint
 
     @property
     def internal(self) -> Path:
@@ -85,7 +85,7 @@ class BuildDir:
 
 
 @contextlib.contextmanager
-def open_build_dir(directory: Path, identity: Identity) -> Iterator[BuildDir | Manifest]:
+def open_build_dir(directory: Path, identity: BuildFingerprint) -> Iterator[BuildDir | Manifest]:
     """Take the output directory for one build.
 
     Yields:
@@ -118,7 +118,7 @@ def open_build_dir(directory: Path, identity: Identity) -> Iterator[BuildDir | M
             yield BuildDir(directory, identity)
 
 
-def _finished(directory: Path, identity: Identity) -> Manifest:
+def _finished(directory: Path, identity: BuildFingerprint) -> Manifest:
     """The manifest of the dataset that is there, if it is this very build's."""
     manifest = manifests.read(directory)
     _refuse_other(directory, identity, asdict(manifest.identity), "a finished dataset")
@@ -126,7 +126,7 @@ def _finished(directory: Path, identity: Identity) -> Manifest:
     return manifest
 
 
-def _begin(internal: Path, identity: Identity) -> None:
+def _begin(internal: Path, identity: BuildFingerprint) -> None:
     """Note whose build this is, or check that it is the same as before."""
     path = internal / IDENTITY
     if not path.is_file():
@@ -142,7 +142,7 @@ def _begin(internal: Path, identity: Identity) -> None:
     _refuse_other(internal.parent, identity, found, "an unfinished build")
 
 
-def _refuse_other(directory: Path, identity: Identity, there: dict[str, Any], what: str) -> None:
+def _refuse_other(directory: Path, identity: BuildFingerprint, there: dict[str, Any], what: str) -> None:
     mine = json.loads(json.dumps(asdict(identity)))
     found = manifests.differences(mine, there)
     if found:

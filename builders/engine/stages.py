@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from symile_data.format.disclosure import disclosed
-from symile_data.format.manifest import FileEntry, Identity, Manifest, file_entry
+from symile_data.format.manifest import BuildFingerprint, FileEntry, Manifest, file_entry
 from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards.writer import shard_path, shard_ranges
 
@@ -24,7 +24,7 @@ Stages = Callable[[BuildDir, Executor | None], Manifest]
 
 def run_build(
     out: Path,
-    identity: Identity,
+    identity: BuildFingerprint,
     schema: DatasetSchema,
     stages: Stages,
     *,

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from symile_data.errors import UsageError
 from symile_data.format import manifest as manifests
-from symile_data.format.manifest import FileEntry, Identity, Manifest, library_versions
+from symile_data.format.manifest import BuildFingerprint, FileEntry, Manifest, library_versions
 from symile_data.format.schema import DatasetSchema, Modality
 from symile_data.format.shards import check_format
 from symile_data.format.shards.writer import write_shard
@@ -222,11 +222,11 @@ def _shards(build_dir: BuildDir, pool: Executor | None, source: _Source, spec: F
     return shards
 
 
-def _identity(there: Manifest, spec: FeatureSpec) -> Identity:
+def _identity(there: Manifest, spec: FeatureSpec) -> BuildFingerprint:
     """The source's, with the features among the settings and the source's fingerprint among the sources."""
     source = there.identity
     layout = {"layout": "shards"} if "layout" in source.spec else {}
-    return Identity(
+    return BuildFingerprint(
         dataset=source.dataset,
         spec={**source.spec, **layout, "format": spec.shard_format, KIND: spec.to_json()},
         sources={**source.sources, "encoded": source.fingerprint},

@@ -14,7 +14,7 @@ from symile_data.datasets.m3.names import NamesTable, UnnamedClass, imagenet_cla
 from symile_data.datasets.m3.words import WordRule
 from symile_data.errors import SourceError, UsageError
 from symile_data.files import digest
-from symile_data.format.manifest import Dropped, Identity, library_versions
+from symile_data.format.manifest import BuildFingerprint, Dropped, library_versions
 
 from .audio.common_voice import CommonVoiceSource
 from .audio.espeak import VOICES, Utterance, synthesise
@@ -114,11 +114,11 @@ class Sources:
     published: Published | None
 
     @property
-    def identity(self) -> Identity:
+    def identity(self) -> BuildFingerprint:
         """Of the build."""
         spec = self.spec
         packages = (*self.audio.packages, *_PACKAGES, *(_SAMPLE_PACKAGES if spec.images is None else ()))
-        return Identity(
+        return BuildFingerprint(
             dataset=DATASET,
             spec=spec.to_json(),
             sources={

@@ -15,7 +15,7 @@ import numpy as np
 from symile_data.datasets.mimic.lab_items import ITEM_IDS
 from symile_data.datasets.mimic.schema import FINDINGS, mimic_schema
 from symile_data.files import file_sha256, write_text
-from symile_data.format.manifest import Dropped, FileEntry, Identity, Manifest, file_entry, library_versions
+from symile_data.format.manifest import BuildFingerprint, Dropped, FileEntry, Manifest, file_entry, library_versions
 from symile_data.format.schema import SPLITS
 
 from ..engine.build_dir import INTERNAL, Artifact, BuildDir
@@ -98,10 +98,10 @@ def build_mimic(
     )
 
 
-def _identity(spec: MimicSpec, survey: Survey | None, versions: dict[str, str]) -> Identity:
+def _identity(spec: MimicSpec, survey: Survey | None, versions: dict[str, str]) -> BuildFingerprint:
     if survey is None:
         sources: dict[str, Any] = {"records": {"kind": "sample", "patients": spec.patients}}
-        return Identity(dataset=DATASET, spec=spec.to_json(), sources=sources, versions=versions)
+        return BuildFingerprint(dataset=DATASET, spec=spec.to_json(), sources=sources, versions=versions)
     if survey.radiographs.suffix == ".dcm":
         versions = versions | library_versions(_DICOM_PACKAGES, "mimic")
     kind = "sample" if is_sample(survey.roots) else "mimic"
@@ -110,7 +110,7 @@ def _identity(spec: MimicSpec, survey: Survey | None, versions: dict[str, str]) 
         "cxr": {"kind": KINDS[survey.radiographs.suffix], "listing": survey.radiographs.listing},
         "ecg": {"kind": "mimic-iv-ecg", "listing": survey.electrocardiograms.listing},
     }
-    return Identity(dataset=DATASET, spec=spec.to_json(), sources=sources, versions=versions)
+    return BuildFingerprint(dataset=DATASET, spec=spec.to_json(), sources=sources, versions=versions)
 
 
 def _hash(roots: Roots, table: Any) -> str:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from symile_data.datasets.xor.schema import xor_schema
-from symile_data.format.manifest import Identity, Manifest, library_versions
+from symile_data.format.manifest import BuildFingerprint, Manifest, library_versions
 from symile_data.format.shards.writer import write_shard
 from symile_data.missingness import missing
 from symile_data.rng import Stream
@@ -72,7 +72,7 @@ def build_xor(
         OutputError: the output directory is unsuitable, or the disk refuses.
     """
     schema = xor_schema(spec.names, spec.dims)
-    identity = Identity(dataset=DATASET, spec=spec.to_json(), sources={}, versions=library_versions(_PACKAGES))
+    identity = BuildFingerprint(dataset=DATASET, spec=spec.to_json(), sources={}, versions=library_versions(_PACKAGES))
 
     def stages(build_dir: BuildDir, pool: Executor | None) -> Manifest:
         shards, _ = run_shards(

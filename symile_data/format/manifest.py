@@ -69,7 +69,7 @@ class FlowStep:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Identity:
+class BuildFingerprint:
     """Everything that decides a build's bytes. Two builds with equal identities produce identical shards.
 
     Args:
@@ -97,7 +97,7 @@ class Manifest:
     do not hold them.
     """
 
-    identity: Identity
+    identity: BuildFingerprint
     modalities: tuple[Modality, ...]
     splits: dict[str, int]
     files: list[FileEntry] = field(default_factory=list)

@@ -44,9 +44,9 @@ from symile_data.builders.xor.spec import XorSpec
 from symile_data.cli import app
 from symile_data.errors import OutputError, SourceError, SymileDataError, UsageError
 from symile_data.files import write_text
-from symile_data.format.manifest import WRITER, Identity, Manifest
+from symile_data.format.manifest import WRITER, BuildFingerprint, Manifest
 
-IDENTITY = Identity(dataset="numbers", spec={}, sources={}, versions={})
+IDENTITY = BuildFingerprint(dataset="numbers", spec={}, sources={}, versions={})
 
 
 def write_number(number: int, path: Path) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from symile_data.builders.engine.executor import WorkerPool, open_pool, run_stag
 from symile_data.builders.engine.interrupts import started_unreached
 from symile_data.errors import SourceError, SymileDataError
 from symile_data.files import write_text
-from symile_data.format.manifest import Identity
+from symile_data.format.manifest import BuildFingerprint
 
-IDENTITY = Identity(dataset="xor", spec={}, sources={}, versions={})
+IDENTITY = BuildFingerprint(dataset="xor", spec={}, sources={}, versions={})
 
 
 def square(number: int, path: Path) -> dict[str, Any]:

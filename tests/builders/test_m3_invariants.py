@@ -219,7 +219,7 @@ def test_a_clip_that_speaks_another_splits_sentences_is_named(sound: Path, tmp_p
 
 @pytest.mark.parametrize("spec", [{}, {"words": 2}, {"words": 2, "mode": "disjoint", "split_policy": None}])
 def test_settings_of_another_dataset_are_one_error(spec: dict[str, Any]) -> None:
-    identity = manifests.Identity(dataset="symile-m3", spec=spec, sources={}, versions={})
+    identity = manifests.BuildFingerprint(dataset="symile-m3", spec=spec, sources={}, versions={})
     manifest = manifests.Manifest(identity=identity, modalities=(), splits={})
     if len(spec) < 3:
         with pytest.raises(DamageError, match="settings are not those of a dataset called symile-m3"):
@@ -237,7 +237,7 @@ def test_overlapping_words_may_share_classes_and_languages(tree: Path, tmp_path:
 
 def test_a_dataset_of_others_has_no_rules_of_ours(sound: Path, tmp_path: Path) -> None:
     value = json.loads((sound / "manifest.json").read_text(encoding="utf-8"))
-    identity = manifests.Identity(dataset="theirs", spec=value["spec"], sources={}, versions={})
+    identity = manifests.BuildFingerprint(dataset="theirs", spec=value["spec"], sources={}, versions={})
     assert invariants_of(manifests.Manifest(identity=identity, modalities=(), splits={})) is None
 
 

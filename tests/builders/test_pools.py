@@ -14,14 +14,14 @@ from symile_data.builders.m3.images.imagenet import ImageCatalogue, ImagePool, l
 from symile_data.builders.m3.media_store import MediaPool, prepare_clips, prepare_images
 from symile_data.builders.m3.text.sentences import read_bank
 from symile_data.errors import SourceError
-from symile_data.format.manifest import Dropped, Identity
+from symile_data.format.manifest import BuildFingerprint, Dropped
 
 ROWS = {"train": 8, "validation": 0, "test": 4}
 
 
 @pytest.fixture
 def build_dir(tmp_path: Path) -> Iterator[BuildDir]:
-    with open_build_dir(tmp_path / "out", Identity(dataset="m3", spec={}, sources={}, versions={})) as opened:
+    with open_build_dir(tmp_path / "out", BuildFingerprint(dataset="m3", spec={}, sources={}, versions={})) as opened:
         assert isinstance(opened, BuildDir)
         yield opened
 

@@ -30,7 +30,7 @@ from symile_data.builders.mimic import build as mimic
 from symile_data.builders.mimic.sample import release as sample
 from symile_data.builders.mimic.spec import MimicSpec
 from symile_data.errors import OutputError
-from symile_data.format.manifest import Identity
+from symile_data.format.manifest import BuildFingerprint
 
 FEW = dict(list(sample_pictures.sample_classes().items())[:3])
 PATIENTS = 30
@@ -48,7 +48,7 @@ TASKS: dict[str, tuple[Callable[[Any, Path], dict[str, Any]], Any, str]] = {
 
 @pytest.fixture
 def build_dir(tmp_path: Path) -> BuildDir:
-    with open_build_dir(tmp_path / "out", Identity(dataset="x", spec={}, sources={}, versions={})) as opened:
+    with open_build_dir(tmp_path / "out", BuildFingerprint(dataset="x", spec={}, sources={}, versions={})) as opened:
         assert isinstance(opened, BuildDir)
         yield opened
 

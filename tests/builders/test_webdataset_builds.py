@@ -31,7 +31,7 @@ from symile_data.cli import app
 from symile_data.errors import OutputError, UsageError
 from symile_data.format import manifest as manifests
 from symile_data.format.location import Location
-from symile_data.format.manifest import Identity, Manifest, file_entry
+from symile_data.format.manifest import BuildFingerprint, Manifest, file_entry
 from symile_data.format.schema import DatasetSchema, Modality
 from symile_data.format.shards import open_shard
 from symile_data.format.shards.writer import shard_path, write_shard
@@ -269,7 +269,7 @@ def test_signals_and_tables_of_numbers_in_tars(tmp_path: Path) -> None:
     batch = pa.RecordBatch.from_pylist(list(clinical_rows()), schema=CLINICAL.arrow)
     write_shard(path, CLINICAL, iter([batch]))
     manifest = Manifest(
-        identity=Identity(dataset="clinical", spec={}, sources={}, versions={}),
+        identity=BuildFingerprint(dataset="clinical", spec={}, sources={}, versions={}),
         modalities=CLINICAL.modalities,
         splits={"train": 4},
         files=[file_entry(tmp_path, path, rows=4, split="train")],

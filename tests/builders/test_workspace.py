@@ -14,13 +14,15 @@ import pytest
 from symile_data.builders.engine.build_dir import INTERNAL, Artifact, BuildDir, open_build_dir
 from symile_data.errors import OutputError
 from symile_data.format import manifest as manifests
-from symile_data.format.manifest import Identity, Manifest
+from symile_data.format.manifest import BuildFingerprint, Manifest
 
 ARTIFACT = Artifact(path="data/x", arguments=None, key=["train", 0, 5])
 
 
-def identity(**spec: Any) -> Identity:
-    return Identity(dataset="xor", spec={"seed": 0, "rows": {"train": 3}, **spec}, sources={}, versions={"numpy": "2"})
+def identity(**spec: Any) -> BuildFingerprint:
+    return BuildFingerprint(
+        dataset="xor", spec={"seed": 0, "rows": {"train": 3}, **spec}, sources={}, versions={"numpy": "2"}
+    )
 
 
 def finish(directory: Path, **spec: Any) -> Manifest:
@@ -262,10 +264,10 @@ def test_a_directory_that_cannot_be_locked_is_one_sentence(tmp_path: Path, monke
 def test_an_unfinished_build_of_another_version_is_refused_with_its_reason(
     tmp_path: Path, before: dict[str, str]
 ) -> None:
-    old = Identity(dataset="xor", spec={"seed": 0}, sources={}, versions=before)
+    old = BuildFingerprint(dataset="xor", spec={"seed": 0}, sources={}, versions=before)
     with open_build_dir(tmp_path, old):
         pass
-    new = Identity(dataset="xor", spec={"seed": 0}, sources={}, versions={"writer": "2"})
+    new = BuildFingerprint(dataset="xor", spec={"seed": 0}, sources={}, versions={"writer": "2"})
     with pytest.raises(OutputError) as caught, open_build_dir(tmp_path, new):
         pass
     there = repr(before.get("writer"))
@@ -279,9 +281,9 @@ def test_an_unfinished_build_of_another_version_is_refused_with_its_reason(
 @pytest.mark.parametrize("before", range(1, int(manifests.WRITER)))
 def test_an_unfinished_build_of_any_writer_before_this_one_is_refused(tmp_path: Path, before: int) -> None:
     now = manifests.library_versions(["numpy"])
-    old = Identity(dataset="symile-m3", spec={}, sources={}, versions=now | {"writer": str(before)})
+    old = BuildFingerprint(dataset="symile-m3", spec={}, sources={}, versions=now | {"writer": str(before)})
     with open_build_dir(tmp_path, old):
         pass
     refused = pytest.raises(OutputError, match="of another version of symile-data, which writes other bytes")
-    with refused, open_build_dir(tmp_path, Identity(dataset="symile-m3", spec={}, sources={}, versions=now)):
+    with refused, open_build_dir(tmp_path, BuildFingerprint(dataset="symile-m3", spec={}, sources={}, versions=now)):
         pass

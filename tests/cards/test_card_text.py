@@ -15,7 +15,7 @@ from huggingface_hub import DatasetCard
 from tiny_datasets import Tiny, m3_identity, mimic_tiny, write_tiny, xor_tiny
 
 from symile_data.cards.readme import MOST_FILES, languages_of, type_of
-from symile_data.format.manifest import Dropped, Identity, Manifest
+from symile_data.format.manifest import BuildFingerprint, Dropped, Manifest
 
 
 @pytest.fixture(autouse=True)
@@ -207,7 +207,7 @@ def test_xor_and_mimic_have_cards_of_their_own(tmp_path: Path) -> None:
 
 def test_an_unknown_dataset_gets_the_plain_card(tmp_path: Path) -> None:
     tiny = xor_tiny(tmp_path)
-    text = tiny.card(identity=Identity(dataset="something", spec={}, sources={}, versions={}), notes=[])
+    text = tiny.card(identity=BuildFingerprint(dataset="something", spec={}, sources={}, versions={}), notes=[])
     assert "# something" in text and "None recorded." in text
 
 

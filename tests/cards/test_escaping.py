@@ -12,7 +12,7 @@ from tiny_datasets import Tiny, write_tiny
 
 from symile_data.cards.preview import write_preview
 from symile_data.format import manifest as manifests
-from symile_data.format.manifest import Dropped, Identity
+from symile_data.format.manifest import BuildFingerprint, Dropped
 from symile_data.format.schema import DatasetSchema, Modality
 
 HOSTILE = "<img src=x onerror=alert(1)>\x1b[2J\u202egnp.$\\frac{`|&\r\n# title\x07\u2066"
@@ -32,7 +32,7 @@ def hostile(tmp_path: Path) -> Tiny:
     row = {column: HOSTILE + BIDI + JOINED, "mask": False, "cls": HOSTILE + BIDI}
     rows = [{"sample_id": number, **row} for number in range(4)]
     spec = {HOSTILE: HOSTILE, "list": [HOSTILE]}
-    identity = Identity(dataset=HOSTILE, spec=spec, sources={}, versions={"x": HOSTILE})
+    identity = BuildFingerprint(dataset=HOSTILE, spec=spec, sources={}, versions={"x": HOSTILE})
     return write_tiny(tmp_path / "data", schema, {"train": rows}, identity)
 
 

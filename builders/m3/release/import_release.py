@@ -23,7 +23,7 @@ from symile_data.datasets.m3.names import imagenet_classes
 from symile_data.datasets.m3.schema import MODALITIES, m3_schema
 from symile_data.errors import SourceError, UsageError
 from symile_data.files import pretty_json, write_text
-from symile_data.format.manifest import Dropped, Identity, Manifest, library_versions
+from symile_data.format.manifest import BuildFingerprint, Dropped, Manifest, library_versions
 from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards.writer import ROWS_PER_GROUP, write_shard
 
@@ -253,9 +253,9 @@ def _names(release: Release, path: Path | None, languages: tuple[str, ...]) -> R
     return read_release_names(path, languages)
 
 
-def _identity(release: Release, rows: int | None, names: ReleaseNames) -> Identity:
+def _identity(release: Release, rows: int | None, names: ReleaseNames) -> BuildFingerprint:
     published = {"kind": "release", "release": release.name, "config": release.config}
-    return Identity(
+    return BuildFingerprint(
         dataset=DATASET,
         spec={
             "config": release.config,

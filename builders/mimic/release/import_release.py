@@ -13,7 +13,7 @@ import pyarrow as pa
 from symile_data.datasets.mimic.schema import FINDINGS, mimic_schema
 from symile_data.errors import SourceError
 from symile_data.files import digest
-from symile_data.format.manifest import Dropped, FlowStep, Identity, Manifest, library_versions
+from symile_data.format.manifest import BuildFingerprint, Dropped, FlowStep, Manifest, library_versions
 from symile_data.format.shards import check_format
 
 from ...engine.build_dir import INTERNAL, Artifact, BuildDir
@@ -77,7 +77,7 @@ def import_mimic(
     check_format(shard_format)
     release = Release(source)
     sums = release.sums()
-    identity = Identity(
+    identity = BuildFingerprint(
         dataset=DATASET,
         spec={**_spec(release), "format": shard_format},
         sources={"records": {"kind": "release", "version": VERSION, "files": digest(sums)}},
