@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from symile_data.builders.engine import stages as frame
-from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.m3 import build
 from symile_data.builders.m3 import deduplicated as pooled
 from symile_data.builders.m3 import media_store as pools
@@ -48,10 +48,10 @@ def timed_stages(times: Times, clock: Callable[[], float]) -> Iterator[None]:
         for module in (build, pools, pooled, frame):
             original = module.run_stage
 
-            def timed(workspace: Any, title: str, *rest: Any, original: Any = original) -> Any:
+            def timed(build_dir: Any, title: str, *rest: Any, original: Any = original) -> Any:
                 start = clock()
                 try:
-                    return original(workspace, title, *rest)
+                    return original(build_dir, title, *rest)
                 finally:
                     times[title.partition(" (")[0]] += clock() - start
 
@@ -119,7 +119,7 @@ def run(what: M3Spec, workers: int, clock: Callable[[], float] = time.perf_count
     times: Times = defaultdict(float)
     with tempfile.TemporaryDirectory() as folder, timed_stages(times, clock):
         start = clock()
-        manifest = build.build_m3(what, Path(folder) / "m3", workers=workers, document=no_documents)
+        manifest = build.build_m3(what, Path(folder) / "m3", workers=workers, write_card=no_card)
         times["total"] = clock() - start
     return manifest, times
 

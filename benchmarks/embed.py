@@ -22,7 +22,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.features.build import build_features
 from symile_data.builders.features.spec import FeatureSpec
 from symile_data.builders.m3.build import build_m3
@@ -56,7 +56,7 @@ def timed_forward(seconds: list[float]) -> Iterator[None]:
 def ours(dataset: Path, model: str, out: Path) -> int:
     """Build the feature dataset; the number of its rows."""
     spec = FeatureSpec(models=(describe_model("image", "image", model, {}),), batch_size=BATCH)
-    manifest = build_features(dataset, out, spec, encode_media, workers=1, document=no_documents)
+    manifest = build_features(dataset, out, spec, encode_media, workers=1, write_card=no_card)
     return sum(manifest.splits.values())
 
 
@@ -96,7 +96,7 @@ def main() -> None:
         rows = {"train": arguments.rows, "validation": 0, "test": 0}
         policy = "disjoint" if arguments.images is None else "shared"
         spec = M3Spec(languages=("el", "en"), words=2, rows=rows, images=arguments.images, split_policy=policy)
-        build_m3(spec, dataset, workers=1, document=no_documents)
+        build_m3(spec, dataset, workers=1, write_card=no_card)
         for what in ("ours", "loop over rows"):
             seconds: list[float] = []
             with timed_forward(seconds):

@@ -80,7 +80,7 @@ def main(directory: Path) -> None:
         schema=SCHEMA,
         splits={"train": rows(200, seed=0), "validation": rows(40, seed=1), "test": rows(40, seed=2)},
         spec={"version": 1, "seeds": [0, 1, 2]},
-        document=write_card,
+        write_card=write_card,
         notes=["Squares and tones are drawn; numbers on them say nothing about the world."],
     )
     print(f"{sum(manifest.splits.values())} rows in {directory}; problems: {list(verify(directory))}")

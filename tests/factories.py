@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from symile_data.builders.engine.card_hook import Document, no_documents
+from symile_data.builders.engine.card_hook import CardWriter, no_card
 from symile_data.builders.m3.build import build_m3
 from symile_data.builders.m3.spec import M3Spec
 from symile_data.datasets.m3.names import read_names
@@ -114,10 +114,10 @@ def spec(images: Path, **changes: Any) -> M3Spec:
 
 
 def build(
-    images: Path, out: Path, *, workers: int = 1, document: Document = no_documents, command: str = "", **changes: Any
+    images: Path, out: Path, *, workers: int = 1, write_card: CardWriter = no_card, command: str = "", **changes: Any
 ) -> Manifest:
     """Build the twenty rows."""
-    return build_m3(spec(images, **changes), out, workers=workers, document=document, command=command)
+    return build_m3(spec(images, **changes), out, workers=workers, write_card=write_card, command=command)
 
 
 def contents(directory: Path) -> dict[str, bytes]:

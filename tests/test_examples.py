@@ -45,7 +45,7 @@ def one_thread() -> Iterator[None]:
 def m3(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("examples") / "m3"
     rows = {"train": 40, "validation": 4, "test": 6}
-    build(tree, out, rows=rows, document=write_card, missing={"image": 0.2, "audio": 0.2, "text": 0.0})
+    build(tree, out, rows=rows, write_card=write_card, missing={"image": 0.2, "audio": 0.2, "text": 0.0})
     return out
 
 
@@ -53,7 +53,7 @@ def m3(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def xor(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("examples") / "xor"
     rows = {"train": 1_500, "validation": 0, "test": 400}
-    build_xor(XorSpec(rows=rows), out, workers=1, document=write_card)
+    build_xor(XorSpec(rows=rows), out, workers=1, write_card=write_card)
     return out
 
 
@@ -98,7 +98,7 @@ def test_finetune_from_features(m3: Path) -> None:
 def test_finetune_from_features_in_the_dataset(m3: Path, tmp_path: Path) -> None:
     models = {"image": tiny_clip(tmp_path / "clip"), "audio": tiny_whisper(tmp_path / "whisper")}
     spec = FeatureSpec(models=tuple(describe_model(kind, kind, name, {}) for kind, name in models.items()))
-    build_features(m3, tmp_path / "features", spec, encode_media, workers=1, document=write_card)
+    build_features(m3, tmp_path / "features", spec, encode_media, workers=1, write_card=write_card)
     history = example("finetune_from_features").main(str(tmp_path / "features"), epochs=8, batch_size=20)
     assert history[-1] < history[0]
 

@@ -31,7 +31,7 @@ def place(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
                 missing={"image": 0.2, "audio": 0.2, "text": 0.2},
                 shard_format=shard_format or "parquet",
             )
-            build_m3(settings, directory / out, workers=1, document=write_card)
+            build_m3(settings, directory / out, workers=1, write_card=write_card)
     return directory
 
 

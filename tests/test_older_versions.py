@@ -12,7 +12,7 @@ import datasets
 import pytest
 from command import call
 
-from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.errors import OutputError
@@ -94,7 +94,7 @@ def test_an_unfinished_build_is_refused_by_a_sentence(tmp_path: Path) -> None:
     )
     spec = XorSpec(rows={"train": 40, "validation": 20, "test": 20})
     with pytest.raises(OutputError, match=r"an unfinished build of another version of symile-data") as told:
-        build_xor(spec, tmp_path / "xor", workers=1, document=no_documents)
+        build_xor(spec, tmp_path / "xor", workers=1, write_card=no_card)
     assert "0.1.0" in str(told.value)
     assert hidden.is_dir(), "nothing of the unfinished build is lost"
 
@@ -107,6 +107,6 @@ def test_a_finished_dataset_is_not_built_over(tmp_path: Path) -> None:
             XorSpec(rows={"train": 40, "validation": 20, "test": 20}),
             tmp_path / "xor",
             workers=1,
-            document=no_documents,
+            write_card=no_card,
         )
     assert (tmp_path / "xor" / "manifest.json").read_bytes() == before

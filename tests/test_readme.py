@@ -22,7 +22,7 @@ def place(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory that holds build/symile-m3-10."""
     directory = tmp_path_factory.mktemp("readme")
     settings = spec(tree, rows={"train": 70, "validation": 4, "test": 4})
-    build_m3(settings, directory / "build" / "symile-m3-10", workers=1, document=write_card)
+    build_m3(settings, directory / "build" / "symile-m3-10", workers=1, write_card=write_card)
     return directory
 
 

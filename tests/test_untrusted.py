@@ -96,7 +96,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished XOR dataset; its manifest is what the tests overwrite."""
     out = tmp_path_factory.mktemp("untrusted") / "xor"
     spec = XorSpec(rows={"train": 4, "validation": 2, "test": 2})
-    build_xor(spec, out, workers=1, document=lambda *_: [])
+    build_xor(spec, out, workers=1, write_card=lambda *_: [])
     return out
 
 

@@ -31,7 +31,7 @@ from symile_data.loaders import open_split
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("folders") / "xor"
-    build_xor(XorSpec(rows={"train": 4, "validation": 2, "test": 2}), out, workers=1, document=lambda *_: [])
+    build_xor(XorSpec(rows={"train": 4, "validation": 2, "test": 2}), out, workers=1, write_card=lambda *_: [])
     return out
 
 

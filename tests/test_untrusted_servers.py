@@ -30,7 +30,7 @@ SMALL = 1 << 20  # what stands for the limits in these tests
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("servers") / "xor"
-    build_xor(XorSpec(rows={"train": 4, "validation": 2, "test": 2}), out, workers=1, document=lambda *_: [])
+    build_xor(XorSpec(rows={"train": 4, "validation": 2, "test": 2}), out, workers=1, write_card=lambda *_: [])
     return out
 
 

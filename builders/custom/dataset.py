@@ -7,6 +7,7 @@ everything that goes with a missing value, shards, card and manifest. docs/own-d
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from symile_data.format.schema import DatasetSchema, Modality
 from symile_data.format.shards import FORMATS, check_format
 from symile_data.format.shards.writer import ROWS_PER_GROUP, write_shard
 
-from ..engine.card_hook import Document, no_documents
+from ..engine.card_hook import CardWriter, no_card
 from ..engine.stages import run_build
 from .encoded_media import UnfitValueError
 from .values import Store, count_non_finite, described, shown, stored, stores_of
@@ -110,10 +111,11 @@ def write_dataset(
     schema: DatasetSchema,
     splits: Mapping[str, Iterable[Row]],
     spec: Mapping[str, Any],
-    document: Document = no_documents,
+    write_card: CardWriter = no_card,
     notes: Sequence[str] = (),
     rows_per_shard: int = ROWS_PER_SHARD,
     shard_format: str = "parquet",
+    document: CardWriter | None = None,
 ) -> Manifest:
     """Write rows as a dataset, a shard at a time: no split is ever whole in memory.
 
@@ -127,10 +129,11 @@ def write_dataset(
             give it. NaN and infinities among floats are stored as they are, and counted in the manifest's notes.
         spec: JSON-like: everything that decides the rows (versions of your sources, settings, seed). Equal specs are
             taken for equal datasets.
-        document: Writes the card: `symile_data.cards.write_card`.
+        write_card: Writes the card: `symile_data.cards.write_card`.
         notes: Known limits, for the card.
         rows_per_shard: At most.
         shard_format: "parquet" or "webdataset"; written into the manifest's spec as `format`.
+        document: The former name of `write_card`, which the next version drops.
 
     Returns:
         The manifest that was written.
@@ -141,6 +144,9 @@ def write_dataset(
         OutputError: the output directory is unsuitable, or the disk refuses.
     """
     check_format(shard_format)
+    if document is not None:
+        warnings.warn("the argument document is now called write_card", DeprecationWarning, stacklevel=2)
+        write_card = document
     identity = BuildFingerprint(
         dataset=name, spec={**spec, "format": shard_format}, sources={}, versions=library_versions(_PACKAGES)
     )
@@ -158,7 +164,7 @@ def write_dataset(
         told = [*notes, *taker.notes()]
         return Manifest(identity=identity, modalities=schema.modalities, splits=counts, files=shards, notes=told)
 
-    return run_build(out, identity, schema, stages, workers=1, document=document)
+    return run_build(out, identity, schema, stages, workers=1, write_card=write_card)
 
 
 def _write_split(

@@ -89,7 +89,7 @@ def open_build_dir(directory: Path, identity: BuildFingerprint) -> Iterator[Buil
     """Take the output directory for one build.
 
     Yields:
-        A workspace to build in, or the manifest when this very build is already finished there.
+        A `BuildDir` to build in, or the manifest when this very build is already finished there.
 
     Raises:
         OutputError: the directory holds another dataset, another build's beginnings, unrelated files, or a running

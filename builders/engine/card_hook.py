@@ -9,9 +9,9 @@ from symile_data.format.manifest import Manifest
 from symile_data.format.schema import DatasetSchema
 
 # (directory, manifest without documents, schema) -> paths of the files written beside the shards.
-Document = Callable[[Path, Manifest, DatasetSchema], list[Path]]
+CardWriter = Callable[[Path, Manifest, DatasetSchema], list[Path]]
 
 
-def no_documents(_directory: Path, _manifest: Manifest, _schema: DatasetSchema) -> list[Path]:
+def no_card(_directory: Path, _manifest: Manifest, _schema: DatasetSchema) -> list[Path]:
     """Write nothing beside the shards."""
     return []

@@ -14,7 +14,7 @@ from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards.writer import shard_path, shard_ranges
 
 from .build_dir import Artifact, BuildDir, open_build_dir
-from .card_hook import Document
+from .card_hook import CardWriter
 from .dask_executor import LOCAL
 from .executor import MakeArtifact, open_pool, run_stage
 
@@ -30,7 +30,7 @@ def run_build(
     *,
     workers: int,
     executor: str = LOCAL,
-    document: Document,
+    write_card: CardWriter,
     command: str = "",
 ) -> Manifest:
     """Build a dataset in `out`, or finish a build that was interrupted there: its stages, the card, the manifest last.
@@ -42,7 +42,7 @@ def run_build(
         stages: The build's own part.
         workers: Worker processes; the bytes do not depend on it.
         executor: "local" for these, or a cluster in their place: see `cluster_pool`.
-        document: Writes the files beside the shards (card, statistics, figures) and returns their paths.
+        write_card: Writes the files beside the shards (card, statistics, figures) and returns their paths.
         command: The command line, for the card.
 
     Returns:
@@ -56,7 +56,7 @@ def run_build(
             return build_dir
         with open_pool(workers, executor) as pool:
             manifest = disclosed(replace(stages(build_dir, pool), command=command))
-        documents = [file_entry(out, path) for path in sorted(document(out, manifest, schema))]
+        documents = [file_entry(out, path) for path in sorted(write_card(out, manifest, schema))]
         manifest = replace(manifest, files=[*manifest.files, *documents])
         build_dir.finish(manifest)
         return manifest

@@ -21,7 +21,7 @@ from symile_data.format.shards import check_format
 from symile_data.format.shards.writer import write_shard
 
 from ..engine.build_dir import Artifact, BuildDir
-from ..engine.card_hook import Document
+from ..engine.card_hook import CardWriter
 from ..engine.dask_executor import LOCAL
 from ..engine.executor import run_stage
 from ..engine.stages import run_build, run_shards
@@ -62,7 +62,7 @@ def build_features(
     *,
     workers: int,
     executor: str = LOCAL,
-    document: Document,
+    write_card: CardWriter,
     command: str = "",
 ) -> Manifest:
     """Build the features of the dataset in `source` into `out`, or finish a build that was interrupted there.
@@ -74,7 +74,7 @@ def build_features(
         encode: Runs a model.
         workers: Worker processes; the bytes do not depend on it.
         executor: "local" for these, or a cluster in their place: see `cluster_pool`.
-        document: Writes the files beside the shards and returns their paths.
+        write_card: Writes the files beside the shards and returns their paths.
         command: The command line, for the card.
 
     Returns:
@@ -105,7 +105,7 @@ def build_features(
         )
 
     return run_build(
-        out, identity, schema, stages, workers=workers, executor=executor, document=document, command=command
+        out, identity, schema, stages, workers=workers, executor=executor, write_card=write_card, command=command
     )
 
 

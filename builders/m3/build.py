@@ -19,7 +19,7 @@ from symile_data.format.manifest import Dropped, Manifest
 from symile_data.format.schema import SPLITS
 
 from ..engine.build_dir import INTERNAL, Artifact, BuildDir
-from ..engine.card_hook import Document
+from ..engine.card_hook import CardWriter
 from ..engine.dask_executor import LOCAL
 from ..engine.executor import run_stage
 from ..engine.source_files import pack_files, unpack_files
@@ -39,7 +39,7 @@ from .spec import M3Spec
 
 
 def build_m3(
-    spec: M3Spec, out: Path, *, workers: int, executor: str = LOCAL, document: Document, command: str = ""
+    spec: M3Spec, out: Path, *, workers: int, executor: str = LOCAL, write_card: CardWriter, command: str = ""
 ) -> Manifest:
     """Build the dataset in `out`, or finish a build that was interrupted there.
 
@@ -47,7 +47,7 @@ def build_m3(
         spec: What to build.
         workers: Worker processes; the bytes do not depend on it.
         executor: "local" for these, or a cluster in their place: see `cluster_pool`.
-        document: Writes the files beside the shards (card, statistics, figures) and returns their paths.
+        write_card: Writes the files beside the shards (card, statistics, figures) and returns their paths.
         command: The command line, for the card.
 
     Returns:
@@ -64,7 +64,7 @@ def build_m3(
         partial(_stages, sources),
         workers=workers,
         executor=executor,
-        document=document,
+        write_card=write_card,
         command=command,
     )
 

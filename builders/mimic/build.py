@@ -19,7 +19,7 @@ from symile_data.format.manifest import BuildFingerprint, Dropped, FileEntry, Ma
 from symile_data.format.schema import SPLITS
 
 from ..engine.build_dir import INTERNAL, Artifact, BuildDir
-from ..engine.card_hook import Document
+from ..engine.card_hook import CardWriter
 from ..engine.dask_executor import LOCAL
 from ..engine.executor import run_stage
 from ..engine.media_store import forget_chunks
@@ -43,7 +43,7 @@ _DICOM_PACKAGES = ("pydicom", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openj
 
 
 def build_mimic(
-    spec: MimicSpec, out: Path, *, workers: int, executor: str = LOCAL, document: Document, command: str = ""
+    spec: MimicSpec, out: Path, *, workers: int, executor: str = LOCAL, write_card: CardWriter, command: str = ""
 ) -> Manifest:
     """Build the dataset in `out`, or finish a build that was interrupted there.
 
@@ -52,7 +52,7 @@ def build_mimic(
         out: Output directory.
         workers: Worker processes; the bytes do not depend on it.
         executor: "local" for these, or a cluster in their place: see `cluster_pool`.
-        document: Writes the files beside the shards (card, statistics, figures) and returns their paths.
+        write_card: Writes the files beside the shards (card, statistics, figures) and returns their paths.
         command: The command line, for the card.
 
     Returns:
@@ -93,7 +93,7 @@ def build_mimic(
         stages,
         workers=workers,
         executor=executor,
-        document=document,
+        write_card=write_card,
         command=command,
     )
 

@@ -20,7 +20,7 @@ from symile_data.missingness import missing
 from symile_data.rng import Stream
 
 from ..engine.build_dir import BuildDir
-from ..engine.card_hook import Document
+from ..engine.card_hook import CardWriter
 from ..engine.dask_executor import LOCAL
 from ..engine.stages import run_build, run_shards
 from .spec import XorSpec
@@ -53,7 +53,7 @@ def draw_bits(spec: XorSpec, split: str, start: int, stop: int) -> list[Bits]:
 
 
 def build_xor(
-    spec: XorSpec, out: Path, *, workers: int, executor: str = LOCAL, document: Document, command: str = ""
+    spec: XorSpec, out: Path, *, workers: int, executor: str = LOCAL, write_card: CardWriter, command: str = ""
 ) -> Manifest:
     """Build the dataset in `out`, or finish a build that was interrupted there.
 
@@ -62,7 +62,7 @@ def build_xor(
         out: Output directory.
         workers: Worker processes; the bytes do not depend on it.
         executor: "local" for these, or a cluster in their place: see `cluster_pool`.
-        document: Writes the files beside the shards and returns their paths.
+        write_card: Writes the files beside the shards and returns their paths.
         command: The command line, for the card.
 
     Returns:
@@ -82,7 +82,7 @@ def build_xor(
         return Manifest(identity=identity, modalities=schema.modalities, splits=splits, files=shards)
 
     return run_build(
-        out, identity, schema, stages, workers=workers, executor=executor, document=document, command=command
+        out, identity, schema, stages, workers=workers, executor=executor, write_card=write_card, command=command
     )
 
 

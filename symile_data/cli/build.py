@@ -45,7 +45,7 @@ def m3(*, executor: str, **options: Any) -> None:
 
     asked = m3_request(**options)
     manifest = build_m3(
-        asked.spec, asked.out, workers=asked.workers, executor=executor, document=write_card, command=asked.command
+        asked.spec, asked.out, workers=asked.workers, executor=executor, write_card=write_card, command=asked.command
     )
     report(asked.out, manifest)
     if asked.spec.mode == "overlap":  # the rule itself lets the text give more away than one word in W
@@ -120,7 +120,7 @@ def mimic(
     )
     paths = [path for path in (out, *folders.values()) if path is not None]
     manifest = build_mimic(
-        spec, out, workers=worker_count(workers), executor=executor, document=write_card, command=command_line(*paths)
+        spec, out, workers=worker_count(workers), executor=executor, write_card=write_card, command=command_line(*paths)
     )
     report(out, manifest)
 
@@ -158,7 +158,7 @@ def xor(
     spec = XorSpec(variables=variables, dims=dims, p_hat=p_hat, rows=rows, missing_test=missing_test, seed=seed)
     spec = replace(spec, missing=parse_rates(missing, spec.names), shard_format=shard_format)
     manifest = build_xor(
-        spec, out, workers=worker_count(workers), executor=executor, document=write_card, command=command_line(out)
+        spec, out, workers=worker_count(workers), executor=executor, write_card=write_card, command=command_line(out)
     )
     report(out, manifest)
 

@@ -70,7 +70,7 @@ def embed(
         encode_media,
         workers=workers or count,
         executor=executor,
-        document=write_card,
+        write_card=write_card,
         command=command_line(directory, out, *(name for name in names.values() if name)),
     )
     report(out, manifest)

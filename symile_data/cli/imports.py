@@ -47,7 +47,7 @@ def m3(
         names=translations,
         workers=worker_count(workers),
         executor=executor,
-        document=write_card,
+        write_card=write_card,
         command=command_line(*paths),
     )
     report(out, manifest)
@@ -76,7 +76,7 @@ def mimic(
         shard_format=shard_format,
         workers=worker_count(workers),
         executor=executor,
-        document=write_card,
+        write_card=write_card,
         command=command_line(release, out),
     )
     report(out, manifest)

@@ -1,8 +1,9 @@
 """The pooled layout: every medium once, in tables of their own ("pools"), which the rows of the splits point into.
 
-A pool is a run of Parquet files `<folder>/<name>-00000-of-00003.parquet` with the columns of `MediaTable`. A split's tables
-hold everything but the media: in their place stands `row_column`, the medium's row counted through the pool's files
-(null where the medium is missing). `manifest.json` records it as `Deduplicated`; `format.shards.deduplicated` reads it.
+A media table is a run of Parquet files `<folder>/<name>-00000-of-00003.parquet` with the columns of `MediaTable`. The
+shards of a split hold everything but the media. In their place stands `row_column`, a row counted through the files of
+the media table (null where the image or audio is missing). `manifest.json` records the layout as `Deduplicated` under
+the key `pooled`; `format.shards.deduplicated` reads it.
 """
 
 from __future__ import annotations

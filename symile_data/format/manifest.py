@@ -8,6 +8,7 @@ against its manifest is `symile_data.format.verify`.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
@@ -135,6 +136,14 @@ class Manifest:
             "files": [{k: v for k, v in asdict(entry).items() if v is not None} for entry in self.files],
         }
         return {**value, "digest": digest(value)}
+
+
+def __getattr__(name: str) -> Any:
+    """Serve the former name of `BuildFingerprint` in this version, with a warning."""
+    if name == "Identity":
+        warnings.warn("Identity is now BuildFingerprint; the old name goes in the next version", DeprecationWarning, 2)
+        return BuildFingerprint
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def write(directory: Path, manifest: Manifest) -> None:

@@ -80,14 +80,14 @@ def build_dataset(languages: int, rows: Mapping[str, int], images: Path | None, 
     Raises:
         OutputError: the directory holds a dataset of other rows or pictures.
     """
-    from symile_data.builders.engine.card_hook import no_documents
+    from symile_data.builders.engine.card_hook import no_card
     from symile_data.builders.m3.build import build_m3
     from symile_data.builders.m3.spec import M3Spec
     from symile_data.builders.m3.text.languages import languages_of
 
     codes = languages_of(str(languages))
     spec = M3Spec(languages=codes, words=len(codes), rows=rows, images=images)
-    build_m3(spec, directory, workers=workers, document=no_documents)
+    build_m3(spec, directory, workers=workers, write_card=no_card)
 
 
 def pretrain(trial: M3Trial) -> None:

@@ -42,13 +42,13 @@ class XorTrial:
 
     def measure(self) -> Accuracies:
         """Build, train and test."""
-        from symile_data.builders.engine.card_hook import no_documents
+        from symile_data.builders.engine.card_hook import no_card
         from symile_data.builders.xor.build import build_xor
 
         from .train import train_run
         from .training_data import TrainingData
 
-        build_xor(self.spec, self.directory / "data", workers=1, document=no_documents)
+        build_xor(self.spec, self.directory / "data", workers=1, write_card=no_card)
         data = TrainingData(self.directory / "data")
         return {
             loss: float(train_run(config, data, self.directory / loss)["test"]["accuracy"])

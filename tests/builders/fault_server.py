@@ -33,7 +33,7 @@ def build_m3(source: Path, out: Path) -> None:
     from symile_data.builders.m3.rows import shard
 
     build.ROWS_PER_SHARD, pools.CHUNK, shard.ROWS_PER_GROUP = 2, 2, 1
-    factories.build(source, out, document=documents, rows={"train": 4, "validation": 2, "test": 2})
+    factories.build(source, out, write_card=documents, rows={"train": 4, "validation": 2, "test": 2})
 
 
 def build_xor(_source: Path, out: Path) -> None:
@@ -42,7 +42,7 @@ def build_xor(_source: Path, out: Path) -> None:
 
     build.ROWS_PER_SHARD, build.ROWS_PER_GROUP = 2, 1
     settings = spec.XorSpec(rows={"train": 7, "validation": 3, "test": 2})
-    build.build_xor(settings, out, workers=1, document=documents)
+    build.build_xor(settings, out, workers=1, write_card=documents)
 
 
 def build_mimic(source: Path, out: Path) -> None:
@@ -59,7 +59,7 @@ def build_mimic(source: Path, out: Path) -> None:
     if not tree.roots.mimic_iv.exists():
         tree.write()
     settings = spec.MimicSpec(roots=tree.roots, train=4, validation=2, candidates=2)
-    build.build_mimic(settings, out, workers=1, document=documents)
+    build.build_mimic(settings, out, workers=1, write_card=documents)
 
 
 def documents(directory: Path, _manifest: object, _schema: object) -> list[Path]:

@@ -29,7 +29,7 @@ from typer.testing import CliRunner
 from symile_data import files
 from symile_data.builders.engine import dask_executor as module
 from symile_data.builders.engine.build_dir import Artifact, BuildDir, open_build_dir
-from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.engine.dask_executor import Attempt, cluster_pool, parse_executor, take_over
 from symile_data.builders.engine.executor import open_pool, run_stage
 from symile_data.builders.m3 import build as builds
@@ -153,7 +153,7 @@ def test_results_come_in_order_and_files_in_their_places(address: str, tmp_path:
 
 def test_bytes_are_those_of_one_machine(tree: Path, address: str, tmp_path: Path) -> None:
     for seed in (0, 1):  # into the same directory: workers must not remember the first build's files
-        options: dict[str, Any] = {"workers": 1, "document": no_documents}
+        options: dict[str, Any] = {"workers": 1, "write_card": no_card}
         build_m3(spec(tree, seed=seed), tmp_path / f"local-{seed}", **options)
         shutil.rmtree(tmp_path / "out", ignore_errors=True)
         build_m3(spec(tree, seed=seed), tmp_path / "out", executor=address, **options)
@@ -166,8 +166,8 @@ def test_bytes_of_clinical_data_are_those_of_one_machine(address: str, tmp_path:
     for number in range(8):
         tree.complete(10_000_000 + number, 20_000_000 + number)
     settings = MimicSpec(roots=tree.write(), train=4, validation=2, candidates=2)
-    build_mimic(settings, tmp_path / "local", workers=1, document=no_documents)
-    build_mimic(settings, tmp_path / "cluster", workers=1, executor=address, document=no_documents)
+    build_mimic(settings, tmp_path / "local", workers=1, write_card=no_card)
+    build_mimic(settings, tmp_path / "cluster", workers=1, executor=address, write_card=no_card)
     assert contents(tmp_path / "cluster") == contents(tmp_path / "local")
 
 
@@ -180,7 +180,7 @@ def test_bytes_of_imports_are_those_of_one_machine(
     for name, options in (("m3", {"config": None, "rows": None, "names": None}), ("mimic", {})):
         for executor in ("local", address):
             out = tmp_path / executor.partition(":")[0] / name
-            shared: dict[str, Any] = {"workers": 1, "executor": executor, "document": no_documents, **options}
+            shared: dict[str, Any] = {"workers": 1, "executor": executor, "write_card": no_card, **options}
             if name == "m3":
                 import_m3(name, out, **shared)
             else:
@@ -204,8 +204,8 @@ def test_an_imports_options_are_passed_on(tmp_path: Path, verb: str) -> None:
 def test_a_cluster_of_this_machine_can_be_started_for_a_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # paths may be relative
     settings = XorSpec(rows={"train": 40, "validation": 0, "test": 20})
-    build_xor(settings, Path("local"), workers=1, document=no_documents)
-    build_xor(settings, Path("cluster"), workers=1, executor="dask-local:1", document=no_documents)
+    build_xor(settings, Path("local"), workers=1, write_card=no_card)
+    build_xor(settings, Path("cluster"), workers=1, executor="dask-local:1", write_card=no_card)
     assert contents(tmp_path / "cluster") == contents(tmp_path / "local")
 
 
@@ -266,7 +266,7 @@ def test_a_failing_disk_at_one_worker_ends_the_build_right_or_resumable(
 ) -> None:
     monkeypatch.setattr(builds, "ROWS_PER_SHARD", 2)
     monkeypatch.setattr(pools, "CHUNK", 4)
-    options: dict[str, Any] = {"workers": 1, "document": no_documents}
+    options: dict[str, Any] = {"workers": 1, "write_card": no_card}
     build_m3(spec(tree), tmp_path / "local", **options)
     said = re.escape(f"cannot write: {os.strerror(getattr(errno, code)).lower()} ({tmp_path / 'out'}")
     failed = 0

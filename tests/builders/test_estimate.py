@@ -91,7 +91,7 @@ class Built:
     """What lay where when a build had written everything but its card."""
 
     def __init__(self, asked: M3Spec, out: Path) -> None:
-        build_m3(asked, out, workers=1, document=self._measure)
+        build_m3(asked, out, workers=1, write_card=self._measure)
 
     def _measure(self, out: Path, *_: object) -> list[Path]:
         sizes = {path.relative_to(out): path.stat().st_size for path in out.rglob("*") if path.is_file()}

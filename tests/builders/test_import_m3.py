@@ -18,7 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 from huggingface_hub import HfFileSystem
 from release_files import CONFIG, SPLITS, release_rows, translations, write_release
 
-from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.m3.release import import_release
 from symile_data.builders.m3.release.import_release import import_m3
 from symile_data.cards import write_card
@@ -32,7 +32,7 @@ OURS = {"train": "train", "validation": "val", "test": "test"}
 
 
 def imported(place: Path | str, out: Path, **options: Any) -> manifests.Manifest:
-    settings = {"config": None, "rows": None, "names": None, "workers": 1, "document": no_documents}
+    settings = {"config": None, "rows": None, "names": None, "workers": 1, "write_card": no_card}
     return import_m3(str(place), out, **(settings | options))
 
 
@@ -46,7 +46,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All of it, imported with its card; not to be changed."""
     out = tmp_path_factory.mktemp("whole") / "out"
-    imported(release, out, document=write_card, config="2-xs")
+    imported(release, out, write_card=write_card, config="2-xs")
     return out
 
 

@@ -48,7 +48,7 @@ def plain(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def documented(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with its card."""
     out = tmp_path_factory.mktemp("documented") / "m3"
-    build(tree, out, document=write_card)
+    build(tree, out, write_card=write_card)
     return out
 
 

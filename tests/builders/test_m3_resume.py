@@ -94,7 +94,7 @@ def test_a_build_interrupted_at_its_end_makes_no_product_again(
             patch.setattr(manifests, "write", interrupt)
             build(tree, tmp_path / "out")
         else:
-            build(tree, tmp_path / "out", document=interrupt)
+            build(tree, tmp_path / "out", write_card=interrupt)
     after = [counted(monkeypatch, name) for name in STAGES]
     build(tree, tmp_path / "out")
     assert after == [[], [], []]

@@ -17,7 +17,7 @@ from factories import contents, encoded, problems, relist
 from mimic_tree import JPEG, LAB, START, Tree, put
 from PIL import Image
 
-from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.mimic import build as building
 from symile_data.builders.mimic.build import build_mimic
 from symile_data.builders.mimic.spec import MimicSpec, Roots
@@ -34,7 +34,7 @@ PATIENTS = range(10_000_000, 10_000_012)
 
 def build(roots: Roots, out: Path, workers: int = 1, **changes: object) -> Manifest:
     spec = replace(MimicSpec(roots=roots, train=6, validation=3, candidates=3), **changes)
-    return build_mimic(spec, out, workers=workers, document=no_documents)
+    return build_mimic(spec, out, workers=workers, write_card=no_card)
 
 
 def rows_of(out: Path) -> list[dict]:

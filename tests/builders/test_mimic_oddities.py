@@ -12,7 +12,7 @@ import pytest
 from factories import problems
 from mimic_tree import JPEG, LAB, START, Tree
 
-from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.mimic.build import build_mimic
 from symile_data.builders.mimic.cohort.candidates import draw_candidates
 from symile_data.builders.mimic.cohort.splits import split_by_patient
@@ -37,7 +37,7 @@ def build(tree: Tree, **changes: object) -> dict[int, dict]:
 
 def build_in(tree: Tree, out: Path, **changes: object) -> dict[int, dict]:
     spec = replace(MimicSpec(roots=tree.roots, train=1, validation=0), **changes)
-    build_mimic(spec, out, workers=1, document=no_documents)
+    build_mimic(spec, out, workers=1, write_card=no_card)
     return {row["hadm_id"]: row for path in (out / "data").glob("*") for row in pq.read_table(path).to_pylist()}
 
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mimic_tree import JPEG, LAB, START, Tree, reference_cohort
 
-from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.mimic.build import build_mimic
 from symile_data.builders.mimic.cohort.splits import split_by_row
 from symile_data.builders.mimic.percentiles import percentiles
@@ -36,7 +36,7 @@ STEPS = [0.0, 0.16666666666666666, 0.33333333333333337, *[0.6666666666666666] * 
 def built(roots: Roots, out: Path, **settings: object) -> list[dict]:
     """The rows of a reference build whose rows are all in the training split, in its order."""
     spec = MimicSpec(roots=roots, reference=True, validation=0, **{"train": None, **settings})
-    build_mimic(spec, out, workers=1, document=no_documents)
+    build_mimic(spec, out, workers=1, write_card=no_card)
     columns = ["subject_id", "hadm_id", "cxr_dicom_id", "ecg_study_id", "labs", "labs_percentile"]
     return [
         row for path in sorted((out / "data").glob("*")) for row in pq.read_table(path, columns=columns).to_pylist()

@@ -13,7 +13,7 @@ from factories import contents, problems
 from mimic_tree import put, rows_of, samples
 from PIL import Image
 
-from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.mimic.release.files import files_read, gray_png, whole_units
 from symile_data.builders.mimic.release.import_release import import_mimic
 from symile_data.cards import write_card
@@ -138,7 +138,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def imported(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("imported") / "out"
-    import_mimic(release, out, workers=1, document=no_documents)
+    import_mimic(release, out, workers=1, write_card=no_card)
     return out
 
 
@@ -188,7 +188,7 @@ def test_percentiles_are_fitted_on_the_training_split(imported: Path) -> None:
 
 
 def test_it_repeats_and_gets_a_card(release: Path, imported: Path, tmp_path: Path) -> None:
-    import_mimic(release, tmp_path / "out", workers=2, document=no_documents)
+    import_mimic(release, tmp_path / "out", workers=2, write_card=no_card)
     assert contents(tmp_path / "out") == contents(imported)
     manifest = manifests.read(tmp_path / "out")
     write_card(tmp_path / "out", manifest, mimic_schema())
@@ -199,7 +199,7 @@ def test_it_repeats_and_gets_a_card(release: Path, imported: Path, tmp_path: Pat
 
 def test_tars_hold_the_same_rows(release: Path, imported: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    manifest = import_mimic(release, out, shard_format="webdataset", workers=1, document=no_documents)
+    manifest = import_mimic(release, out, shard_format="webdataset", workers=1, write_card=no_card)
     assert manifest.identity.spec["format"] == "webdataset"
     shards = [open_shard(Location.of(out), entry.path) for entry in manifest.shards()]
     assert {Path(shard.name).suffix for shard in shards} == {".tar"}
@@ -210,12 +210,12 @@ def test_tars_hold_the_same_rows(release: Path, imported: Path, tmp_path: Path) 
     assert [{**row, "ecg": list(row["ecg"])} for row in found] == expected
     assert problems(out) == []
     with pytest.raises(OutputError, match=r"spec\.format: 'parquet', not 'webdataset'"):
-        import_mimic(release, out, workers=1, document=no_documents)
+        import_mimic(release, out, workers=1, write_card=no_card)
 
 
 def test_an_unknown_format_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="zip"):
-        import_mimic(tmp_path, tmp_path / "out", shard_format="zip", workers=1, document=no_documents)
+        import_mimic(tmp_path, tmp_path / "out", shard_format="zip", workers=1, write_card=no_card)
 
 
 def damaged(tmp_path: Path, name: str, change: object, *, sums: bool = True) -> Path:
@@ -251,9 +251,7 @@ def damaged(tmp_path: Path, name: str, change: object, *, sums: bool = True) -> 
 )  # fmt: skip
 def test_damage_is_named(tmp_path: Path, name: str, change: object, sums: bool, words: str) -> None:
     with pytest.raises(SourceError, match=words):
-        import_mimic(
-            damaged(tmp_path / "r", name, change, sums=sums), tmp_path / "out", workers=1, document=no_documents
-        )
+        import_mimic(damaged(tmp_path / "r", name, change, sums=sums), tmp_path / "out", workers=1, write_card=no_card)
 
 
 @pytest.mark.parametrize("name", ["SHA256SUMS.txt", "val_retrieval.csv"])
@@ -261,7 +259,7 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     root = write_release(tmp_path / "r")
     (root / name).unlink()
     with pytest.raises(SourceError, match=rf"the release has no {name} .*Give the folder of Symile-MIMIC 1\.0\.0"):
-        import_mimic(root, tmp_path / "out", workers=1, document=no_documents)
+        import_mimic(root, tmp_path / "out", workers=1, write_card=no_card)
 
 
 def test_arrays_that_are_no_media_are_refused() -> None:

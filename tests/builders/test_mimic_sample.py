@@ -14,7 +14,7 @@ from factories import contents, problems
 from mimic_tree import rows_of
 from PIL import Image
 
-from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.mimic.build import build_mimic
 from symile_data.builders.mimic.sample.patients import LAB_BITS, STATES, USUAL, draw_patient
 from symile_data.builders.mimic.sample.release import is_sample, sample_roots, write_sample_mimic
@@ -41,7 +41,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("dataset") / "mimic"
     spec = MimicSpec(patients=PATIENTS, candidates=2, validation=0, train=20)
-    build_mimic(spec, out, workers=1, document=no_documents)
+    build_mimic(spec, out, workers=1, write_card=no_card)
     return out
 
 
@@ -87,7 +87,7 @@ def test_it_is_the_same_each_time_and_says_what_it_is(source: Path, tmp_path: Pa
 
 def test_a_build_of_the_written_sample_has_the_built_in_ones_rows(source: Path, dataset: Path, tmp_path: Path) -> None:
     spec = MimicSpec(roots=sample_roots(source), candidates=2, validation=0, train=20)
-    manifest = build_mimic(spec, tmp_path / "out", workers=1, document=no_documents)
+    manifest = build_mimic(spec, tmp_path / "out", workers=1, write_card=no_card)
     for entry in manifest.shards():
         assert (tmp_path / "out" / entry.path).read_bytes() == (dataset / entry.path).read_bytes()
     assert manifest.identity.sources["records"]["kind"] == "sample"

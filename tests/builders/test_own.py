@@ -73,7 +73,7 @@ def test_ids_masks_and_nulls_are_added(tmp_path: Path) -> None:
 
 def test_shards_hold_as_many_rows_as_asked_and_the_bytes_repeat(tmp_path: Path) -> None:
     for name in ("one", "two"):
-        write(tmp_path / name, rows_per_shard=5, document=write_card)
+        write(tmp_path / name, rows_per_shard=5, write_card=write_card)
     shards = manifests.read(tmp_path / "one").shards("train")
     assert [(entry.path, entry.rows) for entry in shards] == [
         ("data/train-00000.parquet", 5),
@@ -84,7 +84,7 @@ def test_shards_hold_as_many_rows_as_asked_and_the_bytes_repeat(tmp_path: Path) 
 
 
 def test_datasets_opens_it(tmp_path: Path) -> None:
-    write(tmp_path / "out", document=write_card)
+    write(tmp_path / "out", write_card=write_card)
     dataset = load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
     assert dataset["train"].features == SCHEMA.features
     assert dataset["train"][1]["photo"].size == picture().size
@@ -152,7 +152,7 @@ def test_a_row_that_does_not_fit_is_named(
 
 def test_tars_hold_the_rows_of_the_parquet_files(tmp_path: Path) -> None:
     for shard_format in FORMATS:
-        write(tmp_path / shard_format, rows_per_shard=5, document=write_card, shard_format=shard_format)
+        write(tmp_path / shard_format, rows_per_shard=5, write_card=write_card, shard_format=shard_format)
     tars = manifests.read(tmp_path / "webdataset")
     assert tars.identity.spec == {"version": 1, "format": "webdataset"}
     assert [(entry.path, entry.rows) for entry in tars.shards("train")] == [
@@ -165,7 +165,7 @@ def test_tars_hold_the_rows_of_the_parquet_files(tmp_path: Path) -> None:
         one, two = (opened(tmp_path / shard_format, split) for shard_format in FORMATS)
         assert one == two
         assert len(one) == tars.splits[split]
-    write(tmp_path / "again", rows_per_shard=5, document=write_card, shard_format="webdataset")
+    write(tmp_path / "again", rows_per_shard=5, write_card=write_card, shard_format="webdataset")
     assert contents(tmp_path / "again") == contents(tmp_path / "webdataset")
 
 
@@ -190,7 +190,7 @@ def test_the_webdataset_library_reads_the_tars(tmp_path: Path) -> None:
 
 
 def test_datasets_opens_the_tars(tmp_path: Path) -> None:
-    write(tmp_path / "out", document=write_card, shard_format="webdataset")
+    write(tmp_path / "out", write_card=write_card, shard_format="webdataset")
     dataset = load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
     assert {split: len(part) for split, part in dataset.items()} == {"train": 12, "test": 5}
     assert dataset["train"][1]["jpg"].size == picture().size
@@ -240,3 +240,9 @@ def test_a_card_can_be_written_anew(tmp_path: Path) -> None:
     before = contents(out)
     refresh_card(out)
     assert contents(out) == before
+
+
+def test_the_former_name_of_the_argument_still_writes_the_card_and_warns(tmp_path: Path) -> None:
+    with pytest.warns(DeprecationWarning, match="document is now called write_card"):
+        write(tmp_path / "out", document=write_card)
+    assert (tmp_path / "out" / "README.md").is_file()

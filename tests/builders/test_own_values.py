@@ -320,7 +320,7 @@ def test_numbers_that_are_not_finite_are_stored_and_counted(tmp_path: Path, shar
     scores = [math.nan, math.inf, None, 0.5] if shard_format == "parquet" else [0.5] * 4
     rows = [{"vec": [1.0, 2.0], "score": score} for score in scores]
     rows[1]["vec"], rows[3]["vec"] = [math.nan, -math.inf], [math.inf, 3.0]
-    manifest = write(tmp_path, VECTOR, {"vec": "vector"}, *rows, document=write_card, shard_format=shard_format)
+    manifest = write(tmp_path, VECTOR, {"vec": "vector"}, *rows, write_card=write_card, shard_format=shard_format)
     assert "Column vec holds 3 numbers that are NaN or infinite, as the source gave them." in manifest.notes
     assert (len(manifest.notes) == 2) is (shard_format == "parquet")
     split = open_split(tmp_path, "train")
@@ -340,7 +340,7 @@ def test_numbers_that_are_not_finite_are_stored_and_counted(tmp_path: Path, shar
 
 
 def test_finite_numbers_are_not_mentioned(tmp_path: Path) -> None:
-    manifest = write(tmp_path, VECTOR, {"vec": "vector"}, {"vec": [1, 2], "score": None}, document=write_card)
+    manifest = write(tmp_path, VECTOR, {"vec": "vector"}, {"vec": [1, 2], "score": None}, write_card=write_card)
     assert manifest.notes == []
     assert "non_finite" not in (tmp_path / "stats.json").read_text()
 

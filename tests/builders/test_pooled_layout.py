@@ -48,7 +48,7 @@ def pair(request: pytest.FixtureRequest, tree: Path, tmp_path_factory: pytest.Te
     """The same build in both layouts, with cards; not to be changed."""
     root = tmp_path_factory.mktemp("layouts")
     for layout in ("shards", "pooled"):
-        build(tree, root / layout, layout=layout, split_policy=request.param, document=write_card, **CHANGES)
+        build(tree, root / layout, layout=layout, split_policy=request.param, write_card=write_card, **CHANGES)
     return root / "shards", root / "pooled"
 
 

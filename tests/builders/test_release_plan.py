@@ -8,7 +8,7 @@ import pytest
 from factories import contents, problems, rows_of
 from release_files import CLIPS, CSV_COLUMNS, IMAGES, csv_row, translations, write_plan, write_sources
 
-from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.m3.build import build_m3
 from symile_data.builders.m3.release import plan as release_plan
 from symile_data.builders.m3.release.plan import PlannedRows
@@ -36,16 +36,16 @@ def place(tmp_path: Path) -> Path:
 
 
 def rebuilt(place: Path, out: str = "out", **changes: Any) -> manifests.Manifest:
-    workers, document = changes.pop("workers", 1), changes.pop("document", no_documents)
+    workers, write_card = changes.pop("workers", 1), changes.pop("write_card", no_card)
     settings = {
         "languages": ("el", "en"), "words": 2, "plan": place / "csv", "images": place / "imagenet",
         "audio": "common-voice", "recordings": place / "cv", "names": place / "translations.json",
     }  # fmt: skip
-    return build_m3(M3Spec(**(settings | changes)), place / out, workers=workers, document=document)
+    return build_m3(M3Spec(**(settings | changes)), place / out, workers=workers, write_card=write_card)
 
 
 def test_every_row_is_the_tables(place: Path) -> None:
-    manifest = rebuilt(place, document=write_card)
+    manifest = rebuilt(place, write_card=write_card)
     assert manifest.splits == {"train": 130, "validation": 9, "test": 7}
     assert manifest.dropped == []
     first = 0

@@ -20,7 +20,7 @@ from factories import contents, spec
 
 from symile_data.builders.engine import executor as execution
 from symile_data.builders.engine.build_dir import Artifact, BuildDir, open_build_dir
-from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.engine.dask_executor import Attempt, take_over
 from symile_data.builders.engine.source_files import pack_files, unpack_files
 from symile_data.builders.m3 import build as m3
@@ -72,7 +72,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str,
 
 
 def build(dataset: str, out: Path, executor: str = "local") -> None:
-    options: dict[str, Any] = {"workers": 1, "executor": executor, "document": no_documents}
+    options: dict[str, Any] = {"workers": 1, "executor": executor, "write_card": no_card}
     if dataset == "m3":
         m3.build_m3(spec(None), out, **options)  # type: ignore[arg-type]  # the pictures are drawn
     else:

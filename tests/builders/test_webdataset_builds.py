@@ -20,7 +20,7 @@ from PIL import Image as Pillow
 from tar_files import reindex
 from typer.testing import CliRunner
 
-from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.m3 import build as builds
 from symile_data.builders.mimic.build import build_mimic
 from symile_data.builders.mimic.spec import MimicSpec
@@ -52,7 +52,7 @@ def _no_figures() -> Iterator[None]:
 def tars(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A documented build of twenty rows; not to be changed."""
     out = tmp_path_factory.mktemp("tars") / "m3"
-    build(tree, out, document=write_card, shard_format="webdataset", **MISSING)
+    build(tree, out, write_card=write_card, shard_format="webdataset", **MISSING)
     return out
 
 
@@ -60,7 +60,7 @@ def tars(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def parquet(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same rows as Parquet."""
     out = tmp_path_factory.mktemp("parquet") / "m3"
-    build(tree, out, document=write_card, **MISSING)
+    build(tree, out, write_card=write_card, **MISSING)
     return out
 
 
@@ -104,9 +104,9 @@ def test_the_bytes_do_not_depend_on_workers_or_interruptions(
     with monkeypatch.context() as patch:
         patch.setattr(builds, "make_shard", make)
         with pytest.raises(KeyboardInterrupt):
-            build(tree, tmp_path / "out", document=write_card, shard_format="webdataset", **MISSING)
+            build(tree, tmp_path / "out", write_card=write_card, shard_format="webdataset", **MISSING)
     assert [path.suffix for path in (tmp_path / "out" / "data").iterdir()] == [".tar"]
-    build(tree, tmp_path / "out", workers=2, document=write_card, shard_format="webdataset", **MISSING)
+    build(tree, tmp_path / "out", workers=2, write_card=write_card, shard_format="webdataset", **MISSING)
     assert contents(tmp_path / "out") == contents(tars)
 
 
@@ -215,10 +215,10 @@ def test_verify_finds_a_tar_that_was_cut_or_is_gone(copied: Path) -> None:
 def test_xor_in_tars(tmp_path: Path) -> None:
     spec = XorSpec(rows={"train": 30, "validation": 5, "test": 5}, missing={"a": 0.4}, shard_format="webdataset")
     for name in ("1", "2"):
-        build_xor(spec, tmp_path / name, workers=1, document=write_card)
+        build_xor(spec, tmp_path / name, workers=1, write_card=write_card)
     assert contents(tmp_path / "1") == contents(tmp_path / "2")
     assert problems(tmp_path / "1") == []
-    build_xor(replace(spec, shard_format="parquet"), tmp_path / "3", workers=1, document=no_documents)
+    build_xor(replace(spec, shard_format="parquet"), tmp_path / "3", workers=1, write_card=no_card)
     opened = load_dataset(str(tmp_path / "1"), cache_dir=str(tmp_path / "cache"), split="train")
     expected = open_shard(Location.of(tmp_path / "3"), f"{TRAIN}.parquet").read_all(["a", "b", "a_missing"])
     assert opened["a.npy"] == expected["a"].to_pylist() and opened["b.npy"] == expected["b"].to_pylist()
@@ -274,7 +274,7 @@ def test_signals_and_tables_of_numbers_in_tars(tmp_path: Path) -> None:
         splits={"train": 4},
         files=[file_entry(tmp_path, path, rows=4, split="train")],
     )
-    documents = [file_entry(tmp_path, document) for document in write_card(tmp_path, manifest, CLINICAL)]
+    documents = [file_entry(tmp_path, path) for path in write_card(tmp_path, manifest, CLINICAL)]
     manifests.write(tmp_path, replace(manifest, files=[*manifest.files, *documents]))
     assert problems(tmp_path) == []
     opened = load_dataset(str(tmp_path), cache_dir=str(tmp_path.parent / "cache"), split="train")
@@ -311,7 +311,7 @@ def test_the_command_line_takes_it(tmp_path: Path) -> None:
 def test_mimic_in_tars_holds_the_rows_of_parquet(tmp_path: Path) -> None:
     for shard_format in ("parquet", "webdataset"):
         sample = MimicSpec(patients=32, candidates=2, allow_missing=True, shard_format=shard_format)
-        build_mimic(sample, tmp_path / shard_format, workers=1, document=write_card)
+        build_mimic(sample, tmp_path / shard_format, workers=1, write_card=write_card)
     assert problems(tmp_path / "webdataset") == []
     for split in ("train", "validation", "test"):
         tables = []

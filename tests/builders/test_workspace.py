@@ -156,7 +156,7 @@ def test_errors_of_the_builds_own_reading_are_not_called_write_errors(tmp_path: 
 
 def test_a_killed_build_leaves_no_lock(tmp_path: Path) -> None:
     code = (
-        "import signal, sys; from pathlib import Path; from symile_data.format.manifest import Identity\n"
+        "import signal, sys; from pathlib import Path; from symile_data.format.manifest import BuildFingerprint\n"
         "from symile_data.builders.engine.build_dir import open_build_dir\n"
         f"with open_build_dir(Path({str(tmp_path)!r}), {identity()!r}):\n"
         "    print('locked', flush=True); signal.pause()\n"

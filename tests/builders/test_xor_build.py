@@ -13,7 +13,7 @@ from factories import contents, problems, relist
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.xor.build import build_xor, draw_bits
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.errors import UsageError
@@ -22,7 +22,7 @@ ROWS = {"train": 60, "validation": 10, "test": 10}
 
 
 def build(out: Path, **changes: object) -> Path:
-    build_xor(replace(XorSpec(rows=ROWS), **changes), out, workers=1, document=no_documents)
+    build_xor(replace(XorSpec(rows=ROWS), **changes), out, workers=1, write_card=no_card)
     return out
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mimic_tree import Tree
 
-from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.mimic.build import build_mimic
 from symile_data.builders.mimic.spec import MimicSpec
 from symile_data.cards import write_card
@@ -30,7 +30,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tree.pictures[3]["ViewPosition"] = "PA"
     tree.admit(FIRST + 30, 20_000_030)
     spec = MimicSpec(roots=tree.write(), train=20, validation=0)
-    build_mimic(spec, root / "out", workers=1, document=no_documents)
+    build_mimic(spec, root / "out", workers=1, write_card=no_card)
     return root / "out"
 
 

@@ -209,3 +209,10 @@ def test_a_package_that_is_not_installed_is_named_with_the_command_that_installs
 
 def test_every_builds_versions_name_the_writer_of_its_bytes() -> None:
     assert library_versions([])["writer"] == manifests.WRITER
+
+
+def test_the_former_name_of_the_fingerprint_still_imports_and_warns() -> None:
+    with pytest.warns(DeprecationWarning, match="Identity is now BuildFingerprint"):
+        assert manifests.Identity is BuildFingerprint
+    with pytest.raises(AttributeError, match="Identification"):
+        _ = manifests.Identification

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_datasets import CLIPS, IMAGES, m3_row, write_m3, write_vectors
 
-from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.errors import DamageError, UsageError
@@ -428,7 +428,7 @@ def test_leaving_early_leaves_no_threads(m3):
 
 def test_what_a_loader_takes_away_is_drawn_apart_from_what_the_build_took(tmp_path):
     spec = XorSpec(rows={"train": 4000, "validation": 0, "test": 0}, missing={"a": 0.5, "b": 0.5}, seed=3)
-    build_xor(spec, tmp_path, workers=1, document=no_documents)
+    build_xor(spec, tmp_path, workers=1, write_card=no_card)
     loader = BatchLoader(open_split(tmp_path, "train"), 4000, seed=3, missingness=0.5)
     rates = next(iter(loader))["missing"].float().mean(dim=0).tolist()
     assert rates == pytest.approx([0.75, 0.75, 0.5], abs=0.03)

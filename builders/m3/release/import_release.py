@@ -28,7 +28,7 @@ from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards.writer import ROWS_PER_GROUP, write_shard
 
 from ...engine.build_dir import BuildDir
-from ...engine.card_hook import Document
+from ...engine.card_hook import CardWriter
 from ...engine.dask_executor import LOCAL
 from ...engine.stages import run_build, run_shards
 from ..rows.shard import ROWS_PER_SHARD
@@ -83,7 +83,7 @@ def import_m3(
     names: Path | None,
     workers: int,
     executor: str = LOCAL,
-    document: Document,
+    write_card: CardWriter,
     command: str = "",
 ) -> Manifest:
     """Import a configuration of the release into `out`, or finish an import that was interrupted there.
@@ -95,7 +95,7 @@ def import_m3(
         names: A names table or translations.json; None takes the release's own, else the bundled table.
         workers: Worker processes; the bytes do not depend on it.
         executor: "local" for these, or a cluster in their place: see `cluster_pool`.
-        document: Writes the files beside the shards and returns their paths.
+        write_card: Writes the files beside the shards and returns their paths.
         command: The command line, for the card.
 
     Raises:
@@ -121,7 +121,7 @@ def import_m3(
         )
 
     return run_build(
-        out, identity, m3_schema(), stages, workers=workers, executor=executor, document=document, command=command
+        out, identity, m3_schema(), stages, workers=workers, executor=executor, write_card=write_card, command=command
     )
 
 

@@ -17,7 +17,7 @@ from symile_data.format.manifest import BuildFingerprint, Dropped, FlowStep, Man
 from symile_data.format.shards import check_format
 
 from ...engine.build_dir import INTERNAL, Artifact, BuildDir
-from ...engine.card_hook import Document
+from ...engine.card_hook import CardWriter
 from ...engine.dask_executor import LOCAL
 from ...engine.executor import run_stage
 from ...engine.media_store import forget_chunks, write_chunk
@@ -53,7 +53,7 @@ def import_mimic(
     shard_format: str = "parquet",
     workers: int,
     executor: str = LOCAL,
-    document: Document,
+    write_card: CardWriter,
     command: str = "",
 ) -> Manifest:
     """Write the release in `source` as a dataset in `out`, or finish an import that was interrupted there.
@@ -64,7 +64,7 @@ def import_mimic(
         shard_format: "parquet" or "webdataset".
         workers: Worker processes; the bytes do not depend on it.
         executor: "local" for these, or a cluster in their place: see `cluster_pool`.
-        document: Writes the files beside the shards and returns their paths.
+        write_card: Writes the files beside the shards and returns their paths.
         command: The command line, for the card.
 
     Returns:
@@ -102,7 +102,14 @@ def import_mimic(
         )
 
     return run_build(
-        out, identity, mimic_schema(), stages, workers=workers, executor=executor, document=document, command=command
+        out,
+        identity,
+        mimic_schema(),
+        stages,
+        workers=workers,
+        executor=executor,
+        write_card=write_card,
+        command=command,
     )
 
 

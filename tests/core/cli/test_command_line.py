@@ -26,7 +26,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
 def dataset(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished dataset with its card; not to be changed."""
     out = tmp_path_factory.mktemp("dataset") / "m3"
-    build(tree, out, document=write_card)
+    build(tree, out, write_card=write_card)
     return out
 
 
@@ -199,7 +199,7 @@ def test_a_sample_says_what_it_did_not_read(run: Callable[..., Outcome], tmp_pat
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "ROWS_PER_SHARD", 3)
         spec = XorSpec(rows={"train": 9, "validation": 2, "test": 2})
-        build.build_xor(spec, tmp_path / "xor", workers=1, document=lambda *_: [])
+        build.build_xor(spec, tmp_path / "xor", workers=1, write_card=lambda *_: [])
     said = run("verify", tmp_path / "xor", "--sample", "1", "--deep", "--workers", "1")
     assert (said.code, said.out) == (
         0,

@@ -15,7 +15,7 @@ from mimic_tree import Tree
 from tiny_models import tiny_clip, tiny_whisper, tiny_xlm_roberta
 from typer.testing import CliRunner
 
-from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.features.build import build_features
 from symile_data.builders.features.spec import FeatureSpec, Media
 from symile_data.builders.mimic.build import build_mimic
@@ -67,7 +67,7 @@ def spec_of(models: dict[str, str], *kinds: str, **changes: object) -> FeatureSp
 
 
 def embedded(source: Path, out: Path, spec: FeatureSpec, workers: int = 1) -> Manifest:
-    return build_features(source, out, spec, hook.encode_media, workers=workers, document=no_documents)
+    return build_features(source, out, spec, hook.encode_media, workers=workers, write_card=no_card)
 
 
 def test_rows_are_the_same_with_features_in_the_place_of_media(m3: Path, features: Path) -> None:
@@ -133,7 +133,7 @@ def test_each_unique_medium_is_encoded_once(
         counts[media.kind] = counts.get(media.kind, 0) + len(media.values)  # type: ignore[attr-defined]
         return encode(spec, model, media)  # type: ignore[arg-type]
 
-    build_features(m3, tmp_path / "f", spec_of(models, "image", "audio"), counting, workers=1, document=no_documents)
+    build_features(m3, tmp_path / "f", spec_of(models, "image", "audio"), counting, workers=1, write_card=no_card)
     rows = [row for split in ROWS for row in rows_of(m3, split)]
     assert counts["image"] == len({row["image_id"] for row in rows} - {None}) < len(rows) - 5
     assert counts["audio"] == len({row["clip_id"] for row in rows} - {None})
@@ -154,10 +154,10 @@ def test_the_bytes_depend_neither_on_workers_nor_on_the_layout_nor_on_an_interru
 
     embedded(m3, tmp_path / "whole", spec)
     with pytest.raises(KeyboardInterrupt):
-        build_features(m3, tmp_path / "again", spec, dying, workers=1, document=no_documents)
+        build_features(m3, tmp_path / "again", spec, dying, workers=1, write_card=no_card)
     with pytest.raises(OutputError, match=r"with other settings.*precision"):
         embedded(m3, tmp_path / "again", spec_of(models, "image", precision="bf16-mixed"))
-    build_features(m3, tmp_path / "again", spec, dying, workers=1, document=no_documents)
+    build_features(m3, tmp_path / "again", spec, dying, workers=1, write_card=no_card)
     assert contents(tmp_path / "again") == contents(tmp_path / "whole")
     unique = {row["image_id"] for split in ROWS for row in rows_of(m3, split)} - {None}
     assert sum(len(media.values) for media in chunks[3:]) == len(unique) - 2 * 7  # two chunks were whole
@@ -199,7 +199,7 @@ def test_x_rays_are_encoded_too(models: dict[str, str], tmp_path: Path) -> None:
     for number in range(8):
         tree.complete(10_000_000 + number, 20_000_000 + number)
     settings = MimicSpec(roots=tree.write(), train=4, validation=2, candidates=2)
-    build_mimic(settings, tmp_path / "mimic", workers=1, document=no_documents)
+    build_mimic(settings, tmp_path / "mimic", workers=1, write_card=no_card)
     spec = FeatureSpec(models=(hook.describe_model("cxr", "image", models["image"], {}),))
     manifest = embedded(tmp_path / "mimic", tmp_path / "features", spec)
     assert [modality.kind for modality in manifest.modalities] == ["features", "ecg", "labs"]
@@ -226,7 +226,7 @@ def test_errors_name_the_medium_and_the_option(
         return values
 
     with pytest.raises(DamageError, match=r"no finite number of half precision \(data/train-00000-of-00001\.parquet"):
-        build_features(m3, tmp_path / "f", spec_of(models, "image"), overflowing, workers=1, document=no_documents)
+        build_features(m3, tmp_path / "f", spec_of(models, "image"), overflowing, workers=1, write_card=no_card)
     with pytest.raises(UsageError, match=r"holds features already \(.*\); got image"):
         embedded(features, tmp_path / "g", spec_of(models, "image"))
     with pytest.raises(UsageError, match=r"no encoder of kind audio for this type of model.*got clip_vision_model"):

@@ -13,7 +13,7 @@ import pytest
 from command import Outcome, outcome
 
 import symile_data
-from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.cli.output.mistakes import as_sentence
@@ -68,7 +68,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
 def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with something wrong of each kind, and a dataset; commands that fail leave it as it is."""
     root = tmp_path_factory.mktemp("places")
-    build_xor(XorSpec(rows={"train": 9, "validation": 2, "test": 2}), root / "xor", workers=1, document=no_documents)
+    build_xor(XorSpec(rows={"train": 9, "validation": 2, "test": 2}), root / "xor", workers=1, write_card=no_card)
     (root / "file").write_text("x")
     (root / "binary").write_bytes(bytes(range(256)))
     (root / "folder").mkdir()

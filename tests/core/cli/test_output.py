@@ -12,7 +12,7 @@ import datasets
 import pytest
 from command import Outcome, outcome
 
-from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.cli.common import loading_line
@@ -34,7 +34,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
 def xor(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset without documents; not to be changed."""
     out = tmp_path_factory.mktemp("output") / "xor"
-    build_xor(XorSpec(rows={"train": 9, "validation": 2, "test": 2}), out, workers=1, document=no_documents)
+    build_xor(XorSpec(rows={"train": 9, "validation": 2, "test": 2}), out, workers=1, write_card=no_card)
     return out
 
 

@@ -25,7 +25,7 @@ REPO = "me/xor"
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished dataset; not to be changed."""
     out = tmp_path_factory.mktemp("push") / "xor"
-    build_xor(XorSpec(rows={"train": 20, "validation": 5, "test": 5}), out, workers=1, document=write_card)
+    build_xor(XorSpec(rows={"train": 20, "validation": 5, "test": 5}), out, workers=1, write_card=write_card)
     return out
 
 
@@ -150,7 +150,7 @@ def test_a_wrong_name_exits_with_2(push: Push, dataset: Path) -> None:
 
 
 def test_pictures_go_only_when_asked(push: Push, there: Hub, tree: Path, tmp_path: Path) -> None:
-    build(tree, tmp_path / "m3", document=write_card)
+    build(tree, tmp_path / "m3", write_card=write_card)
     said = push(tmp_path / "m3", "me/m3", "--dry-run")
     assert said.code == 2
     assert "ImageNet's terms of access" in said.err

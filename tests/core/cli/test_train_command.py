@@ -8,7 +8,7 @@ import pytest
 from command import call
 from factories import build
 
-from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.training.run import read_run
@@ -84,7 +84,7 @@ def test_a_directory_without_a_dataset_is_refused(tmp_path: Path, capsys: pytest
 def xor(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small XOR dataset of one bit; not to be changed."""
     out = tmp_path_factory.mktemp("xor") / "data"
-    build_xor(XorSpec(dims=1, rows={"train": 64, "validation": 16, "test": 24}), out, workers=1, document=no_documents)
+    build_xor(XorSpec(dims=1, rows={"train": 64, "validation": 16, "test": 24}), out, workers=1, write_card=no_card)
     return out
 
 
@@ -154,7 +154,7 @@ def test_what_does_not_fit_is_said(xor: Path, tmp_path: Path, capsys: pytest.Cap
 
 def test_a_checkpoint_of_other_data_is_named(xor: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = {"train": 64, "validation": 16, "test": 24}
-    build_xor(XorSpec(dims=2, rows=rows), tmp_path / "wider", workers=1, document=no_documents)
+    build_xor(XorSpec(dims=2, rows=rows), tmp_path / "wider", workers=1, write_card=no_card)
     for data, out in ((xor, "own"), (tmp_path / "wider", "foreign")):
         words = ("train", data, *XOR, "--loss", "symile", "--out", tmp_path / out, "--epochs", "1")
         assert call(*words) == 0

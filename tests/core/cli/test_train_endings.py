@@ -13,7 +13,7 @@ import torch
 from command import Outcome, outcome
 from torch import Tensor
 
-from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.training.loggers import CSVLogger
@@ -26,7 +26,7 @@ WORDS = ("--config", "xor", "--loss", "symile", "--epochs", "2", "--set", "batch
 def xor(out: Path, **changes: Any) -> Path:
     """A small XOR dataset of one bit."""
     spec = {"dims": 1, "rows": {"train": 32, "validation": 16, "test": 24}, **changes}
-    build_xor(XorSpec(**spec), out, workers=1, document=no_documents)
+    build_xor(XorSpec(**spec), out, workers=1, write_card=no_card)
     return out
 
 

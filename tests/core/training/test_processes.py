@@ -13,7 +13,7 @@ import torch
 import torch.multiprocessing as mp
 from torch import Tensor, distributed, nn
 
-from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.cli.train import train
@@ -33,7 +33,7 @@ def xor(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small XOR dataset with values missing; not to be changed."""
     out = tmp_path_factory.mktemp("xor") / "data"
     spec = XorSpec(dims=1, rows=ROWS, missing={"a": 0.2, "c": 0.2})
-    build_xor(spec, out, workers=1, document=no_documents)
+    build_xor(spec, out, workers=1, write_card=no_card)
     return out
 
 

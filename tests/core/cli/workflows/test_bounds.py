@@ -11,7 +11,7 @@ import pytest
 import torch
 from factories import build, rows_of
 
-from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.evaluation.embeddings import Embeddings
@@ -95,7 +95,7 @@ def test_curves_are_drawn_beside_what_validation_rows_allow(directory: Path) -> 
 
 def test_a_dataset_without_words_has_a_random_candidate_only(tmp_path: Path) -> None:
     spec = XorSpec(dims=1, rows={"train": 20, "validation": 30, "test": 10})
-    build_xor(spec, tmp_path, workers=1, document=no_documents)
+    build_xor(spec, tmp_path, workers=1, write_card=no_card)
     data, config = TrainingData(tmp_path), read_config("xor")
     ones = sum(row["b"][0] for row in rows_of(tmp_path, "validation")) / 30
     assert validation_references(data, config) == pytest.approx({"random_candidate": ones**2 + (1 - ones) ** 2})

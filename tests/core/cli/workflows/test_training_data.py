@@ -12,7 +12,7 @@ import pytest
 import torch
 from factories import build, rows_of
 
-from symile_data.builders.engine.card_hook import no_documents
+from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.mimic.build import build_mimic
 from symile_data.builders.mimic.spec import MimicSpec
 from symile_data.builders.xor.build import build_xor
@@ -56,7 +56,7 @@ def test_media_are_decoded_and_encoded_once_for_all_runs(
 def test_means_are_those_of_what_is_observed_in_training(tmp_path: Path) -> None:
     rows = {"train": 50, "validation": 10, "test": 10}
     spec = XorSpec(dims=2, rows=rows, missing={"a": 0.4})
-    build_xor(spec, tmp_path, workers=1, document=no_documents)
+    build_xor(spec, tmp_path, workers=1, write_card=no_card)
     data = TrainingData(tmp_path)
     config = TrainConfig.from_json(SMALL | {"missing": "input", "target": "b", "label": "b", "pretrain": None})
     module = data.run_info(config).make_module()
@@ -72,7 +72,7 @@ def test_means_are_those_of_what_is_observed_in_training(tmp_path: Path) -> None
 
 
 def test_a_clinical_dataset_is_trained_and_tested_among_its_own_candidates(tmp_path: Path) -> None:
-    build_mimic(MimicSpec(patients=60, candidates=3), tmp_path / "mimic", workers=1, document=no_documents)
+    build_mimic(MimicSpec(patients=60, candidates=3), tmp_path / "mimic", workers=1, write_card=no_card)
     data = TrainingData(tmp_path / "mimic")
     small = {
         "epochs": 2, "batch_size": 16, "dim": 8,
@@ -93,7 +93,7 @@ def test_a_clinical_dataset_is_trained_and_tested_among_its_own_candidates(tmp_p
 
 def test_candidates_are_drawn_where_rows_lack_a_modality(tmp_path: Path) -> None:
     spec = MimicSpec(patients=70, candidates=3, allow_missing=True, train=40, validation=20)
-    build_mimic(spec, tmp_path / "mimic", workers=1, document=no_documents)
+    build_mimic(spec, tmp_path / "mimic", workers=1, write_card=no_card)
     rows = rows_of(tmp_path / "mimic", "test")
     complete = [
         row for row in rows if not any(row[name] for name in ("cxr_missing", "ecg_missing", "labs_all_missing"))
