@@ -41,7 +41,7 @@ _PACKAGES = ("numpy", "pyarrow", "torch", "transformers")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShardJob:
+class ShardTask:
     """Rows `start` to `stop - 1` of a split; its first row is number `first_row` of all."""
 
     source: Path
@@ -133,7 +133,7 @@ def feature_schema(stored: pa.Schema, modalities: Sequence[Modality], spec: Feat
     return DatasetSchema(features=features, modalities=tuple(made))
 
 
-def make_shard(job: ShardJob, path: Path) -> dict[str, Any]:
+def make_shard(job: ShardTask, path: Path) -> dict[str, Any]:
     """Write one shard.
 
     Returns:
@@ -144,7 +144,7 @@ def make_shard(job: ShardJob, path: Path) -> dict[str, Any]:
     return {"rows": write_shard(path, schema, _batches(job, rows, schema.arrow))}
 
 
-def _batches(job: ShardJob, rows: SourceRows, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _batches(job: ShardTask, rows: SourceRows, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     columns = {modality.name: modality.column for modality in job.modalities}
     encoded = {
         columns[model.modality]: (MediaIndex.open(job.internal, model.modality), ChunkedFeatures(job.internal, model))
@@ -205,8 +205,8 @@ def _encode(build_dir: BuildDir, pool: Executor | None, source: _Source, spec: F
 
 
 def _shards(build_dir: BuildDir, pool: Executor | None, source: _Source, spec: FeatureSpec) -> list[FileEntry]:
-    def job(split: str, start: int, stop: int) -> ShardJob:
-        return ShardJob(
+    def job(split: str, start: int, stop: int) -> ShardTask:
+        return ShardTask(
             source=source.directory,
             internal=build_dir.internal,
             spec=spec,

@@ -32,7 +32,7 @@ from .images.imagenet import ImageCatalogue, ImagePool, list_images, split_image
 from .images.sample import draw_class
 from .media_store import prepare_clips, prepare_images
 from .release.plan import prepare_plan
-from .rows.shard import ROWS_PER_SHARD, ShardJob, make_shard
+from .rows.shard import ROWS_PER_SHARD, ShardTask, make_shard
 from .rows.sources import row_source
 from .sources import Sources, open_sources
 from .spec import M3Spec
@@ -82,7 +82,7 @@ def _stages(sources: Sources, build_dir: BuildDir, pool: Executor | None) -> Man
     if spec.layout == "pooled":
         shards, pooled = write_pooled(build_dir, pool, state)
     else:
-        job = partial(ShardJob, build_dir.internal)
+        job = partial(ShardTask, build_dir.internal)
         shards, _ = run_shards(
             build_dir, pool, state.rows, ROWS_PER_SHARD, job, make_shard, shard_format=spec.shard_format
         )

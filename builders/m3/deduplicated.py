@@ -31,7 +31,7 @@ from ..engine.executor import run_stage
 from ..engine.stages import run_shards
 from .build_state import BuildState, read_build_state
 from .rows.columns import masked_rows
-from .rows.shard import ShardJob, clip_values, image_values, pools_of
+from .rows.shard import ShardTask, clip_values, image_values, pools_of
 from .rows.sources import row_source
 
 if TYPE_CHECKING:
@@ -75,12 +75,12 @@ def write_pooled(
             for column, names in (("image", state.image_pools), ("audio", state.clip_pools))
         ),
     )
-    job = partial(ShardJob, build_dir.internal)
+    job = partial(ShardTask, build_dir.internal)
     tables, _ = run_shards(build_dir, executor, state.rows, ROWS_PER_TABLE, job, make_table, title="pairs")
     return [*tables, *_pools(build_dir, executor, state, pooled)], pooled
 
 
-def make_table(job: ShardJob, path: Path) -> dict[str, Any]:
+def make_table(job: ShardTask, path: Path) -> dict[str, Any]:
     """Write one table of pairs.
 
     Returns:
@@ -132,7 +132,7 @@ def _pools(build_dir: BuildDir, executor: Executor | None, state: BuildState, po
     ]
 
 
-def _pairs(job: ShardJob) -> Iterator[pa.RecordBatch]:
+def _pairs(job: ShardTask) -> Iterator[pa.RecordBatch]:
     state, schema = read_build_state(job.internal), table_schemas()["pairs"].arrow
     source = row_source(job.internal, job.split)
     for start in range(job.start, job.stop, ROWS_PER_TABLE_GROUP):

@@ -27,7 +27,7 @@ Medium = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class ShardJob:
+class ShardTask:
     """Rows `start` to `stop - 1` of a split, in the build whose `.build/` folder is `internal`."""
 
     internal: Path
@@ -36,7 +36,7 @@ class ShardJob:
     stop: int
 
 
-def make_shard(job: ShardJob, path: Path) -> dict[str, Any]:
+def make_shard(job: ShardTask, path: Path) -> dict[str, Any]:
     """Write one shard.
 
     Returns:
@@ -45,7 +45,7 @@ def make_shard(job: ShardJob, path: Path) -> dict[str, Any]:
     return {"rows": write_shard(path, _schema(), _batches(job))}
 
 
-def _batches(job: ShardJob) -> Iterator[pa.RecordBatch]:
+def _batches(job: ShardTask) -> Iterator[pa.RecordBatch]:
     state, schema = read_build_state(job.internal), _schema().arrow
     source = row_source(job.internal, job.split)
     images, clips = pools_of(state, job.internal, job.split)
