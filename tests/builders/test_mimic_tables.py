@@ -23,8 +23,8 @@ from symile_data.builders.mimic.tables import (
     PATIENTS,
     RECORDS,
     TABLES,
-    Rows,
     Table,
+    TableRows,
     read,
 )
 from symile_data.builders.mimic.tables.cells import LARGEST, ROW
@@ -54,11 +54,11 @@ def put(path: Path, table: Table, rows: list[dict[str, str]], *, end: str = "\n"
     return path
 
 
-def reasons(rows: Rows) -> dict[str, int]:
+def reasons(rows: TableRows) -> dict[str, int]:
     return {entry.reason: entry.count for entry in rows.dropped}
 
 
-def values(rows: Rows) -> list[dict[str, Any]]:
+def values(rows: TableRows) -> list[dict[str, Any]]:
     return rows.frame.drop(ROW).to_dicts()
 
 
