@@ -54,7 +54,7 @@ class ModalityReader:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class BatchSpec:
     """Everything that decides a sample's contents, apart from epoch-dependent changes."""
 
     split: Split
@@ -117,14 +117,14 @@ class Recipe:
         return np.stack(columns, axis=1)
 
 
-def make_recipe(
+def make_batch_spec(
     split: Split,
     *,
     seed: int,
     transforms: Mapping[str, Any],
     columns: Sequence[str],
     rates: Mapping[str, float],
-) -> Recipe:
+) -> BatchSpec:
     """Check what was asked against the split.
 
     Raises:
@@ -153,7 +153,7 @@ def make_recipe(
     clash = [label.name for label in labels if label.name in reserved]
     if clash:
         raise UsageError("this name is taken in a batch", got=clash[0], do="leave it out of `columns`")
-    return Recipe(split=split, seed=seed, readers=tuple(readers), labels=tuple(labels))
+    return BatchSpec(split=split, seed=seed, readers=tuple(readers), labels=tuple(labels))
 
 
 @dataclass(frozen=True)
@@ -174,23 +174,23 @@ class Group:
     labels: Mapping[str, Array]
 
 
-def read_group(recipe: Recipe, index: int) -> Group:
+def read_group(spec: BatchSpec, index: int) -> Group:
     """Read one row group: the columns that are needed and no other.
 
     Raises:
         DamageError: it cannot be read.
     """
-    media = [reader.column for reader in recipe.readers]
-    table = recipe.split.read(list(dict.fromkeys([*recipe.light_columns(), *media])), index)
-    first_row = int(recipe.split.group_starts[index])
-    sample_ids = recipe.sample_ids(table, first_row)
-    missing = recipe.stored_missing(table, first_row) | recipe.simulated_missing(sample_ids)
+    media = [reader.column for reader in spec.readers]
+    table = spec.split.read(list(dict.fromkeys([*spec.light_columns(), *media])), index)
+    first_row = int(spec.split.group_starts[index])
+    sample_ids = spec.sample_ids(table, first_row)
+    missing = spec.stored_missing(table, first_row) | spec.simulated_missing(sample_ids)
     return Group(
         first_row=first_row,
         sample_ids=sample_ids,
         missing=missing,
-        values={reader.name: reader.decoder.values(one_chunk(table[reader.column])) for reader in recipe.readers},
-        labels={label.name: label_values(recipe.split, label, table, missing, first_row) for label in recipe.labels},
+        values={reader.name: reader.decoder.values(one_chunk(table[reader.column])) for reader in spec.readers},
+        labels={label.name: label_values(spec.split, label, table, missing, first_row) for label in spec.labels},
     )
 
 
@@ -206,7 +206,7 @@ class DecodeErrors:
     count: int = 0
     examples: list[str] = field(default_factory=list)
 
-    def meet(self, recipe: Recipe, reader: ModalityReader, row: int, error: UndecodableError) -> None:
+    def meet(self, spec: BatchSpec, reader: ModalityReader, row: int, error: UndecodableError) -> None:
         """Note one damaged medium.
 
         Raises:
@@ -214,7 +214,7 @@ class DecodeErrors:
         """
         problem = DamageError(
             f"column {reader.column} cannot be decoded",
-            where=recipe.split.place(row),
+            where=spec.split.place(row),
             got=error,
             do="fetch or build the shard again, or pass on_error='skip'",
         )

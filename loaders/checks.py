@@ -6,28 +6,28 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from symile_data.errors import UsageError
 
-from .batches import ModalityReader, Recipe
+from .batches import BatchSpec, ModalityReader
 from .decoders import StoredSettings
 from .decoders.augment import ImageJitter, View
 from .decoders.image import ImageSettings
 from .split import Split
 
 
-def check_views(recipe: Recipe, augment: Mapping[str, View], encoders: Iterable[str], *, cached: bool) -> None:
+def check_views(spec: BatchSpec, augment: Mapping[str, View], encoders: Iterable[str], *, cached: bool) -> None:
     """Refuse views and ways of delivering that do not go together.
 
     Raises:
         UsageError: naming what is wrong.
     """
-    readers = {reader.name: reader for reader in recipe.readers}
-    images = [reader.name for reader in recipe.readers if reader.modality.kind == "image"]
+    readers = {reader.name: reader for reader in spec.readers}
+    images = [reader.name for reader in spec.readers if reader.modality.kind == "image"]
     for name, view in augment.items():
         if name not in images:
             raise UsageError(
                 "augment names no image modality of this split", got=name, do=f"choose among {', '.join(images)}"
             )
         _check_view(readers[name], view, encoded=name in set(encoders), cached=cached)
-    stored = [reader.name for reader in recipe.readers if isinstance(reader.settings, StoredSettings)]
+    stored = [reader.name for reader in spec.readers if isinstance(reader.settings, StoredSettings)]
     if stored and cached:
         raise UsageError(
             "a cache keeps decoded media, and StoredSettings leaves them undecoded",
@@ -54,8 +54,8 @@ def _check_view(reader: ModalityReader, view: View, *, encoded: bool, cached: bo
         raise UsageError("a picture that is encoded once cannot be jittered", got=reader.name, do="choose one of both")
 
 
-def check_exchange(
-    donors: Mapping[str, str], encoders: Iterable[str], split: Split, columns: Sequence[str], *, cached: bool
+def check_redraw(
+    redraw_media: Mapping[str, str], encoders: Iterable[str], split: Split, columns: Sequence[str], *, cached: bool
 ) -> None:
     """Refuse settings of redraw_media and encoders that cannot work.
 
@@ -63,7 +63,7 @@ def check_exchange(
         UsageError: naming what is wrong.
     """
     names = [modality.name for modality in split.modalities]
-    asked = [*donors, *encoders]
+    asked = [*redraw_media, *encoders]
     unknown = [name for name in asked if name not in names]
     if unknown:
         raise UsageError("this split has no such modality", got=unknown[0], do=f"choose among {', '.join(names)}")
@@ -73,9 +73,9 @@ def check_exchange(
         raise UsageError("redraw_media and encoders are for media, not for texts", got=media[0])
     if asked and not cached:
         raise UsageError("redraw_media and encoders need decoded media at hand", do="pass cache=True")
-    if donors and split.name != "train":
+    if redraw_media and split.name != "train":
         raise UsageError("media are redrawn for training only", where=split.location, got=f"split {split.name}")
     given = {*columns, *({"cls_id"} & set(split.columns))}
-    absent = [column for column in donors.values() if column not in given]
+    absent = [column for column in redraw_media.values() if column not in given]
     if absent:
         raise UsageError("redraw_media needs its label column in `columns`", got=absent[0])

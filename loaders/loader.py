@@ -17,11 +17,11 @@ import numpy as np
 from symile_data.errors import DamageError, UsageError
 from symile_data.extras import needs_extra
 
-from .batches import Array, DecodeErrors, keep_rows, make_recipe
+from .batches import Array, DecodeErrors, keep_rows, make_batch_spec
 from .cache.decode_split import decode_split
 from .cache.media_cache import DecodedSplit, Encode, MediaCache
 from .checkpoint import make_checkpoint, read_checkpoint
-from .checks import check_exchange, check_views
+from .checks import check_redraw, check_views
 from .decoders.augment import ImageJitter, View
 from .redraw_words import collect_words
 from .shuffle import EpochShuffle, batch_count, check_share, slices
@@ -123,7 +123,7 @@ class BatchLoader:
             )
         names = [modality.name for modality in split.modalities]
         rates = missingness if isinstance(missingness, Mapping) else dict.fromkeys(names, missingness or 0.0)
-        self._recipe = make_recipe(split, seed=seed, transforms=transforms or {}, columns=columns, rates=rates)
+        self._spec = make_batch_spec(split, seed=seed, transforms=transforms or {}, columns=columns, rates=rates)
         views = augment or {}
         self._augment = {name: view for name, view in views.items() if not isinstance(view, ImageJitter)}
         self._jitter = {name: view for name, view in views.items() if isinstance(view, ImageJitter)}
@@ -133,10 +133,10 @@ class BatchLoader:
             raise UsageError(
                 "this column no longer holds once words are redrawn", got=min(stale), do="leave it out of `columns`"
             )
-        self._donors, self._encoders = dict(redraw_media or {}), dict(encoders or {})
+        self._redraw_media, self._encoders = dict(redraw_media or {}), dict(encoders or {})
         cached = cache is not False
-        check_exchange(self._donors, self._encoders, split, columns, cached=cached)
-        check_views(self._recipe, views, self._encoders, cached=cached)
+        check_redraw(self._redraw_media, self._encoders, split, columns, cached=cached)
+        check_views(self._spec, views, self._encoders, cached=cached)
         self._cache, self._threads, self._prefetch = cache, threads, prefetch
         self._decoded: DecodedSplit | None = None
         self._decode_errors = DecodeErrors(skip=on_error == "skip")
@@ -218,24 +218,25 @@ class BatchLoader:
         )
         if self._cache is False:
             streaming = Streaming(
-                recipe=self._recipe, augment=self._augment, threads=self._threads, prefetch=self._prefetch
+                spec=self._spec, augment=self._augment, threads=self._threads, prefetch=self._prefetch
             )
             return streaming.batches(shuffle, parts, self._decode_errors)
         if self._decoded is None:
             memory = self._cache if isinstance(self._cache, MediaCache) else None
             store = memory or (Path(self._cache) if isinstance(self._cache, str | Path) else None)
-            decoded = decode_split(self._recipe, threads=self._threads, decode_errors=self._decode_errors, store=store)
+            decoded = decode_split(self._spec, threads=self._threads, decode_errors=self._decode_errors, store=store)
             self._decoded = decoded.encoded(self._encoders, memory)
-        donors = {
-            name: self._decoded.donors(name, column, self.seed, shuffle.epoch) for name, column in self._donors.items()
+        permutations = {
+            name: self._decoded.permutation(name, column, self.seed, shuffle.epoch)
+            for name, column in self._redraw_media.items()
         }
-        return self._decoded.batches(parts, donors)
+        return self._decoded.batches(parts, permutations)
 
     def _finish(self, filled: PartialBatch, epoch: int) -> Batch:
         arrays = filled.arrays
         arrays["padding"] = filled.part.padding
         if self._words is not None:
-            text = [reader.name for reader in self._recipe.readers].index("text")
+            text = [reader.name for reader in self._spec.readers].index("text")
             present = np.flatnonzero(~arrays["missing"][:, text])
             arrays["text"][present] = self._words.texts(epoch, filled.part.rows[present], arrays["sample_id"][present])
         for name, jitter in self._jitter.items():
@@ -272,9 +273,9 @@ class BatchLoader:
             "seed": self.seed,
             "shuffle": self._shuffle,
             "window": self._window,
-            "missingness": {reader.name: reader.rate for reader in self._recipe.readers},
+            "missingness": {reader.name: reader.rate for reader in self._spec.readers},
             "redraw_words": self._words is not None,
-            "redraw_media": self._donors,
+            "redraw_media": self._redraw_media,
             "augment": {
                 name: {"view": type(view).__name__, **{key: str(value) for key, value in asdict(view).items()}}
                 for name, view in views.items()

@@ -17,7 +17,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from .batches import Array, BoolArray, DecodeErrors, Group, Recipe, read_group, runs
+from .batches import Array, BatchSpec, BoolArray, DecodeErrors, Group, read_group, runs
 from .decoders.augment import ImageAugment, ImageCrop
 from .decoders.base import UndecodableError
 from .shuffle import BatchSlice, EpochShuffle
@@ -48,7 +48,7 @@ class Streaming:
         prefetch: Batches under construction while one is in use.
     """
 
-    recipe: Recipe
+    spec: BatchSpec
     augment: Mapping[str, ImageAugment | ImageCrop]
     threads: int
     prefetch: int
@@ -61,7 +61,7 @@ class Streaming:
         Raises:
             DamageError: a shard cannot be read, or a medium cannot be decoded and `decode_errors` does not skip it.
         """
-        groups = _Groups(self.recipe, shuffle.window_of_groups())
+        groups = _Groups(self.spec, shuffle.window_of_groups())
         pending: deque[tuple[PartialBatch, list[Future[None]]]] = deque()
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="decode")
 
@@ -75,7 +75,7 @@ class Streaming:
         try:
             for part in parts:
                 rows = len(part.rows)
-                batch = PartialBatch(part, self.recipe.allocate(rows), np.zeros(rows, dtype=bool))
+                batch = PartialBatch(part, self.spec.allocate(rows), np.zeros(rows, dtype=bool))
                 edges = [rows * index // self.threads for index in range(self.threads + 1)]
                 pieces = [
                     pool.submit(self._fill, batch, start, stop, groups, shuffle, decode_errors)
@@ -101,7 +101,7 @@ class Streaming:
     ) -> None:
         """Fill the rows `start` to `stop - 1` of a batch."""
         arrays, rows = batch.arrays, batch.part.rows[start:stop]
-        starts = self.recipe.split.group_starts
+        starts = self.spec.split.group_starts
         for index, first, last in runs(np.searchsorted(starts, rows, side="right") - 1):
             group, here = groups.get(index), slice(start + first, start + last)
             inside = rows[first:last] - group.first_row
@@ -121,7 +121,7 @@ class Streaming:
         decode_errors: DecodeErrors,
     ) -> None:
         """Decode the media of some rows of a row group into the rows of the batch from `at` on."""
-        for index, reader in enumerate(self.recipe.readers):
+        for index, reader in enumerate(self.spec.readers):
             out, values = batch.arrays[reader.name], group.values[reader.name]
             augment = self.augment.get(reader.name)
             if augment is not None:
@@ -135,15 +135,15 @@ class Streaming:
                     else:
                         out[at + offset] = augment.decode(values[row], reader.settings, views[offset])
                 except UndecodableError as error:
-                    decode_errors.meet(self.recipe, reader, group.first_row + row, error)
+                    decode_errors.meet(self.spec, reader, group.first_row + row, error)
                     batch.damaged[at + offset] = True
 
 
 class _Groups:
     """Row groups that are in use, shared by the threads."""
 
-    def __init__(self, recipe: Recipe, window_of: npt.NDArray[np.int64]) -> None:
-        self._recipe, self._window_of = recipe, window_of
+    def __init__(self, spec: BatchSpec, window_of: npt.NDArray[np.int64]) -> None:
+        self._spec, self._window_of = spec, window_of
         self._lock = threading.Lock()
         self._known: dict[int, Future[Group]] = {}
 
@@ -156,7 +156,7 @@ class _Groups:
                 known = self._known[index] = Future()
         if mine:
             try:
-                known.set_result(read_group(self._recipe, index))
+                known.set_result(read_group(self._spec, index))
             except BaseException as error:
                 known.set_exception(error)
         return known.result()

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from symile_data.extras import needs_extra
 from symile_data.files import digest
 
-from ..batches import Array, BoolArray, DecodeErrors, ModalityReader, Recipe, runs
+from ..batches import Array, BatchSpec, BoolArray, DecodeErrors, ModalityReader, runs
 from ..decoders.base import UndecodableError
 from ..labels import label_values, one_chunk
 from .folder import made_once, mapped
@@ -37,12 +37,12 @@ IntArray = npt.NDArray[np.int64]
 
 
 def decode_split(
-    recipe: Recipe, *, threads: int, decode_errors: DecodeErrors, store: Path | MediaCache | None
+    spec: BatchSpec, *, threads: int, decode_errors: DecodeErrors, store: Path | MediaCache | None
 ) -> DecodedSplit:
     """Decode what is not decoded yet.
 
     Args:
-        recipe: The split and what is delivered of it.
+        spec: The split and what is delivered of it.
         threads: That read and decode.
         decode_errors: What to do about media that cannot be decoded.
         store: Directory to keep the media in, memory-mapped, or what keeps them in RAM for other loaders too; None
@@ -53,23 +53,23 @@ def decode_split(
         DamageError: a shard cannot be read, or a medium cannot be decoded and `decode_errors` does not skip it.
         OutputError: the directory cannot be written.
     """
-    split = recipe.split
-    masks = split.read_all(recipe.light_columns()) if recipe.light_columns() else None
-    sample_ids = recipe.sample_ids(masks, 0) if masks is not None else np.arange(split.rows, dtype=np.int64)
-    stored = np.zeros((split.rows, len(recipe.readers)), dtype=bool)
+    split = spec.split
+    masks = split.read_all(spec.light_columns()) if spec.light_columns() else None
+    sample_ids = spec.sample_ids(masks, 0) if masks is not None else np.arange(split.rows, dtype=np.int64)
+    stored = np.zeros((split.rows, len(spec.readers)), dtype=bool)
     if masks is not None:
-        stored |= recipe.stored_missing(masks, 0)
-    missing = stored | recipe.simulated_missing(sample_ids)
+        stored |= spec.stored_missing(masks, 0)
+    missing = stored | spec.simulated_missing(sample_ids)
     damaged = np.zeros(split.rows, dtype=bool)
     index: dict[str, torch.Tensor] = {}
     media: dict[str, torch.Tensor | pa.Array] = {}
     keys, mapped_media = dict[str, str](), dict[str, CachedMedia]()
-    for position, reader in enumerate(recipe.readers):
+    for position, reader in enumerate(spec.readers):
         if reader.layout.dtype == object:
             media[reader.name] = one_chunk(split.read_all([reader.column])[reader.column])
             missing[:, position] |= pc.is_null(media[reader.name]).to_numpy(zero_copy_only=False)
             continue
-        task = _DecodeTask(recipe, reader, threads, decode_errors)
+        task = _DecodeTask(spec, reader, threads, decode_errors)
         if store is None:
             where, values = task.decode(missing[:, position], _in_memory)
         elif isinstance(store, MediaCache):
@@ -84,9 +84,9 @@ def decode_split(
         media[reader.name] = torch.from_numpy(values)
     labels = {}
     if masks is not None:
-        labels = {label.name: label_values(split, label, masks, missing, 0) for label in recipe.labels}
+        labels = {label.name: label_values(split, label, masks, missing, 0) for label in spec.labels}
     return DecodedSplit(
-        recipe=recipe,
+        spec=spec,
         sample_ids=sample_ids,
         missing=missing,
         damaged=damaged,
@@ -102,7 +102,7 @@ def decode_split(
 class _DecodeTask:
     """Decode the unique media of one modality."""
 
-    recipe: Recipe
+    spec: BatchSpec
     reader: ModalityReader
     threads: int
     decode_errors: DecodeErrors
@@ -120,7 +120,7 @@ class _DecodeTask:
             (N,) index or _NONE or _DAMAGED, and (U, ...) values.
         """
         where, owners = _unique(self._keys(), skip)
-        layout, split = self.reader.layout, self.recipe.split
+        layout, split = self.reader.layout, self.spec.split
         values = allocate((max(len(owners), 1), *layout.shape), layout.stored)
         status = np.zeros(max(len(owners), 1), dtype=np.int64)
         groups = np.searchsorted(split.group_starts, owners, side="right") - 1
@@ -147,7 +147,7 @@ class _DecodeTask:
             try:
                 for job in jobs:
                     for row, error in job.result():  # met in the order of rows, whichever thread was first
-                        self.decode_errors.meet(self.recipe, self.reader, row, error)
+                        self.decode_errors.meet(self.spec, self.reader, row, error)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
@@ -158,7 +158,7 @@ class _DecodeTask:
     def key(self) -> str:
         """Equal for equal media: of the split, the modality and the decoder's settings."""
         return digest(
-            [_FORMAT, self.recipe.split.fingerprint, self.reader.modality.to_json(), repr(self.reader.settings)]
+            [_FORMAT, self.spec.split.fingerprint, self.reader.modality.to_json(), repr(self.reader.settings)]
         )
 
     def decode_once(self, memory: MediaCache, skip: BoolArray) -> tuple[IntArray, Array]:
@@ -183,11 +183,11 @@ class _DecodeTask:
 
     def _report_again(self, where: IntArray) -> None:
         for row in np.flatnonzero(where == _DAMAGED).tolist():
-            self.decode_errors.meet(self.recipe, self.reader, row, UndecodableError("found when it was cached"))
+            self.decode_errors.meet(self.spec, self.reader, row, UndecodableError("found when it was cached"))
 
     def _keys(self) -> pa.Array | None:
         """(N,) ids of the media; None where each row has its own."""
-        split = self.recipe.split
+        split = self.spec.split
         known = [name for name in self.reader.modality.null_columns if name.endswith("_id") and name in split.columns]
         return one_chunk(split.read_all(known[:1])[known[0]]) if known else None
 

@@ -22,7 +22,7 @@ from symile_data.errors import UsageError
 from symile_data.extras import needs_extra
 from symile_data.rng import Stream
 
-from ..batches import Array, BoolArray, Recipe
+from ..batches import Array, BatchSpec, BoolArray
 from ..shuffle import BatchSlice
 from ..stream import PartialBatch
 from .stored_media import CachedMedia
@@ -75,7 +75,7 @@ class DecodedSplit:
         mapped: By modality, media of a cache directory, which are compared with checksums when they are used.
     """
 
-    recipe: Recipe
+    spec: BatchSpec
     sample_ids: IntArray
     missing: BoolArray
     damaged: BoolArray
@@ -86,17 +86,17 @@ class DecodedSplit:
     encoded_names: frozenset[str] = frozenset()
     mapped: Mapping[str, CachedMedia] = field(default_factory=dict)
 
-    def batches(self, parts: Iterable[BatchSlice], donors: Mapping[str, IntArray]) -> Iterator[PartialBatch]:
+    def batches(self, parts: Iterable[BatchSlice], permutations: Mapping[str, IntArray]) -> Iterator[PartialBatch]:
         """Gather the batches of an epoch, in order.
 
         Args:
             parts: Which rows.
-            donors: By modality, (N,) the row whose medium each row gets instead of its own; see `exchange`.
+            permutations: By modality, (N,) the row whose medium each row gets instead of its own; see `permutation`.
         """
         for part in parts:
-            yield PartialBatch(part, self._gather(part.rows, donors), self.damaged[part.rows])
+            yield PartialBatch(part, self._gather(part.rows, permutations), self.damaged[part.rows])
 
-    def donors(self, name: str, column: str, seed: int, epoch: int) -> IntArray:
+    def permutation(self, name: str, column: str, seed: int, epoch: int) -> IntArray:
         """Exchange the media of one modality among rows of the same label, at random.
 
         Args:
@@ -105,14 +105,14 @@ class DecodedSplit:
         Returns:
             (N,) for each row the row whose medium it gets; rows without a medium keep out of it.
         """
-        position = [reader.name for reader in self.recipe.readers].index(name)
+        position = [reader.name for reader in self.spec.readers].index(name)
         rows = np.flatnonzero(~self.missing[:, position] & ~self.damaged)
         _, labels = np.unique(self.labels[column][rows].astype(str), return_inverse=True)
         order = Stream(seed, f"redraw/{name}/{epoch}").generator().permutation(len(rows))
-        donors = np.arange(len(self.sample_ids))
+        permutation = np.arange(len(self.sample_ids))
         # Both sides sorted by label: the k-th row of a label gets the k-th of its label in random order.
-        donors[rows[np.argsort(labels, kind="stable")]] = rows[order[np.argsort(labels[order], kind="stable")]]
-        return donors
+        permutation[rows[np.argsort(labels, kind="stable")]] = rows[order[np.argsort(labels[order], kind="stable")]]
+        return permutation
 
     def encoded(self, encoders: Mapping[str, Encode], memory: MediaCache | None = None) -> DecodedSplit:
         """The same split with the media of some modalities replaced by what a function makes of them, once each.
@@ -136,14 +136,14 @@ class DecodedSplit:
         mapped_media = {name: self.mapped[name] for name in self.mapped.keys() - encoders.keys()}
         return replace(self, media=media, encoded_names=frozenset(encoders), mapped=mapped_media)
 
-    def _gather(self, rows: IntArray, donors: Mapping[str, IntArray]) -> dict[str, Array]:
+    def _gather(self, rows: IntArray, permutations: Mapping[str, IntArray]) -> dict[str, Array]:
         missing = self.missing[rows]
         batch: dict[str, Array] = {}
-        for position, reader in enumerate(self.recipe.readers):
+        for position, reader in enumerate(self.spec.readers):
             media, absent = self.media[reader.name], np.flatnonzero(missing[:, position])
             if isinstance(media, torch.Tensor):
                 # Which medium, then the medium: `rows` are in reading order, so both run through memory forwards.
-                wanted = torch.from_numpy(donors[reader.name][rows] if reader.name in donors else rows)
+                wanted = torch.from_numpy(permutations[reader.name][rows] if reader.name in permutations else rows)
                 numbers = self.index[reader.name].index_select(0, wanted)
                 if reader.name in self.mapped:
                     self.mapped[reader.name].compare(numbers.numpy())
