@@ -1,9 +1,9 @@
-"""The output directory of a running build: who may write there, what is already done, and how it ends.
+"""The output directory of a running build: its lock, its journal and its commit.
 
-While a build runs, `<out>/.build/` holds its identity, a lock and one journal entry for each finished product (a pool
-chunk or a shard). A rerun with the same identity keeps every product whose journal entry and bytes agree; a run with
-another identity is refused. `finish` removes `.build/` after the manifest is written, so a directory without
-manifest.json is an unfinished build.
+While a build runs, `<out>/.build/` holds its fingerprint, a lock and one journal entry for each finished artifact (a
+chunk of media or a shard). A rerun with the same fingerprint keeps every artifact whose journal entry and bytes agree;
+a run with another fingerprint is refused. `finish` removes `.build/` after it has written the manifest, so a directory
+without manifest.json is an unfinished build.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from symile_data.format import manifest as manifests
 from symile_data.format.manifest import BuildFingerprint, Manifest
 
 INTERNAL = manifests.UNFINISHED
-IDENTITY = "identity.json"  # in it, as long as the build is unfinished
+IDENTITY = "identity.json"  # the fingerprint of an unfinished build, in `.build/`
 
-_REMOVALS = 100  # times that the bookkeeping is removed while others add to it
+_REMOVALS = 100  # attempts to remove the folder while other processes add files to it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """One file that a task makes: a pure function of the build's identity and `arguments`.
+    """One file that a task makes, as a pure function of the build's fingerprint and `arguments`.
 
     Args:
-        path: Relative to the output directory.
-        arguments: Picklable; handed to the function that makes it.
-        key: JSON-like, what distinguishes this product's contents within the build.
+        path: Path relative to the output directory.
+        arguments: Picklable argument of the function that makes the file.
+        key: JSON-like value that determines the contents within this build.
     """
 
     path: str
@@ -47,18 +47,18 @@ class Artifact:
 
 @dataclass(frozen=True)
 class BuildDir:
-    """An output directory under its lock. Made by `open_build_dir`."""
+    """A locked output directory, made by `open_build_dir`."""
 
     directory: Path
     identity: BuildFingerprint
 
     @property
     def internal(self) -> Path:
-        """The bookkeeping folder, for pools and other intermediate files."""
+        """The `.build/` folder, which also holds chunks of media and other intermediate files."""
         return self.directory / INTERNAL
 
     def finished(self, artifact: Artifact) -> dict[str, Any] | None:
-        """The recorded result of a product that is done and intact on disk, else None."""
+        """Return the recorded result of an artifact whose bytes on disk agree with the journal, else None."""
         path = self.directory / artifact.path
         try:
             entry = json.loads(self._journal(artifact).read_text(encoding="utf-8"))
@@ -68,15 +68,15 @@ class BuildDir:
                 return None
             return dict(entry["result"])
         except (OSError, ValueError, KeyError, TypeError):
-            return None  # whatever cannot be read is made again
+            return None  # an unreadable artifact is made again
 
     def record(self, artifact: Artifact, result: dict[str, Any], size: int, sha256: str) -> None:
-        """Note that a product is done."""
+        """Write the journal entry of a finished artifact."""
         entry = {"key": artifact.key, "bytes": size, "sha256": sha256, "result": result}
         write_text(self._journal(artifact), pretty_json(entry))
 
     def finish(self, manifest: Manifest) -> None:
-        """Commit the dataset: manifest last, then the bookkeeping goes."""
+        """Commit the dataset: write the manifest, then remove `.build/`."""
         manifests.write(self.directory, manifest)
         _remove_bookkeeping(self.directory)
 
@@ -86,14 +86,14 @@ class BuildDir:
 
 @contextlib.contextmanager
 def open_build_dir(directory: Path, identity: BuildFingerprint) -> Iterator[BuildDir | Manifest]:
-    """Take the output directory for one build.
+    """Lock the output directory for one build.
 
     Yields:
-        A `BuildDir` to build in, or the manifest when this very build is already finished there.
+        A `BuildDir`, or the manifest where the same build is already finished.
 
     Raises:
-        OutputError: the directory holds another dataset, another build's beginnings, unrelated files, or a running
-            build.
+        OutputError: the directory holds another dataset, an unfinished build with another fingerprint, unrelated files
+            or a running build.
     """
     if directory.exists() and not directory.is_dir():
         raise OutputError("the output path is a file", where=directory, do="choose a directory with --out")
@@ -110,8 +110,8 @@ def open_build_dir(directory: Path, identity: BuildFingerprint) -> Iterator[Buil
             do="choose an empty or new directory with --out",
         )
     with _lock(directory / INTERNAL):
-        if (directory / manifests.FILE_NAME).is_file():  # of a build that ended since the first look
-            _remove_bookkeeping(directory)  # this one's
+        if (directory / manifests.FILE_NAME).is_file():  # another build has finished since the check above
+            _remove_bookkeeping(directory)  # the lock file that was just created
             yield _finished(directory, identity)
         else:
             _begin(directory / INTERNAL, identity)
@@ -119,7 +119,7 @@ def open_build_dir(directory: Path, identity: BuildFingerprint) -> Iterator[Buil
 
 
 def _finished(directory: Path, identity: BuildFingerprint) -> Manifest:
-    """The manifest of the dataset that is there, if it is this very build's."""
+    """Return the manifest of a finished dataset; refuse one with another fingerprint."""
     manifest = manifests.read(directory)
     _refuse_other(directory, identity, asdict(manifest.identity), "a finished dataset")
     _remove_bookkeeping(directory)
@@ -127,7 +127,7 @@ def _finished(directory: Path, identity: BuildFingerprint) -> Manifest:
 
 
 def _begin(internal: Path, identity: BuildFingerprint) -> None:
-    """Note whose build this is, or check that it is the same as before."""
+    """Write the fingerprint of a new build, or compare it with that of the interrupted one."""
     path = internal / IDENTITY
     if not path.is_file():
         write_text(path, pretty_json(asdict(identity)))
@@ -156,7 +156,7 @@ def _refuse_other(directory: Path, identity: BuildFingerprint, there: dict[str, 
 
 
 def _other_than(mine: dict[str, Any], there: dict[str, Any]) -> str:
-    """How what is there differs, in words: settings that are equal do not help where another version wrote it."""
+    """Say how the existing build differs: another version of the package differs even under equal settings."""
     versions = there.get("versions")
     writer = versions.get(manifests.WRITER_KEY) if isinstance(versions, dict) else None
     if mine["versions"].get(manifests.WRITER_KEY) == writer:
@@ -166,21 +166,21 @@ def _other_than(mine: dict[str, Any], there: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def _lock(internal: Path) -> Iterator[None]:
-    """An advisory lock that the operating system releases with the process, however it ends."""
+    """Hold an advisory lock, which the operating system releases when the process exits or is killed."""
     path = internal / "lock"
     while True:
         with write_errors(internal):
             internal.mkdir(parents=True, exist_ok=True)
             try:
                 file = path.open("w")
-            except FileNotFoundError:  # a build that just ended removed the folder
+            except FileNotFoundError:  # a build that just finished removed the folder
                 continue
         with file:
             _take(file, internal.parent)
             if _is_same(file, path):
                 yield
                 return
-        # The file was removed by the build that held it; a lock on it keeps nobody out.
+        # The build that held the lock removed the file, so locking it excludes nobody.
 
 
 def _take(file: TextIO, directory: Path) -> None:
@@ -214,7 +214,7 @@ def _remove_bookkeeping(directory: Path) -> None:
             try:
                 shutil.rmtree(internal)
             except OSError as error:
-                # Another process removes it too; or a worker that was given up for lost still adds to it.
+                # Another process removes the folder too, or a worker that was presumed dead still writes into it.
                 if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
                     raise
     raise OutputError(

@@ -1,4 +1,4 @@
-"""The hook through which a finished build gets its card: builders call it, the command line provides it."""
+"""The function that writes a dataset's card: builders call it, and the caller of a builder provides it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from symile_data.format.manifest import Manifest
 from symile_data.format.schema import DatasetSchema
 
-# (directory, manifest without documents, schema) -> paths of the files written beside the shards.
+# (directory, manifest that lists the shards, schema) -> paths of the files written beside the shards.
 CardWriter = Callable[[Path, Manifest, DatasetSchema], list[Path]]
 
 

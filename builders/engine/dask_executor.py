@@ -1,9 +1,9 @@
-"""Workers on other machines: a `concurrent.futures` pool on a dask.distributed cluster, for the same tasks.
+"""Run the tasks of a build on a dask.distributed cluster, through the interface of `concurrent.futures`.
 
-Machines share the output directory's disk. There an attempt at a task writes into a folder of its own, and only the
-build's own process moves a file to its place: a worker that was given up for lost, or that still serves a build that
-ended, changes nothing. Workers live longer than a build, so each forgets what it remembers of files when it first
-works for a build, and has to have the same versions of the libraries that make bytes.
+All machines share the disk of the output directory. Each attempt at a task writes into its own folder, and only the
+process of the build moves a file into place. So a worker that was presumed dead, or that still works for a build that
+ended, changes nothing. Workers outlive a build: each empties its caches when it first works for a build, and must have
+the same versions of the libraries that decide the bytes.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ T = TypeVar("T")
 
 
 class ClusterPool(Executor):
-    """Tasks for the workers of a cluster.
+    """Submits the tasks of one build to the workers of a cluster.
 
     Args:
-        client: Of dask.distributed.
-        address: Of its scheduler, for messages.
+        client: A `distributed.Client`.
+        address: The address of its scheduler, for error messages.
     """
 
     def __init__(self, client: Any, address: str) -> None:
@@ -53,25 +53,25 @@ class ClusterPool(Executor):
         self._build = uuid.uuid4().hex
 
     def submit(self, task: Callable[..., T], /, *arguments: Any, **named: Any) -> Future[T]:
-        """Let some worker run a task, by itself on that worker."""
+        """Submit a task. A worker runs one task at a time, whatever its number of threads."""
         future: Future[T] = self._executor.submit(_alone, self._build, task, *arguments, **named)
         return future
 
     def attempts(self, directory: Path) -> Path:
-        """The folder in which this build's workers leave what they made."""
+        """Return the folder in which the workers of this build write their files."""
         return directory.resolve() / UNFINISHED / _ATTEMPTS / self._build
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Forget the tasks that have not ended."""
+        """Release the executor and forget unfinished tasks."""
         self._executor.shutdown(wait=wait and not cancel_futures)
 
 
 @contextlib.contextmanager
 def cluster_pool(executor: str) -> Iterator[ClusterPool]:
-    """A pool on the cluster that `--executor` names, for as long as it is used.
+    """Connect to the cluster that `executor` names ("dask:ADDRESS" or "dask-local:WORKERS") for the time of the block.
 
     Raises:
-        UsageError: it names none.
+        UsageError: `executor` names no cluster.
         MissingPackageError: dask.distributed is not installed.
         SymileDataError: no scheduler answers.
     """
@@ -96,7 +96,7 @@ def cluster_pool(executor: str) -> Iterator[ClusterPool]:
                 )
         try:
             client = stack.enter_context(distributed.Client(place, timeout=_CONNECT_S, set_as_default=False))
-        except (OSError, ValueError) as error:  # a timeout is one of the first
+        except (OSError, ValueError) as error:  # a timeout is an OSError
             raise SymileDataError(
                 "no scheduler of a cluster answers",
                 where=address,
@@ -107,13 +107,13 @@ def cluster_pool(executor: str) -> Iterator[ClusterPool]:
 
 
 def parse_executor(text: str) -> tuple[str, int]:
-    """Address of a scheduler, or how many workers a cluster on this machine has.
+    """Split the name of a cluster into the address of its scheduler and its number of workers on this machine.
 
     >>> parse_executor("dask:10.0.0.7:8786"), parse_executor("dask-local:4")
     (('10.0.0.7:8786', 0), ('', 4))
 
     Raises:
-        UsageError: neither.
+        UsageError: the text is of neither form.
     """
     address, workers = text.removeprefix(_ADDRESS), text.removeprefix(_HERE)
     if workers != text and workers.isdecimal() and int(workers):
@@ -125,12 +125,12 @@ def parse_executor(text: str) -> tuple[str, int]:
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """What a worker needs to know beside the task.
+    """What a worker of a cluster must know beyond the task.
 
     Args:
-        folder: Of the build's attempts.
-        here: The build's working directory, which relative paths of sources are meant from.
-        versions: Of the libraries that make bytes, as the build's identity has them.
+        folder: The folder of the build's attempts.
+        here: The working directory of the build; relative paths of sources start there.
+        versions: Package -> version of the libraries that decide the bytes, from the build's fingerprint.
     """
 
     folder: Path
@@ -139,12 +139,11 @@ class Attempt:
 
     @contextlib.contextmanager
     def place(self, artifact: str) -> Iterator[Path]:
-        """Where this attempt writes a product, in the build's working directory where this machine has it.
+        """Yield the path to which this attempt writes an artifact, with the build's working directory where it exists.
 
         Raises:
-            SymileDataError: this machine has other libraries, or not the build's disk.
-            OutputError: what the attempt raised, with the name of this machine: its disk may be the only one that is
-                full.
+            SymileDataError: this machine has other library versions or does not see the build's disk.
+            OutputError: the attempt raised it; the name of this machine is added, as only its disk may be full.
         """
         _check_versions(self.versions)
         internal, own = self.folder.parent.parent, self.folder / uuid.uuid4().hex
@@ -161,23 +160,23 @@ class Attempt:
             where = f"{error.where} on {platform.node()}"
             raise OutputError(error.what, where=where, got=error.got, do=error.do) from error
         finally:
-            if not (internal / IDENTITY).exists():  # the build ended without this attempt
+            if not (internal / IDENTITY).exists():  # the build has ended without this attempt
                 _withdraw(own, internal)
 
 
 def _withdraw(own: Path, internal: Path) -> None:
-    """Leave nothing of an attempt in a finished dataset, nor folders that it made anew."""
+    """Remove the files of an attempt from a finished dataset, and the folders that it created."""
     shutil.rmtree(own, ignore_errors=True)
     for folder in (own.parent, own.parent.parent, internal):
-        with contextlib.suppress(OSError):  # it is gone, or holds files of others
+        with contextlib.suppress(OSError):  # it is already gone, or other attempts use it
             folder.rmdir()
 
 
 def take_over(made: Path, path: Path, size: int) -> None:
-    """Move what an attempt made to its place.
+    """Move the file of an attempt into its place.
 
     Raises:
-        OutputError: it is not there, or not whole; or the disk refuses.
+        OutputError: the file is missing or incomplete, or the disk fails.
     """
     with write_errors(path):
         try:
@@ -194,21 +193,21 @@ def take_over(made: Path, path: Path, size: int) -> None:
 
 
 def lost_worker(error: BaseException) -> bool:
-    """Whether an error says that the workers of a task died, again and again."""
+    """Tell whether dask gave up a task because its workers died repeatedly."""
     return any(kind.__name__ == "KilledWorker" for kind in type(error).__mro__)
 
 
 def lost_scheduler(address: str) -> SymileDataError:
-    """The error for tasks that ended without an outcome."""
+    """Return the error for tasks that ended without a result because the scheduler is gone."""
     return SymileDataError("the connection to the cluster's scheduler was lost", where=address, do=AGAIN)
 
 
 _one_at_a_time = threading.Lock()
-_builds: set[str] = set()  # for which this worker has worked
+_builds: set[str] = set()  # builds that this worker has served
 
 
 def _alone(build: str, task: Callable[..., T], *arguments: Any) -> T:
-    """Run a task while no other runs in this process, whatever its number of threads: not all libraries allow it."""
+    """Run a task while no other one runs in this process: not all libraries are safe to use from several threads."""
     with _one_at_a_time:
         if build not in _builds:
             _forget()
@@ -217,7 +216,7 @@ def _alone(build: str, task: Callable[..., T], *arguments: Any) -> T:
 
 
 def _forget() -> None:
-    """Empty the package's caches: files of an earlier build may have had the same names and other contents."""
+    """Empty the package's caches: an earlier build may have had other files under the same names."""
     for found in gc.get_objects():
         if isinstance(found, functools._lru_cache_wrapper) and str(found.__module__).startswith("symile_data"):
             found.cache_clear()

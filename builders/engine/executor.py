@@ -1,8 +1,8 @@
-"""Run a stage of a build: every product that is not yet done, on worker processes, with progress and a journal.
+"""Run a stage of a build: make every artifact that is not yet done, with progress and a journal.
 
-A product's function is pure (it depends on its arguments alone), so the bytes do not depend on how many workers there
-are, on their order or on interruptions. Nothing here knows a dataset.
-Workers are processes of this machine, or those of a cluster (`cluster`).
+The function that makes an artifact is pure: it depends on its arguments alone. So the bytes do not depend on the number
+of workers, on their order or on interruptions. This module knows no dataset. Workers are processes of this machine or
+of a dask cluster (`dask_executor`).
 """
 
 from __future__ import annotations
@@ -27,52 +27,52 @@ from .build_dir import Artifact, BuildDir
 from .dask_executor import AGAIN, LOCAL, Attempt, ClusterPool, cluster_pool, lost_scheduler, lost_worker, take_over
 from .interrupts import ignore_interrupts, started_unreached
 
-# Writes the product to the path (atomically) and returns a JSON-like result.
+# Writes the artifact to the path (atomically) and returns a JSON-like result.
 MakeArtifact = Callable[[Any, Path], dict[str, Any]]
 
 
 class WorkerPool(ProcessPoolExecutor):
-    """Worker processes that end at once when the build is interrupted, whatever they are doing.
+    """Worker processes that exit at once when the build is interrupted, even in the middle of a task.
 
     Workers are spawned, not forked: forking a process that runs Arrow's threads can deadlock.
     """
 
     def __init__(self, workers: int) -> None:
         context = multiprocessing.get_context("spawn")
-        # Nothing is ever sent through it. Its end, which comes with this process's end too, is the workers' end.
+        # Nothing is sent through this pipe. Workers exit when the parent closes it or dies.
         lifeline, self._lifeline = context.Pipe(duplex=False)
         super().__init__(max_workers=workers, mp_context=context, initializer=_start_worker, initargs=(lifeline,))
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Hand out a task; this is when workers are started."""
+        """Submit a task; the executor starts its workers at this moment."""
         with started_unreached():
             return super().submit(fn, *args, **kwargs)
 
     def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> bool | None:
-        """Wait for running tasks, but for an interrupt (Ctrl-C): then end the workers in the midst of theirs."""
+        """Wait for running tasks; on Ctrl-C, kill the workers."""
         if kind is not None and not issubclass(kind, Exception):
             self._lifeline.close()
         return super().__exit__(kind, *rest)
 
 
 def worker_number() -> int:
-    """Tells a pool's workers apart by consecutive numbers; 0 in a process of its own."""
+    """Return the number of this worker, counted from 0 within its executor; 0 in a process that is no worker."""
     number = multiprocessing.current_process().name.rpartition("-")[2]  # "SpawnProcess-2"
     return int(number) - 1 if number.isdecimal() else 0
 
 
 def worker_pool(workers: int) -> Executor | None:
-    """A pool of worker processes, or None where the caller's own process does the work."""
+    """Start `workers` processes, or return None for one worker: the caller then works in its own process."""
     return WorkerPool(workers) if workers > 1 else None
 
 
 @contextlib.contextmanager
 def open_pool(workers: int, executor: str = LOCAL) -> Iterator[Executor | None]:
-    """A pool for as long as it is used: of worker processes (None where one would do), or of a cluster's workers.
+    """Open worker processes (None for one worker) or a cluster, and close it after the block.
 
     Args:
-        workers: Worker processes on this machine.
-        executor: "local", or a cluster as `cluster_pool` takes it; `workers` is of no meaning then.
+        workers: Worker processes on this machine; ignored for a cluster.
+        executor: "local", or a cluster as `cluster_pool` accepts it.
     """
     if executor != LOCAL:
         with cluster_pool(executor) as cluster:
@@ -86,10 +86,14 @@ def open_pool(workers: int, executor: str = LOCAL) -> Iterator[Executor | None]:
 def run_stage(
     build_dir: BuildDir, title: str, artifacts: Sequence[Artifact], make: MakeArtifact, pool: Executor | None
 ) -> list[dict[str, Any]]:
-    """Make every product that is not already done.
+    """Make every artifact that is not already done.
 
     Returns:
-        The products' results, in the order of `artifacts`, whether made now or in an earlier run.
+        The results in the order of `artifacts`, whether an artifact was made now or in an earlier run.
+
+    Raises:
+        SymileDataError: a worker or the connection to the cluster was lost; also whatever `make` raises. Finished
+            artifacts are kept.
     """
     results = {artifact.path: build_dir.finished(artifact) for artifact in artifacts}
     todo = [artifact for artifact in artifacts if results[artifact.path] is None]
@@ -112,7 +116,7 @@ def run_stage(
     return [result for artifact in artifacts if (result := results[artifact.path]) is not None]
 
 
-_Outcome = tuple[dict[str, Any], int, str, Path | None]  # result, bytes, SHA-256, where it is if not in its place
+_Outcome = tuple[dict[str, Any], int, str, Path | None]  # result, bytes, SHA-256, path of a cluster's attempt
 
 
 def _run_on(
@@ -122,10 +126,10 @@ def _run_on(
     make: MakeArtifact,
     done: Callable[[Artifact, _Outcome], None],
 ) -> None:
-    """Make products on workers. After an error nothing new is begun, but what is under way is finished and kept.
+    """Make artifacts on workers. After an error no new task starts; running tasks finish and their results are kept.
 
-    Where workers end, by an interrupt or a death, nothing is cancelled: their pool itself ends what has not begun, and
-    in some versions of CPython its thread fails at futures that are cancelled already.
+    When workers exit, by an interrupt or a crash, no future is cancelled here: the executor cancels waiting tasks
+    itself, and in some versions of CPython its thread fails on futures that are already cancelled.
     """
     failure: BaseException | None = None
     futures: dict[Future[_Outcome], Artifact] = {}
@@ -133,7 +137,7 @@ def _run_on(
         for artifact in todo:
             futures[_submit(pool, build_dir, make, artifact)] = artifact
         for future in as_completed(futures):
-            if future.cancelled():  # by us after a failure; else a cluster was lost
+            if future.cancelled():  # cancelled here after a failure, or by a cluster that was lost
                 failure = failure or _lost(pool)
                 continue
             error = future.exception()
@@ -143,7 +147,7 @@ def _run_on(
                 failure = error
                 if not isinstance(error, BrokenProcessPool):
                     _cancel(futures)
-    except BrokenProcessPool as error:  # while products were still being handed out
+    except BrokenProcessPool as error:  # a worker died while tasks were still being submitted
         failure = error
     except Exception:
         _cancel(futures)
@@ -181,12 +185,12 @@ def _cancel(futures: Iterable[Future[_Outcome]]) -> None:
 
 def _make_and_measure(make: MakeArtifact, arguments: Any, path: Path) -> _Outcome:
     result = make(arguments, path)
-    with write_errors(path):  # a disk that fails may show it only now
+    with write_errors(path):  # a failing disk may report its error only here
         return result, path.stat().st_size, file_sha256(path), None
 
 
 def _attempt(attempt: Attempt, make: MakeArtifact, artifact: Artifact) -> _Outcome:
-    """As `_make_and_measure`, on a worker of a cluster."""
+    """Do the same as `_make_and_measure` on a worker of a cluster, which writes into its own folder."""
     with attempt.place(artifact.path) as path:
         return (*_make_and_measure(make, artifact.arguments, path)[:3], path)
 
@@ -196,7 +200,7 @@ def _unit(artifacts: Sequence[Artifact]) -> str:
 
 
 def _start_worker(lifeline: Connection) -> None:
-    """Leave Ctrl-C to the parent, and end with it even when it is killed."""
+    """Ignore Ctrl-C, which the parent handles, and exit when the parent exits, even if it was killed."""
     ignore_interrupts()
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
 

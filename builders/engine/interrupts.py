@@ -1,8 +1,8 @@
-"""Processes that Ctrl-C does not reach: a terminal sends it to the build and to all its workers, and only the build is
-to answer it.
+"""Keep Ctrl-C away from worker processes: a terminal sends it to the build and all its workers, and only the build
+handles it.
 
-A worker that ignores SIGINT does so from its first instruction on. Until then it imports modules for a second, and
-would answer with a traceback; so it is started by a thread that blocks the signal, and inherits that.
+A worker can ignore SIGINT only once its own code runs. Before that it imports modules for about a second, and a signal
+would print a traceback. So the thread that starts it blocks the signal, and the worker inherits the blocked state.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from multiprocessing import resource_tracker
 
 @contextlib.contextmanager
 def started_unreached() -> Iterator[None]:
-    """Let processes that this thread, or a thread that it starts, begins inside be started with SIGINT blocked.
+    """Block SIGINT in all processes that this thread, or a thread it starts, starts within the block.
 
-    This process takes a Ctrl-C that comes meanwhile: at once by another of its threads, or at the end of the block.
+    This process still handles a Ctrl-C: at once in another of its threads, or at the end of the block.
     """
     resource_tracker.ensure_running()  # multiprocessing starts it with the first process, and then unblocks the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -28,6 +28,6 @@ def started_unreached() -> Iterator[None]:
 
 
 def ignore_interrupts() -> None:
-    """In a process that was started so: ignore SIGINT, and let processes of its own be started as usual."""
+    """Ignore SIGINT in a process started under `started_unreached`, and unblock it for its own children."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

@@ -1,6 +1,7 @@
-"""Source files that tasks draw, such as the sample pictures. A task packs its files into one chunk, a product like any
-other, and the build's own process alone writes the files from the chunks: a worker that dies, or that was given up for
-lost, never touches a file that others read.
+"""Source files that tasks generate, such as the sample images.
+
+A task packs its files into one chunk, an artifact like any other. Only the process of the build unpacks chunks into
+files, so a worker that dies, or that was presumed dead, never touches a file that others read.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ def pack_files(path: Path, files: Iterable[tuple[str, bytes]]) -> dict[str, Any]
     """Write one chunk of files.
 
     Args:
-        path: Of the chunk.
+        path: Path of the chunk.
         files: Relative paths and contents.
 
     Returns:
-        The result of a task: nothing.
+        An empty result for the journal.
     """
     packed = list(files)
     write_chunk(path, [name for name, _ in packed], [data for _, data in packed])
@@ -31,7 +32,7 @@ def pack_files(path: Path, files: Iterable[tuple[str, bytes]]) -> dict[str, Any]
 
 
 def unpack_files(build_dir: BuildDir, artifacts: Sequence[Artifact], root: Path) -> None:
-    """Write the files of all chunks below `root`. An interrupted build writes them again.
+    """Write the files of all chunks into `root`. An interrupted build writes them again.
 
     Raises:
         OutputError: the disk is full, read-only or failing.

@@ -1,4 +1,4 @@
-"""What all builds share: the frame around their stages, and the stage that writes the shards."""
+"""What all builds share: `run_build` runs the stages of a build in order, and `run_shards` writes the shards."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .card_hook import CardWriter
 from .dask_executor import LOCAL
 from .executor import MakeArtifact, open_pool, run_stage
 
-# Do all the work of a build; the manifest that comes of it, without documents and command line.
+# Runs all stages of a build and returns its manifest, still without card and command line.
 Stages = Callable[[BuildDir, Executor | None], Manifest]
 
 
@@ -33,23 +33,23 @@ def run_build(
     write_card: CardWriter,
     command: str = "",
 ) -> Manifest:
-    """Build a dataset in `out`, or finish a build that was interrupted there: its stages, the card, the manifest last.
+    """Build a dataset in `out`, or finish an interrupted build: stages first, then the card, the manifest last.
 
     Args:
         out: Output directory.
-        identity: Of the build.
-        schema: Of the rows.
-        stages: The build's own part.
-        workers: Worker processes; the bytes do not depend on it.
-        executor: "local" for these, or a cluster in their place: see `cluster_pool`.
+        identity: Fingerprint of the build.
+        schema: Schema of the rows.
+        stages: The part of this dataset's builder: writes the shards and returns the manifest.
+        workers: Worker processes; the bytes do not depend on their number.
+        executor: "local", or a cluster in place of the worker processes: see `cluster_pool`.
         write_card: Writes the files beside the shards (card, statistics, figures) and returns their paths.
         command: The command line, for the card.
 
     Returns:
-        The manifest that was written, or that was there.
+        The manifest that was written, or the existing one where the same build is already finished.
 
     Raises:
-        OutputError: the output directory is unsuitable, or the disk refuses. What is finished is kept.
+        OutputError: the output directory is unsuitable, or the disk fails. Finished artifacts are kept.
     """
     with open_build_dir(out, identity) as build_dir:
         if isinstance(build_dir, Manifest):
@@ -76,15 +76,15 @@ def run_shards(
     """Write the shards of every split, one task each.
 
     Args:
-        rows: split -> its rows.
-        rows_per_shard: At most.
+        rows: Split -> its number of rows.
+        rows_per_shard: The largest number of rows in a shard.
         job: (split, start, stop) -> the argument of `make` for a shard of rows `start` to `stop - 1`.
-        make: Writes a shard; its result names the number of its "rows".
-        title: What the progress says.
+        make: Writes a shard; its result has the number of rows under "rows".
+        title: The label of the progress bar.
         shard_format: "parquet" or "webdataset".
 
     Returns:
-        The files' entries, and the results.
+        The manifest entries of the shards and the results of `make`, both in the order of the shards.
     """
     splits, artifacts = [], []
     for split, count in rows.items():
