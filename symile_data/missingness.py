@@ -49,7 +49,8 @@ def parse_rates(text: str, modalities: Sequence[str]) -> dict[str, float]:
     """Read `--missing`: one rate for all modalities ("0.5"), or rates by name ("image=0.5,audio=0.1").
 
     Raises:
-        UsageError: not a number in [0, 1], or a name that is no modality of the dataset.
+        UsageError: not a number in [0, 1], or a name that is no modality of the dataset or is
+            there twice.
 
     >>> parse_rates("0.5", ["image", "audio"])
     {'image': 0.5, 'audio': 0.5}
@@ -58,17 +59,19 @@ def parse_rates(text: str, modalities: Sequence[str]) -> dict[str, float]:
     """
     if "=" not in text:
         return dict.fromkeys(modalities, _rate(text))
-    rates = dict.fromkeys(modalities, 0.0)
+    rates: dict[str, float] = {}
     for part in text.split(","):
         name, _, value = part.partition("=")
-        if name.strip() not in rates:
+        if name.strip() not in modalities:
             raise UsageError(
                 "--missing names a modality that this dataset does not have",
                 got=repr(name.strip()),
                 do=f"choose among {', '.join(modalities)}",
             )
+        if name.strip() in rates:
+            raise UsageError("--missing gives a modality two rates", got=repr(text), do="give each modality one")
         rates[name.strip()] = _rate(value)
-    return rates
+    return dict.fromkeys(modalities, 0.0) | rates
 
 
 def check_rates(rates: Mapping[str, float]) -> None:

@@ -83,7 +83,12 @@ def read_run(directory: Path) -> RunInfo:
     except (FileNotFoundError, NotADirectoryError):
         if not directory.is_dir():
             raise no_directory(directory, DamageError) from None
-        raise DamageError("this is no run directory: it has no run.json", where=directory, do="train first") from None
+        runs = sorted(path.parent.name for path in directory.glob(f"*/{RUN_FILE}"))
+        raise DamageError(
+            "this is no run directory: it has no run.json",
+            where=directory,
+            do=f"give one of the runs in it: {', '.join(runs)}" if runs else "train first",
+        ) from None
     except (OSError, ValueError, TypeError) as error:
         raise DamageError("the record of a run is not readable", where=path, got=error) from None
 

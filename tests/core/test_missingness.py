@@ -70,6 +70,10 @@ def test_rates_are_read(text: str, rates: dict[str, float]) -> None:
         ("nan", "a missing rate is a number between 0 and 1; got 'nan'."),
         ("1.01", "a missing rate is a number between 0 and 1; got '1.01'."),
         ("image=-0.1", "a missing rate is a number between 0 and 1; got '-0.1'."),
+        (
+            "image=0.5, image=0.1",
+            "--missing gives a modality two rates; got 'image=0.5, image=0.1'. Give each modality one.",
+        ),
         ("image=", "a missing rate is a number between 0 and 1; got ''."),
         (
             "image=0.5,ecg=0.5",

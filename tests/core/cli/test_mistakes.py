@@ -147,6 +147,14 @@ def test_translations_are_not_asked_for_where_they_cannot_be_written(
     assert said.code == 1 and said.err.startswith("symile-data: cannot write: a directory is there"), said
 
 
+def test_a_folder_of_runs_is_told_from_one_run(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    assert "no run.json" in run("evaluate", tmp_path).err and "Train first." in run("evaluate", tmp_path).err
+    for name in ("symile", "clip"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text("{}")
+    assert run("evaluate", tmp_path).err.endswith("Give one of the runs in it: clip, symile.\n")
+
+
 def test_a_bug_keeps_its_traceback() -> None:
     assert as_sentence(RuntimeError("what is this")) is None
     assert as_sentence(OSError("no number")) is None
