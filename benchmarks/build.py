@@ -83,7 +83,7 @@ def timed_calls(times: Times) -> Iterator[None]:
 
     from symile_data import files
     from symile_data.builders.engine import executor as execution
-    from symile_data.builders.m3.audio import clips
+    from symile_data.builders.m3.audio import spoken
     from symile_data.builders.m3.images import sample as sample_pictures
     from symile_data.format import manifest
 
@@ -92,7 +92,7 @@ def timed_calls(times: Times) -> Iterator[None]:
         (PIL.Image.Image, "save", "JPEG"),
         (soundfile, "write", "FLAC"),
         (pyarrow.parquet.ParquetWriter, "write_batch", "Parquet"),
-        (clips, "synthesise", "synthesis"),
+        (spoken, "synthesise", "synthesis"),
         (sample_pictures, "picture", "drawing"),
         (execution, "file_sha256", "hashing"),
         (manifest, "file_sha256", "hashing"),

@@ -27,8 +27,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from symile_data.builders.m3.audio.clips import clip
 from symile_data.builders.m3.audio.espeak import VOICES, encode_flac, synthesise
+from symile_data.builders.m3.audio.spoken import spoken_audio
 from symile_data.builders.m3.text.languages import LANGUAGES
 from symile_data.builders.m3.text.sentences import split_sentences
 from symile_data.encoders.audio import SmallAudioEncoder
@@ -73,7 +73,7 @@ def speak(seed: int, part: str, count: int, sentences: list[int], voices: list[s
     waves, labels = [], []
     for label, code in enumerate(CODES):
         for index in range(count):
-            drawn = clip(seed, f"benchmark/{part}", code, sentences, index)
+            drawn = spoken_audio(seed, f"benchmark/{part}", code, sentences, index)
             voice = voices[VOICES.index(drawn.utterance.voice) % len(voices)]
             waves.append(synthesise(replace(drawn.utterance, voice=voice)))
             labels.append(label)

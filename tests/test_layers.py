@@ -67,7 +67,7 @@ def test_there_is_something_to_check() -> None:
     assert len(modules()) > 200
     store = REPOSITORY / "builders" / "m3" / "media_store.py"
     assert "symile_data.builders.engine.executor.run_stage" in set(imports(store))
-    assert "symile_data.builders.m3.audio.clips.UnreadableClipError" in set(imports(store))
+    assert "symile_data.builders.m3.audio.spoken.UnreadableAudioError" in set(imports(store))
 
 
 def test_every_part_has_its_layer() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from datasets import Dataset
 
-from symile_data.builders.m3.images.hub import HubPictures, open_hub
+from symile_data.builders.m3.images.hub import HubImages, open_hub
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.errors import DamageError, SourceError, SymileDataError
@@ -274,22 +274,22 @@ OUTSIDE += ["zip://x::y", "file:///etc/passwd", "..\\x"]
 def test_pictures_are_not_taken_from_elsewhere(pattern: str, key: str, pictures: Path) -> None:
     write_card(pictures, [{"config_name": "default", key: pattern}])
     with pytest.raises(SourceError, match=r"card cannot be trusted .*outside the dataset"):
-        open_hub(HubPictures(str(pictures)))
+        open_hub(HubImages(str(pictures)))
 
 
 def test_pictures_with_a_hostile_card_are_refused(pictures: Path) -> None:
     (pictures / "README.md").write_text(f"---\n{BOMB}---\n", encoding="utf-8")
     with pytest.raises(SourceError, match=r"card cannot be trusted .*has an alias"):
-        open_hub(HubPictures(str(pictures)))
+        open_hub(HubImages(str(pictures)))
     (pictures / "README.md").unlink()
     fifo(pictures / "README.md")
     with pytest.raises(SourceError, match="regular file"):
-        open_hub(HubPictures(str(pictures)))
+        open_hub(HubImages(str(pictures)))
 
 
 def test_a_script_in_a_folder_of_pictures_does_not_run(pictures: Path) -> None:
     for name in ("pictures.py", "evil.py", "dataset_infos.py"):
         (pictures / name).write_text(f"open({str(pictures / 'ran')!r}, 'w')\n", encoding="utf-8")
     with contextlib.suppress(SymileDataError):
-        open_hub(HubPictures(str(pictures)))
+        open_hub(HubImages(str(pictures)))
     assert not (pictures / "ran").exists()

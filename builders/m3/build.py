@@ -24,13 +24,13 @@ from ..engine.dask_executor import LOCAL
 from ..engine.executor import run_stage
 from ..engine.source_files import pack_files, unpack_files
 from ..engine.stages import run_build, run_shards
-from .audio.sources import SHARED, AudioSource, ClipPool
+from .audio.sources import SHARED, AudioSource, SplitAudio
 from .build_state import BuildState
 from .deduplicated import write_pooled
 from .images.hub import write_hub
-from .images.imagenet import ImageCatalogue, ImagePool, list_images, split_images
+from .images.imagenet import ImageCatalogue, SplitImages, list_images, split_images
 from .images.sample import draw_class
-from .media_store import prepare_clips, prepare_images
+from .media_store import prepare_audio, prepare_images
 from .release.plan import prepare_plan
 from .rows.shard import ROWS_PER_SHARD, ShardTask, make_shard
 from .rows.sources import row_source
@@ -69,22 +69,22 @@ def build_m3(
     )
 
 
-def _stages(sources: Sources, build_dir: BuildDir, pool: Executor | None) -> Manifest:
+def _stages(sources: Sources, build_dir: BuildDir, executor: Executor | None) -> Manifest:
     spec, identity = sources.spec, sources.identity
     dropped = [*sources.names.dropped, *sources.audio.dropped]
     if sources.hub is not None:
         dropped += write_hub(sources.hub, build_dir.internal / "hub")
-        sources = sources.with_pictures(list_images(build_dir.internal / "hub"))
-    catalogue = sources.catalogue or _sample_source(build_dir, pool, sources.names.wnids, spec.seed)
+        sources = sources.with_images(list_images(build_dir.internal / "hub"))
+    catalogue = sources.catalogue or _sample_source(build_dir, executor, sources.names.wnids, spec.seed)
     dropped += catalogue.dropped
-    state, unreadable = _prepare(build_dir, pool, sources, catalogue)
+    state, unreadable = _prepare(build_dir, executor, sources, catalogue)
     pooled = None
     if spec.layout == "pooled":
-        shards, pooled = write_pooled(build_dir, pool, state)
+        shards, pooled = write_pooled(build_dir, executor, state)
     else:
-        job = partial(ShardTask, build_dir.internal)
+        task = partial(ShardTask, build_dir.internal)
         shards, _ = run_shards(
-            build_dir, pool, state.rows, ROWS_PER_SHARD, job, make_shard, shard_format=spec.shard_format
+            build_dir, executor, state.rows, ROWS_PER_SHARD, task, make_shard, shard_format=spec.shard_format
         )
     return Manifest(
         identity=identity,
@@ -97,7 +97,7 @@ def _stages(sources: Sources, build_dir: BuildDir, pool: Executor | None) -> Man
     )
 
 
-def new_build_state(sources: Sources, catalogue: ImageCatalogue, images: dict[str, ImagePool]) -> BuildState:
+def new_build_state(sources: Sources, catalogue: ImageCatalogue, images: dict[str, SplitImages]) -> BuildState:
     """What the rows of a build are made of.
 
     Args:
@@ -117,9 +117,9 @@ def new_build_state(sources: Sources, catalogue: ImageCatalogue, images: dict[st
         mode=spec.mode,
         rows={split: spec.rows[split] for split in used},
         image_offsets={split: images[split].offsets.tolist() for split in used},
-        clips_per_language={split: list(sources.audio.sizes(pool_names[split])) for split in used},
-        image_pools=pool_names,
-        clip_pools=pool_names,
+        recordings_per_language={split: list(sources.audio.sizes(pool_names[split])) for split in used},
+        image_stores=pool_names,
+        audio_stores=pool_names,
         image_root=str(catalogue.root.resolve()),
         missing={name: rate for name, rate in spec.missing.items() if rate},
         masked_splits=[split for split in used if split != "test" or spec.missing_test],
@@ -140,29 +140,29 @@ def _merged(dropped: list[Dropped]) -> list[Dropped]:
 
 
 @dataclass(frozen=True)
-class _SampleJob:
+class _SampleTask:
     wnid: str
     seed: int
 
 
-def _sample_source(build_dir: BuildDir, pool: Executor | None, wnids: list[str], seed: int) -> ImageCatalogue:
+def _sample_source(build_dir: BuildDir, executor: Executor | None, wnids: list[str], seed: int) -> ImageCatalogue:
     """Write the sample pictures of some classes as an ImageNet folder and read it like a real one."""
     root = build_dir.internal / "imagenet"
     artifacts = [
-        Artifact(path=f"{INTERNAL}/sample/{wnid}.arrow", arguments=_SampleJob(wnid, seed), key=[wnid, seed])
+        Artifact(path=f"{INTERNAL}/sample/{wnid}.arrow", arguments=_SampleTask(wnid, seed), key=[wnid, seed])
         for wnid in wnids
     ]
-    run_stage(build_dir, "sample pictures", artifacts, _draw_class, pool)
+    run_stage(build_dir, "sample pictures", artifacts, _draw_class, executor)
     unpack_files(build_dir, artifacts, root)
     return list_images(root)
 
 
-def _draw_class(job: _SampleJob, path: Path) -> dict[str, Any]:
-    return pack_files(path, draw_class(job.wnid, job.seed))
+def _draw_class(task: _SampleTask, path: Path) -> dict[str, Any]:
+    return pack_files(path, draw_class(task.wnid, task.seed))
 
 
 def _prepare(
-    build_dir: BuildDir, pool: Executor | None, sources: Sources, catalogue: ImageCatalogue
+    build_dir: BuildDir, executor: Executor | None, sources: Sources, catalogue: ImageCatalogue
 ) -> tuple[BuildState, list[Dropped]]:
     """Draw the plan or read it, prepare the media it uses, and write the state."""
     spec, published = sources.spec, sources.published
@@ -172,15 +172,15 @@ def _prepare(
     dropped: list[Dropped] = []
     if published is not None:
         names, strict = published.names, spec.strict
-        dropped += prepare_plan(build_dir, pool, published.plan, catalogue, sources.audio, names, strict)
+        dropped += prepare_plan(build_dir, executor, published.plan, catalogue, sources.audio, names, strict)
     slots, numbers = _used_media(build_dir.internal, state)
-    image_pools: dict[str, tuple[ImagePool, npt.NDArray[np.int64]]] = {
-        name: (images[split], slots[name]) for split, name in state.image_pools.items()
+    image_stores: dict[str, tuple[SplitImages, npt.NDArray[np.int64]]] = {
+        name: (images[split], slots[name]) for split, name in state.image_stores.items()
     }
-    clip_pools = {name: (numbers[name], ClipPool(sources.audio, name)) for name in state.clip_pools.values()}
+    audio_stores = {name: (numbers[name], SplitAudio(sources.audio, name)) for name in state.audio_stores.values()}
     replaced = published is None  # rows of a published plan have their own media or none
-    unreadable = prepare_images(build_dir, pool, catalogue, image_pools, spec.image_size, replaced)
-    unreadable += prepare_clips(build_dir, pool, clip_pools, replaced)
+    unreadable = prepare_images(build_dir, executor, catalogue, image_stores, spec.image_size, replaced)
+    unreadable += prepare_audio(build_dir, executor, audio_stores, replaced)
     if unreadable and not replaced and spec.strict:
         raise SourceError(
             "a medium that the plan names cannot be used",
@@ -193,14 +193,14 @@ def _prepare(
 def _used_media(
     internal: Path, state: BuildState
 ) -> tuple[dict[str, npt.NDArray[np.int64]], dict[str, npt.NDArray[np.int64]]]:
-    """Picture slots and clip numbers that rows use, by pool."""
+    """Picture slots and clip numbers that rows use, by media store."""
     slots: dict[str, npt.NDArray[np.int64]] = {}
     numbers: dict[str, npt.NDArray[np.int64]] = {}
     for split in state.rows:
         some_slots, some_numbers = row_source(internal, split).used()
         for pools, name, keys in (
-            (slots, state.image_pools[split], some_slots),
-            (numbers, state.clip_pools[split], some_numbers),
+            (slots, state.image_stores[split], some_slots),
+            (numbers, state.audio_stores[split], some_numbers),
         ):
             pools[name] = np.union1d(pools[name], keys) if name in pools else keys
     return slots, numbers

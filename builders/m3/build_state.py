@@ -36,9 +36,9 @@ class BuildState:
         mode: How words are drawn.
         rows: Rows of each split.
         image_offsets: split -> (C + 1,) slot offsets.
-        clips_per_language: split -> (L,) sizes of the languages' pools.
-        image_pools: split -> name of its pool of pictures.
-        clip_pools: split -> name of its pool of clips.
+        recordings_per_language: split -> (L,) sizes of the languages' pools.
+        image_stores: split -> name of its pool of pictures.
+        audio_stores: split -> name of its pool of clips.
         image_root: Folder of the original pictures.
         missing: modality -> rate.
         masked_splits: Splits that the rates apply to.
@@ -54,9 +54,9 @@ class BuildState:
     mode: Mode
     rows: Mapping[str, int]
     image_offsets: Mapping[str, list[int]]
-    clips_per_language: Mapping[str, list[int]]
-    image_pools: Mapping[str, str]
-    clip_pools: Mapping[str, str]
+    recordings_per_language: Mapping[str, list[int]]
+    image_stores: Mapping[str, str]
+    audio_stores: Mapping[str, str]
     image_root: str
     missing: Mapping[str, float]
     masked_splits: list[str]
@@ -66,7 +66,7 @@ class BuildState:
         """The plan of one split."""
         rule = WordRule(words=self.words, classes=len(self.wnids), languages=len(self.languages), mode=self.mode)
         offsets = np.array(self.image_offsets[split], dtype=np.int64)
-        return SplitPlan(self.seed, split, rule, offsets, self.clips_per_language[split])
+        return SplitPlan(self.seed, split, rule, offsets, self.recordings_per_language[split])
 
     def first_sample_id(self, split: str) -> int:
         """Sample ids count through the splits in order, so they are unique in the dataset."""

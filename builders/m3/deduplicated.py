@@ -31,7 +31,7 @@ from ..engine.executor import run_stage
 from ..engine.stages import run_shards
 from .build_state import BuildState, read_build_state
 from .rows.columns import masked_rows
-from .rows.shard import ShardTask, clip_values, image_values, pools_of
+from .rows.shard import ShardTask, audio_values, image_values, stores_of
 from .rows.sources import row_source
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ _IDS = {"image": "image_id", "audio": "clip_id"}
 
 
 @dataclass(frozen=True)
-class PoolJob:
+class MediaFileTask:
     """Media `start` to `stop - 1` of the pool of a modality that `split` draws from."""
 
     internal: Path
@@ -72,30 +72,30 @@ def write_pooled(
             MediaTable(
                 column=column, id_column=_IDS[column], row_column=_ROWS[column], folder=_FOLDERS[column], names=names
             )
-            for column, names in (("image", state.image_pools), ("audio", state.clip_pools))
+            for column, names in (("image", state.image_stores), ("audio", state.audio_stores))
         ),
     )
-    job = partial(ShardTask, build_dir.internal)
-    tables, _ = run_shards(build_dir, executor, state.rows, ROWS_PER_TABLE, job, make_table, title="pairs")
-    return [*tables, *_pools(build_dir, executor, state, pooled)], pooled
+    task = partial(ShardTask, build_dir.internal)
+    tables, _ = run_shards(build_dir, executor, state.rows, ROWS_PER_TABLE, task, make_table, title="pairs")
+    return [*tables, *_media_files(build_dir, executor, state, pooled)], pooled
 
 
-def make_table(job: ShardTask, path: Path) -> dict[str, Any]:
+def make_table(task: ShardTask, path: Path) -> dict[str, Any]:
     """Write one table of pairs.
 
     Returns:
         The number of rows.
     """
-    return {"rows": write_shard(path, table_schemas()["pairs"], _pairs(job))}
+    return {"rows": write_shard(path, table_schemas()["pairs"], _pairs(task))}
 
 
-def make_pool_file(job: PoolJob, path: Path) -> dict[str, Any]:
+def make_media_file(task: MediaFileTask, path: Path) -> dict[str, Any]:
     """Write one file of a pool.
 
     Returns:
         The number of media.
     """
-    return {"rows": write_shard(path, table_schemas()[_FOLDERS[job.column]], _media(job))}
+    return {"rows": write_shard(path, table_schemas()[_FOLDERS[task.column]], _media(task))}
 
 
 def _features() -> dict[str, Features]:
@@ -112,44 +112,46 @@ def _features() -> dict[str, Features]:
     }
 
 
-def _pools(build_dir: BuildDir, executor: Executor | None, state: BuildState, pooled: Deduplicated) -> list[FileEntry]:
+def _media_files(
+    build_dir: BuildDir, executor: Executor | None, state: BuildState, pooled: Deduplicated
+) -> list[FileEntry]:
     artifacts, keys = [], []
     for pool in pooled.pools:
         for key in pool.keys:
             split = next(split for split in pool.names if pool.key(split) == key)
-            images, clips = pools_of(state, build_dir.internal, split)
+            images, clips = stores_of(state, build_dir.internal, split)
             media = len((images if pool.column == "image" else clips).keys)
             ranges = shard_ranges(media, MEDIA_PER_FILE)
             for index, (start, stop) in enumerate(ranges):
-                job = PoolJob(build_dir.internal, pool.column, split, start, stop)
+                task = MediaFileTask(build_dir.internal, pool.column, split, start, stop)
                 path = f"{key}-{index:05d}-of-{len(ranges):05d}.parquet"
-                artifacts.append(Artifact(path=path, arguments=job, key=[key, start, stop]))
+                artifacts.append(Artifact(path=path, arguments=task, key=[key, start, stop]))
                 keys.append(key)
-    results = run_stage(build_dir, "pools", artifacts, make_pool_file, executor)
+    results = run_stage(build_dir, "pools", artifacts, make_media_file, executor)
     return [
         file_entry(build_dir.directory, build_dir.directory / artifact.path, rows=result["rows"], pool=key)
         for artifact, key, result in zip(artifacts, keys, results, strict=True)
     ]
 
 
-def _pairs(job: ShardTask) -> Iterator[pa.RecordBatch]:
-    state, schema = read_build_state(job.internal), table_schemas()["pairs"].arrow
-    source = row_source(job.internal, job.split)
-    for start in range(job.start, job.stop, ROWS_PER_TABLE_GROUP):
-        stop = min(start + ROWS_PER_TABLE_GROUP, job.stop)
-        rows = masked_rows(state, job.internal, source, job.split, start, stop)
+def _pairs(task: ShardTask) -> Iterator[pa.RecordBatch]:
+    state, schema = read_build_state(task.internal), table_schemas()["pairs"].arrow
+    source = row_source(task.internal, task.split)
+    for start in range(task.start, task.stop, ROWS_PER_TABLE_GROUP):
+        stop = min(start + ROWS_PER_TABLE_GROUP, task.stop)
+        rows = masked_rows(state, task.internal, source, task.split, start, stop)
         places = {"image_row": rows.images, "clip_row": rows.clips}
         columns = rows.columns | {name: pa.array(place, mask=place < 0) for name, place in places.items()}
         yield pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
-def _media(job: PoolJob) -> Iterator[pa.RecordBatch]:
-    state, schema = read_build_state(job.internal), table_schemas()[_FOLDERS[job.column]].arrow
-    images, clips = pools_of(state, job.internal, job.split)
-    for start in range(job.start, job.stop, MEDIA_PER_GROUP):
-        rows = np.arange(start, min(start + MEDIA_PER_GROUP, job.stop))
-        if job.column == "image":
-            owner = np.searchsorted(state.image_offsets[job.split], images.keys[rows], side="right") - 1
+def _media(task: MediaFileTask) -> Iterator[pa.RecordBatch]:
+    state, schema = read_build_state(task.internal), table_schemas()[_FOLDERS[task.column]].arrow
+    images, clips = stores_of(state, task.internal, task.split)
+    for start in range(task.start, task.stop, MEDIA_PER_GROUP):
+        rows = np.arange(start, min(start + MEDIA_PER_GROUP, task.stop))
+        if task.column == "image":
+            owner = np.searchsorted(state.image_offsets[task.split], images.keys[rows], side="right") - 1
             columns = {
                 "image_id": images.ids.take(pa.array(rows)),
                 "image": list(image_values(images, rows)),
@@ -157,11 +159,11 @@ def _media(job: PoolJob) -> Iterator[pa.RecordBatch]:
                 "cls_id": [state.class_ids[cls] for cls in owner],
             }
         else:
-            offsets = np.cumsum([0, *state.clips_per_language[job.split]])
+            offsets = np.cumsum([0, *state.recordings_per_language[task.split]])
             owner = np.searchsorted(offsets, clips.keys[rows], side="right") - 1
             columns = {
                 "clip_id": clips.ids.take(pa.array(rows)),
-                "audio": list(clip_values(clips, rows)),
+                "audio": list(audio_values(clips, rows)),
                 "lang": [state.languages[language] for language in owner],
             }
         arrays = [pa.array(columns[name], schema.field(name).type) for name in schema.names]

@@ -27,16 +27,16 @@ from symile_data.format.manifest import Dropped
 from ..engine.build_dir import INTERNAL, Artifact, BuildDir
 from ..engine.executor import run_stage
 from ..engine.media_store import forget_chunks, open_chunk, write_chunk
-from .audio.clips import UnreadableClipError
-from .audio.sources import ClipPool, SourceClip
-from .images.imagenet import ImageCatalogue, ImagePool, UnreadableImageError, read_bytes, read_image
+from .audio.sources import SourceAudio, SplitAudio
+from .audio.spoken import UnreadableAudioError
+from .images.imagenet import ImageCatalogue, SplitImages, UnreadableImageError, read_bytes, read_image
 
 CHUNK = 256  # media in one chunk
 _EXAMPLES = 5  # dropped files named for each reason
 
 
 @dataclass(frozen=True)
-class ImageJob:
+class ImageTask:
     """One chunk of pictures to read: ids are paths below `root`."""
 
     root: Path
@@ -48,7 +48,7 @@ def prepare_images(
     build_dir: BuildDir,
     executor: Executor | None,
     catalogue: ImageCatalogue,
-    pools: dict[str, tuple[ImagePool, npt.NDArray[np.int64]]],
+    pools: dict[str, tuple[SplitImages, npt.NDArray[np.int64]]],
     size: int | None,
     replace: bool = True,
 ) -> list[Dropped]:
@@ -68,11 +68,11 @@ def prepare_images(
     dropped: dict[str, str] = {}
     for name, (pool, slots) in pools.items():
 
-        def job(group: list[int], pool: ImagePool = pool) -> tuple[Any, list[str]]:
+        def task(group: list[int], pool: SplitImages = pool) -> tuple[Any, list[str]]:
             ids = [pool.image_id(catalogue, slot) for slot in group]
-            return ImageJob(catalogue.root, tuple(ids), size), ids
+            return ImageTask(catalogue.root, tuple(ids), size), ids
 
-        def exhausted(slot: int, pool: ImagePool = pool) -> SourceError:
+        def exhausted(slot: int, pool: SplitImages = pool) -> SourceError:
             return SourceError(
                 "a class has no readable picture for one of its splits",
                 where=catalogue.root / catalogue.wnids[pool.class_of(slot)],
@@ -80,16 +80,16 @@ def prepare_images(
             )
 
         stage = _Stage(
-            "images", "pictures", name, job, make_image_chunk, pool.following if replace else None, exhausted
+            "images", "pictures", name, task, make_image_chunk, pool.following if replace else None, exhausted
         )
         dropped |= _prepare(build_dir, executor, stage, slots)
     return _count("image", dropped)
 
 
-def prepare_clips(
+def prepare_audio(
     build_dir: BuildDir,
     executor: Executor | None,
-    pools: Mapping[str, tuple[npt.NDArray[np.int64], ClipPool]],
+    pools: Mapping[str, tuple[npt.NDArray[np.int64], SplitAudio]],
     replace: bool = True,
 ) -> list[Dropped]:
     """Speak or read and encode every clip that is used, and give the place of an unusable one to the next usable of
@@ -108,18 +108,18 @@ def prepare_clips(
     dropped: dict[str, str] = {}
     for name, (numbers, pool) in pools.items():
 
-        def job(group: list[int], pool: ClipPool = pool) -> tuple[Any, list[str]]:
-            clips = tuple(pool.clip(number) for number in group)
+        def task(group: list[int], pool: SplitAudio = pool) -> tuple[Any, list[str]]:
+            clips = tuple(pool.recording(number) for number in group)
             return clips, [clip.clip_id for clip in clips]
 
-        def exhausted(number: int, pool: ClipPool = pool) -> SourceError:
+        def exhausted(number: int, pool: SplitAudio = pool) -> SourceError:
             return SourceError(
                 "a language has no usable clip for one of its splits",
-                got=f"{pool.clip(number).clip_id} and the others of its language",
+                got=f"{pool.recording(number).clip_id} and the others of its language",
                 do="replace the files or leave the language out",
             )
 
-        stage = _Stage("clips", "clips", name, job, make_clip_chunk, pool.following if replace else None, exhausted)
+        stage = _Stage("clips", "clips", name, task, make_audio_chunk, pool.following if replace else None, exhausted)
         dropped |= _prepare(build_dir, executor, stage, numbers)
     return _count("audio", dropped)
 
@@ -132,7 +132,7 @@ class _Stage:
         kind: Folder of the pool.
         title: What the progress says.
         name: The pool.
-        job: Keys -> the argument of `make`, and the media's ids.
+        task: Keys -> the argument of `make`, and the media's ids.
         make: Makes a chunk; returns the unreadable rows with their reasons.
         following: The key that takes an unreadable one's place; None leaves it empty.
         exhausted: The error when there is none.
@@ -141,7 +141,7 @@ class _Stage:
     kind: str
     title: str
     name: str
-    job: Callable[[list[int]], tuple[Any, list[str]]]
+    task: Callable[[list[int]], tuple[Any, list[str]]]
     make: Callable[[Any, Path], dict[str, Any]]
     following: Callable[[int], int] | None
     exhausted: Callable[[int], SourceError]
@@ -172,7 +172,7 @@ def _prepare(
         groups = [wanted[start : start + CHUNK] for start in range(0, len(wanted), CHUNK)]
         artifacts = []
         for number, group in enumerate(groups, start=chunks):
-            arguments, ids = stage.job(group.tolist())
+            arguments, ids = stage.task(group.tolist())
             ids_of.append(ids)
             artifacts.append(Artifact(path=_chunk_path(stage.kind, stage.name, number), arguments=arguments, key=ids))
         results = run_stage(build_dir, f"{stage.title} ({stage.name})", artifacts, stage.make, executor)
@@ -198,18 +198,18 @@ def _substituted(stage: _Stage, keys: npt.NDArray[np.int64], unreadable: set[int
     return final
 
 
-def make_image_chunk(job: ImageJob, path: Path) -> dict[str, Any]:
+def make_image_chunk(task: ImageTask, path: Path) -> dict[str, Any]:
     """Read a chunk of pictures. A picture kept as it is gets no copy here: the shard writer reads the source file
     again.
     """
     unreadable: list[tuple[int, str]] = []
     data: list[bytes | None] = []
     kept: list[str | None] = []
-    for row, image_id in enumerate(job.image_ids):
+    for row, image_id in enumerate(task.image_ids):
         encoded: bytes | None = None
         sha256: str | None = None
         try:
-            jpeg, outcome = read_image(job.root / image_id, job.size)
+            jpeg, outcome = read_image(task.root / image_id, task.size)
             if outcome == "converted":
                 encoded = jpeg
             else:
@@ -218,11 +218,11 @@ def make_image_chunk(job: ImageJob, path: Path) -> dict[str, Any]:
             unreadable.append((row, str(error)))
         data.append(encoded)
         kept.append(sha256)
-    write_chunk(path, list(job.image_ids), data, kept)
+    write_chunk(path, list(task.image_ids), data, kept)
     return {"unreadable": unreadable}
 
 
-def make_clip_chunk(clips: tuple[SourceClip, ...], path: Path) -> dict[str, Any]:
+def make_audio_chunk(clips: tuple[SourceAudio, ...], path: Path) -> dict[str, Any]:
     """Speak or read a chunk of clips."""
     unreadable: list[tuple[int, str]] = []
     data: list[bytes | None] = []
@@ -230,7 +230,7 @@ def make_clip_chunk(clips: tuple[SourceClip, ...], path: Path) -> dict[str, Any]
         encoded: bytes | None = None
         try:
             encoded = clip.encode()
-        except UnreadableClipError as error:
+        except UnreadableAudioError as error:
             unreadable.append((row, str(error)))
         data.append(encoded)
     write_chunk(path, [clip.clip_id for clip in clips], data)
@@ -238,7 +238,7 @@ def make_clip_chunk(clips: tuple[SourceClip, ...], path: Path) -> dict[str, Any]
 
 
 @dataclass(frozen=True)
-class MediaPool:
+class MediaStore:
     """A prepared pool, as the shard writers see it.
 
     Args:

@@ -19,9 +19,9 @@ from symile_data.format.manifest import BuildFingerprint, Dropped, library_versi
 from .audio.common_voice import CommonVoiceSource
 from .audio.espeak import VOICES, Utterance, synthesise
 from .audio.gtts_source import GttsSource
-from .audio.planned_clips import PlannedClips
+from .audio.planned import PlannedAudio
 from .audio.sources import AudioSource, EspeakSource
-from .images.hub import HubPictures, HubStream, open_hub
+from .images.hub import HubImages, HubStream, open_hub
 from .images.imagenet import ImageCatalogue, list_images, split_images
 from .images.sample import IMAGES_PER_CLASS, sample_classes
 from .release.names import ReleaseNames, read_release_names
@@ -129,7 +129,7 @@ class Sources:
             versions=library_versions(packages),
         )
 
-    def with_pictures(self, catalogue: ImageCatalogue) -> Sources:
+    def with_images(self, catalogue: ImageCatalogue) -> Sources:
         """The same with the pictures that were streamed, whose classes decide the names."""
         names = replace(self.names, **select_names(self.spec, self.names.table, list(catalogue.wnids)))
         return replace(self, catalogue=catalogue.only(set(names.wnids)), names=names)
@@ -163,7 +163,7 @@ def open_sources(spec: M3Spec) -> Sources:
     Raises:
         SymileDataError: naming the source.
     """
-    opened = open_hub(spec.images) if isinstance(spec.images, HubPictures) else None
+    opened = open_hub(spec.images) if isinstance(spec.images, HubImages) else None
     catalogue = list_images(spec.images) if isinstance(spec.images, Path) else None
     if spec.plan is not None and spec.recordings is not None and catalogue is not None:
         return _published_sources(spec, spec.plan, spec.recordings, catalogue)
@@ -192,7 +192,7 @@ def _published_sources(spec: M3Spec, plan_path: Path, recordings: Path, catalogu
             dropped=[],
             corrected=0,
         ),
-        audio=PlannedClips(recordings, spec.languages),
+        audio=PlannedAudio(recordings, spec.languages),
         published=published,
     )
 
@@ -215,7 +215,7 @@ def select_names(spec: M3Spec, table: NamesTable, wnids: list[str]) -> dict[str,
             got=f"{len(kept)} of {len(wnids)} classes",
             do="give names for more classes" + ("" if spec.words == 2 else ", or lower --words"),
         ) from None
-    images = spec.images.repo if isinstance(spec.images, HubPictures) else spec.images
+    images = spec.images.repo if isinstance(spec.images, HubImages) else spec.images
     return {"wnids": kept, "chosen": chosen, "class_ids": _class_ids(kept, images), "unnamed": unnamed}
 
 

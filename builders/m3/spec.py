@@ -13,7 +13,7 @@ from symile_data.format.schema import SPLITS
 from symile_data.format.shards import check_format
 from symile_data.missingness import check_rates
 
-from .images.hub import HubPictures
+from .images.hub import HubImages
 from .images.imagenet import check_size
 from .text.translate import Engine
 
@@ -66,7 +66,7 @@ class M3Spec:
     mode: Mode = "disjoint"
     rows: Mapping[str, int] = field(default_factory=lambda: dict(zip(SPLITS, DEFAULT_ROWS, strict=True)))
     split_policy: SplitPolicy = "disjoint"
-    images: Path | HubPictures | None = None
+    images: Path | HubImages | None = None
     audio: Audio = "espeak"
     recordings: Path | None = None
     sentences: Path | None = None

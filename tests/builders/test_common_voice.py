@@ -12,9 +12,9 @@ from factories import build, contents, problems, rows_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symile_data.builders.m3.audio.clips import UnreadableClipError
-from symile_data.builders.m3.audio.common_voice import CommonVoiceSource, RecordedClip, find_locale
+from symile_data.builders.m3.audio.common_voice import CommonVoiceSource, RecordedAudio, find_locale
 from symile_data.builders.m3.audio.sample_common_voice import COLUMNS, write_sample_common_voice
+from symile_data.builders.m3.audio.spoken import UnreadableAudioError
 from symile_data.errors import OutputError, SourceError, UsageError
 
 SPLITS = ("train", "validation", "test")
@@ -100,7 +100,7 @@ def test_shared_splits_have_all_clips(release: Path) -> None:
 def test_any_rate_becomes_16_khz(tmp_path: Path, rate: int) -> None:
     tone = 0.25 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate)
     soundfile.write(tmp_path / "tone.mp3", np.column_stack([tone, tone]), rate, format="MP3")
-    wave, found = soundfile.read(io.BytesIO(RecordedClip("tone", tmp_path / "tone.mp3").encode()))
+    wave, found = soundfile.read(io.BytesIO(RecordedAudio("tone", tmp_path / "tone.mp3").encode()))
     assert (found, wave.ndim) == (16_000, 1)
     assert abs(len(wave) - 16_000) < 200
     assert np.argmax(np.abs(np.fft.rfft(wave[:16_000]))) in range(438, 443)
@@ -122,7 +122,7 @@ def test_speakers_are_divided_whatever_their_shares(speakers: list[int]) -> None
         owners = {}
         for split in SPLITS:
             for index in range(pools.sizes(split)[0]):
-                speaker = speakers[int(pools.clip(split, 0, index).clip_id)]
+                speaker = speakers[int(pools.recording(split, 0, index).clip_id)]
                 assert owners.setdefault(speaker, split) == split
 
 
@@ -173,7 +173,7 @@ def left_out(found: CommonVoiceSource) -> dict[str, tuple[int, list[str]]]:
 
 def clips_of(found: CommonVoiceSource) -> dict[str, set[str]]:
     """Split -> names of its clips."""
-    return {split: {found.clip(split, 0, i).clip_id for i in range(found.sizes(split)[0])} for split in SPLITS}
+    return {split: {found.recording(split, 0, i).clip_id for i in range(found.sizes(split)[0])} for split in SPLITS}
 
 
 def test_a_byte_order_mark_changes_nothing(tmp_path: Path) -> None:
@@ -301,18 +301,18 @@ NOISE = np.random.default_rng(0).standard_normal(16_000)
 )
 def test_what_is_nearly_silent_is_no_sound(tmp_path: Path, wave: np.ndarray, heard: bool) -> None:
     soundfile.write(tmp_path / "x.mp3", wave, 16_000, format="WAV", subtype="FLOAT")
-    clip = RecordedClip("x", tmp_path / "x.mp3")
+    clip = RecordedAudio("x", tmp_path / "x.mp3")
     if heard:
         assert soundfile.read(io.BytesIO(clip.encode()))[0].std() == pytest.approx(wave.std(), rel=0.02)
     else:
-        with pytest.raises(UnreadableClipError, match="no sound"):
+        with pytest.raises(UnreadableAudioError, match="no sound"):
             clip.encode()
 
 
 def test_samples_that_are_no_numbers_do_not_decode(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "x.mp3", np.full(800, np.nan), 16_000, format="WAV", subtype="FLOAT")
-    with pytest.raises(UnreadableClipError, match="does not decode"):
-        RecordedClip("x", tmp_path / "x.mp3").encode()
+    with pytest.raises(UnreadableAudioError, match="does not decode"):
+        RecordedAudio("x", tmp_path / "x.mp3").encode()
 
 
 def test_missing_folders_are_errors_that_name_them(release: Path, tmp_path: Path) -> None:

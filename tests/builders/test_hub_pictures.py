@@ -10,7 +10,7 @@ from datasets import ClassLabel, Dataset, Features, Image, Value
 from factories import WNIDS, build, contents, encoded, picture, problems, rows_of
 
 from symile_data.builders.m3.images import hub as hub_pictures
-from symile_data.builders.m3.images.hub import HubPictures, first_pictures, open_hub, write_hub
+from symile_data.builders.m3.images.hub import HubImages, first_images, open_hub, write_hub
 from symile_data.datasets.m3.names import imagenet_classes
 from symile_data.errors import SourceError
 
@@ -32,7 +32,7 @@ def repository(folder: Path, names: tuple[str, ...] = WNIDS, bad: bool = False) 
 
 @pytest.mark.usefixtures("no_network")
 def test_a_repository_builds_like_a_folder(tmp_path: Path) -> None:
-    repo = HubPictures(str(repository(tmp_path / "pictures", bad=True)))
+    repo = HubImages(str(repository(tmp_path / "pictures", bad=True)))
     rows = {"train": 60, "validation": 4, "test": 4}
     manifest = build(repo, tmp_path / "out", rows=rows)
     assert problems(tmp_path / "out") == []
@@ -51,7 +51,7 @@ def test_a_repository_builds_like_a_folder(tmp_path: Path) -> None:
 
 def test_a_thousand_names_are_the_classes_in_order(tmp_path: Path) -> None:
     _, english = imagenet_classes()
-    opened = open_hub(HubPictures(str(repository(tmp_path / "pictures", tuple(english)))))
+    opened = open_hub(HubImages(str(repository(tmp_path / "pictures", tuple(english)))))
     assert opened.wnids == imagenet_classes()[0]
     assert write_hub(opened, tmp_path / "folder") == []
     folders = sorted(path.name for path in (tmp_path / "folder").iterdir() if path.is_dir())
@@ -60,7 +60,7 @@ def test_a_thousand_names_are_the_classes_in_order(tmp_path: Path) -> None:
 
 def test_an_interrupted_stream_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub_pictures, "NOTED_ROWS", 5)
-    opened = open_hub(HubPictures(str(repository(tmp_path / "pictures"))))
+    opened = open_hub(HubImages(str(repository(tmp_path / "pictures"))))
     write_hub(opened, tmp_path / "whole")
     written: list[int] = []
     original = hub_pictures._write
@@ -103,10 +103,10 @@ class Rows:
 
 @pytest.mark.parametrize("fails_at", [3, PICTURES])
 def test_nothing_holds_a_stream_that_was_left(tmp_path: Path, fails_at: int) -> None:
-    opened = open_hub(HubPictures(str(repository(tmp_path / "pictures"))))
+    opened = open_hub(HubImages(str(repository(tmp_path / "pictures"))))
     stream = Rows(fails_at)
     opened = replace(opened, stream=stream)
-    assert len(first_pictures(opened, 2)) == 2
+    assert len(first_images(opened, 2)) == 2
     if fails_at < PICTURES:
         with pytest.raises(KeyboardInterrupt) as kept:
             write_hub(opened, tmp_path / "folder")
@@ -118,14 +118,14 @@ def test_nothing_holds_a_stream_that_was_left(tmp_path: Path, fails_at: int) -> 
 
 def test_repositories_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"do not tell the classes of ImageNet .*got 4 names, such as a, b, c"):
-        open_hub(HubPictures(str(repository(tmp_path / "letters", ("a", "b", "c", "d")))))
+        open_hub(HubImages(str(repository(tmp_path / "letters", ("a", "b", "c", "d")))))
     (tmp_path / "columns").mkdir()
     Dataset.from_dict({"picture": ["x"]}).to_parquet(tmp_path / "columns" / "train.parquet")
     with pytest.raises(SourceError, match=r"no column 'image' .*got picture"):
-        open_hub(HubPictures(str(tmp_path / "columns")))
+        open_hub(HubImages(str(tmp_path / "columns")))
 
 
 @pytest.mark.usefixtures("no_network")
 def test_a_repository_out_of_reach_is_an_error_with_advice() -> None:
     with pytest.raises(SourceError, match=r"cannot read the pictures from the hub \(nobody/nothing\).*check|Check"):
-        open_hub(HubPictures("nobody/nothing"))
+        open_hub(HubImages("nobody/nothing"))

@@ -22,7 +22,7 @@ TESTS = Path(__file__).resolve().parents[1]
 ROWS_PER_SHARD, CHUNK, ROWS_PER_GROUP = 5, 2, 2  # small, so that twenty rows have many products
 STAGES = {
     "pictures": (pools, "make_image_chunk"),
-    "clips": (pools, "make_clip_chunk"),
+    "clips": (pools, "make_audio_chunk"),
     "shards": (builds, "make_shard"),
 }
 
@@ -173,7 +173,7 @@ sys.path.append({tests!r})
 import factories
 from symile_data.builders.engine import build_dir
 from symile_data.builders.m3 import build, media_store
-from symile_data.builders.m3.audio import clips
+from symile_data.builders.m3.audio import spoken
 from symile_data.builders.m3.rows import shard
 build.ROWS_PER_SHARD, media_store.CHUNK, shard.ROWS_PER_GROUP = {sizes!r}
 
@@ -217,8 +217,8 @@ def killed(tree: Path, out: Path, point: tuple[str, str, int], workers: int) -> 
     ("point", "workers"),
     [
         (("media_store", "read_image", 9), 1),
-        (("clips.Clip", "encode", 5), 1),
-        (("shard.MediaPool", "media", 6), 1),
+        (("spoken.SpokenAudio", "encode", 5), 1),
+        (("shard.MediaStore", "media", 6), 1),
         (("build_dir.BuildDir", "finish", 0), 1),
         (("build_dir.BuildDir", "record", 9), 2),
     ],

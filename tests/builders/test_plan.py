@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symile_data.builders.m3.rows import plan as plans
-from symile_data.builders.m3.rows.plan import Rows, SplitPlan
+from symile_data.builders.m3.rows.plan import RowIndices, SplitPlan
 from symile_data.datasets.m3.words import MODES, WordRule
 
 OFFSETS = np.array([0, 3, 4, 9, 20, 22], dtype=np.int64)
@@ -16,10 +16,10 @@ OFFSETS = np.array([0, 3, 4, 9, 20, 22], dtype=np.int64)
 
 def plan(mode: str = "disjoint", seed: int = 0, split: str = "train") -> SplitPlan:
     rule = WordRule(words=3, classes=5, languages=4, mode=mode)
-    return SplitPlan(seed=seed, split=split, rule=rule, image_offsets=OFFSETS, clips_per_language=7)
+    return SplitPlan(seed=seed, split=split, rule=rule, image_offsets=OFFSETS, recordings_per_language=7)
 
 
-def columns(rows: Rows) -> list[np.ndarray]:
+def columns(rows: RowIndices) -> list[np.ndarray]:
     return [rows.language, rows.clip, rows.cls, rows.slot, rows.word_classes, rows.word_languages]
 
 

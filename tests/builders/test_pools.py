@@ -9,9 +9,9 @@ from factories import WNIDS, encoded, imagenet_tree, picture, unreadable_files
 
 from symile_data.builders.engine.build_dir import BuildDir, open_build_dir
 from symile_data.builders.m3 import media_store as pools
-from symile_data.builders.m3.audio.sources import ClipPool, EspeakSource
-from symile_data.builders.m3.images.imagenet import ImageCatalogue, ImagePool, list_images, split_images
-from symile_data.builders.m3.media_store import MediaPool, prepare_clips, prepare_images
+from symile_data.builders.m3.audio.sources import EspeakSource, SplitAudio
+from symile_data.builders.m3.images.imagenet import ImageCatalogue, SplitImages, list_images, split_images
+from symile_data.builders.m3.media_store import MediaStore, prepare_audio, prepare_images
 from symile_data.builders.m3.text.sentences import read_bank
 from symile_data.errors import SourceError
 from symile_data.format.manifest import BuildFingerprint, Dropped
@@ -28,7 +28,7 @@ def build_dir(tmp_path: Path) -> Iterator[BuildDir]:
 
 def prepared(
     build_dir: BuildDir, tree: Path, size: int | None = None
-) -> tuple[ImageCatalogue, dict[str, ImagePool], list[Dropped]]:
+) -> tuple[ImageCatalogue, dict[str, SplitImages], list[Dropped]]:
     """All pictures of the tree in two pools."""
     catalogue = list_images(tree)
     images = split_images(catalogue, 0, ROWS, shared=False)
@@ -37,7 +37,7 @@ def prepared(
 
 
 def given_out(build_dir: BuildDir, catalogue: ImageCatalogue, split: str, slots: np.ndarray) -> list[tuple[str, bytes]]:
-    pool = MediaPool(build_dir.internal, "images", split, catalogue.root)
+    pool = MediaStore(build_dir.internal, "images", split, catalogue.root)
     return list(pool.media(pool.rows_of(slots)))
 
 
@@ -121,9 +121,9 @@ def test_clips_are_found_by_number(build_dir: BuildDir, monkeypatch: pytest.Monk
     monkeypatch.setattr(pools, "CHUNK", 2)
     numbers = np.array([1, 4, 5, 9, 12])
     source = EspeakSource(0, ["en"], {"train": 26, "validation": 0, "test": 0}, False, read_bank(None, ["en"]))
-    pool = ClipPool(source, "train")
-    clips = [pool.clip(int(number)) for number in numbers]
-    assert prepare_clips(build_dir, None, {"train": (numbers, pool)}) == []
-    prepared_pool = MediaPool(build_dir.internal, "clips", "train")
+    pool = SplitAudio(source, "train")
+    clips = [pool.recording(int(number)) for number in numbers]
+    assert prepare_audio(build_dir, None, {"train": (numbers, pool)}) == []
+    prepared_pool = MediaStore(build_dir.internal, "clips", "train")
     found = list(prepared_pool.media(prepared_pool.rows_of(np.array([9, 1, 9, 12]))))
     assert found == [(clips[i].clip_id, clips[i].encode()) for i in (3, 0, 3, 4)]

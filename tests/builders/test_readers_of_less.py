@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from symile_data.builders.m3.rows.plan import Rows, SplitPlan
+from symile_data.builders.m3.rows.plan import RowIndices, SplitPlan
 from symile_data.datasets.m3.ceilings import WordRows, WordRowsReader, named_ceilings, subset_ceilings
 from symile_data.datasets.m3.words import WordRule
 from symile_data.loaders.redraw_words import WordRedraw
@@ -30,8 +30,8 @@ class Data:
     """A training and a test split as they are drawn; sample ids count through both."""
 
     rule: WordRule
-    train: Rows
-    test: Rows
+    train: RowIndices
+    test: RowIndices
 
     @property
     def position(self) -> tuple[np.ndarray, np.ndarray]:
@@ -59,7 +59,7 @@ def data(request: pytest.FixtureRequest) -> Data:
     return Data(rule, train, test)
 
 
-def word_rows(rows: Rows) -> WordRows:
+def word_rows(rows: RowIndices) -> WordRows:
     reader = WordRowsReader()
     columns = (rows.word_classes, rows.word_languages, rows.cls, rows.language.astype(np.int32))
     reader._parts.append(tuple(column.astype(np.int32) for column in columns))  # type: ignore[arg-type]
@@ -81,7 +81,7 @@ def told(feature: tuple[np.ndarray, np.ndarray], answer: np.ndarray) -> np.ndarr
     return np.argmax(counts, axis=1)[test]
 
 
-def features(rows: Rows) -> dict[str, np.ndarray]:
+def features(rows: RowIndices) -> dict[str, np.ndarray]:
     """What a reader of the text sees of each word, as small numbers."""
     count = rows.word_classes.shape[1]
     place = np.broadcast_to(np.arange(count), rows.word_classes.shape)

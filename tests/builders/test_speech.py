@@ -11,17 +11,17 @@ import pytest
 import soundfile
 
 from symile_data.builders.m3.audio import espeak as speech
-from symile_data.builders.m3.audio.clips import Clip, clip, clips_per_language
 from symile_data.builders.m3.audio.espeak import VOICES, Utterance, encode_flac, synthesise
+from symile_data.builders.m3.audio.spoken import SpokenAudio, recordings_per_language, spoken_audio
 from symile_data.builders.m3.text.languages import LANGUAGES
 from symile_data.builders.m3.text.sentences import read_sentences
 from symile_data.errors import SourceError
 
 HASHES = """
 import hashlib
-from symile_data.builders.m3.clips import clip
+from symile_data.builders.m3.audio.spoken import spoken_audio
 for language, index in {asked!r}:
-    print(hashlib.sha256(clip(3, "test", language, list(range(40)), index).encode()).hexdigest())
+    print(hashlib.sha256(spoken_audio(3, "test", language, list(range(40)), index).encode()).hexdigest())
 """
 
 
@@ -45,7 +45,7 @@ def test_a_clip_is_the_same_in_any_process_and_company() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_language_is_heard_at_one_loudness(language: str) -> None:
     sentences = list(range(len(read_sentences(language))))
-    clips = [clip(0, "train", language, sentences, index) for index in range(8)]
+    clips = [spoken_audio(0, "train", language, sentences, index) for index in range(8)]
     assert len({spoken.utterance.voice for spoken in clips}) > 3
     for spoken in clips:
         wave, rate = soundfile.read(io.BytesIO(spoken.encode()), dtype="float64")
@@ -101,7 +101,7 @@ def test_a_clip_has_the_silence_that_it_was_given_and_no_other(language: str, te
 def test_silence_is_drawn_alike_for_every_language() -> None:
     for draw in ("lead", "tail"):
         drawn = {
-            code: sorted(getattr(clip(0, "train", code, [0], index).utterance, draw) for index in range(400))
+            code: sorted(getattr(spoken_audio(0, "train", code, [0], index).utterance, draw) for index in range(400))
             for code in ("ar", "th", "zh-CN")
         }
         assert len(set(map(tuple, drawn.values()))) == 3
@@ -151,19 +151,19 @@ def test_encoding_keeps_the_wave() -> None:
 
 
 def test_a_clip_is_a_function_of_its_place_alone() -> None:
-    def drawn(**changes: object) -> Clip:
-        place = {"seed": 0, "pool": "train", "language": "el", "sentences": list(range(100)), "index": 5} | changes
-        return clip(**place)
+    def drawn(**changes: object) -> SpokenAudio:
+        place = {"seed": 0, "store": "train", "language": "el", "sentences": list(range(100)), "index": 5} | changes
+        return spoken_audio(**place)
 
     assert drawn() == drawn()
     assert drawn().clip_id == "espeak-train-el-000005"
-    for change in ({"seed": 1}, {"pool": "test"}, {"index": 6}):
+    for change in ({"seed": 1}, {"store": "test"}, {"index": 6}):
         assert drawn(**change).utterance != drawn().utterance
 
 
 def test_what_a_clip_says_belongs_to_the_writer() -> None:
     """Whoever changes what is drawn here raises `manifest.WRITER`."""
-    drawn = clip(0, "train", "ar", list(range(100)), 5)
+    drawn = spoken_audio(0, "train", "ar", list(range(100)), 5)
     assert drawn.sentence_id == 48
     assert drawn.utterance == Utterance(
         text=read_sentences("ar")[48].spoken, language="ar", voice="victor", rate=182, pitch=63, intonation=61,
@@ -173,13 +173,13 @@ def test_what_a_clip_says_belongs_to_the_writer() -> None:
 
 def test_clips_say_only_the_sentences_they_may() -> None:
     allowed = [3, 11, 17]
-    said = {clip(0, "test", "en", allowed, index).sentence_id for index in range(60)}
+    said = {spoken_audio(0, "test", "en", allowed, index).sentence_id for index in range(60)}
     assert said == set(allowed)
 
 
 def test_voices_and_ranges_are_the_same_in_every_language() -> None:
     for language in ("en", "th"):
-        spoken = [clip(0, "train", language, list(range(100)), index).utterance for index in range(1200)]
+        spoken = [spoken_audio(0, "train", language, list(range(100)), index).utterance for index in range(1200)]
         assert {utterance.voice for utterance in spoken} == set(VOICES)
         assert (min(u.rate for u in spoken), max(u.rate for u in spoken)) == speech.RATE_RANGE
         assert (min(u.pitch for u in spoken), max(u.pitch for u in spoken)) == speech.PITCH_RANGE
@@ -187,4 +187,4 @@ def test_voices_and_ranges_are_the_same_in_every_language() -> None:
 
 @pytest.mark.parametrize(("rows", "languages", "clips"), [(0, 2, 0), (1, 10, 1), (20, 2, 5), (21, 2, 6)])
 def test_the_number_of_clips_follows_the_rows(rows: int, languages: int, clips: int) -> None:
-    assert clips_per_language(rows, languages) == clips
+    assert recordings_per_language(rows, languages) == clips

@@ -13,7 +13,7 @@ from symile_data.builders.m3 import build as builds
 from symile_data.builders.m3 import sources
 from symile_data.builders.m3.estimate.estimate import estimate_m3
 from symile_data.builders.m3.images import sample as sample_pictures
-from symile_data.builders.m3.images.hub import HubPictures
+from symile_data.builders.m3.images.hub import HubImages
 from symile_data.builders.m3.images.sample import sample_classes
 from symile_data.builders.m3.sources import open_sources
 from symile_data.builders.m3.text.translate import translate_names
@@ -40,7 +40,7 @@ def shards(directory: Path) -> dict[str, bytes]:
     return {path: data for path, data in contents(directory).items() if path.startswith("data/")}
 
 
-def repository(folder: Path) -> HubPictures:
+def repository(folder: Path) -> HubImages:
     """A local folder of the Hub's form with pictures of `WNIDS` and `NO_LINE`, and a label without pictures."""
     labels = (*WNIDS, NO_LINE, "n02123159")
     rows = [{"image": {"bytes": encoded(picture(i)), "path": None}, "label": i % 5} for i in range(30)]
@@ -49,7 +49,7 @@ def repository(folder: Path) -> HubPictures:
     Dataset.from_list(rows, features=plain).cast(
         Features({"image": Image(), "label": ClassLabel(names=list(labels))})
     ).to_parquet(folder / "data" / "train-00000-of-00001.parquet")
-    return HubPictures(str(folder))
+    return HubImages(str(folder))
 
 
 def test_a_folder_without_the_unnamed_classes_gives_the_same_rows(tmp_path: Path) -> None:

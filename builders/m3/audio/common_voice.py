@@ -28,10 +28,10 @@ from symile_data.format.schema import SPLITS
 from symile_data.rng import Stream
 
 from ..text.sentences import proportions
-from .clips import UnreadableClipError
 from .common_voice_tables import CLIPS, TABLE, LeftOut, Recording, read_recordings
 from .espeak import encode_flac
-from .sources import SHARED, SourceClip
+from .sources import SHARED, SourceAudio
+from .spoken import UnreadableAudioError
 
 QUIETEST_DBFS = -40.0  # root mean square of a whole clip, in decibels relative to full scale
 
@@ -39,7 +39,7 @@ _EXAMPLES = 5  # dropped clips named for each reason
 
 
 @dataclass(frozen=True)
-class RecordedClip:
+class RecordedAudio:
     """One recording, as workers need it."""
 
     clip_id: str
@@ -49,7 +49,7 @@ class RecordedClip:
         """The recording as FLAC, 16 kHz mono, at the level it was recorded with.
 
         Raises:
-            UnreadableClipError: with the reason "empty file", "does not decode" or "no sound" (below
+            UnreadableAudioError: with the reason "empty file", "does not decode" or "no sound" (below
                 `QUIETEST_DBFS`).
             SourceError: the file cannot be opened at all.
         """
@@ -64,19 +64,19 @@ class RecordedClip:
                 "cannot open a clip", where=self.path, got=error.strerror, do="mend that and run the same command again"
             ) from error
         if not data:
-            raise UnreadableClipError("empty file")
+            raise UnreadableAudioError("empty file")
         try:
             wave, rate = read_clip(data, "float64")
         except UnfitMediumError:
-            raise UnreadableClipError("does not decode") from None
+            raise UnreadableAudioError("does not decode") from None
         mono = wave.mean(axis=1)
         if not np.isfinite(mono).all():
-            raise UnreadableClipError("does not decode")
+            raise UnreadableAudioError("does not decode")
         if not len(mono) or mono.std() < 10 ** (QUIETEST_DBFS / 20):  # a constant is no sound either
-            raise UnreadableClipError("no sound")
+            raise UnreadableAudioError("no sound")
         resampled = soxr.resample(mono, rate, SAMPLE_RATE_HZ, quality="VHQ")
         if not len(resampled):
-            raise UnreadableClipError("no sound")
+            raise UnreadableAudioError("no sound")
         return encode_flac(np.clip(resampled, -1.0, 1.0).astype(np.float32))
 
 
@@ -88,7 +88,7 @@ class CommonVoiceSource:
         seed: The build's seed.
         languages: (L,) codes, which are the locales' folder names.
         rows: Rows of each split.
-        shared: One pool for all splits.
+        shared: One store for all splits.
 
     Raises:
         SourceError: a folder, table or column is missing, the train table is broken, or a language has too few
@@ -109,11 +109,11 @@ class CommonVoiceSource:
         self._notes = [_speakers_note(listed, shared), *left_out.notes]
         self._listing = digest([[[r.name, r.size, r.group] for r in recordings] for recordings in listed])
         self._counts = [len(recordings) for recordings in listed]
-        self._pools: dict[str, list[list[str]]]
+        self._stores: dict[str, list[list[str]]]
         if shared:
-            self._pools = {SHARED: [[recording.name for recording in recordings] for recordings in listed]}
+            self._stores = {SHARED: [[recording.name for recording in recordings] for recordings in listed]}
         else:
-            self._pools = _divide(listed, self._folders, seed, rows)
+            self._stores = _divide(listed, self._folders, seed, rows)
 
     @property
     def dropped(self) -> list[Dropped]:
@@ -129,14 +129,14 @@ class CommonVoiceSource:
         """Of names, sizes and speakers."""
         return {"kind": "common-voice", "clips": sum(self._counts), "listing": self._listing}
 
-    def sizes(self, pool: str) -> tuple[int, ...]:
+    def sizes(self, store: str) -> tuple[int, ...]:
         """Clips of each language."""
-        return tuple(len(names) for names in self._pools[pool])
+        return tuple(len(names) for names in self._stores[store])
 
-    def clip(self, pool: str, language: int, index: int) -> SourceClip:
+    def recording(self, store: str, language: int, index: int) -> SourceAudio:
         """One recording."""
-        name = self._pools[pool][language][index]
-        return RecordedClip(name.rpartition(".")[0], self._folders[language] / CLIPS / name)
+        name = self._stores[store][language][index]
+        return RecordedAudio(name.rpartition(".")[0], self._folders[language] / CLIPS / name)
 
 
 def find_locale(path: Path, language: str) -> Path:
@@ -196,7 +196,7 @@ def _divide(
     """
     used = [split for split in SPLITS if rows[split]]
     split_of: dict[str, str] = {}
-    pools: dict[str, list[list[str]]] = {split: [] for split in used}
+    stores: dict[str, list[list[str]]] = {split: [] for split in used}
     for folder, recordings in zip(folders, listed, strict=True):
         _assign(split_of, recordings, used, seed, folder.name, rows)
         for split in used:
@@ -208,8 +208,8 @@ def _divide(
                     got=f"{len({recording.group for recording in recordings})} speakers",
                     do="ask for fewer splits (--validation 0), use --splits shared, or leave the language out",
                 )
-            pools[split].append(names)
-    return pools
+            stores[split].append(names)
+    return stores
 
 
 def _assign(

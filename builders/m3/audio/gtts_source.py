@@ -14,11 +14,11 @@ from symile_data.format.manifest import Dropped
 from .espeak import encode_flac
 from .framing import framed
 from .gtts_speech import gather_speech, gtts_speech
-from .sources import EspeakSource, SourceClip
+from .sources import EspeakSource, SourceAudio
 
 
 @dataclass(frozen=True, kw_only=True)
-class OnlineClip:
+class OnlineAudio:
     """A sentence spoken by the engine, its audio in the cache, with `lead` and `tail` samples of silence around it."""
 
     clip_id: str
@@ -39,7 +39,7 @@ class OnlineClip:
 
 
 class GttsSource:
-    """The sentences of each pool, spoken by Google.
+    """The sentences of each store, spoken by Google.
 
     Everything is fetched when the source is made, one request after the other, so that workers need no network.
 
@@ -54,7 +54,9 @@ class GttsSource:
         texts = [
             (sentence.text, language)
             for language in espeak.languages
-            for sentence in (espeak.sentence(pool, language, i) for pool in espeak.pools for i in _range(espeak, pool))
+            for sentence in (
+                espeak.sentence(store, language, i) for store in espeak.stores for i in _range(espeak, store)
+            )
         ]
         self._failed, self._dropped = gather_speech(texts, cache=cache, strict=strict)
         self.packages: tuple[str, ...] = ("espeakng-loader", "gTTS")
@@ -73,19 +75,19 @@ class GttsSource:
         """Of the sentences, and of those that the engine did not speak."""
         return {**self._espeak.fingerprint(), "kind": "gtts", "failed": digest(sorted(self._failed))}
 
-    def sizes(self, pool: str) -> tuple[int, ...]:
-        """The pool's sentences, in each language."""
-        return (len(_range(self._espeak, pool)),) * len(self._espeak.languages)
+    def sizes(self, store: str) -> tuple[int, ...]:
+        """The store's sentences, in each language."""
+        return (len(_range(self._espeak, store)),) * len(self._espeak.languages)
 
-    def clip(self, pool: str, language: int, index: int) -> SourceClip:
+    def recording(self, store: str, language: int, index: int) -> SourceAudio:
         """One sentence."""
         code = self._espeak.languages[language]
-        sentence = self._espeak.sentence(pool, code, index)
-        espeak = self._espeak.clip(pool, language, index)
+        sentence = self._espeak.sentence(store, code, index)
+        espeak = self._espeak.recording(store, language, index)
         if (sentence.text, code) in self._failed:
             return espeak
-        return OnlineClip(
-            clip_id=f"gtts-{pool}-{code}-{sentence.sentence_id:06d}",
+        return OnlineAudio(
+            clip_id=f"gtts-{store}-{code}-{sentence.sentence_id:06d}",
             text=sentence.text,
             language=code,
             cache=self._cache,
@@ -94,5 +96,5 @@ class GttsSource:
         )
 
 
-def _range(espeak: EspeakSource, pool: str) -> range:
-    return range(espeak.sentences_of(pool))
+def _range(espeak: EspeakSource, store: str) -> range:
+    return range(espeak.sentences_of(store))

@@ -13,9 +13,9 @@ from symile_data.files import atomic_path, digest, write_text
 from symile_data.progress import stage
 
 from ..text.sentences import read_sentences
-from .clips import clip
 from .common_voice_tables import CLIPS, DURATIONS, TABLE
 from .espeak import VOICES, synthesise
+from .spoken import spoken_audio
 
 COLUMNS = (
     "client_id", "path", "sentence_id", "sentence", "sentence_domain", "up_votes", "down_votes", "age", "gender",
@@ -24,7 +24,7 @@ COLUMNS = (
 
 _RATE_HZ = 48_000
 _OTHER_TABLES = ("dev.tsv", "test.tsv")
-_OTHER_CLIPS = 2  # in each of the other tables
+_OTHER_RECORDINGS = 2  # in each of the other tables
 
 
 def write_sample_common_voice(directory: Path, languages: Sequence[str], clips: int, seed: int = 0) -> int:
@@ -45,7 +45,7 @@ def write_sample_common_voice(directory: Path, languages: Sequence[str], clips: 
     """
     if directory.exists() and any(entry.name not in languages for entry in directory.iterdir()):
         raise OutputError("the directory holds other files", where=directory, do="choose a new or empty directory")
-    total = clips + _OTHER_CLIPS * len(_OTHER_TABLES)
+    total = clips + _OTHER_RECORDINGS * len(_OTHER_TABLES)
     with stage("sample speech", len(languages) * total, "clips") as advance:
         for language in languages:
             durations, lines = [], []
@@ -56,7 +56,7 @@ def write_sample_common_voice(directory: Path, languages: Sequence[str], clips: 
                 advance()
             tables = {TABLE: lines[:clips]}
             for number, table in enumerate(_OTHER_TABLES):
-                tables[table] = lines[clips + number * _OTHER_CLIPS :][:_OTHER_CLIPS]
+                tables[table] = lines[clips + number * _OTHER_RECORDINGS :][:_OTHER_RECORDINGS]
             for table, rows in tables.items():
                 write_text(directory / language / table, "\n".join(["\t".join(COLUMNS), *rows]) + "\n")
             header = "clip\tduration[ms]"
@@ -73,7 +73,7 @@ def _write_clip(folder: Path, language: str, index: int, speakers: int, seed: in
     except ImportError:
         raise MissingPackageError("soxr", "speech", "drawing sample speech") from None
     sentences = read_sentences(language)
-    drawn = clip(seed, "sample", language, list(range(len(sentences))), index)
+    drawn = spoken_audio(seed, "sample", language, list(range(len(sentences))), index)
     speaker = index % min(speakers, len(VOICES))
     wave = synthesise(replace(drawn.utterance, voice=VOICES[speaker]))
     buffer = io.BytesIO()

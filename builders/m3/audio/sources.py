@@ -1,7 +1,7 @@
 """Where the clips of Symile-M3 come from: one interface, an implementation for each source.
 
-A source offers pools of clips, one pool for each split, or the one pool "shared". A pool has a number of clips in each
-language, and a clip at each position. Clips travel to worker processes, which encode those that rows use.
+A source divides its audio among media stores: one for each split, or the single store "shared". A store holds a number
+of recordings in each language. Recordings travel to worker processes, which encode those that rows use.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from symile_data.format.manifest import Dropped
 
 from ..text.languages import language_row
 from ..text.sentences import Sentence, SentenceBank, split_sentences
-from .clips import Clip, clip, clips_per_language
+from .spoken import SpokenAudio, recordings_per_language, spoken_audio
 
-SHARED = "shared"  # name of the pool that all splits draw from under --splits shared
+SHARED = "shared"  # name of the store that all splits draw from under --splits shared
 
 
-class SourceClip(Protocol):
+class SourceAudio(Protocol):
     """One clip: small, picklable, encoded on a worker."""
 
     @property
@@ -33,7 +33,7 @@ class SourceClip(Protocol):
         """The clip as FLAC, 16 kHz mono.
 
         Raises:
-            UnreadableClipError: the clip is no usable sound; the next one of its language and pool takes its place.
+            UnreadableAudioError: the clip is no usable sound; the next one of its language and store takes its place.
         """
 
 
@@ -55,20 +55,20 @@ class AudioSource(Protocol):
     def fingerprint(self) -> dict[str, Any]:
         """What the clips are made of, JSON-like, without paths; `kind` names the source."""
 
-    def sizes(self, pool: str) -> tuple[int, ...]:
-        """(L,) clips of a pool in each language."""
+    def sizes(self, store: str) -> tuple[int, ...]:
+        """(L,) clips of a store in each language."""
 
-    def clip(self, pool: str, language: int, index: int) -> SourceClip:
-        """The clip at a position of a language's pool."""
+    def recording(self, store: str, language: int, index: int) -> SourceAudio:
+        """The clip at a position of a language's store."""
 
 
 @dataclass(frozen=True)
-class ClipPool:
-    """One pool of a source, its clips numbered language by language.
+class SplitAudio:
+    """One store of a source, its clips numbered language by language.
 
     Args:
         source: Of the clips.
-        name: The pool.
+        name: The store.
     """
 
     source: AudioSource
@@ -79,11 +79,11 @@ class ClipPool:
         """(L + 1,) language l owns the numbers offsets[l] to offsets[l + 1] - 1."""
         return np.cumsum([0, *self.source.sizes(self.name)], dtype=np.int64)
 
-    def clip(self, number: int) -> SourceClip:
+    def recording(self, number: int) -> SourceAudio:
         """The clip of a number."""
         offsets = self.offsets
         language = _owner(offsets, number)
-        return self.source.clip(self.name, language, number - int(offsets[language]))
+        return self.source.recording(self.name, language, number - int(offsets[language]))
 
     def following(self, number: int) -> int:
         """The next number of the same language, around its end."""
@@ -103,7 +103,7 @@ class EspeakSource:
         seed: The build's seed.
         languages: (L,) codes.
         rows: Rows of each split.
-        shared: One pool for all splits.
+        shared: One store for all splits.
         bank: The sentences.
     """
 
@@ -118,7 +118,7 @@ class EspeakSource:
             parts = {SHARED: sorted(position for part in parts.values() for position in part)}
             rows = {SHARED: max(rows.values())}
         self._sentences = parts
-        self._sizes = {pool: clips_per_language(rows[pool], len(languages)) for pool in parts}
+        self._sizes = {store: recordings_per_language(rows[store], len(languages)) for store in parts}
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -126,17 +126,17 @@ class EspeakSource:
         return self._languages
 
     @property
-    def pools(self) -> tuple[str, ...]:
-        """Names of the pools that have sentences."""
-        return tuple(pool for pool, sentences in self._sentences.items() if sentences)
+    def stores(self) -> tuple[str, ...]:
+        """Names of the stores that have sentences."""
+        return tuple(store for store, sentences in self._sentences.items() if sentences)
 
-    def sentences_of(self, pool: str) -> int:
-        """How many sentences a pool has."""
-        return len(self._sentences[pool])
+    def sentences_of(self, store: str) -> int:
+        """How many sentences a store has."""
+        return len(self._sentences[store])
 
-    def sentence(self, pool: str, language: str, position: int) -> Sentence:
-        """One sentence of a pool."""
-        return self._bank.sentences(language)[self._sentences[pool][position]]
+    def sentence(self, store: str, language: str, position: int) -> Sentence:
+        """One sentence of a store."""
+        return self._bank.sentences(language)[self._sentences[store][position]]
 
     @property
     def dropped(self) -> list[Dropped]:
@@ -152,11 +152,11 @@ class EspeakSource:
         """Of the sentences."""
         return {"kind": "espeak", "bank": self._bank.kind, "sentences": self._bank.fingerprint(self._languages)}
 
-    def sizes(self, pool: str) -> tuple[int, ...]:
+    def sizes(self, store: str) -> tuple[int, ...]:
         """The same number in each language."""
-        return (self._sizes[pool],) * len(self._languages)
+        return (self._sizes[store],) * len(self._languages)
 
-    def clip(self, pool: str, language: int, index: int) -> Clip:
-        """A sentence of the pool in a voice."""
+    def recording(self, store: str, language: int, index: int) -> SpokenAudio:
+        """A sentence of the store in a voice."""
         row = language_row(self._languages[language])
-        return clip(self._seed, pool, row.code, self._sentences[pool], index, self._bank.sentences(row.code))
+        return spoken_audio(self._seed, store, row.code, self._sentences[store], index, self._bank.sentences(row.code))

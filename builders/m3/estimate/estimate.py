@@ -27,13 +27,13 @@ from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards.writer import ROWS_PER_GROUP, shard_ranges, write_shard
 from symile_data.rng import Stream
 
-from ..audio.clips import UnreadableClipError
-from ..audio.sources import ClipPool
+from ..audio.sources import SplitAudio
+from ..audio.spoken import UnreadableAudioError
 from ..build import new_build_state
 from ..build_state import BuildState
 from ..deduplicated import MEDIA_PER_FILE, MEDIA_PER_GROUP, ROWS_PER_TABLE, ROWS_PER_TABLE_GROUP, table_schemas
-from ..images.hub import first_pictures
-from ..images.imagenet import ImageCatalogue, ImagePool, UnreadableImageError, read_image, split_images
+from ..images.hub import first_images
+from ..images.imagenet import ImageCatalogue, SplitImages, UnreadableImageError, read_image, split_images
 from ..images.sample import IMAGES_PER_CLASS, picture, sample_classes
 from ..release.plan import first_rows
 from ..rows.columns import DrawnRows
@@ -86,7 +86,7 @@ def estimate_m3(spec: M3Spec, out: Path, *, workers: int) -> Estimate:
     state = new_build_state(sources, catalogue, images)
     pictures, clips = _pictures(sources, catalogue, images), _clips(sources, state)
     by_pool = _used(state, {split: np.diff(pool.offsets).tolist() for split, pool in images.items()})
-    clips_by_pool = _used(state, state.clips_per_language)
+    clips_by_pool = _used(state, state.recordings_per_language)
     used_pictures, used_clips = sum(by_pool), sum(clips_by_pool)
     stages = [
         *_gathered(sources, pictures),
@@ -120,7 +120,7 @@ def _used(state: BuildState, sizes: Mapping[str, list[int]]) -> list[int]:
     """Different media of each pool; splits that share one draw from it together."""
     by_pool: dict[str, list[str]] = {}
     for split in state.rows:
-        by_pool.setdefault(state.image_pools[split], []).append(split)
+        by_pool.setdefault(state.image_stores[split], []).append(split)
     return [
         expected_used([size for size in sizes[splits[0]] if size], sum(state.rows[split] for split in splits))
         for splits in by_pool.values()
@@ -139,7 +139,7 @@ def _imagined(sources: Sources) -> ImageCatalogue:
     return ImageCatalogue(root=Path(), wnids=wnids, files=files, fingerprint="")
 
 
-def _pictures(sources: Sources, catalogue: ImageCatalogue, images: dict[str, ImagePool]) -> _Sampled:
+def _pictures(sources: Sources, catalogue: ImageCatalogue, images: dict[str, SplitImages]) -> _Sampled:
     """Read some pictures as the build will."""
     with tempfile.TemporaryDirectory() as folder:
         if sources.catalogue is not None:
@@ -170,7 +170,7 @@ def _pictures(sources: Sources, catalogue: ImageCatalogue, images: dict[str, Ima
 def _new_pictures(sources: Sources) -> Iterator[bytes]:
     """Pictures that are drawn or streamed."""
     if sources.hub is not None:
-        yield from first_pictures(sources.hub, SAMPLED)
+        yield from first_images(sources.hub, SAMPLED)
         return
     stems = [sample_classes()[wnid][0] for wnid in sources.names.wnids[:SAMPLED]]
     for number, stem in enumerate(stems):
@@ -200,27 +200,27 @@ def _drawing(count: int, seed: int) -> StageCost:
 
 def _clips(sources: Sources, state: BuildState) -> _Sampled:
     """Encode some clips as the build will."""
-    pool = ClipPool(sources.audio, next(iter(state.clip_pools.values())))
+    pool = SplitAudio(sources.audio, next(iter(state.audio_stores.values())))
     numbers = np.linspace(0, int(pool.offsets[-1]) - 1, SAMPLED).astype(int)
     found = []
-    with contextlib.suppress(UnreadableClipError):
-        pool.clip(0).encode()  # loads the speech library or the decoder
+    with contextlib.suppress(UnreadableAudioError):
+        pool.recording(0).encode()  # loads the speech library or the decoder
     start = time.process_time()
     for number in numbers:
         try:
-            found.append(pool.clip(int(number)).encode())
-        except UnreadableClipError:
+            found.append(pool.recording(int(number)).encode())
+        except UnreadableAudioError:
             continue  # the build will count it
     seconds = (time.process_time() - start) / SAMPLED
     if not found:
-        raise SourceError("none of the sampled clips can be used", got=pool.clip(0).clip_id)
+        raise SourceError("none of the sampled clips can be used", got=pool.recording(0).clip_id)
     return _Sampled(seconds, found, 1.0)
 
 
 def _written(
     sources: Sources,
     catalogue: ImageCatalogue,
-    images: dict[str, ImagePool],
+    images: dict[str, SplitImages],
     state: BuildState,
     used: tuple[int, int],
     sampled: tuple[_Sampled, _Sampled],
@@ -228,10 +228,10 @@ def _written(
     """The stages that write the dataset's files."""
     rows, (pictures, clips) = sum(state.rows.values()), sampled
     split = next(iter(state.rows))
-    clip_pool = ClipPool(sources.audio, state.clip_pools[split])
+    clip_pool = SplitAudio(sources.audio, state.audio_stores[split])
     ids = {  # beforehand: the build looks them up in its pools
         "image_id": _some(lambda slot: images[split].image_id(catalogue, slot), len(images[split].order)),
-        "clip_id": _some(lambda number: clip_pool.clip(number).clip_id, int(clip_pool.offsets[-1])),
+        "clip_id": _some(lambda number: clip_pool.recording(number).clip_id, int(clip_pool.offsets[-1])),
     }
 
     def columns(count: int) -> dict[str, Any]:

@@ -37,7 +37,7 @@ _EXAMPLES = 5  # rows without a picture named for each reason
 
 
 @dataclass(frozen=True)
-class HubPictures:
+class HubImages:
     """A repository of the Hub, or a local folder that `datasets.load_dataset` reads.
 
     Args:
@@ -59,11 +59,11 @@ class HubPictures:
         return Path(self.repo).is_dir()
 
 
-def parse_hub(text: str) -> HubPictures | None:
+def parse_hub(text: str) -> HubImages | None:
     """What `--images hf:REPO` or `hf:REPO@REVISION` names; None for anything else.
 
     >>> parse_hub("hf:zh-plus/tiny-imagenet@main")
-    HubPictures(repo='zh-plus/tiny-imagenet', revision='main')
+    HubImages(repo='zh-plus/tiny-imagenet', revision='main')
     >>> parse_hub("/data/imagenet") is None
     True
     """
@@ -72,7 +72,7 @@ def parse_hub(text: str) -> HubPictures | None:
     repo, _, revision = text.removeprefix(_PREFIX).partition("@")
     if not repo:
         raise UsageError("--images hf: needs a repository", got=repr(text), do="write it like hf:ILSVRC/imagenet-1k")
-    return HubPictures(repo, revision or None)
+    return HubImages(repo, revision or None)
 
 
 @dataclass(frozen=True)
@@ -87,14 +87,14 @@ class HubStream:
         stream: The streamed dataset.
     """
 
-    pictures: HubPictures
+    pictures: HubImages
     fingerprint: dict[str, Any]
     rows: int
     wnids: tuple[str, ...]
     stream: Any
 
 
-def open_hub(pictures: HubPictures) -> HubStream:
+def open_hub(pictures: HubImages) -> HubStream:
     """Find a repository's training split and its classes; no picture is read yet.
 
     Raises:
@@ -171,7 +171,7 @@ def write_hub(opened: HubStream, folder: Path) -> list[Dropped]:
     return _dropped(state)
 
 
-def first_pictures(opened: HubStream, count: int) -> list[bytes]:
+def first_images(opened: HubStream, count: int) -> list[bytes]:
     """The pictures of the first rows, so many at most, encoded as they are.
 
     Raises:
@@ -197,7 +197,7 @@ def _rows(opened: HubStream, start: int) -> Generator[dict[str, Any], None, None
         gc.collect()
 
 
-def _check_card(pictures: HubPictures, revision: str) -> None:
+def _check_card(pictures: HubImages, revision: str) -> None:
     """Refuse a card that `datasets` should not be given: its own reader follows aliases without end, and files that
     the card names elsewhere.
 
@@ -264,7 +264,7 @@ def _own_file(root: Path | None, name: str | None) -> bytes | None:
         return file.read()
 
 
-def _classes(pictures: HubPictures, label: Any) -> tuple[str, ...]:
+def _classes(pictures: HubImages, label: Any) -> tuple[str, ...]:
     names = getattr(label, "names", None)
     if names is None:
         if getattr(label, "dtype", None) == "string":
@@ -281,7 +281,7 @@ def _classes(pictures: HubPictures, label: Any) -> tuple[str, ...]:
     )
 
 
-def _revision(pictures: HubPictures) -> str:
+def _revision(pictures: HubImages) -> str:
     """The commit, or the hash of a local folder's listing."""
     if pictures.is_folder:
         root = Path(pictures.repo)
@@ -293,7 +293,7 @@ def _revision(pictures: HubPictures) -> str:
 
 
 @contextmanager
-def _hub_errors(pictures: HubPictures) -> Iterator[None]:
+def _hub_errors(pictures: HubImages) -> Iterator[None]:
     try:
         yield
     except SymileDataError:

@@ -82,7 +82,7 @@ class ImageCatalogue:
 
 
 @dataclass(frozen=True)
-class ImagePool:
+class SplitImages:
     """The pictures that one split can draw from, numbered class by class ("slots").
 
     Args:
@@ -149,7 +149,7 @@ def list_images(path: Path) -> ImageCatalogue:
     )
 
 
-def split_images(catalogue: ImageCatalogue, seed: int, rows: dict[str, int], shared: bool) -> dict[str, ImagePool]:
+def split_images(catalogue: ImageCatalogue, seed: int, rows: dict[str, int], shared: bool) -> dict[str, SplitImages]:
     """Divide every class's files among the splits, at random, in proportion to the splits' rows.
 
     Args:
@@ -163,7 +163,7 @@ def split_images(catalogue: ImageCatalogue, seed: int, rows: dict[str, int], sha
     if shared:
         counts = np.array([len(files) for files in catalogue.files])
         order = np.concatenate([np.arange(count) for count in counts])
-        pool = ImagePool(np.concatenate([[0], np.cumsum(counts)]), order)
+        pool = SplitImages(np.concatenate([[0], np.cumsum(counts)]), order)
         return dict.fromkeys(used, pool)
     parts: dict[str, list[npt.NDArray[np.int64]]] = {split: [] for split in used}
     for cls, files in enumerate(catalogue.files):
@@ -181,7 +181,7 @@ def split_images(catalogue: ImageCatalogue, seed: int, rows: dict[str, int], sha
             if split in parts:
                 parts[split].append(shuffled[edges[index] : edges[index + 1]])
     return {
-        split: ImagePool(np.concatenate([[0], np.cumsum([len(piece) for piece in pieces])]), np.concatenate(pieces))
+        split: SplitImages(np.concatenate([[0], np.cumsum([len(piece) for piece in pieces])]), np.concatenate(pieces))
         for split, pieces in parts.items()
     }
 

@@ -48,7 +48,7 @@ _NOTES = (
 
 
 @dataclass(frozen=True)
-class ImportJob:
+class ImportTask:
     """Rows `start` to `stop - 1` of a split, in the import whose `.build/` folder is `internal`."""
 
     internal: Path
@@ -107,10 +107,10 @@ def import_m3(
     found = _names(release, names, languages)
     identity = _identity(release, rows, found)
 
-    def stages(build_dir: BuildDir, pool: Executor | None) -> Manifest:
+    def stages(build_dir: BuildDir, executor: Executor | None) -> Manifest:
         _write_state(build_dir.internal, release, found)
-        job = partial(ImportJob, build_dir.internal)
-        shards, results = run_shards(build_dir, pool, release.rows, ROWS_PER_SHARD, job, make_shard)
+        task = partial(ImportTask, build_dir.internal)
+        shards, results = run_shards(build_dir, executor, release.rows, ROWS_PER_SHARD, task, make_shard)
         return Manifest(
             identity=identity,
             modalities=m3_schema().modalities,
@@ -125,32 +125,32 @@ def import_m3(
     )
 
 
-def make_shard(job: ImportJob, path: Path) -> dict[str, Any]:
+def make_shard(task: ImportTask, path: Path) -> dict[str, Any]:
     """Write one shard.
 
     Returns:
         The number of rows, the words that were not resolved, and absent media.
     """
     unresolved, absent = Unresolved(), Counter[str]()
-    count = write_shard(path, _schema(), _batches(job, unresolved, absent))
+    count = write_shard(path, _schema(), _batches(task, unresolved, absent))
     return {"rows": count, "unresolved": unresolved.to_json(), "absent": dict(sorted(absent.items()))}
 
 
-def _batches(job: ImportJob, unresolved: Unresolved, absent: Counter[str]) -> Iterator[pa.RecordBatch]:
-    state, resolver = _read_state(job.internal / _STATE_FILE)
-    parts = [Part(*part) for part in state.parts[job.split]]
-    row, held = job.start, []
-    for table in read_rows(parts, job.start, job.stop):
+def _batches(task: ImportTask, unresolved: Unresolved, absent: Counter[str]) -> Iterator[pa.RecordBatch]:
+    state, resolver = _read_state(task.internal / _STATE_FILE)
+    parts = [Part(*part) for part in state.parts[task.split]]
+    row, held = task.start, []
+    for table in read_rows(parts, task.start, task.stop):
         held.append(table)
         ready = sum(map(len, held))
-        last = row + ready == job.stop
+        last = row + ready == task.stop
         if ready < ROWS_PER_GROUP and not last:
             continue
         joined = pa.concat_tables(held).combine_chunks()
         whole = ready if last else ready - ready % ROWS_PER_GROUP
         for start in range(0, whole, ROWS_PER_GROUP):
             piece = joined.slice(start, min(ROWS_PER_GROUP, whole - start))
-            yield _batch(state, resolver, job.split, row, piece, unresolved, absent)
+            yield _batch(state, resolver, task.split, row, piece, unresolved, absent)
             row += len(piece)
         held = [joined.slice(whole)]
 

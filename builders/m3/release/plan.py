@@ -31,10 +31,10 @@ from symile_data.format.manifest import Dropped
 
 from ...engine.build_dir import INTERNAL, Artifact, BuildDir
 from ...engine.executor import run_stage
-from ..audio.planned_clips import PlannedClips
+from ..audio.planned import PlannedAudio
 from ..audio.sources import AudioSource
 from ..images.imagenet import ImageCatalogue
-from ..rows.columns import LABELS, Labelled
+from ..rows.columns import LABELS, LabelledRows
 from .names import ReleaseNames, Unresolved, WordResolver, unresolved_words
 
 COLUMNS = ("lang", "audio_path", "image_path", "cls", "cls_id", "target_text", "text")
@@ -106,7 +106,7 @@ def prepare_plan(
     Raises:
         SourceError: a broken table, a class that is not its picture's, or with `strict` a missing file.
     """
-    if not isinstance(audio, PlannedClips):
+    if not isinstance(audio, PlannedAudio):
         raise UsageError("--plan needs recordings", do="give --audio common-voice:PATH")
     images = [
         f"{wnid}/{PurePosixPath(name).name}"
@@ -118,7 +118,7 @@ def prepare_plan(
     artifacts = [
         Artifact(
             path=f"{INTERNAL}/plan/{split}.parquet",
-            arguments=PlanJob(build_dir.internal, file, names),
+            arguments=PlanTask(build_dir.internal, file, names),
             key=[plan.fingerprint[split], names.fingerprint],
         )
         for split, file in plan.files.items()
@@ -149,7 +149,7 @@ def prepare_plan(
 
 
 @dataclass(frozen=True)
-class PlanJob:
+class PlanTask:
     """One table to read, in the build whose `.build/` folder is `internal`."""
 
     internal: Path
@@ -172,25 +172,25 @@ class _Absent:
             self.examples = list(dict.fromkeys([*self.examples, *new]))[:_EXAMPLES]
 
 
-def make_plan(job: PlanJob, path: Path) -> dict[str, Any]:
+def make_plan(task: PlanTask, path: Path) -> dict[str, Any]:
     """Read one table into Parquet.
 
     Returns:
         Rows without a picture or a clip, and words that are not told apart.
     """
-    resolver, unresolved = WordResolver(job.names), Unresolved()
-    known = {name: _ids(job.internal / "plan" / f"{name}.arrow") for name in ("images", "clips")}
+    resolver, unresolved = WordResolver(task.names), Unresolved()
+    known = {name: _ids(task.internal / "plan" / f"{name}.arrow") for name in ("images", "clips")}
     absent = {"image": _Absent(), "audio": _Absent()}
     first = 0
     with (
         atomic_path(path) as temporary,
         pq.ParquetWriter(temporary, _PLAN, compression="zstd", write_page_checksum=True) as writer,
     ):
-        for batch in _read(job.file, COLUMNS):
-            labels, unknown = _labels(job.file, resolver, batch, first)
+        for batch in _read(task.file, COLUMNS):
+            labels, unknown = _labels(task.file, resolver, batch, first)
             unresolved.update(unknown)
-            image_ids = pc.binary_join_element_wise(*_last_parts(job.file, first, batch, "image_path"), "/")
-            _, clip_names = _last_parts(job.file, first, batch, "audio_path")
+            image_ids = pc.binary_join_element_wise(*_last_parts(task.file, first, batch, "image_path"), "/")
+            _, clip_names = _last_parts(task.file, first, batch, "audio_path")
             clip_ids = pc.binary_join_element_wise(batch["lang"], clip_names, "/")
             slots, clips = _places(image_ids, known["images"]), _places(clip_ids, known["clips"])
             absent["image"].add(image_ids, slots)
@@ -224,7 +224,7 @@ class PlannedRows:
     internal: Path
     split: str
 
-    def rows(self, start: int, stop: int) -> Labelled:
+    def rows(self, start: int, stop: int) -> LabelledRows:
         """The rows `start` to `stop - 1`."""
         path = self.internal / "plan" / f"{self.split}.parquet"
         starts = _group_starts(path)
@@ -236,7 +236,7 @@ class PlannedRows:
         table = pa.concat_tables(pieces).combine_chunks()
         labels = table.select(LABELS.names).to_batches()[0]
         slots, clips = (table[name].to_numpy() for name in ("slot", "clip"))
-        return Labelled(labels, slots, clips)
+        return LabelledRows(labels, slots, clips)
 
     def used(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Picture slots and clip numbers that the split's rows use, sorted, once each."""

@@ -24,7 +24,7 @@ from symile_data.format.schema import Modality
 from symile_data.missingness import missing
 
 from ..build_state import BuildState
-from ..media_store import MediaPool
+from ..media_store import MediaStore
 
 WORD = pa.struct([("text", pa.string()), ("lang", pa.string()), ("cls_id", pa.int32())])
 
@@ -42,7 +42,7 @@ LABELS = pa.schema(
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledRows:
     """Rows of one split, without media and masks.
 
     Args:
@@ -59,7 +59,7 @@ class Labelled:
 class RowSource(Protocol):
     """The rows of one split, any range of them alone."""
 
-    def rows(self, start: int, stop: int) -> Labelled:
+    def rows(self, start: int, stop: int) -> LabelledRows:
         """The rows `start` to `stop - 1`."""
 
     def used(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -78,7 +78,7 @@ class DrawnRows:
     state: BuildState
     split: str
 
-    def rows(self, start: int, stop: int) -> Labelled:
+    def rows(self, start: int, stop: int) -> LabelledRows:
         """The rows `start` to `stop - 1`."""
         plan, tables = self.state.plan(self.split), self._tables
         drawn = plan.draw(start, stop)
@@ -105,7 +105,7 @@ class DrawnRows:
             "words": pa.ListArray.from_arrays(offsets, words),
         }
         labels = pa.RecordBatch.from_arrays([columns[name] for name in LABELS.names], schema=LABELS)
-        return Labelled(labels, drawn.slot, plan.clip_offsets[language] + drawn.clip)
+        return LabelledRows(labels, drawn.slot, plan.recording_offsets[language] + drawn.clip)
 
     def used(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Picture slots and clip numbers that the split's rows use, sorted, once each."""
@@ -143,7 +143,7 @@ class _Tables:
 
 
 @dataclass(frozen=True)
-class Rows:
+class MaskedRows:
     """Rows of one split as they go into its tables, but for the media.
 
     Args:
@@ -157,15 +157,15 @@ class Rows:
     clips: npt.NDArray[np.int64]
 
 
-def masked_rows(state: BuildState, internal: Path, source: RowSource, split: str, start: int, stop: int) -> Rows:
+def masked_rows(state: BuildState, internal: Path, source: RowSource, split: str, start: int, stop: int) -> MaskedRows:
     """The rows `start` to `stop - 1` of a split: what is simulated to be missing, or has no usable file, is null and
     marked.
     """
     labelled = source.rows(start, stop)
     sample_ids = state.first_sample_id(split) + np.arange(start, stop)
     pools = {
-        "image": MediaPool(internal, "images", state.image_pools[split]),
-        "audio": MediaPool(internal, "clips", state.clip_pools[split]),
+        "image": MediaStore(internal, "images", state.image_stores[split]),
+        "audio": MediaStore(internal, "clips", state.audio_stores[split]),
     }
     places = {
         "image": pools["image"].rows_of(labelled.slots),
@@ -182,7 +182,7 @@ def masked_rows(state: BuildState, internal: Path, source: RowSource, split: str
     for name, column in (("image", "image_id"), ("audio", "clip_id")):
         columns[column] = pools[name].ids.take(_or_null(places[name]))
     _blank(columns, next(modality for modality in MODALITIES if modality.name == "text"), places["text"])
-    return Rows(columns, places["image"], places["audio"])
+    return MaskedRows(columns, places["image"], places["audio"])
 
 
 def _blank(columns: dict[str, pa.Array], modality: Modality, places: npt.NDArray[np.int64]) -> None:

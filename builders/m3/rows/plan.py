@@ -24,8 +24,8 @@ _FIXED_DRAWS = 4  # language, clip, class, picture
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Rows of one split, as indices.
+class RowIndices:
+    """RowIndices of one split, as indices.
 
     Args:
         language: (N,) int16.
@@ -53,25 +53,25 @@ class SplitPlan:
         split: Names the stream.
         rule: Of the words.
         image_offsets: (C + 1,) int64; class c owns the picture slots offsets[c] to offsets[c + 1] - 1.
-        clips_per_language: Size of each language's pool of clips: one number for all, or (L,) numbers.
+        recordings_per_language: Size of each language's pool of clips: one number for all, or (L,) numbers.
     """
 
     seed: int
     split: str
     rule: WordRule
     image_offsets: npt.NDArray[np.int64]
-    clips_per_language: int | Sequence[int]
+    recordings_per_language: int | Sequence[int]
 
     @property
-    def clip_offsets(self) -> npt.NDArray[np.int64]:
+    def recording_offsets(self) -> npt.NDArray[np.int64]:
         """(L + 1,) int64; language l owns the clip numbers offsets[l] to offsets[l + 1] - 1."""
-        counts = np.broadcast_to(self.clips_per_language, (self.rule.languages,))
+        counts = np.broadcast_to(self.recordings_per_language, (self.rule.languages,))
         return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
 
-    def draw(self, start: int, stop: int) -> Rows:
+    def draw(self, start: int, stop: int) -> RowIndices:
         """The rows `start` to `stop - 1`."""
         width = _FIXED_DRAWS + self.rule.draws
-        clips = np.diff(self.clip_offsets)
+        clips = np.diff(self.recording_offsets)
         uniform = Stream(self.seed, f"m3/rows/{self.split}").rows(start, stop, width)
         language = below(uniform[:, 0], self.rule.languages)
         cls = below(uniform[:, 2], self.rule.classes)
@@ -80,7 +80,7 @@ class SplitPlan:
         if self.rule.mode == "disjoint":
             position = target_positions(Stream(self.seed, f"m3/positions/{self.split}"), self.rule.words, start, stop)
         word_classes, word_languages = draw_words(self.rule, cls, language, uniform[:, _FIXED_DRAWS:], position)
-        return Rows(
+        return RowIndices(
             language=language.astype(np.int16),
             clip=below(uniform[:, 1], clips[language]).astype(np.int32),
             cls=cls.astype(np.int32),
@@ -90,11 +90,11 @@ class SplitPlan:
         )
 
     def used(self, rows: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """The picture slots and the clip numbers (clip_offsets[language] + clip) that the split's rows use,
+        """The picture slots and the clip numbers (recording_offsets[language] + clip) that the split's rows use,
         sorted, once each.
         """
         slots = np.zeros(int(self.image_offsets[-1]), dtype=bool)
-        offsets = self.clip_offsets
+        offsets = self.recording_offsets
         clips = np.zeros(int(offsets[-1]), dtype=bool)
         for start in range(0, rows, CHUNK_ROWS):
             drawn = self.draw(start, min(start + CHUNK_ROWS, rows))

@@ -17,7 +17,7 @@ from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards.writer import ROWS_PER_GROUP, write_shard
 
 from ..build_state import BuildState, read_build_state
-from ..media_store import MediaPool
+from ..media_store import MediaStore
 from .columns import masked_rows
 from .sources import row_source
 
@@ -36,45 +36,45 @@ class ShardTask:
     stop: int
 
 
-def make_shard(job: ShardTask, path: Path) -> dict[str, Any]:
+def make_shard(task: ShardTask, path: Path) -> dict[str, Any]:
     """Write one shard.
 
     Returns:
         The number of rows.
     """
-    return {"rows": write_shard(path, _schema(), _batches(job))}
+    return {"rows": write_shard(path, _schema(), _batches(task))}
 
 
-def _batches(job: ShardTask) -> Iterator[pa.RecordBatch]:
-    state, schema = read_build_state(job.internal), _schema().arrow
-    source = row_source(job.internal, job.split)
-    images, clips = pools_of(state, job.internal, job.split)
-    for start in range(job.start, job.stop, ROWS_PER_GROUP):
-        rows = masked_rows(state, job.internal, source, job.split, start, min(start + ROWS_PER_GROUP, job.stop))
+def _batches(task: ShardTask) -> Iterator[pa.RecordBatch]:
+    state, schema = read_build_state(task.internal), _schema().arrow
+    source = row_source(task.internal, task.split)
+    images, clips = stores_of(state, task.internal, task.split)
+    for start in range(task.start, task.stop, ROWS_PER_GROUP):
+        rows = masked_rows(state, task.internal, source, task.split, start, min(start + ROWS_PER_GROUP, task.stop))
         columns = rows.columns | {
             "image": pa.array(_present(rows.images, image_values(images, rows.images)), schema.field("image").type),
-            "audio": pa.array(_present(rows.clips, clip_values(clips, rows.clips)), schema.field("audio").type),
+            "audio": pa.array(_present(rows.clips, audio_values(clips, rows.clips)), schema.field("audio").type),
         }
         yield pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
-def pools_of(state: BuildState, internal: Path, split: str) -> tuple[MediaPool, MediaPool]:
+def stores_of(state: BuildState, internal: Path, split: str) -> tuple[MediaStore, MediaStore]:
     """The pools of pictures and of clips that a split draws from."""
     return (
-        MediaPool(internal, "images", state.image_pools[split], Path(state.image_root)),
-        MediaPool(internal, "clips", state.clip_pools[split]),
+        MediaStore(internal, "images", state.image_stores[split], Path(state.image_root)),
+        MediaStore(internal, "clips", state.audio_stores[split]),
     )
 
 
-def image_values(pool: MediaPool, rows: npt.NDArray[np.int64]) -> Iterator[Medium]:
+def image_values(store: MediaStore, rows: npt.NDArray[np.int64]) -> Iterator[Medium]:
     """Values of the column `image`, for the rows that are not -1."""
-    for image_id, jpeg in pool.media(rows[rows >= 0]):
+    for image_id, jpeg in store.media(rows[rows >= 0]):
         yield {"bytes": jpeg, "path": PurePosixPath(image_id).name}
 
 
-def clip_values(pool: MediaPool, rows: npt.NDArray[np.int64]) -> Iterator[Medium]:
+def audio_values(store: MediaStore, rows: npt.NDArray[np.int64]) -> Iterator[Medium]:
     """Values of the column `audio`, for the rows that are not -1."""
-    for clip_id, flac in pool.media(rows[rows >= 0]):
+    for clip_id, flac in store.media(rows[rows >= 0]):
         yield {"bytes": flac, "path": f"{clip_id}.flac"}
 
 

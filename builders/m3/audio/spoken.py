@@ -1,4 +1,4 @@
-"""The pool of spoken clips: which sentences in which voices a split can draw from, and their encoding.
+"""The store of spoken clips: which sentences in which voices a split can draw from, and their encoding.
 
 Clip `i` of a language in a split is a pure function of (seed, split, language, i): a sentence of the split's own, a
 voice, a rate, a pitch, a pitch range and the silence before and after it, all from one named stream.
@@ -16,17 +16,17 @@ from ..text.sentences import Sentence, read_sentences
 from .espeak import INTONATION_RANGE, PITCH_RANGE, RATE_RANGE, VOICES, Utterance, encode_flac, synthesise
 from .framing import SILENCE_SAMPLES
 
-ROWS_PER_CLIP = 2  # a clip is heard in about this many rows of its split ...
-MOST_CLIPS = 5000  # ... until a language has this many; more variety than that changes nothing
+ROWS_PER_RECORDING = 2  # a clip is heard in about this many rows of its split ...
+MOST_RECORDINGS = 5000  # ... until a language has this many; more variety than that changes nothing
 
 
-class UnreadableClipError(Exception):
+class UnreadableAudioError(Exception):
     """A clip that is no usable sound; the argument is the reason that is counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clip:
-    """One clip of the pool: its id and what is spoken how."""
+class SpokenAudio:
+    """One clip of the store: its id and what is spoken how."""
 
     clip_id: str
     language: str
@@ -38,26 +38,26 @@ class Clip:
         return encode_flac(synthesise(self.utterance))
 
 
-def clips_per_language(rows: int, languages: int) -> int:
-    """Size of a split's pool in each language.
+def recordings_per_language(rows: int, languages: int) -> int:
+    """Size of a split's store in each language.
 
-    >>> clips_per_language(8000, 10), clips_per_language(10_000_000, 10), clips_per_language(3, 10)
+    >>> recordings_per_language(8000, 10), recordings_per_language(10_000_000, 10), recordings_per_language(3, 10)
     (400, 5000, 1)
     """
-    return min(MOST_CLIPS, -(-rows // (languages * ROWS_PER_CLIP))) if rows else 0
+    return min(MOST_RECORDINGS, -(-rows // (languages * ROWS_PER_RECORDING))) if rows else 0
 
 
-def clip(
-    seed: int, pool: str, language: str, sentences: list[int], index: int, bank: Sequence[Sentence] | None = None
-) -> Clip:
-    """The clip at one position of a pool.
+def spoken_audio(
+    seed: int, store: str, language: str, sentences: list[int], index: int, bank: Sequence[Sentence] | None = None
+) -> SpokenAudio:
+    """The clip at one position of a store.
 
     Args:
-        pool: Name of the pool; the split, or "shared".
-        sentences: Positions in the sentence bank that the pool may use.
+        store: Name of the store; the split, or "shared".
+        sentences: Positions in the sentence bank that the store may use.
         bank: The language's sentences; default: the bundled ones.
     """
-    u = Stream(seed, f"m3/clip/{pool}/{language}").rows(index, index + 1, 8)[0]
+    u = Stream(seed, f"m3/clip/{store}/{language}").rows(index, index + 1, 8)[0]
     bank = read_sentences(language) if bank is None else bank
     sentence = bank[sentences[int(below(u[0], len(sentences)))]]
     utterance = Utterance(
@@ -71,8 +71,8 @@ def clip(
         lead=_within(SILENCE_SAMPLES, u[6]),
         tail=_within(SILENCE_SAMPLES, u[7]),
     )
-    return Clip(
-        clip_id=f"espeak-{pool}-{language}-{index:06d}",
+    return SpokenAudio(
+        clip_id=f"espeak-{store}-{language}-{index:06d}",
         language=language,
         sentence_id=sentence.sentence_id,
         utterance=utterance,

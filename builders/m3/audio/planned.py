@@ -12,13 +12,13 @@ from symile_data.errors import SourceError
 from symile_data.files import digest, sorted_entries
 from symile_data.format.manifest import Dropped
 
-from .common_voice import RecordedClip, find_locale
+from .common_voice import RecordedAudio, find_locale
 from .common_voice_tables import CLIPS
-from .sources import SourceClip
+from .sources import SourceAudio
 
 
-class PlannedClips:
-    """Recordings by name; one pool, `shared`.
+class PlannedAudio:
+    """Recordings by name; one store, `shared`.
 
     Args:
         path: The `cv-corpus-*` folder or the one above it.
@@ -66,11 +66,11 @@ class PlannedClips:
         """Of names and sizes."""
         return {"kind": "common-voice", "clips": sum(map(len, self._files)), "listing": self._listing}
 
-    def sizes(self, _pool: str) -> tuple[int, ...]:
+    def sizes(self, _store: str) -> tuple[int, ...]:
         """Clips of each language."""
         return tuple(len(files) for files in self._files)
 
-    def clip(self, _pool: str, language: int, index: int) -> SourceClip:
+    def recording(self, _store: str, language: int, index: int) -> SourceAudio:
         """One recording."""
         name = self._files[language][index]
-        return RecordedClip(name.rpartition(".")[0], self._folders[language] / name)
+        return RecordedAudio(name.rpartition(".")[0], self._folders[language] / name)
