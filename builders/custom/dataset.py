@@ -43,16 +43,16 @@ _ARROW_ERRORS = (pa.ArrowException, TypeError, ValueError, OverflowError)
 
 
 def own_schema(features: Features, modalities: Mapping[str, str | Modality]) -> DatasetSchema:
-    """The whole schema of a dataset: your columns, then `sample_id` and the masks.
+    """Make the schema of a dataset: your columns, then `sample_id` and the masks.
 
     Args:
         features: Your typed columns.
-        modalities: Name -> kind ("image", "audio", "text", "vector", ...) where the column is named like the modality
-            and nothing goes with it; or a `Modality` that says otherwise. In the order in which batches list them.
+        modalities: Name -> kind ("image", "audio", "text", "vector", ...) for a modality whose only column has its
+            name; name -> `Modality` for any other. Batches list them in this order.
 
     Raises:
-        UsageError: fewer than two modalities, one without its column, or one whose column is not of a type that its
-            kind is made of; `sample_id` or a mask among the features with another type.
+        UsageError: there are fewer than two modalities; a modality lacks its column or has one of a type that does not
+            fit its kind; `sample_id` or a mask is among the features with another type.
     """
     from datasets import Features, Value
 
@@ -77,10 +77,10 @@ def own_schema(features: Features, modalities: Mapping[str, str | Modality]) -> 
 
 
 def _check_kind(modality: Modality, features: Features) -> None:
-    """Refuse a column that cannot be decoded as its kind; kinds without a row here are their author's business.
+    """Refuse a column that cannot be decoded as its kind; kinds that are not listed here are not checked.
 
     Raises:
-        UsageError: naming the type that is needed.
+        UsageError: the column has another type than its kind needs; the message names that type.
     """
     from datasets import Audio, Image, List
 
@@ -117,21 +117,22 @@ def write_dataset(
     shard_format: str = "parquet",
     document: CardWriter | None = None,
 ) -> Manifest:
-    """Write rows as a dataset, a shard at a time: no split is ever whole in memory.
+    """Write rows as a dataset, one shard at a time: no split is ever whole in memory.
 
     Args:
-        out: Output directory; an interrupted writing there begins anew, a finished one with the same `spec` is kept.
-        name: Of the dataset, in its manifest and card.
+        out: Output directory. An interrupted dataset there is written anew; a finished one with the same `spec` is
+            kept.
+        name: The dataset's name, in its manifest and card.
         schema: From `own_schema`.
-        splits: Name -> rows in order. A row maps your columns to values: pictures and clips as `encoded_media` takes
+        splits: Name -> rows in order. A row maps your columns to values: images and audio as `encoded_media` accepts
             them (bytes, {"bytes": ..., "path": ...}, Pillow images, arrays), strings, numbers, lists or arrays of
-            numbers; None where a modality is missing. Masks are made from the Nones; `sample_id` is counted unless you
-            give it. NaN and infinities among floats are stored as they are, and counted in the manifest's notes.
-        spec: JSON-like: everything that decides the rows (versions of your sources, settings, seed). Equal specs are
-            taken for equal datasets.
-        write_card: Writes the card: `symile_data.cards.write_card`.
+            numbers; None where a modality is missing. Masks follow from the Nones; `sample_id` is counted unless you
+            give it. NaN and infinite floats are stored unchanged and counted in the manifest's notes.
+        spec: JSON-like value of everything that decides the rows (versions of your sources, settings, seed). Equal
+            specs are taken for equal datasets.
+        write_card: The function that writes the card, such as `symile_data.cards.write_card`; none by default.
         notes: Known limits, for the card.
-        rows_per_shard: At most.
+        rows_per_shard: The largest number of rows in a shard.
         shard_format: "parquet" or "webdataset"; written into the manifest's spec as `format`.
         document: The former name of `write_card`, which the next version drops.
 
@@ -139,9 +140,10 @@ def write_dataset(
         The manifest that was written.
 
     Raises:
-        SourceError: a row lacks a column, has an unknown one, or a value that its column cannot hold as it is; a mask
-            or a null contradicts the row's modality; an id is negative or used twice in a split; a split is empty.
-        OutputError: the output directory is unsuitable, or the disk refuses.
+        SourceError: a row lacks a column, has an unknown one, or has a value that its column cannot hold exactly; a
+            mask or a null contradicts the row's modality; an id is negative or occurs twice in a split; a split is
+            empty.
+        OutputError: the output directory is unsuitable, or the disk fails.
     """
     check_format(shard_format)
     if document is not None:
@@ -193,11 +195,11 @@ def _write_split(
 
 @dataclass(frozen=True)
 class _RowTaker:
-    """Turns given rows into record batches, and counts the numbers among them that are not finite.
+    """Turns rows into record batches and counts the numbers that are not finite.
 
     Args:
-        stores: What to do with the values of each column.
-        non_finite: Column -> NaN and infinite numbers so far.
+        stores: Column -> the function that checks and converts its values.
+        non_finite: Column -> the number of NaN and infinite values so far.
     """
 
     schema: DatasetSchema
@@ -205,13 +207,13 @@ class _RowTaker:
     non_finite: Counter[str] = field(default_factory=Counter)
 
     def batches(self, split: str, first_id: int, ids: IdSet, rows: Iterable[NumberedRow]) -> Iterator[pa.RecordBatch]:
-        """The rows of one shard.
+        """Yield the rows of one shard as record batches.
 
         Args:
-            split: Its name, for messages.
-            first_id: What is added to a row's number where it brings no id.
-            ids: Those of the split so far.
-            rows: With their numbers in the split.
+            split: Name of the split, for messages.
+            first_id: A row without an id gets this number plus its number in the split.
+            ids: The ids of the split so far.
+            rows: The rows with their numbers in the split.
 
         Raises:
             SourceError: see `write_dataset`.
@@ -233,7 +235,7 @@ class _RowTaker:
             yield batch
 
     def notes(self) -> Iterator[str]:
-        """Sentences for the card."""
+        """Yield sentences for the card about columns with numbers that are not finite."""
         for name, count in self.non_finite.items():
             if count:
                 noun = "number that is" if count == 1 else "numbers that are"
@@ -265,10 +267,11 @@ class _RowTaker:
 
 
 def complete_row(schema: DatasetSchema, row: Row, sample_id: int, where: str) -> dict[str, Any]:
-    """A row with id and masks, and nulls in everything that goes with a missing value.
+    """Return a row with its id and masks, and None in every column of a missing modality.
 
     Raises:
-        SourceError: it is no mapping, lacks a column or has an unknown one; a mask or a null contradicts its modality.
+        SourceError: the row is no mapping, lacks a column or has an unknown one; a mask or a null contradicts its
+            modality.
     """
     if not isinstance(row, Mapping):
         raise SourceError("a row is no dictionary of columns", where=where, got=f"a value of type {type(row).__name__}")
@@ -302,7 +305,7 @@ def complete_row(schema: DatasetSchema, row: Row, sample_id: int, where: str) ->
 
 
 def _check_id(sample_id: object, where: str) -> None:
-    """Refuse an id that cannot name a row."""
+    """Refuse an id that is not a whole number from 0 to 2**63 - 1."""
     whole = isinstance(sample_id, int | np.integer) and not isinstance(sample_id, bool)
     if not whole or not 0 <= sample_id < 1 << 63:  # type: ignore[operator]
         raise _wrong_id(sample_id, where)

@@ -1,7 +1,7 @@
-"""Make an encoded file of a picture or clip that a row brings decoded, without losing anything of it.
+"""Encode the images and audio that a row brings decoded, without loss.
 
-Pictures become PNG, clips FLAC. What these cannot hold exactly is refused: the caller converts it and knows what that
-costs.
+Images become PNG and audio becomes FLAC. Values that these formats cannot hold exactly are refused, so that any
+conversion is the caller's decision.
 """
 
 from __future__ import annotations
@@ -17,42 +17,42 @@ from PIL import Image, ImageOps
 
 from symile_data.format.media import MOST_PIXELS, MOST_SAMPLES, PICTURE_ERRORS, SAMPLE_RATES_HZ, reason_of
 
-StoredFile = dict[str, Any]  # "bytes" and "path", as `datasets` stores a medium
+StoredFile = dict[str, Any]  # "bytes" and "path", as `datasets` stores images and audio
 
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 _ARRAYS = "give uint8 of shape (H, W), (H, W, 3) or (H, W, 4), or uint16 of shape (H, W)"
-_FULL_SCALE = 1 << 23  # of 24 bits
+_FULL_SCALE = 1 << 23  # of 24-bit samples
 _UNUSED_BITS = 8  # libsndfile takes the upper 24 bits of an int32
 
 
 class UnfitValueError(ValueError):
-    """A value that its column cannot hold as it is; the argument says why."""
+    """A value that its column cannot hold exactly; the message says why."""
 
 
-def picture_file(value: object) -> StoredFile:
-    """A picture as a file: as given where it is one, else as PNG.
+def image_file(value: object) -> StoredFile:
+    """Return an image as a file: the given file unchanged, or decoded pixels as PNG.
 
     Args:
         value: Bytes of a file, {"bytes": ..., "path": ...}, a Pillow image, or an array of uint8, (H, W), (H, W, 3) or
             (H, W, 4), or of uint16, (H, W). A Pillow image is turned upright as its EXIF orientation says.
 
     Raises:
-        UnfitValueError: none of these, or a picture that a PNG cannot hold.
+        UnfitValueError: the value is none of these, or an image that a PNG cannot hold.
     """
     if isinstance(value, np.ndarray):
-        value = _picture_of(value)
+        value = _image_of(value)
     return {"bytes": _png(value), "path": None} if isinstance(value, Image.Image) else stored_file(value)
 
 
-def clip_file(value: object) -> StoredFile:
-    """A clip as a file: as given where it is one, else as FLAC.
+def audio_file(value: object) -> StoredFile:
+    """Return audio as a file: the given file unchanged, or decoded samples as FLAC.
 
     Args:
         value: Bytes of a file, {"bytes": ..., "path": ...}, or {"array": ..., "sampling_rate": ...} as `datasets`
-            decodes clips: (samples,) floats in [-1, 1], kept in 24 bits, or int16, kept as they are.
+            decodes audio: (samples,) floats in [-1, 1], stored in 24 bits, or int16, stored unchanged.
 
     Raises:
-        UnfitValueError: none of these, or a clip that a FLAC cannot hold.
+        UnfitValueError: the value is none of these, or audio that a FLAC cannot hold.
     """
     if not isinstance(value, Mapping) or value.get("array") is None:
         return stored_file(value)
@@ -63,10 +63,10 @@ def clip_file(value: object) -> StoredFile:
 
 
 def stored_file(value: object) -> StoredFile:
-    """The bytes of a file, and its name where one is given.
+    """Return the bytes of a file, with its name if one is given.
 
     Raises:
-        UnfitValueError: there are no bytes.
+        UnfitValueError: the value has no bytes, an unknown key, or a path that is no text.
     """
     given = value if isinstance(value, Mapping) else {"bytes": value}
     _check_keys(given, ("bytes", "path", "array", "sampling_rate"))
@@ -92,7 +92,7 @@ def _check_keys(value: Mapping[Any, Any], known: tuple[str, ...]) -> None:
         raise UnfitValueError(f"an unknown key {unknown[0]!r}")
 
 
-def _picture_of(pixels: npt.NDArray[Any]) -> Image.Image:
+def _image_of(pixels: npt.NDArray[Any]) -> Image.Image:
     grey = pixels.ndim == 2
     colour = pixels.ndim == 3 and pixels.shape[2] in (3, 4)
     fits = (pixels.dtype == np.uint8 and (grey or colour)) or (pixels.dtype == np.uint16 and grey)
@@ -101,20 +101,20 @@ def _picture_of(pixels: npt.NDArray[Any]) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("=")))
 
 
-def _png(picture: Image.Image) -> bytes:
+def _png(image: Image.Image) -> bytes:
     file = io.BytesIO()
     try:
-        if picture.mode not in _PNG_MODES or picture.width * picture.height > MOST_PIXELS:
-            size = f"{picture.width} x {picture.height} pixels"
+        if image.mode not in _PNG_MODES or image.width * image.height > MOST_PIXELS:
+            size = f"{image.width} x {image.height} pixels"
             raise UnfitValueError(
-                f"a picture of mode {picture.mode}, {size}; a PNG is made of {', '.join(_PNG_MODES)} and of at most "
+                f"an image of mode {image.mode}, {size}; a PNG is made of {', '.join(_PNG_MODES)} and of at most "
                 f"{MOST_PIXELS} pixels"
             )
-        ImageOps.exif_transpose(picture).save(file, "PNG")
+        ImageOps.exif_transpose(image).save(file, "PNG")
     except UnfitValueError:
         raise
     except PICTURE_ERRORS as error:
-        raise UnfitValueError(f"a picture that cannot be encoded ({reason_of(error)})") from None
+        raise UnfitValueError(f"an image that cannot be encoded ({reason_of(error)})") from None
     return file.getvalue()
 
 
@@ -138,7 +138,7 @@ def _flac(array: object, rate: object) -> bytes:
 
 
 def _in_24_bits(samples: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int32]:
-    """Floats as libsndfile wants 24 bits; decoding gives them back to within 2 ** -23, those of 16 bits exactly."""
+    """Convert floats to the 24-bit samples of libsndfile: exact for 16-bit values, else within 2 ** -23."""
     if not (np.abs(samples) <= 1).all():  # false for NaN too
         raise UnfitValueError("samples beyond [-1, 1] or not finite; FLAC would cut them off")
     steps = np.rint(samples.astype(np.float64) * _FULL_SCALE).clip(max=_FULL_SCALE - 1)

@@ -1,7 +1,7 @@
-"""What is stored of the values of a row: each as it was given, or refused.
+"""Check the values of a row: each is stored exactly as it was given, or refused.
 
-pyarrow alone takes more than it stores: it cuts 1.9 to 1, makes 1e300 an infinite float32 and 1.0 of True, and drops
-keys that a struct lacks.
+pyarrow alone would change values silently: it cuts 1.9 to 1, turns 1e300 into an infinite float32 and True into 1.0,
+and drops keys that a struct lacks.
 """
 
 from __future__ import annotations
@@ -15,45 +15,45 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .encoded_media import UnfitValueError, clip_file, picture_file, stored_file
+from .encoded_media import UnfitValueError, audio_file, image_file, stored_file
 
 Store = Callable[[Any], Any]  # a given value that is not None -> the value for Arrow; raises UnfitValueError
 
-_MEDIUM = {"Image": ("a picture", picture_file), "Audio": ("a clip", clip_file)}
+_MEDIUM = {"Image": ("an image", image_file), "Audio": ("audio", audio_file)}
 
 
 def stores_of(features: Mapping[str, Any]) -> dict[str, Store]:
-    """What to do with the values of each column.
+    """Return the function that checks and converts the values of each column.
 
     Args:
-        features: Of `datasets`.
+        features: Column -> its type from `datasets`.
     """
     return {name: _store(feature) for name, feature in features.items()}
 
 
 def described(feature: Any) -> str:
-    """What the values of a column are, for messages."""
+    """Name the type of a column's values, for messages."""
     kind = type(feature).__name__
     return _MEDIUM[kind][0] if kind in _MEDIUM else str(_arrow_type(feature))
 
 
 def stored(store: Store, value: Any) -> Any:
-    """The value for Arrow; None stays None.
+    """Convert a value for Arrow; None stays None.
 
     Raises:
-        UnfitValueError: the column cannot hold it as it is.
+        UnfitValueError: the column cannot hold the value exactly.
     """
     return None if value is None else store(value)
 
 
 def shown(value: object) -> str:
-    """A value for a message: short, and without addresses of memory."""
+    """Shorten a value for a message, without memory addresses."""
     plain = value is None or isinstance(value, str | bytes | int | float | np.generic)
     return reprlib.repr(value) if plain else f"a value of type {type(value).__name__}"
 
 
 def count_non_finite(column: pa.Array) -> int:
-    """How many numbers of a column are NaN or infinite, lists and structs included."""
+    """Count the NaN and infinite numbers of a column, also within lists and structs."""
     kind = column.type
     if isinstance(kind, pa.BaseExtensionType):
         return count_non_finite(column.storage)
@@ -91,7 +91,7 @@ def _store(feature: Any) -> Store:
 
 
 def _store_of_type(kind: pa.DataType) -> Store:
-    if isinstance(kind, pa.BaseExtensionType):  # Array2D and its like
+    if isinstance(kind, pa.BaseExtensionType):  # such as Array2D
         return _store_of_type(kind.storage_type)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         inner = kind.value_type
@@ -141,7 +141,7 @@ def _number(kind: pa.DataType, value: Any) -> Any:
 
 
 def _numbers(kind: pa.DataType, value: Any) -> Any:
-    """A list of numbers, some of them None, or an array of them."""
+    """Check a list of numbers, which may contain None, or a one-dimensional array."""
     if not isinstance(value, np.ndarray) or value.dtype == object or isinstance(value, np.ma.MaskedArray):
         items = _items(value)
         _check_types(set(map(type, items)), kind)
@@ -161,7 +161,7 @@ def _check_types(types: Iterable[type], kind: pa.DataType) -> None:
 
 
 def _fits(given: type, kind: pa.DataType) -> bool:
-    """Whether a type of number is the column's: no fractions and no True among whole numbers.
+    """Tell whether a column takes a type of number: integer columns take neither floats nor booleans.
 
     >>> [_fits(given, pa.int8()) for given in (int, np.uint64, float, bool)], _fits(int, pa.float32())
     ([True, True, False, False], True)
@@ -174,7 +174,7 @@ def _fits(given: type, kind: pa.DataType) -> bool:
 
 
 def _check_range(numbers: Any, kind: pa.DataType) -> None:
-    """Refuse finite numbers that a narrower float would make infinite; Arrow refuses whole numbers that do not fit."""
+    """Refuse finite numbers that overflow a narrower float; Arrow itself refuses integers out of range."""
     if pa.types.is_floating(kind) and kind != pa.float64() and len(numbers):
         given = np.asarray(numbers, dtype=np.float64)
         with np.errstate(over="ignore"):
@@ -208,7 +208,7 @@ def _struct(stores: Mapping[str, Store], value: Any) -> dict[str, Any]:
 
 
 def _same(kind: pa.DataType, value: Any) -> Any:
-    """Times, decimals and the like: what reads back as it was given."""
+    """Accept times, decimals and other values that read back equal."""
     if pa.scalar(value, kind).as_py() != value:
         raise UnfitValueError(f"{reprlib.repr(value)}, which it cannot hold exactly")
     return value

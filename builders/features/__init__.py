@@ -1,1 +1,1 @@
-"""Build a feature dataset: another dataset whose media are replaced by what frozen encoders make of them."""
+"""Build a feature dataset: a copy of a dataset in which features of frozen encoders replace the inputs."""

@@ -1,6 +1,6 @@
-"""Build a feature dataset: number the unique media, encode each once, write the rows with features in their place.
+"""Build a feature dataset in three stages: number the unique inputs, encode each once, write rows with the features.
 
-Ids, masks, labels, splits and the order of rows are the source's. Each stage resumes where it was interrupted.
+Ids, masks, labels, splits and the order of rows are those of the source. Each stage resumes where it was interrupted.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _PACKAGES = ("numpy", "pyarrow", "torch", "transformers")
 
 @dataclass(frozen=True, kw_only=True)
 class ShardTask:
-    """Rows `start` to `stop - 1` of a split; its first row is number `first_row` of all."""
+    """The task to write rows `start` to `stop - 1` of a split whose first row is number `first_row` in the dataset."""
 
     source: Path
     internal: Path
@@ -70,10 +70,10 @@ def build_features(
     Args:
         source: Directory of a finished dataset.
         out: Output directory.
-        spec: Models and settings.
-        encode: Runs a model.
-        workers: Worker processes; the bytes do not depend on it.
-        executor: "local" for these, or a cluster in their place: see `cluster_pool`.
+        spec: The models and their settings.
+        encode: The function that runs a model.
+        workers: Worker processes; the bytes do not depend on their number.
+        executor: "local", or a cluster in place of the worker processes: see `cluster_pool`.
         write_card: Writes the files beside the shards and returns their paths.
         command: The command line, for the card.
 
@@ -81,8 +81,9 @@ def build_features(
         The manifest that was written.
 
     Raises:
-        SymileDataError: a modality that is not there or has features already, a damaged source, an unsuitable output
-            directory, or a failing disk. What is finished is kept.
+        UsageError: a modality does not exist or holds features already.
+        SymileDataError: the source is damaged, the output directory is unsuitable, or the disk fails. Finished
+            artifacts are kept.
     """
     check_format(spec.shard_format)
     there = manifests.read(source)
@@ -110,12 +111,12 @@ def build_features(
 
 
 def feature_schema(stored: pa.Schema, modalities: Sequence[Modality], spec: FeatureSpec) -> DatasetSchema:
-    """The source's schema with lists of F float16 in the place of media.
+    """Return the schema of the source with lists of F float16 in the columns of encoded modalities.
 
     Args:
         stored: Arrow schema of the source's rows.
-        modalities: Of the source.
-        spec: Which are encoded, and F.
+        modalities: The modalities of the source.
+        spec: The models; each gives its modality and F.
     """
     from datasets import Features, List, Value
 
@@ -134,10 +135,10 @@ def feature_schema(stored: pa.Schema, modalities: Sequence[Modality], spec: Feat
 
 
 def make_shard(job: ShardTask, path: Path) -> dict[str, Any]:
-    """Write one shard.
+    """Write one shard of rows with features.
 
     Returns:
-        The number of rows.
+        The number of rows under "rows".
     """
     rows = source_rows(job.source, job.split)
     schema = feature_schema(rows.schema, job.modalities, job.spec)
@@ -162,7 +163,7 @@ def _batches(job: ShardTask, rows: SourceRows, schema: pa.Schema) -> Iterator[pa
 
 @dataclass(frozen=True)
 class _Source:
-    """The dataset that is encoded."""
+    """The source dataset with its manifest and the rows of each split."""
 
     directory: Path
     manifest: Manifest
@@ -170,7 +171,7 @@ class _Source:
 
     @property
     def first_rows(self) -> dict[str, int]:
-        """Split -> its first row, counted through all splits."""
+        """Return for each split the number of its first row, counted through all splits."""
         firsts, total = {}, 0
         for split, rows in self.splits.items():
             firsts[split] = total
@@ -223,7 +224,7 @@ def _shards(build_dir: BuildDir, pool: Executor | None, source: _Source, spec: F
 
 
 def _identity(there: Manifest, spec: FeatureSpec) -> BuildFingerprint:
-    """The source's, with the features among the settings and the source's fingerprint among the sources."""
+    """Add the models to the source's settings and the source's own fingerprint to its sources."""
     source = there.identity
     layout = {"layout": "shards"} if "layout" in source.spec else {}
     return BuildFingerprint(

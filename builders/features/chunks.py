@@ -1,4 +1,4 @@
-"""Chunks of features: what a model makes of consecutive unique media, as .npy files of float16 under `.build/`."""
+"""Chunks of features: the features of consecutive unique inputs, as .npy files of float16 under `.build/`."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from .spec import Encode, FeatureSpec, FrozenModel, Media
 
 MEDIA_PER_CHUNK = 2048
 
-_MAPPED = 512  # files of features that stay mapped
+_MAPPED = 512  # feature files that stay memory-mapped
 
 Halves = npt.NDArray[np.float16]
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncodeJob:
-    """Unique media `start` to `stop - 1` of one modality.
+    """The task to encode the unique inputs `start` to `stop - 1` of one modality.
 
     Args:
-        source: Directory of the dataset.
+        source: Directory of the source dataset.
         internal: The build's `.build/` folder.
         first_rows: Split -> its first row, counted through all splits.
-        kind: Of the modality.
-        column: Of the media.
+        kind: Kind of the modality.
+        column: The column that holds the inputs.
     """
 
     source: Path
@@ -51,18 +51,18 @@ class EncodeJob:
 
 
 def chunk_path(modality: str, chunk: int) -> str:
-    """Path of a chunk relative to the output directory."""
+    """Return the path of a chunk relative to the output directory."""
     return f".build/features/{modality}-{chunk:05d}.npy"
 
 
 def make_chunk(job: EncodeJob, path: Path) -> dict[str, Any]:
-    """Encode one chunk.
+    """Encode one chunk and write its (n, F) float16 features.
 
     Returns:
-        The number of media.
+        The number n of inputs under "media".
 
     Raises:
-        DamageError: a medium is not there or cannot be decoded; a feature does not fit into float16.
+        DamageError: an input is null or cannot be decoded, or a feature does not fit into float16.
     """
     owners = MediaIndex.open(job.internal, job.model.modality).owners[job.start : job.stop]
     parts = []
@@ -105,18 +105,18 @@ def _encoded(job: EncodeJob, source: SourceRows, rows: npt.NDArray[np.int64]) ->
 
 
 class ChunkedFeatures:
-    """The features of one modality, by the media's numbers.
+    """Looks up the features of one modality by the numbers of its unique inputs.
 
     Args:
         internal: The build's `.build/` folder.
-        model: That made them.
+        model: The model that made the features.
     """
 
     def __init__(self, internal: Path, model: FrozenModel) -> None:
         self._out, self._model = internal.parent, model
 
     def column(self, numbers: npt.NDArray[np.int64]) -> pa.Array:
-        """(n,) lists of F float16, null where the number is -1."""
+        """Return n lists of F float16 for (n,) numbers; null where the number is -1."""
         missing = numbers < 0
         values = np.zeros((len(numbers), self._model.size), dtype=np.float16)
         chunks = numbers // MEDIA_PER_CHUNK
@@ -135,6 +135,6 @@ def _opened(path: Path) -> Halves:
 
 
 def forget_chunks() -> None:
-    """Close what was opened: a process may build twice, and the old files may be gone."""
+    """Close all files: a second build in the same process may have other files under the same names."""
     _opened.cache_clear()
     source_rows.cache_clear()

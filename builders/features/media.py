@@ -1,4 +1,4 @@
-"""Which medium each row has: unique media are numbered, through all splits, in the order in which they first occur.
+"""Number the unique inputs of a modality through all splits, in the order of their first occurrence.
 
 A medium is unique by its id column (`image_id`, `clip_id`: the modality's companion that ends in `_id`); without one
 each row has its own. Legend: N rows of all splits, U unique media.

@@ -1,5 +1,6 @@
-"""Read a finished dataset by row: any columns of a range of rows, or one column of scattered rows. Shards are opened
-when they are needed, so that a task of a dataset of thousands of shards opens only its own.
+"""Read a finished dataset by row: any columns of a range of rows, or one column of scattered rows.
+
+Shards are opened on first use, so that a task on a dataset of thousands of shards opens only those it reads.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ class SourceRows:
     """The rows of one split, numbered through its shards.
 
     Args:
-        directory: Of the dataset.
-        split: Its name.
+        directory: Directory of the dataset.
+        split: Name of the split.
 
     Raises:
-        DamageError: it is not as its manifest says.
+        DamageError: the dataset contradicts its manifest.
     """
 
     def __init__(self, directory: Path, split: str) -> None:
@@ -45,16 +46,16 @@ class SourceRows:
 
     @property
     def rows(self) -> int:
-        """N."""
+        """Number of rows in the split."""
         return int(self._starts[-1])
 
     @property
     def schema(self) -> pa.Schema:
-        """Arrow schema of rows with their media."""
+        """Arrow schema of the rows, with media attached where the layout is deduplicated."""
         return self._shard(0).schema
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> pa.Table:
-        """The named columns of rows `start` to `stop - 1`."""
+        """Return the named columns of rows `start` to `stop - 1`."""
         pieces = []
         for shard, group, first, last in self._groups(np.array([start, stop - 1])):
             rows = np.clip([start - first, stop - first], 0, last - first)
@@ -62,11 +63,11 @@ class SourceRows:
         return pa.concat_tables(pieces).combine_chunks()
 
     def take(self, column: str, rows: IntArray) -> pa.Array:
-        """One column of some rows.
+        """Return one column of the given rows.
 
         Args:
-            column: Its name.
-            rows: Ascending, at least one.
+            column: Name of the column.
+            rows: (n,) ascending row numbers, at least one.
         """
         pieces = []
         for shard, group, first, last in self._groups(rows):
@@ -76,12 +77,12 @@ class SourceRows:
         return pa.concat_arrays(pieces)
 
     def shard_columns(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """The named columns of each shard in turn, without any media's bytes where they are not among them."""
+        """Yield the named columns of each shard in turn; no others are read."""
         for index in range(len(self._entries)):
             yield self._shard(index).read_all(columns)
 
     def place(self, row: int) -> str:
-        """Where a row is, for messages."""
+        """Name the shard of a row and its row there, for messages."""
         index = int(np.searchsorted(self._starts, row, side="right")) - 1
         return f"{self._entries[index].path}, row {row - int(self._starts[index])}"
 
@@ -92,7 +93,7 @@ class SourceRows:
         )
 
     def _groups(self, rows: IntArray) -> Iterator[tuple[Shard, int, int, int]]:
-        """The row groups around some ascending rows: shard, number in it, first row, row after the last."""
+        """Yield the row groups that span ascending rows: shard, group in it, first row, row after the last."""
         first, last = np.searchsorted(self._starts, [rows[0], rows[-1]], side="right") - 1
         for index in range(int(first), int(last) + 1):
             shard = self._shard(index)
@@ -104,7 +105,7 @@ class SourceRows:
 
 
 def _taken(shard: Shard, group: int, column: str, rows: pa.Array) -> pa.Array:
-    """A column of some rows of a group; of pooled media only those that are asked for are read."""
+    """Read one column of the given rows of a group; of deduplicated media only the wanted ones are read."""
     if isinstance(shard, DeduplicatedShard):
         table, first = shard.places[group]
         stored = shard.table.read(table, shard.media.stored_columns([column]))
@@ -116,5 +117,5 @@ def _taken(shard: Shard, group: int, column: str, rows: pa.Array) -> pa.Array:
 
 @lru_cache(maxsize=_MANIFESTS)
 def source_rows(directory: Path, split: str) -> SourceRows:
-    """The rows of a split, opened once in a process."""
+    """Open the rows of a split, once in a process."""
     return SourceRows(directory, split)

@@ -1,4 +1,4 @@
-"""What decides a feature dataset: the models, how they are run, and the function that runs them."""
+"""The settings that decide a feature dataset: the models, how they run, and the type of the function that runs them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class FrozenModel:
     """The model of one modality.
 
     Args:
-        modality: Its name.
-        name: Model id or folder.
-        settings: Of the encoder that stands on it.
-        size: F, numbers in a feature vector.
-        fingerprint: Of its weights.
+        modality: Name of the modality.
+        name: Model id on the Hub, or a folder.
+        settings: Settings of the encoder that uses the model.
+        size: F, the length of a feature vector.
+        fingerprint: Hash of the model's weights.
     """
 
     modality: str
@@ -31,7 +31,7 @@ class FrozenModel:
     fingerprint: str
 
     def to_json(self) -> dict[str, Any]:
-        """As the manifest records it: a folder by its last part."""
+        """Return the manifest's record of the model; a folder is named by its last part."""
         path = Path(self.name)
         name = path.resolve().name if path.is_dir() else self.name
         return {"model": name, "weights": self.fingerprint, "size": self.size, **self.settings}
@@ -42,11 +42,11 @@ class FeatureSpec:
     """Settings of a build of features.
 
     Args:
-        models: One for each modality that is encoded.
+        models: One model for each encoded modality.
         precision: "32-true", "bf16-mixed" or "16-mixed", as Lightning names them.
-        device: Kind of device, "cpu" or "cuda". On another kind the last bits differ.
-        batch_size: Media in a forward pass.
-        shard_format: Of the shards.
+        device: Kind of device, "cpu" or "cuda". The last bits of features differ between kinds.
+        batch_size: Inputs in one forward pass.
+        shard_format: "parquet" or "webdataset".
     """
 
     models: tuple[FrozenModel, ...]
@@ -56,7 +56,7 @@ class FeatureSpec:
     shard_format: str = "parquet"
 
     def to_json(self) -> dict[str, Any]:
-        """As recorded in the manifest's spec, under `features`."""
+        """Return what the manifest's spec records under `features`."""
         return {
             "models": {model.modality: model.to_json() for model in self.models},
             "precision": self.precision,
@@ -67,12 +67,12 @@ class FeatureSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Media:
-    """Some stored media of one modality.
+    """Stored inputs of one modality.
 
     Args:
-        kind: Of the modality.
-        values: (n,) as they lie in the shards, none null.
-        place: Says where the medium at an index comes from, for messages.
+        kind: Kind of the modality.
+        values: (n,) values as the shards store them, none null.
+        place: Names the shard and row of the value at an index, for messages.
     """
 
     kind: str
@@ -80,5 +80,5 @@ class Media:
     place: Callable[[int], str]
 
 
-# Decodes media and encodes them, (n, F) floats; a function of a module, since workers import it.
+# Decodes and encodes inputs to (n, F) float32. Workers import it, so it must be a function of a module.
 Encode = Callable[[FeatureSpec, FrozenModel, Media], npt.NDArray[np.float32]]

@@ -1,4 +1,4 @@
-"""Build an XOR dataset: bits from named streams indexed by row, shards, card, manifest."""
+"""Build an XOR dataset: draw bits from named streams indexed by row, and write shards, card and manifest."""
 
 from __future__ import annotations
 
@@ -35,10 +35,13 @@ Bits = npt.NDArray[np.float32]
 
 
 def draw_bits(spec: XorSpec, split: str, start: int, stop: int) -> list[Bits]:
-    """The variables of some rows: all but the last independent fair bits; the last their XOR, or a copy of the first.
+    """Draw the variables of rows `start` to `stop - 1`.
+
+    All variables but the last are independent fair bits. The last is their XOR with probability `p_hat`, else a copy of
+    the first (Symile, section 5.1).
 
     Returns:
-        V arrays (stop - start, dims) of 0 and 1.
+        V arrays (stop - start, dims) of float32, each 0 or 1.
 
     >>> a, b, c = draw_bits(XorSpec(), "train", 0, 4)
     >>> bool((c == (a != b)).all())
@@ -58,10 +61,10 @@ def build_xor(
     """Build the dataset in `out`, or finish a build that was interrupted there.
 
     Args:
-        spec: What to build.
+        spec: Settings of the build.
         out: Output directory.
-        workers: Worker processes; the bytes do not depend on it.
-        executor: "local" for these, or a cluster in their place: see `cluster_pool`.
+        workers: Worker processes; the bytes do not depend on their number.
+        executor: "local", or a cluster in place of the worker processes: see `cluster_pool`.
         write_card: Writes the files beside the shards and returns their paths.
         command: The command line, for the card.
 
@@ -69,7 +72,7 @@ def build_xor(
         The manifest that was written.
 
     Raises:
-        OutputError: the output directory is unsuitable, or the disk refuses.
+        OutputError: the output directory is unsuitable, or the disk fails.
     """
     schema = xor_schema(spec.names, spec.dims)
     identity = BuildFingerprint(dataset=DATASET, spec=spec.to_json(), sources={}, versions=library_versions(_PACKAGES))

@@ -1,4 +1,4 @@
-"""The settings of an XOR build, checked when made and stored whole in the manifest."""
+"""The settings of an XOR build, checked on construction and stored in the manifest."""
 
 from __future__ import annotations
 
@@ -17,17 +17,20 @@ DEFAULT_ROWS = (10_000, 1_000, 5_000)  # Symile, section 5.1
 
 @dataclass(frozen=True, kw_only=True)
 class XorSpec:
-    """What to build.
+    """Settings of an XOR build.
 
     Args:
-        variables: V, 3 in the paper; the columns are named a, b, c, ...
-        dims: Bits of each variable, 5 in the paper.
+        variables: Number of variables V, from 3 to 26; 3 in the paper. The columns are named a, b, c, ...
+        dims: Bits of each variable, from 1 to 63; 5 in the paper.
         p_hat: Probability that a row's last variable is the XOR of all others; else it is a copy of the first.
-        rows: Rows of each split; 0 leaves a split out.
-        missing: Rate at which each variable is taken away from the training and validation splits.
-        missing_test: Take variables away from the test split too.
+        rows: Split -> number of rows; 0 leaves a split out.
+        missing: Variable -> rate in [0, 1] at which it is missing in the training and validation splits.
+        missing_test: Whether variables are missing in the test split too.
         shard_format: "parquet" or "webdataset".
-        seed: Decides everything random.
+        seed: Seed of all random numbers.
+
+    Raises:
+        UsageError: a value is out of range, or there are no training rows.
     """
 
     variables: int = 3
@@ -56,7 +59,7 @@ class XorSpec:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the variables.
+        """Names of the variables, which are also their columns.
 
         >>> XorSpec().names
         ('a', 'b', 'c')
@@ -64,7 +67,7 @@ class XorSpec:
         return tuple(ascii_lowercase[: self.variables])
 
     def to_json(self) -> dict[str, Any]:
-        """As stored in the manifest."""
+        """Return the settings as the manifest stores them."""
         return {
             "seed": self.seed,
             "rows": dict(self.rows),

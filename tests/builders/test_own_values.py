@@ -96,14 +96,14 @@ def test_arrays_are_pictures(tmp_path: Path, shape: tuple[int, ...]) -> None:
         (np.zeros((3, 4, 5), dtype=np.uint8), r"an array of uint8, shape \(3, 4, 5\)"),
         (np.zeros((0, 4), dtype=np.uint8), "an array of uint8"),
         (np.ma.masked_array(np.zeros((2, 2), dtype=np.uint8), mask=True), "an array of uint8"),
-        (picture().convert("CMYK"), "a picture of mode CMYK"),
-        (Pillow.new("I", (2, 2), 1 << 20), "a picture of mode I"),
-        (Pillow.new("F", (2, 2)), "a picture of mode F"),
+        (picture().convert("CMYK"), "an image of mode CMYK"),
+        (Pillow.new("I", (2, 2), 1 << 20), "an image of mode I"),
+        (Pillow.new("F", (2, 2)), "an image of mode F"),
     ],
 )
 def test_what_is_no_picture_is_refused_at_its_row(tmp_path: Path, value: Any, sentence: str) -> None:
     rows: list[dict[str, Any]] = [{"photo": PNG}, {"photo": value}]
-    with pytest.raises(SourceError, match=rf"a value of column photo is not a picture \(train, row 1\); .*{sentence}"):
+    with pytest.raises(SourceError, match=rf"a value of column photo is not an image \(train, row 1\); .*{sentence}"):
         write(tmp_path, {"photo": Image()}, {"photo": "image"}, *rows)
     assert not list(tmp_path.rglob("train-*"))
 
@@ -157,7 +157,7 @@ def test_samples_of_16_bits_come_back_exactly(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_clip_is_refused_at_its_row(tmp_path: Path, value: Any, sentence: str) -> None:
-    with pytest.raises(SourceError, match=rf"a value of column clip is not a clip \(train, row 0\); .*{sentence}"):
+    with pytest.raises(SourceError, match=rf"a value of column clip is not audio \(train, row 0\); .*{sentence}"):
         write(tmp_path, {"clip": Audio(sampling_rate=16_000)}, {"clip": "audio"}, {"clip": value})
 
 
@@ -393,8 +393,8 @@ def test_masks_and_nulls_agree_with_the_modality(tmp_path: Path) -> None:
     ("kind", "feature", "sentence"),
     [
         ("image", Value("binary"), r"column x cannot be of kind image; got binary\. Declare it as Image\(\)"),
-        ("image", Audio(), "cannot be of kind image; got a clip"),
-        ("audio", Image(), "cannot be of kind audio; got a picture"),
+        ("image", Audio(), "cannot be of kind image; got audio"),
+        ("audio", Image(), "cannot be of kind audio; got an image"),
         ("text", Value("int32"), "cannot be of kind text; got int32"),
         ("vector", List(Value("float32")), r"cannot be of kind vector; got list.*length=\.\.\."),
         ("vector", List(Value("string"), length=2), "cannot be of kind vector"),
