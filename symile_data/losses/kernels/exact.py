@@ -27,18 +27,15 @@ Memory: R (D + 2 N) numbers, the cache, M N D gradients (and N x N booleans a mo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from symile_data.losses.inputs import LossInputs, LossResult
 
-from .budget import Options, check_options, defaults
+from .budget import Options, check_options
 from .powers import LOG2_E, log2sumexp2
 from .products import add_matmul, matmul, product_of_all, products_of_others
-
-_TILE_ROWS = (64, 1 << 14)
+from .tiles import Tile, Tiles
 
 # Of lse - ref to base 2; numbers leave the dtype's range at 126 and 1022.
 _SAFE_RANGE = {torch.float32: 86.0, torch.float64: 860.0}
@@ -61,54 +58,25 @@ def solve_exact(inputs: LossInputs, wanted: bool, options: Options) -> LossResul
     return _Exact(inputs, options).solve(wanted)
 
 
-@dataclass(frozen=True)
-class _Tile:
-    """Rows `a` to `b` of X', `j0` to `j1` of Y, all of Z; `offset` counts the (i, j) pairs of the tiles before it."""
-
-    a: int
-    b: int
-    j0: int
-    j1: int
-    offset: int
-
-    @property
-    def rows(self) -> int:
-        return (self.b - self.a) * (self.j1 - self.j0)
-
-
 class _Exact:
-    """One evaluation: the tiles, their buffers, and the two passes over them."""
+    """One evaluation of the loss: two passes over the tiles."""
 
     def __init__(self, inputs: LossInputs, options: Options) -> None:
         self.shard, self.scale, self.embeddings = inputs.shard, inputs.scale, inputs.embeddings
         *self.leads, self.y, self.z = inputs.embeddings
         self.n, self.width = self.z.shape
-        self.gemm_dtype = options.gemm_dtype
-        self.low_z = self.z.to(options.gemm_dtype or self.z.dtype)
-        self.same = None if inputs.groups is None else [ids[:, None] == ids[None] for ids in inputs.groups]
+        self.tiles = Tiles(inputs, options)
+        self.same, self.gemm_dtype = self.tiles.same, options.gemm_dtype
         self.positives = product_of_all(self.embeddings).sum(dim=1)
         # From here on logits and logarithms of sums are to base 2.
-        self.scale2 = self.scale * LOG2_E
+        self.scale2 = self.tiles.scale2
         self.logits = self.positives * self.scale2
         # The level exponents are taken relative to: the middle of the positives, the same on every rank.
         self.ref = (self.logits.max() + self.logits.min()) / 2
 
-        # Rows of X' that belong to positives lie this far apart: 0 for M = 2, 1 for M = 3, N + 1 for M = 4, ...
-        self.diagonal = sum(self.n**power for power in range(len(self.leads)))
-        self.x_rows = self.n ** len(self.leads)
-        self.tiles = self._plan(options.tile_rows)
-        most = max((tile.rows for tile in self.tiles), default=0)
-        self.a_buffer = self.z.new_empty((most, self.width), dtype=self.low_z.dtype)
-        # In full precision H takes the place of A, which is no longer needed when H is made.
-        self.h_buffer = self.a_buffer if options.gemm_dtype is None else self.z.new_empty((most, self.width))
-        self.t_buffer = self.z.new_empty((most, self.n))
-        self.cache: dict[_Tile, Tensor] = {}
-        cache_bytes = defaults(self.z).cache_bytes if options.cache_bytes is None else options.cache_bytes
-        self.cached_rows = cache_bytes // (self.n * self.z.element_size())
-
     def solve(self, wanted: bool) -> LossResult:
         if not wanted:
-            self.cached_rows = 0
+            self.tiles.cached_rows = 0
         local = self._negatives_fast()
         safe = local is None
         if local is None:
@@ -131,112 +99,26 @@ class _Exact:
         mine = slice(self.shard.start, self.shard.stop)
         weight = (positive_gradient[mine] * (self.scale * self.shard.world))[:, None]
         others = products_of_others([embedding[mine] for embedding in self.embeddings])
-        return LossResult(
-            value, [g + weight * other for g, other in zip(gradients, others, strict=True)], scale_gradient
-        )
-
-    def _plan(self, tile_rows: int | None) -> list[_Tile]:
-        """Tiles of this rank: whole rows of X' where R holds all of Y, else one row of X' and an even part of Y."""
-        x_range, y_range = (0, self.x_rows), (0, self.n)
-        if self.leads:
-            x_range = self.shard.part(self.x_rows)
-        else:
-            y_range = self.shard.part(self.n)
-        if tile_rows is None:
-            elements = defaults(self.z).tile_elements
-            tile_rows = min(max(elements // max(self.n, self.width), _TILE_ROWS[0]), _TILE_ROWS[1])
-        y_count = y_range[1] - y_range[0]
-        x_step = max(1, tile_rows // max(y_count, 1))
-        y_step = -(-y_count // -(-y_count // tile_rows)) if y_count else 1
-        tiles = []
-        offset = 0
-        for a in range(*x_range, x_step):
-            for j0 in range(*y_range, y_step):
-                tile = _Tile(a, min(a + x_step, x_range[1]), j0, min(j0 + y_step, y_range[1]), offset)
-                offset += tile.rows
-                tiles.append(tile)
-        return tiles
+        gradients = [gradient + weight * other for gradient, other in zip(gradients, others, strict=True)]
+        return LossResult(value, gradients, scale_gradient)
 
     def _within_range(self, lse: Tensor) -> bool:
         """Whether one exp relative to `ref` serves these anchors (False also for NaN and infinities)."""
         return bool(((lse - self.ref).abs() <= _SAFE_RANGE[lse.dtype]).all())
 
-    # One tile.
-
-    def _lead_indices(self, tile: _Tile) -> list[Tensor]:
-        """Per leading modality the (I,) rows that the tile's rows of X' are made of."""
-        numbers = torch.arange(tile.a, tile.b, device=self.z.device)
-        return [numbers // self.n**power % self.n for power in reversed(range(len(self.leads)))]
-
-    def _lead_rows(self, tile: _Tile) -> list[Tensor]:
-        """The factors of the tile's rows of X': one (I, D) tensor a leading modality."""
-        if not self.leads:
-            return [self.z.new_ones((1, self.width))]
-        if len(self.leads) == 1:
-            return [self.leads[0][tile.a : tile.b]]
-        return [lead[index] for lead, index in zip(self.leads, self._lead_indices(tile), strict=True)]
-
-    def _products(self, tile: _Tile, x_scaled: Tensor) -> Tensor:
-        """A = s X'_I * Y_J, (R, D), in the A buffer."""
-        a = self.a_buffer[: tile.rows]
-        torch.mul(x_scaled[:, None], self.y[None, tile.j0 : tile.j1], out=a.view(len(x_scaled), -1, self.width))
-        return a
-
-    def _tile_logits(self, tile: _Tile, a: Tensor, *, keep: bool) -> Tensor:
-        """T = A Z', (R, N), -inf at the positives; with `keep` it stays in the cache while there is room."""
-        keep = keep and tile.offset + tile.rows <= self.cached_rows
-        out = self.t_buffer[: tile.rows]
-        logits = matmul(a, self.low_z.t(), self.gemm_dtype, torch.empty_like(out) if keep else out)
-        if keep:
-            self.cache[tile] = logits
-        # Row l of the batch is entry (l * diagonal, l, l); the entries of consecutive rows are equally far apart.
-        first, last = tile.j0, tile.j1
-        if self.diagonal:
-            first, last = max(first, -(-tile.a // self.diagonal)), min(last, -(-tile.b // self.diagonal))
-        if first < last:
-            j_count = tile.j1 - tile.j0
-            start = ((first * self.diagonal - tile.a) * j_count + first - tile.j0) * self.n + first
-            step = (self.diagonal * j_count + 1) * self.n + 1
-            logits.view(-1)[start : start + (last - first - 1) * step + 1 : step] = -torch.inf
-        return logits
-
-    def _exponentials(self, tile: _Tile, a: Tensor, *, keep: bool) -> Tensor:
-        """P = exp2(T - ref), (R, N), zero at the positives."""
-        return self._tile_logits(tile, a, keep=keep).sub_(self.ref).exp2_()
-
-    def _dropped(self, tile: _Tile, same: list[Tensor]) -> list[Tensor]:
-        """Per anchor the entries whose other modalities all equal the anchor's own, as M (I, J, N) bool tensors."""
-        *lead_same, y_same, z_same = same
-        indices = self._lead_indices(tile)
-        rows_j = slice(tile.j0, tile.j1)
-        dropped = []
-        for m, anchor in enumerate(indices):
-            leads_agree = torch.ones_like(anchor, dtype=torch.bool)
-            for other, index in enumerate(indices):
-                if other != m:
-                    leads_agree &= lead_same[other][index, anchor]
-            dropped.append((y_same[anchor, rows_j] & leads_agree[:, None])[:, :, None] & z_same[anchor][:, None, :])
-        leads_like = torch.ones((tile.b - tile.a, self.n), dtype=torch.bool, device=self.z.device)
-        for lead, index in zip(lead_same, indices, strict=True):
-            leads_like &= lead[index]
-        dropped.append(leads_like[:, rows_j, None] & z_same[None, rows_j])
-        dropped.append(leads_like[:, None, :] & y_same[None, rows_j])
-        return dropped
-
-    def _along_anchor(self, tile: _Tile, values: Tensor) -> list[Tensor]:
-        """The (M, N) values of anchors, each viewed so that it broadcasts over the (I, J, N) tile."""
-        views = [row[index][:, None, None] for row, index in zip(values, self._lead_indices(tile), strict=False)]
-        return [*views, values[-2, None, tile.j0 : tile.j1, None], values[-1, None, None, :]]
-
     # First pass: the sums over negatives.
+
+    def _exponentials(self, tile: Tile, a: Tensor, *, keep: bool) -> Tensor:
+        """P = exp2(T - ref), (R, N), zero at the positives."""
+        return self.tiles.logits(tile, a, keep=keep).sub_(self.ref).exp2_()
 
     def _negatives_fast(self) -> Tensor | None:
         """log2 of the sum over negatives, (M, N), from one exp2 an entry; None once the range proves too wide."""
-        self.cache.clear()
-        x_sums = self.z.new_zeros((max(len(self.leads), 1), self.x_rows))
+        self.tiles.cache.clear()
+        x_sums = self.z.new_zeros((max(len(self.leads), 1), self.tiles.x_rows))
         y_sums, z_sums = self.z.new_zeros(self.n), self.z.new_zeros(self.n)
-        for tile in self.tiles:
-            a = self._products(tile, product_of_all(self._lead_rows(tile)) * self.scale2)
+        for tile in self.tiles.plan:
+            a = self.tiles.products(tile, product_of_all(self.tiles.lead_rows(tile)) * self.scale2)
             p = self._exponentials(tile, a, keep=True).view(tile.b - tile.a, -1, self.n)
             if self.same is None:
                 over_k = p.sum(dim=2)
@@ -244,12 +126,12 @@ class _Exact:
                 y_sums[tile.j0 : tile.j1] += over_k.sum(dim=0)
                 z_sums += p.sum(dim=(0, 1))
             else:
-                *kept_x, kept_y, kept_z = [p.masked_fill(drop, 0.0) for drop in self._dropped(tile, self.same)]
+                *kept_x, kept_y, kept_z = [p.masked_fill(drop, 0.0) for drop in self.tiles.dropped(tile, self.same)]
                 for sums, kept in zip(x_sums, kept_x, strict=False):
                     sums[tile.a : tile.b] += kept.sum(dim=(1, 2))
                 y_sums[tile.j0 : tile.j1] += kept_y.sum(dim=(0, 2))
                 z_sums += kept_z.sum(dim=(0, 1))
-            if tile is self.tiles[0] and len(self.leads) == 1 and tile.j1 - tile.j0 == self.n:
+            if tile is self.tiles.plan[0] and len(self.leads) == 1 and tile.j1 - tile.j0 == self.n:
                 # These anchors are complete: a look at them spares wide batches most of a pass in vain.
                 rows = slice(tile.a, tile.b)
                 if not self._within_range(torch.logaddexp2(x_sums[0, rows].log2() + self.ref, self.logits[rows])):
@@ -259,18 +141,23 @@ class _Exact:
 
     def _negatives_safe(self) -> Tensor:
         """The same for logits of any range: every anchor's sum is taken relative to its own highest entry."""
-        self.cache.clear()
-        x_logs = self.z.new_full((max(len(self.leads), 1), self.x_rows), -torch.inf)
-        y_logs, z_logs = self.z.new_full((self.n,), -torch.inf), self.z.new_full((self.n,), -torch.inf)
-        for tile in self.tiles:
-            a = self._products(tile, product_of_all(self._lead_rows(tile)) * self.scale2)
-            t = self._tile_logits(tile, a, keep=True).view(tile.b - tile.a, -1, self.n)
+        self.tiles.cache.clear()
+        x_logs = self.z.new_full((max(len(self.leads), 1), self.tiles.x_rows), -torch.inf)
+        y_logs, z_logs = (
+            self.z.new_full((self.n,), -torch.inf),
+            self.z.new_full((self.n,), -torch.inf),
+        )
+        for tile in self.tiles.plan:
+            a = self.tiles.products(tile, product_of_all(self.tiles.lead_rows(tile)) * self.scale2)
+            t = self.tiles.logits(tile, a, keep=True).view(tile.b - tile.a, -1, self.n)
             if self.same is None:
                 over_k = log2sumexp2(t, dim=2)
                 x_new = log2sumexp2(over_k, dim=1).expand(len(x_logs), -1)
                 y_new, z_new = log2sumexp2(over_k, dim=0), log2sumexp2(t, dim=(0, 1))
             else:
-                *kept_x, kept_y, kept_z = [t.masked_fill(drop, -torch.inf) for drop in self._dropped(tile, self.same)]
+                *kept_x, kept_y, kept_z = [
+                    t.masked_fill(drop, -torch.inf) for drop in self.tiles.dropped(tile, self.same)
+                ]
                 x_new = torch.stack([log2sumexp2(kept, dim=(1, 2)) for kept in kept_x or [kept_y]])
                 y_new, z_new = log2sumexp2(kept_y, dim=(0, 2)), log2sumexp2(kept_z, dim=(0, 1))
             for logs, new in ((x_logs[:, tile.a : tile.b], x_new), (y_logs[tile.j0 : tile.j1], y_new), (z_logs, z_new)):
@@ -293,14 +180,14 @@ class _Exact:
         *lead_gradients, y_gradient, z_gradient = gradients
         scale_gradient = torch.zeros_like(self.scale)
         factors = (self.ref - lse).exp2()
-        weights = torch.empty_like(self.t_buffer) if self.same is None else self.t_buffer
-        for tile in self.tiles:
-            lead_rows = self._lead_rows(tile)
+        weights = torch.empty_like(self.tiles.t_buffer) if self.same is None else self.tiles.t_buffer
+        for tile in self.tiles.plan:
+            lead_rows = self.tiles.lead_rows(tile)
             x = product_of_all(lead_rows)
-            a = self._products(tile, x * self.scale2)
-            entries = self.cache.pop(tile, None)
+            a = self.tiles.products(tile, x * self.scale2)
+            entries = self.tiles.cache.pop(tile, None)
             if entries is None and safe:
-                entries = self._tile_logits(tile, a, keep=False)
+                entries = self.tiles.logits(tile, a, keep=False)
             elif entries is None:
                 entries = self._exponentials(tile, a, keep=False)
             if safe:
@@ -308,38 +195,41 @@ class _Exact:
             else:
                 g = self._entry_gradients_fast(tile, entries, factors, weights)
             add_matmul(z_gradient, g.t(), a, self.gemm_dtype)
-            h = matmul(g, self.low_z, self.gemm_dtype, self.h_buffer[: tile.rows]).view(len(x), -1, self.width)
+            h = matmul(g, self.tiles.low_z, self.gemm_dtype, self.tiles.h_buffer[: tile.rows]).view(
+                len(x), -1, self.width
+            )
             x_part = _contract(h, x * self.scale2, self.y[tile.j0 : tile.j1], y_gradient[tile.j0 : tile.j1])
             scale_gradient += (x_part * x).sum()
             if len(self.leads) == 1:
                 lead_gradients[0][tile.a : tile.b].addcmul_(x_part, self.scale2)
             elif self.leads:
-                parts = zip(lead_gradients, self._lead_indices(tile), products_of_others(lead_rows), strict=True)
+                parts = zip(lead_gradients, self.tiles.lead_indices(tile), products_of_others(lead_rows), strict=True)
                 for gradient, index, others in parts:
                     gradient.index_add_(0, index, x_part * others * self.scale2)
         for gradient in gradients:
             gradient.div_(lse.numel() * LOG2_E)
         return gradients, scale_gradient / lse.numel()
 
-    def _entry_gradients_fast(self, tile: _Tile, p: Tensor, factors: Tensor, weights: Tensor) -> Tensor:
+    def _entry_gradients_fast(self, tile: Tile, p: Tensor, factors: Tensor, weights: Tensor) -> Tensor:
         """G = sum_m P factor_m, (R, N), in the place of P."""
-        views = self._along_anchor(tile, factors)
+        views = self.tiles.along_anchor(tile, factors)
         if self.same is None:
             rows = sum(views[1:-1], views[0])
             out = weights[: tile.rows].view(tile.b - tile.a, -1, self.n)
             return p.mul_(torch.add(rows, views[-1], out=out).view(tile.rows, self.n))
         p3 = p.view(tile.b - tile.a, -1, self.n)
         kept = [
-            p3.masked_fill(drop, 0.0).mul_(f) for drop, f in zip(self._dropped(tile, self.same), views, strict=True)
+            p3.masked_fill(drop, 0.0).mul_(f)
+            for drop, f in zip(self.tiles.dropped(tile, self.same), views, strict=True)
         ]
         return sum(kept[1:], kept[0]).view(tile.rows, self.n)
 
-    def _entry_gradients_safe(self, tile: _Tile, t: Tensor, lse: Tensor) -> Tensor:
+    def _entry_gradients_safe(self, tile: Tile, t: Tensor, lse: Tensor) -> Tensor:
         """G = sum_m exp2(T - lse_m), (R, N)."""
         t3 = t.view(tile.b - tile.a, -1, self.n)
         total = torch.zeros_like(t3)
-        dropped = None if self.same is None else self._dropped(tile, self.same)
-        for m, view in enumerate(self._along_anchor(tile, lse)):
+        dropped = None if self.same is None else self.tiles.dropped(tile, self.same)
+        for m, view in enumerate(self.tiles.along_anchor(tile, lse)):
             term = (t3 - view).exp2_()
             total += term if dropped is None else term.masked_fill_(dropped[m], 0.0)
         return total.view(tile.rows, self.n)

@@ -20,6 +20,15 @@ def product_of_all(factors: Sequence[Tensor]) -> Tensor:
     return product
 
 
+def sum_of_all(terms: Sequence[Tensor]) -> Tensor:
+    """Elementwise sum of one or more equally shaped tensors.
+
+    >>> sum_of_all([torch.tensor([2.0, 3.0]), torch.tensor([5.0, 7.0])]).tolist()
+    [7.0, 10.0]
+    """
+    return torch.stack(list(terms)).sum(dim=0)
+
+
 def products_of_others(factors: Sequence[Tensor]) -> list[Tensor]:
     """For each factor the product of all the others, without division (factors may be zero).
 
