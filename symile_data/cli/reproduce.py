@@ -157,7 +157,8 @@ def m3(
 
 def _m3_trial(out: Path, point: Point, config: str, seed: int, epochs: int | None) -> M3Trial:
     """Where modalities are missing, the config fills them in as the paper does, and validation stays complete."""
-    from symile_data.training.config import LOSSES, read_config
+    from symile_data.experiments.tables import LOSSES
+    from symile_data.training.config import read_config
     from symile_data.workflows.m3_trials import M3Trial
 
     changes: dict[str, Any] = {"seed": seed, **({} if epochs is None else {"epochs": epochs})}
@@ -184,7 +185,8 @@ def _language_sets(text: str) -> list[int]:
 
 
 def _trial(directory: Path, spec: Any, epochs: int | None) -> XorTrial:
-    from symile_data.training.config import LOSSES, read_config
+    from symile_data.experiments.tables import LOSSES
+    from symile_data.training.config import read_config
     from symile_data.workflows.xor_trials import XorTrial
 
     changes = {"seed": spec.seed, **({} if epochs is None else {"epochs": epochs})}

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from symile_data.losses import OBJECTIVES
 from symile_data.progress import hidden
 
 from .output import say_json
@@ -24,7 +25,9 @@ def train(
     config: Annotated[
         str | None, typer.Option(help="Named config or TOML file; default: the small one of the dataset.")
     ] = None,
-    loss: Annotated[str | None, typer.Option(help="symile or clip; default: both, compared on the same data.")] = None,
+    loss: Annotated[
+        str | None, typer.Option(help=f"{' or '.join(OBJECTIVES)}; default: all of them, compared on the same data.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run directory; default: runs/<dataset directory>.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the config's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the config's; decides everything random.")] = None,
@@ -53,7 +56,7 @@ def train(
         symile-data train build/symile-m3-2 --seeds 5
     """
     from symile_data.launch import launch, must_launch
-    from symile_data.training.config import LOSSES, default_config, read_config
+    from symile_data.training.config import default_config, read_config
     from symile_data.workflows.evaluate import Experiment, run_experiment
     from symile_data.workflows.training_data import TrainingData
 
@@ -62,7 +65,7 @@ def train(
     changes = {"epochs": epochs, "seed": seed, "negatives": negatives}
     overrides = {**_settings(settings or []), **{name: value for name, value in changes.items() if value is not None}}
     name = config or default_config(data.manifest.identity.dataset, kinds)
-    losses = LOSSES if loss is None else (loss,)
+    losses = tuple(OBJECTIVES) if loss is None else (loss,)
     configs = {choice: read_config(name, {**overrides, "loss": choice}) for choice in losses}
     if must_launch(devices):
         launch(devices)

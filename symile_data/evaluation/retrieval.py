@@ -19,7 +19,8 @@ from torch import Tensor
 from symile_data.datasets.m3 import ceilings
 from symile_data.datasets.m3.ceilings import RANDOM
 from symile_data.errors import UsageError
-from symile_data.losses import mip_scores, pairwise_scores
+from symile_data.losses.objectives import find_objective
+from symile_data.losses.similarity import combined_scores
 from symile_data.rng import Stream
 
 from .embeddings import Embeddings
@@ -30,8 +31,6 @@ AT = (1, 5, 10)  # k of the recalls
 
 _RIGHT_COST = 8  # memory of one right candidate, in scores
 
-_SCORES = {"symile": mip_scores, "clip": pairwise_scores}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Retrieval:
@@ -39,7 +38,7 @@ class Retrieval:
 
     Args:
         target: Modality that is retrieved.
-        loss: "symile" or "clip"; decides the score.
+        loss: Name of the objective in `symile_data.losses.OBJECTIVES`; decides the score.
         candidates: K; 0 takes all rows.
         seed: Of the sets of candidates, where they are drawn.
     """
@@ -146,27 +145,26 @@ def candidate_rows(embedded: Embeddings, retrieval: Retrieval) -> Tensor:
 def _among_all(embedded: Embeddings, retrieval: Retrieval) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the scores (q, N) of chunks of rows against all rows, with the right ones for `ranks_from_scores`."""
     candidates, labels = embedded.values[retrieval.target], embedded.labels
-    queries = _queries(embedded.values, retrieval.target)
+    queries, combine = _queries(embedded.values, retrieval.target), find_objective(retrieval.loss).combine_queries
     ordered, order = torch.sort(labels, stable=True)
     most = int(torch.unique_consecutive(ordered, return_counts=True)[1].max())
     for start, stop in _chunks(len(labels), len(labels) + _RIGHT_COST * most):
         first, last = (torch.searchsorted(ordered, labels[start:stop], right=side) for side in (False, True))
         places = first[:, None] + torch.arange(most)
         right = torch.where(places < last[:, None], order[places.clamp(max=len(labels) - 1)], -1)
-        yield _SCORES[retrieval.loss]([query[start:stop] for query in queries], candidates), right
+        yield combined_scores([query[start:stop] for query in queries], candidates, combine), right
 
 
 def _among_sets(embedded: Embeddings, retrieval: Retrieval) -> Iterator[tuple[Tensor, Tensor]]:
     """Scores (q, K) of a chunk of rows against their own sets, and which of these are right."""
     index = candidate_rows(embedded, retrieval)
     candidates, labels = embedded.values[retrieval.target], embedded.labels
-    queries = _queries(embedded.values, retrieval.target)
+    queries, combine = _queries(embedded.values, retrieval.target), find_objective(retrieval.loss).combine_queries
     for start, stop in _chunks(len(labels), retrieval.candidates * candidates.shape[1]):
-        parts = torch.stack([query[start:stop].float() for query in queries])
-        query = parts.prod(dim=0) if retrieval.loss == "symile" else parts.sum(dim=0)
+        combined = combine([query[start:stop].float() for query in queries])
         chosen = index[start:stop]
         right = labels[chosen] == labels[start:stop, None]
-        scores = torch.einsum("qd,qkd->qk", query, candidates[chosen].float())
+        scores = torch.einsum("qd,qkd->qk", combined, candidates[chosen].float())
         yield scores, torch.where(right, torch.arange(retrieval.candidates), -1)
 
 

@@ -15,9 +15,11 @@ from symile_data.datasets.xor.information import (
     pair_information,
     total_correlation,
 )
+from symile_data.evaluation.figures import PALETTE
 from symile_data.files import atomic_path
 
 from .m3 import MODALITIES
+from .tables import LOSSES, TITLES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,8 +27,7 @@ if TYPE_CHECKING:
 
 Rows = Sequence[Mapping[str, Any]]
 
-# Okabe-Ito: told apart by colour-blind readers and in print.
-_LOSSES = {"symile": ("Symile", "#0072B2", "o"), "clip": ("CLIP", "#D55E00", "s")}
+_LOSSES = {loss: style for loss, *style in zip(LOSSES, TITLES, PALETTE, ("o", "s"), strict=False)}
 _TERMS = (
     (total_correlation, "total correlation", "0.35", ":"),
     (conditional_information, "I(a; b | c) = I(b; c | a)", "#009E73", "-"),

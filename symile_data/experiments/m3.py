@@ -12,7 +12,7 @@ from typing import Any
 
 from symile_data.datasets.m3.ceilings import RANDOM, REFERENCES, TEXT_READERS, shown
 
-from .tables import Accuracies, accuracy, by_loss
+from .tables import LOSSES, TITLES, Accuracies, accuracy, by_loss
 
 LANGUAGES = (2, 5, 10)
 RATES = (0.0, 0.5, 0.6, 0.65, 0.7, 0.75)  # of the paper's figure 4c
@@ -85,7 +85,7 @@ def m3_row(point: Point, rows: int, seeds: Sequence[Accuracies]) -> dict[str, An
     >>> m3_row(Point(languages=2, rate=0.5), 8000, [{"symile": 1.0, "random_candidate": 0.01}])["complete"]
     0.125
     """
-    published = {loss: PAPER.get((point, loss)) for loss in ("symile", "clip")}
+    published = {loss: PAPER.get((point, loss)) for loss in LOSSES}
     return {
         "languages": point.languages,
         "rate": point.rate,
@@ -102,13 +102,13 @@ def m3_row(point: Point, rows: int, seeds: Sequence[Accuracies]) -> dict[str, An
 
 def m3_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """Rows of `m3_row` as cells, the header first; an unconfirmed number of the paper ends in "?"."""
-    known = [*(shown(name) for name in (*TEXT_READERS, RANDOM)), "paper: Symile", "paper: CLIP"]
-    table = [["langs", "missing", "complete rows", "Symile", "CLIP", *known]]
+    known = [*(shown(name) for name in (*TEXT_READERS, RANDOM)), *(f"paper: {title}" for title in TITLES)]
+    table = [["langs", "missing", "complete rows", *TITLES, *known]]
     for row in rows:
         complete = f"{row['complete'] * row['rows']:.0f}"
-        measured = [accuracy(row[loss]) for loss in ("symile", "clip")]
+        measured = [accuracy(row[loss]) for loss in LOSSES]
         bounds = [f"{row[name]:.3f}" for name in (*TEXT_READERS, RANDOM)]
-        paper = [_published(row["paper"][loss]) for loss in ("symile", "clip")]
+        paper = [_published(row["paper"][loss]) for loss in LOSSES]
         table.append([str(row["languages"]), f"{row['rate']:g}", complete, *measured, *bounds, *paper])
     return table
 

@@ -6,7 +6,11 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
+from symile_data.losses import OBJECTIVES
+
+# The objectives that the paper's experiments compare, and their names in tables.
 LOSSES = ("symile", "clip")
+TITLES = tuple(OBJECTIVES[loss].title for loss in LOSSES)
 
 # Accuracy by loss, of one seed.
 Accuracies = Mapping[str, float]

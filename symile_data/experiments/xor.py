@@ -17,7 +17,7 @@ from symile_data.datasets.xor.information import (
     total_correlation,
 )
 
-from .tables import Accuracies, accuracy, by_loss
+from .tables import LOSSES, TITLES, Accuracies, accuracy, by_loss
 
 P_HATS = tuple(tenths / 10 for tenths in range(11))  # of the paper's figure 3
 RATES = (0.0, 0.2, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75)  # the upper ones are those of Symile-M3, section 5.2
@@ -61,19 +61,19 @@ def missing_row(rate: float, variables: int, dims: int, seeds: Sequence[Accuraci
 
 def p_hat_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """Rows of `p_hat_row` as cells, the header first."""
-    table = [["p-hat", "Symile", "CLIP", "Bayes", "I(a;c)", "I(a;b|c)", "TC"]]
+    table = [["p-hat", *TITLES, "Bayes", "I(a;c)", "I(a;b|c)", "TC"]]
     for row in rows:
         terms = [f"{abs(row[name]):.3f}" for name in ("pair", "conditional", "total_correlation")]
-        accuracies = [accuracy(row[loss]) for loss in ("symile", "clip")]
+        accuracies = [accuracy(row[loss]) for loss in LOSSES]
         table.append([f"{row['p_hat']:g}", *accuracies, f"{row['bayes']:.4f}", *terms])
     return table
 
 
 def missing_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """Rows of `missing_row` as cells, the header first."""
-    table = [["missing", "complete rows", "Symile", "CLIP", "random candidate"]]
+    table = [["missing", "complete rows", *TITLES, "random candidate"]]
     for row in rows:
-        accuracies = [accuracy(row[loss]) for loss in ("symile", "clip")]
+        accuracies = [accuracy(row[loss]) for loss in LOSSES]
         table.append(
             [f"{row['rate']:g}", f"{100 * row['complete']:.1f} %", *accuracies, f"{row['random_candidate']:.4f}"]
         )

@@ -18,8 +18,6 @@ from symile_data.errors import UsageError
 
 from .gather import RankShard, rank_shard
 
-MIP_SCALES = ("none", "aligned", "unit")
-
 
 @dataclass(frozen=True)
 class LossInputs:
@@ -108,7 +106,7 @@ def differentiable_loss(
 
 
 def mip_factor(mip_scale: str, modalities: int, width: int) -> float:
-    """What multiplies the multilinear inner product of M vectors of width D, for a name out of `MIP_SCALES`.
+    """What multiplies the multilinear inner product of M vectors of width D, for a name in `MIP_SCALES`.
 
     "none" is 1; "aligned" is D^((M-2)/2), which brings aligned dense unit vectors to 1 (and CLIP's scale at M = 2);
     "unit" is D^((M-1)/2), which brings random unit vectors to unit variance.

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from symile_data.errors import UsageError
-from symile_data.losses.kernels.products import product_of_all
+from symile_data.losses.kernels.products import product_of_all, sum_of_all
 
 CHUNK = 4096
 
@@ -35,7 +35,7 @@ def mip_scores(queries: Sequence[Tensor], candidates: Tensor, chunk: int = CHUNK
     >>> mip_scores([torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0]])], torch.eye(2)).tolist()
     [[3.0, 8.0]]
     """
-    return _scores(queries, candidates, chunk, product_of_all)
+    return combined_scores(queries, candidates, product_of_all, chunk)
 
 
 def pairwise_scores(queries: Sequence[Tensor], candidates: Tensor, chunk: int = CHUNK) -> Tensor:
@@ -58,7 +58,7 @@ def pairwise_scores(queries: Sequence[Tensor], candidates: Tensor, chunk: int = 
     >>> pairwise_scores([torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0]])], torch.eye(2)).tolist()
     [[4.0, 6.0]]
     """
-    return _scores(queries, candidates, chunk, lambda parts: torch.stack(list(parts)).sum(dim=0))
+    return combined_scores(queries, candidates, sum_of_all, chunk)
 
 
 class SymileSimilarity(nn.Module):
@@ -93,9 +93,26 @@ class PairwiseSimilarity(nn.Module):
         return pairwise_scores(queries, candidates, self.chunk)
 
 
-def _scores(
-    queries: Sequence[Tensor], candidates: Tensor, chunk: int, combine: Callable[[Sequence[Tensor]], Tensor]
+def combined_scores(
+    queries: Sequence[Tensor],
+    candidates: Tensor,
+    combine: Callable[[Sequence[Tensor]], Tensor],
+    chunk: int = CHUNK,
 ) -> Tensor:
+    """Inner products of candidates with the tensor into which each query's embeddings are combined.
+
+    Args:
+        queries: One or more tensors (Q, D).
+        candidates: (C, D).
+        combine: Maps the tensors (Q, D) to one; see `Objective.combine_queries`.
+        chunk: Queries handled at a time; bounds the temporaries, not the result.
+
+    Returns:
+        (Q, C), float32 or better.
+
+    Raises:
+        UsageError: shapes that do not fit.
+    """
     shapes = [tuple(query.shape) for query in queries]
     fits = (
         candidates.dim() == 2 and len(set(shapes)) == 1 and len(shapes[0]) == 2 and shapes[0][1] == candidates.shape[1]

@@ -14,21 +14,18 @@ from typing import Any, Literal, get_args
 
 from symile_data.errors import UsageError
 from symile_data.format.typed_json import read_text, record
+from symile_data.losses import MIP_SCALES, NEGATIVES, OBJECTIVES
 from symile_data.missingness import check_rates
 
-NEGATIVES = ("n", "exact")  # those of `symile_data.losses`, which this module must not import: it needs no torch
-MIP_SCALES = ("none", "aligned", "unit")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
-Loss = Literal["symile", "clip"]
-LOSSES: tuple[str, ...] = get_args(Loss)
 Schedule = Literal["cosine", "constant"]
 Missing = Literal["embedding", "input", "neutral"]
 Selection = Literal["val_accuracy", "val_loss"]
 
 _MOST_BYTES = 1 << 20  # of a config
 _CHOICES: dict[str, tuple[str, ...]] = {
-    "loss": LOSSES,
+    "loss": tuple(OBJECTIVES),
     "schedule": get_args(Schedule),
     "negatives": NEGATIVES,
     "mip_scale": MIP_SCALES,
@@ -67,7 +64,8 @@ class TrainConfig:
     """Everything that decides a run, apart from the data.
 
     Args:
-        loss: "symile", or "clip" for the sum of pairwise CLIP losses.
+        loss: Name of the objective in `symile_data.losses.OBJECTIVES`: "symile", or "clip" for the sum of pairwise CLIP
+            losses.
         epochs: Passes over the training split.
         batch_size: Rows of a batch, on all devices together.
         accumulate: Batches whose gradients are added up to one step; each keeps to its own negatives.
@@ -109,7 +107,7 @@ class TrainConfig:
         inputs: Settings of the decoder of each kind (picture size, mel bands, ...).
     """
 
-    loss: Loss = "symile"
+    loss: str = "symile"
     epochs: int
     batch_size: int
     accumulate: int = 1
@@ -199,7 +197,7 @@ def named_configs() -> list[str]:
 def read_config(name: str, overrides: Mapping[str, Any] | None = None) -> TrainConfig:
     """A bundled config by name, or a TOML file by path, with some settings replaced.
 
-    A file's tables [symile] and [clip] hold what differs for that loss.
+    A table of the file named after a loss, such as [symile] or [clip], holds what differs for that loss.
 
     Args:
         name: Of the config or the file.
@@ -220,8 +218,8 @@ def read_config(name: str, overrides: Mapping[str, Any] | None = None) -> TrainC
         value = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits, lists in lists without end
         raise UsageError("the config is not readable TOML", where=name, got=error) from None
-    by_loss = {loss: value.pop(loss, {}) for loss in LOSSES}
-    chosen = (overrides or {}).get("loss", value.get("loss", LOSSES[0]))
+    by_loss = {loss: value.pop(loss, {}) for loss in OBJECTIVES}
+    chosen = (overrides or {}).get("loss", value.get("loss", TrainConfig.loss))
     return TrainConfig.from_json({**value, **by_loss.get(chosen, {}), **(overrides or {})}, where=name)
 
 

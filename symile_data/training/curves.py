@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from symile_data.datasets.m3.ceilings import line_style, shown
+from symile_data.evaluation.figures import PALETTE
 from symile_data.files import atomic_path
-
-# Okabe-Ito: told apart by colour-blind readers and in print.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 
 
 def draw_curves(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]], bounds: Mapping[str, float]) -> None:
@@ -25,7 +23,7 @@ def draw_curves(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]], bou
 
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     losses, accuracies = figure.subplots(1, 2)
-    for colour, (label, rows) in zip(_COLOURS, runs.items(), strict=False):
+    for colour, (label, rows) in zip(PALETTE, runs.items(), strict=False):
         epochs = [row["epoch"] + 1 for row in rows]
         losses.plot(epochs, [row.get("train_loss") for row in rows], color=colour, label=f"{label}, training")
         losses.plot(

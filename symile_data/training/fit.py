@@ -24,7 +24,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from symile_data.errors import UsageError
 from symile_data.evaluation.embeddings import Embeddings
-from symile_data.files import pretty_json, write_errors, write_text
+from symile_data.files import write_errors
 
 from .callbacks import Curves, LastCheckpoint, OwnSignals, Progress
 from .checkpoints import KEPT, CheckpointFiles, damaged
@@ -75,7 +75,8 @@ def fit(
         execution: How.
 
     Returns:
-        What was also written to metrics.json.
+        The figures of the training: "loss", "dataset", "fingerprint", "seed", "epochs", "best_epoch", "val_accuracy",
+        "val_loss" and "curves". Whoever tests the weights adds to them and writes metrics.json.
 
     Raises:
         OutputError: the directory holds another run.
@@ -96,7 +97,7 @@ def fit(
             if not resumed or signals.began or is_lost(error):
                 raise
             raise damaged(last, f"{type(error).__name__} while it is read") from error
-    metrics = {
+    return {
         "loss": config.loss,
         "dataset": info.dataset,
         "fingerprint": info.fingerprint,
@@ -107,9 +108,6 @@ def fit(
         "val_loss": _best(curves.rows, "val_loss")["val_loss"],
         "curves": curves.rows,
     }
-    if is_main_process():
-        write_text(directory / "metrics.json", pretty_json(metrics), KEPT)
-    return metrics
 
 
 def _trainer(

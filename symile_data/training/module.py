@@ -23,7 +23,8 @@ from symile_data.errors import DamageError, UsageError
 from symile_data.evaluation.embeddings import Embeddings, label_numbers
 from symile_data.evaluation.retrieval import Retrieval, retrieval_accuracy
 from symile_data.format.schema import Modality
-from symile_data.losses import ClipLoss, NeutralVectors, SymileLoss, missing_groups
+from symile_data.losses import NeutralVectors, missing_groups
+from symile_data.losses.objectives import find_objective
 
 from .config import TrainConfig
 from .features import FeatureFunction
@@ -90,13 +91,7 @@ class SymileModule(lightning.LightningModule):
         self.missing = nn.Parameter(torch.zeros(width)) if config.missing == "embedding" else None
         self.neutral = NeutralVectors(*width) if config.missing == "neutral" else None
         self.logit_scale = nn.Parameter(torch.tensor(float(config.logit_scale_init)))
-        self.loss: nn.Module = (
-            SymileLoss(
-                config.negatives, shuffles=config.shuffles, seed=config.seed, mip_scale=config.mip_scale, gather=True
-            )
-            if config.loss == "symile"
-            else ClipLoss(gather=True)
-        )
+        self.loss = find_objective(config.loss).make_loss(config)
         self._validation: list[Embeddings] = []
         self._validation_loss: list[tuple[float, int]] = []  # of each batch, with its rows on all ranks
         self._training_loss = torch.zeros(2, dtype=torch.float64)  # sum over the epoch's batches, and their number

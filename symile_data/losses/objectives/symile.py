@@ -16,12 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from symile_data.errors import UsageError
-from symile_data.losses.inputs import MIP_SCALES, LossInputs, LossResult, differentiable_loss, mip_factor
+from symile_data.losses.inputs import LossInputs, LossResult, differentiable_loss, mip_factor
 from symile_data.losses.kernels.budget import Options
 from symile_data.losses.kernels.exact import solve_exact
 from symile_data.losses.kernels.sampled import solve_sampled
-
-NEGATIVES = ("n", "exact")
+from symile_data.losses.objectives import MIP_SCALES, NEGATIVES
 
 
 def symile_loss(

@@ -5,6 +5,7 @@ runs are refused.
 import csv
 import json
 import math
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -119,6 +120,22 @@ def test_a_run_leaves_weights_record_metrics_and_curves(undisturbed: Path) -> No
     with log.open(newline="") as file:
         logged = [float(row["val_accuracy"]) for row in csv.DictReader(file) if row["val_accuracy"]]
     assert logged == pytest.approx(accuracies)
+
+
+def test_metrics_are_written_once_by_a_run_that_is_done(
+    dataset: Path, configs: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[dict[str, Any]] = []
+    replace = os.replace
+
+    def counting(source: Any, target: Any, **options: Any) -> None:
+        if Path(target).name == "metrics.json":
+            written.append(json.loads(Path(source).read_text()))
+        replace(source, target, **options)
+
+    monkeypatch.setattr(os, "replace", counting)
+    train(dataset, config=configs["whole"], loss="clip", out=tmp_path, epochs=1)
+    assert [metrics["test"]["rows"] for metrics in written] == [4]
 
 
 def test_the_best_weights_are_loaded_for_use(undisturbed: Path) -> None:

@@ -10,8 +10,6 @@ from symile_data.builders.xor.build import DATASET as XOR
 from symile_data.encoders import ENCODERS
 from symile_data.errors import UsageError
 from symile_data.loaders.decoders import DECODERS
-from symile_data.losses import MIP_SCALES, NEGATIVES
-from symile_data.training import config as config_module
 from symile_data.training.config import PretrainConfig, TrainConfig, default_config, named_configs, read_config
 
 LEAST: dict[str, Any] = {
@@ -31,10 +29,6 @@ def test_defaults_name_bundled_configs() -> None:
         assert default_config(dataset) in named_configs()
     with pytest.raises(UsageError, match=r"no default config for this dataset.*other.*--config"):
         default_config("other")
-
-
-def test_choices_are_those_of_the_losses() -> None:
-    assert config_module.NEGATIVES == NEGATIVES and config_module.MIP_SCALES == MIP_SCALES
 
 
 @pytest.mark.parametrize("name", named_configs())

@@ -13,7 +13,8 @@ import pytest
 from symile_data.builders.engine import executor as execution
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.errors import OutputError, SymileDataError, UsageError
-from symile_data.training.config import LOSSES, read_config
+from symile_data.experiments.tables import LOSSES
+from symile_data.training.config import read_config
 from symile_data.workflows import train as baseline
 from symile_data.workflows.trials import RESULT, run_trial, run_trials
 from symile_data.workflows.xor_trials import XorTrial
