@@ -23,9 +23,8 @@ from rich.table import Table
 
 from symile_data.builders.engine import stages as frame
 from symile_data.builders.engine.card_hook import no_card
-from symile_data.builders.m3 import build
+from symile_data.builders.m3 import build, prepare_media
 from symile_data.builders.m3 import deduplicated as pooled
-from symile_data.builders.m3 import media_store as pools
 from symile_data.builders.m3.spec import M3Spec
 from symile_data.format.manifest import Manifest
 
@@ -45,7 +44,7 @@ def spec(rows: int, images: Path | None, layout: str) -> M3Spec:
 def timed_stages(times: Times, clock: Callable[[], float]) -> Iterator[None]:
     """Note the time of every stage, by its title without the pool's name."""
     with contextlib.ExitStack() as stack:
-        for module in (build, pools, pooled, frame):
+        for module in (build, prepare_media, pooled, frame):
             original = module.run_stage
 
             def timed(build_dir: Any, title: str, *rest: Any, original: Any = original) -> Any:

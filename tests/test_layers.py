@@ -65,7 +65,7 @@ def within(name: str, package: str) -> bool:
 
 def test_there_is_something_to_check() -> None:
     assert len(modules()) > 200
-    store = REPOSITORY / "builders" / "m3" / "media_store.py"
+    store = REPOSITORY / "builders" / "m3" / "prepare_media.py"
     assert "symile_data.builders.engine.executor.run_stage" in set(imports(store))
     assert "symile_data.builders.m3.audio.spoken.UnreadableAudioError" in set(imports(store))
 

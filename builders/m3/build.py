@@ -30,7 +30,7 @@ from .deduplicated import write_pooled
 from .images.hub import write_hub
 from .images.imagenet import ImageCatalogue, SplitImages, list_images, split_images
 from .images.sample import draw_class
-from .media_store import prepare_audio, prepare_images
+from .prepare_media import prepare_audio, prepare_images
 from .release.plan import prepare_plan
 from .rows.shard import ROWS_PER_SHARD, ShardTask, make_shard
 from .rows.sources import row_source

@@ -25,7 +25,7 @@ from .images.hub import HubImages, HubStream, open_hub
 from .images.imagenet import ImageCatalogue, list_images, split_images
 from .images.sample import IMAGES_PER_CLASS, sample_classes
 from .release.names import ReleaseNames, read_release_names
-from .release.plan import ReleasePlan, open_plan
+from .release.tables import ReleasePlan, open_plan
 from .spec import M3Spec
 from .text.languages import LANGUAGES, language_row
 from .text.online import default_cache

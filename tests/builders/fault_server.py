@@ -28,11 +28,10 @@ def build_m3(source: Path, out: Path) -> None:
     """Eight rows of Symile-M3 with many small products."""
     import factories
 
-    from symile_data.builders.m3 import build
-    from symile_data.builders.m3 import media_store as pools
+    from symile_data.builders.m3 import build, prepare_media
     from symile_data.builders.m3.rows import shard
 
-    build.ROWS_PER_SHARD, pools.CHUNK, shard.ROWS_PER_GROUP = 2, 2, 1
+    build.ROWS_PER_SHARD, prepare_media.CHUNK, shard.ROWS_PER_GROUP = 2, 2, 1
     factories.build(source, out, write_card=documents, rows={"train": 4, "validation": 2, "test": 2})
 
 

@@ -33,7 +33,7 @@ from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.engine.dask_executor import Attempt, cluster_pool, parse_executor, take_over
 from symile_data.builders.engine.executor import open_pool, run_stage
 from symile_data.builders.m3 import build as builds
-from symile_data.builders.m3 import media_store as pools
+from symile_data.builders.m3 import prepare_media
 from symile_data.builders.m3.build import build_m3
 from symile_data.builders.m3.release.import_release import import_m3
 from symile_data.builders.mimic.build import build_mimic
@@ -265,7 +265,7 @@ def test_a_failing_disk_at_one_worker_ends_the_build_right_or_resumable(
     advice: str,
 ) -> None:
     monkeypatch.setattr(builds, "ROWS_PER_SHARD", 2)
-    monkeypatch.setattr(pools, "CHUNK", 4)
+    monkeypatch.setattr(prepare_media, "CHUNK", 4)
     options: dict[str, Any] = {"workers": 1, "write_card": no_card}
     build_m3(spec(tree), tmp_path / "local", **options)
     said = re.escape(f"cannot write: {os.strerror(getattr(errno, code)).lower()} ({tmp_path / 'out'}")

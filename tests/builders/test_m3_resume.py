@@ -13,7 +13,7 @@ from factories import build, contents, problems
 
 from symile_data.builders.engine.build_dir import INTERNAL
 from symile_data.builders.m3 import build as builds
-from symile_data.builders.m3 import media_store as pools
+from symile_data.builders.m3 import prepare_media
 from symile_data.builders.m3.rows import shard
 from symile_data.errors import OutputError
 from symile_data.format import manifest as manifests
@@ -21,8 +21,8 @@ from symile_data.format import manifest as manifests
 TESTS = Path(__file__).resolve().parents[1]
 ROWS_PER_SHARD, CHUNK, ROWS_PER_GROUP = 5, 2, 2  # small, so that twenty rows have many products
 STAGES = {
-    "pictures": (pools, "make_image_chunk"),
-    "clips": (pools, "make_audio_chunk"),
+    "pictures": (prepare_media, "make_image_chunk"),
+    "clips": (prepare_media, "make_audio_chunk"),
     "shards": (builds, "make_shard"),
 }
 
@@ -31,7 +31,7 @@ STAGES = {
 def _small_products() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(builds, "ROWS_PER_SHARD", ROWS_PER_SHARD)
-        patch.setattr(pools, "CHUNK", CHUNK)
+        patch.setattr(prepare_media, "CHUNK", CHUNK)
         patch.setattr(shard, "ROWS_PER_GROUP", ROWS_PER_GROUP)
         yield
 
@@ -172,10 +172,10 @@ from pathlib import Path
 sys.path.append({tests!r})
 import factories
 from symile_data.builders.engine import build_dir
-from symile_data.builders.m3 import build, media_store
+from symile_data.builders.m3 import build, prepare_media
 from symile_data.builders.m3.audio import spoken
 from symile_data.builders.m3.rows import shard
-build.ROWS_PER_SHARD, media_store.CHUNK, shard.ROWS_PER_GROUP = {sizes!r}
+build.ROWS_PER_SHARD, prepare_media.CHUNK, shard.ROWS_PER_GROUP = {sizes!r}
 
 def stop_at(owner, name, number):
     original, calls = getattr(owner, name), iter(range(number))
@@ -216,7 +216,7 @@ def killed(tree: Path, out: Path, point: tuple[str, str, int], workers: int) -> 
 @pytest.mark.parametrize(
     ("point", "workers"),
     [
-        (("media_store", "read_image", 9), 1),
+        (("prepare_media", "read_image", 9), 1),
         (("spoken.SpokenAudio", "encode", 5), 1),
         (("shard.MediaStore", "media", 6), 1),
         (("build_dir.BuildDir", "finish", 0), 1),

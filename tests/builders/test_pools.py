@@ -8,10 +8,11 @@ import pytest
 from factories import WNIDS, encoded, imagenet_tree, picture, unreadable_files
 
 from symile_data.builders.engine.build_dir import BuildDir, open_build_dir
-from symile_data.builders.m3 import media_store as pools
+from symile_data.builders.m3 import prepare_media
 from symile_data.builders.m3.audio.sources import EspeakSource, SplitAudio
 from symile_data.builders.m3.images.imagenet import ImageCatalogue, SplitImages, list_images, split_images
-from symile_data.builders.m3.media_store import MediaStore, prepare_audio, prepare_images
+from symile_data.builders.m3.media_store import MediaStore
+from symile_data.builders.m3.prepare_media import prepare_audio, prepare_images
 from symile_data.builders.m3.text.sentences import read_bank
 from symile_data.errors import SourceError
 from symile_data.format.manifest import BuildFingerprint, Dropped
@@ -29,7 +30,7 @@ def build_dir(tmp_path: Path) -> Iterator[BuildDir]:
 def prepared(
     build_dir: BuildDir, tree: Path, size: int | None = None
 ) -> tuple[ImageCatalogue, dict[str, SplitImages], list[Dropped]]:
-    """All pictures of the tree in two pools."""
+    """All pictures of the tree in two stores."""
     catalogue = list_images(tree)
     images = split_images(catalogue, 0, ROWS, shared=False)
     wanted = {split: (pool, np.arange(len(pool.order))) for split, pool in images.items()}
@@ -43,7 +44,7 @@ def given_out(build_dir: BuildDir, catalogue: ImageCatalogue, split: str, slots:
 
 @pytest.mark.parametrize("chunk", [1, 3, 256])
 def test_slots_get_their_pictures_in_any_order(build_dir: BuildDir, tree: Path, monkeypatch, chunk: int) -> None:
-    monkeypatch.setattr(pools, "CHUNK", chunk)
+    monkeypatch.setattr(prepare_media, "CHUNK", chunk)
     catalogue, images, dropped = prepared(build_dir, tree)
     assert dropped == []
     for split, pool in images.items():
@@ -56,7 +57,7 @@ def test_slots_get_their_pictures_in_any_order(build_dir: BuildDir, tree: Path, 
 
 
 def test_unreadable_pictures_are_replaced_counted_and_named(build_dir: BuildDir, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(pools, "CHUNK", 4)
+    monkeypatch.setattr(prepare_media, "CHUNK", 4)
     bad = {f"{wnid}/{name}": content for wnid in WNIDS[:2] for name, content in unreadable_files().items()}
     tree = imagenet_tree(tmp_path / "tree", pictures=9, extra={path: data for path, (data, _) in bad.items()})
     catalogue, images, dropped = prepared(build_dir, tree)
@@ -91,8 +92,8 @@ def test_a_class_without_a_readable_picture_is_an_error_that_names_it(build_dir:
 
 def test_every_picture_is_read_once(build_dir: BuildDir, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
-    original = pools.read_image
-    monkeypatch.setattr(pools, "read_image", lambda path, size: (read.append(path), original(path, size))[1])
+    original = prepare_media.read_image
+    monkeypatch.setattr(prepare_media, "read_image", lambda path, size: (read.append(path), original(path, size))[1])
     prepared(build_dir, tree)
     assert len(read) == len(set(read)) == 36
     prepared(build_dir, tree)
@@ -118,7 +119,7 @@ def test_a_picture_that_vanishes_is_an_error_that_names_it(build_dir: BuildDir, 
 
 
 def test_clips_are_found_by_number(build_dir: BuildDir, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pools, "CHUNK", 2)
+    monkeypatch.setattr(prepare_media, "CHUNK", 2)
     numbers = np.array([1, 4, 5, 9, 12])
     source = EspeakSource(0, ["en"], {"train": 26, "validation": 0, "test": 0}, False, read_bank(None, ["en"]))
     pool = SplitAudio(source, "train")

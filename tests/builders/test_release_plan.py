@@ -11,6 +11,7 @@ from release_files import CLIPS, CSV_COLUMNS, IMAGES, csv_row, translations, wri
 from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.m3.build import build_m3
 from symile_data.builders.m3.release import plan as release_plan
+from symile_data.builders.m3.release import tables
 from symile_data.builders.m3.release.plan import PlannedRows
 from symile_data.builders.m3.spec import M3Spec
 from symile_data.cards import write_card
@@ -74,7 +75,7 @@ def test_pieces_workers_and_layouts_tell_the_same_rows(
     place: Path, layout: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rebuilt(place, "whole")
-    monkeypatch.setattr(release_plan, "_BLOCK_BYTES", 1500)
+    monkeypatch.setattr(tables, "_BLOCK_BYTES", 1500)
     monkeypatch.setattr(release_plan, "_ROWS_PER_GROUP", 9)
     rebuilt(place, "pieces", layout=layout)
     if layout == "shards":

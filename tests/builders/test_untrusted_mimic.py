@@ -16,7 +16,7 @@ from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
-from symile_data.builders.m3.release.plan import COLUMNS, _read, open_plan
+from symile_data.builders.m3.release.tables import COLUMNS, open_plan, read_table
 from symile_data.builders.mimic.signals.radiograph import UnusableXrayError, convert
 from symile_data.builders.mimic.signals.waveform import UnusableRecordError, read_signal
 from symile_data.builders.mimic.tables import ADMISSIONS, read
@@ -79,7 +79,7 @@ def test_a_plan_of_any_bytes_is_read_or_refused(tmp_path: Path, edits: list) -> 
     path = tmp_path / "train.csv"
     path.write_bytes(edited((",".join(COLUMNS) + "\n" + rows).encode(), edits))
     only_ours(lambda: open_plan(path))
-    only_ours(lambda: list(_read(path, COLUMNS)))
+    only_ours(lambda: list(read_table(path, COLUMNS)))
 
 
 @fuzz

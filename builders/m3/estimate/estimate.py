@@ -35,7 +35,7 @@ from ..deduplicated import MEDIA_PER_FILE, MEDIA_PER_GROUP, ROWS_PER_TABLE, ROWS
 from ..images.hub import first_images
 from ..images.imagenet import ImageCatalogue, SplitImages, UnreadableImageError, read_image, split_images
 from ..images.sample import IMAGES_PER_CLASS, picture, sample_classes
-from ..release.plan import first_rows
+from ..release.tables import first_rows
 from ..rows.columns import DrawnRows
 from ..rows.shard import ROWS_PER_SHARD
 from ..sources import Sources, open_sources

@@ -1,16 +1,14 @@
-"""Rebuild the published dataset from its tables: `train.csv`, `val.csv` and `test.csv` say which picture, which clip
-and which text each row has, so the rows need no drawing, only their media.
+"""Rebuild a published dataset from its tables (`tables`): its rows need no drawing, only their media.
 
-Columns, as the public generation script writes them: `lang`, `audio_path` (`cv/<locale>/clips/<name>`), `image_path`
-(`.../<wnid>/<name>`), `cls`, `cls_id`, `target_text`, `text`; others are ignored. Rows, order and texts are kept
-exactly. A picture or clip whose file is not there leaves its row in place with that modality missing, and is counted.
+Rows, order and texts are kept exactly. Where an image or a recording is not among the files, its row stays in place
+with that modality missing, and is counted.
 
 Each table is read once, in pieces, into a Parquet file under `.build/plan/`, from which shards take their rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -21,12 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from symile_data.datasets.m3.names import SEPARATOR, imagenet_classes
 from symile_data.errors import SourceError, UsageError
-from symile_data.files import atomic_path, file_sha256
+from symile_data.files import atomic_path
 from symile_data.format.manifest import Dropped
 
 from ...engine.build_dir import INTERNAL, Artifact, BuildDir
@@ -36,54 +32,11 @@ from ..audio.sources import AudioSource
 from ..images.imagenet import ImageCatalogue
 from ..rows.columns import LABELS, LabelledRows
 from .names import ReleaseNames, Unresolved, WordResolver, unresolved_words
+from .tables import COLUMNS, ReleasePlan, last_parts, read_table, row_labels
 
-COLUMNS = ("lang", "audio_path", "image_path", "cls", "cls_id", "target_text", "text")
-FILES = {"train": ("train",), "validation": ("val", "validation"), "test": ("test",)}  # file names by split
-
-_BLOCK_BYTES = 16 << 20  # of a CSV file read at a time
 _ROWS_PER_GROUP = 5000
 _EXAMPLES = 5
 _PLAN = pa.schema([*LABELS, ("slot", pa.int64()), ("clip", pa.int64())])
-
-
-@dataclass(frozen=True)
-class ReleasePlan:
-    """The tables of a published dataset.
-
-    Args:
-        files: split -> CSV file.
-        rows: split -> number of rows.
-        words: Words of a text.
-        fingerprint: split -> SHA-256 of the file.
-    """
-
-    files: dict[str, Path]
-    rows: dict[str, int]
-    words: int
-    fingerprint: dict[str, str]
-
-
-def open_plan(path: Path) -> ReleasePlan:
-    """Find the tables and count their rows.
-
-    Args:
-        path: A folder with `train.csv`, `val.csv`, `test.csv` (or some of them, the first at least), or one of these.
-
-    Raises:
-        SourceError: no such file, columns that are missing, or no rows.
-    """
-    files = _files(path)
-    rows: dict[str, int] = {}
-    words = 0
-    for split, file in files.items():
-        rows[split] = 0
-        for batch in _read(file, ("text",)):
-            if not words and len(batch):
-                words = len(str(batch["text"][0]).split(SEPARATOR))
-            rows[split] += len(batch)
-        if not rows[split]:
-            raise SourceError("a table of the plan has no rows", where=file)
-    return ReleasePlan(files, rows, words, {split: file_sha256(file) for split, file in files.items()})
 
 
 def prepare_plan(
@@ -186,11 +139,11 @@ def make_plan(task: PlanTask, path: Path) -> dict[str, Any]:
         atomic_path(path) as temporary,
         pq.ParquetWriter(temporary, _PLAN, compression="zstd", write_page_checksum=True) as writer,
     ):
-        for batch in _read(task.file, COLUMNS):
-            labels, unknown = _labels(task.file, resolver, batch, first)
+        for batch in read_table(task.file, COLUMNS):
+            labels, unknown = row_labels(task.file, resolver, batch, first)
             unresolved.update(unknown)
-            image_ids = pc.binary_join_element_wise(*_last_parts(task.file, first, batch, "image_path"), "/")
-            _, clip_names = _last_parts(task.file, first, batch, "audio_path")
+            image_ids = pc.binary_join_element_wise(*last_parts(task.file, first, batch, "image_path"), "/")
+            _, clip_names = last_parts(task.file, first, batch, "audio_path")
             clip_ids = pc.binary_join_element_wise(batch["lang"], clip_names, "/")
             slots, clips = _places(image_ids, known["images"]), _places(clip_ids, known["clips"])
             absent["image"].add(image_ids, slots)
@@ -202,14 +155,6 @@ def make_plan(task: PlanTask, path: Path) -> dict[str, Any]:
         "unresolved": unresolved.to_json(),
         "absent": {medium: [lost.rows, lost.examples] for medium, lost in absent.items()},
     }
-
-
-def first_rows(plan: ReleasePlan, names: ReleaseNames, count: int) -> pa.RecordBatch:
-    """At most `count` rows of a plan, again from the first where it has fewer, as they are read (`LABELS`)."""
-    file = next(iter(plan.files.values()))
-    batch = next(_read(file, COLUMNS))
-    batch = batch.take(pa.array(np.arange(count) % len(batch)))
-    return _labels(file, WordResolver(names), batch, 0)[0]
 
 
 @dataclass(frozen=True)
@@ -245,95 +190,6 @@ class PlannedRows:
         )
         slots, clips = (np.unique(table[name].to_numpy()) for name in ("slot", "clip"))
         return slots[slots >= 0], clips[clips >= 0]
-
-
-def _files(path: Path) -> dict[str, Path]:
-    if path.is_dir():
-        found = {
-            split: file for split, stems in FILES.items() for stem in stems if (file := path / f"{stem}.csv").is_file()
-        }
-        if "train" not in found:
-            raise SourceError(
-                "the plan's folder has no train.csv",
-                where=path,
-                do="point --plan at the folder with train.csv, val.csv",
-            )
-        return found
-    split = next((split for split, stems in FILES.items() if path.stem in stems), None)
-    if not path.is_file():
-        raise SourceError("there is no plan", where=path, do="give --plan a CSV file or the folder that holds them")
-    if split != "train":
-        raise SourceError(
-            "a dataset needs training rows", where=path, do="point --plan at train.csv or at the folder that holds it"
-        )
-    return {split: path}
-
-
-def _read(file: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """A CSV file in pieces, by column name."""
-    types = {name: pa.int64() if name == "cls_id" else pa.string() for name in COLUMNS}
-    try:
-        with pacsv.open_csv(
-            file,
-            read_options=pacsv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False),
-            parse_options=pacsv.ParseOptions(newlines_in_values=False),
-            convert_options=pacsv.ConvertOptions(column_types=types, strings_can_be_null=False),
-        ) as reader:
-            absent = [name for name in COLUMNS if name not in reader.schema.names]
-            if absent:
-                raise SourceError(
-                    f"the plan has no column {', '.join(absent)}",
-                    where=file,
-                    got=", ".join(reader.schema.names),
-                    do=f"give a table with the columns {', '.join(COLUMNS)}",
-                )
-            for batch in reader:
-                yield batch.select(list(columns))
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise SourceError("the plan is no readable CSV file", where=file, got=str(error).splitlines()[0]) from None
-
-
-def _labels(file: Path, resolver: WordResolver, batch: pa.RecordBatch, first: int) -> tuple[pa.RecordBatch, Unresolved]:
-    """Rows as `LABELS`, and words that are not told apart."""
-    wnids, _ = _last_parts(file, first, batch, "image_path")
-    cls_id = _class_ids(file, batch, wnids, first)
-    words, unresolved = resolver.resolve(batch["text"], batch["lang"], cls_id, batch["target_text"])
-    columns = {name: batch[name] for name in ("lang", "text", "cls", "target_text")}
-    columns |= {"cls_id": pa.array(cls_id), "wnid": wnids, "words": words}
-    return pa.RecordBatch.from_arrays([columns[name] for name in LABELS.names], schema=LABELS), unresolved
-
-
-def _last_parts(file: Path, first: int, batch: pa.RecordBatch, column: str) -> tuple[pa.Array, pa.Array]:
-    """The folder and the file name of paths."""
-    parts = pc.split_pattern(batch[column], "/")
-    lengths = pc.list_value_length(parts).to_numpy(zero_copy_only=False)
-    short = np.flatnonzero(lengths < 2)
-    if len(short):
-        row = int(short[0])
-        raise SourceError(
-            "a path names no folder and file",
-            where=f"{file}, row {first + row}, column {column}",
-            got=repr(batch[column][row].as_py()),
-        )
-    ends = np.cumsum(lengths)
-    flat = parts.flatten()
-    return flat.take(pa.array(ends - 2)), flat.take(pa.array(ends - 1))
-
-
-def _class_ids(file: Path, batch: pa.RecordBatch, wnids: pa.Array, first: int) -> npt.NDArray[np.int64]:
-    """Class ids, each of which must be its picture's folder."""
-    known = pa.array(imagenet_classes()[0], pa.string())
-    expected = pc.fill_null(pc.index_in(wnids, value_set=known), -1).to_numpy(zero_copy_only=False)
-    told = pc.fill_null(batch["cls_id"], -1).to_numpy(zero_copy_only=False)
-    wrong = np.flatnonzero((expected != told) | (told < 0))
-    if len(wrong):
-        row = int(wrong[0])
-        raise SourceError(
-            "a row's class id is not that of its picture's folder, in ILSVRC's order",
-            where=f"{file}, row {first + row}",
-            got=f"cls_id {batch['cls_id'][row]}, folder {wnids[row]}",
-        )
-    return np.asarray(told, dtype=np.int64)
 
 
 def _places(names: pa.Array, known: pa.Array) -> npt.NDArray[np.int64]:

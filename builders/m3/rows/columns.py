@@ -2,7 +2,7 @@
 pooled dataset of eleven million rows is nothing else.
 
 `RowSource` says which rows there are: drawn by the plan (`DrawnRows`) or read from a published table
-(`release_plan.PlannedRows`).
+(`release.plan.PlannedRows`).
 Legend: N rows, W words, C classes, L languages.
 """
 

@@ -1,0 +1,243 @@
+"""Prepare the media of a build: read or speak everything that rows use once, and write it to the media stores.
+
+An image or a recording that cannot be used gives its place to the next usable one of the same class or language, and is
+counted under its reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from symile_data.errors import SourceError
+from symile_data.format.manifest import Dropped
+
+from ..engine.build_dir import Artifact, BuildDir
+from ..engine.executor import run_stage
+from ..engine.media_store import write_chunk
+from .audio.sources import SourceAudio, SplitAudio
+from .audio.spoken import UnreadableAudioError
+from .images.imagenet import ImageCatalogue, SplitImages, UnreadableImageError, read_image
+from .media_store import chunk_path, write_index
+
+CHUNK = 256  # media in one chunk
+_EXAMPLES = 5  # dropped files named for each reason
+
+
+@dataclass(frozen=True)
+class ImageTask:
+    """One chunk of pictures to read: ids are paths below `root`."""
+
+    root: Path
+    image_ids: tuple[str, ...]
+    size: int | None
+
+
+def prepare_images(
+    build_dir: BuildDir,
+    executor: Executor | None,
+    catalogue: ImageCatalogue,
+    pools: dict[str, tuple[SplitImages, npt.NDArray[np.int64]]],
+    size: int | None,
+    replace: bool = True,
+) -> list[Dropped]:
+    """Read every picture that is used, and give the place of an unreadable one to the next readable of its class and
+    split.
+
+    Args:
+        pools: pool name -> (pool, sorted slots that rows use).
+        replace: False leaves the place of an unreadable picture empty.
+
+    Returns:
+        The unreadable files, by reason.
+
+    Raises:
+        SourceError: no picture of a class can be read.
+    """
+    dropped: dict[str, str] = {}
+    for name, (pool, slots) in pools.items():
+
+        def task(group: list[int], pool: SplitImages = pool) -> tuple[Any, list[str]]:
+            ids = [pool.image_id(catalogue, slot) for slot in group]
+            return ImageTask(catalogue.root, tuple(ids), size), ids
+
+        def exhausted(slot: int, pool: SplitImages = pool) -> SourceError:
+            return SourceError(
+                "a class has no readable picture for one of its splits",
+                where=catalogue.root / catalogue.wnids[pool.class_of(slot)],
+                do="replace its files or remove it",
+            )
+
+        stage = _Stage(
+            "images", "pictures", name, task, make_image_chunk, pool.following if replace else None, exhausted
+        )
+        dropped |= _prepare(build_dir, executor, stage, slots)
+    return _count("image", dropped)
+
+
+def prepare_audio(
+    build_dir: BuildDir,
+    executor: Executor | None,
+    pools: Mapping[str, tuple[npt.NDArray[np.int64], SplitAudio]],
+    replace: bool = True,
+) -> list[Dropped]:
+    """Speak or read and encode every clip that is used, and give the place of an unusable one to the next usable of
+    its language and pool.
+
+    Args:
+        pools: pool name -> (sorted clip numbers that rows use, the pool).
+        replace: False leaves the place of an unusable clip empty.
+
+    Returns:
+        The unusable clips, by reason.
+
+    Raises:
+        SourceError: no clip of a language can be used.
+    """
+    dropped: dict[str, str] = {}
+    for name, (numbers, pool) in pools.items():
+
+        def task(group: list[int], pool: SplitAudio = pool) -> tuple[Any, list[str]]:
+            clips = tuple(pool.recording(number) for number in group)
+            return clips, [clip.clip_id for clip in clips]
+
+        def exhausted(number: int, pool: SplitAudio = pool) -> SourceError:
+            return SourceError(
+                "a language has no usable clip for one of its splits",
+                got=f"{pool.recording(number).clip_id} and the others of its language",
+                do="replace the files or leave the language out",
+            )
+
+        stage = _Stage("clips", "clips", name, task, make_audio_chunk, pool.following if replace else None, exhausted)
+        dropped |= _prepare(build_dir, executor, stage, numbers)
+    return _count("audio", dropped)
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """How one pool is prepared.
+
+    Args:
+        kind: Folder of the pool.
+        title: What the progress says.
+        name: The pool.
+        task: Keys -> the argument of `make`, and the media's ids.
+        make: Makes a chunk; returns the unreadable rows with their reasons.
+        following: The key that takes an unreadable one's place; None leaves it empty.
+        exhausted: The error when there is none.
+    """
+
+    kind: str
+    title: str
+    name: str
+    task: Callable[[list[int]], tuple[Any, list[str]]]
+    make: Callable[[Any, Path], dict[str, Any]]
+    following: Callable[[int], int] | None
+    exhausted: Callable[[int], SourceError]
+
+    def substitute(self, key: int, unreadable: set[int]) -> int:
+        """The key itself, or the next one of its kind that is not known to be unreadable; -1 where media are not
+        replaced.
+        """
+        candidate = key
+        if self.following is None:
+            return -1
+        while candidate in unreadable:
+            candidate = self.following(candidate)
+            if candidate == key:
+                raise self.exhausted(key)
+        return candidate
+
+
+def _prepare(
+    build_dir: BuildDir, executor: Executor | None, stage: _Stage, keys: npt.NDArray[np.int64]
+) -> dict[str, str]:
+    """Make the chunks of a pool and its index; id -> reason of what cannot be read."""
+    dropped: dict[str, str] = {}
+    unreadable: set[int] = set()
+    made, ids_of = [np.empty((0, 3), dtype=np.int64)], []
+    wanted, chunks = keys, 0
+    while len(wanted):
+        groups = [wanted[start : start + CHUNK] for start in range(0, len(wanted), CHUNK)]
+        artifacts = []
+        for number, group in enumerate(groups, start=chunks):
+            arguments, ids = stage.task(group.tolist())
+            ids_of.append(ids)
+            artifacts.append(Artifact(path=chunk_path(stage.kind, stage.name, number), arguments=arguments, key=ids))
+        results = run_stage(build_dir, f"{stage.title} ({stage.name})", artifacts, stage.make, executor)
+        for number, (group, result) in enumerate(zip(groups, results, strict=True), start=chunks):
+            failed = {int(row): reason for row, reason in result["unreadable"]}
+            dropped |= {ids_of[number][row]: reason for row, reason in failed.items()}
+            unreadable |= {int(group[row]) for row in failed}
+            rows = np.setdiff1d(np.arange(len(group)), list(failed))
+            made.append(np.column_stack([group[rows], np.full(len(rows), number), rows]))
+        chunks += len(groups)
+        final = _substituted(stage, keys, unreadable)
+        wanted = np.setdiff1d(final, np.concatenate([part[:, 0] for part in made]))
+        wanted = wanted[wanted >= 0]
+    base = build_dir.internal / stage.kind / stage.name
+    write_index(base, keys, _substituted(stage, keys, unreadable), np.concatenate(made), ids_of)
+    return dropped
+
+
+def _substituted(stage: _Stage, keys: npt.NDArray[np.int64], unreadable: set[int]) -> npt.NDArray[np.int64]:
+    """(K,) the key whose medium each key gets; its own where it can be read, -1 where it has none."""
+    final = keys.copy()
+    for place in np.flatnonzero(np.isin(keys, sorted(unreadable))).tolist():
+        final[place] = stage.substitute(int(keys[place]), unreadable)
+    return final
+
+
+def make_image_chunk(task: ImageTask, path: Path) -> dict[str, Any]:
+    """Read a chunk of pictures. A picture kept as it is gets no copy here: the shard writer reads the source file
+    again.
+    """
+    unreadable: list[tuple[int, str]] = []
+    data: list[bytes | None] = []
+    kept: list[str | None] = []
+    for row, image_id in enumerate(task.image_ids):
+        encoded: bytes | None = None
+        sha256: str | None = None
+        try:
+            jpeg, outcome = read_image(task.root / image_id, task.size)
+            if outcome == "converted":
+                encoded = jpeg
+            else:
+                sha256 = hashlib.sha256(jpeg).hexdigest()
+        except UnreadableImageError as error:
+            unreadable.append((row, str(error)))
+        data.append(encoded)
+        kept.append(sha256)
+    write_chunk(path, list(task.image_ids), data, kept)
+    return {"unreadable": unreadable}
+
+
+def make_audio_chunk(clips: tuple[SourceAudio, ...], path: Path) -> dict[str, Any]:
+    """Speak or read a chunk of clips."""
+    unreadable: list[tuple[int, str]] = []
+    data: list[bytes | None] = []
+    for row, clip in enumerate(clips):
+        encoded: bytes | None = None
+        try:
+            encoded = clip.encode()
+        except UnreadableAudioError as error:
+            unreadable.append((row, str(error)))
+        data.append(encoded)
+    write_chunk(path, [clip.clip_id for clip in clips], data)
+    return {"unreadable": unreadable}
+
+
+def _count(medium: str, dropped: dict[str, str]) -> list[Dropped]:
+    reasons = sorted(set(dropped.values()))
+    by_reason = {reason: sorted(name for name, why in dropped.items() if why == reason) for reason in reasons}
+    return [
+        Dropped(reason=f"{medium}: {reason}", count=len(names), examples=names[:_EXAMPLES])
+        for reason, names in by_reason.items()
+    ]
