@@ -1,7 +1,4 @@
-"""What this machine has of what symile-data can use, and what each gap costs.
-
-Only looks: installs and changes nothing.
-"""
+"""Examine what this machine offers symile-data, and say what each gap costs. Nothing is installed or changed."""
 
 from __future__ import annotations
 
@@ -26,10 +23,10 @@ Status = Literal["ok", "gap", "problem"]
 _ROOM_BYTES = 2_000_000_000  # a default build with its intermediate files, and some to spare
 _VERSION_TIMEOUT_S = 10
 
-# What cannot be done without an extra.
+# What does not work without an extra.
 _COSTS = {
     "speech": "no synthetic speech: a build of M3 needs --audio common-voice:PATH",
-    "m3": "no sample pictures: a build of M3 needs --images PATH",
+    "m3": "no sample images: a build of M3 needs --images PATH",
     "online": "no online translation and no Google speech; the bundled names and voices need neither",
     "train": "no batches of tensors, losses or training; building, verifying and datasets.load_dataset work",
 }
@@ -37,14 +34,14 @@ _COSTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Args:
-        name: What.
-        status: "ok"; "gap" where something optional is lacking; "problem" where nothing works without it.
-        found: What is there.
-        cost: What a gap or problem means.
-        do: What closes it.
+        name: Name of the check.
+        status: "ok"; "gap" if something optional is missing; "problem" if nothing works without it.
+        found: What the machine has.
+        cost: What does not work because of a gap or problem.
+        do: How to close it.
     """
 
     name: str
@@ -55,15 +52,15 @@ class Finding:
 
 
 def examine(directory: Path) -> Iterator[Finding]:
-    """Look at versions, packages, codecs, programs, the accelerator, memory, and the disk that holds `directory`."""
+    """Check versions, packages, codecs, programs, the accelerator, memory, and the disk that holds `directory`."""
     yield Finding(
         name="symile-data",
         status="ok",
         found=f"{__version__}, Python {platform.python_version()}, {platform.platform()}",
     )
     yield from packages(metadata.requires(DISTRIBUTION) or [])
-    yield _picture_codecs()
-    yield _sound_codecs()
+    yield _image_codecs()
+    yield _audio_codecs()
     yield _decoding_in_datasets()
     yield _ffmpeg()
     yield _accelerator()
@@ -72,10 +69,10 @@ def examine(directory: Path) -> Iterator[Finding]:
 
 
 def packages(requirements: list[str]) -> Iterator[Finding]:
-    """One finding for the required packages and one for each extra.
+    """Yield one finding for the required packages and one for each extra.
 
     Args:
-        requirements: As a distribution's metadata has them: 'torch>=2.6; extra == "train"'.
+        requirements: Requirement strings of a distribution's metadata: 'torch>=2.6; extra == "train"'.
     """
     for extra, names in packages_by_extra(requirements).items():
         versions = {name: _version(name) for name in names}
@@ -97,7 +94,7 @@ def packages(requirements: list[str]) -> Iterator[Finding]:
 
 
 def disk(directory: Path) -> Finding:
-    """Room on the disk that holds a directory, or would."""
+    """Check the free space of the disk that holds a directory, which need not exist."""
     place = next(path for path in (directory.resolve(), *directory.resolve().parents) if path.exists())
     free = shutil.disk_usage(place).free
     found = f"{free / 1e9:,.0f} GB free at {place}"
@@ -119,31 +116,31 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _picture_codecs() -> Finding:
+def _image_codecs() -> Finding:
     from PIL import features
 
     wanted = {"JPEG": "jpg", "PNG": "zlib", "WebP": "webp"}
     absent = [name for name, codec in wanted.items() if not features.check(codec)]
     return Finding(
-        name="picture codecs",
+        name="image codecs",
         status="gap" if absent else "ok",
         found=", ".join(name for name in wanted if name not in absent),
-        cost=f"pictures in {', '.join(absent)} count as unreadable" if absent else "",
+        cost=f"images in {', '.join(absent)} count as unreadable" if absent else "",
         do="install pillow's wheel instead of building it" if absent else "",
     )
 
 
-def _sound_codecs() -> Finding:
+def _audio_codecs() -> Finding:
     import soundfile
 
     known = soundfile.available_formats()
     wanted = {"FLAC": "FLAC", "WAV": "WAV", "OGG": "OGG", "MP3": "MP3"}
     absent = [name for name, key in wanted.items() if key not in known]
     return Finding(
-        name="sound codecs",
+        name="audio codecs",
         status="gap" if absent else "ok",
         found=", ".join([*(name for name in wanted if name not in absent), soundfile.__libsndfile_version__]),
-        cost=f"clips in {', '.join(absent)} cannot be read; Common Voice is MP3" if absent else "",
+        cost=f"audio files in {', '.join(absent)} cannot be read; Common Voice is MP3" if absent else "",
         do="pip install -U soundfile: its wheel brings libsndfile 1.1 or newer" if absent else "",
     )
 
@@ -155,7 +152,7 @@ def _decoding_in_datasets() -> Finding:
         name="torchcodec",
         status="gap",
         found="not installed",
-        cost="datasets decodes no clips: take their bytes with Audio(decode=False) and read them with soundfile",
+        cost="datasets decodes no audio: take their bytes with Audio(decode=False) and read them with soundfile",
         do="pip install torchcodec, in the version that goes with your torch; the loaders here do not need it",
     )
 

@@ -1,8 +1,7 @@
-"""The errors a user can meet, each a sentence with four parts: what is wrong, where, what was received, what to do.
+"""The errors of the package. Each is a sentence with four parts: what is wrong, where, what was received, what to do.
 
-Every error this package raises on purpose derives from `SymileDataError`; the command line prints it on one or two
-lines and exits with its `exit_code` (docs/architecture.md lists the codes). Anything else that escapes is a bug and
-keeps its traceback.
+Every deliberate error derives from `SymileDataError`. The command line prints it on one or two lines and exits with its
+`exit_code` (docs/architecture.md lists the codes). Any other exception that escapes is a bug and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ class SymileDataError(Exception):
 
     Args:
         what: What is wrong, as a clause without a final full stop.
-        where: File, row, shard or sample it concerns.
+        where: The file, row, shard or sample that it concerns.
         got: The value that was received.
         do: What the reader can do about it.
 
@@ -46,19 +45,19 @@ class UsageError(SymileDataError):
 
 
 class SourceError(SymileDataError):
-    """A source (pictures, clips, names, tables) cannot be read or does not hold what the build needs."""
+    """A source (images, audio, names, tables) cannot be read or lacks data that the build needs."""
 
 
 class OutputError(SymileDataError):
-    """The output directory cannot take this build: other contents, another spec, a running build, a full disk."""
+    """The output directory cannot hold this build: other contents, a running build, a full disk."""
 
 
 class DamageError(SymileDataError):
-    """A dataset on disk is not what its manifest says."""
+    """A dataset on disk contradicts its manifest."""
 
 
 class MissingPackageError(SymileDataError, ImportError):
-    """An optional package is needed for what was asked; the message carries the exact install command."""
+    """An optional package is needed but not installed; the message has the install command."""
 
     def __init__(self, package: str, extra: str, needed_for: str) -> None:
         self._arguments = (package, extra, needed_for)
@@ -72,14 +71,14 @@ class MissingPackageError(SymileDataError, ImportError):
 
 
 def no_directory(path: Path, kind: type[SymileDataError]) -> SymileDataError:
-    """Of a path at which a directory should be and is none."""
+    """Return the error for a path that should be a directory and is not."""
     if path.exists():
         return kind("this is no directory", where=path, do="give the path of a directory")
     return kind("there is no such directory", where=path, do="check the path")
 
 
 def install_command(extra: str) -> tuple[str, Path | None]:
-    """The command that installs an extra, and the checkout in which it is given; None where there is no checkout."""
+    """Return the command that installs an extra, and the checkout to run it in (None for an installed package)."""
     checkout = Path(__file__).resolve().parents[1]
     if (checkout / "pyproject.toml").is_file():
         return f"pip install -e '.[{extra}]'", checkout
@@ -96,7 +95,7 @@ def _rebuild(kind: type[SymileDataError], what: str, where: str | None, got: obj
 
 
 def printable(text: str) -> str:
-    r"""Text from anywhere, safe to print on one line of a terminal: blanks for line ends, the rest escaped.
+    r"""Make untrusted text safe for one line of a terminal: line ends become blanks, other control characters escapes.
 
     >>> printable("a\nb\x1b[2J")
     'a b\\x1b[2J'
@@ -112,8 +111,8 @@ _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029
 
 
 def harmless(text: str) -> str:
-    r"""Text from anywhere, safe to show in a document: control characters and those that reorder text are escaped. Line
-    ends and tabs stay, and so do the joiners that some scripts need.
+    r"""Make untrusted text safe for a document: escape control characters and characters that reorder text. Line ends,
+    tabs and the joiners that some scripts need are kept.
 
     >>> harmless("a\u202eb\x1b[2J")
     'a\\u202eb\\x1b[2J'
@@ -125,8 +124,8 @@ _OBJECT = re.compile(r"\s*<[^<>]* object at 0x[0-9a-fA-F]+>")
 
 
 def without_addresses(text: str) -> str:
-    """Text of another library without the objects that it names by their place in memory: they tell nothing, and equal
-    mistakes would not be told alike.
+    """Remove objects that are named by their memory address from another library's message, so that equal mistakes give
+    equal messages.
 
     >>> without_addresses("cannot identify image file <_io.BytesIO object at 0x7f2ae01c>")
     'cannot identify image file'
@@ -135,7 +134,7 @@ def without_addresses(text: str) -> str:
 
 
 def choose_among(names: Sequence[str], most: int = 20) -> str:
-    """The advice to take one of some names, of which a stranger may have written any number.
+    """Advise to choose one of some names, at most `most` of which are listed, as an untrusted file may have any number.
 
     >>> choose_among(["train", "validation", "test"], most=2)
     'choose among train, validation and 1 more'

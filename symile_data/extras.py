@@ -1,4 +1,4 @@
-"""Parts of the package that need an extra say so, instead of leaving the import of a package to fail."""
+"""Report a missing optional package with the command that installs it, instead of a failed import."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from importlib import metadata
 from .errors import MissingPackageError
 
 DISTRIBUTION = "symile-data"
-DEVELOPMENT = ("dev", "docs")  # extras that no user of the data needs
+DEVELOPMENT = ("dev", "docs")  # extras for developers only
 
 
 @contextlib.contextmanager
 def needs_extra(extra: str, needed_for: str) -> Iterator[None]:
-    """Around the imports of packages that an extra brings.
+    """Turn a failed import within the block into an error that names the extra to install.
 
     Args:
-        extra: Its name.
-        needed_for: What cannot be used without it.
+        extra: Name of the extra.
+        needed_for: The feature that needs it.
 
     Raises:
-        MissingPackageError: a package that is imported inside is not installed.
+        MissingPackageError: a package that is imported within the block is not installed.
     """
     try:
         yield
@@ -34,10 +34,10 @@ def needs_extra(extra: str, needed_for: str) -> Iterator[None]:
 
 
 def check_extra(extra: str, needed_for: str, *modules: str) -> None:
-    """The same for modules that are imported later, or not at all: they are looked for.
+    """Check that modules of an extra are installed, without importing them.
 
     Raises:
-        MissingPackageError: one is not installed.
+        MissingPackageError: a module is not installed.
     """
     with needs_extra(extra, needed_for):
         for module in modules:
@@ -46,7 +46,7 @@ def check_extra(extra: str, needed_for: str, *modules: str) -> None:
 
 
 def extra_of(module: str) -> str | None:
-    """The first extra that brings a module, or None for one that no extra brings.
+    """Return the first extra that contains a module, or None if none does.
 
     >>> extra_of("torch"), extra_of("gtts.lang"), extra_of("no_such_module")
     ('train', 'online', None)
@@ -59,10 +59,10 @@ def extra_of(module: str) -> str | None:
 
 
 def packages_by_extra(requirements: list[str]) -> Mapping[str, list[str]]:
-    """Names of packages by the extra that asks for them, "" for those always needed.
+    """Group the names of required packages by extra; "" holds those that are always required.
 
     Args:
-        requirements: As a distribution's metadata has them.
+        requirements: Requirement strings of a distribution's metadata.
 
     >>> packages_by_extra(["numpy>=2", 'torch>=2.6; extra == "train"', 'pytest; extra == "dev"'])
     {'': ['numpy'], 'train': ['torch']}

@@ -1,4 +1,4 @@
-"""Small, safe file operations: atomic writes, hashes, canonical JSON, sorted listings. Knows nothing of datasets."""
+"""Safe file operations that know nothing of datasets: atomic writes, hashes, canonical JSON, sorted listings."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _KEPT = "finished shards are kept"
 
 
 class RefusedError(OSError):
-    """What a file, folder or server offers is not taken. It would be the same when asked again.
+    """A file, folder or server offers something that is refused, so that another attempt would not help.
 
     Args:
-        reason: A clause; also `strerror`, which other libraries quote.
+        reason: A clause that says why; it is also `strerror`, which other libraries quote.
     """
 
     def __init__(self, reason: str) -> None:
@@ -42,8 +42,8 @@ def atomic_path(path: Path, kept: str = _KEPT) -> Iterator[Path]:
     replaces.
 
     Args:
-        path: To write.
-        kept: As in `write_errors`.
+        path: The file to write.
+        kept: What an interrupted command keeps, as in `write_errors`.
 
     Raises:
         OutputError: the disk is full, read-only or failing.
@@ -62,7 +62,7 @@ def atomic_path(path: Path, kept: str = _KEPT) -> Iterator[Path]:
             temporary.replace(path)
             _sync_directory(path.parent)
     except BaseException:
-        with contextlib.suppress(OSError):  # what went wrong before matters more
+        with contextlib.suppress(OSError):  # the first error matters more
             temporary.unlink()
         raise
 
@@ -71,7 +71,7 @@ def check_replaceable(path: Path) -> None:
     """Refuse to put a file in the place of a directory, a pipe or a device: renaming over /dev/null would remove it.
 
     Raises:
-        OutputError: something else than a regular file is there.
+        OutputError: the path exists and is no regular file.
     """
     with write_errors(path):
         try:
@@ -84,8 +84,8 @@ def check_replaceable(path: Path) -> None:
 
 
 def write_files(files: Iterable[tuple[Path, bytes]]) -> None:
-    """Write many small files of one directory. Each appears whole or not at all; waiting for the disk once for all of
-    them is much faster than once for each.
+    """Write many small files, each atomically. One wait for the disk serves all of them, which is much faster than one
+    wait for each.
 
     Raises:
         OutputError: the disk is full, read-only or failing.
@@ -110,13 +110,13 @@ def write_files(files: Iterable[tuple[Path, bytes]]) -> None:
                 _sync_directory(directory)
     except BaseException:
         for temporary, _ in written:
-            with contextlib.suppress(OSError):  # what went wrong before matters more
+            with contextlib.suppress(OSError):  # the first error matters more
                 temporary.unlink()
         raise
 
 
 def write_unsynced(path: Path, data: bytes) -> None:
-    """Write a file in place, without waiting for the disk: one of many that an interrupted run makes again.
+    """Write a file in place without fsync, for files that an interrupted run writes again.
 
     Raises:
         OutputError: the disk is full, read-only or failing.
@@ -128,7 +128,7 @@ def write_unsynced(path: Path, data: bytes) -> None:
 
 
 def move_file(source: Path, path: Path) -> None:
-    """Give a whole file its place, at once and for good.
+    """Move a complete file to `path` atomically and durably.
 
     Raises:
         OutputError: the disk is full, read-only or failing.
@@ -141,18 +141,18 @@ def move_file(source: Path, path: Path) -> None:
 
 
 def temporary_path(path: Path) -> Path:
-    """Where `atomic_path` writes a file before it gets its name."""
+    """Return the path at which `atomic_path` writes a file before it is renamed."""
     return path.with_name(f".{path.name}.partial")
 
 
 @contextlib.contextmanager
 def write_errors(path: Path, kept: str = _KEPT) -> Iterator[None]:
-    """Turn the operating system's write errors into one sentence that says what can be done. An error that names
-    another file, such as a source that is read meanwhile, passes.
+    """Turn write errors of the operating system into one sentence with advice. Errors that name another file, such as a
+    source that is read within the block, pass unchanged.
 
     Args:
-        path: That is written.
-        kept: What the same command can go on from.
+        path: The file or directory that is written.
+        kept: A clause about what the same command keeps when it runs again.
 
     Raises:
         OutputError: the disk is full, read-only or failing.
@@ -168,8 +168,8 @@ def write_errors(path: Path, kept: str = _KEPT) -> Iterator[None]:
 
 
 def _concerns(error: OSError, code: int, path: Path) -> bool:
-    """Whether an error is about the path, its temporary name, what is below it or above it. A disk's errors may name no
-    path; a wrong path is one only if it is named.
+    """Tell whether an error concerns the path, its temporary file, or a path above or below it. A disk error may name
+    no path; an error about a wrong path must name it.
     """
     names = [Path(os.fsdecode(name)) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
     if not names:
@@ -214,7 +214,7 @@ def _error_code(error: OSError) -> int:
 
 
 def write_text(path: Path, text: str, kept: str = _KEPT) -> None:
-    """Write a UTF-8 text file atomically, with newlines as given; `kept` as in `write_errors`."""
+    """Write a UTF-8 text file atomically with its newlines unchanged; `kept` is as in `write_errors`."""
     with atomic_path(path, kept) as temporary:
         temporary.write_bytes(text.encode("utf-8"))
 
@@ -246,7 +246,7 @@ def open_text(path: Path) -> TextIO:
 
 
 def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and no blanks: equal values give equal text.
+    """Return JSON with sorted keys and no blanks, so that equal values give equal text.
 
     >>> canonical_json({"b": 1, "a": [1, 2]})
     '{"a":[1,2],"b":1}'
@@ -255,12 +255,12 @@ def canonical_json(value: Any) -> str:
 
 
 def pretty_json(value: Any) -> str:
-    """JSON for people to read: indented, key order kept, a final newline."""
+    """Return indented JSON in the given order of keys, with a final newline."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def digest(value: Any) -> str:
-    """SHA-256 (hex) of a JSON-like value or of text.
+    """Return the SHA-256 (hex) of a JSON-like value or of text.
 
     >>> digest({"a": 1}) == digest({"a": 1.5})
     False
@@ -270,7 +270,7 @@ def digest(value: Any) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 (hex) of a file's bytes, read in pieces.
+    """Return the SHA-256 (hex) of a file, read in pieces.
 
     Raises:
         OSError: there is no such file, or it is no regular one.

@@ -1,8 +1,8 @@
-"""Several processes of one training on this machine: started, watched and ended together by one that does only that.
+"""Start, watch and stop the processes of one training on this machine.
 
-Each process (rank) is the same command again with its number in the environment, as Lightning and torchrun do it. The
-launcher waits. When a rank ends early, it ends the others and says so in one sentence; when it is interrupted or
-killed, the ranks end with it. They may be killed at any time: checkpoints are written whole or not at all.
+Each process (rank) runs the same command with its number in the environment, as Lightning and torchrun do. The launcher
+only waits. When a rank exits early, the launcher stops the others and reports it in one sentence; when the launcher is
+interrupted or killed, the ranks exit too. Ranks may be killed at any time, because checkpoints are written atomically.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from typing import IO
 from .errors import SymileDataError
 
 AGAIN = "run the same command again to go on from the last checkpoint"
-LOST = 75  # exit code of a watched rank that only lost another one: whose fault it was is known to the launcher
+LOST = 75  # exit code of a rank that lost the connection to another; the launcher knows the cause
 
-_WATCHED = "SYMILE_DATA_WATCHED"  # set for ranks of ours
+_WATCHED = "SYMILE_DATA_WATCHED"  # set in the ranks that `launch` starts
 _STARTED_BY_OTHERS = ("LOCAL_RANK", "SLURM_NTASKS", "TORCHELASTIC_RUN_ID")
 _POLL = 0.05  # seconds
-_GRACE = 5.0  # seconds that the other ranks have to end by themselves where one has failed
+_GRACE = 5.0  # seconds in which the other ranks may exit by themselves after one failed
 
 
 def must_launch(devices: int) -> bool:
-    """Whether this process is to start the ranks, as no launcher (ours, torchrun, Slurm) started it as one."""
+    """Tell whether this process must start the ranks: no launcher (`launch`, torchrun, Slurm) started it as a rank."""
     return devices > 1 and not any(name in os.environ for name in _STARTED_BY_OTHERS)
 
 
 def is_watched() -> bool:
-    """Whether this process is a rank that `launch` started."""
+    """Tell whether `launch` started this process as a rank."""
     return _WATCHED in os.environ
 
 
 def end_with_launcher() -> None:
-    """In a watched rank: end when the launcher ends, which holds the other end of this process's standard input."""
+    """Exit when the launcher exits, which holds the other end of this rank's standard input."""
 
     def wait() -> None:
         while os.read(0, 1):
@@ -52,13 +52,13 @@ def end_with_launcher() -> None:
 
 
 def launch(ranks: int) -> None:
-    """Run this command as so many ranks, until all have ended.
+    """Run this command in `ranks` processes and wait until all have exited.
 
-    What rank 0 prints is seen; what the others print only where one of them alone says why the training failed.
+    Only the output of rank 0 is shown. The output of another rank is shown where only that rank explains a failure.
 
     Raises:
-        SymileDataError: a rank died.
-        SystemExit: a rank ended with an error that has been printed.
+        SymileDataError: a rank was killed by a signal, or the ranks lost each other.
+        SystemExit: a rank exited with an error that has been printed.
     """
     common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "WORLD_SIZE": str(ranks), _WATCHED: "1"}
     with contextlib.ExitStack() as stack:
@@ -74,14 +74,14 @@ def launch(ranks: int) -> None:
                     stdin=subprocess.PIPE,
                     stdout=output,
                     stderr=output,
-                    start_new_session=True,  # Ctrl-C is the launcher's
+                    start_new_session=True,  # Ctrl-C reaches the launcher only
                 )
             )
         _judge(_wait(processes), printed)
 
 
 def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> list[int | None]:
-    """The exit codes once all have ended, one was killed, or some time after one failed; None for what still runs."""
+    """Wait until all ranks exit, one is killed, or one failed `_GRACE` ago; return exit codes (None if running)."""
     latest = float("inf")
     while None in (codes := [process.poll() for process in processes]) and time.monotonic() < latest:
         if any(code is not None and code < 0 for code in codes):
@@ -93,7 +93,7 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> list[int | None]:
 
 
 def _judge(codes: Sequence[int | None], printed: Sequence[IO[bytes]]) -> None:
-    """Say why the ranks ended, in one sentence, unless all is well."""
+    """Raise an error that says in one sentence why ranks failed, if any did."""
     for rank, code in enumerate(codes):
         if code is not None and code < 0:
             name = signal.Signals(-code).name
@@ -113,7 +113,7 @@ def _judge(codes: Sequence[int | None], printed: Sequence[IO[bytes]]) -> None:
 
 def _kill(processes: Sequence[subprocess.Popen[bytes]]) -> None:
     for process in processes:
-        process.kill()  # nothing where it has ended
+        process.kill()  # without effect on a process that has exited
     for process in processes:
         process.wait()
         if process.stdin is not None:
@@ -121,7 +121,7 @@ def _kill(processes: Sequence[subprocess.Popen[bytes]]) -> None:
 
 
 def _own_command() -> list[str]:
-    """What runs the command of this process again, in another interpreter."""
+    """Return the command that runs this process's command again in a new interpreter."""
     spec = sys.modules["__main__"].__spec__
     program = [os.path.abspath(sys.argv[0])] if spec is None else ["-m", spec.name.removesuffix(".__main__")]  # noqa: PTH100
     return [sys.executable, *program, *sys.argv[1:]]

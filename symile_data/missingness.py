@@ -1,9 +1,8 @@
-"""Simulated missingness: which modality of which sample is taken away at a given rate.
+"""Simulated missingness: decide which modalities of which samples are removed at a given rate.
 
-The draw is a function of (seed, sample_id, modality) alone: the same in every epoch, worker and machine, and nested,
-that is, what is missing at rate 0.5 is also missing at 0.65. Builders use it for `--missing`, loaders for
-`missingness=`. Each has streams of its own: a loader that takes away half of what a build with the same seed has left
-leaves a quarter.
+The draw is a function of (seed, sample_id, modality) alone, so it is the same in every epoch, worker and machine. Draws
+are nested: a modality that is missing at rate 0.5 is also missing at 0.65. Builders and loaders draw from independent
+streams: a loader that removes half of the modalities after a build with the same seed removed half leaves a quarter.
 """
 
 from __future__ import annotations
@@ -25,12 +24,14 @@ _STREAMS: Mapping[When, str] = {"build": "missing", "load": "missing-at-load"}
 def missing(
     seed: int, sample_ids: npt.NDArray[np.integer], modality: str, rate: float, when: When = "build"
 ) -> npt.NDArray[np.bool_]:
-    """Which samples lack the modality.
+    """Draw the samples that lack a modality.
 
     Args:
+        seed: Seed of the build or loader.
         sample_ids: (N,) integers.
+        modality: Name of the modality.
         rate: Probability in [0, 1] that a sample lacks it.
-        when: Who takes it away: a build from its shards, or a loader from its batches. The two are independent.
+        when: Whether a build or a loader removes the modality; the two draws are independent.
 
     Returns:
         (N,) bool, True where missing.
@@ -46,11 +47,10 @@ def missing(
 
 
 def parse_rates(text: str, modalities: Sequence[str]) -> dict[str, float]:
-    """Read `--missing`: one rate for all modalities ("0.5"), or rates by name ("image=0.5,audio=0.1").
+    """Parse `--missing`: one rate for all modalities ("0.5"), or rates by name ("image=0.5,audio=0.1").
 
     Raises:
-        UsageError: not a number in [0, 1], or a name that is no modality of the dataset or is
-            there twice.
+        UsageError: a rate is no number in [0, 1], or a name is no modality of the dataset or occurs twice.
 
     >>> parse_rates("0.5", ["image", "audio"])
     {'image': 0.5, 'audio': 0.5}
@@ -78,7 +78,7 @@ def check_rates(rates: Mapping[str, float]) -> None:
     """Refuse rates outside [0, 1].
 
     Raises:
-        UsageError: naming the modality and the value.
+        UsageError: a rate is outside; the message names the modality and the value.
     """
     for name, rate in rates.items():
         if not 0.0 <= rate <= 1.0:

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal, a plain line now and then otherwise."""
+"""Show progress on stderr: a bar on a terminal, else a plain line at every quarter of a stage."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from typing import Protocol
 
 from .errors import printable
 
-_PLAIN_STEPS = 4  # plain output says a stage's progress this many times
+_PLAIN_STEPS = 4  # number of lines that plain output prints for a stage
 
 
 _hidden: ContextVar[bool] = ContextVar("hidden", default=False)
 
 
 class Advance(Protocol):
-    """Called as work gets done."""
+    """The function that reports finished steps."""
 
     def __call__(self, steps: int = 1) -> None:
-        """Some more steps are done."""
+        """Report `steps` more finished steps."""
 
 
 @contextlib.contextmanager
 def stage(title: str, total: int, unit: str = "") -> Iterator[Advance]:
-    """Show one stage of long work; the yielded function moves it on.
+    """Show the progress of one stage; call the yielded function when steps are done.
 
     Args:
-        title: What is being done, in a few words.
-        total: How many steps there are.
-        unit: What one step is ("shards").
+        title: A short name of the stage.
+        total: The number of steps.
+        unit: The plural noun for steps ("shards").
     """
     if _hidden.get():
         yield lambda steps=1: None
         return
-    title = printable(title)  # it may name a modality, which may be named anyhow
+    title = printable(title)  # it may contain a modality's name, which may be any text
     with _bar(title, total) if sys.stderr.isatty() else _plain(title, total, unit) as advance:
         yield advance
 
 
 @contextlib.contextmanager
 def hidden() -> Iterator[None]:
-    """Show no stage of the work inside: all of it is one step of a stage around it."""
+    """Show no progress of stages within the block, which is one step of an outer stage."""
     token = _hidden.set(True)
     try:
         yield

@@ -2,11 +2,11 @@
 
 A stream is identified by a seed and a name ("m3/train/image", ...). Its numbers are the output of the Philox 4x64-10
 generator (Salmon et al., SC 2011; numpy's `Philox`) under a key made from both, and row `i` of a stream owns a fixed
-range of the counter. So any process can draw any rows, in any order, and gets the same values: nothing depends on
-workers, chunk sizes or what was drawn before.
+range of the counter. So any process can draw any rows, in any order, and get the same values, whatever the number of
+workers, the size of chunks or earlier draws.
 
-Two readers of the same numbers: `Stream.rows` for a contiguous range (numpy's generator, about 1 ns a number) and
-`Stream.at` for scattered row ids (the same function written on arrays).
+Two methods return the same numbers: `Stream.rows` for a contiguous range (numpy's generator, about 1 ns per number)
+and `Stream.at` for scattered row ids (the same function on arrays).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Stream:
 
     Args:
         seed: Any integer; the user's `--seed`.
-        name: What the numbers are for. Different names give independent streams.
+        name: The purpose of the numbers. Different names give independent streams.
 
     >>> stream = Stream(0, "example")
     >>> bool((stream.rows(10, 12, 3) == stream.at(np.array([10, 11]), 3)).all())
@@ -53,7 +53,7 @@ class Stream:
         object.__setattr__(self, "_key", key)
 
     def rows(self, start: int, stop: int, width: int) -> FloatArray:
-        """Uniform numbers of the rows `start` to `stop - 1`.
+        """Return the uniform numbers of rows `start` to `stop - 1`.
 
         Returns:
             (stop - start, width) float64 in [0, 1).
@@ -65,7 +65,7 @@ class Stream:
         return _to_unit(raw[:, :width])
 
     def at(self, row_ids: npt.NDArray[np.integer], width: int) -> FloatArray:
-        """Uniform numbers of arbitrary rows, equal to what `rows` gives for them.
+        """Return the uniform numbers of arbitrary rows, equal to those of `rows`.
 
         Args:
             row_ids: (N,) non-negative integers, any order, repeats allowed.
@@ -85,7 +85,7 @@ class Stream:
         return _to_unit(out[:, :width])
 
     def generator(self, row: int = 0) -> np.random.Generator:
-        """A numpy generator for one row of the stream, where a draw needs an unknown number of values.
+        """Return a numpy generator for one row of the stream, for draws of an unknown number of values.
 
         Rows are 2**64 counter values apart, so generators of different rows never overlap.
         """
@@ -93,7 +93,7 @@ class Stream:
         return np.random.Generator(np.random.Philox(key=np.array(self._key, dtype=np.uint64), counter=counter))
 
     def integer(self) -> int:
-        """One 63-bit integer, for libraries that want a seed of their own.
+        """Return one integer in [0, 2**63), as a seed for another library.
 
         >>> Stream(0, "a").integer() != Stream(0, "b").integer()
         True
@@ -115,12 +115,12 @@ def _blocks(width: int) -> int:
 
 
 def _to_unit(raw: Uint64Array) -> FloatArray:
-    """The top 53 bits as a float in [0, 1), as numpy's own `random()` does."""
+    """Convert the top 53 bits to a float in [0, 1), as numpy's `random()` does."""
     return (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def _philox(counter: Uint64Array, key: tuple[int, int]) -> tuple[Uint64Array, ...]:
-    """Philox 4x64-10 of the counters (counter, 0, 0, 0), on arrays."""
+    """Compute Philox 4x64-10 for arrays of counters (counter, 0, 0, 0)."""
     c0, c1, c2, c3 = counter, np.zeros_like(counter), np.zeros_like(counter), np.zeros_like(counter)
     k0, k1 = key
     for _ in range(_ROUNDS):
@@ -132,7 +132,7 @@ def _philox(counter: Uint64Array, key: tuple[int, int]) -> tuple[Uint64Array, ..
 
 
 def _multiply(values: Uint64Array, factor: int) -> tuple[Uint64Array, Uint64Array]:
-    """High and low 64 bits of the 128-bit product, from four 32-bit products."""
+    """Return the high and low 64 bits of the 128-bit product, from four 32-bit products."""
     a1, a0 = values >> _SHIFT32, values & _MASK32
     b1, b0 = np.uint64(factor >> 32), np.uint64(factor & 0xFFFFFFFF)
     cross = a1 * b0 + (a0 * b0 >> _SHIFT32)

@@ -27,7 +27,7 @@ def test_everything_is_looked_at_and_every_gap_has_a_cost_and_a_remedy(
     code, out = doctor(capsys, "--json", "--at", tmp_path)
     findings = {finding["name"]: finding for finding in json.loads(out)}
     assert code == 0
-    assert {"symile-data", "packages", "picture codecs", "sound codecs", "torchcodec", "ffmpeg", "accelerator", "disk",
+    assert {"symile-data", "packages", "image codecs", "audio codecs", "torchcodec", "ffmpeg", "accelerator", "disk",
             "espeak-ng", "fonts", "cores and memory", "extra train"} <= set(findings)  # fmt: skip
     assert metadata.version("numpy") in findings["packages"]["found"]
     assert findings["espeak-ng"]["status"] == "ok"
@@ -104,8 +104,8 @@ def test_decoders_that_are_lacking_are_named(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr("soundfile.available_formats", lambda: {"FLAC": "", "WAV": ""})
     monkeypatch.setattr("PIL.features.check", lambda codec: codec != "webp")
     findings = {finding.name: finding for finding in environment.examine(tmp_path)}
-    assert findings["sound codecs"].cost == "clips in OGG, MP3 cannot be read; Common Voice is MP3"
-    assert findings["picture codecs"].cost == "pictures in WebP count as unreadable"
+    assert findings["audio codecs"].cost == "audio files in OGG, MP3 cannot be read; Common Voice is MP3"
+    assert findings["image codecs"].cost == "images in WebP count as unreadable"
 
 
 def test_an_accelerator_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
