@@ -15,8 +15,10 @@ PYTHON ?= python3
 # A setting that is misspelt on make's command line would be ignored: LANG for LANGS. The environment's LANG is no setting.
 SETTINGS := LANGS OUT IMAGENET_DIR MIMIC_OUT MIMIC_IV MIMIC_CXR MIMIC_ECG ARGS PYTHON
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
-UNKNOWN := $(filter-out $(SETTINGS) BIN SYMILE TREE SHELL,$(filter-out -%,$(GIVEN)))
+UNKNOWN := $(filter-out $(SETTINGS) BIN SYMILE SHELL,$(filter-out -%,$(GIVEN)))
 $(if $(UNKNOWN),$(error There is no setting $(firstword $(UNKNOWN)); choose among $(SETTINGS)))
+EMPTY := $(foreach name,LANGS OUT IMAGENET_DIR MIMIC_OUT PYTHON,$(if $(strip $($(name))),,$(name)))
+$(if $(EMPTY),$(error The setting $(firstword $(EMPTY)) is empty; give it a value or leave it out))
 
 BIN := .venv/bin
 SYMILE := $(BIN)/symile-data

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from symile_data.format.manifest import Manifest
 
 Out = Annotated[Path, typer.Option(help="Directory to build in; an interrupted build there is finished.")]
-Seed = Annotated[int, typer.Option(help="Decides everything random; same seed, same bytes.")]
-Workers = Annotated[int, typer.Option(help="Worker processes (0: one per core). The bytes do not depend on it.")]
+MOST_ROWS = 10**12  # of one split; the draws and ids of more do not fit their integers
+MOST_SEED = 2**63 - 1
+
+Seed = Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Decides everything random; same seed, same bytes.")]
+Workers = Annotated[int, typer.Option(min=0, help="Worker processes (0: one per core). The bytes do not depend on it.")]
 ExecutorName = Annotated[
     str,
     typer.Option(
@@ -29,7 +32,7 @@ ExecutorName = Annotated[
 Format = Annotated[
     str, typer.Option("--format", help="Of the shards: parquet or webdataset (tar); docs/formats.md compares them.")
 ]
-RowCount = Annotated[int | None, typer.Option(min=0, help="Rows of this split.")]
+RowCount = Annotated[int | None, typer.Option(min=0, max=MOST_ROWS, help="Rows of this split.")]
 
 
 def worker_count(asked: int) -> int:

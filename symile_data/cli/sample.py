@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from .common import MOST_SEED
 from .output import say
 
 app = typer.Typer(help="Write a small synthetic source in its official folder layout.", no_args_is_help=True)
@@ -17,7 +18,7 @@ app = typer.Typer(help="Write a small synthetic source in its official folder la
 def imagenet(
     directory: Annotated[Path, typer.Argument(help="Where to write ILSVRC/Data/CLS-LOC/train/<wnid>/*.JPEG.")],
     per_class: Annotated[int, typer.Option(min=1, help="Pictures of each class.")] = 64,
-    seed: Annotated[int, typer.Option(help="Same seed, same pictures.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Same seed, same pictures.")] = 0,
 ) -> None:
     """Pictures of 140 ImageNet classes, drawn from emoji artwork (Twemoji, CC-BY 4.0).
 
@@ -37,7 +38,7 @@ def common_voice(
     directory: Annotated[Path, typer.Argument(help="Where to write <locale>/{clips/*.mp3, train.tsv, ...}.")],
     clips: Annotated[int, typer.Option(min=6, help="Clips of each language in its train table.")] = 40,
     langs: Annotated[str, typer.Option(help="Languages: 2, 5, 10, or codes such as el,en.")] = "10",
-    seed: Annotated[int, typer.Option(help="Same seed, same clips.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Same seed, same clips.")] = 0,
 ) -> None:
     """Speech of espeak-ng in the layout of a Common Voice release: mp3, 48 kHz, several speakers.
 
@@ -57,7 +58,7 @@ def common_voice(
 def mimic(
     directory: Annotated[Path, typer.Argument(help="Where to write mimic-iv/, mimic-cxr-jpg/ and mimic-iv-ecg/.")],
     patients: Annotated[int, typer.Option(min=20, help="Patients; each has one to three admissions.")] = 600,
-    seed: Annotated[int, typer.Option(help="Same seed, same records.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Same seed, same records.")] = 0,
 ) -> None:
     """Invented patients in the layout of MIMIC-IV, MIMIC-CXR-JPG and MIMIC-IV-ECG.
 

@@ -30,7 +30,7 @@ def train(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Run directory; default: runs/<dataset directory>.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the config's.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Instead of the config's; decides everything random.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Instead of the config's; decides everything random.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Train with so many seeds, from the seed on, and compare.")] = 1,
     negatives: Annotated[str | None, typer.Option(help="n or exact, instead of the config's.")] = None,
     settings: Annotated[

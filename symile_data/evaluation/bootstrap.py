@@ -9,6 +9,8 @@ and twenty right answers to a query. Figures near 0 or 1 have too few misses or 
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -18,6 +20,7 @@ from .embeddings import Embeddings
 from .retrieval import Retrieval, figures, ranks_of
 
 _CONFIDENCE = 0.95
+_POSSIBLE = {"median_rank": (1.0, math.inf)}  # all others are shares, from 0 to 1
 
 
 def bootstrap(
@@ -45,19 +48,27 @@ def bootstrap(
     generator = torch.Generator().manual_seed(seed)
     samples = [figures(found.take(torch.randint(rows, (rows,), generator=generator))) for _ in range(replicates)]
     return {
-        name: interval(torch.tensor([sample[name] for sample in samples], dtype=torch.float64)) for name in samples[0]
+        name: interval(
+            torch.tensor([sample[name] for sample in samples], dtype=torch.float64), _POSSIBLE.get(name, (0.0, 1.0))
+        )
+        for name in samples[0]
     }
 
 
-def interval(replicates: Tensor) -> dict[str, float]:
+def interval(replicates: Tensor, possible: tuple[float, float] = (-math.inf, math.inf)) -> dict[str, float]:
     """Mean, standard error and 95% interval of a figure from its (B,) replicates.
 
     Student's t with B - 1 degrees of freedom in place of the normal quantile, and the mean's own spread of se / sqrt(B)
-    beside the standard error: so few replicates give a wide interval, not one that misses too often.
+    beside the standard error: so few replicates give a wide interval, not one that misses too often. Its bounds stay
+    within what the figure can be.
+
+    Args:
+        replicates: (B,) values of the figure.
+        possible: Its least and greatest possible value.
     """
     from scipy import stats
 
     count = len(replicates)
     mean, error = replicates.mean().item(), replicates.std().item()
     margin = float(stats.t.ppf((1 + _CONFIDENCE) / 2, count - 1)) * error * (1 + 1 / count) ** 0.5
-    return {"mean": mean, "se": error, "low": mean - margin, "high": mean + margin}
+    return {"mean": mean, "se": error, "low": max(mean - margin, possible[0]), "high": min(mean + margin, possible[1])}

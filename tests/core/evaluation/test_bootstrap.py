@@ -58,7 +58,11 @@ def test_a_replicate_has_the_queries_drawn_again_and_their_own_candidates(candid
     found = ranks_of(rows, protocol)
     samples = [figures(found.take(torch.randint(ROWS, (ROWS,), generator=generator))) for _ in range(REPLICATES)]
     expected = {
-        name: interval(torch.tensor([sample[name] for sample in samples], dtype=torch.float64)) for name in samples[0]
+        name: interval(
+            torch.tensor([sample[name] for sample in samples], dtype=torch.float64),
+            (1.0, float("inf")) if name == "median_rank" else (0.0, 1.0),
+        )
+        for name in samples[0]
     }
     assert bootstrap(rows, protocol, REPLICATES, seed=3) == expected
     accuracy = retrieve(rows, protocol)["accuracy"]
@@ -71,3 +75,12 @@ def test_few_replicates_give_a_wide_interval() -> None:
     assert (two["mean"], many["mean"]) == pytest.approx((0.5, 0.5))
     assert (two["high"] - two["mean"]) / two["se"] == pytest.approx(12.706 * 1.5**0.5, rel=1e-3)
     assert (many["high"] - many["mean"]) / many["se"] == pytest.approx(1.963, rel=1e-3)
+
+
+def test_an_interval_stays_within_what_the_figure_can_be() -> None:
+    image, query, labels = splits(1, 1, 2.0)
+    found = bootstrap(Embeddings({"image": image[0][:9], "text": query[0][:9]}, labels[:9]), ALL, 2)
+    median = found.pop("median_rank")
+    assert 1 <= median["low"] <= median["high"]
+    assert all(0 <= figure["low"] <= figure["high"] <= 1 for figure in found.values())
+    assert any(figure["low"] == 0 or figure["high"] == 1 for figure in found.values()), "the bounds were needed"
