@@ -17,7 +17,7 @@ SETTINGS := LANGS OUT IMAGENET_DIR MIMIC_OUT MIMIC_IV MIMIC_CXR MIMIC_ECG ARGS P
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 UNKNOWN := $(filter-out $(SETTINGS) BIN SYMILE SHELL,$(filter-out -%,$(GIVEN)))
 $(if $(UNKNOWN),$(error There is no setting $(firstword $(UNKNOWN)); choose among $(SETTINGS)))
-EMPTY := $(foreach name,LANGS OUT IMAGENET_DIR MIMIC_OUT PYTHON,$(if $(strip $($(name))),,$(name)))
+EMPTY := $(strip $(foreach name,LANGS OUT IMAGENET_DIR MIMIC_OUT PYTHON,$(if $(strip $($(name))),,$(name))))
 $(if $(EMPTY),$(error The setting $(firstword $(EMPTY)) is empty; give it a value or leave it out))
 
 BIN := .venv/bin

@@ -231,5 +231,7 @@ def test_make_notices_a_setting_that_it_does_not_have(tmp_path: Path) -> None:
 
     typo = make("build-m3", "LANG=5")
     assert typo.returncode == 2 and "There is no setting LANG; choose among LANGS" in typo.stderr
+    empty = make("build-m3", "LANGS=")
+    assert empty.returncode == 2 and "The setting LANGS is empty; give it a value" in empty.stderr
     right = make("build-m3", "LANGS=5", LANG="de_DE.UTF-8")
     assert right.returncode == 0 and "--langs 5" in right.stdout
