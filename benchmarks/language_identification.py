@@ -32,7 +32,7 @@ from symile_data.builders.m3.audio.spoken import spoken_audio
 from symile_data.builders.m3.text.languages import LANGUAGES
 from symile_data.builders.m3.text.sentences import split_sentences
 from symile_data.encoders.audio import SmallAudioEncoder
-from symile_data.encoders.base import DataFacts
+from symile_data.encoders.base import DataDescription
 from symile_data.encoders.pretrained import load_model
 from symile_data.errors import SourceError
 from symile_data.loaders.decoders.mel import HOP_SAMPLES, SAMPLE_RATE_HZ, log_mel
@@ -178,7 +178,7 @@ def whisper_languages(waves: Sequence[FloatArray], path: str) -> list[str]:
 def train_network(mels: list[FloatArray], labels: Tensor, steps: int, seed: int) -> nn.Module:
     """The small audio encoder with one output for each language."""
     torch.manual_seed(seed)
-    model = SmallAudioEncoder(len(CODES), DataFacts(), mels=MELS, dropout=0.3)
+    model = SmallAudioEncoder(len(CODES), DataDescription(), mels=MELS, dropout=0.3)
     optimiser = torch.optim.AdamW(model.parameters(), weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=4e-3, total_steps=steps)
     rng = Stream(seed, "benchmark/training").generator()

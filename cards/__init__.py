@@ -1,7 +1,7 @@
 """Everything beside the shards that documents a dataset: statistics, figures, Croissant description and dataset card.
 
 All of it is generated from the manifest, the schema and the shards; running it again gives the same bytes. `write_card`
-and `refresh_card` are the interface; what a dataset's card says beyond its numbers is one row in `facts` and one
+and `refresh_card` are the interface; what a dataset's card says beyond its numbers is one row in `descriptions` and one
 template. `preview` is a page of samples, `sharing` says what may be passed on.
 """
 
@@ -21,7 +21,7 @@ from symile_data.format.shards.deduplicated import pooled_media
 from .croissant import FILE_NAME as CROISSANT
 from .croissant import croissant_of
 from .deduplicated import tables_of
-from .descriptions import facts_of
+from .descriptions import description_of
 from .figures.draw import FOLDER, Drawing, draw_figures
 from .readme import FILE_NAME as README
 from .readme import readme_of
@@ -52,22 +52,22 @@ def write_card(directory: Path, manifest: Manifest, schema: DatasetSchema) -> li
         OutputError: the disk refuses.
     """
     manifest = disclosed(manifest)
-    facts = facts_of(manifest)
-    statistics = compute_statistics(directory, manifest, schema, facts)
-    statistics |= clinical_statistics(directory, manifest, schema, facts)
+    description = description_of(manifest)
+    statistics = compute_statistics(directory, manifest, schema, description)
+    statistics |= clinical_statistics(directory, manifest, schema, description)
     if is_confidential(manifest):
-        statistics = publishable(statistics, schema.modalities, facts)
+        statistics = publishable(statistics, schema.modalities, description)
     samples = choose_samples(directory, manifest, schema)
     statistics["samples"] = [sample.to_json() for sample in samples]
-    drawings = draw_figures(directory, statistics, samples, facts)
+    drawings = draw_figures(directory, statistics, samples, description)
     _remove_others(directory, drawings)
-    bibtex = citations(facts.sources(manifest))[0]
+    bibtex = citations(description.sources(manifest))[0]
     tables = tables_of(directory, manifest, schema)
-    croissant = croissant_of(manifest, schema, facts, facts.licence(manifest), bibtex, tables)
+    croissant = croissant_of(manifest, schema, description, description.licence(manifest), bibtex, tables)
     texts = {
         STATISTICS: pretty_json(statistics),
         CROISSANT: pretty_json(croissant),
-        README: readme_of(manifest, schema, facts, statistics, drawings, samples, tables),
+        README: readme_of(manifest, schema, description, statistics, drawings, samples, tables),
     }
     for name, text in texts.items():
         write_text(directory / name, text)

@@ -9,7 +9,7 @@ from symile_data.format.manifest import FileEntry, Manifest
 from symile_data.format.schema import DatasetSchema
 
 from .deduplicated import Table
-from .descriptions import Facts, meaning_of, title_of
+from .descriptions import Description, meaning_of, title_of
 from .responsible_ai import responsible_fields
 from .sources import SYMILE_URL, Licence
 from .statistics.collect import used_splits
@@ -71,7 +71,7 @@ _ENCODINGS = {".parquet": "application/x-parquet", ".tar": "application/x-tar"}
 def croissant_of(
     manifest: Manifest,
     schema: DatasetSchema,
-    facts: Facts,
+    description: Description,
     licence: Licence,
     bibtex: str,
     tables: Sequence[Table] = (),
@@ -81,15 +81,15 @@ def croissant_of(
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "name": title_of(manifest),
-        "description": facts.summary,
+        "description": description.summary,
         "conformsTo": [_CONFORMS_TO, _CONFORMS_TO_RAI],
         "citeAs": bibtex,
         "license": licence.link,
         "url": SYMILE_URL,
         "version": "1.0.0",
-        "keywords": list(facts.tags),
+        "keywords": list(description.tags),
         "isLiveDataset": False,
-        **responsible_fields(manifest, facts),
+        **responsible_fields(manifest, description),
         "distribution": [_file_object(entry) for entry in (*manifest.shards(), *manifest.pool_files())],
     }
     if any(entry.path.endswith(".parquet") for entry in manifest.shards()):
@@ -102,7 +102,7 @@ def croissant_of(
                 "includes": "data/*.parquet",
             }
         )
-        document["recordSet"] = [_splits(manifest), _records(manifest, schema, facts, tables)]
+        document["recordSet"] = [_splits(manifest), _records(manifest, schema, description, tables)]
     for table in tables[1:]:
         document["distribution"].append(
             {
@@ -113,7 +113,7 @@ def croissant_of(
                 "includes": table.pattern,
             }
         )
-        document["recordSet"].append(_pool_records(table, schema, facts))
+        document["recordSet"].append(_pool_records(table, schema, description))
     return document
 
 
@@ -153,20 +153,22 @@ def _splits(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _pool_records(table: Table, schema: DatasetSchema, facts: Facts) -> dict[str, Any]:
+def _pool_records(table: Table, schema: DatasetSchema, description: Description) -> dict[str, Any]:
     return {
         "@type": "cr:RecordSet",
         "@id": table.name,
         "description": f"The pool of {table.name}; the tables of the splits name its rows.",
-        "field": list(_fields(table.features, schema, facts, table.name, f"{table.name}-files")),
+        "field": list(_fields(table.features, schema, description, table.name, f"{table.name}-files")),
     }
 
 
-def _records(manifest: Manifest, schema: DatasetSchema, facts: Facts, tables: Sequence[Table]) -> dict[str, Any]:
+def _records(
+    manifest: Manifest, schema: DatasetSchema, description: Description, tables: Sequence[Table]
+) -> dict[str, Any]:
     return {
         "@type": "cr:RecordSet",
         "@id": RECORDS,
-        "description": facts.summary,
+        "description": description.summary,
         "field": [
             {
                 "@type": "cr:Field",
@@ -179,17 +181,17 @@ def _records(manifest: Manifest, schema: DatasetSchema, facts: Facts, tables: Se
                     "transform": {"regex": f"^data/({'|'.join(used_splits(manifest))})-.*$"},
                 },
             },
-            *_fields(tables[0].features if tables else schema.features, schema, facts, RECORDS, _FILES),
+            *_fields(tables[0].features if tables else schema.features, schema, description, RECORDS, _FILES),
         ],
     }
 
 
 def _fields(
-    features: Features, schema: DatasetSchema, facts: Facts, records: str, files: str
+    features: Features, schema: DatasetSchema, description: Description, records: str, files: str
 ) -> Iterator[dict[str, Any]]:
     for name, feature in features.items():
         field = {"@type": "cr:Field", "@id": f"{records}/{name}"}
-        if meaning := meaning_of(name, facts, schema.modalities):
+        if meaning := meaning_of(name, description, schema.modalities):
             field["description"] = meaning
         yield {**field, **_typed(name, feature, records, files)}
 

@@ -2,7 +2,7 @@
 sources and licence (`sources`).
 
 Numbers never stand here; they come from the manifest and the statistics. A dataset without a row gets the plain card.
-To add one: a row in `FACTS` and a template of the same name.
+To add one: a row in `DESCRIPTIONS` and a template of the same name.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Licensing = Callable[[Manifest], Licence]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class Description:
     """One dataset's row.
 
     Args:
@@ -69,9 +69,9 @@ class Facts:
     changes: Mapping[str, str] = field(default_factory=dict)
 
 
-def facts_of(manifest: Manifest) -> Facts:
+def description_of(manifest: Manifest) -> Description:
     """The row of a dataset, or the plain one."""
-    return FACTS.get(manifest.identity.dataset, _PLAIN)
+    return DESCRIPTIONS.get(manifest.identity.dataset, _PLAIN)
 
 
 def title_of(manifest: Manifest) -> str:
@@ -83,17 +83,17 @@ def title_of(manifest: Manifest) -> str:
         "languages": len(languages) if isinstance(languages, list) else "?",
         "sample": " sample" if is_synthetic(manifest) else "",
     }
-    return facts_of(manifest).title.format(**values)
+    return description_of(manifest).title.format(**values)
 
 
-def meaning_of(column: str, facts: Facts, modalities: tuple[Modality, ...]) -> str:
+def meaning_of(column: str, description: Description, modalities: tuple[Modality, ...]) -> str:
     """What a column means: from the dataset's row, else from its part in a modality.
 
     >>> meaning_of("x_missing", _PLAIN, (Modality(name="x", kind="vector", column="x", null_columns=("x",)),))
     'True where x is absent'
     """
-    if column in facts.columns or column in _COMMON:
-        return facts.columns.get(column) or _COMMON[column]
+    if column in description.columns or column in _COMMON:
+        return description.columns.get(column) or _COMMON[column]
     for modality in modalities:
         if column == modality.mask:
             return f"True where {modality.name} is absent"
@@ -137,7 +137,7 @@ _FINDINGS = (
 
 _COMMON = {"sample_id": "number of the row, unique in the dataset; seeds everything random about it"}
 
-_PLAIN = Facts(
+_PLAIN = Description(
     title="{dataset}",
     summary="A dataset of several modalities per sample, in the format of symile-data.",
     template="_base.md",
@@ -147,8 +147,8 @@ _PLAIN = Facts(
     licence=lambda _: Licence(identifier="other", name="see-the-sources-of-this-dataset", url="README.md"),
 )
 
-FACTS = {
-    "symile-m3": Facts(
+DESCRIPTIONS = {
+    "symile-m3": Description(
         title="Symile-M3-{languages}",
         summary=(
             "Triples of a picture, a spoken clip and a text of several words in several languages. Only the clip's "
@@ -183,7 +183,7 @@ FACTS = {
             "0.1.0": "First version; class names and sentences of all ten languages reviewed twice.",
         },
     ),
-    "symile-mimic": Facts(
+    "symile-mimic": Description(
         title="Symile-MIMIC{sample}",
         summary="Hospital admissions with a chest X-ray, a 12-lead electrocardiogram and 50 blood tests each.",
         template="symile-mimic.md",
@@ -232,7 +232,7 @@ FACTS = {
             "0.1.0": "First version; what differs from the public pipeline is listed above.",
         },
     ),
-    "xor": Facts(
+    "xor": Description(
         title="Binary XOR",
         summary="Vectors of random bits, the last of which may be the XOR of the others: no pair tells the third.",
         template="xor.md",

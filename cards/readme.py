@@ -1,7 +1,7 @@
 """README.md: the dataset card, YAML front matter that `datasets` and the Hub read, and text from the templates.
 
 The front matter names every split's files and types every column, so `load_dataset(DIRECTORY)` guesses nothing. The
-text is a template filled with the manifest, the statistics and the dataset's row of facts.
+text is a template filled with the manifest, the statistics and the dataset's description.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from symile_data.format.shards import FORMATS
 from symile_data.format.shards.tar_layout import hub_features, members_of
 
 from .deduplicated import Table
-from .descriptions import Facts, hub_language, meaning_of, title_of
+from .descriptions import Description, hub_language, meaning_of, title_of
 from .figures.draw import Drawing
 from .samples import Sample
 from .sources import Licence, citations
@@ -45,7 +45,7 @@ _SIZES = (
 def readme_of(
     manifest: Manifest,
     schema: DatasetSchema,
-    facts: Facts,
+    description: Description,
     statistics: Statistics,
     drawings: list[Drawing],
     samples: list[Sample],
@@ -55,13 +55,13 @@ def readme_of(
     import yaml
     from huggingface_hub import DatasetCardData
 
-    sources, licence = facts.sources(manifest), facts.licence(manifest)
-    front = DatasetCardData(**front_matter(manifest, schema, facts, licence, tables))
+    sources, licence = description.sources(manifest), description.licence(manifest)
+    front = DatasetCardData(**front_matter(manifest, schema, description, licence, tables))
     data_files = [*manifest.shards(), *manifest.pool_files()]
     text = _render(
-        facts.template,
+        description.template,
         title=title_of(manifest),
-        facts=facts,
+        description=description,
         manifest=manifest,
         spec=manifest.identity.spec,
         statistics=statistics,
@@ -69,7 +69,7 @@ def readme_of(
         sample=next((sample for sample in samples if sample.complete), None),
         splits=used_splits(manifest),
         columns=[
-            {"name": name, "type": type_of(feature), "meaning": meaning_of(name, facts, schema.modalities)}
+            {"name": name, "type": type_of(feature), "meaning": meaning_of(name, description, schema.modalities)}
             for name, feature in schema.features.items()
         ],
         modalities=schema.modalities,
@@ -80,7 +80,7 @@ def readme_of(
         sources=sources,
         licence=licence,
         citations=citations(sources),
-        derived=facts.derived(manifest),
+        derived=description.derived(manifest),
         tables=tables,
         pools=() if manifest.pooled is None else manifest.pooled.pools,
         shards=data_files[:MOST_FILES],
@@ -93,7 +93,7 @@ def readme_of(
 
 
 def front_matter(
-    manifest: Manifest, schema: DatasetSchema, facts: Facts, licence: Licence, tables: Sequence[Table] = ()
+    manifest: Manifest, schema: DatasetSchema, description: Description, licence: Licence, tables: Sequence[Table] = ()
 ) -> dict[str, Any]:
     """The YAML's contents."""
     splits = used_splits(manifest)
@@ -103,8 +103,8 @@ def front_matter(
         "license_name": licence.name or None,
         "license_link": licence.url or None,
         "language": languages_of(manifest) or None,
-        "task_categories": list(facts.tasks),
-        "tags": list(facts.tags),
+        "task_categories": list(description.tasks),
+        "tags": list(description.tags),
         "size_categories": [size_category(sum(manifest.splits.values()))],
         "configs": [
             {

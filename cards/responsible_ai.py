@@ -1,7 +1,7 @@
 """What croissant.json says for responsible use, in the RAI vocabulary (mlcommons.org/croissant/RAI, 1.0).
 
-Of every dataset: how it was collected, from the sources in its facts, and the notes of the build as limitations. What
-is known beyond that is one row in `_KNOWN` for each dataset.
+Every dataset says how it was collected, from the sources in its description, and gives the notes of its build as
+limitations. `_KNOWN` holds what else is known of a dataset.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from symile_data.format.disclosure import told
 from symile_data.format.manifest import Manifest
 
-from .descriptions import Facts
+from .descriptions import Description
 
 _KNOWN: Mapping[str, Mapping[str, list[str]]] = {
     "symile-m3": {
@@ -38,9 +38,9 @@ _KNOWN: Mapping[str, Mapping[str, list[str]]] = {
 }
 
 
-def responsible_fields(manifest: Manifest, facts: Facts) -> dict[str, Any]:
+def responsible_fields(manifest: Manifest, description: Description) -> dict[str, Any]:
     """Fields of the document; a field of which nothing is known is left out."""
-    sources = [f"{source.part}: {source.origin} ({source.licence})" for source in facts.sources(manifest)]
+    sources = [f"{source.part}: {source.origin} ({source.licence})" for source in description.sources(manifest)]
     known = _KNOWN.get(manifest.identity.dataset, {})
     limits = [*known.get("rai:dataLimitations", []), *manifest.notes]
     dropped = [f"left out ({told(entry.count)}): {entry.reason}" for entry in manifest.dropped]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from symile_data.format.manifest import Manifest
 
-from .descriptions import facts_of
+from .descriptions import description_of
 
 CREDENTIALED = "credentialed"
 PICTURES = "pictures"
@@ -35,7 +35,7 @@ def restriction_of(manifest: Manifest) -> Restriction | None:
     Synthetic MIMIC data (`--sample`) and sample pictures are free; everything read from PhysioNet, and every picture
     that was not drawn here, is not.
     """
-    if facts_of(manifest).licence(manifest).name == _CREDENTIALED_LICENCE:
+    if description_of(manifest).licence(manifest).name == _CREDENTIALED_LICENCE:
         return Restriction(
             kind=CREDENTIALED,
             reason="this dataset holds records of patients under PhysioNet's data use agreement",

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from symile_data.encoders.base import DataFacts
+from symile_data.encoders.base import DataDescription
 from symile_data.encoders.text import WordEncoder, vocabulary_of
 from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, open_split
 from symile_data.losses import SymileLoss
@@ -46,7 +46,7 @@ class Heads(nn.Module):
     def __init__(self, vocabulary: list[str]) -> None:
         super().__init__()
         self.image, self.audio = nn.LazyLinear(WIDTH), nn.LazyLinear(WIDTH)
-        self.text = WordEncoder(WIDTH, DataFacts(vocabulary=vocabulary))
+        self.text = WordEncoder(WIDTH, DataDescription(vocabulary=vocabulary))
         self.norms = nn.ModuleList([nn.LayerNorm(WIDTH) for _ in range(3)])
 
     def forward(self, batch: dict[str, torch.Tensor]) -> list[torch.Tensor]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from symile_data.format.disclosure import told
 
-from ..descriptions import Facts
+from ..descriptions import Description
 from ..samples import Sample
 from ..statistics.collect import Statistics
 from ..statistics.quantiles import MARKS, draw_box
@@ -41,7 +41,9 @@ class Drawing:
     caption: str
 
 
-def draw_figures(directory: Path, statistics: Statistics, samples: list[Sample], facts: Facts) -> list[Drawing]:
+def draw_figures(
+    directory: Path, statistics: Statistics, samples: list[Sample], description: Description
+) -> list[Drawing]:
     """Write every figure that these statistics call for, in the card's order."""
     drawings = []
     if samples:
@@ -63,9 +65,9 @@ def draw_figures(directory: Path, statistics: Statistics, samples: list[Sample],
             )
         )
     drawings.append(_rows(directory, statistics))
-    drawings += _clinical(directory, statistics, facts)
+    drawings += _clinical(directory, statistics, description)
     for column, counts in statistics.get("categories", {}).items():
-        if len(_values(counts)) > 1 and not _drawn_together(column, facts):
+        if len(_values(counts)) > 1 and not _drawn_together(column, description):
             drawings.append(_category(directory, column, counts))
     for column, media in statistics.get("media", {}).items():
         if media["kind"] == "audio":
@@ -78,11 +80,11 @@ def draw_figures(directory: Path, statistics: Statistics, samples: list[Sample],
     return drawings
 
 
-def _drawn_together(column: str, facts: Facts) -> bool:
-    return bool(facts.together) and column.startswith(facts.together)
+def _drawn_together(column: str, description: Description) -> bool:
+    return bool(description.together) and column.startswith(description.together)
 
 
-def _clinical(directory: Path, statistics: Statistics, facts: Facts) -> Iterator[Drawing]:
+def _clinical(directory: Path, statistics: Statistics, description: Description) -> Iterator[Drawing]:
     """Selection, times, tests and findings, where the statistics have them."""
     if steps := statistics.get("funnel"):
         path = f"{FOLDER}/funnel.png"
@@ -94,7 +96,7 @@ def _clinical(directory: Path, statistics: Statistics, facts: Facts) -> Iterator
     measured = statistics.get("measured", {})
     if any(of["counts"] for of in hours.values()):
         path = f"{FOLDER}/hours.png"
-        draw_hours(directory / path, hours, dict(facts.hours))
+        draw_hours(directory / path, hours, dict(description.hours))
         bins = next(iter(hours.values()))["bin"]
         gaps = _WITHHELD if any(None in of["counts"] for of in hours.values()) else ""
         caption = f"When things were recorded, in steps of {bins} hours.{gaps}"
@@ -106,9 +108,9 @@ def _clinical(directory: Path, statistics: Statistics, facts: Facts) -> Iterator
         caption = f"Share of each split's rows in which each test was measured.{gaps}"
         yield Drawing(path=path, title="Tests", caption=caption)
     findings = {
-        column.removeprefix(facts.together).replace("_", " "): counts
+        column.removeprefix(description.together).replace("_", " "): counts
         for column, counts in statistics.get("categories", {}).items()
-        if _drawn_together(column, facts)
+        if _drawn_together(column, description)
     }
     if findings:
         path = f"{FOLDER}/findings.png"

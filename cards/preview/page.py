@@ -9,7 +9,7 @@ from symile_data.errors import harmless
 from symile_data.format.manifest import Manifest
 from symile_data.format.schema import Modality
 
-from ..descriptions import facts_of, title_of
+from ..descriptions import description_of, title_of
 from ..sharing import restriction_of
 from .panels import Panel, panel_of
 from .rows import Row
@@ -44,8 +44,8 @@ def page_of(manifest: Manifest, split: str, rows: list[Row]) -> str:
     cards = [card_of(row, manifest.modalities) for row in rows]
     return _render(
         title=title_of(manifest),
-        summary=facts_of(manifest).summary,
-        licence=facts_of(manifest).licence(manifest).label,
+        summary=description_of(manifest).summary,
+        licence=description_of(manifest).licence(manifest).label,
         restriction=restriction.reason if restriction else "",
         fingerprint=manifest.identity.fingerprint[:12],
         splits=manifest.splits,

@@ -15,13 +15,13 @@ import pyarrow.compute as pc
 from symile_data.format.manifest import Manifest
 from symile_data.format.schema import DatasetSchema
 
-from ..descriptions import Facts
+from ..descriptions import Description
 from .collect import Statistics, batches_of, open_listed, used_splits
 
 BIN_HOURS = 3
 
 
-def clinical_statistics(directory: Path, manifest: Manifest, schema: DatasetSchema, facts: Facts) -> Statistics:
+def clinical_statistics(directory: Path, manifest: Manifest, schema: DatasetSchema, description: Description) -> Statistics:
     """`funnel`, `hours` and `measured`; empty for a dataset that has none of it.
 
     Raises:
@@ -30,7 +30,7 @@ def clinical_statistics(directory: Path, manifest: Manifest, schema: DatasetSche
     statistics: Statistics = {}
     if manifest.cohort_flow:
         statistics["funnel"] = [{"rule": step.rule, "count": step.count} for step in manifest.cohort_flow]
-    hours = [name for name in facts.hours if name in schema.features]
+    hours = [name for name in description.hours if name in schema.features]
     tests = next((modality for modality in schema.modalities if "items" in modality.details), None)
     if not hours and tests is None:
         return statistics

@@ -25,7 +25,7 @@ from symile_data.format.shards import Shard, open_shard
 from symile_data.format.shards.deduplicated import DeduplicatedMedia, pooled_media, with_media
 from symile_data.progress import stage
 
-from ..descriptions import Facts
+from ..descriptions import Description
 from .ceilings import CeilingTally
 from .column_counts import SmallColumns, Tally, shared_identifiers
 from .media_sizes import MediaSizes
@@ -37,7 +37,9 @@ TRAIN = "train"  # the split in which nothing is retrieved
 MEDIA_GROUPS = 40  # row groups of a split whose pictures and clips are measured
 
 
-def compute_statistics(directory: Path, manifest: Manifest, schema: DatasetSchema, facts: Facts) -> Statistics:
+def compute_statistics(
+    directory: Path, manifest: Manifest, schema: DatasetSchema, description: Description
+) -> Statistics:
     """Everything that stats.json holds.
 
     Raises:
@@ -59,11 +61,11 @@ def compute_statistics(directory: Path, manifest: Manifest, schema: DatasetSchem
             for pool in manifest.pooled.pools
             for key in pool.keys
         }
-    columns = SmallColumns.of(schema, facts)
+    columns = SmallColumns.of(schema, description)
     tallies = {split: Tally(columns, schema) for split in splits}
     ceilings = {split: CeilingTally(columns.masks) for split in splits if split != TRAIN} if columns.words else {}
     column_bytes: Counter[str] = Counter()
-    media = MediaSizes.of(schema.features, facts)
+    media = MediaSizes.of(schema.features, description)
     with stage("card", len(manifest.shards()), "shards") as advance:
         for split in splits:
             pools = pooled_media(Location.of(directory), manifest, split)

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from symile_data.format.schema import DatasetSchema
 
-from ..descriptions import Facts
+from ..descriptions import Description
 from .word_counts import WordTally
 
 LONGEST_VECTOR = 256  # longer lists (waveforms) are media, not numbers to average
@@ -34,7 +34,7 @@ class SmallColumns:
     words: bool
 
     @classmethod
-    def of(cls, schema: DatasetSchema, facts: Facts) -> SmallColumns:
+    def of(cls, schema: DatasetSchema, description: Description) -> SmallColumns:
         """The small columns of a dataset, told by their types and names."""
         from datasets import ClassLabel, List, Value
 
@@ -44,13 +44,13 @@ class SmallColumns:
             dtype = feature.dtype if isinstance(feature, Value) else ""
             if (
                 isinstance(feature, ClassLabel)
-                or name in facts.categories
+                or name in description.categories
                 or (dtype in ("bool", "int8") and name not in masks)
             ):
                 categories.append(name)
             elif name.endswith("_id") and name != "sample_id" and dtype in ("string", "int64", "int32"):
                 identifiers.append(name)
-            elif name in facts.plain_lists:
+            elif name in description.plain_lists:
                 continue
             elif isinstance(feature, List) and 0 < feature.length <= LONGEST_VECTOR and _is_number(feature.feature):
                 vectors.append(name)

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from symile_data.format.media import UnfitMediumError, clip_header, open_picture
 
-from ..descriptions import Facts
+from ..descriptions import Description
 from .quantiles import quantiles
 
 if TYPE_CHECKING:
@@ -39,14 +39,14 @@ class MediaSizes:
     unreadable: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, features: Features, facts: Facts) -> MediaSizes:
+    def of(cls, features: Features, description: Description) -> MediaSizes:
         """For the media columns among these; nothing is measured yet."""
         from datasets import Audio
         from datasets import Image as ImageFeature
 
         images: dict[str, list[Any]] = {n: [] for n, f in features.items() if isinstance(f, ImageFeature)}
         clips: dict[str, list[Any]] = {n: [] for n, f in features.items() if isinstance(f, Audio)}
-        group_by = facts.durations_by if clips and facts.durations_by in features else ""
+        group_by = description.durations_by if clips and description.durations_by in features else ""
         return cls(images, clips, group_by)
 
     @property

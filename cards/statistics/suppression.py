@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from symile_data.format.disclosure import LEAST, is_small, withheld
 from symile_data.format.schema import Modality
 
-from ..descriptions import Facts
+from ..descriptions import Description
 from .collect import Statistics
 
 NULL = "null"
@@ -53,7 +53,7 @@ class _Absences:
         return total - sum(count for count, _ in found), any(hidden for _, hidden in found)
 
 
-def publishable(statistics: Statistics, modalities: tuple[Modality, ...], facts: Facts) -> Statistics:
+def publishable(statistics: Statistics, modalities: tuple[Modality, ...], description: Description) -> Statistics:
     """The same without counts from 1 to 9 and without those that would tell them.
 
     Values of a category, combinations of missing modalities and sizes of images that are withheld are left out; other
@@ -62,11 +62,11 @@ def publishable(statistics: Statistics, modalities: tuple[Modality, ...], facts:
     Args:
         statistics: As `compute_statistics` and `clinical_statistics` make them.
         modalities: Of the dataset.
-        facts: Of the dataset.
+        description: Of the dataset.
     """
     result = dict(statistics)
     patterns = {split: withheld(missing["patterns"]) for split, missing in statistics.get("missing", {}).items()}
-    absences = _absences(statistics, modalities, facts, patterns)
+    absences = _absences(statistics, modalities, description, patterns)
     result["missing"] = {
         split: _missing(missing, patterns[split]) for split, missing in statistics.get("missing", {}).items()
     }
@@ -99,7 +99,7 @@ def publishable(statistics: Statistics, modalities: tuple[Modality, ...], facts:
 def _absences(
     statistics: Statistics,
     modalities: tuple[Modality, ...],
-    facts: Facts,
+    description: Description,
     patterns: Mapping[str, frozenset[str]],
 ) -> _Absences:
     counts: dict[tuple[str, str], int] = {}
@@ -111,9 +111,9 @@ def _absences(
                 if pattern in patterns[split]:
                     hidden.add((split, name))
     owners = {column: modality.name for modality in modalities for column in modality.null_columns}
-    if facts.together:
-        labels = (column for column in statistics.get("categories", {}) if column.startswith(facts.together))
-        owners |= dict.fromkeys(labels, facts.together_of)
+    if description.together:
+        labels = (column for column in statistics.get("categories", {}) if column.startswith(description.together))
+        owners |= dict.fromkeys(labels, description.together_of)
     return _Absences(statistics["rows"], counts, frozenset(hidden), owners)
 
 

@@ -18,7 +18,7 @@ with needs_extra("train", "symile_data.encoders"):
     from torch import nn
 
     from .audio import SmallAudioEncoder
-    from .base import DataFacts, FeatureEncoder, Imputation
+    from .base import DataDescription, FeatureEncoder, Imputation
     from .clip import ClipVisionEncoder
     from .ecg import SmallEcgEncoder
     from .image import SmallImageEncoder
@@ -34,7 +34,7 @@ __all__ = [
     "ENCODERS",
     "BitEncoder",
     "ClipVisionEncoder",
-    "DataFacts",
+    "DataDescription",
     "FeatureEncoder",
     "Imputation",
     "LabsEncoder",
@@ -51,8 +51,8 @@ __all__ = [
     "make_encoder",
 ]
 
-# Kind of modality -> model -> encoder class; each takes `dim`, the facts of the data, and the settings of its section
-# in the config.
+# Kind of modality -> model -> encoder class; each takes `dim`, a description of the data, and the settings of its
+# section in the config.
 ENCODERS: dict[str, dict[str, Callable[..., nn.Module]]] = {
     "image": {
         "small": SmallImageEncoder,
@@ -69,14 +69,16 @@ ENCODERS: dict[str, dict[str, Callable[..., nn.Module]]] = {
 }
 
 
-def make_encoder(kind: str, dim: int, settings: Mapping[str, Any], facts: DataFacts | None = None) -> nn.Module:
+def make_encoder(
+    kind: str, dim: int, settings: Mapping[str, Any], description: DataDescription | None = None
+) -> nn.Module:
     """An encoder for one kind of modality.
 
     Args:
         kind: Key of `ENCODERS`.
         dim: D.
         settings: `model` chooses among the kind's encoders, the first where not given; the rest is that encoder's.
-        facts: Of the data.
+        description: Of the data.
 
     Raises:
         UsageError: there is none for the kind, no such model, or a setting is unknown to it.
@@ -92,6 +94,6 @@ def make_encoder(kind: str, dim: int, settings: Mapping[str, Any], facts: DataFa
             f"there is no such encoder of kind {kind}", got=model, do=f"choose among {', '.join(ENCODERS[kind])}"
         )
     try:
-        return ENCODERS[kind][model](dim=dim, facts=facts or DataFacts(), **own)
+        return ENCODERS[kind][model](dim=dim, description=description or DataDescription(), **own)
     except TypeError as error:
         raise UsageError(f"the config has a setting that the {kind} encoder does not know", got=error) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .base import DataFacts, FeatureEncoder
+from .base import DataDescription, FeatureEncoder
 from .convolution import TemporalBackbone
 
 _LAYERS = ((5, 2), (5, 2), (5, 2), (3, 1))  # kernel and stride over time
@@ -16,14 +16,16 @@ class SmallAudioEncoder(FeatureEncoder):
 
     Args:
         dim: Embedding size D.
-        facts: Of the data.
+        description: Of the data.
         mels: Mel bands of the input.
         width: Channels of every layer.
         dropout: On the features, before the head.
     """
 
-    def __init__(self, dim: int, facts: DataFacts, mels: int = 40, width: int = 64, dropout: float = 0.0) -> None:
-        super().__init__(2 * width, dim, facts, dropout=dropout)
+    def __init__(
+        self, dim: int, description: DataDescription, mels: int = 40, width: int = 64, dropout: float = 0.0
+    ) -> None:
+        super().__init__(2 * width, dim, description, dropout=dropout)
         self.backbone = TemporalBackbone(mels, width, _LAYERS)
         # Centred features: else all media start at nearly one embedding, and products of three see no difference.
         self.norm = nn.BatchNorm1d(self.feature_size)

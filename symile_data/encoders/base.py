@@ -1,4 +1,4 @@
-"""What all encoders share: the facts of the data they are built from, and `FeatureEncoder`, a backbone that makes
+"""What all encoders share: a description of the data they are built from, and `FeatureEncoder`, a backbone that makes
 features and a linear head that makes embeddings of them.
 
 The division is what lets a backbone be pretrained and frozen, and its features be computed once for each medium,
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataFacts:
+class DataDescription:
     """What an encoder must know of the data before it is built.
 
     Args:
@@ -64,7 +64,7 @@ class FeatureEncoder(nn.Module):
     Args:
         feature_size: F, length of a feature vector.
         dim: D, size of the embedding.
-        facts: `imputed` decides whether missing features are filled in, or left to whoever uses the embeddings.
+        description: `imputed` decides whether missing features are filled in, or left to whoever uses the embeddings.
         dropout: On the features, before the head.
         learned_indicator: Of the imputation.
     """
@@ -73,11 +73,17 @@ class FeatureEncoder(nn.Module):
     fixed = False  # whether the features are a function of the values that nothing is learned in
 
     def __init__(
-        self, feature_size: int, dim: int, facts: DataFacts, *, dropout: float = 0.0, learned_indicator: bool = True
+        self,
+        feature_size: int,
+        dim: int,
+        description: DataDescription,
+        *,
+        dropout: float = 0.0,
+        learned_indicator: bool = True,
     ) -> None:
         super().__init__()
         self.feature_size = feature_size
-        self.imputation = Imputation(feature_size, learned=learned_indicator) if facts.imputed else None
+        self.imputation = Imputation(feature_size, learned=learned_indicator) if description.imputed else None
         width = feature_size + (0 if self.imputation is None else self.imputation.extra)
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, dim))
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .base import DataFacts, FeatureEncoder
+from .base import DataDescription, FeatureEncoder
 from .pretrained import load_model
 
 # Of CLIP's training pictures, red, green, blue in [0, 1] (its preprocessor_config.json).
@@ -24,7 +24,7 @@ class ClipVisionEncoder(FeatureEncoder):
 
     Args:
         dim: Embedding size D.
-        facts: Of the data.
+        description: Of the data.
         name: Model id or folder.
 
     Raises:
@@ -35,9 +35,9 @@ class ClipVisionEncoder(FeatureEncoder):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, dim: int, facts: DataFacts, name: str = "openai/clip-vit-large-patch14") -> None:
+    def __init__(self, dim: int, description: DataDescription, name: str = "openai/clip-vit-large-patch14") -> None:
         backbone = load_model("CLIPVisionModel", name)
-        super().__init__(backbone.config.hidden_size, dim, facts)
+        super().__init__(backbone.config.hidden_size, dim, description)
         self.backbone = backbone.requires_grad_(False)
         self.register_buffer("mean", torch.tensor(MEAN), persistent=False)
         self.register_buffer("std", torch.tensor(STD), persistent=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .base import DataFacts, FeatureEncoder
+from .base import DataDescription, FeatureEncoder
 from .convolution import TemporalBackbone
 
 LEADS = 12
@@ -39,13 +39,13 @@ class SmallEcgEncoder(FeatureEncoder):
 
     Args:
         dim: Embedding size D.
-        facts: Of the data.
+        description: Of the data.
         width: Channels of every layer.
         dropout: On the features, before the head.
     """
 
-    def __init__(self, dim: int, facts: DataFacts, width: int = 32, dropout: float = 0.0) -> None:
-        super().__init__(2 * width, dim, facts, dropout=dropout)
+    def __init__(self, dim: int, description: DataDescription, width: int = 32, dropout: float = 0.0) -> None:
+        super().__init__(2 * width, dim, description, dropout=dropout)
         self.backbone = TemporalBackbone(LEADS, width, _LAYERS)
         self.norm = nn.BatchNorm1d(self.feature_size)  # as in the audio encoder
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from symile_data.encoders import DataFacts, make_encoder
+from symile_data.encoders import DataDescription, make_encoder
 from symile_data.errors import UsageError
 
 from .pretrained import load_pretrained
@@ -47,5 +47,5 @@ def frozen_encoder(kind: str, name: str, settings: Mapping[str, Any]) -> nn.Modu
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # what is not of the model (heads) is then the same in every process
-        made = make_encoder(kind, 1, {"model": encoder, "name": name, **settings}, DataFacts())
+        made = make_encoder(kind, 1, {"model": encoder, "name": name, **settings}, DataDescription())
     return made.eval().requires_grad_(False)

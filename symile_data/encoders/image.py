@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .base import DataFacts, FeatureEncoder
+from .base import DataDescription, FeatureEncoder
 
 _STAGES = 4  # each halves the side and doubles the channels
 
@@ -15,14 +15,14 @@ class SmallImageEncoder(FeatureEncoder):
 
     Args:
         dim: Embedding size D.
-        facts: Of the data.
+        description: Of the data.
         width: Channels of the first layer.
         dropout: On the features, before the head.
     """
 
-    def __init__(self, dim: int, facts: DataFacts, width: int = 32, dropout: float = 0.0) -> None:
+    def __init__(self, dim: int, description: DataDescription, width: int = 32, dropout: float = 0.0) -> None:
         size = width * 2 ** (_STAGES - 1)
-        super().__init__(size, dim, facts, dropout=dropout)
+        super().__init__(size, dim, description, dropout=dropout)
         layers: list[nn.Module] = []
         channels = 3
         for stage in range(_STAGES):

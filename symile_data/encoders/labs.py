@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from symile_data.errors import UsageError
 
-from .base import DataFacts
+from .base import DataDescription
 
 
 class LabsEncoder(nn.Module):
@@ -21,7 +21,7 @@ class LabsEncoder(nn.Module):
 
     Args:
         dim: Embedding size D.
-        facts: `size` is the number of labs, L.
+        description: `size` is the number of labs, L.
         widths: Of the hidden layers; the paper's by default.
         dropout: Before the last layer.
 
@@ -31,13 +31,15 @@ class LabsEncoder(nn.Module):
 
     mean: Tensor
 
-    def __init__(self, dim: int, facts: DataFacts, widths: Sequence[int] = (256, 1024), dropout: float = 0.0) -> None:
+    def __init__(
+        self, dim: int, description: DataDescription, widths: Sequence[int] = (256, 1024), dropout: float = 0.0
+    ) -> None:
         super().__init__()
-        if not facts.size:
-            raise UsageError("the encoder of labs must know how many there are", got=facts.size)
-        self.register_buffer("mean", torch.zeros(facts.size))
+        if not description.size:
+            raise UsageError("the encoder of labs must know how many there are", got=description.size)
+        self.register_buffer("mean", torch.zeros(description.size))
         layers: list[nn.Module] = []
-        before = 2 * facts.size
+        before = 2 * description.size
         for width in widths:
             layers += [nn.Linear(before, width), nn.GELU()]
             before = width

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from symile_data.errors import UsageError
 
-from .base import DataFacts, FeatureEncoder
+from .base import DataDescription, FeatureEncoder
 from .ecg import unit_range
 from .pretrained import transformers_class
 
@@ -30,7 +30,7 @@ class _ResNet(FeatureEncoder):
 
     Args:
         dim: Embedding size D.
-        facts: Of the data.
+        description: Of the data.
         depth: 18 or 50.
         channels: Of the input.
 
@@ -38,11 +38,11 @@ class _ResNet(FeatureEncoder):
         UsageError: another depth.
     """
 
-    def __init__(self, dim: int, facts: DataFacts, depth: int, channels: int) -> None:
+    def __init__(self, dim: int, description: DataDescription, depth: int, channels: int) -> None:
         if depth not in _DEPTHS:
             raise UsageError("there is no such residual network", got=depth, do="choose depth 18 or 50")
         shape = _DEPTHS[depth]
-        super().__init__(shape["hidden_sizes"][-1], dim, facts)
+        super().__init__(shape["hidden_sizes"][-1], dim, description)
         settings = transformers_class("ResNetConfig")(num_channels=channels, embedding_size=64, **shape)
         self.backbone = transformers_class("ResNetModel")(settings)
 
@@ -56,15 +56,15 @@ class ResNetImageEncoder(_ResNet):
 
     Args:
         dim: Embedding size D.
-        facts: Of the data.
+        description: Of the data.
         depth: 50, or 18.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, dim: int, facts: DataFacts, depth: int = 50) -> None:
-        super().__init__(dim, facts, depth, channels=3)
+    def __init__(self, dim: int, description: DataDescription, depth: int = 50) -> None:
+        super().__init__(dim, description, depth, channels=3)
         self.register_buffer("mean", torch.tensor(MEAN), persistent=False)
         self.register_buffer("std", torch.tensor(STD), persistent=False)
 
@@ -79,12 +79,12 @@ class ResNetEcgEncoder(_ResNet):
 
     Args:
         dim: Embedding size D.
-        facts: Of the data.
+        description: Of the data.
         depth: 18, or 50.
     """
 
-    def __init__(self, dim: int, facts: DataFacts, depth: int = 18) -> None:
-        super().__init__(dim, facts, depth, channels=1)
+    def __init__(self, dim: int, description: DataDescription, depth: int = 18) -> None:
+        super().__init__(dim, description, depth, channels=1)
 
     def features(self, media: Tensor) -> Tensor:
         """(B, 12, T) samples in any unit to (B, 512), or (B, 2048) with depth 50."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from .base import DataFacts
+from .base import DataDescription
 
 SEPARATOR = "_"
 _UNKNOWN, _MISSING = 0, 1  # indices of words that the vocabulary does not hold, and of the token of a missing text
@@ -20,14 +20,14 @@ class WordEncoder(nn.Module):
 
     Args:
         dim: Embedding size D.
-        facts: `vocabulary` has the words it knows; others share one vector.
+        description: `vocabulary` has the words it knows; others share one vector.
         init_std: Spread of the vectors at the start. A layer norm follows, so a small spread is no weak signal but a
             fast start: the first steps turn the vectors towards the media they go with.
     """
 
-    def __init__(self, dim: int, facts: DataFacts, init_std: float = 0.01) -> None:
+    def __init__(self, dim: int, description: DataDescription, init_std: float = 0.01) -> None:
         super().__init__()
-        self._index = {word: index for index, word in enumerate(facts.vocabulary, start=_MISSING + 1)}
+        self._index = {word: index for index, word in enumerate(description.vocabulary, start=_MISSING + 1)}
         self.words = nn.EmbeddingBag(len(self._index) + 2, dim, mode="mean")
         nn.init.normal_(self.words.weight, std=init_std)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from symile_data.errors import UsageError
 
-from .base import DataFacts, FeatureEncoder
+from .base import DataDescription, FeatureEncoder
 
 
 class LinearEncoder(FeatureEncoder):
@@ -16,7 +16,7 @@ class LinearEncoder(FeatureEncoder):
 
     Args:
         dim: Embedding size D.
-        facts: `size` is the length of a vector, K.
+        description: `size` is the length of a vector, K.
         learned_indicator: Where missing values are filled in: say so by two learned vectors of length K, as the paper
             does with features, instead of by one number, as it does with bits.
         dropout: On the vectors.
@@ -27,10 +27,12 @@ class LinearEncoder(FeatureEncoder):
 
     fixed = True
 
-    def __init__(self, dim: int, facts: DataFacts, learned_indicator: bool = False, dropout: float = 0.0) -> None:
-        if not facts.size:
-            raise UsageError("the encoder of vectors must know their length", got=facts.size)
-        super().__init__(facts.size, dim, facts, dropout=dropout, learned_indicator=learned_indicator)
+    def __init__(
+        self, dim: int, description: DataDescription, learned_indicator: bool = False, dropout: float = 0.0
+    ) -> None:
+        if not description.size:
+            raise UsageError("the encoder of vectors must know their length", got=description.size)
+        super().__init__(description.size, dim, description, dropout=dropout, learned_indicator=learned_indicator)
 
     def features(self, media: Tensor) -> Tensor:
         """(B, K) numbers to (B, K) float32."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from symile_data.errors import SourceError
 
-from .base import DataFacts, FeatureEncoder
+from .base import DataDescription, FeatureEncoder
 from .pretrained import load_model, transformers_class
 
 _USUAL_SIZE = 224  # of models for pictures of any size
@@ -24,7 +24,7 @@ class VisionEncoder(FeatureEncoder):
 
     Args:
         dim: Embedding size D.
-        facts: Of the data.
+        description: Of the data.
         name: Model id or folder.
 
     Raises:
@@ -35,12 +35,12 @@ class VisionEncoder(FeatureEncoder):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, dim: int, facts: DataFacts, name: str = "facebook/dinov2-base") -> None:
+    def __init__(self, dim: int, description: DataDescription, name: str = "facebook/dinov2-base") -> None:
         whole = load_model("AutoModel", name)
         backbone = getattr(whole, "vision_model", whole)  # of a model of pictures and texts its half
         if backbone.main_input_name != "pixel_values":
             raise SourceError("the pretrained model is none for pictures", where=name, got=backbone.config.model_type)
-        super().__init__(_width(backbone.config), dim, facts)
+        super().__init__(_width(backbone.config), dim, description)
         self.backbone = backbone.requires_grad_(False)
         prepared = _preparation(name)
         self.register_buffer("mean", torch.tensor(prepared["image_mean"]), persistent=False)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from .base import DataFacts, FeatureEncoder
+from .base import DataDescription, FeatureEncoder
 from .pretrained import check_pool, load_model
 
 _STRIDE = 2  # frames of the spectrogram for each of the encoder's
@@ -25,7 +25,7 @@ class WhisperEncoder(FeatureEncoder):
 
     Args:
         dim: Embedding size D.
-        facts: Of the data.
+        description: Of the data.
         name: Model id or folder.
         pool: "all" is the paper's mean over all frames, "observed" that over the clip's own.
 
@@ -39,13 +39,13 @@ class WhisperEncoder(FeatureEncoder):
     def __init__(
         self,
         dim: int,
-        facts: DataFacts,
+        description: DataDescription,
         name: str = "openai/whisper-large-v3",
         pool: Literal["all", "observed"] = "all",
     ) -> None:
         check_pool(pool)
         backbone = load_model("WhisperModel", name).encoder
-        super().__init__(backbone.config.d_model, dim, facts)
+        super().__init__(backbone.config.d_model, dim, description)
         self.backbone = backbone.requires_grad_(False)
         self.pool = pool
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from symile_data.errors import UsageError
 
-from .base import DataFacts
+from .base import DataDescription
 from .pretrained import check_pool, load_model, load_pretrained
 
 MISSING = "[MISSING]"
@@ -26,7 +26,7 @@ class XlmRobertaEncoder(nn.Module):
 
     Args:
         dim: Embedding size D.
-        facts: Of the data.
+        description: Of the data.
         name: Model id or folder.
         layers: Encoder layers that are kept.
         tokens: T, to which every text is padded; special tokens count.
@@ -40,7 +40,7 @@ class XlmRobertaEncoder(nn.Module):
     def __init__(
         self,
         dim: int,
-        facts: DataFacts,
+        description: DataDescription,
         name: str = "xlm-roberta-large",
         layers: int = 1,
         tokens: int = 128,

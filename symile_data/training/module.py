@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from symile_data.encoders import DataFacts, FeatureEncoder, LabsEncoder, make_encoder
+from symile_data.encoders import DataDescription, FeatureEncoder, LabsEncoder, make_encoder
 from symile_data.errors import DamageError, UsageError
 from symile_data.evaluation.embeddings import Embeddings, label_numbers
 from symile_data.evaluation.retrieval import Retrieval, retrieval_accuracy
@@ -70,13 +70,13 @@ class SymileModule(lightning.LightningModule):
         check_modalities(self.names, config)
         self.encoders = nn.ModuleDict()
         for modality in modalities:
-            facts = DataFacts(
+            description = DataDescription(
                 size=(sizes or {}).get(modality.name, 0),
                 vocabulary=vocabularies.get(modality.name, ()),
                 imputed=config.missing == "input",
             )
             settings = config.encoders.get(modality.kind, {})
-            self.encoders[modality.name] = make_encoder(modality.kind, config.dim, settings, facts)
+            self.encoders[modality.name] = make_encoder(modality.kind, config.dim, settings, description)
         self.norms = nn.ModuleDict(
             {name: nn.Identity() if config.normalise else nn.LayerNorm(config.dim) for name in self.names}
         )

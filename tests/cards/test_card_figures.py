@@ -9,7 +9,7 @@ from PIL import Image
 from tiny_datasets import Tiny, xor_tiny
 
 from symile_data.cards import write_card
-from symile_data.cards.descriptions import facts_of
+from symile_data.cards.descriptions import description_of
 from symile_data.cards.figures import style
 from symile_data.cards.figures.contact_sheet import caption_of
 from symile_data.cards.figures.draw import draw_figures
@@ -47,7 +47,7 @@ def test_missingness_is_drawn_only_where_there_is_any(tmp_path: Path) -> None:
     tiny.card()
     assert sorted(path.name for path in tmp_path.glob("figures/*")) == ["missing.png", "splits.png"]
     statistics = {"rows": {"train": 3}, "missing": {"train": {"rates": {"a": 0.0}, "patterns": {"": 3}}}}
-    assert [drawing.path for drawing in draw_figures(tmp_path, statistics, [], facts_of(tiny.manifest))] == [
+    assert [drawing.path for drawing in draw_figures(tmp_path, statistics, [], description_of(tiny.manifest))] == [
         "figures/splits.png"
     ]
 
@@ -69,7 +69,7 @@ def test_a_sheet_of_incomplete_and_broken_rows_can_be_drawn(copied: Tiny) -> Non
     bare = [replace(sample, image=None, audio=None, text=None, words=()) for sample in samples]
     bare[0] = replace(samples[0], image=b"no picture", audio=b"no clip")
     statistics = {"rows": {"train": 3}}
-    drawings = draw_figures(copied.directory, statistics, bare, facts_of(copied.manifest))
+    drawings = draw_figures(copied.directory, statistics, bare, description_of(copied.manifest))
     assert drawings[0].path == "figures/samples.png"
 
 

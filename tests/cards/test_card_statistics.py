@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_datasets import Tiny, m3_tiny_schema, mimic_tiny, xor_tiny
 
-from symile_data.cards.descriptions import facts_of
+from symile_data.cards.descriptions import description_of
 from symile_data.cards.statistics import collect as statistics
 from symile_data.cards.statistics import column_counts as tallies
 from symile_data.cards.statistics.collect import compute_statistics
@@ -22,7 +22,7 @@ from symile_data.errors import DamageError
 
 
 def computed(tiny: Tiny) -> dict[str, Any]:
-    return compute_statistics(tiny.directory, tiny.manifest, tiny.schema, facts_of(tiny.manifest))
+    return compute_statistics(tiny.directory, tiny.manifest, tiny.schema, description_of(tiny.manifest))
 
 
 def test_counts_equal_those_of_the_rows(documented: Tiny) -> None:
@@ -85,8 +85,8 @@ def test_broken_media_are_counted_and_not_fatal(tmp_path: Path) -> None:
 def test_vectors_have_a_mean_and_a_share_of_nulls(tmp_path: Path) -> None:
     mimic = mimic_tiny(tmp_path / "mimic")
     assert computed(mimic)["vectors"] == {}  # the mean of different tests says nothing
-    facts = replace(facts_of(mimic.manifest), plain_lists=())
-    labs = compute_statistics(mimic.directory, mimic.manifest, mimic.schema, facts)["vectors"]
+    description = replace(description_of(mimic.manifest), plain_lists=())
+    labs = compute_statistics(mimic.directory, mimic.manifest, mimic.schema, description)["vectors"]
     assert labs["labs"]["train"] == {"rows": 6, "mean": 2.0, "null_share": 0.5}
     assert labs["labs_missing"]["train"]["mean"] == 0.5
     assert "ecg" not in labs  # a waveform, not numbers to average
@@ -166,7 +166,7 @@ def test_words_are_counted_as_target_and_as_distractor(documented: Tiny) -> None
 
 def test_ceilings_are_counted_from_the_complete_rows_outside_training(documented: Tiny) -> None:
     found = compute_statistics(
-        documented.directory, documented.manifest, documented.schema, facts_of(documented.manifest)
+        documented.directory, documented.manifest, documented.schema, description_of(documented.manifest)
     )["ceilings"]
     assert list(found) == ["validation", "test"]
     for split, ceilings in found.items():

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from symile_data.cards.descriptions import FACTS
+from symile_data.cards.descriptions import DESCRIPTIONS
 from symile_data.cards.statistics.suppression import publishable
 from symile_data.datasets.mimic.schema import mimic_schema
 from symile_data.format.disclosure import LEAST
@@ -214,7 +214,7 @@ class Attack:
 @given(cohort=cohorts())
 def test_no_small_count_follows_from_what_is_published(cohort: dict[str, list[dict]]) -> None:
     true = counted(cohort)
-    shown = publishable(true, mimic_schema().modalities, FACTS["symile-mimic"])
+    shown = publishable(true, mimic_schema().modalities, DESCRIPTIONS["symile-mimic"])
     for key, least, most in Attack(true, shown).bounds():
         assert most >= LEAST - 1e-6 and most - least > 1e-6, key
 
@@ -227,7 +227,7 @@ def test_large_counts_are_told_as_they_are() -> None:
     changed = row | {"lacks": {"ecg"}, "gender": "M", "view_position": "PA", "cxr_hour": 3}
     rows = [{**(changed if number < 12 else row), "subject": str(number)} for number in range(50)]
     true = counted(dict.fromkeys(SPLITS, rows))
-    assert publishable(true, mimic_schema().modalities, FACTS["symile-mimic"]) == true
+    assert publishable(true, mimic_schema().modalities, DESCRIPTIONS["symile-mimic"]) == true
 
 
 def test_a_withheld_count_takes_the_next_with_it() -> None:
@@ -237,7 +237,7 @@ def test_a_withheld_count_takes_the_next_with_it() -> None:
         "categories": {"gender": {"train": {"F": 95, "M": 5}}, "view_position": {"train": {"AP": 96, "null": 4}}},
         "measured": {"train": {"pH": 7, "pO2": 70, "Lactate": 97}},
     }
-    shown = publishable(statistics, mimic_schema().modalities, FACTS["symile-mimic"])
+    shown = publishable(statistics, mimic_schema().modalities, DESCRIPTIONS["symile-mimic"])
     assert shown["missing"]["train"] == {"rates": {"cxr": None, "ecg": None}, "patterns": {"": 76}}
     assert shown["categories"] == {"gender": {"train": {}}, "view_position": {"train": {}}}
     assert shown["measured"]["train"] == {"pH": None, "pO2": 70, "Lactate": None}
@@ -252,6 +252,6 @@ def test_times_make_up_for_every_withheld_test() -> None:
         "measured": {"train": dict.fromkeys(tests, 100)},
         "hours": {"labs_hours": {"counts": [12, 30, 40, 318, 400]}},
     }
-    shown = publishable(statistics, mimic_schema().modalities, FACTS["symile-mimic"])
+    shown = publishable(statistics, mimic_schema().modalities, DESCRIPTIONS["symile-mimic"])
     assert shown["measured"]["train"] == dict.fromkeys(tests)
     assert shown["hours"]["labs_hours"]["counts"] == [None, None, None, 318, 400]

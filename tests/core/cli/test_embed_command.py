@@ -22,7 +22,7 @@ from symile_data.builders.mimic.build import build_mimic
 from symile_data.builders.mimic.spec import MimicSpec
 from symile_data.cards import schema_of, write_card
 from symile_data.cli import app
-from symile_data.encoders import ClipVisionEncoder, DataFacts, WhisperEncoder, XlmRobertaEncoder
+from symile_data.encoders import ClipVisionEncoder, DataDescription, WhisperEncoder, XlmRobertaEncoder
 from symile_data.errors import DamageError, OutputError, UsageError
 from symile_data.format import manifest as manifests
 from symile_data.format.manifest import Manifest
@@ -94,12 +94,12 @@ def test_features_are_what_the_encoder_makes_of_what_the_loader_decodes(
     split = open_split(m3, "train")
     batch = next(iter(BatchLoader(split, split.rows, shuffle=False, transforms=transforms)))
     stored = next(iter(BatchLoader(open_split(features, "train"), split.rows, shuffle=False)))
-    facts = DataFacts()
+    description = DataDescription()
     with torch.inference_mode():
         expected = {
-            "image": ClipVisionEncoder(1, facts, models["image"]).eval().features(batch["image"]),
-            "audio": WhisperEncoder(1, facts, models["audio"], pool="observed").eval().features(batch["audio"]),
-            "text": XlmRobertaEncoder(1, facts, models["text"], pool="observed").eval().features(
+            "image": ClipVisionEncoder(1, description, models["image"]).eval().features(batch["image"]),
+            "audio": WhisperEncoder(1, description, models["audio"], pool="observed").eval().features(batch["audio"]),
+            "text": XlmRobertaEncoder(1, description, models["text"], pool="observed").eval().features(
                 ["" if text is None else text for text in batch["text"]]
             ),
         }  # fmt: skip

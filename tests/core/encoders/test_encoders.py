@@ -6,7 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from symile_data.encoders import ENCODERS, DataFacts, FeatureEncoder, Imputation, LabsEncoder, WordEncoder, make_encoder
+from symile_data.encoders import (
+    ENCODERS,
+    DataDescription,
+    FeatureEncoder,
+    Imputation,
+    LabsEncoder,
+    WordEncoder,
+    make_encoder,
+)
 from symile_data.encoders.ecg import unit_range
 from symile_data.encoders.text import vocabulary_of
 from symile_data.errors import UsageError
@@ -21,7 +29,7 @@ MEDIA: dict[str, Any] = {
     "ecg": torch.randint(-500, 500, (3, 12, 640), generator=torch.Generator().manual_seed(0)).to(torch.int16),
     "labs": torch.tensor([[0.1, NAN, 0.3, NAN, 0.5], [NAN] * 5, [0.5, 0.4, 0.3, 0.2, 0.1]]),
 }
-FACTS = DataFacts(size=5, vocabulary=["bee", "lion"])
+DESCRIPTION = DataDescription(size=5, vocabulary=["bee", "lion"])
 SETTINGS = {"image": {"width": 2}, "audio": {"mels": 8, "width": 4}}
 
 
@@ -31,7 +39,7 @@ SETTINGS = {"image": {"width": 2}, "audio": {"mels": 8, "width": 4}}
 )
 def test_every_kind_gives_one_embedding_a_row(kind: str, model: str) -> None:
     settings = SETTINGS.get(kind, {}) if model == next(iter(ENCODERS[kind])) else {"depth": 18}
-    encoder = make_encoder(kind, 6, {"model": model, **settings}, FACTS)
+    encoder = make_encoder(kind, 6, {"model": model, **settings}, DESCRIPTION)
     embedding = encoder(MEDIA[kind], torch.tensor([False, kind in ("text", "labs"), False]))
     assert embedding.shape == (3, 6) and embedding.isfinite().all()
     embedding.square().sum().backward()
@@ -57,7 +65,7 @@ def test_dropout_works_on_the_features_in_training_only() -> None:
 
 
 def test_a_text_is_the_mean_of_its_words_in_any_order() -> None:
-    encoder = WordEncoder(4, FACTS)
+    encoder = WordEncoder(4, DESCRIPTION)
     unknown, missing, bee, lion = encoder.words.weight
     both, turned, single, absent, other = encoder(["bee_lion", "lion_bee", "lion", None, "wasp"])
     torch.testing.assert_close(both, (bee + lion) / 2)
@@ -66,7 +74,7 @@ def test_a_text_is_the_mean_of_its_words_in_any_order() -> None:
 
 
 def test_missing_texts_anywhere_leave_the_others_alone() -> None:
-    encoder = WordEncoder(4, FACTS)
+    encoder = WordEncoder(4, DESCRIPTION)
     texts = [None, "bee", None, None, "lion_bee", None]
     assert torch.equal(encoder(texts), torch.cat([encoder([text]) for text in texts]))
 
@@ -85,7 +93,7 @@ def first_inputs(encoder: LabsEncoder, labs: Tensor, missing: Tensor | None = No
 
 
 def test_labs_are_filled_in_with_means_and_flagged_as_observed() -> None:
-    encoder = LabsEncoder(6, FACTS)
+    encoder = LabsEncoder(6, DESCRIPTION)
     encoder.mean.copy_(torch.tensor([0.9, 0.8, 0.7, 0.6, 0.5]))
     inputs = first_inputs(encoder, MEDIA["labs"], torch.tensor([False, False, True]))
     expected = torch.tensor(
@@ -100,7 +108,9 @@ def test_labs_are_filled_in_with_means_and_flagged_as_observed() -> None:
 
 def test_the_papers_network_of_labs() -> None:
     widths = [
-        tuple(layer.weight.shape) for layer in LabsEncoder(64, DataFacts(size=50)).network if hasattr(layer, "weight")
+        tuple(layer.weight.shape)
+        for layer in LabsEncoder(64, DataDescription(size=50)).network
+        if hasattr(layer, "weight")
     ]
     assert widths == [(256, 100), (1024, 256), (64, 1024)]
 
@@ -126,12 +136,12 @@ def test_missing_features_become_their_mean_and_say_so() -> None:
         assert torch.equal(out[0, 5:], out[2, 5:]) and not torch.equal(out[0, 5:], out[1, 5:])
         assert torch.equal(imputation(MEDIA["vector"], None)[:, :5], MEDIA["vector"])
     assert out[:, 5].tolist() == [0.0, 1.0, 0.0]
-    encoder = make_encoder("features", 6, {"learned_indicator": True}, DataFacts(size=5, imputed=True))
+    encoder = make_encoder("features", 6, {"learned_indicator": True}, DataDescription(size=5, imputed=True))
     assert encoder.head[1].weight.shape == (6, 10) and encoder(MEDIA["features"], missing).shape == (3, 6)
 
 
 def test_bits_enter_as_signs_and_missing_ones_as_their_mean() -> None:
-    encoder = make_encoder("vector", 6, {"model": "bits"}, DataFacts(size=2, imputed=True))
+    encoder = make_encoder("vector", 6, {"model": "bits"}, DataDescription(size=2, imputed=True))
     bits = torch.tensor([[0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
     layer = encoder.head[1]
     encoder.imputation.mean.copy_(torch.tensor([0.5, -0.5]))
@@ -155,4 +165,4 @@ def test_an_unknown_kind_model_or_setting_is_refused() -> None:
 
 def test_an_encoder_without_features_says_so() -> None:
     with pytest.raises(TypeError, match="FeatureEncoder does not define features"):
-        FeatureEncoder(4, 2, FACTS)(torch.zeros(2, 4))
+        FeatureEncoder(4, 2, DESCRIPTION)(torch.zeros(2, 4))

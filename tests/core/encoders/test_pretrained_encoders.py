@@ -10,20 +10,20 @@ import torch
 import transformers
 from tiny_models import tiny_clip, tiny_vision, tiny_whisper, tiny_xlm_roberta
 
-from symile_data.encoders import ClipVisionEncoder, DataFacts, WhisperEncoder, XlmRobertaEncoder, make_encoder
+from symile_data.encoders import ClipVisionEncoder, DataDescription, WhisperEncoder, XlmRobertaEncoder, make_encoder
 from symile_data.encoders.frozen import frozen_encoder
 from symile_data.encoders.whisper import sounding
 from symile_data.errors import MissingPackageError, SourceError, UsageError
 from symile_data.loaders.decoders.mel import log_mel
 from symile_data.training.features import weights_fingerprint
 
-FACTS = DataFacts()
+DESCRIPTION = DataDescription()
 PICTURES = torch.arange(2 * 16 * 16 * 3).remainder(251).to(torch.uint8).view(2, 16, 16, 3)
 
 
 def test_pictures_are_pooled_by_clip_as_its_own_processor_prepares_them(tmp_path: Path) -> None:
     name = tiny_clip(tmp_path)
-    encoder = make_encoder("image", 6, {"model": "clip", "name": name}, FACTS).eval()
+    encoder = make_encoder("image", 6, {"model": "clip", "name": name}, DESCRIPTION).eval()
     assert isinstance(encoder, ClipVisionEncoder)
     processor = transformers.CLIPImageProcessor(size={"shortest_edge": 16}, crop_size=16)
     pixels = processor(list(PICTURES.numpy()), return_tensors="pt", input_data_format="channels_last")["pixel_values"]
@@ -34,7 +34,7 @@ def test_pictures_are_pooled_by_clip_as_its_own_processor_prepares_them(tmp_path
 
 def test_clips_are_the_mean_of_whispers_frames(tmp_path: Path) -> None:
     name = tiny_whisper(tmp_path)
-    encoder = make_encoder("audio", 6, {"model": "whisper", "name": name}, FACTS).eval()
+    encoder = make_encoder("audio", 6, {"model": "whisper", "name": name}, DESCRIPTION).eval()
     assert isinstance(encoder, WhisperEncoder)
     mel = torch.randn(2, 20, 50, generator=torch.Generator().manual_seed(0))
     model = transformers.WhisperModel.from_pretrained(name)
@@ -44,7 +44,7 @@ def test_clips_are_the_mean_of_whispers_frames(tmp_path: Path) -> None:
 
 
 def test_the_silence_behind_a_clip_can_be_left_out(tmp_path: Path) -> None:
-    encoder = WhisperEncoder(6, FACTS, tiny_whisper(tmp_path), pool="observed").eval()
+    encoder = WhisperEncoder(6, DESCRIPTION, tiny_whisper(tmp_path), pool="observed").eval()
     noise = np.random.default_rng(0).normal(size=(2, 8000)).astype(np.float32)
     noise[0, 3200:] = 0.0  # 20 frames; the windows of the next two reach back into the sound
     mel = torch.from_numpy(np.stack([log_mel(wave, 20) for wave in noise]))
@@ -55,7 +55,7 @@ def test_the_silence_behind_a_clip_can_be_left_out(tmp_path: Path) -> None:
     torch.testing.assert_close(encoder.features(mel), expected)
     assert encoder.inputs == {"seconds": 0.5, "n_mels": 20}
     with pytest.raises(UsageError, match="unknown pool"):
-        WhisperEncoder(4, FACTS, str(tmp_path), pool="last")  # type: ignore[arg-type]
+        WhisperEncoder(4, DESCRIPTION, str(tmp_path), pool="last")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("family", ["ViT", "ResNet", "CLIP"])
@@ -67,7 +67,7 @@ def test_any_vision_model_is_pooled_as_it_does_itself(family: str, tmp_path: Pat
         name, model = tiny_vision(tmp_path, family)
     mean, std = [0.5, 0.4, 0.3], [0.2, 0.3, 0.4]
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({"image_mean": mean, "image_std": std}))
-    encoder = make_encoder("image", 6, {"model": "vision", "name": name}, FACTS).eval()
+    encoder = make_encoder("image", 6, {"model": "vision", "name": name}, DESCRIPTION).eval()
     pixels = (PICTURES.float() / 255 - torch.tensor(mean)) / torch.tensor(std)
     expected = model.eval()(pixel_values=pixels.permute(0, 3, 1, 2)).pooler_output.flatten(1)
     torch.testing.assert_close(encoder.features(PICTURES), expected)
@@ -77,9 +77,9 @@ def test_any_vision_model_is_pooled_as_it_does_itself(family: str, tmp_path: Pat
 
 def test_a_model_must_say_how_its_pictures_are_normalised(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"does not say how its pictures are normalised.*preprocessor_config\.json"):
-        make_encoder("image", 6, {"model": "vision", "name": tiny_vision(tmp_path, "ViT")[0]}, FACTS)
+        make_encoder("image", 6, {"model": "vision", "name": tiny_vision(tmp_path, "ViT")[0]}, DESCRIPTION)
     with pytest.raises(SourceError, match=r"is none for pictures .*got xlm-roberta"):
-        make_encoder("image", 6, {"model": "vision", "name": tiny_xlm_roberta(tmp_path / "text")}, FACTS)
+        make_encoder("image", 6, {"model": "vision", "name": tiny_xlm_roberta(tmp_path / "text")}, DESCRIPTION)
 
 
 def test_a_model_is_taken_for_the_kind_that_its_type_has(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_model_is_taken_for_the_kind_that_its_type_has(tmp_path: Path) -> None
 @pytest.mark.parametrize("kind", ["image", "audio"])
 def test_backbones_are_frozen_and_heads_learn(kind: str, tmp_path: Path) -> None:
     model, name = ("clip", tiny_clip(tmp_path)) if kind == "image" else ("whisper", tiny_whisper(tmp_path))
-    encoder = make_encoder(kind, 6, {"model": model, "name": name}, DataFacts(imputed=True))
+    encoder = make_encoder(kind, 6, {"model": model, "name": name}, DataDescription(imputed=True))
     learning = {key for key, parameter in encoder.named_parameters() if parameter.requires_grad}
     assert learning == {"head.1.weight", "head.1.bias", "imputation.indicator.weight"}
 
@@ -104,7 +104,7 @@ def test_backbones_are_frozen_and_heads_learn(kind: str, tmp_path: Path) -> None
 def test_texts_pass_one_layer_and_are_averaged_after_the_head(tmp_path: Path) -> None:
     name = tiny_xlm_roberta(tmp_path)
     settings = {"model": "xlm-roberta", "name": name, "tokens": 9}
-    whole = make_encoder("text", 6, settings, FACTS).eval()
+    whole = make_encoder("text", 6, settings, DESCRIPTION).eval()
     assert isinstance(whole, XlmRobertaEncoder)
     model = transformers.XLMRobertaModel.from_pretrained(name)
     assert len(whole.model.encoder.layer) == 1 and len(model.encoder.layer) == 2
@@ -114,14 +114,14 @@ def test_texts_pass_one_layer_and_are_averaged_after_the_head(tmp_path: Path) ->
     hidden = model(**coded, output_hidden_states=True).hidden_states[1]
     by_position = whole.head(hidden)
     torch.testing.assert_close(whole(["bee_lion", "lion"]), by_position.mean(dim=1))
-    observed = make_encoder("text", 6, settings | {"pool": "observed"}, FACTS).eval()
+    observed = make_encoder("text", 6, settings | {"pool": "observed"}, DESCRIPTION).eval()
     observed.load_state_dict(whole.state_dict())
     expected = torch.stack([by_position[0, :5].mean(dim=0), by_position[1, :3].mean(dim=0)])
     torch.testing.assert_close(observed(["bee_lion", "lion"]), expected)
 
 
 def test_a_missing_text_is_one_token_of_its_own(tmp_path: Path) -> None:
-    encoder = XlmRobertaEncoder(6, FACTS, tiny_xlm_roberta(tmp_path), tokens=9, pool="observed")
+    encoder = XlmRobertaEncoder(6, DESCRIPTION, tiny_xlm_roberta(tmp_path), tokens=9, pool="observed")
     ids = encoder.tokenizer(["[MISSING]"])["input_ids"][0]
     assert ids == [0, 8, 2] and encoder.model.embeddings.word_embeddings.weight.shape == (9, 8)
     encoder([None, "bee"]).sum().backward()
@@ -130,21 +130,21 @@ def test_a_missing_text_is_one_token_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_text_that_does_not_fit_is_not_cut(tmp_path: Path) -> None:
-    encoder = XlmRobertaEncoder(6, FACTS, tiny_xlm_roberta(tmp_path), tokens=4)
+    encoder = XlmRobertaEncoder(6, DESCRIPTION, tiny_xlm_roberta(tmp_path), tokens=4)
     with pytest.raises(UsageError, match=r"more than 4 tokens; got bee_lion\. Raise `tokens`"):
         encoder(["bee_lion"])
     with pytest.raises(UsageError, match="unknown pool"):
-        XlmRobertaEncoder(6, FACTS, str(tmp_path), pool="bos")  # type: ignore[arg-type]
+        XlmRobertaEncoder(6, DESCRIPTION, str(tmp_path), pool="bos")  # type: ignore[arg-type]
 
 
 def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"pretrained model nobody/nothing cannot be loaded.*give the folder|Give"):
-        ClipVisionEncoder(4, FACTS, "nobody/nothing")
+        ClipVisionEncoder(4, DESCRIPTION, "nobody/nothing")
     with pytest.raises(SourceError, match="cannot be loaded"):
-        WhisperEncoder(4, FACTS, str(tmp_path))
+        WhisperEncoder(4, DESCRIPTION, str(tmp_path))
 
 
 def test_without_transformers_the_install_command_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(MissingPackageError, match=r"pip install -e '\.\[pretrained\]'"):
-        make_encoder("ecg", 4, {"model": "resnet"}, FACTS)
+        make_encoder("ecg", 4, {"model": "resnet"}, DESCRIPTION)

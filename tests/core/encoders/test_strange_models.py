@@ -11,7 +11,7 @@ import pytest
 import torch
 from tiny_models import tiny_clip, tiny_vision, tiny_whisper, tiny_xlm_roberta
 
-from symile_data.encoders import DataFacts, make_encoder
+from symile_data.encoders import DataDescription, make_encoder
 from symile_data.encoders.frozen import frozen_encoder
 from symile_data.encoders.pretrained import load_model, load_pretrained
 from symile_data.errors import SourceError
@@ -56,10 +56,10 @@ LOADS: dict[str, Callable[[str], object]] = {
     "frozen image": lambda name: frozen_encoder("image", name, {}),
     "frozen text": lambda name: frozen_encoder("text", name, {}),
     "frozen audio": lambda name: frozen_encoder("audio", name, {}),
-    "vision": lambda name: make_encoder("image", 4, {"model": "vision", "name": name}, DataFacts()),
-    "clip": lambda name: make_encoder("image", 4, {"model": "clip", "name": name}, DataFacts()),
-    "whisper": lambda name: make_encoder("audio", 4, {"model": "whisper", "name": name}, DataFacts()),
-    "xlm-roberta": lambda name: make_encoder("text", 4, {"model": "xlm-roberta", "name": name}, DataFacts()),
+    "vision": lambda name: make_encoder("image", 4, {"model": "vision", "name": name}, DataDescription()),
+    "clip": lambda name: make_encoder("image", 4, {"model": "clip", "name": name}, DataDescription()),
+    "whisper": lambda name: make_encoder("audio", 4, {"model": "whisper", "name": name}, DataDescription()),
+    "xlm-roberta": lambda name: make_encoder("text", 4, {"model": "xlm-roberta", "name": name}, DataDescription()),
 }
 
 
@@ -147,4 +147,4 @@ def test_a_preparation_that_is_none_is_a_sentence(tmp_path: Path, settings: dict
     vit(tmp_path)
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings), encoding="utf-8")
     with pytest.raises(SourceError, match="how its pictures are normalised"):
-        make_encoder("image", 4, {"model": "vision", "name": str(tmp_path)}, DataFacts())
+        make_encoder("image", 4, {"model": "vision", "name": str(tmp_path)}, DataDescription())

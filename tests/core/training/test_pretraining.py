@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from symile_data.encoders import DataFacts, make_encoder
+from symile_data.encoders import DataDescription, make_encoder
 from symile_data.encoders.image import SmallImageEncoder
 from symile_data.errors import SymileDataError, UsageError
 from symile_data.format.schema import Modality
@@ -67,7 +67,7 @@ def test_the_seed_decides_the_weights() -> None:
 
 
 def test_features_do_not_touch_the_encoder() -> None:
-    encoder = SmallImageEncoder(4, DataFacts(), width=2)
+    encoder = SmallImageEncoder(4, DataDescription(), width=2)
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     FeatureFunction(encoder)(next(iter(Toy()))["image"])
     assert encoder.training and all(isinstance(module, nn.Module) and module.training for module in encoder.modules())
