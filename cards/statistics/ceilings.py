@@ -15,7 +15,7 @@ _DIGITS = 6
 
 
 @dataclass
-class CeilingTally:
+class CeilingCounts:
     """The words of one split's complete rows, fed batch by batch.
 
     Args:

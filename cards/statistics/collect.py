@@ -26,8 +26,8 @@ from symile_data.format.shards.deduplicated import DeduplicatedMedia, pooled_med
 from symile_data.progress import stage
 
 from ..descriptions import Description
-from .ceilings import CeilingTally
-from .column_counts import SmallColumns, Tally, shared_identifiers
+from .ceilings import CeilingCounts
+from .column_counts import ColumnCounts, SmallColumns, shared_identifiers
 from .media_sizes import MediaSizes
 
 Statistics = dict[str, Any]
@@ -62,8 +62,8 @@ def compute_statistics(
             for key in pool.keys
         }
     columns = SmallColumns.of(schema, description)
-    tallies = {split: Tally(columns, schema) for split in splits}
-    ceilings = {split: CeilingTally(columns.masks) for split in splits if split != TRAIN} if columns.words else {}
+    column_counts = {split: ColumnCounts(columns, schema) for split in splits}
+    ceilings = {split: CeilingCounts(columns.masks) for split in splits if split != TRAIN} if columns.words else {}
     column_bytes: Counter[str] = Counter()
     media = MediaSizes.of(schema.features, description)
     with stage("card", len(manifest.shards()), "shards") as advance:
@@ -75,7 +75,7 @@ def compute_statistics(
                 with _complete(directory, entry):
                     column_bytes.update(shard.column_bytes())
                     for batch in batches_of(shard, columns.names):
-                        tallies[split].add(batch)
+                        column_counts[split].add(batch)
                         if split in ceilings:
                             ceilings[split].add(batch)
                     for group in groups.get(entry.path, ()):
@@ -84,20 +84,21 @@ def compute_statistics(
     for entry in manifest.pool_files():
         column_bytes.update(open_listed(directory, entry).column_bytes())
     statistics["column_bytes"] = dict(column_bytes)
-    statistics["missing"] = {split: tally.missing() for split, tally in tallies.items()}
+    statistics["missing"] = {split: counts.missing() for split, counts in column_counts.items()}
     statistics["categories"] = {
-        name: {split: tally.categories(name) for split, tally in tallies.items()} for name in columns.categories
+        name: {split: counts.categories(name) for split, counts in column_counts.items()} for name in columns.categories
     }
     statistics["identifiers"] = {
-        name: shared_identifiers({split: tally.ids[name].values() for split, tally in tallies.items()})
+        name: shared_identifiers({split: counts.ids[name].values() for split, counts in column_counts.items()})
         for name in columns.identifiers
     }
     statistics["vectors"] = {
-        name: {split: tally.vectors[name].summary() for split, tally in tallies.items()} for name in columns.vectors
+        name: {split: counts.vectors[name].summary() for split, counts in column_counts.items()}
+        for name in columns.vectors
     }
     if columns.words:
-        statistics["words"] = {split: tally.words.summary() for split, tally in tallies.items()}
-        counted = {split: tally.summary() for split, tally in ceilings.items()}
+        statistics["words"] = {split: counts.words.summary() for split, counts in column_counts.items()}
+        counted = {split: counts.summary() for split, counts in ceilings.items()}
         statistics["ceilings"] = {split: found for split, found in counted.items() if found}
     statistics["media"] = media.summary()
     return statistics

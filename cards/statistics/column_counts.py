@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from symile_data.format.schema import DatasetSchema
 
 from ..descriptions import Description
-from .word_counts import WordTally
+from .word_counts import WordCounts
 
 LONGEST_VECTOR = 256  # longer lists (waveforms) are media, not numbers to average
 
@@ -64,7 +64,7 @@ class SmallColumns:
         return list(dict.fromkeys([*self.masks, *self.categories, *self.identifiers, *self.vectors, *words]))
 
 
-class Tally:
+class ColumnCounts:
     """Counts of one split, fed batch by batch."""
 
     def __init__(self, columns: SmallColumns, schema: DatasetSchema) -> None:
@@ -75,7 +75,7 @@ class Tally:
         self._counts: dict[str, Counter[Any]] = {name: Counter() for name in columns.categories}
         self.ids = {name: _Distinct(schema.arrow.field(name).type) for name in columns.identifiers}
         self.vectors = {name: _Vector() for name in columns.vectors}
-        self.words = WordTally()
+        self.words = WordCounts()
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Count one batch of rows."""

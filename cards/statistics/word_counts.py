@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PARTS = ("target", "distractor")
 
 
-class WordTally:
+class WordCounts:
     """Counts of one split, fed batch by batch; its size is that of languages x classes."""
 
     def __init__(self) -> None:

@@ -29,7 +29,14 @@ from typer.testing import CliRunner
 from symile_data.builders.m3 import sources as builds
 from symile_data.builders.m3.audio.gtts_speech import gather_speech, gtts_speech
 from symile_data.builders.m3.text import translate as translation
-from symile_data.builders.m3.text.online import AnswerCache, OnlineError, Patience, Tally, default_cache, no_answer
+from symile_data.builders.m3.text.online import (
+    AnswerCache,
+    FailureCounts,
+    OnlineError,
+    Patience,
+    default_cache,
+    no_answer,
+)
 from symile_data.builders.m3.text.translate import check_name, format_names, translate_names
 from symile_data.cli.translate import translate
 from symile_data.datasets.m3.names import NamesTable, parse_names, read_names
@@ -496,15 +503,15 @@ def test_a_request_has_a_time_out_only_while_an_engine_is_asked(server: Server, 
     assert requests.adapters.HTTPAdapter.send is before
 
 
-def test_a_tally_gives_up_after_three_silences_in_a_row() -> None:
-    tally = Tally()
+def test_failure_counts_give_up_after_three_silences_in_a_row() -> None:
+    failures = FailureCounts()
     for status in (500, 403):
-        tally.unanswered(no_answer(status))
-    tally.heard()
+        failures.unanswered(no_answer(status))
+    failures.heard()
     for status in (None, 429, 500):
-        assert not tally.given_up
-        tally.unanswered(no_answer(status))
-    assert tally.given_up
+        assert not failures.given_up
+        failures.unanswered(no_answer(status))
+    assert failures.given_up
 
 
 def test_the_cache_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

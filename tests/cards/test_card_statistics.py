@@ -15,7 +15,7 @@ from tiny_datasets import Tiny, m3_tiny_schema, mimic_tiny, xor_tiny
 
 from symile_data.cards.descriptions import description_of
 from symile_data.cards.statistics import collect as statistics
-from symile_data.cards.statistics import column_counts as tallies
+from symile_data.cards.statistics import column_counts
 from symile_data.cards.statistics.collect import compute_statistics
 from symile_data.cards.statistics.quantiles import quantiles
 from symile_data.errors import DamageError
@@ -115,24 +115,24 @@ def test_a_shard_without_a_column_is_named(copied: Tiny) -> None:
 def test_patterns_are_a_count_of_masks(masks: list[tuple[bool, bool, bool]]) -> None:
     names = ("image", "audio", "text")
     schema = m3_tiny_schema()
-    columns = tallies.SmallColumns(tuple(f"{name}_missing" for name in names), (), (), (), False)
-    tally = tallies.Tally(columns, schema)
+    columns = column_counts.SmallColumns(tuple(f"{name}_missing" for name in names), (), (), (), False)
+    counts = column_counts.ColumnCounts(columns, schema)
     for some in (masks[:7], masks[7:]):
         arrays = [pa.array([mask[bit] for mask in some], pa.bool_()) for bit in range(3)]
-        tally.add(pa.RecordBatch.from_arrays(arrays, names=list(columns.masks)))
+        counts.add(pa.RecordBatch.from_arrays(arrays, names=list(columns.masks)))
     expected = Counter("+".join(name for name, gone in zip(names, mask, strict=True) if gone) for mask in masks)
-    assert tally.missing()["patterns"] == dict(expected)
+    assert counts.missing()["patterns"] == dict(expected)
 
 
 @given(st.lists(st.lists(st.sampled_from("abcdef")), max_size=5))
 def test_distinct_values_survive_compaction(batches: list[list[str]]) -> None:
-    distinct = tallies._Distinct(pa.string())
-    limit, tallies._COMPACT_AT = tallies._COMPACT_AT, 2
+    distinct = column_counts._Distinct(pa.string())
+    limit, column_counts._COMPACT_AT = column_counts._COMPACT_AT, 2
     try:
         for batch in batches:
             distinct.add(pa.array([*batch, None], pa.string()))
     finally:
-        tallies._COMPACT_AT = limit
+        column_counts._COMPACT_AT = limit
     assert sorted(distinct.values().to_pylist()) == sorted({value for batch in batches for value in batch})
 
 

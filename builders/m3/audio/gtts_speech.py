@@ -25,10 +25,10 @@ from ..text.online import (
     PATIENT,
     PAUSE_SECONDS,
     AnswerCache,
+    FailureCounts,
     NoAnswerError,
     OnlineError,
     Patience,
-    Tally,
     ask,
     no_answer,
     watched,
@@ -97,24 +97,24 @@ def gather_speech(
         MissingPackageError: the extra `online` is not installed.
     """
     failed: set[tuple[str, str]] = set()
-    tally, answers = Tally(), AnswerCache(cache)
+    failures, answers = FailureCounts(), AnswerCache(cache)
     with stage("speaking (gtts)", len(texts), "clips") as advance:
         for text, language in texts:
             advance()
             if _cached(text, language, answers) is not None:
                 continue
             try:
-                if tally.given_up:
+                if failures.given_up:
                     raise NoAnswerError(NOT_ASKED, silent=True)
                 _speech(text, language, answers, pause_seconds, patience)
-                tally.heard()
+                failures.heard()
             except NoAnswerError as error:
                 if strict:
                     raise _error(error.reason, text, language, strict) from None
-                tally.unanswered(error)
-                tally.failed(error.reason, f"{language} {text!r}")
+                failures.unanswered(error)
+                failures.failed(error.reason, f"{language} {text!r}")
                 failed.add((text, language))
-    return failed, tally.dropped("speech")
+    return failed, failures.dropped("speech")
 
 
 def _error(reason: str, text: str, language: str, strict: bool) -> OnlineError:

@@ -274,7 +274,7 @@ class AnswerCache:
 
 
 @dataclass
-class Tally:
+class FailureCounts:
     """Counts what failed, and tells when an engine has fallen silent.
 
     Without that, an engine that is offline would cost half a minute of retries for each of thousands of requests.

@@ -23,10 +23,10 @@ from .online import (
     PATIENT,
     PAUSE_SECONDS,
     AnswerCache,
+    FailureCounts,
     NoAnswerError,
     OnlineError,
     Patience,
-    Tally,
     ask,
     no_answer,
     watched,
@@ -120,7 +120,7 @@ def translate_names(
     table.select(wnids, [ENGLISH, *targets])
     translators = {language: _translator(engine, language, patience) for language in targets}
     rows = {wnid: row for row, wnid in enumerate(table.wnids)}
-    answers, tally = AnswerCache(cache), Tally()
+    answers, failures = AnswerCache(cache), FailureCounts()
     accepted: dict[_Cell, str] = {}
 
     def fail(cell: _Cell, reason: str, got: object = None) -> None:
@@ -132,7 +132,7 @@ def translate_names(
                 got=got,
                 do="run the same command again to go on from here, or allow the table's own names (no --strict)",
             )
-        tally.failed(reason, f"{wnid} {cell.language}")
+        failures.failed(reason, f"{wnid} {cell.language}")
 
     with stage(f"translating names ({engine})", len(targets) * len(wnids), "names") as advance:
         for language in targets:
@@ -144,17 +144,17 @@ def translate_names(
                 advance()
                 answer: object = answers.read(request)
                 if answer is None:
-                    if tally.given_up:
+                    if failures.given_up:
                         fail(cell, NOT_ASKED)
                         continue
                     patience.sleep(pause_seconds)
                     try:
                         answer = _ask(translators[language], english, patience)
                     except NoAnswerError as error:
-                        tally.unanswered(error)
+                        failures.unanswered(error)
                         fail(cell, error.reason)
                         continue
-                    tally.heard()
+                    failures.heard()
                     if isinstance(answer, str) and answer.strip():
                         answers.write(request, answer)
                 name, fault = check_name(answer, language, scripts)
@@ -168,7 +168,7 @@ def translate_names(
     for cell, name in accepted.items():
         names[cell.language][cell.row] = name
     columns = {language: tuple(column) for language, column in names.items()}
-    return replace(table, path=f"{table.path} ({engine})", names=columns), tally.dropped("translation")
+    return replace(table, path=f"{table.path} ({engine})", names=columns), failures.dropped("translation")
 
 
 def check_name(answer: object, language: str, scripts: set[str]) -> tuple[str, str | None]:
