@@ -65,18 +65,18 @@ def peer(dataset: Path, model: str) -> int:
     encoder, count = transformers.CLIPVisionModel.from_pretrained(model).eval(), 0
     for rows in datasets.load_dataset(str(dataset)).values():
         for batch in rows.select_columns(["image"]).iter(BATCH):
-            pixels = np.stack([_prepared(picture) for picture in batch["image"]])
+            pixels = np.stack([_prepared(image) for image in batch["image"]])
             with torch.inference_mode():
                 encoder(pixel_values=torch.from_numpy(pixels)).pooler_output.half().numpy()
             count += len(pixels)
     return count
 
 
-def _prepared(picture: Image.Image) -> np.ndarray:
+def _prepared(image: Image.Image) -> np.ndarray:
     """(3, 224, 224) as CLIP's processor makes it."""
-    scale = SIDE / min(picture.size)
-    width, height = (round(side * scale) for side in picture.size)
-    resized = picture.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
+    scale = SIDE / min(image.size)
+    width, height = (round(side * scale) for side in image.size)
+    resized = image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
     left, top = (width - SIDE) // 2, (height - SIDE) // 2
     values = np.asarray(resized.crop((left, top, left + SIDE, top + SIDE)), dtype=np.float32) / 255
     return ((values - np.float32(MEAN)) / np.float32(DEVIATION)).transpose(2, 0, 1)

@@ -89,18 +89,18 @@ def cpu_milliseconds(work: Callable[[Path], object], paths: list[Path]) -> float
     return min(passes)
 
 
-def reference_picture(path: Path) -> bytes:
+def reference_image(path: Path) -> bytes:
     """The public pipeline's conversion, stored like ours: three planes."""
     with Image.open(path) as opened:
-        picture = opened.convert("RGB")
-    width, height = picture.size
+        image = opened.convert("RGB")
+    width, height = image.size
     size = (320, int(320 * height / width)) if width <= height else (int(320 * width / height), 320)
     buffer = io.BytesIO()
-    picture.resize(size, Image.Resampling.BILINEAR).save(buffer, "PNG", compress_level=6)
+    image.resize(size, Image.Resampling.BILINEAR).save(buffer, "PNG", compress_level=6)
     return buffer.getvalue()
 
 
-def write_pictures(directory: Path, count: int) -> list[Path]:
+def write_images(directory: Path, count: int) -> list[Path]:
     """Gray JPEGs of the size of MIMIC-CXR-JPG's, half smooth."""
     paths = []
     for number in range(count):
@@ -135,8 +135,8 @@ def main() -> None:
         good = [record for record in records if read_signal_or_none(record)]
         ours, theirs = cpu_milliseconds(read_signal, good), cpu_milliseconds(lambda p: wfdb.rdrecord(str(p)), good)
         print(f"electrocardiogram: {ours:.2f} ms, wfdb {theirs:.2f} ms, {theirs / ours:.0f} times")
-        pictures = write_pictures(directory, 4)
-        ours, theirs = cpu_milliseconds(convert, pictures), cpu_milliseconds(reference_picture, pictures)
+        images = write_images(directory, 4)
+        ours, theirs = cpu_milliseconds(convert, images), cpu_milliseconds(reference_image, images)
         print(f"X-ray: {ours:.0f} ms, RGB {theirs:.0f} ms, {theirs / ours:.2f} times")
 
 

@@ -10,10 +10,10 @@ from symile_data.format.manifest import Manifest
 from .descriptions import description_of
 
 CREDENTIALED = "credentialed"
-PICTURES = "pictures"
+IMAGES = "pictures"
 
 _CREDENTIALED_LICENCE = "physionet-credentialed-health-data-license-1.5.0"
-_FREE_PICTURES = ("sample",)
+_FREE_IMAGES = ("sample",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,7 @@ class Restriction:
     """Why a dataset is not for everybody.
 
     Args:
-        kind: `CREDENTIALED` (never to be passed on) or `PICTURES` (their owners' terms decide).
+        kind: `CREDENTIALED` (never to be passed on) or `IMAGES` (their owners' terms decide).
         reason: A clause for messages.
     """
 
@@ -42,9 +42,9 @@ def restriction_of(manifest: Manifest) -> Restriction | None:
         )
     images = manifest.identity.sources.get("images")
     kind = images.get("kind") if isinstance(images, Mapping) else manifest.identity.spec.get("images")
-    if manifest.identity.dataset == "symile-m3" and kind not in _FREE_PICTURES:
+    if manifest.identity.dataset == "symile-m3" and kind not in _FREE_IMAGES:
         return Restriction(
-            kind=PICTURES,
+            kind=IMAGES,
             reason="this dataset holds pictures that ImageNet's terms of access, or terms not known here, cover",
         )
     return None

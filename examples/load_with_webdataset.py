@@ -12,7 +12,7 @@ import soundfile
 import webdataset as wds
 
 
-def decode_clip(key: str, data: bytes) -> Any:
+def decode_audio(key: str, data: bytes) -> Any:
     """(waveform, rate) of a sound member; None leaves other members to the next decoder."""
     return soundfile.read(io.BytesIO(data), dtype="float32") if key.endswith("flac") else None
 
@@ -21,7 +21,7 @@ def main(directory: str) -> int:
     """Go through the test split; the number of rows."""
     shards = sorted(map(str, Path(directory, "data").glob("test-*.tar")))
     # shardshuffle=100 and .shuffle(1000) for training; the loader of symile_data gives an order that resumes exactly.
-    dataset = wds.WebDataset(shards, shardshuffle=False, empty_check=False).decode("rgb8", decode_clip)
+    dataset = wds.WebDataset(shards, shardshuffle=False, empty_check=False).decode("rgb8", decode_audio)
     rows = complete = 0
     for sample in dataset:
         labels = sample["json"]  # every column without a member of its own, masks among them
@@ -29,9 +29,9 @@ def main(directory: str) -> int:
         # A missing modality is an absent member, and its mask is true.
         if labels["image_missing"] or labels["audio_missing"] or labels["text_missing"]:
             continue
-        picture, (wave, rate), text = sample["jpg"], sample["flac"], sample["txt"]
+        image, (wave, rate), text = sample["jpg"], sample["flac"], sample["txt"]
         if not complete:
-            print(f"{labels['cls']}: {picture.shape}, {len(wave) / rate:.1f} s in {labels['lang']}, {text!r}")
+            print(f"{labels['cls']}: {image.shape}, {len(wave) / rate:.1f} s in {labels['lang']}, {text!r}")
         complete += 1
     print(f"{complete} of {rows} rows have every modality")
     return rows

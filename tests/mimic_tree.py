@@ -202,7 +202,7 @@ def reference_cohort(roots: Roots) -> list[Row]:
     cohort = []
     for admission in admissions:
         admitted, subject_id = when(admission["admittime"]), admission["subject_id"]
-        picture = _first_picture(roots, metadata, subject_id, admitted)
+        picture = _first_image(roots, metadata, subject_id, admitted)
         if picture is None or picture["study_id"] not in labelled:
             continue
         record = _first_record(roots, records, subject_id, admitted)
@@ -225,7 +225,7 @@ def when(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%d %H:%M:%S")
 
 
-def _first_picture(roots: Roots, metadata: list[dict[str, str]], subject_id: str, admitted: datetime) -> Row | None:
+def _first_image(roots: Roots, metadata: list[dict[str, str]], subject_id: str, admitted: datetime) -> Row | None:
     best, best_time = None, None
     for row in metadata:
         time = datetime.strptime(f"{row['StudyDate']} {int(float(row['StudyTime'])):06d}", "%Y%m%d %H%M%S")

@@ -132,7 +132,7 @@ def test_the_installed_wheel_builds_and_verifies_outside_the_checkout(
     assert "all as built" in python("-m", "symile_data", "verify", "X")
 
 
-def test_the_installed_wheel_draws_sample_pictures(installed: Path, tmp_path: Path) -> None:
+def test_the_installed_wheel_draws_sample_images(installed: Path, tmp_path: Path) -> None:
     code = (
         "from pathlib import Path\n"
         "from symile_data.builders.m3.images.sample import sample_classes, write_sample_class\n"

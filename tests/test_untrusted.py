@@ -27,7 +27,7 @@ from symile_data.errors import DamageError, SymileDataError
 from symile_data.files import digest, pretty_json
 from symile_data.format import manifest as manifests
 from symile_data.format.location import Location
-from symile_data.format.media import MOST_PIXELS, MOST_SAMPLES, UnfitMediumError, open_picture, read_clip
+from symile_data.format.media import MOST_PIXELS, MOST_SAMPLES, UnfitMediumError, open_image, read_audio
 from symile_data.format.shards import open_shard
 from symile_data.format.shards.writer import write_shard
 from symile_data.format.verify import verify
@@ -346,21 +346,21 @@ def png(width: int, height: int) -> bytes:
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("side", [9_500, 14_000, 60_000])
-def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(side: int) -> None:
+def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(side: int) -> None:
     assert side * side > MOST_PIXELS
     with pytest.raises(UndecodableError, match=r"pixels|decompression bomb"):
         decode_image(png(side, side), ImageSettings(size=8))
 
 
 @pytest.mark.parametrize("form", ["PPM", "ICO", "PCX", "TGA", "EPS"])
-def test_rare_formats_of_pictures_are_refused(form: str) -> None:
-    with pytest.raises(UnfitMediumError, match="cannot identify"), open_picture(encoded(picture(), form)):
+def test_rare_formats_of_images_are_refused(form: str) -> None:
+    with pytest.raises(UnfitMediumError, match="cannot identify"), open_image(encoded(picture(), form)):
         pass
 
 
 @fuzz
 @given(st.sampled_from(["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"]), edits)
-def test_a_picture_of_any_bytes_is_decoded_or_refused(form: str, edits: list) -> None:
+def test_an_image_of_any_bytes_is_decoded_or_refused(form: str, edits: list) -> None:
     with contextlib.suppress(UndecodableError):
         assert decode_image(edited(encoded(picture(), form), edits), ImageSettings(size=8)).shape == (8, 8, 3)
 
@@ -388,7 +388,7 @@ def test_a_clip_of_too_many_samples_is_refused_before_it_is_decoded() -> None:
     info = int.from_bytes(data[18:26], "big")  # rate, channels, bits and the 36 bits of the number of samples
     data[18:26] = (info >> 36 << 36 | MOST_SAMPLES + 1).to_bytes(8, "big")
     with pytest.raises(UnfitMediumError, match="samples are too many"):
-        read_clip(bytes(data))
+        read_audio(bytes(data))
 
 
 @pytest.mark.parametrize("rate", [1, 2_000, 2**31 - 1])
@@ -401,7 +401,7 @@ def test_a_clip_of_an_absurd_rate_is_refused(rate: int) -> None:
 
 def test_rare_formats_of_clips_are_refused() -> None:
     with pytest.raises(UnfitMediumError, match="AU is none of FLAC"):
-        read_clip(clip("AU"))
+        read_audio(clip("AU"))
 
 
 def calls(tree: ast.AST) -> list[tuple[str, ast.Call]]:

@@ -271,13 +271,13 @@ OUTSIDE += ["zip://x::y", "file:///etc/passwd", "..\\x"]
 
 @pytest.mark.parametrize("pattern", OUTSIDE)
 @pytest.mark.parametrize("key", ["data_files", "data_dir"])
-def test_pictures_are_not_taken_from_elsewhere(pattern: str, key: str, pictures: Path) -> None:
+def test_images_are_not_taken_from_elsewhere(pattern: str, key: str, pictures: Path) -> None:
     write_card(pictures, [{"config_name": "default", key: pattern}])
     with pytest.raises(SourceError, match=r"card cannot be trusted .*outside the dataset"):
         open_hub(HubImages(str(pictures)))
 
 
-def test_pictures_with_a_hostile_card_are_refused(pictures: Path) -> None:
+def test_images_with_a_hostile_card_are_refused(pictures: Path) -> None:
     (pictures / "README.md").write_text(f"---\n{BOMB}---\n", encoding="utf-8")
     with pytest.raises(SourceError, match=r"card cannot be trusted .*has an alias"):
         open_hub(HubImages(str(pictures)))
@@ -287,7 +287,7 @@ def test_pictures_with_a_hostile_card_are_refused(pictures: Path) -> None:
         open_hub(HubImages(str(pictures)))
 
 
-def test_a_script_in_a_folder_of_pictures_does_not_run(pictures: Path) -> None:
+def test_a_script_in_a_folder_of_images_does_not_run(pictures: Path) -> None:
     for name in ("pictures.py", "evil.py", "dataset_infos.py"):
         (pictures / name).write_text(f"open({str(pictures / 'ran')!r}, 'w')\n", encoding="utf-8")
     with contextlib.suppress(SymileDataError):

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symile_data.format.images import shown
-from symile_data.format.media import UnfitMediumError, open_picture, read_clip
+from symile_data.format.media import UnfitMediumError, open_image, read_audio
 
 from ..samples import Sample, Word
 from . import style
@@ -38,14 +38,14 @@ def draw_contact_sheet(path: Path, samples: list[Sample]) -> None:
         grid = np.array(axes, dtype=object).reshape(3 * bands, COLUMNS)
         for index in range(bands * COLUMNS):
             band, column = divmod(index, COLUMNS)
-            picture, wave, words = grid[3 * band : 3 * band + 3, column]
+            panel, wave, words = grid[3 * band : 3 * band + 3, column]
             if index < len(samples):
                 sample = samples[index]
-                _fit(picture.set_title(sample.cls), style.WIDTH / COLUMNS - 0.2)
-                _draw_picture(picture, sample.image)
+                _fit(panel.set_title(sample.cls), style.WIDTH / COLUMNS - 0.2)
+                _draw_image(panel, sample.image)
                 _draw_wave(wave, sample)
                 _draw_words(words, sample, lines)
-            for one in (picture, wave, words):
+            for one in (panel, wave, words):
                 one.set_axis_off()
         style.save(drawn, path)
 
@@ -62,12 +62,12 @@ def caption_of(word: Word) -> str:
     return f"{_LEFT_TO_RIGHT}{word.text} ({word.english})" if style.drawable(word.text) else f"({word.english})"
 
 
-def _draw_picture(axes: Axes, data: bytes | None) -> None:
+def _draw_image(axes: Axes, data: bytes | None) -> None:
     if data is None:
         _draw_missing(axes, "picture missing")
         return
     try:
-        with open_picture(data) as image:
+        with open_image(data) as image:
             image.draft(None, _SHOWN)  # a JPEG need not be decoded in full
             whole = shown(image).convert("RGB")
         whole.thumbnail(_SHOWN)
@@ -131,7 +131,7 @@ def _fit(written: Text, width: float) -> None:
 
 def _envelope(data: bytes) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], float]:
     """Lowest and highest value of each step of a clip, and its duration in seconds."""
-    wave, rate = read_clip(data)
+    wave, rate = read_audio(data)
     mono = wave.mean(axis=1)
     pieces = np.array_split(mono, min(_BINS, max(len(mono), 1)))
     low = np.array([piece.min(initial=0) for piece in pieces], dtype=np.float32)

@@ -63,13 +63,13 @@ def coloured_png(levels: Numbers) -> bytes:
     from matplotlib import colormaps
 
     palette = (np.asarray(colormaps["magma"](np.linspace(0, 1, 256)))[:, :3] * 255).round().astype(np.uint8)
-    picture = Image.fromarray((np.clip(levels, 0, 1) * 255).round().astype(np.uint8))
-    picture.putpalette(palette.tobytes())
-    return png(picture)
+    image = Image.fromarray((np.clip(levels, 0, 1) * 255).round().astype(np.uint8))
+    image.putpalette(palette.tobytes())
+    return png(image)
 
 
-def png(picture: Image.Image) -> bytes:
+def png(image: Image.Image) -> bytes:
     """A picture as PNG bytes."""
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", optimize=True)
+    image.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

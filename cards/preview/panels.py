@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from symile_data.format.images import shown as picture_shown
-from symile_data.format.media import open_picture
+from symile_data.format.images import shown as image_shown
+from symile_data.format.media import open_image
 from symile_data.format.schema import Modality
 
 from .drawing import bar_path, data_uri, envelope_path, png
 from .rows import Row
-from .sound import WAVE_HEIGHT, WIDTH, clip_of
+from .sound import WAVE_HEIGHT, WIDTH, audio_of
 
 _LONGEST_SIDE = 512  # pixels; larger pictures are shown smaller
 _SHOWN_NUMBERS = 16
@@ -63,14 +63,14 @@ def panel_of(row: Row, modality: Modality) -> Panel:
         return Panel(modality.name, "unreadable", {"problem": str(error)})
 
 
-def _picture(row: Row, modality: Modality) -> Values:
+def _image(row: Row, modality: Modality) -> Values:
     data = row.value(modality.column)["bytes"]
-    with open_picture(data) as opened:
+    with open_image(data) as opened:
         form, (width, height), mode = str(opened.format), opened.size, opened.mode
         opened.load()
         shown, mime = data, _MIMES.get(form, "")
         if max(width, height) > _LONGEST_SIDE or not mime:
-            shown, mime = _smaller(picture_shown(opened))
+            shown, mime = _smaller(image_shown(opened))
     colours = "gray" if mode in ("L", "1") or mode.startswith("I") else "colour"
     return {
         "source": data_uri(shown, mime),
@@ -82,17 +82,17 @@ def _picture(row: Row, modality: Modality) -> Values:
     }
 
 
-def _smaller(picture: Image.Image) -> tuple[bytes, str]:
-    picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
-    if picture.mode == "L":
-        return png(picture), _MIMES["PNG"]
+def _smaller(image: Image.Image) -> tuple[bytes, str]:
+    image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
+    if image.mode == "L":
+        return png(image), _MIMES["PNG"]
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=85)
+    image.save(buffer, "JPEG", quality=85)
     return buffer.getvalue(), _MIMES["JPEG"]
 
 
-def _clip(row: Row, modality: Modality) -> Values:
-    return {"clip": clip_of(row.value(modality.column)["bytes"]), "width": WIDTH, "height": WAVE_HEIGHT}
+def _audio(row: Row, modality: Modality) -> Values:
+    return {"clip": audio_of(row.value(modality.column)["bytes"]), "width": WIDTH, "height": WAVE_HEIGHT}
 
 
 def _text(row: Row, modality: Modality) -> Values:
@@ -174,8 +174,8 @@ def _labs(row: Row, modality: Modality) -> Values:
 # kind of modality -> macro of the template, and the function that makes its values. What a function raises for a value
 # that cannot be read is among `_UNREADABLE`.
 PANELS: Mapping[str, tuple[str, Callable[[Row, Modality], Values]]] = {
-    "image": ("picture", _picture),
-    "audio": ("clip", _clip),
+    "image": ("picture", _image),
+    "audio": ("clip", _audio),
     "text": ("text", _text),
     "vector": ("vector", _vector),
     "features": ("vector", _vector),

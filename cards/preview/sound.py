@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from symile_data.format.media import open_clip, read_clip
+from symile_data.format.media import open_audio, read_audio
 
 from .drawing import coloured_png, data_uri, envelope_path
 
@@ -43,7 +43,7 @@ class Clip:
     spectrogram: str
 
 
-def clip_of(data: bytes) -> Clip:
+def audio_of(data: bytes) -> Clip:
     """Read a clip.
 
     Raises:
@@ -51,9 +51,9 @@ def clip_of(data: bytes) -> Clip:
     """
     import soundfile
 
-    with open_clip(data) as clip:
+    with open_audio(data) as clip:
         form = str(clip.format)
-    channels, rate = read_clip(data)
+    channels, rate = read_audio(data)
     mono = channels.mean(axis=1)
     if form not in _MIMES:
         buffer = io.BytesIO()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
-from symile_data.format.media import UnfitMediumError, clip_header, open_picture
+from symile_data.format.media import UnfitMediumError, audio_header, open_image
 
 from ..descriptions import Description
 from .quantiles import quantiles
@@ -63,7 +63,7 @@ class MediaSizes:
         for name in self.clips:
             groups = table[self.group_by].to_pylist() if self.group_by else [""] * len(table)
             for group, data in zip(groups, _payloads(table[name]), strict=True):
-                if (clip := self._measured(name, _clip_header, data)) is not None:
+                if (clip := self._measured(name, _audio_header, data)) is not None:
                     self.clips[name].append((str(group), *clip))
 
     def _measured(self, name: str, header: Callable[[bytes], _Header], data: bytes | None) -> _Header | None:
@@ -121,10 +121,10 @@ def _payloads(column: pa.ChunkedArray) -> Iterator[bytes | None]:
 
 
 def _image_header(data: bytes) -> tuple[str, int, int, int]:
-    with open_picture(data) as image:
+    with open_image(data) as image:
         return str(image.format), image.width, image.height, len(data)
 
 
-def _clip_header(data: bytes) -> tuple[float, int, int]:
-    frames, rate = clip_header(data)
+def _audio_header(data: bytes) -> tuple[float, int, int]:
+    frames, rate = audio_header(data)
     return frames / rate, rate, len(data)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from symile_data.errors import UsageError
-from symile_data.format.media import UnfitMediumError, read_clip
+from symile_data.format.media import UnfitMediumError, read_audio
 
 from .base import Decoder, Layout, Stored, StoredMedia, UndecodableError, check_files, layout_of
 from .mel import HOP_SAMPLES, SAMPLE_RATE_HZ, WINDOW_SAMPLES, log_mel
@@ -49,7 +49,7 @@ def decode_audio(data: Stored, settings: AudioSettings) -> npt.NDArray[np.float3
         UndecodableError: not a clip that libsndfile can read, or an empty one.
     """
     try:
-        channels, rate = read_clip(data)
+        channels, rate = read_audio(data)
     except UnfitMediumError as error:
         raise UndecodableError(f"not a readable clip ({error})") from None
     if not len(channels):

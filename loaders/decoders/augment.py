@@ -139,27 +139,27 @@ class ImageJitter:
         _check_flip(self.flip)
 
     def apply(
-        self, pictures: npt.NDArray[np.uint8], seed: int, epoch: int, modality: str, sample_ids: npt.NDArray[np.int64]
+        self, images: npt.NDArray[np.uint8], seed: int, epoch: int, modality: str, sample_ids: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.uint8]:
         """The views of some samples.
 
         Args:
-            pictures: (B, S, S, 3) uint8.
+            images: (B, S, S, 3) uint8.
             sample_ids: (B,).
 
         Returns:
             (B, S, S, 3) uint8.
         """
         uniform = Stream(seed, f"jitter/{modality}/{epoch}").at(sample_ids, 3)
-        side = pictures.shape[1]
+        side = images.shape[1]
         most = round(self.shift * side)
         offsets = np.floor(uniform[:, :2] * (2 * most + 1)).astype(np.int64) - most
         rows = _mirrored(np.arange(side) + offsets[:, :1], side)
         columns = _mirrored(np.arange(side) + offsets[:, 1:], side)
         mirrored = uniform[:, 2] < self.flip
         columns[mirrored] = columns[mirrored, ::-1]
-        pick = np.arange(len(pictures))[:, None, None]
-        return pictures[pick, rows[:, :, None], columns[:, None, :]]
+        pick = np.arange(len(images))[:, None, None]
+        return images[pick, rows[:, :, None], columns[:, None, :]]
 
 
 View = ImageAugment | ImageCrop | ImageJitter

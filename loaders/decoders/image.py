@@ -15,7 +15,7 @@ from PIL import Image
 
 from symile_data.errors import UsageError
 from symile_data.format.images import shown
-from symile_data.format.media import MOST_PIXELS, open_picture
+from symile_data.format.media import MOST_PIXELS, open_image
 
 from .base import Decoder, Layout, Stored, StoredMedia, UndecodableError, check_files, layout_of
 
@@ -87,10 +87,10 @@ def decode_view(data: Stored, settings: ImageSettings, view_of: ViewOf) -> Pixel
             whole = _fast_pixels(data, 2 * settings.shorter)
             pixels = _resized_fast(whole, view_of((whole.shape[1], whole.shape[0])), settings.size)
         else:
-            with open_picture(data) as opened:
-                picture = shown(opened)
-                pixels = _resized_exact(picture, view_of(picture.size), settings.size)
-    except ValueError as error:  # of `open_picture` and of simplejpeg
+            with open_image(data) as opened:
+                image = shown(opened)
+                pixels = _resized_exact(image, view_of(image.size), settings.size)
+    except ValueError as error:  # of `open_image` and of simplejpeg
         raise UndecodableError(f"not a readable picture ({error})") from None
     return pixels if pixels.ndim == 3 else np.broadcast_to(pixels[:, :, None], (*pixels.shape, 3))
 
@@ -132,11 +132,11 @@ def crop_box(size: tuple[int, int], settings: ImageSettings, left: int, top: int
     return left * across, top * down, (left + settings.size) * across, (top + settings.size) * down
 
 
-def _resized_exact(picture: Image.Image, box: Box, size: int) -> Pixels:
+def _resized_exact(image: Image.Image, box: Box, size: int) -> Pixels:
     left, top, right, bottom = box
     if right - left == bottom - top == size and left.is_integer() and top.is_integer():
-        return np.asarray(picture.crop((int(left), int(top), int(right), int(bottom))))
-    return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC, box=box))
+        return np.asarray(image.crop((int(left), int(top), int(right), int(bottom))))
+    return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box=box))
 
 
 def _fast_pixels(data: Stored, draft: int) -> Pixels:
@@ -151,7 +151,7 @@ def _fast_pixels(data: Stored, draft: int) -> Pixels:
                 data, _JPEG_COLOURS[colours], min_height=-(-height // scale), min_width=-(-width // scale)
             )
             return pixels
-    with open_picture(data) as opened:
+    with open_image(data) as opened:
         if opened.format == "JPEG" and min(opened.size) >= 2 * draft:
             scale = min(opened.size) // draft
             opened.draft(None, (opened.width // scale, opened.height // scale))

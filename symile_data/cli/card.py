@@ -85,7 +85,7 @@ def push(
     replace: Annotated[
         bool, typer.Option("--replace", help="Remove another dataset's files from the repository.")
     ] = False,
-    allow_pictures: Annotated[
+    allow_images: Annotated[
         bool, typer.Option("--allow-pictures", help="I may pass these pictures on: ImageNet's terms do not allow it.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would go; ask nothing of the Hub.")] = False,
@@ -107,7 +107,7 @@ def push(
 
     publish.check_name(repo)
     manifest = manifests.read(directory)
-    _refuse_restricted(directory, manifest, allow_pictures)
+    _refuse_restricted(directory, manifest, allow_images)
     _refuse_damaged(directory, manifest)
     uploads = publish.uploads_of(directory, manifest)
     total = sum(upload.bytes for upload in uploads)
@@ -123,7 +123,7 @@ def push(
         say(f"{len(uploads)} files, {total:,} bytes are in {url}")
 
 
-def _refuse_restricted(directory: Path, manifest: Manifest, allow_pictures: bool) -> None:
+def _refuse_restricted(directory: Path, manifest: Manifest, allow_images: bool) -> None:
     from symile_data.cards.sharing import CREDENTIALED, restriction_of
     from symile_data.errors import UsageError
 
@@ -136,7 +136,7 @@ def _refuse_restricted(directory: Path, manifest: Manifest, allow_pictures: bool
             where=directory,
             do="share the build command instead: whoever has access makes the same dataset with it",
         )
-    if not allow_pictures:
+    if not allow_images:
         raise UsageError(
             restriction.reason,
             where=directory,

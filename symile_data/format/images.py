@@ -26,49 +26,49 @@ _WHITE = 255
 _EIGHT_BITS = ("RGB", "L")
 
 
-def shown(picture: Image.Image) -> Image.Image:
+def shown(image: Image.Image) -> Image.Image:
     """Decode a picture as it is to be seen, in mode RGB or L (grey).
 
     Args:
-        picture: From `symile_data.format.media.open_picture`, or any image of Pillow's.
+        image: From `symile_data.format.media.open_image`, or any image of Pillow's.
 
     Raises:
         UnfitMediumError: its grey values are of no known range.
     """
-    if is_turned(picture):
-        picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith("I"):
-        return _from_integers(picture)
-    if picture.mode == "F":
-        return _from_floats(picture)
-    if picture.has_transparency_data:
-        picture = _with_alpha(picture)
-        return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
-    return picture if picture.mode in _EIGHT_BITS else picture.convert("RGB")
+    if is_turned(image):
+        image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        return _from_integers(image)
+    if image.mode == "F":
+        return _from_floats(image)
+    if image.has_transparency_data:
+        image = _with_alpha(image)
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image if image.mode in _EIGHT_BITS else image.convert("RGB")
 
 
-def is_turned(picture: Image.Image) -> bool:
+def is_turned(image: Image.Image) -> bool:
     """Whether a picture's metadata ask the viewer to turn or mirror it."""
-    return bool(picture.getexif().get(ORIENTATION, UPRIGHT) != UPRIGHT)
+    return bool(image.getexif().get(ORIENTATION, UPRIGHT) != UPRIGHT)
 
 
-def _with_alpha(picture: Image.Image) -> Image.Image:
+def _with_alpha(image: Image.Image) -> Image.Image:
     """The same in mode RGBA. Pillow converts premultiplied grey (La) to no other mode than LA."""
-    return (picture.convert("LA") if picture.mode == "La" else picture).convert("RGBA")
+    return (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
 
 
-def _from_integers(picture: Image.Image) -> Image.Image:
-    values = np.asarray(picture).astype(np.int64)
+def _from_integers(image: Image.Image) -> Image.Image:
+    values = np.asarray(image).astype(np.int64)
     _check_range(values, _DEEPEST)
     grey = (values >> 8).astype(np.uint8)
-    transparent = picture.info.get("transparency")
+    transparent = image.info.get("transparency")
     if isinstance(transparent, int):
         grey[values == transparent] = _WHITE
     return Image.fromarray(grey)
 
 
-def _from_floats(picture: Image.Image) -> Image.Image:
-    values = np.asarray(picture)
+def _from_floats(image: Image.Image) -> Image.Image:
+    values = np.asarray(image)
     _check_range(values, _WHITE)
     scale = _WHITE if values.max(initial=0) <= 1 else 1
     return Image.fromarray(np.rint(values * scale).astype(np.uint8))

@@ -26,14 +26,14 @@ from symile_data.errors import without_addresses
 from .schema import Modality
 
 MOST_PIXELS = 89_478_485  # 256 MB as RGB; where Pillow begins to warn of a bomb
-PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
 MOST_SAMPLES = 1 << 26  # of all channels together: an hour at 16 kHz, 256 MB as float32
-CLIP_FORMATS = ("FLAC", "WAV", "WAVEX", "MP3", "OGG", "AIFF")
+AUDIO_FORMATS = ("FLAC", "WAV", "WAVEX", "MP3", "OGG", "AIFF")
 SAMPLE_RATES_HZ = (4_000, 384_000)
 
 # What Pillow's readers of broken pictures raise.
-PICTURE_ERRORS = (
+IMAGE_ERRORS = (
     OSError,
     SyntaxError,  # broken PNG chunks
     ValueError,
@@ -84,21 +84,21 @@ quiet_pillow = _QuietPillow()
 
 
 @contextmanager
-def open_picture(data: bytes | memoryview) -> Iterator[Image.Image]:
+def open_image(data: bytes | memoryview) -> Iterator[Image.Image]:
     """A picture, its header read and its pixels not yet decoded.
 
     Raises:
-        UnfitMediumError: no picture of `PICTURE_FORMATS`, more than `MOST_PIXELS`, or broken where the body of the
+        UnfitMediumError: no picture of `IMAGE_FORMATS`, more than `MOST_PIXELS`, or broken where the body of the
             `with` decodes it.
     """
     try:
-        with quiet_pillow, Image.open(io.BytesIO(data), formats=PICTURE_FORMATS) as picture:
-            if picture.width * picture.height > MOST_PIXELS:
-                raise UnfitMediumError(f"{picture.width} x {picture.height} pixels are too many")
-            yield picture
+        with quiet_pillow, Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise UnfitMediumError(f"{image.width} x {image.height} pixels are too many")
+            yield image
     except UnfitMediumError:
         raise
-    except PICTURE_ERRORS as error:
+    except IMAGE_ERRORS as error:
         raise UnfitMediumError(reason_of(error)) from None
 
 
@@ -108,7 +108,7 @@ def reason_of(error: Exception) -> str:
     return text[:200] or type(error).__name__
 
 
-def read_clip(
+def read_audio(
     data: bytes | memoryview, dtype: Literal["float32", "float64"] = "float32"
 ) -> tuple[npt.NDArray[Any], int]:
     """Decode a whole clip.
@@ -117,18 +117,18 @@ def read_clip(
         (samples, channels) in [-1, 1], and the sampling rate in Hz.
 
     Raises:
-        UnfitMediumError: no clip of `CLIP_FORMATS`, broken, or beyond `MOST_SAMPLES` or `SAMPLE_RATES_HZ`.
+        UnfitMediumError: no clip of `AUDIO_FORMATS`, broken, or beyond `MOST_SAMPLES` or `SAMPLE_RATES_HZ`.
     """
-    with open_clip(data) as clip:
+    with open_audio(data) as clip:
         return np.asarray(clip.read(clip.frames, dtype=dtype, always_2d=True)), int(clip.samplerate)
 
 
 @contextmanager
-def open_clip(data: bytes | memoryview) -> Iterator[Any]:
+def open_audio(data: bytes | memoryview) -> Iterator[Any]:
     """A clip as `soundfile.SoundFile`, its header read and checked.
 
     Raises:
-        UnfitMediumError: as `read_clip`.
+        UnfitMediumError: as `read_audio`.
     """
     import soundfile
 
@@ -142,19 +142,19 @@ def open_clip(data: bytes | memoryview) -> Iterator[Any]:
         raise UnfitMediumError(reason_of(error)) from None
 
 
-def clip_header(data: bytes | memoryview) -> tuple[int, int]:
+def audio_header(data: bytes | memoryview) -> tuple[int, int]:
     """Samples of each channel, and the sampling rate in Hz; nothing is decoded.
 
     Raises:
-        UnfitMediumError: as `read_clip`.
+        UnfitMediumError: as `read_audio`.
     """
-    with open_clip(data) as clip:
+    with open_audio(data) as clip:
         return int(clip.frames), int(clip.samplerate)
 
 
 def _check_limits(clip: Any) -> None:
-    if clip.format not in CLIP_FORMATS:
-        raise UnfitMediumError(f"{clip.format} is none of {', '.join(CLIP_FORMATS)}")
+    if clip.format not in AUDIO_FORMATS:
+        raise UnfitMediumError(f"{clip.format} is none of {', '.join(AUDIO_FORMATS)}")
     if not SAMPLE_RATES_HZ[0] <= clip.samplerate <= SAMPLE_RATES_HZ[1]:
         raise UnfitMediumError(f"a sampling rate of {clip.samplerate} Hz")
     if clip.frames * clip.channels > MOST_SAMPLES:
@@ -179,15 +179,15 @@ def medium_problems(table: pa.Table, modalities: tuple[Modality, ...]) -> Iterat
                 yield f"row {row}: {modality.column} does not decode ({error})"
 
 
-def _check_picture(data: bytes) -> None:
-    with open_picture(data) as picture:
-        picture.load()
+def _check_image(data: bytes) -> None:
+    with open_image(data) as image:
+        image.load()
 
 
-def _check_clip(data: bytes) -> None:
-    wave, _ = read_clip(data)
+def _check_audio(data: bytes) -> None:
+    wave, _ = read_audio(data)
     if not len(wave):
         raise UnfitMediumError("a clip without samples")
 
 
-_CHECKS = {"image": _check_picture, "audio": _check_clip}
+_CHECKS = {"image": _check_image, "audio": _check_audio}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from symile_data.training.module import SymileModule
     from symile_data.training.run import RunInfo, Weights
 
-_PICTURES = "image"  # the kind that can be jittered
+_IMAGES = "image"  # the kind that can be jittered
 
 
 class TrainingData:
@@ -96,14 +96,14 @@ class TrainingData:
             return {}
         split = open_split(self.directory, "train")
         modalities = self.manifest.modalities
-        pictures = [modality.name for modality in modalities if modality.kind == _PICTURES]
+        images = [modality.name for modality in modalities if modality.kind == _IMAGES]
         batches = self._loader(
             config,
             "train",
             batch_size=settings.batch_size,
             shuffle=True,
             columns=self._columns(*settings.labels.values()),
-            augment={name: ImageJitter(shift=settings.jitter) for name in pictures} if settings.jitter else {},
+            augment={name: ImageJitter(shift=settings.jitter) for name in images} if settings.jitter else {},
         )
         values = {
             name: sorted(set(split.read_all([column])[column].to_pylist())) for name, column in settings.labels.items()

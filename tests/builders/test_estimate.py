@@ -19,7 +19,7 @@ from hub_stand_in import hub
 from hypothesis import given
 from hypothesis import strategies as st
 from release_files import csv_row, translations, write_plan, write_sources
-from test_hub_pictures import PICTURES, repository
+from test_hub_images import PICTURES, repository
 
 from symile_data.builders.m3 import build as builds
 from symile_data.builders.m3 import deduplicated as pooled
@@ -123,7 +123,7 @@ def check(asked: M3Spec, out: Path) -> Estimate:
 
 @pytest.mark.parametrize("split_policy", ["disjoint", "shared"])
 @pytest.mark.parametrize("layout", ["shards", "pooled"])
-def test_a_folder_of_pictures(
+def test_a_folder_of_images(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str, split_policy: str
 ) -> None:
     for module in (builds, estimates):
@@ -138,14 +138,14 @@ def test_a_folder_of_pictures(
     assert stages(found)[names[0]].units == 52
 
 
-def test_pictures_that_are_shrunk_are_kept_as_copies(tmp_path: Path) -> None:
+def test_images_that_are_shrunk_are_kept_as_copies(tmp_path: Path) -> None:
     large = {f"{wnid}/{wnid}_{n}.JPEG": encoded(picture(n, 160, 120)) for wnid in WNIDS for n in range(9)}
     tree = imagenet_tree(tmp_path / "tree", pictures=0, odd=False, extra=large)
     found = check(spec(tree, rows=ROWS, image_size=64), tmp_path / "out")
     assert stages(found)["pictures"].working_bytes_each > 500
 
 
-def test_pictures_that_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_that_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (estimates, sources):
         monkeypatch.setattr(module, "sample_classes", lambda: FEW)
     found = check(spec(None, rows=ROWS), tmp_path / "out")  # type: ignore[arg-type]  # they are drawn
@@ -236,7 +236,7 @@ def test_a_repository_that_does_not_say_its_size_is_noted(tmp_path: Path) -> Non
     )
 
 
-def test_rows_of_a_repository_without_a_picture_are_passed_over(tmp_path: Path) -> None:
+def test_rows_of_a_repository_without_an_image_are_passed_over(tmp_path: Path) -> None:
     repo = counted(repository(tmp_path / "pictures"))
     (shard,) = (repo / "data").iterdir()
     table = pq.read_table(shard)

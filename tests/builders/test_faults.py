@@ -165,7 +165,7 @@ def test_of_builds_that_race_for_a_directory_one_wins(
 
 
 @pytest.mark.parametrize("damage", ["cut", "other", "gone"])
-def test_a_picture_that_changes_in_mid_build_never_gets_into_a_shard(
+def test_an_image_that_changes_in_mid_build_never_gets_into_a_shard(
     source: Path, undisturbed: dict, tmp_path: Path, damage: str
 ) -> None:
     tree = shutil.copytree(source, tmp_path / "tree")

@@ -211,7 +211,7 @@ def test_missing_values_do_not_change_the_others(plain: Path, tree: Path, tmp_pa
             assert all(partly[key] in (value, None) for key, value in whole.items() if key != "image_missing")
 
 
-def test_unreadable_pictures_are_dropped_counted_and_named(tmp_path: Path) -> None:
+def test_unreadable_images_are_dropped_counted_and_named(tmp_path: Path) -> None:
     extra = {f"{WNIDS[0]}/{name}": data for name, (data, _) in unreadable_files().items()}
     rows = {"train": 200, "validation": 0, "test": 0}
     manifest = build(imagenet_tree(tmp_path / "tree", extra=extra), tmp_path / "out", rows=rows)
@@ -259,7 +259,7 @@ def unreadable(tmp_path: Path) -> Path:
         (unreadable, SourceError, "no readable picture .*n02123045"),
     ],
 )
-def test_bad_pictures_are_errors_that_name_the_place(
+def test_bad_images_are_errors_that_name_the_place(
     tmp_path: Path, images: Callable[[Path], Path], kind: type[SymileDataError], message: str
 ) -> None:
     with pytest.raises(kind, match=message):
@@ -317,7 +317,7 @@ def test_another_specification_in_the_same_directory_is_refused_by_name(plain: P
     assert contents(plain) == before
 
 
-def test_other_pictures_in_the_same_directory_are_refused(plain: Path, tmp_path: Path) -> None:
+def test_other_images_in_the_same_directory_are_refused(plain: Path, tmp_path: Path) -> None:
     other = imagenet_tree(tmp_path / "tree", extra={f"{WNIDS[0]}/new.JPEG": encoded(picture(5))})
     with pytest.raises(OutputError, match=r"sources.images.files: 37, not 36; sources.images.listing"):
         build(other, plain)

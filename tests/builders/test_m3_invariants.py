@@ -63,11 +63,11 @@ def second_name_of_the_class(row: Row) -> None:
     rename(row, other(row), cls_id=row["cls_id"])
 
 
-def other_picture(row: Row) -> None:
+def other_image(row: Row) -> None:
     row["cls_id"] = 999
 
 
-def other_clip(row: Row) -> None:
+def other_audio(row: Row) -> None:
     row["lang"] = "uk"
 
 
@@ -98,8 +98,8 @@ NO_SINGLE_ANSWER = "the text does not name exactly one class in the clip's langu
     [
         (second_answer, NO_SINGLE_ANSWER),
         (second_name_of_the_class, NO_SINGLE_ANSWER),
-        (other_picture, NO_SINGLE_ANSWER),
-        (other_clip, NO_SINGLE_ANSWER),
+        (other_image, NO_SINGLE_ANSWER),
+        (other_audio, NO_SINGLE_ANSWER),
         (wrong_text, "text is not its words joined by '_'"),
         (wrong_target, "target_text is 'lion', the text says"),
         (missing_word, "2 words, the spec says 3"),
@@ -150,7 +150,7 @@ def test_bytes_of_a_medium_in_two_splits_are_found_by_a_deep_look(tmp_path: Path
     assert sorted(found) == [f"{start}test and train" for start in expected]
 
 
-def test_a_picture_that_the_source_has_twice_is_found_by_a_deep_look(sound: Path) -> None:
+def test_an_image_that_the_source_has_twice_is_found_by_a_deep_look(sound: Path) -> None:
     """Two classes of the drawn tree have some files of the same bytes, of which the splits took one each."""
     found = problems(sound, deep=True)
     assert found and all(" have the same image, and " in problem for problem in found)

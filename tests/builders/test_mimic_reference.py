@@ -104,10 +104,10 @@ def test_random_trees(drawn: list, random: Random) -> None:
         for number, their_stays in enumerate(drawn):
             subject_id = 10_000_000 + number
             at = START
-            for stay, (later, their_pictures, their_records, their_labs) in enumerate(their_stays):
+            for stay, (later, their_images, their_records, their_labs) in enumerate(their_stays):
                 at += timedelta(hours=later)
                 tree.admit(subject_id, 20_000_000 + 10 * number + stay, at)
-                for hour, view, file, labelled in their_pictures:
+                for hour, view, file, labelled in their_images:
                     tree.picture(subject_id, hour, at, view=view, file=file, labelled=labelled)
                 for hour, kind in their_records:
                     tree.record(subject_id, hour, at, kind=kind)

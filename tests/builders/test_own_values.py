@@ -75,7 +75,7 @@ def test_a_pillow_image_is_stored_upright(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", [(5, 4), (5, 4, 3), (5, 4, 4)])
-def test_arrays_are_pictures(tmp_path: Path, shape: tuple[int, ...]) -> None:
+def test_arrays_are_images(tmp_path: Path, shape: tuple[int, ...]) -> None:
     pixels = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)[::-1]
     with Pillow.open(io.BytesIO(photo(tmp_path, pixels))) as read:
         assert np.array_equal(np.asarray(read), pixels)
@@ -101,7 +101,7 @@ def test_arrays_are_pictures(tmp_path: Path, shape: tuple[int, ...]) -> None:
         (Pillow.new("F", (2, 2)), "an image of mode F"),
     ],
 )
-def test_what_is_no_picture_is_refused_at_its_row(tmp_path: Path, value: Any, sentence: str) -> None:
+def test_what_is_no_image_is_refused_at_its_row(tmp_path: Path, value: Any, sentence: str) -> None:
     rows: list[dict[str, Any]] = [{"photo": PNG}, {"photo": value}]
     with pytest.raises(SourceError, match=rf"a value of column photo is not an image \(train, row 1\); .*{sentence}"):
         write(tmp_path, {"photo": Image()}, {"photo": "image"}, *rows)

@@ -34,7 +34,7 @@ def test_any_range_can_be_drawn_alone(cuts: list[int], mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_every_row_names_its_picture_once_in_the_language_of_its_clip(mode: str) -> None:
+def test_every_row_names_its_image_once_in_the_language_of_its_clip(mode: str) -> None:
     rows = plan(mode).draw(0, 3000)
     answers = rows.word_languages == rows.language[:, None]
     assert (answers.sum(axis=1) == 1).all()
@@ -61,14 +61,14 @@ def test_the_rows_of_overlap_mode_are_those_they_always_were() -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_pictures_are_of_the_class(mode: str) -> None:
+def test_images_are_of_the_class(mode: str) -> None:
     rows = plan(mode).draw(0, 3000)
     np.testing.assert_array_equal(np.searchsorted(OFFSETS, rows.slot, side="right") - 1, rows.cls)
     assert rows.clip.min() == 0
     assert rows.clip.max() == 6
 
 
-def test_languages_classes_clips_and_pictures_are_uniform() -> None:
+def test_languages_classes_clips_and_images_are_uniform() -> None:
     rows = plan().draw(0, 40_000)
     for values, kinds in ((rows.language, 4), (rows.cls, 5), (rows.clip, 7)):
         counts = np.bincount(values, minlength=kinds)

@@ -24,7 +24,7 @@ def test_the_same_dataset_gives_the_same_bytes(documented: Tiny, copied: Tiny) -
         assert path.read_bytes() == first.read_bytes(), path.name
 
 
-def test_pictures_name_no_software_or_date(documented: Tiny) -> None:
+def test_images_name_no_software_or_date(documented: Tiny) -> None:
     paths = sorted(documented.directory.glob("figures/*.png"))
     assert len(paths) == 8
     for path in paths:

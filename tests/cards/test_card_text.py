@@ -106,14 +106,14 @@ def test_masks_are_explained(documented: Tiny) -> None:
     assert "image 0.3, in the training and validation splits only" in text
 
 
-def test_sample_pictures_are_attributed(documented: Tiny) -> None:
+def test_sample_images_are_attributed(documented: Tiny) -> None:
     text = (documented.directory / "README.md").read_text(encoding="utf-8")
     for words in ("CC-BY 4.0", "Twemoji, Copyright Twitter, Inc", "espeak-ng", "back-translation", "2411.01053"):
         assert words in text
     assert "russakovsky" not in text
 
 
-def test_imagenet_pictures_bring_their_terms(copied: Tiny) -> None:
+def test_imagenet_images_bring_their_terms(copied: Tiny) -> None:
     sources = {"images": {"kind": "imagenet", "files": 1_281_167, "classes": 1000}}
     identity = replace(m3_identity(images="imagenet", split_policy="shared"), sources=sources)
     text = copied.card(identity=identity)
@@ -130,7 +130,7 @@ def test_of_recordings_no_sentences_are_promised(copied: Tiny) -> None:
     assert "a sentence may be read in several of them" in recorded and "voices are common" not in recorded
 
 
-def test_a_repository_of_pictures_is_named(copied: Tiny) -> None:
+def test_a_repository_of_images_is_named(copied: Tiny) -> None:
     sources = {"images": {"kind": "imagenet", "repository": "someone/pictures", "split": "train", "revision": "1f"}}
     text = copied.card(identity=replace(m3_identity(images="imagenet"), sources=sources))
     assert "someone/pictures (split train), a repository in ImageNet's layout" in text

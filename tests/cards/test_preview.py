@@ -117,7 +117,7 @@ def test_every_row_has_its_media_words_and_masks(documented: Tiny, m3_page: str)
         assert f"sample {row['sample_id']}" in page.text
 
 
-def test_pictures_sounds_and_drawings_are_named_for_those_who_cannot_see_them(m3_page: str) -> None:
+def test_images_sounds_and_drawings_are_named_for_those_who_cannot_see_them(m3_page: str) -> None:
     page = Page(m3_page)
     assert all(image["alt"] for image in page.of("img"))
     assert all(drawing["role"] == "img" and drawing["aria-label"] for drawing in page.of("svg"))
@@ -224,7 +224,7 @@ def test_an_unknown_kind_is_named() -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "I;16", "CMYK"])
-def test_large_pictures_are_shown_smaller(mode: str) -> None:
+def test_large_images_are_shown_smaller(mode: str) -> None:
     file = io.BytesIO()
     Image.new(mode, (1200, 900)).save(file, "TIFF")
     struct = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -235,7 +235,7 @@ def test_large_pictures_are_shown_smaller(mode: str) -> None:
         assert shown.size == (512, 384)
 
 
-def test_small_pictures_keep_their_bytes() -> None:
+def test_small_images_keep_their_bytes() -> None:
     data = jpeg(64, 48, 1)
     struct = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     panel = panel_of(row_of({"bytes": data, "path": None}, struct), modality("image"))

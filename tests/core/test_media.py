@@ -3,7 +3,7 @@
 import pytest
 
 from symile_data.errors import SourceError
-from symile_data.format.media import UnfitMediumError, open_picture, read_clip
+from symile_data.format.media import UnfitMediumError, open_image, read_audio
 
 
 @pytest.mark.parametrize(
@@ -11,10 +11,10 @@ from symile_data.format.media import UnfitMediumError, open_picture, read_clip
 )
 def test_reasons_name_no_address(data: bytes) -> None:
     for _ in range(2):
-        with pytest.raises(UnfitMediumError) as picture, open_picture(data) as opened:
+        with pytest.raises(UnfitMediumError) as picture, open_image(data) as opened:
             opened.load()
         with pytest.raises(UnfitMediumError) as clip:
-            read_clip(data)
+            read_audio(data)
         for said in (str(picture.value), str(clip.value)):
             assert said and "0x" not in said and "object" not in said
 

@@ -57,7 +57,7 @@ def test_fast_pixels_are_close_to_exact_ones(size):
 
 
 @given(st.integers(1, 600), st.integers(1, 600), st.integers(1, 64))
-def test_the_crop_lies_within_the_picture(width, height, size):
+def test_the_crop_lies_within_the_image(width, height, size):
     left, top, right, bottom = centre_box((width, height), ImageSettings(size=size))
     assert 0 <= left < right <= width + 1e-9 and 0 <= top < bottom <= height + 1e-9
 
@@ -78,7 +78,7 @@ def test_every_mode_becomes_rgb(mode):
     assert abs(pixels.astype(int) - wanted).max() <= (255 if mode == "1" else 2)
 
 
-def test_pictures_stand_upright():
+def test_images_stand_upright():
     picture = Image.new("RGB", (40, 20))
     picture.paste((255, 0, 0), (0, 0, 20, 20))  # red on the left; orientation 6 is to be turned a quarter clockwise
     exif = Image.Exif()
@@ -120,7 +120,7 @@ def test_fill_bytes_alone_do_not_leave_the_fast_path():
 
 
 @pytest.mark.parametrize("kernel", ["exact", "fast"])
-def test_damaged_pictures_are_told(kernel):
+def test_damaged_images_are_told(kernel):
     good = stored(photo(200, 150), "PNG")
     for data in (b"", b"not a picture", good[: len(good) // 2], jpeg()[:300], good[:60] + b"\0" * 50 + good[110:]):
         with pytest.raises(UndecodableError, match="not a readable picture"):
@@ -239,7 +239,7 @@ def test_impossible_settings_are_refused(make, message):
         make()
 
 
-def test_a_full_view_is_the_picture_and_flips_are_mirrors():
+def test_a_full_view_is_the_image_and_flips_are_mirrors():
     data, settings = stored(photo(64, 64)), ImageSettings(size=32)
     whole = ImageAugment(area=(1.0, 1.0), ratio=(1.0, 1.0), flip=0.5)
     plain = whole.decode(data, settings, np.array([0.5, 0.5, 0.5, 0.5, 0.9]))
@@ -251,6 +251,6 @@ def test_a_full_view_is_the_picture_and_flips_are_mirrors():
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.lists(st.floats(0, 0.999), min_size=5, max_size=5))
-def test_random_crops_lie_within_the_picture(width, height, uniform):
+def test_random_crops_lie_within_the_image(width, height, uniform):
     left, top, right, bottom = ImageAugment().box((width, height), ImageSettings(), np.array(uniform))
     assert -1e-9 <= left < right <= width + 1e-9 and -1e-9 <= top < bottom <= height + 1e-9

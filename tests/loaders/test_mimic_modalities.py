@@ -123,7 +123,7 @@ def test_an_xray_is_the_papers_tensor_to_the_bit(row):
     assert plain.dtype == np.uint8 and plain.shape == (32, 32, 3) and (plain == plain[:, :, :1]).all()
 
 
-def test_training_crops_move_by_epoch_and_sample_and_are_pieces_of_the_picture(mimic):
+def test_training_crops_move_by_epoch_and_sample_and_are_pieces_of_the_image(mimic):
     loader = BatchLoader(mimic, 6, transforms={"cxr": XRAY}, augment={"cxr": ImageCrop()}, drop_last=False, seed=3)
     places = {}
     for epoch in (0, 1):

@@ -191,7 +191,7 @@ def test_values_out_of_range_are_refused(values):
         ImageJitter(**values)
 
 
-def test_streamed_and_cached_pictures_are_jittered_alike(tmp_path):
+def test_streamed_and_cached_images_are_jittered_alike(tmp_path):
     split = split_of(tmp_path)
     options = {"redraw_media": {}, "augment": {"image": ImageJitter(shift=0.25)}}
     cached, streamed = loader_of(split, **options), loader_of(split, 7, drop_last=False, cache=False, **options)

@@ -56,7 +56,7 @@ def test_the_fast_kernel_works_on_what_shards_hold(tmp_path):
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.sampled_from(["RGB", "L"]), st.sampled_from([0, 1, 2]))
-def test_whole_pictures_are_pillows_to_the_bit(width, height, mode, subsampling):
+def test_whole_images_are_pillows_to_the_bit(width, height, mode, subsampling):
     options = {"subsampling": subsampling} if mode == "RGB" else {}
     data = stored(photo(width, height).convert(mode), "JPEG", quality=90, **options)
     whole = _fast_pixels(memoryview(data), draft=10_000)
@@ -65,7 +65,7 @@ def test_whole_pictures_are_pillows_to_the_bit(width, height, mode, subsampling)
 
 
 @pytest.mark.parametrize(("size", "scale"), [((255, 300), 1), ((256, 301), 2), ((517, 1033), 4), ((1100, 1030), 8)])
-def test_large_pictures_are_decoded_by_halves(size, scale):
+def test_large_images_are_decoded_by_halves(size, scale):
     data = stored(photo(*size), "JPEG", quality=90)
     whole = _fast_pixels(data, draft=128)
     assert whole.shape[:2] == (-(-size[1] // scale), -(-size[0] // scale))
@@ -78,7 +78,7 @@ def test_every_kind_of_jpeg_looks_the_same_fast_and_exact(mode):
     assert np.abs(exact.astype(int) - fast).mean() < 4
 
 
-def test_fast_pictures_stand_upright():
+def test_fast_images_stand_upright():
     picture = photo(90, 70)
     exif = Image.Exif()
     exif[0x0112] = 6

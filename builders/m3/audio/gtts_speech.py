@@ -17,7 +17,7 @@ import numpy.typing as npt
 from symile_data.datasets.m3.schema import SAMPLE_RATE_HZ
 from symile_data.errors import MissingPackageError
 from symile_data.format.manifest import Dropped
-from symile_data.format.media import UnfitMediumError, read_clip
+from symile_data.format.media import UnfitMediumError, read_audio
 from symile_data.progress import stage
 
 from ..text.online import (
@@ -189,7 +189,7 @@ def _decode(mp3: bytes) -> npt.NDArray[np.float32]:
     if not mp3:
         raise NoAnswerError("empty audio", silent=True)
     try:
-        samples, rate = read_clip(mp3, "float64")
+        samples, rate = read_audio(mp3, "float64")
     except UnfitMediumError:
         raise NoAnswerError("audio that does not decode") from None
     if len(samples) < _SHORTEST_SECONDS * rate or not samples.any():

@@ -50,7 +50,7 @@ def write_sample_common_voice(directory: Path, languages: Sequence[str], clips: 
         for language in languages:
             durations, lines = [], []
             for index in range(total):
-                name, line, milliseconds = _write_clip(directory / language, language, index, max(3, clips // 3), seed)
+                name, line, milliseconds = _write_audio(directory / language, language, index, max(3, clips // 3), seed)
                 durations.append(f"{name}\t{0 if index == clips - 1 else milliseconds}")
                 lines.append(line)
                 advance()
@@ -64,7 +64,7 @@ def write_sample_common_voice(directory: Path, languages: Sequence[str], clips: 
     return len(languages) * total
 
 
-def _write_clip(folder: Path, language: str, index: int, speakers: int, seed: int) -> tuple[str, str, int]:
+def _write_audio(folder: Path, language: str, index: int, speakers: int, seed: int) -> tuple[str, str, int]:
     """Write one mp3; its name, its line and its duration in milliseconds."""
     import soundfile
 

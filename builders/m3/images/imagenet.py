@@ -25,7 +25,7 @@ from symile_data.errors import SourceError, UsageError
 from symile_data.files import digest, sorted_entries
 from symile_data.format.images import is_turned, shown
 from symile_data.format.manifest import Dropped
-from symile_data.format.media import MOST_PIXELS, PICTURE_FORMATS, UnfitMediumError, quiet_pillow
+from symile_data.format.media import IMAGE_FORMATS, MOST_PIXELS, UnfitMediumError, quiet_pillow
 from symile_data.format.schema import SPLITS
 from symile_data.rng import Stream
 
@@ -36,7 +36,7 @@ _UNDECODABLE = re.compile("[\ud800-\udfff]")  # what Python makes of bytes in fi
 _LAYOUTS = ("ILSVRC/Data/CLS-LOC/train", "Data/CLS-LOC/train", "CLS-LOC/train", "train", ".")
 _INNER = "images"  # folder of a class's files in Tiny ImageNet
 _BOXES = "_boxes.txt"  # ending of the table that lies beside it
-_NO_PICTURES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
+_NO_IMAGES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
 _EXAMPLES = 5
 _JPEG_QUALITY = 95
 
@@ -208,7 +208,7 @@ def read_image(path: Path, size: int | None) -> tuple[bytes, str]:
         raise UnreadableImageError("empty file")
     with quiet_pillow:
         try:
-            image = Image.open(io.BytesIO(data), formats=PICTURE_FORMATS)
+            image = Image.open(io.BytesIO(data), formats=IMAGE_FORMATS)
             if image.width * image.height > MOST_PIXELS:
                 raise UnreadableImageError("too large")
             image.load()
@@ -279,7 +279,7 @@ def _class_files(folder: Path) -> dict[str, int]:
 
 def _is_hidden(name: str) -> bool:
     """Whether a file manager made an entry, not the one who collected the pictures."""
-    return name.startswith(".") or name.lower() in _NO_PICTURES
+    return name.startswith(".") or name.lower() in _NO_IMAGES
 
 
 def _find_root(path: Path) -> Path:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from symile_data.format.manifest import Manifest
-from symile_data.format.media import UnfitMediumError, open_picture
+from symile_data.format.media import UnfitMediumError, open_image
 from symile_data.format.stored_paths import has_paths, path_problems
 
 from .lab_items import LAB_ITEMS, LABS
@@ -33,7 +33,7 @@ class MimicInvariants:
 
     def __init__(self, manifest: Manifest) -> None:
         self._spec = manifest.identity.spec
-        self._pictures = any(modality.kind == "image" for modality in manifest.modalities)  # not their features
+        self._images = any(modality.kind == "image" for modality in manifest.modalities)  # not their features
         self._split_of: dict[int, str] = {}  # admission -> split
         self._patient: dict[int, int] = {}  # admission -> patient
         self._has_cxr: set[int] = set()
@@ -58,8 +58,8 @@ class MimicInvariants:
         yield from _window_problems(table, "cxr_hours", CXR_WINDOW)
         yield from _window_problems(table, "ecg_hours", ECG_WINDOW)
         yield from _window_problems(table, "labs_hours", LABS_WINDOW)
-        if self._pictures:
-            yield from _picture_problems(table)
+        if self._images:
+            yield from _image_problems(table)
         yield from _signal_problems(table, allow_constant=bool(self._spec["reference"]))
         values, placed = _numbers(table["labs"]), _numbers(table["labs_percentile"])
         yield from _lab_problems(table, values, placed)
@@ -164,12 +164,12 @@ def _window_problems(table: pa.Table, name: str, window: Window) -> Iterator[str
         yield f"{name} lies outside {start}{window.first_hours}, {window.last_hours}] hours"
 
 
-def _picture_problems(table: pa.Table) -> Iterator[str]:
-    for row, picture in enumerate(table["cxr"].to_pylist()):
-        if picture is None:
+def _image_problems(table: pa.Table) -> Iterator[str]:
+    for row, image in enumerate(table["cxr"].to_pylist()):
+        if image is None:
             continue
         try:
-            with open_picture(picture["bytes"]) as opened:
+            with open_image(image["bytes"]) as opened:
                 form, mode, size = opened.format, opened.mode, opened.size
         except UnfitMediumError as error:
             yield f"row {row}: the X-ray is not readable ({error})"

@@ -146,7 +146,7 @@ def test_the_recorded_command_names_no_directory_of_this_machine(
     assert not any(str(tmp_path) in text or str(tree) in text for text in texts)
 
 
-def test_a_missing_picture_folder_exits_with_1(run: Callable[..., Outcome], tmp_path: Path) -> None:
+def test_a_missing_image_folder_exits_with_1(run: Callable[..., Outcome], tmp_path: Path) -> None:
     said = run("build", "m3", "--out", tmp_path / "out", "--images", tmp_path / "nowhere", *SMALL)
     assert said == (
         1,

@@ -238,7 +238,7 @@ def test_errors_name_the_medium_and_the_option(
     assert not (tmp_path / "h").exists()
 
 
-def test_a_damaged_picture_is_named(m3: Path, models: dict[str, str]) -> None:
+def test_a_damaged_image_is_named(m3: Path, models: dict[str, str]) -> None:
     spec = spec_of(models, "image")
     values = pa.array([{"bytes": b"no picture", "path": None}])
     media = Media(kind="image", values=values, place=lambda index: f"data/x.parquet, row {index}")

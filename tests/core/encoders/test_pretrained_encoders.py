@@ -21,7 +21,7 @@ DESCRIPTION = DataDescription()
 PICTURES = torch.arange(2 * 16 * 16 * 3).remainder(251).to(torch.uint8).view(2, 16, 16, 3)
 
 
-def test_pictures_are_pooled_by_clip_as_its_own_processor_prepares_them(tmp_path: Path) -> None:
+def test_images_are_pooled_by_clip_as_its_own_processor_prepares_them(tmp_path: Path) -> None:
     name = tiny_clip(tmp_path)
     encoder = make_encoder("image", 6, {"model": "clip", "name": name}, DESCRIPTION).eval()
     assert isinstance(encoder, ClipVisionEncoder)
@@ -75,7 +75,7 @@ def test_any_vision_model_is_pooled_as_it_does_itself(family: str, tmp_path: Pat
     assert not any(parameter.requires_grad for parameter in encoder.backbone.parameters())
 
 
-def test_a_model_must_say_how_its_pictures_are_normalised(tmp_path: Path) -> None:
+def test_a_model_must_say_how_its_images_are_normalised(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"does not say how its pictures are normalised.*preprocessor_config\.json"):
         make_encoder("image", 6, {"model": "vision", "name": tiny_vision(tmp_path, "ViT")[0]}, DESCRIPTION)
     with pytest.raises(SourceError, match=r"is none for pictures .*got xlm-roberta"):

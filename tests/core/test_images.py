@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from symile_data.format.images import shown
-from symile_data.format.media import UnfitMediumError, open_picture, quiet_pillow
+from symile_data.format.media import UnfitMediumError, open_image, quiet_pillow
 
 GREY = np.arange(0, 256, 4, dtype=np.uint8).reshape(8, 8)
 CLEAR = GREY == 40  # a few pixels that are transparent
@@ -108,7 +108,7 @@ def test_every_mode_is_turned_as_pillow_turns_it(orientation: int, mode: str) ->
     assert (grey_of(picture) == turns[orientation]).all()
 
 
-def test_ordinary_pictures_are_not_copied() -> None:
+def test_ordinary_images_are_not_copied() -> None:
     picture = Image.fromarray(GREY)
     assert shown(picture) is picture
 
@@ -126,7 +126,7 @@ def test_warnings_of_pillow_are_not_shown_and_others_are() -> None:
         Image.open(io.BytesIO(damaged_exif())).getexif().get(0x0112)
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        with open_picture(damaged_exif()) as picture:
+        with open_image(damaged_exif()) as picture:
             shown(picture)
             warnings.warn("mine", stacklevel=1)
     assert [str(warning.message) for warning in seen] == ["mine"]

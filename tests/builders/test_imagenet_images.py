@@ -82,7 +82,7 @@ def test_every_other_form_becomes_an_rgb_jpeg(tmp_path: Path, form: str, mode: s
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))
-def test_turned_pictures_are_set_upright(tmp_path: Path, orientation: int) -> None:
+def test_turned_images_are_set_upright(tmp_path: Path, orientation: int) -> None:
     undo = {2: [0], 3: [3], 4: [1], 5: [5], 6: [2], 7: [6], 8: [4]}[orientation]
     stored = picture(2)
     for step in undo:
@@ -116,7 +116,7 @@ def test_16_bit_grey_is_scaled_not_clipped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "content"), unreadable_files().items())
-def test_a_file_that_is_no_picture_has_its_reason(tmp_path: Path, name: str, content: tuple[bytes, str]) -> None:
+def test_a_file_that_is_no_image_has_its_reason(tmp_path: Path, name: str, content: tuple[bytes, str]) -> None:
     data, reason = content
     (tmp_path / name).write_bytes(data)
     with pytest.raises(UnreadableImageError) as caught:
@@ -124,7 +124,7 @@ def test_a_file_that_is_no_picture_has_its_reason(tmp_path: Path, name: str, con
     assert str(caught.value) == reason
 
 
-def test_a_picture_of_absurd_size_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_of_absurd_size_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", WIDTH * HEIGHT // 3)
     with pytest.raises(UnreadableImageError, match="too large"):
         read(tmp_path, encoded(picture()))
@@ -165,7 +165,7 @@ def test_whatever_a_decoder_raises_is_a_reason(
         read_image(tmp_path / "x", None)
 
 
-def test_lack_of_memory_is_not_blamed_on_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lack_of_memory_is_not_blamed_on_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise MemoryError
 
@@ -197,7 +197,7 @@ def test_shrinking_keeps_the_shape_and_never_enlarges(scratch: Path, width: int,
     assert abs(max(image.size) - longer) <= 0.5
 
 
-def test_a_turned_picture_is_shrunk_by_its_upright_sides(tmp_path: Path) -> None:
+def test_a_turned_image_is_shrunk_by_its_upright_sides(tmp_path: Path) -> None:
     image, _ = read(tmp_path, rotated(picture(0, 64, 32), 6), size=16)
     assert image.size == (16, 32)
 
@@ -324,7 +324,7 @@ def test_slots_know_their_class_and_go_round_in_it() -> None:
     assert [pool.following(slot) for slot in range(6)] == [1, 2, 0, 3, 5, 4]
 
 
-def test_fewer_pictures_than_splits_is_an_error_that_names_the_class() -> None:
+def test_fewer_images_than_splits_is_an_error_that_names_the_class() -> None:
     with pytest.raises(SourceError) as caught:
         split_images(catalogue([5, 2]), 0, {"train": 5, "validation": 5, "test": 5}, shared=False)
     assert str(caught.value) == (
@@ -348,7 +348,7 @@ JUNK = {
 }
 
 
-def test_what_file_managers_leave_is_no_picture(tmp_path: Path, tree: Path) -> None:
+def test_what_file_managers_leave_is_no_image(tmp_path: Path, tree: Path) -> None:
     found, plain = list_images(imagenet_tree(tmp_path, extra=JUNK)), list_images(tree)
     assert (found.files, found.fingerprint, found.dropped) == (plain.files, plain.fingerprint, [])
 
@@ -374,7 +374,7 @@ def test_tiny_imagenet_is_read(tmp_path: Path) -> None:
         assert (row["image_id"], row["image"]["bytes"]) == (name, (root / "train" / name).read_bytes())
 
 
-def test_pictures_beside_an_inner_folder_are_not_lost(tmp_path: Path) -> None:
+def test_images_beside_an_inner_folder_are_not_lost(tmp_path: Path) -> None:
     found = list_images(imagenet_tree(tmp_path, WNIDS[:1], pictures=1, odd=False, extra={f"{WNIDS[0]}/images/a": b"x"}))
     assert found.files == (("images/a", f"{WNIDS[0]}_0.JPEG"),)
 
