@@ -10,7 +10,7 @@ from symile_data.format.schema import DatasetSchema
 
 from .deduplicated import Table
 from .descriptions import Description, meaning_of, title_of
-from .responsible_ai import responsible_fields
+from .responsible_ai import responsible_ai_fields
 from .sources import SYMILE_URL, Licence
 from .statistics.collect import used_splits
 
@@ -89,7 +89,7 @@ def croissant_of(
         "version": "1.0.0",
         "keywords": list(description.tags),
         "isLiveDataset": False,
-        **responsible_fields(manifest, description),
+        **responsible_ai_fields(manifest, description),
         "distribution": [_file_object(entry) for entry in (*manifest.shards(), *manifest.pool_files())],
     }
     if any(entry.path.endswith(".parquet") for entry in manifest.shards()):

@@ -38,7 +38,7 @@ _KNOWN: Mapping[str, Mapping[str, list[str]]] = {
 }
 
 
-def responsible_fields(manifest: Manifest, description: Description) -> dict[str, Any]:
+def responsible_ai_fields(manifest: Manifest, description: Description) -> dict[str, Any]:
     """Fields of the document; a field of which nothing is known is left out."""
     sources = [f"{source.part}: {source.origin} ({source.licence})" for source in description.sources(manifest)]
     known = _KNOWN.get(manifest.identity.dataset, {})

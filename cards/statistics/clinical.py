@@ -21,7 +21,9 @@ from .collect import Statistics, batches_of, open_listed, used_splits
 BIN_HOURS = 3
 
 
-def clinical_statistics(directory: Path, manifest: Manifest, schema: DatasetSchema, description: Description) -> Statistics:
+def clinical_statistics(
+    directory: Path, manifest: Manifest, schema: DatasetSchema, description: Description
+) -> Statistics:
     """`funnel`, `hours` and `measured`; empty for a dataset that has none of it.
 
     Raises:

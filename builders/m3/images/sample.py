@@ -49,7 +49,7 @@ def draw_class(wnid: str, seed: int, count: int = IMAGES_PER_CLASS) -> Iterator[
     stems = sample_classes()[wnid]
     stream = Stream(seed, f"sample-imagenet/{wnid}")
     for index in range(count):
-        drawn = image(stems[index % len(stems)], stream.generator(index))
+        drawn = draw_image(stems[index % len(stems)], stream.generator(index))
         yield f"{LAYOUT}/{wnid}/{wnid}_{index:04d}.JPEG", drawn
 
 
@@ -85,7 +85,7 @@ def write_sample_imagenet(directory: Path, seed: int = 0, count: int = IMAGES_PE
     return len(classes) * count
 
 
-def image(stem: str, rng: np.random.Generator) -> bytes:
+def draw_image(stem: str, rng: np.random.Generator) -> bytes:
     """One sample picture as JPEG, 128 x 128 RGB.
 
     Args:
