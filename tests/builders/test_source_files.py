@@ -25,14 +25,14 @@ from symile_data.builders.engine.dask_executor import Attempt, take_over
 from symile_data.builders.engine.source_files import pack_files, unpack_files
 from symile_data.builders.m3 import build as m3
 from symile_data.builders.m3 import sources
-from symile_data.builders.m3.images import sample as sample_pictures
+from symile_data.builders.m3.images import sample as sample_images
 from symile_data.builders.mimic import build as mimic
 from symile_data.builders.mimic.sample import release as sample
 from symile_data.builders.mimic.spec import MimicSpec
 from symile_data.errors import OutputError
 from symile_data.format.manifest import BuildFingerprint
 
-FEW = dict(list(sample_pictures.sample_classes().items())[:3])
+FEW = dict(list(sample_images.sample_classes().items())[:3])
 PATIENTS = 30
 
 # How each dataset's task is named, its argument, and what draws one picture in it.

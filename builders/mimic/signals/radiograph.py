@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from symile_data.datasets.mimic.schema import SHORTER_SIDE
-from symile_data.format.media import UnfitMediumError, open_picture
+from symile_data.format.media import UnfitMediumError, open_image
 
 from .dicom import UnusableXrayError, dicom_pixels, read_dicom
 
@@ -60,7 +60,7 @@ def shrunk(image: Image.Image) -> Image.Image:
 
 def _jpeg(path: Path) -> Image.Image:
     try:
-        with open_picture(path.read_bytes()) as opened:
+        with open_image(path.read_bytes()) as opened:
             return opened.convert("L")
     except FileNotFoundError:
         raise UnusableXrayError("file not found") from None
