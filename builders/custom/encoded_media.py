@@ -15,7 +15,7 @@ import numpy.typing as npt
 import soundfile
 from PIL import Image, ImageOps
 
-from symile_data.format.media import MOST_PIXELS, MOST_SAMPLES, PICTURE_ERRORS, SAMPLE_RATES_HZ, reason_of
+from symile_data.format.media import IMAGE_ERRORS, MOST_PIXELS, MOST_SAMPLES, SAMPLE_RATES_HZ, reason_of
 
 StoredFile = dict[str, Any]  # "bytes" and "path", as `datasets` stores images and audio
 
@@ -113,7 +113,7 @@ def _png(image: Image.Image) -> bytes:
         ImageOps.exif_transpose(image).save(file, "PNG")
     except UnfitValueError:
         raise
-    except PICTURE_ERRORS as error:
+    except IMAGE_ERRORS as error:
         raise UnfitValueError(f"an image that cannot be encoded ({reason_of(error)})") from None
     return file.getvalue()
 
