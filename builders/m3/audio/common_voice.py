@@ -23,7 +23,7 @@ from symile_data.datasets.m3.schema import SAMPLE_RATE_HZ
 from symile_data.errors import MissingPackageError, SourceError
 from symile_data.files import digest
 from symile_data.format.manifest import Dropped
-from symile_data.format.media import UnfitMediumError, read_clip
+from symile_data.format.media import UnfitMediumError, read_audio
 from symile_data.format.schema import SPLITS
 from symile_data.rng import Stream
 
@@ -66,7 +66,7 @@ class RecordedAudio:
         if not data:
             raise UnreadableAudioError("empty file")
         try:
-            wave, rate = read_clip(data, "float64")
+            wave, rate = read_audio(data, "float64")
         except UnfitMediumError:
             raise UnreadableAudioError("does not decode") from None
         mono = wave.mean(axis=1)
