@@ -34,7 +34,7 @@ from ..build_state import BuildState
 from ..deduplicated import MEDIA_PER_FILE, MEDIA_PER_GROUP, ROWS_PER_TABLE, ROWS_PER_TABLE_GROUP, table_schemas
 from ..images.hub import first_images
 from ..images.imagenet import ImageCatalogue, SplitImages, UnreadableImageError, read_image, split_images
-from ..images.sample import IMAGES_PER_CLASS, picture, sample_classes
+from ..images.sample import IMAGES_PER_CLASS, draw_image, sample_classes
 from ..release.tables import first_rows
 from ..rows.columns import DrawnRows
 from ..rows.shard import ROWS_PER_SHARD
@@ -174,7 +174,7 @@ def _new_pictures(sources: Sources) -> Iterator[bytes]:
         return
     stems = [sample_classes()[wnid][0] for wnid in sources.names.wnids[:SAMPLED]]
     for number, stem in enumerate(stems):
-        yield picture(stem, Stream(sources.spec.seed, "estimate").generator(number))
+        yield draw_image(stem, Stream(sources.spec.seed, "estimate").generator(number))
 
 
 def _gathered(sources: Sources, pictures: _Sampled) -> Iterator[StageCost]:
@@ -190,9 +190,9 @@ def _gathered(sources: Sources, pictures: _Sampled) -> Iterator[StageCost]:
 def _drawing(count: int, seed: int) -> StageCost:
     """Drawing the sample pictures."""
     stem = next(iter(sample_classes().values()))[0]
-    picture(stem, Stream(seed, "estimate").generator(0))  # renders the artwork
+    draw_image(stem, Stream(seed, "estimate").generator(0))  # renders the artwork
     start = time.process_time()
-    sizes = [len(picture(stem, Stream(seed, "estimate").generator(number))) for number in range(SAMPLED)]
+    sizes = [len(draw_image(stem, Stream(seed, "estimate").generator(number))) for number in range(SAMPLED)]
     seconds = (time.process_time() - start) / SAMPLED
     twice = 2 * float(np.mean(sizes))  # as the tasks' chunks, and as files
     return StageCost(stage="drawing", units=count, cpu_seconds_each=seconds, working_bytes_each=twice)
