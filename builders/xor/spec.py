@@ -44,16 +44,16 @@ class XorSpec:
 
     def __post_init__(self) -> None:
         if not 3 <= self.variables <= len(ascii_lowercase):
-            raise UsageError("--variables is a number from 3 to 26", got=self.variables)
+            raise UsageError("variables is a number from 3 to 26", got=self.variables)
         if not 1 <= self.dims <= 63:
-            raise UsageError("--dims is a number of bits from 1 to 63", got=self.dims)
+            raise UsageError("dims is a number of bits from 1 to 63", got=self.dims)
         if not 0.0 <= self.p_hat <= 1.0:
-            raise UsageError("--p-hat is a probability", got=self.p_hat, do="give a number from 0 to 1")
+            raise UsageError("p_hat is a probability", got=self.p_hat, do="give a number from 0 to 1")
         for split, rows in self.rows.items():
             if rows < 0:
-                raise UsageError(f"--{split} is a number of rows", got=rows)
+                raise UsageError(f"rows of {split} is a number from 0 up", got=rows)
         if not self.rows["train"]:
-            raise UsageError("a dataset needs training rows", got="--train 0")
+            raise UsageError("a dataset needs training rows", got="0 rows of train")
         check_rates(self.missing)
         check_format(self.shard_format)
 

@@ -128,9 +128,11 @@ def mimic(
 @app.command()
 def xor(
     out: Out,
-    variables: Annotated[int, typer.Option(help="Variables; the last is the XOR of the others.")] = 3,
-    dims: Annotated[int, typer.Option(help="Bits of each variable.")] = 5,
-    p_hat: Annotated[float, typer.Option(help="Probability of the XOR; else the last copies the first.")] = 1.0,
+    variables: Annotated[int, typer.Option(min=3, max=26, help="Variables; the last is the XOR of the others.")] = 3,
+    dims: Annotated[int, typer.Option(min=1, max=63, help="Bits of each variable.")] = 5,
+    p_hat: Annotated[
+        float, typer.Option(min=0, max=1, help="Probability of the XOR; else the last copies the first.")
+    ] = 1.0,
     train: RowCount = None,
     validation: RowCount = None,
     test: RowCount = None,

@@ -1,1 +1,1 @@
-"""One dataset on disk: schema, manifest and shards, every writer beside its reader, and the checks of all of it."""
+"""The format of one dataset on disk: schema, manifest and shards, each with its writer and reader, and verification."""

@@ -1,4 +1,4 @@
-"""The pooled layout: every medium once, in tables of their own ("pools"), which the rows of the splits point into.
+"""The deduplicated layout: each image and audio is stored once, in media tables to which the rows of splits refer.
 
 A media table is a run of Parquet files `<folder>/<name>-00000-of-00003.parquet` with the columns of `MediaTable`. The
 shards of a split hold everything but the media. In their place stands `row_column`, a row counted through the files of
@@ -17,14 +17,14 @@ from .schema import Modality
 
 @dataclass(frozen=True, kw_only=True)
 class MediaTable:
-    """The media of one modality.
+    """The media tables of one modality.
 
     Args:
-        column: The medium, in the pool and in rows with their media attached ("image").
-        id_column: Its id, in the pool and in the splits' tables ("image_id").
-        row_column: Its row in the pool, in the splits' tables only ("image_row").
-        folder: Where its files are ("images").
-        names: split -> name of the files that it points into; splits with equal names share a pool.
+        column: The column of images or audio, in the table and in rows with their media attached ("image").
+        id_column: The column of their ids, in the table and in the shards of the splits ("image_id").
+        row_column: The column of row numbers in the table, in the shards of the splits only ("image_row").
+        folder: The folder of the files ("images").
+        names: Split -> name of the files that its rows refer to; splits with equal names share a table.
     """
 
     column: str
@@ -34,29 +34,29 @@ class MediaTable:
     names: Mapping[str, str]
 
     def key(self, split: str) -> str:
-        """The pool of a split as file entries name it ("images/train")."""
+        """Return the name of a split's table, as file entries give it ("images/train")."""
         return f"{self.folder}/{self.names[split]}"
 
     @property
     def keys(self) -> list[str]:
-        """Every pool of this modality, each once."""
+        """The names of all tables of this modality, each once."""
         return list(dict.fromkeys(self.key(split) for split in self.names))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deduplicated:
-    """What the manifest of a pooled dataset says.
+    """The manifest's record of the deduplicated layout.
 
     Args:
-        columns: Columns of a row with its media attached, in order.
-        pools: One for each modality that is pooled.
+        columns: The columns of a row with its media attached, in order.
+        pools: The media tables, one entry for each modality that is stored so.
     """
 
     columns: tuple[str, ...]
     pools: tuple[MediaTable, ...]
 
     def stored(self, modalities: tuple[Modality, ...]) -> tuple[Modality, ...]:
-        """The modalities as the splits' tables have them: the row in the pool in the medium's place."""
+        """Return the modalities as the shards of the splits store them: with row numbers in place of media."""
         rows = {pool.column: pool.row_column for pool in self.pools}
         return tuple(
             replace(
@@ -68,10 +68,10 @@ class Deduplicated:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """As stored in the manifest."""
+        """Return the record as the manifest stores it."""
         return {"columns": list(self.columns), "pools": [{**asdict(p), "names": dict(p.names)} for p in self.pools]}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Deduplicated:
-        """The inverse of `to_json`."""
+        """Read the record back from `to_json`."""
         return cls(columns=tuple(value["columns"]), pools=tuple(MediaTable(**pool) for pool in value["pools"]))

@@ -1,4 +1,4 @@
-"""Which whole numbers occurred before, for invariants that hold across the shards of a large dataset."""
+"""A compact set of integers, for invariants that hold across the shards of a large dataset."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ Intervals = tuple[Numbers, Numbers]  # first and last number of each, ascending 
 class IdSet:
     """A set of int64 that grows by arrays.
 
-    Consecutive numbers, as the ids of builds are, take no memory to speak of; others take 16 bytes each, and 60 for a
-    moment while they are sorted in.
+    Consecutive numbers, such as the ids of builds, take almost no memory. Others take 16 bytes each, and 60 bytes each
+    while they are added.
     """
 
     def __init__(self) -> None:
         self._levels: list[Intervals] = []  # each less than half as long as the one before, so that adding is cheap
 
     def add(self, numbers: Numbers) -> npt.NDArray[np.bool_]:
-        """Take numbers in.
+        """Add numbers to the set.
 
         Args:
-            numbers: (N,).
+            numbers: (N,) int64.
 
         Returns:
-            (N,) True where the same number came before, in this array or an earlier one.
+            (N,) bool, True where the number occurred before, in this array or an earlier one.
         """
         again = self.holds(numbers)
         repeated = np.ones(len(numbers), dtype=bool)
@@ -42,7 +42,7 @@ class IdSet:
         return again | repeated
 
     def holds(self, numbers: Numbers) -> npt.NDArray[np.bool_]:
-        """(N,) True where a number was taken in."""
+        """Return (N,) bool, True where a number is in the set."""
         found = np.zeros(len(numbers), dtype=bool)
         for firsts, lasts in self._levels:
             at = np.searchsorted(firsts, numbers, side="right") - 1
@@ -51,10 +51,10 @@ class IdSet:
 
 
 def sample_ids(table: pa.Table) -> Numbers:
-    """(N,) the ids of some rows.
+    """Return the (N,) int64 sample ids of a table.
 
     Raises:
-        ValueError, ArrowException: they are null or no int64.
+        ValueError, ArrowException: an id is null or no int64.
     """
     column = table["sample_id"].cast(pa.int64())
     if column.null_count:
@@ -63,7 +63,7 @@ def sample_ids(table: pa.Table) -> Numbers:
 
 
 def _merged(firsts: Numbers, lasts: Numbers) -> Intervals:
-    """Intervals in any order, sorted, and joined where they touch or overlap.
+    """Sort intervals, and join those that touch or overlap.
 
     >>> [part.tolist() for part in _merged(np.array([5, 1, 2]), np.array([6, 1, 3]))]
     [[1, 5], [3, 6]]

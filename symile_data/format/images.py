@@ -1,11 +1,11 @@
-"""What a stored picture shows, in eight bits: one rule for builders, loaders and cards, so that a picture looks alike
-wherever it is decoded.
+"""Convert stored images to eight bits by one rule for builders, loaders and cards, so that an image looks the same
+everywhere.
 
-- A picture stands as its EXIF orientation says.
-- What is transparent shows white, whichever way the file says it (alpha channel, palette or a colour).
-- Grey values of 16 bits are divided by 256. Pillow's own conversion cuts them off at 255 instead. Its mode I, 32-bit
-  integers, is how some files and versions hold the same 16 bits.
-- Floating-point grey values are shares of 1 where none is above it, and grey levels up to 255 otherwise.
+- The EXIF orientation is applied.
+- Transparent pixels become white, whether an alpha channel, a palette or a colour marks them.
+- Grey values of 16 bits are divided by 256; Pillow's own conversion clips them at 255. Some files and some versions of
+  Pillow hold the same 16 bits in mode I (32-bit integers).
+- Floating-point grey values are fractions of 1 if none exceeds 1, and grey levels up to 255 otherwise.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _EIGHT_BITS = ("RGB", "L")
 
 
 def shown(image: Image.Image) -> Image.Image:
-    """Decode a picture as it is to be seen, in mode RGB or L (grey).
+    """Decode an image for display, in mode RGB or L (grey).
 
     Args:
         image: From `symile_data.format.media.open_image`, or any image of Pillow's.
 
     Raises:
-        UnfitMediumError: its grey values are of no known range.
+        UnfitMediumError: the grey values are outside every known range.
     """
     if is_turned(image):
         image = ImageOps.exif_transpose(image)
@@ -48,12 +48,12 @@ def shown(image: Image.Image) -> Image.Image:
 
 
 def is_turned(image: Image.Image) -> bool:
-    """Whether a picture's metadata ask the viewer to turn or mirror it."""
+    """Tell whether the EXIF orientation asks a viewer to rotate or mirror an image."""
     return bool(image.getexif().get(ORIENTATION, UPRIGHT) != UPRIGHT)
 
 
 def _with_alpha(image: Image.Image) -> Image.Image:
-    """The same in mode RGBA. Pillow converts premultiplied grey (La) to no other mode than LA."""
+    """Convert to mode RGBA. Pillow converts premultiplied grey (La) only to LA."""
     return (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
 
 

@@ -1,9 +1,8 @@
 """Where a dataset's files are: a local directory, or a directory behind an fsspec URL (s3://, hf://, https://, ...).
 
-Reads name a file relative to the directory and the byte ranges that are wanted; nothing else is fetched. A remote
-read that fails is repeated a few times before it is an error, unless repeating is hopeless. Local files cost no copy
-through fsspec. What a stranger may have put there is bounded: whole files and listings in size, local files to regular
-ones, web servers by `symile_data.format.web`.
+A read names a file relative to the directory and the wanted byte ranges; nothing else is fetched. A failed remote read
+is repeated a few times, unless another attempt cannot help. Local files are read without fsspec. Untrusted contents are
+bounded: whole files and listings in size, local files to regular ones, web servers by `symile_data.format.web`.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from .typed_json import MOST_BYTES, read_text
 RETRY_PAUSES_S = (0.5, 2.0, 8.0)  # between the attempts of a remote read
 MOST_ENTRIES = 1 << 18  # of a folder; 33 million rows in shards of 1,000 are 33,000 files
 
-_PASSING_STATUS = (408, 425, 429)  # of the HTTP statuses below 500 those that another attempt may change
+_PASSING_STATUS = (408, 425, 429)  # HTTP statuses below 500 after which another attempt may succeed
 
 Range = tuple[int, int]  # [start, stop) in bytes
 
@@ -33,11 +32,11 @@ _Found = TypeVar("_Found")
 
 @dataclass(frozen=True)
 class Location:
-    """A directory. Made by `Location.of`.
+    """A directory, made by `Location.of`.
 
     Args:
-        url: As given, without a final slash; what messages show.
-        root: Its path within the file system.
+        url: The path or URL as given, without a final slash; messages show it.
+        root: The path within the file system.
         system: An fsspec file system; None for local directories.
     """
 
@@ -47,10 +46,10 @@ class Location:
 
     @classmethod
     def of(cls, place: str | Path | Location) -> Location:
-        """From a path or an fsspec URL.
+        """Make a location from a path or an fsspec URL.
 
         Raises:
-            UsageError: a URL of an unknown kind, or of one that needs another package.
+            UsageError: the kind of URL is unknown, or needs another package.
         """
         if isinstance(place, Location):
             return place
@@ -75,22 +74,22 @@ class Location:
         return self.url
 
     def where(self, name: str) -> str:
-        """A file of the directory, for messages."""
+        """Return the full name of a file of the directory, for messages."""
         return f"{self.url}/{name}"
 
     def path(self, name: str) -> Path | None:
-        """A file's local path; None where the directory is remote."""
+        """Return a file's local path, or None if the directory is remote."""
         return Path(self.root, name) if self.system is None else None
 
     def is_directory(self) -> bool:
-        """Whether it exists. Servers without listings are given the benefit of the doubt."""
+        """Tell whether the directory exists; remote ones are assumed to, as not all servers can list."""
         return Path(self.root).is_dir() if self.system is None else True
 
     def size(self, name: str) -> int:
-        """Bytes of a file.
+        """Return the size of a file in bytes.
 
         Raises:
-            OSError: no such file, or the server does not say.
+            OSError: the file does not exist, or the server does not tell its size.
         """
         if self.system is None:
             return Path(self.root, name).stat().st_size
@@ -100,18 +99,18 @@ class Location:
         return int(found)
 
     def read(self, name: str, start: int, stop: int) -> bytes:
-        """One byte range; shorter only where nothing was asked.
+        """Read the byte range [start, stop).
 
         Raises:
-            OSError: the file is gone, shorter than that, or cannot be reached.
+            OSError: the file does not exist or cannot be reached, or fewer bytes arrive.
         """
         return self.read_ranges(name, [(start, stop)])[0]
 
     def read_ranges(self, name: str, ranges: Sequence[Range]) -> list[bytes]:
-        """Several byte ranges, remote ones at the same time.
+        """Read several byte ranges, remote ones concurrently.
 
         Raises:
-            OSError: the file is gone, too short, or cannot be reached.
+            OSError: the file does not exist or cannot be reached, or fewer bytes arrive.
         """
         if self.system is not None:
             return _persistently(lambda: self._fetch(name, ranges))
@@ -119,18 +118,18 @@ class Location:
             return [_whole(_pread(file.fileno(), stop - start, start), (start, stop)) for start, stop in ranges]
 
     def read_text(self, name: str, most_bytes: int = MOST_BYTES) -> str:
-        """A whole UTF-8 file.
+        """Read a whole UTF-8 file.
 
         Raises:
-            OSError: there is none, it is no regular file, or it cannot be reached.
-            ValueError: it is larger than `most_bytes` or no UTF-8.
+            OSError: the file does not exist, is no regular file, or cannot be reached.
+            ValueError: the file is larger than `most_bytes` or no UTF-8.
         """
         if self.system is None:
             return read_text(Path(self.root, name), most_bytes)
         from .web import WebServer
 
         full = f"{self.root}/{name}"
-        if isinstance(self.system, WebServer):  # what it says of a file's size need not be so
+        if isinstance(self.system, WebServer):  # the size that it reports may be wrong
             data = _persistently(lambda: self.system.read_at_most(full, most_bytes))
         elif self.size(name) <= most_bytes:
             data = _persistently(lambda: self.system.cat_file(full))
@@ -139,8 +138,8 @@ class Location:
         return bytes(data).decode("utf-8")
 
     def listed(self, folder: str = "") -> list[str]:
-        """Names of everything but folders in a folder, relative to the directory and sorted; none where it does not
-        exist. What is no regular file is among them, so that a shard is never passed over in silence.
+        """Return sorted names, relative to the directory, of everything in a folder but folders; none if it does not
+        exist. Names of devices and the like are included, so that no shard is skipped silently.
 
         Raises:
             OSError: the folder cannot be listed, or has more than `MOST_ENTRIES` entries.
@@ -148,7 +147,7 @@ class Location:
         return self._entries(folder, "file")
 
     def folders(self, folder: str = "") -> list[str]:
-        """Names of the folders in a folder, as `listed`."""
+        """Return the names of the folders in a folder, as `listed` does for files."""
         return self._entries(folder, "directory")
 
     def _entries(self, folder: str, kind: str) -> list[str]:
@@ -180,7 +179,7 @@ class Location:
 
 
 def _pread(descriptor: int, count: int, offset: int) -> bytes:
-    """All of the range that the file has; a single call stops at 2 GiB or at a signal."""
+    """Read the range as far as the file goes; one system call stops at 2 GiB or at a signal."""
     data = os.pread(descriptor, count, offset)
     if len(data) == count:
         return data
@@ -216,15 +215,15 @@ def _local_entries(folder: Path) -> list[tuple[str, str]]:
 
 
 def _persistently(attempt: Callable[[], _Found]) -> _Found:
-    """The result of a remote call, repeated where it fails and that may help.
+    """Make a remote call, and repeat it after failures that may pass.
 
     Raises:
-        OSError: it failed each time, or in a way that repeating cannot help.
+        OSError: every attempt failed, or another attempt cannot help.
     """
     for pause_s in (*RETRY_PAUSES_S, None):
         try:
             return attempt()
-        except Exception as error:  # file systems raise what their own client library raises
+        except Exception as error:  # file systems raise errors of their own client libraries
             if pause_s is not None and not _is_final(error):
                 time.sleep(pause_s)
             elif isinstance(error, OSError):
@@ -235,7 +234,7 @@ def _persistently(attempt: Callable[[], _Found]) -> _Found:
 
 
 def _is_final(error: Exception) -> bool:
-    """Whether another attempt would end in the same way: the file is not there, or the server or we refuse."""
+    """Tell whether another attempt would fail too: the file does not exist, or one side refuses."""
     if isinstance(error, FileNotFoundError | PermissionError | RefusedError):
         return True
     if isinstance(getattr(error, "os_error", None), RefusedError):  # aiohttp's, when connecting

@@ -26,11 +26,11 @@ from .typed_json import parse_json, read_text, record
 
 FILE_NAME = "manifest.json"
 FORMAT = "symile-data/1"
-# Of the bytes that builds write: raise it whenever the same settings, sources and libraries come to give other rows or
-# other files. It is part of every build's identity, so an unfinished build of the version before is refused; finished
-# datasets stay as they are and open.
+# Version of the bytes that builds write. Raise it whenever equal settings, sources and libraries give other rows or
+# files. It is part of every fingerprint, so an unfinished build of an earlier version is refused; finished datasets
+# still open.
 WRITER = "3"
-WRITER_KEY = "writer"  # among an identity's versions; datasets of before have none
+WRITER_KEY = "writer"  # key in `BuildFingerprint.versions`; absent in older datasets
 OWN_VERSIONS: Mapping[str, str] = {"symile-data": __version__, WRITER_KEY: WRITER}
 _HASH = re.compile("[0-9a-f]{32,}")
 UNFINISHED = ".build"  # folder that marks a directory as an unfinished build
@@ -38,8 +38,8 @@ UNFINISHED = ".build"  # folder that marks a directory as an unfinished build
 
 @dataclass(frozen=True, kw_only=True)
 class FileEntry:
-    """One file of a dataset: path relative to its directory, size and hash; `rows` and `split` for shards only, `rows`
-    and `pool` for the files of a pool.
+    """One file of a dataset: its path relative to the dataset, size and hash. Shards have `rows` and `split`; files of
+    media tables have `rows` and `pool`.
     """
 
     path: str
@@ -52,8 +52,8 @@ class FileEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class Dropped:
-    """Source items that could not be used, by reason, with a few examples that name them. A count of patients' data
-    that must not be published is None: see `symile_data.format.disclosure`.
+    """The number of source items that were dropped for one reason, with a few examples. A count of patients' data that
+    must not be published is None: see `symile_data.format.disclosure`.
     """
 
     reason: str
@@ -71,13 +71,13 @@ class FlowStep:
 
 @dataclass(frozen=True, kw_only=True)
 class BuildFingerprint:
-    """Everything that decides a build's bytes. Two builds with equal identities produce identical shards.
+    """Everything that decides a build's bytes. Builds with equal fingerprints produce identical shards.
 
     Args:
         dataset: "symile-m3", "symile-mimic" or "xor".
         spec: The build's settings, JSON-like; the seed is among them.
-        sources: Fingerprints of what was read (listings, tables).
-        versions: Versions of the libraries that make bytes, and of this package with its `WRITER`.
+        sources: Hashes of the sources (listings, tables).
+        versions: Versions of the libraries that decide the bytes, and of this package with its `WRITER`.
     """
 
     dataset: str
@@ -87,15 +87,15 @@ class BuildFingerprint:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of all of it and of the format's version."""
+        """SHA-256 (hex) of all fields and of the format's version."""
         return digest({"format": FORMAT, **asdict(self)})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """The whole record. `files` lists every file of the dataset except manifest.json itself; `cohort_flow` the steps by
-    which rows were selected from a source, for datasets that are made so; `pooled` where the media are when the shards
-    do not hold them.
+    """The contents of manifest.json. `files` lists every file of the dataset except manifest.json itself. `cohort_flow`
+    lists the steps that selected rows from a source, if there were any. `pooled` describes the media tables of the
+    deduplicated layout.
     """
 
     identity: BuildFingerprint
@@ -109,15 +109,15 @@ class Manifest:
     pooled: Deduplicated | None = None
 
     def shards(self, split: str | None = None) -> list[FileEntry]:
-        """The data files, all or of one split, in order."""
+        """Return the entries of all shards or of one split, in order."""
         return [entry for entry in self.files if entry.split is not None and split in (None, entry.split)]
 
     def pool_files(self, key: str | None = None) -> list[FileEntry]:
-        """The files of all pools or of one, in order."""
+        """Return the entries of all media tables or of one, in order."""
         return [entry for entry in self.files if entry.pool is not None and key in (None, entry.pool)]
 
     def to_json(self) -> dict[str, Any]:
-        """As written to manifest.json; `digest` is over all the rest, so that no edit goes unnoticed."""
+        """Return the contents of manifest.json; its `digest` covers all other fields, so that edits are detected."""
         value = {
             "format": FORMAT,
             "symile_data": __version__,
@@ -155,7 +155,7 @@ def read(directory: Path) -> Manifest:
     """Read manifest.json.
 
     Raises:
-        DamageError: there is none, it is not JSON, of another format, was edited, or names files outside the
+        DamageError: the file is missing, is no JSON, has another format, was edited, or names files outside the
             directory.
     """
     path = directory / FILE_NAME
@@ -179,19 +179,19 @@ def read(directory: Path) -> Manifest:
 
 
 def check_links(directory: Path, manifest: Manifest) -> None:
-    """Refuse a dataset whose files are links to elsewhere.
+    """Refuse a dataset whose files are links to places outside it.
 
     Raises:
-        DamageError: one is.
+        DamageError: a file is such a link.
     """
     check_inside(directory, [FILE_NAME, *(entry.path for entry in manifest.files)])
 
 
 def parse(text: str, where: str | Path) -> Manifest:
-    """A manifest from its text.
+    """Parse the text of a manifest.
 
     Args:
-        text: Of the file.
+        text: Contents of the file.
         where: The file, for messages.
 
     Raises:
@@ -227,7 +227,7 @@ def parse(text: str, where: str | Path) -> Manifest:
 
 
 def is_as_written(text: str) -> bool:
-    """Whether a readable manifest's text is, to the byte, what `write` would write: its digest is blind to blanks."""
+    """Tell whether a manifest's text equals what `write` writes, byte for byte; its digest ignores blanks."""
     return text == pretty_json(parse_json(text))
 
 
@@ -252,14 +252,14 @@ def _check_files(manifest: Manifest, where: str | Path) -> None:
 
 
 def not_json(where: str | Path, error: Exception) -> DamageError:
-    """The error for a manifest whose text cannot be read."""
+    """Return the error for a manifest that is not valid JSON."""
     return DamageError("the manifest is not readable JSON", where=where, got=error, do="build it again")
 
 
 def file_entry(
     directory: Path, path: Path, *, rows: int | None = None, split: str | None = None, pool: str | None = None
 ) -> FileEntry:
-    """Measure one file of the dataset in `directory`."""
+    """Measure and hash one file of the dataset in `directory`."""
     return FileEntry(
         path=path.relative_to(directory).as_posix(),
         bytes=path.stat().st_size,
@@ -271,14 +271,14 @@ def file_entry(
 
 
 def library_versions(packages: Sequence[str], extra: str = "m3,online") -> dict[str, str]:
-    """What an identity says of versions: of this package, of what it writes, and of the named distributions.
+    """Return the versions for a fingerprint: of this package, of its writer, and of the named distributions.
 
     Args:
-        packages: Distributions.
+        packages: Names of distributions.
         extra: The extra that brings them, for the error's install command.
 
     Raises:
-        MissingPackageError: one is not installed.
+        MissingPackageError: a distribution is not installed.
     """
     versions = dict(OWN_VERSIONS)
     for package in packages:
@@ -290,8 +290,8 @@ def library_versions(packages: Sequence[str], extra: str = "m3,online") -> dict[
 
 
 def differences(mine: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """The settings in which two nested mappings differ, as "name: mine, not other": those of the spec first, since they
-    were chosen; hashes last, since they only follow.
+    """List the differences of two nested mappings as "name: mine, not other". Settings of the spec come first, since
+    users choose them; hashes come last, since they only follow.
 
     >>> differences({"spec": {"seed": 1}, "format": 2}, {"spec": {"seed": 0}, "format": 1})
     ['spec.seed: 1, not 0', 'format: 2, not 1']

@@ -1,5 +1,6 @@
-"""Paths that a file names stay within the directory they are meant for: no `..`, no absolute path, no link that leads
-out. One exception: the cache of huggingface_hub, whose snapshots are links to its own blobs.
+"""Keep the paths that a file names within their directory: refuse `..`, absolute paths and links that lead out.
+
+The cache of huggingface_hub is the one exception: its snapshots are links to its own blobs.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from symile_data.errors import DamageError
 
 
 def is_plain_path(name: str) -> bool:
-    r"""Whether a path is relative, normal, with forward slashes and printable.
+    r"""Tell whether a path is relative, normalised, printable and free of backslashes.
 
     >>> [is_plain_path(name) for name in ("data/a.parquet", "../a", "/a", "a/./b", "a\\b", "", "a\x1b")]
     [True, False, False, False, False, False, False]
@@ -30,10 +31,10 @@ def is_plain_path(name: str) -> bool:
 
 
 def check_inside(directory: Path, names: Iterable[str]) -> None:
-    """Refuse a dataset of which a file is a link to elsewhere.
+    """Refuse a dataset in which a file is a link to a place outside its directory.
 
     Raises:
-        DamageError: one of these relative paths leads out of the directory.
+        DamageError: a relative path in `names` leads out of the directory.
     """
     outside = leading_out(directory, names)
     if outside is not None:
@@ -43,9 +44,9 @@ def check_inside(directory: Path, names: Iterable[str]) -> None:
 
 
 def leading_out(directory: Path, names: Iterable[str]) -> str | None:
-    """The first of some relative paths that a symbolic link takes out of `directory`; None where all stay inside.
+    """Return the first relative path that a symbolic link leads out of `directory`, or None.
 
-    Files that do not exist stay inside.
+    A file that does not exist counts as inside.
     """
     root = Path(os.path.realpath(directory))
     by_folder: dict[str, set[str]] = {}
@@ -71,6 +72,6 @@ def _links(folder: Path) -> set[str]:
 
 
 def _is_blob(root: Path, target: Path) -> bool:
-    """Whether a file is one of the blobs that belong to this snapshot of huggingface_hub's cache."""
+    """Tell whether a file is a blob of the same repository in the cache of huggingface_hub."""
     repository = root.parent.parent
     return root.parent.name == "snapshots" and target.parent == repository / "blobs"

@@ -1,7 +1,7 @@
 """What a dataset's rows look like: typed columns (Hugging Face `Features`) and the modalities among them.
 
-A builder declares one `DatasetSchema`; the manifest carries the modalities, so that loaders, encoders, verification
-and cards follow the dataset they are given and know no dataset by name.
+A builder declares one `DatasetSchema`. The manifest records the modalities, so that loaders, encoders, verification and
+cards work for any dataset and know none by name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datasets import Features
 
 SPLITS = ("train", "validation", "test")
-MODALITIES_KEY = b"symile_data.modalities"  # of a shard's schema metadata, where a modality has details
+MODALITIES_KEY = b"symile_data.modalities"  # key in the schema metadata of shards whose modalities have details
 
 _SUFFIXES = {"image": "jpg", "audio": "flac", "text": "txt"}
 
@@ -30,13 +30,13 @@ class Modality:
     """One modality of a dataset.
 
     Args:
-        name: What people call it ("image"); the mask column is `<name>_missing`.
-        kind: How it is decoded and encoded ("image", "audio", "text", ...): a key of the decoders' and the encoders'
-            tables.
+        name: Name of the modality ("image"); the mask column is `<name>_missing` by default.
+        kind: How it is decoded and encoded ("image", "audio", "text", ...), a key of the registries of decoders and
+            encoders.
         column: The column that holds the value.
-        null_columns: Every column that is null where the modality is missing, `column` among them, so that nothing of a
-            missing value can leak.
-        mask: The mask column where its name is not `<name>_missing`.
+        null_columns: All columns that are null where the modality is missing, including `column`, so that a missing
+            value cannot leak.
+        mask: Name of the mask column, `<name>_missing` by default.
         details: JSON-like facts without which the values cannot be read: units, rates, names of a list's places.
         suffix: Type of a stored value's file, for formats that keep each value in a file of its own; the kind's usual
             one ("jpg", "flac", "txt", else "npy") where not given.
@@ -57,13 +57,13 @@ class Modality:
             object.__setattr__(self, "mask", f"{self.name}_missing")
 
     def to_json(self) -> dict[str, Any]:
-        """As stored in the manifest."""
+        """Return the modality as the manifest stores it."""
         value = {**asdict(self), "null_columns": list(self.null_columns)}
         return value if self.details else {key: value[key] for key in value if key != "details"}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Modality:
-        """The inverse of `to_json`."""
+        """Read a modality back from `to_json`."""
         return record(cls, value)
 
 
@@ -73,7 +73,7 @@ class DatasetSchema:
 
     Args:
         features: The typed columns, in file order.
-        modalities: In the order in which batches, losses and masks list them.
+        modalities: The modalities, in the order of batches, losses and masks.
     """
 
     features: Features
@@ -83,7 +83,7 @@ class DatasetSchema:
     def arrow(self) -> pa.Schema:
         """Arrow schema whose `huggingface` metadata lets `datasets` restore every type without a card.
 
-        Where a modality has details, all modalities stand in the metadata too, under `MODALITIES_KEY`.
+        If a modality has details, the metadata also holds all modalities under `MODALITIES_KEY`.
         """
         schema = self.features.arrow_schema
         if not any(modality.details for modality in self.modalities):
@@ -93,7 +93,7 @@ class DatasetSchema:
 
 
 def mask_problems(table: pa.Table, modalities: tuple[Modality, ...]) -> Iterator[str]:
-    """Sentences about rows in which a mask and its values disagree, at most one for each column.
+    """Yield a clause about the first row of each column in which a mask and a value disagree.
 
     >>> table = pa.table({"x": [1, None], "x_missing": [False, False]})
     >>> list(mask_problems(table, (Modality(name="x", kind="vector", column="x", null_columns=("x",)),)))

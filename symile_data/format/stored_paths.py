@@ -1,4 +1,4 @@
-"""The `path` of stored media, from which readers take the type of a file; for invariants."""
+"""Check the `path` of stored media, from which readers take the type of a file."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import pyarrow.compute as pc
 
 
 def has_paths(spec: Mapping[str, Any]) -> bool:
-    """Whether the media of a build with these settings have paths: a tar holds none, nor do features made of one."""
+    """Tell whether media of a build with these settings have paths: tars hold none, and features have none."""
     return spec.get("format", "parquet") == "parquet" and "features" not in spec
 
 
 def path_problems(table: pa.Table, column: str, expected: pa.ChunkedArray) -> Iterator[str]:
-    """A clause for the first medium with another path than the build gives it.
+    """Yield a clause about the first image or audio whose path differs from that of the build.
 
     Args:
-        table: Rows of a shard, or of a file of a pool.
-        column: Of the media.
-        expected: Their paths; null where there is no medium.
+        table: Rows of a shard or of a media table.
+        column: The column of images or audio.
+        expected: The paths that the build gives; null where the modality is missing.
     """
     media = table[column]
     if not pa.types.is_struct(media.type):

@@ -1,7 +1,7 @@
-"""JSON from a file that anybody may have written: read within limits, then turned into typed records.
+"""Read JSON from untrusted files within limits, and turn it into typed records.
 
-`read_json` and `parse_json` bound size and depth and refuse what JSON has no word for (NaN, infinities, half of a
-character). `record` builds a frozen dataclass from an object, checking every value against its annotation.
+`read_json` and `parse_json` bound size and depth and refuse NaN, infinities and lone surrogates. `record` builds a
+frozen dataclass from an object and checks every value against its annotation.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _Record = TypeVar("_Record")
 
 
 def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
-    """A UTF-8 text file with its newlines as they are.
+    """Read a UTF-8 text file with its newlines unchanged.
 
     Raises:
-        OSError: it cannot be opened, or is no regular file.
-        ValueError: it is larger than `most_bytes` or no UTF-8.
+        OSError: the file cannot be opened, or is no regular file.
+        ValueError: the file is larger than `most_bytes` or no UTF-8.
     """
     with open_regular(path) as file:
         data = file.read(most_bytes + 1)
@@ -38,21 +38,21 @@ def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file.
+    """Read the value in a JSON file.
 
     Raises:
-        OSError: it cannot be opened.
-        ValueError: no JSON, or beyond the limits.
+        OSError: the file cannot be opened.
+        ValueError: the file is no JSON, or exceeds the limits.
     """
     return parse_json(read_text(path))
 
 
 def parse_json(text: str) -> Any:
-    r"""The value of a JSON text.
+    r"""Parse a JSON text.
 
     Raises:
-        ValueError: no JSON, nested deeper than `MOST_DEPTH`, with a number that is not finite or a string that is no
-            text.
+        ValueError: the text is no JSON, is nested deeper than `MOST_DEPTH`, or has a number that is not finite or a
+            string that is no valid text.
 
     >>> parse_json('{"a": [1, null]}')
     {'a': [1, None]}
@@ -68,15 +68,16 @@ def parse_json(text: str) -> Any:
 
 
 def record(kind: type[_Record], value: Any, at: str = "") -> _Record:
-    """A dataclass made from a JSON object.
+    """Make a dataclass from a JSON object.
 
     Args:
-        kind: Annotated with JSON's types, lists, tuples, mappings with text keys, literals, unions and dataclasses.
+        kind: A dataclass whose annotations are JSON types, lists, tuples, mappings with text keys, literals, unions
+            and dataclasses.
         value: The object.
-        at: Where it stands, for messages.
+        at: The path of the object within the JSON, for messages.
 
     Raises:
-        TypeError: a field is missing, unknown or of another type.
+        TypeError: a field is missing, unknown or of a wrong type.
 
     >>> from symile_data.format.schema import Modality
     >>> record(Modality, {"name": "a", "kind": "text", "column": 3, "null_columns": []})
@@ -94,17 +95,17 @@ def record(kind: type[_Record], value: Any, at: str = "") -> _Record:
 
 
 def typed(kind: Any, value: Any, at: str) -> Any:
-    """A JSON value as the annotation `kind` has it: lists become tuples where it says so, objects dataclasses.
+    """Convert a JSON value to the type of the annotation `kind`, with lists as tuples and objects as dataclasses.
 
     Raises:
-        TypeError: it is of another type.
+        TypeError: the value is of another type.
     """
     origin, arguments = get_origin(kind), get_args(kind)
     if kind is Any:
         return value
     if origin in (Union, UnionType):
         return _one_of(arguments, value, at)
-    if origin is Literal:  # which of the values it may be is the class's own check, with a better sentence
+    if origin is Literal:  # the class itself checks the value, with a better sentence
         return _one_of(tuple(dict.fromkeys(map(type, arguments))), value, at)
     if is_dataclass(kind) and isinstance(kind, type):
         return record(kind, value, at)

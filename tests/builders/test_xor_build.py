@@ -93,9 +93,9 @@ def test_verify_finds_a_row_that_breaks_the_rule(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"variables": 2}, "--variables"),
-        ({"dims": 0}, "--dims"),
-        ({"p_hat": 1.5}, "--p-hat"),
+        ({"variables": 2}, "variables is"),
+        ({"dims": 0}, "dims is"),
+        ({"p_hat": 1.5}, "p_hat is"),
         ({"rows": {"train": 0, "validation": 1, "test": 1}}, "training rows"),
         ({"missing": {"a": 2.0}}, "missing rate of a"),
     ],

@@ -1,7 +1,7 @@
-"""Shards: the files that hold a dataset's rows, read through one interface whatever their format.
+"""Shards, the files that hold a dataset's rows, and one interface to read them in any format.
 
-`parquet` and `tar` read one format each; `layout` says which member of a tar holds which column, for reader, writer
-and card alike. Writing is `symile_data.format.shards.writer`.
+`parquet` and `tar` read one format each; `tar_layout` defines which member of a tar holds which column, for reader,
+writer and card. Shards are written by `symile_data.format.shards.writer`.
 """
 
 from __future__ import annotations
@@ -22,54 +22,54 @@ FORMATS: Mapping[str, str] = {"parquet": ".parquet", "webdataset": ".tar"}  # na
 
 
 class Shard(Protocol):
-    """A shard that was opened once, so that its footer is known to be whole. Reads may run in any number of threads."""
+    """An opened shard whose footer is valid. Any number of threads may read at once."""
 
     @property
     def name(self) -> str:
-        """Its path relative to the dataset."""
+        """The path relative to the dataset."""
 
     @property
     def group_rows(self) -> tuple[int, ...]:
-        """Rows in each of its row groups."""
+        """The number of rows in each row group."""
 
     @property
     def schema(self) -> pa.Schema:
-        """Arrow schema of its rows, `huggingface` metadata included."""
+        """Arrow schema of the rows, including `huggingface` metadata."""
 
     @property
     def footer_sha256(self) -> str:
-        """Of the bytes that describe everything in the file: schema, sizes, places."""
+        """SHA-256 (hex) of the bytes that describe the file: schema, sizes and offsets."""
 
     @property
     def rows(self) -> int:
-        """Rows in the shard."""
+        """The number of rows in the shard."""
 
     def read(self, group: int, columns: Sequence[str]) -> pa.Table:
-        """The named columns of one row group; no others are read.
+        """Read the named columns of one row group, and no others.
 
         Raises:
-            DamageError: the file is gone or cannot be read.
+            DamageError: the file is missing or cannot be read.
         """
 
     def read_all(self, columns: Sequence[str]) -> pa.Table:
-        """The named columns of all rows.
+        """Read the named columns of all rows.
 
         Raises:
-            DamageError: the file is gone or cannot be read.
+            DamageError: the file is missing or cannot be read.
         """
 
     def column_bytes(self) -> dict[str, int]:
-        """Stored bytes by column; for what several columns share, by its name."""
+        """Return the stored bytes of each column; a member that several columns share has its own name."""
 
     def problems(self) -> Sequence[str]:
-        """What contradicts itself within the file, in clauses; for `symile-data verify`."""
+        """Return clauses about contradictions within the file, for `symile-data verify`."""
 
 
 _OPENERS: Mapping[str, Callable[..., Shard]] = {".parquet": open_parquet, ".tar": open_tar}
 
 
 def is_shard(name: str) -> bool:
-    """Whether a file's name is that of a shard that can be read.
+    """Tell from a file's name whether it is a shard of a known format.
 
     >>> is_shard("data/train-00000-of-00001.tar"), is_shard("notes.txt")
     (True, False)
@@ -83,12 +83,12 @@ def open_shard(location: Location, name: str, *, size: int | None = None, rows: 
     Args:
         location: The dataset's directory.
         name: Path relative to it.
-        size: Bytes that the manifest says the file has.
-        rows: Rows that the manifest says it has.
+        size: Size in bytes according to the manifest.
+        rows: Number of rows according to the manifest.
 
     Raises:
-        UsageError: a file of another kind.
-        DamageError: missing, truncated, damaged, or other than the manifest says.
+        UsageError: the file's name has no suffix of a known format.
+        DamageError: the shard is missing, truncated or damaged, or differs from the manifest.
     """
     opener = _OPENERS.get(Path(name).suffix)
     if opener is None:
@@ -102,7 +102,7 @@ def check_format(name: str) -> None:
     """Refuse an unknown name of a format.
 
     Raises:
-        UsageError: with those that exist.
+        UsageError: the name is unknown; the message lists the known ones.
     """
     if name not in FORMATS:
         raise UsageError("unknown --format", got=repr(name), do=f"choose {' or '.join(FORMATS)}")

@@ -1,5 +1,5 @@
-"""Shards of a pooled dataset: rows are read from the split's table, their media from the pools, and what comes out has
-the columns of a self-contained shard.
+"""Read shards of the deduplicated layout: rows come from the split's table and media from the media tables, so that the
+result has the columns of a self-contained shard.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ _METADATA = b"huggingface"
 
 
 class PoolReader:
-    """The media of one pool by their rows; any number of threads may read at once.
+    """Reads one media table by row numbers; any number of threads may read at once.
 
     Args:
         location: The dataset's directory.
-        column: The medium.
-        entries: The pool's files, in order.
+        column: The column of images or audio.
+        entries: The files of the table, in order.
 
     Raises:
-        DamageError: a file is missing or other than the manifest says.
+        DamageError: a file is missing or differs from the manifest.
     """
 
     def __init__(self, location: Location, column: str, entries: Sequence[FileEntry]) -> None:
@@ -50,22 +50,22 @@ class PoolReader:
 
     @property
     def rows(self) -> int:
-        """Media in the pool."""
+        """The number of rows in the table."""
         return int(self._starts[-1])
 
     @property
     def schema(self) -> pa.Schema:
-        """Of its files."""
+        """Arrow schema of the table's files."""
         return self._file(0).schema
 
     def take(self, rows: pa.Array) -> pa.Array:
-        """The media of some rows, in that order; null for null.
+        """Read the media of some rows, in the order given; null for null.
 
         Args:
-            rows: (N,) int64, repeats allowed.
+            rows: (N,) int64 row numbers, repeats allowed.
 
         Raises:
-            DamageError: a row outside the pool, or a file that cannot be read.
+            DamageError: a row number is outside the table, or a file cannot be read.
         """
         wanted, inverse = np.unique(rows.drop_null().to_numpy(zero_copy_only=False), return_inverse=True)
         if len(wanted) and not (wanted[0] >= 0 and wanted[-1] < self.rows):
@@ -88,7 +88,7 @@ class PoolReader:
         return media.take(pa.array(indices, mask=~present))
 
     def _media(self, file: int, rows: npt.NDArray[np.int64]) -> list[pa.Array]:
-        """Media of sorted rows of one file. Whole row groups are read, so those of a pool are small."""
+        """Read the media of sorted rows of one file. Whole row groups are read, so media tables have small ones."""
         shard = self._file(file)
         starts = np.cumsum([0, *shard.group_rows], dtype=np.int64)
         of_group = np.searchsorted(starts, rows, side="right") - 1
@@ -113,23 +113,25 @@ class DeduplicatedMedia:
     """Attaches media to the rows of one split.
 
     Args:
-        columns: Of a row with its media, in order.
-        pools: (pool, reader) of each pooled modality.
+        columns: The columns of a row with its media, in order.
+        pools: (media table, reader) of each modality that is stored so.
     """
 
     columns: tuple[str, ...]
     pools: tuple[tuple[MediaTable, PoolReader], ...]
 
     def stored_columns(self, columns: Sequence[str]) -> list[str]:
-        """The columns of the split's tables from which those asked for are made."""
+        """Return the columns of the split's table that are needed for the given columns."""
         rows = {pool.column: pool.row_column for pool, _ in self.pools}
         return list(dict.fromkeys(rows.get(column, column) for column in columns))
 
     def attach(self, table: pa.Table, columns: Sequence[str], schema: pa.Schema) -> pa.Table:
-        """The columns asked for, from a table that has their `stored_columns`.
+        """Return the given columns, with media attached.
 
         Args:
-            schema: Of rows with their media; see `schema`.
+            table: Rows with the `stored_columns` of these columns.
+            columns: Names of the wanted columns.
+            schema: Arrow schema of rows with their media, from `schema`.
         """
         readers = {pool.column: (pool.row_column, reader) for pool, reader in self.pools}
         arrays = []
@@ -143,7 +145,7 @@ class DeduplicatedMedia:
         return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=schema.metadata))
 
     def schema(self, stored: pa.Schema) -> pa.Schema:
-        """Arrow schema of rows with their media, from that of the split's tables."""
+        """Return the Arrow schema of rows with their media, given that of the split's table."""
         sources = dict.fromkeys(self.columns, stored) | {pool.column: reader.schema for pool, reader in self.pools}
         fields = [sources[column].field(column) for column in self.columns]
         features = {column: _features(sources[column]).get(column) for column in self.columns}
@@ -153,9 +155,9 @@ class DeduplicatedMedia:
 
 @dataclass(frozen=True, kw_only=True)
 class DeduplicatedShard:
-    """The table of a split with the pools that its rows point into; see `symile_data.format.shards.Shard`.
+    """A split's table together with the media tables that its rows refer to; see `symile_data.format.shards.Shard`.
 
-    Row groups of the table are large, since it holds no media; here each counts as several groups of at most
+    The row groups of the table are large, since it holds no media. Each is presented as several groups of at most
     `ROWS_PER_GROUP` rows.
 
     Args:
@@ -163,7 +165,7 @@ class DeduplicatedShard:
         group_rows: Rows in each group.
         schema: Arrow schema of rows with their media.
         places: For each group the row group of the table that holds it, and its first row there.
-        media: The pools.
+        media: The media tables.
     """
 
     table: Shard
@@ -174,12 +176,12 @@ class DeduplicatedShard:
 
     @property
     def name(self) -> str:
-        """The table's path relative to the dataset."""
+        """The path of the table relative to the dataset."""
         return self.table.name
 
     @property
     def footer_sha256(self) -> str:
-        """The table's."""
+        """SHA-256 (hex) of the table's footer."""
         return self.table.footer_sha256
 
     @property
@@ -206,19 +208,19 @@ class DeduplicatedShard:
         return self.media.attach(self.table.read_all(self.media.stored_columns(columns)), columns, self.schema)
 
     def column_bytes(self) -> dict[str, int]:
-        """Stored bytes of the table's columns; those of the pools are not any one shard's."""
+        """Return the stored bytes of the table's columns; shards share the media tables, which are left out."""
         return self.table.column_bytes()
 
     def problems(self) -> Sequence[str]:
-        """The table's."""
+        """Return clauses about contradictions within the table."""
         return self.table.problems()
 
 
 def pooled_media(location: Location, manifest: Manifest, split: str) -> DeduplicatedMedia | None:
-    """The media of one split of a dataset; None where its rows hold them themselves.
+    """Open the media tables of one split; None if its rows hold their media.
 
     Raises:
-        DamageError: a pool's file is missing or other than the manifest says.
+        DamageError: a file of a media table is missing or differs from the manifest.
     """
     if manifest.pooled is None:
         return None
@@ -230,7 +232,7 @@ def pooled_media(location: Location, manifest: Manifest, split: str) -> Deduplic
 
 
 def with_media(location: Location, table: Shard, media: DeduplicatedMedia | None) -> Shard:
-    """A shard whose rows have their media: itself where it holds them.
+    """Return a shard whose rows have their media: `table` itself if it holds them.
 
     Raises:
         DamageError: a file lacks a column that the manifest says it has.
@@ -260,7 +262,7 @@ def _check_columns(location: Location, shard: Shard, columns: Sequence[str]) -> 
 
 
 def _features(schema: pa.Schema) -> dict[str, Any]:
-    """What the `huggingface` metadata says of each column; empty without it."""
+    """Return the entry of each column in the `huggingface` metadata; empty without it."""
     try:
         return dict(json.loads((schema.metadata or {})[_METADATA])["info"]["features"])
     except (KeyError, ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""What opening a shard checks, the same for every format."""
+"""Checks that opening a shard makes in every format."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ ALWAYS_ALLOWED_BYTES = 1 << 28  # ... beyond this
 
 
 def most_bytes(size: int) -> int:
-    """What so many bytes of a file may take in memory."""
+    """Return the largest memory, in bytes, that `size` bytes of a file may expand to."""
     return max(ALWAYS_ALLOWED_BYTES, MOST_INFLATION * size)
 
 
 def check_size(location: Location, name: str, size: int | None) -> int:
-    """Bytes of a shard.
+    """Return the size of a shard in bytes.
 
     Args:
         location: The dataset's directory.
         name: Path relative to it.
-        size: Bytes that the manifest says it has.
+        size: Size in bytes according to the manifest.
 
     Raises:
-        DamageError: missing, or of another size.
+        DamageError: the shard is missing or has another size.
     """
     try:
         actual = location.size(name)
@@ -57,13 +57,13 @@ def check_rows(location: Location, name: str, found: int, rows: int | None) -> N
 
 
 def unreadable(location: Location, name: str, error: Exception, kind: str) -> DamageError:
-    """The error for a shard that cannot be read.
+    """Return the error for a shard that cannot be read.
 
     Args:
         location: The dataset's directory.
         name: Path relative to it.
-        error: What was met.
-        kind: "Parquet file", "tar shard of ours"; empty where only its presence was asked for.
+        error: The error that reading raised.
+        kind: "Parquet file" or "tar shard of ours"; empty if only the presence of the file was checked.
     """
     if isinstance(error, FileNotFoundError):
         return DamageError("a shard is missing", where=location.where(name), do=AGAIN)

@@ -1,6 +1,4 @@
-"""One Parquet shard: what its footer says, and reading one row group of some columns. Knows nothing of splits or
-modalities.
-"""
+"""Read one Parquet shard: its footer, and chosen columns of one row group. Splits and modalities are unknown here."""
 
 from __future__ import annotations
 
@@ -61,7 +59,7 @@ class ParquetShard:
         return sum(self.group_rows)
 
     def read(self, group: int, columns: Sequence[str]) -> pa.Table:
-        """The named columns of one row group. Any number of threads may read at once.
+        """Read the named columns of one row group. Any number of threads may read at once.
 
         Raises:
             DamageError: the file is gone, its pages cannot be read, or they hold far more than a file of its size.
@@ -69,7 +67,7 @@ class ParquetShard:
         return self._read([group], columns)
 
     def read_all(self, columns: Sequence[str]) -> pa.Table:
-        """The named columns of all rows.
+        """Read the named columns of all rows.
 
         Raises:
             DamageError: the file is gone, its pages cannot be read, or they hold far more than a file of its size.
@@ -77,7 +75,7 @@ class ParquetShard:
         return self._read(range(len(self.group_rows)), columns)
 
     def column_bytes(self) -> dict[str, int]:
-        """Compressed bytes of each column.
+        """Return the compressed bytes of each column.
 
         Raises:
             DamageError: the file is gone or no Parquet file any more.
@@ -92,7 +90,7 @@ class ParquetShard:
         return dict(counts)
 
     def problems(self) -> Sequence[str]:
-        """None: pyarrow reports what contradicts itself when it reads."""
+        """Return nothing, as pyarrow reports contradictions when it reads."""
         return ()
 
     def _read(self, groups: Sequence[int], columns: Sequence[str]) -> pa.Table:
@@ -119,7 +117,7 @@ class ParquetShard:
             raise unreadable(self.location, self.name, met, _KIND) from None
 
     def _bounded(self, batches: Iterable[pa.RecordBatch]) -> list[pa.RecordBatch]:
-        """Those that are valid; a file that inflates without end is left in time."""
+        """Validate batches; stop at the decompression limit."""
         most = most_bytes(self.size)
         kept, size = [], 0
         for batch in batches:
@@ -137,11 +135,11 @@ def open_parquet(location: Location, name: str, *, size: int | None = None, rows
     Args:
         location: The dataset's directory.
         name: Path relative to it.
-        size: Bytes that the manifest says the file has.
-        rows: Rows that the manifest says it has.
+        size: Size in bytes according to the manifest.
+        rows: Number of rows according to the manifest.
 
     Raises:
-        DamageError: missing, truncated, not Parquet, or other than the manifest says.
+        DamageError: the file is missing, truncated or no Parquet file, or differs from the manifest.
     """
     actual = check_size(location, name, size)
     try:
@@ -163,11 +161,11 @@ def open_parquet(location: Location, name: str, *, size: int | None = None, rows
 
 @lru_cache(maxsize=_FOOTERS_KEPT)
 def _footer(location: Location, name: str, size: int, sha256: str) -> pq.FileMetaData:
-    """The footer of an open shard.
+    """Read the footer of an open shard again.
 
     Raises:
-        OSError: the file is gone or is another by now.
-        ArrowException: it is no Parquet file.
+        OSError: the file is missing or was replaced.
+        ArrowException: the file is no Parquet file.
     """
     tail = _read_tail(location, name, size)
     if hashlib.sha256(tail[:-TAIL_BYTES]).hexdigest() != sha256:
@@ -176,7 +174,7 @@ def _footer(location: Location, name: str, size: int, sha256: str) -> pq.FileMet
 
 
 def _read_tail(location: Location, name: str, size: int) -> bytes:
-    """Footer, its length and the closing mark.
+    """Read the footer, its length and the closing mark.
 
     Raises:
         OSError: no such file, no Parquet file, or a footer that does not match its checksum.
@@ -196,7 +194,7 @@ def _parsed(tail: bytes) -> pq.FileMetaData:
 
 
 def _footer_file(tail: bytes) -> pa.BufferReader:
-    """A file of this footer and no data."""
+    """Return a file that holds this footer and no data."""
     return pa.BufferReader(b"PAR1" + tail)
 
 
@@ -217,7 +215,7 @@ def _check_chunks(footer: pq.FileMetaData, size: int) -> None:
 
 
 def _chunks(footer: pq.FileMetaData, groups: Sequence[int], columns: Sequence[str]) -> Iterator[tuple[str, Range]]:
-    """Name of the column and byte range of every column chunk of some columns."""
+    """Yield the column and byte range of each column chunk of the given columns."""
     owners = [_column_of(footer.schema.column(leaf).path, columns) for leaf in range(footer.num_columns)]
     for group in groups:
         row_group = footer.row_group(group)
@@ -231,7 +229,7 @@ def _chunks(footer: pq.FileMetaData, groups: Sequence[int], columns: Sequence[st
 
 
 def _column_of(path: str, columns: Sequence[str]) -> str | None:
-    """Which of some columns holds a leaf of the schema.
+    """Return the column that holds a leaf of the schema, or None.
 
     >>> _column_of("words.list.element.text", ["word", "words"]), _column_of("a.b", ["a", "a.b"]), _column_of("x", [])
     ('words', 'a.b', None)

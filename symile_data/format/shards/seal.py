@@ -1,8 +1,8 @@
 """A checksum for the footer of a Parquet file.
 
-Parquet has a checksum for each page and none for the footer, where one flipped bit can rename a column or a class. Ours
-stands in the 16 bytes before the footer: its CRC-32 as 8 bytes (little-endian) and a mark. No column chunk covers them,
-so other readers pass over them. Files of others, and those of symile-data 0.1, have none.
+Parquet has a checksum for each page but none for the footer, where one flipped bit can rename a column or a class. The
+16 bytes before the footer hold its CRC-32 as 8 bytes (little-endian) and a mark. No column chunk covers them, so other
+readers skip them. Files of other writers, and those of symile-data 0.1, have none.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TAIL_BYTES = 8  # a Parquet file ends with the footer's length (4 bytes) and "PA
 
 
 def seal_footer(path: Path) -> None:
-    """Put the checksum of its footer into a Parquet file that has none."""
+    """Insert the checksum of the footer into a Parquet file that has none."""
     with path.open("r+b") as file:
         file.seek(-TAIL_BYTES, io.SEEK_END)
         length = int.from_bytes(file.read(4), "little")
@@ -31,11 +31,11 @@ def seal_footer(path: Path) -> None:
 
 
 def check_seal(before: bytes, footer: bytes) -> None:
-    """Compare a footer with its checksum, where it has one.
+    """Compare a footer with its checksum, if the file has one.
 
     Args:
         before: The `SEAL_BYTES` before the footer, or fewer where the file begins.
-        footer: Without its length and the closing mark.
+        footer: The footer without its length and the closing mark.
 
     Raises:
         OSError: they do not match.

@@ -1,4 +1,4 @@
-"""Byte ranges of a shard that are fetched together and then taken one by one, without copying."""
+"""Fetch byte ranges of a shard together, and return single ranges without copying."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 from symile_data.format.location import Location, Range
 
-MERGE_GAP_BYTES = 1 << 16  # remote ranges this near to one another are fetched together: a request costs more
+MERGE_GAP_BYTES = 1 << 16  # remote ranges closer than this are fetched together, as a request costs more
 
 
 class NotFetchedError(OSError):
-    """Bytes were asked for that no one had fetched."""
+    """A read asks for bytes that were not fetched."""
 
 
 @dataclass(frozen=True)
@@ -22,18 +22,18 @@ class Spans:
     """Parts of a file that were fetched together, from which single ranges are taken.
 
     Args:
-        starts: Ascending.
-        parts: As many.
+        starts: First byte of each part, ascending.
+        parts: The bytes of each part.
     """
 
     starts: tuple[int, ...]
     parts: tuple[bytes, ...]
 
     def get(self, start: int, stop: int) -> memoryview:
-        """One of the ranges that the spans were made for, without copying.
+        """Return the bytes [start, stop) without copying.
 
         Raises:
-            NotFetchedError: it is not within them.
+            NotFetchedError: the range was not fetched.
         """
         index = bisect_right(self.starts, start) - 1
         if index < 0 or stop > self.starts[index] + len(self.parts[index]):
@@ -43,10 +43,10 @@ class Spans:
 
 
 def fetch_spans(location: Location, name: str, ranges: Iterable[Range]) -> Spans:
-    """Read some ranges of a file, near ones together.
+    """Read ranges of a file; ranges close to one another are read together.
 
     Raises:
-        OSError: the file is gone, too short, or cannot be reached.
+        OSError: the file does not exist, is too short, or cannot be reached.
     """
     gap = 0 if location.system is None else MERGE_GAP_BYTES
     merged = merge_ranges(ranges, gap)
@@ -54,7 +54,7 @@ def fetch_spans(location: Location, name: str, ranges: Iterable[Range]) -> Spans
 
 
 def merge_ranges(ranges: Iterable[Range], gap: int) -> list[Range]:
-    """Sorted ranges, joined where at most `gap` bytes lie between them.
+    """Sort ranges, and join those with at most `gap` bytes between them.
 
     >>> merge_ranges([(10, 20), (0, 5), (20, 30)], 0)
     [(0, 5), (10, 30)]
@@ -69,35 +69,35 @@ def merge_ranges(ranges: Iterable[Range], gap: int) -> list[Range]:
 
 
 class SpanFile(io.RawIOBase):
-    """Fetched parts of a file, as a file for readers that seek.
+    """Presents fetched parts of a file as a seekable file.
 
     Args:
-        spans: All that will be read.
-        size: Of the whole file, bytes.
+        spans: All parts that will be read.
+        size: Size of the whole file in bytes.
     """
 
     def __init__(self, spans: Spans, size: int) -> None:
         self._spans, self._size, self._at = spans, size, 0
 
     def readable(self) -> bool:
-        """Yes."""
+        """Tell readers that the file is readable."""
         return True
 
     def seekable(self) -> bool:
-        """Yes."""
+        """Tell readers that the file is seekable."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a byte."""
+        """Move to an offset and return it."""
         self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
         return self._at
 
     def tell(self) -> int:
-        """The byte it is at."""
+        """Return the current offset."""
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        """Fill a buffer.
+        """Read into a buffer and return the number of bytes.
 
         Raises:
             NotFetchedError: some of these bytes were not fetched.
