@@ -134,7 +134,7 @@ class Tree:
         self.labs.append({**row, "charttime": time, "storetime": time, "valuenum": number, "valueuom": unit})
 
     def complete(self, subject_id: int, hadm_id: int, at: datetime = START) -> None:
-        """An admission with everything."""
+        """Add an admission with an X-ray, an ECG and blood tests."""
         self.admit(subject_id, hadm_id, at)
         self.picture(subject_id, 30, at)
         self.record(subject_id, 1, at)

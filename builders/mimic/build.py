@@ -37,7 +37,7 @@ from .tables import TABLES
 from .tables.files import find_table
 
 DATASET = "symile-mimic"
-UNUSABLE = "unusable_media.tsv"  # the X-rays and electrocardiograms that were left out, one a line
+UNUSABLE = "unusable_media.tsv"  # one line for each X-ray or electrocardiogram that was left out
 _PACKAGES = ("numpy", "pillow", "polars", "pyarrow", "wfdb")
 _DICOM_PACKAGES = ("pydicom", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg")
 
@@ -51,7 +51,7 @@ def build_mimic(
         spec: What to build.
         out: Output directory.
         workers: Worker processes; the bytes do not depend on it.
-        executor: "local" for these, or a cluster in their place: see `cluster_pool`.
+        executor: "local" for worker processes, or "dask:HOST:PORT" for a cluster: see `cluster_pool`.
         write_card: Writes the files beside the shards (card, statistics, figures) and returns their paths.
         command: The command line, for the card.
 
@@ -59,7 +59,8 @@ def build_mimic(
         The manifest that was written.
 
     Raises:
-        SymileDataError: bad sources, an unsuitable output directory, or a failing disk. What is finished is kept.
+        SymileDataError: The sources are bad, the output directory is unsuitable, or the disk fails. Finished stages are
+            kept for the next call.
     """
     versions = library_versions(_PACKAGES, "mimic")
     survey = None if spec.roots is None else survey_sources(spec.roots, spec)
@@ -136,14 +137,22 @@ def _sample_source(build_dir: BuildDir, pool: Executor | None, spec: MimicSpec) 
 def write_shards(
     build_dir: BuildDir, pool: Executor | None, rows: dict[str, int], shard_format: str
 ) -> list[FileEntry]:
-    """Write the shards of a build state with so many rows in each split."""
+    """Write the shards of the saved build state.
+
+    Args:
+        rows: Split -> its number of rows in the build state.
+        shard_format: "parquet" or "webdataset".
+
+    Returns:
+        The manifest entries of the shards.
+    """
     task = partial(ShardTask, build_dir.internal)
     shards, _ = run_shards(build_dir, pool, rows, ROWS_PER_SHARD, task, make_shard, shard_format=shard_format)
     return shards
 
 
 def _lost_rows(cohort: Cohort, splits: dict[str, RowNumbers]) -> list[Dropped]:
-    """Rows that the public pipeline's splits leave out."""
+    """Count the rows that the public pipeline's splits leave out."""
     lost = len(cohort.table) - sum(map(len, splits.values()))
     reason = "admission: another admission of its patient is in an earlier split"
     return [Dropped(reason=reason, count=lost, examples=[])] if lost else []
@@ -160,7 +169,7 @@ def _notes(spec: MimicSpec, cohort: Cohort, splits: dict[str, RowNumbers]) -> li
 
 
 def _name_unusable(directory: Path, cohort: Cohort) -> list[FileEntry]:
-    """Write which media could not be used, and why: for whoever holds the releases, as much patients' data as they."""
+    """List the media that could not be used, with reasons. The list is patients' data, like the releases themselves."""
     lines = [
         f"{kind}\t{path}\t{reason}\n"
         for kind, unusable in sorted(cohort.unusable.items())

@@ -1,6 +1,6 @@
-"""The state of a build: every row of every split, complete but for the media, in one Arrow file that shards read.
+"""The state of a build: one Arrow file with every row of every split, from which the shards are written.
 
-Media are named by their place (chunk and row) among the prepared ones.
+It holds every column except the X-ray and the ECG, whose place (chunk and row) among the prepared media it names.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _REFERENCE_UNKNOWN = 0.0
 
 
 def assign_splits(cohort: Cohort, spec: MimicSpec) -> dict[str, RowNumbers]:
-    """Rows of the cohort by split; a split without rows is left out.
+    """Assign the rows of the cohort to splits; a split without rows is left out.
 
     Raises:
-        UsageError: the cohort is too small for the sizes asked for, or no row is left to train on.
+        UsageError: The cohort is too small for the requested sizes, or no row is left to train on.
     """
     subjects = cohort.table["subject_id"].to_list()
     train, validation = split_sizes(spec, len(subjects))
@@ -55,10 +55,13 @@ def assign_splits(cohort: Cohort, spec: MimicSpec) -> dict[str, RowNumbers]:
 
 
 def candidate_sets(cohort: Cohort, splits: dict[str, RowNumbers], spec: MimicSpec) -> pa.Array:
-    """Retrieval sets of validation and test as admission ids, split after split; null in the training split.
+    """Draw the retrieval sets of validation and test rows, in the order of `splits`.
+
+    Returns:
+        A list of admission ids (int64) for each row; null in the training split and for rows without an X-ray.
 
     Raises:
-        UsageError: a split is too small for them.
+        UsageError: A split has too few admissions for a retrieval set.
     """
     table = cohort.table[np.concatenate(list(splits.values()))]
     hadm_ids, subjects = table["hadm_id"].to_numpy(), table["subject_id"].to_numpy()
@@ -82,13 +85,16 @@ def candidate_sets(cohort: Cohort, splits: dict[str, RowNumbers], spec: MimicSpe
 def make_build_state(
     cohort: Cohort, splits: dict[str, RowNumbers], candidates: pa.Array, *, reference: bool
 ) -> pa.Table:
-    """All rows, split after split.
+    """Collect the rows of all splits in one table, one split after the other.
 
     Args:
-        cohort: What each admission has.
-        splits: Its rows by split.
-        candidates: Retrieval set of each row, in that order.
-        reference: Give values of tests that no training row has the percentile that the public pipeline gives.
+        cohort: The admissions with their modalities.
+        splits: Split -> row numbers of the cohort.
+        candidates: The retrieval set of each row, in the order of `splits`.
+        reference: Give values of tests that no training row has the percentile of the public pipeline, 0.
+
+    Returns:
+        The columns of the schema without the media, the split, and the places of X-ray and ECG.
     """
     order = np.concatenate(list(splits.values()))
     table = cohort.table[order]
@@ -124,7 +130,7 @@ def make_build_state(
 
 
 def write_build_state(internal: Path, state: pa.Table) -> None:
-    """Write the build state for the shard writers."""
+    """Save the build state where `read_build_state` finds it."""
     read_build_state.cache_clear()
     with (
         atomic_path(_path(internal)) as temporary,
@@ -136,7 +142,7 @@ def write_build_state(internal: Path, state: pa.Table) -> None:
 
 @lru_cache(maxsize=1)
 def read_build_state(internal: Path) -> pa.Table:
-    """The build state, mapped into memory."""
+    """Map the saved build state into memory."""
     return pa.ipc.open_file(pa.memory_map(str(_path(internal)))).read_all()
 
 
@@ -151,7 +157,7 @@ def _column(table: pl.DataFrame, name: str) -> pa.Array:
 
 
 def _lists(values: npt.NDArray[np.float64], absent: npt.NDArray[np.bool_]) -> pa.Array:
-    """(N, 50) with NaN as lists of float32 with nulls; null as a whole where the row is absent."""
+    """Turn an (N, 50) array into lists of float32: NaN becomes null, and an absent row is null as a whole."""
     numbers = pa.array(values.astype(np.float32).ravel(), mask=np.isnan(values).ravel())
     return pa.FixedSizeListArray.from_arrays(numbers, LABS, mask=pa.array(absent))
 

@@ -1,4 +1,4 @@
-"""Laboratory values as percentiles of the training split: comparable across tests, without units or outliers."""
+"""Laboratory values as percentiles of the training split, which are comparable across tests and robust to outliers."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import numpy.typing as npt
 
 Values = npt.NDArray[np.float64]
 
-UNKNOWN = 0.5  # of a test that no training row has: the middle, which says nothing
+UNKNOWN = 0.5  # for a test that no training row has: the middle is neutral
 
 
 def percentiles(train: Values, values: Values, unknown: float = UNKNOWN) -> Values:
-    """The share of a test's training values that are not greater.
+    """Compute the share of a test's training values that are not greater than a value.
 
     Args:
         train: (N, L) values of the training split, NaN where not measured.
         values: (M, L) values to place.
-        unknown: Given to a value of a test that no training row has.
+        unknown: The percentile of a test that no training row has.
 
     Returns:
         (M, L) in [0, 1], NaN where not measured.

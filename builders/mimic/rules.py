@@ -1,4 +1,4 @@
-"""Where our default differs from the public pipeline: one sentence for each mended oddity, for manifest and card.
+"""Notes for manifest and card: one sentence for each way in which the default differs from the public pipeline.
 
 `--reference` builds without these differences, except for what it cannot repeat (unseeded draws, crops frozen into
 tensors, how things are stored).
@@ -34,8 +34,9 @@ ALWAYS = (
 )
 
 LEFT_AS_IT_IS = (
-    "Tests and tracings may come from before the admission, and X-rays from after the discharge, even from another "
-    "stay; --within-stay forbids it. One X-ray or electrocardiogram may serve two admissions of a patient.",
+    "Blood tests and electrocardiograms may come from before the admission, and X-rays from after the discharge, "
+    "even from another stay; --within-stay forbids it. One X-ray or electrocardiogram may serve two admissions of a "
+    "patient.",
     "A record with a flat lead passes; only records that are flat in all leads are left out.",
 )
 
@@ -43,10 +44,10 @@ LEFT_AS_IT_IS = (
 def notes(
     spec: MimicSpec, conflicts: Mapping[int, int], unlabelled: int, unknown: list[int], empty: Sequence[str]
 ) -> Iterator[str]:
-    """What the manifest says of a build.
+    """Give the notes that the manifest holds about a build.
 
     Args:
-        spec: Its settings.
+        spec: The settings of the build.
         conflicts: Test -> values whose unit is not the test's usual one.
         unlabelled: Admissions kept although their X-ray has no CheXpert labels.
         unknown: Tests that no training row has.
@@ -74,7 +75,7 @@ def notes(
 
 
 def _few(count: int) -> str:
-    """A count of patients' data as a sentence may tell it, rounded so that nothing can be calculated from it.
+    """Round a count of patients' data so that no small count can be calculated from the sentence that tells it.
 
     >>> _few(3), _few(48), _few(1234)
     ('fewer than 10', 'about 50', 'about 1,200')

@@ -1,4 +1,4 @@
-"""Make one shard of Symile-MIMIC: its rows from the build state, their media from the prepared chunks."""
+"""Write one shard of Symile-MIMIC from the rows of the build state and the prepared media."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class ShardTask:
 
 
 def make_shard(task: ShardTask, path: Path) -> dict[str, Any]:
-    """Write one shard.
+    """Write the shard of a task to `path`.
 
     Returns:
-        The number of rows.
+        {"rows": the number of rows}, for the journal.
     """
     state = read_build_state(task.internal)
     rows = state.filter(pc.equal(state[SPLIT], task.split)).slice(task.start, task.stop - task.start)
@@ -49,7 +49,7 @@ def make_shard(task: ShardTask, path: Path) -> dict[str, Any]:
 
 
 def _batch(rows: pa.Table, internal: Path, schema: DatasetSchema) -> pa.RecordBatch:
-    """One row group."""
+    """Make one row group: the columns of the build state with their X-rays and ECGs."""
     columns = {name: rows[name].combine_chunks() for name in rows.column_names if name in schema.features}
     xrays = [
         None if data is None else {"bytes": data, "path": f"{dicom_id}.png"}
@@ -66,7 +66,7 @@ def _media(rows: pa.Table, internal: Path, kind: MediaKind) -> Iterator[bytes | 
 
 
 def _signals(data: list[bytes | None]) -> pa.Array:
-    """Signals as fixed-size lists of int16."""
+    """Turn little-endian int16 bytes into fixed-size lists of 12 x 5000 int16; None becomes null."""
     length = len(LEADS) * SAMPLES
     numbers = np.zeros((len(data), length), dtype=np.int16)
     for row, signal in enumerate(data):

@@ -15,12 +15,12 @@ LEAST_PATIENTS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Roots:
-    """The three releases that a build reads: folders as PhysioNet's downloads have them.
+    """The folders of the three releases that a build reads, laid out as PhysioNet ships them.
 
     Args:
-        mimic_iv: Holds hosp/.
-        mimic_cxr: Holds the tables of MIMIC-CXR-JPG and files/ with JPEGs, or with the DICOMs of MIMIC-CXR.
-        mimic_ecg: Holds record_list.csv and files/.
+        mimic_iv: The folder with hosp/.
+        mimic_cxr: The folder with the tables of MIMIC-CXR-JPG and files/, which holds JPEGs or the DICOMs of MIMIC-CXR.
+        mimic_ecg: The folder with record_list.csv and files/.
     """
 
     mimic_iv: Path
@@ -30,20 +30,23 @@ class Roots:
 
 @dataclass(frozen=True, kw_only=True)
 class MimicSpec:
-    """What to build.
+    """The settings of a build.
 
     Args:
         roots: The releases, or None for a synthetic sample.
-        patients: Of the sample.
+        patients: Number of patients of the sample.
         reference: Reproduce the public pipeline's choices with its oddities (docs/mimic.md lists them).
         allow_missing: Keep admissions that have only two of the three modalities.
-        within_stay: Take only pictures, tracings and tests of the admission itself: after the patient's previous
-            discharge and up to this one.
+        within_stay: Take only X-rays, electrocardiograms and tests of the admission itself: after the patient's
+            previous discharge and up to this one.
         train: Rows of the training split; default 80 % of the cohort.
         validation: Rows of the validation split; default 10 %. The rest is the test split.
         candidates: Admissions in a retrieval set, the true one included.
         shard_format: "parquet" or "webdataset".
-        seed: Decides everything random.
+        seed: Seed of every random choice.
+
+    Raises:
+        UsageError: A setting is out of range, or two settings exclude each other.
     """
 
     roots: Roots | None = None
@@ -75,7 +78,7 @@ class MimicSpec:
             raise UsageError(f"--patients is at least {LEAST_PATIENTS}", got=self.patients)
 
     def to_json(self) -> dict[str, Any]:
-        """As stored in the manifest: no paths (contents are fingerprinted in its `sources`)."""
+        """Return the settings as the manifest stores them. Paths are left out: `sources` fingerprints the contents."""
         return {
             "seed": self.seed,
             "rows": {"train": self.train, "validation": self.validation},

@@ -52,13 +52,13 @@ def whole_tree(root: Path) -> Tree:
 
 @pytest.fixture(scope="module")
 def roots(tmp_path_factory: pytest.TempPathFactory) -> Roots:
-    """Not to be changed."""
+    """Shared by the tests of this module, which must not change it."""
     return whole_tree(tmp_path_factory.mktemp("whole")).write()
 
 
 @pytest.fixture(scope="module")
 def dataset(roots: Roots, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Not to be changed."""
+    """Shared by the tests of this module, which must not change it."""
     out = tmp_path_factory.mktemp("dataset") / "mimic"
     build(roots, out)
     return out
@@ -215,7 +215,7 @@ def swap_percentiles(rows: list[dict]) -> None:
         ("train", lambda rows: rows[0]["cxr"].update(bytes=JPEG), "not a gray PNG of shorter side 320"),
         ("train", lambda rows: rows[0]["cxr"].update(bytes=b"no"), "is not readable"),
         ("train", lambda rows: rows[0]["labs_missing"].__setitem__(0, False), "labs_missing does not say"),
-        ("train", lambda rows: rows[0].update(NO_CXR), "chexpert_edema is told of a missing X-ray"),
+        ("train", lambda rows: rows[0].update(NO_CXR), "chexpert_edema is given for a missing X-ray"),
         ("train", lambda rows: rows[0].update(sample_id=-1), "row 0: sample_id -1 is negative"),
         ("train", lambda rows: rows[0].update(hadm_id=-rows[0]["hadm_id"]), "hadm_id -[0-9]+ or .* is not positive"),
         ("train", lambda rows: rows[0].update(subject_id=0), "subject_id 0 is not positive"),

@@ -49,7 +49,7 @@ def table(entries: Any, depth: int, first: int = 0, *, packed: bool = False) -> 
 
 
 def stretched(values: Any) -> npt.NDArray[np.uint8]:
-    """0..255 over these values."""
+    """Stretch these values linearly to 0..255."""
     numbers = np.asarray(values, dtype=np.float64)
     return np.rint((numbers - numbers.min()) * (255 / (numbers.max() - numbers.min()))).astype(np.uint8)
 

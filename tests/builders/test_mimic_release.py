@@ -37,7 +37,7 @@ def gray(hadm_id: int) -> np.ndarray:
 
 
 def tracing(hadm_id: int) -> np.ndarray:
-    """(5000, 12) whole units."""
+    """Draw whole units of shape (5000, 12)."""
     return samples().astype(np.int64) * 2 + np.arange(5000)[:, None] % (3 + hadm_id % 5)
 
 
@@ -131,7 +131,7 @@ def write_sums(root: Path) -> None:
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Not to be changed."""
+    """Shared by the tests of this module, which must not change it."""
     return write_release(tmp_path_factory.mktemp("release"))
 
 
@@ -241,9 +241,9 @@ def damaged(tmp_path: Path, name: str, change: object, *, sums: bool = True) -> 
          r"labs_missingness does not say 1 exactly where the table has a value .*val\.csv"),
         ("data_npy/train/hadm_id_train.npy", lambda a: a.__setitem__(0, 7), True, r"list other admissions"),
         ("data_npy/train/cxr_train.npy", lambda a: a.__setitem__((1, 0, 3, 3), 9.0), True,
-         r"cxr_train\.npy, row 1\); got a picture is not gray"),
+         r"cxr_train\.npy, row 1\); got an X-ray is not gray"),
         ("data_npy/test/ecg_test.npy", lambda a: a.__setitem__(2, 0.0), True,
-         r"ecg_test\.npy, row 2\); got a tracing is flat"),
+         r"ecg_test\.npy, row 2\); got an electrocardiogram is flat"),
         ("test.csv", lambda text: text.replace(",1\n", ",0\n", 1), True, r"has no positive"),
         ("symile_mimic_data.csv", lambda text: text.replace(",20000001,", ",9,"), True,
          r"lacks an admission of a split .*got 20000001"),

@@ -31,7 +31,7 @@ PATIENTS = 30
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Not to be changed."""
+    """Shared by the tests of this module, which must not change it."""
     directory = tmp_path_factory.mktemp("sample") / "mimic"
     write_sample_mimic(directory, PATIENTS)
     return directory

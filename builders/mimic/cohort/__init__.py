@@ -1,1 +1,1 @@
-"""Which admissions are in Symile-MIMIC, what each of them has, and which split each of them belongs to."""
+"""The cohort of Symile-MIMIC: its admissions, their X-rays, ECGs and blood tests, their splits and candidates."""

@@ -1,4 +1,4 @@
-"""Hospital admissions with the patient's sex and age: the rows that everything else is joined to."""
+"""Hospital admissions with the patient's sex and age. X-rays, ECGs and blood tests are joined to them."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 
 def read_admissions(roots: Roots, reference: bool) -> tuple[pl.DataFrame, list[Dropped]]:
-    """Every admission, in the table's order, and the lines of both tables that were left out.
+    """Read every admission, in the table's order, and count the lines of both tables that are left out.
 
     Args:
-        roots: Where the tables lie.
+        roots: The folders of the releases.
         reference: Keep admissions of patients that the patients table lacks, as the public pipeline does.
 
     Returns:
         `subject_id`, `hadm_id`, `admittime`, `stay_from` (the patient's previous discharge), `stay_until` (this one),
-        `gender`, `age` in the year of admission. Without admissions that have no time, unless `reference`, where they
-        are an error.
+        `gender`, `age` in the year of admission; and the lines left out, by reason. Admissions without a time are left
+        out.
 
     Raises:
-        SourceError: a table is missing or damaged, lines contradict each other, a patient is unknown, or no admission
-            has a time.
+        SourceError: A table is missing or damaged, lines contradict each other, a patient is unknown, or no admission
+            has a time; with `reference`, one admission without a time is enough.
     """
     import polars as pl
 

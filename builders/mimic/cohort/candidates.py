@@ -1,4 +1,4 @@
-"""Retrieval sets: for each row of validation and test, the admissions among which its X-ray is to be found."""
+"""Retrieval sets: the admissions among which the X-ray of a validation or test row is to be found."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def draw_candidates(
     """Draw other rows of the split for each eligible row, without replacement.
 
     Args:
-        split: Names the random stream.
+        split: Name of the split, which also names the random stream.
         subject_ids: (N,) patient of each row.
-        eligible: (N,) rows that have an X-ray: only they are asked for and drawn.
+        eligible: (N,) whether a row has an X-ray; other rows are neither queries nor candidates.
         count: Candidates of a row, itself included.
-        seed: The build's.
+        seed: Seed of the build.
         same_patient: Allow other admissions of the row's own patient, as the public pipeline does.
 
     Returns:
         (N, count) row numbers, the row itself first; -1 in rows that are not eligible.
 
     Raises:
-        UsageError: the split has too few admissions or patients.
+        UsageError: The split has too few admissions or patients.
     """
     drawn = np.full((len(subject_ids), count), -1, dtype=np.int64)
     stream = Stream(seed, f"mimic/candidates/{split}")

@@ -1,4 +1,4 @@
-"""Which chest X-rays an admission could have: frontal views in the window, earliest first, whose file is there."""
+"""The chest X-rays that an admission could have: frontal views in the window whose file exists, earliest first."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ VIEWS = ("AP", "PA")
 KINDS = {".jpg": "mimic-cxr-jpg", ".dcm": "mimic-cxr-dicom"}
 
 _TIMELESS = METADATA.reason("its study has no readable date and time")
-_MOST_VIEWS = 20  # that are counted by name
-_VIEW = r"^[A-Z0-9 _-]{1,16}$"  # of those that are: codes, no free text
+_MOST_VIEWS = 20  # counted by name
+_VIEW = r"^[A-Z0-9 _-]{1,16}$"  # views counted by name are codes, no free text
 
 
 @dataclass(frozen=True, kw_only=True)
 class Radiographs:
-    """X-rays that admissions could have.
+    """The X-rays from which admissions choose.
 
     Args:
         candidates: One row for each admission and X-ray in its window, in order of preference within an admission:
             `hadm_id`, `dicom_id`, `study_id`, `view`, `hours`, `path` (below the root, with suffix).
-        in_window: Admissions with an X-ray in the window, its file there or not.
-        suffix: Of all files: ".jpg" or ".dcm".
+        in_window: Admissions with an X-ray in the window, whether or not its file exists.
+        suffix: Suffix of all files: ".jpg" or ".dcm".
         listing: Digest of the candidates' names and sizes.
         dropped: X-rays that cannot be placed in time or are not frontal, and lines of the table that were left out.
     """
@@ -51,10 +51,10 @@ class Radiographs:
 
 
 def find_radiographs(roots: Roots, admissions: pl.DataFrame, spec: MimicSpec) -> Radiographs:
-    """Choose by time and view, then look which files are there.
+    """Choose by time and view, then check which files exist.
 
     Raises:
-        SourceError: a table or the folder of images is missing; under `reference`, a study without time.
+        SourceError: A table or the folder of images is missing; with `reference`, a study has no time.
     """
     import polars as pl
 
@@ -92,18 +92,21 @@ def find_radiographs(roots: Roots, admissions: pl.DataFrame, spec: MimicSpec) ->
 
 
 def read_findings(roots: Roots) -> tuple[pl.DataFrame, list[Dropped]]:
-    """CheXpert's labels: `study_id` and one int8 column for each finding (1, 0, -1 for uncertain, or null); and the
-    lines of the table that were left out.
+    """Read CheXpert's labels.
+
+    Returns:
+        `study_id` and one int8 column for each finding (1, 0, -1 for uncertain, or null); and the lines of the table
+        that are left out, by reason.
 
     Raises:
-        SourceError: the table is missing or damaged, holds other labels, or lists a study with two of them.
+        SourceError: The table is missing or damaged, holds other labels, or labels a study in two ways.
     """
     listed = read(find_table(roots, CHEXPERT), CHEXPERT)
     return listed.frame.drop(ROW).rename(FINDINGS), listed.dropped
 
 
 def other_views(views: pl.Series) -> list[Dropped]:
-    """X-rays that are not frontal, counted by their view.
+    """Count the X-rays that are not frontal by their view.
 
     >>> import polars as pl
     >>> [(entry.reason, entry.count) for entry in other_views(pl.Series(["PA", "LL", None, "LL"], dtype=pl.String))]
@@ -122,7 +125,7 @@ def other_views(views: pl.Series) -> list[Dropped]:
 
 
 def _timed(metadata: pl.DataFrame, path: Path, reference: bool) -> tuple[pl.DataFrame, list[Dropped]]:
-    """The moment each X-ray was taken, to the second, and how many have none."""
+    """Add `taken`, the time of each X-ray to the second, and count the X-rays without one."""
     import polars as pl
 
     text = pl.col("StudyDate").dt.strftime("%Y%m%d") + " " + pl.col("StudyTime")
@@ -140,8 +143,9 @@ def _timed(metadata: pl.DataFrame, path: Path, reference: bool) -> tuple[pl.Data
 
 
 def _sizes(root: Path, stems: list[str]) -> tuple[str, dict[str, int]]:
-    """The images' suffix and the sizes of those that are there. JPEGs are preferred; the two kinds never mix, since
-    they were windowed differently.
+    """Find the suffix of the images and the sizes of those that exist.
+
+    JPEGs are preferred. JPEG and DICOM never mix in one dataset, since they were windowed differently.
     """
     if not (root / "files").is_dir():
         raise SourceError("--mimic-cxr has no folder files", where=root, do="give it the folder that holds files/p10")

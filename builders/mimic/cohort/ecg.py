@@ -1,4 +1,4 @@
-"""Which electrocardiograms an admission could have: records in the window, earliest first."""
+"""The electrocardiograms that an admission could have: records in the window, earliest first."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Electrocardiograms:
-    """Records that admissions could have.
+    """The records from which admissions choose.
 
     Args:
         candidates: One row for each admission and record in its window, in order of preference within an admission:
@@ -36,10 +36,10 @@ class Electrocardiograms:
 
 
 def find_electrocardiograms(roots: Roots, admissions: pl.DataFrame, spec: MimicSpec) -> Electrocardiograms:
-    """Choose by time; nothing is read but the table and the sizes of the files.
+    """Choose by time. Only the table and the sizes of the files are read.
 
     Raises:
-        SourceError: the table is missing or damaged.
+        SourceError: The table is missing or damaged.
     """
     listed = read(find_table(roots, RECORDS), RECORDS)
     tie = ROW if spec.reference else "study_id"

@@ -1,4 +1,4 @@
-"""The rules of a selection, one after the other, and how many admissions each leaves."""
+"""The cohort flow: the rules of a selection in order, with the number of admissions that each leaves."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from symile_data.format.manifest import FlowStep
 
 
 class CohortFlow:
-    """Admissions that have passed all rules so far, in their order.
+    """The admissions that have passed all rules so far, in their original order.
 
     Args:
-        hadm_ids: All of them.
+        hadm_ids: All admissions, before any rule.
 
     >>> flow = CohortFlow([1, 2, 3])
     >>> flow.keep("with labs", {2, 3})
@@ -26,12 +26,12 @@ class CohortFlow:
         self.steps = [FlowStep(rule="admissions", count=len(self.hadm_ids))]
 
     def keep(self, rule: str, having: Collection[int]) -> None:
-        """Keep those that have something."""
+        """Keep the admissions in `having`, and note how many are left."""
         self.hadm_ids = [hadm_id for hadm_id in self.hadm_ids if hadm_id in having]
         self.steps.append(FlowStep(rule=rule, count=len(self.hadm_ids)))
 
     def count(self, rule: str, having: Collection[int]) -> None:
-        """Note how many have something, and keep all."""
+        """Note how many admissions are in `having`, and keep all."""
         number = sum(hadm_id in having for hadm_id in self.hadm_ids)
         self.steps.append(FlowStep(rule=rule, count=number))
 
@@ -39,7 +39,7 @@ class CohortFlow:
         """Refuse an empty selection.
 
         Raises:
-            SourceError: nothing is left; the message shows every step.
+            SourceError: No admission is left; the message shows every step.
         """
         if self.hadm_ids:
             return

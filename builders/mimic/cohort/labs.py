@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class LabValues:
-    """Values of N admissions; NaN where a test was not made in the window.
+    """The laboratory values of N admissions; NaN where a test was not made in the window.
 
     Args:
         values: (N, 50) float64, in each test's own unit.
-        hours: (N, 50) float64, since admission.
+        hours: (N, 50) float64, hours since admission.
         units: Item -> its most frequent unit, "" where none is given.
-        conflicts: Item -> values with another unit than that.
+        conflicts: Item -> number of values with another unit than that.
     """
 
     values: npt.NDArray[np.float64]
@@ -38,30 +38,31 @@ class LabValues:
     conflicts: dict[int, int]
 
 
-_CHOOSE = ("itemid", "subject_id")  # which lines are of one of the tests and of one of the patients
-_OTHERS = tuple(name for name in LABEVENTS.columns if name not in _CHOOSE)  # read of these lines only
+_CHOOSE = ("itemid", "subject_id")  # the columns that select lines of the 50 tests and the cohort's patients
+_OTHERS = tuple(name for name in LABEVENTS.columns if name not in _CHOOSE)  # read from the selected lines only
 
 
 def first_labs(
     path: Path, admissions: pl.DataFrame, *, reference: bool, stay: bool
 ) -> tuple[pl.DataFrame, list[Dropped]]:
-    """The first value of each test for each admission, and the lines that were left out.
+    """Read the first value of each test for each admission, and count the lines that are left out.
 
     Ties in time go to the smallest labevent_id; under `reference` to the first in the file. A value that is not finite
     in single precision is no measurement. Lines without item or patient are counted in the whole table; of the others
     only lines with a value of one of the 50 tests and one of the patients are read and counted.
 
     Args:
-        path: Of labevents, read once as a stream, in memory that does not grow with it.
-        admissions: Of `admissions.read_admissions`; only these patients' rows are kept.
+        path: The table labevents. It is read once as a stream, in memory that does not grow with its length.
+        admissions: The table of `admissions.read_admissions`; only values of its patients are kept.
         reference: Break ties as the public pipeline does.
-        stay: Only values within the stay.
+        stay: Keep only values within the stay.
 
     Returns:
-        `hadm_id`, `itemid`, `valuenum`, `valueuom`, `hours`; one row for each admission and test.
+        `hadm_id`, `itemid`, `valuenum`, `valueuom`, `hours`, one row for each admission and test; and the lines left
+        out, by reason.
 
     Raises:
-        SourceError: the table is damaged, a cell is not what its column holds, two events of one labevent_id in the
+        SourceError: The table is damaged, a cell is not what its column holds, two events of one labevent_id in the
             windows differ, or no line of the tests and patients can be used.
     """
     import polars as pl
@@ -121,7 +122,7 @@ def lab_values(first: pl.DataFrame, hadm_ids: list[int]) -> LabValues:
 
 
 def _units(first: pl.DataFrame) -> tuple[dict[int, str], dict[int, int]]:
-    """Each test's most frequent unit, and how many values have another one."""
+    """Find each test's most frequent unit, and count the values that have another one."""
     import polars as pl
 
     named = first.with_columns(pl.col("valueuom").str.strip_chars().replace("", None)).drop_nulls("valueuom")

@@ -1,4 +1,4 @@
-"""Which admissions are in the dataset, and what each of them has: the rules, in order, with how many are left."""
+"""Select the admissions of the dataset and their X-rays, ECGs and blood tests by rules in order, with a cohort flow."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Choices = Mapping[int, list[str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """What tables and listings say before any medium is read; `dropped` counts what the tables could not tell."""
+    """The contents of tables and listings, before any X-ray or ECG is read; `dropped` counts the lines left out."""
 
     roots: Roots
     admissions: pl.DataFrame
@@ -58,12 +58,12 @@ class Cohort:
     Args:
         table: `subject_id`, `hadm_id`, `gender`, `age`; `cxr_path`, `dicom_id`, `cxr_study_id`, `view`, `cxr_hours`
             and the findings; `ecg_path`, `ecg_study_id`, `ecg_hours`: null where that modality is missing.
-        labs: Values of the N rows.
+        labs: The laboratory values of the N rows.
         cxr: The prepared X-rays.
         ecg: The prepared electrocardiograms.
         cohort_flow: The rules and how many admissions each left.
         dropped: Media and entries that could not be used.
-        unusable: Path below its root -> why it could not be used, of each kind of media that were read.
+        unusable: Kind of media -> path below its root -> why it could not be used.
     """
 
     table: pl.DataFrame
@@ -80,10 +80,10 @@ class Cohort:
 
 
 def survey_sources(roots: Roots, spec: MimicSpec) -> Survey:
-    """Read the small tables and list the candidates' files.
+    """Read the small tables and list the files of the candidates.
 
     Raises:
-        SourceError: a table or folder is missing or damaged.
+        SourceError: A table or folder is missing or damaged.
     """
     find_table(roots, LABEVENTS)  # refuse early what would fail late
     admissions, of_admissions = read_admissions(roots, spec.reference)
@@ -101,11 +101,11 @@ def survey_sources(roots: Roots, spec: MimicSpec) -> Survey:
 
 
 def select_cohort(build_dir: BuildDir, executor: Executor | None, survey: Survey, spec: MimicSpec) -> Cohort:
-    """Apply every rule, reading only what survives the ones before.
+    """Apply every rule; media are read only for admissions that passed the rules before.
 
     Raises:
-        SourceError: a source is damaged, or no admission is left; the message then shows the cohort flow.
-        UsageError: splits and retrieval sets ask for more than there is; said before any medium is read.
+        SourceError: A source is damaged, or no admission is left; the message then shows the cohort flow.
+        UsageError: Splits or retrieval sets ask for more admissions than there are; raised before media are read.
     """
     cxr_choices = _choices(survey.radiographs.candidates)
     ecg_choices = _choices(survey.electrocardiograms.candidates)
@@ -148,7 +148,7 @@ def select_cohort(build_dir: BuildDir, executor: Executor | None, survey: Survey
 
 
 def _choices(candidates: pl.DataFrame) -> Choices:
-    """Admission -> paths in order of preference."""
+    """Map each admission to its paths in order of preference."""
     grouped = candidates.group_by("hadm_id", maintain_order=True).agg("path")
     return dict(zip(grouped["hadm_id"].to_list(), grouped["path"].to_list(), strict=True))
 
@@ -158,7 +158,7 @@ def _of(choices: Choices, hadm_ids: list[int]) -> Choices:
 
 
 def _chosen(prepared: Prepared, choices: Choices, hadm_ids: list[int]) -> dict[int, str]:
-    """Admission -> the medium it gets, of those that get one."""
+    """Map each admission to the first of its files that can be used; admissions without one are left out."""
     found = {hadm_id: prepared.first_usable(choices.get(hadm_id, ())) for hadm_id in hadm_ids}
     return {hadm_id: path for hadm_id, path in found.items() if path is not None}
 
@@ -168,7 +168,7 @@ def _enough(hadm_ids: list[int], *having: Collection[int]) -> set[int]:
 
 
 def _labelled(survey: Survey) -> set[int]:
-    """Admissions whose first X-ray has CheXpert labels."""
+    """Find the admissions whose first X-ray has CheXpert labels."""
     first = survey.radiographs.candidates.unique("hadm_id", keep="first", maintain_order=True)
     return set(first.join(survey.findings, on="study_id", how="semi")["hadm_id"].to_list())
 
@@ -184,7 +184,7 @@ class _LabsTask:
 def _first_labs(
     build_dir: BuildDir, survey: Survey, hadm_ids: list[int], spec: MimicSpec
 ) -> tuple[pl.DataFrame, list[Dropped]]:
-    """The one long read, kept as a product so that an interrupted build does not repeat it."""
+    """Read labevents, the one long table, as a journaled stage: an interrupted build does not repeat it."""
     import polars as pl
 
     admissions = survey.admissions.filter(pl.col("hadm_id").is_in(hadm_ids))

@@ -1,4 +1,4 @@
-"""Who is in which split: by patient and seeded, or by row as the public pipeline does it."""
+"""Assignment of admissions to splits: by patient and seeded, or by row as in the public pipeline."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ RowNumbers = npt.NDArray[np.int64]
 
 
 def split_sizes(spec: MimicSpec, admissions: int) -> tuple[int, int]:
-    """Rows of the training and the validation split; what is left is the test split.
+    """Return the sizes of the training and the validation split; the rest is the test split.
 
     Raises:
-        UsageError: they are more than there are admissions.
+        UsageError: Their sum exceeds the number of admissions.
 
     >>> split_sizes(MimicSpec(), 50)
     (40, 5)
@@ -39,17 +39,17 @@ def split_sizes(spec: MimicSpec, admissions: int) -> tuple[int, int]:
 
 
 def check_sizes(spec: MimicSpec, admissions: int) -> None:
-    """Refuse what can be refused before media are read, which may take hours and only ever lose admissions.
+    """Refuse impossible sizes before media are read, which may take hours and can only lose admissions.
 
-    Whether the test split can give its retrieval sets is known only at the end where its size is what `--train` and
-    `--validation` leave: it may still turn out to be empty.
+    Where `train` or `validation` is given, the size of the test split is known only after the media are read, so its
+    retrieval sets are not checked here.
 
     Args:
-        spec: Of the build.
-        admissions: Of the tables, before media are read.
+        spec: The settings of the build.
+        admissions: Number of admissions that the tables give.
 
     Raises:
-        UsageError: more rows are asked for than there are admissions, or a retrieval set is larger than its split.
+        UsageError: More rows are asked for than there are admissions, or a retrieval set is larger than its split.
 
     >>> check_sizes(MimicSpec(candidates=5), 50)
     """
@@ -71,9 +71,9 @@ def split_by_patient(subject_ids: Sequence[int], train: int, validation: int, se
 
     Args:
         subject_ids: The patient of each row of the cohort.
-        train: Rows of the training split; fewer only where no patient fits.
-        validation: Rows of the validation split, likewise.
-        seed: Decides the order of the patients, whatever the order of the rows.
+        train: Rows of the training split. It gets fewer only where no patient fits into the rest.
+        validation: Rows of the validation split, filled in the same way.
+        seed: Seed of the order of the patients, which does not depend on the order of the rows.
 
     Returns:
         Split -> row numbers, ascending. No patient is in two splits and no row is left out.
@@ -92,14 +92,14 @@ def split_by_patient(subject_ids: Sequence[int], train: int, validation: int, se
 
 
 def split_by_row(subject_ids: Sequence[int], train: int, validation: int, seed: int) -> dict[str, RowNumbers]:
-    """The public pipeline's splits, row for row and in its order.
+    """Make the public pipeline's splits, row for row and in its order.
 
     It draws `train` rows, throws out of the rest those whose patient was drawn, draws `validation` rows of what is
     left, and throws out of the remainder the patients of the validation split. The draws are scikit-learn's
     `train_test_split` with this seed, which is numpy's legacy generator.
 
     Raises:
-        UsageError: too few rows are left for the validation split.
+        UsageError: Too few rows are left for the validation split.
     """
     subjects = np.asarray(subject_ids)
     rest, drawn = _halves(np.arange(len(subjects)), train, seed)
@@ -116,6 +116,6 @@ def split_by_row(subject_ids: Sequence[int], train: int, validation: int, seed: 
 
 
 def _halves(rows: RowNumbers, second: int, seed: int) -> tuple[RowNumbers, RowNumbers]:
-    """The first rows and the last `second` ones of a permutation."""
+    """Permute `rows`; return all but the last `second`, and the last `second`."""
     permutation = np.random.RandomState(seed).permutation(len(rows))
     return rows[permutation[: len(rows) - second]], rows[permutation[len(rows) - second :]]

@@ -1,9 +1,8 @@
-"""The published Symile-MIMIC 1.0.0 as downloaded from PhysioNet: its tables, its arrays, its checksums.
+"""The published Symile-MIMIC 1.0.0 as downloaded from PhysioNet: tables, arrays and checksums.
 
-Its arrays repeat each retrieval candidate with all its media; here every admission is read once. A stored X-ray is
-the 320 x 320 crop that was frozen into the release, turned back from normalised colour planes to the gray bytes it was
-made from. A stored electrocardiogram was scaled to [-1, 1]; it consists of whole numbers of 5 microvolts, which are
-found again, but for the offset.
+The release repeats each retrieval candidate with all its media; here every admission is read once. Its X-rays are
+320 x 320 crops as normalised colour planes, which are turned back into the gray bytes they were made from. Its
+electrocardiograms were scaled to [-1, 1]; their whole units of 5 microvolts are recovered, except for the offset.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ if TYPE_CHECKING:
     import polars as pl
 
 SPLITS = {"train": "train", "validation": "val", "test": "test"}  # ours -> the release's
-SETS = {"validation": "val_retrieval", "test": "test"}  # where a split's retrieval sets stand
+SETS = {"validation": "val_retrieval", "test": "test"}  # the table with a split's retrieval sets
 SUMS = "SHA256SUMS.txt"
 COHORT = "symile_mimic_data.csv"
 
-_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of the pixels' planes
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's red, green and blue
 _TOLERANCE = 0.02  # of a gray level or a unit, for float32
 _MOST_UNITS = 65_535
 _SUM_LINE = re.compile(r"([0-9a-f]{64})\s+\*?(\S.*)")
@@ -43,15 +42,15 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Release:
-    """A release's folder."""
+    """The folder of a release, with typed access to its files."""
 
     root: Path
 
     def table(self, name: str) -> pl.DataFrame:
-        """One of its CSV files.
+        """Read one of the CSV files.
 
         Raises:
-            SourceError: it is missing or no table.
+            SourceError: The file is missing or no table.
         """
         import polars as pl
 
@@ -63,14 +62,14 @@ class Release:
             raise SourceError("a table of the release cannot be read", where=path, got=first, do=_AGAIN) from None
 
     def array(self, split: str, kind: str) -> Array:
-        """One of its arrays, mapped into memory.
+        """Map one of the arrays into memory.
 
         Args:
             split: The release's name of the split.
             kind: "cxr", "ecg", "labs_missingness", "hadm_id", ...
 
         Raises:
-            SourceError: it is missing or no array.
+            SourceError: The file is missing or no array.
         """
         path = self._existing(f"data_npy/{split}/{kind}_{split}.npy")
         try:
@@ -79,10 +78,10 @@ class Release:
             raise SourceError("an array of the release cannot be read", where=path, got=error, do=_AGAIN) from None
 
     def sums(self) -> dict[str, str]:
-        """File -> SHA-256, of the files that an import reads.
+        """Return file -> SHA-256 for the files that an import reads.
 
         Raises:
-            SourceError: there is no list, or a file is not on it.
+            SourceError: The list of checksums is missing, or it lacks a file.
         """
         text = self._existing(SUMS).read_text(encoding="utf-8")
         listed = {match[2]: match[1] for line in text.splitlines() if (match := _SUM_LINE.fullmatch(line.strip()))}
@@ -95,7 +94,7 @@ class Release:
         """Compare one file with its checksum.
 
         Raises:
-            SourceError: they differ.
+            SourceError: The file is missing, or its checksum differs.
         """
         found = file_sha256(self._existing(name))
         if found != sha256:
@@ -120,7 +119,7 @@ _AGAIN = "download the release again"
 
 
 def files_read() -> Iterator[str]:
-    """Every file that an import needs, in a fixed order."""
+    """Yield the name of every file that an import needs, in a fixed order."""
     yield COHORT
     for split in SPLITS.values():
         yield f"{split}.csv"
@@ -129,29 +128,29 @@ def files_read() -> Iterator[str]:
 
 
 def gray_png(planes: Array) -> bytes:
-    """A normalised picture as the gray PNG it was made from.
+    """Turn normalised colour planes back into the gray PNG they were made from.
 
     Args:
-        planes: (3, 320, 320) float32.
+        planes: (3, 320, 320) float32, normalised with the mean and deviation of ImageNet.
 
     Raises:
-        ValueError: it is no gray picture of whole brightness levels.
+        ValueError: The planes are no gray image of whole brightness levels.
     """
     if planes.shape != (3, SHORTER_SIDE, SHORTER_SIDE):
-        raise ValueError(f"a picture has the shape {planes.shape}")
+        raise ValueError(f"an X-ray has the shape {planes.shape}")
     scaled = [255 * (plane.astype(np.float64) * d + m) for plane, m, d in zip(planes, _MEAN, _DEVIATION, strict=True)]
     gray = np.rint(scaled[0])
     if max(float(np.abs(plane - gray).max()) for plane in scaled) > _TOLERANCE or gray.min() < 0 or gray.max() > 255:
-        raise ValueError("a picture is not gray, or not normalised as the release's are")
+        raise ValueError("an X-ray is not gray, or not normalised as the release's are")
     buffer = io.BytesIO()
     Image.fromarray(gray.astype(np.uint8)).save(buffer, "PNG", compress_level=6)
     return buffer.getvalue()
 
 
 def whole_units(scaled: Array) -> npt.NDArray[np.int16]:
-    """A tracing scaled to [-1, 1] as whole units again, its middle value at zero.
+    """Recover the whole units of an electrocardiogram that was scaled to [-1, 1], with its median at zero.
 
-    The smallest number of units is taken that makes every sample a whole number; it is the true one unless all
+    The smallest number of units is taken that makes every sample a whole number. It is the true one unless all
     differences of the record share a factor.
 
     Args:
@@ -161,7 +160,7 @@ def whole_units(scaled: Array) -> npt.NDArray[np.int16]:
         (12, 5000) int16, lead-major.
 
     Raises:
-        ValueError: no number of units up to 65,535 does.
+        ValueError: The shape is wrong, the record is flat or not finite, or no number of units up to 65,535 fits.
 
     >>> raw = np.arange(60_000).reshape(1, 5000, 12) % 301 - 100
     >>> scaled = (2 * (raw - raw.min()) / (raw.max() - raw.min()) - 1).astype(np.float32)
@@ -170,12 +169,12 @@ def whole_units(scaled: Array) -> npt.NDArray[np.int16]:
     True
     """
     if scaled.shape != (1, SAMPLES, len(LEADS)):
-        raise ValueError(f"a tracing has the shape {scaled.shape}")
+        raise ValueError(f"an electrocardiogram has the shape {scaled.shape}")
     share = (scaled[0].astype(np.float64) + 1) / 2
     levels = np.unique(share)
     steps = np.diff(levels)
     if not len(steps) or not np.isfinite(levels).all():
-        raise ValueError("a tracing is flat or not finite")
+        raise ValueError("an electrocardiogram is flat or not finite")
     smallest = steps[steps > 1 / (2 * _MOST_UNITS)].min()
     for units in range(max(round(1 / smallest) - 1, 1), _MOST_UNITS + 1):
         if np.abs(levels * units - np.rint(levels * units)).max() < _TOLERANCE:
@@ -184,18 +183,18 @@ def whole_units(scaled: Array) -> npt.NDArray[np.int16]:
             if np.abs(centred).max() > np.iinfo(np.int16).max:
                 break
             return np.ascontiguousarray(centred.T.astype(np.int16))
-    raise ValueError("a tracing does not consist of whole units")
+    raise ValueError("an electrocardiogram does not consist of whole units")
 
 
 def retrieval_sets(table: pl.DataFrame, name: str) -> dict[int, list[int]]:
-    """Query -> its candidates, the query itself first, the others in the table's order.
+    """Return query -> candidates: the query itself first, then the others in the table's order.
 
     Args:
-        table: With `hadm_id`, `label` and `label_hadm_id`.
-        name: Of the table, for messages.
+        table: A table with `hadm_id`, `label` and `label_hadm_id`.
+        name: Name of the table, for messages.
 
     Raises:
-        SourceError: a set does not have exactly one positive, the query itself.
+        SourceError: A set does not have exactly one positive, the query itself.
     """
     sets: dict[int, list[int]] = {}
     others: dict[int, list[int]] = {}
@@ -210,7 +209,7 @@ def retrieval_sets(table: pl.DataFrame, name: str) -> dict[int, list[int]]:
 
 
 def lab_values(table: pl.DataFrame) -> npt.NDArray[np.float64]:
-    """(N, 50) raw values of a split's table, NaN where not measured."""
+    """Return the (N, 50) float64 values of a split's table in their units, NaN where not measured."""
     import polars as pl
 
     columns = [pl.col(str(item)).cast(pl.Float64) for item in ITEM_IDS]
@@ -218,17 +217,17 @@ def lab_values(table: pl.DataFrame) -> npt.NDArray[np.float64]:
 
 
 def check_rows(release: Release, split: str, table: pl.DataFrame, values: npt.NDArray[np.float64]) -> None:
-    """Compare a split's arrays with its table: same admissions in the same order, and a mask that says where values
-    are (in the release's files 1 is measured).
+    """Check that a split's arrays and its table agree: the same admissions in the same order, and a mask that is 1
+    exactly where the table has a value.
 
     Args:
-        release: Whose arrays.
+        release: The release that holds the arrays.
         split: The release's name of the split.
-        table: With `row`, the row in the arrays, and `hadm_id`.
-        values: (N, 50) of the table's rows.
+        table: A table with `row`, the row in the arrays, and `hadm_id`.
+        values: (N, 50) values of the table's rows.
 
     Raises:
-        SourceError: they disagree.
+        SourceError: They disagree.
     """
     rows = table["row"].to_numpy()
     ids = release.array(split, "hadm_id")

@@ -1,4 +1,4 @@
-"""Import the published Symile-MIMIC: its rows, splits and retrieval sets, in the shards of a build."""
+"""Import the published Symile-MIMIC: write its rows, splits and retrieval sets in the format of a build."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def import_mimic(
         out: Output directory.
         shard_format: "parquet" or "webdataset".
         workers: Worker processes; the bytes do not depend on it.
-        executor: "local" for these, or a cluster in their place: see `cluster_pool`.
+        executor: "local" for worker processes, or "dask:HOST:PORT" for a cluster: see `cluster_pool`.
         write_card: Writes the files beside the shards and returns their paths.
         command: The command line, for the card.
 
@@ -71,7 +71,7 @@ def import_mimic(
         The manifest that was written.
 
     Raises:
-        SymileDataError: a file is missing, differs from its checksum or contradicts another; or the output directory is
+        SymileDataError: A file is missing, differs from its checksum or contradicts another; or the output directory is
             unsuitable.
     """
     check_format(shard_format)
@@ -114,7 +114,7 @@ def import_mimic(
 
 
 def _spec(release: Release) -> dict[str, Any]:
-    """As the manifest of a build has it, for what verifies and describes."""
+    """Make the settings for the manifest, with the keys of a build: `verify` and the card read them."""
     sizes = {
         len(found) for name in SETS.values() for found in retrieval_sets(release.table(f"{name}.csv"), name).values()
     }
@@ -138,7 +138,7 @@ class _CheckTask:
 
 
 def _check_files(build_dir: BuildDir, pool: Executor | None, release: Release, sums: dict[str, str]) -> None:
-    """Hash every file that is read, once even if the import is interrupted."""
+    """Check the hash of every file that is read. An interrupted import does not repeat finished checks."""
     artifacts = [
         Artifact(
             path=f"{INTERNAL}/checked/{name.replace('/', '--')}.arrow",
@@ -157,7 +157,7 @@ def _check_file(task: _CheckTask, path: Path) -> dict[str, Any]:
 
 
 def _read(build_dir: BuildDir, pool: Executor | None, release: Release) -> tuple[Cohort, dict[str, int], pa.Array]:
-    """All rows with their media, the sizes of the splits, and the retrieval sets."""
+    """Read all rows with their media, the sizes of the splits, and the retrieval sets."""
     import polars as pl
 
     tables, sizes, sets = [], {}, []
@@ -192,7 +192,7 @@ def _read(build_dir: BuildDir, pool: Executor | None, release: Release) -> tuple
 
 
 def _split(release: Release, split: str, theirs: str) -> tuple[pl.DataFrame, list[list[int] | None]]:
-    """A split's table with each admission once, and each row's retrieval set."""
+    """Read a split's table with each admission once, and each row's retrieval set."""
     table = release.table(f"{theirs}.csv").with_row_index("row")
     if split not in SETS:
         return table, [None] * len(table)
@@ -207,7 +207,7 @@ def _split(release: Release, split: str, theirs: str) -> tuple[pl.DataFrame, lis
 
 
 def _described(release: Release, tables: list[pl.DataFrame]) -> pl.DataFrame:
-    """The rows of all splits with what the release's whole table says of them, in a cohort's columns."""
+    """Join the rows of all splits with the release's cohort table, and name the columns as in a cohort."""
     import polars as pl
 
     whole = release.table(COHORT)
@@ -250,7 +250,7 @@ class _MediaTask:
 def _prepare(
     build_dir: BuildDir, pool: Executor | None, kind: MediaKind, release: Release, rows: pl.DataFrame
 ) -> Prepared:
-    """Turn the arrays' media into those of our shards, each once."""
+    """Convert the X-rays or ECGs of the arrays to those of the shards, each once."""
     artifacts: list[Artifact] = []
     places: dict[str, Place] = {}
     for (split,), part in rows.group_by("split", maintain_order=True):

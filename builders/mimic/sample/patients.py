@@ -2,8 +2,8 @@
 
 Each admission has a hidden state of two independent 4-bit numbers. One shows in the electrocardiogram, the other in
 the blood tests, and their XOR in the X-ray: each pair of modalities is independent, and only the electrocardiogram and
-the tests together tell the X-ray. Around that the events have what real ones have: pictures outside the window,
-lateral views, files that are not there, empty tracings, ties, repeated tests, patients with several admissions.
+the tests together tell the X-ray. The other events imitate real releases: X-rays outside the window, lateral views,
+missing files, empty electrocardiograms, ties, repeated tests, patients with several admissions.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LAB_BITS = (
     (50861, 50878, 50863, 50885),
 )
 _BIT_OF = {item: bit for bit, items in enumerate(LAB_BITS) for item in items}
-_SHIFT, _SPREAD = 0.5, 0.15  # of a test's logarithm: by its bit, and by chance
+_SHIFT, _SPREAD = 0.5, 0.15  # change of a test's logarithm: by its bit, and by chance
 
 # Usual value and unit of each test.
 USUAL: dict[int, tuple[float, str]] = {
@@ -44,13 +44,13 @@ USUAL: dict[int, tuple[float, str]] = {
     51279: (3.8, "m/uL"), 51301: (9, "K/uL"), 51678: (9, ""), 52069: (0.03, "K/uL"), 52073: (0.12, "K/uL"),
     52074: (0.6, "K/uL"), 52075: (6.2, "K/uL"), 52135: (0.6, "%"), 52172: (47, "fL"),
 }  # fmt: skip
-_RARE = frozenset({50802, 50804, 50813, 50818, 50820, 50821, 50910, 52135})  # made for few patients
+_RARE = frozenset({50802, 50804, 50813, 50818, 50820, 50821, 50910, 52135})  # tests made for few patients
 _OTHER_ITEM = 51514  # a urine test, none of the 50
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ecg:
-    """An electrocardiogram: what its files show, and of which state."""
+    """An electrocardiogram that shows a state of 4 bits; `fault` says how its signal is broken, if it is."""
 
     study_id: int
     time: datetime
@@ -60,7 +60,7 @@ class Ecg:
 
 @dataclass(frozen=True, kw_only=True)
 class Xray:
-    """An X-ray: its view and state; `absent` ones stand in the tables only."""
+    """An X-ray with its view and a state of 4 bits; an `absent` one is listed in the tables but has no file."""
 
     dicom_id: str
     study_id: int
@@ -73,7 +73,7 @@ class Xray:
 
 @dataclass(frozen=True, kw_only=True)
 class Test:
-    """A laboratory value; None is one that was not a number."""
+    """A laboratory value; None stands for a result that was not a number."""
 
     item: int
     time: datetime
@@ -83,7 +83,7 @@ class Test:
 
 @dataclass(frozen=True, kw_only=True)
 class Stay:
-    """One admission."""
+    """One hospital admission, from `admitted` to `discharged`."""
 
     hadm_id: int
     admitted: datetime
@@ -92,7 +92,7 @@ class Stay:
 
 @dataclass(frozen=True, kw_only=True)
 class Patient:
-    """One patient with everything the tables say."""
+    """One patient with all stays, electrocardiograms, X-rays and blood tests."""
 
     subject_id: int
     gender: str
@@ -105,7 +105,7 @@ class Patient:
 
 
 def draw_patient(seed: int, index: int) -> Patient:
-    """Patient number `index` of the sample; the same whoever asks.
+    """Draw patient number `index` of the sample; equal arguments give the same patient.
 
     >>> draw_patient(0, 3) == draw_patient(0, 3)
     True
@@ -138,7 +138,7 @@ def draw_patient(seed: int, index: int) -> Patient:
 
 
 class _Draw:
-    """Draws the events of one patient's admissions, in order."""
+    """Draw the events of one patient's admissions, in order."""
 
     def __init__(self, rng: np.random.Generator, subject_id: int) -> None:
         self._rng, self._subject_id = rng, subject_id
@@ -147,7 +147,7 @@ class _Draw:
         self.tests: list[Test] = []
 
     def admission(self, admitted: datetime) -> None:
-        """Everything around one admission."""
+        """Draw the electrocardiograms, X-rays and blood tests around one admission."""
         ecg_state, labs_state = (int(state) for state in self._rng.integers(STATES, size=2))
         self._ecg(admitted, ecg_state)
         self._xray(admitted, ecg_state ^ labs_state)
@@ -203,7 +203,7 @@ class _Draw:
             self._add_xrays(self._at(time, 2, 60), self._any_state())
 
     def _add_xrays(self, time: datetime, state: int, *, absent: bool = False, labelled: bool = True) -> None:
-        """A study of a frontal view and often a lateral one."""
+        """Add a study of a frontal view and often a lateral one."""
         study_id = 50_000_000 + (self._subject_id - 10_000_000) * 16 + len(self.xrays)
         views = ["LATERAL"] * self._chance(0.3) + [str(self._rng.choice(["AP", "PA"], p=[0.8, 0.2]))]
         for view in views:

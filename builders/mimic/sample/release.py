@@ -1,6 +1,6 @@
 """The sample releases: synthetic MIMIC-IV, MIMIC-CXR-JPG and MIMIC-IV-ECG folders in the official layouts.
 
-They are read like real ones; a file `SYNTHETIC.md` in each says what they are.
+A build reads them like real ones; the file `SYNTHETIC.md` in each folder marks them as invented.
 """
 
 from __future__ import annotations
@@ -61,30 +61,30 @@ class SampleTask:
 
     @classmethod
     def split(cls, patients: int, seed: int) -> list[SampleTask]:
-        """All patients, in pieces."""
+        """Divide all patients into tasks of 25."""
         starts = range(0, patients, _PATIENTS_PER_JOB)
         return [cls(first, min(first + _PATIENTS_PER_JOB, patients), seed) for first in starts]
 
 
 def sample_roots(directory: Path) -> Roots:
-    """Where the three releases lie below a sample's directory."""
+    """Return the folders of the three releases below a sample's directory."""
     mimic_iv, mimic_cxr, mimic_ecg = (directory / folder for folder in FOLDERS)
     return Roots(mimic_iv=mimic_iv, mimic_cxr=mimic_cxr, mimic_ecg=mimic_ecg)
 
 
 def is_sample(roots: Roots) -> bool:
-    """Whether all three releases are synthetic."""
+    """Tell whether all three releases are marked as synthetic."""
     return all((root / MARK).is_file() for root in (roots.mimic_iv, roots.mimic_cxr, roots.mimic_ecg))
 
 
 def write_sample_mimic(directory: Path, patients: int = SAMPLE_PATIENTS, seed: int = 0) -> int:
-    """Write `directory`/{mimic-iv, mimic-cxr-jpg, mimic-iv-ecg}.
+    """Write the sample releases to `directory`/{mimic-iv, mimic-cxr-jpg, mimic-iv-ecg}.
 
     Returns:
         The number of admissions.
 
     Raises:
-        OutputError: the directory holds something else.
+        OutputError: The directory holds other files.
     """
     if directory.exists() and any(entry.name not in FOLDERS for entry in directory.iterdir()):
         raise OutputError("the directory holds other files", where=directory, do="choose a new or empty directory")
@@ -98,12 +98,16 @@ def write_sample_mimic(directory: Path, patients: int = SAMPLE_PATIENTS, seed: i
 
 
 def draw_patients(task: SampleTask, path: Path) -> dict[str, Any]:
-    """Draw some patients' pictures and tracings, for `unpack_files` to write them below a sample's directory."""
+    """Pack some patients' X-rays and electrocardiograms into one file, which `unpack_files` unpacks."""
     return pack_files(path, _media(task))
 
 
 def write_tables(directory: Path, patients: int, seed: int) -> int:
-    """Write every table of the three releases; the number of admissions."""
+    """Write every table of the three releases.
+
+    Returns:
+        The number of admissions.
+    """
     roots = sample_roots(directory)
     people = [draw_patient(seed, index) for index in range(patients)]
     hosp = roots.mimic_iv / "hosp"
@@ -125,7 +129,7 @@ def write_tables(directory: Path, patients: int, seed: int) -> int:
 
 
 def _media(task: SampleTask) -> Iterator[tuple[str, bytes]]:
-    """Paths below a sample's directory, and files."""
+    """Yield path below the sample's directory and contents of every X-ray and electrocardiogram file."""
     _, mimic_cxr, mimic_ecg = FOLDERS
     for index in range(task.first, task.last):
         person = draw_patient(task.seed, index)
@@ -139,17 +143,17 @@ def _media(task: SampleTask) -> Iterator[tuple[str, bytes]]:
 
 
 def xray_path(subject_id: int, xray: Xray) -> str:
-    """Where MIMIC-CXR-JPG keeps an X-ray."""
+    """Return the path of an X-ray below the folder of MIMIC-CXR-JPG."""
     return f"files/p{str(subject_id)[:2]}/p{subject_id}/s{xray.study_id}/{xray.dicom_id}.jpg"
 
 
 def record_path(subject_id: int, ecg: Ecg) -> str:
-    """Where MIMIC-IV-ECG keeps a record, without suffix."""
+    """Return the path of a record below the folder of MIMIC-IV-ECG, without suffix."""
     return f"files/p{str(subject_id)[:4]}/p{subject_id}/s{ecg.study_id}/{ecg.study_id}"
 
 
 def _record_files(record: str, ecg: Ecg, seed: int) -> Iterator[tuple[str, bytes]]:
-    """The two files of a WFDB record, as MIMIC-IV-ECG's are."""
+    """Make header and data of a WFDB record in the form of MIMIC-IV-ECG."""
     name = PurePosixPath(record).name
     signal = draw_ecg(seed, ecg.study_id, ecg.state, ecg.fault)
     moment = ecg.time.strftime("%H:%M:%S %d/%m/%Y")
@@ -226,7 +230,7 @@ def _xray_row(person: Patient, xray: Xray) -> Row:
 
 
 def _finding_rows(people: Sequence[Patient], seed: int) -> Iterator[Row]:
-    """CheXpert's labels of each study: what the picture shows, with gaps and doubts."""
+    """Label each study as CheXpert does: the findings that its X-ray shows, with gaps and uncertain labels."""
     for person in people:
         studies = {xray.study_id: xray for xray in person.xrays if xray.labelled}
         for study_id, xray in studies.items():
@@ -254,7 +258,7 @@ def _record_row(person: Patient, ecg: Ecg) -> Row:
 
 
 def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
-    """A table as .csv.gz (or .csv), the same bytes each time."""
+    """Write a table as .csv.gz or .csv; equal rows give equal bytes."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()

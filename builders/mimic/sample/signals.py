@@ -17,7 +17,7 @@ _QUALITY = 95
 
 Plane = npt.NDArray[np.float32]
 
-# Projection of the heart's electrical axis on the frontal leads, and how each lead sees R, S and T.
+# Angles of the frontal leads to the heart's electrical axis, and heights of R and S in the chest leads.
 _ANGLES = {"I": 0.0, "II": 60.0, "III": 120.0, "aVR": -150.0, "aVF": 90.0, "aVL": -30.0}
 _CHEST = {
     "V1": (0.2, -0.9),
@@ -30,7 +30,7 @@ _CHEST = {
 
 
 def draw_ecg(seed: int, study_id: int, state: int, fault: str = "") -> Signal:
-    """A 12-lead electrocardiogram of 10 s.
+    """Draw a 12-lead electrocardiogram of 10 s.
 
     Bit 0 of the state is a fast rate, bit 1 wide QRS complexes, bit 2 an axis to the right (lead I points down), bit 3
     inverted T waves.
@@ -74,7 +74,7 @@ def draw_ecg(seed: int, study_id: int, state: int, fault: str = "") -> Signal:
 
 
 def draw_xray(seed: int, dicom_id: str, state: int, view: str) -> bytes:
-    """A chest X-ray as gray JPEG.
+    """Draw a chest X-ray as a gray JPEG.
 
     Each bit of the state is a shadow in one quarter of the lungs: upper left, upper right, lower left, lower right of
     the image. Lateral views show none.
@@ -107,20 +107,20 @@ def draw_xray(seed: int, dicom_id: str, state: int, view: str) -> bytes:
 
 
 def _frontal(lead: str, axis: float) -> tuple[float, float]:
-    """How a limb lead sees R and S."""
+    """Return the heights of R and S in a limb lead."""
     seen = float(np.cos(axis - np.deg2rad(_ANGLES[lead])))
     return 1.1 * seen, -0.25 * seen
 
 
 def _waves(time: npt.NDArray[np.float64], centres: npt.NDArray[np.float64], spread: float) -> npt.NDArray[np.float64]:
-    """One bump for each beat."""
+    """Sum one Gaussian bump for each beat; times in seconds."""
     distance = (time - centres[:, None]) / spread
     result: npt.NDArray[np.float64] = np.exp(-0.5 * distance**2).sum(axis=0)
     return result
 
 
 def _blob(x: Plane, y: Plane, cx: float, cy: float, rx: float, ry: float, hardness: int) -> Plane:
-    """A soft ellipse of height 1; `x` is a row and `y` a column of coordinates."""
+    """Draw a soft ellipse of height 1; `x` is a row and `y` a column of coordinates."""
     distance = np.square((x - np.float32(cx)) / np.float32(rx)) + np.square((y - np.float32(cy)) / np.float32(ry))
     power = distance.copy()
     for _ in range(hardness - 1):

@@ -1,7 +1,7 @@
-"""One chest X-ray from a DICOM file: what a viewer shows of it, as 8-bit gray.
+"""Read one chest X-ray from a DICOM file as 8-bit gray, rendered as a viewer shows it.
 
-What contradicts itself is refused under a reason of its own; what is empty or impossible to apply (a window of width 0)
-is treated as absent. Padding is black and has no part in the brightness of the rest.
+Elements that contradict each other are refused, each under its own reason. Elements that are empty or cannot be applied
+(a window of width 0) count as absent. Padding is black and does not influence the brightness of the rest.
 """
 
 from __future__ import annotations
@@ -47,21 +47,21 @@ _ERRORS = (
 
 
 class UnusableXrayError(Exception):
-    """A file that is no usable X-ray; the text is the reason it is counted under."""
+    """A file is no usable X-ray; the text is the reason under which it is counted."""
 
 
 def read_dicom(path: Path) -> Image.Image:
-    """A DICOM file's image.
+    """Read the image of a DICOM file as 8-bit gray.
 
     Raises:
-        UnusableXrayError: the file does not decode or is no X-ray.
-        SourceError: it needs a decoder that is not installed.
+        UnusableXrayError: The file is missing, does not decode or is no X-ray.
+        SourceError: The file needs a decoder that is not installed.
     """
     import pydicom
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what makes a file unusable is refused below, under a name
+            warnings.simplefilter("ignore")  # every fault that matters is refused below, with its reason
             _refuse_deflated(path)
             dataset = pydicom.dcmread(path)
             _require_decoder(dataset, path)
@@ -73,14 +73,16 @@ def read_dicom(path: Path) -> Image.Image:
 
 
 def dicom_pixels(dataset: Dataset) -> npt.NDArray[np.uint8]:
-    """What a viewer shows: stored values through the modality table, the window of interest, then inverted if stored
-    dark to light (MONOCHROME1), then stretched to 0..255 over all pixels but padding, which is 0.
+    """Render the stored values as a viewer does (DICOM PS3.3, C.11).
+
+    The modality table or rescale applies first, then the VOI table or window. MONOCHROME1 is inverted. The result is
+    stretched to 0..255 over all pixels except padding, which is 0.
 
     Returns:
         (H, W) uint8.
 
     Raises:
-        UnusableXrayError: it is no gray image of one frame, or its elements contradict each other.
+        UnusableXrayError: The dataset is no gray image of one frame, or its elements contradict each other.
     """
     _require_gray(dataset)
     dataset.pixel_array_options(correct_unused_bits=False)  # it would turn padding into values
@@ -94,7 +96,7 @@ def dicom_pixels(dataset: Dataset) -> npt.NDArray[np.uint8]:
     low = int(values.min())
     there = np.zeros(int(values.max()) - low + 1, dtype=np.bool_)
     there[values - low] = True
-    # Tables and windows are applied to the few values there are, not to every pixel.
+    # Tables and windows are applied to the distinct values, which are few, not to every pixel.
     shown = _shown(np.flatnonzero(there) + low, dataset).astype(np.float64)
     darkest, brightest = shown.min(), shown.max()
     if not np.isfinite(brightest - darkest):
@@ -111,7 +113,7 @@ def dicom_pixels(dataset: Dataset) -> npt.NDArray[np.uint8]:
 
 
 def _require_gray(dataset: Dataset) -> None:
-    """Refuse by the header what is no gray image of one frame in whole numbers."""
+    """Check in the header that this is a gray image of one frame in whole numbers."""
     if dataset.get("NumberOfFrames", 1) in (None, ""):
         del dataset.NumberOfFrames
     if int(dataset.get("NumberOfFrames", 1)) != 1:
@@ -128,23 +130,23 @@ def _require_gray(dataset: Dataset) -> None:
 
 
 def _padding(stored: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[np.bool_]:
-    """Which pixels are PixelPaddingValue, or between it and PixelPaddingRangeLimit."""
+    """Find the pixels that equal PixelPaddingValue, or lie between it and PixelPaddingRangeLimit."""
     first = _whole(dataset.get("PixelPaddingValue"))
     if first is None:
         return np.zeros(stored.shape, dtype=np.bool_)
     limit = _whole(dataset.get("PixelPaddingRangeLimit"))
-    # Their sign is often written otherwise than the pixels': the bits are what counts.
+    # Headers often write them with another sign than the pixels, so the bits are compared.
     ends = np.array([first, first if limit is None else limit]).astype(stored.dtype)
     padding: npt.NDArray[np.bool_] = (stored >= ends.min()) & (stored <= ends.max())
     return padding
 
 
 def _within_bits(values: npt.NDArray[np.int32], dataset: Dataset) -> npt.NDArray[np.int32]:
-    """Values of BitsStored bits: upper bits that hold an overlay are cleared, negative values whose upper bits were
-    left zero get their sign.
+    """Reduce values to BitsStored bits: clear upper bits that hold an overlay, and extend the sign of negative values
+    whose upper bits were left zero.
 
     Raises:
-        UnusableXrayError: values need more bits.
+        UnusableXrayError: Values need more bits.
     """
     bits, signed = int(dataset.BitsStored), bool(dataset.PixelRepresentation)
     if any(_is_overlay_bit(tag) and dataset[tag].value for tag in list(dataset.keys())):
@@ -159,12 +161,12 @@ def _within_bits(values: npt.NDArray[np.int32], dataset: Dataset) -> npt.NDArray
 
 
 def _is_overlay_bit(tag: BaseTag) -> bool:
-    """Whether an element says which bit of each value an overlay has (60xx,0102); 0 is none of them."""
+    """Tell whether a tag is OverlayBitPosition (60xx,0102), the bit of each value that holds an overlay."""
     return bool(tag.group & 0xFF01 == 0x6000 and tag.element == 0x0102)
 
 
 def _shown(values: npt.NDArray[Any], dataset: Dataset) -> Values:
-    """Values through the modality table, then through the table or window of interest."""
+    """Apply the modality table or rescale, then the VOI table or window."""
     from pydicom import Dataset as Elements
     from pydicom.pixels import apply_modality_lut, apply_windowing
 
@@ -198,10 +200,10 @@ def _shown(values: npt.NDArray[Any], dataset: Dataset) -> Values:
 
 
 def _looked_up(values: Values, table: Dataset, dataset: Dataset) -> npt.NDArray[np.integer[Any]]:
-    """Values through a lookup table: below its first value the first entry, above its last the last (PS3.3 C.11.1).
+    """Apply a lookup table; values beyond its ends get its first or last entry (PS3.3 C.11.1).
 
     Raises:
-        UnusableXrayError: the table is shorter than it says.
+        UnusableXrayError: The table has fewer entries than it says.
     """
     entries, first, bits = (int(number) for number in table.LUTDescriptor)
     entries = entries % (1 << 16) or 1 << 16
@@ -221,23 +223,23 @@ def _looked_up(values: Values, table: Dataset, dataset: Dataset) -> npt.NDArray[
 
 
 def _window(dataset: Dataset, least: float) -> tuple[float, float] | None:
-    """Centre and width of the first window that can be applied."""
+    """Return centre and width of the first window that can be applied."""
     pairs = zip(_several(dataset.get("WindowCenter")), _several(dataset.get("WindowWidth")), strict=False)
     return next(((c, w) for c, w in pairs if c is not None and w is not None and w >= least), None)
 
 
 def _several(value: Any) -> list[float | None]:
-    """The numbers of an element that may hold one or several."""
+    """Return the numbers of an element that may hold one or several."""
     from pydicom.multival import MultiValue
 
     return [_number(part) for part in (value if isinstance(value, MultiValue | list) else [value])]
 
 
 def _number(value: Any) -> float | None:
-    """An element's number; None where it is absent or empty.
+    """Return an element's number; None where it is absent or empty.
 
     Raises:
-        UnusableXrayError: it is not finite.
+        UnusableXrayError: The number is not finite.
     """
     if value is None or value == "":
         return None
@@ -248,12 +250,12 @@ def _number(value: Any) -> float | None:
 
 
 def _whole(value: Any) -> int | None:
-    """An element's whole number; None where it is absent, empty or several."""
+    """Return an element's whole number; None where it is absent, empty or several."""
     return value if isinstance(value, int) else None
 
 
 def _refuse_deflated(path: Path) -> None:
-    """A deflated file is inflated whole when it is read, however large it gets; no X-ray comes so."""
+    """Refuse deflated files: pydicom inflates them whole, without a limit, and no X-ray is stored this way."""
     from pydicom.filereader import read_file_meta_info
     from pydicom.uid import UID
 
@@ -263,7 +265,7 @@ def _refuse_deflated(path: Path) -> None:
 
 
 def _require_decoder(dataset: Dataset, path: Path) -> None:
-    """Say which package is missing before pydicom fails."""
+    """Name the missing package before pydicom fails."""
     from pydicom.pixels import get_decoder
 
     syntax = dataset.file_meta.TransferSyntaxUID

@@ -1,8 +1,7 @@
-"""Prepare the X-rays and electrocardiograms of a cohort, each once, and give the place of an unusable one to the
-patient's next in the window.
+"""Prepare the X-rays and electrocardiograms of a cohort, each once.
 
-Media are prepared in chunks under `.build/`, in rounds: first every admission's first choice, then the second choice
-where the first was unusable, until each admission has one or none is left.
+They are prepared in chunks under `.build/`, in rounds: first every admission's first choice, then the next choice where
+the one before was unusable, until each admission has one or none is left. "Media" here means both kinds.
 """
 
 from __future__ import annotations
@@ -32,13 +31,13 @@ Place = tuple[int, int]  # chunk, row
 
 @dataclass(frozen=True, kw_only=True)
 class MediaKind:
-    """How one kind of medium is prepared.
+    """A kind of media (X-rays or electrocardiograms) and the function that prepares it.
 
     Args:
-        name: Folder of its chunks.
-        title: What the progress says.
-        noun: What a drop reason calls it.
-        make: Makes a chunk; returns the unusable rows.
+        name: Folder of the chunks.
+        title: Title of the progress bar.
+        noun: First word of the drop reasons.
+        make: Function that writes a chunk and returns the unusable rows.
     """
 
     name: str
@@ -49,7 +48,7 @@ class MediaKind:
 
 @dataclass(frozen=True)
 class MediaTask:
-    """One chunk to prepare: paths below `root`."""
+    """One chunk to prepare from the files `paths` below `root`."""
 
     root: Path
     paths: tuple[str, ...]
@@ -58,12 +57,12 @@ class MediaTask:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What came of it.
+    """The prepared X-rays or electrocardiograms.
 
     Args:
-        places: Path -> where the medium is, of the usable ones.
-        dropped: The unusable ones by reason.
-        unusable: Path -> reason.
+        places: Path -> chunk and row, for the usable files.
+        dropped: Counts of the unusable files by reason.
+        unusable: Path -> reason, for the unusable files.
     """
 
     places: dict[str, Place]
@@ -71,7 +70,7 @@ class Prepared:
     unusable: Mapping[str, str] = field(default_factory=dict)
 
     def first_usable(self, paths: Sequence[str]) -> str | None:
-        """The first of an admission's choices that can be used."""
+        """Return the first path that can be used, or None."""
         return next((path for path in paths if path in self.places), None)
 
 
@@ -83,14 +82,16 @@ def prepare(
     choices: Mapping[int, Sequence[str]],
     reference: bool,
 ) -> Prepared:
-    """Prepare what the admissions need.
+    """Prepare files until each admission has a usable one or none is left.
 
     Args:
+        kind: X-rays or electrocardiograms.
+        root: Folder of the release that holds the files.
         choices: Admission -> paths in order of preference.
-        reference: Stop at a medium at which the public pipeline stops, instead of leaving it out.
+        reference: Stop at a file at which the public pipeline stops, instead of leaving it out.
 
     Raises:
-        SourceError: under `reference`, a medium at which the public pipeline stops.
+        SourceError: With `reference`, the public pipeline stops at one of the files.
     """
     places: dict[str, Place] = {}
     unusable: dict[str, str] = {}
@@ -118,19 +119,19 @@ def prepare(
 
 
 def read_medium(internal: Path, kind: MediaKind, place: Place) -> bytes:
-    """The prepared bytes at a place."""
+    """Return the prepared bytes at a place: a PNG, or little-endian int16."""
     chunk, row = place
     data: bytes = open_chunk(internal.parent / chunk_path(kind.name, chunk))["data"][row].as_py()
     return data
 
 
 def chunk_path(name: str, number: int) -> str:
-    """Path of a chunk relative to the dataset."""
+    """Return the path of a chunk relative to the dataset."""
     return f"{INTERNAL}/{name}/{number:05d}.arrow"
 
 
 def make_radiographs(task: MediaTask, path: Path) -> dict[str, Any]:
-    """A chunk of PNGs."""
+    """Write a chunk of PNGs; the result lists unusable rows as (row, reason, whether the public pipeline stops)."""
     data: list[bytes | None] = []
     unusable: list[tuple[int, str, bool]] = []
     for row, name in enumerate(task.paths):
@@ -144,7 +145,7 @@ def make_radiographs(task: MediaTask, path: Path) -> dict[str, Any]:
 
 
 def make_signals(task: MediaTask, path: Path) -> dict[str, Any]:
-    """A chunk of signals: little-endian int16, lead-major."""
+    """Write a chunk of lead-major little-endian int16 signals; the result is as in `make_radiographs`."""
     data: list[bytes | None] = []
     unusable: list[tuple[int, str, bool]] = []
     for row, name in enumerate(task.paths):
@@ -165,7 +166,7 @@ ECG = MediaKind(name="ecg", title="electrocardiograms", noun="electrocardiogram"
 def _wanted(
     choices: Mapping[int, Sequence[str]], places: Mapping[str, Place], unusable: Mapping[str, str]
 ) -> list[str]:
-    """The first choices not known to be unusable that are not prepared, each once, sorted."""
+    """Return each admission's first choice not known to be unusable, if it is not prepared yet; sorted, each once."""
     first = {next((path for path in paths if path not in unusable), None) for paths in choices.values()}
     return sorted(path for path in first if path is not None and path not in places)
 

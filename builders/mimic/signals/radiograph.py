@@ -1,7 +1,7 @@
-"""One chest X-ray from a JPEG or a DICOM file: 8-bit gray, the shorter side 320 pixels, uncropped, as PNG.
+"""Convert one chest X-ray from JPEG or DICOM to an uncropped 8-bit gray PNG whose shorter side has 320 pixels.
 
 For a gray JPEG the pixels are exactly those of the public pipeline (RGB, then antialiased bilinear resize): each of
-its three planes equals ours.
+its three planes equals this one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .dicom import UnusableXrayError, dicom_pixels, read_dicom
 __all__ = ["UnusableXrayError", "convert", "dicom_pixels", "shrunk"]
 
 _COMPRESSION = 6
-_LONGEST = 8  # sides of a image as a multiple of its shorter one; beyond that it is no X-ray and its copy is huge
+_LONGEST = 8  # longer side over shorter side; beyond that it is no X-ray, and its resized copy would be huge
 
 
 def convert(path: Path) -> bytes:
@@ -32,10 +32,10 @@ def convert(path: Path) -> bytes:
         A PNG, the same bytes for the same pixels and version of Pillow.
 
     Raises:
-        UnusableXrayError: the file does not decode or is no X-ray.
-        SourceError: a DICOM file needs a decoder that is not installed.
+        UnusableXrayError: The file is missing, does not decode or is no X-ray.
+        SourceError: A DICOM file needs a decoder that is not installed.
     """
-    if not path.is_file():  # a pipe would never end
+    if not path.is_file():  # reading a pipe would never end
         raise UnusableXrayError("file not found")
     image = read_dicom(path) if path.suffix == ".dcm" else _jpeg(path)
     if max(image.size) > _LONGEST * min(image.size):

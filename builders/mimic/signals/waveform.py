@@ -1,7 +1,7 @@
-"""One electrocardiogram from a WFDB record: 12 leads x 5000 samples of int16 in units of 5 microvolts, checked.
+"""Read and check one electrocardiogram from a WFDB record: 12 leads x 5000 samples of int16 in units of 5 microvolts.
 
-MIMIC-IV-ECG's records are all alike (format 16, one file, 200 units per mV), so their int16 are read as they are, 40
-times faster than through wfdb. A header that says anything else takes the way through the package wfdb.
+MIMIC-IV-ECG's records are all alike (format 16, one file, 200 units per mV), so their int16 are read directly, 40 times
+faster than with the package wfdb. Records with any other header are read with wfdb.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ _RECORD_LINE = re.compile(rf"\S+ {len(LEADS)} {RATE_HZ}(?:\.0*)? {SAMPLES}(?: .*
 _SIGNAL_LINE = re.compile(r"(\S+) 16 (\d{1,9}(?:\.\d*)?)\((-?\d{1,9})\)/mV \d+ (-?\d+) -?\d+ -?\d+ 0 (\S+)")
 _WFDB_ERRORS = (OSError, ValueError, LookupError, TypeError, ArithmeticError, AttributeError, RuntimeError, MemoryError)
 _MOST_HEADER_BYTES = 1 << 16
-_MOST_DATA_BYTES = 1 << 24  # a record of ours has 120 KB
+_MOST_DATA_BYTES = 1 << 24  # a record of MIMIC-IV-ECG has 120 KB
 
 Signal = npt.NDArray[np.int16]
 
 
 class UnusableRecordError(Exception):
-    """A record that cannot serve as a modality; the text is the reason it is counted under.
+    """A record is unusable; the text is the reason under which it is counted.
 
     Args:
-        reason: In a few words.
-        filtered: Whether the public pipeline, too, leaves such a record out; with any other it stops or fails later.
+        reason: The reason, as drop counts show it.
+        filtered: Whether the public pipeline leaves such a record out, too. If not, it stops or fails later.
     """
 
     def __init__(self, reason: str, *, filtered: bool = False) -> None:
@@ -39,10 +39,10 @@ class UnusableRecordError(Exception):
 
 
 def read_signal(record: Path, *, allow_constant: bool = False) -> Signal:
-    """Read a record.
+    """Read a record and check its signal.
 
     Args:
-        record: Path of its files without suffix.
+        record: Path of the record's files without suffix.
         allow_constant: Accept a record whose samples are all alike and not zero, as the public pipeline does (its
             scaling then divides by zero).
 
@@ -50,8 +50,8 @@ def read_signal(record: Path, *, allow_constant: bool = False) -> Signal:
         (12, 5000) int16 in the order of `LEADS`, 200 units per mV.
 
     Raises:
-        UnusableRecordError: files are missing or disagree, it is not 12 leads of 5000 samples at 500 Hz, a sample is
-            unknown, or all are zero or alike.
+        UnusableRecordError: Files are missing or disagree, the record is not 12 leads of 5000 samples at 500 Hz, a
+            sample is unknown, or all samples are zero or alike.
     """
     data = record.with_name(record.name + ".dat")
     try:
@@ -75,7 +75,7 @@ def read_signal(record: Path, *, allow_constant: bool = False) -> Signal:
 
 
 def _header(path: Path) -> str:
-    if not path.is_file():  # a pipe would never end
+    if not path.is_file():  # reading a pipe would never end
         raise FileNotFoundError
     with path.open("rb") as file:
         text = file.read(_MOST_HEADER_BYTES + 1)
@@ -85,7 +85,7 @@ def _header(path: Path) -> str:
 
 
 def plain_leads(header: str, data_name: str) -> tuple[str, ...] | None:
-    """The leads in file order if the header says exactly what MIMIC-IV-ECG's do, else None."""
+    """Return the leads in file order if the header has exactly MIMIC-IV-ECG's form, else None."""
     lines = [line.strip() for line in header.splitlines() if line.strip() and not line.startswith("#")]
     if len(lines) != len(LEADS) + 1 or not _RECORD_LINE.fullmatch(lines[0]):
         return None
@@ -99,9 +99,9 @@ def plain_leads(header: str, data_name: str) -> tuple[str, ...] | None:
 
 
 def _through_wfdb(record: Path) -> Signal:
-    """Any header that wfdb understands, rounded to our units."""
+    """Read any record that wfdb understands, rounded to units of 5 microvolts."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what makes a record unusable is refused here, under a name
+        warnings.simplefilter("ignore")  # every fault that matters is refused below, with its reason
         return _read_through_wfdb(record)
 
 
@@ -110,7 +110,7 @@ def _read_through_wfdb(record: Path) -> Signal:
 
     try:
         told = wfdb.rdheader(str(record))
-        # What rdrecord would allocate or open goes by these numbers and names.
+        # Checked first, since rdrecord allocates and opens what these numbers and names say.
         shape = (told.fs, told.n_sig, told.sig_len if told.sig_len is not None else SAMPLES)
         if shape != (RATE_HZ, len(LEADS), SAMPLES) or set(told.samps_per_frame) != {1} or any(told.skew):
             raise UnusableRecordError("not 12 leads of 5000 samples at 500 Hz in mV")

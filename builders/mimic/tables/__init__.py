@@ -1,5 +1,5 @@
-"""The tables of the MIMIC releases that a build reads: which columns they need, what their cells may hold, which
-columns tell their lines apart. Every reader goes through `read`, or through `scan` and the same checks where a table
+"""The tables of the MIMIC releases that a build reads: the columns needed, what their cells may hold, and their keys.
+ Every reader goes through `read`, or through `scan` and the same checks where a table
 is too long to be held.
 
 A table may be .csv.gz (as PhysioNet ships it), .csv or .parquet; columns beyond those listed are ignored, so the
@@ -33,16 +33,16 @@ _MOST_HEADER_BYTES = 1 << 16  # of a line with the columns' names
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """One table.
+    """One table of a release.
 
     Args:
-        release: Which release has it, for messages.
-        root: Which field of `Roots` it lies under.
-        stem: Path below that without the suffix; `*` stands for a version.
-        noun: What one of its lines is, with its article.
-        columns: Column -> what its cells hold, of those that are read.
-        keys: Columns of which each tells all lines apart.
-        needed: Columns without which a line cannot be used; it is left out and counted.
+        release: Name and version of the release, for messages.
+        root: The field of `Roots` with the folder of the release.
+        stem: Path below that folder without the suffix; `*` stands for a version.
+        noun: What one line describes, with its article.
+        columns: Column -> what its cells hold, for the columns that are read.
+        keys: Columns that are each unique over all lines.
+        needed: Columns without which a line cannot be used; such a line is left out and counted.
     """
 
     release: str
@@ -55,11 +55,11 @@ class Table:
 
     @property
     def option(self) -> str:
-        """The command line's name of its root."""
+        """Return the command line's option for the folder of the release."""
         return "--" + self.root.replace("_", "-")
 
     def reason(self, why: str) -> str:
-        """Under which lines that are left out are counted."""
+        """Return the reason under which lines that are left out are counted."""
         return f"{self.noun.split(maxsplit=1)[1]}: {why}"
 
 
@@ -137,11 +137,11 @@ TABLES = (PATIENTS, ADMISSIONS, LABEVENTS, METADATA, CHEXPERT, RECORDS)
 
 @dataclass(frozen=True, kw_only=True)
 class TableRows:
-    """What a table holds.
+    """The usable lines of a table.
 
     Args:
-        frame: `ROW` and the table's columns, typed; each key is there once and no needed column is null.
-        dropped: Lines that were left out, by reason.
+        frame: `ROW` and the table's columns, typed; keys are unique and no needed column is null.
+        dropped: Counts of the lines that were left out, by reason.
     """
 
     frame: pl.DataFrame
@@ -149,10 +149,10 @@ class TableRows:
 
 
 def read(path: Path, table: Table) -> TableRows:
-    """A whole table in file order; for the small ones.
+    """Read a whole table in file order. Only for tables that fit into memory.
 
     Raises:
-        SourceError: the file is damaged, a column is missing or twice, a cell is not what its column holds, lines
+        SourceError: The file is damaged, a column is missing or repeated, a cell is not what its column holds, lines
             contradict each other, or no line can be used.
     """
     import polars as pl
@@ -168,11 +168,11 @@ def read(path: Path, table: Table) -> TableRows:
 
 
 def scan(path: Path, table: Table) -> pl.LazyFrame:
-    """A table's needed columns as the file has them, and `ROW`: the number of the row in the file. Blank lines are
+    """Scan a table's columns as the file has them, with `ROW`, the number of the row in the file. Blank lines are
     passed over.
 
     Raises:
-        SourceError: a column is missing or twice.
+        SourceError: A column is missing or repeated.
     """
     import polars as pl
 
@@ -206,7 +206,7 @@ def collect(frames: Sequence[pl.LazyFrame], path: Path) -> list[pl.DataFrame]:
     """Run queries over one table in one pass, in bounded memory where they filter.
 
     Raises:
-        SourceError: the file is cut short or is no such table.
+        SourceError: The file is cut short or is no such table.
     """
     import polars as pl
 
@@ -237,7 +237,7 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def _columns(path: Path) -> list[tuple[str, pl.DataType]]:
-    """A file's columns as it names and stores them."""
+    """Return the names of a file's columns, as written, with their stored types."""
     import polars as pl
 
     with _reading(path):
@@ -250,7 +250,7 @@ def _columns(path: Path) -> list[tuple[str, pl.DataType]]:
 
 
 def _on_the_wall(name: str, stored: pl.DataType) -> pl.Expr:
-    """A column; times of a zone as the clock on the wall showed them, as all the releases' times are."""
+    """Read a column. Times with a zone become local wall-clock times, which the releases use throughout."""
     import polars as pl
 
     zoned = isinstance(stored, pl.Datetime) and stored.time_zone is not None

@@ -1,7 +1,7 @@
-"""The typed cells of a table: what a column may hold, how it is read from text, and which cells break that.
+"""The types of a table's cells: what a column may hold, how text is parsed, and which cells are wrong.
 
-Every cell is read as text and typed here, so a table means the same as .csv.gz, .csv or .parquet, with cells in quotes
-or not, with ids as `10000032` or `10000032.0`, with dates as `21800506` or as a column of dates.
+Every cell is read as text and parsed here, so a table means the same as .csv.gz, .csv or .parquet, with or without
+quotes, with ids as `10000032` or `10000032.0`, with dates as `21800506` or as a column of dates.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ MEANINGS: dict[CellKind, str] = {
     "date": "a date as 21500301",
     "clock": "a time of day as 120000",
 }
-ROW = "number of the row"  # in its file, from 0: a column beside a table's own
+ROW = "number of the row"  # extra column: position in the file, from 0
 LARGEST = float(np.finfo(np.float32).max)  # values are stored in single precision
 
 # What a cell without a value holds. PhysioNet writes ___ for what it removed, pandas nan for what it lacks.
 _EMPTY = ("", "___", "nan", "NaN")
 _INFINITE = r"(?i)^[+-]?(inf|infinity)$"
-_LENIENT: tuple[CellKind, ...] = ("date", "clock")  # what cannot be read is null: an X-ray without a time is left out
+_LENIENT: tuple[CellKind, ...] = ("date", "clock")  # unreadable cells are null: an X-ray without a time is left out
 _LARGEST_WHOLE = 9999
 _MOST_NAME_BYTES = 200  # a suffix is added, and file systems end at 255
 _MOST_PATH_BYTES = 1000
@@ -47,7 +47,7 @@ _TIME = "%Y-%m-%d %H:%M:%S"
 
 
 def typed(cells: pl.LazyFrame, kinds: Mapping[str, CellKind]) -> pl.LazyFrame:
-    """Type columns; the text of each stays beside it under `written(name)`, for what is said of wrong cells.
+    """Parse columns of text. The text stays beside each column under `written(name)`, for messages on wrong cells.
 
     A cell that is empty, or that its kind does not allow, is null.
     """
@@ -60,32 +60,32 @@ def typed(cells: pl.LazyFrame, kinds: Mapping[str, CellKind]) -> pl.LazyFrame:
 
 
 def written(name: str) -> str:
-    """The column of a column's text."""
+    """Return the name of the column that keeps another column's text."""
     return f"{name} as written"
 
 
 def wrong(kinds: Mapping[str, CellKind]) -> pl.Expr:
-    """Whether a row of typed columns has a cell with something in it that its column does not allow."""
+    """Tell for each row whether it has a cell that is not empty and that its column does not allow."""
     import polars as pl
 
     return pl.any_horizontal(*(_wrong(name, kind) for name, kind in kinds.items() if kind not in _LENIENT))
 
 
 def wrong_column(line: pl.DataFrame, kinds: Mapping[str, CellKind]) -> str:
-    """The first column of a typed line whose cell is wrong."""
+    """Return the first column whose cell is wrong in a typed line."""
     flags = line.select(**{name: _wrong(name, kind) for name, kind in kinds.items() if kind not in _LENIENT})
     return next(name for name in flags.columns if flags[name][0])
 
 
 def overflowing(kinds: Mapping[str, CellKind]) -> dict[str, pl.Expr]:
-    """Column of numbers -> whether a typed cell is infinite or beyond single precision."""
+    """Map each column of numbers to whether a typed cell is infinite or beyond single precision."""
     import polars as pl
 
     return {name: pl.col(name).abs() > LARGEST for name, kind in kinds.items() if kind == "number"}
 
 
 def finite(kinds: Mapping[str, CellKind]) -> list[pl.Expr]:
-    """The columns of numbers, null where they are infinite or beyond single precision."""
+    """Make numbers null where they are infinite or beyond single precision."""
     import polars as pl
 
     return [
@@ -141,7 +141,7 @@ def _between(number: pl.Expr, least: int, most: int | None) -> pl.Expr:
 
 
 def _wrong(name: str, kind: CellKind) -> pl.Expr:
-    """Something is written, and it gave no value."""
+    """Tell whether a cell has text that gave no value."""
     import polars as pl
 
     text = pl.col(written(name))

@@ -1,6 +1,4 @@
-"""What is checked of a table's typed lines: cells that a column does not allow, keys that are missing, lines that are
-there twice.
-"""
+"""Checks of a table's typed lines: cells that a column does not allow, missing keys, repeated lines."""
 
 from __future__ import annotations
 
@@ -20,17 +18,17 @@ if TYPE_CHECKING:
 
 AS_SHIPPED = "use the table as the release ships it"
 _WRONG = "the first wrong row"
-_MOST_SHOWN = 60  # letters of a cell
+_MOST_SHOWN = 60  # characters of a cell in a message
 _MOST_LINES = 5  # numbers of lines in a message
 
 
 def faults(cells: pl.LazyFrame, table: Table, columns: Sequence[str]) -> pl.LazyFrame:
-    """What is wrong with typed lines, in one row for `report`: counts need no memory, however long the table.
+    """Count the faults of typed lines in one row for `report`, in memory that does not grow with the table.
 
     Args:
-        cells: Of `typed`.
-        table: Whose.
-        columns: Those that are typed.
+        cells: The result of `typed`.
+        table: The table of the cells.
+        columns: The columns that are typed.
 
     Returns:
         The first row with a cell that its column does not allow, and how many lines cannot be used for another cause. A
@@ -49,19 +47,19 @@ def faults(cells: pl.LazyFrame, table: Table, columns: Sequence[str]) -> pl.Lazy
 
 
 def report(found: pl.DataFrame, path: Path, table: Table, again: Callable[[], pl.LazyFrame]) -> list[Dropped]:
-    """Tell what `faults` found.
+    """Turn the result of `faults` into counts of dropped lines, or into an error.
 
     Args:
-        found: Its one row.
-        path: Of the table.
-        table: Which it is.
-        again: The cells as text once more, for the message.
+        found: The one row of `faults`.
+        path: File of the table.
+        table: The table.
+        again: Scans the cells as text once more, for the message.
 
     Returns:
         Lines that are left out, by reason.
 
     Raises:
-        SourceError: a cell is not what its column holds.
+        SourceError: A cell is not what its column holds.
     """
     (numbers,) = found.rows(named=True)
     row = numbers.pop(_WRONG)
@@ -91,10 +89,10 @@ def _wrong_cell(texts: pl.LazyFrame, row: int, path: Path, table: Table) -> Sour
 
 
 def require_any(kept: int, dropped: Sequence[Dropped], path: Path) -> None:
-    """Refuse a table of which every line is left out.
+    """Refuse a table of which no line can be used.
 
     Raises:
-        SourceError: it is so.
+        SourceError: Lines were dropped and none was kept.
     """
     if dropped and not kept:
         raise SourceError(
@@ -106,15 +104,15 @@ def require_any(kept: int, dropped: Sequence[Dropped], path: Path) -> None:
 
 
 def once(frame: pl.DataFrame, path: Path, table: Table) -> tuple[pl.DataFrame, list[Dropped]]:
-    """Keep the first of lines that are equal, and count the others.
+    """Keep the first of equal lines, and count the others.
 
     Args:
         frame: `ROW` and the table's columns, in file order.
-        path: Of the table, for messages.
-        table: Its keys.
+        path: File of the table, for messages.
+        table: The table, which names its keys.
 
     Raises:
-        SourceError: lines with one key differ.
+        SourceError: Lines with one key differ.
     """
     import polars as pl
 
@@ -136,7 +134,7 @@ def once(frame: pl.DataFrame, path: Path, table: Table) -> tuple[pl.DataFrame, l
 
 
 def lines(path: Path, rows: Sequence[int]) -> str:
-    """Where rows stand in a file, for messages.
+    """Say in which lines of a file rows stand, for messages.
 
     >>> lines(Path("admissions.csv.gz"), [0, 7]), lines(Path("admissions.parquet"), [0])
     ('lines 2 and 9', 'row 1')

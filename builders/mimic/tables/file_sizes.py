@@ -1,4 +1,4 @@
-"""How large a release's files are, and whether they are there."""
+"""Sizes of a release's files."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from symile_data.errors import SourceError
 
 
 def file_size(path: Path) -> int | None:
-    """Bytes of a file; None where there is none, or a folder or something else that is no file stands in its place.
+    """Return the bytes of a regular file; None where the path does not exist or is something else.
 
     Raises:
-        SourceError: the file system refuses to tell.
+        SourceError: The file system refuses access.
     """
     try:
         status = path.stat()

@@ -1,4 +1,4 @@
-"""Where the tables lie in a release's folder, and what is said when one does not."""
+"""Find the tables in a release's folder, and suggest the right folder where one is missing."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _DEPTH = 3  # levels below and above a wrong folder that are searched for the ri
 
 
 def find_table(roots: Roots, table: Table) -> Path:
-    """The file of a table.
+    """Find the file of a table.
 
     Raises:
-        SourceError: not there; the message says where else it was found, if anywhere near.
+        SourceError: The table is missing, or there are several versions. The message names a folder nearby that has it.
     """
     root: Path = getattr(roots, table.root)
     found = _files(root, table)
@@ -44,7 +44,7 @@ def find_table(roots: Roots, table: Table) -> Path:
 
 
 def _files(root: Path, table: Table) -> list[Path]:
-    """A table's files in order of preference."""
+    """List a table's files in order of preference."""
     return [path for suffix in SUFFIXES for path in sorted(root.glob(table.stem + suffix)) if path.is_file()]
 
 
@@ -53,7 +53,7 @@ def _without_suffix(path: Path) -> str:
 
 
 def _near(root: Path, table: Table) -> Path | None:
-    """A folder near `root` that holds the table."""
+    """Find a folder near `root` that holds the table."""
     if not root.is_dir():
         return None
     for depth in range(1, _DEPTH + 1):

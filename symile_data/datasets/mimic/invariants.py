@@ -25,10 +25,10 @@ Floats = npt.NDArray[np.float64]
 
 
 class MimicInvariants:
-    """Checks shard by shard and remembers what concerns several: patients, candidates, laboratory values.
+    """Check shard by shard, and remember patients, candidates and laboratory values for the checks across shards.
 
     Args:
-        manifest: Of the dataset that is verified; its spec says which rules hold.
+        manifest: Manifest of the dataset; its spec says which rules hold.
     """
 
     def __init__(self, manifest: Manifest) -> None:
@@ -43,16 +43,16 @@ class MimicInvariants:
 
     @property
     def disjoint_media(self) -> bool:
-        """Yes: a patient is in one split."""
+        """Media may not be shared between splits, since each patient is in one split."""
         return True
 
     def check_media(self, table: pa.Table) -> Iterator[str]:
-        """X-rays whose path is not their id's."""
+        """Yield X-rays whose stored path does not match their id."""
         if has_paths(self._spec):
             yield from path_problems(table, "cxr", pc.binary_join_element_wise(table["cxr_dicom_id"], "png", "."))
 
     def check(self, split: str, table: pa.Table) -> Iterator[str]:
-        """Problems of the rows of one shard."""
+        """Yield the problems of the rows of one shard."""
         yield from self._ids(split, table)
         yield from self._presence(table)
         yield from _window_problems(table, "cxr_hours", CXR_WINDOW)
@@ -66,7 +66,7 @@ class MimicInvariants:
         self._labs.setdefault(split, []).append((values, placed))
 
     def finish(self) -> Iterator[str]:
-        """Patients in two splits, candidates that break their rule, percentiles that are not the training split's."""
+        """Yield patients in two splits, wrong candidates, and percentiles that the training split does not give."""
         yield from self._shared_patients()
         for split, hadm_id, drawn in self._sets:
             problem = self._candidate_problem(split, hadm_id, drawn)
@@ -103,7 +103,7 @@ class MimicInvariants:
         without = table.filter(table["cxr_missing"])
         for column in FINDINGS.values():
             if without[column].null_count != len(without):
-                yield f"{column} is told of a missing X-ray"
+                yield f"{column} is given for a missing X-ray"
 
     def _shared_patients(self) -> Iterator[str]:
         patients: dict[str, set[int]] = {}
@@ -139,8 +139,8 @@ class MimicInvariants:
 
 
 def _misplaced(known: Floats, values: Floats, placed: Floats) -> bool:
-    """Whether a percentile is not the share of training values up to its value. Values that differ only beyond single
-    precision may stand on either side.
+    """Tell whether a percentile differs from the share of training values up to its value. Values that are equal in
+    single precision may be counted on either side.
     """
     measured = ~np.isnan(values)
     low = np.searchsorted(known, values[measured], side="left") / len(known) - _SLACK
@@ -149,7 +149,7 @@ def _misplaced(known: Floats, values: Floats, placed: Floats) -> bool:
 
 
 def _numbers(column: pa.ChunkedArray) -> Floats:
-    """(N, 50) of a column of lists, NaN where null."""
+    """Turn a column of lists into an (N, 50) array, NaN where null."""
     rows = [[None] * LABS if row is None else row for row in column.to_pylist()]
     return np.array(rows, dtype=np.float64).reshape(len(rows), LABS)
 

@@ -1,4 +1,4 @@
-"""The 50 blood tests of Symile-MIMIC, in the one order that every list of 50 follows: by item id.
+"""The 50 blood tests of Symile-MIMIC, ordered by item id as in every list of 50.
 
 The ids are the most frequent blood tests of MIMIC-IV's labevents, as the public pipeline lists them; the names are
 those of its table d_labitems.

@@ -7,15 +7,15 @@ from symile_data.format.schema import DatasetSchema, Modality
 from .lab_items import LAB_ITEMS, LABS
 
 SHORTER_SIDE = 320  # pixels of a stored X-ray
-# The order of MIMIC-IV-ECG's own files, and so of the public pipeline's tensors: aVF stands before aVL.
+# The order of MIMIC-IV-ECG's files and of the public pipeline's tensors, where aVF stands before aVL.
 LEADS = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
 SAMPLES = 5000
 RATE_HZ = 500
 UNITS_PER_MV = 200
 NAN_VALUE = -32768  # WFDB format 16 marks an unknown sample with it
-LEAST_MODALITIES = 2  # that an admission has, of the three, where some may be missing
+LEAST_MODALITIES = 2  # modalities of an admission, where some may be missing
 
-# CheXpert's findings, as MIMIC-CXR-JPG's table names them, and our columns.
+# CheXpert's findings as MIMIC-CXR-JPG's table names them -> columns of the dataset.
 FINDINGS = {
     name: "chexpert_" + name.lower().replace(" ", "_")
     for name in (
@@ -60,7 +60,7 @@ MODALITIES = (
 
 
 def mimic_schema() -> DatasetSchema:
-    """Typed columns; `datasets` restores every type from the shards alone."""
+    """Return the typed columns and modalities; `datasets` restores every type from the shards alone."""
     from datasets import Features, Image, List, Value
 
     numbers = List(Value("float32"), length=LABS)

@@ -1,4 +1,4 @@
-"""Which time after admission belongs to which modality, to the open and closed ends of the windows."""
+"""The time windows around an admission, one for each modality, with their open and closed ends."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """Hours after admission, the last hour included; the first one too unless `open_start`."""
+    """An interval of hours after admission. Its end is included, and its start too unless `open_start`."""
 
     first_hours: int
     last_hours: int
     open_start: bool = False
 
     def contains(self, time: pl.Expr, admittime: pl.Expr) -> pl.Expr:
-        """Whether a moment lies in the window; null where it is unknown."""
+        """Tell whether a time lies in the window; null where a time is unknown."""
         import polars as pl
 
         since = time - admittime
@@ -33,14 +33,14 @@ LABS_WINDOW = Window(first_hours=-24, last_hours=24)
 
 
 def hours_since(time: pl.Expr, admittime: pl.Expr) -> pl.Expr:
-    """Hours from admission, float64; negative before it."""
+    """Compute the hours from admission, float64; negative before it."""
     return (time - admittime).dt.total_microseconds() / 3_600_000_000
 
 
 def within_stay(time: pl.Expr) -> pl.Expr:
-    """Whether a moment lies after the patient's previous discharge and up to this one.
+    """Tell whether a time lies after the patient's previous discharge and up to this one.
 
-    The columns `stay_from` and `stay_until` are of `admissions.read_admissions`; null is no limit.
+    The columns `stay_from` and `stay_until` hold these two times (`admissions.read_admissions`); null is no limit.
     """
     import polars as pl
 
@@ -53,11 +53,11 @@ def events_of(events: pl.LazyFrame, admissions: pl.DataFrame, time: str, window:
     """Pair a patient's events with the patient's admissions in whose window they lie.
 
     Args:
-        events: With `subject_id` and the column `time`.
-        admissions: Of `admissions.read_admissions`.
-        time: Column of the moment.
-        window: Around the admission.
-        stay: Keep only what lies within the stay.
+        events: A table with `subject_id` and the column `time`.
+        admissions: The table of `admissions.read_admissions`.
+        time: Name of the column with the event's time.
+        window: The window around the admission.
+        stay: Keep only events within the stay.
 
     Returns:
         The events' columns, `hadm_id` and `hours` (float64 since admission); an event may serve several admissions.

@@ -1,4 +1,4 @@
-"""What binary XOR data hold, in closed form: information terms and Bayes-optimal accuracies.
+"""Closed forms for binary XOR data: information terms and Bayes-optimal accuracies.
 
 The data (Symile, section 5.1): V >= 3 variables of d bits, n = 2^d values each. All but the last are independent and
 uniform; the last is the XOR of all others with probability p (drawn once for a row), else a copy of the first. Terms
@@ -18,7 +18,7 @@ from symile_data.errors import UsageError
 
 
 def total_correlation(p_hat: float, dims: int) -> float:
-    """Total correlation of all variables: d ln 2 - (1 - 1/n) H(p), with H the entropy of one draw.
+    """Total correlation of all variables in nats: d ln 2 - (1 - 1/n) H(p), with H the entropy of one draw.
 
     The last variable is a function of the others but for the draw, and the draw is hidden where the XOR happens to
     equal the copy, in one row of n.
@@ -32,7 +32,7 @@ def total_correlation(p_hat: float, dims: int) -> float:
 
 
 def pair_information(p_hat: float, dims: int) -> float:
-    """Mutual information of the first and the last variable, the only pair that has any.
+    """Mutual information in nats of the first and the last variable, the only pair that has any.
 
     With q = (1 - p) + p / n the probability that they are equal: q ln(n q) + (n - 1) (p / n) ln p.
 
@@ -46,9 +46,9 @@ def pair_information(p_hat: float, dims: int) -> float:
 
 
 def conditional_information(p_hat: float, dims: int) -> float:
-    """Information of a variable between with the first, or with the last, given all the rest: TC - I(a; c).
+    """Information in nats of a middle variable with the first or the last, given all others: TC - I(a; c).
 
-    It is what no pair holds: 0 at p = 0, all of the total correlation at p = 1.
+    No pair holds this part: it is 0 at p = 0 and all of the total correlation at p = 1.
 
     >>> conditional_information(1.0, 5) == total_correlation(1.0, 5), abs(conditional_information(0.0, 5)) < 1e-12
     (True, True)
@@ -57,16 +57,16 @@ def conditional_information(p_hat: float, dims: int) -> float:
 
 
 def bayes_accuracy(p_hat: float, dims: int, *, between: bool = True) -> float:
-    """Largest accuracy with which one variable can be told from all others.
+    """Best possible accuracy of predicting one variable from all others.
 
     Args:
-        p_hat: p.
-        dims: d.
-        between: Tell a variable between the first and the last (the paper's task), p + (1 - p) / n; else the first or
-            the last, for which a copy is as good a guess as an XOR: 1 / n + (1 - 1 / n) max(p, 1 - p).
+        p_hat: Probability p that the last variable is the XOR of the others.
+        dims: Bits d of each variable.
+        between: Predict a variable between the first and the last (the paper's task), p + (1 - p) / n; else the first
+            or the last, for which a copy is as good a guess as an XOR: 1 / n + (1 - 1 / n) max(p, 1 - p).
 
     Raises:
-        UsageError: p is no probability, or there are no bits.
+        UsageError: `p_hat` is no probability, or `dims` is less than 1.
 
     >>> bayes_accuracy(0.0, 1), bayes_accuracy(0.5, 5), bayes_accuracy(1.0, 5), bayes_accuracy(0.0, 5, between=False)
     (0.5, 0.515625, 1.0, 1.0)

@@ -12,10 +12,12 @@ from symile_data.format.manifest import Manifest
 
 
 class XorInvariants:
-    """The last variable is the XOR of the others or a copy of the first: always the former at p_hat 1, the latter at 0.
+    """Check that the last variable is the XOR of the others or a copy of the first.
+
+    At p_hat 1 it must be the XOR, at p_hat 0 a copy.
 
     Args:
-        manifest: Of the dataset that is verified.
+        manifest: Manifest of the dataset.
     """
 
     def __init__(self, manifest: Manifest) -> None:
@@ -24,7 +26,7 @@ class XorInvariants:
         self._sample_ids = IdSet()
 
     def check(self, split: str, table: pa.Table) -> Iterator[str]:
-        """Problems of one shard."""
+        """Yield the problems of the rows of one shard."""
         if self._sample_ids.add(sample_ids(table)).any():
             yield f"a sample_id occurs twice in {split} or in an earlier shard"
         complete = ~np.any([table[f"{name}_missing"].to_numpy() for name in self._names], axis=0)
@@ -45,13 +47,13 @@ class XorInvariants:
 
     @property
     def disjoint_media(self) -> bool:
-        """No: the variables are few bits, and any may occur again."""
+        """Values may be shared between splits: they have few bits, and any may occur again."""
         return False
 
     def check_media(self, table: pa.Table) -> Iterator[str]:
-        """There are no media."""
+        """Yield nothing, since XOR data have no media."""
         yield from ()
 
     def finish(self) -> Iterator[str]:
-        """Nothing is left to check across shards."""
+        """Yield nothing: `check` already compares the ids of all shards."""
         yield from ()

@@ -8,10 +8,10 @@ from symile_data.format.schema import DatasetSchema, Modality
 
 
 def xor_schema(names: Sequence[str], dims: int) -> DatasetSchema:
-    """Typed columns of a dataset; bits are float32 0 and 1, ready for a linear layer.
+    """Return the typed columns of a dataset; bits are float32 0 and 1, ready for a linear layer.
 
     Args:
-        names: Of the variables.
+        names: Names of the variables.
         dims: Bits of each variable.
     """
     from datasets import Features, List, Value
