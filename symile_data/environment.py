@@ -28,6 +28,7 @@ _COSTS = {
     "speech": "no synthetic speech: a build of M3 needs --audio common-voice:PATH",
     "m3": "no sample images: a build of M3 needs --images PATH",
     "online": "no online translation and no Google speech; the bundled names and voices need neither",
+    "audio": "no log-mel spectrograms; waveforms need nothing more",
     "train": "no batches of tensors, losses or training; building, verifying and datasets.load_dataset work",
 }
 

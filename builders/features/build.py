@@ -37,7 +37,7 @@ KIND = "features"
 ROWS_PER_SHARD = 20_000
 ROWS_PER_GROUP = 500  # about two megabytes of features
 
-_PACKAGES = ("numpy", "pyarrow", "torch", "transformers")
+_PACKAGES = ("librosa", "numpy", "pyarrow", "torch", "transformers")
 
 
 @dataclass(frozen=True, kw_only=True)

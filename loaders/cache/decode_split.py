@@ -1,5 +1,7 @@
 """Decode every unique image, audio or list of numbers of a split once, into memory or into a cache directory.
 
+These unique values are called media here.
+
 Legend: N rows, U unique media, M modalities.
 """
 
@@ -31,7 +33,7 @@ with needs_extra("train", "loading batches"):
     import torch
 
 _NONE, _DAMAGED = -1, -2  # in place of an index into the unique media
-_FORMAT = 3
+_FORMAT = 4  # raised whenever equal settings give other media
 
 IntArray = npt.NDArray[np.int64]
 
@@ -39,18 +41,18 @@ IntArray = npt.NDArray[np.int64]
 def decode_split(
     spec: BatchSpec, *, threads: int, decode_errors: DecodeErrors, store: Path | MediaCache | None
 ) -> DecodedSplit:
-    """Decode what is not decoded yet.
+    """Decode the media of a split that `store` does not hold yet.
 
     Args:
-        spec: The split and what is delivered of it.
-        threads: That read and decode.
-        decode_errors: What to do about media that cannot be decoded.
-        store: Directory to keep the media in, memory-mapped, or what keeps them in RAM for other loaders too; None
-            keeps them for this one. Rows that only a simulated rate takes away are decoded too where others may want
-            them.
+        spec: The contents of a sample.
+        threads: Number of threads that read and decode.
+        decode_errors: Raises or records what cannot be decoded.
+        store: A directory that keeps the media, memory-mapped, or a `MediaCache` that keeps them in RAM for other
+            loaders too; None keeps them for this loader. Where other loaders may want them, media that only a
+            simulated rate takes away are decoded too.
 
     Raises:
-        DamageError: a shard cannot be read, or a medium cannot be decoded and `decode_errors` does not skip it.
+        DamageError: a shard cannot be read, or a value cannot be decoded and `decode_errors` does not skip it.
         OutputError: the directory cannot be written.
     """
     split = spec.split
@@ -110,14 +112,14 @@ class _DecodeTask:
     def decode(
         self, skip: BoolArray, allocate: Callable[[tuple[int, ...], np.dtype[Any]], Array]
     ) -> tuple[IntArray, Array]:
-        """Which medium each row has, and the media.
+        """Decode the media in threads.
 
         Args:
-            skip: (N,) rows without one.
+            skip: (N,) True for rows without a medium.
             allocate: Makes the array for the media.
 
         Returns:
-            (N,) index or _NONE or _DAMAGED, and (U, ...) values.
+            (N,) index of each row's medium, or _NONE or _DAMAGED; and (U, ...) the media.
         """
         where, owners = _unique(self._keys(), skip)
         layout, split = self.reader.layout, self.spec.split
@@ -146,7 +148,7 @@ class _DecodeTask:
             jobs = [pool.submit(work, run) for run in runs(groups)] if len(owners) else []
             try:
                 for job in jobs:
-                    for row, error in job.result():  # met in the order of rows, whichever thread was first
+                    for row, error in job.result():  # in the order of rows, whichever thread was first
                         self.decode_errors.meet(self.spec, self.reader, row, error)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
@@ -156,13 +158,13 @@ class _DecodeTask:
 
     @property
     def key(self) -> str:
-        """Equal for equal media: of the split, the modality and the decoder's settings."""
+        """A hash of the split, the modality and the decoder's settings, which is equal for equal media."""
         return digest(
             [_FORMAT, self.spec.split.fingerprint, self.reader.modality.to_json(), repr(self.reader.settings)]
         )
 
     def decode_once(self, memory: MediaCache, skip: BoolArray) -> tuple[IntArray, Array]:
-        """As `decode`, unless another loader of this process did it."""
+        """Decode as `decode` does, unless another loader of this process did so."""
         if self.key not in memory.decoded:
             memory.decoded[self.key] = self.decode(skip, _in_memory)
         else:
@@ -170,7 +172,7 @@ class _DecodeTask:
         return memory.decoded[self.key]
 
     def decode_into(self, directory: Path, skip: BoolArray) -> tuple[IntArray, CachedMedia]:
-        """As `decode`, with the results in a folder of `directory` that is made once and then memory-mapped."""
+        """Decode as `decode` does, into a folder of `directory` that is made once and then memory-mapped."""
 
         def fill(folder: Path) -> None:
             write_cached(folder, *self.decode(skip, partial(mapped, folder / VALUES)))
@@ -186,7 +188,7 @@ class _DecodeTask:
             self.decode_errors.meet(self.spec, self.reader, row, UndecodableError("found when it was cached"))
 
     def _keys(self) -> pa.Array | None:
-        """(N,) ids of the media; None where each row has its own."""
+        """Read the (N,) ids of the media; None where each row has its own medium."""
         split = self.spec.split
         known = [name for name in self.reader.modality.null_columns if name.endswith("_id") and name in split.columns]
         return one_chunk(split.read_all(known[:1])[known[0]]) if known else None
@@ -200,7 +202,7 @@ def _unique(keys: pa.Array | None, skip: BoolArray) -> tuple[IntArray, IntArray]
     """Number the unique media in the order in which they first occur.
 
     Returns:
-        (N,) number of each row's medium or _NONE, and (U,) the first row of each.
+        (N,) number of each row's medium, or _NONE; and (U,) the first row of each medium.
     """
     where = np.full(len(skip), _NONE, dtype=np.int64)
     present = np.flatnonzero(~skip)

@@ -1,5 +1,5 @@
-"""The table of decoders: one row for each kind of modality. Adding a kind is adding a module with its settings and
-functions, and its row here.
+"""The table of decoders, one row for each kind of modality. A new kind is a module with its settings and functions, and
+a row here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .labs import LabsSettings
 
 @dataclass(frozen=True, kw_only=True)
 class TextSettings:
-    """Texts stay Python strings; tokenising is the encoder's business."""
+    """Texts stay Python strings; the encoder tokenises them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class VectorSettings:
     """Fixed-size lists of numbers become (length,) arrays.
 
     Args:
-        dtype: Of the batch; "float16" keeps stored half-precision features as they are.
+        dtype: Dtype of the batch; "float16" keeps stored half-precision features as they are.
     """
 
     dtype: Literal["float32", "float16"] = "float32"
@@ -38,7 +38,7 @@ class VectorSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredSettings:
-    """Pictures or clips stay the bytes that lie in the shard, for code that decodes them itself (on a device, say)."""
+    """Images or audio stay the bytes of the shard, for code that decodes them itself (on a device, for example)."""
 
 
 Settings = ImageSettings | AudioSettings | TextSettings | VectorSettings | EcgSettings | LabsSettings | StoredSettings
@@ -94,10 +94,10 @@ DECODERS: Mapping[str, Decoder] = {
 
 
 def decoder_for(name: str, kind: str, settings: object | None) -> tuple[Decoder, Any]:
-    """The decoder of a kind, and the settings to use: those given or the defaults.
+    """Return the decoder of a kind and its settings: those given, or the defaults.
 
     Raises:
-        UsageError: no such kind, or settings of another kind.
+        UsageError: the kind has no decoder, or the settings are of another kind.
     """
     if kind not in DECODERS:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Clips: FLAC, WAV, MP3, ... at 16 kHz, mono, of one length, as waveforms or log-mel spectrograms."""
+"""Decode audio (FLAC, WAV, MP3, ...) to mono waveforms at 16 kHz or to log-mel spectrograms, of one length."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from symile_data.errors import UsageError
 from symile_data.format.media import UnfitMediumError, read_audio
 
 from .base import Decoder, Layout, Stored, StoredMedia, UndecodableError, check_files, layout_of
-from .mel import HOP_SAMPLES, SAMPLE_RATE_HZ, WINDOW_SAMPLES, log_mel
+from .mel import HOP_SAMPLES, SAMPLE_RATE_HZ, WINDOW_SAMPLES, log_mel, mel_filters
 
 
 @dataclass(frozen=True, kw_only=True)
 class AudioSettings:
-    """Clips become float32 mono at 16 kHz: (samples,), or (n_mels, samples // 160) log-mel.
+    """Audio becomes float32 mono at 16 kHz: (samples,), or (n_mels, samples // 160) log-mel.
 
     Args:
-        seconds: Cut or pad with silence to this length; None keeps each clip's own (single clips only, not batches).
+        seconds: Cut or pad with silence to this length; None keeps each one's own length (for
+            `decode_audio`, not for batches).
         n_mels: None for the waveform, else the number of filters of Whisper's log-mel spectrogram (80 or 128).
-        store: Dtype in which a cache keeps decoded clips; batches are float32 in any case.
+        store: Dtype in which a cache keeps decoded audio; batches are float32 in any case.
     """
 
     seconds: float | None = 3.0
@@ -32,40 +33,43 @@ class AudioSettings:
 
     def __post_init__(self) -> None:
         if self.seconds is not None and self.seconds * SAMPLE_RATE_HZ < WINDOW_SAMPLES:
-            raise UsageError("a clip needs at least 0.025 seconds", got=self.seconds)
+            raise UsageError("audio needs at least 0.025 seconds", got=self.seconds)
         if self.n_mels is not None and not 1 <= self.n_mels <= WINDOW_SAMPLES // 2:
             raise UsageError("n_mels must be from 1 to 200", got=self.n_mels)
 
     @property
     def samples(self) -> int | None:
-        """Samples of a clip of fixed length."""
+        """Number of samples where the length is fixed, else None."""
         return None if self.seconds is None else round(self.seconds * SAMPLE_RATE_HZ)
 
 
 def decode_audio(data: Stored, settings: AudioSettings) -> npt.NDArray[np.float32]:
-    """A stored FLAC, WAV, MP3, ... as a waveform or log-mel spectrogram (see `AudioSettings`).
+    """Decode a stored FLAC, WAV, MP3, ... to a waveform or log-mel spectrogram.
+
+    Returns:
+        (samples,) or (n_mels, samples // 160) float32; see `AudioSettings`.
 
     Raises:
-        UndecodableError: not a clip that libsndfile can read, or an empty one.
+        UndecodableError: libsndfile cannot read the audio, or it is empty.
     """
     try:
         channels, rate = read_audio(data)
     except UnfitMediumError as error:
-        raise UndecodableError(f"not a readable clip ({error})") from None
+        raise UndecodableError(f"not readable audio ({error})") from None
     if not len(channels):
-        raise UndecodableError("a clip without samples")
+        raise UndecodableError("audio without samples")
     mono = channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
     waveform = mono if rate == SAMPLE_RATE_HZ else resampled(mono, rate)
     if settings.samples is not None:
         waveform = fixed_length(waveform, settings.samples)
     if settings.n_mels is None:
         return waveform
-    # A clip of less than one window has no spectrogram of its own.
+    # Less than one window has no spectrogram of its own.
     return log_mel(fixed_length(waveform, max(len(waveform), WINDOW_SAMPLES)), settings.n_mels)
 
 
 def fixed_length(waveform: npt.NDArray[np.float32], samples: int) -> npt.NDArray[np.float32]:
-    """The first `samples` samples, with silence after a shorter clip.
+    """Return the first `samples` samples, with silence after a shorter waveform.
 
     >>> fixed_length(np.ones(2, dtype=np.float32), 3).tolist()
     [1.0, 1.0, 0.0]
@@ -76,11 +80,11 @@ def fixed_length(waveform: npt.NDArray[np.float32], samples: int) -> npt.NDArray
 
 
 def resampled(waveform: npt.NDArray[np.float32], rate_hz: int) -> npt.NDArray[np.float32]:
-    """A clip of any rate at 16 kHz, band-limited in the frequency domain.
+    """Resample a waveform to 16 kHz, band-limited in the frequency domain.
 
     Args:
         waveform: (samples,) float32 at `rate_hz`.
-        rate_hz: Samples in a second.
+        rate_hz: Samples per second.
 
     Returns:
         (ceil(samples * 16000 / rate_hz),) float32.
@@ -97,9 +101,12 @@ def resampled(waveform: npt.NDArray[np.float32], rate_hz: int) -> npt.NDArray[np
 def _layout(settings: AudioSettings, kind: pa.DataType) -> Layout:
     check_files(kind)
     if settings.samples is None:
-        raise UsageError("clips of a batch need one length", got="seconds=None", do="give AudioSettings(seconds=...)")
+        raise UsageError(
+            "the audio of a batch needs one length", got="seconds=None", do="give AudioSettings(seconds=...)"
+        )
     if settings.n_mels is None:
         return layout_of((settings.samples,), np.float32, settings.store)
+    mel_filters(settings.n_mels)  # computed once and before any thread decodes; a missing librosa is an error here
     return layout_of((settings.n_mels, settings.samples // HOP_SAMPLES), np.float32, settings.store)
 
 

@@ -1,6 +1,6 @@
-"""Random views of pictures, each a function of (seed, epoch, sample_id): the same whatever the threads, ranks or
-interruptions. `ImageAugment` and `ImageCrop` work while decoding, `ImageJitter` on decoded pictures, also those of a
-cache.
+"""Random views of images, each a function of (seed, epoch, sample_id), so that they do not depend on threads, ranks or
+interruptions. `ImageAugment` and `ImageCrop` work while decoding; `ImageJitter` works on decoded images, those of a
+cache included.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ _DRAWS = 5  # area, aspect ratio, left, top, flip
 
 
 class _View:
-    """What the views that are made while decoding have in common; subclasses are dataclasses."""
+    """Base of the views that are made while decoding; subclasses are dataclasses."""
 
     flip: float
 
     def box(self, size: tuple[int, int], settings: ImageSettings, uniform: FloatArray) -> Box:
-        """The part of a picture of `size` (width, height) that is shown."""
+        """Choose the part of an image of `size` (width, height) that is shown."""
         raise TypeError(f"{type(self).__name__} does not say what it shows")
 
     def draw(self, seed: int, epoch: int, modality: str, sample_ids: npt.NDArray[np.int64]) -> FloatArray:
-        """(rows, 5) uniform numbers that decide the views of some samples."""
+        """Draw the (rows, 5) uniform numbers that decide the views of some samples."""
         return Stream(seed, f"augment/{modality}/{epoch}").at(sample_ids, _DRAWS)
 
     def decode(self, data: Stored, settings: ImageSettings, uniform: FloatArray) -> npt.NDArray[Any]:
-        """One view of a stored picture, as `decode_image` gives the centre.
+        """Decode one view of a stored image, in the layout of `decode_image`.
 
         Raises:
-            UndecodableError: not a picture, or a damaged one.
+            UndecodableError: the bytes are no image, or a damaged one.
         """
         pixels = decode_view(data, settings, lambda size: self.box(size, settings, uniform))
         return finished(pixels[:, ::-1] if uniform[4] < self.flip else pixels, settings)
@@ -49,7 +49,7 @@ class ImageAugment(_View):
     """Random resized crop and mirror image.
 
     Args:
-        area: Smallest and largest share of the picture's area that is shown.
+        area: Smallest and largest share of the image's area that is shown.
         ratio: Smallest and largest width / height of the crop; drawn evenly on a logarithmic scale.
         flip: Probability of the mirror image.
     """
@@ -66,12 +66,15 @@ class ImageAugment(_View):
         _check_flip(self.flip)
 
     def box(self, size: tuple[int, int], settings: ImageSettings, uniform: FloatArray) -> Box:
-        """The part of a picture that is shown; a crop that would not fit is shortened to the picture's edges.
+        """Choose the part of an image that is shown; a crop that would not fit is cut at the image's edges.
 
         Args:
             size: Width and height, pixels.
-            settings: Not asked; the crop is resized whatever it measures.
-            uniform: (5,).
+            settings: Not used: a crop of any size is resized.
+            uniform: (5,) numbers in [0, 1).
+
+        Returns:
+            Left, top, right and bottom edge, pixels.
 
         >>> ImageAugment(area=(1.0, 1.0), ratio=(1.0, 1.0)).box((100, 100), ImageSettings(), np.zeros(5))
         (0.0, 0.0, 100.0, 100.0)
@@ -87,9 +90,8 @@ class ImageAugment(_View):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageCrop(_View):
-    """Random place of the crop, nothing else: the shorter side is resized as without it, and a square of `size`
-    pixels is cut out anywhere instead of from the centre. What the paper does to X-rays in training, though once for
-    all epochs.
+    """Random crop: the shorter side is resized as for the centre crop, and a square of `size` pixels is cut out
+    anywhere instead of from the centre. The paper does this to X-rays in training, though once for all epochs.
 
     Args:
         flip: Probability of the mirror image; X-rays have a side, so none by default.
@@ -101,12 +103,15 @@ class ImageCrop(_View):
         _check_flip(self.flip)
 
     def box(self, size: tuple[int, int], settings: ImageSettings, uniform: FloatArray) -> Box:
-        """The part of a picture that is shown.
+        """Choose the part of an image that is shown.
 
         Args:
             size: Width and height, pixels.
-            settings: Sizes of the picture before and after the crop.
-            uniform: (5,).
+            settings: Sizes of the image before and after the crop.
+            uniform: (5,) numbers in [0, 1).
+
+        Returns:
+            Left, top, right and bottom edge, pixels.
 
         >>> ImageCrop().box((400, 320), ImageSettings(size=320), np.array([0.0, 0.0, 0.5, 0.5, 0.0]))
         (40.0, 0.0, 360.0, 320.0)
@@ -120,10 +125,10 @@ class ImageCrop(_View):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageJitter:
-    """Random shift, with the edges mirrored into the gap, and mirror image, of pictures already decoded.
+    """Random shift and mirror image of decoded images; the edges are mirrored into the gap.
 
     Args:
-        shift: Largest shift in each direction, as a share of the picture's side.
+        shift: Largest shift in each direction, as a share of the image's side.
         flip: Probability of the mirror image.
 
     Raises:
@@ -135,17 +140,20 @@ class ImageJitter:
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.shift < 0.5:
-            raise UsageError("the shift of a picture must be within [0, 0.5)", got=self.shift)
+            raise UsageError("the shift of an image must be within [0, 0.5)", got=self.shift)
         _check_flip(self.flip)
 
     def apply(
         self, images: npt.NDArray[np.uint8], seed: int, epoch: int, modality: str, sample_ids: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.uint8]:
-        """The views of some samples.
+        """Shift and mirror the images of some samples.
 
         Args:
             images: (B, S, S, 3) uint8.
-            sample_ids: (B,).
+            seed: Seed of the draw.
+            epoch: The epoch, from 0.
+            modality: Name of the modality, which has a random stream of its own.
+            sample_ids: (B,) int64.
 
         Returns:
             (B, S, S, 3) uint8.
@@ -171,6 +179,6 @@ def _check_flip(flip: float) -> None:
 
 
 def _mirrored(positions: npt.NDArray[np.int64], side: int) -> npt.NDArray[np.int64]:
-    """Positions beyond an edge, reflected back inside."""
+    """Reflect positions beyond an edge back inside."""
     inside: npt.NDArray[np.int64] = side - 1 - np.abs(side - 1 - np.abs(positions))
     return inside

@@ -1,6 +1,4 @@
-"""`Decoder`: what reading one kind of modality consists of. The kinds themselves are a module each, and `decode` their
-table.
-"""
+"""`Decoder`, the interface of one kind of modality. Each kind has its own module; the package holds their table."""
 
 from __future__ import annotations
 
@@ -19,21 +17,21 @@ from symile_data.format.schema import Modality
 from ..discover.columns import holds_files
 
 Array = npt.NDArray[Any]
-Stored = bytes | memoryview  # a medium as it lies in a shard
+Stored = bytes | memoryview  # an image or audio file as the shard holds it
 
 
 class UndecodableError(Exception):
-    """A stored value that is no valid medium; the loader says which shard, row and column it came from."""
+    """A stored value that cannot be decoded; the loader adds its shard, row and column."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """What a decoded value is.
+    """Shape and dtypes of decoded values.
 
     Args:
-        shape: Of one value.
-        dtype: In a batch; object for Python values.
-        stored: In a cache, where it differs.
+        shape: Shape of one value.
+        dtype: Dtype in a batch; object for Python values.
+        stored: Dtype in a cache.
     """
 
     shape: tuple[int, ...]
@@ -42,22 +40,22 @@ class Layout:
 
 
 def layout_of(shape: tuple[int, ...], dtype: npt.DTypeLike, stored: npt.DTypeLike | None = None) -> Layout:
-    """A layout; what a cache stores is what a batch holds unless it is said."""
+    """Make a layout; the dtype in a cache is that of a batch unless `stored` is given."""
     return Layout(shape=shape, dtype=np.dtype(dtype), stored=np.dtype(dtype if stored is None else stored))
 
 
 def check_files(kind: pa.DataType) -> None:
-    """Refuse a column of another type than one that holds whole files.
+    """Refuse a column that does not hold whole files.
 
     Raises:
-        UsageError: naming the type.
+        UsageError: the column has another type, which the message names.
     """
     if not holds_files(kind):
         raise UsageError("a column of images or audio must hold the bytes of files", got=kind)
 
 
 def own_column(modality: Modality) -> str:
-    """The column that the manifest names."""
+    """Return the column that the manifest names for a modality."""
     return modality.column
 
 
@@ -81,8 +79,8 @@ class Decoder:
 
 
 class StoredMedia(Sequence[Any]):
-    """The bytes of each row of a struct<bytes, path> (or plain binary) column; looked at, not copied. A row without
-    bytes raises UndecodableError.
+    """The bytes of each row of a struct<bytes, path> or binary column, as views without a copy. A row without bytes
+    raises UndecodableError.
 
     >>> bytes(StoredMedia(pa.array([b"a", None]))[0])
     b'a'
@@ -98,11 +96,11 @@ class StoredMedia(Sequence[Any]):
         stored = self._payload[int(row)].as_buffer()
         if stored is None:
             raise UndecodableError("there are no bytes, at most the path of a file")
-        return memoryview(stored).cast("B")  # pyarrow says signed
+        return memoryview(stored).cast("B")  # pyarrow gives signed bytes
 
 
 def fixed_lists(column: pa.Array) -> Array:
-    """(rows, length) numbers of a fixed-size-list column; whatever stands in null rows, NaN for a null elsewhere."""
+    """Return the (rows, length) numbers of fixed-size lists: NaN for a null in a row, any value in a null row."""
     length = column.type.list_size
     inner = column.values.slice(column.offset * length, len(column) * length)
     if inner.null_count and not pa.types.is_floating(inner.type):

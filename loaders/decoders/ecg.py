@@ -1,4 +1,4 @@
-"""Electrocardiograms: stored int16, lead after lead, to one array for each record."""
+"""Decode electrocardiograms, which are stored as int16 lead after lead, to one array for each record."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class EcgSettings:
     """Records become (leads, samples) float32 between -1 and 1.
 
     Args:
-        leads: That follow one another in a stored list.
+        leads: Number of leads, which follow one another in a stored list.
         scale: True brings the smallest value over all leads of a record to -1 and the largest to 1, as in the paper
             (its code, `process_and_save_tensors.py`; there time comes first: (1, 5000, 12)). A record without any
             change becomes zeros, where the paper's code divides by zero. False keeps the stored int16, half the
@@ -34,17 +34,17 @@ class EcgSettings:
 
 
 def decode_ecg(stored: npt.NDArray[np.int16], settings: EcgSettings) -> Array:
-    """One record.
+    """Decode one record.
 
     Args:
         stored: (leads * samples,) int16, lead-major.
-        settings: How to scale.
+        settings: Number of leads, and whether to scale.
 
     Returns:
         (leads, samples) float32 in [-1, 1], or int16.
 
     Raises:
-        UndecodableError: a sample is null.
+        UndecodableError: a sample of the record is null.
 
     >>> decode_ecg(np.array([0, 5, 10, 0], dtype=np.int16), EcgSettings(leads=2)).tolist()
     [[-1.0, 0.0], [1.0, -1.0]]

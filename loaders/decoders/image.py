@@ -1,5 +1,5 @@
-"""Pictures: decode, crop and resize, in an exact and in a fast way. What part of a picture is shown is the caller's:
-the centre (`decode_image`) or a random view (`augment`).
+"""Decode, crop and resize images with an exact or a fast kernel. The caller chooses the part that is shown: the centre
+(`decode_image`) or a random view (`augment`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from symile_data.format.media import MOST_PIXELS, open_image
 
 from .base import Decoder, Layout, Stored, StoredMedia, UndecodableError, check_files, layout_of
 
-# Of ImageNet, red, green, blue in [0, 1]; the paper normalises pictures and X-rays by them.
+# Red, green and blue of ImageNet in [0, 1], by which the paper normalises images and X-rays.
 MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 DEVIATION = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 
@@ -28,21 +28,21 @@ _JPEG_FILL = 0xFF  # any number of these may stand before a marker's code
 _JPEG_SEGMENTS = {*range(0xC0, 0xD0), *range(0xDB, 0xFF)}  # markers that a length follows
 _JPEG_COLOURS = {"YCbCr": "RGB", "Gray": "GRAY"}  # colour space of a file -> what it is decoded to
 
-Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels of the picture
+Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels of the image
 Pixels = npt.NDArray[np.uint8]
-ViewOf = Callable[[tuple[int, int]], Box]  # (width, height) of the upright picture -> the part that is shown
+ViewOf = Callable[[tuple[int, int]], Box]  # (width, height) of the upright image -> the part that is shown
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSettings:
-    """Pictures become (size, size, 3) uint8: shorter side resized, centre cropped, upright, RGB.
+    """Images become (size, size, 3) uint8: shorter side resized, centre cropped, upright, RGB.
 
     Args:
         size: S, pixels.
-        shorter_side: To what the shorter side is resized before the crop; `size` where not given (256 with size 224
-            is the classical evaluation crop).
+        shorter_side: Pixels to which the shorter side is resized before the crop; `size` by default (256 with size
+            224 is the classical evaluation crop).
         kernel: "exact" is Pillow's antialiased bicubic, computed for the crop only; "fast" decodes JPEG with
-            libjpeg-turbo's own interface, by halves where the picture is large, and resizes in uint8 with torch: less
+            libjpeg-turbo's own interface, by halves where the image is large, and resizes in uint8 with torch: less
             CPU, and pixels that differ from exact ones by 2 to 3 of 255 on average.
         normalise: True gives (3, S, S) float32 instead, ImageNet's mean subtracted and deviation divided out, as the
             paper's networks take it. Four times the memory of uint8; on a device it costs nothing.
@@ -68,19 +68,22 @@ class ImageSettings:
 
 
 def decode_image(data: Stored, settings: ImageSettings) -> npt.NDArray[Any]:
-    """The centre of a stored JPEG, PNG, ...: (S, S, 3) uint8, or (3, S, S) float32 normalised.
+    """Decode the centre of a stored JPEG, PNG, ...
+
+    Returns:
+        (S, S, 3) uint8, or (3, S, S) float32 where the settings normalise.
 
     Raises:
-        UndecodableError: not a picture, or a damaged one.
+        UndecodableError: the bytes are no image, or a damaged one.
     """
     return finished(decode_view(data, settings, lambda size: centre_box(size, settings)), settings)
 
 
 def decode_view(data: Stored, settings: ImageSettings, view_of: ViewOf) -> Pixels:
-    """A part of a stored picture, (S, S, 3) uint8.
+    """Decode a part of a stored image to (S, S, 3) uint8.
 
     Raises:
-        UndecodableError: not a picture, or a damaged one.
+        UndecodableError: the bytes are no image, or a damaged one.
     """
     try:
         if settings.kernel == "fast":
@@ -91,12 +94,12 @@ def decode_view(data: Stored, settings: ImageSettings, view_of: ViewOf) -> Pixel
                 image = shown(opened)
                 pixels = _resized_exact(image, view_of(image.size), settings.size)
     except ValueError as error:  # of `open_image` and of simplejpeg
-        raise UndecodableError(f"not a readable picture ({error})") from None
+        raise UndecodableError(f"not a readable image ({error})") from None
     return pixels if pixels.ndim == 3 else np.broadcast_to(pixels[:, :, None], (*pixels.shape, 3))
 
 
 def finished(pixels: Pixels, settings: ImageSettings) -> npt.NDArray[Any]:
-    """(S, S, 3) uint8 as the settings want it in a batch.
+    """Normalise (S, S, 3) uint8 pixels to (3, S, S) float32 where the settings say so.
 
     >>> grey = np.full((1, 1, 3), 124, dtype=np.uint8)
     >>> finished(grey, ImageSettings(size=1, normalise=True)).astype(float).round(2).ravel().tolist()
@@ -109,9 +112,9 @@ def finished(pixels: Pixels, settings: ImageSettings) -> npt.NDArray[Any]:
 
 
 def centre_box(size: tuple[int, int], settings: ImageSettings) -> Box:
-    """The part of a picture of `size` (width, height) that the resized, centre-cropped result shows.
+    """Find the part of an image of `size` (width, height) that the resized, centre-cropped result shows.
 
-    An odd rest is divided as torchvision does it: to the nearest even pixel.
+    An odd remainder is divided as torchvision does it: to the nearest even pixel.
 
     >>> centre_box((400, 200), ImageSettings(size=100))
     (100.0, 0.0, 300.0, 200.0)
@@ -121,13 +124,13 @@ def centre_box(size: tuple[int, int], settings: ImageSettings) -> Box:
 
 
 def resized_size(size: tuple[int, int], settings: ImageSettings) -> tuple[int, int]:
-    """Width and height once the shorter side is resized; the longer one is rounded down."""
+    """Compute width and height after the shorter side is resized; the longer side is rounded down."""
     width, height = (max(settings.shorter, settings.shorter * side // min(size)) for side in size)
     return width, height
 
 
 def crop_box(size: tuple[int, int], settings: ImageSettings, left: int, top: int) -> Box:
-    """The part of a picture that a crop at (left, top) of its resized version shows."""
+    """Find the part of an image that a crop at (left, top) of its resized version shows."""
     across, down = (side / resized for side, resized in zip(size, resized_size(size, settings), strict=True))
     return left * across, top * down, (left + settings.size) * across, (top + settings.size) * down
 
@@ -140,7 +143,7 @@ def _resized_exact(image: Image.Image, box: Box, size: int) -> Pixels:
 
 
 def _fast_pixels(data: Stored, draft: int) -> Pixels:
-    """All pixels of a picture, (H, W, 3) or (H, W, 1); by halves where the shorter side stays at least `draft` long."""
+    """Decode an image to (H, W, 3) or (H, W, 1), halved while its shorter side stays at least `draft` long."""
     import simplejpeg
 
     if _plain_jpeg(data):
@@ -160,8 +163,9 @@ def _fast_pixels(data: Stored, draft: int) -> Pixels:
 
 
 def _plain_jpeg(data: Stored) -> bool:
-    """Whether data are a JPEG whose header holds no EXIF or XMP, by which it might have to be turned. False too where
-    the header is not one segment after the other up to the first scan: Pillow may still find an EXIF block in it.
+    """Whether data are a JPEG whose header holds no EXIF or XMP, by which it might have to be turned.
+
+    A header that is not a chain of segments up to the first scan gives False: Pillow may still find EXIF in it.
     """
     if bytes(data[:2]) != _JPEG_START:
         return False

@@ -1,4 +1,4 @@
-"""Laboratory values: percentiles of the training split, with or without imputation and indicators.
+"""Decode laboratory values: percentiles of the training split, with or without imputation and indicators.
 
 **Direction of the indicators: 1 is observed, 0 is missing**, as in the tensors of the published release (which calls
 them `labs_missingness`, and whose README says the reverse). The dataset's own masks are the other way round: `True`
@@ -19,7 +19,7 @@ from symile_data.format.schema import Modality
 from ..split import Split
 from .base import Array, Decoder, Layout, fixed_lists, layout_of
 
-MIDDLE = 0.5  # the percentile that says nothing
+MIDDLE = 0.5  # the percentile that carries no information
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +28,9 @@ class LabsSettings:
     (2 L,) float32 vector of the paper: L percentiles without gaps, then L indicators (1 observed, 0 missing).
 
     Args:
-        fill: What stands for a percentile that was not measured: one number for all labs (0.5 says nothing), or one
-            for each, such as `mean_percentiles` of the training split gives them (the paper's). None keeps NaN and
-            leaves both imputation and indicators to the encoder.
+        fill: Value that replaces a percentile that was not measured: one number for all labs (0.5 carries no
+            information), or one for each lab, such as the paper's, which `mean_percentiles` of the training split
+            gives. None keeps NaN and leaves imputation and indicators to the encoder.
     """
 
     fill: float | tuple[float, ...] | None = None
@@ -43,11 +43,11 @@ class LabsSettings:
 
 
 def decode_labs(stored: npt.NDArray[np.float32], settings: LabsSettings) -> npt.NDArray[np.float32]:
-    """The labs of one admission.
+    """Decode the labs of one admission.
 
     Args:
         stored: (L,) percentiles, NaN where not measured.
-        settings: What to do about those.
+        settings: Whether and how to fill those.
 
     Returns:
         (L,) or (2 L,) float32.
@@ -63,14 +63,17 @@ def decode_labs(stored: npt.NDArray[np.float32], settings: LabsSettings) -> npt.
 
 
 def mean_percentiles(train: Split, modality: str = "labs") -> tuple[float, ...]:
-    """The mean percentile of each lab over the rows of the training split that have it; 0.5 where none has.
+    """Compute the mean percentile of each lab over the rows of the training split that have it; 0.5 where none has.
 
     Args:
         train: The training split, also when the labs of another split are to be filled.
-        modality: Its name.
+        modality: Name of the modality.
+
+    Returns:
+        L means in [0, 1].
 
     Raises:
-        UsageError: another split, or one without such labs.
+        UsageError: the split is another one, or has no such labs.
         DamageError: a shard cannot be read.
     """
     if train.name != "train":

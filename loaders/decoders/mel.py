@@ -1,7 +1,8 @@
 """Log-mel spectrograms in Whisper's parameterisation: 16 kHz, windows of 25 ms every 10 ms, Slaney filters up to 8 kHz.
 
-Equal to transformers' `WhisperFeatureExtractor` for input of the same length (that one always pads to 30 s, which
-makes a short clip's spectrogram ten times as costly; here nothing is padded unless asked).
+Results equal those of transformers' `WhisperFeatureExtractor` for input of the same length. That one always pads to
+30 s, which makes the spectrogram of three seconds ten times as costly; here nothing is padded unless asked. The
+filters are librosa's, which is imported (a second, for its numba) when the first spectrogram is asked for.
 """
 
 from __future__ import annotations
@@ -11,22 +12,21 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from symile_data.extras import needs_extra
+
 SAMPLE_RATE_HZ = 16_000
 WINDOW_SAMPLES = 400
 HOP_SAMPLES = 160
 
-_TOP_HZ = 8000.0
-_LINEAR_UNTIL_HZ = 1000.0  # Slaney's mel scale: linear below, logarithmic above
-_MELS_PER_HZ = 3.0 / 200.0
-_MELS_PER_OCTAVE_E = 27.0 / np.log(6.4)
 _FLOOR = 1e-10
 _RANGE = 8.0  # decades below the loudest value that are kept
 
 FloatArray = npt.NDArray[np.float32]
+_Filters = tuple[FloatArray, npt.NDArray[np.int64], npt.NDArray[np.bool_]]  # weights, starts, empty
 
 
 def log_mel(waveform: FloatArray, n_mels: int = 80) -> FloatArray:
-    """Log-mel spectrogram.
+    """Compute the log-mel spectrogram that Whisper takes.
 
     Args:
         waveform: (samples,) float32 at 16 kHz, at least 201 samples.
@@ -34,6 +34,9 @@ def log_mel(waveform: FloatArray, n_mels: int = 80) -> FloatArray:
 
     Returns:
         (n_mels, samples // 160) float32.
+
+    Raises:
+        MissingPackageError: librosa is not installed.
 
     >>> log_mel(np.zeros(16_000, dtype=np.float32)).shape
     (80, 100)
@@ -53,46 +56,40 @@ def _window() -> FloatArray:
 
 
 def _filtered(power: FloatArray, n_mels: int) -> FloatArray:
-    """(frames, 201) power -> (frames, n_mels), each the sum under one triangle.
+    """Apply the filters to (frames, 201) power; returns (frames, n_mels).
 
-    Not a matrix product: neighbouring triangles overlap in pairs only, so two sums over stretches of bins do it, and
-    no BLAS starts threads of its own under each of the loader's.
+    This is not a matrix product: two sums over stretches of bins do it, and no BLAS starts threads of its own under
+    each of the loader's. Only neighbouring triangles overlap, so the filters of even number share no bin, nor do those
+    of odd number.
     """
-    rising, falling, starts, empty = _triangles(n_mels)
-    up, down = (np.add.reduceat(power * slope, starts, axis=1)[:, : n_mels + 1] for slope in (rising, falling))
-    up[:, empty], down[:, empty] = 0.0, 0.0  # reduceat gives a stretch without bins its first neighbour
-    return np.asarray(up[:, :-1] + down[:, 1:])
+    mel = np.empty((len(power), n_mels), dtype=np.float32)
+    for first, (weights, starts, empty) in enumerate(mel_filters(n_mels)):
+        mel[:, first::2] = np.add.reduceat(power * weights, starts, axis=1)
+        mel[:, first::2][:, empty] = 0.0  # reduceat gives a stretch without bins the next one's first
+    return mel
 
 
 @cache
-def _triangles(n_mels: int) -> tuple[FloatArray, FloatArray, npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Filters of equal area over `n_mels + 2` corners: between two corners one triangle falls and the next rises.
+def mel_filters(n_mels: int) -> tuple[_Filters, ...]:
+    """Whisper's filters as librosa computes them: Slaney's scale up to 8 kHz, triangles of equal area.
 
     Returns:
-        (201,) weights of each bin in the triangle that rises and in the one that falls there; first bin of each of the
-        n_mels + 1 stretches between corners; and which of these have no bin. The last bin lies on the last corner
-        and has weight 0.
+        For the filters of even number, then for those of odd number (none where `n_mels` is 1): (201,) weight of each
+        bin, first bin of each filter, and which filters hold no bin.
+
+    Raises:
+        MissingPackageError: librosa is not installed.
     """
-    corners = _hertz(np.linspace(0.0, _mels(_TOP_HZ), n_mels + 2))
-    bins = np.linspace(0.0, SAMPLE_RATE_HZ / 2, WINDOW_SAMPLES // 2 + 1)
-    stretch = np.clip(np.searchsorted(corners, bins, side="right") - 1, 0, n_mels)
-    place = (bins - corners[stretch]) / np.diff(corners)[stretch]
-    area = np.concatenate(
-        [[0.0], 2.0 / (corners[2:] - corners[:-2]), [0.0]]
-    )  # none falls in the first, none rises in the last
-    rising, falling = place * area[stretch + 1], (1.0 - place) * area[stretch]
-    starts = np.searchsorted(stretch, np.arange(n_mels + 1)).clip(max=len(bins) - 1)
-    empty = np.bincount(stretch, minlength=n_mels + 1) == 0
-    return rising.astype(np.float32), falling.astype(np.float32), starts, empty
+    with needs_extra("audio", "log-mel spectrograms"):
+        from librosa.filters import mel
+    filters = mel(sr=SAMPLE_RATE_HZ, n_fft=WINDOW_SAMPLES, n_mels=n_mels, htk=False, norm="slaney")
+    return tuple(_side_by_side(filters[first::2]) for first in range(min(n_mels, 2)))
 
 
-def _mels(hertz: float) -> float:
-    if hertz < _LINEAR_UNTIL_HZ:
-        return hertz * _MELS_PER_HZ
-    return float(_LINEAR_UNTIL_HZ * _MELS_PER_HZ + np.log(hertz / _LINEAR_UNTIL_HZ) * _MELS_PER_OCTAVE_E)
-
-
-def _hertz(mels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    knee = _LINEAR_UNTIL_HZ * _MELS_PER_HZ
-    high = _LINEAR_UNTIL_HZ * np.exp((mels - knee) / _MELS_PER_OCTAVE_E)
-    return np.where(mels < knee, mels / _MELS_PER_HZ, high)
+def _side_by_side(filters: FloatArray) -> _Filters:
+    """Filters that share no bin as one row of weights."""
+    empty = np.logical_not(filters.any(axis=1))
+    # The last bin has weight 0. A filter without bins begins where the next one does.
+    starts = np.where(empty, filters.shape[1] - 1, np.argmax(filters > 0, axis=1))
+    starts = np.minimum.accumulate(starts[::-1])[::-1]
+    return filters.sum(axis=0), starts, empty

@@ -90,5 +90,5 @@ def test_fast_images_stand_upright():
 def test_a_cut_jpeg_is_an_error_in_both_kernels():
     data = stored(photo(200, 150), "JPEG", quality=95)
     for kernel in ("exact", "fast"):
-        with pytest.raises(Exception, match="not a readable picture"):
+        with pytest.raises(Exception, match="not a readable image"):
             decode_image(data[: len(data) // 2], ImageSettings(size=8, kernel=kernel))
