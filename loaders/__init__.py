@@ -1,12 +1,13 @@
-"""Loaders: open a dataset, order it, decode it, batch it, continue it.
+"""Open a dataset, shuffle it, decode it and deliver batches, in an order that can be continued exactly.
 
     split = open_split("build/symile-m3-2", "train")
     loader = BatchLoader(split, batch_size=256, seed=0, transforms={"image": ImageSettings(size=224)})
     for batch in loader:
         ...
 
-`BatchLoader` and `MediaCache` need torch and are imported when first asked for; opening a split does not. Views for
-torch's DataLoader and for Lightning are `symile_data.loaders.torch_dataset` and `symile_data.loaders.datamodule`.
+`BatchLoader` and `MediaCache` need torch and are imported when they are first asked for; opening a split does not need
+it. Adapters for torch's DataLoader and for Lightning are `symile_data.loaders.torch_dataset` and
+`symile_data.loaders.datamodule`.
 """
 
 from __future__ import annotations

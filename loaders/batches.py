@@ -1,4 +1,4 @@
-"""What a batch consists of, and filling one from row groups: masks, decoded media, labels.
+"""The contents of a batch (masks, decoded modalities, labels), and reading the row groups that fill it.
 
 A batch under construction is a dict of numpy arrays, all with B rows, allocated before anything is decoded; threads
 fill disjoint rows of it. Python values (texts, strings, lists) are object arrays until the batch is handed out.
@@ -34,7 +34,15 @@ _MASK, _PADDING, _ID, _CLASS = "missing", "padding", "sample_id", "cls_id"
 
 @dataclass(frozen=True, kw_only=True)
 class ModalityReader:
-    """One modality as the loader delivers it."""
+    """How one modality of a split is read.
+
+    Args:
+        modality: The modality as the split describes it.
+        decoder: Decodes its values.
+        settings: The decoder's settings.
+        layout: Shape and dtypes of one decoded value.
+        rate: Share of its values that are taken away at load, from 0 to 1.
+    """
 
     modality: Modality
     decoder: Decoder
@@ -44,7 +52,7 @@ class ModalityReader:
 
     @property
     def name(self) -> str:
-        """The batch's key."""
+        """The modality's name, which is its key in a batch."""
         return self.modality.name
 
     @property
@@ -55,7 +63,14 @@ class ModalityReader:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchSpec:
-    """Everything that decides a sample's contents, apart from epoch-dependent changes."""
+    """Everything that decides the contents of a sample, apart from what changes with the epoch.
+
+    Args:
+        split: The rows.
+        seed: Seed of the simulated missingness.
+        readers: One for each modality, in the order of `split.modalities`.
+        labels: Columns that are delivered as they are.
+    """
 
     split: Split
     seed: int
@@ -63,7 +78,7 @@ class BatchSpec:
     labels: tuple[Label, ...]
 
     def allocate(self, rows: int) -> dict[str, Array]:
-        """An empty batch: zeros, no text, nothing missing."""
+        """Make an empty batch: zeros, no text, nothing missing."""
         batch: dict[str, Array] = {}
         for reader in self.readers:
             empty = None if reader.layout.dtype == object else 0
@@ -76,13 +91,13 @@ class BatchSpec:
         return batch
 
     def light_columns(self) -> list[str]:
-        """Columns other than the media: masks, ids, labels."""
+        """List the columns that hold no modality: masks, ids and labels."""
         names = self.split.schema.names
         masks = [reader.modality.mask for reader in self.readers if reader.modality.mask in names]
         return list(dict.fromkeys([*masks, *([_ID] if _ID in names else []), *(label.name for label in self.labels)]))
 
     def sample_ids(self, table: pa.Table, first_row: int) -> IntArray:
-        """(rows,) ids of consecutive rows; without the column, the row's number in the split.
+        """Return the (rows,) ids of consecutive rows; without an id column, their numbers in the split.
 
         Raises:
             DamageError: an id is null, or does not fit into int64.
@@ -94,7 +109,7 @@ class BatchSpec:
         return np.asarray(as_int64(self.split, _ID, column, first_row).to_numpy(), dtype=np.int64)
 
     def stored_missing(self, table: pa.Table, first_row: int) -> BoolArray:
-        """(rows, M) which modalities the shards lack, by mask column and by null where `table` has the values.
+        """Return (rows, M): what the shards lack, by mask column, and by null where `table` has the values.
 
         Raises:
             DamageError: a mask is null.
@@ -110,7 +125,7 @@ class BatchSpec:
         return missing
 
     def simulated_missing(self, sample_ids: IntArray) -> BoolArray:
-        """(rows, M) which modalities are taken away at load."""
+        """Return (rows, M): the modalities that are taken away at load."""
         columns = [
             missingness.missing(self.seed, sample_ids, reader.name, reader.rate, "load") for reader in self.readers
         ]
@@ -125,7 +140,7 @@ def make_batch_spec(
     columns: Sequence[str],
     rates: Mapping[str, float],
 ) -> BatchSpec:
-    """Check what was asked against the split.
+    """Check the arguments of a loader against its split.
 
     Raises:
         UsageError: an unknown modality, column or setting.
@@ -162,9 +177,10 @@ class Group:
 
     Args:
         first_row: Number of its first row in the split.
-        missing: (rows, M) stored or simulated.
-        values: Raw values of each modality.
-        labels: (rows, ...) of each label column.
+        sample_ids: (rows,) int64.
+        missing: (rows, M), stored or simulated.
+        values: Raw values, by modality.
+        labels: (rows, ...) values, by label column.
     """
 
     first_row: int
@@ -175,10 +191,10 @@ class Group:
 
 
 def read_group(spec: BatchSpec, index: int) -> Group:
-    """Read one row group: the columns that are needed and no other.
+    """Read the columns of one row group that a batch needs.
 
     Raises:
-        DamageError: it cannot be read.
+        DamageError: the row group cannot be read.
     """
     media = [reader.column for reader in spec.readers]
     table = spec.split.read(list(dict.fromkeys([*spec.light_columns(), *media])), index)
@@ -196,10 +212,12 @@ def read_group(spec: BatchSpec, index: int) -> Group:
 
 @dataclass
 class DecodeErrors:
-    """Media that could not be decoded and were passed over.
+    """The values that could not be decoded and were passed over.
 
     Args:
-        skip: False raises at the first.
+        skip: Whether they are passed over; otherwise the first one raises.
+        count: How many there were so far.
+        examples: Sentences about the first ten.
     """
 
     skip: bool
@@ -207,10 +225,10 @@ class DecodeErrors:
     examples: list[str] = field(default_factory=list)
 
     def meet(self, spec: BatchSpec, reader: ModalityReader, row: int, error: UndecodableError) -> None:
-        """Note one damaged medium.
+        """Record one value that cannot be decoded.
 
         Raises:
-            DamageError: unless damage is skipped.
+            DamageError: such values are not to be skipped.
         """
         problem = DamageError(
             f"column {reader.column} cannot be decoded",
@@ -229,7 +247,7 @@ _EXAMPLES = 10
 
 
 def runs(groups: IntArray) -> Iterator[tuple[int, int, int]]:
-    """Stretches of equal values: (value, start, stop).
+    """Yield the runs of equal values as (value, start, stop).
 
     >>> list(runs(np.array([4, 4, 2])))
     [(4, 0, 2), (2, 2, 3)]
@@ -240,5 +258,5 @@ def runs(groups: IntArray) -> Iterator[tuple[int, int, int]]:
 
 
 def keep_rows(batch: dict[str, Array], rows: IntArray) -> dict[str, Array]:
-    """A batch of some rows of another."""
+    """Select some rows of a batch."""
     return {name: values[rows] for name, values in batch.items()}

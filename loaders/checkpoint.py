@@ -1,7 +1,7 @@
-"""The loader's state: a few numbers that say what was seen, and the settings under which they mean anything.
+"""The state from which a loader continues: an epoch, a position in it, and the settings for which these hold.
 
-It holds a position in the epoch's order, no list of samples, and nothing about ranks, batch size or threads: all
-ranks have the same state, and any number of them can continue from it.
+The state lists no samples and says nothing about ranks, batch size or threads: it is the same on all ranks, and any
+number of ranks can continue from it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 from symile_data.errors import UsageError
 from symile_data.format.manifest import differences
 
-VERSION = 2  # of the order and of all else that is drawn: raised whenever a position would mean other rows
+VERSION = 2  # raised whenever a change of what is drawn makes a position mean other rows
 
 
 def make_checkpoint(settings: Mapping[str, Any], *, epoch: int, position: int) -> dict[str, Any]:
-    """State after the first `position` rows of an epoch's order; JSON-like.
+    """Make the state after the first `position` rows of an epoch, of types that JSON knows.
 
     >>> make_checkpoint({"seed": 0}, epoch=1, position=64)
     {'version': 2, 'settings': {'seed': 0}, 'epoch': 1, 'position': 64}
@@ -25,20 +25,20 @@ def make_checkpoint(settings: Mapping[str, Any], *, epoch: int, position: int) -
 
 
 def read_checkpoint(state: Mapping[str, Any], settings: Mapping[str, Any], rows: int) -> tuple[int, int]:
-    """Epoch and position of a state that was saved under the same settings.
+    """Read epoch and position from a state that was saved under the same settings.
 
     Args:
         state: From `make_checkpoint`.
-        settings: Of the loader that is to continue.
-        rows: N, rows of its split.
+        settings: Settings of the loader that is to continue.
+        rows: N, the number of rows of its split.
 
     Raises:
-        UsageError: naming the field that differs, lacks or makes no sense. Nothing is ever ignored.
+        UsageError: the message names the field that differs, is missing or makes no sense. No field is ignored.
     """
     fields = {"version", "settings", "epoch", "position"}
     if set(state) != fields:
         odd = sorted(set(state) ^ fields)
-        raise UsageError("this is no state of a loader", got=f"fields missing or unknown: {', '.join(odd)}")
+        raise UsageError("this is not the state of a loader", got=f"fields missing or unknown: {', '.join(odd)}")
     if state["version"] != VERSION:
         raise UsageError(
             "the loader's state has another version, in which a position means other rows",

@@ -1,4 +1,4 @@
-"""Refuse a loader's settings that make no sense together, before anything is read."""
+"""Refuse arguments of a loader that make no sense together, before anything is read."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .split import Split
 
 
 def check_views(spec: BatchSpec, augment: Mapping[str, View], encoders: Iterable[str], *, cached: bool) -> None:
-    """Refuse views and ways of delivering that do not go together.
+    """Refuse views that do not fit the split, the decoders or the cache.
 
     Raises:
-        UsageError: naming what is wrong.
+        UsageError: the message names the argument or modality that is wrong.
     """
     readers = {reader.name: reader for reader in spec.readers}
     images = [reader.name for reader in spec.readers if reader.modality.kind == "image"]
@@ -38,29 +38,27 @@ def check_views(spec: BatchSpec, augment: Mapping[str, View], encoders: Iterable
 
 def _check_view(reader: ModalityReader, view: View, *, encoded: bool, cached: bool) -> None:
     if not isinstance(reader.settings, ImageSettings):
-        raise UsageError("a picture that stays undecoded has no views", got=reader.name, do="leave it out of `augment`")
+        raise UsageError("an image that stays undecoded has no views", got=reader.name, do="leave it out of `augment`")
     if not isinstance(view, ImageJitter):
         if cached:
             raise UsageError(
-                f"a cache keeps one view of each picture, so {type(view).__name__} cannot work on it",
+                f"a cache keeps one view of each image, so {type(view).__name__} cannot work on it",
                 do="use ImageJitter, or pass cache=False",
             )
         return
     if reader.settings.normalise:
-        raise UsageError(
-            "ImageJitter works on pictures in uint8", got=f"{reader.name} normalised", do="normalise later"
-        )
+        raise UsageError("ImageJitter works on images in uint8", got=f"{reader.name} normalised", do="normalise later")
     if encoded:
-        raise UsageError("a picture that is encoded once cannot be jittered", got=reader.name, do="choose one of both")
+        raise UsageError("an image that is encoded once cannot be jittered", got=reader.name, do="choose one of both")
 
 
 def check_redraw(
     redraw_media: Mapping[str, str], encoders: Iterable[str], split: Split, columns: Sequence[str], *, cached: bool
 ) -> None:
-    """Refuse settings of redraw_media and encoders that cannot work.
+    """Refuse values of `redraw_media` and `encoders` that cannot work.
 
     Raises:
-        UsageError: naming what is wrong.
+        UsageError: the message names the argument or modality that is wrong.
     """
     names = [modality.name for modality in split.modalities]
     asked = [*redraw_media, *encoders]

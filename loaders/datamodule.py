@@ -1,8 +1,8 @@
 """A dataset directory as a Lightning data module: training, validation and test loaders with ranks from the trainer.
 
-The module's state is the training loader's, so a resumed run continues after the last batch, also with another
-number of devices. (Lightning saves the states of loaders by itself, but does not restore them from a checkpoint of
-an epoch's end.)
+The module's state is that of the training loader, so that a resumed run continues after the last batch, also with
+another number of devices. (Lightning itself saves the states of loaders, but does not restore them from a checkpoint
+of an epoch's end.)
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ with needs_extra("train", "loading batches"):
 
 
 class DataModule(lightning.LightningDataModule):
-    """Loaders of one dataset.
+    """The training, validation and test loaders of one dataset.
 
-    Give the trainer `use_distributed_sampler=False`: ranks are divided here.
+    Give the trainer `use_distributed_sampler=False`: this module divides the rows among the ranks.
 
     Args:
         location: The dataset's directory.
         batch_size: Rows of all ranks together, so that a batch is the same for any number of devices.
         train: Further arguments of the training `BatchLoader` (`seed`, `cache`, `redraw_words`, `augment`, ...).
-        evaluation: Those of validation and test, which keep file order and every row.
+        evaluation: The same for validation and test, which keep file order and every row.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class DataModule(lightning.LightningDataModule):
         self._restored: dict[str, Any] = {}
 
     def train_dataloader(self) -> BatchLoader:
-        """Shuffled batches of the training split; asked again, it goes on where the previous loader was."""
+        """Make the loader of the training split; a second call continues where the previous loader was."""
         state = self.state_dict()
         self._training, self._restored = self._loader("train", self._train), {}
         if state:
@@ -56,23 +56,22 @@ class DataModule(lightning.LightningDataModule):
         return self._training
 
     def state_dict(self) -> dict[str, Any]:
-        """State of the training loader; empty before there is one."""
+        """Return the state of the training loader; empty before there is one."""
         return self._restored or (self._training.state_dict() if self._training else {})
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Let the next training loader continue.
+        """Let the next training loader continue from this state.
 
-        Raises:
-            UsageError: when that loader is made, if the state is of another split or other settings.
+        A state of another split or of other settings is refused when that loader is made.
         """
         self._restored = state_dict
 
     def val_dataloader(self) -> BatchLoader:
-        """All rows of the validation split."""
+        """Make a loader of all rows of the validation split, in file order."""
         return self._loader("validation", self._evaluation)
 
     def test_dataloader(self) -> BatchLoader:
-        """All rows of the test split."""
+        """Make a loader of all rows of the test split, in file order."""
         return self._loader("test", self._evaluation)
 
     def _loader(self, split: str, settings: Mapping[str, Any]) -> BatchLoader:

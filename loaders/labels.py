@@ -1,4 +1,4 @@
-"""Columns that a batch delivers as they are: whole numbers, floats, truth values, or Python objects."""
+"""Columns that a batch delivers undecoded: integers, floats, booleans or Python objects."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ _MOST_INT64 = (1 << 63) - 1
 
 @dataclass(frozen=True, kw_only=True)
 class Label:
-    """One column that is delivered as it is.
+    """One column that is delivered undecoded.
 
     Args:
+        name: Name of the column.
         dtype: int64, float32, bool, or object for Python values.
-        shape: Of one value; () but for fixed-size lists.
-        blanked_by: Indices of the modalities whose absence takes this value away too.
+        shape: Shape of one value, () unless it is a fixed-size list.
+        blanked_by: Indices of the modalities without which this value is blanked too.
     """
 
     name: str
@@ -40,15 +41,15 @@ class Label:
 
     @property
     def null(self) -> Any:
-        """What a null becomes; a mask says that everything is missing."""
+        """The value that stands for a null; a mask then says that everything is missing."""
         return {"i": NULL_LABEL, "f": np.nan, "O": None, "b": True}[self.dtype.kind]
 
 
 def label_of(split: Split, name: str) -> Label:
-    """What is delivered of a column.
+    """Describe how a column is delivered.
 
     Raises:
-        UsageError: there is none of this name.
+        UsageError: the split has no column of this name.
     """
     if name not in split.columns:
         raise UsageError("`columns` names no column", got=name, do=f"choose among {', '.join(split.columns)}")
@@ -72,20 +73,20 @@ def label_of(split: Split, name: str) -> Label:
 
 
 def label_values(split: Split, label: Label, table: pa.Table, missing: BoolArray, first_row: int) -> Array:
-    """Values of one label column, blanked where their modality is missing.
+    """Read the values of one label column, blanked where their modality is missing.
 
     Args:
-        split: Of the table.
-        label: Which column.
-        table: Consecutive rows.
+        split: The split of the table.
+        label: The column.
+        table: Consecutive rows of the split.
         missing: (rows, M).
         first_row: Number of the table's first row in the split, for messages.
 
     Returns:
-        (rows, ...) of the label's dtype.
+        (rows, ...) values of the label's dtype.
 
     Raises:
-        DamageError: a null where none can be expressed, or a whole number that does not fit into int64.
+        DamageError: a value is null and its dtype has no null, or an integer does not fit into int64.
     """
     column = one_chunk(table[label.name])
     if label.dtype == object:
@@ -105,17 +106,17 @@ def label_values(split: Split, label: Label, table: pa.Table, missing: BoolArray
 
 
 def check_no_nulls(split: Split, name: str, values: Column, first_row: int, per_row: int = 1) -> None:
-    """Refuse nulls where none can be expressed.
+    """Refuse nulls in a column whose dtype has none.
 
     Args:
-        split: Where the values are from.
-        name: Of their column.
-        values: Consecutive ones.
-        first_row: Row of the first.
+        split: The split of the values, for messages.
+        name: Name of their column.
+        values: Values of consecutive rows.
+        first_row: Number of their first row in the split.
         per_row: Values in each row.
 
     Raises:
-        DamageError: naming the first row that has one.
+        DamageError: a value is null; the message names the first such row.
     """
     if values.null_count:
         row = int(pc.index(pc.is_null(values), True).as_py()) // per_row
@@ -123,10 +124,10 @@ def check_no_nulls(split: Split, name: str, values: Column, first_row: int, per_
 
 
 def as_int64(split: Split, name: str, values: Column, first_row: int, per_row: int = 1) -> Column:
-    """Whole numbers of any width as int64; see `check_no_nulls` for the arguments.
+    """Cast integers of any width to int64; see `check_no_nulls` for the arguments.
 
     Raises:
-        DamageError: one is too large, as a uint64 can be.
+        DamageError: a value (of type uint64) is too large; the message names the first such row.
     """
     if pa.types.is_uint64(values.type):
         large = pc.greater(values, pa.scalar(_MOST_INT64, pa.uint64()))
@@ -138,12 +139,12 @@ def as_int64(split: Split, name: str, values: Column, first_row: int, per_row: i
 
 
 def one_chunk(column: pa.ChunkedArray) -> pa.Array:
-    """A column as one array, copied only where it is in pieces."""
+    """Return a column as one array, copied only if it has several chunks."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _wrapped(values: list[Any]) -> Array:
-    """A list as an object array of its elements, also where these are lists."""
+    """Make an object array of the elements of a list, which may be lists themselves."""
     array = np.empty(len(values), dtype=object)
     for index, value in enumerate(values):
         array[index] = value
@@ -151,7 +152,7 @@ def _wrapped(values: list[Any]) -> Array:
 
 
 def _inner(column: pa.Array, label: Label) -> pa.Array:
-    """The numbers of a column of fixed-size lists, one row after the other; a column of numbers is these itself."""
+    """Return the numbers of a column of fixed-size lists, row after row; a column of numbers is returned as it is."""
     if not label.shape:
         return column
     return column.values.slice(column.offset * label.shape[0], len(column) * label.shape[0])

@@ -1,8 +1,8 @@
 """`BatchLoader`: batches of decoded samples as torch tensors, in a reproducible order that can be continued exactly.
 
-It joins the parts: `order` says which rows, `stream` or `cache` fill them, `words` and `augment` change them by
-epoch, `state` remembers. One process for each rank, threads inside it, no worker processes: image and audio kernels
-release the GIL, and nothing has to be pickled.
+It joins the parts: `shuffle` says which rows, `stream` or `cache` fill them, `redraw_words` and `decoders.augment`
+change them by epoch, `checkpoint` says where an interrupted epoch goes on. Each rank is one process with threads and
+without worker processes: image and audio kernels release the GIL, and nothing has to be pickled.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class BatchLoader:
     None where missing), and
 
     - `missing`: (B, M) bool in the order of `split.modalities`;
-    - `padding`: (B,) bool, rows that repeat another of the batch only so that all ranks have equally many: leave
-      them out of metrics;
+    - `padding`: (B,) bool, True for rows that repeat another row only so that all ranks have equally many: leave them
+      out of metrics;
     - `sample_id`: (B,) int64, and `cls_id` where the split has it;
-    - the columns that were asked for: integers as int64 (null: -100), floats as float32 (null: NaN), others as lists.
+    - the `columns`: integers as int64 (null: -100), floats as float32 (null: NaN), others as lists.
 
     The order is a function of (fingerprint, seed, epoch) and the same for any number of threads; the union of the
     ranks' batches is the same for any number of ranks.
@@ -52,33 +52,36 @@ class BatchLoader:
     Args:
         split: From `open_split`.
         batch_size: B, rows of each rank.
-        seed: Of order, missingness, words and augmentation.
+        seed: Seed of shuffling, missingness, redrawn words and augmentation.
         shuffle: False gives file order.
-        drop_last: Leave out the rows that do not fill a global batch; as `shuffle` where not given. Otherwise the
+        drop_last: Leave out the rows that do not fill a global batch; equal to `shuffle` by default. Otherwise the
             last batch is shorter, and padded where ranks would differ.
-        transforms: Settings by modality name (`ImageSettings`, `AudioSettings`, ...); defaults of the kind where not
-            given.
+        transforms: Decoder settings by modality name (`ImageSettings`, `AudioSettings`, ...); other modalities get
+            the defaults of their kind.
         columns: Further columns to deliver.
-        missingness: Rate for all modalities or by name, drawn per (seed, sample_id, modality), apart from a
-            build's draw; adds to what is missing on disk. All columns of a modality that is taken away are blanked.
+        missingness: Share of values to take away, for all modalities or by name, drawn per (seed, sample_id,
+            modality) independently of the build's draw and in addition to what is missing on disk. All columns of a
+            modality that is taken away are blanked.
         redraw_words: Draw the distractor words of an M3 row anew in each epoch (training only).
-        redraw_media: Modality -> label column: in each epoch a row gets the medium of another row with the same label
-            (training only, with `cache`).
-        encoders: Modality -> function of a chunk of decoded media to features; each unique medium is encoded once and
-            batches hold the features (with `cache`).
-        cache: True decodes each unique medium once and keeps it in RAM for this loader, a `MediaCache` for all loaders
-            that are given it; a directory keeps it there, memory-mapped and shared by processes and runs.
-        threads: That read and decode.
-        prefetch: Batches under construction while one is in use.
-        window: Row groups shuffled into one another; reading holds about this many in memory.
-        rank: Of this process among `world_size`.
-        on_error: "skip" passes over samples with a medium that cannot be decoded and counts them in `skipped`. With
-            one rank the batch is shorter then; with several another row takes the place, marked as padding.
-        augment: Random views of pictures by modality name. With `cache` only `ImageJitter`, which works on decoded
-            pictures.
+        redraw_media: Modality -> label column: in each epoch a row gets the image or audio of another row with the
+            same label (training only, with `cache`).
+        encoders: Modality -> function that maps a chunk of decoded values to features; each unique value is encoded
+            once, and batches hold the features (with `cache`).
+        cache: True decodes each unique value once and keeps it in RAM for this loader; a `MediaCache` keeps it for all
+            loaders that are given it; a directory keeps it there, memory-mapped and shared by processes and runs.
+        threads: Number of threads that read and decode.
+        prefetch: Number of batches under construction while one is in use.
+        window: Number of row groups whose rows are shuffled together; about as many are in memory.
+        rank: Rank of this process, from 0 to `world_size - 1`.
+        world_size: Number of processes that share the epoch.
+        on_error: "skip" passes over samples with a value that cannot be decoded and counts them in `skipped`. With
+            one rank such a batch is shorter; with several, another row takes the place, marked as padding.
+        augment: Random views of images by modality name. With `cache` only `ImageJitter`, which works on decoded
+            images.
 
     Raises:
-        UsageError: settings that make no sense together or for this split.
+        UsageError: the arguments make no sense together or for this split.
+        MissingPackageError: librosa is not installed, and a spectrogram is asked for.
     """
 
     def __init__(
@@ -144,7 +147,7 @@ class BatchLoader:
         self._begun = False  # whether an iteration has started the epoch that `_epoch` names
 
     def __len__(self) -> int:
-        """Batches of one epoch on each rank."""
+        """Number of batches of one epoch on each rank."""
         return self._batches_after(0)
 
     def _batches_after(self, position: int) -> int:
@@ -158,27 +161,32 @@ class BatchLoader:
 
     @property
     def skipped(self) -> int:
-        """Damaged media that were passed over so far."""
+        """Number of values that could not be decoded and were passed over so far."""
         return self._decode_errors.count
 
     @property
     def skipped_examples(self) -> list[str]:
-        """Sentences about the first of them."""
+        """Sentences about the first ten of them: where they are, and why they cannot be decoded."""
         return list(self._decode_errors.examples)
 
     def set_epoch(self, epoch: int) -> None:
-        """Let the next iteration run this epoch. The epoch that is already set keeps its position, so that this may
-        follow a restored state.
+        """Let the next iteration run this epoch.
+
+        If this epoch is set already, its position stays, so that a call may follow `load_state_dict`.
+
+        Raises:
+            UsageError: the epoch is negative.
         """
         if epoch < 0:
-            raise UsageError("an epoch is not negative", got=epoch)
+            raise UsageError("an epoch must not be negative", got=epoch)
         if epoch != self._epoch:
             self._position = 0
         self._epoch, self._begun = epoch, False
 
     def state_dict(self) -> dict[str, Any]:
-        """What was handed out so far; equal on all ranks after equally many batches. See
-        `symile_data.loaders.checkpoint`.
+        """Return the state after the batches handed out so far, of types that JSON knows.
+
+        It is the same on all ranks after equally many batches. See `symile_data.loaders.checkpoint`.
         """
         return make_checkpoint(self._settings(), epoch=self._epoch, position=self._position)
 
@@ -186,13 +194,13 @@ class BatchLoader:
         """Let the next iteration continue after the last batch before `state_dict` was called.
 
         Raises:
-            UsageError: the state is of another split, other settings or another version; the message names the field.
+            UsageError: the state is of another split, other settings or another version, which the message names.
         """
         self._epoch, self._position = read_checkpoint(state, self._settings(), self.split.rows)
         self._begun = False
 
     def __iter__(self) -> Iterator[Batch]:
-        """Run the rest of the epoch. Starting again after leaving an epoch early begins the next one."""
+        """Run the rest of the epoch. A new iteration after one that was left early begins the next epoch."""
         if self._begun or not self._batches_after(self._position):
             self._epoch, self._position = self._epoch + 1, 0
         self._begun = True
@@ -246,13 +254,13 @@ class BatchLoader:
         return {name: _handed_out(values) for name, values in arrays.items()}
 
     def _without(self, arrays: dict[str, Array], filled: PartialBatch) -> dict[str, Array]:
-        """The batch without its damaged rows."""
+        """Remove the damaged rows of a batch, or replace them where ranks must have equally many rows."""
         good = np.flatnonzero(~filled.damaged)
         if not len(good):
             raise DamageError(
                 "all samples of a batch are damaged",
                 where=self.split.place(int(filled.part.rows[0])),
-                got=f"{self.skipped} damaged media so far",
+                got=f"{self.skipped} values that cannot be decoded so far",
                 do="fetch or build the dataset again",
             )
         if self.world_size == 1:
@@ -264,7 +272,7 @@ class BatchLoader:
         return arrays
 
     def _settings(self) -> dict[str, Any]:
-        """What a state is good for: all that decides order and contents, nothing about ranks, batch size or threads."""
+        """Collect the settings that decide order and contents of the rows; ranks, batch size and threads do not."""
         views: dict[str, View] = {**self._augment, **self._jitter}
         return {
             "fingerprint": self.split.fingerprint,

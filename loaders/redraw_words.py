@@ -1,7 +1,7 @@
-"""Redraw the distractor words of M3 rows in each epoch: same picture, clip and target word, new other words.
+"""Redraw the distractor words of M3 rows in each epoch; image, audio and target word stay.
 
 The draw follows the dataset's own rule (`datasets.m3.words`) and is a function of (seed, epoch, sample_id). A small
-M3 is otherwise memorised instead of learned. For training only; what validation and test ask must stay fixed.
+M3 is otherwise memorised instead of learned. This is for training only: validation and test must stay fixed.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class WordRedraw:
-    """What redrawing needs to know of a split. C classes and L languages occur in its words.
+    """Draws new texts for a split in whose words C classes and L languages occur.
 
     Args:
+        seed: Seed of the draw.
         rule: Number of words and mode.
         vocabulary: (C, L) object array of words, empty where the split never uses that class in that language.
         target_class: (N,) index of each row's class among the C.
@@ -49,13 +50,13 @@ class WordRedraw:
     target_language: npt.NDArray[np.int32]
 
     def texts(self, epoch: int, rows: IntArray, sample_ids: IntArray) -> npt.NDArray[np.object_]:
-        """New texts of some rows.
+        """Draw new texts for some rows.
 
         A draw that hits a word the split never uses is repeated under the next name of the same stream, so the
         result stays a function of (seed, epoch, sample_id).
 
         Args:
-            epoch: From 0.
+            epoch: The epoch, from 0.
             rows: (B,) row numbers.
             sample_ids: (B,) their ids.
 
@@ -63,7 +64,7 @@ class WordRedraw:
             (B,) object array of strings.
 
         Raises:
-            UsageError: too few words are known to draw from.
+            UsageError: the split holds too few words to draw from.
         """
         classes, languages = self._draw(f"redraw/{epoch}", rows, sample_ids)
         words = self.vocabulary[classes, languages]
@@ -91,10 +92,10 @@ class WordRedraw:
 
 
 def collect_words(split: Split, seed: int) -> WordRedraw:
-    """Read a split's words once.
+    """Collect the words of a split.
 
     Raises:
-        UsageError: not a training split, or one without the columns or settings that the rule needs.
+        UsageError: the split is not for training, or lacks the columns or settings that the rule needs.
     """
     _check(split)
     words, targets = _gather(split)
@@ -145,12 +146,12 @@ def _check(split: Split) -> None:
 
 
 def _gather(split: Split) -> tuple[pa.Table, pa.Table]:
-    """One word for each class in each language, the last one that the split has; and every row's class and language.
+    """Read the last word of the split for each class in each language, and the class and language of every row.
 
-    Shard by shard: what is kept does not grow with the texts, and 15 bytes with each row.
+    Reading goes shard by shard, so that memory does not grow with the texts: 15 bytes are kept of each row.
 
     Raises:
-        UsageError: columns of other types.
+        UsageError: the columns have other types.
     """
     words, targets = _WORDS.empty_table(), []
     try:
@@ -172,13 +173,13 @@ def _gather(split: Split) -> tuple[pa.Table, pa.Table]:
 
 
 def _codes(values: pa.ChunkedArray) -> tuple[pa.Array, npt.NDArray[np.int32]]:
-    """Sorted unique values, and the position of each value among them."""
+    """Return the sorted unique values, and the position of each value among them."""
     unique = pc.unique(values)
     ordered = unique.take(pc.sort_indices(unique))
     return ordered, _positions(values, ordered)
 
 
 def _positions(values: pa.ChunkedArray, ordered: pa.Array) -> npt.NDArray[np.int32]:
-    """Where each value stands among `ordered`; -1 where it does not (only rows whose text is missing)."""
+    """Return the position of each value in `ordered`; -1 for rows whose text is missing."""
     found = pc.index_in(values.cast(ordered.type), value_set=ordered)
     return np.asarray(pc.fill_null(found, -1).to_numpy(), dtype=np.int32)

@@ -1,9 +1,9 @@
-"""In which order an epoch visits the rows: a pure function of (fingerprint, seed, epoch), computed as it is needed.
+"""The order in which an epoch visits the rows: a pure function of (fingerprint, seed, epoch), computed as it is needed.
 
 Row groups are permuted; then the rows are shuffled within windows of `window` consecutive row groups of that order,
 each window by a permutation of its own, drawn from its number and the epoch's key. So any window can be shuffled
-without those before it, memory grows with the window and not with the number of rows, and a position alone says what
-has been seen. Threads, ranks and interruptions do not enter.
+without those before it, memory grows with the window and not with the number of rows, and a position alone says which
+rows have been seen. The order does not depend on threads, ranks or interruptions.
 
 A global batch is a run of consecutive positions. Its rows are then put in reading order and cut into equal slices,
 one for each rank: a rank meets few row groups, and the union of the ranks is the same whatever their number.
@@ -33,10 +33,10 @@ class EpochShuffle:
 
     Args:
         group_rows: (G,) rows of each row group.
-        fingerprint: Of the data, so that equal seeds do not give different datasets the same order.
-        seed: The user's.
-        epoch: From 0.
-        window: Row groups that are shuffled into one another. Memory while reading is about this many row groups.
+        fingerprint: Fingerprint of the split, so that equal seeds do not give different datasets the same order.
+        seed: The user's seed.
+        epoch: The epoch, from 0.
+        window: Number of row groups whose rows are shuffled together; about as many are in memory while reading.
         shuffle: False gives file order.
     """
 
@@ -49,14 +49,15 @@ class EpochShuffle:
 
     @property
     def rows(self) -> int:
-        """N."""
+        """N, the number of rows."""
         return int(self._bounds[-1])
 
     def rows_at(self, start: int, stop: int) -> tuple[IntArray, IntArray]:
-        """The rows at the positions `start` to `stop - 1`.
+        """Find the rows at the positions `start` to `stop - 1`.
 
         Returns:
-            (stop - start,) row numbers, and as many ranks in reading order (rows of one group next to each other).
+            (stop - start,) row numbers, and (stop - start,) their places in reading order, in which rows of one group
+            are next to each other.
         """
         if not self.shuffle:
             positions = np.arange(start, stop, dtype=np.int64)
@@ -67,17 +68,17 @@ class EpochShuffle:
         return self._group_starts[self._groups[slot]] + reading - self._bounds[slot], reading
 
     def window_at(self, position: int) -> int:
-        """Index of the window that holds a position."""
+        """Return the index of the window that holds a position."""
         return int(np.searchsorted(self._bounds, position, side="right") - 1) // self._span
 
     def window_of_groups(self) -> IntArray:
-        """(G,) in which window each row group is."""
+        """Return (G,): the window of each row group."""
         windows = np.empty(len(self._groups), dtype=np.int64)
         windows[self._groups] = np.arange(len(self._groups)) // self._span
         return windows
 
     def window_end(self, position: int) -> int:
-        """The first position after the window that holds `position`."""
+        """Return the first position after the window that holds `position`."""
         return int(self._bounds[min((self.window_at(position) + 1) * self._span, len(self._groups))])
 
     @property
@@ -88,7 +89,7 @@ class EpochShuffle:
         return range(self.window_at(start), self.window_at(stop - 1) + 1) if stop > start else range(0)
 
     def _window(self, start: int, stop: int, window: int) -> IntArray:
-        """Places in reading order of those positions of [start, stop) that are in the window."""
+        """Shuffle the positions of one window; returns the places in reading order of those in [start, stop)."""
         first = int(self._bounds[window * self.window])
         last = int(self._bounds[min((window + 1) * self.window, len(self._groups))])
         inside = np.arange(max(start, first), min(stop, last), dtype=np.int64) - first
@@ -100,13 +101,13 @@ class EpochShuffle:
 
     @cached_property
     def _groups(self) -> IntArray:
-        """(G,) the row groups in the order in which they are read."""
+        """(G,) row groups in the order in which they are read."""
         ordered = np.arange(len(self.group_rows), dtype=np.int64)
         return permuted(ordered, len(ordered), self._key, _GROUPS) if self.shuffle else ordered
 
     @cached_property
     def _bounds(self) -> IntArray:
-        """(G + 1,) position at which each group of that order begins, then N."""
+        """(G + 1,) position at which each group of `_groups` begins, then N."""
         return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(self.group_rows[self._groups])])
 
     @cached_property
@@ -121,8 +122,8 @@ class BatchSlice:
     Args:
         rows: (B,) row numbers.
         padding: (B,) True for rows that repeat others of the batch, only so that all ranks get equally many.
-        stop: Position after the global batch: what has been seen once it is used.
-        window: Index of the first window it needs; earlier row groups are done with.
+        stop: Position after the global batch, from which an epoch continues once the batch was used.
+        window: Index of the first window that the batch needs; row groups of earlier windows are not needed again.
     """
 
     rows: IntArray
@@ -132,7 +133,7 @@ class BatchSlice:
 
 
 def batch_count(rows: int, batch: int, *, drop_last: bool) -> int:
-    """Global batches of `batch` rows among `rows`.
+    """Count the global batches of `batch` rows among `rows`.
 
     >>> batch_count(10, 4, drop_last=True), batch_count(10, 4, drop_last=False)
     (2, 3)
@@ -149,15 +150,15 @@ def slices(
     world_size: int,
     drop_last: bool,
 ) -> Iterator[BatchSlice]:
-    """One rank's batches from a position on.
+    """Yield the batches of one rank from a position on.
 
     The last batch of an epoch is left out (`drop_last`) or shorter; then it is padded to a multiple of `world_size`.
 
     Args:
         shuffle: The order of the epoch.
-        start: Position to begin at; rows before it were seen.
+        start: Position to begin at; the rows before it were seen.
         batch_size: B, rows of each rank.
-        rank: Whose slices.
+        rank: The rank, from 0.
         world_size: Number of ranks.
         drop_last: Leave out the rows that do not fill a global batch.
     """
@@ -190,7 +191,7 @@ def check_share(rank: int, world_size: int, batch_size: int) -> None:
     """Refuse impossible ranks and batch sizes.
 
     Raises:
-        UsageError: naming what is wrong.
+        UsageError: the batch has no row, or the rank is not among `world_size`.
     """
     if batch_size < 1:
         raise UsageError("a batch needs at least one row", got=batch_size, do="raise batch_size")
@@ -199,16 +200,16 @@ def check_share(rank: int, world_size: int, batch_size: int) -> None:
 
 
 def permuted(positions: IntArray, size: int, key: int, part: int = 0) -> IntArray:
-    """Images of some positions under a pseudo-random permutation of 0 .. size - 1, uniform among all of them.
+    """Map positions by a pseudo-random permutation of 0 .. size - 1, drawn uniformly.
 
-    The permutation sorts `size` numbers of 64 bits of a Philox generator. (A network of a few rounds over each position
-    alone needs no table, but of 16 or 64 values it gives even permutations only.)
+    The permutation sorts `size` numbers of 64 bits of a Philox generator. (A Feistel network would need no table, but
+    of 16 or 64 values it gives even permutations only.)
 
     Args:
-        positions: Any integers in [0, size), repeats allowed.
-        size: Values permuted.
-        key: Names the permutation; any integer.
-        part: Names it further, from 0: the permutations of one key's parts are independent.
+        positions: Integers in [0, size); repeats are allowed.
+        size: Number of values that are permuted.
+        key: Selects the permutation; any integer.
+        part: Selects one of the independent permutations of a key, from 0.
 
     >>> sorted(permuted(np.arange(10), 10, key=7).tolist())
     [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]

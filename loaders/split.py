@@ -1,8 +1,8 @@
-"""Open one split of a dataset on disk: its shards, its row groups, its columns, its modalities and its fingerprint.
+"""Open one split of a dataset on disk: its shards, row groups, columns, modalities and fingerprint.
 
-With a manifest everything is checked against it. Without one (a download, shards written by somebody else) `found`
-says which files are the split's and `modalities` what their columns are. The format of the shards and the place where
-they lie make no difference (`symile_data.format.shards`, `symile_data.format.location`).
+With a manifest everything is checked against it. Without one (a download, or shards written by others) `discover` finds
+the files of the split and the modalities among their columns. Format and location of the shards make no difference
+(`symile_data.format.shards`, `symile_data.format.location`).
 """
 
 from __future__ import annotations
@@ -42,10 +42,11 @@ class Split:
     Args:
         location: The dataset's directory or URL.
         name: "train", "validation", "test" or any other.
-        shards: In file order.
-        schema: Arrow schema of what is read, the same for every shard; see `columns`.
-        modalities: In the order in which batches and masks list them.
-        fingerprint: Equal for equal data: of the build where there is a manifest, else of the shards' footers.
+        shards: The shards in file order.
+        schema: Arrow schema of the tables that are read, the same for every shard.
+        modalities: The modalities in the order of batches and masks.
+        fingerprint: Hash that is equal for equal data: of the build's fingerprint where there is a manifest, else of
+            the shards' footers.
         spec: The build's settings from the manifest; empty without one.
     """
 
@@ -74,14 +75,14 @@ class Split:
 
     @property
     def columns(self) -> list[str]:
-        """Names of all columns."""
+        """Names of all columns, in the order of the schema."""
         return list(self.schema.names)
 
     def read(self, columns: Sequence[str], row_group: int) -> pa.Table:
-        """The named columns of one row group; nothing else is read.
+        """Read the named columns of one row group, and nothing else.
 
         Raises:
-            UsageError: an unknown column or row group.
+            UsageError: there is no such column or row group.
             DamageError: the shard cannot be read.
         """
         unknown = [name for name in columns if name not in self.schema.names]
@@ -96,7 +97,7 @@ class Split:
         return self._plain(shard, shard.read(row_group - int(self._shard_groups[index]), columns), columns)
 
     def read_all(self, columns: Sequence[str]) -> pa.Table:
-        """The named columns of all rows, in file order; for small columns.
+        """Read the named columns of all rows, in file order; meant for small columns.
 
         Raises:
             DamageError: a shard cannot be read.
@@ -104,7 +105,7 @@ class Split:
         return pa.concat_tables(list(self.tables(columns))).combine_chunks()
 
     def tables(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """The named columns of all rows, shard by shard in file order; a few shards are in memory.
+        """Yield the named columns of all rows, shard by shard in file order; a few shards are in memory.
 
         Raises:
             DamageError: a shard cannot be read.
@@ -118,10 +119,10 @@ class Split:
         return as_schema(table, self.schema, columns, f"{self.location}/{shard.name}")
 
     def place(self, row: int) -> str:
-        """Where a row is, for messages: shard path relative to the dataset and row within the shard.
+        """Say where a row is, for messages: the shard's path within the dataset, and the row within the shard.
 
         Raises:
-            UsageError: no such row.
+            UsageError: there is no such row.
         """
         if not 0 <= row < self.rows:
             raise UsageError("no such row", where=self.location, got=row)
@@ -143,17 +144,17 @@ def open_split(location: str | Path, split: str, *, config: str | None = None) -
         location: A local directory or an fsspec URL (s3://, hf://datasets/..., https://, ...) with manifest.json and
             data/; or, without a manifest, one with shards that its README.md's front matter or their names
             (`<split>-*.parquet`, `<split>.parquet`, the same with .tar) assign to splits, in itself or in data/.
-        split: Its name.
-        config: Which configuration, where a directory without a manifest has several: a name in the front matter or
-            a folder.
+        split: Name of the split.
+        config: The configuration, where a directory without a manifest has several: a name in the front matter or a
+            folder.
 
     Raises:
         UsageError: there is no such split or configuration, or the location is of an unknown kind.
-        DamageError: a shard is missing, truncated or other than the manifest says; the split is empty; the build is
-            unfinished; shards, masks or ids are of types that cannot be read.
+        DamageError: a shard is missing, truncated or differs from the manifest; the split is empty; the build is
+            unfinished; shards, masks or ids have types that cannot be read.
 
     Warns:
-        UserWarning: without a manifest, columns that may be modalities and are not used as one, with the reason.
+        UserWarning: without a manifest, names the columns that look like a modality and are not used, with the reason.
     """
     place = Location.of(location)
     if not place.is_directory():
@@ -230,7 +231,7 @@ def _split(
     fingerprint: str,
     spec: dict[str, Any],
 ) -> Split:
-    """Check the shards against one another; without modalities from a manifest, the columns tell them."""
+    """Check the shards against one another; modalities that no manifest names are found among the columns."""
     if not sum(shard.rows for shard in shards):
         raise DamageError(f"split {name} has no rows", where=location.url)
     schema = common_schema(location, shards)

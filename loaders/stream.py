@@ -1,5 +1,4 @@
-"""Batches straight from the shards: row groups are read and media decoded by threads, a few batches ahead of the
-consumer.
+"""Batches straight from the shards: threads read row groups and decode values a few batches ahead of the consumer.
 
 Each batch is cut into one piece for each thread. Its rows are in reading order, so a piece meets few row groups; a
 row group is read once, by whichever thread comes first, and forgotten when no later batch can need it.
@@ -25,12 +24,12 @@ from .shuffle import BatchSlice, EpochShuffle
 
 @dataclass
 class PartialBatch:
-    """A batch as arrays, before it is handed out.
+    """A batch as numpy arrays, before it is handed out.
 
     Args:
-        part: Which rows.
-        arrays: All with B rows.
-        damaged: (B,) rows with a medium that cannot be decoded.
+        part: The rows.
+        arrays: Arrays of B rows each, by name.
+        damaged: (B,) True for rows with a value that cannot be decoded.
     """
 
     part: BatchSlice
@@ -40,12 +39,13 @@ class PartialBatch:
 
 @dataclass(frozen=True, kw_only=True)
 class Streaming:
-    """How to stream.
+    """Read and decode batches in threads.
 
     Args:
-        augment: By modality name.
-        threads: That read and decode.
-        prefetch: Batches under construction while one is in use.
+        spec: The contents of a sample.
+        augment: Random views, by modality name.
+        threads: Number of threads that read and decode.
+        prefetch: Number of batches under construction while one is in use.
     """
 
     spec: BatchSpec
@@ -59,7 +59,7 @@ class Streaming:
         """Fill the batches of an epoch, in order.
 
         Raises:
-            DamageError: a shard cannot be read, or a medium cannot be decoded and `decode_errors` does not skip it.
+            DamageError: a shard cannot be read, or a value cannot be decoded and `decode_errors` does not skip it.
         """
         groups = _Groups(self.spec, shuffle.window_of_groups())
         pending: deque[tuple[PartialBatch, list[Future[None]]]] = deque()
@@ -120,7 +120,7 @@ class Streaming:
         shuffle: EpochShuffle,
         decode_errors: DecodeErrors,
     ) -> None:
-        """Decode the media of some rows of a row group into the rows of the batch from `at` on."""
+        """Decode the values of some rows of a row group into the rows of the batch from `at` on."""
         for index, reader in enumerate(self.spec.readers):
             out, values = batch.arrays[reader.name], group.values[reader.name]
             augment = self.augment.get(reader.name)
@@ -140,7 +140,7 @@ class Streaming:
 
 
 class _Groups:
-    """Row groups that are in use, shared by the threads."""
+    """The row groups in use, each read once and shared by the threads."""
 
     def __init__(self, spec: BatchSpec, window_of: npt.NDArray[np.int64]) -> None:
         self._spec, self._window_of = spec, window_of
@@ -148,7 +148,7 @@ class _Groups:
         self._known: dict[int, Future[Group]] = {}
 
     def get(self, index: int) -> Group:
-        """The row group; read now if it was not yet."""
+        """Return a row group; the first thread that asks for it reads it."""
         with self._lock:
             known = self._known.get(index)
             mine = known is None

@@ -1,5 +1,4 @@
-"""A `BatchLoader` seen as torch's `IterableDataset`, for code that wants a DataLoader or torchdata's
-StatefulDataLoader.
+"""A `BatchLoader` as torch's `IterableDataset`, for code that wants a DataLoader or torchdata's StatefulDataLoader.
 
     StatefulDataLoader(BatchDataset(loader), batch_size=None)
 
@@ -21,10 +20,10 @@ with needs_extra("train", "loading batches"):
 
 
 class BatchDataset(IterableDataset[Batch]):
-    """Batches of a loader; its state is the loader's.
+    """The batches of a loader, with the state of the loader.
 
     Args:
-        loader: Already knows batch size, rank and seed.
+        loader: Decides batch size, rank and seed.
     """
 
     def __init__(self, loader: BatchLoader) -> None:
@@ -32,11 +31,11 @@ class BatchDataset(IterableDataset[Batch]):
         self.loader = loader
 
     def __len__(self) -> int:
-        """Batches of one epoch."""
+        """Number of batches of one epoch."""
         return len(self.loader)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Run one epoch.
+        """Run the rest of the epoch.
 
         Raises:
             UsageError: inside a worker process, where each worker would repeat the whole epoch.
@@ -49,11 +48,11 @@ class BatchDataset(IterableDataset[Batch]):
         return iter(self.loader)
 
     def state_dict(self) -> dict[str, Any]:
-        """The loader's state."""
+        """Return the loader's state, see `BatchLoader.state_dict`."""
         return self.loader.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state.
+        """Let the next iteration continue from a state.
 
         Raises:
             UsageError: the state is of another split or other settings.

@@ -1,1 +1,1 @@
-"""Decoded media that are kept in memory or in a directory for later epochs and runs."""
+"""Keep decoded values in memory or in a directory for later epochs and runs."""

@@ -1,4 +1,4 @@
-"""A folder of a cache directory that is made once, whole or not at all, whichever processes ask for it."""
+"""Make a folder of a cache directory once, whole or not at all, however many processes ask for it."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _YOUNG_S = 60.0  # an unfinished folder younger than this is never taken for a d
 
 
 def made_once(directory: Path, name: str, fill: Callable[[Path], None]) -> tuple[Path, bool]:
-    """The folder of this name, filled now unless it is there already.
+    """Return the folder of this name, filled now unless it exists.
 
-    Two processes may both fill one; the first to finish gives it its name, the other takes that. What killed processes
-    left unfinished is removed.
+    Two processes may fill it at the same time: the first to finish gives the folder its name, and the other uses it.
+    Unfinished folders of killed processes are removed.
 
     Args:
-        directory: Holds the folder; made where it is not there.
-        name: Of the folder.
+        directory: Directory that holds the folder; made if it does not exist.
+        name: Name of the folder.
         fill: Writes the contents into a folder of another name.
 
     Returns:
-        The folder, and whether it was filled by this call.
+        The folder, and whether this call filled it.
 
     Raises:
         OutputError: the directory cannot be written.
@@ -55,8 +55,10 @@ def made_once(directory: Path, name: str, fill: Callable[[Path], None]) -> tuple
 
 
 def mapped(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """A new .npy file, memory-mapped, its room on the disk reserved (a full disk would otherwise kill the process
-    later).
+    """Make a memory-mapped .npy file and reserve its space: a full disk would otherwise kill the process later.
+
+    Raises:
+        OSError: the disk has too little space.
     """
     array: Array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
     with path.open("r+b") as file:
@@ -65,10 +67,10 @@ def mapped(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
 
 
 def _lock(folder: Path) -> int:
-    """A descriptor that holds the folder until it is closed, or its process ends in whatever way.
+    """Lock a folder until the returned descriptor is closed or the process ends.
 
     Raises:
-        BlockingIOError: another process holds it.
+        BlockingIOError: another process holds the lock.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -1,9 +1,11 @@
-"""Batches from memory: every unique medium decoded once, and an epoch then costs a gather.
+"""Batches from memory: every unique value is decoded once, and an epoch then costs one gather.
 
-A medium is unique by its id column (`image_id`, `clip_id`: the modality's companion that ends in `_id`), else each
-row has its own. The decoded arrays are kept in RAM, for one loader or in a `MediaCache` for all loaders of a process,
-or in a directory as .npy files that are memory-mapped: then every process and every later run shares them and the
-operating system decides what stays in memory. The last is also the way to read precomputed features.
+The decoded arrays are kept in RAM, for one loader or in a `MediaCache` for all loaders of a process, or in a directory
+as memory-mapped .npy files, which every process and every later run shares while the operating system decides what
+stays in memory. A directory is also the way to read precomputed features. Values are told apart by the id column of
+their modality (`image_id`, `clip_id`); without one, each row has its own.
+
+"Media" are the unique values of a modality here: images, audio or lists of numbers.
 
 Legend: N rows, U unique media, M modalities.
 """
@@ -30,7 +32,7 @@ from .stored_media import CachedMedia
 with needs_extra("train", "loading batches"):
     import torch
 
-_ENCODE_CHUNK = 512  # media encoded at a time
+_ENCODE_CHUNK = 512  # values that are encoded together
 
 IntArray = npt.NDArray[np.int64]
 
@@ -40,19 +42,19 @@ class Encode(Protocol):
 
     @property
     def key(self) -> str:
-        """Equal for functions that make equal features; a `MediaCache` then makes them once."""
+        """A key that is equal for functions that make equal features; a `MediaCache` makes such features once."""
 
     def __call__(self, media: torch.Tensor) -> torch.Tensor:
-        """Encode a chunk."""
+        """Encode a chunk of decoded media (U, ...) to features (U, F)."""
 
 
 @dataclass(frozen=True)
 class MediaCache:
-    """What was decoded in this process, and features made of it, for all loaders that are given this cache.
+    """Keeps decoded media and their features in RAM, for all loaders of a process that are given this cache.
 
     Args:
-        decoded: By what it is a function of, the index of each row's medium and the media.
-        features: By that and the encoder's key, features of the media.
+        decoded: By the key of a decoding: the index of each row's medium, and the media.
+        features: By that key and the encoder's: the features of the media.
     """
 
     decoded: dict[str, tuple[IntArray, Array]] = field(default_factory=dict)
@@ -64,15 +66,16 @@ class DecodedSplit:
     """A split with all media decoded.
 
     Args:
-        sample_ids: (N,).
-        missing: (N, M) stored or simulated.
-        damaged: (N,) rows with a medium that cannot be decoded.
-        labels: (N, ...) of each label column.
-        index: By modality, (N,) which of the unique media; 0 where there is none.
+        spec: The contents of a sample.
+        sample_ids: (N,) int64.
+        missing: (N, M), stored or simulated.
+        damaged: (N,) True for rows with a value that cannot be decoded.
+        labels: (N, ...) values, by label column.
+        index: By modality, (N,) index of each row's medium; 0 where there is none.
         media: By modality, (U, ...) decoded values; texts as an Arrow array of N rows.
-        keys: By modality, what the media are a function of.
-        encoded_names: Modalities whose media are features by now.
-        mapped: By modality, media of a cache directory, which are compared with checksums when they are used.
+        keys: By modality, a key that is equal for equal media.
+        encoded_names: Modalities whose media were replaced by features.
+        mapped: By modality, media of a cache directory, whose checksums are compared when they are used.
     """
 
     spec: BatchSpec
@@ -90,20 +93,23 @@ class DecodedSplit:
         """Gather the batches of an epoch, in order.
 
         Args:
-            parts: Which rows.
+            parts: The rows of each batch.
             permutations: By modality, (N,) the row whose medium each row gets instead of its own; see `permutation`.
         """
         for part in parts:
             yield PartialBatch(part, self._gather(part.rows, permutations), self.damaged[part.rows])
 
     def permutation(self, name: str, column: str, seed: int, epoch: int) -> IntArray:
-        """Exchange the media of one modality among rows of the same label, at random.
+        """Permute the media of one modality at random among rows of the same label.
 
         Args:
+            name: Name of the modality.
             column: Label column that the batches deliver.
+            seed: Seed of the draw.
+            epoch: The epoch, from 0.
 
         Returns:
-            (N,) for each row the row whose medium it gets; rows without a medium keep out of it.
+            (N,) the row whose medium each row gets; rows without a medium of their own stay where they are.
         """
         position = [reader.name for reader in self.spec.readers].index(name)
         rows = np.flatnonzero(~self.missing[:, position] & ~self.damaged)
@@ -115,11 +121,14 @@ class DecodedSplit:
         return permutation
 
     def encoded(self, encoders: Mapping[str, Encode], memory: MediaCache | None = None) -> DecodedSplit:
-        """The same split with the media of some modalities replaced by what a function makes of them, once each.
+        """Return the same split with the media of some modalities replaced by their features, each encoded once.
 
         Args:
-            encoders: By modality.
-            memory: Where features are kept for other loaders.
+            encoders: Functions that make features, by modality.
+            memory: Keeps the features for other loaders.
+
+        Raises:
+            UsageError: a modality holds texts.
         """
         media = dict(self.media)
         features = MediaCache().features if memory is None else memory.features

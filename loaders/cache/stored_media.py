@@ -1,9 +1,9 @@
-"""Decoded media of one modality in a folder of a cache directory, with a checksum of each: a bit that flips on the disk
-reaches no batch.
+"""Decoded media of one modality in a folder of a cache directory, each with a checksum, so that no bit that flips on
+disk reaches a batch.
 
     values.npy      (U, ...) the media
-    where.npy       (N,) which medium each row has
-    checksums.npy   (U + 1,) CRC-32 of each medium's bytes, and last of those of `where`
+    where.npy       (N,) number of each row's medium
+    checksums.npy   (U + 1,) CRC-32 of the bytes of each medium, then of `where`
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ IntArray = npt.NDArray[np.int64]
 
 
 class CachedMedia:
-    """Media that are mapped into memory. Each is compared with its checksum when it is first used, so that a folder
-    that is larger than the memory is not read for that alone.
+    """Memory-mapped media. Each is compared with its checksum when it is first used, so that a folder larger than the
+    memory is not read for the comparison alone.
 
     Args:
-        folder: That holds them.
-        values: (U, ...).
-        checksums: (U,).
+        folder: Folder that holds them.
+        values: (U, ...) media.
+        checksums: (U,) uint32, CRC-32 of the bytes of each.
     """
 
     def __init__(self, folder: Path, values: Array, checksums: npt.NDArray[np.uint32]) -> None:
@@ -45,10 +45,10 @@ class CachedMedia:
         self._compared = np.zeros(len(values), dtype=bool)
 
     def compare(self, numbers: IntArray) -> None:
-        """Compare those of some media that were not compared yet.
+        """Compare the checksums of some media, unless they were compared before.
 
         Raises:
-            DamageError: one is not as it was written.
+            DamageError: a medium has other bytes than were written.
         """
         for number in np.unique(numbers[~self._compared[numbers]]).tolist():
             if zlib.crc32(self.values[number]) != self._checksums[number]:
@@ -57,23 +57,26 @@ class CachedMedia:
 
 
 def write_cached(folder: Path, where: IntArray, values: Array) -> None:
-    """Write what belongs to the media, which are in the folder's `VALUES` already."""
+    """Write index and checksums of the media that the folder's `VALUES` holds already."""
     np.save(folder / _WHERE, where)
     checksums = [zlib.crc32(value) for value in (*values, where)]
     np.save(folder / _CHECKSUMS, np.array(checksums, dtype=np.uint32))
 
 
 def read_cached(folder: Path, rows: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[IntArray, CachedMedia]:
-    """Open what `write_cached` left.
+    """Open a folder that `write_cached` completed.
 
     Args:
-        folder: That holds it.
-        rows: N.
-        shape: Of one medium.
-        dtype: Of the media.
+        folder: The folder.
+        rows: N, the number of rows of the split.
+        shape: Shape of one medium.
+        dtype: Dtype of the media.
+
+    Returns:
+        (N,) number of each row's medium, and the media.
 
     Raises:
-        DamageError: it is not as it was written.
+        DamageError: the folder has other contents than were written.
     """
     try:
         where, checksums = (np.load(folder / name, allow_pickle=False) for name in (_WHERE, _CHECKSUMS))

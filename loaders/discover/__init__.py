@@ -1,7 +1,7 @@
 """Find the shards of a split in a directory without a manifest: a download, a release, files written by others.
 
-Where its README.md has the Hub's front matter with `configs`, that decides, as it does for `datasets`. Otherwise names
-do (`file_names`). Nothing of the shards is read.
+Where its README.md has the Hub's front matter with `configs`, that assigns files to splits, as it does for `datasets`.
+Otherwise the names of the files do (`file_names`). The shards themselves are not read.
 """
 
 from __future__ import annotations
@@ -18,22 +18,25 @@ from symile_data.format.shards import is_shard
 
 from .file_names import Splits, check_numbers, splits_by_name, splits_of_folder, unknown_config
 
-_MOST_FOLDERS = 10_000  # that the patterns of a card may lead through
+_MOST_FOLDERS = 10_000  # folders through which the patterns of a card may lead
 _MOST_WILDCARDS = 1_000  # patterns of one configuration that are no plain paths
 
 
 def discover_shards(location: Location, split: str, config: str | None) -> list[str]:
-    """The shards of one split, in order.
+    """Find the shards of one split.
 
     Args:
-        location: A directory.
-        split: Its name.
-        config: Which configuration, where there are several.
+        location: The directory.
+        split: Name of the split.
+        config: The configuration, where there are several.
+
+    Returns:
+        Paths within the directory, in order.
 
     Raises:
-        UsageError: no such split or configuration, or several of them and none was named.
-        DamageError: there is nothing that could be a shard, or one of numbered shards is missing; README.md's front
-            matter cannot be trusted, or names files of which none is there; a shard is a link that leads out of the
+        UsageError: there is no such split or configuration, or there are several configurations and none was named.
+        DamageError: the directory holds no shard, or one of numbered shards is missing; the front matter of README.md
+            cannot be trusted, or names only files that do not exist; a shard is a link that leads out of the
             directory.
     """
     try:
@@ -55,12 +58,12 @@ def discover_shards(location: Location, split: str, config: str | None) -> list[
 
 
 def unknown_split(location: Location, split: str, names: Sequence[str]) -> UsageError:
-    """The error for a split that is not there."""
+    """Make the error for a split that does not exist."""
     return UsageError("no such split", where=location.url, got=repr(split), do=choose_among(names))
 
 
 def _by_card(location: Location, config: str | None) -> Splits | None:
-    """Splits as the front matter of README.md has them; None where it has none."""
+    """Find the splits by the front matter of README.md; None where it assigns no files."""
     named = {entry.name: entry for entry in _configs(location) if entry.files is not None or entry.folder}
     if not named:
         return None
@@ -84,7 +87,7 @@ def _by_card(location: Location, config: str | None) -> Splits | None:
 
 
 def _there(location: Location, config: str, splits: Splits) -> Splits:
-    """Refuse a configuration of which no file is there: other files of the directory are not what was asked for."""
+    """Refuse a configuration none of whose files exist: other files of the directory are not what was asked for."""
     if not splits:
         raise UsageError(
             "no such configuration is there, though README.md names files of it",
@@ -96,7 +99,7 @@ def _there(location: Location, config: str, splits: Splits) -> Splits:
 
 
 def _configs(location: Location) -> tuple[Config, ...]:
-    """Entries of `configs` in the card's front matter."""
+    """Read the entries of `configs` in the front matter of README.md."""
     try:
         return configs_of(location.read_text(CARD, MOST_CARD_BYTES))
     except (FileNotFoundError, UnicodeDecodeError):
@@ -115,14 +118,14 @@ def _unusable_card(location: Location, why: object) -> DamageError:
 
 
 class _Folders:
-    """What is in the folders of a location, each listed once."""
+    """The contents of the folders of a location, each listed once."""
 
     def __init__(self, location: Location) -> None:
         self._location = location
         self._known: dict[tuple[str, bool], list[str]] = {}
 
     def names(self, folder: str, *, folders: bool = False) -> list[str]:
-        """As `Location.listed`, or as `Location.folders`."""
+        """List the files of a folder as `Location.listed` does, or its folders as `Location.folders` does."""
         key = (folder, folders)
         if key not in self._known:
             if len(self._known) >= _MOST_FOLDERS:
@@ -132,7 +135,7 @@ class _Folders:
 
 
 def _matching(contents: _Folders, pattern: str) -> list[str]:
-    """Shards whose path matches a pattern of the card; one that leads out of the directory matches none."""
+    """Find the shards that match a pattern of the card; a pattern that leads out of the directory matches none."""
     path = PurePosixPath(pattern)
     if path.is_absolute() or ".." in path.parts or not path.name:
         return []

@@ -1,8 +1,8 @@
-"""The columns of shards that anybody may have written: one schema for all of them, in plain types.
+"""One schema in plain types for the shards of a split, whoever wrote them.
 
-Writers differ in what changes no value: large or dictionary-encoded text, large binaries and lists, the order of
-columns, a column that is null throughout one shard. `Split` reads all of that alike; what is another column or another
-type is an error that names it.
+Writers differ in ways that change no value: large or dictionary-encoded text, large binaries and lists, the order of
+columns, a column that is null throughout one shard. `Split` reads all of these alike; any other difference in columns
+or types is an error that names it.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ SAMPLE_ID = "sample_id"
 
 
 def common_schema(location: Location, shards: Sequence[Shard]) -> pa.Schema:
-    """The schema of all shards, in the order of the first one and with its metadata.
+    """Find the schema of all shards, in the order of the first one and with its metadata.
 
     Raises:
-        DamageError: a shard has a column twice, or other columns or types than the first one.
+        DamageError: a shard has a column twice, or its columns or types differ from those of the first one.
     """
     first = shards[0].schema
     types: dict[str, pa.DataType] = {}
@@ -54,7 +54,7 @@ def _differs(location: Location, shard: Shard, got: str) -> DamageError:
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
-    """The type that holds the same values and that everything here reads.
+    """Return the plain type for a type: one that holds the same values and that every decoder reads.
 
     >>> print(plain_type(pa.dictionary(pa.int32(), pa.large_string())), plain_type(pa.large_list(pa.large_binary())))
     string list<item: binary>
@@ -93,10 +93,10 @@ def holds_files(kind: pa.DataType) -> bool:
 
 
 def as_schema(table: pa.Table, schema: pa.Schema, columns: Sequence[str], where: str) -> pa.Table:
-    """The named columns of a table that was read, in this order and in the types of the schema.
+    """Select the named columns of a table, in this order and cast to the types of the schema.
 
     Raises:
-        DamageError: they cannot be expressed in them.
+        DamageError: a column cannot be cast.
     """
     names = list(dict.fromkeys(columns))
     wanted = pa.schema([schema.field(name) for name in names], metadata=schema.metadata)
@@ -108,10 +108,10 @@ def as_schema(table: pa.Table, schema: pa.Schema, columns: Sequence[str], where:
 
 
 def check_special_columns(schema: pa.Schema, modalities: Sequence[Modality], where: str) -> None:
-    """Refuse masks and ids of types that would have to be guessed at.
+    """Refuse masks that are not bool and ids that are not integers.
 
     Raises:
-        DamageError: naming the column and its type.
+        DamageError: the message names the column and its type.
     """
     for modality in modalities:
         if modality.mask in schema.names and not pa.types.is_boolean(schema.field(modality.mask).type):

@@ -1,7 +1,8 @@
-"""Tell the splits of a directory by the names of its files, as `datasets` and the Hub name them.
+"""Find the splits of a directory by the names of its files, which `datasets` and the Hub use too.
 
-`<split>-*` or `<split>.` with a shard's suffix, in `data/`, in the directory itself, or in a configuration's folder; or
-in a folder that is named like the split, as in the Hub's own conversion to Parquet (`CONFIG/SPLIT/0000.parquet`).
+A shard is named `<split>-*` or `<split>.` with a known suffix, in `data/`, in the directory itself or in a folder of a
+configuration; or it lies in a folder named like the split, as in the Hub's own conversion to Parquet
+(`CONFIG/SPLIT/0000.parquet`).
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ _NUMBERED = re.compile(r"(?P<head>.*-)(?P<index>\d+)-of-(?P<count>\d+)[-.]", re.
 
 
 def splits_by_name(location: Location, config: str | None) -> Splits:
-    """Split -> its shards, in order; none where there is nothing that could be a shard.
+    """Find the shards of each split, in order; none where the directory holds no shard.
 
     Args:
-        location: A directory.
-        config: Which configuration, where there are several.
+        location: The directory.
+        config: The configuration, where there are several.
 
     Raises:
-        UsageError: no such configuration, or several of them and none was named.
+        UsageError: there is no such configuration, or there are several and none was named.
         OSError: the directory cannot be listed.
     """
     if config is None:
@@ -49,20 +50,20 @@ def splits_by_name(location: Location, config: str | None) -> Splits:
 
 
 def splits_of_folder(location: Location, folder: str) -> Splits:
-    """Split -> its shards, of a folder or of its data/."""
+    """Find the shards of each split in a folder or in its data/."""
     inner = f"{folder}/{_DATA}" if folder else _DATA
     order = [folder, inner] if folder else [inner, folder]
     return next((splits for name in order if (splits := _splits_in(location, name))), {})
 
 
 def check_numbers(location: Location, names: Sequence[str]) -> None:
-    """Refuse a split whose shards say that there are others (`train-00000-of-00002`) which are not there.
+    """Refuse a split that lacks shards which the names of others count (`train-00000-of-00002`).
 
     Raises:
-        DamageError: naming the first that is missing, or two shards that count differently.
+        DamageError: a shard is missing, or two shards count differently; the message names them.
         OSError: the directory cannot be listed.
     """
-    first: dict[str, tuple[str, str]] = {}  # what names begin with -> how many the first one says, and its name
+    first: dict[str, tuple[str, str]] = {}  # start of the names -> the count of the first one, and its name
     for name in names:
         if (parts := _NUMBERED.match(name)) is None:
             continue
@@ -77,7 +78,7 @@ def check_numbers(location: Location, names: Sequence[str]) -> None:
     for head, (count, name) in first.items():
         here = [_NUMBERED.match(other) for other in location.listed(name.rpartition("/")[0])]
         present = {int(parts["index"]) for parts in here if parts and (parts["head"], parts["count"]) == (head, count)}
-        # At most one step beyond those that are there, however many the name claims.
+        # This goes at most one step beyond the present shards, however many the name claims.
         missing = next((index for index in range(int(count)) if index not in present), None)
         if missing is not None:
             raise DamageError(
@@ -89,7 +90,7 @@ def check_numbers(location: Location, names: Sequence[str]) -> None:
 
 
 def unknown_config(location: Location, config: str, known: Sequence[str]) -> UsageError:
-    """The error for a configuration that is not there."""
+    """Make the error for a configuration that does not exist."""
     return UsageError(
         "no such configuration",
         where=location.url,
@@ -99,7 +100,7 @@ def unknown_config(location: Location, config: str, known: Sequence[str]) -> Usa
 
 
 def _splits_in(location: Location, folder: str) -> Splits:
-    """Of the files of a folder; where these name no split, of its folders that are named like one."""
+    """Find splits among the files of a folder, else among its folders that are named like a split."""
     splits: Splits = {}
     for name in location.listed(folder):
         if is_shard(name) and not _is_number(name):
@@ -117,6 +118,6 @@ def _is_number(name: str) -> bool:
 
 
 def _configurations(location: Location) -> list[str]:
-    """Folders that hold shards, in the directory or in its data/."""
+    """List the folders that hold shards, in the directory or in its data/."""
     folders = [name for folder in ("", _DATA) for name in location.folders(folder) if name != _DATA]
     return [PurePosixPath(name).name for name in folders if splits_of_folder(location, name)]

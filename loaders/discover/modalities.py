@@ -1,4 +1,4 @@
-"""Tell the modalities of shards that come without a manifest from the types of their columns."""
+"""Find the modalities of shards without a manifest by the types of their columns."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NAMES = {  # by the name of a column that holds files
 
 
 def modalities_of(schema: pa.Schema) -> tuple[Modality, ...]:
-    """As the shards' own metadata lists them, else guessed from the types of the columns."""
+    """Read the modalities from the metadata of the shards, else guess them from the types of the columns."""
     try:
         return tuple(Modality.from_json(value) for value in json.loads(schema.metadata[MODALITIES_KEY]))
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -28,12 +28,12 @@ def modalities_of(schema: pa.Schema) -> tuple[Modality, ...]:
 
 
 def guess_modalities(schema: pa.Schema) -> Iterator[Modality]:
-    """Modalities of some columns, in their order.
+    """Guess which columns are modalities, in the order of the schema.
 
-    Image and Audio by the `huggingface` metadata, or by holding files under a name such as `image`, `jpg`, `audio` or
-    `flac`; fixed-size lists of floats, and of whole numbers with a mask, as vectors; `text`, and strings with a
-    mask, as text. Where some of these have a
-    mask column `<name>_missing`, only those with one count: the others describe the sample and are no modality of it.
+    Images and audio are columns of files that the `huggingface` metadata declares as such, or that have a name such as
+    `image`, `jpg`, `audio` or `flac`. Vectors are fixed-size lists of floats, or of integers with a mask. Texts are
+    strings named `text` or with a mask. If any of these has a mask column `<name>_missing`, only those with a mask
+    count: the others describe the sample and are no modality of it.
 
     >>> fields = [("a", pa.list_(pa.float32(), 5)), ("note", pa.string()), ("text", pa.string())]
     >>> [(modality.name, modality.kind) for modality in guess_modalities(pa.schema(fields))]
@@ -53,7 +53,7 @@ def guess_modalities(schema: pa.Schema) -> Iterator[Modality]:
 
 
 def unused_columns(schema: pa.Schema, modalities: Sequence[Modality]) -> Iterator[str]:
-    """Clauses about columns that look like a modality and are none, and why.
+    """Explain for each column that looks like a modality and is not used as one why it is not.
 
     >>> list(unused_columns(pa.schema([("photo", pa.binary())]), ()))
     ['column photo is not used: it holds files of an unknown kind, name it image or audio']
@@ -95,7 +95,9 @@ def _has_mask(schema: pa.Schema, name: str) -> bool:
 
 
 def _features(schema: pa.Schema) -> dict[str, str]:
-    """Feature type of each column that the `huggingface` metadata describes ("Image", "Audio", "ClassLabel", ...)."""
+    """Read the feature type ("Image", "Audio", "ClassLabel", ...) of each column that the `huggingface` metadata
+    describes.
+    """
     try:
         described = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
     except (KeyError, ValueError, TypeError):

@@ -174,7 +174,7 @@ def test_setting_the_restored_epoch_keeps_the_position(vectors):
     other.load_state_dict(state)
     other.set_epoch(2)
     assert len(ids(other)) == len(whole)
-    with pytest.raises(UsageError, match="not negative"):
+    with pytest.raises(UsageError, match="must not be negative"):
         other.set_epoch(-1)
 
 

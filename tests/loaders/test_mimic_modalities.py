@@ -251,7 +251,7 @@ def test_the_fill_of_a_lab_and_the_place_of_a_crop_are_remembered_by_a_state(mim
                 transforms={"cxr": ImageSettings(size=32, normalise=True)},
                 cache=True,
             ),
-            "pictures in uint8; got cxr normalised",
+            "images in uint8; got cxr normalised",
         ),
         (lambda split: DECODERS["ecg"].layout(EcgSettings(), pa.list_(pa.int16())), "fixed-size list of whole"),
         (lambda split: DECODERS["labs"].layout(LabsSettings(), pa.float32()), "fixed-size list of numbers"),
