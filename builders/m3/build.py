@@ -1,6 +1,4 @@
-"""Build Symile-M3: sources, plan, pools of media, shards, card, manifest. Each stage resumes where it was
-interrupted.
-"""
+"""Build Symile-M3 in stages: sources, plan, media, shards, card, manifest. Each resumes where it was interrupted."""
 
 from __future__ import annotations
 
@@ -98,11 +96,11 @@ def _stages(sources: Sources, build_dir: BuildDir, executor: Executor | None) ->
 
 
 def new_build_state(sources: Sources, catalogue: ImageCatalogue, images: dict[str, SplitImages]) -> BuildState:
-    """What the rows of a build are made of.
+    """Collect everything that the rows of a build are drawn from.
 
     Args:
-        catalogue: The pictures.
-        images: split -> the pictures that it can draw from.
+        catalogue: The images.
+        images: split -> the images that its rows can draw.
     """
     spec = sources.spec
     used = [split for split in SPLITS if spec.rows[split]]
@@ -128,7 +126,7 @@ def new_build_state(sources: Sources, catalogue: ImageCatalogue, images: dict[st
 
 
 def _merged(dropped: list[Dropped]) -> list[Dropped]:
-    """One entry for each reason."""
+    """Add up the entries of the same reason."""
     merged: dict[str, Dropped] = {}
     for entry in dropped:
         before = merged.get(entry.reason, Dropped(reason=entry.reason, count=0, examples=[]))
@@ -146,7 +144,7 @@ class _SampleTask:
 
 
 def _sample_source(build_dir: BuildDir, executor: Executor | None, wnids: list[str], seed: int) -> ImageCatalogue:
-    """Write the sample pictures of some classes as an ImageNet folder and read it like a real one."""
+    """Write the sample images of some classes as an ImageNet folder and read it like a real one."""
     root = build_dir.internal / "imagenet"
     artifacts = [
         Artifact(path=f"{INTERNAL}/sample/{wnid}.arrow", arguments=_SampleTask(wnid, seed), key=[wnid, seed])
@@ -193,7 +191,7 @@ def _prepare(
 def _used_media(
     internal: Path, state: BuildState
 ) -> tuple[dict[str, npt.NDArray[np.int64]], dict[str, npt.NDArray[np.int64]]]:
-    """Picture slots and clip numbers that rows use, by media store."""
+    """Image slots and recording numbers that rows use, by media store."""
     slots: dict[str, npt.NDArray[np.int64]] = {}
     numbers: dict[str, npt.NDArray[np.int64]] = {}
     for split in state.rows:
@@ -210,7 +208,7 @@ def _notes(spec: M3Spec, audio: AudioSource) -> list[str]:
     notes = list(audio.notes)
     if spec.split_policy == "shared":
         notes.append(
-            "Splits share pictures, clips and sentences, as in the paper: nearly every test picture is also in train."
+            "Splits share images, clips and sentences, as in the paper: nearly every test image is also in train."
         )
     if spec.plan is not None:
         notes.append("Rows, order and texts are those of a published plan; only the media were gathered here.")

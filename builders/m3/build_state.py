@@ -1,7 +1,7 @@
 """The state of a running build: everything its shards need beside the media, in one small file under `.build/`.
 
-The main process writes it once; workers read it. With the state and the pools a shard is a pure function of (split,
-rows).
+The main process writes it once; workers read it. With the state and the media stores a shard is a pure function of
+(split, rows).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FILE_NAME = "recipe.json"
 
 @dataclass(frozen=True, kw_only=True)
 class BuildState:
-    """What rows are made of.
+    """Everything that the rows of a build are drawn from.
 
     Args:
         seed: The build's seed.
@@ -36,13 +36,13 @@ class BuildState:
         mode: How words are drawn.
         rows: Rows of each split.
         image_offsets: split -> (C + 1,) slot offsets.
-        recordings_per_language: split -> (L,) sizes of the languages' pools.
-        image_stores: split -> name of its pool of pictures.
-        audio_stores: split -> name of its pool of clips.
-        image_root: Folder of the original pictures.
+        recordings_per_language: split -> (L,) number of recordings of each language.
+        image_stores: split -> name of its store of images.
+        audio_stores: split -> name of its store of audio.
+        image_root: Folder of the original images.
         missing: modality -> rate.
         masked_splits: Splits that the rates apply to.
-        planned: The rows come from a published table; see `release_plan`.
+        planned: Whether the rows come from a published table; see `release.plan`.
     """
 
     seed: int
@@ -63,7 +63,7 @@ class BuildState:
     planned: bool = False
 
     def plan(self, split: str) -> SplitPlan:
-        """The plan of one split."""
+        """Everything from which the rows of one split are drawn."""
         rule = WordRule(words=self.words, classes=len(self.wnids), languages=len(self.languages), mode=self.mode)
         offsets = np.array(self.image_offsets[split], dtype=np.int64)
         return SplitPlan(self.seed, split, rule, offsets, self.recordings_per_language[split])
@@ -74,7 +74,7 @@ class BuildState:
         return sum(self.rows[before] for before in splits[: splits.index(split)])
 
     def rate(self, split: str, modality: str) -> float:
-        """Rate at which a modality is taken away from a split."""
+        """Rate, from 0 to 1, at which a modality is made missing in a split."""
         return self.missing.get(modality, 0.0) if split in self.masked_splits else 0.0
 
     def write(self, internal: Path) -> None:

@@ -1,11 +1,11 @@
-"""The pooled layout of Symile-M3: for each split a table of pairs (rows without media), and the pools of pictures and
-clips, once each, as Parquet.
+"""The deduplicated layout of Symile-M3 (`--layout pooled`): rows without media in tables of each split, and
+every image and audio once, in tables of their own.
 
     data/<split>-00000-of-00002.parquet     every column but `image` and `audio`, and `image_row`, `clip_row`
     images/<pool>-00000-of-00009.parquet    image_id, image, wnid, cls_id
     clips/<pool>-00000-of-00003.parquet     clip_id, audio, lang
 
-A pool is a split's own, or `shared`.
+The media tables are those of a split, or `shared` by all.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _IDS = {"image": "image_id", "audio": "clip_id"}
 
 @dataclass(frozen=True)
 class MediaFileTask:
-    """Media `start` to `stop - 1` of the pool of a modality that `split` draws from."""
+    """Media `start` to `stop - 1` of the store from which `split` takes a modality."""
 
     internal: Path
     column: str
@@ -61,10 +61,10 @@ class MediaFileTask:
 def write_pooled(
     build_dir: BuildDir, executor: Executor | None, state: BuildState
 ) -> tuple[list[FileEntry], Deduplicated]:
-    """Write the tables and the pools.
+    """Write the tables of rows and the tables of media.
 
     Returns:
-        Their entries, and what the manifest says of the layout.
+        The entries of all files, and the description of the layout for the manifest.
     """
     pooled = Deduplicated(
         columns=tuple(m3_schema().arrow.names),
@@ -90,7 +90,7 @@ def make_table(task: ShardTask, path: Path) -> dict[str, Any]:
 
 
 def make_media_file(task: MediaFileTask, path: Path) -> dict[str, Any]:
-    """Write one file of a pool.
+    """Write one file of a media table.
 
     Returns:
         The number of media.

@@ -33,7 +33,7 @@ _EXAMPLES = 5  # dropped files named for each reason
 
 @dataclass(frozen=True)
 class ImageTask:
-    """One chunk of pictures to read: ids are paths below `root`."""
+    """One chunk of images to read: ids are paths below `root`."""
 
     root: Path
     image_ids: tuple[str, ...]
@@ -48,18 +48,18 @@ def prepare_images(
     size: int | None,
     replace: bool = True,
 ) -> list[Dropped]:
-    """Read every picture that is used, and give the place of an unreadable one to the next readable of its class and
+    """Read every image that is used, and give the place of an unreadable one to the next readable of its class and
     split.
 
     Args:
-        pools: pool name -> (pool, sorted slots that rows use).
-        replace: False leaves the place of an unreadable picture empty.
+        pools: Store name -> (images, sorted slots that rows use).
+        replace: False leaves the place of an unreadable image empty.
 
     Returns:
         The unreadable files, by reason.
 
     Raises:
-        SourceError: no picture of a class can be read.
+        SourceError: no image of a class can be read.
     """
     dropped: dict[str, str] = {}
     for name, (pool, slots) in pools.items():
@@ -70,7 +70,7 @@ def prepare_images(
 
         def exhausted(slot: int, pool: SplitImages = pool) -> SourceError:
             return SourceError(
-                "a class has no readable picture for one of its splits",
+                "a class has no readable image for one of its splits",
                 where=catalogue.root / catalogue.wnids[pool.class_of(slot)],
                 do="replace its files or remove it",
             )
@@ -88,11 +88,11 @@ def prepare_audio(
     pools: Mapping[str, tuple[npt.NDArray[np.int64], SplitAudio]],
     replace: bool = True,
 ) -> list[Dropped]:
-    """Speak or read and encode every clip that is used, and give the place of an unusable one to the next usable of
-    its language and pool.
+    """Speak or read every recording that rows use, and encode it. The next usable recording of its language and store
+    takes the place of an unusable one.
 
     Args:
-        pools: pool name -> (sorted clip numbers that rows use, the pool).
+        pools: Store name -> (sorted recording numbers that rows use, audio).
         replace: False leaves the place of an unusable clip empty.
 
     Returns:
@@ -122,16 +122,16 @@ def prepare_audio(
 
 @dataclass(frozen=True)
 class _Stage:
-    """How one pool is prepared.
+    """How one media store is filled.
 
     Args:
-        kind: Folder of the pool.
-        title: What the progress says.
-        name: The pool.
+        kind: Folder of the store: "images" or "clips".
+        title: Name of the stage in the progress.
+        name: Name of the store: a split, or "shared".
         task: Keys -> the argument of `make`, and the media's ids.
         make: Makes a chunk; returns the unreadable rows with their reasons.
         following: The key that takes an unreadable one's place; None leaves it empty.
-        exhausted: The error when there is none.
+        exhausted: Makes the error for a key that nothing can replace.
     """
 
     kind: str
@@ -159,7 +159,7 @@ class _Stage:
 def _prepare(
     build_dir: BuildDir, executor: Executor | None, stage: _Stage, keys: npt.NDArray[np.int64]
 ) -> dict[str, str]:
-    """Make the chunks of a pool and its index; id -> reason of what cannot be read."""
+    """Write the chunks of a store and its index; returns id -> reason of all media that cannot be used."""
     dropped: dict[str, str] = {}
     unreadable: set[int] = set()
     made, ids_of = [np.empty((0, 3), dtype=np.int64)], []
@@ -196,7 +196,7 @@ def _substituted(stage: _Stage, keys: npt.NDArray[np.int64], unreadable: set[int
 
 
 def make_image_chunk(task: ImageTask, path: Path) -> dict[str, Any]:
-    """Read a chunk of pictures. A picture kept as it is gets no copy here: the shard writer reads the source file
+    """Read a chunk of images. An image kept as it is gets no copy here: the shard writer reads the source file
     again.
     """
     unreadable: list[tuple[int, str]] = []

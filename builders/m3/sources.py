@@ -1,4 +1,4 @@
-"""What a build of Symile-M3 reads, opened and checked before anything is written: pictures, names, speech, and the plan
+"""What a build of Symile-M3 reads, opened and checked before anything is written: images, names, speech, and the plan
 of a published dataset. Their fingerprints are the build's identity.
 """
 
@@ -48,7 +48,7 @@ class Names:
         wnids: (C,) the build's classes.
         chosen: [class][language] their names; empty where a plan brings the texts.
         class_ids: (C,) ImageNet class ids.
-        unnamed: Classes of the pictures that are left out, since they lack a name.
+        unnamed: Classes of the images that are left out, since they lack a name.
         dropped: Names that an online engine did not give.
         corrected: Names given by hand.
     """
@@ -80,7 +80,7 @@ class Names:
             return []
         count, pictured = len(self.unnamed), len(self.unnamed) + len(self.wnids)
         return [
-            f"{count:,} of the {pictured:,} classes of the pictures {'is' if count == 1 else 'are'} left out for want "
+            f"{count:,} of the {pictured:,} classes of the images {'is' if count == 1 else 'are'} left out for want "
             "of a name in a language of the build."
         ]
 
@@ -99,10 +99,10 @@ class Sources:
 
     Args:
         spec: What to build; rows, words and split policy are the plan's where there is one.
-        catalogue: The picture folder; None for pictures that are drawn or streamed.
-        hub: The opened repository of pictures, or None.
-        names: Of the classes.
-        audio: The clips.
+        catalogue: The image folder; None for images that are drawn or streamed.
+        hub: The opened repository of images, or None.
+        names: The class names.
+        audio: The source of audio.
         published: The plan to follow, or None.
     """
 
@@ -115,7 +115,7 @@ class Sources:
 
     @property
     def identity(self) -> BuildFingerprint:
-        """Of the build."""
+        """The settings, sources and versions that decide the bytes of the build."""
         spec = self.spec
         packages = (*self.audio.packages, *_PACKAGES, *(_SAMPLE_PACKAGES if spec.images is None else ()))
         return BuildFingerprint(
@@ -130,7 +130,7 @@ class Sources:
         )
 
     def with_images(self, catalogue: ImageCatalogue) -> Sources:
-        """The same with the pictures that were streamed, whose classes decide the names."""
+        """The same with the images that were streamed, whose classes decide the names."""
         names = replace(self.names, **select_names(self.spec, self.names.table, list(catalogue.wnids)))
         return replace(self, catalogue=catalogue.only(set(names.wnids)), names=names)
 
@@ -201,14 +201,14 @@ def select_names(spec: M3Spec, table: NamesTable, wnids: list[str]) -> dict[str,
     """The classes that a build keeps, their names and ids, checked, and the classes that it leaves out.
 
     Args:
-        wnids: Classes of the pictures.
+        wnids: Classes of the images.
     """
     kept, unnamed = _named(spec, table, wnids)
     chosen = table.select(kept, spec.languages)
     rule = WordRule(words=spec.words, classes=len(wnids), languages=len(spec.languages), mode=spec.mode)
     try:
         replace(rule, classes=len(kept))
-    except UsageError as error:  # the rule holds for all classes of the pictures
+    except UsageError as error:  # the rule holds for all classes of the images
         raise UsageError(
             f"{error.what} from the classes that have a name in every language of the build",
             where=table.path,
@@ -234,7 +234,7 @@ def _named(spec: M3Spec, table: NamesTable, wnids: list[str]) -> tuple[list[str]
 
 
 def _expected_classes(catalogue: ImageCatalogue | None, opened: HubStream | None) -> list[str]:
-    """Wnids that the pictures have, or are said to have by a repository that is not yet read."""
+    """Wnids that the images have, or are said to have by a repository that is not yet read."""
     if opened is not None:
         return sorted(set(opened.wnids or imagenet_classes()[0]) & set(imagenet_classes()[0]))
     return list(sample_classes()) if catalogue is None else list(catalogue.wnids)
@@ -243,7 +243,7 @@ def _expected_classes(catalogue: ImageCatalogue | None, opened: HubStream | None
 def _names(spec: M3Spec, expected: list[str], opened: HubStream | None) -> Names:
     table = read_names(spec.names)
     wnids = expected
-    if opened is not None:  # it may have pictures of some of its classes only, perhaps of none without a line
+    if opened is not None:  # it may have images of some of its classes only, perhaps of none without a line
         wnids = sorted(set(expected) & set(table.wnids))
     dropped: list[Dropped] = []
     corrected = 0

@@ -42,7 +42,7 @@ class M3Spec:
         rows: Rows of each split; 0 leaves a split out.
         split_policy: "disjoint" gives each split its own images, clips and sentences; "shared" repeats the paper,
             where nearly every test image is also a training image.
-        images: An ImageNet folder, a repository of the Hub, or None for the sample pictures.
+        images: An ImageNet folder, a repository of the Hub, or None for the sample images.
         audio: Who speaks.
         recordings: The Common Voice folder, for audio "common-voice".
         sentences: A table of sentences, or None for the bundled ones.
@@ -54,7 +54,7 @@ class M3Spec:
         strict: Stop where an online engine fails, instead of taking the bundled name or voice.
         missing: Rate at which each modality is taken away from the training and validation splits.
         missing_test: Take modalities away from the test split too.
-        image_size: Largest shorter side of a picture in pixels; None keeps originals.
+        image_size: Largest shorter side of an image in pixels; None keeps originals.
         shard_format: "parquet" or "webdataset".
         seed: Decides everything random.
         plan: Tables of a published dataset whose rows are rebuilt; they decide rows, words and split policy.

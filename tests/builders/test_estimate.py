@@ -231,7 +231,7 @@ def test_a_repository_that_does_not_say_its_size_is_noted(tmp_path: Path) -> Non
     assert stages(found)["streaming"].units == 0
     assert stages(found)["pictures"].units <= 3 * len(WNIDS)
     assert found.notes == (
-        "the repository does not say how many pictures it has: 3 of each class are counted, and no room for their "
+        "the repository does not say how many images it has: 3 of each class are counted, and no room for their "
         "download",
     )
 
@@ -249,7 +249,7 @@ def test_rows_of_a_repository_without_an_image_are_passed_over(tmp_path: Path) -
     pq.write_table(type(table).from_pylist(absent + table.slice(3).to_pylist(), schema=table.schema), shard)
     assert stages(estimate_m3(asked, tmp_path / "out", workers=1))["pictures"].units > 10
     pq.write_table(type(table).from_pylist(absent, schema=table.schema), shard)
-    with pytest.raises(SourceError, match=r"none of the sampled pictures can be read \(.*pictures\)"):
+    with pytest.raises(SourceError, match=r"none of the sampled images can be read \(.*pictures\)"):
         estimate_m3(asked, tmp_path / "out", workers=1)
 
 
@@ -298,5 +298,5 @@ def test_a_repository_of_the_hub(tmp_path: Path) -> None:
     assert units == {stage.stage: stage.units for stage in local.stages}
     assert found["working_bytes"] == local.working_bytes
     assert broken.returncode == 1
-    assert broken.stderr.startswith("symile-data: cannot read the pictures from the hub (owner/pictures); got ")
+    assert broken.stderr.startswith("symile-data: cannot read the images from the hub (owner/pictures); got ")
     assert not out.exists()

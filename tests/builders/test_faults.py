@@ -184,7 +184,7 @@ def test_an_image_that_changes_in_mid_build_never_gets_into_a_shard(
                     path.unlink()
         outcome = own.build("m3", out)
         assert outcome.how == "error"
-        assert "a picture was changed while the build ran" in outcome.said or damage == "gone"
+        assert "an image was changed while the build ran" in outcome.said or damage == "gone"
         assert not (out / manifests.FILE_NAME).exists()
         for path, data in originals.items():
             path.write_bytes(data)

@@ -42,7 +42,7 @@ def test_a_repository_builds_like_a_folder(tmp_path: Path) -> None:
         assert given[row["image"]["bytes"]] == row["wnid"] == wnids[row["cls_id"]]
     assert {entry.reason: entry.examples for entry in manifest.dropped} == {
         "image: no label": ["row 24"],
-        "image: no picture": ["row 25"],
+        "image: no image": ["row 25"],
     }
     assert manifest.identity.sources["images"]["repository"] == "pictures"
     assert str(tmp_path) not in (tmp_path / "out" / "manifest.json").read_text(encoding="utf-8")
@@ -127,5 +127,5 @@ def test_repositories_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_network")
 def test_a_repository_out_of_reach_is_an_error_with_advice() -> None:
-    with pytest.raises(SourceError, match=r"cannot read the pictures from the hub \(nobody/nothing\).*check|Check"):
+    with pytest.raises(SourceError, match=r"cannot read the images from the hub \(nobody/nothing\).*check|Check"):
         open_hub(HubImages("nobody/nothing"))

@@ -176,7 +176,7 @@ def test_lack_of_memory_is_not_blamed_on_the_image(tmp_path: Path, monkeypatch: 
 
 
 def test_a_file_that_cannot_be_opened_stops_the_build_by_name(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"cannot open a picture \(.*gone.JPEG\); got No such file"):
+    with pytest.raises(SourceError, match=r"cannot open an image \(.*gone.JPEG\); got No such file"):
         read_image(tmp_path / "gone.JPEG", None)
 
 
@@ -248,7 +248,7 @@ def test_no_folder_is_an_error_that_names_it(tmp_path: Path) -> None:
         with pytest.raises(SourceError) as caught:
             list_images(path)
         assert str(caught.value) == (
-            f"there is no picture folder ({path}). "
+            f"there is no image folder ({path}). "
             "Point --images at a folder in ImageNet's layout, or use --images sample."
         )
 
@@ -260,7 +260,7 @@ def test_a_folder_without_classes_is_an_error_that_says_what_was_found(tmp_path:
     with pytest.raises(SourceError) as caught:
         list_images(tmp_path)
     assert str(caught.value) == (
-        f"the picture folder has no class folders named by wnid (n01440764, ...) ({tmp_path}); got {got}. "
+        f"the image folder has no class folders named by wnid (n01440764, ...) ({tmp_path}); got {got}. "
         "Point --images at the folder above ILSVRC/, or at a folder of wnid folders."
     )
 
@@ -274,7 +274,7 @@ def test_an_empty_class_folder_is_an_error_that_names_it(tmp_path: Path) -> None
 def test_a_file_name_that_is_no_text_is_an_error_that_names_it(tmp_path: Path) -> None:
     tree = imagenet_tree(tmp_path)
     Path(str(tree / "n01440764" / "caf\udce9.JPEG")).touch()
-    with pytest.raises(SourceError, match=r"a picture's file name is not UTF-8 \(.*n01440764\); got 'caf\\udce9.JPEG'"):
+    with pytest.raises(SourceError, match=r"an image's file name is not UTF-8 \(.*n01440764\); got 'caf\\udce9.JPEG'"):
         list_images(tree)
 
 
@@ -328,8 +328,8 @@ def test_fewer_images_than_splits_is_an_error_that_names_the_class() -> None:
     with pytest.raises(SourceError) as caught:
         split_images(catalogue([5, 2]), 0, {"train": 5, "validation": 5, "test": 5}, shared=False)
     assert str(caught.value) == (
-        "a class has too few pictures for 3 splits with pictures of their own (root/n00000001); got 2 files. "
-        "Add pictures, ask for fewer splits (--validation 0), or use --splits shared."
+        "a class has too few images for 3 splits with images of their own (root/n00000001); got 2 files. "
+        "Add images, ask for fewer splits (--validation 0), or use --splits shared."
     )
 
 

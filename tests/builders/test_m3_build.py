@@ -99,7 +99,7 @@ def test_shared_splits_draw_from_one_pool(tree: Path, tmp_path: Path) -> None:
     for column in ("image_id", "clip_id"):
         assert {row[column] for row in train} & {row[column] for row in test}
     assert {row["clip_id"].split("-")[1] for row in train + test} == {"shared"}
-    assert any("share pictures" in note for note in manifest.notes)
+    assert any("share images" in note for note in manifest.notes)
     assert {row["image_id"] for row in train} == {f"{p.parent.name}/{p.name}" for p in tree.rglob("*.JPEG")}
 
 
@@ -252,11 +252,11 @@ def unreadable(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("images", "kind", "message"),
     [
-        (lambda tmp_path: tmp_path / "nowhere", SourceError, "there is no picture folder .*nowhere"),
+        (lambda tmp_path: tmp_path / "nowhere", SourceError, "there is no image folder .*nowhere"),
         (empty, SourceError, "no class folders named by wnid .*got an empty folder"),
-        (few, SourceError, "too few pictures for 3 splits .*n01440764.*got 2 files"),
+        (few, SourceError, "too few images for 3 splits .*n01440764.*got 2 files"),
         (unnamed, SourceError, "no line for 1 of the classes .*got no line .n99999999"),
-        (unreadable, SourceError, "no readable picture .*n02123045"),
+        (unreadable, SourceError, "no readable image .*n02123045"),
     ],
 )
 def test_bad_images_are_errors_that_name_the_place(

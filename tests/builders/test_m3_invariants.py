@@ -90,7 +90,7 @@ def repeated_word(row: Row) -> None:
     rename(row, last, lang=row["words"][first]["lang"], cls_id=row["words"][first]["cls_id"])
 
 
-NO_SINGLE_ANSWER = "the text does not name exactly one class in the clip's language, the picture's"
+NO_SINGLE_ANSWER = "the text does not name exactly one class in the clip's language, the image's"
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_a_class_without_a_readable_picture_is_an_error_that_names_it(build_dir:
     with pytest.raises(SourceError) as caught:
         prepared(build_dir, tree)
     assert str(caught.value) == (
-        f"a class has no readable picture for one of its splits ({tree / 'n02123045'}). Replace its files or remove it."
+        f"a class has no readable image for one of its splits ({tree / 'n02123045'}). Replace its files or remove it."
     )
 
 
@@ -113,7 +113,7 @@ def test_a_picture_that_vanishes_is_an_error_that_names_it(build_dir: BuildDir, 
     tree = imagenet_tree(tmp_path / "tree", odd=False)
     catalogue, _, _ = prepared(build_dir, tree)
     (tree / WNIDS[0] / f"{WNIDS[0]}_0.JPEG").unlink()
-    with pytest.raises(SourceError, match=rf"cannot open a picture .*{WNIDS[0]}_0.JPEG\); got No such file"):
+    with pytest.raises(SourceError, match=rf"cannot open an image .*{WNIDS[0]}_0.JPEG\); got No such file"):
         for split in ("train", "test"):
             given_out(build_dir, catalogue, split, np.arange(4))
 

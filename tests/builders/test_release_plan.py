@@ -119,7 +119,7 @@ def test_media_that_are_not_there_leave_their_rows_and_are_counted(place: Path) 
     silent = ["common_voice_el_2" in row["audio_path"] for row in expected]
     assert [row["audio_missing"] for row in rows] == silent
     assert {entry.reason: entry.count for entry in manifest.dropped} == {
-        "image: rows of the plan whose picture is not there; it is missing in them": sum(without),
+        "image: rows of the plan whose image is not there; it is missing in them": sum(without),
         "audio: does not decode": 1,
     }
     assert manifest.dropped[0].examples == [f"{lost.parent.name}/{lost.name}"]
@@ -130,7 +130,7 @@ def test_strict_stops_at_a_medium_that_is_not_there(place: Path) -> None:
     lost = sorted((place / "imagenet").rglob("*.JPEG"))[0]
     data = lost.read_bytes()
     lost.unlink()
-    with pytest.raises(SourceError, match=rf"rows of the plan name a picture that is not there .*{lost.name}"):
+    with pytest.raises(SourceError, match=rf"rows of the plan name image files that are not there .*{lost.name}"):
         rebuilt(place, strict=True)
     lost.write_bytes(data[:50])
     with pytest.raises(SourceError, match=rf"a medium that the plan names cannot be used; got .*{lost.name}"):
@@ -170,8 +170,8 @@ def test_names_with_commas_and_quotes_are_read(place: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"cls_id": 3}, "a row's class id is not that of its picture's folder, in ILSVRC's order"),
-        ({"cls_id": ""}, "a row's class id is not that of its picture's folder, in ILSVRC's order"),
+        ({"cls_id": 3}, "a row's class id is not that of its image's folder, in ILSVRC's order"),
+        ({"cls_id": ""}, "a row's class id is not that of its image's folder, in ILSVRC's order"),
         ({"cls_id": "three"}, "the plan is no readable CSV file"),
         ({"image_path": "picture.JPEG"}, "a path names no folder and file"),
     ],

@@ -70,7 +70,7 @@ def test_a_folder_without_the_unnamed_classes_gives_the_same_rows(tmp_path: Path
     assert skipped.identity.spec["skip_unnamed_classes"] is True
     assert skipped.identity.sources["images"]["classes"] == 2
     assert skipped.notes[0] == (  # the card shows all notes
-        "3 of the 5 classes of the pictures are left out for want of a name in a language of the build."
+        "3 of the 5 classes of the images are left out for want of a name in a language of the build."
     )
 
 
@@ -157,7 +157,7 @@ def test_the_estimate_counts_the_classes_that_are_kept(tmp_path: Path) -> None:
         pictures = next(stage.units for stage in found.stages if stage.stage == "pictures")
         assert pictures == (2 * 5 if images is folder else 2 * 3)
         assert found.notes[0] == (
-            f"{classes - 2} of the {classes} classes of the pictures are left out for want of a name in a language of "
+            f"{classes - 2} of the {classes} classes of the images are left out for want of a name in a language of "
             "the build"
         )
     wnids = list(sample_classes())[:3]

@@ -126,7 +126,7 @@ class CommonVoiceSource:
         return list(self._notes)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Of names, sizes and speakers."""
+        """Number of recordings and hash of their names, sizes and speakers."""
         return {"kind": "common-voice", "clips": sum(self._counts), "listing": self._listing}
 
     def sizes(self, store: str) -> tuple[int, ...]:

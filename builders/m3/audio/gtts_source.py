@@ -68,7 +68,7 @@ class GttsSource:
 
     @property
     def notes(self) -> list[str]:
-        """That the speech is synthetic."""
+        """A sentence that the speech is synthetic."""
         return ["Speech is synthetic (Google Translate): one voice a language, the same in all splits."]
 
     def fingerprint(self) -> dict[str, Any]:

@@ -59,11 +59,11 @@ class PlannedAudio:
 
     @property
     def notes(self) -> list[str]:
-        """That people speak."""
+        """A sentence that people speak, and which recordings are used."""
         return ["Speech is recorded from people (Common Voice); clips are those that the plan names."]
 
     def fingerprint(self) -> dict[str, Any]:
-        """Of names and sizes."""
+        """Number of recordings and hash of all names and sizes."""
         return {"kind": "common-voice", "clips": sum(map(len, self._files)), "listing": self._listing}
 
     def sizes(self, _store: str) -> tuple[int, ...]:

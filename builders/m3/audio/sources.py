@@ -1,4 +1,4 @@
-"""Where the clips of Symile-M3 come from: one interface, an implementation for each source.
+"""Where the audio of Symile-M3 comes from: one interface, with an implementation for each source.
 
 A source divides its audio among media stores: one for each split, or the single store "shared". A store holds a number
 of recordings in each language. Recordings travel to worker processes, which encode those that rows use.
@@ -23,7 +23,7 @@ SHARED = "shared"  # name of the store that all splits draw from under --splits 
 
 
 class SourceAudio(Protocol):
-    """One clip: small, picklable, encoded on a worker."""
+    """One recording: a small, picklable description that a worker encodes."""
 
     @property
     def clip_id(self) -> str:
@@ -38,7 +38,7 @@ class SourceAudio(Protocol):
 
 
 class AudioSource(Protocol):
-    """Pools of clips, by name and position among the build's languages."""
+    """Audio by store name and by position among the build's languages."""
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -46,7 +46,7 @@ class AudioSource(Protocol):
 
     @property
     def dropped(self) -> list[Dropped]:
-        """What the source itself left out, by reason."""
+        """Lines and files that the source itself left out, by reason."""
 
     @property
     def notes(self) -> list[str]:
@@ -67,7 +67,7 @@ class SplitAudio:
     """One store of a source, its clips numbered language by language.
 
     Args:
-        source: Of the clips.
+        source: Where the recordings come from.
         name: The store.
     """
 
@@ -122,7 +122,7 @@ class EspeakSource:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """(L,) codes."""
+        """(L,) language codes, in the build's order."""
         return self._languages
 
     @property
@@ -140,16 +140,16 @@ class EspeakSource:
 
     @property
     def dropped(self) -> list[Dropped]:
-        """Nothing."""
+        """The list is empty: every sentence can be spoken."""
         return []
 
     @property
     def notes(self) -> list[str]:
-        """That the speech is synthetic."""
+        """A sentence that the speech is synthetic."""
         return ["Speech is synthetic (espeak-ng); the same voices are heard in every language and split."]
 
     def fingerprint(self) -> dict[str, Any]:
-        """Of the sentences."""
+        """Kind of the bank and hash of the sentences."""
         return {"kind": "espeak", "bank": self._bank.kind, "sentences": self._bank.fingerprint(self._languages)}
 
     def sizes(self, store: str) -> tuple[int, ...]:

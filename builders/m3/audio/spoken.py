@@ -1,4 +1,4 @@
-"""The store of spoken clips: which sentences in which voices a split can draw from, and their encoding.
+"""Synthetic speech: which sentences in which voices a split can draw from, and their encoding.
 
 Clip `i` of a language in a split is a pure function of (seed, split, language, i): a sentence of the split's own, a
 voice, a rate, a pitch, a pitch range and the silence before and after it, all from one named stream.
@@ -26,7 +26,7 @@ class UnreadableAudioError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class SpokenAudio:
-    """One clip of the store: its id and what is spoken how."""
+    """One recording to be synthesised: its id, its sentence and its voice."""
 
     clip_id: str
     language: str
@@ -39,7 +39,7 @@ class SpokenAudio:
 
 
 def recordings_per_language(rows: int, languages: int) -> int:
-    """Size of a split's store in each language.
+    """Number of recordings that a split has in each language.
 
     >>> recordings_per_language(8000, 10), recordings_per_language(10_000_000, 10), recordings_per_language(3, 10)
     (400, 5000, 1)
@@ -50,10 +50,10 @@ def recordings_per_language(rows: int, languages: int) -> int:
 def spoken_audio(
     seed: int, store: str, language: str, sentences: list[int], index: int, bank: Sequence[Sentence] | None = None
 ) -> SpokenAudio:
-    """The clip at one position of a store.
+    """The recording at one position of a store.
 
     Args:
-        store: Name of the store; the split, or "shared".
+        store: Name of the store: the split, or "shared".
         sentences: Positions in the sentence bank that the store may use.
         bank: The language's sentences; default: the bundled ones.
     """

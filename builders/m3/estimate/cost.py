@@ -15,7 +15,7 @@ class StageCost:
 
     Args:
         stage: "pictures", "clips", "pairs", ...
-        units: How many there are.
+        units: Number of images, recordings or rows.
         cpu_seconds_each: Measured.
         bytes_each: That stay in the dataset.
         working_bytes_each: That lie in `.build/` until the build ends.
@@ -33,7 +33,7 @@ class Estimate:
     """What a build will take.
 
     Args:
-        rows: Of each split.
+        rows: split -> number of rows.
         stages: In order.
         files: Data files.
         workers: Worker processes.
@@ -52,22 +52,22 @@ class Estimate:
 
     @property
     def dataset_bytes(self) -> int:
-        """Of the finished dataset without its card."""
+        """Bytes of the finished dataset without its card."""
         return round(sum(stage.units * stage.bytes_each for stage in self.stages))
 
     @property
     def working_bytes(self) -> int:
-        """That are needed besides until the build ends."""
+        """Bytes that are needed besides until the build ends."""
         return round(sum(stage.units * stage.working_bytes_each for stage in self.stages))
 
     @property
     def cpu_seconds(self) -> float:
-        """Of all stages."""
+        """CPU seconds of all stages together."""
         return sum(stage.units * stage.cpu_seconds_each for stage in self.stages)
 
     @property
     def seconds(self) -> float:
-        """Of waiting, with the workers."""
+        """Seconds until the build ends, with all workers busy."""
         return self.cpu_seconds / self.workers
 
     @property
@@ -76,7 +76,7 @@ class Estimate:
         return self.dataset_bytes + self.working_bytes <= self.free_bytes
 
     def to_json(self) -> dict[str, Any]:
-        """For machines."""
+        """The fields and the totals, as `--json` prints them."""
         totals = ("dataset_bytes", "working_bytes", "cpu_seconds", "seconds", "fits")
         return {**asdict(self), **{name: getattr(self, name) for name in totals}}
 

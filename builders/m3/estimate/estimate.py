@@ -1,4 +1,4 @@
-"""What a build of Symile-M3 will take, before anything of it is written: a few pictures, clips and rows are prepared
+"""What a build of Symile-M3 will take, before anything of it is written: a few images, clips and rows are prepared
 and timed, and multiplied by how many there will be.
 
 Times are CPU seconds of this machine now; one worker is taken to do one CPU second a second. The card is not counted.
@@ -42,11 +42,11 @@ from ..sources import Sources, open_sources
 from ..spec import M3Spec
 from .cost import Estimate, StageCost, expected_used
 
-SAMPLED = 24  # pictures and clips that are prepared
+SAMPLED = 24  # images and clips that are prepared
 
 _LEAST_PICTURES = 3  # of a class, where a repository does not say how many rows it has
 _UNCOUNTED = (
-    "the repository does not say how many pictures it has: "
+    "the repository does not say how many images it has: "
     f"{_LEAST_PICTURES} of each class are counted, and no room for their download"
 )
 _SAMPLED_ROWS = 4 * ROWS_PER_TABLE_GROUP
@@ -128,7 +128,7 @@ def _used(state: BuildState, sizes: Mapping[str, list[int]]) -> list[int]:
 
 
 def _imagined(sources: Sources) -> ImageCatalogue:
-    """The folder that drawn or streamed pictures will make."""
+    """The folder that drawn or streamed images will make."""
     wnids = tuple(sources.names.wnids)
     if sources.hub is None:
         files = tuple(tuple(f"{wnid}_{index:04d}.JPEG" for index in range(IMAGES_PER_CLASS)) for wnid in wnids)
@@ -140,7 +140,7 @@ def _imagined(sources: Sources) -> ImageCatalogue:
 
 
 def _pictures(sources: Sources, catalogue: ImageCatalogue, images: dict[str, SplitImages]) -> _Sampled:
-    """Read some pictures as the build will."""
+    """Read some images as the build will."""
     with tempfile.TemporaryDirectory() as folder:
         if sources.catalogue is not None:
             pool = next(iter(images.values()))
@@ -161,14 +161,14 @@ def _pictures(sources: Sources, catalogue: ImageCatalogue, images: dict[str, Spl
         stored = float(np.mean([path.stat().st_size for path in paths])) if paths else 0.0
         seconds = (time.process_time() - start) / max(len(paths), 1)
     if not found:
-        where = catalogue.root if sources.hub is None else sources.hub.pictures.repo
-        raise SourceError("none of the sampled pictures can be read", where=where, got=paths[0].name if paths else None)
+        where = catalogue.root if sources.hub is None else sources.hub.images.repo
+        raise SourceError("none of the sampled images can be read", where=where, got=paths[0].name if paths else None)
     copied = sum(outcome == "converted" for _, outcome in found) / len(found)
     return _Sampled(seconds, [data for data, _ in found], copied, stored)
 
 
 def _new_pictures(sources: Sources) -> Iterator[bytes]:
-    """Pictures that are drawn or streamed."""
+    """Images that are drawn or streamed."""
     if sources.hub is not None:
         yield from first_images(sources.hub, SAMPLED)
         return
@@ -178,7 +178,7 @@ def _new_pictures(sources: Sources) -> Iterator[bytes]:
 
 
 def _gathered(sources: Sources, pictures: _Sampled) -> Iterator[StageCost]:
-    """The stage that makes the picture folder, where none is given."""
+    """The stage that makes the image folder, where none is given."""
     if sources.hub is not None:  # the network is not timed
         yield StageCost(
             stage="streaming", units=sources.hub.rows, cpu_seconds_each=0.0, working_bytes_each=pictures.stored
@@ -188,7 +188,7 @@ def _gathered(sources: Sources, pictures: _Sampled) -> Iterator[StageCost]:
 
 
 def _drawing(count: int, seed: int) -> StageCost:
-    """Drawing the sample pictures."""
+    """Drawing the sample images."""
     stem = next(iter(sample_classes().values()))[0]
     draw_image(stem, Stream(seed, "estimate").generator(0))  # renders the artwork
     start = time.process_time()

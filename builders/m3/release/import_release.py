@@ -1,4 +1,4 @@
-"""Import the published Symile-M3: its rows, streamed, in our columns. Pictures and clips stay byte for byte what they
+"""Import the published Symile-M3: its rows, streamed, in our columns. Images and clips stay byte for byte what they
 are in the release; ids are hashes of their bytes, so that repeats are seen; the words are told apart by
 `release_names`. What is finished is kept when the import is interrupted.
 """
@@ -42,8 +42,8 @@ _STATE_FILE = "import.json"
 _ID_DIGITS = 32  # of a SHA-256: 128 bits, no two different media share them
 _PACKAGES = ("numpy", "pyarrow")
 _NOTES = (
-    "Imported from the published release: pictures, clips and texts are its own, byte for byte.",
-    "`image_id` and `clip_id` are hashes of the media's bytes. Splits share pictures and clips.",
+    "Imported from the published release: images, clips and texts are its own, byte for byte.",
+    "`image_id` and `clip_id` are hashes of the media's bytes. Splits share images and clips.",
 )
 
 

@@ -195,7 +195,7 @@ class WordResolver:
         Args:
             text: (N,) words joined by `_`; null where there is none.
             lang: (N,) language of the clip.
-            cls_id: (N,) class of the picture.
+            cls_id: (N,) class of the image.
             target: (N,) the target word.
 
         Returns:

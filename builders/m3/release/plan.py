@@ -48,7 +48,7 @@ def prepare_plan(
     names: ReleaseNames,
     strict: bool,
 ) -> list[Dropped]:
-    """Read the tables: every row's picture and clip found by its name, every text's words told apart.
+    """Read the tables: every row's image and clip found by its name, every text's words told apart.
 
     Args:
         strict: Stop at the first file that is not there.
@@ -57,7 +57,7 @@ def prepare_plan(
         Media that are not there, and words that are not told apart.
 
     Raises:
-        SourceError: a broken table, a class that is not its picture's, or with `strict` a missing file.
+        SourceError: a broken table, a class that is not its image's, or with `strict` a missing file.
     """
     if not isinstance(audio, PlannedAudio):
         raise UsageError("--plan needs recordings", do="give --audio common-voice:PATH")
@@ -78,12 +78,12 @@ def prepare_plan(
     ]
     results = run_stage(build_dir, "plan", artifacts, make_plan, executor)
     dropped = []
-    for medium, kind in (("image", "picture"), ("audio", "clip")):
+    for medium, kind in (("image", "image"), ("audio", "clip")):
         count = sum(result["absent"][medium][0] for result in results)
         examples = list(dict.fromkeys(name for result in results for name in result["absent"][medium][1]))[:_EXAMPLES]
         if count and strict:
             raise SourceError(
-                f"{count} rows of the plan name a {kind} that is not there",
+                f"{count} rows of the plan name {medium} files that are not there",
                 where=catalogue.root if medium == "image" else None,
                 got=examples[0],
                 do="add the files, or leave out --strict to keep these rows with the modality missing",
@@ -129,7 +129,7 @@ def make_plan(task: PlanTask, path: Path) -> dict[str, Any]:
     """Read one table into Parquet.
 
     Returns:
-        Rows without a picture or a clip, and words that are not told apart.
+        Rows without an image or a clip, and words that are not told apart.
     """
     resolver, unresolved = WordResolver(task.names), Unresolved()
     known = {name: _ids(task.internal / "plan" / f"{name}.arrow") for name in ("images", "clips")}
@@ -184,7 +184,7 @@ class PlannedRows:
         return LabelledRows(labels, slots, clips)
 
     def used(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Picture slots and clip numbers that the split's rows use, sorted, once each."""
+        """Image slots and clip numbers that the split's rows use, sorted, once each."""
         table = pq.read_table(
             self.internal / "plan" / f"{self.split}.parquet", columns=["slot", "clip"], page_checksum_verification=True
         )

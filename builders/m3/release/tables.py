@@ -153,7 +153,7 @@ def last_parts(file: Path, first: int, batch: pa.RecordBatch, column: str) -> tu
 
 
 def _class_ids(file: Path, batch: pa.RecordBatch, wnids: pa.Array, first: int) -> npt.NDArray[np.int64]:
-    """Class ids, each of which must be its picture's folder."""
+    """Class ids, each of which must be its image's folder."""
     known = pa.array(imagenet_classes()[0], pa.string())
     expected = pc.fill_null(pc.index_in(wnids, value_set=known), -1).to_numpy(zero_copy_only=False)
     told = pc.fill_null(batch["cls_id"], -1).to_numpy(zero_copy_only=False)
@@ -161,7 +161,7 @@ def _class_ids(file: Path, batch: pa.RecordBatch, wnids: pa.Array, first: int) -
     if len(wrong):
         row = int(wrong[0])
         raise SourceError(
-            "a row's class id is not that of its picture's folder, in ILSVRC's order",
+            "a row's class id is not that of its image's folder, in ILSVRC's order",
             where=f"{file}, row {first + row}",
             got=f"cls_id {batch['cls_id'][row]}, folder {wnids[row]}",
         )

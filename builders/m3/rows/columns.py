@@ -1,5 +1,5 @@
 """The columns of a range of rows that hold no media, as Arrow arrays: labels, words, ids, masks. Vectorised, since a
-pooled dataset of eleven million rows is nothing else.
+deduplicated dataset of eleven million rows consists mostly of them.
 
 `RowSource` says which rows there are: drawn by the plan (`DrawnRows`) or read from a published table
 (`release.plan.PlannedRows`).
@@ -47,8 +47,8 @@ class LabelledRows:
 
     Args:
         labels: N rows of `LABELS`.
-        slots: (N,) int64, position of the picture in the split's pool of pictures.
-        clips: (N,) int64, number of the clip in the split's pool of clips.
+        slots: (N,) int64, number of the image among the split's images.
+        clips: (N,) int64, number of the recording among the split's audio.
     """
 
     labels: pa.RecordBatch
@@ -63,7 +63,7 @@ class RowSource(Protocol):
         """The rows `start` to `stop - 1`."""
 
     def used(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Picture slots and clip numbers that the split's rows use, sorted, once each."""
+        """Image slots and clip numbers that the split's rows use, sorted, once each."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ class DrawnRows:
     """Rows drawn by the plan.
 
     Args:
-        state: Of the build.
-        split: Which one.
+        state: State of the build.
+        split: Name of the split.
     """
 
     state: BuildState
@@ -108,7 +108,7 @@ class DrawnRows:
         return LabelledRows(labels, drawn.slot, plan.recording_offsets[language] + drawn.clip)
 
     def used(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Picture slots and clip numbers that the split's rows use, sorted, once each."""
+        """Image slots and clip numbers that the split's rows use, sorted, once each."""
         return self.state.plan(self.split).used(self.state.rows[self.split])
 
     @cached_property
@@ -125,7 +125,7 @@ class DrawnRows:
 
 @dataclass(frozen=True)
 class _Tables:
-    """What indices stand for.
+    """The values that the indices of drawn rows stand for.
 
     Args:
         names: (C * L,) class by class.
@@ -144,12 +144,12 @@ class _Tables:
 
 @dataclass(frozen=True)
 class MaskedRows:
-    """Rows of one split as they go into its tables, but for the media.
+    """Rows of one split as they are written, without their media.
 
     Args:
         columns: Every column that holds no medium, masks applied.
-        images: (N,) int64 rows of the pool of pictures; -1 where the picture is missing.
-        clips: (N,) int64 rows of the pool of clips; -1 where the clip is missing.
+        images: (N,) int64 rows of the store of images; -1 where the image is missing.
+        clips: (N,) int64 rows of the store of audio; -1 where the audio is missing.
     """
 
     columns: dict[str, pa.Array]

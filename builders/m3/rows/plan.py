@@ -1,6 +1,6 @@
-"""Which picture, which clip and which words make each row: drawn vectorised, from named streams indexed by row.
+"""Which image, which clip and which words make each row: drawn vectorised, from named streams indexed by row.
 
-The rule (Symile, section 5.2): a language uniformly, a clip of that language uniformly, a class uniformly, a picture
+The rule (Symile, section 5.2): a language uniformly, a clip of that language uniformly, a class uniformly, an image
 of that class uniformly, then the words (`datasets.m3.words`). In `disjoint` mode the target word stands at each
 position equally often; rows of `overlap` mode draw its position one by one, as they always did. Any range of rows can
 be drawn alone, so a shard's plan is a function of (state, split, range), and eleven million rows take seconds and
@@ -20,18 +20,18 @@ from symile_data.rng import Stream, below
 
 CHUNK_ROWS = 1 << 14  # rows drawn at a time: the temporaries fit in cache
 
-_FIXED_DRAWS = 4  # language, clip, class, picture
+_FIXED_DRAWS = 4  # language, clip, class, image
 
 
 @dataclass(frozen=True)
 class RowIndices:
-    """RowIndices of one split, as indices.
+    """Drawn rows of one split, as indices into classes, languages and media.
 
     Args:
         language: (N,) int16.
         clip: (N,) int32, position among the language's clips.
         cls: (N,) int32, index into the build's classes.
-        slot: (N,) int64, position in the split's pool of pictures.
+        slot: (N,) int64, number of the image among the split's images.
         word_classes: (N, W) int32.
         word_languages: (N, W) int16.
     """
@@ -51,9 +51,9 @@ class SplitPlan:
     Args:
         seed: The build's seed.
         split: Names the stream.
-        rule: Of the words.
-        image_offsets: (C + 1,) int64; class c owns the picture slots offsets[c] to offsets[c + 1] - 1.
-        recordings_per_language: Size of each language's pool of clips: one number for all, or (L,) numbers.
+        rule: How the words of a row are drawn.
+        image_offsets: (C + 1,) int64; class c owns the image slots offsets[c] to offsets[c + 1] - 1.
+        recordings_per_language: Number of recordings in each language: one number for all, or (L,) numbers.
     """
 
     seed: int
@@ -90,7 +90,7 @@ class SplitPlan:
         )
 
     def used(self, rows: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """The picture slots and the clip numbers (recording_offsets[language] + clip) that the split's rows use,
+        """The image slots and the clip numbers (recording_offsets[language] + clip) that the split's rows use,
         sorted, once each.
         """
         slots = np.zeros(int(self.image_offsets[-1]), dtype=bool)

@@ -1,4 +1,4 @@
-"""Make one self-contained shard of Symile-M3: take its rows, fetch their media from the pools, write Parquet."""
+"""Make one self-contained shard of Symile-M3: take its rows, look their media up in the media stores, write it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _batches(task: ShardTask) -> Iterator[pa.RecordBatch]:
 
 
 def stores_of(state: BuildState, internal: Path, split: str) -> tuple[MediaStore, MediaStore]:
-    """The pools of pictures and of clips that a split draws from."""
+    """The stores of images and of audio from which a split takes its media."""
     return (
         MediaStore(internal, "images", state.image_stores[split], Path(state.image_root)),
         MediaStore(internal, "clips", state.audio_stores[split]),

@@ -47,11 +47,11 @@ class M3Invariants:
 
     @property
     def disjoint_media(self) -> bool:
-        """Unless the splits share their pictures and clips."""
+        """Unless the splits share their images and clips."""
         return bool(self._disjoint)
 
     def check_media(self, table: pa.Table) -> Iterator[str]:
-        """Pictures and clips whose path is not their id's."""
+        """Images and clips whose path is not their id's."""
         if not self._paths:
             return
         if {"image", "image_id"} <= set(table.column_names):
@@ -113,7 +113,7 @@ class M3Invariants:
         answers = [word for word in words if word["lang"] == row["lang"]]
         targets = [word for word in words if word["cls_id"] == row["cls_id"]]
         if len(answers) != 1 or len(targets) != 1 or answers != targets:
-            yield "the text does not name exactly one class in the clip's language, the picture's"
+            yield "the text does not name exactly one class in the clip's language, the image's"
         elif answers[0]["text"] != row["target_text"]:
             yield f"target_text is {row['target_text']!r}, the text says {answers[0]['text']!r}"
         if self._mode == "disjoint":
@@ -141,7 +141,7 @@ class M3Invariants:
             yield "text is not its words joined by '_'"
         answers = [word for word in words if word["lang"] == row["lang"]]
         if [(word["text"], word["cls_id"]) for word in answers] != [(row["target_text"], row["cls_id"])]:
-            yield "the text does not name exactly one class in the clip's language, the picture's"
+            yield "the text does not name exactly one class in the clip's language, the image's"
 
 
 def _class_names(table: pa.Table) -> list[str]:

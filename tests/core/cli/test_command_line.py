@@ -151,13 +151,13 @@ def test_a_missing_image_folder_exits_with_1(run: Callable[..., Outcome], tmp_pa
     assert said == (
         1,
         "",
-        f"symile-data: there is no picture folder ({tmp_path / 'nowhere'}). "
+        f"symile-data: there is no image folder ({tmp_path / 'nowhere'}). "
         "Point --images at a folder in ImageNet's layout, or use --images sample.\n",
     )
 
 
 def test_debug_shows_the_traceback(run: Callable[..., Outcome], tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="there is no picture folder"):
+    with pytest.raises(SourceError, match="there is no image folder"):
         run("--debug", "build", "m3", "--out", tmp_path / "out", "--images", tmp_path / "nowhere")
 
 
