@@ -196,11 +196,11 @@ def _used_media(
     numbers: dict[str, npt.NDArray[np.int64]] = {}
     for split in state.rows:
         some_slots, some_numbers = row_source(internal, split).used()
-        for pools, name, keys in (
+        for stores, name, keys in (
             (slots, state.image_stores[split], some_slots),
             (numbers, state.audio_stores[split], some_numbers),
         ):
-            pools[name] = np.union1d(pools[name], keys) if name in pools else keys
+            stores[name] = np.union1d(stores[name], keys) if name in stores else keys
     return slots, numbers
 
 

@@ -44,7 +44,7 @@ def prepare_images(
     build_dir: BuildDir,
     executor: Executor | None,
     catalogue: ImageCatalogue,
-    pools: dict[str, tuple[SplitImages, npt.NDArray[np.int64]]],
+    stores: dict[str, tuple[SplitImages, npt.NDArray[np.int64]]],
     size: int | None,
     replace: bool = True,
 ) -> list[Dropped]:
@@ -52,7 +52,7 @@ def prepare_images(
     split.
 
     Args:
-        pools: Store name -> (images, sorted slots that rows use).
+        stores: Store name -> (images, sorted slots that rows use).
         replace: False leaves the place of an unreadable image empty.
 
     Returns:
@@ -62,21 +62,21 @@ def prepare_images(
         SourceError: no image of a class can be read.
     """
     dropped: dict[str, str] = {}
-    for name, (pool, slots) in pools.items():
+    for name, (available, slots) in stores.items():
 
-        def task(group: list[int], pool: SplitImages = pool) -> tuple[Any, list[str]]:
-            ids = [pool.image_id(catalogue, slot) for slot in group]
+        def task(group: list[int], available: SplitImages = available) -> tuple[Any, list[str]]:
+            ids = [available.image_id(catalogue, slot) for slot in group]
             return ImageTask(catalogue.root, tuple(ids), size), ids
 
-        def exhausted(slot: int, pool: SplitImages = pool) -> SourceError:
+        def exhausted(slot: int, available: SplitImages = available) -> SourceError:
             return SourceError(
                 "a class has no readable image for one of its splits",
-                where=catalogue.root / catalogue.wnids[pool.class_of(slot)],
+                where=catalogue.root / catalogue.wnids[available.class_of(slot)],
                 do="replace its files or remove it",
             )
 
         stage = _Stage(
-            "images", "pictures", name, task, make_image_chunk, pool.following if replace else None, exhausted
+            "images", "pictures", name, task, make_image_chunk, available.following if replace else None, exhausted
         )
         dropped |= _prepare(build_dir, executor, stage, slots)
     return _count("image", dropped)
@@ -85,14 +85,14 @@ def prepare_images(
 def prepare_audio(
     build_dir: BuildDir,
     executor: Executor | None,
-    pools: Mapping[str, tuple[npt.NDArray[np.int64], SplitAudio]],
+    stores: Mapping[str, tuple[npt.NDArray[np.int64], SplitAudio]],
     replace: bool = True,
 ) -> list[Dropped]:
     """Speak or read every recording that rows use, and encode it. The next usable recording of its language and store
     takes the place of an unusable one.
 
     Args:
-        pools: Store name -> (sorted recording numbers that rows use, audio).
+        stores: Store name -> (sorted recording numbers that rows use, audio).
         replace: False leaves the place of an unusable clip empty.
 
     Returns:
@@ -102,20 +102,22 @@ def prepare_audio(
         SourceError: no clip of a language can be used.
     """
     dropped: dict[str, str] = {}
-    for name, (numbers, pool) in pools.items():
+    for name, (numbers, available) in stores.items():
 
-        def task(group: list[int], pool: SplitAudio = pool) -> tuple[Any, list[str]]:
-            clips = tuple(pool.recording(number) for number in group)
+        def task(group: list[int], available: SplitAudio = available) -> tuple[Any, list[str]]:
+            clips = tuple(available.recording(number) for number in group)
             return clips, [clip.clip_id for clip in clips]
 
-        def exhausted(number: int, pool: SplitAudio = pool) -> SourceError:
+        def exhausted(number: int, available: SplitAudio = available) -> SourceError:
             return SourceError(
                 "a language has no usable clip for one of its splits",
-                got=f"{pool.recording(number).clip_id} and the others of its language",
+                got=f"{available.recording(number).clip_id} and the others of its language",
                 do="replace the files or leave the language out",
             )
 
-        stage = _Stage("clips", "clips", name, task, make_audio_chunk, pool.following if replace else None, exhausted)
+        stage = _Stage(
+            "clips", "clips", name, task, make_audio_chunk, available.following if replace else None, exhausted
+        )
         dropped |= _prepare(build_dir, executor, stage, numbers)
     return _count("audio", dropped)
 

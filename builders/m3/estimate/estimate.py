@@ -60,7 +60,7 @@ class _Sampled:
 
     seconds: float
     media: list[bytes]
-    copied: float  # share that a pool keeps a copy of
+    copied: float  # share of which a media store keeps a copy
     stored: float = 0.0  # bytes of one in its source
 
     @property
@@ -85,9 +85,9 @@ def estimate_m3(spec: M3Spec, out: Path, *, workers: int) -> Estimate:
     images = split_images(catalogue, spec.seed, dict(spec.rows), spec.split_policy == "shared")
     state = new_build_state(sources, catalogue, images)
     pictures, clips = _pictures(sources, catalogue, images), _clips(sources, state)
-    by_pool = _used(state, {split: np.diff(pool.offsets).tolist() for split, pool in images.items()})
-    clips_by_pool = _used(state, state.recordings_per_language)
-    used_pictures, used_clips = sum(by_pool), sum(clips_by_pool)
+    images_by_store = _used(state, {split: np.diff(available.offsets).tolist() for split, available in images.items()})
+    audio_by_store = _used(state, state.recordings_per_language)
+    used_pictures, used_clips = sum(images_by_store), sum(audio_by_store)
     stages = [
         *_gathered(sources, pictures),
         StageCost(
@@ -102,7 +102,7 @@ def estimate_m3(spec: M3Spec, out: Path, *, workers: int) -> Estimate:
     return Estimate(
         rows=dict(state.rows),
         stages=tuple(stages),
-        files=_files(spec, state, [*by_pool, *clips_by_pool]),
+        files=_files(spec, state, [*images_by_store, *audio_by_store]),
         workers=workers,
         memory_bytes=(workers + 1) * _PROCESS_BYTES + (used_pictures + used_clips) * _MEDIUM_BYTES,
         free_bytes=shutil.disk_usage(_existing(out)).free,
@@ -117,13 +117,13 @@ def _notes(sources: Sources) -> tuple[str, ...]:
 
 
 def _used(state: BuildState, sizes: Mapping[str, list[int]]) -> list[int]:
-    """Different media of each pool; splits that share one draw from it together."""
-    by_pool: dict[str, list[str]] = {}
+    """Number of different media in each store; splits that share one draw from it together."""
+    images_by_store: dict[str, list[str]] = {}
     for split in state.rows:
-        by_pool.setdefault(state.image_stores[split], []).append(split)
+        images_by_store.setdefault(state.image_stores[split], []).append(split)
     return [
         expected_used([size for size in sizes[splits[0]] if size], sum(state.rows[split] for split in splits))
-        for splits in by_pool.values()
+        for splits in images_by_store.values()
     ]
 
 
@@ -143,9 +143,9 @@ def _pictures(sources: Sources, catalogue: ImageCatalogue, images: dict[str, Spl
     """Read some images as the build will."""
     with tempfile.TemporaryDirectory() as folder:
         if sources.catalogue is not None:
-            pool = next(iter(images.values()))
-            slots = np.linspace(0, len(pool.order) - 1, SAMPLED).astype(int)
-            paths = [catalogue.root / pool.image_id(catalogue, int(slot)) for slot in slots]
+            available = next(iter(images.values()))
+            slots = np.linspace(0, len(available.order) - 1, SAMPLED).astype(int)
+            paths = [catalogue.root / available.image_id(catalogue, int(slot)) for slot in slots]
         else:
             paths = []
             for number, data in enumerate(_new_pictures(sources)):
@@ -200,20 +200,20 @@ def _drawing(count: int, seed: int) -> StageCost:
 
 def _clips(sources: Sources, state: BuildState) -> _Sampled:
     """Encode some clips as the build will."""
-    pool = SplitAudio(sources.audio, next(iter(state.audio_stores.values())))
-    numbers = np.linspace(0, int(pool.offsets[-1]) - 1, SAMPLED).astype(int)
+    available = SplitAudio(sources.audio, next(iter(state.audio_stores.values())))
+    numbers = np.linspace(0, int(available.offsets[-1]) - 1, SAMPLED).astype(int)
     found = []
     with contextlib.suppress(UnreadableAudioError):
-        pool.recording(0).encode()  # loads the speech library or the decoder
+        available.recording(0).encode()  # loads the speech library or the decoder
     start = time.process_time()
     for number in numbers:
         try:
-            found.append(pool.recording(int(number)).encode())
+            found.append(available.recording(int(number)).encode())
         except UnreadableAudioError:
             continue  # the build will count it
     seconds = (time.process_time() - start) / SAMPLED
     if not found:
-        raise SourceError("none of the sampled clips can be used", got=pool.recording(0).clip_id)
+        raise SourceError("none of the sampled clips can be used", got=available.recording(0).clip_id)
     return _Sampled(seconds, found, 1.0)
 
 
@@ -228,10 +228,10 @@ def _written(
     """The stages that write the dataset's files."""
     rows, (pictures, clips) = sum(state.rows.values()), sampled
     split = next(iter(state.rows))
-    clip_pool = SplitAudio(sources.audio, state.audio_stores[split])
-    ids = {  # beforehand: the build looks them up in its pools
+    split_audio = SplitAudio(sources.audio, state.audio_stores[split])
+    ids = {  # beforehand: the build looks them up in its media stores
         "image_id": _some(lambda slot: images[split].image_id(catalogue, slot), len(images[split].order)),
-        "clip_id": _some(lambda number: clip_pool.recording(number).clip_id, int(clip_pool.offsets[-1])),
+        "clip_id": _some(lambda number: split_audio.recording(number).clip_id, int(split_audio.offsets[-1])),
     }
 
     def columns(count: int) -> dict[str, Any]:
@@ -304,7 +304,7 @@ def _values(sampled: _Sampled, count: int) -> list[dict[str, Any]]:
 
 
 def _files(spec: M3Spec, state: BuildState, media: Sequence[int]) -> int:
-    """Data files, from the sizes of the pools of media."""
+    """Data files, from the sizes of the media stores."""
     if spec.layout != "pooled":
         return sum(len(shard_ranges(count, ROWS_PER_SHARD)) for count in state.rows.values())
     tables = sum(len(shard_ranges(count, ROWS_PER_TABLE)) for count in state.rows.values())

@@ -154,7 +154,7 @@ def split_images(catalogue: ImageCatalogue, seed: int, rows: dict[str, int], sha
 
     Args:
         rows: Rows of each split.
-        shared: One pool for all splits, as in the paper, instead of one each.
+        shared: The same images for all splits, as in the paper, instead of one each.
 
     Raises:
         SourceError: a class has fewer files than there are splits.
@@ -163,8 +163,8 @@ def split_images(catalogue: ImageCatalogue, seed: int, rows: dict[str, int], sha
     if shared:
         counts = np.array([len(files) for files in catalogue.files])
         order = np.concatenate([np.arange(count) for count in counts])
-        pool = SplitImages(np.concatenate([[0], np.cumsum(counts)]), order)
-        return dict.fromkeys(used, pool)
+        everything = SplitImages(np.concatenate([[0], np.cumsum(counts)]), order)
+        return dict.fromkeys(used, everything)
     parts: dict[str, list[npt.NDArray[np.int64]]] = {split: [] for split in used}
     for cls, files in enumerate(catalogue.files):
         if len(files) < len(used):
