@@ -103,6 +103,9 @@ def draw_image(stem: str, rng: np.random.Generator) -> bytes:
     return buffer.getvalue()
 
 
+picture = draw_image  # the former name, which scripts outside the project import
+
+
 @cache
 def _artwork(stem: str) -> Image.Image:
     """The drawing as RGBA, transparent around."""
