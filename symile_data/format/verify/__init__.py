@@ -1,7 +1,7 @@
 """Re-read a whole dataset and name every kind of damage with its file: sizes, hashes, rows, schema, masks, invariants.
 
-The invariants of one dataset (an M3 text contains its target once, ...) are the builder's knowledge; it hands them in
-as `Invariants`, so this module knows no dataset by name.
+The rules of one dataset (an M3 text contains its target once, ...) are passed in as `Invariants`, so this module knows
+no dataset by name.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ SAMPLE_ID = "sample_id"  # a row's number, from which tars make their keys
 
 
 class Invariants(Protocol):
-    """A dataset's own rules, fed table by table."""
+    """The rules of one dataset, checked table by table."""
 
     @property
     def disjoint_media(self) -> bool:
-        """Whether the dataset promises that no picture, clip or signal is in two splits."""
+        """Whether the dataset promises that no image, audio or signal is in two splits."""
 
     def check(self, split: str, table: pa.Table) -> Iterable[str]:
-        """Problems of one shard, each a clause that names the row."""
+        """Return the problems of one shard, each a clause that names the row."""
 
     def check_media(self, table: pa.Table) -> Iterable[str]:
-        """Problems of what a shard, or a file of a pool, says of its media; each a clause that names the row."""
+        """Return the problems of media columns in a shard or media table, each a clause that names the row."""
 
     def finish(self) -> Iterable[str]:
-        """Problems seen only across shards."""
+        """Return the problems that only a comparison of several shards shows."""
 
 
 def verify(
@@ -63,12 +63,12 @@ def verify(
     """Yield one sentence for each problem; nothing when the dataset is exactly what its manifest says.
 
     Args:
-        directory: Of the dataset.
-        invariants: The dataset's own rules.
+        directory: Directory of the dataset.
+        invariants: The rules of this dataset.
         workers: Threads that read, hash and decode; the sentences and their order do not depend on it.
         sample: Read only what `to_read` chooses; of the other files only the size is checked, and rules across shards
             are not.
-        deep: Decode every picture and clip too, and compare the media's bytes across splits that must not share any.
+        deep: Decode every image and audio too, and compare the media's bytes across splits that must not share any.
 
     Raises:
         DamageError: there is no readable manifest to check against.
@@ -107,14 +107,14 @@ def verify(
 
 
 def _splits_of(entry: FileEntry, manifest: Manifest) -> list[str]:
-    """The splits whose rows have the media of a file."""
+    """Return the splits whose rows use the media of a file."""
     if entry.pool is None or manifest.pooled is None:
         return [] if entry.split is None else [entry.split]
     return [split for pool in manifest.pooled.pools for split in pool.names if pool.key(split) == entry.pool]
 
 
 def to_read(manifest: Manifest, sample: int | None) -> set[str]:
-    """Paths of the files that a verification reads whole.
+    """Choose the files that a verification reads completely.
 
     Args:
         sample: None for all; else every file without rows, and of each split (or other kind of table) this many
@@ -135,7 +135,7 @@ def to_read(manifest: Manifest, sample: int | None) -> set[str]:
 
 @dataclass
 class _Examined:
-    """What reading one file alone told, and its table where the rows are to be checked."""
+    """The findings about one file, and its table if its rows are checked."""
 
     problems: list[str] = field(default_factory=list)
     table: pa.Table | None = None
@@ -235,7 +235,7 @@ def _sample_id_problems(table: pa.Table) -> Iterator[str]:
 
 
 def _ruled(check: Callable[[], Iterable[str]]) -> Iterator[str]:
-    """What rules say of a table whose columns may be of any type."""
+    """Yield the problems that `check` finds; wrong column types become a problem instead of an exception."""
     try:
         yield from check()
     except (pa.ArrowException, ValueError, OverflowError, KeyError, TypeError, AttributeError) as error:

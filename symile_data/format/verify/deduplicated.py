@@ -1,4 +1,4 @@
-"""Whether the pools of a pooled dataset are what the rows of its splits say of them; for `format.verify`."""
+"""Check that the media tables of the deduplicated layout agree with the rows that refer to them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from symile_data.format.shards import Shard, open_shard
 
 
 def pool_problems(directory: Path, manifest: Manifest, damaged: Collection[str] = ()) -> Iterator[str]:
-    """Sentences about pools that are not what the rows of the splits say of them.
+    """Yield sentences about media tables that contradict the rows of the splits.
 
     Args:
-        directory: Of the dataset.
+        directory: Directory of the dataset.
         manifest: Its manifest.
-        damaged: Paths of files of which the checks of single files told something; they are not read again.
+        damaged: Paths of files in which earlier checks found problems; they are not read again.
     """
     if manifest.pooled is None:
         return
@@ -48,7 +48,7 @@ def pool_problems(directory: Path, manifest: Manifest, damaged: Collection[str] 
 def _key_problems(
     location: Location, manifest: Manifest, pool: MediaTable, key: str, tables: list[pa.Table], damaged: Collection[str]
 ) -> Iterator[str]:
-    """Problems of one pool whose files are sound, and of the rows that point into it."""
+    """Yield the problems of one media table whose files are intact, and of the rows that refer to it."""
     try:
         known = pa.concat_tables(tables).combine_chunks()
         if len(pc.unique(known[pool.id_column])) != len(known):
@@ -63,7 +63,7 @@ def _key_problems(
 
 
 def _pointer_problems(location: Location, entry: FileEntry, pool: MediaTable, known: pa.Table) -> Iterator[str]:
-    """Rows that do not lead to the medium they name, or say other things of it than the pool."""
+    """Yield a problem for rows that refer to a wrong row of the media table or contradict it."""
     shard = _opened(location, entry)
     if shard is None:
         return
@@ -91,7 +91,7 @@ def _pointer_problems(location: Location, entry: FileEntry, pool: MediaTable, kn
 
 
 def _opened(location: Location, entry: FileEntry) -> Shard | None:
-    """None where the checks of single files tell what is wrong."""
+    """Open a shard; return None if it is damaged, which the checks of single files report."""
     try:
         return open_shard(location, entry.path)
     except DamageError:
@@ -99,6 +99,6 @@ def _opened(location: Location, entry: FileEntry) -> Shard | None:
 
 
 def _absent(shard: Shard, *columns: str) -> str | None:
-    """A sentence about the columns that a file lacks."""
+    """Return a sentence about the columns that a file lacks, or None."""
     absent = [column for column in columns if column not in shard.schema.names]
     return f"{shard.name}: no column {', '.join(absent)}" if absent else None

@@ -1,4 +1,4 @@
-"""What lies in a dataset's directory beside the files of its manifest; for `symile_data.format.verify`."""
+"""Find files in a dataset's directory that its manifest does not list."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def unlisted_problems(directory: Path, listed: set[str], folder: str = "") -> It
     """A sentence for each thing that the manifest does not list, in the order of their paths. No link is followed.
 
     Args:
-        directory: Of the dataset.
-        listed: Paths of the manifest's files. What stands in their places is left to the checks of single files.
-        folder: Where to look, relative to the directory.
+        directory: Directory of the dataset.
+        listed: Paths of the manifest's files, which other checks examine.
+        folder: The folder to search, relative to the directory.
     """
     try:
         entries = sorted_entries(directory / folder)
