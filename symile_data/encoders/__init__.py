@@ -72,7 +72,7 @@ ENCODERS: dict[str, dict[str, Callable[..., nn.Module]]] = {
 def make_encoder(
     kind: str, dim: int, settings: Mapping[str, Any], description: DataDescription | None = None
 ) -> nn.Module:
-    """An encoder for one kind of modality.
+    """Make the encoder of one kind of modality.
 
     Args:
         kind: Key of `ENCODERS`.

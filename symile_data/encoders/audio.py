@@ -1,4 +1,4 @@
-"""Audio encoders. Small: a 1-D convolutional network over log-mel frames that learns to tell languages on a CPU."""
+"""Small audio encoder: a 1-D convolutional network over log-mel frames that learns to tell languages on a CPU."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class SmallAudioEncoder(FeatureEncoder):
     ) -> None:
         super().__init__(2 * width, dim, description, dropout=dropout)
         self.backbone = TemporalBackbone(mels, width, _LAYERS)
-        # Centred features: else all media start at nearly one embedding, and products of three see no difference.
+        # Centres features: otherwise all embeddings start nearly equal, and products of three cannot tell them apart.
         self.norm = nn.BatchNorm1d(self.feature_size)
 
     def features(self, media: Tensor) -> Tensor:
-        """(B, mels, T) log-mel, as the loaders give them, to (B, 2 width)."""
+        """Map (B, mels, T) log-mel spectrograms, as the loaders give them, to (B, 2 width) features."""
         pooled: Tensor = self.norm(self.backbone(media.to(torch.float32)))
         return pooled

@@ -1,8 +1,7 @@
-"""What all encoders share: a description of the data they are built from, and `FeatureEncoder`, a backbone that makes
-features and a linear head that makes embeddings of them.
+"""The base of all encoders: a description of the data, and `FeatureEncoder`, a backbone and a linear head.
 
-The division is what lets a backbone be pretrained and frozen, and its features be computed once for each medium,
-while the head is trained (Symile, section 5.2).
+The backbone makes features, and the head maps them to embeddings. A backbone can thus be pretrained and frozen, and its
+features be computed once for each unique image or audio, while the head is trained (Symile, section 5.2).
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, kw_only=True)
 class DataDescription:
-    """What an encoder must know of the data before it is built.
+    """Properties of the data that an encoder needs before it is built.
 
     Args:
         size: Numbers in a value of a modality of vectors, else 0.
@@ -33,7 +32,7 @@ class DataDescription:
 class Imputation(nn.Module):
     """Missing features become their mean over the training split, and an indicator follows all features.
 
-    As in the paper: for pictures and clips the indicator is one of two learned vectors as long as the features, for
+    As in the paper: for images and audio the indicator is one of two learned vectors as long as the features, for
     XOR's bits it is one number, 1 where missing.
 
     Args:
@@ -52,7 +51,7 @@ class Imputation(nn.Module):
             self.indicator.weight = nn.Parameter(torch.tensor([[0.0], [1.0]]), requires_grad=False)
 
     def forward(self, features: Tensor, missing: Tensor | None) -> Tensor:
-        """(B, F) and (B,) bool, True where missing, to (B, F + extra)."""
+        """Map features (B, F) and a mask (B,) bool, True where missing, to (B, F + extra) features."""
         absent = features.new_zeros(len(features), dtype=torch.bool) if missing is None else missing
         filled = torch.where(absent[:, None], self.mean.to(features.dtype), features)
         return torch.cat([filled, self.indicator(absent.long())], dim=1)
@@ -88,15 +87,15 @@ class FeatureEncoder(nn.Module):
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, dim))
 
     def features(self, media: Any) -> Tensor:
-        """Decoded media (B, ...) to features (B, F)."""
+        """Map decoded values (B, ...) to features (B, F)."""
         raise TypeError(f"{type(self).__name__} does not define features")
 
     def embed_features(self, features: Tensor, missing: Tensor | None = None) -> Tensor:
-        """Features (B, F) to embeddings (B, D); `missing` is (B,) bool or None for nowhere."""
+        """Map features (B, F) to embeddings (B, D); `missing` is (B,) bool, or None where nothing is missing."""
         whole = features if self.imputation is None else self.imputation(features, missing)
         embedding: Tensor = self.head(whole)
         return embedding
 
     def forward(self, media: Any, missing: Tensor | None = None) -> Tensor:
-        """Decoded media (B, ...) to embeddings (B, D)."""
+        """Map decoded values (B, ...) to embeddings (B, D)."""
         return self.embed_features(self.features(media), missing)

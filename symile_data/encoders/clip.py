@@ -1,7 +1,7 @@
-"""The paper's picture encoder for Symile-M3: a frozen CLIP vision transformer's pooled output and a linear head.
+"""The paper's image encoder for Symile-M3: a frozen CLIP vision transformer's pooled output and a linear head.
 
 Its features are those of `CLIPVisionModel.pooler_output` (Symile, section 5.2: openai/clip-vit-large-patch14, 1024
-numbers). The loader's decoder must be given the model's picture size: see `inputs`.
+numbers). The loader's decoder must be given the model's image size: see `inputs`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from torch import Tensor
 from .base import DataDescription, FeatureEncoder
 from .pretrained import load_model
 
-# Of CLIP's training pictures, red, green, blue in [0, 1] (its preprocessor_config.json).
+# Mean and deviation of CLIP's training images, red, green, blue in [0, 1] (its preprocessor_config.json).
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 class ClipVisionEncoder(FeatureEncoder):
-    """Frozen vision transformer, linear head.
+    """A frozen vision transformer and a linear head.
 
     Args:
         dim: Embedding size D.
@@ -44,11 +44,11 @@ class ClipVisionEncoder(FeatureEncoder):
 
     @property
     def inputs(self) -> dict[str, Any]:
-        """Settings of the loaders' decoder with which pictures are as the model expects them."""
+        """Settings with which the loaders' decoder gives images as the model expects them."""
         return {"size": self.backbone.config.image_size}
 
     def features(self, media: Tensor) -> Tensor:
-        """(B, S, S, 3) uint8 to (B, hidden size)."""
+        """Map (B, S, S, 3) uint8 images to (B, hidden size) features."""
         pixels = (media.to(torch.float32) / 255 - self.mean) / self.std
         pooled: Tensor = self.backbone(pixel_values=pixels.permute(0, 3, 1, 2)).pooler_output
         return pooled

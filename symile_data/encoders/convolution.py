@@ -1,4 +1,4 @@
-"""Strided 1-D convolutions over time with pooling, the backbone of the small encoders of clips and ECGs."""
+"""Strided 1-D convolutions over time with pooling, the backbone of the small encoders of audio and ECGs."""
 
 from __future__ import annotations
 
@@ -30,6 +30,6 @@ class TemporalBackbone(nn.Module):
         self.layers = nn.Sequential(*modules)
 
     def forward(self, signals: Tensor) -> Tensor:
-        """(B, C, T) to (B, 2 width)."""
+        """Map (B, C, T) signals to (B, 2 width) features."""
         x = self.layers(signals).float()
         return torch.cat([x.mean(dim=2), x.std(dim=2)], dim=1)

@@ -1,4 +1,4 @@
-"""ECG encoders. Small: a 1-D convolutional network over the leads. The paper's is `resnet.ResNetEcgEncoder`.
+"""Small ECG encoder: a 1-D convolutional network over the leads. The paper's is `resnet.ResNetEcgEncoder`.
 
 Both bring each record to [-1, 1] by its own extremes over all leads, as the paper does, so that the unit and the
 integer type in which records are stored do not matter.
@@ -17,7 +17,7 @@ _LAYERS = ((15, 4), (9, 4), (9, 2), (5, 2), (3, 1))  # kernel and stride over ti
 
 
 def unit_range(records: Tensor) -> Tensor:
-    """Each record scaled to [-1, 1] over all its leads; a constant one becomes zeros.
+    """Scale each record to [-1, 1] over all its leads; a constant record becomes zeros.
 
     Args:
         records: (B, leads, T) of any number type.
@@ -50,6 +50,6 @@ class SmallEcgEncoder(FeatureEncoder):
         self.norm = nn.BatchNorm1d(self.feature_size)  # as in the audio encoder
 
     def features(self, media: Tensor) -> Tensor:
-        """(B, 12, T) samples in any unit to (B, 2 width)."""
+        """Map (B, 12, T) samples in any unit to (B, 2 width) features."""
         pooled: Tensor = self.norm(self.backbone(unit_range(media)))
         return pooled

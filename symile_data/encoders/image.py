@@ -1,4 +1,4 @@
-"""Image encoders. Small: a convolutional network that learns simple pictures on a CPU in minutes."""
+"""Small image encoder: a convolutional network that learns simple images on a CPU in minutes."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class SmallImageEncoder(FeatureEncoder):
             layers += [nn.Conv2d(channels, out, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU()]
             channels = out
         self.backbone = nn.Sequential(*layers)
-        # Centred features: else all media start at nearly one embedding, and products of three see no difference.
+        # Centres features: otherwise all embeddings start nearly equal, and products of three cannot tell them apart.
         self.norm = nn.BatchNorm1d(size)
 
     def features(self, media: Tensor) -> Tensor:
-        """(B, S, S, 3) uint8, as the loaders give them, to (B, 8 width)."""
-        # Channels-last memory as it comes; [0, 255] to about [-2, 2].
+        """Map (B, S, S, 3) uint8 images, as the loaders give them, to (B, 8 width) features."""
+        # The memory stays channels-last; [0, 255] becomes about [-2, 2].
         x = media.permute(0, 3, 1, 2).to(torch.float32).sub(127.5).div(64.0)
         pooled: Tensor = self.norm(self.backbone(x).mean(dim=(2, 3)))
         return pooled

@@ -46,7 +46,7 @@ class LabsEncoder(nn.Module):
         self.network = nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(before, dim))
 
     def forward(self, labs: Tensor, missing: Tensor | None = None) -> Tensor:
-        """Encode some rows.
+        """Encode the laboratory values of rows.
 
         Args:
             labs: (B, L) percentiles, NaN where unmeasured.

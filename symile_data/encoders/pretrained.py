@@ -35,7 +35,7 @@ def load_pretrained(class_name: str, name: str, **options: Any) -> Any:
 
 
 def load_model(class_name: str, name: str, **options: Any) -> Any:
-    """A model with all of its weights. Arguments are those of `load_pretrained`.
+    """Load a model and check that none of its weights is missing. Arguments are those of `load_pretrained`.
 
     Raises:
         MissingPackageError: transformers is not installed.
@@ -90,7 +90,7 @@ def _unusable(name: str, error: Exception) -> SymileDataError:
 
 
 def check_pool(pool: str) -> None:
-    """Refuse a way of averaging over positions that there is not.
+    """Check the name of a way of averaging over positions.
 
     Raises:
         UsageError: naming those that there are.
@@ -100,7 +100,7 @@ def check_pool(pool: str) -> None:
 
 
 def transformers_class(class_name: str) -> Any:
-    """A class of transformers, imported when needed.
+    """Import a class of transformers when it is needed.
 
     Raises:
         MissingPackageError: transformers is not installed.

@@ -15,7 +15,7 @@ from .base import DataDescription, FeatureEncoder
 from .ecg import unit_range
 from .pretrained import transformers_class
 
-# Of ImageNet, red, green, blue in [0, 1]; the paper normalises X-rays by them.
+# Mean and deviation of ImageNet, red, green, blue in [0, 1]; the paper normalises X-rays by them.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
@@ -52,7 +52,7 @@ class _ResNet(FeatureEncoder):
 
 
 class ResNetImageEncoder(_ResNet):
-    """Residual network over pictures.
+    """A residual network over images.
 
     Args:
         dim: Embedding size D.
@@ -69,13 +69,13 @@ class ResNetImageEncoder(_ResNet):
         self.register_buffer("std", torch.tensor(STD), persistent=False)
 
     def features(self, media: Tensor) -> Tensor:
-        """(B, S, S, 3) uint8 to (B, 2048), or (B, 512) with depth 18."""
+        """Map (B, S, S, 3) uint8 images to (B, 2048) features, or (B, 512) with depth 18."""
         pixels = (media.to(torch.float32) / 255 - self.mean) / self.std
         return self._pooled(pixels.permute(0, 3, 1, 2))
 
 
 class ResNetEcgEncoder(_ResNet):
-    """Residual network over an ECG as a picture of one channel, time by leads.
+    """A residual network over an ECG as an image of one channel, time by leads.
 
     Args:
         dim: Embedding size D.
@@ -87,5 +87,5 @@ class ResNetEcgEncoder(_ResNet):
         super().__init__(dim, description, depth, channels=1)
 
     def features(self, media: Tensor) -> Tensor:
-        """(B, 12, T) samples in any unit to (B, 512), or (B, 2048) with depth 50."""
+        """Map (B, 12, T) samples in any unit to (B, 512) features, or (B, 2048) with depth 50."""
         return self._pooled(unit_range(media).transpose(1, 2)[:, None])

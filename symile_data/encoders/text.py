@@ -32,7 +32,7 @@ class WordEncoder(nn.Module):
         nn.init.normal_(self.words.weight, std=init_std)
 
     def forward(self, texts: Sequence[str | None], _missing: Tensor | None = None) -> Tensor:
-        """Encode texts.
+        """Average the word vectors of each text.
 
         Args:
             texts: B strings; None where missing, which encodes as a token of its own.

@@ -35,7 +35,7 @@ class LinearEncoder(FeatureEncoder):
         super().__init__(description.size, dim, description, dropout=dropout, learned_indicator=learned_indicator)
 
     def features(self, media: Tensor) -> Tensor:
-        """(B, K) numbers to (B, K) float32."""
+        """Convert (B, K) numbers to (B, K) float32 features."""
         return media.float()
 
 
@@ -50,5 +50,5 @@ class BitEncoder(LinearEncoder):
     """
 
     def features(self, media: Tensor) -> Tensor:
-        """(B, K) bits, 0 or 1, to (B, K) float32 signs."""
+        """Map (B, K) bits, 0 or 1, to (B, K) float32 signs, -1 or 1."""
         return 2 * media.float() - 1

@@ -1,4 +1,4 @@
-"""Any vision model of transformers as a frozen picture encoder with a linear head: DINOv2, SigLIP, ViT, ResNet, ...
+"""Any vision model of transformers as a frozen image encoder with a linear head: DINOv2, SigLIP, ViT, ResNet, ...
 
 Its features are the model's own pooled output, else the mean over its last hidden states. Pictures are normalised as
 the model's preprocessor_config.json says. `clip` is the paper's model of this kind.
@@ -16,11 +16,11 @@ from symile_data.errors import SourceError
 from .base import DataDescription, FeatureEncoder
 from .pretrained import load_model, transformers_class
 
-_USUAL_SIZE = 224  # of models for pictures of any size
+_USUAL_SIZE = 224  # for models that take images of any size
 
 
 class VisionEncoder(FeatureEncoder):
-    """Frozen vision model, linear head.
+    """A frozen vision model and a linear head.
 
     Args:
         dim: Embedding size D.
@@ -28,7 +28,7 @@ class VisionEncoder(FeatureEncoder):
         name: Model id or folder.
 
     Raises:
-        SourceError: the model cannot be loaded, or is none for pictures.
+        SourceError: the model cannot be loaded, or is no model of images.
     """
 
     external = True
@@ -37,9 +37,9 @@ class VisionEncoder(FeatureEncoder):
 
     def __init__(self, dim: int, description: DataDescription, name: str = "facebook/dinov2-base") -> None:
         whole = load_model("AutoModel", name)
-        backbone = getattr(whole, "vision_model", whole)  # of a model of pictures and texts its half
+        backbone = getattr(whole, "vision_model", whole)  # the image half of a model of images and texts
         if backbone.main_input_name != "pixel_values":
-            raise SourceError("the pretrained model is none for pictures", where=name, got=backbone.config.model_type)
+            raise SourceError("the pretrained model is no model of images", where=name, got=backbone.config.model_type)
         super().__init__(_width(backbone.config), dim, description)
         self.backbone = backbone.requires_grad_(False)
         prepared = _preparation(name)
@@ -48,12 +48,12 @@ class VisionEncoder(FeatureEncoder):
 
     @property
     def inputs(self) -> dict[str, Any]:
-        """Settings of the loaders' decoder with which pictures are as the model expects them."""
+        """Settings with which the loaders' decoder gives images as the model expects them."""
         size = getattr(self.backbone.config, "image_size", None)
         return {"size": size if isinstance(size, int) else _USUAL_SIZE}
 
     def features(self, media: Tensor) -> Tensor:
-        """(B, S, S, 3) uint8 to (B, width)."""
+        """Map (B, S, S, 3) uint8 images to (B, width) features."""
         pixels = (media.to(torch.float32) / 255 - self.mean) / self.std
         output = self.backbone(pixel_values=pixels.permute(0, 3, 1, 2))
         pooled: Tensor | None = getattr(output, "pooler_output", None)
@@ -71,7 +71,7 @@ def _preparation(name: str) -> dict[str, Any]:
         return {key: [float(number) for number in values[key]] for key in ("image_mean", "image_std")}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SourceError(
-            "the pretrained model does not say how its pictures are normalised",
+            "the pretrained model does not say how its images are normalised",
             where=name,
             got=str(error).strip().split("\n")[0],
             do="add image_mean and image_std to preprocessor_config.json in its folder",

@@ -1,8 +1,8 @@
-"""The paper's clip encoder for Symile-M3: a frozen Whisper encoder's last hidden state, averaged over all frames, and
+"""The paper's audio encoder for Symile-M3: a frozen Whisper encoder's last hidden state, averaged over all frames, and
 a linear head.
 
 Symile, section 5.2: openai/whisper-large-v3, 1280 numbers, mean over the 1500 frames of 30 seconds, silence behind the
-clip included; `pool="observed"` leaves that silence out. The loader's decoder must be given 30 seconds and the model's
+audio included; `pool="observed"` leaves that silence out. The loader's decoder must be given 30 seconds and the model's
 mel bands (128 for large-v3): see `inputs`.
 """
 
@@ -16,18 +16,18 @@ from torch import Tensor
 from .base import DataDescription, FeatureEncoder
 from .pretrained import check_pool, load_model
 
-_STRIDE = 2  # frames of the spectrogram for each of the encoder's
+_STRIDE = 2  # frames of the spectrogram for one frame of the encoder
 _FRAMES_PER_SECOND = 100
 
 
 class WhisperEncoder(FeatureEncoder):
-    """Frozen Whisper encoder, mean over frames, linear head.
+    """A frozen Whisper encoder, the mean over frames, and a linear head.
 
     Args:
         dim: Embedding size D.
         description: Of the data.
         name: Model id or folder.
-        pool: "all" is the paper's mean over all frames, "observed" that over the clip's own.
+        pool: "all" is the paper's mean over all frames, "observed" that over the audio's own.
 
     Raises:
         SourceError: the model cannot be loaded.
@@ -51,13 +51,13 @@ class WhisperEncoder(FeatureEncoder):
 
     @property
     def inputs(self) -> dict[str, Any]:
-        """Settings of the loaders' decoder with which clips are as the model expects them."""
+        """Settings with which the loaders' decoder gives audio as the model expects it."""
         settings = self.backbone.config
         seconds = settings.max_source_positions * _STRIDE / _FRAMES_PER_SECOND
         return {"seconds": seconds, "n_mels": settings.num_mel_bins}
 
     def features(self, media: Tensor) -> Tensor:
-        """(B, mels, frames) log-mel of the length that the model expects to (B, width)."""
+        """Map (B, mels, frames) log-mel spectrograms of the length that the model expects to (B, width) features."""
         hidden: Tensor = self.backbone(media.to(torch.float32)).last_hidden_state
         if self.pool == "all":
             return hidden.mean(dim=1)
@@ -67,8 +67,9 @@ class WhisperEncoder(FeatureEncoder):
 
 
 def sounding(mel: Tensor) -> Tensor:
-    """Frames of each clip up to the last that is not digital silence, which lies at the spectrogram's floor in every
-    band; all frames of a clip that is silent throughout.
+    """Count the frames of each spectrogram up to the last that is not digital silence.
+
+    In digital silence every band lies at the spectrogram's floor. Where all of the audio is silent, all frames count.
 
     Args:
         mel: (B, mels, frames) log-mel.

@@ -1,4 +1,4 @@
-"""What an accuracy rests on: the same retrieval with one query modality at a time handed to other rows at random.
+"""Ablation: the same retrieval with the values of one query modality at a time permuted among rows.
 
 On Symile-M3 a model that uses everything falls to what the text alone allows when the audio is shuffled (the text still
 names some of the candidates' classes; see `datasets.m3.ceilings`), and to less than that when the texts are.
@@ -11,11 +11,11 @@ import torch
 from .embeddings import Embeddings
 from .retrieval import Retrieval, retrieval_accuracy
 
-_REPEATS = 5  # shuffles averaged, since one shuffle of a thousand rows is noisy
+_REPEATS = 5  # permutations averaged, since one permutation of a thousand rows is noisy
 
 
 def ablate(embedded: Embeddings, retrieval: Retrieval, seed: int = 0) -> dict[str, float]:
-    """Accuracies of a split with each query modality shuffled.
+    """Accuracy of a split with each query modality permuted among rows, averaged over five permutations.
 
     Returns:
         "shuffled_<modality>" for every modality but the target.

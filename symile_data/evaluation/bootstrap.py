@@ -1,10 +1,10 @@
-"""Bootstrap intervals of retrieval figures: B times, the queries are drawn again with replacement.
+"""Bootstrap intervals of retrieval figures: the queries are resampled with replacement B times.
 
-Every query keeps its candidates, be they all rows or a set of its own, so its right answers never get lost: to draw
-the candidates again apart from the queries, as the paper's evaluation of Symile-M3 does, takes the only right one from
-a third of the queries and so measures another, harder task. What the intervals cover is the figure of new queries of
-the same kind; a simulation in the tests shows that those of the accuracy do so 93 to 97 times in 100, with one, four
-and twenty right answers to a query. Figures near 0 or 1 have too few misses or hits for any interval of this form.
+Every query keeps its candidates, be they all rows or a set of its own, so it never loses its right answers. The
+paper's evaluation of Symile-M3 resamples the candidates apart from the queries; a third of the queries then lose their
+only right answer, which measures another, harder task. The intervals cover the figure of new queries of the same kind:
+in a simulation in the tests those of the accuracy do so 93 to 97 times in 100, with one, four and twenty right answers
+to a query. Figures near 0 or 1 have too few misses or hits for any interval of this form.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _POSSIBLE = {"median_rank": (1.0, math.inf)}  # all others are shares, from 0 to
 def bootstrap(
     embedded: Embeddings, retrieval: Retrieval, replicates: int, seed: int = 0
 ) -> dict[str, dict[str, float]]:
-    """Figures with intervals.
+    """Bootstrap the retrieval figures of some rows.
 
     Args:
         embedded: The rows.
-        retrieval: Protocol.
-        replicates: B, 10 in the paper.
-        seed: Of the draws.
+        retrieval: The protocol.
+        replicates: B, which is 10 in the paper.
+        seed: Seed of the resampling.
 
     Returns:
         Figure -> "mean" over the replicates, "se" (their standard deviation, the bootstrap's estimate of the standard
@@ -58,13 +58,13 @@ def bootstrap(
 def interval(replicates: Tensor, possible: tuple[float, float] = (-math.inf, math.inf)) -> dict[str, float]:
     """Mean, standard error and 95% interval of a figure from its (B,) replicates.
 
-    Student's t with B - 1 degrees of freedom in place of the normal quantile, and the mean's own spread of se / sqrt(B)
-    beside the standard error: so few replicates give a wide interval, not one that misses too often. Its bounds stay
-    within what the figure can be.
+    It takes the quantile of Student's t with B - 1 degrees of freedom instead of the normal one, and adds the spread of
+    the mean itself, se / sqrt(B). Few replicates therefore give a wide interval, not one that misses too often. The
+    bounds stay within the possible values.
 
     Args:
         replicates: (B,) values of the figure.
-        possible: Its least and greatest possible value.
+        possible: Least and greatest possible value of the figure.
     """
     from scipy import stats
 

@@ -1,7 +1,7 @@
-"""Losses compared over several seeds: mean and interval of each, and a paired test of their difference.
+"""Compare losses over several seeds: mean and interval of each, and a paired test of their difference.
 
 The same seed gives both losses the same pretrained features, initial weights, order and redrawn rows, so that seeds
-pair the runs: the test is Student's paired t-test on the differences, two-sided.
+pair the runs. The test is Student's two-sided paired t-test on the differences.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def paired_test(first: Sequence[float], second: Sequence[float]) -> dict[str, An
 
     Returns:
         `summary` of first minus second, with "t" and the two-sided "p". Where the differences are equal up to rounding,
-        a spread of theirs would be one of the last bits, and a test against it would prove anything: then "t" and "p"
-        are None and "note" says so (zero differences have t = 0 and p = 1).
+        their spread is that of the last bits and a test against it would prove anything: "t" and "p" are then None and
+        "note" says so (zero differences have t = 0 and p = 1).
     """
     differences = [one - other for one, other in zip(first, second, strict=True)]
     result = summary(differences)

@@ -1,4 +1,4 @@
-"""`Embeddings`: the embeddings, labels and candidates of the rows of a split, and how they are collected.
+"""The embeddings, labels and candidates of the rows of a split, collected batch by batch.
 
 Legend: N rows, D embedding size, K candidates of a row.
 """
@@ -35,12 +35,12 @@ class Embeddings:
 
     @classmethod
     def join(cls, parts: Iterable[Embeddings], rows: int | None = None) -> Embeddings:
-        """Rows of several batches, in order.
+        """Concatenate the rows of several batches, in order.
 
         Args:
-            parts: Of equal modalities.
-            rows: N or more, where it is known beforehand: then the embeddings are written where they stay, in memory
-                or, above `IN_MEMORY`, in an unnamed file.
+            parts: Embeddings with the same modalities.
+            rows: N or more, where it is known beforehand. The embeddings are then written once, into memory or, above
+                `IN_MEMORY`, into an unnamed file.
         """
         kept = list(parts) if rows is None else parts
         total = sum(len(part.labels) for part in kept) if isinstance(kept, list) else rows or 0
@@ -63,7 +63,7 @@ class Embeddings:
         )
 
     def shuffled(self, modality: str, generator: torch.Generator) -> Embeddings:
-        """The same rows with one modality's values handed to other rows at random."""
+        """The same rows with the values of one modality permuted among them."""
         order = torch.randperm(len(self.labels), generator=generator)
         return replace(self, values={**self.values, modality: self.values[modality][order]})
 
@@ -92,7 +92,7 @@ def label_numbers(column: Tensor | Sequence[Any]) -> Tensor:
 
 
 def _room(rows: int, like: Tensor, modalities: int) -> Tensor:
-    """Uninitialised room for N embeddings of one modality."""
+    """An uninitialised tensor for N embeddings of one modality, in memory or mapped from a file."""
     shape = (rows, *like.shape[1:])
     elements = rows * like[0].numel() if len(like) else 0
     if elements * like.element_size() * modalities <= IN_MEMORY:

@@ -1,9 +1,9 @@
-"""Where the right candidate stands among all: exact counts, and what follows from them when ties are broken at random.
+"""Ranks of the right candidates of retrieval queries, with ties counted by their expected value.
 
 Candidates with equal scores are ordered at random, each order equally likely, and every figure here is the expected
-value over these orders. So ties neither help nor harm, and the result needs no seed.
+value over these orders. Ties therefore neither help nor harm, and the result needs no seed.
 
-Legend: Q queries.
+Legend: Q queries, C candidates.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Ranks:
-    """Of the best right candidate of each query.
+    """How the best right candidate of each query compares with all candidates.
 
     Args:
-        above: (Q,) candidates that score higher.
-        tied: (Q,) candidates with the same score, itself included; 0 where no candidate is right.
-        right: (Q,) how many of those are right.
+        above: (Q,) int64, the number of candidates that score higher.
+        tied: (Q,) int64, the number of candidates with the same score, itself included; 0 where no candidate is right.
+        right: (Q,) int64, how many of the tied candidates are right.
     """
 
     above: Tensor
@@ -48,7 +48,7 @@ class Ranks:
         return torch.where(self.tied > 0, 1 - missed, 0.0)
 
     def expected(self) -> Tensor:
-        """Expected rank, from 1, of the first right candidate; one more than there are candidates where none is right.
+        """Expected rank, from 1, of the first right candidate; C + 1 where none is right.
 
         Returns:
             (Q,) float64.
@@ -59,18 +59,18 @@ class Ranks:
         return self.above + (self.tied + 1).double() / (self.right + 1)
 
     def take(self, queries: Tensor) -> Ranks:
-        """Of some queries, by index."""
+        """Select queries by an index or a (q,) int64 tensor of indices."""
         return Ranks(self.above[queries], self.tied[queries], self.right[queries])
 
 
 def ranks_from_scores(scores: Tensor, right: Tensor) -> Ranks:
-    """Count where the best right candidate of each query stands.
+    """Count the candidates above and beside the best right candidate of each query.
 
-    A score that is not a number ranks nothing: a right candidate that has one counts as not there, and a wrong one
-    stands above no other.
+    A score of NaN ranks nothing: a right candidate that has one counts as absent, and a wrong one stands above no
+    other.
 
     Args:
-        scores: (Q, C).
+        scores: (Q, C) floating point.
         right: (Q, R) int64 indices of the right candidates, -1 where a query has fewer than R.
     """
     found = scores.gather(1, right.clamp(min=0))

@@ -2,7 +2,7 @@
 
 Protocols of the paper: every row of the split is a candidate and a hit is a candidate of the right class (section 5.2,
 Symile-M3), or each row has a set of K candidates, its own and others (section 5.3, Symile-MIMIC). Symile ranks by the
-multilinear inner product, CLIP by the sum of pairwise inner products. Ties count as `ranks_from_scores` says.
+multilinear inner product, CLIP by the sum of pairwise inner products. `ranks` says how ties count.
 
 Legend: N rows, D embedding size, K candidates of a row.
 """
@@ -34,13 +34,13 @@ _RIGHT_COST = 8  # memory of one right candidate, in scores
 
 @dataclass(frozen=True, kw_only=True)
 class Retrieval:
-    """What is retrieved, and among which candidates.
+    """The protocol: which modality is retrieved, by which score and among which candidates.
 
     Args:
         target: Modality that is retrieved.
         loss: Name of the objective in `symile_data.losses.OBJECTIVES`; decides the score.
-        candidates: K; 0 takes all rows.
-        seed: Of the sets of candidates, where they are drawn.
+        candidates: K, the candidates of each row; 0 takes all rows.
+        seed: Seed of the sets of candidates, where these are drawn.
     """
 
     target: str
@@ -50,14 +50,14 @@ class Retrieval:
 
 
 def ranks_of(embedded: Embeddings, retrieval: Retrieval) -> Ranks:
-    """Where each row's right candidate stands.
+    """Rank the candidates of each row.
 
     Args:
-        embedded: The rows, each a query and all of them candidates.
-        retrieval: Protocol.
+        embedded: The rows; each is a query, and its candidates are among them.
+        retrieval: The protocol.
 
     Raises:
-        UsageError: there are no rows, no such modality, or too few rows for the sets of candidates.
+        UsageError: there are no rows, no such modality or loss, or too few rows for the sets of candidates.
     """
     if not len(embedded.labels):
         raise UsageError("there is no row with all modalities to evaluate on", do="use a split that is not masked")
@@ -73,7 +73,7 @@ def ranks_of(embedded: Embeddings, retrieval: Retrieval) -> Ranks:
 
 
 def retrieve(embedded: Embeddings, retrieval: Retrieval) -> dict[str, float]:
-    """The figures of a split.
+    """Retrieval figures of a split.
 
     Returns:
         "rows", "candidates" (of each row), "accuracy" (recall at 1), "recall_at_5", "recall_at_10", "median_rank" and
@@ -90,13 +90,13 @@ def retrieve(embedded: Embeddings, retrieval: Retrieval) -> dict[str, float]:
 
 
 def figures(found: Ranks) -> dict[str, float]:
-    """Recalls and median rank of some queries."""
+    """Recalls at each k of `AT` and the median rank, by the names that `retrieve` gives them."""
     recalls = {("accuracy" if k == 1 else f"recall_at_{k}"): found.hits(k).mean().item() for k in AT}
     return {**recalls, "median_rank": found.expected().median().item()}
 
 
 def retrieval_accuracy(embedded: Embeddings, retrieval: Retrieval) -> float:
-    """Share of rows that retrieve a right candidate."""
+    """Share of rows whose first candidate is a right one, the expected value over the orders of ties."""
     return ranks_of(embedded, retrieval).hits().mean().item()
 
 
@@ -112,7 +112,7 @@ def random_candidate(labels: Tensor, candidates: int = 0) -> float:
 
 
 def candidate_rows(embedded: Embeddings, retrieval: Retrieval) -> Tensor:
-    """Which rows each row retrieves among: the dataset's sets of candidates if it has them, else drawn ones.
+    """The sets of candidates that rows retrieve among: the dataset's own if it has them, else drawn ones.
 
     A drawn set is the row itself and K - 1 rows of other labels, all different, a function of the seed.
 

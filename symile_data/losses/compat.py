@@ -1,7 +1,7 @@
-"""The two classes of the public package `symile`, with its arguments and on this package's functions.
+"""The two classes of the public package `symile`, with the same arguments, built on the functions of this package.
 
-`from symile_data.losses import MIPSimilarity, Symile` stands in for `from symile import MIPSimilarity, Symile`. What
-differs: the shuffles come from a seeded generator of the object, none of them yields a false negative, and the exact
+`from symile_data.losses import MIPSimilarity, Symile` replaces `from symile import MIPSimilarity, Symile`. Three things
+differ: the shuffles come from a seeded generator of the object, none of them yields a false negative, and the exact
 loss needs a few megabytes instead of gigabytes.
 """
 
@@ -25,10 +25,10 @@ class Symile:
 
     Args:
         negative_sampling: "n", or "n_squared" for all combinations.
-        seed: Of the shuffles of "n".
+        seed: Seed of the shuffles of "n".
 
     Raises:
-        UsageError: another name.
+        UsageError: another name of `negative_sampling`.
 
     >>> Symile("n_squared")([torch.eye(3)] * 3, 0.0)
     tensor(2.1972)
@@ -43,7 +43,7 @@ class Symile:
         self.generator = torch.Generator().manual_seed(seed)
 
     def __call__(self, representations: Sequence[Tensor], logit_scale: Tensor | float) -> Tensor:
-        """The loss, a () tensor."""
+        """Compute the loss of M tensors (N, D), a () tensor."""
         negatives = _NEGATIVES[self.negative_sampling]
         return symile_loss(representations, logit_scale, negatives=negatives, generator=self.generator)
 

@@ -25,7 +25,7 @@ from symile_data.errors import UsageError
 
 @dataclass(frozen=True)
 class RankShard:
-    """Which of the N gathered rows are this rank's.
+    """The part of the N gathered rows that this rank holds.
 
     Args:
         rank: This process, from 0.
@@ -68,7 +68,7 @@ class RankShard:
         return count * self.rank // self.world, count * (self.rank + 1) // self.world
 
     def gather(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """The rows of all ranks, in rank order.
+        """Gather the rows of all ranks, in rank order.
 
         Args:
             tensors: Equally shaped (n_r, ...) tensors of one dtype; all of them travel in one collective.
@@ -87,7 +87,7 @@ class RankShard:
         return list(rows.unbind(dim=1))
 
     def own(self, gradients: Sequence[Tensor]) -> list[Tensor]:
-        """W times the sum over ranks of the partial gradients, at this rank's rows.
+        """Sum partial gradients over ranks, times W, and keep this rank's rows.
 
         Args:
             gradients: Equally shaped (N, D) partial gradients.
@@ -106,7 +106,7 @@ class RankShard:
         return list((mine[: self.counts[self.rank]] * self.world).unbind(dim=1))
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """The sum over ranks."""
+        """Sum a tensor over ranks; every rank gets the result."""
         if self.world == 1:
             return tensor
         total = tensor.clone()
@@ -114,7 +114,7 @@ class RankShard:
         return total
 
     def log2sumexp2(self, logs: Tensor) -> Tensor:
-        """Per entry log2 of the sum over ranks of 2**logs; -inf (nothing) is allowed."""
+        """log2 of the sum over ranks of 2**logs, entry by entry; -inf stands for an empty sum."""
         if self.world == 1:
             return logs
         highest = logs.clone()
@@ -124,8 +124,12 @@ class RankShard:
 
 
 def rank_shard(rows: int, device: torch.device, gather: bool) -> RankShard:
-    """What is this process's: a shard of all ranks' rows if `gather` is set and torch.distributed runs, else
-    everything.
+    """The shard of this process: its rows among those of all ranks, or all rows where nothing is gathered.
+
+    Args:
+        rows: Rows of this process.
+        device: Device on which ranks communicate.
+        gather: Whether to gather, where torch.distributed runs with several ranks.
 
     Raises:
         UsageError: no rank has a row.

@@ -1,8 +1,8 @@
-"""What every loss does first and last: check the arguments, bring rows together, and attach gradients to the result.
+"""The frame of every loss: check the arguments, gather rows, and attach gradients to the result.
 
 The losses compute their gradients together with the value (see `exact` and `sampled`), outside autograd and outside
-autocast, in float32 or better; `attach` then makes the value a node of the graph whose backward is one multiplication.
-So backward costs nothing, may be called twice, and nothing but the M (N, D) gradients is held in between.
+autocast, in float32 or better. `_Attach` then makes the value a node of the graph whose backward is one
+multiplication: backward costs nothing, may be called twice, and only the M (N, D) gradients are held in between.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from .gather import RankShard, rank_shard
 
 @dataclass(frozen=True)
 class LossInputs:
-    """The batch of all ranks, ready to compute on.
+    """The batch of all ranks, checked and converted.
 
     Args:
         embeddings: M tensors (N, D) of one dtype, float32 or float64, without gradient.
         scale: () tensor of that dtype, multiplies every inner product.
         groups: M tensors (N,) int64, or None when no two rows of any modality share a value.
-        shard: Which rows are this rank's.
+        shard: The rows that this rank holds.
     """
 
     embeddings: list[Tensor]
@@ -38,7 +38,7 @@ class LossInputs:
 
 @dataclass(frozen=True)
 class LossResult:
-    """A loss and its gradients.
+    """The value of a loss and its gradients.
 
     Args:
         value: () tensor, the loss of the batch of all ranks.
@@ -106,7 +106,7 @@ def differentiable_loss(
 
 
 def mip_factor(mip_scale: str, modalities: int, width: int) -> float:
-    """What multiplies the multilinear inner product of M vectors of width D, for a name in `MIP_SCALES`.
+    """Factor of the multilinear inner product of M vectors of width D, for a name in `MIP_SCALES`.
 
     "none" is 1; "aligned" is D^((M-2)/2), which brings aligned dense unit vectors to 1 (and CLIP's scale at M = 2);
     "unit" is D^((M-1)/2), which brings random unit vectors to unit variance.
@@ -119,7 +119,7 @@ def mip_factor(mip_scale: str, modalities: int, width: int) -> float:
 
 
 class _Attach(torch.autograd.Function):
-    """Gives a value gradients that are already known."""
+    """Attach known gradients to a value."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, count: int, *tensors: Tensor) -> Tensor:
@@ -170,7 +170,7 @@ def _check(embeddings: Sequence[Tensor], groups: Sequence[Tensor | None] | None)
 
 
 def _canonical_groups(groups: Sequence[Tensor | None] | None, like: Tensor, shard: RankShard) -> list[Tensor] | None:
-    """Group ids of all ranks, every -1 a value of its own; None when all values differ, the common case."""
+    """Gather the group ids of all ranks and number each -1 apart; None where all values differ, the common case."""
     if groups is None or all(group is None for group in groups):
         return None
     alone = torch.full(like.shape[:1], -1, dtype=torch.int64, device=like.device)

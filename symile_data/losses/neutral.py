@@ -1,4 +1,4 @@
-"""Missing modalities in output space: a missing embedding is replaced by a neutral vector of its modality.
+"""Neutral vectors, which replace the embeddings of missing modalities.
 
 With a vector of ones the multilinear inner product becomes that of the modalities that are present, one order lower; a
 learned vector starts there. All rows that lack a modality then share one value, so copies of positives turn up among
@@ -18,12 +18,12 @@ from symile_data.errors import UsageError
 
 
 class NeutralVectors(nn.Module):
-    """One neutral vector a modality.
+    """One neutral vector for each modality.
 
     Args:
         modalities: M.
         width: D.
-        learned: Train the vectors, starting from ones; else they stay ones.
+        learned: Whether the vectors are trained, starting from ones; otherwise they stay ones.
 
     >>> neutral = NeutralVectors(2, 3, learned=False)
     >>> neutral([torch.zeros(1, 3), torch.zeros(1, 3)], torch.tensor([[True, False]]))
@@ -41,7 +41,7 @@ class NeutralVectors(nn.Module):
             self.register_buffer("vectors", ones)
 
     def forward(self, embeddings: Sequence[Tensor], missing: Tensor) -> list[Tensor]:
-        """The embeddings with missing rows replaced; what stood there gets no gradient.
+        """Replace the missing rows of embeddings; the replaced rows get no gradient.
 
         Args:
             embeddings: M tensors (N, D).

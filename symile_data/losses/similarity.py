@@ -1,4 +1,4 @@
-"""What retrieval ranks candidates by: the multilinear inner product (Symile) or the sum of pairwise ones (CLIP).
+"""Scores that retrieval ranks candidates by: the multilinear inner product (Symile) or a sum of pairwise ones (CLIP).
 
 A query holds the embeddings of the modalities that are given, a candidate one of the modality that is sought. Both
 scores are one matrix product, of the product or the sum of the query's embeddings with the candidates. Shapes: Q

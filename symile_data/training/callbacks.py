@@ -1,4 +1,4 @@
-"""What happens beside the training loop: the curves, the checkpoint to continue from, and progress."""
+"""Callbacks of the trainer: the curves, the checkpoint to continue from, the handler of SIGTERM, and progress."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _WANTED = {"epoch", "train_loss", "val_loss", "val_accuracy"}  # of a row of the
 
 
 class Curves(lightning.Callback):
-    """One row of metrics per validated epoch, kept in checkpoints: Lightning's logs start anew when a run continues."""
+    """Keep one row of metrics per validated epoch, in checkpoints too: Lightning's logs restart in a continued run."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Add the epoch's row."""
+        """Add the row of a validated epoch."""
         epoch = trainer.current_epoch
         if not (epoch + 1) % int(trainer.check_val_every_n_epoch or 1):
             metrics = {name: value.item() for name, value in trainer.callback_metrics.items()}
@@ -37,14 +37,14 @@ class Curves(lightning.Callback):
             self.rows.append({"epoch": epoch, **dict(sorted(metrics.items()))})
 
     def state_dict(self) -> dict[str, Any]:
-        """The rows so far."""
+        """Return the rows so far, to be saved in the checkpoint."""
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue after the rows of an interrupted run.
+        """Take over the rows of an interrupted run.
 
         Raises:
-            ValueError: they are no rows of numbers.
+            ValueError: they are not rows of numbers.
         """
         rows = state_dict["rows"]
         if not all(
@@ -55,18 +55,19 @@ class Curves(lightning.Callback):
 
 
 class OwnSignals(lightning.Callback):
-    """Keeps the handler of SIGTERM that was there before the trainer.
+    """Keep the handler of SIGTERM that was set before the trainer.
 
-    Lightning's own ends a training with exit code 0, as if it were done, and of several processes it calls a collective
-    wherever they are. Ours ends at once, as every other command does: checkpoints are written whole or not at all.
+    Lightning's handler ends a training with exit code 0, as if it were done, and calls a collective in the middle of
+    whatever several processes are doing. Ours ends at once, as in every other command, because checkpoints are written
+    whole or not at all.
     """
 
     def __init__(self) -> None:
         self._handler = signal.getsignal(signal.SIGTERM)
-        self.began = False  # with training, after the checkpoint to continue from was read
+        self.began = False  # set once training starts, after the checkpoint to continue from was read
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Put the handler back."""
+        """Restore the earlier handler, and note that training has begun."""
         self.began = True
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._handler)
@@ -78,8 +79,8 @@ class LastCheckpoint(Checkpoint):
     `CheckpointFiles` writes it beside and then renames it: a process killed while saving leaves the previous one whole.
 
     Args:
-        path: Of the file.
-        every: Steps between saves within an epoch; 0 for none.
+        path: File to write.
+        every: Steps between saves within an epoch; 0 saves only at the end of each epoch.
     """
 
     def __init__(self, path: Path, every: int) -> None:
@@ -87,10 +88,10 @@ class LastCheckpoint(Checkpoint):
         self._saved = -1
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """See that what the optimiser goes on from fits the weights.
+        """Check that the restored state of the optimiser fits the weights.
 
         Raises:
-            DamageError: it does not.
+            DamageError: a tensor of the state has another shape than its weight.
         """
         for weight, state in trainer.optimizers[0].state.items():
             sizes = [value.shape for value in state.values() if isinstance(value, Tensor) and value.dim()]
@@ -100,13 +101,13 @@ class LastCheckpoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any, **__: Any
     ) -> None:
-        """Save where a step was just done, unless the epoch ends with it and is saved then."""
+        """Save every so many steps, but not at the last batch of an epoch, after which the epoch is saved anyway."""
         step, last = trainer.global_step, trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
         if self._every and step % self._every == 0 and step != self._saved and not last:
             self._save(trainer)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Save; after the best weights, whose scores it holds."""
+        """Save after the best weights, because the checkpoint holds their scores."""
         self._save(trainer)
 
     def _save(self, trainer: lightning.Trainer) -> None:
@@ -118,10 +119,10 @@ class LastCheckpoint(Checkpoint):
 
 
 class Progress(lightning.Callback):
-    """A bar of the optimiser's steps, those of an interrupted run included.
+    """Show a bar of the optimiser's steps, which counts those before an interruption.
 
     Args:
-        title: Of the stage.
+        title: Title of the bar.
     """
 
     def __init__(self, title: str) -> None:
@@ -131,7 +132,7 @@ class Progress(lightning.Callback):
         self._done = 0
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Open the bar."""
+        """Open the bar with the total number of steps."""
         total = int(trainer.estimated_stepping_batches)
         self._advance = self._open.enter_context(stage(self._title, total, "steps"))
         self._move(trainer)
@@ -139,17 +140,17 @@ class Progress(lightning.Callback):
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any, **__: Any
     ) -> None:
-        """Count the batch's step."""
+        """Advance the bar by the step of the batch."""
         self._move(trainer)
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Close the bar."""
+        """Close the bar so that later output starts on a new line."""
         self._open.close()
 
     def on_exception(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
     ) -> None:
-        """Close the bar."""
+        """Close the bar so that later output starts on a new line."""
         self._open.close()
 
     def _move(self, trainer: lightning.Trainer) -> None:

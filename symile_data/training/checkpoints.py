@@ -1,7 +1,7 @@
-"""Files of weights: written whole or not at all, read without executing anything, and judged before they are used.
+"""Files of weights: written whole or not at all, read without executing anything, and checked before they are used.
 
-A file of weights may come from anywhere. Reading one never runs code of it (`weights_only`), and what it holds is
-checked for being what it should be, so that a damaged or foreign one ends in a sentence.
+A file of weights may come from anywhere. Reading one never runs code from it (`weights_only`), and its contents are
+checked, so that a damaged or foreign file ends in a sentence.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ State = Mapping[str, Tensor]
 
 
 class CheckpointFiles(TorchCheckpointIO):
-    """How Lightning writes and reads checkpoints: through `save_file` and `load_file`."""
+    """Let Lightning write and read checkpoints through `save_file` and `load_file`."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write a checkpoint at once and for good."""
+        """Write a checkpoint before returning, whole or not at all."""
         save_file(checkpoint, Path(path))
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
-        """Read a checkpoint onto the CPU, whatever is asked for: nothing but tensors and plain values is accepted."""
+        """Read a checkpoint of tensors and plain values onto the CPU, whatever the other arguments ask for."""
         return load_file(Path(path))
 
 
 def save_file(value: Any, path: Path) -> None:
-    """Write what `load_file` reads.
+    """Write a file of weights for `load_file`.
 
     Raises:
         OutputError: the disk is full, read-only or failing.
     """
-    buffer = io.BytesIO()  # torch tells of a full disk without saying so
+    buffer = io.BytesIO()  # torch's own error does not say that the disk is full
     torch.save(value, buffer)
     with atomic_path(path, KEPT) as temporary, temporary.open("wb") as file:
         file.write(buffer.getbuffer())
 
 
 def load_file(path: Path) -> dict[str, Any]:
-    """A file of weights.
+    """Read a file of weights.
 
     Raises:
         DamageError: it cannot be read, or does not hold named values.
@@ -69,10 +69,10 @@ def load_file(path: Path) -> dict[str, Any]:
 
 
 def state_of(saved: Mapping[str, Any], path: Path) -> State:
-    """The weights in a checkpoint.
+    """Return the weights in a checkpoint.
 
     Raises:
-        DamageError: there are none, or other values than tensors.
+        DamageError: there are none, or some are not tensors.
     """
     state: State = saved.get("state_dict", {})
     if not is_state(state) or not state:
@@ -88,5 +88,5 @@ def is_state(value: Any) -> bool:
 
 
 def damaged(path: Path, got: str) -> DamageError:
-    """The error of a file that torch can read and that does not hold what it should."""
+    """Return the error of a file that torch can read but that holds something unexpected."""
     return DamageError("a file of weights does not hold what it should", where=path, got=got, do="remove it")

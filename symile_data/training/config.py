@@ -1,6 +1,4 @@
-"""Named training configs: TOML files beside this module, read into one checked dataclass and saved whole with each
-run.
-"""
+"""Named training configs: TOML files in `configs/`, read into one checked dataclass and saved whole with each run."""
 
 from __future__ import annotations
 
@@ -44,8 +42,8 @@ class PretrainConfig:
         epochs: Passes over the training split.
         batch_size: Rows in a step.
         lr: Peak learning rate.
-        weight_decay: Of AdamW.
-        jitter: Random shift (share of the side) of pictures, with mirror images; 0 for none.
+        weight_decay: Weight decay of AdamW.
+        jitter: Largest random shift of images, as a fraction of the side, with random mirroring; 0 for neither.
     """
 
     labels: Mapping[str, str]
@@ -61,7 +59,7 @@ class PretrainConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Everything that decides a run, apart from the data.
+    """All settings that decide a run, apart from the data.
 
     Args:
         loss: Name of the objective in `symile_data.losses.OBJECTIVES`: "symile", or "clip" for the sum of pairwise CLIP
@@ -73,11 +71,11 @@ class TrainConfig:
         lr: Peak learning rate of AdamW; it rises over the first tenth of the steps and falls to zero along a cosine
             where `schedule` is "cosine".
         schedule: "cosine" or "constant".
-        weight_decay: Of AdamW.
+        weight_decay: Weight decay of AdamW.
         clip_gradient: Largest gradient norm; 0 for none.
         logit_scale_init: Logarithm of the logit scale at the start; it is learned.
-        logit_scale_max: Above which the logit scale is cut; 0 for nowhere, as in the paper.
-        mip_scale: Of the Symile loss, "none", "aligned" or "unit"; see `symile_data.losses`.
+        logit_scale_max: Upper limit of the logit scale; 0 sets none, as in the paper.
+        mip_scale: Scale of the inner product in the Symile loss: "none", "aligned" or "unit"; see `symile_loss`.
         normalise: L2-normalise embeddings (the paper's XOR experiment) in place of the layer norm.
         negatives: "n" or "exact"; see `symile_data.losses`.
         shuffles: Sets of negatives per anchor in mode "n".
@@ -95,16 +93,16 @@ class TrainConfig:
         label: Column by which a retrieved candidate counts as right; a vector modality's own name means its value.
         redraw_words: Draw the distractor words of a training row anew in each epoch. An augmentation that small M3 data
             needs (docs/m3.md); off in the paper's configs.
-        redraw_media: Modality -> label column: in each epoch a training row gets the medium of another row with the
-            same label (another picture of the class, another clip of the language), so that pairs cannot be
-            memorised. As `redraw_words`.
+        redraw_media: Modality -> label column: in each epoch a training row gets the image or audio of another row with
+            the same label (another image of the class, another audio of the language), so that pairs cannot be
+            memorised. Like `redraw_words`, it is off in the paper's configs.
         pretrain: Pretrain and freeze some encoders first; None trains all from nothing.
         precision: Of Lightning: "32-true", "bf16-mixed" or "16-mixed".
         val_every: Epochs between validations.
         select: By which validation figure the weights are chosen, "val_accuracy" or "val_loss".
         seed: Decides everything random.
         encoders: Settings of the encoder of each kind.
-        inputs: Settings of the decoder of each kind (picture size, mel bands, ...).
+        inputs: Settings of the decoder of each kind (image size, mel bands, ...).
     """
 
     loss: str = "symile"
@@ -151,12 +149,12 @@ class TrainConfig:
         check_rates({"every modality": self.missingness})
 
     def to_json(self) -> dict[str, Any]:
-        """As saved with a run."""
+        """Return the settings as they are saved with a run."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any], where: str = "config") -> TrainConfig:
-        """The inverse of `to_json`.
+        """Read what `to_json` returned.
 
         Raises:
             UsageError: an unknown or a missing setting.
@@ -179,7 +177,7 @@ _LEAST = {
 
 
 def _check_numbers(settings: TrainConfig | PretrainConfig, least: Mapping[str, int], where: str = "") -> None:
-    """See that numbers are finite, and not lower than they may be."""
+    """Check that numbers are finite and not below their lower limits."""
     for item in fields(settings):
         value = getattr(settings, item.name)
         if isinstance(value, float) and not math.isfinite(value):
@@ -189,13 +187,13 @@ def _check_numbers(settings: TrainConfig | PretrainConfig, least: Mapping[str, i
 
 
 def named_configs() -> list[str]:
-    """Names of the bundled configs."""
+    """Return the names of the bundled configs, sorted."""
     folder = resources.files("symile_data.training") / "configs"
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
 def read_config(name: str, overrides: Mapping[str, Any] | None = None) -> TrainConfig:
-    """A bundled config by name, or a TOML file by path, with some settings replaced.
+    """Read a bundled config by name, or a TOML file by path, with some settings replaced.
 
     A table of the file named after a loss, such as [symile] or [clip], holds what differs for that loss.
 
@@ -240,11 +238,11 @@ def _read(path: Path) -> str:
 
 
 def default_config(dataset: str, kinds: Collection[str] = ()) -> str:
-    """Name of the config that suits a dataset of ours on a CPU.
+    """Return the name of the config that suits a bundled dataset on a CPU.
 
     Args:
-        dataset: Its name.
-        kinds: Of its modalities.
+        dataset: Name of the dataset.
+        kinds: Kinds of its modalities.
 
     Raises:
         UsageError: there is none.

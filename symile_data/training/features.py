@@ -1,4 +1,4 @@
-"""`FeatureFunction`: a frozen encoder's backbone as the function that loaders apply to each unique medium once."""
+"""`FeatureFunction`: a frozen encoder's backbone, which loaders apply once to each unique image or audio."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class FeatureFunction:
         self.key = weights_fingerprint(encoder)
 
     def __call__(self, media: Tensor) -> Tensor:
-        """Encode a chunk."""
+        """Encode a chunk of decoded values (U, ...) to features (U, F) float32."""
         return compute_features(self._encoder, media, self._device, self._precision)
 
 
@@ -59,7 +59,7 @@ def best_device() -> torch.device:
 
 
 def weights_fingerprint(encoder: nn.Module) -> str:
-    """Equal for encoders that make equal features."""
+    """Hash an encoder's weights: the hash is equal for encoders that make equal features."""
     state = {key: value for key, value in encoder.state_dict().items() if not key.startswith(("head.", "imputation."))}
     hashes = {
         key: hashlib.blake2b(value.contiguous().cpu().view(torch.uint8).numpy(), digest_size=16).hexdigest()

@@ -1,4 +1,4 @@
-"""A training stops where its loss or weights are no longer finite, before any of that is saved."""
+"""Stop a training whose loss or weights are no longer finite, before any of them is saved."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ADVICE = "lower the learning rate (lr) or set clip_gradient, and train with ano
 
 
 class StopWhereNotFinite(lightning.Callback):
-    """Looks at the loss of every step before its gradients are taken, and at every validation's.
+    """Check the loss of every step before its gradients are taken, and the loss of every validation.
 
     `LastCheckpoint` looks at the weights. So what a run directory holds is always of finite weights.
     """
@@ -29,25 +29,25 @@ class StopWhereNotFinite(lightning.Callback):
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Keep the batch, in which values may be at fault."""
+        """Keep the batch, because its values may be the cause."""
         self._batch = batch
 
     def on_before_backward(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, loss: Tensor
     ) -> None:
-        """Look at a step's loss."""
+        """Check the loss of a step."""
         if not loss.isfinite():
             raise not_finite("training loss", trainer, loss.item(), _faulty_values(pl_module, self._batch))
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Look at the validation's loss, before the best weights are chosen by it."""
+        """Check the validation loss before the best weights are chosen by it."""
         loss = trainer.callback_metrics["val_loss"]
         if not loss.isfinite():
             raise not_finite("validation loss", trainer, loss.item())
 
 
 def not_finite(what: str, trainer: lightning.Trainer, got: object = None, cause: str = "") -> SymileDataError:
-    """The error of a loss, or of weights, that are not finite.
+    """Return the error of a loss, or of weights, that are not finite.
 
     Args:
         what: That.
@@ -62,13 +62,13 @@ def not_finite(what: str, trainer: lightning.Trainer, got: object = None, cause:
 
 
 def diverged(what: str, step: int, rate: float, got: object = None, cause: str = "") -> SymileDataError:
-    """As `not_finite`, where no trainer runs; steps count from 1."""
+    """Return the error of `not_finite` where no trainer runs; steps count from 1."""
     where = f"step {step}, learning rate {rate:.3g}"
     return SymileDataError(f"the {what} is not finite", where=where, got=got, do=cause or _ADVICE)
 
 
 def _faulty_values(module: lightning.LightningModule, batch: Mapping[str, Any]) -> str:
-    """What to do where values of the data are not finite: NaN stands for nothing but unmeasured laboratory values."""
+    """Return advice where values of the data are not finite; NaN is allowed only for unmeasured laboratory values."""
     if not isinstance(module, SymileModule):
         return ""
     for position, name in enumerate(module.names):

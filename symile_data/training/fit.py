@@ -1,7 +1,7 @@
 """Fit one model and leave a run directory (see `symile_data.training.run`).
 
 Running again in the same directory continues from `last.ckpt`, also in the middle of an epoch, and ends with the same
-weights and metrics as an undisturbed run; a run of another config or dataset there is refused.
+weights and metrics as an undisturbed run. A run of another config or dataset in that directory is refused.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ from .module import SymileModule
 from .ranks import is_lost, is_main_process
 from .run import BEST, LAST, RunInfo, check_last, claim
 
-# What reading a checkpoint with other contents than ours can raise.
+# Errors that reading a checkpoint with foreign contents can raise.
 _UNFIT = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # only writing fails so
 
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """How a run is carried out; it decides nothing of the result but rounding.
+    """How a run is carried out; it changes the result by no more than rounding.
 
     Args:
-        accelerator: Of Lightning: "auto", "cpu", "gpu".
-        devices: How many. With several, each is a process of its own with its part of every batch (DDP).
-        loggers: Besides CSV; see `make_loggers`.
+        accelerator: Accelerator of Lightning: "auto", "cpu" or "gpu".
+        devices: Number of devices. With several, each has its own process and its part of every batch (DDP).
+        loggers: Loggers besides CSV; see `make_loggers`.
         save_every: Steps between checkpoints within an epoch; every epoch ends with one.
     """
 
@@ -67,12 +67,12 @@ def fit(
     """Train, or continue an interrupted training in the same directory.
 
     Args:
-        info: Config, dataset and vocabularies.
-        module: From `info.make_module`.
+        info: Config, dataset and vocabularies of the run.
+        module: Untrained module from `info.make_module`.
         data: Loaders of training and validation batches; its state, where it has one, goes into the checkpoints.
             Where encoders are frozen they give their features.
-        directory: Of the run.
-        execution: How.
+        directory: Directory of the run.
+        execution: Devices, loggers and checkpoints.
 
     Returns:
         The figures of the training: "loss", "dataset", "fingerprint", "seed", "epochs", "best_epoch", "val_accuracy",
@@ -113,7 +113,7 @@ def fit(
 def _trainer(
     config: TrainConfig, directory: Path, how: Execution, callbacks: Sequence[lightning.Callback]
 ) -> lightning.Trainer:
-    """One deterministic choice for everything Lightning would otherwise guess or warn about.
+    """Make a trainer with one deterministic choice for everything Lightning would otherwise guess or warn about.
 
     Raises:
         UsageError: this machine does not have the accelerator or devices.
@@ -154,12 +154,12 @@ def _trainer(
 def embed_split(
     module: SymileModule, batches: Iterable[Mapping[str, Any]], rows: int, label: str | None = None
 ) -> Embeddings:
-    """Embeddings of the complete rows of a split.
+    """Embed the rows of a split that have every modality.
 
     Args:
-        module: In evaluation mode, on any device.
-        batches: On the CPU.
-        rows: Of the split.
+        module: Module in evaluation mode, on any device.
+        batches: Batches on the CPU.
+        rows: Number of rows of the split.
         label: Column by which rows are told apart; the config's where not given.
     """
     with torch.inference_mode():
@@ -171,7 +171,7 @@ def _on(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
 
 
 def _best(rows: list[dict[str, float]], figure: str) -> dict[str, float]:
-    """The first row with the best of a figure."""
+    """Return the first row with the best value of a figure."""
     return (
         max(rows, key=lambda row: row[figure]) if figure == "val_accuracy" else min(rows, key=lambda row: row[figure])
     )
@@ -219,7 +219,7 @@ def _own_endings(directory: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence Lightning's advice about data loader workers and hardware; what matters is printed by the caller."""
+    """Silence Lightning's advice about data loader workers and hardware; the caller prints what matters."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Where metrics are logged while a run goes on: CSV always, TensorBoard and Weights & Biases when asked."""
+"""Loggers of the metrics of a run: CSV always, TensorBoard and Weights & Biases when asked for."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, Wand
 
 from symile_data.errors import MissingPackageError, UsageError
 
-PROJECT = "symile-data"  # at Weights & Biases
+PROJECT = "symile-data"  # name of the project at Weights & Biases
 
 _LOG = "log"
 
 
 def make_loggers(names: Sequence[str], directory: Path) -> list[Logger]:
-    """The loggers of a run.
+    """Make the loggers of a run.
 
     Args:
         names: "tensorboard", "wandb", besides CSV.

@@ -1,7 +1,7 @@
 """Pretrain small encoders on the training split's labels, the stand-in for the paper's pretrained ones.
 
 The paper trains heads on frozen features of Whisper and CLIP. Where no pretrained weights can be had, the small image
-and audio encoders are first taught to tell labels of the training split (the picture's class, the clip's language),
+and audio encoders are first taught to tell labels of the training split (the image's class, the audio's language),
 then frozen; the contrastive training that follows sees features only, as in the paper. Symile and CLIP start from the
 same features.
 """
@@ -35,7 +35,7 @@ def pretrain(
     batches: Any,
     label_values: Mapping[str, Sequence[Any]],
 ) -> dict[str, dict[str, Tensor]]:
-    """Teach some encoders their labels, all on the same batches.
+    """Train encoders to tell their labels, all on the same batches.
 
     Args:
         config: Its `encoders`, `dim` and `seed` count.

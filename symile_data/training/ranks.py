@@ -24,15 +24,15 @@ from symile_data.evaluation.embeddings import Embeddings
 from symile_data.launch import AGAIN, LOST, is_watched
 from symile_data.losses.gather import rank_shard
 
-SECONDS = "SYMILE_DATA_RENDEZVOUS_SECONDS"  # in which all processes must have come; an environment variable
+SECONDS = "SYMILE_DATA_RENDEZVOUS_SECONDS"  # environment variable: seconds within which all processes must have joined
 
 _SECONDS = 30.0
-_TURN = timedelta(days=7)  # the main process may pretrain or test for long; that it lives is seen otherwise
+_TURN = timedelta(days=7)  # the main process may pretrain or test for long; its end is noticed in other ways
 _LOST = re.compile(r"closed by peer|reset by peer|broken pipe|gloo|nccl|timed out", re.IGNORECASE)
 
 
 class _Meeting:
-    """Where the processes wait for each other; nowhere before they joined."""
+    """Let processes wait for each other by turns; before they have joined, none waits."""
 
     def __init__(self) -> None:
         self._store: Store | None = None
@@ -42,13 +42,13 @@ class _Meeting:
         self._store = store
 
     def go_on(self) -> None:
-        """As the main process: let the others go on."""
+        """Let the other processes go on; the main process calls it."""
         self._turns += 1
         if self._store is not None:
             self._store.set(f"turn {self._turns}", "done")
 
     def wait(self) -> None:
-        """As another process: wait for the main one."""
+        """Wait for the main process; the others call it."""
         self._turns += 1
         if self._store is not None:
             self._store.wait([f"turn {self._turns}"], _TURN)
@@ -58,13 +58,13 @@ _meeting = _Meeting()
 
 
 def is_main_process() -> bool:
-    """Whether this process is the one that writes and prints; the only one where there are not several."""
+    """Whether this process writes and prints: the only one, or the first of several."""
     return int(getattr(rank_zero_only, "rank", 0)) == 0
 
 
 @contextlib.contextmanager
 def main_process_first() -> Iterator[None]:
-    """Let the main process do something before the others, which wait however long it takes.
+    """Let the main process run the body before the others, which wait however long it takes.
 
     Where the processes did not `join`, none waits.
     """
@@ -77,10 +77,10 @@ def main_process_first() -> Iterator[None]:
 
 
 def join(devices: int, accelerator: str) -> None:
-    """Meet the other processes of this run, before anything that takes long is done.
+    """Join the other processes of this run, before any long work starts.
 
     Raises:
-        SymileDataError: they do not come in time.
+        SymileDataError: they do not join in time.
         UsageError: there are fewer GPUs than processes.
     """
     if devices == 1 or dist.is_initialized():
@@ -114,7 +114,7 @@ def join(devices: int, accelerator: str) -> None:
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether an error comes of another process's end."""
+    """Whether an error was caused by the end of another process."""
     if not dist.is_initialized() or not isinstance(error, RuntimeError):
         return False
     return isinstance(error, dist.DistError) or _LOST.search(str(error)) is not None
@@ -122,11 +122,11 @@ def is_lost(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def lost_peers() -> Iterator[None]:
-    """Turn the errors that come of another process's end into one sentence, which the launcher says where it watches.
+    """Turn errors caused by the end of another process into one sentence, or leave it to a watching launcher.
 
     Raises:
         SymileDataError: another process ended.
-        SystemExit: the same, where the launcher watches.
+        SystemExit: another process ended, and the launcher watches and reports it.
     """
     try:
         yield
@@ -139,16 +139,16 @@ def lost_peers() -> Iterator[None]:
 
 
 def rows_of_all_ranks(rows: int, device: torch.device) -> int:
-    """The sum over ranks of each one's number of rows; one of them at least has rows."""
+    """Sum the numbers of rows over ranks, at least one of which has rows."""
     return rank_shard(rows, device, gather=True).total
 
 
 def gathered(embedded: Embeddings, device: torch.device) -> Embeddings:
-    """The rows of all ranks, in rank order, on the CPU of each.
+    """Gather the rows of all ranks, in rank order, on the CPU of each.
 
     Args:
-        embedded: This rank's.
-        device: On which ranks talk to each other.
+        embedded: Rows of this rank.
+        device: Device on which ranks communicate.
     """
     if not dist.is_available() or not dist.is_initialized():
         return embedded

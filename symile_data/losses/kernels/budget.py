@@ -1,4 +1,4 @@
-"""What the exact loss may spend: tile, cache, precision, and the work above which it is refused."""
+"""Resources of the exact loss: tile size, cache, precision, and the work above which it is refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from symile_data.losses.inputs import LossInputs
 
 @dataclass(frozen=True)
 class Defaults:
-    """What `Options` left open are, by kind of device.
+    """Values for the `Options` that were left open, by kind of device.
 
     Args:
         tile_elements: Numbers in the widest buffer of a tile.
@@ -33,7 +33,7 @@ _ACCELERATOR = Defaults(tile_elements=1 << 24, cache_bytes=512 << 20, max_flops=
 
 @dataclass(frozen=True)
 class Options:
-    """How the exact loss is computed; none of it changes what is computed, save rounding.
+    """How the exact loss is computed; no option changes the result beyond rounding.
 
     Args:
         tile_rows: Rows R of a tile; None chooses by device and width.
@@ -50,7 +50,7 @@ class Options:
 
 
 def flops(rows: int, width: int, modalities: int) -> float:
-    """Operations of one loss with gradients, no logits cached.
+    """Floating-point operations of one exact loss with gradients, where no logits are cached.
 
     >>> flops(256, 1024, 3) / 1e9
     137.438953472
@@ -59,10 +59,10 @@ def flops(rows: int, width: int, modalities: int) -> float:
 
 
 def check_options(inputs: LossInputs, options: Options) -> None:
-    """See that the options are in range and the work within the budget.
+    """Check that the options are in range and the work is within the budget.
 
     Raises:
-        UsageError: they are not.
+        UsageError: an option is out of range, or the work is above the budget.
     """
     for name, value, least in (("tile_rows", options.tile_rows, 1), ("cache_bytes", options.cache_bytes, 0)):
         if value is not None and value < least:
@@ -80,5 +80,5 @@ def check_options(inputs: LossInputs, options: Options) -> None:
 
 
 def defaults(like: Tensor) -> Defaults:
-    """Of the device that holds a tensor."""
+    """The defaults for the device that holds a tensor."""
     return _CPU if like.device.type == "cpu" else _ACCELERATOR

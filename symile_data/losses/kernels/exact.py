@@ -44,7 +44,7 @@ _LOOP_ELEMENTS = 1 << 15
 
 
 def solve_exact(inputs: LossInputs, wanted: bool, options: Options) -> LossResult:
-    """Value and gradients over all combinations.
+    """Compute value and gradients over all combinations.
 
     Args:
         inputs: The batch of all ranks; the work is split over ranks by rows of X' (of Y for M = 2).
@@ -140,7 +140,7 @@ class _Exact:
         return self._per_modality(x_logs, y_logs, z_logs)
 
     def _negatives_safe(self) -> Tensor:
-        """The same for logits of any range: every anchor's sum is taken relative to its own highest entry."""
+        """The same sums for logits of any range: each is taken relative to the anchor's own highest entry."""
         self.tiles.cache.clear()
         x_logs = self.z.new_full((max(len(self.leads), 1), self.tiles.x_rows), -torch.inf)
         y_logs, z_logs = (
@@ -165,7 +165,7 @@ class _Exact:
         return self._per_modality(x_logs, y_logs, z_logs)
 
     def _per_modality(self, x_logs: Tensor, y_logs: Tensor, z_logs: Tensor) -> Tensor:
-        """Sums over rows of X' become sums per row of each leading modality; (M, N) with those of Y and Z."""
+        """Reduce sums per row of X' to sums per row of each leading modality; returns (M, N) with those of Y and Z."""
         rows = []
         for m in range(len(self.leads)):
             grid = x_logs[m].view((self.n,) * len(self.leads)).movedim(m, 0)
@@ -175,7 +175,7 @@ class _Exact:
     # Second pass: the gradients.
 
     def _gradients(self, lse: Tensor, safe: bool) -> tuple[list[Tensor], Tensor]:
-        """What this rank's tiles add to dL/dE_m, M tensors (N, D), and to dL/ds, positives left out."""
+        """This rank's part of dL/dE_m, M tensors (N, D), and of dL/ds, without the positives."""
         gradients = [torch.zeros_like(embedding) for embedding in self.embeddings]
         *lead_gradients, y_gradient, z_gradient = gradients
         scale_gradient = torch.zeros_like(self.scale)

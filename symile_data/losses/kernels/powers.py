@@ -1,8 +1,8 @@
 """Exponentials and logarithms to base 2, in which the losses keep their logits between tiles.
 
-exp(x) is exp2(x log2 e), and the factor is free where logits are scaled anyway. On a processor exp2 takes less than
-half of the time of exp, and no more where it underflows, which costs exp up to forty times as much and is the rule with
-wide logits.
+exp(x) is exp2(x log2 e), and the factor is free where logits are scaled anyway. On a CPU exp2 takes less than half
+the time of exp. Where the result underflows, as most do with wide logits, exp takes up to forty times as long and exp2
+no longer than usual.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LOG2_E = math.log2(math.e)
 
 
 def log2sumexp2(values: Tensor, dim: int | tuple[int, ...]) -> Tensor:
-    """log2 of the sum of 2**values over dimensions, relative to the highest; -inf of nothing and of nothing but -inf.
+    """log2 of the sum of 2**values over dimensions, stable for any range; -inf for no values and for only -inf.
 
     >>> log2sumexp2(torch.tensor([[3.0, 3.0], [-torch.inf, -torch.inf]]), dim=1).tolist()
     [4.0, -inf]

@@ -74,7 +74,7 @@ def matmul(a: Tensor, b: Tensor, operands: torch.dtype | None, out: Tensor) -> T
 
 
 def add_matmul(total: Tensor, a: Tensor, b: Tensor, operands: torch.dtype | None) -> None:
-    """Add a @ b to `total`, with the precision of `matmul`."""
+    """Add a @ b to `total` (R, N) in place, with the precision of `matmul`."""
     if operands is None:
         total.addmm_(a, b)
     else:

@@ -41,7 +41,7 @@ _BLOCK_ROWS = 16
 
 @dataclass(frozen=True)
 class Candidates:
-    """Which rows make up the candidates of one anchor modality.
+    """The rows that make up the candidates of one anchor modality.
 
     Args:
         rows: (M - 2, K, N) int64: for each other modality after the first, set and column the row taken; the first
@@ -53,7 +53,7 @@ class Candidates:
     replaced: Tensor
 
     def to(self, device: torch.device) -> Candidates:
-        """The same on another device."""
+        """Copy the indices to another device."""
         return Candidates(self.rows.to(device), self.replaced.to(device))
 
 
@@ -96,7 +96,7 @@ def solve_sampled(
     generator: torch.Generator,
     gemm_dtype: torch.dtype | None = None,
 ) -> LossResult:
-    """Value and gradients over K sets of shuffled negatives.
+    """Compute value and gradients over K sets of shuffled negatives.
 
     Args:
         inputs: The batch of all ranks, M >= 3.

@@ -45,7 +45,7 @@ def pairwise_clip_loss(
         gather: Take negatives from the rows of all ranks.
 
     Returns:
-        () tensor.
+        () float32 tensor, float64 for float64 embeddings.
 
     Raises:
         UsageError: arguments that do not fit.
@@ -76,7 +76,7 @@ class ClipLoss(nn.Module):
     """`pairwise_clip_loss` as a module.
 
     Args:
-        tile_rows: This and the options after it are those of `pairwise_clip_loss`.
+        tile_rows: As in `pairwise_clip_loss`, like the options after it.
     """
 
     def __init__(

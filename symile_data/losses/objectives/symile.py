@@ -3,7 +3,7 @@ modalities.
 
 With the multilinear inner product T[i1..iM] = s sum_d prod_m E_m[i_m, d], the loss is the mean over anchor modalities m
 and rows i of -log softmax of T[i..i] among combinations with i_m = i: all N^(M-1) of them (negatives="exact", see
-`exact`) or N K ( negatives="n", see `sampled`). Both compute value and gradients together, in float32 or better also
+`exact`) or N K (negatives="n", see `sampled`). Both compute value and gradients together, in float32 or better also
 under autocast, and keep nothing for backward but the gradients themselves; a second derivative does not exist.
 """
 
@@ -51,7 +51,7 @@ def symile_loss(
             value (a repeated image, "missing"), -1 is a value of its own. A combination whose modalities other than the
             anchor's all equal those of the anchor's row is a copy of the positive and no negative.
         mip_scale: "none"; "aligned", times D^((M-2)/2); "unit", times D^((M-1)/2).
-        tile_rows: Rows of a tile, for "exact"; None chooses.
+        tile_rows: Rows of a tile, for "exact"; None chooses by device and width.
         cache_bytes: Logits kept between the two passes of "exact" (a quarter less work where all fit); None is 64 MiB
             on a CPU, 512 MiB elsewhere, 0 keeps none.
         max_flops: Work a step and process above which "exact" is refused; None is 4e12 on a CPU, 2e14 elsewhere.
@@ -99,9 +99,9 @@ class SymileLoss(nn.Module):
     Args:
         negatives: "n" or "exact".
         shuffles: K, for "n".
-        seed: Of the shuffles; the same on every rank.
+        seed: Seed of the shuffles; the same on every rank.
         mip_scale: "none", "aligned" or "unit".
-        tile_rows: This and the options after it are those of `symile_loss`.
+        tile_rows: As in `symile_loss`, like the options after it.
 
     >>> loss = SymileLoss(seed=1)
     >>> loss([torch.eye(4)] * 3, 1.0).shape
@@ -159,7 +159,7 @@ class SymileLoss(nn.Module):
         self.generator.set_state(state.cpu())
 
     def extra_repr(self) -> str:
-        """Options, for `repr`."""
+        """The options that `repr` shows."""
         return f"negatives={self.negatives!r}, shuffles={self.shuffles}, seed={self.seed}, mip_scale={self.mip_scale!r}"
 
 

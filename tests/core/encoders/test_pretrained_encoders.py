@@ -76,9 +76,9 @@ def test_any_vision_model_is_pooled_as_it_does_itself(family: str, tmp_path: Pat
 
 
 def test_a_model_must_say_how_its_images_are_normalised(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"does not say how its pictures are normalised.*preprocessor_config\.json"):
+    with pytest.raises(SourceError, match=r"does not say how its images are normalised.*preprocessor_config\.json"):
         make_encoder("image", 6, {"model": "vision", "name": tiny_vision(tmp_path, "ViT")[0]}, DESCRIPTION)
-    with pytest.raises(SourceError, match=r"is none for pictures .*got xlm-roberta"):
+    with pytest.raises(SourceError, match=r"is no model of images .*got xlm-roberta"):
         make_encoder("image", 6, {"model": "vision", "name": tiny_xlm_roberta(tmp_path / "text")}, DESCRIPTION)
 
 

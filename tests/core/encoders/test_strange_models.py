@@ -146,5 +146,5 @@ def test_broken_folders_are_sentences(tmp_path: Path, name: str, contents: bytes
 def test_a_preparation_that_is_none_is_a_sentence(tmp_path: Path, settings: dict[str, Any]) -> None:
     vit(tmp_path)
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings), encoding="utf-8")
-    with pytest.raises(SourceError, match="how its pictures are normalised"):
+    with pytest.raises(SourceError, match="how its images are normalised"):
         make_encoder("image", 4, {"model": "vision", "name": str(tmp_path)}, DataDescription())
