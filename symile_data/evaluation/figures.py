@@ -1,6 +1,4 @@
-"""recalls.png: recall at 1, 5 and 10 of one or several losses, with intervals and single values, beside what
-recall at 1 is to be compared with.
-"""
+"""Bar charts of recall at 1, 5 and 10 of one or several losses, with intervals, single values and reference lines."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ FIGURES = {"accuracy": "recall at 1", "recall_at_5": "recall at 5", "recall_at_1
 
 # Okabe-Ito: told apart by colour-blind readers and in print.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
-_GROUP = 0.8  # share of the axis that a figure's bars take
+_GROUP = 0.8  # width of the bars of one figure together, in units of the axis
 
 
 def draw_recalls(
@@ -28,7 +26,7 @@ def draw_recalls(
         losses: Loss -> figure ("accuracy", "recall_at_5", "recall_at_10") -> "mean" and perhaps the others.
         bounds: Name of a reference (`datasets.m3.ceilings.REFERENCES`) -> accuracy to compare recall at 1 with, drawn
             as a line over its bars.
-        title: Of the plot.
+        title: Title of the plot.
     """
     from matplotlib.figure import Figure
 

@@ -1,1 +1,1 @@
-"""The paper's experiments, apart from running them: what is compared at which points, what came out, and its figure."""
+"""The paper's experiments, apart from running them: their points, the published numbers, tables and figures."""

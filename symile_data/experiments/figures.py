@@ -42,8 +42,8 @@ def draw_p_hat(path: Path, rows: Rows, dims: int) -> None:
 
     Args:
         path: PNG to write.
-        rows: Of `xor.p_hat_row`.
-        dims: Bits of a variable.
+        rows: Rows from `xor.p_hat_row`.
+        dims: Number of bits of a variable.
     """
     figure, (accuracies, terms) = _figure(2)
     p_hats = [row["p_hat"] for row in rows]
@@ -62,7 +62,7 @@ def draw_missing(path: Path, rows: Rows) -> None:
 
     Args:
         path: PNG to write.
-        rows: Of `xor.missing_row`.
+        rows: Rows from `xor.missing_row`.
     """
     figure, (accuracies,) = _figure(1)
     rates = [row["rate"] for row in rows]
@@ -79,7 +79,7 @@ def draw_m3(path: Path, rows: Rows) -> None:
 
     Args:
         path: PNG to write.
-        rows: Of `m3.m3_row`.
+        rows: Rows from `m3.m3_row`.
     """
     figure, (languages, rates) = _figure(2)
     whole = [row for row in rows if row["rate"] == 0]
@@ -91,7 +91,7 @@ def draw_m3(path: Path, rows: Rows) -> None:
         for name in ("text_alone", "counting"):
             places, known = ([row[which] for row in drawn] for which in (key, name))
             axes.plot(places, known, color="0.2", linestyle=line_style(name), label=shown(name))
-        axes.set(ylabel="accuracy", title="Find the picture from text and clip, test split")
+        axes.set(ylabel="accuracy", title="Find the image from text and audio, test split")
     languages.set(xlabel="languages", xticks=[row["languages"] for row in whole])
     highest = max(row["rate"] for row in masked)
     shares = [highest * share for share in _CURVE]
@@ -107,7 +107,7 @@ def draw_m3(path: Path, rows: Rows) -> None:
 
 
 def _plot_published(axes: Axes, key: str, rows: Rows) -> None:
-    """The paper's numbers as hollow marks; fainter where they are not confirmed."""
+    """Draw the paper's numbers as hollow marks, fainter where they are not confirmed."""
     for loss, (label, colour, _) in _LOSSES.items():
         for confirmed in (True, False):
             numbers = [(row[key], row["paper"][loss]) for row in rows if row["paper"][loss]]
@@ -133,7 +133,7 @@ def _figure(count: int) -> tuple[Figure, list[Axes]]:
 
 
 def _plot_losses(axes: Axes, places: Sequence[float], rows: Rows) -> None:
-    """Mean of the seeds as a line, all seeds as a band, a random candidate."""
+    """Draw the mean over seeds as a line, all seeds as a band, and the accuracy of a random candidate."""
     for loss, (label, colour, marker) in _LOSSES.items():
         means = [row[loss]["mean"] for row in rows]
         axes.plot(places, means, color=colour, marker=marker, markersize=4, label=label)

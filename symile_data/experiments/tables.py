@@ -1,4 +1,4 @@
-"""What all experiments share: results of several seeds summed up, and tables of them."""
+"""Summaries of results over several seeds, and tables of them, for all experiments."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def summary(values: Sequence[float]) -> dict[str, Any]:
 
 
 def by_loss(seeds: Sequence[Accuracies]) -> dict[str, Any]:
-    """For each loss the `summary` of its accuracies."""
+    """Return the `summary` of the accuracies of each loss."""
     return {loss: summary([accuracies[loss] for accuracies in seeds]) for loss in seeds[0] if loss in LOSSES}
 
 
 def accuracy(result: Mapping[str, Any]) -> str:
-    """A `summary` in a cell.
+    """Format a `summary` as a table cell.
 
     >>> accuracy(summary([0.5, 0.5])), accuracy(summary([1.0]))
     ('0.5000 ± 0.0000', '1.0000')
@@ -44,7 +44,7 @@ def accuracy(result: Mapping[str, Any]) -> str:
 
 
 def markdown(table: Sequence[Sequence[str]]) -> str:
-    r"""A table as Markdown.
+    r"""Format a table as Markdown.
 
     >>> markdown([["a", "I(a;b|c)"], ["1", "2"]])
     '| a | I(a;b\\|c) |\n|---|---|\n| 1 | 2 |\n'

@@ -1,7 +1,6 @@
-"""`SymileModule`: encoders, what stands for missing values, layer norms, logit scale and loss for any dataset of ours,
-in Lightning.
+"""`SymileModule`: encoders, stand-ins for missing values, layer norms, logit scale and loss as a Lightning module.
 
-A batch is what the loaders give: a dict with one entry per modality, `missing` (B, M) bool and label columns.
+A batch is a dict from the loaders with one entry per modality, `missing` (B, M) bool and label columns.
 Validation collects the embeddings of the whole split, from all ranks, and measures zero-shot retrieval
 (`symile_data.evaluation.retrieval`).
 
@@ -32,7 +31,7 @@ from .ranks import gathered, rows_of_all_ranks
 
 CANDIDATES = "candidates"  # column with the labels of the rows that a row retrieves among
 
-_WARM_UP = 0.1  # share of the steps in which the learning rate rises
+_WARM_UP = 0.1  # fraction of the steps in which the learning rate rises
 
 _RNG, _CUDA_RNG, _TRAINING = "rng_state", "cuda_rng_state", "training_loss"  # keys in a checkpoint
 
@@ -43,13 +42,13 @@ class SymileModule(lightning.LightningModule):
     """One encoder per modality and a contrastive loss over all of them.
 
     Args:
-        config: Of the run.
-        modalities: Of the dataset, in the order of the loaders' `missing`.
+        config: Config of the run.
+        modalities: Modalities of the dataset, in the order of the loaders' `missing`.
         vocabularies: Words of each text modality, from the training split.
         pretrained: Modality name -> weights of its pretrained encoder. These encoders are frozen, as are those whose
-            weights come from elsewhere, and batches hold their features instead of decoded media; only their heads
-            are trained.
-        sizes: Modality name -> length of its vectors, where it is one of vectors.
+            weights come from elsewhere. Batches hold their features instead of decoded values, and only their heads are
+            trained.
+        sizes: Modality name -> length of its vectors, for modalities of vectors.
 
     Raises:
         UsageError: the dataset lacks the modality to retrieve, or has too few; or missing values are to be filled in
@@ -98,12 +97,12 @@ class SymileModule(lightning.LightningModule):
 
     @property
     def retrieval(self) -> Retrieval:
-        """The protocol by which validation measures accuracy."""
+        """The retrieval protocol of the validation accuracy."""
         config = self.config
         return Retrieval(target=config.target, loss=config.loss, candidates=config.candidates)
 
     def embed(self, batch: Batch) -> list[Tensor]:
-        """Embeddings of a batch: M tensors (B, D), float32."""
+        """Embed a batch: M tensors (B, D), float32."""
         embeddings = []
         for position, name in enumerate(self.names):
             encoder, absent = self.encoders[name], batch["missing"][:, position]
@@ -118,31 +117,31 @@ class SymileModule(lightning.LightningModule):
         return embeddings if self.neutral is None else self.neutral(embeddings, batch["missing"])
 
     def scale(self) -> Tensor:
-        """The factor of the logits, a () tensor."""
+        """Return the factor of the logits, a () tensor."""
         scale = self.logit_scale.exp()
         return scale.clamp(max=self.config.logit_scale_max) if self.config.logit_scale_max else scale
 
     def is_finite(self) -> bool:
-        """Whether all that is learned is finite."""
+        """Whether all trained parameters are finite."""
         flags = [parameter.detach().isfinite().all() for parameter in self.parameters() if parameter.requires_grad]
         return bool(torch.stack(flags).all())
 
     def frozen_features(self) -> dict[str, FeatureFunction]:
-        """For each frozen encoder the function that makes features of decoded media, for the loaders."""
+        """For each frozen encoder, return the function by which the loaders compute its features."""
         encoders = {name: self.encoders[name] for name in sorted(self.frozen)}
         return {
             name: FeatureFunction(encoder) for name, encoder in encoders.items() if isinstance(encoder, FeatureEncoder)
         }
 
     def means_wanted(self) -> list[str]:
-        """Modalities whose encoders fill missing values in with a mean that the data must give; see `fill_means`."""
+        """Return the modalities whose encoders replace missing values by a mean of the data; see `fill_means`."""
         return [name for name in self.names if _mean_of(self.encoders[name]) is not None]
 
     def fixed_features(self, name: str, values: Tensor) -> Tensor:
-        """(B, F) features of a modality's values in a batch, where nothing but the encoder's head is learned.
+        """Return the (B, F) features of a modality's values, where only the head of its encoder is trained.
 
         Args:
-            name: The modality.
+            name: Name of the modality.
             values: (B, K). Where the encoder is frozen, they are features already (K is F); laboratory values stay as
                 they are.
         """
@@ -153,17 +152,17 @@ class SymileModule(lightning.LightningModule):
         return features
 
     def fill_means(self, means: Mapping[str, Tensor]) -> None:
-        """Hand over the training split's means: of the features of a modality, or of its vectors."""
+        """Set the means of the training split: modality name -> mean (F,) of its features or of its vectors."""
         for name, mean in means.items():
             buffer = _mean_of(self.encoders[name])
             if buffer is not None:
                 buffer.copy_(mean)
 
     def embedded(self, batch: Batch, label: str | None = None) -> Embeddings:
-        """Embeddings and labels of the rows of a batch that have every modality.
+        """Embed the rows of a batch that have every modality, with their labels.
 
         Args:
-            batch: From a loader.
+            batch: Batch from a loader.
             label: Column of the labels, or a modality's name for its values; the config's where not given.
         """
         return self._complete(batch, self.embed(batch), label or self.config.label)
@@ -181,7 +180,7 @@ class SymileModule(lightning.LightningModule):
         return loss
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:
-        """The loss of one batch, of the rows of all ranks."""
+        """Return the loss of one batch, over the rows of all ranks."""
         loss = self._loss(self.embed(batch), batch["missing"])
         self._training_loss = self._training_loss.to(loss.device)
         self._training_loss[0] += loss.detach()
@@ -189,12 +188,12 @@ class SymileModule(lightning.LightningModule):
         return loss
 
     def mean_training_loss(self) -> float:
-        """Over the batches of the epoch so far; a continued run counts those before the interruption."""
+        """Return the mean loss of the epoch's batches so far, those before an interruption included."""
         total, batches = self._training_loss.tolist()
         return float(total / max(batches, 1.0))
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's loss."""
+        """Log the mean training loss of the epoch, then reset it."""
         self.log("train_loss", self.mean_training_loss())
         self._training_loss.zero_()
 
@@ -228,7 +227,7 @@ class SymileModule(lightning.LightningModule):
         self._training_loss.copy_(checkpoint[_TRAINING])
 
     def configure_optimizers(self) -> Any:
-        """AdamW; no weight decay on the logit scale."""
+        """Return AdamW, without weight decay on the logit scale, and the schedule of the learning rate."""
         config = self.config
         others = [
             parameter
@@ -251,7 +250,7 @@ class SymileModule(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _freeze(self, name: str, weights: Mapping[str, Tensor]) -> None:
-        """Load a pretrained encoder, start its head anew, and let nothing but the head learn."""
+        """Load a pretrained encoder, keep the fresh weights of its head, and train only the head."""
         encoder = self.encoders[name]
         new = {key: value for key, value in encoder.state_dict().items() if key.startswith(("head.", "imputation."))}
         try:
@@ -286,10 +285,10 @@ def _without_external(module: nn.Module, state: dict[str, Any], prefix: str, _me
 
 
 def check_modalities(names: Sequence[str], config: TrainConfig) -> None:
-    """See that a dataset with these modalities can be trained on.
+    """Check that a dataset with these modalities can be trained on.
 
     Raises:
-        UsageError: it has too few, or lacks one that the config retrieves, pretrains or redraws.
+        UsageError: the dataset has too few, or lacks one that the config retrieves, pretrains or redraws.
     """
     if len(names) < 2:
         raise UsageError("a contrastive loss needs at least two modalities", got=", ".join(names))

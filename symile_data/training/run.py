@@ -1,6 +1,6 @@
-"""A run directory: what a run is (`run.json`), its pretrained encoders, its weights, and reading them back.
+"""A run directory: the record of a run (`run.json`), its pretrained encoders, its weights, and how they are read back.
 
-It holds `run.json`, `last.ckpt`, `best.ckpt` (by validation accuracy), `best-loss.ckpt` (by validation loss), logs in
+The directory holds `run.json`, `last.ckpt`, `best.ckpt` (by validation accuracy), `best-loss.ckpt` (by validation loss), logs in
 `log/` and, when done, `metrics.json`, `curves.png`. `pretrained.pt` lies in it or beside the runs that share it.
 """
 
@@ -26,21 +26,21 @@ from .module import SymileModule
 from .ranks import is_main_process, main_process_first
 
 RUN_FILE, LAST, PRETRAINED = "run.json", "last.ckpt", "pretrained.pt"
-BEST = {"val_accuracy": "best.ckpt", "val_loss": "best-loss.ckpt"}  # by what it is the best
+BEST = {"val_accuracy": "best.ckpt", "val_loss": "best-loss.ckpt"}  # file by the figure that chooses its weights
 
 Weights = Mapping[str, Mapping[str, torch.Tensor]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunInfo:
-    """What a run needs beside its weights to be used again.
+    """The record that makes the weights of a run usable again.
 
     Args:
-        config: Of the run.
-        dataset: The dataset's name.
-        fingerprint: Of the dataset; a run belongs to it.
-        location: Where the dataset was, relative to the working directory or absolute, as given.
-        modalities: Of the dataset.
+        config: Config of the run.
+        dataset: Name of the dataset.
+        fingerprint: Fingerprint of the dataset to which the run belongs.
+        location: Path of the dataset as it was given, relative to the working directory or absolute.
+        modalities: Modalities of the dataset.
         vocabularies: Words of each text modality.
         sizes: Length of the vectors of each modality of vectors.
     """
@@ -54,7 +54,7 @@ class RunInfo:
     sizes: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """As written to run.json."""
+        """Return the record as written to run.json."""
         return {
             "config": self.config.to_json(),
             "dataset": self.dataset,
@@ -66,16 +66,16 @@ class RunInfo:
         }
 
     def make_module(self, pretrained: Weights | None = None) -> SymileModule:
-        """The untrained module; its initial weights are those of the config's seed."""
+        """Make the untrained module, whose initial weights follow from the config's seed."""
         lightning.seed_everything(self.config.seed, verbose=False)
         return SymileModule(self.config, self.modalities, self.vocabularies, pretrained, self.sizes)
 
 
 def read_run(directory: Path) -> RunInfo:
-    """The record of a run directory.
+    """Read the record of a run directory.
 
     Raises:
-        DamageError: it is none, or damaged.
+        DamageError: this is no run directory, or its record is damaged.
     """
     path = directory / RUN_FILE
     try:
@@ -94,7 +94,7 @@ def read_run(directory: Path) -> RunInfo:
 
 
 def claim(directory: Path, info: RunInfo) -> None:
-    """Write run.json, or check that the run already there is this one. A run that saved nothing gives way to another.
+    """Write run.json, or check that the run already there is this one. A run that saved nothing may be replaced.
 
     Raises:
         OutputError: the directory holds another run, or cannot be written.
@@ -123,16 +123,16 @@ def _check_same(directory: Path, info: RunInfo) -> None:
 
 
 def pretrained_weights(info: RunInfo, directory: Path, make: Callable[[], Weights]) -> Weights:
-    """The pretrained encoders of a run, made once and kept in `directory` (beside the runs that share them).
+    """Return the pretrained encoders of a run, which are made once and kept in `directory`.
 
     Args:
-        info: Of the run; the weights belong to its dataset, encoders, pretraining and seed.
-        directory: Where `pretrained.pt` is or goes.
-        make: Pretrains. Of several processes the main one does, and the others wait for its file.
+        info: Record of the run; the weights belong to its dataset, encoders, pretraining and seed.
+        directory: Directory of `pretrained.pt`, which several runs may share.
+        make: Pretrains the encoders. Only the main process calls it; the others wait for its file.
 
     Raises:
         DamageError: the file cannot be read, or holds something else.
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
     config = info.config
     if config.pretrain is None:
@@ -156,11 +156,11 @@ def pretrained_weights(info: RunInfo, directory: Path, make: Callable[[], Weight
 
 
 def load_module(directory: Path, select: str | None = None) -> SymileModule:
-    """The trained module of a run, in evaluation mode.
+    """Load the trained module of a run, in evaluation mode.
 
     Args:
-        directory: Of the run.
-        select: Which best weights, "val_accuracy" or "val_loss"; the config's choice where not given.
+        directory: Directory of the run.
+        select: Figure that chose the weights, "val_accuracy" or "val_loss"; the config's choice where not given.
 
     Raises:
         DamageError: there is no checkpoint, or it cannot be read.
@@ -182,11 +182,11 @@ def load_module(directory: Path, select: str | None = None) -> SymileModule:
 
 
 def check_last(directory: Path, module: SymileModule, data: lightning.LightningDataModule) -> None:
-    """See that the checkpoint to continue from, where there is one, is of this run and whole.
+    """Check that the checkpoint to continue from, where there is one, belongs to this run and is whole.
 
     Raises:
-        DamageError: it cannot be read, its weights are those of other data or another config, or it lacks a part
-            without which a run would go on otherwise than it stopped.
+        DamageError: it cannot be read, its weights belong to other data or another config, or it lacks a part without
+            which the run would not continue as it stopped.
     """
     path = directory / LAST
     if not path.is_file():
@@ -208,7 +208,7 @@ def check_last(directory: Path, module: SymileModule, data: lightning.LightningD
 
 
 def not_of_this_run(path: Path) -> DamageError:
-    """The error of weights that the run's own model does not have."""
+    """Return the error of weights that do not fit the run's own model."""
     return DamageError(
         "the checkpoint belongs to another dataset or config than the run that it lies in",
         where=path,
