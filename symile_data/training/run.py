@@ -1,7 +1,8 @@
 """A run directory: the record of a run (`run.json`), its pretrained encoders, its weights, and how they are read back.
 
 The directory holds `run.json`, `last.ckpt`, `best.ckpt` (by validation accuracy), `best-loss.ckpt` (by validation
-loss), logs in `log/` and, when done, `metrics.json`, `curves.png`. `pretrained.pt` lies in it or beside the runs that share it.
+loss), logs in `log/` and, when done, `metrics.json`, `curves.png`. `pretrained.pt` lies in it or beside the runs
+that share it.
 """
 
 from __future__ import annotations

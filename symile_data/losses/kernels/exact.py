@@ -175,7 +175,7 @@ class _Exact:
     # Second pass: the gradients.
 
     def _gradients(self, lse: Tensor, safe: bool) -> tuple[list[Tensor], Tensor]:
-        """This rank's part of dL/dE_m, M tensors (N, D), and of dL/ds, without the positives."""
+        """Compute this rank's part of dL/dE_m, M tensors (N, D), and of dL/ds, without the positives."""
         gradients = [torch.zeros_like(embedding) for embedding in self.embeddings]
         *lead_gradients, y_gradient, z_gradient = gradients
         scale_gradient = torch.zeros_like(self.scale)
