@@ -35,9 +35,9 @@ from symile_data.format.manifest import BuildFingerprint
 FEW = dict(list(sample_images.sample_classes().items())[:3])
 PATIENTS = 30
 
-# How each dataset's task is named, its argument, and what draws one picture in it.
+# How each dataset's task is named, its argument, and what draws one image in it.
 TASKS: dict[str, tuple[Callable[[Any, Path], dict[str, Any]], Any, str]] = {
-    "m3": (m3._draw_class, m3._SampleJob(next(iter(FEW)), 5), "symile_data.builders.m3.images.sample.draw_image"),
+    "m3": (m3._draw_class, m3._SampleTask(next(iter(FEW)), 5), "symile_data.builders.m3.images.sample.draw_image"),
     "mimic": (
         sample.draw_patients,
         sample.SampleTask(0, 6, 5),
