@@ -151,8 +151,8 @@ DESCRIPTIONS = {
     "symile-m3": Description(
         title="Symile-M3-{languages}",
         summary=(
-            "Triples of a picture, a spoken clip and a text of several words in several languages. Only the clip's "
-            "language and the text together name the picture's class: no pair of modalities tells it."
+            "Triples of an image, a spoken clip and a text of several words in several languages. Only the clip's "
+            "language and the text together name the image's class: no pair of modalities tells it."
         ),
         template="symile-m3.md",
         tasks=("zero-shot-image-classification", "feature-extraction"),
@@ -162,16 +162,16 @@ DESCRIPTIONS = {
         columns={
             "lang": "language of the clip; the label that the clip carries, present in every row",
             "audio": "the clip: FLAC or another container, mono; it names only its language",
-            "image": "the picture, JPEG",
+            "image": "the image, JPEG",
             "text": "the words, joined by `_`, in random order",
-            "cls": "English name of the picture's class; a label, present in every row",
+            "cls": "English name of the image's class; a label, present in every row",
             "cls_id": "the class, 0 to 999 in ILSVRC order; a label, present in every row",
             "target_text": "the one word of `text` that names the class, in the clip's language",
             "wnid": "WordNet id of the class",
             "words": "each word of `text`, in order, with its language and class",
-            "image_id": "file of the picture in its source; equal ids are equal pictures",
+            "image_id": "file of the image in its source; equal ids are equal images",
             "clip_id": "name of the clip; equal ids are equal clips",
-            "image_row": "row of the picture in its pool, counted through the pool's files",
+            "image_row": "row of the image in its pool, counted through the pool's files",
             "clip_row": "row of the clip in its pool, counted through the pool's files",
         },
         categories=("lang",),

@@ -26,7 +26,7 @@ _KNOWN: Mapping[str, Mapping[str, list[str]]] = {
             "Where speech is synthetic, its voices speak one standard variety of each language",
         ],
         "rai:personalSensitiveInformation": [
-            "None in sample pictures and synthetic speech; people, where photographs or recordings were sources"
+            "None in sample images and synthetic speech; people, where photographs or recordings were sources"
         ],
     },
     "xor": {

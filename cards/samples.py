@@ -31,7 +31,7 @@ class Word:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One M3 row to show. A missing picture or clip is None, a missing text has no words."""
+    """One M3 row to show. A missing image or clip is None, a missing text has no words."""
 
     split: str
     sample_id: int
@@ -65,7 +65,7 @@ def choose_samples(directory: Path, manifest: Manifest, schema: DatasetSchema) -
     """At most `COUNT` rows of the first split, complete ones first, languages in turn, classes not repeated.
 
     Returns:
-        An empty list for a dataset whose rows are not M3's pictures, clips and words.
+        An empty list for a dataset whose rows are not M3's images, clips and words.
     """
     if not _is_m3(schema):
         return []

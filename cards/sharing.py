@@ -32,7 +32,7 @@ class Restriction:
 def restriction_of(manifest: Manifest) -> Restriction | None:
     """The restriction on a dataset, or None for data that may be passed on under the licence in its card.
 
-    Synthetic MIMIC data (`--sample`) and sample pictures are free; everything read from PhysioNet, and every picture
+    Synthetic MIMIC data (`--sample`) and sample images are free; everything read from PhysioNet, and every image
     that was not drawn here, is not.
     """
     if description_of(manifest).licence(manifest).name == _CREDENTIALED_LICENCE:
@@ -45,6 +45,6 @@ def restriction_of(manifest: Manifest) -> Restriction | None:
     if manifest.identity.dataset == "symile-m3" and kind not in _FREE_IMAGES:
         return Restriction(
             kind=IMAGES,
-            reason="this dataset holds pictures that ImageNet's terms of access, or terms not known here, cover",
+            reason="this dataset holds images that ImageNet's terms of access, or terms not known here, cover",
         )
     return None

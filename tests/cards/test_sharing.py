@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from symile_data.cards.sharing import CREDENTIALED, PICTURES, restriction_of
+from symile_data.cards.sharing import CREDENTIALED, IMAGES, restriction_of
 from symile_data.format.manifest import BuildFingerprint, Manifest
 
 
@@ -21,9 +21,9 @@ def kind_of(dataset: str, spec: dict[str, Any], sources: dict[str, Any]) -> str 
     [
         ("symile-m3", {}, {"images": {"kind": "sample"}}, None),
         ("symile-m3", {"images": "sample"}, {}, None),
-        ("symile-m3", {}, {"images": {"kind": "imagenet"}}, PICTURES),
-        ("symile-m3", {}, {"images": {"kind": "release"}}, PICTURES),
-        ("symile-m3", {}, {}, PICTURES),  # not known to be free
+        ("symile-m3", {}, {"images": {"kind": "imagenet"}}, IMAGES),
+        ("symile-m3", {}, {"images": {"kind": "release"}}, IMAGES),
+        ("symile-m3", {}, {}, IMAGES),  # not known to be free
         ("symile-mimic", {"sample": True}, {}, None),
         ("symile-mimic", {}, {"records": {"kind": "sample"}}, None),
         ("symile-mimic", {"sample": False}, {"records": {"kind": "physionet"}}, CREDENTIALED),
