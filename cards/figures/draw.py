@@ -41,9 +41,7 @@ class Drawing:
     caption: str
 
 
-def draw_figures(
-    directory: Path, statistics: Statistics, samples: list[Sample], description: Description
-) -> list[Drawing]:
+def draw_figures(directory: Path, statistics: Statistics, samples: list[Sample], about: Description) -> list[Drawing]:
     """Write every figure that these statistics call for, in the card's order."""
     drawings = []
     if samples:
@@ -65,9 +63,9 @@ def draw_figures(
             )
         )
     drawings.append(_rows(directory, statistics))
-    drawings += _clinical(directory, statistics, description)
+    drawings += _clinical(directory, statistics, about)
     for column, counts in statistics.get("categories", {}).items():
-        if len(_values(counts)) > 1 and not _drawn_together(column, description):
+        if len(_values(counts)) > 1 and not _drawn_together(column, about):
             drawings.append(_category(directory, column, counts))
     for column, media in statistics.get("media", {}).items():
         if media["kind"] == "audio":
