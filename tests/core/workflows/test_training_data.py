@@ -39,7 +39,7 @@ def test_media_are_decoded_and_encoded_once_for_all_runs(
     decode = cache._DecodeTask.decode
 
     def counting(self: Any, *arguments: Any) -> Any:
-        decoded[self.recipe.split.name, self.reader.name] += 1
+        decoded[self.spec.split.name, self.reader.name] += 1
         return decode(self, *arguments)
 
     monkeypatch.setattr(cache._DecodeTask, "decode", counting)
