@@ -163,17 +163,17 @@ def test_neither_workers_nor_interruptions_change_a_byte(
 ) -> None:
     build(tree, tmp_path / "straight", layout="pooled", **CHANGES)
     if workers == 1:
-        original, calls = pooled.make_pool_file, iter(range(2))
+        original, calls = pooled.make_media_file, iter(range(2))
 
         def failing(*arguments: Any) -> Any:
             if next(calls, None) is None:
                 raise SourceError("stopped")
             return original(*arguments)
 
-        monkeypatch.setattr(pooled, "make_pool_file", failing)
+        monkeypatch.setattr(pooled, "make_media_file", failing)
         with pytest.raises(SourceError, match="stopped"):
             build(tree, tmp_path / "out", layout="pooled", **CHANGES)
-        monkeypatch.setattr(pooled, "make_pool_file", original)
+        monkeypatch.setattr(pooled, "make_media_file", original)
         kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*/*.parquet")}
         assert len(kept) == 6
         build(tree, tmp_path / "out", layout="pooled", **CHANGES)
