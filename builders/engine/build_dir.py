@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -185,7 +186,7 @@ def _lock(internal: Path) -> Iterator[None]:
 
 def _take(file: TextIO, directory: Path) -> None:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock_soon(file)
     except BlockingIOError:
         raise OutputError(
             "another build is running in this directory",
@@ -196,6 +197,15 @@ def _take(file: TextIO, directory: Path) -> None:
         raise OutputError(
             "the output directory cannot be locked", where=directory, got=error.strerror, do="choose another disk"
         ) from error
+
+
+def _lock_soon(file: TextIO) -> None:
+    """Lock, or raise BlockingIOError: a process between fork and exec can hold a lock that was let go for a moment."""
+    for _ in range(20):
+        with contextlib.suppress(BlockingIOError):
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(0.02)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _is_same(file: TextIO, path: Path) -> bool:
