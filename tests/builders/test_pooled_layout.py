@@ -332,6 +332,9 @@ def test_a_reader_gives_any_rows_in_any_order(tmp_path_factory: pytest.TempPathF
     reader = PoolReader(Location.of(directory), "x", entries)
     found = reader.take(pa.array(rows, pa.int64()))
     assert found.to_pylist() == [None if row is None else f"value {row}" for row in rows]
+    for outside in (-1, 20):
+        with pytest.raises(DamageError, match=rf"a row points outside its .*; got rows .*{outside}.* has 20"):
+            reader.take(pa.array([*rows, outside], pa.int64()))
 
 
 def test_an_unknown_layout_is_refused(tree: Path, tmp_path: Path) -> None:

@@ -133,7 +133,9 @@ def test_many_files_are_written_as_given(tmp_path: Path) -> None:
     assert found_files(tmp_path) == dict(small_files(tmp_path))
 
 
-def test_no_file_gets_its_name_before_the_disk_has_them_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is done to the disk from now on, in order."""
     done: list[str] = []
     fsync, replace = os.fsync, Path.replace
 
@@ -147,6 +149,21 @@ def test_no_file_gets_its_name_before_the_disk_has_them_all(tmp_path: Path, monk
 
     monkeypatch.setattr(os, "fsync", noted_fsync)
     monkeypatch.setattr(Path, "replace", noted_replace)
+    return done
+
+
+def test_a_file_gets_its_name_when_the_disk_has_it(tmp_path: Path, done: list[str]) -> None:
+    write_text(tmp_path / "file", "text")
+    assert done == ["synced", "named", "folder synced"]
+
+
+def test_the_disk_knows_the_new_place_of_a_moved_file(tmp_path: Path, done: list[str]) -> None:
+    (tmp_path / "file").write_text("text")
+    move_file(tmp_path / "file", tmp_path / "folder" / "file")
+    assert done == ["named", "folder synced"]
+
+
+def test_no_file_gets_its_name_before_the_disk_has_them_all(tmp_path: Path, done: list[str]) -> None:
     write_files(small_files(tmp_path))
     assert done == ["synced"] * 4 + ["named"] * 4 + ["folder synced"] * 2
 

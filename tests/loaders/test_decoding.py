@@ -158,6 +158,15 @@ def test_what_16_khz_cannot_hold_is_filtered_out():
     assert np.abs(resampled(np.sin(2 * np.pi * 12_000 * time).astype(np.float32), 48_000)[400:-400]).max() < 0.01
 
 
+@pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 48_000])
+def test_the_end_of_a_waveform_does_not_reach_its_beginning(rate):
+    """The transform is periodic: what stands at one end would ring at the other without silence between."""
+    wave = np.zeros(rate // 2, dtype=np.float32)
+    wave[-1] = 1.0
+    assert np.abs(resampled(wave, rate)[:200]).max() < 1e-2 * np.abs(resampled(wave, rate)).max()
+    assert np.abs(resampled(wave[::-1], rate)[-200:]).max() < 1e-2 * np.abs(resampled(wave[::-1], rate)).max()
+
+
 def whisper(wave, n_mels):
     from transformers import WhisperFeatureExtractor
 
@@ -272,3 +281,22 @@ def test_a_full_view_is_the_image_and_flips_are_mirrors():
 def test_random_crops_lie_within_the_image(width, height, uniform):
     left, top, right, bottom = ImageAugment().box((width, height), ImageSettings(), np.array(uniform))
     assert -1e-9 <= left < right <= width + 1e-9 and -1e-9 <= top < bottom <= height + 1e-9
+
+
+def test_place_and_shape_of_a_random_crop_are_drawn_apart():
+    """Each number decides one thing: the share of the area, the ratio, the place across, the place down."""
+    size, settings = (400, 300), ImageSettings()
+
+    def drawn(*uniform):
+        left, top, right, bottom = ImageAugment(area=(0.2, 0.4)).box(size, settings, np.array([*uniform, 0.0]))
+        return left, top, right - left, bottom - top
+
+    left, top, width, height = drawn(0.5, 0.5, 0.0, 0.0)
+    assert (left, top) == (0.0, 0.0) and width * height == pytest.approx(0.3 * 400 * 300)
+    assert width == pytest.approx(height)
+    assert drawn(0.5, 0.5, 0.5, 0.0) == pytest.approx(((400 - width) / 2, 0.0, width, height))
+    assert drawn(0.5, 0.5, 0.0, 0.5) == pytest.approx((0.0, (300 - height) / 2, width, height))
+    *_, larger_width, larger_height = drawn(1.0, 0.5, 0.0, 0.0)
+    assert larger_width * larger_height == pytest.approx(0.4 * 400 * 300)
+    *_, wide, low = drawn(0.5, 1.0, 0.0, 0.0)
+    assert wide / low == pytest.approx(4 / 3) and wide * low == pytest.approx(width * height)

@@ -153,6 +153,13 @@ def test_a_crop_reaches_every_place():
     assert reached == set(range(9))
 
 
+def test_the_place_across_and_the_place_down_are_drawn_apart():
+    settings = ImageSettings(size=20, shorter_side=32)
+    for across, down in ((0.0, 0.99), (0.99, 0.0), (0.5, 0.25)):
+        left, top, *_ = ImageCrop().box((40, 32), settings, np.array([0, 0, across, down, 0]))
+        assert (left, top) == (int(across * 21), int(down * 13))
+
+
 @given(arrays(np.int16, (12 * SAMPLES,)))
 def test_an_ecg_spans_minus_one_to_one_over_all_leads(record):
     mine = decode_ecg(record, EcgSettings())

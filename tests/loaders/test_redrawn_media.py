@@ -102,6 +102,25 @@ def test_missing_rows_keep_out_of_the_exchange(tmp_path):
     assert sorted(media(plain, "image").values()) == sorted(media(drawn, "image").values())
 
 
+@pytest.mark.parametrize("name", SWAP)
+def test_damaged_rows_keep_out_of_the_exchange(tmp_path, name):
+    """Nothing stands for a medium that cannot be decoded, and no other row may get that nothing."""
+    damaged = {3, 17, 40}
+    bad = {"bytes": b"no medium", "path": None}
+    column = {"image": "image_id", "audio": "clip_id"}[name]
+    split = split_of(
+        tmp_path, change=lambda row, value: value | ({name: bad, column: f"bad {row}"} if row in damaged else {})
+    )
+    settings = {"on_error": "skip", "redraw_media": {name: SWAP[name]}}
+    plain, drawn = epoch_of(loader_of(split, redraw_media={}, on_error="skip")), epoch_of(loader_of(split, **settings))
+    assert set(plain) == set(drawn) == {1000 + row for row in range(ROWS) if row not in damaged}
+    before, after = media(plain, name), media(drawn, name)
+    labels = {key: (row["cls_id"].item() if name == "image" else row["lang"]) for key, row in plain.items()}
+    for label in set(labels.values()):
+        keys = [key for key in labels if labels[key] == label]
+        assert sorted(before[key] for key in keys) == sorted(after[key] for key in keys)
+
+
 def test_settings_that_cannot_work_are_refused(tmp_path):
     split = split_of(tmp_path / "train")
     for options in ({"redraw_media": SWAP}, {"redraw_media": {}, "encoders": {"image": SAME}}):
@@ -171,6 +190,7 @@ def test_a_view_is_a_shift_within_bounds_and_perhaps_a_mirror_image():
     found = [possible[view.tobytes()] for view in views]
     assert {down for down, _, _ in found} == {right for _, right, _ in found} == {-2, -1, 0, 1, 2}
     assert 60 < sum(flip for _, _, flip in found) < 140 and views.dtype == np.uint8
+    assert len({(down, right) for down, right, _ in found}) == 25  # each direction is drawn apart
 
 
 def test_a_view_is_decided_by_seed_epoch_modality_and_sample():

@@ -73,6 +73,7 @@ def test_few_replicates_give_a_wide_interval() -> None:
     values = torch.tensor([0.4, 0.6], dtype=torch.float64)
     two, many = interval(values), interval(values.repeat(500))
     assert (two["mean"], many["mean"]) == pytest.approx((0.5, 0.5))
+    assert two["se"] == pytest.approx(0.02**0.5)  # the sum of squares is divided by B - 1
     assert (two["high"] - two["mean"]) / two["se"] == pytest.approx(12.706 * 1.5**0.5, rel=1e-3)
     assert (many["high"] - many["mean"]) / many["se"] == pytest.approx(1.963, rel=1e-3)
 

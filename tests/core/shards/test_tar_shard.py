@@ -241,6 +241,8 @@ def test_a_tar_of_others_is_refused_with_the_reason(shard: Path) -> None:
         ((3, 1), -5, "impossible sizes"),
         ((3, 0), -1, "impossible sizes"),
         ((3, 1), 5000, "bytes of rows, the archive has"),
+        ((3, 1), 0, "bytes of rows, the archive has"),
+        ((7, 3), -1, "bytes of rows, the archive has"),
     ],
 )
 def test_an_index_that_cannot_be_true_is_refused(shard: Path, place: tuple[int, int], size: int, words: str) -> None:

@@ -103,6 +103,34 @@ def test_rows_that_lack_a_modality_are_no_negatives_of_each_other_where_asked() 
     assert losses[1] < losses[0]
 
 
+def test_the_validation_loss_is_the_mean_over_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A last batch of fewer rows counts for fewer, and rows that pad a batch count for none."""
+    module, logged = module_of(negatives="exact").eval(), {}
+    monkeypatch.setattr(module, "log", lambda name, value: logged.update({name: float(value)}))
+    whole, losses = batch(), []
+    short = {name: values[:3] for name, values in whole.items()} | {"padding": torch.tensor([False, False, True])}
+    for rows, count in ((whole, 4), (short, 2)):
+        embeddings = [embedding[:count] for embedding in module.embed(rows)]
+        losses.append(symile_loss(embeddings, module.scale(), negatives="exact").item())
+        module.validation_step(rows, 0)
+    module.on_validation_epoch_end()
+    assert logged["val_loss"] == pytest.approx((4 * losses[0] + 2 * losses[1]) / 6)
+    assert abs(losses[0] - losses[1]) > 0.01  # so that the mean over batches is another number
+
+
+def test_the_logit_scale_does_not_decay() -> None:
+    module = module_of(schedule="constant", weight_decay=0.5, logit_scale_init=2.0)
+    optimizer = module.configure_optimizers()
+    before = {name: parameter.detach().clone() for name, parameter in module.named_parameters()}
+    for parameter in module.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    after = dict(module.named_parameters())
+    assert torch.equal(after["logit_scale"], before["logit_scale"])
+    weight = "encoders.a.head.1.weight"
+    torch.testing.assert_close(after[weight], before[weight] * (1 - 0.1 * 0.5))
+
+
 def test_the_logit_scale_is_cut_where_asked() -> None:
     assert module_of(logit_scale_init=3.0).scale().item() == pytest.approx(20.0855, rel=1e-4)
     assert module_of(logit_scale_init=3.0, logit_scale_max=10.0).scale().item() == 10.0
