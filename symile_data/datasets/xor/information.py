@@ -1,8 +1,9 @@
-"""Closed forms for binary XOR data: information terms and Bayes-optimal accuracies.
+"""Exact information terms of binary XOR data and its Bayes-optimal accuracies.
 
 The data (Symile, section 5.1): V >= 3 variables of d bits, n = 2^d values each. All but the last are independent and
-uniform; the last is the XOR of all others with probability p (drawn once for a row), else a copy of the first. Terms
-are in nats. None of them depends on V. With a the first, c the last and b any variable between:
+uniform; the last is the XOR of all others with probability p (drawn once for a row), else a copy of the first. This is
+a PID design of one block (`symile_data.datasets.pid`), so every function here asks that design. Terms are in nats. None
+of them depends on V. With a the first, c the last and b any variable between:
 
 - I(a; c) >= 0 is the only information that a pair has: I(a; b) = I(b; c) = 0. A larger set of variables that lacks any
   one between holds no more than I(a; c) either.
@@ -12,9 +13,11 @@ are in nats. None of them depends on V. With a the first, c the last and b any v
 
 from __future__ import annotations
 
-import math
-
+from symile_data.datasets.pid import bayes, information
+from symile_data.datasets.pid.blocks import Block
 from symile_data.errors import UsageError
+
+_FIRST, _BETWEEN, _LAST = "abc"
 
 
 def total_correlation(p_hat: float, dims: int) -> float:
@@ -26,9 +29,9 @@ def total_correlation(p_hat: float, dims: int) -> float:
     >>> round(total_correlation(1.0, 5), 3), round(total_correlation(0.5, 5), 3)
     (3.466, 2.794)
     """
-    _check(p_hat, dims)
-    draw = -_xlogx(p_hat) - _xlogx(1 - p_hat)
-    return dims * math.log(2) - (1 - 2.0**-dims) * draw
+    block = _block(p_hat, dims)
+    alone = sum(information.block_entropy(block, [name]) for name in block.scope)
+    return alone - information.block_entropy(block, block.scope)
 
 
 def pair_information(p_hat: float, dims: int) -> float:
@@ -36,13 +39,12 @@ def pair_information(p_hat: float, dims: int) -> float:
 
     With q = (1 - p) + p / n the probability that they are equal: q ln(n q) + (n - 1) (p / n) ln p.
 
-    >>> pair_information(1.0, 5), round(pair_information(0.0, 5) / math.log(2), 9)
-    (0.0, 5.0)
+    >>> pair_information(1.0, 5), round(pair_information(0.0, 5), 3)
+    (0.0, 3.466)
     """
-    _check(p_hat, dims)
-    share = 2.0**-dims
-    equal = (1 - p_hat) + p_hat * share
-    return equal * (dims * math.log(2) + math.log(equal)) + (1 - share) * _xlogx(p_hat)
+    block = _block(p_hat, dims)
+    alone = sum(information.block_entropy(block, [name]) for name in (_FIRST, _LAST))
+    return alone - information.block_entropy(block, [_FIRST, _LAST])
 
 
 def conditional_information(p_hat: float, dims: int) -> float:
@@ -71,17 +73,13 @@ def bayes_accuracy(p_hat: float, dims: int, *, between: bool = True) -> float:
     >>> bayes_accuracy(0.0, 1), bayes_accuracy(0.5, 5), bayes_accuracy(1.0, 5), bayes_accuracy(0.0, 5, between=False)
     (0.5, 0.515625, 1.0, 1.0)
     """
-    _check(p_hat, dims)
-    share = 2.0**-dims
-    return p_hat + (1 - p_hat) * share if between else share + (1 - share) * max(p_hat, 1 - p_hat)
+    target = _BETWEEN if between else _LAST
+    return bayes.symbol_accuracy(_block(p_hat, dims), target, {_FIRST, _BETWEEN, _LAST} - {target})
 
 
-def _xlogx(x: float) -> float:
-    return x * math.log(x) if x > 0 else 0.0
-
-
-def _check(p_hat: float, dims: int) -> None:
+def _block(p_hat: float, dims: int) -> Block:
     if not 0.0 <= p_hat <= 1.0:
         raise UsageError("p_hat is a probability", got=p_hat, do="give a number from 0 to 1")
     if dims < 1:
         raise UsageError("dims is a number of bits, at least 1", got=dims)
+    return Block(relation="xor", scope=(_FIRST, _BETWEEN, _LAST), values=2**dims, strength=p_hat, name="bits")
