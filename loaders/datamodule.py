@@ -7,7 +7,7 @@ of an epoch's end.)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from symile_data.errors import UsageError
 from symile_data.extras import needs_extra
 
 from .loader import BatchLoader
-from .split import open_split
+from .split import Split, open_split
 
 with needs_extra("train", "loading batches"):
     import lightning
@@ -27,7 +27,8 @@ class DataModule(lightning.LightningDataModule):
     Give the trainer `use_distributed_sampler=False`: this module divides the rows among the ranks.
 
     Args:
-        location: The dataset's directory.
+        location: The dataset's directory or URL, whose splits are opened when their loaders are made; or a function
+            that returns the split of a given name, for splits that are open already.
         batch_size: Rows of all ranks together, so that a batch is the same for any number of devices.
         train: Further arguments of the training `BatchLoader` (`seed`, `cache`, `redraw_words`, `augment`, ...).
         evaluation: The same for validation and test, which keep file order and every row.
@@ -35,7 +36,7 @@ class DataModule(lightning.LightningDataModule):
 
     def __init__(
         self,
-        location: str | Path,
+        location: str | Path | Callable[[str], Split],
         batch_size: int,
         *,
         train: Mapping[str, Any] | None = None,
@@ -82,6 +83,6 @@ class DataModule(lightning.LightningDataModule):
                 got=f"{self._batch_size} rows for {world_size} devices",
                 do="choose a batch_size that is a multiple of the devices",
             )
-        opened = open_split(self._location, split)
+        opened = self._location(split) if callable(self._location) else open_split(self._location, split)
         share = self._batch_size // world_size
         return BatchLoader(opened, share, rank=rank, world_size=world_size, **settings)

@@ -137,7 +137,9 @@ class Split:
         return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts, dtype=np.int64)])
 
 
-def open_split(location: str | Path, split: str, *, config: str | None = None) -> Split:
+def open_split(
+    location: str | Path, split: str, *, config: str | None = None, manifest: manifests.Manifest | None = None
+) -> Split:
     """Open one split of a dataset.
 
     Args:
@@ -147,6 +149,8 @@ def open_split(location: str | Path, split: str, *, config: str | None = None) -
         split: Name of the split.
         config: The configuration, where a directory without a manifest has several: a name in the front matter or a
             folder.
+        manifest: The manifest of a local directory, if it was read already (`symile_data.format.manifest.read`); it
+            is read and checked otherwise.
 
     Raises:
         UsageError: there is no such split or configuration, or the location is of an unknown kind.
@@ -159,22 +163,34 @@ def open_split(location: str | Path, split: str, *, config: str | None = None) -
     place = Location.of(location)
     if not place.is_directory():
         raise UsageError("the dataset's directory does not exist", where=place.url)
-    try:
-        text = place.read_text(manifests.FILE_NAME)
-    except FileNotFoundError:
+    known = manifest or _read_manifest(place)
+    if known is None:
         return _open_discovered(place, split, config)
-    except OSError as error:
-        raise DamageError("the dataset's location cannot be read", where=place.url, got=error) from None
-    except ValueError as error:
-        raise manifests.not_json(place.where(manifests.FILE_NAME), error) from None
     if config is not None:
         raise UsageError(
             "a dataset with a manifest has no configurations", where=place.url, got=repr(config), do="leave it out"
         )
+    return _open_built(place, split, known)
+
+
+def _read_manifest(place: Location) -> manifests.Manifest | None:
+    """Read and check the manifest, unless there is none.
+
+    Raises:
+        DamageError: the location cannot be read, or the manifest is damaged or names files outside the dataset.
+    """
+    try:
+        text = place.read_text(manifests.FILE_NAME)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DamageError("the dataset's location cannot be read", where=place.url, got=error) from None
+    except ValueError as error:
+        raise manifests.not_json(place.where(manifests.FILE_NAME), error) from None
     manifest = manifests.parse(text, place.where(manifests.FILE_NAME))
     if place.system is None:
         manifests.check_links(Path(place.root), manifest)
-    return _open_built(place, split, manifest)
+    return manifest
 
 
 def _open_built(location: Location, split: str, manifest: manifests.Manifest) -> Split:

@@ -50,9 +50,7 @@ def ceilings_of(data: TrainingData, split: str, retrieval: Retrieval, label: str
     Returns:
         Name -> accuracy; nothing where the dataset is no Symile-M3, or the ceilings of this protocol are not known.
     """
-    from symile_data.loaders import open_split
-
-    opened = open_split(data.directory, split)
+    opened = data.split(split)
     return _ceilings(opened, _incomplete(opened), retrieval, label)
 
 
@@ -60,9 +58,7 @@ def subsets_of(data: TrainingData, split: str) -> dict[str, dict[str, float]]:
     """The ceilings from every set of modalities among the complete rows of a split, where the dataset is Symile-M3; see
     `symile_data.datasets.m3.ceilings.subset_ceilings`.
     """
-    from symile_data.loaders import open_split
-
-    opened = open_split(data.directory, split)
+    opened = data.split(split)
     rows = _word_rows(opened, _incomplete(opened))
     return {} if rows is None else subset_ceilings(rows)
 
@@ -71,9 +67,8 @@ def validation_references(data: TrainingData, config: TrainConfig) -> dict[str, 
     """What the curves of validation are drawn beside: `references` of the rows that a run validates on."""
     from symile_data.datasets.m3.ceilings import RANDOM
     from symile_data.evaluation.retrieval import Retrieval
-    from symile_data.loaders import open_split
 
-    split = open_split(data.directory, "validation")
+    split = data.split("validation")
     incomplete = _incomplete(split, config.missingness if config.missingness_in_validation else 0.0, config.seed)
     retrieval = Retrieval(target=config.target, loss=config.loss, candidates=config.candidates, seed=config.seed)
     random = _random_candidate(split, incomplete, config)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +11,8 @@ from symile_data.errors import UsageError
 if TYPE_CHECKING:
     from symile_data.format.manifest import Manifest
     from symile_data.training.config import TrainConfig
+
+    from .training_data import TrainingData
 
 _SPLITS = ("train", "validation", "test")
 # Dataset -> which option of its build gives a split rows.
@@ -23,29 +24,28 @@ _MORE_ROWS = {
 _MORE_OWN_ROWS = "write it again (write_dataset) with rows of that split"
 
 
-def check_splits(manifest: Manifest, directory: Path) -> None:
+def check_splits(data: TrainingData) -> None:
     """See that there are rows to train on, to validate and to test, the last two some that lack no modality.
 
     Raises:
         UsageError: there are none.
     """
-    from symile_data.loaders import open_split
-
+    manifest = data.manifest
     advice = _MORE_ROWS.get(manifest.identity.dataset, _MORE_OWN_ROWS)
     for split in _SPLITS:
         if not manifest.splits.get(split):
             raise UsageError(
                 f"the dataset has no rows in its {split} split, which training needs",
-                where=directory,
+                where=data.directory,
                 got=", ".join(f"{rows} in {name}" for name, rows in manifest.splits.items()),
                 do=advice.format(split=split),
             )
     for split in _SPLITS[1:]:
-        masks = open_split(directory, split).read_all([modality.mask for modality in manifest.modalities])
+        masks = data.split(split).read_all([modality.mask for modality in manifest.modalities])
         if np.logical_or.reduce([column.to_numpy() for column in masks.columns]).all():
             raise UsageError(
                 f"no row of the {split} split has all modalities, and retrieval is measured on such rows",
-                where=directory,
+                where=data.directory,
                 do="build it again with fewer values missing (--missing)",
             )
 

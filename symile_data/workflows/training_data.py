@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from symile_data.evaluation.embeddings import Embeddings
     from symile_data.format.manifest import Manifest
-    from symile_data.loaders import BatchLoader, MediaCache
+    from symile_data.loaders import BatchLoader, MediaCache, Split
     from symile_data.loaders.datamodule import DataModule
     from symile_data.training.config import TrainConfig
     from symile_data.training.module import SymileModule
@@ -26,21 +26,38 @@ _IMAGES = "image"  # the kind that can be jittered
 
 
 class TrainingData:
-    """A dataset directory as training sees it. Media are decoded once for everything that is done with it.
+    """A dataset directory as training sees it.
+
+    The manifest is read once, each split is opened once, and each image or audio is decoded once for everything that
+    is done with the data.
 
     Args:
-        directory: With a manifest.
-        cache: Directory that keeps decoded media, memory-mapped, for other processes and later runs; else they are
-            kept in memory.
+        directory: The dataset's directory, with a manifest.
+        cache: Directory that keeps decoded images and audio, memory-mapped, for other processes and later runs; where
+            it is not given they are kept in memory.
 
     Raises:
-        DamageError: there is no finished dataset.
+        DamageError: the directory holds no finished dataset.
     """
 
     def __init__(self, directory: Path, cache: Path | None = None) -> None:
         self.directory = directory
         self.manifest: Manifest = manifests.read(directory)
         self._directory_cache = cache
+        self._splits: dict[str, Split] = {}
+
+    def split(self, name: str) -> Split:
+        """Return one split, opened on the first call and handed on by every later one.
+
+        Raises:
+            UsageError: the dataset has no such split.
+            DamageError: a shard is missing, truncated or differs from the manifest.
+        """
+        from symile_data.loaders import open_split
+
+        if name not in self._splits:
+            self._splits[name] = open_split(self.directory, name, manifest=self.manifest)
+        return self._splits[name]
 
     def run_info(self, config: TrainConfig) -> RunInfo:
         """What a run of this config on these data is."""
@@ -67,7 +84,7 @@ class TrainingData:
         from symile_data.training.module import check_modalities
         from symile_data.workflows.checks import check_media, check_splits
 
-        check_splits(self.manifest, self.directory)
+        check_splits(self)
         check_modalities([modality.name for modality in self.manifest.modalities], config)
         check_media(self.manifest, config)
         settings = config.pretrain
@@ -88,13 +105,13 @@ class TrainingData:
 
     def pretrained(self, config: TrainConfig) -> Weights:
         """Pretrain the encoders that the config names, on augmented pictures of the training split."""
-        from symile_data.loaders import ImageJitter, open_split
+        from symile_data.loaders import ImageJitter
         from symile_data.training.pretrain import pretrain
 
         settings = config.pretrain
         if settings is None:
             return {}
-        split = open_split(self.directory, "train")
+        split = self.split("train")
         modalities = self.manifest.modalities
         images = [modality.name for modality in modalities if modality.kind == _IMAGES]
         batches = self._loader(
@@ -125,7 +142,7 @@ class TrainingData:
         redrawn = {"redraw_words": config.redraw_words, "redraw_media": config.redraw_media}
         labels = self._columns(config.label, *config.redraw_media.values())
         return DataModule(
-            self.directory,
+            self.split,
             config.batch_size,
             train={**common, "missingness": config.missingness, "columns": labels, **redrawn},
             evaluation={
@@ -180,23 +197,19 @@ class TrainingData:
             label: Column by which rows are told apart; the config's where not given.
             candidates: Also deliver the dataset's sets of candidates, if it has any and this is not 0.
         """
-        from symile_data.loaders import open_split
         from symile_data.training.features import best_device
         from symile_data.training.fit import embed_split
 
         columns = [*self._columns(label or module.config.label), *self._candidates(candidates, split)]
         batches = self._loader(module.config, split, columns=columns, encoders=module.frozen_features())
-        rows = open_split(self.directory, split).rows
-        return embed_split(module.to(best_device()), batches, rows, label)
+        return embed_split(module.to(best_device()), batches, self.split(split).rows, label)
 
     def _loader(self, config: TrainConfig, split: str, **options: Any) -> BatchLoader:
         """Batches of every row of a split in file order, unless told otherwise."""
-        from symile_data.loaders import BatchLoader, open_split
+        from symile_data.loaders import BatchLoader
 
         settings = {"batch_size": config.batch_size, "shuffle": False, "seed": config.seed, **options}
-        return BatchLoader(
-            open_split(self.directory, split), cache=self._cache, transforms=self._transforms(config), **settings
-        )
+        return BatchLoader(self.split(split), cache=self._cache, transforms=self._transforms(config), **settings)
 
     @cached_property
     def _cache(self) -> Path | MediaCache:
@@ -207,9 +220,8 @@ class TrainingData:
     @cached_property
     def _vocabularies(self) -> dict[str, list[str]]:
         from symile_data.encoders.text import vocabulary_of
-        from symile_data.loaders import open_split
 
-        split = open_split(self.directory, "train")
+        split = self.split("train")
         texts = [modality for modality in self.manifest.modalities if modality.kind == "text"]
         return {
             modality.name: vocabulary_of(split.read_all([modality.column])[modality.column].to_pylist())
@@ -219,9 +231,7 @@ class TrainingData:
     @cached_property
     def _sizes(self) -> dict[str, int]:
         """Length of the fixed-size lists among the modalities."""
-        from symile_data.loaders import open_split
-
-        schema = open_split(self.directory, "train").schema
+        schema = self.split("train").schema
         kinds = {modality.name: schema.field(modality.column).type for modality in self.manifest.modalities}
         return {name: kind.list_size for name, kind in kinds.items() if hasattr(kind, "list_size")}
 
@@ -231,10 +241,8 @@ class TrainingData:
         Raises:
             UsageError: the dataset has no such column.
         """
-        from symile_data.loaders import open_split
-
         modalities = [modality.name for modality in self.manifest.modalities]
-        there = open_split(self.directory, "train").columns
+        there = self.split("train").columns
         for column in columns:
             if column not in (*modalities, *there, "sample_id"):
                 raise UsageError(
@@ -251,10 +259,9 @@ class TrainingData:
         Only of a split whose rows are all complete: a set may name any row that has the target, and retrieval is
         measured among complete ones. Else sets are drawn among these.
         """
-        from symile_data.loaders import open_split
         from symile_data.training.module import CANDIDATES
 
-        opened = open_split(self.directory, split)
+        opened = self.split(split)
         if not candidates or CANDIDATES not in opened.columns or missingness:
             return []
         masks = opened.read_all([modality.mask for modality in self.manifest.modalities])

@@ -1,5 +1,5 @@
-"""A dataset directory as training sees it: media decoded once for everything, means of what may be missing, and a
-clinical dataset from sample to test.
+"""Tests of a dataset directory as training sees it: files are opened and media decoded once for everything, the means
+of what may be missing are right, and a clinical dataset is trained on from sample to test.
 """
 
 import json
@@ -17,10 +17,12 @@ from symile_data.builders.mimic.build import build_mimic
 from symile_data.builders.mimic.spec import MimicSpec
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
+from symile_data.format import manifest as manifests
+from symile_data.loaders import split as splits
 from symile_data.loaders.cache import decode_split as cache
 from symile_data.training.config import TrainConfig, read_config
 from symile_data.workflows.evaluate import Experiment, run_experiment
-from symile_data.workflows.train import train_run
+from symile_data.workflows.train import evaluate_run, train_run
 from symile_data.workflows.training_data import TrainingData
 
 SMALL = {
@@ -51,6 +53,33 @@ def test_media_are_decoded_and_encoded_once_for_all_runs(
     memory = data._cache
     assert isinstance(memory, cache.MediaCache)
     assert len(memory.features) == 2 * 3  # of pictures and clips, shared by both losses
+
+
+def test_a_dataset_is_opened_once_for_all_that_is_done_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = {"train": 24, "validation": 12, "test": 12}
+    build_xor(XorSpec(dims=2, rows=rows, missing={"a": 0.2}), tmp_path / "xor", workers=1, write_card=no_card)
+    parsed, opened = list[str](), Counter[str]()
+    parse, open_shard = manifests.parse, splits.open_shard
+
+    def parsing(text: str, where: str | Path) -> manifests.Manifest:
+        parsed.append(str(where))
+        return parse(text, where)
+
+    def opening(location: Any, name: str, **known: Any) -> Any:
+        opened[name] += 1
+        return open_shard(location, name, **known)
+
+    monkeypatch.setattr(manifests, "parse", parsing)
+    monkeypatch.setattr(splits, "open_shard", opening)
+    data = TrainingData(tmp_path / "xor")
+    changes = {"epochs": 2, "val_every": 1, "batch_size": 8, "missing": "input"}
+    configs = {loss: read_config("xor", changes | {"loss": loss}) for loss in ("symile", "clip")}
+    for config in configs.values():
+        data.check(config)
+    run_experiment(Experiment(configs=configs), data, tmp_path / "runs")
+    evaluate_run(tmp_path / "runs" / "symile", data, "validation")
+    assert parsed == [str(tmp_path / "xor" / manifests.FILE_NAME)]
+    assert opened == {entry.path: 1 for split in rows for entry in data.manifest.shards(split)}
 
 
 def test_means_are_those_of_what_is_observed_in_training(tmp_path: Path) -> None:
