@@ -1,7 +1,7 @@
-"""Train heads on features of frozen encoders: each unique picture and clip is encoded once, not once for each row.
+"""Train heads on features of frozen encoders: each unique image and audio clip is encoded once, not once for each row.
 
-The encoders here are two small computations; put any frozen network in their place. Where `symile-data embed` has put
-features into the dataset already, they are taken as they are. Run it:
+The encoders here are two small computations; put any frozen network in their place. In a dataset that
+`symile-data embed` wrote, the features are there already and are used as they are. Run it:
 python examples/finetune_from_features.py build/symile-m3-10
 """
 
@@ -20,28 +20,28 @@ WIDTH = 64  # of the embeddings
 
 
 class Patches:
-    """Pictures (U, 64, 64, 3) uint8 to (U, 192): colours of 8 x 8 patches."""
+    """Encode images (U, 64, 64, 3) uint8 as (U, 192): the colours of 8 x 8 patches."""
 
     key = "patches of 8, version 1"  # names the features in a cache; change it with the encoder
 
-    def __call__(self, pictures: torch.Tensor) -> torch.Tensor:
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """Encode a chunk."""
-        planes = pictures.permute(0, 3, 1, 2).float() / 255
+        planes = images.permute(0, 3, 1, 2).float() / 255
         return F.adaptive_avg_pool2d(planes, 8).flatten(1)
 
 
 class Bands:
-    """Clips as log-mel (U, 80, T) to (U, 160): mean and spread of each band over time."""
+    """Encode log-mel audio (U, 80, T) as (U, 160): the mean and spread of each band over time."""
 
     key = "bands, version 1"
 
-    def __call__(self, clips: torch.Tensor) -> torch.Tensor:
+    def __call__(self, audio: torch.Tensor) -> torch.Tensor:
         """Encode a chunk."""
-        return torch.cat([clips.mean(dim=2), clips.std(dim=2)], dim=1)
+        return torch.cat([audio.mean(dim=2), audio.std(dim=2)], dim=1)
 
 
 class Heads(nn.Module):
-    """One small head for each modality; what is learned."""
+    """One small head for each modality: the part that is trained."""
 
     def __init__(self, vocabulary: list[str]) -> None:
         super().__init__()
@@ -50,13 +50,13 @@ class Heads(nn.Module):
         self.norms = nn.ModuleList([nn.LayerNorm(WIDTH) for _ in range(3)])
 
     def forward(self, batch: dict[str, torch.Tensor]) -> list[torch.Tensor]:
-        """Features to three (B, WIDTH) embeddings."""
+        """Map features to three (B, WIDTH) embeddings."""
         embeddings = [self.image(batch["image"]), self.audio(batch["audio"]), self.text(batch["text"])]
         return [norm(embedding) for norm, embedding in zip(self.norms, embeddings, strict=True)]
 
 
 def main(directory: str, epochs: int = 20, batch_size: int = 256) -> list[float]:
-    """Train the heads; the mean loss of each epoch."""
+    """Train the heads, and return the mean loss of each epoch."""
     torch.manual_seed(0)
     split = open_split(directory, "train")
     media = {modality.name for modality in split.modalities if modality.kind != "features"}

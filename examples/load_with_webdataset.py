@@ -13,12 +13,12 @@ import webdataset as wds
 
 
 def decode_audio(key: str, data: bytes) -> Any:
-    """(waveform, rate) of a sound member; None leaves other members to the next decoder."""
+    """Return (waveform, rate) of a sound member; None leaves other members to the next decoder."""
     return soundfile.read(io.BytesIO(data), dtype="float32") if key.endswith("flac") else None
 
 
 def main(directory: str) -> int:
-    """Go through the test split; the number of rows."""
+    """Go through the test split, and return the number of rows."""
     shards = sorted(map(str, Path(directory, "data").glob("test-*.tar")))
     # shardshuffle=100 and .shuffle(1000) for training; the loader of symile_data gives an order that resumes exactly.
     dataset = wds.WebDataset(shards, shardshuffle=False, empty_check=False).decode("rgb8", decode_audio)

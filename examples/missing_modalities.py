@@ -1,7 +1,7 @@
 """Learn from rows that lack modalities: masks from the loader, neutral vectors in their place, groups for the loss.
 
-Run it: python examples/missing_modalities.py build/xor (made by `symile-data build xor --out build/xor`; nothing is
-missing in it, so that the loader can take things away. What is missing on disk comes in the same mask.)
+Run it: python examples/missing_modalities.py build/xor (made by `symile-data build xor --out build/xor`). That dataset
+is complete, and the loader takes values away. What is missing on disk comes in the same mask.
 """
 
 import sys
@@ -17,12 +17,12 @@ RATE = 0.3  # of the values of each modality that are taken away
 
 
 def signs(bits: torch.Tensor) -> torch.Tensor:
-    """Bits 0 and 1 as -1 and 1: a linear layer then starts without a constant part, in which products drown."""
+    """Map bits 0 and 1 to -1 and 1: a linear layer then starts without a constant part, which hides the product."""
     return 2 * bits - 1
 
 
 def main(directory: str, epochs: int = 15) -> float:
-    """Train on incomplete rows, retrieve among complete ones."""
+    """Train on incomplete rows, and return the accuracy of retrieval among complete ones."""
     torch.manual_seed(0)
     split = open_split(directory, "train")
     names = [modality.name for modality in split.modalities]
@@ -34,7 +34,7 @@ def main(directory: str, epochs: int = 15) -> float:
     optimiser = torch.optim.AdamW(parameters, lr=0.05)
     loss = SymileLoss(negatives="n", seed=0)
 
-    # The same values are missing in every epoch, worker and machine; {"a": 0.5} would take from one modality only.
+    # The same values are missing in every epoch and on every machine; {"a": 0.5} would take from one modality only.
     batches = BatchLoader(split, 250, seed=0, cache=True, missingness=RATE)
     seen = lacking = 0
     for _ in range(epochs):

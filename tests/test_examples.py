@@ -68,7 +68,7 @@ def test_load_with_datasets(m3: Path, capsys: pytest.CaptureFixture[str]) -> Non
     said = capsys.readouterr().out
     assert said.startswith("{'train': 40, 'validation': 4, 'test': 6}\n")
     assert "of 40 training rows have every modality" in said
-    assert re.search("^test clips in (el|en|el, en)$", said, flags=re.MULTILINE)
+    assert re.search("^test audio in (el|en|el, en)$", said, flags=re.MULTILINE)
 
 
 def test_load_with_webdataset(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
