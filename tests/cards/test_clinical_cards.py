@@ -7,6 +7,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from mimic_tree import Tree
 
@@ -14,6 +16,7 @@ from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.mimic.build import build_mimic
 from symile_data.builders.mimic.spec import MimicSpec
 from symile_data.cards import write_card
+from symile_data.cards.statistics import clinical
 from symile_data.datasets.mimic.schema import mimic_schema
 from symile_data.format import manifest as manifests
 
@@ -39,6 +42,16 @@ def card(directory: Path, **sources: object) -> tuple[str, dict]:
     identity = replace(manifest.identity, sources={**manifest.identity.sources, **sources})
     write_card(directory, replace(manifest, identity=identity, files=manifest.shards()), mimic_schema())
     return (directory / "README.md").read_text(), json.loads((directory / "stats.json").read_text())
+
+
+def test_hours_are_counted_in_bins_that_are_closed_away_from_admission() -> None:
+    """The ends of a window, 24 hours before and after admission, belong to its first and last bin."""
+    batches = [[3.0, None, 2.5], [-24.0, 24.0, 0.1], [-3.0, -2.9, 0.0]]
+    start, counts = 0, np.zeros(0, dtype=np.int64)
+    for hours in batches:
+        start, counts = clinical._add_bins(start, counts, pa.array(hours))
+    assert start == -8 * clinical.BIN_HOURS and len(counts) == 16
+    assert {place - 8: count for place, count in enumerate(counts.tolist()) if count} == {-8: 1, -1: 2, 0: 4, 7: 1}
 
 
 def test_the_selection_is_told_and_drawn(built: Path) -> None:

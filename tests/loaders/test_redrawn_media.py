@@ -69,6 +69,14 @@ def test_each_row_gets_a_medium_of_its_label_and_each_medium_goes_to_one_row(tmp
     assert all(plain[key]["text"] == drawn[key]["text"] for key in plain)
 
 
+def test_two_modalities_of_one_label_are_exchanged_apart(tmp_path):
+    """Otherwise the image and the audio of a row would travel together and still tell each other's row."""
+    loader = loader_of(split_of(tmp_path), redraw_media=dict.fromkeys(SWAP, "cls_id"))
+    next(iter(loader))
+    image, audio = (loader._decoded.permutation(name, "cls_id", 0, 0) for name in SWAP)
+    assert np.mean(image == audio) < 0.5  # one in eight by chance, as a label has about eight rows
+
+
 def test_draws_differ_between_epochs_and_seeds_and_depend_on_nothing_else(tmp_path):
     split = split_of(tmp_path)
     loader = loader_of(split)

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,7 +12,10 @@ from torch.utils._pytree import tree_flatten
 
 from symile_data.errors import UsageError
 from symile_data.losses import symile_loss
-from symile_data.losses.kernels.budget import flops
+from symile_data.losses.gather import RankShard
+from symile_data.losses.inputs import LossInputs
+from symile_data.losses.kernels.budget import Options, flops
+from symile_data.losses.kernels.tiles import Tiles
 
 
 def exact(**options):
@@ -115,6 +120,39 @@ def test_range_that_shows_only_late_in_the_batch_is_still_exact():
     expected = with_gradients(exact(), [e.double() for e in embeddings], 0.5)
     for layout in ({"tile_rows": 12}, {"tile_rows": 12, "cache_bytes": 0}):
         assert worst_error(with_gradients(exact(**layout), embeddings, 0.5), expected) < 1e-5
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [(torch.float32, 150.0), (torch.float64, 1100.0)])
+def test_anchors_beyond_the_safe_range_are_taken_relative_to_themselves(dtype, bits):
+    """One positive lies far above the middle and the others, with all their negatives, far below it. Relative to the
+    middle these negatives would vanish, and with them the loss.
+    """
+    nats = bits * math.log(2)
+    high = (2 * nats) ** (1 / 3)
+    a, b, c = (torch.tensor([[high, other], [0, other], [0, other]], dtype=dtype) for other in (-nats, 1.0, 1.0))
+    *found, _ = with_gradients(exact(), [a, b, c], 1.0)  # the scale's gradient is zero but for rounding
+    *expected, _ = with_gradients(slow_exact, [a.double(), b.double(), c.double()], 1.0)
+    assert expected[0] > 1
+    assert worst_error(found, expected) < (1e-5 if dtype == torch.float32 else 1e-9)
+
+
+def test_gradients_of_a_loss_near_zero_keep_their_digits():
+    found = with_gradients(exact(), [torch.eye(5)] * 3, 40.0)
+    expected = with_gradients(slow_exact, [torch.eye(5, dtype=torch.float64)] * 3, 40.0)
+    for gradient, right in zip(found[1:], expected[1:], strict=True):
+        torch.testing.assert_close(gradient.double(), right, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 100, 1000, 1 << 20])
+def test_the_cache_holds_no_more_than_it_may(cache_bytes):
+    embeddings = random_embeddings(3, 9, 4, dtype=torch.float32)
+    inputs = LossInputs(embeddings, torch.ones(()), None, RankShard(0, (9,)))
+    tiles = Tiles(inputs, Options(tile_rows=20, cache_bytes=cache_bytes))
+    for tile in tiles.plan:
+        tiles.logits(tile, tiles.products(tile, tiles.lead_rows(tile)[0]), keep=True)
+    kept = [logits.numel() * logits.element_size() for logits in tiles.cache.values()]
+    assert sum(kept) <= cache_bytes
+    assert len(kept) == len(tiles.plan) if cache_bytes == 1 << 20 else len(kept) < len(tiles.plan)
 
 
 def test_a_loss_near_zero_keeps_its_digits():

@@ -118,6 +118,16 @@ def test_the_validation_loss_is_the_mean_over_rows(monkeypatch: pytest.MonkeyPat
     assert abs(losses[0] - losses[1]) > 0.01  # so that the mean over batches is another number
 
 
+def test_the_mean_training_loss_survives_an_interruption() -> None:
+    module, resumed, checkpoint = module_of(), module_of(), {}
+    losses = [module.training_step(batch(), 0).item() for _ in range(2)]
+    module.on_save_checkpoint(checkpoint)
+    resumed.load_state_dict(module.state_dict())
+    resumed.on_load_checkpoint(checkpoint)
+    losses.append(resumed.training_step(batch(some_missing()), 2).item())
+    assert resumed.mean_training_loss() == pytest.approx(sum(losses) / 3)
+
+
 def test_the_logit_scale_does_not_decay() -> None:
     module = module_of(schedule="constant", weight_decay=0.5, logit_scale_init=2.0)
     optimizer = module.configure_optimizers()
