@@ -92,15 +92,28 @@ def draw_image(stem: str, rng: np.random.Generator) -> bytes:
         stem: Artwork file stem, such as "1f981".
         rng: Decides everything else about the image.
     """
-    canvas = _background(rng)
-    art = _tint(_artwork(stem), rng)
-    placed = _warp(art, rng)
+    canvas = draw_background(rng)
+    placed = _warp(_tint(_artwork(stem), rng), rng, _SIZE)
     canvas.paste(placed, (0, 0), placed)
     if rng.random() < 0.3:
         canvas = canvas.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 0.9))))
     buffer = io.BytesIO()
     canvas.save(buffer, "JPEG", quality=_JPEG_QUALITY)
     return buffer.getvalue()
+
+
+def draw_placed(stem: str, rng: np.random.Generator, size: int) -> Image.Image:
+    """One drawing with a random scale, position, rotation, shear, flip and tint.
+
+    Args:
+        stem: Artwork file stem.
+        rng: Decides everything else.
+        size: Pixels of the square canvas.
+
+    Returns:
+        (size, size) RGBA, transparent around the drawing.
+    """
+    return _warp(_tint(_artwork(stem), rng), rng, size)
 
 
 picture = draw_image  # the former name, which scripts outside the project import
@@ -132,24 +145,24 @@ def _tint(art: Image.Image, rng: np.random.Generator) -> Image.Image:
     return rgb
 
 
-def _warp(art: Image.Image, rng: np.random.Generator) -> Image.Image:
+def _warp(art: Image.Image, rng: np.random.Generator, size: int) -> Image.Image:
     """Scale, rotate, shear, flip and place the drawing on a transparent canvas, in one resampling."""
-    side = _SIZE * rng.uniform(0.7, 1.0)
+    side = size * rng.uniform(0.7, 1.0)
     zoom = _ART_SIZE / side
     angle = math.radians(rng.uniform(-15, 15))
     shear = rng.uniform(-0.1, 0.1)
     flip = -1.0 if rng.random() < 0.5 else 1.0
-    room = (_SIZE - side) / 2 + _SIZE * 0.05
-    centre = _SIZE / 2 + rng.uniform(-room, room, size=2)
+    room = (size - side) / 2 + size * 0.05
+    centre = size / 2 + rng.uniform(-room, room, size=2)
     cos, sin = math.cos(angle) * zoom, math.sin(angle) * zoom
     a, b, d, e = flip * cos, flip * (sin + shear * zoom), -sin, cos
     middle = _ART_SIZE / 2
     matrix = (a, b, middle - a * centre[0] - b * centre[1], d, e, middle - d * centre[0] - e * centre[1])
-    return art.transform((_SIZE, _SIZE), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+    return art.transform((size, size), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
 
 
-def _background(rng: np.random.Generator) -> Image.Image:
-    """A gradient or smooth noise between two random colours, with a few soft shapes."""
+def draw_background(rng: np.random.Generator) -> Image.Image:
+    """A square of 128 pixels: a gradient or smooth noise between two random colours, with a few soft shapes."""
     first, second = rng.integers(0, 256, size=(2, 3)).astype(np.float32)
     if rng.random() < 0.5:
         blend = _gradient(rng)

@@ -1,0 +1,103 @@
+"""Make one shard of PID data: draw its rows, write their symbols by kind, look their media up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from symile_data.datasets.pid.alphabets import texts, vectors
+from symile_data.datasets.pid.blocks import Symbols
+from symile_data.datasets.pid.design import symbol_column
+from symile_data.datasets.pid.relations import holds, value_numbers
+from symile_data.datasets.pid.schema import pid_schema
+from symile_data.format.shards.writer import ROWS_PER_GROUP, write_shard
+from symile_data.missingness import missing
+
+from ..m3.media_store import MediaStore
+from .draw import draw_rows
+from .media import keys_of, store_of
+from .spec import PidSpec
+
+ROWS_PER_SHARD = 50_000
+MEDIA_ROWS_PER_SHARD = 1_000
+VECTOR_ROWS_PER_GROUP = 5_000
+
+_SUFFIXES = {"image": "jpg", "audio": "flac"}
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """Rows `start` to `stop - 1` of a split, in the build whose `.build/` folder is `internal`."""
+
+    spec: PidSpec
+    internal: Path
+    split: str
+    start: int
+    stop: int
+
+
+def make_shard(task: ShardTask, path: Path) -> dict[str, Any]:
+    """Write one shard.
+
+    Returns:
+        The number of rows.
+    """
+    return {"rows": write_shard(path, pid_schema(task.spec.design), _batches(task))}
+
+
+def _batches(task: ShardTask) -> Iterator[pa.RecordBatch]:
+    schema = pid_schema(task.spec.design).arrow
+    step = ROWS_PER_GROUP if task.spec.has_media else VECTOR_ROWS_PER_GROUP
+    for start in range(task.start, task.stop, step):
+        columns = row_columns(task.spec, task.internal, task.split, start, min(start + step, task.stop))
+        yield pa.RecordBatch.from_arrays(
+            [pa.array(columns[name], schema.field(name).type) for name in schema.names], schema=schema
+        )
+
+
+def row_columns(spec: PidSpec, internal: Path, split: str, start: int, stop: int) -> dict[str, Any]:
+    """All columns of rows `start` to `stop - 1`, by name."""
+    rows, design = draw_rows(spec, split, start, stop), spec.design
+    ids = spec.first_sample_id(split) + np.arange(start, stop)
+    columns: dict[str, Any] = {"sample_id": ids}
+    for name, kind in design.modalities.items():
+        symbols = rows.symbols[name]
+        absent = missing(spec.seed, ids, name, spec.missing_rate(split, name))
+        columns |= {symbol_column(name, block): symbols[block.name] for block in design.scoped(name)}
+        columns |= {f"{name}_value": value_numbers(name, design, symbols), f"{name}_missing": absent}
+        if kind in _SUFFIXES:
+            store = store_of(spec, internal, split, name)
+            found = store.rows_of(keys_of(spec, split, name, symbols, start, stop))
+            columns |= _media(store, name, _SUFFIXES[kind], np.where(absent, -1, found))
+        else:
+            columns[name] = _values(spec, name, symbols, absent)
+    for block in design.blocks:
+        columns[f"{block.name}_drawn"] = rows.drawn[block.name]
+        columns[f"{block.name}_holds"] = holds(block, {name: rows.symbols[name][block.name] for name in block.scope})
+    return columns
+
+
+def _values(spec: PidSpec, modality: str, symbols: dict[str, Symbols], absent: BoolArray) -> pa.Array:
+    """The column of a modality that is a vector or a text."""
+    if spec.design.modalities[modality] == "text":
+        return pa.array(texts(modality, spec.design, symbols), pa.string(), mask=absent)
+    values = vectors(modality, spec.design, symbols)
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1], mask=pa.array(absent))
+
+
+def _media(store: MediaStore, modality: str, suffix: str, rows: npt.NDArray[np.int64]) -> dict[str, list[Any]]:
+    """The columns of a modality that is stored as files: media and their ids, null for rows of -1."""
+    found = store.media(rows[rows >= 0])
+    present = [None if row < 0 else next(found) for row in rows.tolist()]
+    return {
+        modality: [None if one is None else {"bytes": one[1], "path": f"{one[0]}.{suffix}"} for one in present],
+        f"{modality}_id": [None if one is None else one[0] for one in present],
+    }
