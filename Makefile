@@ -24,7 +24,7 @@ BIN := .venv/bin
 SYMILE := $(BIN)/symile-data
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build-m3 build-mimic build-xor train-m3 train-mimic train-xor test lint docs bench clean
+.PHONY: help setup build-m3 build-mimic build-pid build-xor train-m3 train-mimic train-pid train-xor test lint docs bench clean
 
 help:  ## show this
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -42,6 +42,9 @@ build-m3: setup  ## build Symile-M3: LANGS=2|5|10 OUT=... IMAGENET_DIR=... ARGS=
 build-mimic: setup  ## build Symile-MIMIC: MIMIC_IV=... MIMIC_CXR=... MIMIC_ECG=... (default: synthetic) ARGS="..."
 	$(SYMILE) build mimic --out $(MIMIC_OUT) $(MIMIC_SOURCES) $(ARGS)
 
+build-pid: setup  ## build data with dialled redundancy and synergy: ARGS="..."
+	$(SYMILE) build pid --out build/pid $(ARGS)
+
 build-xor: setup  ## build the synthetic XOR data: ARGS="..."
 	$(SYMILE) build xor --out build/xor $(ARGS)
 
@@ -51,8 +54,14 @@ train-m3: $(OUT)/manifest.json  ## train Symile and CLIP on it and compare them
 train-mimic: $(MIMIC_OUT)/manifest.json  ## the same with 3 seeds, on Symile-MIMIC
 	$(SYMILE) train $(MIMIC_OUT) --seeds 3 $(ARGS)
 
+train-pid: build/pid/manifest.json  ## train Symile and CLIP on it and compare them
+	$(SYMILE) train build/pid $(ARGS)
+
 train-xor: build/xor/manifest.json  ## train Symile and CLIP on it and compare them
 	$(SYMILE) train build/xor $(ARGS)
+
+build/pid/manifest.json: | setup
+	$(SYMILE) build pid --out build/pid
 
 build/xor/manifest.json: | setup
 	$(SYMILE) build xor --out build/xor

@@ -21,6 +21,7 @@ from symile_data.format.disclosure import is_synthetic
 from symile_data.format.manifest import Manifest
 from symile_data.format.schema import Modality
 
+from .pid import design_title, pid_licence, pid_meaning, pid_sources
 from .sources import Licence, Source, m3_licence, m3_sources, mimic_licence, mimic_sources, xor_sources
 
 Sources = Callable[[Manifest], list[Source]]
@@ -48,6 +49,7 @@ class Description:
         together_of: The modality that they describe; without it they are null.
         hours: Columns of hours since admission, with what happened then.
         plain_lists: Lists of numbers whose mean says nothing.
+        meaning: (column, modalities) -> meaning of a column that is named after a modality; "" for any other.
         changes: The maintainers' log: version of this package -> what changed in the datasets it builds.
     """
 
@@ -66,6 +68,7 @@ class Description:
     together_of: str = ""
     hours: Mapping[str, str] = field(default_factory=dict)
     plain_lists: tuple[str, ...] = ()
+    meaning: Callable[[str, tuple[Modality, ...]], str] = lambda *_: ""
     changes: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -82,6 +85,7 @@ def title_of(manifest: Manifest) -> str:
         "dataset": manifest.identity.dataset,
         "languages": len(languages) if isinstance(languages, list) else "?",
         "sample": " sample" if is_synthetic(manifest) else "",
+        "design": design_title(spec),
     }
     return description_of(manifest).title.format(**values)
 
@@ -94,6 +98,8 @@ def meaning_of(column: str, description: Description, modalities: tuple[Modality
     """
     if column in description.columns or column in _COMMON:
         return description.columns.get(column) or _COMMON[column]
+    if found := description.meaning(column, modalities):
+        return found
     for modality in modalities:
         if column == modality.mask:
             return f"True where {modality.name} is absent"
@@ -231,6 +237,20 @@ DESCRIPTIONS = {
             " named reason.",
             "0.1.0": "First version; what differs from the public pipeline is listed above.",
         },
+    ),
+    "pid": Description(
+        title="PID data{design}",
+        summary=(
+            "Modalities whose redundant, unique and synergistic information is set by a design and known exactly, with"
+            " the Bayes accuracy of every modality from every set of others."
+        ),
+        template="pid.md",
+        tasks=("feature-extraction",),
+        tags=("multimodal", "contrastive-learning", "synthetic", "partial-information-decomposition"),
+        sources=pid_sources,
+        licence=pid_licence,
+        meaning=pid_meaning,
+        changes={"0.2.0": "First version."},
     ),
     "xor": Description(
         title="Binary XOR",

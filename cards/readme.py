@@ -250,6 +250,7 @@ def _render(template: str, **values: Any) -> str:
         "size": _size,
         "percent": _percent,
         "nats_and_bits": _nats_and_bits,
+        "signed_nats_and_bits": _signed_nats_and_bits,
         "listed": _listed,
         "listed_keys": lambda values: _listed(list(values)),
         "setting": _setting,
@@ -321,6 +322,15 @@ def _nats_and_bits(nats: float) -> str:
     '0.693 | 1.000'
     """
     return " | ".join(f"{abs(value):.3f}" for value in (nats, nats / math.log(2)))
+
+
+def _signed_nats_and_bits(nats: float) -> str:
+    """Two cells of a table, for a quantity that can be negative.
+
+    >>> _signed_nats_and_bits(-0.6931471805599453), _signed_nats_and_bits(-1e-17)
+    ('-0.693 | -1.000', '0.000 | 0.000')
+    """
+    return " | ".join(f"{round(value, 3) + 0.0:.3f}" for value in (nats, nats / math.log(2)))
 
 
 def _listed(values: list[str]) -> str:

@@ -29,6 +29,12 @@ _KNOWN: Mapping[str, Mapping[str, list[str]]] = {
             "None in sample images and synthetic speech; people, where photographs or recordings were sources"
         ],
     },
+    "pid": {
+        "rai:dataUseCases": ["Testing what an objective learns: every information term and Bayes accuracy is known"],
+        "rai:dataLimitations": ["Random symbols, shown by drawings, words or numbers; nothing about the world"],
+        "rai:dataBiases": ["None: symbols are uniform by construction"],
+        "rai:personalSensitiveInformation": ["None"],
+    },
     "xor": {
         "rai:dataUseCases": ["Testing objectives: pairs of variables tell nothing, all of them together do"],
         "rai:dataLimitations": ["Random bits; nothing about the world"],

@@ -19,6 +19,7 @@ from ..statistics.word_counts import draw_words
 from . import style
 from .clinical import draw_cohort_flow, draw_findings, draw_hours, draw_measured
 from .contact_sheet import draw_contact_sheet
+from .information import INFORMATION, draw_information
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,6 +63,7 @@ def draw_figures(directory: Path, statistics: Statistics, samples: list[Sample],
                 ),
             )
         )
+    drawings += _information(directory, statistics)
     drawings.append(_rows(directory, statistics))
     drawings += _clinical(directory, statistics, about)
     for column, counts in statistics.get("categories", {}).items():
@@ -114,6 +116,14 @@ def _clinical(directory: Path, statistics: Statistics, description: Description)
         path = f"{FOLDER}/findings.png"
         draw_findings(directory / path, findings, statistics["rows"])
         yield Drawing(path=path, title="Findings", caption="Labels read from the X-ray's report, by split.")
+
+
+def _information(directory: Path, statistics: Statistics) -> Iterator[Drawing]:
+    """What the modalities of a design tell of one another."""
+    if terms := statistics.get("terms"):
+        path = f"{FOLDER}/information.png"
+        draw_information(directory / path, terms)
+        yield Drawing(path=path, title="Information", caption=INFORMATION)
 
 
 def _rows(directory: Path, statistics: Statistics) -> Drawing:

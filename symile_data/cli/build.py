@@ -11,10 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
+from .build_pid import pid
 from .common import ExecutorName, Format, Out, RowCount, Seed, Workers, command_line, report, worker_count
 from .m3_options import m3_request, with_m3_options
 
 app = typer.Typer(help="Build a dataset: shards, card, statistics and manifest.", no_args_is_help=True)
+app.command()(pid)
 
 
 @app.command()

@@ -74,7 +74,7 @@ class BuildFingerprint:
     """Everything that decides a build's bytes. Builds with equal fingerprints produce identical shards.
 
     Args:
-        dataset: "symile-m3", "symile-mimic" or "xor".
+        dataset: "symile-m3", "symile-mimic", "pid" or "xor".
         spec: The build's settings, JSON-like; the seed is among them.
         sources: Hashes of the sources (listings, tables).
         versions: Versions of the libraries that decide the bytes, and of this package with its `WRITER`.

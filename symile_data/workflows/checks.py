@@ -18,6 +18,7 @@ _SPLITS = ("train", "validation", "test")
 # Dataset -> which option of its build gives a split rows.
 _MORE_ROWS = {
     "symile-m3": "build it again with --{split} ROWS",
+    "pid": "build it again with --{split} ROWS",
     "xor": "build it again with --{split} ROWS",
     "symile-mimic": "build it again with a --train and a --validation that leave rows for each split",
 }

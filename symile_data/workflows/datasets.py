@@ -36,6 +36,7 @@ DATASETS = {
     for builder in (
         BundledDataset(name="symile-m3", invariants="symile_data.datasets.m3.invariants:M3Invariants"),
         BundledDataset(name="symile-mimic", invariants="symile_data.datasets.mimic.invariants:MimicInvariants"),
+        BundledDataset(name="pid", invariants="symile_data.datasets.pid.invariants:PidInvariants"),
         BundledDataset(name="xor", invariants="symile_data.datasets.xor.invariants:XorInvariants"),
     )
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from symile_data.errors import UsageError
 
@@ -42,24 +42,30 @@ def bayes_accuracy(design: Design, target: str, readers: Collection[str], block:
     return math.prod(symbol_accuracy(found, target, set(readers)) for found in blocks)
 
 
-def accuracies(design: Design, target: str) -> dict[tuple[str, ...], float]:
+def accuracies(design: Design, target: str, orders: Collection[int] | None = None) -> dict[tuple[str, ...], float]:
     """Bayes accuracy of a target from every set of the other modalities, smaller sets first.
 
-    Sets are in the order of the design; the empty one is the blind guess.
+    Args:
+        design: The design.
+        target: The modality that is predicted.
+        orders: Sizes of the sets, for a design of many modalities; all where not given.
+
+    Returns:
+        Readers, in the order of the design -> accuracy; from no reader it is the blind guess.
     """
     others = [name for name in design.names if name != target]
     return {
         readers: bayes_accuracy(design, target, readers)
-        for size in range(len(others) + 1)
+        for size in (range(len(others) + 1) if orders is None else orders)
         for readers in itertools.combinations(others, size)
     }
 
 
-def best_by_order(design: Design, target: str) -> list[float]:
-    """The best accuracy from any k other modalities, for k = 0 .. M - 1."""
-    best = [0.0] * len(design.modalities)
-    for readers, accuracy in accuracies(design, target).items():
-        best[len(readers)] = max(best[len(readers)], accuracy)
+def best_by_order(found: Mapping[tuple[str, ...], float]) -> dict[int, float]:
+    """The best of some `accuracies` by the number of readers."""
+    best: dict[int, float] = {}
+    for readers, accuracy in found.items():
+        best[len(readers)] = max(best.get(len(readers), 0.0), accuracy)
     return best
 
 

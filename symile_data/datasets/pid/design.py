@@ -84,7 +84,7 @@ def refuse(problems: list[str]) -> None:
         raise UsageError(
             "the design cannot be built",
             got="; ".join(problems[:_SHOWN]) + more,
-            do="docs/pid.md says what a design may hold",
+            do="see docs/pid.md for what a design may hold",
         )
 
 

@@ -103,7 +103,7 @@ def likelihood(block: Block, target: str, seen: Mapping[str, Symbols], rows: int
 def _xor_likelihood(block: Block, target: str, seen: Mapping[str, Symbols], rows: int) -> FloatArray:
     n, p, every = block.values, block.strength, np.arange(rows)
     first, last = block.scope[0], block.scope[-1]
-    opposite = {first: last, last: first}.get(target)
+    opposite = {first: last, last: first}.get(target, "")
     whole = {*block.scope} - {target} <= set(seen)
     weights = np.full((rows, n), 0.0 if whole else p / n)
     if whole:

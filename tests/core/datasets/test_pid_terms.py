@@ -82,7 +82,7 @@ def test_every_accuracy_agrees_with_enumeration(chunk: int) -> None:
             for readers, accuracy in found.items():
                 expected = best_accuracy(law, places[target], [places[name] for name in readers])
                 assert accuracy == pytest.approx(expected, abs=CLOSE)
-            for order, best in enumerate(best_by_order(design, target)):
+            for order, best in best_by_order(found).items():
                 assert best == max(value for readers, value in found.items() if len(readers) == order)
 
 
