@@ -75,10 +75,11 @@ $(OUT)/manifest.json: | setup
 test: setup  ## run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-lint: setup  ## ruff and mypy
+lint: setup  ## ruff, mypy and pyright
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/basedpyright
 
 docs: .venv/installed-docs  ## the documentation and API reference, in build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet -f .ci/mkdocs.yml

@@ -61,7 +61,7 @@ def main(directory: str, epochs: int = 20, batch_size: int = 256) -> list[float]
     split = open_split(directory, "train")
     media = {modality.name for modality in split.modalities if modality.kind != "features"}
     transforms = {"image": ImageSettings(size=64), "audio": AudioSettings(seconds=3.0, n_mels=80)}
-    encoders = {"image": Patches(), "audio": Bands()}
+    encoders: dict[str, Patches | Bands] = {"image": Patches(), "audio": Bands()}
     batches = BatchLoader(
         split,
         min(batch_size, split.rows),

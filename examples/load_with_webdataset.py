@@ -21,7 +21,9 @@ def main(directory: str) -> int:
     """Go through the test split, and return the number of rows."""
     shards = sorted(map(str, Path(directory, "data").glob("test-*.tar")))
     # shardshuffle=100 and .shuffle(1000) for training; the loader of symile_data gives an order that resumes exactly.
-    dataset = wds.WebDataset(shards, shardshuffle=False, empty_check=False).decode("rgb8", decode_audio)
+    dataset = wds.WebDataset(  # pyright: ignore[reportAttributeAccessIssue] (missing in webdataset's own stub)
+        shards, shardshuffle=False, empty_check=False
+    ).decode("rgb8", decode_audio)
     rows = complete = 0
     for sample in dataset:
         labels = sample["json"]  # every column without a member of its own, masks among them

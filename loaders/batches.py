@@ -179,14 +179,14 @@ class Group:
         first_row: Number of its first row in the split.
         sample_ids: (rows,) int64.
         missing: (rows, M), stored or simulated.
-        values: Raw values, by modality.
+        values: By modality, the raw values of the rows, a list or an array.
         labels: (rows, ...) values, by label column.
     """
 
     first_row: int
     sample_ids: IntArray
     missing: BoolArray
-    values: Mapping[str, Sequence[Any] | Array]
+    values: Mapping[str, Any]
     labels: Mapping[str, Array]
 
 

@@ -21,6 +21,7 @@ class Advance(Protocol):
 
     def __call__(self, steps: int = 1) -> None:
         """Report `steps` more finished steps."""
+        ...
 
 
 @contextlib.contextmanager

@@ -1,11 +1,19 @@
 """Settings and fixtures of all tests: no network, no state between runs, tiny sources."""
 
+from __future__ import annotations
+
 import os
+import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tiny_datasets import Tiny
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PHOTOGRAPHS = REPOSITORY.parent / "shared" / "data" / "imagenet-mini"
@@ -51,3 +59,23 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def undisclosed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Builds of patients' data write every count as it is."""
     monkeypatch.setattr("symile_data.builders.engine.stages.disclosed", lambda manifest: manifest)
+
+
+@pytest.fixture(scope="session")
+def documented(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    """An M3 dataset with its card; not to be changed."""
+    from tiny_datasets import m3_tiny
+
+    from symile_data.cards import write_card
+
+    tiny = m3_tiny(tmp_path_factory.mktemp("m3"))
+    write_card(tiny.directory, tiny.manifest, tiny.schema)
+    return tiny
+
+
+@pytest.fixture
+def copied(documented: Tiny, tmp_path: Path) -> Tiny:
+    """A copy of it to change."""
+    directory = tmp_path / "copy"
+    shutil.copytree(documented.directory, directory)
+    return replace(documented, directory=directory)

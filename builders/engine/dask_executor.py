@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import logging
 import platform
 import shutil
 import threading
@@ -91,7 +92,7 @@ def cluster_pool(executor: str) -> Iterator[ClusterPool]:
                         n_workers=workers,
                         threads_per_worker=1,
                         dashboard_address="127.0.0.1:0",
-                        silence_logs="CRITICAL",
+                        silence_logs=logging.CRITICAL,
                     )
                 )
         try:
@@ -103,7 +104,7 @@ def cluster_pool(executor: str) -> Iterator[ClusterPool]:
                 got=" ".join(str(error).split())[:200],
                 do="start one with dask scheduler, and give its address as --executor dask:HOST:8786",
             ) from None
-        yield ClusterPool(client, address or client.scheduler.address)
+        yield ClusterPool(client, address or place.scheduler_address)
 
 
 def parse_executor(text: str) -> tuple[str, int]:

@@ -62,10 +62,11 @@ class MediaStore:
         """Ids and encoded bytes of the given rows of the store, in their order."""
         for chunk, row in _read_media(self._file("-media.npy"))[rows, 1:].tolist():
             table = open_chunk(self.internal.parent / chunk_path(self.kind, self.name, chunk))
-            medium_id, data = table["medium_id"][row].as_py(), table["data"][row].as_py()
-            if data is None and self.root is not None:
-                data = _read_again(self.root / medium_id, table["sha256"][row].as_py())
-            yield medium_id, data
+            medium_id, data = table["medium_id"][row].as_py(), table["data"][row]
+            if data.is_valid or self.root is None:
+                yield medium_id, data.as_py()
+            else:
+                yield medium_id, _read_again(self.root / medium_id, table["sha256"][row].as_py())
 
     def _file(self, suffix: str) -> Path:
         return self.internal / self.kind / f"{self.name}{suffix}"

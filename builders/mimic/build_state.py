@@ -102,7 +102,7 @@ def make_build_state(
     unknown = _REFERENCE_UNKNOWN if reference else UNKNOWN
     placed = percentiles(cohort.labs.values[splits["train"]], values, unknown)
     unmeasured = np.isnan(values)
-    absent = unmeasured.all(axis=1)
+    absent: npt.NDArray[np.bool_] = np.asarray(unmeasured.all(axis=1))
     columns: dict[str, Any] = {
         "sample_id": pa.array(np.arange(len(order))),
         **{name: _column(table, name) for name in ("subject_id", "hadm_id", "gender", "age")},

@@ -36,7 +36,8 @@ def clinical_statistics(
     tests = next((modality for modality in schema.modalities if "items" in modality.details), None)
     if not hours and tests is None:
         return statistics
-    columns = list(dict.fromkeys([*hours, *([tests.column] if tests else [])]))
+    tested = [tests.column] if tests else []
+    columns = list(dict.fromkeys([*hours, *tested]))
     binned = {name: np.zeros(0, dtype=np.int64) for name in hours}
     starts = dict.fromkeys(hours, 0)
     measured: dict[str, npt.NDArray[np.int64]] = {}

@@ -43,9 +43,11 @@ class Encode(Protocol):
     @property
     def key(self) -> str:
         """A key that is equal for functions that make equal features; a `MediaCache` makes such features once."""
+        ...
 
     def __call__(self, media: torch.Tensor) -> torch.Tensor:
         """Encode a chunk of decoded media (U, ...) to features (U, F)."""
+        ...
 
 
 @dataclass(frozen=True)

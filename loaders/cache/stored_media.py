@@ -51,7 +51,7 @@ class CachedMedia:
             DamageError: a medium has other bytes than were written.
         """
         for number in np.unique(numbers[~self._compared[numbers]]).tolist():
-            if zlib.crc32(self.values[number]) != self._checksums[number]:
+            if zlib.crc32(self.values[number].data) != self._checksums[number]:
                 raise _damaged(self._folder, f"medium {number} of {VALUES} does not match its checksum")
             self._compared[number] = True
 
@@ -59,7 +59,7 @@ class CachedMedia:
 def write_cached(folder: Path, where: IntArray, values: Array) -> None:
     """Write index and checksums of the media that the folder's `VALUES` holds already."""
     np.save(folder / _WHERE, where)
-    checksums = [zlib.crc32(value) for value in (*values, where)]
+    checksums = [zlib.crc32(value.data) for value in (*values, where)]
     np.save(folder / _CHECKSUMS, np.array(checksums, dtype=np.uint32))
 
 

@@ -107,7 +107,7 @@ def typed(kind: Any, value: Any, at: str) -> Any:
         return _one_of(arguments, value, at)
     if origin is Literal:  # the class itself checks the value, with a better sentence
         return _one_of(tuple(dict.fromkeys(map(type, arguments))), value, at)
-    if is_dataclass(kind) and isinstance(kind, type):
+    if isinstance(kind, type) and is_dataclass(kind):
         return record(kind, value, at)
     if origin in (list, tuple, Sequence):
         if not isinstance(value, list | tuple):
@@ -118,7 +118,7 @@ def typed(kind: Any, value: Any, at: str) -> Any:
         if not isinstance(value, Mapping):
             raise _wrong(at, value, "an object")
         return {key: typed(arguments[1], part, f"{at}.{key}") for key, part in value.items()}
-    accepted = (int, float) if kind is float else (kind,)
+    accepted: tuple[type, ...] = (int, float) if kind is float else (kind,)
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
         raise _wrong(at, value, getattr(kind, "__name__", str(kind)))
     return value

@@ -82,7 +82,7 @@ class SymileModule(lightning.LightningModule):
         self.external = [name for name in self.names if getattr(self.encoders[name], "external", False)]
         self.strict_loading = not self.external
         self.register_state_dict_post_hook(_without_external)  # type: ignore[no-untyped-call]
-        self.frozen = frozenset({*(pretrained or {}), *self.external})
+        self.frozen: frozenset[str] = frozenset({*(pretrained or {}), *self.external})
         for name, weights in (pretrained or {}).items():
             self._freeze(name, weights)
         self._check_imputation()

@@ -32,12 +32,15 @@ class Trial(Protocol):
     @property
     def directory(self) -> Path:
         """Holds a run directory for each loss, and `result.json`."""
+        ...
 
     def identity(self) -> Any:
         """All that decides what is found, JSON-like."""
+        ...
 
     def measure(self) -> Accuracies:
         """Train and test: the test accuracy by loss, and perhaps what it is compared with."""
+        ...
 
 
 def run_trials(title: str, trials: Sequence[Trial], workers: int) -> list[Accuracies]:

@@ -28,6 +28,7 @@ class SourceAudio(Protocol):
     @property
     def clip_id(self) -> str:
         """Unique in the dataset."""
+        ...
 
     def encode(self) -> bytes:
         """The clip as FLAC, 16 kHz mono.
@@ -35,6 +36,7 @@ class SourceAudio(Protocol):
         Raises:
             UnreadableAudioError: the clip is no usable sound; the next one of its language and store takes its place.
         """
+        ...
 
 
 class AudioSource(Protocol):
@@ -43,23 +45,29 @@ class AudioSource(Protocol):
     @property
     def packages(self) -> tuple[str, ...]:
         """Distributions whose versions decide the bytes."""
+        ...
 
     @property
     def dropped(self) -> list[Dropped]:
         """Lines and files that the source itself left out, by reason."""
+        ...
 
     @property
     def notes(self) -> list[str]:
         """Sentences for the card."""
+        ...
 
     def fingerprint(self) -> dict[str, Any]:
         """What the clips are made of, JSON-like, without paths; `kind` names the source."""
+        ...
 
-    def sizes(self, store: str) -> tuple[int, ...]:
+    def sizes(self, store: str, /) -> tuple[int, ...]:
         """(L,) clips of a store in each language."""
+        ...
 
-    def recording(self, store: str, language: int, index: int) -> SourceAudio:
+    def recording(self, store: str, language: int, index: int, /) -> SourceAudio:
         """The clip at a position of a language's store."""
+        ...
 
 
 @dataclass(frozen=True)

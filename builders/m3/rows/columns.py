@@ -61,9 +61,11 @@ class RowSource(Protocol):
 
     def rows(self, start: int, stop: int) -> LabelledRows:
         """The rows `start` to `stop - 1`."""
+        ...
 
     def used(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Image slots and clip numbers that the split's rows use, sorted, once each."""
+        ...
 
 
 @dataclass(frozen=True)

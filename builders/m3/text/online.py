@@ -109,6 +109,7 @@ def watched(timeout_seconds: float) -> Iterator[Watch]:
     """
     try:
         import requests
+        import requests.adapters
     except ImportError:
         raise MissingPackageError("requests", "online", "asking an online engine") from None
 
@@ -116,13 +117,13 @@ def watched(timeout_seconds: float) -> Iterator[Watch]:
     adapter = requests.adapters.HTTPAdapter
     send = adapter.send
 
-    def bounded(here: Any, request: Any, **settings: Any) -> Any:
+    def bounded(self: Any, request: Any, *places: Any, **settings: Any) -> Any:
         if settings.get("timeout") is None:
             settings["timeout"] = timeout_seconds
         settings["verify"] = settings.get("verify") or os.environ.get("REQUESTS_CA_BUNDLE") or True
         watch.status = None
         try:
-            response = send(here, request, **settings)
+            response = send(self, request, *places, **settings)
         except errors.SSLError:
             raise NoAnswerError("certificate not valid", silent=True) from None
         except errors.Timeout:

@@ -14,7 +14,7 @@ from symile_data.datasets.mimic.windows import LABS_WINDOW, events_of
 from symile_data.format.manifest import Dropped
 
 from ..tables import LABEVENTS, collect, scan
-from ..tables.cells import ROW, finite, typed, wrong
+from ..tables.cells import ROW, CellKind, finite, typed, wrong
 from ..tables.checks import faults, once, report, require_any
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def first_labs(
     patients = admissions["subject_id"].unique().implode()
     chosen = lines.filter(pl.col("itemid").is_in(ITEM_IDS) & pl.col("subject_id").is_in(patients))
     events = typed(chosen, {name: LABEVENTS.columns[name] for name in _OTHERS})
-    number = {"valuenum": LABEVENTS.columns["valuenum"]}
+    number: dict[str, CellKind] = {"valuenum": LABEVENTS.columns["valuenum"]}
     measured = events.filter(pl.col("valuenum").is_not_null() | wrong(number)).cache()
     usable = measured.with_columns(finite(LABEVENTS.columns)).filter(
         pl.all_horizontal(pl.col("labevent_id", "charttime", "valuenum").is_not_null())

@@ -235,7 +235,9 @@ def _finding_rows(people: Sequence[Patient], seed: int) -> Iterator[Row]:
         studies = {xray.study_id: xray for xray in person.xrays if xray.labelled}
         for study_id, xray in studies.items():
             shown = [bool(xray.state >> bit & 1) for bit in range(4)]
-            findings = dict(zip(("Lung Opacity", "Atelectasis", "Edema", "Pleural Effusion"), shown, strict=True))
+            findings: dict[str, bool] = dict(
+                zip(("Lung Opacity", "Atelectasis", "Edema", "Pleural Effusion"), shown, strict=True)
+            )
             findings["No Finding"] = not any(shown)
             chances = Stream(seed, "mimic/sample/findings").rows(study_id, study_id + 1, len(FINDINGS))[0]
             row: Row = {"subject_id": person.subject_id, "study_id": study_id}

@@ -125,5 +125,5 @@ def _blob(x: Plane, y: Plane, cx: float, cy: float, rx: float, ry: float, hardne
     power = distance.copy()
     for _ in range(hardness - 1):
         power *= distance
-    result: Plane = 1 / (1 + power)
+    result: Plane = np.reciprocal(1 + power)
     return result

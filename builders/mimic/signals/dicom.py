@@ -58,6 +58,7 @@ def read_dicom(path: Path) -> Image.Image:
         SourceError: The file needs a decoder that is not installed.
     """
     import pydicom
+    from pydicom.errors import InvalidDicomError
 
     try:
         with warnings.catch_warnings():
@@ -68,7 +69,7 @@ def read_dicom(path: Path) -> Image.Image:
             return Image.fromarray(dicom_pixels(dataset))
     except FileNotFoundError:
         raise UnusablePictureError("file not found") from None
-    except (pydicom.errors.InvalidDicomError, *_ERRORS):
+    except (InvalidDicomError, *_ERRORS):
         raise UnusablePictureError("does not decode") from None
 
 
@@ -168,7 +169,7 @@ def _is_overlay_bit(tag: BaseTag) -> bool:
 def _shown(values: npt.NDArray[Any], dataset: Dataset) -> Values:
     """Apply the modality table or rescale, then the VOI table or window."""
     from pydicom import Dataset as Elements
-    from pydicom.pixels import apply_modality_lut, apply_windowing
+    from pydicom.pixels.processing import apply_modality_lut, apply_windowing
 
     # Only elements that hold something reach pydicom's functions.
     elements = Elements()
@@ -266,7 +267,7 @@ def _refuse_deflated(path: Path) -> None:
 
 def _require_decoder(dataset: Dataset, path: Path) -> None:
     """Name the missing package before pydicom fails."""
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
 
     syntax = dataset.file_meta.TransferSyntaxUID
     if not syntax.is_compressed:

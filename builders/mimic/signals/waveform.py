@@ -117,7 +117,8 @@ def _read_through_wfdb(record: Path) -> Signal:
         if set(told.file_name) != {f"{record.name}.dat"}:
             raise UnusableRecordError("header and data disagree")
         read = wfdb.rdrecord(str(record))
-        names, volts = list(read.sig_name or ()), read.p_signal
+        names: list[str] = list(read.sig_name or ())
+        volts = read.p_signal
         units = {unit.lower() for unit in read.units or ()}  # mv, as in the headers of PhysioNet's challenges, is mV
     except FileNotFoundError:
         raise

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from symile_data.errors import SourceError
 from symile_data.format.manifest import Dropped
 
-from .cells import MEANINGS, ROW, overflowing, typed, written, wrong, wrong_column
+from .cells import MEANINGS, ROW, CellKind, overflowing, typed, written, wrong, wrong_column
 
 if TYPE_CHECKING:
     import polars as pl
@@ -36,7 +36,7 @@ def faults(cells: pl.LazyFrame, table: Table, columns: Sequence[str]) -> pl.Lazy
     """
     import polars as pl
 
-    kinds = {name: table.columns[name] for name in columns}
+    kinds: dict[str, CellKind] = {name: table.columns[name] for name in columns}
     unusable = {name: pl.col(name).is_null() for name in table.needed if name in kinds} | overflowing(kinds)
     counts: dict[str, pl.Expr] = {}
     fine = pl.lit(value=True)

@@ -27,22 +27,27 @@ class Shard(Protocol):
     @property
     def name(self) -> str:
         """The path relative to the dataset."""
+        ...
 
     @property
     def group_rows(self) -> tuple[int, ...]:
         """The number of rows in each row group."""
+        ...
 
     @property
     def schema(self) -> pa.Schema:
         """Arrow schema of the rows, including `huggingface` metadata."""
+        ...
 
     @property
     def footer_sha256(self) -> str:
         """SHA-256 (hex) of the bytes that describe the file: schema, sizes and offsets."""
+        ...
 
     @property
     def rows(self) -> int:
         """The number of rows in the shard."""
+        ...
 
     def read(self, group: int, columns: Sequence[str]) -> pa.Table:
         """Read the named columns of one row group, and no others.
@@ -50,6 +55,7 @@ class Shard(Protocol):
         Raises:
             DamageError: the file is missing or cannot be read.
         """
+        ...
 
     def read_all(self, columns: Sequence[str]) -> pa.Table:
         """Read the named columns of all rows.
@@ -57,12 +63,15 @@ class Shard(Protocol):
         Raises:
             DamageError: the file is missing or cannot be read.
         """
+        ...
 
     def column_bytes(self) -> dict[str, int]:
         """Return the stored bytes of each column; a member that several columns share has its own name."""
+        ...
 
     def problems(self) -> Sequence[str]:
         """Return clauses about contradictions within the file, for `symile-data verify`."""
+        ...
 
 
 _OPENERS: Mapping[str, Callable[..., Shard]] = {".parquet": open_parquet, ".tar": open_tar}

@@ -146,7 +146,8 @@ class DeduplicatedMedia:
 
     def schema(self, stored: pa.Schema) -> pa.Schema:
         """Return the Arrow schema of rows with their media, given that of the split's table."""
-        sources = dict.fromkeys(self.columns, stored) | {pool.column: reader.schema for pool, reader in self.pools}
+        sources: dict[str, pa.Schema] = dict.fromkeys(self.columns, stored)
+        sources |= {pool.column: reader.schema for pool, reader in self.pools}
         fields = [sources[column].field(column) for column in self.columns]
         features = {column: _features(sources[column]).get(column) for column in self.columns}
         metadata = {_METADATA: json.dumps({"info": {"features": features}})} if all(features.values()) else None

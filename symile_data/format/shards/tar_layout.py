@@ -74,7 +74,9 @@ def members_of(schema: pa.Schema, modalities: Sequence[Modality]) -> tuple[Membe
     >>> [member.suffix for member in members_of(schema, (words, bits))]
     ['json', 'txt', 'a.npy']
     """
-    own = {m: kind for m in modalities if (kind := _kind(schema.field(m.column).type)) is not None}
+    own: dict[Modality, Kind] = {
+        m: kind for m in modalities if (kind := _kind(schema.field(m.column).type)) is not None
+    }
     suffixes = [modality.suffix for modality in own]
     members = [Member(suffix=FIELDS, column="", kind="fields")]
     for modality, kind in own.items():

@@ -41,15 +41,19 @@ class Invariants(Protocol):
     @property
     def disjoint_media(self) -> bool:
         """Whether the dataset promises that no image, audio or signal is in two splits."""
+        ...
 
     def check(self, split: str, table: pa.Table) -> Iterable[str]:
         """Return the problems of one shard, each a clause that names the row."""
+        ...
 
     def check_media(self, table: pa.Table) -> Iterable[str]:
         """Return the problems of media columns in a shard or media table, each a clause that names the row."""
+        ...
 
     def finish(self) -> Iterable[str]:
         """Return the problems that only a comparison of several shards shows."""
+        ...
 
 
 def verify(

@@ -26,18 +26,22 @@ class LossSettings(Protocol):
     @property
     def negatives(self) -> str:
         """One of `NEGATIVES`."""
+        ...
 
     @property
     def shuffles(self) -> int:
         """Sets of negatives per anchor, for the negatives "n"."""
+        ...
 
     @property
     def seed(self) -> int:
         """Seed of the shuffles."""
+        ...
 
     @property
     def mip_scale(self) -> str:
         """One of `MIP_SCALES`."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
