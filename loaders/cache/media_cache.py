@@ -45,7 +45,7 @@ class Encode(Protocol):
         """A key that is equal for functions that make equal features; a `MediaCache` makes such features once."""
         ...
 
-    def __call__(self, media: torch.Tensor) -> torch.Tensor:
+    def __call__(self, media: torch.Tensor, /) -> torch.Tensor:
         """Encode a chunk of decoded media (U, ...) to features (U, F)."""
         ...
 
