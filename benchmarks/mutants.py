@@ -115,7 +115,7 @@ def run_pytest(copy: Path, tests: Sequence[str], *, bytecode: bool = False) -> b
     Raises:
         TrialError: pytest finds no such tests.
     """
-    log = copy.with_name(f"{copy.name}.log")
+    log = _log_of(copy)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(_PRELOADED))
     process = context.Process(target=_in_copy, args=(copy, log, tuple(tests), bytecode))
@@ -128,6 +128,11 @@ def run_pytest(copy: Path, tests: Sequence[str], *, bytecode: bool = False) -> b
     if process.exitcode in (_NO_SUCH_TEST, _NO_TESTS):
         raise TrialError(f"pytest cannot run {' '.join(tests)}:\n{log.read_text(encoding='utf-8')[-2000:]}")
     return process.exitcode == _PASSED
+
+
+def _log_of(copy: Path) -> Path:
+    """Return the file that holds what the latest tests of a copy said."""
+    return copy.with_name(f"{copy.name}.log")
 
 
 def _in_copy(copy: Path, log: Path, tests: Sequence[str], bytecode: bool) -> None:
@@ -168,14 +173,20 @@ def copied(source: Path, target: Path) -> Path:
 
 
 def check_without_changes(mutants: Sequence[Mutant], copy: Path, run: RunTests) -> None:
-    """Run every test of the table on the unchanged code, since a test that fails anyway notices nothing.
+    """Run the tests of all changes on the unchanged code, file by file: a test that fails anyway notices nothing.
 
     Raises:
         TrialError: a test fails or takes too long.
     """
-    tests = sorted({test for mutant in mutants for test in mutant.tests})
-    if not run(copy, tests):
-        raise TrialError(f"not all of these tests pass on the unchanged code: {' '.join(tests)}")
+    by_file: dict[str, list[str]] = {}
+    for test in sorted({test for mutant in mutants for test in mutant.tests}):
+        by_file.setdefault(test.partition("::")[0], []).append(test)
+    for number, (file, tests) in enumerate(by_file.items(), start=1):
+        print(f"unchanged {number}/{len(by_file)}: {file}", flush=True)
+        if not run(copy, tests):
+            log = _log_of(copy)
+            said = log.read_text(encoding="utf-8")[-2000:] if log.is_file() else ""
+            raise TrialError(f"not all of these tests pass on the unchanged code: {' '.join(tests)}\n{said}")
 
 
 def is_killed(mutant: Mutant, copy: Path, run: RunTests) -> bool:
@@ -253,7 +264,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         jobs = min(max(options.jobs, 1), len(mutants))
         with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
             first = copied(REPOSITORY, Path(folder) / "0")
-            print(f"running the tests of {len(mutants)} changes on the unchanged code", flush=True)
             check_without_changes(mutants, first, partial(run_pytest, bytecode=True))
             others = [shutil.copytree(first, Path(folder) / str(n), symlinks=True) for n in range(1, jobs)]
             return report(mutants, trial(mutants, [first, *others], run_pytest))

@@ -293,9 +293,10 @@ def test_verify_finds_paths_that_are_not_the_media_s(copy: Path) -> None:
 
 def test_verify_finds_rows_outside_the_pool_and_media_that_are_not_whole(copy: Path) -> None:
     path = "data/test-00000-of-00001.parquet"
-    doctored(copy, path, "clip_row", lambda values: values.__setitem__(0, 99))
+    (clips,) = (pq.read_metadata(file).num_rows for file in (copy / "clips").glob("test-*"))
+    doctored(copy, path, "clip_row", lambda values: values.__setitem__(0, clips))  # one past the last
     assert next(problem for problem in problems(copy) if "clip_row" in problem).startswith(
-        f"{path}: clip_row points outside the pool of "
+        f"{path}: clip_row points outside the pool of {clips}"
     )
     with pytest.raises(DamageError, match=r"a row points outside its pool of the column audio"):
         open_split(copy, "test").read(["audio"], 0)

@@ -93,6 +93,9 @@ def test_every_part_of_the_identity_is_in_the_fingerprint(changes: dict) -> None
         lambda value: value["versions"].update(numpy="2.1"),
         lambda value: value.update(dataset="symile-m3"),
         lambda value: value.update(fingerprint="0" * 64),
+        lambda value: value.update(command="another command"),
+        lambda value: value.update(notes=["It is all fine."]),
+        lambda value: value["splits"].update(train=1),
     ],
 )
 def test_an_edited_manifest_is_refused(written: Path, change) -> None:
