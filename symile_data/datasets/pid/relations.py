@@ -112,8 +112,8 @@ def _xor_likelihood(block: Block, target: str, seen: Mapping[str, Symbols], rows
         weights[every, needed] += p
     if opposite in seen:
         weights[every, seen[opposite]] += 1 - p
-    elif whole:  # a symbol between: the copy says nothing about it
-        weights += ((1 - p) / n * (seen[first] == seen[last]))[:, None]
+    elif whole:  # a symbol between: where the ends are equal, the copy allows all of its values
+        weights += ((1 - p) * (seen[first] == seen[last]))[:, None]
     else:
         weights += (1 - p) / n
     return weights
