@@ -260,7 +260,8 @@ def _split(
         if not modalities:
             got = "; ".join(unused) or ", ".join(schema.names)
             raise DamageError("no column is of a kind that can be decoded", where=first, got=got)
-    lacking = [modality.column for modality in modalities if modality.column not in schema.names]
+    needed = [column for modality in modalities for column in (modality.column, modality.id_column) if column]
+    lacking = [column for column in needed if column not in schema.names]
     if lacking:
         raise DamageError("a modality's column is not in the shards", where=first, got=lacking[0])
     check_special_columns(schema, modalities, first)

@@ -69,6 +69,20 @@ def test_every_row_reaches_a_batch(kind: str) -> None:
         assert len(ids) == len(set(ids)) == count
 
 
+ID_COLUMNS = {
+    **dict.fromkeys(("m3", "m3-features", "m3-pooled", "m3-tar"), ("image_id", "clip_id", None)),
+    "mimic": ("cxr_dicom_id", "ecg_study_id", None),
+    "own": (None,) * 4,
+    "xor": (None,) * 3,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_id_columns_are_found(kind: str) -> None:
+    for split in manifests.read(OLD / kind).splits:
+        assert tuple(m.id_column for m in open_split(OLD / kind, split).modalities) == ID_COLUMNS[kind]
+
+
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in (WITHOUT_CARD, "m3-tar")])
 def test_plain_datasets_opens_it(kind: str, tmp_path: Path) -> None:
     loaded = datasets.load_dataset(str(OLD / kind), cache_dir=str(tmp_path))

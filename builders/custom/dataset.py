@@ -51,13 +51,16 @@ def own_schema(features: Features, modalities: Mapping[str, str | Modality]) -> 
             name; name -> `Modality` for any other. Batches list them in this order.
 
     Raises:
-        UsageError: there are fewer than two modalities; a modality lacks its column or has one of a type that does not
-            fit its kind; `sample_id` or a mask is among the features with another type.
+        UsageError: there are fewer than two modalities; a modality lacks its column, has one of a type that does not
+            fit its kind, or an id column that is not among its null_columns; `sample_id` or a mask is among the
+            features with another type.
     """
     from datasets import Features, Value
 
     made = tuple(
-        kind if isinstance(kind, Modality) else Modality(name=name, kind=kind, column=name, null_columns=(name,))
+        kind
+        if isinstance(kind, Modality)
+        else Modality(name=name, kind=kind, column=name, null_columns=(name,), id_column=None)
         for name, kind in modalities.items()
     )
     if len(made) < 2:
@@ -68,6 +71,11 @@ def own_schema(features: Features, modalities: Mapping[str, str | Modality]) -> 
             "a modality's column is not among the features", got=lacking[0], do=f"there are {', '.join(features)}"
         )
     for modality in made:
+        if modality.id_column not in (None, *modality.null_columns):
+            raise UsageError(
+                "the id_column of a modality must be among its null_columns, or a missing value's id would be stored",
+                got=f"{modality.id_column} of {modality.name}",
+            )
         _check_kind(modality, features)
     added = {"sample_id": Value("int64"), **{modality.mask: Value("bool") for modality in made}}
     for name, feature in added.items():

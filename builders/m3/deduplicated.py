@@ -44,7 +44,7 @@ MEDIA_PER_GROUP = 8  # a reader of one medium reads its group
 
 _ROWS = {"image": "image_row", "audio": "clip_row"}
 _FOLDERS = {"image": "images", "audio": "clips"}
-_IDS = {"image": "image_id", "audio": "clip_id"}
+_IDS = {modality.column: modality.id_column for modality in MODALITIES if modality.id_column}
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from symile_data.extras import needs_extra
 from symile_data.files import digest
+from symile_data.format.unique_media import NO_MEDIUM, number_media
 
 from ..batches import Array, BatchSpec, BoolArray, DecodeErrors, ModalityReader, runs
 from ..decoders.base import UndecodableError
@@ -32,8 +33,8 @@ from .stored_media import VALUES, CachedMedia, read_cached, write_cached
 with needs_extra("train", "loading batches"):
     import torch
 
-_NONE, _DAMAGED = -1, -2  # in place of an index into the unique media
-_FORMAT = 4  # raised whenever equal settings give other media
+_DAMAGED = -2  # like NO_MEDIUM, in place of an index into the unique media
+_FORMAT = 5  # raised whenever equal settings give other media
 
 IntArray = npt.NDArray[np.int64]
 
@@ -80,7 +81,7 @@ def decode_split(
             where, mapped_media[reader.name] = task.decode_into(store, stored[:, position])
             values = mapped_media[reader.name].values
         keys[reader.name] = task.key
-        missing[:, position] |= where == _NONE
+        missing[:, position] |= where == NO_MEDIUM
         damaged |= (where == _DAMAGED) & ~missing[:, position]
         index[reader.name] = torch.from_numpy(np.maximum(where, 0))
         media[reader.name] = torch.from_numpy(values)
@@ -119,9 +120,9 @@ class _DecodeTask:
             allocate: Makes the array for the media.
 
         Returns:
-            (N,) index of each row's medium, or _NONE or _DAMAGED; and (U, ...) the media.
+            (N,) index of each row's medium, or NO_MEDIUM or _DAMAGED; and (U, ...) the media.
         """
-        where, owners = _unique(self._keys(), skip)
+        where, owners = number_media(self._ids(), skip)
         layout, split = self.reader.layout, self.spec.split
         values = allocate((max(len(owners), 1), *layout.shape), layout.stored)
         status = np.zeros(max(len(owners), 1), dtype=np.int64)
@@ -135,7 +136,7 @@ class _DecodeTask:
             for slot in range(first, last):
                 row = int(owners[slot] - split.group_starts[group])
                 if not present[row]:
-                    status[slot] = _NONE
+                    status[slot] = NO_MEDIUM
                     continue
                 try:
                     values[slot] = self.reader.decoder.decode(raw[row], self.reader.settings)
@@ -187,35 +188,13 @@ class _DecodeTask:
         for row in np.flatnonzero(where == _DAMAGED).tolist():
             self.decode_errors.meet(self.spec, self.reader, row, UndecodableError("found when it was cached"))
 
-    def _keys(self) -> pa.Array | None:
-        """Read the (N,) ids of the media; None where each row has its own medium."""
-        split = self.spec.split
-        known = [name for name in self.reader.modality.null_columns if name.endswith("_id") and name in split.columns]
-        return one_chunk(split.read_all(known[:1])[known[0]]) if known else None
+    def _ids(self) -> list[pa.Array] | None:
+        """Read the ids of the N rows' media, in chunks; None where each row has its own medium."""
+        column = self.reader.modality.id_column
+        if column is None:
+            return None
+        return [one_chunk(table[column]) for table in self.spec.split.tables([column])]
 
 
 def _in_memory(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     return np.zeros(shape, dtype=dtype)
-
-
-def _unique(keys: pa.Array | None, skip: BoolArray) -> tuple[IntArray, IntArray]:
-    """Number the unique media in the order in which they first occur.
-
-    Returns:
-        (N,) number of each row's medium, or _NONE; and (U,) the first row of each medium.
-    """
-    where = np.full(len(skip), _NONE, dtype=np.int64)
-    present = np.flatnonzero(~skip)
-    if keys is None:
-        where[present] = np.arange(len(present))
-        return where, present
-    codes = pc.fill_null(keys.dictionary_encode().indices, -1).to_numpy(zero_copy_only=False)[present]
-    named, unnamed = present[codes >= 0], present[codes < 0]  # a medium without an id is its row's own
-    _, first, inverse = np.unique(codes[codes >= 0], return_index=True, return_inverse=True)
-    owners = np.concatenate([named[first], unnamed])
-    where[named], where[unnamed] = inverse, len(first) + np.arange(len(unnamed))
-    order = np.argsort(owners)
-    rank = np.empty(len(owners), dtype=np.int64)
-    rank[order] = np.arange(len(owners))
-    where[present] = rank[where[present]]
-    return where, owners[order]

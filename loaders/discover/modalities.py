@@ -45,11 +45,11 @@ def guess_modalities(schema: pa.Schema) -> Iterator[Modality]:
     for name, kind in kinds.items():
         if masked and name not in masked:
             continue
-        extra = (
-            _TEXT_COMPANIONS if kind == "text" else ("clip_id", f"{name}_id") if kind == "audio" else (f"{name}_id",)
-        )
+        ids = () if kind == "text" else ("clip_id", f"{name}_id") if kind == "audio" else (f"{name}_id",)
+        extra = _TEXT_COMPANIONS if kind == "text" else ids
         companions = tuple(column for column in extra if column in schema.names)
-        yield Modality(name=name, kind=kind, column=name, null_columns=(name, *companions))
+        id_column = next((column for column in companions if column in ids), None)
+        yield Modality(name=name, kind=kind, column=name, null_columns=(name, *companions), id_column=id_column)
 
 
 def unused_columns(schema: pa.Schema, modalities: Sequence[Modality]) -> Iterator[str]:

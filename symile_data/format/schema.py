@@ -38,6 +38,9 @@ class Modality:
             value cannot leak.
         mask: Name of the mask column, `<name>_missing` by default.
         details: JSON-like facts without which the values cannot be read: units, rates, names of a list's places.
+        id_column: The column among `null_columns` whose values tell which rows hold the same image, audio or list of
+            numbers, so that each is decoded or encoded once; None where every row holds its own. By default the first
+            of `null_columns` that ends in `_id`, which was the rule before manifests had this field.
         suffix: Type of a stored value's file, for formats that keep each value in a file of its own; the kind's usual
             one ("jpg", "flac", "txt", else "npy") where not given.
     """
@@ -49,8 +52,11 @@ class Modality:
     mask: str = ""
     details: Mapping[str, Any] = field(default_factory=dict, hash=False)
     suffix: str = ""
+    id_column: str | None = ""
 
     def __post_init__(self) -> None:
+        if self.id_column == "":
+            object.__setattr__(self, "id_column", _id_by_ending(self.null_columns))
         if not self.suffix:
             object.__setattr__(self, "suffix", _SUFFIXES.get(self.kind, "npy"))
         if not self.mask:
@@ -65,6 +71,20 @@ class Modality:
     def from_json(cls, value: dict[str, Any]) -> Modality:
         """Read a modality back from `to_json`."""
         return record(cls, value)
+
+
+def _id_by_ending(columns: tuple[str, ...]) -> str | None:
+    return next((name for name in columns if name.endswith("_id")), None)
+
+
+def _in_shards(modality: Modality) -> dict[str, Any]:
+    """Return the modality as shards store it: with an id column only where readers would not find it by its ending, so
+    that the bytes of shards stay those of versions before this field.
+    """
+    value = modality.to_json()
+    if value["id_column"] == _id_by_ending(modality.null_columns):
+        del value["id_column"]
+    return value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +108,7 @@ class DatasetSchema:
         schema = self.features.arrow_schema
         if not any(modality.details for modality in self.modalities):
             return schema
-        modalities = canonical_json([modality.to_json() for modality in self.modalities])
+        modalities = canonical_json([_in_shards(modality) for modality in self.modalities])
         return schema.with_metadata({**schema.metadata, MODALITIES_KEY: modalities})
 
 

@@ -246,3 +246,16 @@ def test_the_former_name_of_the_argument_still_writes_the_card_and_warns(tmp_pat
     with pytest.warns(DeprecationWarning, match="document is now called write_card"):
         write(tmp_path / "out", document=write_card)
     assert (tmp_path / "out" / "README.md").is_file()
+
+
+def test_an_id_column_must_be_null_where_its_modality_is_missing() -> None:
+    with pytest.raises(UsageError, match=r"must be among its null_columns.*author of photo"):
+        own_schema(
+            FEATURES,
+            {
+                "photo": Modality(
+                    name="photo", kind="image", column="photo", null_columns=("photo",), id_column="author"
+                ),
+                "note": NOTE,
+            },
+        )

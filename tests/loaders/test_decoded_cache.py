@@ -1,10 +1,11 @@
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from small_datasets import CLIPS, IMAGES, write_m3, write_vectors
+from small_datasets import CLASSES, CLIPS, IMAGES, write_m3, write_vectors
 
 from symile_data.errors import DamageError
 from symile_data.format import manifest as manifests
@@ -25,13 +26,14 @@ def test_each_unique_medium_is_decoded_once(tmp_path):
     assert loader._decoded is decoded
 
 
-def test_unique_media_are_numbered_in_file_order():
-    import pyarrow as pa
-
-    keys = pa.array(["b", "a", "b", None, "c", "a", None])
-    where, owners = cache._unique(keys, np.array([False, True, False, False, False, False, True]))
-    assert where.tolist() == [0, -1, 0, 1, 2, 3, -1]
-    assert owners.tolist() == [0, 3, 4, 5]
+def test_the_schema_says_which_column_tells_images_apart(tmp_path):
+    split = open_split(write_m3(tmp_path, 60), "train")
+    named = {"cls": "cls_id", "none": None}
+    for name, column in named.items():
+        modalities = tuple(replace(m, id_column=column) if m.name == "image" else m for m in split.modalities)
+        loader = BatchLoader(replace(split, modalities=modalities), 10, transforms=SMALL, cache=True)
+        list(loader)
+        assert len(loader._decoded.media["image"]) == {"cls": len(CLASSES), "none": 60}[name]
 
 
 def test_half_precision_is_for_keeping_only(tmp_path):

@@ -9,9 +9,9 @@ from .names import imagenet_classes
 SAMPLE_RATE_HZ = 16_000
 
 MODALITIES = (
-    Modality(name="image", kind="image", column="image", null_columns=("image", "image_id")),
-    Modality(name="audio", kind="audio", column="audio", null_columns=("audio", "clip_id")),
-    Modality(name="text", kind="text", column="text", null_columns=("text", "words", "target_text")),
+    Modality(name="image", kind="image", column="image", null_columns=("image", "image_id"), id_column="image_id"),
+    Modality(name="audio", kind="audio", column="audio", null_columns=("audio", "clip_id"), id_column="clip_id"),
+    Modality(name="text", kind="text", column="text", null_columns=("text", "words", "target_text"), id_column=None),
 )
 
 

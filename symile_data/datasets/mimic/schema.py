@@ -31,6 +31,7 @@ MODALITIES = (
         kind="image",
         column="cxr",
         null_columns=("cxr", "cxr_dicom_id", "cxr_study_id", "cxr_hours", "view_position"),
+        id_column="cxr_dicom_id",
         suffix="png",
         details={"shorter_side": SHORTER_SIDE, "channels": "gray"},
     ),
@@ -39,6 +40,7 @@ MODALITIES = (
         kind="ecg",
         column="ecg",
         null_columns=("ecg", "ecg_study_id", "ecg_hours"),
+        id_column="ecg_study_id",
         details={
             "leads": list(LEADS),
             "samples": SAMPLES,
@@ -53,6 +55,7 @@ MODALITIES = (
         kind="labs",
         column="labs",
         null_columns=("labs", "labs_percentile", "labs_hours"),
+        id_column=None,
         mask="labs_all_missing",
         details={"items": [{"itemid": item, "name": name} for item, name in LAB_ITEMS.items()]},
     ),

@@ -18,5 +18,7 @@ def xor_schema(names: Sequence[str], dims: int) -> DatasetSchema:
 
     columns = {name: List(Value("float32"), length=dims) for name in names}
     masks = {f"{name}_missing": Value("bool") for name in names}
-    modalities = tuple(Modality(name=name, kind="vector", column=name, null_columns=(name,)) for name in names)
+    modalities = tuple(
+        Modality(name=name, kind="vector", column=name, null_columns=(name,), id_column=None) for name in names
+    )
     return DatasetSchema(features=Features({"sample_id": Value("int64"), **columns, **masks}), modalities=modalities)
