@@ -158,6 +158,20 @@ def test_what_16_khz_cannot_hold_is_filtered_out():
     assert np.abs(resampled(np.sin(2 * np.pi * 12_000 * time).astype(np.float32), 48_000)[400:-400]).max() < 0.01
 
 
+def test_audio_too_short_for_a_sample_at_16_khz_is_no_audio():
+    assert decode_audio(flac(2, rate=48_000, form="WAV"), AudioSettings(seconds=None)).shape == (1,)
+    for samples, rate in ((1, 48_000), (0, 16_000)):
+        with pytest.raises(UndecodableError, match="audio without samples"):
+            decode_audio(flac(samples, rate=rate, form="WAV"), AudioSettings(seconds=0.05))
+
+
+def test_the_missing_resampler_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "soxr", None)
+    with pytest.raises(MissingPackageError, match="resampling audio from 8000 Hz needs the Python package soxr"):
+        decode_audio(flac(800, rate=8_000), AudioSettings())
+    assert decode_audio(flac(800), AudioSettings()).shape == (48_000,)
+
+
 @pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 48_000])
 def test_the_end_of_a_waveform_does_not_reach_its_beginning(rate):
     """The transform is periodic: what stands at one end would ring at the other without silence between."""
