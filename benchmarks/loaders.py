@@ -36,7 +36,15 @@ from datasets import Audio, Features, Image, Value, load_dataset
 from PIL import Image as Pillow
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, StoredSettings, VectorSettings, open_split
+from symile_data.loaders import (
+    AudioSettings,
+    BatchLoader,
+    ImageSettings,
+    Resources,
+    StoredSettings,
+    VectorSettings,
+    open_split,
+)
 from symile_data.loaders.decoders.audio import decode_audio
 from symile_data.loaders.decoders.image import decode_image
 
@@ -243,7 +251,9 @@ def cells(media_at: Path, features_at: Path, rows: int, workers: int) -> dict[st
 
     def ours(name: str, image: object, audio: object) -> None:
         transforms = {"image": image, "audio": audio}
-        table[name] = lambda: BatchLoader(split, BATCH, transforms=transforms, threads=workers, drop_last=False)
+        table[name] = lambda: BatchLoader(
+            split, BATCH, transforms=transforms, resources=Resources(threads=workers), drop_last=False
+        )
 
     def torchs(name: str, make: Callable[[], Any], shuffle: bool | None, collate: Any = None) -> None:
         table[name] = lambda: DataLoader(make(), BATCH, shuffle=shuffle, num_workers=workers, collate_fn=collate)
@@ -322,7 +332,7 @@ def _anonymous_mb() -> float:
 def streamed(media_at: Path) -> BatchLoader:
     """Decoded media, two threads."""
     transforms = {"image": FAST, "audio": AUDIO}
-    return BatchLoader(open_split(media_at, "train"), BATCH, transforms=transforms, window=4)
+    return BatchLoader(open_split(media_at, "train"), BATCH, transforms=transforms, resources=Resources(window=4))
 
 
 def main() -> None:

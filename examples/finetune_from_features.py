@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from symile_data.encoders.base import DataDescription
 from symile_data.encoders.text import WordEncoder, vocabulary_of
-from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, open_split
+from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, Variation, open_split
 from symile_data.losses import SymileLoss
 
 WIDTH = 64  # of the embeddings
@@ -69,7 +69,7 @@ def main(directory: str, epochs: int = 20, batch_size: int = 256) -> list[float]
         transforms={name: transforms[name] for name in media & transforms.keys()},
         cache=True,  # or a directory, which keeps the decoded media for the next run
         encoders={name: encoders[name] for name in media & encoders.keys()},
-        redraw_words=True,  # a small fixed M3 is memorised, not learned
+        variation=Variation(redraw_words=True),  # a small fixed M3 is memorised, not learned
     )
     heads = Heads(vocabulary_of(split.read_all(["text"])["text"].to_pylist()))
     logit_scale = nn.Parameter(torch.tensor(-3.0))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .arguments import Distribution, Resources, Variation
 from .decoders import StoredSettings, TextSettings, VectorSettings
 from .decoders.audio import AudioSettings
 from .decoders.augment import ImageAugment, ImageCrop, ImageJitter
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AudioSettings",
     "BatchLoader",
+    "Distribution",
     "EcgSettings",
     "ImageAugment",
     "ImageCrop",
@@ -36,9 +38,11 @@ __all__ = [
     "ImageSettings",
     "LabsSettings",
     "MediaCache",
+    "Resources",
     "Split",
     "StoredSettings",
     "TextSettings",
+    "Variation",
     "VectorSettings",
     "mean_percentiles",
     "open_split",

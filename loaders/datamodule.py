@@ -14,6 +14,7 @@ from typing import Any
 from symile_data.errors import UsageError
 from symile_data.extras import needs_extra
 
+from .arguments import Distribution
 from .loader import BatchLoader
 from .split import Split, open_split
 
@@ -30,7 +31,7 @@ class DataModule(lightning.LightningDataModule):
         location: The dataset's directory or URL, whose splits are opened when their loaders are made; or a function
             that returns the split of a given name, for splits that are open already.
         batch_size: Rows of all ranks together, so that a batch is the same for any number of devices.
-        train: Further arguments of the training `BatchLoader` (`seed`, `cache`, `redraw_words`, `augment`, ...).
+        train: Further arguments of the training `BatchLoader` (`seed`, `cache`, `variation`, ...).
         evaluation: The same for validation and test, which keep file order and every row.
     """
 
@@ -85,4 +86,4 @@ class DataModule(lightning.LightningDataModule):
             )
         opened = self._location(split) if callable(self._location) else open_split(self._location, split)
         share = self._batch_size // world_size
-        return BatchLoader(opened, share, rank=rank, world_size=world_size, **settings)
+        return BatchLoader(opened, share, distribution=Distribution(rank=rank, world_size=world_size), **settings)

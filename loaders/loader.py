@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 
 from symile_data.errors import DamageError, UsageError
 from symile_data.extras import needs_extra
 
+from .arguments import Distribution, OlderArguments, Resources, Variation, grouped
 from .batches import Array, DecodeErrors, keep_rows, make_batch_spec
 from .cache.decode_split import decode_split
 from .cache.media_cache import DecodedSplit, Encode, MediaCache
@@ -24,7 +25,7 @@ from .checkpoint import make_checkpoint, read_checkpoint
 from .checks import check_redraw, check_views
 from .decoders.augment import ImageJitter, View
 from .redraw_words import collect_words
-from .shuffle import EpochShuffle, batch_count, check_share, slices
+from .shuffle import EpochShuffle, batch_count, slices
 from .split import Split
 from .stream import PartialBatch, Streaming
 
@@ -62,22 +63,17 @@ class BatchLoader:
         missingness: Share of values to take away, for all modalities or by name, drawn per (seed, sample_id,
             modality) independently of the build's draw and in addition to what is missing on disk. All columns of a
             modality that is taken away are blanked.
-        redraw_words: Draw the distractor words of an M3 row anew in each epoch (training only).
-        redraw_media: Modality -> label column: in each epoch a row gets the image or audio of another row with the
-            same label (training only, with `cache`).
         encoders: Modality -> function that maps a chunk of decoded values to features; each unique value is encoded
             once, and batches hold the features (with `cache`).
         cache: True decodes each unique value once and keeps it in RAM for this loader; a `MediaCache` keeps it for all
             loaders that are given it; a directory keeps it there, memory-mapped and shared by processes and runs.
-        threads: Number of threads that read and decode.
-        prefetch: Number of batches under construction while one is in use.
-        window: Number of row groups whose rows are shuffled together; about as many are in memory.
-        rank: Rank of this process, from 0 to `world_size - 1`.
-        world_size: Number of processes that share the epoch.
         on_error: "skip" passes over samples with a value that cannot be decoded and counts them in `skipped`. With
             one rank such a batch is shorter; with several, another row takes the place, marked as padding.
-        augment: Random views of images by modality name. With `cache` only `ImageJitter`, which works on decoded
-            images.
+        variation: What varies by epoch in training: redrawn words, redrawn images and audio, random views of images.
+        resources: Threads, prefetched batches, and the window of row groups that are shuffled together.
+        distribution: Rank of this process among those that share the epoch.
+        **older: The fields of the three groups as keywords (`threads=2`), which older code passes; each gives a
+            DeprecationWarning.
 
     Raises:
         UsageError: the arguments make no sense together or for this split.
@@ -95,52 +91,47 @@ class BatchLoader:
         transforms: Mapping[str, Any] | None = None,
         columns: Sequence[str] = (),
         missingness: float | Mapping[str, float] | None = None,
-        redraw_words: bool = False,
-        redraw_media: Mapping[str, str] | None = None,
         encoders: Mapping[str, Encode] | None = None,
         cache: bool | str | Path | MediaCache = False,
-        threads: int = 2,
-        prefetch: int = 2,
-        window: int = 16,
-        rank: int = 0,
-        world_size: int = 1,
         on_error: Literal["raise", "skip"] = "raise",
-        augment: Mapping[str, View] | None = None,
+        variation: Variation | None = None,
+        resources: Resources | None = None,
+        distribution: Distribution | None = None,
+        **older: Unpack[OlderArguments],
     ) -> None:
-        check_share(rank, world_size, batch_size)
-        for name, value, least in (("threads", threads, 1), ("prefetch", prefetch, 0), ("window", window, 1)):
-            if value < least:
-                raise UsageError(f"{name} must be at least {least}", got=value)
+        variation, resources, distribution = grouped(older, variation, resources, distribution)
+        if batch_size < 1:
+            raise UsageError("a batch needs at least one row", got=batch_size, do="raise batch_size")
         if on_error not in ("raise", "skip"):
             raise UsageError("unknown on_error", got=repr(on_error), do="choose raise or skip")
         self.split, self.batch_size, self.seed = split, batch_size, seed
-        self.rank, self.world_size = rank, world_size
-        self._shuffle, self._window = shuffle, window
+        self.rank, self.world_size = distribution.rank, distribution.world_size
+        self._shuffle, self._resources = shuffle, resources
         self._drop_last = shuffle if drop_last is None else drop_last
         if not len(self):
             raise UsageError(
                 "the split has fewer rows than one global batch, and drop_last leaves nothing",
                 where=split.location,
-                got=f"{split.rows} rows, {batch_size} x {world_size} in a batch",
+                got=f"{split.rows} rows, {batch_size} x {self.world_size} in a batch",
                 do="lower batch_size or pass drop_last=False",
             )
         names = [modality.name for modality in split.modalities]
         rates = missingness if isinstance(missingness, Mapping) else dict.fromkeys(names, missingness or 0.0)
         self._spec = make_batch_spec(split, seed=seed, transforms=transforms or {}, columns=columns, rates=rates)
-        views = augment or {}
+        views = variation.augment
         self._augment = {name: view for name, view in views.items() if not isinstance(view, ImageJitter)}
         self._jitter = {name: view for name, view in views.items() if isinstance(view, ImageJitter)}
-        self._words = collect_words(split, seed) if redraw_words else None
-        stale = {"words", "text"} & set(columns) if redraw_words else set()
+        self._words = collect_words(split, seed) if variation.redraw_words else None
+        stale = {"words", "text"} & set(columns) if variation.redraw_words else set()
         if stale:
             raise UsageError(
                 "this column no longer holds once words are redrawn", got=min(stale), do="leave it out of `columns`"
             )
-        self._redraw_media, self._encoders = dict(redraw_media or {}), dict(encoders or {})
+        self._redraw_media, self._encoders = dict(variation.redraw_media), dict(encoders or {})
         cached = cache is not False
         check_redraw(self._redraw_media, self._encoders, split, columns, cached=cached)
         check_views(self._spec, views, self._encoders, cached=cached)
-        self._cache, self._threads, self._prefetch = cache, threads, prefetch
+        self._cache = cache
         self._decoded: DecodedSplit | None = None
         self._decode_errors = DecodeErrors(skip=on_error == "skip")
         self._epoch = self._position = 0
@@ -205,7 +196,12 @@ class BatchLoader:
             self._epoch, self._position = self._epoch + 1, 0
         self._begun = True
         shuffle = EpochShuffle(
-            self.split.group_rows, self.split.fingerprint, self.seed, self._epoch, self._window, self._shuffle
+            self.split.group_rows,
+            self.split.fingerprint,
+            self.seed,
+            self._epoch,
+            self._resources.window,
+            self._shuffle,
         )
         for filled in self._filled(shuffle):
             # With the last batch the next epoch is due: a state saved now must not lead to an epoch without batches.
@@ -225,14 +221,14 @@ class BatchLoader:
             drop_last=self._drop_last,
         )
         if self._cache is False:
-            streaming = Streaming(
-                spec=self._spec, augment=self._augment, threads=self._threads, prefetch=self._prefetch
-            )
+            streaming = Streaming(spec=self._spec, augment=self._augment, resources=self._resources)
             return streaming.batches(shuffle, parts, self._decode_errors)
         if self._decoded is None:
             memory = self._cache if isinstance(self._cache, MediaCache) else None
             store = memory or (Path(self._cache) if isinstance(self._cache, str | Path) else None)
-            decoded = decode_split(self._spec, threads=self._threads, decode_errors=self._decode_errors, store=store)
+            decoded = decode_split(
+                self._spec, threads=self._resources.threads, decode_errors=self._decode_errors, store=store
+            )
             self._decoded = decoded.encoded(self._encoders, memory)
         permutations = {
             name: self._decoded.permutation(name, column, self.seed, shuffle.epoch)
@@ -280,7 +276,7 @@ class BatchLoader:
             "rows": self.split.rows,
             "seed": self.seed,
             "shuffle": self._shuffle,
-            "window": self._window,
+            "window": self._resources.window,
             "missingness": {reader.name: reader.rate for reader in self._spec.readers},
             "redraw_words": self._words is not None,
             "redraw_media": self._redraw_media,

@@ -20,7 +20,6 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from symile_data.errors import UsageError
 from symile_data.rng import Stream
 
 IntArray = npt.NDArray[np.int64]
@@ -185,18 +184,6 @@ def slices(
             stop=end,
             window=shuffle.window_at(begin),
         )
-
-
-def check_share(rank: int, world_size: int, batch_size: int) -> None:
-    """Refuse impossible ranks and batch sizes.
-
-    Raises:
-        UsageError: the batch has no row, or the rank is not among `world_size`.
-    """
-    if batch_size < 1:
-        raise UsageError("a batch needs at least one row", got=batch_size, do="raise batch_size")
-    if not 0 <= rank < world_size:
-        raise UsageError("rank must be from 0 to world_size - 1", got=f"rank {rank} of {world_size}")
 
 
 def permuted(positions: IntArray, size: int, key: int, part: int = 0) -> IntArray:

@@ -16,6 +16,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from .arguments import Resources
 from .batches import Array, BatchSpec, BoolArray, DecodeErrors, Group, read_group, runs
 from .decoders.augment import ImageAugment, ImageCrop
 from .decoders.base import UndecodableError
@@ -44,14 +45,12 @@ class Streaming:
     Args:
         spec: The contents of a sample.
         augment: Random views, by modality name.
-        threads: Number of threads that read and decode.
-        prefetch: Number of batches under construction while one is in use.
+        resources: Number of threads, and of batches under construction while one is in use.
     """
 
     spec: BatchSpec
     augment: Mapping[str, ImageAugment | ImageCrop]
-    threads: int
-    prefetch: int
+    resources: Resources
 
     def batches(
         self, shuffle: EpochShuffle, parts: Iterable[BatchSlice], decode_errors: DecodeErrors
@@ -63,7 +62,8 @@ class Streaming:
         """
         groups = _Groups(self.spec, shuffle.window_of_groups())
         pending: deque[tuple[PartialBatch, list[Future[None]]]] = deque()
-        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="decode")
+        threads = self.resources.threads
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
 
         def finished() -> PartialBatch:
             batch, pieces = pending.popleft()
@@ -76,14 +76,14 @@ class Streaming:
             for part in parts:
                 rows = len(part.rows)
                 batch = PartialBatch(part, self.spec.allocate(rows), np.zeros(rows, dtype=bool))
-                edges = [rows * index // self.threads for index in range(self.threads + 1)]
+                edges = [rows * index // threads for index in range(threads + 1)]
                 pieces = [
                     pool.submit(self._fill, batch, start, stop, groups, shuffle, decode_errors)
                     for start, stop in pairwise(edges)
                     if stop > start
                 ]
                 pending.append((batch, pieces))
-                if len(pending) > self.prefetch:
+                if len(pending) > self.resources.prefetch:
                     yield finished()
             while pending:
                 yield finished()

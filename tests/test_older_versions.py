@@ -18,7 +18,7 @@ from symile_data.builders.xor.spec import XorSpec
 from symile_data.errors import OutputError
 from symile_data.files import pretty_json
 from symile_data.format import manifest as manifests
-from symile_data.loaders import BatchLoader, open_split
+from symile_data.loaders import BatchLoader, Resources, open_split
 
 OLD = Path(__file__).parent / "data" / "version-0.1.0"
 KINDS = sorted(path.name for path in OLD.iterdir())
@@ -64,7 +64,7 @@ def test_every_row_reaches_a_batch(kind: str) -> None:
     manifest = manifests.read(OLD / kind)
     assert manifest.identity.versions.get("symile-data", "0.1.0") == "0.1.0"
     for split, count in manifest.splits.items():
-        batches = list(BatchLoader(open_split(OLD / kind, split), 3, shuffle=False, threads=1))
+        batches = list(BatchLoader(open_split(OLD / kind, split), 3, shuffle=False, resources=Resources(threads=1)))
         ids = [int(value) for batch in batches for value in batch["sample_id"]]
         assert len(ids) == len(set(ids)) == count
 

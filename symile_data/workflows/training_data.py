@@ -105,7 +105,7 @@ class TrainingData:
 
     def pretrained(self, config: TrainConfig) -> Weights:
         """Pretrain the encoders that the config names, on augmented pictures of the training split."""
-        from symile_data.loaders import ImageJitter
+        from symile_data.loaders import ImageJitter, Variation
         from symile_data.training.pretrain import pretrain
 
         settings = config.pretrain
@@ -114,13 +114,14 @@ class TrainingData:
         split = self.split("train")
         modalities = self.manifest.modalities
         images = [modality.name for modality in modalities if modality.kind == _IMAGES]
+        views = {name: ImageJitter(shift=settings.jitter) for name in images} if settings.jitter else {}
         batches = self._loader(
             config,
             "train",
             batch_size=settings.batch_size,
             shuffle=True,
             columns=self._columns(*settings.labels.values()),
-            augment={name: ImageJitter(shift=settings.jitter) for name in images} if settings.jitter else {},
+            variation=Variation(augment=views),
         )
         values = {
             name: sorted(set(split.read_all([column])[column].to_pylist())) for name, column in settings.labels.items()
@@ -129,6 +130,7 @@ class TrainingData:
 
     def fitting(self, module: SymileModule) -> DataModule:
         """Training and validation loaders; features where encoders are frozen."""
+        from symile_data.loaders import Variation
         from symile_data.loaders.datamodule import DataModule
 
         config = module.config
@@ -139,12 +141,12 @@ class TrainingData:
             "encoders": module.frozen_features(),
         }
         masked = config.missingness if config.missingness_in_validation else 0.0
-        redrawn = {"redraw_words": config.redraw_words, "redraw_media": config.redraw_media}
+        variation = Variation(redraw_words=config.redraw_words, redraw_media=config.redraw_media)
         labels = self._columns(config.label, *config.redraw_media.values())
         return DataModule(
             self.split,
             config.batch_size,
-            train={**common, "missingness": config.missingness, "columns": labels, **redrawn},
+            train={**common, "missingness": config.missingness, "columns": labels, "variation": variation},
             evaluation={
                 **common,
                 "missingness": masked,

@@ -16,7 +16,7 @@ import torch
 import torch._dynamo  # DistributedDataParallel wants it: imported once here, not in each rank
 from torch.nn.parallel import DistributedDataParallel
 
-from symile_data.loaders import BatchLoader, open_split
+from symile_data.loaders import BatchLoader, Distribution, Resources, open_split
 
 
 def train(rank, world, port, location, batch, stop, state_path, seen_path):
@@ -24,7 +24,13 @@ def train(rank, world, port, location, batch, stop, state_path, seen_path):
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "RANK": str(rank), "WORLD_SIZE": str(world)}
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo")
-    loader = BatchLoader(open_split(location, "train"), batch, drop_last=False, rank=rank, world_size=world, threads=1)
+    loader = BatchLoader(
+        open_split(location, "train"),
+        batch,
+        drop_last=False,
+        distribution=Distribution(rank=rank, world_size=world),
+        resources=Resources(threads=1),
+    )
     if state_path.exists():
         loader.load_state_dict(json.loads(state_path.read_text()))
     model = DistributedDataParallel(torch.nn.Linear(4, 1))

@@ -12,7 +12,16 @@ from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.errors import DamageError, UsageError
-from symile_data.loaders import AudioSettings, BatchLoader, ImageAugment, ImageSettings, open_split
+from symile_data.loaders import (
+    AudioSettings,
+    BatchLoader,
+    Distribution,
+    ImageAugment,
+    ImageSettings,
+    Resources,
+    Variation,
+    open_split,
+)
 from symile_data.loaders.decoders.audio import decode_audio
 from symile_data.loaders.decoders.image import decode_image
 from symile_data.missingness import missing
@@ -73,7 +82,7 @@ def test_every_row_comes_out_as_it_was_stored(m3, cache):
 
 def test_the_length_is_the_number_of_batches(vectors):
     for drop_last, world, expected in ((True, 1, 13), (False, 1, 14), (True, 3, 4), (False, 3, 5)):
-        loader = BatchLoader(vectors, 4, drop_last=drop_last, world_size=world)
+        loader = BatchLoader(vectors, 4, drop_last=drop_last, distribution=Distribution(world_size=world))
         assert len(loader) == expected == len(list(loader))
 
 
@@ -87,8 +96,8 @@ def test_training_drops_the_rest_and_evaluation_keeps_it(vectors):
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_threads_prefetch_and_cache_do_not_change_a_bit(m3, threads, prefetch, cache):
     arguments = {"transforms": SMALL, "missingness": 0.3, "columns": ["lang"], "seed": 3}
-    plain = list(BatchLoader(m3, 8, threads=1, prefetch=0, **arguments))
-    other = list(BatchLoader(m3, 8, threads=threads, prefetch=prefetch, cache=cache, **arguments))
+    plain = list(BatchLoader(m3, 8, resources=Resources(threads=1, prefetch=0), **arguments))
+    other = list(BatchLoader(m3, 8, resources=Resources(threads=threads, prefetch=prefetch), cache=cache, **arguments))
     assert len(plain) == len(other) and all(equal(one, two) for one, two in zip(plain, other, strict=True))
 
 
@@ -96,8 +105,9 @@ def test_threads_prefetch_and_cache_do_not_change_a_bit(m3, threads, prefetch, c
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_interrupted_anywhere_other_ranks_see_the_rest_once(vectors, world, batch, new_world, new_batch, data):
     def loaders(world, batch):
-        options = {"drop_last": False, "world_size": world, "cache": True, "seed": 5}
-        return [BatchLoader(vectors, batch, rank=rank, **options) for rank in range(world)]
+        options = {"drop_last": False, "cache": True, "seed": 5}
+        ranks = [Distribution(rank=rank, world_size=world) for rank in range(world)]
+        return [BatchLoader(vectors, batch, distribution=distribution, **options) for distribution in ranks]
 
     before = loaders(world, batch)
     stop = data.draw(st.integers(0, len(before[0])))
@@ -120,16 +130,17 @@ def test_interrupted_anywhere_other_ranks_see_the_rest_once(vectors, world, batc
 
 @pytest.mark.parametrize("cache", [False, True])
 def test_a_restored_loader_goes_on_exactly_across_epochs(m3, cache):
-    options = {"transforms": SMALL, "seed": 1, "missingness": {"audio": 0.5}, "cache": cache, "redraw_words": True}
-    through = BatchLoader(m3, 9, threads=2, **options)
+    options = {"transforms": SMALL, "seed": 1, "missingness": {"audio": 0.5}, "cache": cache}
+    options |= {"variation": Variation(redraw_words=True)}
+    through = BatchLoader(m3, 9, resources=Resources(threads=2), **options)
     expected = [batch for _ in range(3) for batch in through]
-    first = BatchLoader(m3, 9, threads=1, **options)
+    first = BatchLoader(m3, 9, resources=Resources(threads=1), **options)
     taken = [*first]
     for batch in first:
         taken.append(batch)
         if len(taken) == 9:
             break
-    second = BatchLoader(m3, 9, threads=3, **options)
+    second = BatchLoader(m3, 9, resources=Resources(threads=3), **options)
     second.load_state_dict(json.loads(json.dumps(first.state_dict())))
     taken += [*second, *second]
     assert len(taken) == len(expected)
@@ -183,7 +194,7 @@ def test_setting_the_restored_epoch_keeps_the_position(vectors):
     [
         ({"seed": 1}, r"seed: 1, not 0"),
         ({"shuffle": False}, r"shuffle: False, not True"),
-        ({"window": 3}, r"window: 3, not 16"),
+        ({"resources": Resources(window=3)}, r"window: 3, not 16"),
         ({"missingness": {"a": 0.5}}, r"missingness.a: 0.5, not 0.0"),
     ],
 )
@@ -252,8 +263,9 @@ def test_missingness_is_nested_and_the_same_in_every_epoch_and_on_every_rank(m3,
         """By epoch, the samples and modalities that are missing."""
         found = [set(), set()]
         for rank in range(world):
-            options = {"transforms": SMALL, "seed": 2, "missingness": rate, "rank": rank, "world_size": world}
-            loader = BatchLoader(m3, 6, drop_last=False, cache=cache, **options)
+            options = {"transforms": SMALL, "seed": 2, "missingness": rate}
+            distribution = Distribution(rank=rank, world_size=world)
+            loader = BatchLoader(m3, 6, drop_last=False, cache=cache, distribution=distribution, **options)
             for epoch in (0, 1):
                 for batch in loader:
                     rows, modalities = torch.nonzero(batch["missing"], as_tuple=True)
@@ -307,7 +319,9 @@ def test_several_ranks_keep_equal_batches_when_samples_are_skipped(tmp_path):
     split = damaged(tmp_path, {3, 4, 22})
     seen, skipped, counts = [], 0, set()
     for rank in range(2):
-        loader = BatchLoader(split, 5, transforms=SMALL, on_error="skip", rank=rank, world_size=2)
+        loader = BatchLoader(
+            split, 5, transforms=SMALL, on_error="skip", distribution=Distribution(rank=rank, world_size=2)
+        )
         batches = list(loader)
         for batch in batches:
             assert len(batch["sample_id"]) == 5 == len(batch["text"])
@@ -333,7 +347,7 @@ def test_a_shard_that_breaks_later_is_named(tmp_path):
 
 
 def test_augmentation_follows_seed_epoch_and_sample_alone(m3):
-    options = {"transforms": SMALL, "augment": {"image": ImageAugment(area=(0.2, 0.6))}}
+    options = {"transforms": SMALL, "variation": Variation(augment={"image": ImageAugment(area=(0.2, 0.6))})}
 
     def views(loader):
         found = {}
@@ -341,8 +355,8 @@ def test_augmentation_follows_seed_epoch_and_sample_alone(m3):
             found |= dict(zip(batch["sample_id"].tolist(), batch["image"], strict=True))
         return found
 
-    one = views(BatchLoader(m3, 10, threads=3, **options))
-    two = views(BatchLoader(m3, 6, threads=1, window=2, **options))
+    one = views(BatchLoader(m3, 10, resources=Resources(threads=3), **options))
+    two = views(BatchLoader(m3, 6, resources=Resources(threads=1, window=2), **options))
     assert one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
 
 
@@ -353,7 +367,9 @@ def test_augmentation_changes_by_epoch(tmp_path):
         return value | {"image": {"bytes": stored(photo(32, 32, row)), "path": None}, "image_id": str(row)}
 
     split = open_split(write_m3(tmp_path, 10, change=noisy), "train")
-    loader = BatchLoader(split, 10, transforms=SMALL, shuffle=False, augment={"image": ImageAugment()})
+    loader = BatchLoader(
+        split, 10, transforms=SMALL, shuffle=False, variation=Variation(augment={"image": ImageAugment()})
+    )
     (first,), (second,) = loader, loader
     assert not torch.equal(first["image"], second["image"])
     loader.set_epoch(0)
@@ -398,15 +414,12 @@ def test_labels_have_fixed_types_and_say_where_they_are_null(tmp_path):
         ({"missingness": 1.5}, r"outside \[0, 1\]"),
         ({"columns": ["colour"]}, "`columns` names no column"),
         ({"columns": ["text"]}, "this name is taken in a batch; got text"),
-        ({"augment": {"audio": ImageAugment()}}, "augment names no image modality"),
-        ({"augment": {"image": ImageAugment()}, "cache": True}, "ImageAugment cannot work on it"),
+        ({"variation": Variation(augment={"audio": ImageAugment()})}, "augment names no image modality"),
+        ({"variation": Variation(augment={"image": ImageAugment()}), "cache": True}, "ImageAugment cannot work on it"),
         ({"batch_size": 61}, "fewer rows than one global batch"),
         ({"batch_size": 0}, "at least one row"),
-        ({"rank": 2, "world_size": 2}, "rank must be"),
-        ({"threads": 0}, "threads must be at least 1"),
-        ({"window": 0}, "window must be at least 1"),
         ({"on_error": "ignore"}, "unknown on_error"),
-        ({"redraw_words": True, "columns": ["words"]}, "no longer holds"),
+        ({"variation": Variation(redraw_words=True), "columns": ["words"]}, "no longer holds"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused_at_once(m3, arguments, message):
@@ -421,7 +434,7 @@ def test_a_loader_can_be_sent_to_another_process(vectors):
 def test_leaving_early_leaves_no_threads(m3):
     import threading
 
-    for _ in BatchLoader(m3, 4, transforms=SMALL, threads=3):
+    for _ in BatchLoader(m3, 4, transforms=SMALL, resources=Resources(threads=3)):
         break
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
 

@@ -11,9 +11,9 @@ from small_datasets import write_m3
 
 PROGRAM = """
 import sys
-from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, open_split
+from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, Resources, open_split
 loader = BatchLoader(
-    open_split(sys.argv[1], "train"), 4, threads=3, cache=sys.argv[2] or False,
+    open_split(sys.argv[1], "train"), 4, resources=Resources(threads=3), cache=sys.argv[2] or False,
     transforms={"image": ImageSettings(size=8), "audio": AudioSettings(seconds=0.05)},
 )
 for batch in loader:

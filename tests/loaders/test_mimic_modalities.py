@@ -24,6 +24,8 @@ from symile_data.loaders import (
     ImageJitter,
     ImageSettings,
     LabsSettings,
+    Resources,
+    Variation,
     mean_percentiles,
     open_split,
 )
@@ -124,7 +126,9 @@ def test_an_xray_is_the_papers_tensor_to_the_bit(row):
 
 
 def test_training_crops_move_by_epoch_and_sample_and_are_pieces_of_the_image(mimic):
-    loader = BatchLoader(mimic, 6, transforms={"cxr": XRAY}, augment={"cxr": ImageCrop()}, drop_last=False, seed=3)
+    loader = BatchLoader(
+        mimic, 6, transforms={"cxr": XRAY}, variation=Variation(augment={"cxr": ImageCrop()}), drop_last=False, seed=3
+    )
     places = {}
     for epoch in (0, 1):
         for batch in loader:
@@ -135,7 +139,14 @@ def test_training_crops_move_by_epoch_and_sample_and_are_pieces_of_the_image(mim
                 places[row, epoch] = int(place)
     assert len(places) == 2 * ROWS and all(place <= row for (row, _), place in places.items())
     assert sum(places[row, 0] != places[row, 1] for row in range(ROWS)) > ROWS / 2
-    again = BatchLoader(mimic, 24, transforms={"cxr": XRAY}, augment={"cxr": ImageCrop()}, seed=3, threads=1)
+    again = BatchLoader(
+        mimic,
+        24,
+        transforms={"cxr": XRAY},
+        variation=Variation(augment={"cxr": ImageCrop()}),
+        seed=3,
+        resources=Resources(threads=1),
+    )
     (batch,) = again
     for row, shown in zip(batch["sample_id"].tolist(), batch["cxr"].numpy(), strict=True):
         left = places[row, 0]
@@ -231,10 +242,14 @@ def test_null_records_stay_int16():
 
 
 def test_the_fill_of_a_lab_and_the_place_of_a_crop_are_remembered_by_a_state(mimic):
-    state = BatchLoader(mimic, 6, augment={"cxr": ImageCrop()}, transforms={"cxr": XRAY}).state_dict()
+    state = BatchLoader(
+        mimic, 6, variation=Variation(augment={"cxr": ImageCrop()}), transforms={"cxr": XRAY}
+    ).state_dict()
     assert json.loads(json.dumps(state)) == state
     with pytest.raises(UsageError, match=r"augment.cxr.view"):
-        BatchLoader(mimic, 6, augment={"cxr": ImageAugment()}, transforms={"cxr": XRAY}).load_state_dict(state)
+        BatchLoader(
+            mimic, 6, variation=Variation(augment={"cxr": ImageAugment()}), transforms={"cxr": XRAY}
+        ).load_state_dict(state)
 
 
 @pytest.mark.parametrize(
@@ -247,14 +262,14 @@ def test_the_fill_of_a_lab_and_the_place_of_a_crop_are_remembered_by_a_state(mim
         (lambda split: BatchLoader(split, 4, transforms={"labs": LabsSettings(fill=(0.5,))}), "1 numbers, 5 labs"),
         (lambda split: mean_percentiles(split, "cxr"), "no such labs"),
         (
-            lambda split: BatchLoader(split, 4, augment={"cxr": ImageCrop()}, cache=True),
+            lambda split: BatchLoader(split, 4, variation=Variation(augment={"cxr": ImageCrop()}), cache=True),
             "ImageCrop cannot work on it",
         ),
         (
             lambda split: BatchLoader(
                 split,
                 4,
-                augment={"cxr": ImageJitter()},
+                variation=Variation(augment={"cxr": ImageJitter()}),
                 transforms={"cxr": ImageSettings(size=32, normalise=True)},
                 cache=True,
             ),

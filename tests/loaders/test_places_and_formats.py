@@ -13,7 +13,7 @@ from small_datasets import CLASSES, IMAGES, M3_FEATURES, m3_row, write_m3, write
 from symile_data.errors import DamageError, UsageError
 from symile_data.format import location as locations
 from symile_data.format import manifest as manifests
-from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, open_split
+from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, Resources, open_split
 
 SMALL = {"image": ImageSettings(size=8), "audio": AudioSettings(seconds=0.05)}
 FORMATS = ("parquet", "webdataset")
@@ -76,7 +76,7 @@ def test_any_place_resumes_exactly(place, reference):
     stream = iter(loader)
     seen = [next(stream) for _ in range(3)]
     state = loader.state_dict()
-    resumed = BatchLoader(split, 7, transforms=SMALL, columns=["lang", "words"], seed=3, threads=3)
+    resumed = BatchLoader(split, 7, transforms=SMALL, columns=["lang", "words"], seed=3, resources=Resources(threads=3))
     resumed.load_state_dict(state)
     assert all_equal([*seen, *resumed], reference)
 
@@ -120,7 +120,9 @@ def test_a_shard_that_disappears_in_mid_epoch_is_named_at_once(tmp_path, monkeyp
     write_m3(tmp_path, 60, shard_format=shard_format)
     monkeypatch.setattr(locations.time, "sleep", lambda _: pytest.fail("it waited"))
     with serving(tmp_path) as (address, _):
-        loader = BatchLoader(open_split(address, "train"), 5, transforms=SMALL, shuffle=False, prefetch=0, threads=1)
+        loader = BatchLoader(
+            open_split(address, "train"), 5, transforms=SMALL, shuffle=False, resources=Resources(prefetch=0, threads=1)
+        )
         stream = iter(loader)
         next(stream)
         shutil.rmtree(tmp_path / "data")

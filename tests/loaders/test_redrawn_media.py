@@ -9,7 +9,7 @@ import torch
 from small_datasets import IMAGES, write_m3, write_vectors
 
 from symile_data.errors import UsageError
-from symile_data.loaders import AudioSettings, BatchLoader, ImageJitter, ImageSettings, open_split
+from symile_data.loaders import AudioSettings, BatchLoader, ImageJitter, ImageSettings, Resources, Variation, open_split
 
 SMALL = {"image": ImageSettings(size=4), "audio": AudioSettings(seconds=0.025)}
 ROWS = 60
@@ -34,8 +34,9 @@ def split_of(tmp_path, **options):
     return open_split(write_m3(tmp_path, ROWS, **options), options.get("split", "train"))
 
 
-def loader_of(split, batch_size=ROWS, **options):
-    settings = {"cache": True, "transforms": SMALL, "columns": ["lang"], "redraw_media": SWAP, **options}
+def loader_of(split, batch_size=ROWS, redraw_media=SWAP, augment=None, **options):
+    variation = Variation(redraw_media=redraw_media, augment=augment or {})
+    settings = {"cache": True, "transforms": SMALL, "columns": ["lang"], "variation": variation, **options}
     return BatchLoader(split, batch_size, **settings)
 
 
@@ -82,7 +83,7 @@ def test_draws_differ_between_epochs_and_seeds_and_depend_on_nothing_else(tmp_pa
     loader = loader_of(split)
     first, second = media(epoch_of(loader), "image"), media(epoch_of(loader), "image")
     assert first != second
-    other = loader_of(split, 7, drop_last=False, threads=3, window=2, cache=tmp_path / "cache")
+    other = loader_of(split, 7, drop_last=False, resources=Resources(threads=3, window=2), cache=tmp_path / "cache")
     assert media(epoch_of(other), "image") == first and media(epoch_of(other), "image") == second
     assert media(epoch_of(loader_of(split, seed=1)), "image") != first
 
@@ -147,7 +148,7 @@ def test_settings_that_cannot_work_are_refused(tmp_path):
         loader_of(split_of(tmp_path / "validation", split="validation"))
     vectors = open_split(write_vectors(tmp_path / "vectors", ROWS), "train")
     with pytest.raises(UsageError, match=r"needs its label column.*cls_id"):
-        BatchLoader(vectors, 10, cache=True, redraw_media={"a": "cls_id"})
+        BatchLoader(vectors, 10, cache=True, variation=Variation(redraw_media={"a": "cls_id"}))
 
 
 def test_each_unique_medium_is_encoded_once_and_batches_hold_features(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from small_datasets import CLASSES, LANGUAGES, m3_row, write_m3
 
 from symile_data.errors import UsageError
-from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, open_split
+from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, Resources, Variation, open_split
 from symile_data.loaders.redraw_words import collect_words
 
 SMALL = {"image": ImageSettings(size=4), "audio": AudioSettings(seconds=0.025)}
@@ -31,7 +31,7 @@ def test_redrawn_texts_obey_the_rule_and_keep_the_target(tmp_path, mode):
         split_of(tmp_path, spec={"mode": mode, "words": 3}),
         20,
         transforms=SMALL,
-        redraw_words=True,
+        variation=Variation(redraw_words=True),
         columns=["target_text"],
     )
     for batch in loader:
@@ -47,8 +47,17 @@ def test_redrawn_texts_obey_the_rule_and_keep_the_target(tmp_path, mode):
 
 def test_texts_change_with_the_epoch_and_with_nothing_else(tmp_path):
     split = split_of(tmp_path)
-    one = BatchLoader(split, 20, transforms=SMALL, redraw_words=True, threads=1)
-    two = BatchLoader(split, 48, transforms=SMALL, redraw_words=True, threads=3, window=2, cache=True)
+    one = BatchLoader(
+        split, 20, transforms=SMALL, variation=Variation(redraw_words=True), resources=Resources(threads=1)
+    )
+    two = BatchLoader(
+        split,
+        48,
+        transforms=SMALL,
+        variation=Variation(redraw_words=True),
+        resources=Resources(threads=3, window=2),
+        cache=True,
+    )
     first, second = texts(one), texts(one)
     assert first == texts(two) and second == texts(two)
     changed = sum(first[key] != second[key] for key in first)
@@ -57,7 +66,7 @@ def test_texts_change_with_the_epoch_and_with_nothing_else(tmp_path):
 
 def test_missing_texts_stay_missing(tmp_path):
     split = split_of(tmp_path, missing=lambda row: ("text",) if row % 5 == 0 else ())
-    found = texts(BatchLoader(split, 20, transforms=SMALL, redraw_words=True))
+    found = texts(BatchLoader(split, 20, transforms=SMALL, variation=Variation(redraw_words=True)))
     assert all((text is None) == (key % 5 == 0) for key, text in found.items())
 
 
@@ -70,7 +79,7 @@ def test_words_the_split_never_uses_are_not_drawn(tmp_path):
 
     missing = [row for row in range(ROWS) if m3_row(row)["target_text"] in never]
     split = split_of(tmp_path, change=change, missing=lambda row: ("text",) if row in missing else ())
-    loader = BatchLoader(split, 20, transforms=SMALL, redraw_words=True)
+    loader = BatchLoader(split, 20, transforms=SMALL, variation=Variation(redraw_words=True))
     assert not loader._words.vocabulary[:3, 0].any()
     for text in texts(loader).values():
         assert text is None or not never & set(text.split("_"))
@@ -90,7 +99,7 @@ def test_too_few_words_are_an_error_that_says_how_to_go_on(tmp_path):
         ),
         "train",
     )
-    loader = BatchLoader(split, 8, transforms=SMALL, redraw_words=True)
+    loader = BatchLoader(split, 8, transforms=SMALL, variation=Variation(redraw_words=True))
     assert texts(loader)  # three classes, one language each: exactly one text per row is left, and it is found
     loader._words.vocabulary[:] = ""
     with pytest.raises(UsageError, match=r"too few.*0 of 9 words known.*redraw_words=False"):
@@ -100,23 +109,23 @@ def test_too_few_words_are_an_error_that_says_how_to_go_on(tmp_path):
 def test_only_training_texts_are_redrawn(tmp_path):
     write_m3(tmp_path, ROWS, split="validation")
     with pytest.raises(UsageError, match=r"for training only.*split validation"):
-        BatchLoader(open_split(tmp_path, "validation"), 8, redraw_words=True)
+        BatchLoader(open_split(tmp_path, "validation"), 8, variation=Variation(redraw_words=True))
 
 
 def test_a_dataset_without_a_rule_is_refused(tmp_path):
     with pytest.raises(UsageError, match="no mode in its spec"):
-        BatchLoader(split_of(tmp_path, spec={"words": 3}), 8, redraw_words=True)
+        BatchLoader(split_of(tmp_path, spec={"words": 3}), 8, variation=Variation(redraw_words=True))
 
 
 def test_a_dataset_without_words_is_refused(tmp_path):
     from small_datasets import write_vectors
 
     with pytest.raises(UsageError, match=r"without this column.*got words"):
-        BatchLoader(open_split(write_vectors(tmp_path, 20), "train"), 8, redraw_words=True)
+        BatchLoader(open_split(write_vectors(tmp_path, 20), "train"), 8, variation=Variation(redraw_words=True))
 
 
 def test_the_vocabulary_is_that_of_the_split(tmp_path):
-    words = BatchLoader(split_of(tmp_path), 8, redraw_words=True)._words
+    words = BatchLoader(split_of(tmp_path), 8, variation=Variation(redraw_words=True))._words
     assert words.vocabulary.tolist() == [
         [f"w{cls}{language}" for language in sorted(LANGUAGES)] for cls in range(len(CLASSES))
     ]
@@ -132,7 +141,7 @@ def test_of_a_word_with_several_spellings_the_last_one_counts(tmp_path):
     expected = {}
     for row in range(ROWS):
         expected |= {(word["cls_id"], word["lang"]): f"{word['text']}/{row}" for word in m3_row(row)["words"]}
-    words = BatchLoader(split_of(tmp_path, change=change, shards=7), 8, redraw_words=True)._words
+    words = BatchLoader(split_of(tmp_path, change=change, shards=7), 8, variation=Variation(redraw_words=True))._words
     found = words.vocabulary.tolist()
     assert found == [[expected[cls, lang] for lang in sorted(LANGUAGES)] for cls in range(len(CLASSES))]
     assert words.target_class.tolist() == [m3_row(row)["cls_id"] for row in range(ROWS)]

@@ -6,7 +6,7 @@ from small_datasets import write_vectors
 
 from symile_data.errors import DamageError
 from symile_data.format import location
-from symile_data.loaders import BatchLoader, open_split
+from symile_data.loaders import BatchLoader, Resources, open_split
 
 
 @pytest.fixture
@@ -50,19 +50,19 @@ def test_a_dead_line_is_a_sentence(remote, monkeypatch):
 
 
 def test_a_file_that_disappears_in_mid_epoch_is_named_and_a_repaired_one_is_continued(remote, tmp_path):
-    loader = BatchLoader(open_split(remote, "train"), 5, window=1, prefetch=0)
+    loader = BatchLoader(open_split(remote, "train"), 5, resources=Resources(window=1, prefetch=0))
     system, seen = fsspec.filesystem("memory"), []
     for batch in loader:
         seen += batch["sample_id"].tolist()
         state = loader.state_dict()
         break
     system.rm("/epoch/data", recursive=True)
-    broken = BatchLoader(loader.split, 5, window=1)
+    broken = BatchLoader(loader.split, 5, resources=Resources(window=1))
     broken.load_state_dict(state)
     with pytest.raises(DamageError, match=r"memory://epoch/data/train-0000"):
         list(broken)
     system.put(str(tmp_path / "data/data"), "/epoch/data", recursive=True)
-    mended = BatchLoader(open_split(remote, "train"), 5, window=1)
+    mended = BatchLoader(open_split(remote, "train"), 5, resources=Resources(window=1))
     mended.load_state_dict(state)
     seen += [row for batch in mended for row in batch["sample_id"].tolist()]
     assert sorted(seen) == list(range(40))

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from symile_data.errors import UsageError
-from symile_data.loaders.shuffle import EpochShuffle, batch_count, check_share, permuted, slices
+from symile_data.loaders.shuffle import EpochShuffle, batch_count, permuted, slices
 
 groups = st.lists(st.integers(1, 9), min_size=1, max_size=12).map(lambda sizes: np.array(sizes, dtype=np.int64))
 
@@ -188,9 +187,3 @@ def test_row_numbers_of_large_splits_fit(groups_count, size):
     epoch = order(np.full(groups_count, size * 1000, dtype=np.int64), window=16)
     rows, _ = epoch.rows_at(epoch.rows - 5, epoch.rows)
     assert len(set(rows.tolist())) == 5 and rows.min() >= 0 and rows.max() < epoch.rows
-
-
-@pytest.mark.parametrize(("rank", "world", "batch"), [(2, 2, 1), (-1, 2, 1), (0, 0, 1), (0, 1, 0)])
-def test_impossible_shares_are_refused(rank, world, batch):
-    with pytest.raises(UsageError):
-        check_share(rank, world, batch)

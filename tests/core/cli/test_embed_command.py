@@ -26,7 +26,7 @@ from symile_data.encoders import ClipVisionEncoder, DataDescription, WhisperEnco
 from symile_data.errors import DamageError, OutputError, UsageError
 from symile_data.format import manifest as manifests
 from symile_data.format.manifest import Manifest
-from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, open_split
+from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, Variation, open_split
 from symile_data.workflows import embed as hook
 
 MISSING = {"image": 0.3, "audio": 0.3, "text": 0.3}
@@ -212,7 +212,7 @@ def test_x_rays_are_encoded_too(models: dict[str, str], tmp_path: Path) -> None:
 
 def test_what_makes_no_sense_on_features_is_refused(features: Path) -> None:
     with pytest.raises(UsageError, match=r"words cannot be redrawn in features of texts .*redraw_words=False"):
-        BatchLoader(open_split(features, "train"), 4, redraw_words=True)
+        BatchLoader(open_split(features, "train"), 4, variation=Variation(redraw_words=True))
     result = CliRunner().invoke(app, ["train", str(features)])
     assert "have no default config; got symile-m3. Name one with --config" in str(result.exception)
 

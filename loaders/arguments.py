@@ -1,0 +1,124 @@
+"""Arguments of `BatchLoader` that belong together, in groups: what varies by epoch, resources, distribution.
+
+Each was a keyword of its own before, and still works as one, with a warning.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypedDict, TypeVar
+
+from symile_data.errors import UsageError
+
+from .decoders.augment import View
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variation:
+    """How samples vary from epoch to epoch in training. Each draw is a function of (seed, epoch, sample_id).
+
+    Args:
+        redraw_words: Draw the distractor words of an M3 row anew in each epoch; image, audio and target word stay.
+        redraw_media: Modality -> label column: in each epoch a row gets the image or audio of another row with the
+            same label. Needs the loader's `cache`.
+        augment: Modality -> random views of its images. With the loader's `cache` only `ImageJitter`, which works on
+            decoded images.
+    """
+
+    redraw_words: bool = False
+    redraw_media: Mapping[str, str] = field(default_factory=dict)
+    augment: Mapping[str, View] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """How much a loader reads and decodes at a time.
+
+    Args:
+        threads: Number of threads that read and decode, at least 1.
+        prefetch: Number of batches under construction while one is in use, from 0.
+        window: Number of row groups whose rows are shuffled together, at least 1; about as many are in memory. The
+            order of the rows depends on it.
+
+    Raises:
+        UsageError: a number is too small.
+    """
+
+    threads: int = 2
+    prefetch: int = 2
+    window: int = 16
+
+    def __post_init__(self) -> None:
+        for name, least in (("threads", 1), ("prefetch", 0), ("window", 1)):
+            if getattr(self, name) < least:
+                raise UsageError(f"{name} must be at least {least}", got=getattr(self, name))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distribution:
+    """Which part of every global batch a process gets.
+
+    Args:
+        rank: Rank of this process, from 0 to `world_size - 1`.
+        world_size: Number of processes that share an epoch.
+
+    Raises:
+        UsageError: the rank is not among `world_size`.
+    """
+
+    rank: int = 0
+    world_size: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rank < self.world_size:
+            raise UsageError("rank must be from 0 to world_size - 1", got=f"rank {self.rank} of {self.world_size}")
+
+
+_Group = TypeVar("_Group", Variation, Resources, Distribution)
+
+
+class OlderArguments(TypedDict, total=False):
+    """The keywords of `BatchLoader` that are now fields of a group."""
+
+    redraw_words: bool
+    redraw_media: Mapping[str, str] | None
+    augment: Mapping[str, View] | None
+    threads: int
+    prefetch: int
+    window: int
+    rank: int
+    world_size: int
+
+
+def grouped(
+    older: OlderArguments, variation: Variation | None, resources: Resources | None, distribution: Distribution | None
+) -> tuple[Variation, Resources, Distribution]:
+    """Fill in the groups that are not given, and put older keywords into their groups.
+
+    Raises:
+        TypeError: a keyword is unknown.
+
+    Warns:
+        DeprecationWarning: names the group of each older keyword.
+    """
+    left: dict[str, Any] = dict(older)
+    groups = (
+        _with_older(variation or Variation(), left),
+        _with_older(resources or Resources(), left),
+        _with_older(distribution or Distribution(), left),
+    )
+    if left:
+        raise TypeError(f"BatchLoader got an unexpected keyword argument {next(iter(left))!r}")
+    return groups
+
+
+def _with_older(group: _Group, left: dict[str, Any]) -> _Group:
+    """Take the keywords that are fields of a group out of `left`, and return the group with them."""
+    given = {item.name: left.pop(item.name) for item in fields(group) if item.name in left}
+    if given:
+        kind = type(group).__name__
+        said = ", ".join(f"{name}=..." for name in given)
+        warnings.warn(f"pass {kind.lower()}={kind}({said}) in place of {said}", DeprecationWarning, stacklevel=4)
+    return replace(group, **{name: value for name, value in given.items() if value is not None})

@@ -1,0 +1,58 @@
+"""Tests of the groups of a loader's arguments, and of the keywords that stood in their place before."""
+
+import pytest
+from small_datasets import write_vectors
+
+from symile_data.errors import UsageError
+from symile_data.loaders import BatchLoader, Distribution, Resources, Variation, open_split
+from symile_data.loaders.arguments import grouped
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "message"),
+    [
+        (Resources, {"threads": 0}, "threads must be at least 1; got 0"),
+        (Resources, {"prefetch": -1}, "prefetch must be at least 0; got -1"),
+        (Resources, {"window": 0}, "window must be at least 1; got 0"),
+        (Distribution, {"rank": 2, "world_size": 2}, "rank must be from 0 to world_size - 1; got rank 2 of 2"),
+        (Distribution, {"rank": -1, "world_size": 2}, "rank must be .*; got rank -1 of 2"),
+        (Distribution, {"world_size": 0}, "rank must be .*; got rank 0 of 0"),
+    ],
+)
+def test_impossible_groups_are_refused(kind, fields, message):
+    with pytest.raises(UsageError, match=message):
+        kind(**fields)
+
+
+def test_older_keywords_go_into_their_groups_with_a_warning():
+    older = {"redraw_words": True, "augment": None, "threads": 5, "rank": 1, "world_size": 3}
+    with pytest.warns(DeprecationWarning) as warned:
+        found = grouped(older, None, Resources(window=4), None)
+    assert found == (
+        Variation(redraw_words=True),
+        Resources(threads=5, window=4),
+        Distribution(rank=1, world_size=3),
+    )
+    assert [str(warning.message) for warning in warned] == [
+        "pass variation=Variation(redraw_words=..., augment=...) in place of redraw_words=..., augment=...",
+        "pass resources=Resources(threads=...) in place of threads=...",
+        "pass distribution=Distribution(rank=..., world_size=...) in place of rank=..., world_size=...",
+    ]
+
+
+def test_a_loader_takes_groups_and_older_keywords_alike(tmp_path, recwarn):
+    split = open_split(write_vectors(tmp_path, 40), "train")
+    groups = {"resources": Resources(window=1), "distribution": Distribution(rank=1, world_size=2)}
+    loader = BatchLoader(split, 4, **groups)
+    assert not [warning for warning in recwarn if warning.category is DeprecationWarning]
+    with pytest.warns(DeprecationWarning) as warned:
+        older = BatchLoader(split, 4, window=1, rank=1, world_size=2)
+    assert {warning.filename for warning in warned} == {__file__}
+    assert older.state_dict() == loader.state_dict()
+    assert [b["sample_id"].tolist() for b in older] == [b["sample_id"].tolist() for b in loader]
+
+
+def test_unknown_keywords_are_refused(tmp_path):
+    split = open_split(write_vectors(tmp_path, 40), "train")
+    with pytest.raises(TypeError, match="unexpected keyword argument 'thread'"):
+        BatchLoader(split, 4, thread=2)
