@@ -11,7 +11,15 @@ from small_datasets import CLIPS, IMAGES, write_m3
 from test_decoding import photo, stored
 
 from symile_data.errors import UsageError
-from symile_data.loaders import AudioSettings, BatchLoader, ImageAugment, ImageSettings, StoredSettings, open_split
+from symile_data.loaders import (
+    AudioSettings,
+    BatchLoader,
+    ImageAugment,
+    ImageSettings,
+    StoredSettings,
+    Variation,
+    open_split,
+)
 from symile_data.loaders.decoders.image import _fast_pixels, decode_image
 
 AS_STORED = {"image": StoredSettings(), "audio": StoredSettings()}
@@ -36,7 +44,7 @@ def test_bytes_come_out_as_they_were_stored(tmp_path, shards):
     ("arguments", "message"),
     [
         ({"cache": True}, "StoredSettings leaves them undecoded"),
-        ({"augment": {"image": ImageAugment()}}, "stays undecoded has no views"),
+        ({"variation": Variation(augment={"image": ImageAugment()})}, "stays undecoded has no views"),
         ({"transforms": {"text": StoredSettings()}}, "text takes TextSettings"),
     ],
 )
