@@ -233,7 +233,7 @@ edits = st.lists(
 
 @fuzz
 @given(edits)
-def test_a_names_table_of_any_bytes_is_read_or_refused(tmp_path: Path, edits: list) -> None:
+def test_a_names_table_of_any_bytes_is_read_or_refused(tmp_path: Path, edits: list[Any]) -> None:
     path = names_table(tmp_path / "names.tsv")
     path.write_bytes(edited(path.read_bytes(), edits))
     only_ours(lambda: read_names(path).select(["n01440764"], ["en", "el"]))
@@ -242,7 +242,7 @@ def test_a_names_table_of_any_bytes_is_read_or_refused(tmp_path: Path, edits: li
 
 @fuzz
 @given(edits)
-def test_a_sentence_table_of_any_bytes_is_read_or_refused(tmp_path: Path, edits: list) -> None:
+def test_a_sentence_table_of_any_bytes_is_read_or_refused(tmp_path: Path, edits: list[Any]) -> None:
     path = tmp_path / "sentences.tsv"
     path.write_bytes(edited("sentence_id\ten\tel\n1\tIt rains.\tΒρέχει.\n2\tYes.\tΝαι.\n".encode(), edits))
     only_ours(lambda: read_bank(path, ["en", "el"]))
@@ -250,7 +250,7 @@ def test_a_sentence_table_of_any_bytes_is_read_or_refused(tmp_path: Path, edits:
 
 @fuzz
 @given(edits, st.sampled_from(["train.tsv", "clip_durations.tsv"]))
-def test_common_voice_tables_of_any_bytes_are_read_or_refused(tmp_path: Path, edits: list, name: str) -> None:
+def test_common_voice_tables_of_any_bytes_are_read_or_refused(tmp_path: Path, edits: list[Any], name: str) -> None:
     tables = {
         "train.tsv": b"client_id\tpath\tsentence\na\tx.mp3\tYes\nb\ty.mp3\tNo\n",
         "clip_durations.tsv": b"clip\tduration[ms]\nx.mp3\t900\ny.mp3\t800\n",
@@ -360,7 +360,7 @@ def test_rare_formats_of_images_are_refused(form: str) -> None:
 
 @fuzz
 @given(st.sampled_from(["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"]), edits)
-def test_an_image_of_any_bytes_is_decoded_or_refused(form: str, edits: list) -> None:
+def test_an_image_of_any_bytes_is_decoded_or_refused(form: str, edits: list[Any]) -> None:
     with contextlib.suppress(UndecodableError):
         assert decode_image(edited(encoded(picture(), form), edits), ImageSettings(size=8)).shape == (8, 8, 3)
 
@@ -378,7 +378,7 @@ def clip(form: str = "FLAC", samples: int = 800, rate: int = 16_000, channels: i
 
 @fuzz
 @given(st.sampled_from(["FLAC", "WAV", "OGG", "MP3"]), edits)
-def test_a_clip_of_any_bytes_is_decoded_or_refused(form: str, edits: list) -> None:
+def test_a_clip_of_any_bytes_is_decoded_or_refused(form: str, edits: list[Any]) -> None:
     with contextlib.suppress(UndecodableError):
         assert decode_audio(edited(clip(form), edits), AudioSettings(seconds=0.1)).shape == (1600,)
 

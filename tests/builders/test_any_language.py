@@ -1,6 +1,7 @@
 """An eleventh language: one column in a names table, one in a sentence table; the espeak-ng voice of its code."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from factories import WNIDS, build, contents, problems, rows_of
@@ -74,7 +75,7 @@ def test_a_table_of_arabic_without_its_spoken_column_is_refused(tmp_path: Path) 
     ],
 )
 def test_a_language_without_what_it_needs_is_refused_before_anything_is_written(
-    tree: Path, tmp_path: Path, language: str, changes: dict, message: str
+    tree: Path, tmp_path: Path, language: str, changes: dict[str, Any], message: str
 ) -> None:
     given = {"manual": names(tmp_path / "n.tsv", language), "sentences": sentences(tmp_path / "s.tsv", language)}
     with pytest.raises(SourceError, match=message):

@@ -3,6 +3,7 @@
 import unicodedata
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 from factories import WNIDS, names_table
@@ -29,7 +30,7 @@ GOOD = ("wnid|en|el|uk", "n01|lion|λιοντάρι|лев", "n02|lemon|λεμό
 
 def select(
     *lines: str, wnids: tuple[str, ...] = ("n01", "n02", "n03"), languages: tuple[str, ...] = ("en", "el")
-) -> list:
+) -> list[Any]:
     return parse_names(table(*lines), "x.tsv").select(wnids, languages)
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def server(source: Path) -> Iterator[FaultServer]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(server: FaultServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, dict]]:
+def undisturbed(server: FaultServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, dict[str, Any]]]:
     """Steps and files of each dataset's build that nothing disturbed."""
     found = {}
     for dataset in DATASETS:
@@ -59,7 +60,7 @@ def kept(out: Path, before: dict[str, int]) -> bool:
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_a_build_killed_again_and_again_ends_with_the_same_bytes(
-    server: FaultServer, undisturbed: dict, tmp_path: Path, dataset: str
+    server: FaultServer, undisturbed: dict[str, Any], tmp_path: Path, dataset: str
 ) -> None:
     steps, files = undisturbed[dataset]
     rng, killed, rounds = np.random.default_rng(0), 0, 0
@@ -89,7 +90,13 @@ def test_a_build_killed_again_and_again_ends_with_the_same_bytes(
     ],
 )
 def test_a_disk_that_fails_at_any_step_is_one_sentence_and_loses_nothing(
-    server: FaultServer, undisturbed: dict, tmp_path: Path, dataset: str, code: str, lasting: bool, advice: str
+    server: FaultServer,
+    undisturbed: dict[str, Any],
+    tmp_path: Path,
+    dataset: str,
+    code: str,
+    lasting: bool,
+    advice: str,
 ) -> None:
     steps, files = undisturbed[dataset]
     said = os.strerror(getattr(errno, code)).lower()
@@ -108,7 +115,7 @@ def test_a_disk_that_fails_at_any_step_is_one_sentence_and_loses_nothing(
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_a_full_disk_under_any_writer_is_one_sentence(
-    server: FaultServer, undisturbed: dict, tmp_path: Path, dataset: str
+    server: FaultServer, undisturbed: dict[str, Any], tmp_path: Path, dataset: str
 ) -> None:
     """Whatever library writes the file: the device itself refuses."""
     out, number = tmp_path / "out", 0
@@ -125,7 +132,7 @@ def test_a_full_disk_under_any_writer_is_one_sentence(
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_files_that_may_not_grow_are_one_sentence(
-    server: FaultServer, undisturbed: dict, tmp_path: Path, dataset: str
+    server: FaultServer, undisturbed: dict[str, Any], tmp_path: Path, dataset: str
 ) -> None:
     """A limit on the size of files breaks writes in the middle."""
     files = undisturbed[dataset][1]
@@ -139,7 +146,9 @@ def test_files_that_may_not_grow_are_one_sentence(
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
-def test_the_clock_does_not_matter(server: FaultServer, undisturbed: dict, tmp_path: Path, dataset: str) -> None:
+def test_the_clock_does_not_matter(
+    server: FaultServer, undisturbed: dict[str, Any], tmp_path: Path, dataset: str
+) -> None:
     steps, files = undisturbed[dataset]
     out = tmp_path / "out"
     for clock, done, age in ((-1.5e9, 0.3, 0.0), (3e9, 0.6, 4e9)):
@@ -152,7 +161,7 @@ def test_the_clock_does_not_matter(server: FaultServer, undisturbed: dict, tmp_p
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_of_builds_that_race_for_a_directory_one_wins(
-    server: FaultServer, undisturbed: dict, tmp_path: Path, dataset: str
+    server: FaultServer, undisturbed: dict[str, Any], tmp_path: Path, dataset: str
 ) -> None:
     out = tmp_path / "out"
     outcomes = server.race(dataset, out, 4)
@@ -173,7 +182,7 @@ CHANGED = {
 
 @pytest.mark.parametrize("damage", CHANGED)
 def test_an_image_that_changes_in_mid_build_never_gets_into_a_shard(
-    source: Path, undisturbed: dict, tmp_path: Path, damage: str
+    source: Path, undisturbed: dict[str, Any], tmp_path: Path, damage: str
 ) -> None:
     tree = shutil.copytree(source, tmp_path / "tree")
     own = FaultServer(tree)

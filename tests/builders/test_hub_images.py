@@ -4,6 +4,7 @@ import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
@@ -65,7 +66,7 @@ def test_an_interrupted_stream_goes_on(tmp_path: Path, monkeypatch: pytest.Monke
     written: list[int] = []
     original = hub_pictures._write
 
-    def stopping(folder: Path, wnids: tuple[str, ...], number: int, row: dict) -> str | None:
+    def stopping(folder: Path, wnids: tuple[str, ...], number: int, row: dict[str, Any]) -> str | None:
         written.append(number)
         if len(written) == 13:
             raise KeyboardInterrupt

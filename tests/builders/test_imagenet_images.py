@@ -2,7 +2,7 @@
 
 import io
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -254,7 +254,9 @@ def test_no_folder_is_an_error_that_names_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("names", "got"), [((), "an empty folder"), (("cats", "dogs"), "cats, dogs")])
-def test_a_folder_without_classes_is_an_error_that_says_what_was_found(tmp_path: Path, names: tuple, got: str) -> None:
+def test_a_folder_without_classes_is_an_error_that_says_what_was_found(
+    tmp_path: Path, names: tuple[Any, ...], got: str
+) -> None:
     for name in names:
         (tmp_path / name).mkdir()
     with pytest.raises(SourceError) as caught:

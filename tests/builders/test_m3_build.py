@@ -184,7 +184,9 @@ def test_plain_load_dataset_reads_it(
         ({"missing": {"text": 1.0}}, ("train", "validation")),
     ],
 )
-def test_what_is_missing_is_null_and_marked(tree: Path, tmp_path: Path, changes: dict[str, Any], masked: tuple) -> None:
+def test_what_is_missing_is_null_and_marked(
+    tree: Path, tmp_path: Path, changes: dict[str, Any], masked: tuple[Any, ...]
+) -> None:
     rows = {"train": 40, "validation": 20, "test": 20}
     build(tree, tmp_path / "out", rows=rows, **changes)
     assert problems(tmp_path / "out") == []

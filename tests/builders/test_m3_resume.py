@@ -139,7 +139,9 @@ def test_what_was_damaged_in_between_is_made_again(
     assert contents(out) == undisturbed
 
 
-def test_an_interrupted_build_refuses_other_settings_and_is_kept(tree: Path, tmp_path: Path, undisturbed: dict) -> None:
+def test_an_interrupted_build_refuses_other_settings_and_is_kept(
+    tree: Path, tmp_path: Path, undisturbed: dict[str, Any]
+) -> None:
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         counted(patch, "shards", stop_after=2)
         build(tree, tmp_path / "out")
@@ -149,7 +151,9 @@ def test_an_interrupted_build_refuses_other_settings_and_is_kept(tree: Path, tmp
     assert contents(tmp_path / "out") == undisturbed
 
 
-def test_a_disk_that_fills_up_in_mid_shard_keeps_what_is_done(tree: Path, tmp_path: Path, undisturbed: dict) -> None:
+def test_a_disk_that_fills_up_in_mid_shard_keeps_what_is_done(
+    tree: Path, tmp_path: Path, undisturbed: dict[str, Any]
+) -> None:
     out, full = tmp_path / "out", "train-00001-of-00003.parquet"
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         counted(patch, "shards", stop_after=1)

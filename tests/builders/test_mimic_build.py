@@ -7,6 +7,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -32,12 +33,12 @@ NO_ECG = {"ecg": None, "ecg_hours": None, "ecg_study_id": None, "ecg_missing": T
 PATIENTS = range(10_000_000, 10_000_012)
 
 
-def build(roots: Roots, out: Path, workers: int = 1, **changes: object) -> Manifest:
+def build(roots: Roots, out: Path, workers: int = 1, **changes: Any) -> Manifest:
     spec = replace(MimicSpec(roots=roots, train=6, validation=3, candidates=3), **changes)
     return build_mimic(spec, out, workers=workers, write_card=no_card)
 
 
-def rows_of(out: Path) -> list[dict]:
+def rows_of(out: Path) -> list[dict[str, Any]]:
     paths = [out / entry.path for entry in manifests.read(out).shards()]
     return [row for path in paths for row in pq.read_table(path).to_pylist()]
 
@@ -192,7 +193,7 @@ def edit(copied: Path, split: str, change: object) -> list[str]:
     return problems(copied)
 
 
-def swap_percentiles(rows: list[dict]) -> None:
+def swap_percentiles(rows: list[dict[str, Any]]) -> None:
     place = ITEM_IDS.index(LAB)
     order = sorted(rows, key=lambda row: row["labs"][place])
     low, high = order[0], order[-1]
@@ -237,7 +238,7 @@ def test_media_of_two_splits_are_compared_by_a_deep_look(copied: Path) -> None:
     """The drawn tree has one X-ray and one electrocardiogram for all, so each split is given its own first."""
 
     def give(split: str, number: int) -> list[str]:
-        def change(rows: list[dict]) -> None:
+        def change(rows: list[dict[str, Any]]) -> None:
             for row in rows:
                 row["cxr"]["bytes"] = encoded(Image.new("L", (320, 320), number), "PNG")
                 row["ecg"][:2] = [number, -number]
@@ -358,7 +359,7 @@ def test_version_2_and_3_columns_are_ignored(tmp_path: Path) -> None:
     ],
 )
 def test_sizes_beyond_the_cohort_are_refused_before_media_are_read(
-    roots: Roots, tmp_path: Path, changes: dict, words: str | None, monkeypatch: pytest.MonkeyPatch
+    roots: Roots, tmp_path: Path, changes: dict[str, Any], words: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class ReadError(Exception):
         pass
@@ -389,7 +390,7 @@ def test_a_training_split_that_no_patient_fits_into_is_refused(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("changes", [{}, {"reference": True}, {"allow_missing": True}], ids=str)
-def test_repeated_lines_change_nothing(roots: Roots, dataset: Path, tmp_path: Path, changes: dict) -> None:
+def test_repeated_lines_change_nothing(roots: Roots, dataset: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
     """Not even which admission gets which tests, as an offset of rows would."""
     tree = whole_tree(tmp_path)
     for rows in (tree.patients, tree.admissions, tree.pictures, tree.findings, tree.records, tree.labs):
@@ -440,7 +441,7 @@ def test_rows_that_do_not_fit_are_never_joined(roots: Roots, tmp_path: Path, mon
         ({"patients": 3}, "--patients is at least 20"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(changes: dict, words: str) -> None:
+def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         MimicSpec(**changes)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -27,7 +28,7 @@ ONE = 10_000_001
 CREATININE = ITEM_IDS.index(LAB)
 
 
-def build(tree: Tree, **changes: object) -> dict[int, dict]:
+def build(tree: Tree, **changes: Any) -> dict[int, dict[str, Any]]:
     """Rows by admission; all in the training split."""
     tree.write()
     rows = build_in(tree, tree.roots.mimic_iv.parent / "out", train=len(tree.admissions), **changes)
@@ -35,7 +36,7 @@ def build(tree: Tree, **changes: object) -> dict[int, dict]:
     return rows
 
 
-def build_in(tree: Tree, out: Path, **changes: object) -> dict[int, dict]:
+def build_in(tree: Tree, out: Path, **changes: Any) -> dict[int, dict[str, Any]]:
     spec = replace(MimicSpec(roots=tree.roots, train=1, validation=0), **changes)
     build_mimic(spec, out, workers=1, write_card=no_card)
     return {row["hadm_id"]: row for path in (out / "data").glob("*") for row in pq.read_table(path).to_pylist()}

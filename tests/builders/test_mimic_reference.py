@@ -6,6 +6,7 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -33,7 +34,7 @@ FROZEN = {
 STEPS = [0.0, 0.16666666666666666, 0.33333333333333337, *[0.6666666666666666] * 2, 0.8333333333333334, 1.0, 1.0]
 
 
-def built(roots: Roots, out: Path, **settings: object) -> list[dict]:
+def built(roots: Roots, out: Path, **settings: Any) -> list[dict[str, Any]]:
     """The rows of a reference build whose rows are all in the training split, in its order."""
     spec = MimicSpec(roots=roots, reference=True, validation=0, **{"train": None, **settings})
     build_mimic(spec, out, workers=1, write_card=no_card)
@@ -60,7 +61,7 @@ def compare(roots: Roots, out: Path) -> int:
     return len(rows)
 
 
-def check_percentiles(rows: list[dict], expected: list[dict]) -> None:
+def check_percentiles(rows: list[dict[str, Any]], expected: list[dict]) -> None:
     """Steps of 1/n at each training value, closed on the left."""
     for column in range(len(ITEM_IDS)):
         known = sorted(row["labs"][column] for row in expected if row["labs"][column] is not None)
@@ -97,7 +98,7 @@ people = st.lists(st.lists(stays, min_size=1, max_size=3), min_size=1, max_size=
 
 @given(people, st.randoms(use_true_random=False))
 @settings(max_examples=30)
-def test_random_trees(drawn: list, random: Random) -> None:
+def test_random_trees(drawn: list[Any], random: Random) -> None:
     """Everything around the ends of the windows, with ties, gaps and stays that lie close together."""
     with tempfile.TemporaryDirectory() as directory:
         tree = Tree(Path(directory))

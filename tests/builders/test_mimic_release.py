@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -56,7 +57,7 @@ def scaled(hadm_id: int) -> np.ndarray:
     return (2 * (raw - raw.min()) / (raw.max() - raw.min()) - 1).astype(np.float32)[None]
 
 
-def write_table(path: Path, rows: list[dict]) -> None:
+def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
     text = io.StringIO(newline="")
     table = csv.DictWriter(text, list(rows[0]), restval="", lineterminator="\n")
     table.writeheader()
@@ -142,7 +143,7 @@ def imported(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def stored(out: Path) -> list[dict]:
+def stored(out: Path) -> list[dict[str, Any]]:
     return [row for entry in manifests.read(out).shards() for row in pq.read_table(out / entry.path).to_pylist()]
 
 

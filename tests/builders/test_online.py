@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import gtts.tts
@@ -103,7 +104,7 @@ def google(name: str) -> str:
     return f'<html><div class="result-container">{name}</div></html>'
 
 
-def mymemory(name: str | None, **more: object) -> str:
+def mymemory(name: str | None, **more: Any) -> str:
     return json.dumps({"responseData": {"translatedText": name}, "matches": [], **more})
 
 

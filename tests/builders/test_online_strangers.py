@@ -3,6 +3,7 @@
 import gzip
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gtts.tts
 import pytest
@@ -112,7 +113,7 @@ def test_a_public_engine_does_not_lead_into_a_private_network(monkeypatch: pytes
 def test_certificates_are_checked_whatever_the_library_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[object] = []
 
-    def send(_: object, __: object, **settings: object) -> None:
+    def send(_: object, __: object, **settings: Any) -> None:
         seen.append(settings["verify"])
         raise requests.exceptions.SSLError
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -128,7 +129,9 @@ def test_readers_of_labels_and_ids_stay_at_the_largest_class(data: Data) -> None
         assert at_most(told(feature, data.train.cls) == data.test.cls, ceiling), name
 
 
-def position_readers(position: tuple[np.ndarray, np.ndarray], ids: tuple[np.ndarray, np.ndarray], words: int) -> list:
+def position_readers(
+    position: tuple[np.ndarray, np.ndarray], ids: tuple[np.ndarray, np.ndarray], words: int
+) -> list[Any]:
     """Hits of readers that know a row's number and what stood where in training."""
     moduli = sorted({2, 3, 4, 5, 8, 10, 16, words, 2 * words, words**2})
     known = [(ids[0] % m, ids[1] % m) for m in moduli]

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import unicodedata
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ for language, index in {asked!r}:
 """
 
 
-def utterance(**changes: object) -> Utterance:
+def utterance(**changes: Any) -> Utterance:
     settings = {"text": "Good morning.", "language": "en", "voice": "m1", "rate": 170, "pitch": 50, "intonation": 50}
     return Utterance(**(settings | {"seed": 0} | changes))
 
@@ -64,7 +65,7 @@ def test_every_voice_speaks_and_sounds_different() -> None:
 @pytest.mark.parametrize(
     "change", [{"rate": 140}, {"pitch": 70}, {"intonation": 30}, {"text": "Good night."}, {"voice": "f3"}]
 )
-def test_every_setting_is_heard(change: dict) -> None:
+def test_every_setting_is_heard(change: dict[str, Any]) -> None:
     assert not np.array_equal(synthesise(utterance()), synthesise(utterance(**change)))
 
 
@@ -151,7 +152,7 @@ def test_encoding_keeps_the_wave() -> None:
 
 
 def test_a_clip_is_a_function_of_its_place_alone() -> None:
-    def drawn(**changes: object) -> SpokenAudio:
+    def drawn(**changes: Any) -> SpokenAudio:
         place = {"seed": 0, "store": "train", "language": "el", "sentences": list(range(100)), "index": 5} | changes
         return spoken_audio(**place)
 

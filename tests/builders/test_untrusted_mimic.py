@@ -5,6 +5,7 @@ import gzip
 import io
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -56,7 +57,7 @@ TABLE = b"subject_id,hadm_id,admittime,dischtime\n1,2,2150-01-01 00:00:00,2150-0
 
 @fuzz
 @given(edits, st.booleans(), st.booleans())
-def test_a_table_of_any_bytes_is_read_or_refused(tmp_path: Path, edits: list, packed: bool, after: bool) -> None:
+def test_a_table_of_any_bytes_is_read_or_refused(tmp_path: Path, edits: list[Any], packed: bool, after: bool) -> None:
     """Damaged before it was compressed, or after."""
     data = edited(TABLE, edits) if not after else TABLE
     data = gzip.compress(data, mtime=0) if packed else data
@@ -74,7 +75,7 @@ def test_a_first_line_without_end_is_not_read_whole(tmp_path: Path) -> None:
 
 @fuzz
 @given(edits)
-def test_a_plan_of_any_bytes_is_read_or_refused(tmp_path: Path, edits: list) -> None:
+def test_a_plan_of_any_bytes_is_read_or_refused(tmp_path: Path, edits: list[Any]) -> None:
     rows = "en,a/en/clip.mp3,b/n01440764/x.JPEG,tench,0,tench,tench_Βούς\n" * 3
     path = tmp_path / "train.csv"
     path.write_bytes(edited((",".join(COLUMNS) + "\n" + rows).encode(), edits))
@@ -84,7 +85,7 @@ def test_a_plan_of_any_bytes_is_read_or_refused(tmp_path: Path, edits: list) -> 
 
 @fuzz
 @given(edits, st.sampled_from(["200.0(0)", "1000.0(0)", "200"]))
-def test_a_record_with_any_header_is_read_or_left_out(tmp_path: Path, edits: list, gain: str) -> None:
+def test_a_record_with_any_header_is_read_or_left_out(tmp_path: Path, edits: list[Any], gain: str) -> None:
     put(tmp_path / "1.dat", SIGNALS[""])
     put(tmp_path / "1.hea", edited(header("1", gain=gain).encode(), edits))
     with contextlib.suppress(UnusableRecordError), warnings.catch_warnings():
@@ -144,7 +145,7 @@ def test_the_dicom_file_that_is_damaged_is_read(tmp_path: Path) -> None:
 
 @fuzz
 @given(edits)
-def test_a_dicom_file_of_any_bytes_is_read_or_left_out(tmp_path: Path, edits: list) -> None:
+def test_a_dicom_file_of_any_bytes_is_read_or_left_out(tmp_path: Path, edits: list[Any]) -> None:
     (tmp_path / "x.dcm").write_bytes(edited(WHOLE, edits))
     with contextlib.suppress(UnusablePictureError), warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -21,7 +22,7 @@ from symile_data.errors import UsageError
 ROWS = {"train": 60, "validation": 10, "test": 10}
 
 
-def build(out: Path, **changes: object) -> Path:
+def build(out: Path, **changes: Any) -> Path:
     build_xor(replace(XorSpec(rows=ROWS), **changes), out, workers=1, write_card=no_card)
     return out
 
@@ -100,6 +101,6 @@ def test_verify_finds_a_row_that_breaks_the_rule(tmp_path: Path) -> None:
         ({"missing": {"a": 2.0}}, "missing rate of a"),
     ],
 )
-def test_what_cannot_be_built_is_refused(changes: dict[str, object], words: str) -> None:
+def test_what_cannot_be_built_is_refused(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         XorSpec(**changes)

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -37,7 +38,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "out"
 
 
-def card(directory: Path, **sources: object) -> tuple[str, dict]:
+def card(directory: Path, **sources: object) -> tuple[str, dict[str, Any]]:
     manifest = manifests.read(directory)
     identity = replace(manifest.identity, sources={**manifest.identity.sources, **sources})
     write_card(directory, replace(manifest, identity=identity, files=manifest.shards()), mimic_schema())
@@ -94,7 +95,7 @@ def test_what_is_left_of_a_split_is_no_small_count(built: Path) -> None:
     assert not re.search(r"\b[1-9] left out|left out \([1-9]\)", json.dumps(croissant))
 
 
-def numbers(statistics: dict) -> list[int]:
+def numbers(statistics: dict[str, Any]) -> list[int]:
     """Every count of rows or admissions in the statistics."""
     found = [step["count"] for step in statistics["funnel"]]
     for part in ("categories", "measured"):

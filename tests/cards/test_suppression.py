@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,11 +24,11 @@ PATTERNS = ("", "cxr", "ecg", "labs", "cxr+ecg", "cxr+labs", "ecg+labs")
 
 
 @st.composite
-def cohorts(draw: st.DrawFn) -> dict[str, list[dict]]:
+def cohorts(draw: st.DrawFn) -> dict[str, list[dict[str, Any]]]:
     """Rows of each split; probabilities are drawn so that rare groups are common."""
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     rarity = draw(st.sampled_from([0.02, 0.1, 0.4]))
-    rows: dict[str, list[dict]] = {}
+    rows: dict[str, list[dict[str, Any]]] = {}
     for number, split in enumerate(SPLITS):
         rows[split] = []
         for row in range(draw(st.integers(20, 400))):
@@ -60,7 +61,7 @@ def _pick(
     return first if random.random() > rarity else others[int(random.integers(len(others)))]
 
 
-def counted(cohort: dict[str, list[dict]]) -> dict:
+def counted(cohort: dict[str, list[dict[str, Any]]]) -> dict:
     """The statistics, as cards count them."""
     rows = {split: len(of) for split, of in cohort.items()}
     every = [row for of in cohort.values() for row in of]
@@ -115,25 +116,25 @@ def counted(cohort: dict[str, list[dict]]) -> dict:
 class Attack:
     """Everything that is known of the published numbers: each is a sum of groups of rows, none of them negative."""
 
-    def __init__(self, true: dict, shown: dict) -> None:
-        self.true: dict[tuple, int] = {}
-        self.equations: list[tuple[dict[tuple, float], float]] = []
+    def __init__(self, true: dict[str, Any], shown: dict) -> None:
+        self.true: dict[tuple[Any, ...], int] = {}
+        self.equations: list[tuple[dict[tuple[Any, ...], float], float]] = []
         self._know(true, shown)
 
-    def _group(self, key: tuple, count: int) -> tuple:
+    def _group(self, key: tuple[Any, ...], count: int) -> tuple:
         self.true[key] = count
         return key
 
-    def _equal(self, parts: dict[tuple, float], total: float) -> None:
+    def _equal(self, parts: dict[tuple[Any, ...], float], total: float) -> None:
         assert sum(factor * self.true[key] for key, factor in parts.items()) == pytest.approx(total), parts
         self.equations.append((parts, total))
 
-    def _published(self, key: tuple, value: float | None) -> None:
+    def _published(self, key: tuple[Any, ...], value: float | None) -> None:
         if value is not None:
             self._equal({key: 1}, value)
 
-    def _know(self, true: dict, shown: dict) -> None:
-        lacking: dict[tuple[str, str], dict[tuple, float]] = {}
+    def _know(self, true: dict[str, Any], shown: dict) -> None:
+        lacking: dict[tuple[str, str], dict[tuple[Any, ...], float]] = {}
         for split, rows in true["rows"].items():
             patterns = true["missing"][split]["patterns"]
             cells = [self._group(("pattern", split, p), patterns.get(p, 0)) for p in PATTERNS]
@@ -184,16 +185,18 @@ class Attack:
         hours = [of["hours"]["labs_hours"]["counts"] for of in (true, shown)]
         self._partition("lab hour", *hours, measured, 0)
 
-    def _partition(self, name: str, counts: list[int], told: list, others: dict[tuple, float], total: float) -> None:
+    def _partition(
+        self, name: str, counts: list[int], told: list[Any], others: dict[tuple[Any, ...], float], total: float
+    ) -> None:
         cells = [self._group((name, place), count) for place, count in enumerate(counts)]
         self._equal({**dict.fromkeys(cells, 1.0), **others}, total)
         for key, value in zip(cells, told, strict=True):
             self._published(key, value)
 
-    def _sum(self, keys: dict[tuple, float]) -> int:
+    def _sum(self, keys: dict[tuple[Any, ...], float]) -> int:
         return sum(self.true[key] for key in keys)
 
-    def bounds(self) -> Iterator[tuple[tuple, float, float]]:
+    def bounds(self) -> Iterator[tuple[tuple[Any, ...], float, float]]:
         """(group, least, most) of each group of 1 to 9 rows."""
         places = {key: place for place, key in enumerate(self.true)}
         matrix = np.zeros((len(self.equations), len(places)))
@@ -212,7 +215,7 @@ class Attack:
 
 @settings(max_examples=20)
 @given(cohort=cohorts())
-def test_no_small_count_follows_from_what_is_published(cohort: dict[str, list[dict]]) -> None:
+def test_no_small_count_follows_from_what_is_published(cohort: dict[str, list[dict[str, Any]]]) -> None:
     true = counted(cohort)
     shown = publishable(true, mimic_schema().modalities, DESCRIPTIONS["symile-mimic"])
     for key, least, most in Attack(true, shown).bounds():

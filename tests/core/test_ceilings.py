@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -45,7 +46,7 @@ def drawn(mode: str, words: int, languages: int, classes: int, rows: int, seed: 
 WORD = pa.struct([("text", pa.string()), ("lang", pa.string()), ("cls_id", pa.int32())])
 
 
-def table_of(words: list, classes: list, langs: list) -> pa.Table:
+def table_of(words: list[Any], classes: list, langs: list) -> pa.Table:
     return pa.table(
         {
             "words": pa.array(words, pa.list_(WORD)),
@@ -73,11 +74,11 @@ class Slow:
         self.possible = [self._possible(row["words"]) for row in self.rows]
 
     @staticmethod
-    def _possible(words: list) -> list:
+    def _possible(words: list[Any]) -> list:
         langs, classes = [w["lang"] for w in words], [w["cls_id"] for w in words]
         return [w for w in words if langs.count(w["lang"]) == 1 and classes.count(w["cls_id"]) == 1]
 
-    def mean(self, values: list) -> Fraction:
+    def mean(self, values: list[Any]) -> Fraction:
         return sum(values, Fraction(0)) / len(self.rows)
 
     def of_label(self, label: str) -> dict[str, Fraction]:
@@ -213,7 +214,7 @@ def test_a_reader_who_counts_reaches_what_is_said() -> None:
     assert np.mean(hits) == pytest.approx(np.mean(expected), abs=4 * 0.5 / np.sqrt(20_000))
 
 
-def word(cls: int | None, lang: str | None) -> dict:
+def word(cls: int | None, lang: str | None) -> dict[str, Any]:
     return {"text": "x", "lang": lang, "cls_id": cls}
 
 
@@ -251,7 +252,7 @@ def test_nothing_is_said_where_an_answer_is_unknown_or_nothing_is_complete() -> 
         {"words": pa.array([[word(0, "el")]], pa.list_(WORD)), "cls_id": pa.array([1])},
     ],
 )
-def test_other_columns_do_not_fit(columns: dict) -> None:
+def test_other_columns_do_not_fit(columns: dict[str, Any]) -> None:
     assert not WordRowsReader.fits(pa.table(columns).schema)
 
 

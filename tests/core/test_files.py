@@ -4,6 +4,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -228,7 +229,7 @@ values = st.recursive(
 
 
 @given(st.dictionaries(st.text(), values, min_size=2, max_size=6))
-def test_equal_values_have_equal_digests(value: dict) -> None:
+def test_equal_values_have_equal_digests(value: dict[str, Any]) -> None:
     backwards = dict(reversed(value.items()))
     assert canonical_json(backwards) == canonical_json(value)
     assert digest(backwards) == digest(value)

@@ -80,7 +80,7 @@ def test_the_fingerprint_does_not_depend_on_the_order_of_settings(order: list[st
         {"versions": {"numpy": "2.1"}},
     ],
 )
-def test_every_part_of_the_identity_is_in_the_fingerprint(changes: dict) -> None:
+def test_every_part_of_the_identity_is_in_the_fingerprint(changes: dict[str, Any]) -> None:
     assert identity(**changes).fingerprint != identity().fingerprint
 
 

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -32,14 +33,14 @@ SCHEMA = DatasetSchema(
 FIRST, SECOND, TEST = shard_path("train", 0, 2), shard_path("train", 1, 2), shard_path("test", 0, 1)
 
 
-def rows(start: int, stop: int) -> list[dict]:
+def rows(start: int, stop: int) -> list[dict[str, Any]]:
     return [
         {"sample_id": index, "x": None if index % 3 == 0 else f"text number {index}", "x_missing": index % 3 == 0}
         for index in range(start, stop)
     ]
 
 
-def shard(directory: Path, path: str, content: list[dict], split: str) -> manifests.FileEntry:
+def shard(directory: Path, path: str, content: list[dict[str, Any]], split: str) -> manifests.FileEntry:
     batch = pa.RecordBatch.from_pylist(content, schema=SCHEMA.arrow)
     return file_entry(
         directory, directory / path, rows=write_shard(directory / path, SCHEMA, iter([batch])), split=split
@@ -221,7 +222,7 @@ def test_wrong_rows_of_a_shard_are_named(dataset: Path) -> None:
         (2, {"x_missing": None}, "x_missing has 1 nulls; it must be True or False in every row"),
     ],
 )
-def test_a_mask_that_lies_is_named(dataset: Path, row: int, wrong: dict, clause: str) -> None:
+def test_a_mask_that_lies_is_named(dataset: Path, row: int, wrong: dict[str, Any], clause: str) -> None:
     content = rows(0, 10)
     content[row].update(wrong)
     shard(dataset, FIRST, content, "train")

@@ -1,5 +1,7 @@
 """The words of a row, against a slow reading of the rule, and their distribution."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -14,7 +16,7 @@ def slow_words(rule: WordRule, target_class: int, target_language: int, uniform:
     """One row, word by word: draw each among what is left, then sort by the last W numbers."""
     numbers = iter(uniform)
 
-    def pick(left: list) -> object:
+    def pick(left: list[Any]) -> object:
         return left.pop(int(next(numbers) * len(left)))
 
     classes = [cls for cls in range(rule.classes) if cls != target_class]
@@ -164,7 +166,7 @@ def test_every_order_of_a_choice_is_equally_likely() -> None:
         ),
     ],
 )
-def test_rules_that_cannot_be_met_are_refused(changes: dict, message: str) -> None:
+def test_rules_that_cannot_be_met_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         WordRule(**({"words": 3, "classes": 9, "languages": 5, "mode": "disjoint"} | changes))
     assert str(caught.value) == message

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ ROWS = 60
 class Encoding:
     """A function of media with a key, as loaders take it."""
 
-    function: Callable
+    function: Callable[..., Any]
     key: str = "function"
 
     def __call__(self, media):

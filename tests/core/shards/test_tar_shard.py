@@ -131,7 +131,9 @@ def problem_of(path: Path) -> str:
 
 
 @given(st.lists(row_values, min_size=1, max_size=7))
-def test_both_formats_give_the_same_rows(tmp_path_factory: pytest.TempPathFactory, values: list[dict]) -> None:
+def test_both_formats_give_the_same_rows(
+    tmp_path_factory: pytest.TempPathFactory, values: list[dict[str, Any]]
+) -> None:
     rows = [{"sample_id": index, **value} for index, value in enumerate(values)]
     directory = tmp_path_factory.mktemp("formats")
     location = write(directory, rows)

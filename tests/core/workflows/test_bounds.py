@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,11 +34,11 @@ def directory(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def complete(directory: Path, split: str) -> list[dict]:
+def complete(directory: Path, split: str) -> list[dict[str, Any]]:
     return [row for row in rows_of(directory, split) if not any(row[name] for name in MASKS)]
 
 
-def alone(rows: list[dict], label: str) -> float:
+def alone(rows: list[dict[str, Any]], label: str) -> float:
     """The mean of 1 / a."""
     there = {row[label] for row in rows}
     return float(np.mean([1 / len({word[label] for word in row["words"]} & there) for row in rows]))

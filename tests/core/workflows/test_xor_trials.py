@@ -22,7 +22,7 @@ from symile_data.workflows.xor_trials import XorTrial
 ROWS = {"train": 60, "validation": 30, "test": 30}
 
 
-def trial(directory: Path, epochs: int = 1, seed: int = 0, **spec: object) -> XorTrial:
+def trial(directory: Path, epochs: int = 1, seed: int = 0, **spec: Any) -> XorTrial:
     """A tiny one, in a blink."""
     configs = {loss: read_config("xor", {"loss": loss, "epochs": epochs, "batch_size": 20}) for loss in LOSSES}
     return XorTrial(directory=directory, spec=replace(XorSpec(dims=1, rows=ROWS, seed=seed), **spec), configs=configs)
