@@ -13,7 +13,6 @@ memory. Memory is what a process of its own has beyond one that only imported th
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import multiprocessing
 import os
@@ -21,20 +20,28 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-import soundfile
 import torch
-import webdataset
-from datasets import Audio, Features, Image, Value, load_dataset
-from PIL import Image as Pillow
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from loading.data import FEATURES, write_features, write_media
+from loading.readers import (
+    AUDIO,
+    FAST,
+    Floor,
+    InMemory,
+    Mapped,
+    PlainFiles,
+    Streamed,
+    listed,
+    raw,
+    same_kernel,
+    stock,
+    tars,
+)
+from torch.utils.data import DataLoader
 
 from symile_data.loaders import (
     AudioSettings,
@@ -45,203 +52,12 @@ from symile_data.loaders import (
     VectorSettings,
     open_split,
 )
-from symile_data.loaders.decoders.audio import decode_audio
-from symile_data.loaders.decoders.image import decode_image
 
 BATCH, FEATURE_BATCH = 32, 256
 IMAGE = ImageSettings(size=224, shorter_side=256)
-FAST = ImageSettings(size=224, shorter_side=256, kernel="fast")
-AUDIO = AudioSettings(seconds=3.0)
 MEL = AudioSettings(seconds=3.0, n_mels=80)
-FEATURES = {"image": 1024, "audio": 1280}
-SHUFFLED = 200  # rows in the buffers of readers that shuffle by one
-MEAN, DEVIATION = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 
 Cell = Callable[[], Iterable[Any]]
-
-
-def media(rng: np.random.Generator, unique: int) -> tuple[list[bytes], list[bytes]]:
-    """Photograph-like JPEGs of 457 x 393 pixels (about 75 KB) and speech-like FLAC of 3 s (about 60 KB)."""
-    pictures, clips = [], []
-    for _ in range(unique):
-        smooth = Pillow.fromarray(rng.integers(0, 255, (12, 12, 3), dtype=np.uint8)).resize((457, 393))
-        pixels = np.asarray(smooth) + rng.normal(0, 12, (393, 457, 3))
-        file = io.BytesIO()
-        Pillow.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=90)
-        pictures.append(file.getvalue())
-        wave = np.cumsum(rng.normal(0, 0.02, 48_000))
-        wave -= np.convolve(wave, np.ones(50) / 50, "same")
-        file = io.BytesIO()
-        soundfile.write(file, (wave / np.abs(wave).max() / 2).astype(np.float32), 16_000, format="FLAC")
-        clips.append(file.getvalue())
-    return pictures, clips
-
-
-def write_media(directory: Path, rows: int) -> None:
-    """A split as the builders write it: four shards, row groups of 50, media uncompressed; and the same as plain
-    files and as tars.
-    """
-    pictures, clips = media(np.random.default_rng(0), min(rows, 250))
-    schema = Features(
-        {"image": Image(), "audio": Audio(sampling_rate=16_000), "text": Value("string"), "cls_id": Value("int64")}
-    ).arrow_schema
-    (directory / "data").mkdir(parents=True)
-    (directory / "files").mkdir()
-    for shard in range(4):
-        chosen = range(rows * shard // 4, rows * (shard + 1) // 4)
-        path = directory / f"data/train-{shard:05d}-of-00004.parquet"
-        with pq.ParquetWriter(
-            path, schema, compression="none", use_dictionary=False, write_page_checksum=True
-        ) as writer:
-            for start in range(chosen.start, chosen.stop, 50):
-                group = [
-                    {
-                        "image": {"bytes": pictures[row % len(pictures)], "path": None},
-                        "audio": {"bytes": clips[row % len(clips)], "path": None},
-                        "text": "ten words " * 5,
-                        "cls_id": row % 1000,
-                    }
-                    for row in range(start, min(start + 50, chosen.stop))
-                ]
-                writer.write_batch(pa.RecordBatch.from_pylist(group, schema=schema), row_group_size=50)
-    for row in range(rows):
-        (directory / f"files/{row}.jpg").write_bytes(pictures[row % len(pictures)])
-        (directory / f"files/{row}.flac").write_bytes(clips[row % len(clips)])
-    (directory / "tars").mkdir()
-    with webdataset.ShardWriter(
-        str(directory / "tars/%05d.tar"), maxcount=-(-rows // 4), maxsize=1 << 40, verbose=0
-    ) as writer:
-        for row in range(rows):
-            sample = {"jpg": pictures[row % len(pictures)], "flac": clips[row % len(clips)]}
-            writer.write({"__key__": f"{row:06d}", **sample})
-
-
-def write_features(directory: Path, rows: int) -> None:
-    """Precomputed half-precision features, row groups of 1000."""
-    rng = np.random.default_rng(0)
-    columns: dict[str, Any] = {"cls_id": pa.array(np.arange(rows) % 1000)}
-    for name, width in FEATURES.items():
-        values = rng.standard_normal(rows * width, dtype=np.float32).astype(np.float16)
-        columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(values), width)
-    directory.mkdir(parents=True)
-    pq.write_table(
-        pa.table(columns),
-        directory / "train.parquet",
-        row_group_size=1000,
-        compression="none",
-        write_page_checksum=True,
-    )
-
-
-def stock(picture: bytes, clip: bytes) -> dict[str, torch.Tensor]:
-    """What users write."""
-    image = Pillow.open(io.BytesIO(picture)).convert("RGB")
-    scale = 256 / min(image.size)
-    image = image.resize((int(image.width * scale), int(image.height * scale)), Pillow.Resampling.BICUBIC)
-    left, top = (image.width - 224) // 2, (image.height - 224) // 2
-    pixels = torch.from_numpy(np.array(image.crop((left, top, left + 224, top + 224)))).float() / 255
-    wave, _ = soundfile.read(io.BytesIO(clip), dtype="float32")
-    return {"image": ((pixels - MEAN) / DEVIATION).permute(2, 0, 1), "audio": torch.from_numpy(wave)}
-
-
-def same_kernel(picture: bytes, clip: bytes) -> dict[str, torch.Tensor]:
-    """The fast decoders of this package."""
-    return {
-        "image": torch.from_numpy(decode_image(picture, FAST)),
-        "audio": torch.from_numpy(decode_audio(clip, AUDIO)),
-    }
-
-
-def raw(picture: bytes, clip: bytes) -> dict[str, bytes]:
-    """Nothing."""
-    return {"image": picture, "audio": clip}
-
-
-class PlainFiles(Dataset[Any]):
-    """One file for each medium."""
-
-    def __init__(self, directory: Path, rows: int, decode: Callable[[bytes, bytes], Any]) -> None:
-        self.directory, self.rows, self.decode = directory, rows, decode
-
-    def __len__(self) -> int:
-        return self.rows
-
-    def __getitem__(self, row: int) -> Any:
-        picture, clip = (self.directory / f"{row}.{ending}" for ending in ("jpg", "flac"))
-        return self.decode(picture.read_bytes(), clip.read_bytes())
-
-
-class Streamed(IterableDataset[Any]):
-    """`datasets` in streaming mode with its shuffle buffer."""
-
-    def __init__(self, directory: Path, decode: Callable[[bytes, bytes], Any]) -> None:
-        data = load_dataset(str(directory), split="train", streaming=True).decode(False)
-        self.data, self.decode = data.shuffle(seed=0, buffer_size=SHUFFLED), decode
-
-    def __iter__(self) -> Iterator[Any]:
-        for row in self.data:
-            yield self.decode(row["image"]["bytes"], row["audio"]["bytes"])
-
-
-class Mapped(Dataset[Any]):
-    """`datasets` map-style: an Arrow cache that is memory-mapped."""
-
-    def __init__(self, directory: Path, decode: Callable[[bytes, bytes], Any]) -> None:
-        data = load_dataset(str(directory), split="train", cache_dir=str(directory / "cache"))
-        for name, kind in (("image", Image(decode=False)), ("audio", Audio(sampling_rate=16_000, decode=False))):
-            data = data.cast_column(name, kind)
-        self.data, self.decode = data, decode
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def __getitem__(self, row: int) -> Any:
-        found = self.data[row]
-        return self.decode(found["image"]["bytes"], found["audio"]["bytes"])
-
-
-def tars(directory: Path, decode: Callable[[bytes, bytes], Any]) -> Any:
-    """`webdataset` with shuffled shards and its shuffle buffer."""
-    urls = sorted(str(path) for path in (directory / "tars").iterdir())
-    pipeline = webdataset.WebDataset(urls, shardshuffle=len(urls), empty_check=False).shuffle(SHUFFLED)
-    return pipeline.map(lambda sample: decode(sample["jpg"], sample["flac"]))
-
-
-class Floor:
-    """The kernels alone: one thread, bytes in memory, results thrown away."""
-
-    def __init__(self, directory: Path, rows: int, decode: Callable[[bytes, bytes], Any]) -> None:
-        files = directory / "files"
-        self.media = [
-            ((files / f"{row}.jpg").read_bytes(), (files / f"{row}.flac").read_bytes()) for row in range(rows)
-        ]
-        self.decode = decode
-
-    def __iter__(self) -> Iterator[Any]:
-        for picture, clip in self.media:
-            self.decode(picture, clip)
-            yield {"image": [None]}
-
-
-class InMemory(Dataset[Any]):
-    """Tensors in RAM, one row at a time with its label and number, as in the public training code."""
-
-    def __init__(self, path: Path) -> None:
-        table = pq.read_table(path)
-        self.labels = torch.from_numpy(table["cls_id"].to_numpy())
-        self.columns = {
-            name: torch.from_numpy(
-                table[name].combine_chunks().values.to_numpy(zero_copy_only=False).reshape(-1, width).copy()
-            )
-            for name, width in FEATURES.items()
-        }
-
-    def __len__(self) -> int:
-        return len(self.columns["image"])
-
-    def __getitem__(self, row: int) -> Any:
-        values = {name: column[row] for name, column in self.columns.items()}
-        return {**values, "cls_id": self.labels[row], "sample_id": row}
 
 
 def cells(media_at: Path, features_at: Path, rows: int, workers: int) -> dict[str, Cell]:
@@ -286,11 +102,6 @@ def mapped(features_at: Path) -> BatchLoader:
 def in_ram(features_at: Path) -> DataLoader[Any]:
     """Features as the public training code reads them."""
     return DataLoader(InMemory(features_at / "train.parquet"), FEATURE_BATCH, shuffle=True)
-
-
-def listed(rows: list[dict[str, bytes]]) -> dict[str, list[bytes]]:
-    """Bytes of different lengths make no tensor."""
-    return {name: [row[name] for row in rows] for name in rows[0]}
 
 
 def measure(make: Cell) -> tuple[float, float]:

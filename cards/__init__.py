@@ -22,7 +22,8 @@ from .croissant import FILE_NAME as CROISSANT
 from .croissant import croissant_of
 from .deduplicated import tables_of
 from .descriptions import description_of
-from .figures.draw import FOLDER, Drawing, draw_figures
+from .figures.draw import draw_figures
+from .figures.drawing import FOLDER, Drawing
 from .readme import FILE_NAME as README
 from .readme import readme_of
 from .samples import choose_samples

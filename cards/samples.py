@@ -49,7 +49,7 @@ class Sample:
         return self.image is not None and self.audio is not None and self.text is not None
 
     def to_json(self) -> dict[str, Any]:
-        """Without the media."""
+        """Return the labels and words as JSON; image and audio are left out."""
         return {
             "split": self.split,
             "sample_id": self.sample_id,

@@ -72,7 +72,7 @@ class Licence:
 
     @property
     def label(self) -> str:
-        """For people."""
+        """The licence's name as people read it."""
         return self.name or _SPDX.get(self.identifier, self.identifier)
 
     @property
@@ -295,7 +295,7 @@ def mimic_licence(manifest: Manifest) -> Licence:
 
 
 def xor_sources(_manifest: Manifest) -> list[Source]:
-    """A random generator."""
+    """Name the only source of the XOR data: a random generator."""
     return [Source(part="Everything", origin="random bits from numpy's Philox generator", licence="Apache-2.0")]
 
 

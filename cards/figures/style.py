@@ -6,6 +6,7 @@ A figure is drawn at the size it is printed at (a page's width), so that its let
 from __future__ import annotations
 
 import contextlib
+import itertools
 import unicodedata
 from collections.abc import Iterator
 from functools import cache
@@ -81,6 +82,11 @@ def figure(height: float, rows: int = 1, columns: int = 1, **layout: Any) -> Ite
         FigureCanvasAgg(drawn)
         axes = drawn.subplots(rows, columns, squeeze=False, **layout)
         yield drawn, list(axes.flat)
+
+
+def split_colours() -> Iterator[str]:
+    """The colours of splits in their order, over and over."""
+    return itertools.cycle((BLUE, ORANGE, GREEN, PURPLE))
 
 
 def save(drawn: Figure, path: Path) -> None:

@@ -76,7 +76,7 @@ class MediaSizes:
             return None
 
     def summary(self) -> dict[str, Any]:
-        """By column."""
+        """Summarise formats, sizes and durations by column, as JSON."""
         found: dict[str, Any] = {}
         for name, images in self.images.items():
             if images:

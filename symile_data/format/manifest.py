@@ -147,7 +147,7 @@ def __getattr__(name: str) -> Any:
 
 
 def write(directory: Path, manifest: Manifest) -> None:
-    """Write manifest.json atomically."""
+    """Write manifest.json atomically: a reader sees the old file or the new one, never a part."""
     write_text(directory / FILE_NAME, pretty_json(manifest.to_json()))
 
 

@@ -41,7 +41,7 @@ class RankShard:
 
     @property
     def world(self) -> int:
-        """Number of ranks."""
+        """The number of ranks that gather their rows."""
         return len(self.counts)
 
     @property

@@ -40,7 +40,7 @@ class M3Trial:
     configs: Mapping[str, TrainConfig]
 
     def identity(self) -> Any:
-        """Dataset and configs."""
+        """Return what decides the result: the dataset's settings and the config of each loss."""
         from symile_data.format import manifest
 
         fingerprint = manifest.read(self.data).identity.fingerprint

@@ -37,7 +37,7 @@ class XorTrial:
         _check_candidates(self.spec)
 
     def identity(self) -> Any:
-        """Dataset and configs."""
+        """Return what decides the result: the dataset's settings and the config of each loss."""
         return [self.spec.to_json(), {loss: config.to_json() for loss, config in self.configs.items()}]
 
     def measure(self) -> Accuracies:

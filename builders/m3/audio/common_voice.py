@@ -134,7 +134,7 @@ class CommonVoiceSource:
         return tuple(len(names) for names in self._stores[store])
 
     def recording(self, store: str, language: int, index: int) -> SourceAudio:
-        """One recording."""
+        """Return the recording at a position of a language."""
         name = self._stores[store][language][index]
         return RecordedAudio(name.rpartition(".")[0], self._folders[language] / CLIPS / name)
 

@@ -80,7 +80,7 @@ class GttsSource:
         return (len(_range(self._espeak, store)),) * len(self._espeak.languages)
 
     def recording(self, store: str, language: int, index: int) -> SourceAudio:
-        """One sentence."""
+        """Return the sentence at a position of a language; espeak-ng speaks it where the engine did not."""
         code = self._espeak.languages[language]
         sentence = self._espeak.sentence(store, code, index)
         espeak = self._espeak.recording(store, language, index)

@@ -71,6 +71,6 @@ class PlannedAudio:
         return tuple(len(files) for files in self._files)
 
     def recording(self, _store: str, language: int, index: int) -> SourceAudio:
-        """One recording."""
+        """Return the recording at a position of a language."""
         name = self._files[language][index]
         return RecordedAudio(name.rpartition(".")[0], self._folders[language] / name)

@@ -46,7 +46,7 @@ class Unresolved:
     examples: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, reason: str, words: Sequence[str]) -> None:
-        """Note some words."""
+        """Count words that were not resolved for a reason, and keep the first few as examples."""
         if words:
             self.counts[reason] += len(words)
             known = self.examples.setdefault(reason, [])

@@ -289,7 +289,7 @@ class FailureCounts:
         self._failed[reason].append(example)
 
     def heard(self) -> None:
-        """The engine answered."""
+        """Note that the engine answered: failures in a row are counted anew."""
         self._silent = 0
 
     def unanswered(self, error: NoAnswerError) -> None:

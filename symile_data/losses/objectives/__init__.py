@@ -25,7 +25,7 @@ class LossSettings(Protocol):
 
     @property
     def negatives(self) -> str:
-        """One of `NEGATIVES`."""
+        """How the negatives of an anchor are chosen; one of `NEGATIVES`."""
         ...
 
     @property
@@ -40,7 +40,7 @@ class LossSettings(Protocol):
 
     @property
     def mip_scale(self) -> str:
-        """One of `MIP_SCALES`."""
+        """How the multilinear inner product is scaled; one of `MIP_SCALES`."""
         ...
 
 

@@ -1,0 +1,1 @@
+"""Data and other readers for the benchmark of the loader."""

@@ -1,0 +1,135 @@
+"""Fill the templates of the card: Jinja, with filters that write values as Markdown shows them.
+
+Names, notes and settings come from other people's files, so nothing in them may become markup.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+from typing import Any
+
+from symile_data.errors import harmless, printable
+from symile_data.format.disclosure import told
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill a template of `cards/templates/`: every value is escaped as Markdown, unless a filter says otherwise."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("symile_data.cards", "templates"),
+        autoescape=jinja2.select_autoescape(enabled_extensions=()),  # Markdown; `finalize` escapes HTML in it
+        finalize=_markdown,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "cell": _cell,
+        "code": _code,
+        "number": told,
+        "size": _size,
+        "percent": _percent,
+        "nats_and_bits": _nats_and_bits,
+        "signed_nats_and_bits": _signed_nats_and_bits,
+        "listed": _listed,
+        "listed_keys": lambda values: _listed(list(values)),
+        "setting": _setting,
+        "verbatim": _Verbatim,
+        "line": lambda text: _Verbatim(printable(text)),
+        "quoted": lambda text: _Verbatim(json.dumps(str(text), ensure_ascii=False)),
+    }
+    return environment.get_template(template).render(**values)
+
+
+class _Verbatim(str):
+    """Text in a code block or in backticks, where Markdown shows HTML as it is."""
+
+    __slots__ = ()
+
+
+def _markdown(value: object) -> object:
+    r"""Text of names, notes and settings as Markdown shows it: no markup of HTML, nothing that reorders a line.
+
+    >>> _markdown("<b>\u202e</b>"), _markdown(_Verbatim("a < b"))
+    ('&lt;b&gt;\\u202e&lt;/b&gt;', 'a < b')
+    """
+    if not isinstance(value, str):
+        return value
+    if isinstance(value, _Verbatim):
+        return harmless(value)
+    return html.escape(harmless(" ".join(value.splitlines()) if "\n" in value else value), quote=False)
+
+
+def _cell(value: object) -> str:
+    r"""Text that cannot break out of a table's cell.
+
+    >>> _cell("a|b\nc")
+    'a\\|b c'
+    """
+    return " ".join(str(value).replace("|", "\\|").split())
+
+
+def _code(value: object) -> str:
+    """Text as inline code in a table's cell.
+
+    >>> _code("a`b")
+    "`a'b`"
+    """
+    return "`" + _cell(value).replace("`", "'") + "`"
+
+
+def _size(value: int) -> str:
+    """Bytes for people.
+
+    >>> _size(1_500_000)
+    '1.5 MB'
+    """
+    scaled, units = float(value), ["B", "kB", "MB", "GB", "TB"]
+    while scaled >= 1000 and len(units) > 1:
+        scaled, units = scaled / 1000, units[1:]
+    return f"{scaled:.1f} {units[0]}" if units[0] != "B" else f"{value} B"
+
+
+def _percent(share: float | None) -> str:
+    """0.125 as "12.5 %"."""
+    return told(None) if share is None else f"{100 * share:.1f} %"
+
+
+def _nats_and_bits(nats: float) -> str:
+    """Two cells of a table.
+
+    >>> _nats_and_bits(0.6931471805599453)
+    '0.693 | 1.000'
+    """
+    return " | ".join(f"{abs(value):.3f}" for value in (nats, nats / math.log(2)))
+
+
+def _signed_nats_and_bits(nats: float) -> str:
+    """Two cells of a table, for a quantity that can be negative.
+
+    >>> _signed_nats_and_bits(-0.6931471805599453), _signed_nats_and_bits(-1e-17)
+    ('-0.693 | -1.000', '0.000 | 0.000')
+    """
+    return " | ".join(f"{round(value, 3) + 0.0:.3f}" for value in (nats, nats / math.log(2)))
+
+
+def _listed(values: list[str]) -> str:
+    """Names in a sentence.
+
+    >>> _listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    return " and ".join(filter(None, [", ".join(values[:-1]), *values[-1:]]))
+
+
+def _setting(value: object) -> str:
+    """A setting's value as the manifest has it.
+
+    >>> _setting(["el", "en"]), _setting(None)
+    ('`["el", "en"]`', '`null`')
+    """
+    return _Verbatim(_code(json.dumps(value, ensure_ascii=False)).replace("<", "\\u003c"))
