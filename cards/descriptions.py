@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from symile_data.datasets.mimic.schema import FINDINGS
 from symile_data.datasets.xor.information import (
     bayes_accuracy,
     conditional_information,
@@ -136,11 +137,6 @@ def _xor_terms(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-_FINDINGS = (
-    "Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Enlarged Cardiomediastinum", "Fracture", "Lung Lesion",
-    "Lung Opacity", "No Finding", "Pleural Effusion", "Pleural Other", "Pneumonia", "Pneumothorax", "Support Devices",
-)  # fmt: skip
-
 _COMMON = {"sample_id": "number of the row, unique in the dataset; seeds everything random about it"}
 
 _PLAIN = Description(
@@ -215,10 +211,10 @@ DESCRIPTIONS = {
             "labs_hours": "hours from admission to each test; negative before it, null where not measured",
             "view_position": "AP or PA",
             **{
-                f"chexpert_{name.lower().replace(' ', '_')}": (
+                column: (
                     f"CheXpert's {name}, read from the report: 1 present, 0 absent, -1 uncertain, null not mentioned"
                 )
-                for name in _FINDINGS
+                for name, column in FINDINGS.items()
             },
             "gender": "as MIMIC-IV has it",
             "age": "years, in the year of admission; the oldest are shown younger (MIMIC-IV caps them)",

@@ -13,13 +13,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from symile_data.datasets.m3.names import SEPARATOR
 from symile_data.datasets.m3.words import WordRule, draw_words
 from symile_data.errors import UsageError
 from symile_data.rng import Stream
 
 from .split import Split
-
-SEPARATOR = "_"  # between the words of a text, as in the published release
 
 _COLUMNS = ("words", "cls_id", "lang")
 _TARGETS = pa.schema([("cls_id", pa.int64()), ("lang", pa.string())])

@@ -25,8 +25,8 @@ _VERSION_TIMEOUT_S = 10
 
 # What does not work without an extra.
 _COSTS = {
-    "speech": "no synthetic speech: a build of M3 needs --audio common-voice:PATH",
-    "m3": "no sample images: a build of M3 needs --images PATH",
+    "speech": "no synthetic speech: a build of M3 needs `recordings`",
+    "m3": "no sample images: a build of M3 needs `images=PATH`",
     "online": "no online translation and no Google speech; the bundled names and voices need neither",
     "audio": "no log-mel spectrograms; waveforms need nothing more",
     "train": "no batches of tensors, losses or training; building, verifying and datasets.load_dataset work",
@@ -106,7 +106,7 @@ def disk(directory: Path) -> Finding:
         status="gap",
         found=found,
         cost="a default build may not fit; an interrupted one keeps its finished shards",
-        do="free some space, or choose another disk with --out",
+        do="free some space, or choose another disk with `out`",
     )
 
 

@@ -2,6 +2,9 @@
 
 Every deliberate error derives from `SymileDataError`. The command line prints it on one or two lines and exits with its
 `exit_code` (docs/architecture.md lists the codes). Any other exception that escapes is a bug and keeps its traceback.
+
+A message names an argument in backquotes, as `layout` or `layout='pooled'`. `symile_data.cli.output.options` puts the
+option of the command line in its place.
 """
 
 from __future__ import annotations

@@ -64,12 +64,12 @@ def parse_rates(text: str, modalities: Sequence[str]) -> dict[str, float]:
         name, _, value = part.partition("=")
         if name.strip() not in modalities:
             raise UsageError(
-                "--missing names a modality that this dataset does not have",
+                "`missing` names a modality that this dataset does not have",
                 got=repr(name.strip()),
                 do=f"choose among {', '.join(modalities)}",
             )
         if name.strip() in rates:
-            raise UsageError("--missing gives a modality two rates", got=repr(text), do="give each modality one")
+            raise UsageError("`missing` gives a modality two rates", got=repr(text), do="give each modality one")
         rates[name.strip()] = _rate(value)
     return dict.fromkeys(modalities, 0.0) | rates
 

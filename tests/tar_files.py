@@ -31,7 +31,7 @@ def with_checksums(archive: bytes, groups: Sequence[npt.NDArray[np.int64]]) -> l
 
 def grouped(index: Index) -> list[npt.NDArray[np.int64]]:
     """The sizes of each row group."""
-    return [index.sizes[index.group_slice(group)] for group in range(len(index.group_rows))]
+    return [index.sizes[index.rows_of(range(group, group + 1))] for group in range(len(index.group_rows))]
 
 
 def unchanged(index: Index) -> tuple[pa.Schema, Any, list[Any]]:

@@ -47,6 +47,21 @@ class Artifact:
 
 
 @dataclass(frozen=True)
+class FinishedArtifact:
+    """The journal's record of an artifact that is whole on disk. Its file was hashed once; whoever lists it uses this.
+
+    Args:
+        result: JSON-like value that the task returned.
+        bytes: Size of the file.
+        sha256: SHA-256 (hex) of the file.
+    """
+
+    result: dict[str, Any]
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class BuildDir:
     """A locked output directory, made by `open_build_dir`."""
 
@@ -58,23 +73,21 @@ class BuildDir:
         """The `.build/` folder, which also holds chunks of media and other intermediate files."""
         return self.directory / INTERNAL
 
-    def finished(self, artifact: Artifact) -> dict[str, Any] | None:
-        """Return the recorded result of an artifact whose bytes on disk agree with the journal, else None."""
+    def finished(self, artifact: Artifact) -> FinishedArtifact | None:
+        """Return the record of an artifact whose bytes on disk agree with the journal, else None."""
         path = self.directory / artifact.path
         try:
             entry = json.loads(self._journal(artifact).read_text(encoding="utf-8"))
             if entry["key"] != json.loads(json.dumps(artifact.key)):
                 return None
-            if path.stat().st_size != entry["bytes"] or file_sha256(path) != entry["sha256"]:
-                return None
-            return dict(entry["result"])
+            found = FinishedArtifact(dict(entry["result"]), path.stat().st_size, entry["sha256"])
+            return found if found.bytes == entry["bytes"] and file_sha256(path) == found.sha256 else None
         except (OSError, ValueError, KeyError, TypeError):
             return None  # an unreadable artifact is made again
 
-    def record(self, artifact: Artifact, result: dict[str, Any], size: int, sha256: str) -> None:
+    def record(self, artifact: Artifact, made: FinishedArtifact) -> None:
         """Write the journal entry of a finished artifact."""
-        entry = {"key": artifact.key, "bytes": size, "sha256": sha256, "result": result}
-        write_text(self._journal(artifact), pretty_json(entry))
+        write_text(self._journal(artifact), pretty_json({"key": artifact.key, **asdict(made)}))
 
     def finish(self, manifest: Manifest) -> None:
         """Commit the dataset: write the manifest, then remove `.build/`."""
@@ -97,7 +110,7 @@ def open_build_dir(directory: Path, identity: BuildFingerprint) -> Iterator[Buil
             or a running build.
     """
     if directory.exists() and not directory.is_dir():
-        raise OutputError("the output path is a file", where=directory, do="choose a directory with --out")
+        raise OutputError("the output path is a file", where=directory, do="choose a directory with `out`")
     with write_errors(directory):
         names = {entry.name for entry in directory.iterdir()} if directory.exists() else set()
     if manifests.FILE_NAME in names:
@@ -108,7 +121,7 @@ def open_build_dir(directory: Path, identity: BuildFingerprint) -> Iterator[Buil
             "the output directory holds files that no build of ours left there",
             where=directory,
             got=min(names),
-            do="choose an empty or new directory with --out",
+            do="choose an empty or new directory with `out`",
         )
     with _lock(directory / INTERNAL):
         if (directory / manifests.FILE_NAME).is_file():  # another build has finished since the check above
@@ -152,7 +165,7 @@ def _refuse_other(directory: Path, identity: BuildFingerprint, there: dict[str, 
             f"the output directory holds {what} {_other_than(mine, there)}",
             where=directory,
             got=f"{shown} (yours, not what is there)",
-            do="choose another --out, or remove the directory",
+            do="choose another `out`, or remove the directory",
         )
 
 
@@ -191,7 +204,7 @@ def _take(file: TextIO, directory: Path) -> None:
         raise OutputError(
             "another build is running in this directory",
             where=directory,
-            do="wait for it to end, or choose another --out",
+            do="wait for it to end, or choose another `out`",
         ) from None
     except OSError as error:
         raise OutputError(

@@ -82,7 +82,7 @@ def cluster_pool(executor: str) -> Iterator[ClusterPool]:
     except ModuleNotFoundError as error:
         if error.name != "distributed":
             raise
-        raise MissingPackageError("distributed", "dask", "--executor") from None
+        raise MissingPackageError("distributed", "dask", "`executor`") from None
     with contextlib.ExitStack() as stack:
         place: Any = address
         if workers:
@@ -102,7 +102,7 @@ def cluster_pool(executor: str) -> Iterator[ClusterPool]:
                 "no scheduler of a cluster answers",
                 where=address,
                 got=" ".join(str(error).split())[:200],
-                do="start one with dask scheduler, and give its address as --executor dask:HOST:8786",
+                do="start one with dask scheduler, and give its address as `executor='dask:HOST:8786'`",
             ) from None
         yield ClusterPool(client, address or place.scheduler_address)
 
@@ -121,7 +121,7 @@ def parse_executor(text: str) -> tuple[str, int]:
         return "", int(workers)
     if address not in (text, ""):
         return address, 0
-    raise UsageError("unknown --executor", got=repr(text), do="choose local, dask:ADDRESS or dask-local:WORKERS")
+    raise UsageError("unknown `executor`", got=repr(text), do="choose local, dask:ADDRESS or dask-local:WORKERS")
 
 
 @dataclass(frozen=True, kw_only=True)

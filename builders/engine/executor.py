@@ -23,7 +23,7 @@ from symile_data.errors import SymileDataError
 from symile_data.files import file_sha256, write_errors
 from symile_data.progress import stage
 
-from .build_dir import Artifact, BuildDir
+from .build_dir import Artifact, BuildDir, FinishedArtifact
 from .dask_executor import AGAIN, LOCAL, Attempt, ClusterPool, cluster_pool, lost_scheduler, lost_worker, take_over
 from .interrupts import ignore_interrupts, started_unreached
 
@@ -85,27 +85,27 @@ def open_pool(workers: int, executor: str = LOCAL) -> Iterator[Executor | None]:
 
 def run_stage(
     build_dir: BuildDir, title: str, artifacts: Sequence[Artifact], make: MakeArtifact, pool: Executor | None
-) -> list[dict[str, Any]]:
+) -> list[FinishedArtifact]:
     """Make every artifact that is not already done.
 
     Returns:
-        The results in the order of `artifacts`, whether an artifact was made now or in an earlier run.
+        The records in the order of `artifacts`, whether an artifact was made now or in an earlier run.
 
     Raises:
         SymileDataError: a worker or the connection to the cluster was lost; also whatever `make` raises. Finished
             artifacts are kept.
     """
-    results = {artifact.path: build_dir.finished(artifact) for artifact in artifacts}
-    todo = [artifact for artifact in artifacts if results[artifact.path] is None]
+    finished = {artifact.path: build_dir.finished(artifact) for artifact in artifacts}
+    todo = [artifact for artifact in artifacts if finished[artifact.path] is None]
     with stage(title, len(artifacts), _unit(artifacts)) as advance:
         advance(len(artifacts) - len(todo))
 
         def done(artifact: Artifact, outcome: _Outcome) -> None:
-            made, size, sha256, attempt = outcome
+            made, attempt = outcome
             if attempt is not None:
-                take_over(attempt, build_dir.directory / artifact.path, size)
-            build_dir.record(artifact, made, size, sha256)
-            results[artifact.path] = made
+                take_over(attempt, build_dir.directory / artifact.path, made.bytes)
+            build_dir.record(artifact, made)
+            finished[artifact.path] = made
             advance()
 
         if pool is None:
@@ -113,10 +113,10 @@ def run_stage(
                 done(artifact, _make_and_measure(make, artifact.arguments, build_dir.directory / artifact.path))
         else:
             _run_on(pool, build_dir, todo, make, done)
-    return [result for artifact in artifacts if (result := results[artifact.path]) is not None]
+    return [made for artifact in artifacts if (made := finished[artifact.path]) is not None]
 
 
-_Outcome = tuple[dict[str, Any], int, str, Path | None]  # result, bytes, SHA-256, path of a cluster's attempt
+_Outcome = tuple[FinishedArtifact, Path | None]  # with the path of a cluster's attempt
 
 
 def _run_on(
@@ -155,7 +155,7 @@ def _run_on(
     if isinstance(failure, BrokenProcessPool):
         raise SymileDataError(
             "a worker process died, probably for lack of memory",
-            do="run the same command again with fewer --workers: finished files are kept",
+            do="run the same command again with fewer `workers`: finished files are kept",
         ) from None
     if failure is not None and lost_worker(failure):
         raise SymileDataError(
@@ -186,13 +186,14 @@ def _cancel(futures: Iterable[Future[_Outcome]]) -> None:
 def _make_and_measure(make: MakeArtifact, arguments: Any, path: Path) -> _Outcome:
     result = make(arguments, path)
     with write_errors(path):  # a failing disk may report its error only here
-        return result, path.stat().st_size, file_sha256(path), None
+        return FinishedArtifact(result, path.stat().st_size, file_sha256(path)), None
 
 
 def _attempt(attempt: Attempt, make: MakeArtifact, artifact: Artifact) -> _Outcome:
     """Do the same as `_make_and_measure` on a worker of a cluster, which writes into its own folder."""
     with attempt.place(artifact.path) as path:
-        return (*_make_and_measure(make, artifact.arguments, path)[:3], path)
+        made, _ = _make_and_measure(make, artifact.arguments, path)
+        return made, path
 
 
 def _unit(artifacts: Sequence[Artifact]) -> str:

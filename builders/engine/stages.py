@@ -13,7 +13,7 @@ from symile_data.format.manifest import BuildFingerprint, FileEntry, Manifest, f
 from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards.writer import shard_path, shard_ranges
 
-from .build_dir import Artifact, BuildDir, open_build_dir
+from .build_dir import Artifact, BuildDir, FinishedArtifact, open_build_dir
 from .card_hook import CardWriter
 from .dask_executor import LOCAL
 from .executor import MakeArtifact, open_pool, run_stage
@@ -93,9 +93,17 @@ def run_shards(
             path = shard_path(split, index, len(ranges), shard_format)
             artifacts.append(Artifact(path=path, arguments=job(split, start, stop), key=[split, start, stop]))
             splits.append(split)
-    results = run_stage(build_dir, title, artifacts, make, pool)
+    finished = run_stage(build_dir, title, artifacts, make, pool)
     entries = [
-        file_entry(build_dir.directory, build_dir.directory / artifact.path, rows=result["rows"], split=split)
-        for split, artifact, result in zip(splits, artifacts, results, strict=True)
+        listed(artifact, made, split=split) for split, artifact, made in zip(splits, artifacts, finished, strict=True)
     ]
-    return entries, results
+    return entries, [made.result for made in finished]
+
+
+def listed(
+    artifact: Artifact, made: FinishedArtifact, *, split: str | None = None, pool: str | None = None
+) -> FileEntry:
+    """Return the manifest's entry of a file with rows, from the size and hash that were measured when it was made."""
+    return FileEntry(
+        path=artifact.path, bytes=made.bytes, sha256=made.sha256, rows=made.result["rows"], split=split, pool=pool
+    )

@@ -99,7 +99,7 @@ def _encoded(job: EncodeJob, source: SourceRows, rows: npt.NDArray[np.int64]) ->
             "a feature is no finite number of half precision",
             where=place(int(wrong[0])),
             got=f"{np.abs(features[wrong[0]]).max():g}",
-            do="take another model, or --precision 32-true",
+            do="take another model, or `precision='32-true'`",
         )
     return halves
 

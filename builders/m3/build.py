@@ -183,7 +183,7 @@ def _prepare(
         raise SourceError(
             "a medium that the plan names cannot be used",
             got=f"{unreadable[0].examples[0]} ({unreadable[0].reason})",
-            do="replace the file, or leave out --strict to keep its rows with the modality missing",
+            do="replace the file, or leave out `strict` to keep its rows with the modality missing",
         )
     return state, [*dropped, *unreadable]
 

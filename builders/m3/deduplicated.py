@@ -22,13 +22,13 @@ import pyarrow as pa
 
 from symile_data.datasets.m3.schema import MODALITIES, m3_schema
 from symile_data.format.deduplicated import Deduplicated, MediaTable
-from symile_data.format.manifest import FileEntry, file_entry
+from symile_data.format.manifest import FileEntry
 from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards.writer import shard_ranges, write_shard
 
 from ..engine.build_dir import Artifact, BuildDir
 from ..engine.executor import run_stage
-from ..engine.stages import run_shards
+from ..engine.stages import listed, run_shards
 from .build_state import BuildState, read_build_state
 from .rows.columns import masked_rows
 from .rows.shard import ShardTask, audio_values, image_values, stores_of
@@ -127,11 +127,8 @@ def _media_files(
                 path = f"{key}-{index:05d}-of-{len(ranges):05d}.parquet"
                 artifacts.append(Artifact(path=path, arguments=task, key=[key, start, stop]))
                 keys.append(key)
-    results = run_stage(build_dir, "pools", artifacts, make_media_file, executor)
-    return [
-        file_entry(build_dir.directory, build_dir.directory / artifact.path, rows=result["rows"], pool=key)
-        for artifact, key, result in zip(artifacts, keys, results, strict=True)
-    ]
+    finished = run_stage(build_dir, "pools", artifacts, make_media_file, executor)
+    return [listed(artifact, made, pool=key) for artifact, key, made in zip(artifacts, keys, finished, strict=True)]
 
 
 def _pairs(task: ShardTask) -> Iterator[pa.RecordBatch]:

@@ -173,9 +173,9 @@ def _prepare(
             arguments, ids = stage.task(group.tolist())
             ids_of.append(ids)
             artifacts.append(Artifact(path=chunk_path(stage.kind, stage.name, number), arguments=arguments, key=ids))
-        results = run_stage(build_dir, f"{stage.title} ({stage.name})", artifacts, stage.make, executor)
-        for number, (group, result) in enumerate(zip(groups, results, strict=True), start=chunks):
-            failed = {int(row): reason for row, reason in result["unreadable"]}
+        finished = run_stage(build_dir, f"{stage.title} ({stage.name})", artifacts, stage.make, executor)
+        for number, (group, chunk) in enumerate(zip(groups, finished, strict=True), start=chunks):
+            failed = {int(row): reason for row, reason in chunk.result["unreadable"]}
             dropped |= {ids_of[number][row]: reason for row, reason in failed.items()}
             unreadable |= {int(group[row]) for row in failed}
             rows = np.setdiff1d(np.arange(len(group)), list(failed))

@@ -213,7 +213,7 @@ def select_names(spec: M3Spec, table: NamesTable, wnids: list[str]) -> dict[str,
             f"{error.what} from the classes that have a name in every language of the build",
             where=table.path,
             got=f"{len(kept)} of {len(wnids)} classes",
-            do="give names for more classes" + ("" if spec.words == 2 else ", or lower --words"),
+            do="give names for more classes" + ("" if spec.words == 2 else ", or lower `words`"),
         ) from None
     images = spec.images.repo if isinstance(spec.images, HubImages) else spec.images
     return {"wnids": kept, "chosen": chosen, "class_ids": _class_ids(kept, images), "unnamed": unnamed}
@@ -226,7 +226,7 @@ def _named(spec: M3Spec, table: NamesTable, wnids: list[str]) -> tuple[list[str]
         SourceError: there are others, and they are not to be left out.
     """
     if not spec.skip_unnamed_classes:
-        table.select(wnids, spec.languages, otherwise="leave these classes out with --skip-unnamed-classes")
+        table.select(wnids, spec.languages, otherwise="leave these classes out with `skip_unnamed_classes`")
         return wnids, []
     unnamed = table.unnamed(wnids, spec.languages)
     without = {cls.wnid for cls in unnamed}

@@ -86,36 +86,38 @@ class M3Spec:
 
     def __post_init__(self) -> None:
         if self.layout not in get_args(Layout):
-            raise UsageError("unknown --layout", got=repr(self.layout), do="choose shards or pooled")
+            raise UsageError("unknown `layout`", got=repr(self.layout), do="choose shards or pooled")
         if self.layout == "pooled" and self.shard_format != "parquet":
             raise UsageError(
-                "the pooled layout is made of Parquet tables", got=f"--format {self.shard_format}", do="leave one out"
+                "the pooled layout is made of Parquet tables",
+                got=f"`shard_format={self.shard_format!r}`",
+                do="leave one out",
             )
         if self.split_policy not in get_args(SplitPolicy):
-            raise UsageError("unknown --splits", got=repr(self.split_policy), do="choose disjoint or shared")
+            raise UsageError("unknown `split_policy`", got=repr(self.split_policy), do="choose disjoint or shared")
         for split, rows in self.rows.items():
             if rows < 0:
-                raise UsageError(f"--{split} is a number of rows", got=rows)
+                raise UsageError(f"`rows[{split!r}]` is a number of rows", got=rows)
         if not self.rows["train"]:
-            raise UsageError("a dataset needs training rows", got="--train 0")
+            raise UsageError("a dataset needs training rows", got="`rows['train']=0`")
         if self.audio not in get_args(Audio):
             raise UsageError(
-                "unknown --audio", got=repr(self.audio), do=f"choose {', '.join(get_args(Audio))} (with :PATH)"
+                "unknown `audio`", got=repr(self.audio), do=f"choose {', '.join(get_args(Audio))} (with :PATH)"
             )
         if (self.audio == "common-voice") != (self.recordings is not None):
             raise UsageError(
-                "--audio common-voice needs a folder", do="write it like common-voice:/data/cv-corpus-19.0"
+                "`audio='common-voice'` needs a folder", do="write it like `recordings='/data/cv-corpus-19.0'`"
             )
         if self.sentences is not None and self.audio == "common-voice":
-            raise UsageError("--sentences are for synthetic speech, not for --audio common-voice")
+            raise UsageError("`sentences` are for synthetic speech, not for `audio='common-voice'`")
         if self.plan is not None:
             self._check_plan()
         elif self.mode == "overlap" and len(self.languages) == 2 and self.words > 2:
             raise UsageError(
-                "with --mode overlap and two languages the text alone answers every row: the target is its only word in"
-                " one language, all others are in the other",
-                got=f"--words {self.words}",
-                do="take --words 2, more languages or --mode disjoint",
+                "with `mode='overlap'` and two languages the text alone answers every row: the target is its only word "
+                "in one language, all others are in the other",
+                got=f"`words={self.words}`",
+                do="take `words=2`, more languages or `mode='disjoint'`",
             )
         check_rates(self.missing)
         check_format(self.shard_format)
@@ -124,17 +126,17 @@ class M3Spec:
     def _check_plan(self) -> None:
         if not isinstance(self.images, Path) or self.audio != "common-voice":
             raise UsageError(
-                "--plan needs the sources that the plan was made from",
-                do="give --images PATH (ImageNet) and --audio common-voice:PATH",
+                "`plan` needs the sources that the plan was made from",
+                do="give `images=PATH` (ImageNet) and `recordings`",
             )
         if self.engine is not None or self.manual is not None:
             raise UsageError(
-                "--plan brings its texts, so names cannot be translated or corrected",
-                do="leave out --manual, and give the release's translations.json with --translations",
+                "`plan` brings its texts, so names cannot be translated or corrected",
+                do="leave out `manual`, and give the release's translations.json with `names`",
             )
         if self.skip_unnamed_classes:
             raise UsageError(
-                "--plan brings its rows, so no class can be left out of them", do="leave out --skip-unnamed-classes"
+                "`plan` brings its rows, so no class can be left out of them", do="leave out `skip_unnamed_classes`"
             )
 
     def to_json(self) -> dict[str, Any]:

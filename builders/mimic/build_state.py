@@ -49,7 +49,7 @@ def assign_splits(cohort: Cohort, spec: MimicSpec) -> dict[str, RowNumbers]:
         raise UsageError(
             "a dataset needs training rows, and no patient fits into the training split with all admissions",
             got=f"{train:,} rows of {len(subjects):,} admissions",
-            do="give --train more rows",
+            do="give `train` more rows",
         )
     return {split: rows for split, rows in splits.items() if len(rows)}
 

@@ -63,19 +63,19 @@ class MimicSpec:
     def __post_init__(self) -> None:
         if self.reference and (self.allow_missing or self.within_stay):
             raise UsageError(
-                "--reference repeats the public pipeline, which knows neither --allow-missing nor --within-stay",
+                "`reference` repeats the public pipeline, which knows neither `allow_missing` nor `within_stay`",
                 do="leave one of them out",
             )
         check_format(self.shard_format)
         if self.candidates < 2:
-            raise UsageError("--candidates counts the true one and at least one other", got=self.candidates)
+            raise UsageError("`candidates` counts the true one and at least one other", got=self.candidates)
         if self.train == 0:
-            raise UsageError("a dataset needs training rows", got="--train 0")
-        for option, rows in (("--train", self.train), ("--validation", self.validation)):
+            raise UsageError("a dataset needs training rows", got="`train=0`")
+        for argument, rows in (("train", self.train), ("validation", self.validation)):
             if rows is not None and rows < 0:
-                raise UsageError(f"{option} is a number of rows", got=rows)
+                raise UsageError(f"`{argument}` is a number of rows", got=rows)
         if self.patients < LEAST_PATIENTS:
-            raise UsageError(f"--patients is at least {LEAST_PATIENTS}", got=self.patients)
+            raise UsageError(f"`patients` is at least {LEAST_PATIENTS}", got=self.patients)
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as the manifest stores them. Paths are left out: `sources` fingerprints the contents."""

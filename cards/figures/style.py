@@ -14,6 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symile_data.files import atomic_path
+from symile_data.palette import BLUE as BLUE
+from symile_data.palette import GREEN as GREEN
+from symile_data.palette import ORANGE as ORANGE
+from symile_data.palette import PURPLE as PURPLE
+from symile_data.palette import RED as RED
+from symile_data.palette import SKY as SKY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,16 +29,6 @@ if TYPE_CHECKING:
 WIDTH = 7.0  # inches
 DPI = 160
 
-# Okabe and Ito's palette: told apart in every common form of colour-blindness, and in gray by its order of lightness.
-BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#CC79A7",
-    "#56B4E9",
-    "#F0E442",
-)
 INK, MUTED, FAINT = "#1A1A1A", "#666666", "#DDDDDD"
 
 _FAMILY = "DejaVu Sans"  # comes with matplotlib, so it is there everywhere

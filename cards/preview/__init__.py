@@ -59,13 +59,13 @@ def write_preview(
         raise UsageError(
             f"{restriction.reason}, and a preview would copy some of them into one file",
             where=directory,
-            do="pass --allow-credentialed if this machine and everyone who will see the page have access",
+            do="pass `allow_credentialed` if this machine and everyone who will see the page have access",
         )
     if out.resolve().is_relative_to(directory.resolve()):
         raise UsageError(
             "the page would lie inside the dataset, where verify allows only what the manifest lists",
             where=out,
-            do="choose another --out",
+            do="choose another `out`",
         )
     check_replaceable(out)
     rows = choose_rows(directory, manifest, split, count)

@@ -17,6 +17,7 @@ import typer
 
 from symile_data import __version__
 from symile_data.cli.output.mistakes import as_sentence
+from symile_data.cli.output.options import with_options
 from symile_data.errors import SymileDataError
 from symile_data.launch import end_with_launcher, is_watched
 
@@ -81,7 +82,7 @@ def main() -> None:
         sentence = as_sentence(error)
         if sentence is None or _DEBUG in sys.argv:
             raise
-        print(f"symile-data: {sentence}", file=sys.stderr)
+        print(f"symile-data: {with_options(str(sentence))}", file=sys.stderr)
         sys.exit(sentence.exit_code)
     except SystemExit as end:
         if end.code not in _ENDINGS:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .common import Json
 from .output import say, say_json, say_text
 
 if TYPE_CHECKING:
     from symile_data.format.manifest import Manifest
 
 Directory = Annotated[Path, typer.Argument(help="A dataset's directory.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
 def preview(

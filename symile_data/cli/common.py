@@ -29,6 +29,7 @@ ExecutorName = Annotated[
         help="local: --workers processes here; dask:ADDRESS or dask-local:N: workers of a cluster (docs/scale.md).",
     ),
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Format = Annotated[
     str, typer.Option("--format", help="Of the shards: parquet or webdataset (tar); docs/formats.md compares them.")
 ]

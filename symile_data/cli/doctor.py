@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .common import Json
 from .output import cell, say_json
+from .output.options import with_options
 
 if TYPE_CHECKING:
     from symile_data.environment import Finding
@@ -20,7 +22,7 @@ def doctor(
     directory: Annotated[
         Path, typer.Option("--at", help="Where datasets will be built: whose disk is looked at.")
     ] = Path(),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Look at versions, codecs, speech, fonts, GPU and disk; of each gap, say what it costs and what closes it.
 
@@ -34,7 +36,10 @@ def doctor(
     """
     from symile_data.environment import examine
 
-    findings = [*examine(directory), _speech(), _fonts()]
+    findings = [
+        replace(finding, cost=with_options(finding.cost), do=with_options(finding.do))
+        for finding in (*examine(directory), _speech(), _fonts())
+    ]
     if as_json:
         say_json([asdict(finding) for finding in findings])
     else:
@@ -58,7 +63,7 @@ def _speech() -> Finding:
             name="espeak-ng",
             status="gap",
             found=str(error),
-            cost="no synthetic speech: a build of M3 needs --audio common-voice:PATH",
+            cost="no synthetic speech: a build of M3 needs `recordings`",
             do=install_command("speech")[0],
         )
     return Finding(name="espeak-ng", status="ok", found=f"speaks ({len(wave) / 16_000:.1f} s of English)")

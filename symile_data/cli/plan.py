@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from .common import Json
 from .m3_options import m3_request, with_m3_options
 from .output import say, say_json
 
@@ -17,12 +18,7 @@ app = typer.Typer(
     help="Estimate rows, bytes, time and memory of a build before anything is written.", no_args_is_help=True
 )
 
-_JSON = inspect.Parameter(
-    "as_json",
-    inspect.Parameter.KEYWORD_ONLY,
-    default=False,
-    annotation=Annotated[bool, typer.Option("--json", help="Print JSON for machines.")],
-)
+_JSON = inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Json)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import RowCount, worker_count
+from .common import Json, RowCount, worker_count
 from .output import say, say_json
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ Rates = Annotated[str | None, typer.Option(help="Missing rates, with commas betw
 Dims = Annotated[int, typer.Option(min=1, help="Bits of each variable.")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Instead of the 100 of the paper.")]
 Workers = Annotated[int, typer.Option(help="Processes; 0 for one per core.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
 @app.command()

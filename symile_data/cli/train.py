@@ -13,9 +13,8 @@ import typer
 from symile_data.losses import OBJECTIVES
 from symile_data.progress import hidden
 
+from .common import Json
 from .output import say_json
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 _COMPARED = ("accuracy", "recall_at_5", "recall_at_10", "median_rank")
 

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
+from .common import Json
 from .output import cell, say, say_json
 
 Directory = Annotated[Path, typer.Argument(help="A dataset's directory.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
 def verify(

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
+from symile_data.datasets.m3.names import SEPARATOR
+
 from .base import DataDescription
 
-SEPARATOR = "_"
 _UNKNOWN, _MISSING = 0, 1  # indices of words that the vocabulary does not hold, and of the token of a missing text
 
 

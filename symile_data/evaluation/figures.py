@@ -8,11 +8,10 @@ from typing import Any
 
 from symile_data.datasets.m3.ceilings import line_style, shown
 from symile_data.files import atomic_path
+from symile_data.palette import OBJECTIVES
 
 FIGURES = {"accuracy": "recall at 1", "recall_at_5": "recall at 5", "recall_at_10": "recall at 10"}
 
-# Okabe-Ito: told apart by colour-blind readers and in print.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 _GROUP = 0.8  # width of the bars of one figure together, in units of the axis
 
 
@@ -33,7 +32,7 @@ def draw_recalls(
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axes = figure.subplots()
     width = _GROUP / len(losses)
-    for index, (colour, (loss, values)) in enumerate(zip(PALETTE, losses.items(), strict=False)):
+    for index, (colour, (loss, values)) in enumerate(zip(OBJECTIVES, losses.items(), strict=False)):
         for place, name in enumerate(FIGURES):
             value, x = values[name], place - _GROUP / 2 + (index + 0.5) * width
             axes.bar(x, value["mean"], 0.9 * width, color=colour, alpha=0.75, label=loss if place == 0 else None)

@@ -15,8 +15,8 @@ from symile_data.datasets.xor.information import (
     pair_information,
     total_correlation,
 )
-from symile_data.evaluation.figures import PALETTE
 from symile_data.files import atomic_path
+from symile_data.palette import GREEN, OBJECTIVES, ORANGE, PURPLE
 
 from .m3 import MODALITIES
 from .tables import LOSSES, TITLES
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 Rows = Sequence[Mapping[str, Any]]
 
-_LOSSES = {loss: style for loss, *style in zip(LOSSES, TITLES, PALETTE, ("o", "s"), strict=False)}
+_LOSSES = {loss: style for loss, *style in zip(LOSSES, TITLES, OBJECTIVES, ("o", "s"), strict=False)}
 _TERMS = (
     (total_correlation, "total correlation", "0.35", ":"),
-    (conditional_information, "I(a; b | c) = I(b; c | a)", "#009E73", "-"),
-    (pair_information, "I(a; c)", "#CC79A7", "--"),
-    (lambda _p_hat, _dims: 0.0, "I(a; b) = I(b; c)", "#E69F00", "-"),
+    (conditional_information, "I(a; b | c) = I(b; c | a)", GREEN, "-"),
+    (pair_information, "I(a; c)", PURPLE, "--"),
+    (lambda _p_hat, _dims: 0.0, "I(a; b) = I(b; c)", ORANGE, "-"),
 )
 _CURVE = [percent / 100 for percent in range(101)]  # p-hats at which known curves are drawn
 
@@ -98,7 +98,7 @@ def draw_m3(path: Path, rows: Rows) -> None:
     rates.plot(
         shares,
         [(1 - share) ** MODALITIES for share in shares],
-        color="#009E73",
+        color=GREEN,
         linestyle="-.",
         label="share of complete training rows",
     )

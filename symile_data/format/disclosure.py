@@ -1,8 +1,8 @@
-"""Counts of patients that may be published: neither small, nor such that a small one follows by subtraction.
+"""Decide which counts of patients may be published: no small count, and none from which a small one can be calculated.
 
 A count from 1 to 9 is withheld (primary suppression), and so are other counts until no withheld one can be calculated,
-or shown to be below 10, from what is published (secondary suppression). A withheld count is `None` in every file, for
-whichever of the two reasons: the reason would itself be information.
+or shown to be below 10, from what is published (secondary suppression). A withheld count is `None` in every file, which
+does not say for which of the two reasons, because the reason would itself be information.
 
 Counts come in partitions: disjoint groups of rows whose total is known. One partition is safe when its withheld groups
 are at least two and hold at least `LEAST` rows together. Several partitions may share groups, such as the rows without
@@ -26,7 +26,7 @@ _Key = TypeVar("_Key", bound=Hashable)
 
 
 def is_small(count: int) -> bool:
-    """Whether a count is too small to be published; 0 is not.
+    """Tell whether a count is too small to be published; 0 is not.
 
     >>> [is_small(count) for count in (0, 1, 9, 10)]
     [False, True, True, False]
@@ -35,7 +35,7 @@ def is_small(count: int) -> bool:
 
 
 def told(count: int | None) -> str:
-    """A count as people read it.
+    """Return a count as people read it.
 
     >>> told(12345), told(None)
     ('12,345', 'withheld')
@@ -46,13 +46,13 @@ def told(count: int | None) -> str:
 def withheld(
     counts: Mapping[_Key, int], *, unpublished: int = 0, shared: bool = False, least: int = LEAST
 ) -> frozenset[_Key]:
-    """The groups of a partition whose counts are withheld.
+    """Return the groups of a partition whose counts are withheld.
 
     Args:
-        counts: Group -> rows, of the groups that would be published.
-        unpublished: Rows of a further group that is not published anyway.
-        shared: Whether yet another group, which other partitions have too, is withheld; its rows are not counted here.
-        least: Rows that the withheld groups, without the shared one, must hold together.
+        counts: Group -> number of rows, for the groups that would be published.
+        unpublished: Number of rows of one more group that is not published in any case.
+        shared: Whether another group, which other partitions share, is withheld too; its rows are not counted here.
+        least: Number of rows that the withheld groups, without the shared one, must hold together.
 
     >>> sorted(withheld({"AP": 80, "PA": 12, "lateral": 3}))
     ['PA', 'lateral']
@@ -65,7 +65,7 @@ def withheld(
     rest = sorted((count, place, key) for place, (key, count) in enumerate(counts.items()) if count >= LEAST)
     held = unpublished + sum(counts[key] for key in hidden)
     for count, _, key in rest:
-        if held >= least:  # more than any small group holds, so that there are two at least
+        if held >= least:  # no small group alone holds so many, so at least two are withheld
             break
         hidden.append(key)
         held += count
@@ -73,14 +73,14 @@ def withheld(
 
 
 def withheld_steps(counts: Sequence[int | None], total: int) -> frozenset[int]:
-    """The steps of a selection whose counts are withheld: of any two published counts, one of them `total`, the
-    difference is 0 or at least `LEAST`.
+    """Return the steps of a selection whose counts are withheld, so that any two of the published counts and `total`
+    are equal or differ by at least `LEAST`.
 
-    The first step, the whole source, is published where it can be, since its size is often known elsewhere.
+    The first step, which counts the whole source, is published if possible, since its size is often known elsewhere.
 
     Args:
-        counts: What each step left; None where it is withheld already.
-        total: Rows of the dataset, which are published.
+        counts: Number of items that each step left; None where it is withheld already.
+        total: Number of rows of the dataset, which is published.
 
     >>> sorted(withheld_steps([1000, 997, 500, 497], 497))
     [1, 2]
@@ -98,22 +98,22 @@ def withheld_steps(counts: Sequence[int | None], total: int) -> frozenset[int]:
 
 
 def is_synthetic(manifest: Manifest) -> bool:
-    """Whether a MIMIC build read invented records."""
+    """Tell whether a MIMIC build read synthetic records."""
     identity = manifest.identity
     return identity.dataset == _PATIENTS and (_has_sample(identity.sources) or bool(identity.spec.get("sample")))
 
 
 def is_confidential(manifest: Manifest) -> bool:
-    """Whether counts of a few rows, and the rows themselves, are patients' data that must not be published."""
+    """Tell whether the rows, and counts of a few of them, are patients' data that must not be published."""
     return manifest.identity.dataset == _PATIENTS and not is_synthetic(manifest)
 
 
 def disclosed(manifest: Manifest) -> Manifest:
-    """The manifest as it may be published. Of patients' data, small counts of the selection and of what was left out
-    are withheld, and no left-out item is named; other manifests stay as they are.
+    """Return the manifest as it may be published. For patients' data, small counts of the selection and of dropped
+    items are withheld, and no dropped item is named. Other manifests stay as they are.
 
-    What was left out is told by kind of item ("X-ray: ..."). One small count withholds all of its kind, and a withheld
-    step of the selection withholds them all, since either could be calculated from the others.
+    Reasons of dropped items begin with the kind of the item ("X-ray: ..."). One small count withholds all counts of its
+    kind, and a withheld step of the selection withholds all of them, since one could be calculated from the others.
     """
     if not is_confidential(manifest):
         return manifest

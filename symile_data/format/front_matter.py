@@ -1,7 +1,7 @@
-"""The front matter of a README.md: the YAML that a dataset's card begins with, read as a stranger's.
+"""Read the front matter of a README.md: the YAML at the beginning of a dataset's card, which may come from a stranger.
 
-Of YAML it takes mappings, lists and texts: no aliases, which let a small text unfold into a huge value, no tags, no
-numbers or dates (all are texts). Size and depth are bounded, and time grows with size alone.
+Mappings, lists and texts are read. Numbers and dates are texts, and tags are ignored. Aliases are refused, since they
+let a small text unfold into a huge value. Size and depth are bounded, and the time grows with the size only.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TRUE = ("true", "True", "TRUE")
 
 @dataclass(frozen=True, kw_only=True)
 class DataFiles:
-    """Files of one split: its name and patterns relative to the dataset."""
+    """The files of one split: its name, and patterns relative to the dataset."""
 
     split: str
     patterns: tuple[str, ...]
@@ -35,13 +35,13 @@ class DataFiles:
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """One entry of `configs`.
+    """One entry of the list `configs` in the front matter.
 
     Args:
-        name: `config_name`.
-        default: Whether it is meant where none is named.
-        folder: `data_dir`, in which its files lie; empty for the dataset's own directory.
-        files: `data_files`, relative to `folder`; None where it names none.
+        name: Its `config_name`.
+        default: Whether it is used if the reader names no config.
+        folder: Its `data_dir`, the folder of its files; empty for the dataset's own directory.
+        files: Its `data_files`, relative to `folder`; None if it names none.
     """
 
     name: str
@@ -51,10 +51,10 @@ class Config:
 
 
 def configs_of(card: str) -> tuple[Config, ...]:
-    r"""Entries of `configs` in a card's front matter; none where it has no front matter, or no YAML there.
+    r"""Return the entries of `configs` in a card's front matter; none if it has no front matter that is YAML.
 
     Raises:
-        ValueError: the front matter is beyond the limits, has aliases, or an entry of another form.
+        ValueError: the front matter exceeds the limits, has aliases, or has an entry of another form.
 
     >>> configs_of("---\nconfigs:\n- config_name: a\n  data_files: x/*.parquet\n---\n")[0].files
     (DataFiles(split='train', patterns=('x/*.parquet',)),)
@@ -65,10 +65,10 @@ def configs_of(card: str) -> tuple[Config, ...]:
 
 
 def read_front_matter(card: str) -> Value:
-    """The value of a card's front matter; None where it has none, or what stands there is no YAML.
+    """Return the value of a card's front matter; None if it has none, or one that is no YAML.
 
     Raises:
-        ValueError: it is beyond the limits or has aliases.
+        ValueError: the front matter exceeds the limits or has aliases.
     """
     if not card.startswith(_FENCE):
         return None
@@ -82,9 +82,9 @@ def read_front_matter(card: str) -> Value:
 
 
 def _parsed(text: str) -> Value:
-    """The first document of a YAML text."""
+    """Parse the first document of a YAML text."""
     top: list[Value] = []
-    open_values: list[list[Value]] = [top]  # of a mapping keys and values in turn
+    open_values: list[list[Value]] = [top]  # a mapping is collected as its keys and values in turn
     kinds: list[str] = ["list"]
     for event in yaml.parse(text, Loader=_LOADER):
         if isinstance(event, yaml.AliasEvent):
@@ -131,7 +131,7 @@ def _config(entry: Value, index: int) -> Config:
 
 
 def _data_files(value: Value, at: str) -> tuple[DataFiles, ...]:
-    """Patterns alone, a list of them, a list of mappings with `split` and `path`, or a mapping of splits to these."""
+    """Read a pattern, a list of patterns or of mappings with `split` and `path`, or a mapping of splits to patterns."""
     if isinstance(value, dict):
         return tuple(DataFiles(split=split, patterns=_patterns(item, f"{at}.{split}")) for split, item in value.items())
     if not isinstance(value, list) or not any(isinstance(item, dict) for item in value):

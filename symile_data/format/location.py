@@ -26,6 +26,7 @@ MOST_ENTRIES = 1 << 18  # of a folder; 33 million rows in shards of 1,000 are 33
 _PASSING_STATUS = (408, 425, 429)  # HTTP statuses below 500 after which another attempt may succeed
 
 Range = tuple[int, int]  # [start, stop) in bytes
+Piece = bytes | memoryview  # a view of a file that is in memory already
 
 _Found = TypeVar("_Found")
 
@@ -104,9 +105,9 @@ class Location:
         Raises:
             OSError: the file does not exist or cannot be reached, or fewer bytes arrive.
         """
-        return self.read_ranges(name, [(start, stop)])[0]
+        return bytes(self.read_ranges(name, [(start, stop)])[0])
 
-    def read_ranges(self, name: str, ranges: Sequence[Range]) -> list[bytes]:
+    def read_ranges(self, name: str, ranges: Sequence[Range]) -> Sequence[Piece]:
         """Read several byte ranges, remote ones concurrently.
 
         Raises:
@@ -168,14 +169,15 @@ class Location:
         parts = [(*entry["name"].rstrip("/").rpartition("/"), entry.get("type", "file")) for entry in found]
         return {(name, type_) for parent, _, name, type_ in parts if parent.endswith(inside)}
 
-    def _fetch(self, name: str, ranges: Sequence[Range]) -> list[bytes]:
+    def _fetch(self, name: str, ranges: Sequence[Range]) -> list[Piece]:
         full = f"{self.root}/{name}"
         starts, stops = [start for start, _ in ranges], [stop for _, stop in ranges]
         if len(ranges) == 1:
             found = [self.system.cat_file(full, start=starts[0], end=stops[0])]
         else:
             found = self.system.cat_ranges([full] * len(ranges), starts, stops, on_error="raise")
-        return [_whole(bytes(data), asked) for data, asked in zip(found, ranges, strict=True)]
+        pieces = [data if isinstance(data, memoryview) else bytes(data) for data in found]
+        return [_whole(piece, asked) for piece, asked in zip(pieces, ranges, strict=True)]
 
 
 def _pread(descriptor: int, count: int, offset: int) -> bytes:
@@ -191,7 +193,7 @@ def _pread(descriptor: int, count: int, offset: int) -> bytes:
     return b"".join(parts)
 
 
-def _whole(data: bytes, asked: Range) -> bytes:
+def _whole(data: Piece, asked: Range) -> Piece:
     expected = asked[1] - asked[0]
     if len(data) != expected:
         raise OSError(

@@ -1,8 +1,8 @@
-"""Open pictures and clips that anybody may have made, within limits: few formats, bounded pixels and samples.
+"""Open images and audio from untrusted sources within limits: few formats, bounded pixels and samples.
 
 A file of a few kilobytes can ask for gigabytes when it is decoded (a "bomb"), and Pillow and libsndfile read dozens of
-formats nobody uses here, some of them through other programs. Everything in this package that decodes a stored medium
-does it through these functions.
+formats that datasets do not use, some of them through other programs. Everything in this package that decodes stored
+images or audio uses these functions.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from symile_data.errors import without_addresses
 
 from .schema import Modality
 
-MOST_PIXELS = 89_478_485  # 256 MB as RGB; where Pillow begins to warn of a bomb
+MOST_PIXELS = 89_478_485  # 256 MB as RGB; beyond it Pillow warns of a bomb
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
-MOST_SAMPLES = 1 << 26  # of all channels together: an hour at 16 kHz, 256 MB as float32
+MOST_SAMPLES = 1 << 26  # all channels together: an hour at 16 kHz, 256 MB as float32
 AUDIO_FORMATS = ("FLAC", "WAV", "WAVEX", "MP3", "OGG", "AIFF")
 SAMPLE_RATES_HZ = (4_000, 384_000)
 
-# What Pillow's readers of broken pictures raise.
+# What Pillow raises for broken images.
 IMAGE_ERRORS = (
     OSError,
     SyntaxError,  # broken PNG chunks
@@ -50,7 +50,7 @@ IMAGE_ERRORS = (
 
 
 class UnfitMediumError(ValueError):
-    """A picture or clip that is broken, too large or of no accepted format; the argument says which."""
+    """An image or audio is broken, too large or of no accepted format; the argument says which."""
 
 
 class _QuietPillow:
@@ -85,11 +85,11 @@ quiet_pillow = _QuietPillow()
 
 @contextmanager
 def open_image(data: bytes | memoryview) -> Iterator[Image.Image]:
-    """A picture, its header read and its pixels not yet decoded.
+    """Yield an image whose header is read and whose pixels are not decoded yet.
 
     Raises:
-        UnfitMediumError: no picture of `IMAGE_FORMATS`, more than `MOST_PIXELS`, or broken where the body of the
-            `with` decodes it.
+        UnfitMediumError: the data are no image of `IMAGE_FORMATS`, the image has more than `MOST_PIXELS`, or it proves
+            broken when the body of the `with` decodes it.
     """
     try:
         with quiet_pillow, Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
@@ -103,7 +103,7 @@ def open_image(data: bytes | memoryview) -> Iterator[Image.Image]:
 
 
 def reason_of(error: Exception) -> str:
-    """What a decoder says of a medium, on one line."""
+    """Return the message of a decoder on one line."""
     text = " ".join(without_addresses(str(error)).split())
     return text[:200] or type(error).__name__
 
@@ -111,31 +111,32 @@ def reason_of(error: Exception) -> str:
 def read_audio(
     data: bytes | memoryview, dtype: Literal["float32", "float64"] = "float32"
 ) -> tuple[npt.NDArray[Any], int]:
-    """Decode a whole clip.
+    """Decode the whole audio.
 
     Returns:
-        (samples, channels) in [-1, 1], and the sampling rate in Hz.
+        (samples, channels) array of `dtype` in [-1, 1], and the sampling rate in Hz.
 
     Raises:
-        UnfitMediumError: no clip of `AUDIO_FORMATS`, broken, or beyond `MOST_SAMPLES` or `SAMPLE_RATES_HZ`.
+        UnfitMediumError: the data are no audio of `AUDIO_FORMATS`, are broken, or exceed `MOST_SAMPLES` or
+            `SAMPLE_RATES_HZ`.
     """
-    with open_audio(data) as clip:
-        return np.asarray(clip.read(clip.frames, dtype=dtype, always_2d=True)), int(clip.samplerate)
+    with open_audio(data) as audio:
+        return np.asarray(audio.read(audio.frames, dtype=dtype, always_2d=True)), int(audio.samplerate)
 
 
 @contextmanager
 def open_audio(data: bytes | memoryview) -> Iterator[Any]:
-    """A clip as `soundfile.SoundFile`, its header read and checked.
+    """Yield the audio as a `soundfile.SoundFile` whose header is read and checked.
 
     Raises:
-        UnfitMediumError: as `read_audio`.
+        UnfitMediumError: as in `read_audio`.
     """
     import soundfile
 
     try:
-        with soundfile.SoundFile(io.BytesIO(data)) as clip:
-            _check_limits(clip)
-            yield clip
+        with soundfile.SoundFile(io.BytesIO(data)) as audio:
+            _check_limits(audio)
+            yield audio
     except UnfitMediumError:
         raise
     except (soundfile.SoundFileError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
@@ -143,26 +144,26 @@ def open_audio(data: bytes | memoryview) -> Iterator[Any]:
 
 
 def audio_header(data: bytes | memoryview) -> tuple[int, int]:
-    """Samples of each channel, and the sampling rate in Hz; nothing is decoded.
+    """Return the number of samples of each channel and the sampling rate in Hz, without decoding.
 
     Raises:
-        UnfitMediumError: as `read_audio`.
+        UnfitMediumError: as in `read_audio`.
     """
-    with open_audio(data) as clip:
-        return int(clip.frames), int(clip.samplerate)
+    with open_audio(data) as audio:
+        return int(audio.frames), int(audio.samplerate)
 
 
-def _check_limits(clip: Any) -> None:
-    if clip.format not in AUDIO_FORMATS:
-        raise UnfitMediumError(f"{clip.format} is none of {', '.join(AUDIO_FORMATS)}")
-    if not SAMPLE_RATES_HZ[0] <= clip.samplerate <= SAMPLE_RATES_HZ[1]:
-        raise UnfitMediumError(f"a sampling rate of {clip.samplerate} Hz")
-    if clip.frames * clip.channels > MOST_SAMPLES:
-        raise UnfitMediumError(f"{clip.frames} x {clip.channels} samples are too many")
+def _check_limits(audio: Any) -> None:
+    if audio.format not in AUDIO_FORMATS:
+        raise UnfitMediumError(f"{audio.format} is none of {', '.join(AUDIO_FORMATS)}")
+    if not SAMPLE_RATES_HZ[0] <= audio.samplerate <= SAMPLE_RATES_HZ[1]:
+        raise UnfitMediumError(f"a sampling rate of {audio.samplerate} Hz")
+    if audio.frames * audio.channels > MOST_SAMPLES:
+        raise UnfitMediumError(f"{audio.frames} x {audio.channels} samples are too many")
 
 
 def medium_problems(table: pa.Table, modalities: tuple[Modality, ...]) -> Iterator[str]:
-    """Decode every picture and clip of a table; a clause for each that cannot be."""
+    """Decode all images and audio of a table, and yield a clause for each that does not decode."""
     for modality in modalities:
         if modality.kind not in _CHECKS or modality.column not in table.column_names:
             continue
@@ -187,7 +188,7 @@ def _check_image(data: bytes) -> None:
 def _check_audio(data: bytes) -> None:
     wave, _ = read_audio(data)
     if not len(wave):
-        raise UnfitMediumError("a clip without samples")
+        raise UnfitMediumError("audio without samples")
 
 
 _CHECKS = {"image": _check_image, "audio": _check_audio}

@@ -1,7 +1,7 @@
-"""Put a dataset on the Hugging Face Hub, or go on with an interrupted upload.
+"""Upload a dataset to the Hugging Face Hub, or continue an interrupted upload.
 
-The manifest goes last, in a commit of its own, as in a build: a repository without manifest.json is an unfinished
-upload, and the same call finishes it. Whether a dataset may be passed on is not decided here.
+The manifest is uploaded last, in a commit of its own, as in a build. A repository without manifest.json is an
+unfinished upload, and the same call finishes it. Whether a dataset may be shared is not decided here.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 _KIND = "dataset"
-_OURS = ("data/", "figures/")  # folders of which a dataset's repository holds nothing but the manifest's files
+_OURS = ("data/", "figures/")  # in these folders a repository holds only files that the manifest lists
 
 
 @dataclass(frozen=True, kw_only=True)
 class Upload:
-    """One file that goes to the repository.
+    """One file that is uploaded to the repository.
 
     Args:
-        path: In the dataset and in the repository.
-        bytes: Its size.
+        path: Path relative to the dataset, and to the repository.
+        bytes: Size in bytes.
     """
 
     path: str
@@ -39,13 +39,13 @@ class Upload:
 
 
 def uploads_of(directory: Path, manifest: Manifest) -> list[Upload]:
-    """Every file of the dataset, manifest.json last; what else lies in the directory stays there."""
+    """Return every file of the dataset, manifest.json last. Other files in the directory are not uploaded."""
     files = [Upload(path=entry.path, bytes=entry.bytes) for entry in manifest.files]
     return [*files, Upload(path=manifests.FILE_NAME, bytes=(directory / manifests.FILE_NAME).stat().st_size)]
 
 
 def stale_files(remote: Sequence[str], uploads: Sequence[Upload]) -> list[str]:
-    """Files of the repository that `load_dataset` or a reader would take for parts of this dataset, and are not.
+    """Return the files of the repository that a reader would wrongly take for parts of this dataset.
 
     >>> stale_files(["data/train-00000-of-00009.parquet", "notes.md"], [Upload(path="data/train.parquet", bytes=1)])
     ['data/train-00000-of-00009.parquet']
@@ -66,20 +66,20 @@ def push(
     """Upload a dataset's files, the manifest last, and compare what arrived. Files that are already there are skipped.
 
     Args:
-        directory: The dataset; verified by the caller.
-        manifest: Its manifest.
-        repo: "owner/name"; made where it does not exist.
-        private: For a repository that is made.
+        directory: Directory of the dataset, which the caller has verified.
+        manifest: Manifest of the dataset.
+        repo: Repository "owner/name", created if it does not exist.
+        private: Whether a repository that is created is private.
         replace: Remove files of another dataset from the repository's data/ and figures/.
-        api: The Hub; by default the usual one with the token that `hf auth login` stored.
+        api: Client of the Hub; by default one with the token that `hf auth login` stored.
 
     Returns:
-        The repository's address.
+        The address of the repository.
 
     Raises:
-        UsageError: `repo` is no repository's name.
+        UsageError: `repo` is no repository name.
         OutputError: the Hub refuses or cannot be reached, or the repository holds another dataset.
-        DamageError: what arrived is not what was sent.
+        DamageError: the files on the Hub differ from those on disk.
     """
     from huggingface_hub import HfApi
 
@@ -94,7 +94,7 @@ def push(
                 f"the repository holds {len(stale)} files of another dataset",
                 where=repo,
                 got=stale[0],
-                do="choose another repository, or pass --replace to remove them",
+                do="choose another repository, or pass `replace` to remove them",
             )
         *files, last = [glob.escape(upload.path) for upload in uploads]
         message = f"{manifest.identity.dataset}, build {manifest.identity.fingerprint[:12]}"
@@ -112,7 +112,7 @@ def push(
 
 
 def _check_arrived(hub: HfApi, directory: Path, repo: str, uploads: Sequence[Upload]) -> None:
-    """Compare hashes, as the Hub has them, with the files on disk."""
+    """Compare the hashes that the Hub reports with the files on disk."""
     found = hub.verify_repo_checksums(repo, repo_type=_KIND, local_dir=directory)
     sent = {upload.path for upload in uploads}
     wrong = sorted({entry["path"] for entry in found.mismatches} & sent | set(found.extra_paths) & sent)
@@ -125,10 +125,10 @@ def _check_arrived(hub: HfApi, directory: Path, repo: str, uploads: Sequence[Upl
 
 
 def check_name(repo: str) -> None:
-    """Refuse what cannot be a repository's name, before a dataset is read for it.
+    """Refuse an invalid repository name, before a dataset is read for the upload.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the name is not valid.
 
     >>> check_name("me/my-m3")
     """
@@ -143,10 +143,10 @@ def check_name(repo: str) -> None:
 
 @contextlib.contextmanager
 def _hub_errors(repo: str) -> Iterator[None]:
-    """Say in one sentence what the Hub, or the way to it, refused."""
+    """Turn errors of the Hub, and of the connection to it, into one sentence."""
     from huggingface_hub.errors import HfHubHTTPError
 
-    # The bases of the Hub's error are those of its HTTP library, which also reports lost connections with them.
+    # The bases of the Hub's error belong to its HTTP library, which also raises them for lost connections.
     bases = tuple(base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception))
     trouble: tuple[type[Exception], ...] = (OSError, RuntimeError, *bases)
     try:

@@ -1,8 +1,8 @@
-"""Files of a web server that nobody vouches for: `fsspec`'s HTTP client with bounds.
+"""Read files from an untrusted web server, through `fsspec`'s HTTP client with limits.
 
-A body ends where it should: after the bytes of the range that was asked for, or at the caller's limit. Bodies come as
-they are, since a compressed one may inflate without end. A redirect is followed within the scheme of the address, and
-into a private network only where the first address was in one. A folder is the links of its page, found in linear time.
+No more bytes are accepted than the requested range or the caller's limit allows. Compressed bodies are refused, since
+they may inflate without end. Redirects are followed within the scheme of the address, and into a private network only
+if the first address was in one. A folder's entries are the links of its page, which are found in linear time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from fsspec.implementations.http import HTTPFileSystem
 
 from symile_data.files import RefusedError
 
-MOST_PAGE_BYTES = 16 << 20  # of a folder's listing
+MOST_PAGE_BYTES = 16 << 20  # limit of a folder's listing
 MOST_LINKS = 1 << 18
 
 _MOST_REDIRECTS = 5
@@ -33,8 +33,8 @@ _LINK = re.compile(r"""href\s{0,9}=\s{0,9}["']([^"'<>\s]{1,4096})["']""", re.IGN
 
 
 class WebServer(HTTPFileSystem):  # type: ignore[misc]  # fsspec is untyped
-    """One server, as `format.location` uses it. It has connections of its own: which addresses may be visited
-    depends on the first one.
+    """One web server, as `format.location` uses it. It shares its connections with no other server, because its first
+    address decides which other addresses may be visited.
     """
 
     cachable = False
@@ -43,17 +43,17 @@ class WebServer(HTTPFileSystem):  # type: ignore[misc]  # fsspec is untyped
         super().__init__(get_client=_client, **options)
 
     def read_at_most(self, url: str, most_bytes: int) -> bytes:
-        """A whole file.
+        """Read a whole file.
 
         Raises:
-            FileNotFoundError: the server does not have it.
-            RefusedError: it is longer, or compressed.
+            FileNotFoundError: the server does not have the file.
+            RefusedError: the file has more than `most_bytes`, or arrives compressed.
         """
         found: bytes = sync(self.loop, self._read, url, most_bytes)
         return found
 
     async def _cat_file(self, url: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
-        """The bytes [start, end)."""
+        """Read the bytes [start, end) of a file."""
         if start is None or end is None:
             raise ValueError("a web server is asked for whole files with read_at_most")
         if start == end:
@@ -61,7 +61,7 @@ class WebServer(HTTPFileSystem):  # type: ignore[misc]  # fsspec is untyped
         return await self._read(url, end - start, Range=f"bytes={start}-{end - 1}")
 
     async def _info(self, url: str, **options: Any) -> dict[str, Any]:
-        """As fsspec's, which says of every failure that there is no such file."""
+        """Describe a file as fsspec does, but raise the true error, where fsspec says that there is no such file."""
         try:
             found: dict[str, Any] = await super()._info(url, **options)
         except FileNotFoundError as error:
@@ -72,7 +72,7 @@ class WebServer(HTTPFileSystem):  # type: ignore[misc]  # fsspec is untyped
         return found
 
     async def _ls_real(self, url: str, detail: bool = True, **_: Any) -> list[Any]:
-        """What the page of a folder links to directly below itself."""
+        """List what the page of a folder links to directly below itself."""
         page = await self._read(url, MOST_PAGE_BYTES)
         names = sorted(set(_links(url, page.decode("utf-8", "replace"))))
         if not detail:
@@ -82,7 +82,7 @@ class WebServer(HTTPFileSystem):  # type: ignore[misc]  # fsspec is untyped
     async def _read(self, url: str, most_bytes: int, **headers: str) -> bytes:
         try:
             return await self._fetch(url, most_bytes, headers)
-        except aiohttp.ServerTimeoutError:  # nothing came for a while: another attempt may do better
+        except aiohttp.ServerTimeoutError:  # nothing arrived for a while; another attempt may succeed
             raise
         except TimeoutError:
             raise RefusedError(f"more than the {_TIMEOUT.total:.0f} seconds that one answer may take") from None
@@ -105,7 +105,7 @@ class WebServer(HTTPFileSystem):  # type: ignore[misc]  # fsspec is untyped
 
 
 def _links(url: str, page: str) -> Iterator[str]:
-    """Addresses directly below a folder's own, without their escapes.
+    """Yield the addresses on a page that lie directly below the folder's own, without their escapes.
 
     Raises:
         RefusedError: the page has more links than any folder of a dataset.
@@ -114,7 +114,7 @@ def _links(url: str, page: str) -> Iterator[str]:
     for count, match in enumerate(_LINK.finditer(page)):
         if count >= MOST_LINKS:
             raise RefusedError(f"a folder's page of more than {MOST_LINKS} links")
-        with contextlib.suppress(ValueError):  # no address at all
+        with contextlib.suppress(ValueError):  # the link is no address
             link = urljoin(folder, html.unescape(match[1]))
             name = link.removeprefix(folder)
             if link.startswith(folder) and name.rstrip("/") and not set(name.rstrip("/")) & set("?#/"):
@@ -131,9 +131,7 @@ async def _client(**options: Any) -> aiohttp.ClientSession:
 
 
 async def _check_redirect(_: Any, request: Any, redirect: aiohttp.TraceRequestRedirectParams) -> None:
-    """Refuse one redirect too many, and one to another scheme, be it a safe one: whoever wants it can give that
-    address.
-    """
+    """Refuse a redirect beyond the limit, and one to another scheme, even a safer one: a user can give that address."""
     request.redirects = getattr(request, "redirects", 0) + 1
     if request.redirects > _MOST_REDIRECTS:
         raise RefusedError(f"the server redirects more than {_MOST_REDIRECTS} times")
@@ -147,7 +145,7 @@ async def _check_redirect(_: Any, request: Any, redirect: aiohttp.TraceRequestRe
 
 
 class _Gate:
-    """Makes the sockets of one server's connections, none into a private network after a public first address."""
+    """Makes the sockets of one server's connections. After a public first address it refuses private networks."""
 
     def __init__(self) -> None:
         self._starts_private: bool | None = None
@@ -163,7 +161,7 @@ class _Gate:
 
 
 def is_private(address: str) -> bool:
-    """Whether an IP address is anything but one of the public Internet.
+    """Tell whether an IP address is outside the public Internet.
 
     >>> [is_private(address) for address in ("127.0.0.1", "10.1.2.3", "::ffff:192.168.0.1", "8.8.8.8")]
     [True, True, True, False]

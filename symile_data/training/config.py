@@ -251,9 +251,9 @@ def default_config(dataset: str, kinds: Collection[str] = ()) -> str:
         raise UsageError(
             "features of frozen encoders have no default config",
             got=dataset,
-            do="name one with --config, such as paper-m3-2",
+            do="name one with `config`, such as paper-m3-2",
         )
     defaults = {"symile-m3": "m3-small", "symile-mimic": "mimic-small", "xor": "xor"}
     if dataset not in defaults:
-        raise UsageError("there is no default config for this dataset", got=dataset, do="name one with --config")
+        raise UsageError("there is no default config for this dataset", got=dataset, do="name one with `config`")
     return defaults[dataset]

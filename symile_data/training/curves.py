@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from symile_data.datasets.m3.ceilings import line_style, shown
-from symile_data.evaluation.figures import PALETTE
 from symile_data.files import atomic_path
+from symile_data.palette import OBJECTIVES
 
 
 def draw_curves(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]], bounds: Mapping[str, float]) -> None:
@@ -23,7 +23,7 @@ def draw_curves(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]], bou
 
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     losses, accuracies = figure.subplots(1, 2)
-    for colour, (label, rows) in zip(PALETTE, runs.items(), strict=False):
+    for colour, (label, rows) in zip(OBJECTIVES, runs.items(), strict=False):
         epochs = [row["epoch"] + 1 for row in rows]
         losses.plot(epochs, [row.get("train_loss") for row in rows], color=colour, label=f"{label}, training")
         losses.plot(

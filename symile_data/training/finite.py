@@ -14,7 +14,7 @@ from symile_data.errors import SymileDataError
 from .module import SymileModule
 
 _FULL = "32-true"
-_ADVICE = "lower the learning rate (lr) or set clip_gradient, and train with another --out"
+_ADVICE = "lower the learning rate (lr) or set clip_gradient, and train with another `out`"
 
 
 class StopWhereNotFinite(lightning.Callback):

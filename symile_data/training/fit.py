@@ -146,7 +146,7 @@ def _trainer(
     except (MisconfigurationException, ValueError) as error:
         raise UsageError(
             "this machine cannot train so",
-            got=f"--accelerator {how.accelerator}, --devices {how.devices}: {error}",
+            got=f"`accelerator={how.accelerator!r}`, `devices={how.devices!r}`: {error}",
             do="choose others",
         ) from error
 

@@ -52,4 +52,4 @@ def _logger(name: str, directory: Path) -> Logger:
     try:
         return make(directory)
     except ModuleNotFoundError:
-        raise MissingPackageError(package, "loggers", f"--logger {name}") from None
+        raise MissingPackageError(package, "loggers", f"`logger={name!r}`") from None

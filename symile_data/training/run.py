@@ -119,7 +119,7 @@ def _check_same(directory: Path, info: RunInfo) -> None:
             raise OutputError(
                 f"the run directory holds a run with another {name}",
                 where=directory,
-                do="choose another --out, or remove the directory",
+                do="choose another `out`, or remove the directory",
             )
 
 

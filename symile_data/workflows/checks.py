@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 _SPLITS = ("train", "validation", "test")
 # Dataset -> which option of its build gives a split rows.
 _MORE_ROWS = {
-    "symile-m3": "build it again with --{split} ROWS",
-    "pid": "build it again with --{split} ROWS",
-    "xor": "build it again with --{split} ROWS",
-    "symile-mimic": "build it again with a --train and a --validation that leave rows for each split",
+    "symile-m3": "build it again with `rows[{split!r}]=ROWS`",
+    "pid": "build it again with `rows[{split!r}]=ROWS`",
+    "xor": "build it again with `rows[{split!r}]=ROWS`",
+    "symile-mimic": "build it again with a `train` and a `validation` that leave rows for each split",
 }
 _MORE_OWN_ROWS = "write it again (write_dataset) with rows of that split"
 
@@ -47,7 +47,7 @@ def check_splits(data: TrainingData) -> None:
             raise UsageError(
                 f"no row of the {split} split has all modalities, and retrieval is measured on such rows",
                 where=data.directory,
-                do="build it again with fewer values missing (--missing)",
+                do="build it again with fewer values missing (`missing`)",
             )
 
 
@@ -63,5 +63,5 @@ def check_media(manifest: Manifest, config: TrainConfig) -> None:
         raise UsageError(
             "the config is for raw media, whose encoders it pretrains, and the dataset holds features in their place",
             got=f"features of {', '.join(found)}",
-            do="name a config for features with --config, such as paper-m3-2, or train on the dataset that they are of",
+            do="name a config for features with `config`, such as paper-m3-2, or train on the dataset that they are of",
         )

@@ -80,7 +80,7 @@ def _own_gpu() -> torch.device:
     from symile_data.builders.engine.executor import worker_number
 
     if not torch.cuda.device_count():
-        raise UsageError("a worker has no GPU that torch can use", do="give every worker one, or choose --device cpu")
+        raise UsageError("a worker has no GPU that torch can use", do="give every worker one, or choose `device='cpu'`")
     return torch.device("cuda", worker_number() % torch.cuda.device_count())
 
 

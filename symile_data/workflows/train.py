@@ -134,7 +134,7 @@ def embed_run(
         raise DamageError(
             "the run was trained on another dataset",
             where=data.directory,
-            do="give its own with --data, or train on this one",
+            do="give its own with `data`, or train on this one",
         )
     given = {name: value for name, value in (changes or {}).items() if value is not None}
     target = given.get("target", config.target)

@@ -100,7 +100,7 @@ class TrainingData:
                     "the training split has fewer rows than one batch",
                     where=self.directory,
                     got=f"{rows} rows, {name} = {size}",
-                    do="build more rows, or lower it (--set batch_size=... or a config file)",
+                    do="build more rows, or lower it (`batch_size` or a config file)",
                 )
 
     def pretrained(self, config: TrainConfig) -> Weights:

@@ -101,7 +101,7 @@ def _completed(function: Callable[[Item], Result], items: Sequence[Item], worker
         except BrokenProcessPool:
             raise SymileDataError(
                 "a worker process died, probably for lack of memory",
-                do="run the same command again with fewer --workers: finished trials are kept",
+                do="run the same command again with fewer `workers`: finished trials are kept",
             ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

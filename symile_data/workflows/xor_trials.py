@@ -68,5 +68,5 @@ def _check_candidates(spec: XorSpec) -> None:
         raise UsageError(
             f"the test split lacks some of the {2**spec.dims} values among which one is retrieved",
             got=f"{found} in {spec.rows['test']} rows",
-            do="lower --dims",
+            do="lower `dims`",
         )

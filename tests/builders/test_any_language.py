@@ -70,7 +70,7 @@ def test_a_table_of_arabic_without_its_spoken_column_is_refused(tmp_path: Path) 
     ("language", "changes", "message"),
     [
         ("eo", {"manual": None}, "no column for a language .*got eo"),
-        ("eo", {"sentences": None}, "no column for a language .*got eo. Choose among ar, el, .* --sentences"),
+        ("eo", {"sentences": None}, "no column for a language .*got eo. Choose among ar, el, .* `sentences`"),
         ("zz", {}, "does not know a voice; got zz"),
     ],
 )
@@ -134,5 +134,5 @@ def test_single_names_are_overridden(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("asked", ["en", "en,en", "en,", "3", "", "en,../x"])
 def test_lists_that_make_no_sense_are_refused(asked: str) -> None:
-    with pytest.raises(UsageError, match=r"--langs takes"):
+    with pytest.raises(UsageError, match=r"`languages` takes"):
         languages_of(asked)

@@ -140,7 +140,7 @@ def address(cluster: distributed.LocalCluster) -> str:
 def run(out: Path, executor: str, make: Any, *arguments: Any) -> list[dict[str, Any]]:
     with open_build_dir(out, IDENTITY) as build_dir, open_pool(1, executor) as pool:
         assert isinstance(build_dir, BuildDir)
-        return run_stage(build_dir, "numbers", artifacts(*arguments), make, pool)
+        return [made.result for made in run_stage(build_dir, "numbers", artifacts(*arguments), make, pool)]
 
 
 def test_results_come_in_order_and_files_in_their_places(address: str, tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_an_imports_options_are_passed_on(tmp_path: Path, verb: str) -> None:
     words = ["import", verb, str(release), "--out", str(tmp_path / "out"), "--executor", "slurm:1"]
     result = CliRunner().invoke(app, words)
     assert isinstance(result.exception, UsageError)
-    assert "unknown --executor; got 'slurm:1'" in str(result.exception)
+    assert "unknown `executor`; got 'slurm:1'" in str(result.exception)
     if verb == "mimic":
         result = CliRunner().invoke(app, [*words[:-2], "--format", "zip"])
         assert isinstance(result.exception, UsageError)
@@ -387,5 +387,5 @@ def test_no_scheduler_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("text", ["", "dask", "dask:", "dask-local:", "dask-local:0", "dask-local:x", "slurm:1"])
 def test_an_executor_is_named_in_one_of_three_ways(text: str) -> None:
-    with pytest.raises(UsageError, match=r"unknown --executor; got .*choose local, dask:ADDRESS or|Choose local"):
+    with pytest.raises(UsageError, match=r"unknown `executor`; got .*choose local, dask:ADDRESS or|Choose local"):
         parse_executor(text)

@@ -333,5 +333,5 @@ def test_missing_folders_are_errors_that_name_them(release: Path, tmp_path: Path
 
 @pytest.mark.parametrize("changes", [{"audio": "common-voice"}, {"recordings": Path("x")}, {"audio": "radio"}])
 def test_half_said_sources_are_refused(tree: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match=r"--audio"):
+    with pytest.raises(UsageError, match=r"`audio"):
         build(tree, tmp_path / "out", **changes)

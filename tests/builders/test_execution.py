@@ -42,7 +42,7 @@ def build_dir(tmp_path: Path) -> BuildDir:
 
 def test_results_come_in_the_order_of_the_products(build_dir: BuildDir) -> None:
     results = run_stage(build_dir, "squares", artifacts(3, 1, 2), square, None)
-    assert [result["square"] for result in results] == [9, 1, 4]
+    assert [made.result["square"] for made in results] == [9, 1, 4]
     assert {path.name: path.read_text() for path in (build_dir.directory / "data").iterdir()} == {
         "3": "9", "1": "1", "2": "4",
     }  # fmt: skip
@@ -59,7 +59,7 @@ def test_only_what_is_not_done_is_made(build_dir: BuildDir) -> None:
     (build_dir.directory / "data" / "2").write_text("5")
     results = run_stage(build_dir, "squares", artifacts(1, 2, 3), counted, None)
     assert made == [1, 2, 2, 3]
-    assert [result["square"] for result in results] == [1, 4, 9]
+    assert [made.result["square"] for made in results] == [1, 4, 9]
 
 
 def test_what_was_done_before_an_error_is_kept(build_dir: BuildDir) -> None:
@@ -76,8 +76,8 @@ def test_no_products_are_no_work(build_dir: BuildDir) -> None:
 def test_one_worker_is_this_process(build_dir: BuildDir, workers: int) -> None:
     pool = worker_pool(workers)
     assert pool is None
-    (result,) = run_stage(build_dir, "squares", artifacts(1), square, pool)
-    assert result["pid"] == os.getpid()
+    (made,) = run_stage(build_dir, "squares", artifacts(1), square, pool)
+    assert made.result["pid"] == os.getpid()
 
 
 def test_worker_processes_make_the_same_and_pass_errors_on(build_dir: BuildDir) -> None:
@@ -85,8 +85,8 @@ def test_worker_processes_make_the_same_and_pass_errors_on(build_dir: BuildDir) 
     assert pool is not None
     with pool:
         results = run_stage(build_dir, "squares", artifacts(*range(6)), square, pool)
-        assert [result["square"] for result in results] == [0, 1, 4, 9, 16, 25]
-        assert os.getpid() not in {result["pid"] for result in results}
+        assert [made.result["square"] for made in results] == [0, 1, 4, 9, 16, 25]
+        assert os.getpid() not in {made.result["pid"] for made in results}
         with pytest.raises(SourceError, match="a number is negative"):
             run_stage(build_dir, "squares", artifacts(-1), square, pool)
 
@@ -94,7 +94,7 @@ def test_worker_processes_make_the_same_and_pass_errors_on(build_dir: BuildDir) 
 def test_a_worker_that_dies_is_an_error_with_advice(build_dir: BuildDir) -> None:
     pool = worker_pool(2)
     assert pool is not None
-    with pool, pytest.raises(SymileDataError, match=r"a worker process died.* again with fewer --workers"):
+    with pool, pytest.raises(SymileDataError, match=r"a worker process died.* again with fewer `workers`"):
         run_stage(build_dir, "squares", artifacts(-9), square, pool)
 
 
@@ -146,7 +146,7 @@ def test_workers_can_be_told_apart(build_dir: BuildDir, tmp_path: Path) -> None:
     artifacts = [Artifact(path=name, arguments=tmp_path / "barrier", key=name) for name in ("one", "two")]
     with open_pool(2) as pool:
         results = run_stage(build_dir, "numbers", artifacts, numbered_worker, pool)
-    first, second = sorted(result["number"] for result in results)
+    first, second = sorted(made.result["number"] for made in results)
     assert second == first + 1
 
 

@@ -204,7 +204,7 @@ def test_a_turned_image_is_shrunk_by_its_upright_sides(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [0, 15, -3])
 def test_sizes_at_which_nothing_is_seen_are_refused(size: int) -> None:
-    with pytest.raises(UsageError, match="--image-size is the shorter side in pixels, at least 16; got"):
+    with pytest.raises(UsageError, match="`image_size` is the shorter side in pixels, at least 16; got"):
         check_size(size)
 
 
@@ -248,8 +248,7 @@ def test_no_folder_is_an_error_that_names_it(tmp_path: Path) -> None:
         with pytest.raises(SourceError) as caught:
             list_images(path)
         assert str(caught.value) == (
-            f"there is no image folder ({path}). "
-            "Point --images at a folder in ImageNet's layout, or use --images sample."
+            f"there is no image folder ({path}). Point `images` at a folder in ImageNet's layout, or use `images=None`."
         )
 
 
@@ -263,7 +262,7 @@ def test_a_folder_without_classes_is_an_error_that_says_what_was_found(
         list_images(tmp_path)
     assert str(caught.value) == (
         f"the image folder has no class folders named by wnid (n01440764, ...) ({tmp_path}); got {got}. "
-        "Point --images at the folder above ILSVRC/, or at a folder of wnid folders."
+        "Point `images` at the folder above ILSVRC/, or at a folder of wnid folders."
     )
 
 
@@ -331,7 +330,7 @@ def test_fewer_images_than_splits_is_an_error_that_names_the_class() -> None:
         split_images(catalogue([5, 2]), 0, {"train": 5, "validation": 5, "test": 5}, shared=False)
     assert str(caught.value) == (
         "a class has too few images for 3 splits with images of their own (root/n00000001); got 2 files. "
-        "Add images, ask for fewer splits (--validation 0), or use --splits shared."
+        "Add images, ask for fewer splits (`rows['validation']=0`), or use `split_policy='shared'`."
     )
 
 

@@ -241,7 +241,7 @@ def test_places_that_are_no_release_are_told_apart(release: Path, tmp_path: Path
         (tmp_path / "two", {}, UsageError, "the release has several configurations"),
         (release, {"config": "10-l"}, SourceError, "the release has no such configuration"),
         (tmp_path / "two", {"config": "5-s"}, SourceError, "the release has no train-*.parquet files"),
-        (release, {"rows": 0}, UsageError, "--rows is a number of rows"),
+        (release, {"rows": 0}, UsageError, "`rows` is a number of rows"),
     ):
         with pytest.raises(kind) as caught:
             imported(place, tmp_path / "out", **options)

@@ -283,7 +283,7 @@ def test_a_names_table_with_a_fault_is_refused_before_anything_is_written(tree: 
     with pytest.raises(
         SourceError,
         match=rf"2 empty cells \(.*names.tsv\); got line 3, column en \({WNIDS[1]}\); line 4, column el "
-        rf"\({WNIDS[2]}\). Give the names, or leave these classes out with --skip-unnamed-classes",
+        rf"\({WNIDS[2]}\). Give the names, or leave these classes out with `skip_unnamed_classes`",
     ):
         build(tree, tmp_path / "out", names=table)
     assert not (tmp_path / "out").exists()
@@ -298,9 +298,9 @@ def test_more_words_than_languages_are_refused_before_anything_is_written(tree: 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"rows": {"train": -1, "validation": 0, "test": 0}}, "--train is a number of rows; got -1"),
+        ({"rows": {"train": -1, "validation": 0, "test": 0}}, r"`rows\['train'\]` is a number of rows; got -1"),
         ({"rows": {"train": 0, "validation": 5, "test": 5}}, "a dataset needs training rows"),
-        ({"split_policy": "none"}, "unknown --splits; got 'none'"),
+        ({"split_policy": "none"}, "unknown `split_policy`; got 'none'"),
         ({"missing": {"image": 2.0}}, "missing rate of image is outside"),
         ({"image_size": 1}, "at least 16; got 1"),
     ],

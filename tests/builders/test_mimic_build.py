@@ -258,12 +258,12 @@ def test_wrong_folders_are_told_apart(roots: Roots, tmp_path: Path) -> None:
     with pytest.raises(SourceError) as caught:
         build(replace(roots, mimic_iv=iv / "hosp"), tmp_path / "out")
     assert str(caught.value) == (
-        f"--mimic-iv has no table hosp/labevents (.csv.gz, .csv or .parquet), which MIMIC-IV 2.2 or 3.x has "
-        f"({iv / 'hosp'}). Give --mimic-iv {iv.resolve()}."
+        f"`mimic_iv` has no table hosp/labevents (.csv.gz, .csv or .parquet), which MIMIC-IV 2.2 or 3.x has "
+        f"({iv / 'hosp'}). Give `mimic_iv` {iv.resolve()}."
     )
-    with pytest.raises(SourceError, match=rf"Give --mimic-iv {iv}\."):
+    with pytest.raises(SourceError, match=rf"Give `mimic_iv` {iv}\."):
         build(replace(roots, mimic_iv=iv.parent), tmp_path / "out")
-    with pytest.raises(SourceError, match=r"got no such folder\. Give --mimic-ecg the folder that holds record_list"):
+    with pytest.raises(SourceError, match=r"got no such folder\. Give `mimic_ecg` the folder that holds record_list"):
         build(replace(roots, mimic_ecg=tmp_path / "nowhere"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -433,12 +433,12 @@ def test_rows_that_do_not_fit_are_never_joined(roots: Roots, tmp_path: Path, mon
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"reference": True, "allow_missing": True}, "knows neither --allow-missing nor --within-stay"),
+        ({"reference": True, "allow_missing": True}, "knows neither `allow_missing` nor `within_stay`"),
         ({"reference": True, "within_stay": True}, "knows neither"),
-        ({"candidates": 1}, "--candidates counts"),
+        ({"candidates": 1}, "`candidates` counts"),
         ({"train": 0}, "needs training rows"),
-        ({"validation": -1}, "--validation is a number of rows"),
-        ({"patients": 3}, "--patients is at least 20"),
+        ({"validation": -1}, "`validation` is a number of rows"),
+        ({"patients": 3}, "`patients` is at least 20"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any], words: str) -> None:

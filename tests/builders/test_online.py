@@ -480,7 +480,7 @@ def test_many_clips_are_gathered_and_failures_counted(server: Server, tmp_path: 
     failed, dropped = gather_speech(texts, cache=tmp_path, strict=False, patience=Sleeps().patience())
     assert failed == {("b", "el")}
     assert dropped == [Dropped(reason="speech: empty audio", count=1, examples=["el 'b'"])]
-    with pytest.raises(OnlineError, match=r"empty audio .*\(no --strict\)"):
+    with pytest.raises(OnlineError, match=r"empty audio .*\(no `strict`\)"):
         gather_speech(texts, cache=tmp_path, strict=True, patience=Sleeps().patience())
     server.reply = lambda text, target, n: (503, "")
     texts += [(letter, "uk") for letter in "defg"]

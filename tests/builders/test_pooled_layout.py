@@ -339,7 +339,7 @@ def test_a_reader_gives_any_rows_in_any_order(tmp_path_factory: pytest.TempPathF
 
 
 def test_an_unknown_layout_is_refused(tree: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"unknown --layout; got 'heap'. Choose shards or pooled"):
+    with pytest.raises(UsageError, match=r"unknown `layout`; got 'heap'. Choose shards or pooled"):
         build(tree, tmp_path / "out", layout="heap")
 
 

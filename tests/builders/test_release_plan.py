@@ -200,7 +200,7 @@ def test_plans_that_are_none(place: Path, tmp_path: Path) -> None:
         with pytest.raises(SourceError, match=message):
             rebuilt(place, plan=plan)
     for changes in ({"images": None}, {"audio": "espeak", "recordings": None}, {"manual": place / "x"}):
-        with pytest.raises(UsageError, match="--plan"):
+        with pytest.raises(UsageError, match="`plan`"):
             rebuilt(place, **changes)
     assert not (place / "out").exists()
 

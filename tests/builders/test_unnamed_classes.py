@@ -76,7 +76,7 @@ def test_a_folder_without_the_unnamed_classes_gives_the_same_rows(tmp_path: Path
 
 def test_without_the_option_all_of_a_folder_is_told(tmp_path: Path) -> None:
     folder = imagenet_tree(tmp_path / "tree", wnids=(*WNIDS, NO_LINE))
-    with pytest.raises(SourceError, match=r"3 empty cells and no line for 1 of the classes .*--skip-unnamed-classes"):
+    with pytest.raises(SourceError, match=r"3 empty cells and no line for 1 of the classes .*`skip_unnamed_classes`"):
         build(folder, tmp_path / "out", names=table(tmp_path / "names.tsv"))
     assert not (tmp_path / "out").exists()
 
@@ -133,7 +133,7 @@ def test_sample_pictures_of_unnamed_classes_are_not_drawn(tmp_path: Path, monkey
 def test_a_repository_is_streamed_and_its_unnamed_classes_left_out(tmp_path: Path) -> None:
     repo = repository(tmp_path / "pictures")
     names = table(tmp_path / "names.tsv")
-    with pytest.raises(SourceError, match=r"3 empty cells and no line for 2 of the classes .*--skip-unnamed-classes"):
+    with pytest.raises(SourceError, match=r"3 empty cells and no line for 2 of the classes .*`skip_unnamed_classes`"):
         build(repo, tmp_path / "out", names=names)  # type: ignore[arg-type]
     manifest = build(repo, tmp_path / "out", rows=ROWS, names=names, skip_unnamed_classes=True)  # type: ignore[arg-type]
     assert problems(tmp_path / "out") == []
@@ -189,7 +189,7 @@ def test_an_engine_is_asked_for_the_kept_classes_only(
     names = table(tmp_path / "names.tsv")
     open_sources(spec(tree, names=names, engine="google", cache=tmp_path, skip_unnamed_classes=True))
     assert asked == [list(KEPT)]
-    with pytest.raises(SourceError, match="leave these classes out with --skip-unnamed-classes"):
+    with pytest.raises(SourceError, match="leave these classes out with `skip_unnamed_classes`"):
         open_sources(spec(tree, names=names, engine="google", cache=tmp_path))
     assert len(asked) == 1
 
@@ -221,7 +221,7 @@ def test_too_few_classes_for_many_words_advise_fewer(tree: Path, tmp_path: Path)
         tmp_path / "names.tsv", languages=("en", "el", "uk"), changes={(WNIDS[i], "uk"): "" for i in (0, 1)}
     )
     asked = spec(tree, names=names, languages=("el", "en", "uk"), words=3, skip_unnamed_classes=True)
-    with pytest.raises(UsageError, match=r"got 2 of 4 classes. Give names for more classes, or lower --words."):
+    with pytest.raises(UsageError, match=r"got 2 of 4 classes. Give names for more classes, or lower `words`."):
         open_sources(asked)
     assert len(open_sources(replace(asked, words=2)).names.wnids) == 2
 
@@ -240,5 +240,5 @@ def test_the_command_line_asks_for_it(tmp_path: Path, asked: bool) -> None:
 
 
 def test_a_published_plan_leaves_no_class_out(tree: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--plan brings its rows, so no class can be left out"):
+    with pytest.raises(UsageError, match="`plan` brings its rows, so no class can be left out"):
         spec(tree, plan=tmp_path, audio="common-voice", recordings=tmp_path, skip_unnamed_classes=True)

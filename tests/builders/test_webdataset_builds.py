@@ -292,7 +292,7 @@ def test_signals_and_tables_of_numbers_in_tars(tmp_path: Path) -> None:
 
 
 def test_an_unknown_format_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"unknown --format; got 'zip'. Choose parquet or webdataset"):
+    with pytest.raises(UsageError, match=r"unknown `shard_format`; got 'zip'. Choose parquet or webdataset"):
         XorSpec(shard_format="zip")
     result = CliRunner().invoke(app, ["build", "xor", "--out", "x", "--format", "zip"])
     assert result.exit_code != 0

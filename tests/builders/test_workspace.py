@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from symile_data.builders.engine.build_dir import INTERNAL, Artifact, BuildDir, open_build_dir
+from symile_data.builders.engine.build_dir import INTERNAL, Artifact, BuildDir, FinishedArtifact, open_build_dir
 from symile_data.errors import OutputError
 from symile_data.format import manifest as manifests
 from symile_data.format.manifest import BuildFingerprint, Manifest
@@ -38,7 +38,7 @@ def make(build_dir: BuildDir, text: str = "content") -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
     entry = manifests.file_entry(build_dir.directory, path)
-    build_dir.record(ARTIFACT, {"rows": 5}, entry.bytes, entry.sha256)
+    build_dir.record(ARTIFACT, FinishedArtifact({"rows": 5}, entry.bytes, entry.sha256))
 
 
 @pytest.mark.parametrize("there", ["new/and/deep", "empty"])
@@ -68,7 +68,8 @@ def test_a_product_is_done_when_its_note_and_bytes_agree(tmp_path: Path) -> None
     with open_build_dir(tmp_path, identity()) as build_dir:
         make(build_dir)
     with open_build_dir(tmp_path, identity()) as build_dir:
-        assert build_dir.finished(ARTIFACT) == {"rows": 5}
+        entry = manifests.file_entry(tmp_path, tmp_path / ARTIFACT.path)
+        assert build_dir.finished(ARTIFACT) == FinishedArtifact({"rows": 5}, entry.bytes, entry.sha256)
 
 
 @pytest.mark.parametrize("damage", ["gone", "shorter", "changed", "note gone", "note cut", "other key"])
@@ -102,7 +103,7 @@ def test_an_unfinished_build_with_other_settings_is_refused_by_name(tmp_path: Pa
     assert str(caught.value) == (
         f"the output directory holds an unfinished build with other settings ({tmp_path}); "
         "got spec.rows.train: 4, not 3; spec.seed: 1, not 0 (yours, not what is there). "
-        "Choose another --out, or remove the directory."
+        "Choose another `out`, or remove the directory."
     )
 
 
@@ -127,7 +128,7 @@ def test_unrelated_files_are_refused_and_kept(tmp_path: Path) -> None:
         pass
     assert str(caught.value) == (
         f"the output directory holds files that no build of ours left there ({tmp_path}); got photos. "
-        "Choose an empty or new directory with --out."
+        "Choose an empty or new directory with `out`."
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "thesis.tex"]
 
@@ -143,7 +144,7 @@ def test_a_second_build_is_refused_while_one_runs(tmp_path: Path) -> None:
         with pytest.raises(OutputError) as caught, open_build_dir(tmp_path, identity()):
             pass
         assert str(caught.value) == (
-            f"another build is running in this directory ({tmp_path}). Wait for it to end, or choose another --out."
+            f"another build is running in this directory ({tmp_path}). Wait for it to end, or choose another `out`."
         )
     with open_build_dir(tmp_path, identity()) as build_dir:
         assert isinstance(build_dir, BuildDir)
@@ -274,7 +275,7 @@ def test_an_unfinished_build_of_another_version_is_refused_with_its_reason(
     assert str(caught.value) == (
         "the output directory holds an unfinished build of another version of symile-data, which writes other bytes "
         f"({tmp_path}); got versions.writer: '2', not {there} (yours, not what is there). "
-        "Choose another --out, or remove the directory."
+        "Choose another `out`, or remove the directory."
     )
 
 

@@ -164,7 +164,7 @@ def test_mimic_shows_leads_tests_and_what_was_not_measured(tmp_path: Path) -> No
 def test_credentialed_records_are_shown_only_when_asked(tmp_path: Path) -> None:
     tiny = finished(mimic_tiny(tmp_path / "mimic"))
     out = tmp_path / "page.html"
-    with pytest.raises(UsageError, match=r"records of patients .* one file .* Pass --allow-credentialed"):
+    with pytest.raises(UsageError, match=r"records of patients .* one file .* Pass `allow_credentialed`"):
         write_preview(tiny.directory, out)
     assert not out.exists()
     write_preview(tiny.directory, out, allow_credentialed=True)

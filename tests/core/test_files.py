@@ -75,8 +75,8 @@ def test_a_full_disk_is_a_sentence_with_advice(tmp_path: Path) -> None:
     ("code", "advice"),
     [
         (errno.EDQUOT, "Free some quota"),
-        (errno.EROFS, "Choose a writable directory with --out."),
-        (errno.EACCES, "Choose a writable directory with --out."),
+        (errno.EROFS, "Choose a writable directory with `out`."),
+        (errno.EACCES, "Choose a writable directory with `out`."),
         (errno.EIO, "Check the disk"),
         (errno.EFBIG, "Raise the limit on the size of files"),
         (errno.EPERM, "Choose a writable directory"),

@@ -72,14 +72,14 @@ def test_rates_are_read(text: str, rates: dict[str, float]) -> None:
         ("image=-0.1", "a missing rate is a number between 0 and 1; got '-0.1'."),
         (
             "image=0.5, image=0.1",
-            "--missing gives a modality two rates; got 'image=0.5, image=0.1'. Give each modality one.",
+            "`missing` gives a modality two rates; got 'image=0.5, image=0.1'. Give each modality one.",
         ),
         ("image=", "a missing rate is a number between 0 and 1; got ''."),
         (
             "image=0.5,ecg=0.5",
-            "--missing names a modality that this dataset does not have; got 'ecg'. Choose among image, audio.",
+            "`missing` names a modality that this dataset does not have; got 'ecg'. Choose among image, audio.",
         ),
-        ("=0.5", "--missing names a modality that this dataset does not have; got ''. Choose among image, audio."),
+        ("=0.5", "`missing` names a modality that this dataset does not have; got ''. Choose among image, audio."),
     ],
 )
 def test_other_texts_are_refused(text: str, message: str) -> None:

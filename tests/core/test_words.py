@@ -149,20 +149,20 @@ def test_every_order_of_a_choice_is_equally_likely() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"mode": "chaos"}, "unknown --mode; got 'chaos'. Choose among disjoint, overlap."),
-        ({"words": 1}, "a text needs at least two words; got 1. Raise --words."),
+        ({"mode": "chaos"}, "unknown `mode`; got 'chaos'. Choose among disjoint, overlap."),
+        ({"words": 1}, "a text needs at least two words; got 1. Raise `words`."),
         ({"languages": 1}, "a text needs words of at least two languages; got 1."),
         (
             {"words": 6},
-            "6 words cannot each have a language of their own; got 5 languages. Lower --words or use --mode overlap.",
+            "6 words cannot each have a language of their own; got 5 languages. Lower `words` or use `mode='overlap'`.",
         ),
         (
             {"words": 5, "classes": 4},
-            "5 different words cannot be drawn; got 4 classes. Use a source with more classes or lower --words.",
+            "5 different words cannot be drawn; got 4 classes. Use a source with more classes or lower `words`.",
         ),
         (
             {"words": 10, "classes": 3, "mode": "overlap"},
-            "10 different words cannot be drawn; got 3 classes. Use a source with more classes or lower --words.",
+            "10 different words cannot be drawn; got 3 classes. Use a source with more classes or lower `words`.",
         ),
     ],
 )

@@ -150,7 +150,7 @@ def find_locale(path: Path, language: str) -> Path:
     """
     if not path.is_dir():
         raise SourceError(
-            "there is no Common Voice folder", where=path, do="give the cv-corpus-... folder: --audio common-voice:PATH"
+            "there is no Common Voice folder", where=path, do="give the cv-corpus-... folder: `recordings`"
         )
     if (path / language).is_dir():
         return path / language
@@ -169,7 +169,7 @@ def find_locale(path: Path, language: str) -> Path:
         f"Common Voice has no folder for the language {language}",
         where=path / language,
         got=", ".join(found) or "no folder at all",
-        do="download and unpack this locale there, or leave the language out with --langs",
+        do="download and unpack this locale there, or leave the language out with `languages`",
     )
 
 
@@ -206,7 +206,8 @@ def _divide(
                     f"a Common Voice locale has too few speakers for {len(used)} splits with speakers of their own",
                     where=folder / TABLE,
                     got=f"{len({recording.group for recording in recordings})} speakers",
-                    do="ask for fewer splits (--validation 0), use --splits shared, or leave the language out",
+                    do="ask for fewer splits (`rows['validation']=0`), use `split_policy='shared'`, or leave the "
+                    "language out",
                 )
             stores[split].append(names)
     return stores

@@ -115,7 +115,7 @@ def read_recordings(folder: Path, left_out: LeftOut) -> list[Recording]:
             "a Common Voice locale has no clips",
             where=table.path,
             got=f"{len(table.lines)} lines, none with a usable clip",
-            do="download the locale again, or leave the language out with --langs",
+            do="download the locale again, or leave the language out with `languages`",
         )
     return recordings
 

@@ -120,7 +120,7 @@ def gather_speech(
 def _error(reason: str, text: str, language: str, strict: bool) -> OnlineError:
     advice = "run the same command again to go on from here"
     if strict:
-        advice += ", or allow the embedded voices (no --strict)"
+        advice += ", or allow the embedded voices (no `strict`)"
     return OnlineError(f"no speech: {reason}", where=f"gtts, {text!r} in {language}", do=advice)
 
 

@@ -71,7 +71,7 @@ def parse_hub(text: str) -> HubImages | None:
         return None
     repo, _, revision = text.removeprefix(_PREFIX).partition("@")
     if not repo:
-        raise UsageError("--images hf: needs a repository", got=repr(text), do="write it like hf:ILSVRC/imagenet-1k")
+        raise UsageError("`images='hf:'` needs a repository", got=repr(text), do="write it like hf:ILSVRC/imagenet-1k")
     return HubImages(repo, revision or None)
 
 

@@ -119,7 +119,7 @@ def list_images(path: Path) -> ImageCatalogue:
         raise SourceError(
             "there is no image folder",
             where=path,
-            do="point --images at a folder in ImageNet's layout, or use --images sample",
+            do="point `images` at a folder in ImageNet's layout, or use `images=None`",
         )
     root = _find_root(path)
     wnids, files, listing, others = [], [], [], []
@@ -172,7 +172,7 @@ def split_images(catalogue: ImageCatalogue, seed: int, rows: dict[str, int], sha
                 f"a class has too few images for {len(used)} splits with images of their own",
                 where=catalogue.root / catalogue.wnids[cls],
                 got=f"{len(files)} files",
-                do="add images, ask for fewer splits (--validation 0), or use --splits shared",
+                do="add images, ask for fewer splits (`rows['validation']=0`), or use `split_policy='shared'`",
             )
         shuffled = Stream(seed, "m3/images").generator(cls).permutation(len(files))
         sizes = proportions(len(files), rows, least=1)
@@ -252,7 +252,7 @@ def check_size(size: int | None) -> None:
         UsageError: below 16 pixels.
     """
     if size is not None and size < 16:
-        raise UsageError("--image-size is the shorter side in pixels, at least 16", got=size)
+        raise UsageError("`image_size` is the shorter side in pixels, at least 16", got=size)
 
 
 def _to_jpeg(image: Image.Image, size: int | None) -> bytes:
@@ -292,5 +292,5 @@ def _find_root(path: Path) -> Path:
         "the image folder has no class folders named by wnid (n01440764, ...)",
         where=path,
         got=", ".join(names) or "an empty folder",
-        do="point --images at the folder above ILSVRC/, or at a folder of wnid folders",
+        do="point `images` at the folder above ILSVRC/, or at a folder of wnid folders",
     )

@@ -83,7 +83,7 @@ def open_release(place: str, config: str | None, rows: int | None) -> Release:
         UsageError: several configurations and none chosen.
     """
     if rows is not None and rows < 1:
-        raise UsageError("--rows is a number of rows", got=rows)
+        raise UsageError("`rows` is a number of rows", got=rows)
     with reading(place):
         fs, root = _file_system(place)
         folder = _config_folder(fs, root, place, config)
@@ -195,7 +195,7 @@ def _config_folder(fs: Any, root: str, place: str, config: str | None) -> str:
             "the release has several configurations",
             where=place,
             got=", ".join(name.removeprefix(_PREFIX) for name in known),
-            do="choose one with --config",
+            do="choose one with `config`",
         )
     wanted = known[0] if config is None else _PREFIX + config.removeprefix(_PREFIX)
     if wanted not in known:
@@ -248,7 +248,7 @@ def _parts(fs: Any, files: list[tuple[int, str, int]], rows: int | None, place: 
                 "a file of the release is not there",
                 where=place,
                 got=some[len(there)][1],
-                do=f"download it, or ask for fewer rows (--rows {first})" if first else "download it",
+                do=f"download it, or ask for fewer rows (`rows={first}`)" if first else "download it",
             )
     return tuple(parts)
 

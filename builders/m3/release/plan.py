@@ -60,7 +60,7 @@ def prepare_plan(
         SourceError: a broken table, a class that is not its image's, or with `strict` a missing file.
     """
     if not isinstance(audio, PlannedAudio):
-        raise UsageError("--plan needs recordings", do="give --audio common-voice:PATH")
+        raise UsageError("`plan` needs recordings", do="give `recordings`")
     images = [
         f"{wnid}/{PurePosixPath(name).name}"
         for wnid, of_class in zip(catalogue.wnids, catalogue.files, strict=True)
@@ -76,7 +76,7 @@ def prepare_plan(
         )
         for split, file in plan.files.items()
     ]
-    results = run_stage(build_dir, "plan", artifacts, make_plan, executor)
+    results = [made.result for made in run_stage(build_dir, "plan", artifacts, make_plan, executor)]
     dropped = []
     for medium, kind in (("image", "image"), ("audio", "clip")):
         count = sum(result["absent"][medium][0] for result in results)
@@ -86,14 +86,14 @@ def prepare_plan(
                 f"{count} rows of the plan name {medium} files that are not there",
                 where=catalogue.root if medium == "image" else None,
                 got=examples[0],
-                do="add the files, or leave out --strict to keep these rows with the modality missing",
+                do="add the files, or leave out `strict` to keep these rows with the modality missing",
             )
         if count == sum(plan.rows.values()):
             raise SourceError(
                 f"none of the plan's {kind}s is there",
                 where=catalogue.root if medium == "image" else None,
                 got=examples[0],
-                do="point --images and --audio common-voice:PATH at the sources that the plan was made from",
+                do="point `images` and `recordings` at the sources that the plan was made from",
             )
         if count:
             reason = f"{medium}: rows of the plan whose {kind} is not there; it is missing in them"

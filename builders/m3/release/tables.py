@@ -86,15 +86,15 @@ def _files(path: Path) -> dict[str, Path]:
             raise SourceError(
                 "the plan's folder has no train.csv",
                 where=path,
-                do="point --plan at the folder with train.csv, val.csv",
+                do="point `plan` at the folder with train.csv, val.csv",
             )
         return found
     split = next((split for split, stems in FILES.items() if path.stem in stems), None)
     if not path.is_file():
-        raise SourceError("there is no plan", where=path, do="give --plan a CSV file or the folder that holds them")
+        raise SourceError("there is no plan", where=path, do="give `plan` a CSV file or the folder that holds them")
     if split != "train":
         raise SourceError(
-            "a dataset needs training rows", where=path, do="point --plan at train.csv or at the folder that holds it"
+            "a dataset needs training rows", where=path, do="point `plan` at train.csv or at the folder that holds it"
         )
     return {split: path}
 

@@ -67,7 +67,7 @@ def language_set(count: int) -> tuple[str, ...]:
     ('el', 'en')
     """
     if count not in LANGUAGE_SETS:
-        raise UsageError("--langs takes the number of languages", got=count, do="choose 2, 5 or 10")
+        raise UsageError("`languages` takes the number of languages", got=count, do="choose 2, 5 or 10")
     return LANGUAGE_SETS[count]
 
 
@@ -96,7 +96,7 @@ def languages_of(asked: str) -> tuple[str, ...]:
     twice = [code for code in codes if codes.count(code) > 1]
     if foreign or twice or len(codes) < 2:
         raise UsageError(
-            "--langs takes the number of languages (2, 5 or 10) or different codes with commas between",
+            "`languages` takes the number of languages (2, 5 or 10) or different codes with commas between",
             got=repr(asked),
             do="write it like el,en,fr",
         )

@@ -131,7 +131,7 @@ class _Table:
                     "the sentence bank has no column for a language",
                     where=self.path,
                     got=column,
-                    do=f"choose among {', '.join(self.languages)}, or give a table that has it with --sentences",
+                    do=f"choose among {', '.join(self.languages)}, or give a table that has it with `sentences`",
                 )
         text, spoken = self.columns.index(row.code), self.columns.index(row.spoken)
         for number, cells in enumerate(self.cells, start=2):

@@ -130,7 +130,7 @@ def translate_names(
                 f"no translation: {reason}",
                 where=f"{engine}, {wnid} {english!r} in {cell.language}",
                 got=got,
-                do="run the same command again to go on from here, or allow the table's own names (no --strict)",
+                do="run the same command again to go on from here, or allow the table's own names (no `strict`)",
             )
         failures.failed(reason, f"{wnid} {cell.language}")
 

@@ -60,7 +60,7 @@ def read_admissions(roots: Roots, reference: bool) -> tuple[pl.DataFrame, list[D
     return timed, [*dropped, *of_patients]
 
 
-_WITHOUT = "build without --reference: such entries are then left out and counted"
+_WITHOUT = "build without `reference`: such entries are then left out and counted"
 
 
 def _patients(

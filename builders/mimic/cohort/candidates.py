@@ -44,7 +44,7 @@ def draw_candidates(
         pool = np.flatnonzero(allowed)
         if len(pool) < count - 1:
             raise UsageError(
-                f"--candidates asks for more than the {split} split can give",
+                f"`candidates` asks for more than the {split} split can give",
                 got=f"{count}, and an admission with {len(pool)} of other patients",
                 do="ask for fewer candidates, or for a larger split",
             )

@@ -136,7 +136,7 @@ def _timed(metadata: pl.DataFrame, path: Path, reference: bool) -> tuple[pl.Data
         raise SourceError(
             "an X-ray has no readable StudyDate and StudyTime, where the public pipeline stops",
             where=f"{path}, {lines(path, timeless[ROW].to_list())}",
-            do="build without --reference: such X-rays are then left out and counted",
+            do="build without `reference`: such X-rays are then left out and counted",
         )
     dropped = [Dropped(reason=_TIMELESS, count=len(timeless), examples=[])] if len(timeless) else []
     return timed.filter(pl.col("taken").is_not_null()), dropped
@@ -148,7 +148,7 @@ def _sizes(root: Path, stems: list[str]) -> tuple[str, dict[str, int]]:
     JPEGs are preferred. JPEG and DICOM never mix in one dataset, since they were windowed differently.
     """
     if not (root / "files").is_dir():
-        raise SourceError("--mimic-cxr has no folder files", where=root, do="give it the folder that holds files/p10")
+        raise SourceError("`mimic_cxr` has no folder files", where=root, do="give it the folder that holds files/p10")
     for suffix in KINDS:
         listed = {stem: file_size(root / (stem + suffix)) for stem in stems}
         sizes = {stem: size for stem, size in listed.items() if size is not None}

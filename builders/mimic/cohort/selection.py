@@ -190,8 +190,8 @@ def _first_labs(
     admissions = survey.admissions.filter(pl.col("hadm_id").is_in(hadm_ids))
     task = _LabsTask(find_table(survey.roots, LABEVENTS), admissions, spec.reference, spec.within_stay)
     artifact = Artifact(path=f"{INTERNAL}/labs.arrow", arguments=task, key=digest(hadm_ids))
-    (result,) = run_stage(build_dir, "blood tests", [artifact], _make_labs, None)
-    return pl.read_ipc(build_dir.directory / artifact.path), [Dropped(**entry) for entry in result["dropped"]]
+    (made,) = run_stage(build_dir, "blood tests", [artifact], _make_labs, None)
+    return pl.read_ipc(build_dir.directory / artifact.path), [Dropped(**entry) for entry in made.result["dropped"]]
 
 
 def _make_labs(task: _LabsTask, path: Path) -> dict[str, Any]:

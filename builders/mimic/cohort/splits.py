@@ -31,7 +31,7 @@ def split_sizes(spec: MimicSpec, admissions: int) -> tuple[int, int]:
     validation = round(_VALIDATION_SHARE * admissions) if spec.validation is None else spec.validation
     if train + validation > admissions:
         raise UsageError(
-            "--train and --validation ask for more rows than the cohort has",
+            "`train` and `validation` ask for more rows than the cohort has",
             got=f"{train:,} and {validation:,} of {admissions:,} admissions",
             do="ask for fewer",
         )
@@ -60,7 +60,7 @@ def check_sizes(spec: MimicSpec, admissions: int) -> None:
     for split, rows in sizes.items():
         if 0 < rows < spec.candidates:
             raise UsageError(
-                f"--candidates asks for more than the {split} split can give",
+                f"`candidates` asks for more than the {split} split can give",
                 got=f"{spec.candidates}, and an admission with {rows - 1} of other patients at most",
                 do="ask for fewer candidates, or for a larger split",
             )
@@ -106,9 +106,9 @@ def split_by_row(subject_ids: Sequence[int], train: int, validation: int, seed: 
     rest = rest[~np.isin(subjects[rest], subjects[drawn])]
     if validation > len(rest):
         raise UsageError(
-            "--validation asks for more rows than are left once the training patients' other admissions are out",
+            "`validation` asks for more rows than are left once the training patients' other admissions are out",
             got=f"{validation:,} of {len(rest):,}",
-            do="ask for fewer, or build without --reference",
+            do="ask for fewer, or build without `reference`",
         )
     test, held_out = _halves(rest, validation, seed)
     test = test[~np.isin(subjects[test], subjects[held_out])]

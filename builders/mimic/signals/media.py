@@ -102,9 +102,9 @@ def prepare(
             Artifact(path=chunk_path(kind.name, number), arguments=MediaTask(root, group, reference), key=list(group))
             for number, group in enumerate(groups, start=chunks)
         ]
-        results = run_stage(build_dir, kind.title, artifacts, kind.make, executor)
-        for number, (group, result) in enumerate(zip(groups, results, strict=True), start=chunks):
-            failed = {row: (reason, stops) for row, reason, stops in result["unusable"]}
+        finished = run_stage(build_dir, kind.title, artifacts, kind.make, executor)
+        for number, (group, chunk) in enumerate(zip(groups, finished, strict=True), start=chunks):
+            failed = {row: (reason, stops) for row, reason, stops in chunk.result["unusable"]}
             for row, path in enumerate(group):
                 if row not in failed:
                     places[path] = (number, row)
@@ -175,5 +175,5 @@ def _stopped(kind: MediaKind, path: Path, reason: str) -> SourceError:
     return SourceError(
         f"{kind.noun} {reason}, where the public pipeline stops",
         where=path,
-        do="repair the file, or build without --reference: it is then left out and counted",
+        do="repair the file, or build without `reference`: it is then left out and counted",
     )

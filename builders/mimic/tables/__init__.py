@@ -53,11 +53,6 @@ class Table:
     keys: tuple[str, ...]
     needed: tuple[str, ...]
 
-    @property
-    def option(self) -> str:
-        """Return the command line's option for the folder of the release."""
-        return "--" + self.root.replace("_", "-")
-
     def reason(self, why: str) -> str:
         """Return the reason under which lines that are left out are counted."""
         return f"{self.noun.split(maxsplit=1)[1]}: {why}"

@@ -26,7 +26,7 @@ def find_table(roots: Roots, table: Table) -> Path:
     found = _files(root, table)
     if len(found) > 1 and len({_without_suffix(path) for path in found}) > 1:
         raise SourceError(
-            f"{table.option} holds several versions of one table",
+            f"`{table.root}` holds several versions of one table",
             where=root,
             got=", ".join(path.name for path in found),
             do="keep one of them",
@@ -34,9 +34,9 @@ def find_table(roots: Roots, table: Table) -> Path:
     if found:
         return found[0]
     near = _near(root, table)
-    advice = f"give {table.option} {near}" if near else f"give {table.option} the folder that holds {table.stem}.csv.gz"
+    advice = f"give `{table.root}` {near}" if near else f"give `{table.root}` the folder that holds {table.stem}.csv.gz"
     raise SourceError(
-        f"{table.option} has no table {table.stem} (.csv.gz, .csv or .parquet), which {table.release} has",
+        f"`{table.root}` has no table {table.stem} (.csv.gz, .csv or .parquet), which {table.release} has",
         where=root,
         got=None if root.is_dir() else "no such folder",
         do=advice,

@@ -65,7 +65,7 @@ class NamesTable:
                 f"the names table has no column for {'a language' if len(absent) == 1 else f'{len(absent)} languages'}",
                 where=self.path,
                 got=", ".join(absent),
-                do=f"choose among {', '.join(sorted(self.names))}, or give a table that has it with --translations",
+                do=f"choose among {', '.join(sorted(self.names))}, or give a table that has it with `names`",
             )
         rows = {wnid: row for row, wnid in enumerate(self.wnids)}
         found = []

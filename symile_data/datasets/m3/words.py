@@ -48,7 +48,7 @@ class WordRule:
 
     >>> WordRule(words=1, classes=100, languages=2, mode="disjoint")
     Traceback (most recent call last):
-    symile_data.errors.UsageError: a text needs at least two words; got 1. Raise --words.
+    symile_data.errors.UsageError: a text needs at least two words; got 1. Raise `words`.
     """
 
     words: int
@@ -58,23 +58,23 @@ class WordRule:
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
-            raise UsageError("unknown --mode", got=repr(self.mode), do=f"choose among {', '.join(MODES)}")
+            raise UsageError("unknown `mode`", got=repr(self.mode), do=f"choose among {', '.join(MODES)}")
         if self.words < 2:
-            raise UsageError("a text needs at least two words", got=self.words, do="raise --words")
+            raise UsageError("a text needs at least two words", got=self.words, do="raise `words`")
         if self.languages < 2:
             raise UsageError("a text needs words of at least two languages", got=self.languages)
         if self.mode == "disjoint" and self.words > self.languages:
             raise UsageError(
                 f"{self.words} words cannot each have a language of their own",
                 got=f"{self.languages} languages",
-                do="lower --words or use --mode overlap" if self.languages > 2 else "lower --words",
+                do="lower `words` or use `mode='overlap'`" if self.languages > 2 else "lower `words`",
             )
         room = self.classes - 1 if self.mode == "disjoint" else (self.classes - 1) * (self.languages - 1)
         if self.words - 1 > room:
             raise UsageError(
                 f"{self.words} different words cannot be drawn",
                 got=f"{self.classes} classes",
-                do="use a source with more classes or lower --words",
+                do="use a source with more classes or lower `words`",
             )
 
     @property

@@ -114,4 +114,4 @@ def check_format(name: str) -> None:
         UsageError: the name is unknown; the message lists the known ones.
     """
     if name not in FORMATS:
-        raise UsageError("unknown --format", got=repr(name), do=f"choose {' or '.join(FORMATS)}")
+        raise UsageError("unknown `shard_format`", got=repr(name), do=f"choose {' or '.join(FORMATS)}")

@@ -187,24 +187,24 @@ class DeduplicatedShard:
 
     @property
     def rows(self) -> int:
-        """Rows in the shard."""
+        """The number of rows in the shard."""
         return self.table.rows
 
     def read(self, group: int, columns: Sequence[str]) -> pa.Table:
-        """The named columns of one group.
+        """Read the named columns of one group.
 
         Raises:
-            DamageError: a file is gone or cannot be read.
+            DamageError: a file is missing or cannot be read.
         """
         stored, first = self.places[group]
         table = self.table.read(stored, self.media.stored_columns(columns))
         return self.media.attach(table.slice(first, self.group_rows[group]), columns, self.schema)
 
     def read_all(self, columns: Sequence[str]) -> pa.Table:
-        """The named columns of all rows.
+        """Read the named columns of all rows.
 
         Raises:
-            DamageError: a file is gone or cannot be read.
+            DamageError: a file is missing or cannot be read.
         """
         return self.media.attach(self.table.read_all(self.media.stored_columns(columns)), columns, self.schema)
 

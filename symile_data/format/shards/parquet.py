@@ -1,4 +1,4 @@
-"""Read one Parquet shard: its footer, and chosen columns of one row group. Splits and modalities are unknown here."""
+"""Read one Parquet shard: its footer, and chosen columns of some row groups. Splits and modalities are unknown here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 from symile_data.format.location import Location, Range
 
 from .limits import check_rows, check_size, most_bytes, unreadable
+from .opened import OpenedShard
 from .seal import SEAL_BYTES, TAIL_BYTES, check_seal
 from .spans import NotFetchedError, SpanFile, Spans, fetch_spans
 
@@ -33,52 +33,14 @@ _PAGE_DAMAGE = "a page of it does not match its checksum: it was damaged or edit
 _BATCH_ROWS = 64  # between two looks at the size; a row group with media is one batch, so nothing is copied
 
 
-@dataclass(frozen=True, kw_only=True)
-class ParquetShard:
-    """A Parquet file; see `symile_data.format.shards.Shard`.
-
-    Args:
-        location: The dataset's directory.
-        name: Path relative to it.
-        size: Bytes.
-        group_rows: Rows in each of its row groups.
-        footer_sha256: Of the footer's bytes: schema, page offsets, sizes and statistics of everything in the file.
-        schema: Arrow schema, `huggingface` metadata included.
-    """
-
-    location: Location
-    name: str
-    size: int
-    group_rows: tuple[int, ...]
-    footer_sha256: str
-    schema: pa.Schema
-
-    @property
-    def rows(self) -> int:
-        """Rows in the shard."""
-        return sum(self.group_rows)
-
-    def read(self, group: int, columns: Sequence[str]) -> pa.Table:
-        """Read the named columns of one row group. Any number of threads may read at once.
-
-        Raises:
-            DamageError: the file is gone, its pages cannot be read, or they hold far more than a file of its size.
-        """
-        return self._read([group], columns)
-
-    def read_all(self, columns: Sequence[str]) -> pa.Table:
-        """Read the named columns of all rows.
-
-        Raises:
-            DamageError: the file is gone, its pages cannot be read, or they hold far more than a file of its size.
-        """
-        return self._read(range(len(self.group_rows)), columns)
+class ParquetShard(OpenedShard):
+    """An opened Parquet file. Its footer is read again where it is needed, and the last few footers are kept."""
 
     def column_bytes(self) -> dict[str, int]:
         """Return the compressed bytes of each column.
 
         Raises:
-            DamageError: the file is gone or no Parquet file any more.
+            DamageError: the file is missing or no longer a Parquet file.
         """
         counts: Counter[str] = Counter()
         try:
@@ -93,7 +55,7 @@ class ParquetShard:
         """Return nothing, as pyarrow reports contradictions when it reads."""
         return ()
 
-    def _read(self, groups: Sequence[int], columns: Sequence[str]) -> pa.Table:
+    def _read(self, groups: range, columns: Sequence[str]) -> pa.Table:
         try:
             footer = _footer(self.location, self.name, self.size, self.footer_sha256)
             path = self.location.path(self.name)

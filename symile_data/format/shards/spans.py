@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from symile_data.format.location import Location, Range
+from symile_data.format.location import Location, Piece, Range
 
 MERGE_GAP_BYTES = 1 << 16  # remote ranges closer than this are fetched together, as a request costs more
 
@@ -27,7 +27,7 @@ class Spans:
     """
 
     starts: tuple[int, ...]
-    parts: tuple[bytes, ...]
+    parts: tuple[Piece, ...]
 
     def get(self, start: int, stop: int) -> memoryview:
         """Return the bytes [start, stop) without copying.

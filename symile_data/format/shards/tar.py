@@ -1,16 +1,14 @@
-"""One WebDataset tar shard, read through its index: single row groups, single columns, from any place.
+"""Read one WebDataset tar through its index: chosen columns of one row group, from any place.
 
-A shard may come from anywhere. Nothing is ever extracted to disk, sizes are bounded before anything is allocated, and
-what contradicts itself is an error that names file and row.
+A tar may come from a stranger. Nothing is extracted to disk, sizes are bounded before memory is allocated, and a
+contradiction is an error that names the file and the row.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -20,13 +18,14 @@ from symile_data.errors import DamageError
 from symile_data.format.location import Location, Range
 
 from .limits import AGAIN, check_rows, check_size, unreadable
-from .spans import Spans, fetch_spans
-from .tar_headers import header_problem
+from .opened import OpenedShard
+from .spans import SpanFile, Spans, fetch_spans
+from .tar_headers import header_problem, header_ranges
 from .tar_layout import ABSENT, BLOCK_BYTES, END_BYTES, FIELDS, Index, field_columns, find_index, unpack_index
 from .tar_members import MemberError, Payload, column_of, fields_of
 
-MOST_MEMBER_BYTES = 1 << 28  # no picture or clip of a dataset is as large
-MOST_JSON_BYTES = 1 << 22  # no row's labels are as many
+MOST_MEMBER_BYTES = 1 << 28  # more than any image or audio of a dataset
+MOST_JSON_BYTES = 1 << 22  # more than the labels of any row
 MOST_INDEX_BYTES = 1 << 28
 
 _KIND = "tar shard with an index of ours"
@@ -34,69 +33,29 @@ _FIRST_READ_BYTES = 1 << 16  # the index of most shards is within that of the en
 _INDICES_KEPT = 64
 
 
-@dataclass(frozen=True, kw_only=True)
-class TarShard:
-    """A tar with an index; see `symile_data.format.shards.Shard`.
-
-    Args:
-        location: The dataset's directory.
-        name: Path relative to it.
-        size: Bytes.
-        group_rows: Rows in each of its row groups.
-        footer_sha256: Of the index.
-        schema: Arrow schema of the rows, `huggingface` metadata included.
-    """
-
-    location: Location
-    name: str
-    size: int
-    group_rows: tuple[int, ...]
-    footer_sha256: str
-    schema: pa.Schema
-
-    @property
-    def rows(self) -> int:
-        """Rows in the shard."""
-        return sum(self.group_rows)
-
-    def read(self, group: int, columns: Sequence[str]) -> pa.Table:
-        """The named columns of one row group. Any number of threads may read at once.
-
-        Raises:
-            DamageError: the file is gone, or a member is not what its column needs.
-        """
-        index = self._index()
-        return self._read(index, index.group_slice(group), columns)
-
-    def read_all(self, columns: Sequence[str]) -> pa.Table:
-        """The named columns of all rows.
-
-        Raises:
-            DamageError: the file is gone, or a member is not what its column needs.
-        """
-        return self._read(self._index(), slice(0, self.rows), columns)
+class TarShard(OpenedShard):
+    """An opened tar. Its index is read again where it is needed, and the last few indices are kept."""
 
     def column_bytes(self) -> dict[str, int]:
-        """Bytes of each column's members; those of the JSON under "json".
+        """Return the bytes of each column's members, and those of the JSON under "json".
 
         Raises:
-            DamageError: the file is gone or was replaced.
+            DamageError: the file is missing or was replaced.
         """
         index = self._index()
         totals = np.maximum(index.sizes, 0).sum(axis=0).tolist()
         return {member.column or FIELDS: total for member, total in zip(index.members, totals, strict=True)}
 
     def problems(self) -> Sequence[str]:
-        """Where the archive's own headers differ from its index.
+        """Return a clause about the first header of the archive that differs from its index, or nothing.
 
         Raises:
-            DamageError: the file is gone or was replaced.
+            DamageError: the file is missing or was replaced.
         """
         index = self._index()
-        path = self.location.path(self.name)
         try:
-            with io.BytesIO(self.location.read(self.name, 0, self.size)) if path is None else path.open("rb") as data:
-                problem = header_problem(data, index)
+            headers = fetch_spans(self.location, self.name, header_ranges(index))
+            problem = header_problem(SpanFile(headers, self.size), index)
         except OSError as error:
             raise unreadable(self.location, self.name, error, _KIND) from None
         return () if problem is None else (problem,)
@@ -107,7 +66,9 @@ class TarShard:
         except (OSError, ValueError) as error:
             raise unreadable(self.location, self.name, error, _KIND) from None
 
-    def _read(self, index: Index, rows: slice, columns: Sequence[str]) -> pa.Table:
+    def _read(self, groups: range, columns: Sequence[str]) -> pa.Table:
+        index = self._index()
+        rows = index.rows_of(groups)
         fields = [name for name in field_columns(index.schema, index.members) if name in columns]
         kinds = [k for k, member in enumerate(index.members) if member.column in columns or (k == 0 and fields)]
         try:
@@ -138,12 +99,11 @@ def open_tar(location: Location, name: str, *, size: int | None = None, rows: in
     Args:
         location: The dataset's directory.
         name: Path relative to it.
-        size: Bytes that the manifest says the file has.
-        rows: Rows that the manifest says it has.
+        size: Size in bytes according to the manifest.
+        rows: Number of rows according to the manifest.
 
     Raises:
-        DamageError: missing, truncated, without an index, with one that cannot be true, or other than the manifest
-            says.
+        DamageError: the file is missing or truncated, has no index or an impossible one, or differs from the manifest.
     """
     actual = check_size(location, name, size)
     try:
@@ -166,11 +126,11 @@ def open_tar(location: Location, name: str, *, size: int | None = None, rows: in
 
 @lru_cache(maxsize=_INDICES_KEPT)
 def _index_of(location: Location, name: str, size: int, sha256: str) -> Index:
-    """The index of an open shard.
+    """Read the index of an open shard again.
 
     Raises:
-        OSError: the file is gone or is another by now.
-        ValueError: it has no index.
+        OSError: the file is missing or was replaced.
+        ValueError: the file has no index.
     """
     contents, checksum, _ = _read_index(location, name, size)
     if hashlib.sha256(contents).hexdigest() != sha256:
@@ -179,11 +139,11 @@ def _index_of(location: Location, name: str, size: int, sha256: str) -> Index:
 
 
 def _read_index(location: Location, name: str, size: int) -> tuple[bytes, int | None, int]:
-    """The Arrow stream of the index, its checksum where it has one, and at which byte it starts.
+    """Read the index's Arrow stream, its checksum (None in archives without one), and the byte at which it starts.
 
     Raises:
-        OSError: no such file, or it shrank.
-        ValueError: it has none.
+        OSError: the file is missing or became shorter.
+        ValueError: the file has no index.
     """
     tail = location.read(name, max(size - _FIRST_READ_BYTES, 0), size)
     found = find_index(tail)
@@ -197,14 +157,14 @@ def _read_index(location: Location, name: str, size: int) -> tuple[bytes, int | 
 
 
 def _check(index: Index, start: int) -> None:
-    """Refuse an index that cannot be true.
+    """Refuse an impossible index.
 
     Args:
-        index: As read.
-        start: At which byte of the file its contents start.
+        index: The index as it was read.
+        start: The byte of the file at which the index's contents start.
 
     Raises:
-        ValueError: what is wrong.
+        ValueError: a size is impossible, or the described rows do not fill the archive.
     """
     if (index.sizes < ABSENT).any() or (index.sizes[:, 0] == ABSENT).any():
         raise ValueError("its index has impossible sizes")
@@ -226,10 +186,10 @@ def _ranges(index: Index, rows: slice, kinds: Sequence[int]) -> Iterator[Range]:
 
 
 def _payloads(index: Index, rows: slice, kind: int, spans: Spans) -> list[Payload]:
-    """Contents of the members of one kind; None where absent.
+    """Return the contents of the members of one kind, None where a row has none.
 
     Raises:
-        MemberError: the bytes of one do not match its checksum.
+        MemberError: the bytes of a member do not match its checksum.
     """
     starts, sizes = index.starts[rows, kind].tolist(), index.sizes[rows, kind].tolist()
     found = [None if size < 0 else spans.get(start, start + size) for start, size in zip(starts, sizes, strict=True)]

@@ -1,26 +1,33 @@
-"""Compare a tar's own headers, by which WebDataset readers go, with its index, by which this package goes."""
+"""Compare a tar's own headers, which WebDataset readers follow, with its index, which this package follows."""
 
 from __future__ import annotations
 
 import io
 import tarfile
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+
+from symile_data.format.location import Range
 
 from .tar_layout import BLOCK_BYTES, END_BYTES, INDEX_NAME, Index
 
 _Header = tuple[str, int, int, bool]  # name, first byte of the contents, their size, whether a plain file
 
 
-def header_problem(data: BinaryIO, index: Index) -> str | None:
-    """A clause about the first difference, or None.
+def header_ranges(index: Index) -> list[Range]:
+    """Return the byte range of every header that `header_problem` reads."""
+    starts = [*index.starts[index.sizes >= 0].tolist(), index.end + BLOCK_BYTES]
+    return [(start - BLOCK_BYTES, start) for start in starts]
 
-    Each header is read where the index has it and the archive is not walked: what a forged header says of sizes,
-    extensions or what follows moves nothing here.
+
+def header_problem(data: io.RawIOBase, index: Index) -> str | None:
+    """Return a clause about the first difference, or None.
+
+    Each header is read where the index has it, and the archive is not walked. So a forged size, extension or link in a
+    header changes nothing here.
 
     Args:
-        data: The whole archive.
-        index: What it should hold.
+        data: The archive; only its `header_ranges` are read.
+        index: What the archive should hold.
     """
     keys: set[str] = set()
     for row, expected in enumerate(_rows(index)):
@@ -33,18 +40,18 @@ def header_problem(data: BinaryIO, index: Index) -> str | None:
     return None if _header_before(data, start) == last else "other members follow after its rows than its index"
 
 
-def _header_before(data: BinaryIO, start: int) -> _Header | None:
-    """The header of the member whose contents start there; None where there is none."""
+def _header_before(data: io.RawIOBase, start: int) -> _Header | None:
+    """Return the header of the member whose contents start there, or None if there is none."""
     data.seek(start - BLOCK_BYTES)
     try:
-        header = tarfile.TarInfo.frombuf(data.read(BLOCK_BYTES), "utf-8", "surrogateescape")
+        header = tarfile.TarInfo.frombuf(data.read(BLOCK_BYTES) or b"", "utf-8", "surrogateescape")
     except (tarfile.TarError, ValueError):
         return None
     return header.name, start, header.size, header.type == tarfile.REGTYPE
 
 
 def _rows(index: Index) -> Iterator[list[_Header]]:
-    """The headers of each row, but for the key that begins their names."""
+    """Yield the expected headers of each row, without the key with which their names begin."""
     for starts, sizes in zip(index.starts.tolist(), index.sizes.tolist(), strict=True):
         members = zip(index.members, starts, sizes, strict=True)
         yield [(f".{member.suffix}", start, size, True) for member, start, size in members if size >= 0]

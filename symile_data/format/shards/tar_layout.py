@@ -1,14 +1,15 @@
-"""How a row lies in a WebDataset tar: which member holds which column, and the index that ends the archive.
+"""Define how rows lie in a WebDataset tar: which member holds which column, and the index at the end of the archive.
 
-A row is `<key>.json` and one member for each modality that is present: `<key>.jpg`, `<key>.flac`, `<key>.txt`, or
-`<key>.<column>.npy` for lists of numbers. The JSON holds every other column, masks among them. The last member,
-`__index__`, is to the archive what the footer is to a Parquet file: the typed schema and the size and checksum of every
-member, so that rows can be read in any order, and labels without media. WebDataset readers pass over names like that.
+A row consists of `<key>.json` and one member for each modality that it has: `<key>.jpg`, `<key>.flac`, `<key>.txt`, or
+`<key>.<column>.npy` for lists of numbers. The JSON holds every other column, masks included. The last member,
+`__index__`, serves the archive as the footer serves a Parquet file: it has the typed schema and the size and checksum
+of every member, so that rows can be read in any order, and labels without media. WebDataset readers skip such names.
 
-Its contents: an Arrow stream with one record batch for each row group, an int64 column of sizes for each kind of member
-(-1 where absent) and then as many uint32 columns of the members' CRC-32 (0 where absent), the rows' schema in its
-metadata; zeros up to a multiple of 512; in their last 24 bytes the stream's CRC-32 and length (little-endian) and a
-mark. Two zero blocks follow and end the archive. Archives of symile-data 0.1 have no checksums, and another mark.
+The index begins with an Arrow stream. It has one record batch for each row group, an int64 column of sizes for each
+kind of member (-1 where absent), as many uint32 columns with the members' CRC-32 (0 where absent), and the rows' schema
+in its metadata. Zeros fill the member up to a multiple of 512 bytes. Its last 24 bytes are the CRC-32 and the length of
+the stream (little-endian) and a mark. Two zero blocks end the archive. Archives of symile-data 0.1 have another mark
+and no checksums.
 """
 
 from __future__ import annotations
@@ -55,9 +56,9 @@ class Member:
     """One kind of member.
 
     Args:
-        suffix: What follows the key and a dot in its name.
-        column: The column it holds; empty for the JSON.
-        kind: How: "fields" as JSON, "media" as the file's own bytes, "text" as UTF-8, "array" as .npy.
+        suffix: The part of its name after the key and a dot.
+        column: The column that it holds; empty for the JSON.
+        kind: The encoding: "fields" is JSON, "media" the bytes of a media file, "text" UTF-8, "array" a .npy file.
     """
 
     suffix: str
@@ -66,7 +67,7 @@ class Member:
 
 
 def members_of(schema: pa.Schema, modalities: Sequence[Modality]) -> tuple[Member, ...]:
-    """The members of a row, in the order in which they lie.
+    """Return the kinds of members of a row, in the order in which they lie.
 
     >>> words = Modality(name="text", kind="text", column="text", null_columns=("text",))
     >>> bits = Modality(name="a", kind="vector", column="a", null_columns=("a",))
@@ -80,7 +81,7 @@ def members_of(schema: pa.Schema, modalities: Sequence[Modality]) -> tuple[Membe
     suffixes = [modality.suffix for modality in own]
     members = [Member(suffix=FIELDS, column="", kind="fields")]
     for modality, kind in own.items():
-        # Arrays are always told apart by name: their file type says nothing of what is in them.
+        # Arrays always carry the column's name, because "npy" does not tell what they hold.
         alone = kind != "array" and suffixes.count(modality.suffix) == 1
         suffix = modality.suffix if alone else f"{modality.column}.{modality.suffix}"
         members.append(Member(suffix=suffix, column=modality.column, kind=kind))
@@ -88,15 +89,15 @@ def members_of(schema: pa.Schema, modalities: Sequence[Modality]) -> tuple[Membe
 
 
 def field_columns(schema: pa.Schema, members: Sequence[Member]) -> list[str]:
-    """The columns that are in the JSON."""
+    """Return the columns that the JSON holds."""
     own = {member.column for member in members}
     return [name for name in schema.names if name not in own]
 
 
 def hub_features(schema: DatasetSchema) -> Features:
-    """The columns as `datasets` finds them in the tar: one for each kind of member, the JSON's as one struct.
+    """Return the columns as `datasets` finds them in the tar: one for each kind of member, with the JSON as one struct.
 
-    Sound stays bytes, since `datasets` cannot even list it otherwise without torchcodec.
+    Audio stays bytes, because `datasets` cannot even list it otherwise without torchcodec.
     """
     from datasets import Features, Value
 
@@ -114,14 +115,14 @@ def hub_features(schema: DatasetSchema) -> Features:
 
 @dataclass(frozen=True)
 class Index:
-    """Where everything lies in one archive. Rows are numbered through all groups; K kinds of member.
+    """The index of one archive. Rows are numbered through all row groups; there are K kinds of members.
 
     Args:
         schema: Arrow schema of the rows.
-        members: (K,).
-        group_rows: Rows of each row group.
-        sizes: (rows, K) bytes of each member, -1 where absent.
-        checksums: (rows, K) CRC-32 of each member's contents, 0 where absent; None in archives that have none.
+        members: The K kinds of members, in the order in which they lie.
+        group_rows: Rows in each row group.
+        sizes: (rows, K) int64 sizes of the members in bytes, -1 where absent.
+        checksums: (rows, K) uint32 CRC-32 of each member's contents, 0 where absent; None in archives without them.
     """
 
     schema: pa.Schema
@@ -132,23 +133,23 @@ class Index:
 
     @cached_property
     def starts(self) -> Sizes:
-        """(rows, K) first byte of each member's contents; meaningless where absent."""
+        """The (rows, K) int64 first byte of each member's contents; without meaning where it is absent."""
         spans = occupied(self.sizes).ravel()
         return (np.cumsum(spans) - spans + BLOCK_BYTES).reshape(self.sizes.shape)
 
     @property
     def end(self) -> int:
-        """Bytes of all rows: where the index's own header is."""
+        """The bytes that all rows occupy, which is the offset of the index's own header."""
         return int(occupied(self.sizes).sum())
 
-    def group_slice(self, group: int) -> slice:
-        """Rows of a group."""
-        first = sum(self.group_rows[:group])
-        return slice(first, first + self.group_rows[group])
+    def rows_of(self, groups: range) -> slice:
+        """Return the rows of consecutive row groups."""
+        first = sum(self.group_rows[: groups.start])
+        return slice(first, first + sum(self.group_rows[groups.start : groups.stop]))
 
 
 def occupied(sizes: Sizes) -> Sizes:
-    """Bytes that members of these sizes take, header and padding included; 0 for those that are absent.
+    """Return the bytes that members of these sizes occupy with header and padding; 0 for absent members.
 
     >>> occupied(np.array([-1, 0, 1, 512, 513])).tolist()
     [0, 512, 1024, 1024, 1536]
@@ -158,11 +159,11 @@ def occupied(sizes: Sizes) -> Sizes:
 
 
 def pack_index(schema: pa.Schema, members: Sequence[Member], groups: Sequence[tuple[Sizes, Checksums]]) -> bytes:
-    """Contents of the index member.
+    """Return the contents of the index member.
 
     Args:
-        schema: Of the rows.
-        members: K kinds.
+        schema: Arrow schema of the rows.
+        members: The K kinds of members.
         groups: For each row group the (rows, K) sizes and checksums of its members.
     """
     described: Mapping[bytes, bytes] = {
@@ -186,12 +187,12 @@ def pack_index(schema: pa.Schema, members: Sequence[Member], groups: Sequence[tu
 
 @dataclass(frozen=True)
 class Locator:
-    """What the end of the index says of its beginning.
+    """The end of the index, from which its beginning is found.
 
     Args:
         length: Bytes of the Arrow stream.
         occupied: Bytes of the index's contents, with padding and locator.
-        checksum: CRC-32 of the stream; None in archives that have none.
+        checksum: CRC-32 of the stream; None in archives without one.
     """
 
     length: int
@@ -200,7 +201,7 @@ class Locator:
 
 
 def find_index(tail: bytes) -> Locator:
-    """Where the index is, from the last bytes of an archive: at least `LOCATOR_BYTES + END_BYTES` of them.
+    """Find the index from the last bytes of an archive, of which `LOCATOR_BYTES + END_BYTES` are needed.
 
     Raises:
         ValueError: the archive does not end in an index.
@@ -217,14 +218,14 @@ def find_index(tail: bytes) -> Locator:
 
 
 def unpack_index(contents: bytes, checksum: int | None = None) -> Index:
-    """The inverse of `pack_index`.
+    """Read what `pack_index` wrote.
 
     Args:
         contents: The Arrow stream.
-        checksum: Its CRC-32, where the archive has it.
+        checksum: Its CRC-32, or None in archives without one.
 
     Raises:
-        ValueError: these are no contents of an index, or not those that were written.
+        ValueError: the stream is no index, or does not match its checksum.
     """
     if checksum is not None and zlib.crc32(contents) != checksum:
         raise ValueError("its index does not match its checksum: it was damaged or edited")
@@ -248,7 +249,7 @@ def _check_members(members: Sequence[Member], schema: pa.Schema) -> None:
     """Refuse members that rows of this schema cannot have.
 
     Raises:
-        ValueError: they are not the JSON and columns of their kinds, each once.
+        ValueError: the members are not the JSON followed by columns of fitting types, each once.
     """
     if "" in schema.names or len(set(schema.names)) != len(schema.names):
         raise ValueError("its index has a column without a name, or one name twice")
@@ -264,7 +265,7 @@ def _check_members(members: Sequence[Member], schema: pa.Schema) -> None:
 
 @lru_cache(maxsize=64)
 def array_header(kind: pa.DataType) -> bytes:
-    """How the .npy file of a fixed-size list of numbers begins; its little-endian numbers follow and end it."""
+    """Return the header of the .npy file of a fixed-size list of numbers; its little-endian numbers follow."""
     described = {
         "descr": np.lib.format.dtype_to_descr(array_dtype(kind)),
         "fortran_order": False,
@@ -276,13 +277,13 @@ def array_header(kind: pa.DataType) -> bytes:
 
 
 def array_dtype(kind: pa.DataType) -> np.dtype[Any]:
-    """Of the numbers of a fixed-size list, as they are stored."""
+    """Return the little-endian dtype in which the numbers of a fixed-size list are stored."""
     dtype: np.dtype[Any] = np.dtype(kind.value_type.to_pandas_dtype())
     return dtype.newbyteorder("<")
 
 
 def _kind(kind: pa.DataType) -> Kind | None:
-    """How a modality's column is stored; None where it stays in the JSON."""
+    """Return the encoding of a modality's column, or None if it stays in the JSON."""
     if pa.types.is_binary(kind) or _is_media(kind):
         return "media"
     if pa.types.is_string(kind):
@@ -295,14 +296,16 @@ def _kind(kind: pa.DataType) -> Kind | None:
 
 
 def _is_media(kind: pa.DataType) -> bool:
-    """Whether a column is of `datasets`' type of images and audio: bytes and a path. A forged index may ask for other
-    fields, whose nulls alone could fill the memory (a list of two thousand million numbers in each row).
+    """Tell whether a column has the type that `datasets` gives images and audio: bytes and a path. A forged index may
+    ask for other fields, whose nulls alone could fill the memory (a list of two thousand million numbers in each row).
     """
     return pa.types.is_struct(kind) and {(field.name, field.type) for field in kind} == _MEDIA_FIELDS
 
 
 def _group(batch: pa.RecordBatch, members: int) -> tuple[Sizes, Checksums]:
-    """(rows, K) sizes and checksums of one row group of an index that may be forged; 0 checksums where it has none."""
+    """Return the (rows, K) sizes and checksums of one row group of an index that may be forged; the checksums are 0 if
+    the archive has none.
+    """
     batch.validate(full=True)
     types = [pa.int64()] * members + [pa.uint32()] * (batch.num_columns - members)
     if batch.num_columns not in (members, 2 * members) or batch.schema.types != types:

@@ -1,5 +1,5 @@
-"""From the members of a tar to Arrow columns, without trusting them: what a member says of itself decides no
-allocation, and what does not fit the schema is a ValueError.
+"""Turn members of an untrusted tar into Arrow columns. No allocation depends on a size that a member claims, and a
+member that does not fit the schema is a ValueError.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Payload = memoryview | None
 
 @dataclass
 class MemberError(ValueError):
-    """One member that is not what its column needs.
+    """A member of a row does not fit its column.
 
     Args:
-        row: Among the rows that were given.
-        problem: A clause.
+        row: Number of the row among the rows that were given.
+        problem: A clause that says what is wrong.
     """
 
     row: int
@@ -33,11 +33,11 @@ class MemberError(ValueError):
 
 
 def fields_of(payloads: Sequence[Payload], schema: pa.Schema, names: Sequence[str]) -> dict[str, pa.Array]:
-    """The named columns from the rows' JSON.
+    """Read the named columns from the rows' JSON.
 
     Raises:
-        MemberError: a row without JSON, or whose JSON lacks a column.
-        ValueError: a column that is not of its type in every row.
+        MemberError: a row has no JSON, or its JSON lacks a column.
+        ValueError: a column is not of its type in every row.
     """
     values: list[dict[str, Any]] = []
     for row, payload in enumerate(payloads):
@@ -58,15 +58,15 @@ def fields_of(payloads: Sequence[Payload], schema: pa.Schema, names: Sequence[st
 
 
 def column_of(payloads: Sequence[Payload], kind: str, type_: pa.DataType) -> pa.Array:
-    """A column from members of its own; null where a member is absent.
+    """Read a column that has members of its own; it is null where a member is absent.
 
     Args:
-        payloads: By row.
+        payloads: Contents of each row's member, None where absent.
         kind: "media", "text" or "array"; see `symile_data.format.shards.tar_layout`.
-        type_: Of the column.
+        type_: Arrow type of the column.
 
     Raises:
-        MemberError: a member that is no value of that type.
+        MemberError: a member is no value of that type.
     """
     return _COLUMNS[kind](payloads, type_)
 
@@ -84,7 +84,7 @@ def _media(payloads: Sequence[Payload], type_: pa.DataType) -> pa.Array:
 
 
 def _binary(payloads: Sequence[Payload]) -> pa.Array:
-    """Bytes of all rows in one buffer, copied once."""
+    """Copy the bytes of all rows once, into one buffer."""
     lengths = np.array([0 if payload is None else len(payload) for payload in payloads], dtype=np.int64)
     offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
     data = b"".join(payload for payload in payloads if payload is not None)
@@ -104,7 +104,7 @@ def _text(payloads: Sequence[Payload], type_: pa.DataType) -> pa.Array:
 
 
 def _array(payloads: Sequence[Payload], type_: pa.DataType) -> pa.Array:
-    """Rows of numbers; NaN stands for a null among them."""
+    """Read rows of numbers, in which NaN stands for a null."""
     header, dtype = array_header(type_), array_dtype(type_)
     needed = len(payloads) * type_.list_size * dtype.itemsize
     if needed > most_bytes(sum(len(payload) for payload in payloads if payload is not None)):

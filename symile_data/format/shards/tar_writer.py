@@ -1,7 +1,7 @@
 """Write the rows of one shard as a WebDataset tar with an index; `symile_data.format.shards.tar_layout` describes it.
 
-Headers carry no time, owner or permissions of the machine, and everything stands in a fixed order: the same rows give
-the same bytes.
+Headers carry no time, owner or permissions of the machine, and members lie in a fixed order, so that the same rows give
+the same bytes. docs/architecture.md says why webdataset's own TarWriter cannot write these archives.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ def write_tar(file: BinaryIO, schema: DatasetSchema, batches: Iterator[pa.Record
     """Write record batches, each as one row group.
 
     Args:
-        file: Where to; at its start.
-        schema: With a column `sample_id` >= 0, which gives the keys.
-        batches: With the columns of `schema.arrow`.
+        file: File to write to, at its start.
+        schema: Schema with a column `sample_id` >= 0, from which the keys are made.
+        batches: Record batches with the columns of `schema.arrow`.
 
     Returns:
         The number of rows written.
 
     Raises:
-        SourceError: a value that JSON has no word for (NaN, bytes, times), or a null among whole numbers.
+        SourceError: JSON cannot hold a value (NaN, bytes, times), or there is a null among whole numbers.
     """
     arrow = schema.arrow
     members = members_of(arrow, schema.modalities)
@@ -60,7 +60,7 @@ def write_tar(file: BinaryIO, schema: DatasetSchema, batches: Iterator[pa.Record
 
 
 def _write_group(file: BinaryIO, members: Sequence[Member], batch: pa.RecordBatch) -> tuple[Sizes, Checksums]:
-    """Write the rows of a batch; the (rows, K) sizes and checksums of their members."""
+    """Write the rows of a batch, and return the (rows, K) sizes and checksums of their members."""
     sizes = np.full((len(batch), len(members)), ABSENT, dtype=np.int64)
     checksums = np.zeros(sizes.shape, dtype=np.uint32)
     contents = [_ENCODERS[member.kind](batch, members, member) for member in members]
@@ -75,7 +75,7 @@ def _write_group(file: BinaryIO, members: Sequence[Member], batch: pa.RecordBatc
 
 
 def _write_member(file: BinaryIO, name: str, data: bytes) -> None:
-    header = tarfile.TarInfo(name)  # its defaults: a plain file of mode 644, owner 0, time 0
+    header = tarfile.TarInfo(name)  # the defaults: a plain file of mode 644, owner 0, time 0
     header.size = len(data)
     file.write(header.tobuf(format=tarfile.USTAR_FORMAT))
     file.write(data)
@@ -124,7 +124,7 @@ def _text(batch: pa.RecordBatch, _: Sequence[Member], member: Member) -> Iterato
 
 
 def _array(batch: pa.RecordBatch, _: Sequence[Member], member: Member) -> Iterator[bytes | None]:
-    """Rows of numbers; a null among floats becomes NaN."""
+    """Yield each row of numbers as a .npy file; a null among floats becomes NaN."""
     column = batch[member.column]
     header, dtype = array_header(column.type), array_dtype(column.type)
     for value, sample_id in zip(column, batch[KEY_COLUMN].to_pylist(), strict=True):

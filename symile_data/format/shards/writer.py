@@ -2,8 +2,8 @@
 tar (`tar`).
 
 In Parquet, embedded media (JPEG, PNG, FLAC) are stored uncompressed and without dictionaries, since they do not shrink;
-everything else is zstd. Signals (lists of int16) are stored as differences (DELTA_BINARY_PACKED), two thirds the
-size. Row groups are small, so that streaming readers start fast and a loader can read a whole
+everything else is compressed with zstd. Signals (lists of int16) are stored as differences (DELTA_BINARY_PACKED), which
+takes two thirds of the space. Row groups are small, so that streaming readers start fast and a loader can read a whole
 group at a time. Every page has a checksum, and so has the footer (`symile_data.format.shards.seal`).
 """
 
@@ -28,7 +28,7 @@ ROWS_PER_GROUP = 50
 
 
 def shard_path(split: str, index: int, count: int, shard_format: str = "parquet") -> str:
-    """Path of a shard relative to the dataset; its suffix tells `write_shard` the format.
+    """Return the path of a shard relative to the dataset; its suffix tells `write_shard` the format.
 
     >>> shard_path("train", 0, 12), shard_path("test", 0, 1, "webdataset")
     ('data/train-00000-of-00012.parquet', 'data/test-00000-of-00001.tar')
@@ -37,7 +37,7 @@ def shard_path(split: str, index: int, count: int, shard_format: str = "parquet"
 
 
 def shard_ranges(rows: int, rows_per_shard: int) -> list[tuple[int, int]]:
-    """Row ranges [start, stop) of a split's shards, of equal size but for rounding.
+    """Return the row ranges [start, stop) of a split's shards, of equal size except for rounding.
 
     >>> shard_ranges(5, 2)
     [(0, 1), (1, 3), (3, 5)]
@@ -51,15 +51,16 @@ def write_shard(path: Path, schema: DatasetSchema, batches: Iterator[pa.RecordBa
     """Write record batches, each as one row group.
 
     Args:
-        path: As `shard_path` gives it: a tar where it ends in .tar, else Parquet.
-        schema: Columns and modalities.
-        batches: With the columns of `schema.arrow`; none may be empty (an empty row group makes `datasets` fail).
+        path: Path as `shard_path` returns it. A file that ends in .tar is a tar; any other is Parquet.
+        schema: Columns and modalities of the rows.
+        batches: Record batches with the columns of `schema.arrow`. None may be empty, since an empty row group makes
+            `datasets` fail.
 
     Returns:
         The number of rows written.
 
     Raises:
-        OutputError: nothing to write, or the disk refuses.
+        OutputError: there are no rows to write, or the disk refuses.
     """
     with atomic_path(path) as temporary:
         if path.suffix == FORMATS["webdataset"]:

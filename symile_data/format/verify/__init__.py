@@ -7,10 +7,11 @@ no dataset by name.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -20,7 +21,6 @@ import pyarrow.compute as pc
 from symile_data.errors import DamageError
 from symile_data.files import file_sha256
 from symile_data.format import manifest as manifests
-from symile_data.format.location import Location
 from symile_data.format.manifest import FileEntry, Manifest
 from symile_data.format.media import medium_problems
 from symile_data.format.schema import mask_problems
@@ -28,7 +28,8 @@ from symile_data.format.shards import is_shard, open_shard
 from symile_data.format.typed_json import read_text
 from symile_data.progress import stage
 
-from .deduplicated import pool_problems
+from .deduplicated import MediaTables
+from .file_copy import file_copy
 from .shared_media import Hashes, MediaBySplit, Rows, media_hashes
 from .unlisted import kind_of, unlisted_problems
 
@@ -82,27 +83,24 @@ def verify(
         yield f"{manifests.FILE_NAME}: its blanks or line ends are not those that the build wrote"
     chosen = to_read(manifest, sample)
     schemas: dict[str, str] = {}
-    media, damaged = MediaBySplit(), set[str]()
+    media, tables = MediaBySplit(), MediaTables(manifest)
     compared = deep and sample is None and invariants is not None and invariants.disjoint_media
-
-    def examine(entry: FileEntry) -> _Examined:
-        whole = entry.path in chosen
-        return _examine(directory, entry, manifest, whole=whole, deep=deep, compared=compared)
-
+    examine = partial(_examine, directory, manifest, chosen, deep=deep, compared=compared)
+    files = sorted(manifest.files, key=lambda entry: entry.pool is None)  # media tables before the rows that need them
     with (
-        stage("verifying", len(manifest.files), "files") as advance,
-        closing(_in_order(examine, manifest.files, workers)) as results,
+        stage("verifying", len(files), "files") as advance,
+        closing(_in_order(examine, files, workers)) as results,
     ):
-        for entry, found in zip(manifest.files, results, strict=True):
+        for entry, found in zip(files, results, strict=True):
             for clause in (*found.problems, *_table_problems(found.table, entry, manifest, schemas, invariants)):
                 yield f"{entry.path}: {clause}"
-            if found.problems:
-                damaged.add(entry.path)
+            if sample is None and found.table is not None and not found.problems:
+                yield from tables.add(entry, found.table)
+                yield from tables.compare(entry, found.table)
             for split in _splits_of(entry, manifest):
                 media.add(split, entry.path, found.media)
             advance()
     if sample is None:
-        yield from pool_problems(directory, manifest, damaged)
         if invariants is not None:
             yield from invariants.finish()
         yield from media.problems()
@@ -164,21 +162,24 @@ def _in_order(
 
 
 def _examine(
-    directory: Path, entry: FileEntry, manifest: Manifest, *, whole: bool, deep: bool, compared: bool
+    directory: Path, manifest: Manifest, chosen: Collection[str], entry: FileEntry, *, deep: bool, compared: bool
 ) -> _Examined:
+    """Examine one file. Its bytes are read once: a shard is opened from the copy in memory that was hashed."""
     path = directory / entry.path
     try:
-        problem = _file_problem(path, entry, whole)
+        problem = _size_problem(path, entry)
+        if problem or entry.path not in chosen:
+            return _Examined([problem] if problem else [])
+        if entry.rows is None or not is_shard(entry.path):
+            return _Examined() if file_sha256(path) == entry.sha256 else _Examined([_OTHER_CONTENTS])
+        with file_copy(directory, entry.path) as (location, sha256):
+            if sha256 != entry.sha256:
+                return _Examined([_OTHER_CONTENTS])
+            shard = open_shard(location, entry.path)
+            table = shard.read_all(shard.schema.names)
+            problems = list(shard.problems())
     except OSError as error:
-        problem = f"cannot be read ({error.strerror})"
-    if problem:
-        return _Examined([problem])
-    if not whole or entry.rows is None or not is_shard(entry.path):
-        return _Examined()
-    try:
-        shard = open_shard(Location.of(directory), entry.path)
-        table = shard.read_all(shard.schema.names)
-        problems = list(shard.problems())
+        return _Examined([f"cannot be read ({error.strerror})"])
     except DamageError as error:
         return _Examined([f"{error.what} ({error.got})"])
     if table.num_rows != entry.rows:
@@ -189,15 +190,16 @@ def _examine(
     return _Examined(problems, table if entry.split is not None or entry.pool is not None else None, media)
 
 
-def _file_problem(path: Path, entry: FileEntry, whole: bool) -> str | None:
+_OTHER_CONTENTS = "its SHA-256 differs from the manifest: the contents changed after the build"
+
+
+def _size_problem(path: Path, entry: FileEntry) -> str | None:
     kind = kind_of(path)
     if kind != "a file":
         return "missing" if kind == "nothing" else f"{kind}, the manifest says a file"
     size = path.stat().st_size
     if size != entry.bytes:
         return f"{size} bytes, the manifest says {entry.bytes}: it was truncated or replaced"
-    if whole and file_sha256(path) != entry.sha256:
-        return "its SHA-256 differs from the manifest: the contents changed after the build"
     return None
 
 

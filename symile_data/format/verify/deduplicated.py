@@ -2,84 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from symile_data.errors import DamageError
 from symile_data.format.deduplicated import MediaTable
-from symile_data.format.location import Location
 from symile_data.format.manifest import FileEntry, Manifest
-from symile_data.format.shards import Shard, open_shard
 
 
-def pool_problems(directory: Path, manifest: Manifest, damaged: Collection[str] = ()) -> Iterator[str]:
-    """Yield sentences about media tables that contradict the rows of the splits.
+class MediaTables:
+    """Gathers the media tables of a dataset file by file, without their media, and compares the rows with them.
 
     Args:
-        directory: Directory of the dataset.
-        manifest: Its manifest.
-        damaged: Paths of files in which earlier checks found problems; they are not read again.
+        manifest: The manifest of the dataset; without media tables there is nothing to check.
     """
-    if manifest.pooled is None:
-        return
-    location = Location.of(directory)
-    for pool in manifest.pooled.pools:
-        for key in pool.keys:
-            tables: list[pa.Table] = []
-            for entry in manifest.pool_files(key):
-                shard = None if entry.path in damaged else _opened(location, entry)
-                if shard is None:
-                    break
-                absent = _absent(shard, pool.id_column, pool.column)
-                if absent:
-                    yield absent
-                    break
-                table = shard.read_all(shard.schema.names)
-                if table[pool.column].null_count or table[pool.id_column].null_count:
-                    yield f"{entry.path}: a pool's {pool.column} or {pool.id_column} is null"
-                tables.append(table.drop_columns([pool.column]))
-            else:
-                yield from _key_problems(location, manifest, pool, key, tables, damaged)
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._tables = () if manifest.pooled is None else manifest.pooled.pools
+        self._awaited = Counter(entry.pool for entry in manifest.pool_files())
+        self._parts: dict[str, list[pa.Table]] = {}
+        # A table of whose files one is damaged or contradictory never gets here, and its rows are not compared.
+        self._known = {key: pa.table({}) for table in self._tables for key in table.keys if not self._awaited[key]}
+
+    def add(self, entry: FileEntry, contents: pa.Table) -> Iterator[str]:
+        """Take in the next file of a media table, and yield sentences about it.
+
+        Args:
+            entry: Any file of the dataset; one that belongs to no media table is passed over.
+            contents: Its rows.
+        """
+        table = next((table for table in self._tables if entry.pool in table.keys), None)
+        if table is None or entry.pool is None:
+            return
+        absent = _absent(entry, contents, table.id_column, table.column)
+        if absent:
+            yield absent
+            return
+        if contents[table.column].null_count or contents[table.id_column].null_count:
+            yield f"{entry.path}: a pool's {table.column} or {table.id_column} is null"
+        parts = self._parts.setdefault(entry.pool, [])
+        parts.append(contents.drop_columns([table.column]))
+        if len(parts) == self._awaited[entry.pool]:
+            yield from self._join(table, entry.pool)
+
+    def compare(self, entry: FileEntry, rows: pa.Table) -> Iterator[str]:
+        """Yield sentences about rows that refer to a wrong row of a media table, or contradict it.
+
+        Args:
+            entry: A shard of a split, after all files of the media tables were added.
+            rows: Its rows.
+        """
+        for table in self._tables:
+            if entry.split is None or entry.split not in table.names:
+                continue
+            key = table.key(entry.split)
+            if key in self._known:
+                try:
+                    yield from _pointer_problems(entry, rows, table, self._known[key])
+                except (pa.ArrowException, TypeError) as error:
+                    del self._known[key]  # the sentence once
+                    yield _unfit(key, error)
+
+    def _join(self, table: MediaTable, key: str) -> Iterator[str]:
+        try:
+            known = pa.concat_tables(self._parts.pop(key)).combine_chunks()
+            if len(pc.unique(known[table.id_column])) != len(known):
+                yield f"{key}: a {table.id_column} occurs twice in the pool"
+            self._known[key] = known
+        except (pa.ArrowException, TypeError) as error:
+            yield _unfit(key, error)
 
 
-def _key_problems(
-    location: Location, manifest: Manifest, pool: MediaTable, key: str, tables: list[pa.Table], damaged: Collection[str]
-) -> Iterator[str]:
-    """Yield the problems of one media table whose files are intact, and of the rows that refer to it."""
-    try:
-        known = pa.concat_tables(tables).combine_chunks()
-        if len(pc.unique(known[pool.id_column])) != len(known):
-            yield f"{key}: a {pool.id_column} occurs twice in the pool"
-        for split in (split for split in pool.names if pool.key(split) == key):
-            for entry in manifest.shards(split):
-                if entry.path not in damaged:
-                    yield from _pointer_problems(location, entry, pool, known)
-    except (pa.ArrowException, TypeError) as error:
-        said = " ".join(str(error).split())[:200]
-        yield f"{key}: columns of the pool and of its rows have types that do not fit ({said})"
-
-
-def _pointer_problems(location: Location, entry: FileEntry, pool: MediaTable, known: pa.Table) -> Iterator[str]:
-    """Yield a problem for rows that refer to a wrong row of the media table or contradict it."""
-    shard = _opened(location, entry)
-    if shard is None:
-        return
-    absent = _absent(shard, pool.row_column, pool.id_column)
+def _pointer_problems(entry: FileEntry, rows: pa.Table, table: MediaTable, known: pa.Table) -> Iterator[str]:
+    absent = _absent(entry, rows, table.row_column, table.id_column)
     if absent:
         yield absent
         return
-    told = [name for name in known.column_names if name in shard.schema.names]
-    table = shard.read_all([pool.row_column, *told])
-    rows = table[pool.row_column].combine_chunks()
-    inside = pc.and_(pc.greater_equal(rows, 0), pc.less(rows, len(known)))
+    places = rows[table.row_column].combine_chunks()
+    inside = pc.and_(pc.greater_equal(places, 0), pc.less(places, len(known)))
     if pc.any(pc.invert(inside)).as_py():
-        yield f"{entry.path}: {pool.row_column} points outside the pool of {len(known)}"
+        yield f"{entry.path}: {table.row_column} points outside the pool of {len(known)}"
         return
-    for column in told:
-        named, found = table[column].combine_chunks(), known[column].combine_chunks().take(rows)
+    for column in (name for name in known.column_names if name in rows.column_names):
+        named, found = rows[column].combine_chunks(), known[column].combine_chunks().take(places)
         wrong = pc.indices_nonzero(pc.fill_null(pc.not_equal(found, named), False))
         if len(wrong):
             row = wrong[0].as_py()
@@ -90,15 +97,12 @@ def _pointer_problems(location: Location, entry: FileEntry, pool: MediaTable, kn
             return
 
 
-def _opened(location: Location, entry: FileEntry) -> Shard | None:
-    """Open a shard; return None if it is damaged, which the checks of single files report."""
-    try:
-        return open_shard(location, entry.path)
-    except DamageError:
-        return None
-
-
-def _absent(shard: Shard, *columns: str) -> str | None:
+def _absent(entry: FileEntry, rows: pa.Table, *columns: str) -> str | None:
     """Return a sentence about the columns that a file lacks, or None."""
-    absent = [column for column in columns if column not in shard.schema.names]
-    return f"{shard.name}: no column {', '.join(absent)}" if absent else None
+    absent = [column for column in columns if column not in rows.column_names]
+    return f"{entry.path}: no column {', '.join(absent)}" if absent else None
+
+
+def _unfit(key: str, error: Exception) -> str:
+    said = " ".join(str(error).split())[:200]
+    return f"{key}: columns of the pool and of its rows have types that do not fit ({said})"

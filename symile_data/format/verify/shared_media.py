@@ -1,7 +1,7 @@
-"""Whether two splits hold the same pictures, clips or signals under different ids; for `symile-data verify --deep`.
+"""Find images, audio and signals that two splits share under different ids; for deep verifications.
 
-Each medium is remembered as a hash of 64 bits and the place where it comes first, 16 bytes together. Two different ones
-of three million have the same hash, and are called shared, about once in four million datasets.
+Each is remembered by a hash of 64 bits and the place of its first occurrence, together 16 bytes. Among three million
+different images, two have the same hash, and are wrongly called shared, about once in four million datasets.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ import pyarrow as pa
 
 from symile_data.format.schema import Modality
 
-_KINDS = ("image", "audio", "ecg")  # of which no two sources give the same bytes
+_KINDS = ("image", "audio", "ecg")  # kinds for which two sources never give the same bytes
 
 Hashes = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.int32]
 
-_PENDING = 1 << 18  # media that may lie there twice before they are looked through
+_PENDING = 1 << 18  # media that may be stored twice before duplicates are removed
 
 
 def media_hashes(table: pa.Table, modalities: Sequence[Modality]) -> dict[str, tuple[Hashes, Rows]]:
-    """The different media of a table, by their column.
+    """Hash the media of a table.
 
     Returns:
-        For each column (K,) ascending hashes, and the row where each medium comes first.
+        Column -> (K,) ascending uint64 hashes of its different values, and (K,) int32 rows of their first occurrence.
     """
     found = {}
     for modality in modalities:
@@ -43,7 +43,7 @@ def media_hashes(table: pa.Table, modalities: Sequence[Modality]) -> dict[str, t
 
 
 def _bytes(value: Any) -> bytes | None:
-    """What a medium consists of; None where there is none. A constant signal is no recording, and may occur often."""
+    """Return the bytes of a value, or None. A constant signal counts as none: it is no recording and occurs often."""
     if not value.is_valid:
         return None
     if isinstance(value, pa.StructScalar):
@@ -57,14 +57,14 @@ def _bytes(value: Any) -> bytes | None:
 
 
 class MediaBySplit:
-    """The media of each split, gathered file by file."""
+    """The hashes of each split's media, gathered file by file."""
 
     def __init__(self) -> None:
         self._files: list[str] = []
         self._found: dict[str, dict[str, list[tuple[Hashes, Rows, Rows]]]] = {}  # column -> split -> by file
 
     def add(self, split: str, path: str, media: dict[str, tuple[Hashes, Rows]]) -> None:
-        """Take in the media of a file."""
+        """Add the media of one file."""
         self._files.append(path)
         for column, (hashes, rows) in media.items():
             parts = self._found.setdefault(column, {}).setdefault(split, [])
@@ -73,7 +73,7 @@ class MediaBySplit:
                 parts[:] = [_distinct(parts)]
 
     def problems(self) -> Iterator[str]:
-        """A sentence for each two splits that share media, with the first of them."""
+        """Yield a sentence for each two splits that share media, with the first shared one."""
         for column, by_split in self._found.items():
             whole = {split: _distinct(parts) for split, parts in sorted(by_split.items())}
             for first, second in combinations(whole, 2):
@@ -91,7 +91,7 @@ class MediaBySplit:
 
 
 def _distinct(parts: Sequence[tuple[Hashes, Rows, Rows]]) -> tuple[Hashes, Rows, Rows]:
-    """Of the media of several files each once, where it comes first."""
+    """Merge the media of several files, and keep the first occurrence of each."""
     hashes, files, rows = (np.concatenate(column) for column in zip(*parts, strict=True))
     _, first = np.unique(hashes, return_index=True)
     return hashes[first], files[first], rows[first]

@@ -10,7 +10,7 @@ from pathlib import Path
 from symile_data.files import sorted_entries
 from symile_data.format import manifest as manifests
 
-# Nothing else may lie beside the listed files; the last two come with a download from the Hugging Face Hub.
+# Only these may lie beside the listed files; the last two come with a download from the Hugging Face Hub.
 _FILES = (manifests.FILE_NAME, ".gitattributes")
 _FOLDER = ".cache/huggingface"
 
@@ -18,7 +18,7 @@ _NOT_LISTED = "not in the manifest; remove it or build the dataset again"
 
 
 def unlisted_problems(directory: Path, listed: set[str], folder: str = "") -> Iterator[str]:
-    """A sentence for each thing that the manifest does not list, in the order of their paths. No link is followed.
+    """Yield a sentence for each entry that the manifest does not list, in the order of paths. No link is followed.
 
     Args:
         directory: Directory of the dataset.
@@ -47,7 +47,7 @@ def unlisted_problems(directory: Path, listed: set[str], folder: str = "") -> It
 
 
 def kind_of(path: Path) -> str:
-    """What stands at a path, as a noun: "a file", also through a link, or what it is instead.
+    """Return a noun for what is at a path: "a file", also for a link to one, or the name of something else.
 
     >>> kind_of(Path("/dev/null")), kind_of(Path("/no/such/file"))
     ('a device', 'nothing')

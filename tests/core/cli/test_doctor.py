@@ -54,7 +54,7 @@ def test_a_missing_extra_says_what_cannot_be_done() -> None:
         name="extra speech",
         status="gap",
         found="no-such-package not installed",
-        cost="no synthetic speech: a build of M3 needs --audio common-voice:PATH",
+        cost="no synthetic speech: a build of M3 needs `recordings`",
         do="pip install -e '.[speech]'",
     )
 

@@ -214,7 +214,7 @@ def test_what_makes_no_sense_on_features_is_refused(features: Path) -> None:
     with pytest.raises(UsageError, match=r"words cannot be redrawn in features of texts .*redraw_words=False"):
         BatchLoader(open_split(features, "train"), 4, variation=Variation(redraw_words=True))
     result = CliRunner().invoke(app, ["train", str(features)])
-    assert "have no default config; got symile-m3. Name one with --config" in str(result.exception)
+    assert "have no default config; got symile-m3. Name one with `config`" in str(result.exception)
 
 
 def test_errors_name_the_medium_and_the_option(
@@ -259,6 +259,6 @@ def test_a_config_for_raw_media_names_the_cause(features: Path, tmp_path: Path) 
     assert isinstance(result.exception, UsageError) and not list(tmp_path.iterdir())
     assert str(result.exception) == (
         "the config is for raw media, whose encoders it pretrains, and the dataset holds features in their place; got "
-        "features of image, audio, text. Name a config for features with --config, such as paper-m3-2, or train on the "
+        "features of image, audio, text. Name a config for features with `config`, such as paper-m3-2, or train on the "
         "dataset that they are of."
     )

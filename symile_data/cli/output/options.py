@@ -1,0 +1,53 @@
+"""Say errors of the library in the words of the command line.
+
+The library names its arguments in backquotes: `layout`, or with a value `layout='pooled'`. The command line has an
+option for each argument that its users can set, and `with_options` puts the options in their place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+_SAME_NAMES = (
+    "accelerator allow_credentialed allow_missing audio candidates config data device devices dims executor image_size"
+    " images layout logger manual mimic_cxr mimic_ecg mimic_iv missing mode out patients plan precision reference"
+    " replace rows sentences skip_unnamed_classes strict train validation within_stay words workers"
+)
+
+# Argument, or argument and value, as the library writes it between backquotes -> option.
+OPTIONS: Mapping[str, str] = {
+    **{name: f"--{name.replace('_', '-')}" for name in _SAME_NAMES.split()},
+    **{f"rows['{split}']": f"--{split}" for split in ("train", "validation", "test")},
+    "batch_size": "--set batch_size=...",
+    "images=None": "--images sample",
+    "languages": "--langs",
+    "names": "--translations",
+    "recordings": "--audio common-voice:PATH",
+    "recordings='/data/cv-corpus-19.0'": "common-voice:/data/cv-corpus-19.0",
+    "shard_format": "--format",
+    "split_policy": "--splits",
+}
+
+_ARGUMENT = re.compile(r"`([^`]+)`")
+
+
+def with_options(text: str) -> str:
+    """Replace the arguments that a sentence of the library names in backquotes by options; other quotes stay.
+
+    >>> with_options("leave out `strict`, or use `split_policy='shared'` with `threads` of 2")
+    'leave out --strict, or use --splits shared with `threads` of 2'
+    """
+    return _ARGUMENT.sub(_option, text)
+
+
+def _option(match: re.Match[str]) -> str:
+    argument, equals, value = match[1].partition("=")
+    if match[1] in OPTIONS:
+        return OPTIONS[match[1]]
+    if argument not in OPTIONS:
+        return match[0]
+    return f"{OPTIONS[argument]} {value.strip(_QUOTES)}" if equals else OPTIONS[argument]
+
+
+_QUOTES = "'\""

@@ -1,0 +1,55 @@
+"""Define what opened Parquet files and tars share: the facts that were read on opening, and the reads of one row group
+and of all.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from symile_data.format.location import Location
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedShard(ABC):
+    """A file with rows whose description was read and is valid; see `symile_data.format.shards.Shard`.
+
+    Args:
+        location: The dataset's directory.
+        name: Path relative to it.
+        size: Size in bytes.
+        group_rows: Rows in each row group.
+        footer_sha256: SHA-256 (hex) of the description: the footer of a Parquet file, or the index of a tar.
+        schema: Arrow schema of the rows, `huggingface` metadata included.
+    """
+
+    location: Location
+    name: str
+    size: int
+    group_rows: tuple[int, ...]
+    footer_sha256: str
+    schema: pa.Schema
+
+    @property
+    def rows(self) -> int:
+        """The number of rows in the shard."""
+        return sum(self.group_rows)
+
+    def read(self, group: int, columns: Sequence[str]) -> pa.Table:
+        """Read the named columns of one row group. Any number of threads may read at once.
+
+        Raises:
+            DamageError: the file is missing, was replaced, is damaged, or holds far more than a file of its size.
+        """
+        return self._read(range(group, group + 1), columns)
+
+    def read_all(self, columns: Sequence[str]) -> pa.Table:
+        """Read the named columns of all rows; `read` says what it raises."""
+        return self._read(range(len(self.group_rows)), columns)
+
+    @abstractmethod
+    def _read(self, groups: range, columns: Sequence[str]) -> pa.Table:
+        """Read the named columns of consecutive row groups."""
