@@ -21,14 +21,14 @@ class Variation:
 
     Args:
         redraw_words: Draw the distractor words of an M3 row anew in each epoch; image, audio and target word stay.
-        redraw_media: Modality -> label column: in each epoch a row gets the image or audio of another row with the
-            same label. Needs the loader's `cache`.
+        resample_within_class: Modality -> label column: in each epoch a row gets the image or audio of another row with
+            the same label. Needs the loader's `cache`.
         augment: Modality -> random views of its images. With the loader's `cache` only `ImageJitter`, which works on
             decoded images.
     """
 
     redraw_words: bool = False
-    redraw_media: Mapping[str, str] = field(default_factory=dict)
+    resample_within_class: Mapping[str, str] = field(default_factory=dict)
     augment: Mapping[str, View] = field(default_factory=dict)
 
 
@@ -76,6 +76,8 @@ class Distribution:
             raise UsageError("rank must be from 0 to world_size - 1", got=f"rank {self.rank} of {self.world_size}")
 
 
+_OLD_NAMES = {"resample_within_class": "redraw_media"}  # field -> keyword of `OlderArguments`, where they differ
+
 _Group = TypeVar("_Group", Variation, Resources, Distribution)
 
 
@@ -116,9 +118,11 @@ def grouped(
 
 def _with_older(group: _Group, left: dict[str, Any]) -> _Group:
     """Take the keywords that are fields of a group out of `left`, and return the group with them."""
-    given = {item.name: left.pop(item.name) for item in fields(group) if item.name in left}
+    keywords = {item.name: _OLD_NAMES.get(item.name, item.name) for item in fields(group)}
+    given = {name: left.pop(keyword) for name, keyword in keywords.items() if keyword in left}
     if given:
         kind = type(group).__name__
         said = ", ".join(f"{name}=..." for name in given)
-        warnings.warn(f"pass {kind.lower()}={kind}({said}) in place of {said}", DeprecationWarning, stacklevel=4)
+        older = ", ".join(f"{keywords[name]}=..." for name in given)
+        warnings.warn(f"pass {kind.lower()}={kind}({said}) in place of {older}", DeprecationWarning, stacklevel=4)
     return replace(group, **{name: value for name, value in given.items() if value is not None})

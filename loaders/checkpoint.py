@@ -12,6 +12,8 @@ from typing import Any
 from symile_data.errors import UsageError
 from symile_data.format.manifest import differences
 
+_RENAMED = {"redraw_media": "resample_within_class"}  # settings of older states -> their names of today
+
 VERSION = 2  # raised whenever a change of what is drawn makes a position mean other rows
 
 
@@ -45,7 +47,8 @@ def read_checkpoint(state: Mapping[str, Any], settings: Mapping[str, Any], rows:
             got=f"{state['version']!r}, not {VERSION}",
             do="start without it (a training run in another directory), or go on with the version that saved it",
         )
-    found = differences(dict(settings), dict(state["settings"]))
+    saved = {_RENAMED.get(name, name): value for name, value in state["settings"].items()}
+    found = differences(dict(settings), saved)
     if found:
         raise UsageError(
             "the loader's state was saved under other settings",

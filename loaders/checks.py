@@ -53,27 +53,32 @@ def _check_view(reader: ModalityReader, view: View, *, encoded: bool, cached: bo
 
 
 def check_redraw(
-    redraw_media: Mapping[str, str], encoders: Iterable[str], split: Split, columns: Sequence[str], *, cached: bool
+    resample_within_class: Mapping[str, str],
+    encoders: Iterable[str],
+    split: Split,
+    columns: Sequence[str],
+    *,
+    cached: bool,
 ) -> None:
-    """Refuse values of `redraw_media` and `encoders` that cannot work.
+    """Refuse values of `resample_within_class` and `encoders` that cannot work.
 
     Raises:
         UsageError: the message names the argument or modality that is wrong.
     """
     names = [modality.name for modality in split.modalities]
-    asked = [*redraw_media, *encoders]
+    asked = [*resample_within_class, *encoders]
     unknown = [name for name in asked if name not in names]
     if unknown:
         raise UsageError("this split has no such modality", got=unknown[0], do=f"choose among {', '.join(names)}")
     texts = [modality.name for modality in split.modalities if modality.kind == "text"]
     media = [name for name in asked if name in texts]
     if media:
-        raise UsageError("redraw_media and encoders are for media, not for texts", got=media[0])
+        raise UsageError("resample_within_class and encoders are for media, not for texts", got=media[0])
     if asked and not cached:
-        raise UsageError("redraw_media and encoders need decoded media at hand", do="pass cache=True")
-    if redraw_media and split.name != "train":
+        raise UsageError("resample_within_class and encoders need decoded media at hand", do="pass cache=True")
+    if resample_within_class and split.name != "train":
         raise UsageError("media are redrawn for training only", where=split.location, got=f"split {split.name}")
     given = {*columns, *({"cls_id"} & set(split.columns))}
-    absent = [column for column in redraw_media.values() if column not in given]
+    absent = [column for column in resample_within_class.values() if column not in given]
     if absent:
-        raise UsageError("redraw_media needs its label column in `columns`", got=absent[0])
+        raise UsageError("resample_within_class needs its label column in `columns`", got=absent[0])

@@ -127,9 +127,9 @@ class BatchLoader:
             raise UsageError(
                 "this column no longer holds once words are redrawn", got=min(stale), do="leave it out of `columns`"
             )
-        self._redraw_media, self._encoders = dict(variation.redraw_media), dict(encoders or {})
+        self._resample_within_class, self._encoders = dict(variation.resample_within_class), dict(encoders or {})
         cached = cache is not False
-        check_redraw(self._redraw_media, self._encoders, split, columns, cached=cached)
+        check_redraw(self._resample_within_class, self._encoders, split, columns, cached=cached)
         check_views(self._spec, views, self._encoders, cached=cached)
         self._cache = cache
         self._decoded: DecodedSplit | None = None
@@ -232,7 +232,7 @@ class BatchLoader:
             self._decoded = decoded.encoded(self._encoders, memory)
         permutations = {
             name: self._decoded.permutation(name, column, self.seed, shuffle.epoch)
-            for name, column in self._redraw_media.items()
+            for name, column in self._resample_within_class.items()
         }
         return self._decoded.batches(parts, permutations)
 
@@ -279,7 +279,7 @@ class BatchLoader:
             "window": self._resources.window,
             "missingness": {reader.name: reader.rate for reader in self._spec.readers},
             "redraw_words": self._words is not None,
-            "redraw_media": self._redraw_media,
+            "resample_within_class": self._resample_within_class,
             "augment": {
                 name: {"view": type(view).__name__, **{key: str(value) for key, value in asdict(view).items()}}
                 for name, view in views.items()

@@ -122,7 +122,7 @@ def m3_notes(rows: int, config: Mapping[str, Any]) -> list[str]:
     """
     redrawn = [
         *(["the distractor words of its text"] if config["redraw_words"] else []),
-        *(f"its {name} (of the same {label})" for name, label in config["redraw_media"].items()),
+        *(f"its {name} (of the same {label})" for name, label in config["resample_within_class"].items()),
     ]
     anew = f"In each epoch a training row is given anew: {', '.join(redrawn)}" if redrawn else "No row is redrawn"
     encoders = "small encoders pretrained on labels of the training split, then frozen"

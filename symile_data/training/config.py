@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
+import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from importlib import resources
@@ -93,9 +94,9 @@ class TrainConfig:
         label: Column by which a retrieved candidate counts as right; a vector modality's own name means its value.
         redraw_words: Draw the distractor words of a training row anew in each epoch. An augmentation that small M3 data
             needs (docs/m3.md); off in the paper's configs.
-        redraw_media: Modality -> label column: in each epoch a training row gets the image or audio of another row with
-            the same label (another image of the class, another audio of the language), so that pairs cannot be
-            memorised. Like `redraw_words`, it is off in the paper's configs.
+        resample_within_class: Modality -> label column: in each epoch a training row gets the image or audio of another
+            row with the same label (another image of the class, another audio of the language), so that pairs cannot
+            be memorised. Like `redraw_words`, it is off in the paper's configs.
         pretrain: Pretrain and freeze some encoders first; None trains all from nothing.
         precision: Of Lightning: "32-true", "bf16-mixed" or "16-mixed".
         val_every: Epochs between validations.
@@ -128,7 +129,7 @@ class TrainConfig:
     label: str
     candidates: int = 0
     redraw_words: bool = False
-    redraw_media: Mapping[str, str] = field(default_factory=dict)
+    resample_within_class: Mapping[str, str] = field(default_factory=dict)
     pretrain: PretrainConfig | None = None
     precision: str = "32-true"
     val_every: int = 1
@@ -157,8 +158,12 @@ class TrainConfig:
         """Read what `to_json` returned.
 
         Raises:
-            UsageError: an unknown or a missing setting.
+            UsageError: an unknown or a missing setting, or one that is given by its older and its present name.
+
+        Warns:
+            DeprecationWarning: a setting is given by its older name, as in runs of older versions.
         """
+        value = _renamed(value, where)
         known = {item.name for item in fields(cls)}
         unknown = sorted(set(value) - known)
         if unknown:
@@ -167,6 +172,19 @@ class TrainConfig:
             return record(cls, {**value, "pretrain": value.get("pretrain") or None})
         except TypeError as error:
             raise UsageError("the config lacks or misnames a setting", where=where, got=error) from None
+
+
+_OLD_NAMES = {"redraw_media": "resample_within_class"}  # names of settings that configs of older versions hold
+
+
+def _renamed(value: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Give settings their present names."""
+    for old in _OLD_NAMES.keys() & set(value):
+        new = _OLD_NAMES[old]
+        if new in value:
+            raise UsageError("the config has one setting by two names", where=where, got=f"{old} and {new}")
+        warnings.warn(f"the setting {old} is now {new}; write {new}", DeprecationWarning, stacklevel=3)
+    return {_OLD_NAMES.get(name, name): part for name, part in value.items()}
 
 
 # A batch of one row has no negatives.
@@ -218,7 +236,8 @@ def read_config(name: str, overrides: Mapping[str, Any] | None = None) -> TrainC
         raise UsageError("the config is not readable TOML", where=name, got=error) from None
     by_loss = {loss: value.pop(loss, {}) for loss in OBJECTIVES}
     chosen = (overrides or {}).get("loss", value.get("loss", TrainConfig.loss))
-    return TrainConfig.from_json({**value, **by_loss.get(chosen, {}), **(overrides or {})}, where=name)
+    layers = [_renamed(layer, name) for layer in (value, by_loss.get(chosen, {}), overrides or {})]
+    return TrainConfig.from_json(layers[0] | layers[1] | layers[2], where=name)
 
 
 def _is_file(name: str) -> bool:

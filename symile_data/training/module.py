@@ -293,7 +293,11 @@ def check_modalities(names: Sequence[str], config: TrainConfig) -> None:
     if len(names) < 2:
         raise UsageError("a contrastive loss needs at least two modalities", got=", ".join(names))
     pretrained = () if config.pretrain is None else config.pretrain.labels
-    for verb, wanted in (("retrieves", [config.target]), ("pretrains", pretrained), ("redraws", config.redraw_media)):
+    for verb, wanted in (
+        ("retrieves", [config.target]),
+        ("pretrains", pretrained),
+        ("redraws", config.resample_within_class),
+    ):
         for name in wanted:
             if name not in names:
                 raise UsageError(

@@ -89,7 +89,7 @@ class TrainingData:
         check_media(self.manifest, config)
         settings = config.pretrain
         labels = () if settings is None else settings.labels.values()
-        self._columns(config.label, *config.redraw_media.values(), *labels)
+        self._columns(config.label, *config.resample_within_class.values(), *labels)
         rows = self.manifest.splits.get("train", 0)
         sizes = {"batch_size": config.batch_size}
         if settings is not None:
@@ -141,8 +141,8 @@ class TrainingData:
             "encoders": module.frozen_features(),
         }
         masked = config.missingness if config.missingness_in_validation else 0.0
-        variation = Variation(redraw_words=config.redraw_words, redraw_media=config.redraw_media)
-        labels = self._columns(config.label, *config.redraw_media.values())
+        variation = Variation(redraw_words=config.redraw_words, resample_within_class=config.resample_within_class)
+        labels = self._columns(config.label, *config.resample_within_class.values())
         return DataModule(
             self.split,
             config.batch_size,

@@ -40,6 +40,16 @@ def test_older_keywords_go_into_their_groups_with_a_warning():
     ]
 
 
+def test_an_older_keyword_of_another_name_goes_into_its_field():
+    swap = {"image": "cls_id"}
+    with pytest.warns(DeprecationWarning) as warned:
+        variation = grouped({"redraw_media": swap}, None, None, None)[0]
+    assert variation == Variation(resample_within_class=swap)
+    assert [str(warning.message) for warning in warned] == [
+        "pass variation=Variation(resample_within_class=...) in place of redraw_media=..."
+    ]
+
+
 def test_a_loader_takes_groups_and_older_keywords_alike(tmp_path, recwarn):
     split = open_split(write_vectors(tmp_path, 40), "train")
     groups = {"resources": Resources(window=1), "distribution": Distribution(rank=1, world_size=2)}

@@ -35,8 +35,8 @@ def split_of(tmp_path, **options):
     return open_split(write_m3(tmp_path, ROWS, **options), options.get("split", "train"))
 
 
-def loader_of(split, batch_size=ROWS, redraw_media=SWAP, augment=None, **options):
-    variation = Variation(redraw_media=redraw_media, augment=augment or {})
+def loader_of(split, batch_size=ROWS, resample_within_class=SWAP, augment=None, **options):
+    variation = Variation(resample_within_class=resample_within_class, augment=augment or {})
     settings = {"cache": True, "transforms": SMALL, "columns": ["lang"], "variation": variation, **options}
     return BatchLoader(split, batch_size, **settings)
 
@@ -55,7 +55,7 @@ def media(rows, name):
 
 
 def own(split):
-    return epoch_of(loader_of(split, redraw_media={}, shuffle=False))
+    return epoch_of(loader_of(split, resample_within_class={}, shuffle=False))
 
 
 @pytest.mark.parametrize("name", SWAP)
@@ -73,7 +73,7 @@ def test_each_row_gets_a_medium_of_its_label_and_each_medium_goes_to_one_row(tmp
 
 def test_two_modalities_of_one_label_are_exchanged_apart(tmp_path):
     """Otherwise the image and the audio of a row would travel together and still tell each other's row."""
-    loader = loader_of(split_of(tmp_path), redraw_media=dict.fromkeys(SWAP, "cls_id"))
+    loader = loader_of(split_of(tmp_path), resample_within_class=dict.fromkeys(SWAP, "cls_id"))
     next(iter(loader))
     image, audio = (loader._decoded.permutation(name, "cls_id", 0, 0) for name in SWAP)
     assert np.mean(image == audio) < 0.5  # one in eight by chance, as a label has about eight rows
@@ -99,8 +99,24 @@ def test_a_restored_loader_draws_the_same(tmp_path):
     resumed.load_state_dict(cut.state_dict())
     for theirs, mine in zip(expected[2:], resumed, strict=True):
         assert torch.equal(theirs["image"], mine["image"]) and torch.equal(theirs["audio"], mine["audio"])
-    with pytest.raises(UsageError, match=r"saved under other settings.*redraw_media"):
-        loader_of(split, 10, redraw_media={}).load_state_dict(cut.state_dict())
+    with pytest.raises(UsageError, match=r"saved under other settings.*resample_within_class"):
+        loader_of(split, 10, resample_within_class={}).load_state_dict(cut.state_dict())
+
+
+def test_a_state_of_an_older_version_names_the_setting_by_its_older_name(tmp_path):
+    split = split_of(tmp_path)
+    loader = loader_of(split, 10)
+    next(iter(loader))
+    state = loader.state_dict()
+    settings = state["settings"]
+    older = state | {"settings": {name: value for name, value in settings.items() if name != "resample_within_class"}}
+    older["settings"]["redraw_media"] = settings["resample_within_class"]
+    resumed = loader_of(split, 10)
+    resumed.load_state_dict(older)
+    assert resumed.state_dict() == state
+    older["settings"]["redraw_media"] = {}
+    with pytest.raises(UsageError, match=r"saved under other settings.*resample_within_class"):
+        resumed.load_state_dict(older)
 
 
 def test_missing_rows_keep_out_of_the_exchange(tmp_path):
@@ -121,8 +137,11 @@ def test_damaged_rows_keep_out_of_the_exchange(tmp_path, name):
     split = split_of(
         tmp_path, change=lambda row, value: value | ({name: bad, column: f"bad {row}"} if row in damaged else {})
     )
-    settings = {"on_error": "skip", "redraw_media": {name: SWAP[name]}}
-    plain, drawn = epoch_of(loader_of(split, redraw_media={}, on_error="skip")), epoch_of(loader_of(split, **settings))
+    settings = {"on_error": "skip", "resample_within_class": {name: SWAP[name]}}
+    plain, drawn = (
+        epoch_of(loader_of(split, resample_within_class={}, on_error="skip")),
+        epoch_of(loader_of(split, **settings)),
+    )
     assert set(plain) == set(drawn) == {1000 + row for row in range(ROWS) if row not in damaged}
     before, after = media(plain, name), media(drawn, name)
     labels = {key: (row["cls_id"].item() if name == "image" else row["lang"]) for key, row in plain.items()}
@@ -133,14 +152,14 @@ def test_damaged_rows_keep_out_of_the_exchange(tmp_path, name):
 
 def test_settings_that_cannot_work_are_refused(tmp_path):
     split = split_of(tmp_path / "train")
-    for options in ({"redraw_media": SWAP}, {"redraw_media": {}, "encoders": {"image": SAME}}):
+    for options in ({"resample_within_class": SWAP}, {"resample_within_class": {}, "encoders": {"image": SAME}}):
         with pytest.raises(UsageError, match=r"need decoded media at hand.*cache=True"):
             loader_of(split, cache=False, **options)
-    with pytest.raises(UsageError, match=r"redraw_media needs its label column.*lang"):
+    with pytest.raises(UsageError, match=r"resample_within_class needs its label column.*lang"):
         loader_of(split, columns=[])
     with pytest.raises(UsageError, match=r"no such modality.*smell.*image, audio, text"):
-        loader_of(split, redraw_media={"smell": "cls_id"})
-    for options in ({"redraw_media": {"text": "cls_id"}}, {"encoders": {"text": SAME}}):
+        loader_of(split, resample_within_class={"smell": "cls_id"})
+    for options in ({"resample_within_class": {"text": "cls_id"}}, {"encoders": {"text": SAME}}):
         with pytest.raises(UsageError, match=r"for media, not for texts.*text"):
             loader_of(split, **options)
     with pytest.raises(UsageError, match=r"encoded once cannot be jittered.*image"):
@@ -149,7 +168,7 @@ def test_settings_that_cannot_work_are_refused(tmp_path):
         loader_of(split_of(tmp_path / "validation", split="validation"))
     vectors = open_split(write_vectors(tmp_path / "vectors", ROWS), "train")
     with pytest.raises(UsageError, match=r"needs its label column.*cls_id"):
-        BatchLoader(vectors, 10, cache=True, variation=Variation(redraw_media={"a": "cls_id"}))
+        BatchLoader(vectors, 10, cache=True, variation=Variation(resample_within_class={"a": "cls_id"}))
 
 
 def test_each_unique_medium_is_encoded_once_and_batches_hold_features(tmp_path):
@@ -160,7 +179,7 @@ def test_each_unique_medium_is_encoded_once_and_batches_hold_features(tmp_path):
         return chunk.float().mean(dim=(1, 2))
 
     split = split_of(tmp_path)
-    loader = loader_of(split, 7, drop_last=False, redraw_media={}, encoders={"image": Encoding(encode)})
+    loader = loader_of(split, 7, drop_last=False, resample_within_class={}, encoders={"image": Encoding(encode)})
     plain = own(split)
     for _ in range(2):
         rows = epoch_of(loader)
@@ -223,7 +242,7 @@ def test_values_out_of_range_are_refused(values):
 
 def test_streamed_and_cached_images_are_jittered_alike(tmp_path):
     split = split_of(tmp_path)
-    options = {"redraw_media": {}, "augment": {"image": ImageJitter(shift=0.25)}}
+    options = {"resample_within_class": {}, "augment": {"image": ImageJitter(shift=0.25)}}
     cached, streamed = loader_of(split, **options), loader_of(split, 7, drop_last=False, cache=False, **options)
     plain = own(split)
     for epoch in range(2):

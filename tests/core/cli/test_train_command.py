@@ -137,7 +137,7 @@ def test_what_does_not_fit_is_said(xor: Path, tmp_path: Path, capsys: pytest.Cap
             ("--config", "m3-small", "--set", "target=a"),
             "lacks the modality that the config pretrains; got image. It has a, b, c",
         ),
-        (("--set", 'redraw_media={clip = "lang"}'), "lacks the modality that the config redraws; got clip"),
+        (("--set", 'resample_within_class={clip = "lang"}'), "lacks the modality that the config redraws; got clip"),
         (
             ("--set", 'pretrain={labels = {a = "a"}, epochs = 1, batch_size = 99, lr = 0.1}', "--set", "batch_size=16"),
             "got 64 rows, batch_size of [pretrain] = 99. Build more rows, or lower it",

@@ -32,7 +32,7 @@ logit_scale_init = -1.0
 target = "image"
 label = "cls_id"
 redraw_words = true
-redraw_media = { image = "cls_id", audio = "lang" }
+resample_within_class = { image = "cls_id", audio = "lang" }
 [pretrain]
 labels = { image = "cls_id", audio = "lang" }
 epochs = 1

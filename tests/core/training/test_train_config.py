@@ -56,7 +56,7 @@ def test_the_published_numbers_are_filled_in() -> None:
         c = read_config(name, {"loss": loss})
         found = (c.batch_size, c.dim, c.epochs, c.logit_scale_init, c.negatives, c.lr, c.weight_decay)
         assert found == numbers, name
-        assert c.schedule == "constant" and not c.redraw_words and not c.redraw_media
+        assert c.schedule == "constant" and not c.redraw_words and not c.resample_within_class
 
 
 def test_a_file_says_what_differs_by_loss(tmp_path: Path) -> None:
@@ -71,10 +71,34 @@ def test_a_file_says_what_differs_by_loss(tmp_path: Path) -> None:
 
 
 def test_a_pretrained_config_comes_back_from_json() -> None:
-    config = TrainConfig.from_json(LEAST | {"pretrain": PRETRAIN, "redraw_media": {"image": "cls_id"}})
+    config = TrainConfig.from_json(LEAST | {"pretrain": PRETRAIN, "resample_within_class": {"image": "cls_id"}})
     assert isinstance(config.pretrain, PretrainConfig) and config.pretrain.jitter == 0.0
     assert TrainConfig.from_json(config.to_json()) == config
     assert TrainConfig.from_json(TrainConfig.from_json(LEAST).to_json()).pretrain is None
+
+
+@pytest.mark.parametrize("place", ["file", "loss", "overrides", "run"])
+def test_an_older_name_of_a_setting_still_loads_with_a_warning(tmp_path: Path, place: str) -> None:
+    old, new = {"redraw_media": {"image": "cls_id"}}, {"image": "cls_id"}
+    path = tmp_path / "mine.toml"
+    lines = "\n".join(f"{name} = {json.dumps(value)}" for name, value in LEAST.items())
+    line = 'redraw_media = { image = "cls_id" }\n'
+    path.write_text({"file": f"{lines}\n{line}", "loss": f"{lines}\n[symile]\n{line}"}.get(place, lines))
+    with pytest.warns(DeprecationWarning, match="redraw_media is now resample_within_class"):
+        config = (
+            TrainConfig.from_json(LEAST | old)
+            if place == "run"
+            else read_config(str(path), old if place == "overrides" else None)
+        )
+    assert config == TrainConfig(**LEAST, resample_within_class=new)
+    assert config.to_json()["resample_within_class"] == new and "redraw_media" not in config.to_json()
+
+
+def test_an_older_name_yields_to_stronger_places_and_not_to_its_own() -> None:
+    with pytest.warns(DeprecationWarning):
+        assert not read_config("m3-small", {"redraw_media": {}}).resample_within_class
+    with pytest.raises(UsageError, match=r"one setting by two names.*redraw_media and resample_within_class"):
+        TrainConfig.from_json(LEAST | {"redraw_media": {}, "resample_within_class": {}})
 
 
 def test_a_file_is_read_with_overrides(tmp_path: Path) -> None:
