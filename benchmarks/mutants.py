@@ -147,7 +147,19 @@ def _in_copy(copy: Path, log: Path, tests: Sequence[str], bytecode: bool) -> Non
             os.dup2(output.fileno(), stream.fileno())
     import pytest
 
-    sys.exit(int(pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", *tests])))
+    arguments = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", *tests]
+    sys.exit(int(pytest.main(arguments, plugins=[_NoShrinking()])))
+
+
+class _NoShrinking:
+    """A plugin of pytest: hypothesis does not spend minutes on making a failing example small."""
+
+    @staticmethod
+    def pytest_configure() -> None:
+        from hypothesis import Phase, settings
+
+        settings.register_profile("mutants", settings.default, phases=(Phase.explicit, Phase.generate))
+        settings.load_profile("mutants")
 
 
 def copied(source: Path, target: Path) -> Path:
