@@ -1,4 +1,4 @@
-"""Refuse arguments of a loader that make no sense together, before anything is read."""
+"""Refuse combinations of a loader's arguments that cannot work, before anything is read."""
 
 from __future__ import annotations
 

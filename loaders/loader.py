@@ -76,8 +76,8 @@ class BatchLoader:
             DeprecationWarning.
 
     Raises:
-        UsageError: the arguments make no sense together or for this split.
-        MissingPackageError: librosa is not installed, and a spectrogram is asked for.
+        UsageError: an argument is impossible, does not fit this split or does not fit another argument.
+        MissingPackageError: `transforms` ask for a spectrogram, and librosa is not installed.
     """
 
     def __init__(

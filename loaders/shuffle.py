@@ -166,9 +166,8 @@ def slices(
     known_from, rows, reading = start, np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     for index in range(count):
         begin, end = start + index * batch, min(start + (index + 1) * batch, shuffle.rows)
-        while (
-            known_from + len(rows) < end
-        ):  # find a whole window's rows at a time: one call is as costly as one batch's
+        while known_from + len(rows) < end:
+            # A whole window's rows at a time, because one call costs as much as it does for one batch.
             upto = known_from + len(rows)
             new_rows, new_reading = shuffle.rows_at(upto, shuffle.window_end(upto))
             rows = np.concatenate([rows[begin - known_from :], new_rows])

@@ -43,7 +43,7 @@ class BatchDataset(IterableDataset[Batch]):
         if get_worker_info() is not None:
             raise UsageError(
                 "this dataset decodes in threads of its own and takes no worker processes",
-                do="pass num_workers=0 and raise the loader's `threads` instead",
+                do="pass num_workers=0, and give the loader more threads with resources=Resources(threads=...)",
             )
         return iter(self.loader)
 

@@ -1,6 +1,6 @@
 """Number the unique images, audio or lists of numbers of a modality through all splits of a dataset.
 
-Legend: N rows of all splits, U unique media.
+Legend: N rows of all splits, U unique values.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _FOLDER = "media"
 
 @dataclass(frozen=True)
 class MediaIndex:
-    """The media of one modality; see `symile_data.format.unique_media.number_media`.
+    """The unique values of one modality; see `symile_data.format.unique_media.number_media`.
 
     Args:
-        numbers: (N,) the number of each row's medium, -1 where it is missing.
-        owners: (U,) the first row of each medium, ascending.
+        numbers: (N,) the number of each row's value, -1 where it is missing.
+        owners: (U,) the first row of each unique value, ascending.
     """
 
     numbers: IntArray
@@ -49,7 +49,7 @@ class MediaIndex:
 
 
 def index_media(modality: Modality, splits: Mapping[str, SourceRows]) -> MediaIndex:
-    """Find the unique media of a modality in all splits, in the order in which the splits are given."""
+    """Number the unique values of a modality in all splits, in the order in which the splits are given."""
     id_column = modality.id_column
     columns = [modality.mask, *([] if id_column is None else [id_column])]
     masks, ids = [], []

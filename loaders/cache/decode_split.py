@@ -1,8 +1,6 @@
 """Decode every unique image, audio or list of numbers of a split once, into memory or into a cache directory.
 
-These unique values are called media here.
-
-Legend: N rows, U unique media, M modalities.
+Legend: N rows, U unique values, M modalities.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ import pyarrow.compute as pc
 
 from symile_data.extras import needs_extra
 from symile_data.files import digest
-from symile_data.format.unique_media import NO_MEDIUM, number_media
+from symile_data.format.unique_media import NO_MEDIA, number_media
 
 from ..batches import Array, BatchSpec, BoolArray, DecodeErrors, ModalityReader, runs
 from ..decoders.base import UndecodableError
@@ -33,8 +31,8 @@ from .stored_media import VALUES, CachedMedia, read_cached, write_cached
 with needs_extra("train", "loading batches"):
     import torch
 
-_DAMAGED = -2  # like NO_MEDIUM, in place of an index into the unique media
-_FORMAT = 5  # raised whenever equal settings give other media
+_DAMAGED = -2  # like NO_MEDIA, in place of an index into the unique values
+_FORMAT = 5  # raised whenever equal settings give other decoded values
 
 IntArray = npt.NDArray[np.int64]
 
@@ -42,15 +40,15 @@ IntArray = npt.NDArray[np.int64]
 def decode_split(
     spec: BatchSpec, *, threads: int, decode_errors: DecodeErrors, store: Path | MediaCache | None
 ) -> DecodedSplit:
-    """Decode the media of a split that `store` does not hold yet.
+    """Decode the images, audio and lists of numbers of a split that `store` does not hold yet.
 
     Args:
         spec: The contents of a sample.
         threads: Number of threads that read and decode.
         decode_errors: Raises or records what cannot be decoded.
-        store: A directory that keeps the media, memory-mapped, or a `MediaCache` that keeps them in RAM for other
-            loaders too; None keeps them for this loader. Where other loaders may want them, media that only a
-            simulated rate takes away are decoded too.
+        store: A directory that keeps the decoded values, memory-mapped, or a `MediaCache` that keeps them in RAM for
+            other loaders too; None keeps them for this loader. Where other loaders may want them, values that only
+            simulated missingness takes away are decoded too.
 
     Raises:
         DamageError: a shard cannot be read, or a value cannot be decoded and `decode_errors` does not skip it.
@@ -81,7 +79,7 @@ def decode_split(
             where, mapped_media[reader.name] = task.decode_into(store, stored[:, position])
             values = mapped_media[reader.name].values
         keys[reader.name] = task.key
-        missing[:, position] |= where == NO_MEDIUM
+        missing[:, position] |= where == NO_MEDIA
         damaged |= (where == _DAMAGED) & ~missing[:, position]
         index[reader.name] = torch.from_numpy(np.maximum(where, 0))
         media[reader.name] = torch.from_numpy(values)
@@ -103,7 +101,7 @@ def decode_split(
 
 @dataclass(frozen=True)
 class _DecodeTask:
-    """Decode the unique media of one modality."""
+    """Decode the unique values of one modality."""
 
     spec: BatchSpec
     reader: ModalityReader
@@ -113,14 +111,14 @@ class _DecodeTask:
     def decode(
         self, skip: BoolArray, allocate: Callable[[tuple[int, ...], np.dtype[Any]], Array]
     ) -> tuple[IntArray, Array]:
-        """Decode the media in threads.
+        """Decode the values in threads.
 
         Args:
-            skip: (N,) True for rows without a medium.
-            allocate: Makes the array for the media.
+            skip: (N,) True for rows without a value.
+            allocate: Makes the array for the decoded values.
 
         Returns:
-            (N,) index of each row's medium, or NO_MEDIUM or _DAMAGED; and (U, ...) the media.
+            (N,) index of each row's value, or NO_MEDIA or _DAMAGED; and (U, ...) the decoded values.
         """
         where, owners = number_media(self._ids(), skip)
         layout, split = self.reader.layout, self.spec.split
@@ -136,7 +134,7 @@ class _DecodeTask:
             for slot in range(first, last):
                 row = int(owners[slot] - split.group_starts[group])
                 if not present[row]:
-                    status[slot] = NO_MEDIUM
+                    status[slot] = NO_MEDIA
                     continue
                 try:
                     values[slot] = self.reader.decoder.decode(raw[row], self.reader.settings)
@@ -159,7 +157,7 @@ class _DecodeTask:
 
     @property
     def key(self) -> str:
-        """A hash of the split, the modality and the decoder's settings, which is equal for equal media."""
+        """A hash of the split, the modality and the decoder's settings, which is equal for equal values."""
         return digest(
             [_FORMAT, self.spec.split.fingerprint, self.reader.modality.to_json(), repr(self.reader.settings)]
         )
@@ -189,7 +187,7 @@ class _DecodeTask:
             self.decode_errors.meet(self.spec, self.reader, row, UndecodableError("found when it was cached"))
 
     def _ids(self) -> list[pa.Array] | None:
-        """Read the ids of the N rows' media, in chunks; None where each row has its own medium."""
+        """Read the ids of the N rows' values, in chunks; None where each row has a value of its own."""
         column = self.reader.modality.id_column
         if column is None:
             return None

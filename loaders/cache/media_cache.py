@@ -3,11 +3,9 @@
 The decoded arrays are kept in RAM, for one loader or in a `MediaCache` for all loaders of a process, or in a directory
 as memory-mapped .npy files, which every process and every later run shares while the operating system decides what
 stays in memory. A directory is also the way to read precomputed features. Values are told apart by the id column of
-their modality (`image_id`, `clip_id`); without one, each row has its own.
+their modality (`Modality.id_column`); without one, each row has its own. Values are images, audio or lists of numbers.
 
-"Media" are the unique values of a modality here: images, audio or lists of numbers.
-
-Legend: N rows, U unique media, M modalities.
+Legend: N rows, U unique values of a modality, M modalities.
 """
 
 from __future__ import annotations
@@ -38,7 +36,7 @@ IntArray = npt.NDArray[np.int64]
 
 
 class Encode(Protocol):
-    """A function of a chunk of decoded media (U, ...) to features (U, F)."""
+    """A function of a chunk of decoded values (U, ...) to features (U, F)."""
 
     @property
     def key(self) -> str:
@@ -46,17 +44,17 @@ class Encode(Protocol):
         ...
 
     def __call__(self, media: torch.Tensor, /) -> torch.Tensor:
-        """Encode a chunk of decoded media (U, ...) to features (U, F)."""
+        """Encode a chunk of decoded values (U, ...) to features (U, F)."""
         ...
 
 
 @dataclass(frozen=True)
 class MediaCache:
-    """Keeps decoded media and their features in RAM, for all loaders of a process that are given this cache.
+    """Keeps decoded values and their features in RAM, for all loaders of a process that are given this cache.
 
     Args:
-        decoded: By the key of a decoding: the index of each row's medium, and the media.
-        features: By that key and the encoder's: the features of the media.
+        decoded: By the key of a decoding: the index of each row's value, and the unique values.
+        features: By that key and the encoder's: the features of the unique values.
     """
 
     decoded: dict[str, tuple[IntArray, Array]] = field(default_factory=dict)
@@ -65,7 +63,7 @@ class MediaCache:
 
 @dataclass(frozen=True, kw_only=True)
 class DecodedSplit:
-    """A split with all media decoded.
+    """A split whose images, audio and lists of numbers are decoded.
 
     Args:
         spec: The contents of a sample.
@@ -73,11 +71,11 @@ class DecodedSplit:
         missing: (N, M), stored or simulated.
         damaged: (N,) True for rows with a value that cannot be decoded.
         labels: (N, ...) values, by label column.
-        index: By modality, (N,) index of each row's medium; 0 where there is none.
+        index: By modality, (N,) index of each row's value; 0 where there is none.
         media: By modality, (U, ...) decoded values; texts as an Arrow array of N rows.
-        keys: By modality, a key that is equal for equal media.
-        encoded_names: Modalities whose media were replaced by features.
-        mapped: By modality, media of a cache directory, whose checksums are compared when they are used.
+        keys: By modality, a key that is equal for equal values.
+        encoded_names: Modalities whose values were replaced by features.
+        mapped: By modality, values of a cache directory, whose checksums are compared when they are used.
     """
 
     spec: BatchSpec
@@ -96,13 +94,13 @@ class DecodedSplit:
 
         Args:
             parts: The rows of each batch.
-            permutations: By modality, (N,) the row whose medium each row gets instead of its own; see `permutation`.
+            permutations: By modality, (N,) the row whose value each row gets instead of its own; see `permutation`.
         """
         for part in parts:
             yield PartialBatch(part, self._gather(part.rows, permutations), self.damaged[part.rows])
 
     def permutation(self, name: str, column: str, seed: int, epoch: int) -> IntArray:
-        """Permute the media of one modality at random among rows of the same label.
+        """Permute the values of one modality at random among rows of the same label.
 
         Args:
             name: Name of the modality.
@@ -111,7 +109,7 @@ class DecodedSplit:
             epoch: The epoch, from 0.
 
         Returns:
-            (N,) the row whose medium each row gets; rows without a medium of their own stay where they are.
+            (N,) the row whose value each row gets; rows without a value of their own stay where they are.
         """
         position = [reader.name for reader in self.spec.readers].index(name)
         rows = np.flatnonzero(~self.missing[:, position] & ~self.damaged)
@@ -123,7 +121,7 @@ class DecodedSplit:
         return permutation
 
     def encoded(self, encoders: Mapping[str, Encode], memory: MediaCache | None = None) -> DecodedSplit:
-        """Return the same split with the media of some modalities replaced by their features, each encoded once.
+        """Return the same split with the values of some modalities replaced by their features, each encoded once.
 
         Args:
             encoders: Functions that make features, by modality.
@@ -137,7 +135,7 @@ class DecodedSplit:
         for name, encode in encoders.items():
             values = media[name]
             if not isinstance(values, torch.Tensor):
-                raise UsageError("texts cannot be encoded once per medium", got=name)
+                raise UsageError("encoders are for images, audio and lists of numbers, not for texts", got=name)
             key = (self.keys[name], encode.key)
             if key not in features:
                 if found := self.mapped.get(name):
@@ -153,7 +151,7 @@ class DecodedSplit:
         for position, reader in enumerate(self.spec.readers):
             media, absent = self.media[reader.name], np.flatnonzero(missing[:, position])
             if isinstance(media, torch.Tensor):
-                # Which medium, then the medium: `rows` are in reading order, so both run through memory forwards.
+                # First the numbers, then the values: `rows` are in reading order, so both run through memory forwards.
                 wanted = torch.from_numpy(permutations[reader.name][rows] if reader.name in permutations else rows)
                 numbers = self.index[reader.name].index_select(0, wanted)
                 if reader.name in self.mapped:

@@ -1,9 +1,10 @@
-"""Decoded media of one modality in a folder of a cache directory, each with a checksum, so that no bit that flips on
-disk reaches a batch.
+"""Write and read the decoded values of one modality in a folder of a cache directory.
 
-    values.npy      (U, ...) the media
-    where.npy       (N,) number of each row's medium
-    checksums.npy   (U + 1,) CRC-32 of the bytes of each medium, then of `where`
+Each value has a checksum, so that no bit that flips on disk reaches a batch.
+
+    values.npy      (U, ...) the unique values
+    where.npy       (N,) number of each row's value
+    checksums.npy   (U + 1,) CRC-32 of the bytes of each value, then of `where`
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ IntArray = npt.NDArray[np.int64]
 
 
 class CachedMedia:
-    """Memory-mapped media. Each is compared with its checksum when it is first used, so that a folder larger than the
-    memory is not read for the comparison alone.
+    """Memory-mapped decoded values. Each is compared with its checksum when it is first used, so that a folder larger
+    than the memory is not read for the comparison alone.
 
     Args:
         folder: Folder that holds them.
-        values: (U, ...) media.
+        values: (U, ...) decoded values.
         checksums: (U,) uint32, CRC-32 of the bytes of each.
     """
 
@@ -45,19 +46,19 @@ class CachedMedia:
         self._compared = np.zeros(len(values), dtype=bool)
 
     def compare(self, numbers: IntArray) -> None:
-        """Compare the checksums of some media, unless they were compared before.
+        """Compare the checksums of some values, unless they were compared before.
 
         Raises:
-            DamageError: a medium has other bytes than were written.
+            DamageError: a value has other bytes than were written.
         """
         for number in np.unique(numbers[~self._compared[numbers]]).tolist():
             if zlib.crc32(self.values[number].data) != self._checksums[number]:
-                raise _damaged(self._folder, f"medium {number} of {VALUES} does not match its checksum")
+                raise _damaged(self._folder, f"value {number} of {VALUES} does not match its checksum")
             self._compared[number] = True
 
 
 def write_cached(folder: Path, where: IntArray, values: Array) -> None:
-    """Write index and checksums of the media that the folder's `VALUES` holds already."""
+    """Write the index and checksums of the values that the folder's `VALUES` holds already."""
     np.save(folder / _WHERE, where)
     checksums = [zlib.crc32(value.data) for value in (*values, where)]
     np.save(folder / _CHECKSUMS, np.array(checksums, dtype=np.uint32))
@@ -69,11 +70,11 @@ def read_cached(folder: Path, rows: int, shape: tuple[int, ...], dtype: np.dtype
     Args:
         folder: The folder.
         rows: N, the number of rows of the split.
-        shape: Shape of one medium.
-        dtype: Dtype of the media.
+        shape: Shape of one value.
+        dtype: Dtype of the values.
 
     Returns:
-        (N,) number of each row's medium, and the media.
+        (N,) number of each row's value, and the values.
 
     Raises:
         DamageError: the folder has other contents than were written.

@@ -1,5 +1,6 @@
-"""The table of decoders, one row for each kind of modality. A new kind is a module with its settings and functions, and
-a row here.
+"""The table `DECODERS` has one row for each kind of modality.
+
+A new kind needs a module with its settings and functions, and a row here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`Decoder`, the interface of one kind of modality. Each kind has its own module; the package holds their table."""
+"""The interface of decoders. Each kind of modality has its own module, and the package `decoders` holds their table."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Stored = bytes | memoryview  # an image or audio file as the shard holds it
 
 
 class UndecodableError(Exception):
-    """A stored value that cannot be decoded; the loader adds its shard, row and column."""
+    """Raised for a stored value that cannot be decoded; the loader adds its shard, row and column."""
 
 
 @dataclass(frozen=True, kw_only=True)

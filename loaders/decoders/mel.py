@@ -71,7 +71,7 @@ def _filtered(power: FloatArray, n_mels: int) -> FloatArray:
 
 @cache
 def mel_filters(n_mels: int) -> tuple[_Filters, ...]:
-    """Whisper's filters as librosa computes them: Slaney's scale up to 8 kHz, triangles of equal area.
+    """Compute Whisper's filters with librosa: triangles of equal area on Slaney's scale up to 8 kHz.
 
     Returns:
         For the filters of even number, then for those of odd number (none where `n_mels` is 1): (201,) weight of each
@@ -87,7 +87,7 @@ def mel_filters(n_mels: int) -> tuple[_Filters, ...]:
 
 
 def _side_by_side(filters: FloatArray) -> _Filters:
-    """Filters that share no bin as one row of weights."""
+    """Merge filters that share no bin into one row of weights."""
     empty = np.logical_not(filters.any(axis=1))
     # The last bin has weight 0. A filter without bins begins where the next one does.
     starts = np.where(empty, filters.shape[1] - 1, np.argmax(filters > 0, axis=1))

@@ -73,7 +73,7 @@ def check_numbers(location: Location, names: Sequence[str]) -> None:
                 "a split has shards of two numberings",
                 where=location.where(name),
                 got=f"also {other}",
-                do="remove those that are not meant",
+                do="remove the shards of the other numbering",
             )
     for head, (count, name) in first.items():
         here = [_NUMBERED.match(other) for other in location.listed(name.rpartition("/")[0])]
@@ -84,7 +84,7 @@ def check_numbers(location: Location, names: Sequence[str]) -> None:
             raise DamageError(
                 "a shard is missing",
                 where=location.where(f"{head}{missing:0{len(count)}d}-of-{count}"),
-                got=f"{len(present)} of the {int(count)} that {name} speaks of",
+                got=f"{len(present)} of the {int(count)} that the name {name} counts",
                 do="fetch the rest",
             )
 

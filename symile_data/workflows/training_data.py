@@ -1,5 +1,5 @@
-"""A dataset directory as training sees it: the loaders for each step of a run, the means of what may be missing, and
-what encoders must know of the data. The training code takes any batches, so the loaders are made here and handed in.
+"""Make what a training run takes from a dataset directory: the loaders of each step, the means that replace missing
+values, and what encoders must know of the data. The training code takes any batches, so it is given these loaders.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class TrainingData:
         return self._splits[name]
 
     def run_info(self, config: TrainConfig) -> RunInfo:
-        """What a run of this config on these data is."""
+        """Describe a run of this config on these data, as its directory records it."""
         from symile_data.training.run import RunInfo
 
         identity = self.manifest.identity
@@ -75,11 +75,11 @@ class TrainingData:
         )
 
     def check(self, config: TrainConfig) -> None:
-        """See that a config can be trained on these data, before anything is done.
+        """Check that a config can be trained on these data, before anything is done.
 
         Raises:
-            UsageError: the dataset lacks a split, or a modality or column that the config names, or has features where
-                it wants media, or fewer training rows than a batch.
+            UsageError: the dataset lacks a split, or a modality or column that the config names; it has features where
+                the config needs images or audio; or it has fewer training rows than a batch.
         """
         from symile_data.training.module import check_modalities
         from symile_data.workflows.checks import check_media, check_splits
@@ -104,7 +104,11 @@ class TrainingData:
                 )
 
     def pretrained(self, config: TrainConfig) -> Weights:
-        """Pretrain the encoders that the config names, on augmented pictures of the training split."""
+        """Pretrain the encoders that the config names on the training split, with jittered images.
+
+        Returns:
+            The weights of each encoder, by modality; empty where the config pretrains none.
+        """
         from symile_data.loaders import ImageJitter, Variation
         from symile_data.training.pretrain import pretrain
 
@@ -129,7 +133,7 @@ class TrainingData:
         return pretrain(config, settings, modalities, batches, values)
 
     def fitting(self, module: SymileModule) -> DataModule:
-        """Training and validation loaders; features where encoders are frozen."""
+        """Make the training and validation loaders, which deliver features in place of what frozen encoders encode."""
         from symile_data.loaders import Variation
         from symile_data.loaders.datamodule import DataModule
 
@@ -155,10 +159,13 @@ class TrainingData:
         )
 
     def means(self, module: SymileModule) -> dict[str, Tensor]:
-        """Mean over the training split of what the module's encoders fill missing values in with.
+        """Compute the means over the training split by which the module's encoders replace missing values.
 
-        Of frozen features, or those of vectors, the mean over rows that have the modality; of laboratory values each
-        one's mean over rows in which it was measured.
+        For frozen features and vectors it is the mean over the rows that have the modality; for laboratory values it is
+        the mean of each one over the rows in which it was measured.
+
+        Returns:
+            By modality, (F,) float32; empty where the module wants none.
 
         Raises:
             DamageError: a mean is not finite.
@@ -191,13 +198,13 @@ class TrainingData:
         return means
 
     def embedded(self, module: SymileModule, split: str, label: str | None = None, candidates: int = 0) -> Embeddings:
-        """Embeddings of the complete rows of a split.
+        """Embed the complete rows of a split.
 
         Args:
-            module: Trained.
-            split: Its name.
-            label: Column by which rows are told apart; the config's where not given.
-            candidates: Also deliver the dataset's sets of candidates, if it has any and this is not 0.
+            module: The trained module.
+            split: Name of the split.
+            label: Column by which rows are told apart; that of the config where it is not given.
+            candidates: Unless this is 0, also deliver the dataset's sets of candidates, if it has any.
         """
         from symile_data.training.features import best_device
         from symile_data.training.fit import embed_split
@@ -207,7 +214,7 @@ class TrainingData:
         return embed_split(module.to(best_device()), batches, self.split(split).rows, label)
 
     def _loader(self, config: TrainConfig, split: str, **options: Any) -> BatchLoader:
-        """Batches of every row of a split in file order, unless told otherwise."""
+        """Make a loader of all rows of a split in file order; `options` change its arguments."""
         from symile_data.loaders import BatchLoader
 
         settings = {"batch_size": config.batch_size, "shuffle": False, "seed": config.seed, **options}
@@ -232,13 +239,13 @@ class TrainingData:
 
     @cached_property
     def _sizes(self) -> dict[str, int]:
-        """Length of the fixed-size lists among the modalities."""
+        """Read the length of the fixed-size lists among the modalities."""
         schema = self.split("train").schema
         kinds = {modality.name: schema.field(modality.column).type for modality in self.manifest.modalities}
         return {name: kind.list_size for name, kind in kinds.items() if hasattr(kind, "list_size")}
 
     def _columns(self, *columns: str) -> list[str]:
-        """Those columns, each once, that a batch does not hold anyway.
+        """Select those of the columns, each once, that a batch does not hold anyway.
 
         Raises:
             UsageError: the dataset has no such column.
@@ -256,10 +263,10 @@ class TrainingData:
         return [column for column in dict.fromkeys(columns) if column not in (*modalities, "sample_id")]
 
     def _candidates(self, candidates: int, split: str, missingness: float = 0.0) -> list[str]:
-        """The column of sets of candidates, where they are wanted and the split has it.
+        """Name the column of the sets of candidates, where they are wanted and the split has it.
 
-        Only of a split whose rows are all complete: a set may name any row that has the target, and retrieval is
-        measured among complete ones. Else sets are drawn among these.
+        It is used only where all rows of the split are complete, because a set may name any row that has the target,
+        and retrieval is measured among complete rows. Otherwise sets are drawn among the complete rows.
         """
         from symile_data.training.module import CANDIDATES
 

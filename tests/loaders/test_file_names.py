@@ -63,7 +63,7 @@ def test_names_of_files_go_before_names_of_folders(tmp_path):
 @pytest.mark.parametrize(
     ("present", "missing", "got"),
     [
-        ([0], "train-00001-of-00002", "1 of the 2 that data/train-00000-of-00002.parquet speaks of"),
+        ([0], "train-00001-of-00002", "1 of the 2 that the name data/train-00000-of-00002.parquet counts"),
         ([1], "train-00000-of-00002", "1 of the 2"),
         ([0, 2, 3], "train-00001-of-00004", "3 of the 4"),
         ([0, 1], "train-00002-of-99999", "2 of the 99999"),
