@@ -159,6 +159,14 @@ def test_seed_epoch_and_data_each_change_the_order(change):
     assert order(sizes).rows_at(0, 100)[0].tolist() != order(sizes, **change).rows_at(0, 100)[0].tolist()
 
 
+@pytest.mark.parametrize("epoch", range(3))
+def test_every_epoch_permutes_the_row_groups(epoch):
+    sizes = [5] * 40
+    rows, _ = order(sizes, epoch=epoch, window=1).rows_at(0, 200)
+    groups = rows[::5] // 5
+    assert sorted(groups.tolist()) == list(range(40)) and np.mean(groups == np.arange(40)) < 0.2
+
+
 def test_any_stretch_of_the_order_can_be_asked_for():
     epoch = order([4, 7, 1, 9, 3, 3], window=2)
     whole = epoch.rows_at(0, 27)[0]
