@@ -272,7 +272,9 @@ def default_config(dataset: str, kinds: Collection[str] = ()) -> str:
             got=dataset,
             do="name one with `config`, such as paper-m3-2",
         )
-    defaults = {"symile-m3": "m3-small", "symile-mimic": "mimic-small", "xor": "xor"}
+    defaults = {"symile-m3": "m3-small", "symile-mimic": "mimic-small", "xor": "xor", "pid": "pid"}
+    if dataset == "pid" and set(kinds) == {"vector"}:
+        return "pid-vectors"
     if dataset not in defaults:
         raise UsageError("there is no default config for this dataset", got=dataset, do="name one with `config`")
     return defaults[dataset]
