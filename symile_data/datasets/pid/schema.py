@@ -46,6 +46,7 @@ def pid_modalities(design: Design) -> tuple[Modality, ...]:
             kind=kind,
             column=name,
             null_columns=(name, f"{name}_id") if kind in MEDIA else (name,),
+            id_column=f"{name}_id" if kind in MEDIA else None,
             details={"places": places_of(name, design)} if kind == "vector" else {},
         )
         for name, kind in design.modalities.items()
