@@ -4,14 +4,16 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from datasets import Features, List, Value
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from small_datasets import CLIPS, IMAGES, m3_row, write_m3, write_vectors
+from small_datasets import CLIPS, IMAGES, m3_row, write_m3, write_split, write_vectors
 
 from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.errors import DamageError, UsageError
+from symile_data.format.schema import DatasetSchema, Modality
 from symile_data.loaders import (
     AudioSettings,
     BatchLoader,
@@ -255,6 +257,26 @@ def test_missingness_takes_away_everything_of_a_modality(m3, cache):
     (again,) = loader
     order, other = np.argsort(sample_ids), np.argsort(again["sample_id"].numpy())
     assert np.array_equal(batch["missing"][order], again["missing"][other])
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_numbers_that_belong_to_a_modality_go_with_it(tmp_path, cache):
+    """Whole numbers, others, and the mask on disk: none may tell of a value that is taken away at load."""
+    columns = {"x": List(Value("float32"), length=2), "count": Value("int64"), "score": Value("float32")}
+    schema = DatasetSchema(
+        features=Features({"sample_id": Value("int64"), **columns, "x_missing": Value("bool")}),
+        modalities=(Modality(name="x", kind="vector", column="x", null_columns=tuple(columns)),),
+    )
+    values = [
+        {"sample_id": row, "x": [1.0, 2.0], "count": row, "score": row / 2, "x_missing": False} for row in range(40)
+    ]
+    split = open_split(write_split(tmp_path, schema, values, group=10, shards=1), "train")
+    asked = ["count", "score", "x_missing"]
+    (batch,) = BatchLoader(split, 40, shuffle=False, missingness=0.5, columns=asked, cache=cache)
+    gone = missing(0, np.arange(40), "x", 0.5, "load")
+    assert 0 < gone.sum() < 40 and np.array_equal(batch["x_missing"], gone)
+    assert np.array_equal(batch["count"], np.where(gone, -100, np.arange(40)))
+    assert np.array_equal(batch["score"], np.where(gone, np.nan, np.arange(40) / 2), equal_nan=True)
 
 
 @pytest.mark.parametrize("cache", [False, True])
