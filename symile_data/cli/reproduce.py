@@ -169,7 +169,7 @@ def _m3_trial(out: Path, point: Point, config: str, seed: int, epochs: int | Non
         data=base / "data",
         cache=base / "cache",
         shared=base / f"pretrained-{seed}",
-        configs={loss: read_config(config, {**changes, "loss": loss}) for loss in LOSSES},
+        configs={loss: read_config(config, {**changes, "objective": loss}) for loss in LOSSES},
     )
 
 
@@ -189,7 +189,7 @@ def _trial(directory: Path, spec: Any, epochs: int | None) -> XorTrial:
     from symile_data.workflows.xor_trials import XorTrial
 
     changes = {"seed": spec.seed, **({} if epochs is None else {"epochs": epochs})}
-    configs = {loss: read_config("xor", {**changes, "loss": loss}) for loss in LOSSES}
+    configs = {loss: read_config("xor", {**changes, "objective": loss}) for loss in LOSSES}
     return XorTrial(directory=directory, spec=spec, configs=configs)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from symile_data.losses import OBJECTIVES
+from symile_data.losses.objectives import COMPARED, all_objectives
 from symile_data.progress import hidden
 
 from .common import Json
@@ -24,9 +24,12 @@ def train(
     config: Annotated[
         str | None, typer.Option(help="Named config or TOML file; default: the small one of the dataset.")
     ] = None,
-    loss: Annotated[
-        str | None, typer.Option(help=f"{' or '.join(OBJECTIVES)}; default: all of them, compared on the same data.")
-    ] = None,
+    objective: Annotated[str | None, typer.Option(help=f"One of {', '.join(all_objectives())}.")] = None,
+    several: Annotated[
+        str | None,
+        typer.Option("--objectives", help="Several, with commas between, compared on the same data."),
+    ] = ",".join(COMPARED),
+    loss: Annotated[str | None, typer.Option(hidden=True, help="Former name of --objective.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run directory; default: runs/<dataset directory>.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the config's.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Instead of the config's; decides everything random.")] = None,
@@ -50,7 +53,9 @@ def train(
 
         symile-data train build/symile-m3-10
 
-        symile-data train build/symile-m3-2 --loss symile --seed 1 --out runs/mine
+        symile-data train build/symile-m3-2 --objective symile-pair --seed 1 --out runs/mine
+
+        symile-data train build/symile-m3-2 --objectives symile,clip,gram
 
         symile-data train build/symile-m3-2 --seeds 5
     """
@@ -62,10 +67,12 @@ def train(
     data = TrainingData(directory, cache)
     kinds = [modality.kind for modality in data.manifest.modalities]
     changes = {"epochs": epochs, "seed": seed, "negatives": negatives}
+    chosen = _objectives(objective or loss, several)
+    if negatives is not None and "symile" not in chosen:
+        raise typer.BadParameter("it is a setting of the objective symile", param_hint="--negatives")
     overrides = {**_settings(settings or []), **{name: value for name, value in changes.items() if value is not None}}
     name = config or default_config(data.manifest.identity.dataset, kinds)
-    losses = tuple(OBJECTIVES) if loss is None else (loss,)
-    configs = {choice: read_config(name, {**overrides, "loss": choice}) for choice in losses}
+    configs = {choice: read_config(name, {**overrides, "objective": choice}) for choice in chosen}
     if must_launch(devices):
         launch(devices)
         return
@@ -126,11 +133,23 @@ def evaluate(
     )
     found = evaluate_in_full(run, TrainingData(data or Path(info.location)), asked)
     if as_json:
-        say_json({info.config.loss: {**found.results, **found.extra}})
+        say_json({info.config.objective: {**found.results, **found.extra}})
         return
-    print_results({info.config.loss: found.results})
+    print_results({info.config.objective: found.results})
     if bootstrap:
-        print_intervals({info.config.loss: found.extra["bootstrap"]}, f"Mean of {bootstrap} bootstrap samples, 95%")
+        print_intervals(
+            {info.config.objective: found.extra["bootstrap"]}, f"Mean of {bootstrap} bootstrap samples, 95%"
+        )
+
+
+def _objectives(one: str | None, several: str | None) -> list[str]:
+    """Return the objectives that are trained, each once, in the order given."""
+    if one is not None:
+        return [one]
+    names = [name.strip() for name in (several or "").split(",")]
+    if not all(names) or len(set(names)) != len(names):
+        raise typer.BadParameter("it takes different objectives with commas between", param_hint="--objectives")
+    return names
 
 
 def _settings(pairs: list[str]) -> dict[str, Any]:
@@ -140,10 +159,15 @@ def _settings(pairs: list[str]) -> dict[str, Any]:
         name, equals, text = pair.partition("=")
         if not equals:
             raise typer.BadParameter("it takes setting=value", param_hint="--set")
+        table, dot, key = name.strip().partition(".")
         try:
-            result[name.strip()] = tomllib.loads(f"value = {text}")["value"]
+            value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
-            result[name.strip()] = text
+            value = text
+        if dot and table == "settings":
+            result.setdefault(table, {})[key] = value
+        else:
+            result[name.strip()] = value
     return result
 
 

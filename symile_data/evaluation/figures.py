@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def draw_recalls(
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axes = figure.subplots()
     width = _GROUP / len(losses)
-    for index, (colour, (loss, values)) in enumerate(zip(OBJECTIVES, losses.items(), strict=False)):
+    for index, (colour, (loss, values)) in enumerate(zip(cycle(OBJECTIVES), losses.items(), strict=False)):
         for place, name in enumerate(FIGURES):
             value, x = values[name], place - _GROUP / 2 + (index + 0.5) * width
             axes.bar(x, value["mean"], 0.9 * width, color=colour, alpha=0.75, label=loss if place == 0 else None)

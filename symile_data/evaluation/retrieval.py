@@ -19,8 +19,7 @@ from torch import Tensor
 from symile_data.datasets.m3 import ceilings
 from symile_data.datasets.m3.ceilings import RANDOM
 from symile_data.errors import UsageError
-from symile_data.losses.objectives import find_objective
-from symile_data.losses.similarity import combined_scores
+from symile_data.losses.objective import Objective
 from symile_data.rng import Stream
 
 from .embeddings import Embeddings
@@ -33,20 +32,33 @@ _RIGHT_COST = 8  # memory of one right candidate, in scores
 
 
 @dataclass(frozen=True, kw_only=True)
-class Retrieval:
-    """The protocol: which modality is retrieved, by which score and among which candidates.
+class Protocol:
+    """Which modality is retrieved, and among which candidates.
 
     Args:
         target: Modality that is retrieved.
-        loss: Name of the objective in `symile_data.losses.OBJECTIVES`; decides the score.
         candidates: K, the candidates of each row; 0 takes all rows.
         seed: Seed of the sets of candidates, where these are drawn.
     """
 
     target: str
-    loss: str
     candidates: int = 0
     seed: int = 0
+
+    def by(self, objective: Objective) -> Retrieval:
+        """Return the retrieval of this protocol with the scores of an objective."""
+        return Retrieval(target=self.target, candidates=self.candidates, seed=self.seed, objective=objective)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retrieval(Protocol):
+    """A protocol, and the scores by which candidates are ranked.
+
+    Args:
+        objective: Scores the candidates; of a trained run, the module's `loss`, which may have learned for it.
+    """
+
+    objective: Objective
 
 
 def ranks_of(embedded: Embeddings, retrieval: Retrieval) -> Ranks:
@@ -57,7 +69,7 @@ def ranks_of(embedded: Embeddings, retrieval: Retrieval) -> Ranks:
         retrieval: The protocol.
 
     Raises:
-        UsageError: there are no rows, no such modality or loss, or too few rows for the sets of candidates.
+        UsageError: there are no rows, no such modality, or too few rows for the sets of candidates.
     """
     if not len(embedded.labels):
         raise UsageError("there is no row with all modalities to evaluate on", do="use a split that is not masked")
@@ -111,7 +123,7 @@ def random_candidate(labels: Tensor, candidates: int = 0) -> float:
     )
 
 
-def candidate_rows(embedded: Embeddings, retrieval: Retrieval) -> Tensor:
+def candidate_rows(embedded: Embeddings, retrieval: Protocol) -> Tensor:
     """The sets of candidates that rows retrieve among: the dataset's own if it has them, else drawn ones.
 
     A drawn set is the row itself and K - 1 rows of other labels, all different, a function of the seed.
@@ -145,31 +157,36 @@ def candidate_rows(embedded: Embeddings, retrieval: Retrieval) -> Tensor:
 def _among_all(embedded: Embeddings, retrieval: Retrieval) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the scores (q, N) of chunks of rows against all rows, with the right ones for `ranks_from_scores`."""
     candidates, labels = embedded.values[retrieval.target], embedded.labels
-    queries, combine = _queries(embedded.values, retrieval.target), find_objective(retrieval.loss).combine_queries
+    queries, target = _queries(embedded.values, retrieval.target)
     ordered, order = torch.sort(labels, stable=True)
     most = int(torch.unique_consecutive(ordered, return_counts=True)[1].max())
     for start, stop in _chunks(len(labels), len(labels) + _RIGHT_COST * most):
         first, last = (torch.searchsorted(ordered, labels[start:stop], right=side) for side in (False, True))
         places = first[:, None] + torch.arange(most)
         right = torch.where(places < last[:, None], order[places.clamp(max=len(labels) - 1)], -1)
-        yield combined_scores([query[start:stop] for query in queries], candidates, combine), right
+        asked = {m: query[start:stop] for m, query in queries.items()}
+        with torch.no_grad():
+            scores = retrieval.objective.scores(asked, candidates, target)
+        yield scores, right
 
 
 def _among_sets(embedded: Embeddings, retrieval: Retrieval) -> Iterator[tuple[Tensor, Tensor]]:
     """Scores (q, K) of a chunk of rows against their own sets, and which of these are right."""
     index = candidate_rows(embedded, retrieval)
     candidates, labels = embedded.values[retrieval.target], embedded.labels
-    queries, combine = _queries(embedded.values, retrieval.target), find_objective(retrieval.loss).combine_queries
+    queries, target = _queries(embedded.values, retrieval.target)
     for start, stop in _chunks(len(labels), retrieval.candidates * candidates.shape[1]):
-        combined = combine([query[start:stop].float() for query in queries])
         chosen = index[start:stop]
         right = labels[chosen] == labels[start:stop, None]
-        scores = torch.einsum("qd,qkd->qk", combined, candidates[chosen].float())
+        asked = {m: query[start:stop] for m, query in queries.items()}
+        with torch.no_grad():
+            scores = retrieval.objective.set_scores(asked, candidates[chosen], target)
         yield scores, torch.where(right, torch.arange(retrieval.candidates), -1)
 
 
-def _queries(values: Mapping[str, Tensor], target: str) -> list[Tensor]:
-    return [value for name, value in values.items() if name != target]
+def _queries(values: Mapping[str, Tensor], target: str) -> tuple[dict[int, Tensor], int]:
+    """Return the embeddings of all modalities but the target by the modality's index, and the target's index."""
+    return {m: value for m, (name, value) in enumerate(values.items()) if name != target}, list(values).index(target)
 
 
 def _chunks(rows: int, cost: int) -> Iterator[tuple[int, int]]:

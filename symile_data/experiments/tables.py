@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
-from symile_data.losses import OBJECTIVES
+from symile_data.losses.objectives import COMPARED, OBJECTIVES
 
 # The objectives that the paper's experiments compare, and their names in tables.
-LOSSES = ("symile", "clip")
+LOSSES = COMPARED
 TITLES = tuple(OBJECTIVES[loss].title for loss in LOSSES)
 
 # Accuracy by loss, of one seed.

@@ -1,21 +1,21 @@
 """The frame of every loss: check the arguments, gather rows, and attach gradients to the result.
 
-The losses compute their gradients together with the value (see `exact` and `sampled`), outside autograd and outside
-autocast, in float32 or better. `_Attach` then makes the value a node of the graph whose backward is one
-multiplication: backward costs nothing, may be called twice, and only the M (N, D) gradients are held in between.
+The losses compute their gradients together with the value (see `exact`, `sampled` and `contrast`), outside autocast, in
+float32 or better. `attach` then makes the value a node of the graph whose backward is one multiplication: backward
+costs nothing, may be called twice, and only the M (N, D) gradients are held in between.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from symile_data.errors import UsageError
 
+from .attach import attach
 from .gather import RankShard, rank_shard
 
 
@@ -28,12 +28,14 @@ class LossInputs:
         scale: () tensor of that dtype, multiplies every inner product.
         groups: M tensors (N,) int64, or None when no two rows of any modality share a value.
         shard: The rows that this rank holds.
+        missing: (N, M) bool, True where a row lacks a modality, or None where the loss was not told.
     """
 
     embeddings: list[Tensor]
     scale: Tensor
     groups: list[Tensor] | None
     shard: RankShard
+    missing: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,13 @@ class LossResult:
         value: () tensor, the loss of the batch of all ranks.
         gradients: M tensors (n_r, D) for this rank's rows, multiplied by the number of ranks; empty when not asked for.
         scale_gradient: () tensor, the derivative by `LossInputs.scale`, the same on every rank.
+        parameter_gradients: Derivatives by the parameters of the loss itself, the same on every rank.
     """
 
     value: Tensor
     gradients: list[Tensor]
     scale_gradient: Tensor
+    parameter_gradients: list[Tensor] = field(default_factory=list)
 
 
 Solver = Callable[[LossInputs, bool], LossResult]
@@ -62,6 +66,8 @@ def differentiable_loss(
     groups: Sequence[Tensor | None] | None,
     factor: float,
     gather: bool,
+    missing: Tensor | None = None,
+    parameters: Sequence[Tensor] = (),
 ) -> Tensor:
     """Run a solver on checked inputs and return its value as a differentiable scalar.
 
@@ -72,6 +78,8 @@ def differentiable_loss(
         groups: Per modality (n,) int64 group ids or None.
         factor: Multiplies `logit_scale`.
         gather: Compute on the rows of all ranks.
+        missing: (n, M) bool, True where a row lacks a modality, or None.
+        parameters: Parameters of the loss itself, for which the solver returns gradients too.
 
     Returns:
         () tensor, float64 where the embeddings are, else float32.
@@ -80,13 +88,13 @@ def differentiable_loss(
         UsageError: shapes or dtypes that do not fit.
     """
     embeddings = list(embeddings)
-    _check(embeddings, groups)
+    _check(embeddings, groups, missing)
     first = embeddings[0]
     dtype = torch.promote_types(_common_dtype(embeddings), torch.float32)
     scale = torch.as_tensor(logit_scale, device=first.device)
     if scale.numel() != 1:
         raise UsageError("logit_scale is one number", got=f"shape {tuple(scale.shape)}")
-    wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (*embeddings, scale))
+    wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (*embeddings, scale, *parameters))
     with torch.no_grad(), torch.autocast(first.device.type, enabled=False):
         shard = rank_shard(first.shape[0], first.device, gather)
         rows = shard.gather([embedding.to(_common_dtype(embeddings)) for embedding in embeddings])
@@ -95,14 +103,13 @@ def differentiable_loss(
             scale=scale.detach().reshape(()).to(dtype) * factor,
             groups=_canonical_groups(groups, first, shard),
             shard=shard,
+            missing=None if missing is None else shard.gather([missing.to(first.device, torch.uint8)])[0].bool(),
         )
         result = solve(inputs, wanted)
     if not wanted:
         return result.value
-    gradients = (result.scale_gradient * factor, *result.gradients)
-    parts = (*gradients, scale, *embeddings)
-    value: Tensor = _Attach.apply(result.value, len(gradients), *parts)  # type: ignore[no-untyped-call]
-    return value
+    gradients = (result.scale_gradient * factor, *result.gradients, *result.parameter_gradients)
+    return attach(result.value, gradients, (scale, *embeddings, *parameters))
 
 
 def mip_factor(mip_scale: str, modalities: int, width: int) -> float:
@@ -118,30 +125,6 @@ def mip_factor(mip_scale: str, modalities: int, width: int) -> float:
     return float(width ** (half_powers / 2))
 
 
-class _Attach(torch.autograd.Function):
-    """Attach known gradients to a value."""
-
-    @staticmethod
-    def forward(ctx: Any, value: Tensor, count: int, *tensors: Tensor) -> Tensor:
-        gradients, inputs = tensors[:count], tensors[count:]
-        ctx.save_for_backward(*gradients)
-        ctx.shapes = [(tensor.shape, tensor.dtype) for tensor in inputs]
-        return value.clone()
-
-    @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():  # autograd's sign that create_graph is set
-            raise UsageError("the losses have no second derivative", do="differentiate without create_graph=True")
-        gradients = ctx.saved_tensors
-        needed = ctx.needs_input_grad[2 + len(gradients) :]
-        # The product is taken before the cast, so that a loss scaler's factor lifts small values into float16's range.
-        results = [
-            (gradient * upstream).reshape(shape).to(dtype) if need else None
-            for gradient, (shape, dtype), need in zip(gradients, ctx.shapes, needed, strict=True)
-        ]
-        return (None, None, *(None for _ in gradients), *results)
-
-
 def _common_dtype(embeddings: Sequence[Tensor]) -> torch.dtype:
     dtype = embeddings[0].dtype
     for embedding in embeddings[1:]:
@@ -149,7 +132,7 @@ def _common_dtype(embeddings: Sequence[Tensor]) -> torch.dtype:
     return dtype
 
 
-def _check(embeddings: Sequence[Tensor], groups: Sequence[Tensor | None] | None) -> None:
+def _check(embeddings: Sequence[Tensor], groups: Sequence[Tensor | None] | None, missing: Tensor | None = None) -> None:
     if len(embeddings) < 2:
         raise UsageError("a contrastive loss needs two modalities or more", got=len(embeddings))
     shapes = [tuple(embedding.shape) for embedding in embeddings]
@@ -157,6 +140,11 @@ def _check(embeddings: Sequence[Tensor], groups: Sequence[Tensor | None] | None)
         raise UsageError("embeddings are (rows, width) tensors of one shape", got=", ".join(map(str, shapes)))
     if not all(embedding.is_floating_point() for embedding in embeddings):
         raise UsageError("embeddings are floating point", got=", ".join(str(e.dtype) for e in embeddings))
+    if missing is not None and (missing.shape != (shapes[0][0], len(embeddings)) or missing.dtype != torch.bool):
+        raise UsageError(
+            f"missing is a bool tensor of shape ({shapes[0][0]}, {len(embeddings)})",
+            got=f"{missing.dtype}, shape {tuple(missing.shape)}",
+        )
     if groups is None:
         return
     if len(groups) != len(embeddings):

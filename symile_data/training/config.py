@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 from symile_data.errors import UsageError
 from symile_data.format.typed_json import read_text, record
-from symile_data.losses import MIP_SCALES, NEGATIVES, OBJECTIVES
+from symile_data.losses.objectives import all_objectives, find_objective
 from symile_data.missingness import check_rates
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
@@ -24,10 +24,7 @@ Selection = Literal["val_accuracy", "val_loss"]
 
 _MOST_BYTES = 1 << 20  # of a config
 _CHOICES: dict[str, tuple[str, ...]] = {
-    "loss": tuple(OBJECTIVES),
     "schedule": get_args(Schedule),
-    "negatives": NEGATIVES,
-    "mip_scale": MIP_SCALES,
     "missing": get_args(Missing),
     "select": get_args(Selection),
     "precision": PRECISIONS,
@@ -63,8 +60,8 @@ class TrainConfig:
     """All settings that decide a run, apart from the data.
 
     Args:
-        loss: Name of the objective in `symile_data.losses.OBJECTIVES`: "symile", or "clip" for the sum of pairwise CLIP
-            losses.
+        objective: Name of the objective; see `symile_data.losses.objectives`.
+        settings: Keyword arguments of the objective's class, such as {"negatives": "exact"} for Symile.
         epochs: Passes over the training split.
         batch_size: Rows of a batch, on all devices together.
         accumulate: Batches whose gradients are added up to one step; each keeps to its own negatives.
@@ -74,12 +71,10 @@ class TrainConfig:
         schedule: "cosine" or "constant".
         weight_decay: Weight decay of AdamW.
         clip_gradient: Largest gradient norm; 0 for none.
-        logit_scale_init: Logarithm of the logit scale at the start; it is learned.
+        logit_scale_init: Logarithm of the logit scale at the start; None takes the objective's own start.
         logit_scale_max: Upper limit of the logit scale; 0 sets none, as in the paper.
-        mip_scale: Scale of the inner product in the Symile loss: "none", "aligned" or "unit"; see `symile_loss`.
-        normalise: L2-normalise embeddings (the paper's XOR experiment) in place of the layer norm.
-        negatives: "n" or "exact"; see `symile_data.losses`.
-        shuffles: Sets of negatives per anchor in mode "n".
+        normalise: L2-normalise embeddings (the paper's XOR experiment) in place of the layer norm; None does so for
+            objectives that are defined for unit vectors only.
         missing: What stands for a missing value. "embedding": a learned vector in the place of the encoder's output,
             before the layer norm. "input", as in the paper: the training split's mean with an indicator in the place
             of features or vectors, the token [MISSING] in the place of a text. "neutral": a learned vector, ones at
@@ -106,7 +101,8 @@ class TrainConfig:
         inputs: Settings of the decoder of each kind (image size, mel bands, ...).
     """
 
-    loss: str = "symile"
+    objective: str = "symile"
+    settings: Mapping[str, Any] = field(default_factory=dict)
     epochs: int
     batch_size: int
     accumulate: int = 1
@@ -115,12 +111,9 @@ class TrainConfig:
     schedule: Schedule = "constant"
     weight_decay: float = 0.0
     clip_gradient: float = 0.0
-    logit_scale_init: float
+    logit_scale_init: float | None = None
     logit_scale_max: float = 0.0
-    mip_scale: str = "none"
-    normalise: bool = False
-    negatives: Literal["n", "exact"] = "n"
-    shuffles: int = 1
+    normalise: bool | None = None
     missing: Missing = "embedding"
     group_missing: bool = False
     missingness: float = 0.0
@@ -139,6 +132,7 @@ class TrainConfig:
     inputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        find_objective(self.objective)
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise UsageError(
@@ -163,7 +157,7 @@ class TrainConfig:
         Warns:
             DeprecationWarning: a setting is given by its older name, as in runs of older versions.
         """
-        value = _renamed(value, where)
+        value = _with_objective(value, where)
         known = {item.name for item in fields(cls)}
         unknown = sorted(set(value) - known)
         if unknown:
@@ -174,7 +168,10 @@ class TrainConfig:
             raise UsageError("the config lacks or misnames a setting", where=where, got=error) from None
 
 
-_OLD_NAMES = {"redraw_media": "resample_within_class"}  # names of settings that configs of older versions hold
+_OLD_NAMES = {
+    "loss": "objective",
+    "redraw_media": "resample_within_class",
+}  # names of settings that configs of older versions hold
 
 
 def _renamed(value: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -187,9 +184,12 @@ def _renamed(value: Mapping[str, Any], where: str) -> dict[str, Any]:
     return {_OLD_NAMES.get(name, name): part for name, part in value.items()}
 
 
+# Settings of the objective "symile" that configs of earlier versions hold beside all others, with their defaults.
+_SYMILE_SETTINGS = {"negatives": "n", "shuffles": 1, "mip_scale": "none"}
+
 # A batch of one row has no negatives.
 _LEAST = {
-    **{"epochs": 1, "batch_size": 2, "accumulate": 1, "dim": 1, "val_every": 1, "shuffles": 1, "candidates": 0},
+    **{"epochs": 1, "batch_size": 2, "accumulate": 1, "dim": 1, "val_every": 1, "candidates": 0},
     **dict.fromkeys(("lr", "weight_decay", "clip_gradient", "logit_scale_max"), 0),
 }
 
@@ -198,6 +198,8 @@ def _check_numbers(settings: TrainConfig | PretrainConfig, least: Mapping[str, i
     """Check that numbers are finite and not below their lower limits."""
     for item in fields(settings):
         value = getattr(settings, item.name)
+        if value is None:
+            continue
         if isinstance(value, float) and not math.isfinite(value):
             raise UsageError(f"{item.name}{where} must be a finite number", got=value)
         if item.name in least and value < least[item.name]:
@@ -213,7 +215,7 @@ def named_configs() -> list[str]:
 def read_config(name: str, overrides: Mapping[str, Any] | None = None) -> TrainConfig:
     """Read a bundled config by name, or a TOML file by path, with some settings replaced.
 
-    A table of the file named after a loss, such as [symile] or [clip], holds what differs for that loss.
+    A table of the file named after an objective, such as [symile] or [gram], holds what differs for that objective.
 
     Args:
         name: Of the config or the file.
@@ -234,10 +236,26 @@ def read_config(name: str, overrides: Mapping[str, Any] | None = None) -> TrainC
         value = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits, lists in lists without end
         raise UsageError("the config is not readable TOML", where=name, got=error) from None
-    by_loss = {loss: value.pop(loss, {}) for loss in OBJECTIVES}
-    chosen = (overrides or {}).get("loss", value.get("loss", TrainConfig.loss))
-    layers = [_renamed(layer, name) for layer in (value, by_loss.get(chosen, {}), overrides or {})]
-    return TrainConfig.from_json(layers[0] | layers[1] | layers[2], where=name)
+    tables = {key: value.pop(key) for key in all_objectives() if isinstance(value.get(key), dict)}
+    common, given = _renamed(value, name), _renamed(overrides or {}, name)
+    chosen = given.get("objective", common.get("objective", TrainConfig.objective))
+    layers = (common, _renamed(tables.get(chosen, {}), name), given)
+    settings = {key: one for layer in layers for key, one in layer.get("settings", {}).items()}
+    merged = layers[0] | layers[1] | layers[2]
+    return TrainConfig.from_json(merged | ({"settings": settings} if settings else {}), where=name)
+
+
+def _with_objective(value: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Move the settings of Symile, which stood beside all others until version 0.2, to the objective's own.
+
+    They are left out where they say what the class does anyway, and for an objective that has no such setting.
+    """
+    value = _renamed(value, where)
+    moved = {key: value.pop(key) for key in _SYMILE_SETTINGS if key in value}
+    given = {key: one for key, one in moved.items() if one != _SYMILE_SETTINGS[key]}
+    if given and value.get("objective", TrainConfig.objective) == "symile":
+        value["settings"] = {**given, **value.get("settings", {})}
+    return value
 
 
 def _is_file(name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def draw_curves(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]], bou
 
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     losses, accuracies = figure.subplots(1, 2)
-    for colour, (label, rows) in zip(OBJECTIVES, runs.items(), strict=False):
+    for colour, (label, rows) in zip(cycle(OBJECTIVES), runs.items(), strict=False):
         epochs = [row["epoch"] + 1 for row in rows]
         losses.plot(epochs, [row.get("train_loss") for row in rows], color=colour, label=f"{label}, training")
         losses.plot(

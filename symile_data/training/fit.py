@@ -98,7 +98,7 @@ def fit(
                 raise
             raise damaged(last, f"{type(error).__name__} while it is read") from error
     return {
-        "loss": config.loss,
+        "objective": config.objective,
         "dataset": info.dataset,
         "fingerprint": info.fingerprint,
         "seed": config.seed,
@@ -133,7 +133,7 @@ def _trainer(
                 StopWhereNotFinite(),
                 *_best_checkpoints(directory),
                 LastCheckpoint(directory / LAST, how.save_every),
-                *([Progress(f"training {config.loss}")] if is_main_process() else []),
+                *([Progress(f"training {config.objective}")] if is_main_process() else []),
             ],
             logger=loggers,
             plugins=[CheckpointFiles()],

@@ -9,6 +9,7 @@ Legend: B rows, M modalities, D embedding size.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,7 +24,8 @@ from symile_data.evaluation.embeddings import Embeddings, label_numbers
 from symile_data.evaluation.retrieval import Retrieval, retrieval_accuracy
 from symile_data.format.schema import Modality
 from symile_data.losses import NeutralVectors, missing_groups
-from symile_data.losses.objectives import find_objective
+from symile_data.losses.objective import BatchShape, Objective
+from symile_data.losses.objectives import make_objective
 
 from .config import TrainConfig
 from .features import FeatureFunction
@@ -76,8 +78,12 @@ class SymileModule(lightning.LightningModule):
             )
             settings = config.encoders.get(modality.kind, {})
             self.encoders[modality.name] = make_encoder(modality.kind, config.dim, settings, description)
+        shape = BatchShape(modalities=len(self.names), dim=config.dim, rows=config.batch_size, seed=config.seed)
+        loss = make_objective(config.objective, shape, config.settings)
+        self.normalise = loss.unit if config.normalise is None else config.normalise
+        self._check_objective(loss)
         self.norms = nn.ModuleDict(
-            {name: nn.Identity() if config.normalise else nn.LayerNorm(config.dim) for name in self.names}
+            {name: nn.Identity() if self.normalise else nn.LayerNorm(config.dim) for name in self.names}
         )
         self.external = [name for name in self.names if getattr(self.encoders[name], "external", False)]
         self.strict_loading = not self.external
@@ -89,8 +95,11 @@ class SymileModule(lightning.LightningModule):
         width = (len(self.names), config.dim)
         self.missing = nn.Parameter(torch.zeros(width)) if config.missing == "embedding" else None
         self.neutral = NeutralVectors(*width) if config.missing == "neutral" else None
-        self.logit_scale = nn.Parameter(torch.tensor(float(config.logit_scale_init)))
-        self.loss = find_objective(config.loss).make_loss(config)
+        start = config.logit_scale_init
+        if start is None:
+            start = math.log(loss.start_scale(len(self.names), config.dim, self.normalise))
+        self.logit_scale = nn.Parameter(torch.tensor(float(start)), requires_grad=loss.learns_scale)
+        self.loss = loss
         self._validation: list[Embeddings] = []
         self._validation_loss: list[tuple[float, int]] = []  # of each batch, with its rows on all ranks
         self._training_loss = torch.zeros(2, dtype=torch.float64)  # sum over the epoch's batches, and their number
@@ -99,7 +108,7 @@ class SymileModule(lightning.LightningModule):
     def retrieval(self) -> Retrieval:
         """The retrieval protocol of the validation accuracy."""
         config = self.config
-        return Retrieval(target=config.target, loss=config.loss, candidates=config.candidates)
+        return Retrieval(target=config.target, objective=self.loss, candidates=config.candidates)
 
     def embed(self, batch: Batch) -> list[Tensor]:
         """Embed a batch: M tensors (B, D), float32."""
@@ -113,7 +122,7 @@ class SymileModule(lightning.LightningModule):
             if self.missing is not None:  # in every batch, so that all ranks have the same gradients to average
                 features = torch.where(absent[:, None], self.missing[position], features)
             embedding = self.norms[name](features)
-            embeddings.append(F.normalize(embedding, dim=1) if self.config.normalise else embedding)
+            embeddings.append(F.normalize(embedding, dim=1) if self.normalise else embedding)
         return embeddings if self.neutral is None else self.neutral(embeddings, batch["missing"])
 
     def scale(self) -> Tensor:
@@ -176,7 +185,8 @@ class SymileModule(lightning.LightningModule):
 
     def _loss(self, embeddings: Sequence[Tensor], missing: Tensor) -> Tensor:
         groups = missing_groups(missing) if self.config.group_missing else None
-        loss: Tensor = self.loss(embeddings, self.scale(), groups)
+        mask = missing if self.loss.takes_missing else None
+        loss: Tensor = self.loss(embeddings, self.scale(), groups, missing=mask)
         return loss
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:
@@ -227,16 +237,13 @@ class SymileModule(lightning.LightningModule):
         self._training_loss.copy_(checkpoint[_TRAINING])
 
     def configure_optimizers(self) -> Any:
-        """Return AdamW, without weight decay on the logit scale, and the schedule of the learning rate."""
+        """Return AdamW, without weight decay on the logit scale and other scalars, and the learning rate's schedule."""
         config = self.config
-        others = [
-            parameter
-            for name, parameter in self.named_parameters()
-            if name != "logit_scale" and parameter.requires_grad
-        ]
+        learned = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        scalars = [parameter for parameter in learned if not parameter.dim()]
         groups = [
-            {"params": others, "lr": config.lr},
-            {"params": [self.logit_scale], "lr": config.lr, "weight_decay": 0.0},
+            {"params": [parameter for parameter in learned if parameter.dim()], "lr": config.lr},
+            {"params": scalars, "lr": config.lr, "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
         if config.schedule == "constant":
@@ -263,6 +270,15 @@ class SymileModule(lightning.LightningModule):
             ) from None
         for key, parameter in encoder.named_parameters():
             parameter.requires_grad = parameter.requires_grad and key in new
+
+    def _check_objective(self, loss: Objective) -> None:
+        name = self.config.objective
+        if loss.unit and not self.normalise:
+            raise UsageError(f"the objective {name} takes L2-normalised embeddings", do="leave normalise out, or true")
+        if self.config.group_missing and not loss.takes_groups:
+            raise UsageError(
+                f"the objective {name} takes no groups of missing values", do="set group_missing = false for it"
+            )
 
     def _check_imputation(self) -> None:
         for name, encoder in self.encoders.items():

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from symile_data.evaluation.retrieval import Retrieval
+    from symile_data.evaluation.retrieval import Protocol
     from symile_data.loaders import Split
     from symile_data.training.config import TrainConfig
 
@@ -38,7 +38,7 @@ def references(figures: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(figures[name]) for name in REFERENCES if name in figures}
 
 
-def ceilings_of(data: TrainingData, split: str, retrieval: Retrieval, label: str) -> dict[str, float]:
+def ceilings_of(data: TrainingData, split: str, retrieval: Protocol, label: str) -> dict[str, float]:
     """The ceilings of retrieval among the complete rows of a split; see `datasets.m3.ceilings.named_ceilings`.
 
     Args:
@@ -66,11 +66,11 @@ def subsets_of(data: TrainingData, split: str) -> dict[str, dict[str, float]]:
 def validation_references(data: TrainingData, config: TrainConfig) -> dict[str, float]:
     """What the curves of validation are drawn beside: `references` of the rows that a run validates on."""
     from symile_data.datasets.m3.ceilings import RANDOM
-    from symile_data.evaluation.retrieval import Retrieval
+    from symile_data.evaluation.retrieval import Protocol
 
     split = data.split("validation")
     incomplete = _incomplete(split, config.missingness if config.missingness_in_validation else 0.0, config.seed)
-    retrieval = Retrieval(target=config.target, loss=config.loss, candidates=config.candidates, seed=config.seed)
+    retrieval = Protocol(target=config.target, candidates=config.candidates, seed=config.seed)
     random = _random_candidate(split, incomplete, config)
     return references({RANDOM: random} | _ceilings(split, incomplete, retrieval, config.label))
 
@@ -91,7 +91,7 @@ def _random_candidate(split: Split, incomplete: BoolArray, config: TrainConfig) 
     return random_candidate(labels[torch.from_numpy(~incomplete)])
 
 
-def _ceilings(split: Split, incomplete: BoolArray, retrieval: Retrieval, label: str) -> dict[str, float]:
+def _ceilings(split: Split, incomplete: BoolArray, retrieval: Protocol, label: str) -> dict[str, float]:
     rows = _word_rows(split, incomplete) if label in _LABELS.get(retrieval.target, ()) else None
     if rows is None:
         return {}
@@ -127,7 +127,7 @@ def _incomplete(split: Split, rate: float = 0.0, seed: int = 0) -> BoolArray:
     return incomplete
 
 
-def _sets(rows: WordRows, retrieval: Retrieval) -> npt.NDArray[np.int64]:
+def _sets(rows: WordRows, retrieval: Protocol) -> npt.NDArray[np.int64]:
     """(N, K) the sets of candidates that retrieval draws for these rows, whose labels are those of its target."""
     import torch
 

@@ -120,19 +120,24 @@ def evaluate_in_full(run: Path, data: TrainingData, asked: Evaluation) -> Evalua
     from symile_data.evaluation.figures import draw_recalls
     from symile_data.evaluation.retrieval import retrieve
     from symile_data.files import pretty_json, write_text
+    from symile_data.training.run import read_run
 
     changes = {"target": asked.target, "label": asked.label, "candidates": asked.candidates}
     embedded, retrieval, label = embed_run(run, data, asked.split, select=asked.select, changes=changes)
+    objective = read_run(run).config.objective
+    protocol = {
+        "target": retrieval.target, "objective": objective, "candidates": retrieval.candidates, "seed": retrieval.seed,
+    }  # fmt: skip
     results = {**retrieve(embedded, retrieval), **ceilings_of(data, asked.split, retrieval, label)}
     results |= ablate(embedded, retrieval) if asked.ablate else {}
     extra = {"bootstrap": bootstrap(embedded, retrieval, asked.bootstrap)} if asked.bootstrap else {}
     write_text(
         run / f"evaluation-{asked.split}.json",
-        pretty_json({"asked": asdict(asked), "protocol": asdict(retrieval), "results": results, **extra}),
+        pretty_json({"asked": asdict(asked), "protocol": protocol, "results": results, **extra}),
     )
     drawn = extra.get("bootstrap") or {name: {"mean": results[name]} for name in FIGURES}
     title = f"Retrieval of {retrieval.target}, {asked.split} split"
-    draw_recalls(run / f"evaluation-{asked.split}.png", {retrieval.loss: drawn}, references(results), title)
+    draw_recalls(run / f"evaluation-{asked.split}.png", {objective: drawn}, references(results), title)
     return Evaluated(results=results, extra=extra)
 
 

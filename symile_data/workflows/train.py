@@ -34,14 +34,14 @@ def train_run(
     """Train a config, or continue where an interrupted training stopped, and test the best weights.
 
     Args:
-        config: With the loss and the seed of this run.
+        config: With the objective and the seed of this run.
         data: To train, validate and test on.
         run: Directory of the run; see `symile_data.training.run` for what it holds.
         shared: Where pretrained encoders are kept for several runs; `run` where not given.
         execution: Devices, loggers, checkpoints.
 
     Returns:
-        What was also written to metrics.json: "loss", "seed", "epochs", "best_epoch", "val_accuracy", "val_loss",
+        What was also written to metrics.json: "objective", "seed", "epochs", "best_epoch", "val_accuracy", "val_loss",
         "curves" (one entry for each validated epoch), "test" (see `evaluate_run`) with the weights that the config
         selects, "test_by" with the figures of either selection, and "ceilings": what the accuracies of "validation" and
         "test" are to be compared with, and "test_subsets" (target -> set of modalities -> best accuracy, for
@@ -77,7 +77,7 @@ def _tested(config: TrainConfig, data: TrainingData, run: Path, metrics: dict[st
     ceilings = {"validation": lines, "test": references(tests[config.select]), "test_subsets": subsets_of(data, "test")}
     metrics = {**metrics, "test": tests[config.select], "test_by": tests, "ceilings": ceilings}
     write_text(run / "metrics.json", pretty_json(metrics), KEPT)
-    draw_curves(run / "curves.png", {config.loss: metrics["curves"]}, lines)
+    draw_curves(run / "curves.png", {config.objective: metrics["curves"]}, lines)
     return metrics
 
 
@@ -140,5 +140,6 @@ def embed_run(
     target = given.get("target", config.target)
     label = given.get("label", config.label if target == config.target else "sample_id")
     candidates = given.get("candidates", config.candidates)
-    embedded = data.embedded(load_module(run, select), split, label, candidates)
-    return embedded, Retrieval(target=target, loss=config.loss, candidates=candidates), label
+    module = load_module(run, select)
+    embedded = data.embedded(module, split, label, candidates)
+    return embedded, Retrieval(target=target, objective=module.loss, candidates=candidates), label

@@ -24,7 +24,8 @@ from symile_data.datasets.m3.ceilings import (
 )
 from symile_data.datasets.m3.words import WordRule, draw_words
 from symile_data.evaluation.embeddings import Embeddings
-from symile_data.evaluation.retrieval import Retrieval, candidate_rows, retrieve
+from symile_data.evaluation.retrieval import Protocol, Retrieval, candidate_rows, retrieve
+from symile_data.losses import SymileLoss
 from symile_data.rng import Stream
 
 LANGS = np.array(["ar", "el", "en", "hi", "ja", "ko", "te", "th", "uk", "zh-CN"])
@@ -170,7 +171,8 @@ def test_scoring_the_words_alike_is_worth_what_is_said(rule: tuple[str, int, int
     texts = torch.stack([hot[words[words >= 0]].sum(0) for words in torch.from_numpy(rows.word_classes).long()])
     labels = torch.from_numpy(rows.classes).long()
     values = {"text": texts, "audio": torch.ones(120, 40), "image": hot[labels]}
-    embedded, retrieval = Embeddings(values, labels), Retrieval(target="image", loss="symile", candidates=candidates)
+    embedded = Embeddings(values, labels)
+    retrieval = Retrieval(target="image", objective=SymileLoss(), candidates=candidates)
     sets = candidate_rows(embedded, retrieval).numpy() if candidates else None
     accuracy = retrieve(embedded, retrieval)["accuracy"]
     assert named_ceilings(rows, "image", sets)["all_words_alike"] == pytest.approx(accuracy, abs=1e-6)
@@ -180,7 +182,7 @@ def test_a_reader_of_the_text_reaches_what_is_said_among_drawn_sets() -> None:
     """In a drawn set the right class stands once, so a reader who counts leaves out classes that stand twice."""
     rows = read(drawn("disjoint", 5, 5, 12, 3000))
     labels = torch.from_numpy(rows.classes).long()
-    sets = candidate_rows(Embeddings({}, labels), Retrieval(target="image", loss="symile", candidates=20)).numpy()
+    sets = candidate_rows(Embeddings({}, labels), Protocol(target="image", candidates=20)).numpy()
     found = named_ceilings(rows, "image", sets)
     rng, hits, counted = np.random.default_rng(0), 0, 0
     for words, right, candidates in zip(rows.word_classes, rows.classes, rows.classes[sets], strict=True):

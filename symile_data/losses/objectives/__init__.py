@@ -1,101 +1,138 @@
-"""The registry of objectives: how each contrastive loss is made, and how retrieval scores candidates under it.
+"""The registry of objectives: which there are, what they are called, and how one is made.
 
-A training config, `--loss` and the evaluation name an objective by its key in `OBJECTIVES`. To add one, write a module
-beside this one and add a row to the table. Importing this module does not import torch, so that configs and the
-command line can read the names cheaply.
+A training config, `--objective` and the evaluation name an objective by its key. The bundled ones stand in
+`OBJECTIVES`. Others come from outside the package: by an entry point of the group `symile_data.objectives`, whose name
+is the key and whose value is "module:Class", or by `register` in a script. Reading the registry imports neither torch
+nor the module of any objective.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
 
 from symile_data.errors import UsageError
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from symile_data.losses.objective import BatchShape, Objective
 
 NEGATIVES = ("n", "exact")
 MIP_SCALES = ("none", "aligned", "unit")
 
+GROUP = "symile_data.objectives"  # of entry points
 
-class LossSettings(Protocol):
-    """The settings of a training config that decide how an objective's loss is made; see `symile_loss`."""
-
-    @property
-    def negatives(self) -> str:
-        """How the negatives of an anchor are chosen; one of `NEGATIVES`."""
-        ...
-
-    @property
-    def shuffles(self) -> int:
-        """Sets of negatives per anchor, for the negatives "n"."""
-        ...
-
-    @property
-    def seed(self) -> int:
-        """Seed of the shuffles."""
-        ...
-
-    @property
-    def mip_scale(self) -> str:
-        """How the multilinear inner product is scaled; one of `MIP_SCALES`."""
-        ...
+_HERE = __name__
 
 
 @dataclass(frozen=True, kw_only=True)
-class Objective:
-    """One contrastive objective.
+class ObjectiveEntry:
+    """One row of the registry.
 
     Args:
+        implementation: "module:Class" of a subclass of `symile_data.losses.objective.Objective`, or the class itself.
         title: Name in tables and figures.
-        make_loss: Makes the loss from the settings of a config. The loss is called with M tensors (N, D), the scale of
-            the logits and the group ids of `missing_groups` or None; it returns a () tensor and takes negatives from
-            the rows of all ranks.
-        combine_queries: Maps the query's embeddings, M - 1 tensors (Q, D), to one (Q, D) tensor. A candidate's score is
-            its inner product with that tensor's row.
+        settings: Settings of the class that this key fixes.
     """
 
+    implementation: str | type[Objective]
     title: str
-    make_loss: Callable[[LossSettings], nn.Module]
-    combine_queries: Callable[[Sequence[Tensor]], Tensor]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def load(self) -> type[Objective]:
+        """Import the class, and torch with it.
+
+        Raises:
+            UsageError: there is no such module or class, or it is no objective.
+        """
+        from symile_data.losses.objective import Objective
+
+        found: Any = self.implementation
+        if isinstance(found, str):
+            module, _, name = found.partition(":")
+            try:
+                found = getattr(import_module(module), name)
+            except (ImportError, AttributeError, ValueError) as error:
+                raise UsageError(
+                    "an objective cannot be imported", where=str(self.implementation), got=error
+                ) from error
+        if not (isinstance(found, type) and issubclass(found, Objective)):
+            raise UsageError(
+                "an objective is a subclass of symile_data.losses.Objective", where=self.title, got=repr(found)
+            )
+        return found
 
 
-def _symile_loss(settings: LossSettings) -> nn.Module:
-    from .symile import SymileLoss
-
-    return SymileLoss(
-        settings.negatives, shuffles=settings.shuffles, seed=settings.seed, mip_scale=settings.mip_scale, gather=True
-    )
+def _bundled(module: str, name: str, title: str, **settings: Any) -> ObjectiveEntry:
+    return ObjectiveEntry(implementation=f"{_HERE}.{module}:{name}", title=title, settings=settings)
 
 
-def _clip_loss(_settings: LossSettings) -> nn.Module:
-    from .clip import ClipLoss
-
-    return ClipLoss(gather=True)
-
-
-def _product(queries: Sequence[Tensor]) -> Tensor:
-    from symile_data.losses.kernels.products import product_of_all
-
-    return product_of_all(queries)
-
-
-def _sum(queries: Sequence[Tensor]) -> Tensor:
-    from symile_data.losses.kernels.products import sum_of_all
-
-    return sum_of_all(queries)
-
-
-OBJECTIVES: Mapping[str, Objective] = {
-    "symile": Objective(title="Symile", make_loss=_symile_loss, combine_queries=_product),
-    "clip": Objective(title="CLIP", make_loss=_clip_loss, combine_queries=_sum),
+OBJECTIVES: Mapping[str, ObjectiveEntry] = {
+    "symile": _bundled("symile", "SymileLoss", "Symile"),
+    "clip": _bundled("clip", "ClipLoss", "CLIP"),
+    "symile-exact": _bundled("symile", "SymileLoss", "Symile exact", negatives="exact"),
+    "symile-pair": _bundled("symile_pair", "SymilePairLoss", "Symile pair"),
+    "anchor": _bundled("anchor", "AnchorLoss", "Anchor"),
+    "sigmoid-mip": _bundled("sigmoid_mip", "SigmoidMipLoss", "Sigmoid MIP"),
+    "gram": _bundled("gram", "GramLoss", "GRAM"),
+    "triangle": _bundled("triangle", "TriangleLoss", "TRIANGLE"),
+    "simplex": _bundled("simplex", "SimplexLoss", "Simplex"),
+    "pmrl": _bundled("pmrl", "PmrlLoss", "PMRL"),
+    "confu": _bundled("confu", "ConfuLoss", "ConFu"),
+    "gated": _bundled("gated", "GatedSymileLoss", "Gated Symile"),
+    "gram-masked": _bundled("gram_masked", "MaskedGramLoss", "Masked GRAM"),
+    "symile-subset": _bundled("symile_subset", "SubsetSymileLoss", "Subset Symile"),
+    "symile-neutral": _bundled("symile_neutral", "NeutralSymileLoss", "Neutral Symile"),
 }
 
+COMPARED = ("symile", "clip")  # what the paper compares, and what is trained where nothing else is asked for
 
-def find_objective(name: str) -> Objective:
-    """Return the objective of a name in `OBJECTIVES`.
+_registered: dict[str, ObjectiveEntry] = {}
+
+
+def register(name: str, implementation: str | type[Objective], title: str | None = None) -> None:
+    """Add an objective from outside the package, for this process.
+
+    A run that was trained with it needs the same call before it is evaluated; an installed package rather declares an
+    entry point.
+
+    Args:
+        name: Its key in configs, run directories and tables.
+        implementation: A subclass of `Objective`, or "module:Class".
+        title: Name in tables and figures; the key where not given.
+
+    Raises:
+        UsageError: the name is taken.
+    """
+    if name in all_objectives():
+        raise UsageError("there is an objective of this name already", got=repr(name), do="choose another name")
+    _registered[name] = ObjectiveEntry(implementation=implementation, title=title or name)
+
+
+def all_objectives() -> dict[str, ObjectiveEntry]:
+    """Return all objectives: the bundled ones, those of installed packages, and the registered ones."""
+    return {**OBJECTIVES, **{name: entry for name, entry in _others().items() if name not in OBJECTIVES}}
+
+
+def _others() -> dict[str, ObjectiveEntry]:
+    return {**_installed(), **_registered}
+
+
+@lru_cache(maxsize=1)
+def _installed() -> dict[str, ObjectiveEntry]:
+    """Return the objectives that installed packages declare; their modules are not imported yet."""
+    return {
+        point.name: ObjectiveEntry(implementation=point.value, title=point.name)
+        for point in sorted(entry_points(group=GROUP), key=lambda point: point.name)
+    }
+
+
+def find_objective(name: str) -> ObjectiveEntry:
+    """Return the entry of an objective.
 
     Raises:
         UsageError: there is none of that name.
@@ -103,6 +140,38 @@ def find_objective(name: str) -> Objective:
     >>> find_objective("clip").title
     'CLIP'
     """
-    if name not in OBJECTIVES:
-        raise UsageError("unknown loss", got=repr(name), do=f"choose among {', '.join(OBJECTIVES)}")
-    return OBJECTIVES[name]
+    found = all_objectives()
+    if name not in found:
+        raise UsageError("unknown objective", got=repr(name), do=f"choose among {', '.join(found)}")
+    return found[name]
+
+
+def make_objective(name: str, shape: BatchShape, settings: Mapping[str, Any] | None = None) -> Objective:
+    """Make an objective that takes negatives from the rows of all ranks.
+
+    Args:
+        name: Its key.
+        shape: Modalities, width, rows and seed.
+        settings: Keyword arguments of its class, on top of those that the key fixes.
+
+    Raises:
+        UsageError: there is no such objective or setting, or it is not defined for so many modalities.
+    """
+    entry = find_objective(name)
+    implementation = entry.load()
+    given = {**entry.settings, **(settings or {})}
+    known = settings_of(implementation)
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        choices = f"choose among {', '.join(known)}" if known else "it has none"
+        raise UsageError(f"the objective {name} has no such setting", got=unknown[0], do=choices)
+    made = implementation.for_batch(shape, **given)
+    made.check_modalities(shape.modalities)
+    made.gather = True
+    return made
+
+
+def settings_of(implementation: type[Objective]) -> list[str]:
+    """Return the settings of an objective: the keyword arguments of its class that do not depend on the batch."""
+    given_by_batch = {"self", "gather", "modalities", "dim", "rows", "seed"}
+    return [name for name in inspect.signature(implementation.__init__).parameters if name not in given_by_batch]

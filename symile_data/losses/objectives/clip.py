@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from symile_data.losses.inputs import LossInputs, LossResult, differentiable_loss
 from symile_data.losses.kernels.budget import Options
 from symile_data.losses.kernels.exact import solve_exact
+from symile_data.losses.objective import PairwiseObjective, check_no_mask
 
 
 def pairwise_clip_loss(
@@ -72,12 +73,14 @@ def pairwise_clip_loss(
     return differentiable_loss(embeddings, logit_scale, solve, groups=groups, factor=1.0, gather=gather)
 
 
-class ClipLoss(nn.Module):
-    """`pairwise_clip_loss` as a module.
+class ClipLoss(PairwiseObjective):
+    """`pairwise_clip_loss` as an objective.
 
     Args:
         tile_rows: As in `pairwise_clip_loss`, like the options after it.
     """
+
+    takes_groups = True
 
     def __init__(
         self,
@@ -88,17 +91,20 @@ class ClipLoss(nn.Module):
         gemm_dtype: torch.dtype | None = None,
         gather: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(gather=gather)
         self.tile_rows, self.cache_bytes, self.max_flops = tile_rows, cache_bytes, max_flops
-        self.gemm_dtype, self.gather = gemm_dtype, gather
+        self.gemm_dtype = gemm_dtype
 
     def forward(
         self,
         embeddings: Sequence[Tensor],
         logit_scale: Tensor | float,
         groups: Sequence[Tensor | None] | None = None,
+        *,
+        missing: Tensor | None = None,
     ) -> Tensor:
-        """The loss of M tensors (N, D), a () tensor."""
+        """Return the loss of M tensors (N, D), a () tensor; see `pairwise_clip_loss`."""
+        check_no_mask(self, missing)
         return pairwise_clip_loss(
             embeddings,
             logit_scale,

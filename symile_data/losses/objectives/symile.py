@@ -10,16 +10,17 @@ under autocast, and keep nothing for backward but the gradients themselves; a se
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from symile_data.errors import UsageError
 from symile_data.losses.inputs import LossInputs, LossResult, differentiable_loss, mip_factor
 from symile_data.losses.kernels.budget import Options
 from symile_data.losses.kernels.exact import solve_exact
 from symile_data.losses.kernels.sampled import solve_sampled
+from symile_data.losses.objective import BatchShape, ProductObjective, check_no_mask
 from symile_data.losses.objectives import MIP_SCALES, NEGATIVES
 
 
@@ -89,7 +90,7 @@ def symile_loss(
     return differentiable_loss(embeddings, logit_scale, solve, groups=groups, factor=factor, gather=gather)
 
 
-class SymileLoss(nn.Module):
+class SymileLoss(ProductObjective):
     """`symile_loss` with a seeded source of shuffles that is part of the module's state.
 
     In training mode each call draws fresh shuffles, and `state_dict` carries the generator, so that a resumed run draws
@@ -108,6 +109,8 @@ class SymileLoss(nn.Module):
     torch.Size([])
     """
 
+    takes_groups = True
+
     def __init__(
         self,
         negatives: str = "n",
@@ -121,20 +124,32 @@ class SymileLoss(nn.Module):
         gemm_dtype: torch.dtype | None = None,
         gather: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(gather=gather)
         _check_choices(negatives, shuffles, mip_scale)
         self.negatives, self.shuffles, self.seed, self.mip_scale = negatives, shuffles, seed, mip_scale
         self.tile_rows, self.cache_bytes, self.max_flops = tile_rows, cache_bytes, max_flops
-        self.gemm_dtype, self.gather = gemm_dtype, gather
+        self.gemm_dtype = gemm_dtype
         self.generator = torch.Generator().manual_seed(seed)
+
+    @classmethod
+    def for_batch(cls, shape: BatchShape, **settings: Any) -> Self:
+        """Make the loss with the shape's seed of shuffles; see `Objective`."""
+        return cls(seed=shape.seed, **settings)
+
+    def start_scale(self, modalities: int, dim: int, unit: bool) -> float:
+        """Return the scale of random products with a standard deviation of half a logit; see `ProductObjective`."""
+        return super().start_scale(modalities, dim, unit) / mip_factor(self.mip_scale, modalities, dim)
 
     def forward(
         self,
         embeddings: Sequence[Tensor],
         logit_scale: Tensor | float,
         groups: Sequence[Tensor | None] | None = None,
+        *,
+        missing: Tensor | None = None,
     ) -> Tensor:
-        """The loss of M tensors (N, D), a () tensor; see `symile_loss`."""
+        """Return the loss of M tensors (N, D), a () tensor; see `symile_loss`."""
+        check_no_mask(self, missing)
         return symile_loss(
             embeddings,
             logit_scale,

@@ -111,13 +111,13 @@ def test_any_modality_and_sets_of_candidates_can_be_evaluated(
 ) -> None:
     run = tmp_path / "runs" / "symile"
     assert call("train", xor, *XOR, "--loss", "symile", "--out", run.parent, "--negatives", "exact") == 0
-    assert read_run(run).config.negatives == "exact" and read_run(run).config.batch_size == 16
+    assert read_run(run).config.settings == {"negatives": "exact"} and read_run(run).config.batch_size == 16
     capsys.readouterr()
     words = ("evaluate", run, "--target", "c", "--candidates", "5", "--bootstrap", "4")
     assert call(*words) == 0
     assert "Mean of 4 bootstrap samples" in capsys.readouterr().out
     written = json.loads((run / "evaluation-test.json").read_text())
-    assert written["protocol"] == {"target": "c", "loss": "symile", "candidates": 5, "seed": 0}
+    assert written["protocol"] == {"target": "c", "objective": "symile", "candidates": 5, "seed": 0}
     assert written["results"]["random_candidate"] == 0.2 and written["results"]["recall_at_5"] == 1.0
     assert set(written["bootstrap"]["accuracy"]) == {"mean", "se", "low", "high"}
     assert call(*words, "--label", "colour") == 2

@@ -9,9 +9,10 @@ from symile_data.evaluation.bootstrap import bootstrap, interval
 from symile_data.evaluation.embeddings import Embeddings
 from symile_data.evaluation.ranks import ranks_from_scores
 from symile_data.evaluation.retrieval import Retrieval, figures, ranks_of, retrieve
+from symile_data.losses import ClipLoss
 
 ROWS, DIMS, SPLITS, REPLICATES = 120, 8, 1000, 10
-ALL = Retrieval(target="image", loss="clip")
+ALL = Retrieval(target="image", objective=ClipLoss())
 
 
 def splits(count: int, right: int, noise: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -53,7 +54,7 @@ def test_a_perfect_model_has_no_spread(right: int) -> None:
 def test_a_replicate_has_the_queries_drawn_again_and_their_own_candidates(candidates: int) -> None:
     image, query, labels = splits(1, 4, 0.8)
     rows = Embeddings({"image": image[0], "text": query[0]}, labels)
-    protocol = Retrieval(target="image", loss="clip", candidates=candidates)
+    protocol = Retrieval(target="image", objective=ClipLoss(), candidates=candidates)
     generator = torch.Generator().manual_seed(3)
     found = ranks_of(rows, protocol)
     samples = [figures(found.take(torch.randint(ROWS, (ROWS,), generator=generator))) for _ in range(REPLICATES)]

@@ -23,6 +23,9 @@ from symile_data.evaluation.retrieval import (
     retrieval_accuracy,
     retrieve,
 )
+from symile_data.losses import ClipLoss, SymileLoss
+
+OBJECTIVE = {"symile": SymileLoss(), "clip": ClipLoss()}
 
 
 def embedded(rows: int = 23, names: tuple[str, ...] = ("image", "audio", "text"), labels: int = 5) -> Embeddings:
@@ -32,7 +35,7 @@ def embedded(rows: int = 23, names: tuple[str, ...] = ("image", "audio", "text")
 
 
 def of(target: str, loss: str = "symile", **options: Any) -> Retrieval:
-    return Retrieval(target=target, loss=loss, **options)
+    return Retrieval(target=target, objective=OBJECTIVE[loss], **options)
 
 
 def hits(rows: Embeddings, target: str, loss: str) -> Tensor:

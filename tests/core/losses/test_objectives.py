@@ -1,55 +1,149 @@
-"""The registry of objectives: every row makes a loss and scores candidates, and reading it does not need torch."""
+"""The registry of objectives: every entry makes a loss, reading it does not need torch, and others can be added."""
 
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from importlib.metadata import EntryPoint
+from types import ModuleType
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor
+from torch.nn import functional as F
 
 import symile_data.losses
 from symile_data.errors import UsageError
-from symile_data.losses import OBJECTIVES, mip_scores, pairwise_clip_loss, pairwise_scores, symile_loss
-from symile_data.losses.objectives import find_objective
+from symile_data.losses import BatchShape, Objective, pairwise_clip_loss, symile_loss
+from symile_data.losses import all_objectives as registry
 from symile_data.training.config import TrainConfig, read_config
 
-ROWS = [torch.randn(6, 4, generator=torch.Generator().manual_seed(seed)) for seed in range(3)]
+KEYS = [
+    "symile", "clip", "symile-exact", "symile-pair", "anchor", "sigmoid-mip", "gram", "triangle", "simplex", "pmrl",
+    "confu", "gated", "gram-masked", "symile-subset", "symile-neutral",
+]  # fmt: skip
+SHAPE = BatchShape(modalities=3, dim=4, rows=6, seed=5)
+ROWS = [F.normalize(torch.randn(6, 4, generator=torch.Generator().manual_seed(seed)), dim=1) for seed in range(3)]
 
 
-def made(loss: str) -> nn.Module:
-    config = read_config("xor", {"loss": loss, "negatives": "exact", "mip_scale": "aligned"})
-    return find_objective(loss).make_loss(config)
+class Mine(Objective):
+    """The negative mean of the products of rows, an objective from outside the package."""
+
+    def __init__(self, *, weight: float = 1.0) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def formula(self, embeddings: list[Tensor], scale: Tensor, missing: Tensor | None) -> Tensor:
+        return -self.weight * scale * self.tuple_score(embeddings, 0).mean()
+
+    def tuple_score(self, embeddings: list[Tensor], target: int) -> Tensor:
+        return torch.stack(list(embeddings)).prod(0).sum(1)
 
 
-def test_the_rows_of_the_table_make_the_public_losses() -> None:
-    expected = symile_loss(ROWS, 2.0, negatives="exact", mip_scale="aligned")
-    torch.testing.assert_close(made("symile")(ROWS, 2.0, None), expected)
-    torch.testing.assert_close(made("clip")(ROWS, 2.0, None), pairwise_clip_loss(ROWS, 2.0))
+@pytest.fixture
+def clean() -> Iterator[ModuleType]:
+    module = sys.modules["symile_data.losses.objectives"]
+    yield module
+    module._registered.clear()
+    module._installed.cache_clear()
 
 
-def test_the_sampled_loss_takes_shuffles_and_seed_of_the_config() -> None:
-    config = read_config("xor", {"loss": "symile", "negatives": "n", "shuffles": 2, "seed": 5})
-    loss = find_objective("symile").make_loss(config)
-    generator = torch.Generator().manual_seed(5)
-    expected = symile_loss(ROWS, 1.0, shuffles=2, generator=generator, mip_scale=config.mip_scale)
-    torch.testing.assert_close(loss(ROWS, 1.0, None), expected)
+def test_the_bundled_objectives_are_those_of_the_page() -> None:
+    assert list(registry()) == KEYS
 
 
-@pytest.mark.parametrize(("loss", "scores"), [("symile", mip_scores), ("clip", pairwise_scores)])
-def test_combined_queries_give_the_public_scores(loss: str, scores: object) -> None:
-    *queries, candidates = ROWS
-    assert callable(scores)
-    torch.testing.assert_close(
-        find_objective(loss).combine_queries(queries) @ candidates.t(), scores(queries, candidates)
-    )
+@pytest.mark.parametrize("name", KEYS)
+def test_every_entry_makes_a_loss_with_gradients_and_scores(name: str) -> None:
+    from symile_data.losses import make_objective
+
+    loss = make_objective(name, SHAPE)
+    rows = [row.clone().requires_grad_() for row in ROWS]
+    scale = torch.tensor(loss.start_scale(3, 4, unit=True), requires_grad=True)
+    value = loss(rows, scale)
+    value.backward()
+    assert loss.gather and value.shape == () and value.isfinite()
+    assert all(row.grad is not None and row.grad.isfinite().all() and row.grad.abs().sum() > 0 for row in rows)
+    for target in range(3):
+        queries: Mapping[int, Tensor] = {m: ROWS[m][:2] for m in range(3) if m != target}
+        scores = loss.scores(queries, ROWS[target], target)
+        sets = loss.set_scores(queries, ROWS[target].expand(2, 6, 4), target)
+        torch.testing.assert_close(scores, sets, rtol=1e-4, atol=1e-5)
+        paired = loss.tuple_score(ROWS, target)[:2]
+        torch.testing.assert_close(paired, scores.diagonal(), rtol=1e-4, atol=1e-5)
 
 
-def test_the_choices_of_a_config_are_the_table() -> None:
-    assert list(OBJECTIVES) == ["symile", "clip"] and TrainConfig.loss in OBJECTIVES
-    with pytest.raises(UsageError, match=r"unknown loss; got 'mine'.*symile, clip"):
+def test_entries_make_the_public_losses_with_their_settings() -> None:
+    from symile_data.losses import make_objective
+
+    exact = symile_loss(ROWS, 2.0, negatives="exact", mip_scale="aligned")
+    torch.testing.assert_close(make_objective("symile-exact", SHAPE, {"mip_scale": "aligned"})(ROWS, 2.0), exact)
+    settings = {"negatives": "exact", "mip_scale": "aligned"}
+    torch.testing.assert_close(make_objective("symile", SHAPE, settings)(ROWS, 2.0), exact)
+    torch.testing.assert_close(make_objective("clip", SHAPE)(ROWS, 2.0), pairwise_clip_loss(ROWS, 2.0))
+    sampled = make_objective("symile", SHAPE, {"shuffles": 2})
+    expected = symile_loss(ROWS, 1.0, shuffles=2, generator=torch.Generator().manual_seed(5))
+    torch.testing.assert_close(sampled(ROWS, 1.0), expected)
+
+
+def test_what_there_is_not_ends_in_a_sentence() -> None:
+    from symile_data.losses import find_objective, make_objective
+
+    with pytest.raises(UsageError, match=r"unknown objective; got 'mine'.*symile, clip"):
         find_objective("mine")
-    with pytest.raises(UsageError, match=r"unknown loss"):
-        read_config("xor", {"loss": "mine"})
+    with pytest.raises(UsageError, match=r"unknown objective"):
+        read_config("xor", {"objective": "mine"})
+    with pytest.raises(UsageError, match=r"the objective gram has no such setting; got negatives. Choose among anchor"):
+        make_objective("gram", SHAPE, {"negatives": "n"})
+    with pytest.raises(UsageError, match=r"TriangleLoss is defined for 3 modalities; got 4"):
+        make_objective("triangle", BatchShape(modalities=4, dim=4, rows=6))
+    with pytest.raises(UsageError, match=r"index of one of the 3 modalities, from 0; got 3"):
+        make_objective("anchor", SHAPE, {"anchor": 3})
+    assert TrainConfig.objective in registry()
+
+
+def test_an_objective_from_outside_is_registered_and_made(clean: ModuleType) -> None:
+    from symile_data.losses import make_objective, register
+
+    register("mine", Mine, title="Mine")
+    assert list(registry())[-1] == "mine" and registry()["mine"].title == "Mine"
+    loss = make_objective("mine", SHAPE, {"weight": 2.0})
+    expected = -2 * 3 * torch.stack(ROWS).prod(0).sum(1).mean()
+    torch.testing.assert_close(loss(ROWS, 3.0), expected)
+    for taken in ("mine", "symile"):
+        with pytest.raises(UsageError, match="there is an objective of this name already"):
+            register(taken, Mine)
+
+
+def test_an_installed_package_adds_an_objective(clean: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    from symile_data.losses import make_objective
+
+    points = [
+        EntryPoint("theirs", f"{Mine.__module__}:Mine", clean.GROUP),
+        EntryPoint("broken", "no_such_module:Loss", clean.GROUP),
+        EntryPoint("other", "torch:Tensor", clean.GROUP),
+        EntryPoint("clip", f"{Mine.__module__}:Mine", clean.GROUP),
+    ]
+    monkeypatch.setattr(clean, "entry_points", lambda group: points if group == clean.GROUP else [])
+    clean._installed.cache_clear()
+    assert list(registry()) == [*KEYS, "broken", "other", "theirs"]
+    assert type(make_objective("theirs", SHAPE)).__name__ == "Mine"
+    with pytest.raises(UsageError, match=r"an objective cannot be imported.*no_such_module"):
+        make_objective("broken", SHAPE)
+    with pytest.raises(UsageError, match="an objective is a subclass"):
+        make_objective("other", SHAPE)
+    assert registry()["clip"].title == "CLIP"  # a bundled name stays the bundled objective
+
+
+def test_what_an_objective_does_not_take_is_refused() -> None:
+    from symile_data.losses import GramLoss, SymileLoss
+
+    missing = torch.zeros(6, 3, dtype=torch.bool)
+    for loss in (GramLoss(), SymileLoss()):
+        with pytest.raises(UsageError, match="takes no mask of missing modalities"):
+            loss(ROWS, 1.0, missing=missing)
+    with pytest.raises(UsageError, match="takes no groups"):
+        GramLoss()(ROWS, 1.0, [None, None, None])
+    with pytest.raises(UsageError, match=r"GramLoss is defined for L2-normalised embeddings; got lengths from 2 to 2"):
+        GramLoss()([2 * row for row in ROWS], 1.0)
 
 
 def test_every_public_name_is_there() -> None:
@@ -59,6 +153,6 @@ def test_every_public_name_is_there() -> None:
         symile_data.losses.nothing  # noqa: B018
 
 
-def test_reading_the_table_loads_no_torch() -> None:
-    code = "import sys; from symile_data.losses import OBJECTIVES, NEGATIVES; print('torch' in sys.modules)"
+def test_reading_the_registry_loads_no_torch() -> None:
+    code = "import sys; from symile_data.losses import all_objectives; all_objectives(); print('torch' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60).strip() == "False"

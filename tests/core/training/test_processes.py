@@ -101,7 +101,7 @@ def module() -> SymileModule:
     torch.manual_seed(0)
     config = TrainConfig(
         epochs=1, batch_size=7, dim=6, lr=0.1, logit_scale_init=0.5, target="a", label="y", group_missing=True,
-        negatives="exact",
+        settings={"negatives": "exact"},
     )  # fmt: skip
     modalities = [Modality(name=name, kind="vector", column=name, null_columns=(name,)) for name in NAMES]
     return SymileModule(config, modalities, {}, sizes=dict.fromkeys(NAMES, 5))

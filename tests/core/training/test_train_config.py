@@ -53,8 +53,9 @@ def test_the_published_numbers_are_filled_in() -> None:
         ("xor", "symile"): (1000, 16, 100, -0.3, "n", 0.1, 0.01),
     }
     for (name, loss), numbers in published.items():
-        c = read_config(name, {"loss": loss})
-        found = (c.batch_size, c.dim, c.epochs, c.logit_scale_init, c.negatives, c.lr, c.weight_decay)
+        c = read_config(name, {"objective": loss})
+        negatives = c.settings.get("negatives", "n")
+        found = (c.batch_size, c.dim, c.epochs, c.logit_scale_init, negatives, c.lr, c.weight_decay)
         assert found == numbers, name
         assert c.schedule == "constant" and not c.redraw_words and not c.resample_within_class
 
@@ -63,8 +64,8 @@ def test_a_file_says_what_differs_by_loss(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     lines = "\n".join(f"{name} = {json.dumps(value)}" for name, value in LEAST.items())
     path.write_text(lines + "\n[clip]\nlr = 0.3\ndim = 9\n")
-    assert (read_config(str(path)).lr, read_config(str(path), {"loss": "clip"}).lr) == (0.1, 0.3)
-    both = read_config(str(path), {"loss": "clip", "lr": 0.7})
+    assert (read_config(str(path)).lr, read_config(str(path), {"objective": "clip"}).lr) == (0.1, 0.3)
+    both = read_config(str(path), {"objective": "clip", "lr": 0.7})
     assert (both.lr, both.dim) == (0.7, 9)
     path.write_text('loss = "clip"\n' + path.read_text())
     assert read_config(str(path)).lr == 0.3
@@ -104,7 +105,7 @@ def test_an_older_name_yields_to_stronger_places_and_not_to_its_own() -> None:
 def test_a_file_is_read_with_overrides(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text("\n".join(f"{name} = {json.dumps(value)}" for name, value in LEAST.items()))
-    assert read_config(str(path), {"seed": 7, "loss": "clip"}) == TrainConfig(**LEAST, seed=7, loss="clip")
+    assert read_config(str(path), {"seed": 7, "loss": "clip"}) == TrainConfig(**LEAST, seed=7, objective="clip")
     path.write_text("epochs =")
     with pytest.raises(UsageError, match=r"not readable TOML"):
         read_config(str(path))
@@ -118,7 +119,7 @@ def test_a_file_is_read_with_overrides(tmp_path: Path) -> None:
         ({"lr": None}, r"lacks or misnames a setting.*lr is NoneType, not float"),
         ({"pretrain": PRETRAIN | {"depth": 1}}, r"lacks or misnames a setting.*depth"),
         ({"pretrain": {"epochs": 1}}, r"lacks or misnames a setting.*labels"),
-        ({"loss": "triplet"}, r"unknown loss.*triplet.*symile, clip"),
+        ({"objective": "triplet"}, r"unknown objective.*triplet.*symile, clip"),
         ({"schedule": "linear"}, r"unknown schedule.*linear.*cosine, constant"),
         ({"epochs": 0}, r"epochs must be at least 1.*0"),
         ({"batch_size": 1}, r"batch_size must be at least 2.*1"),

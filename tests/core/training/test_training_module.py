@@ -94,7 +94,7 @@ def test_rows_that_lack_a_modality_are_no_negatives_of_each_other_where_asked() 
     missing[:, 1:] = True
     losses = []
     for grouped in (False, True):
-        module = module_of(negatives="exact", group_missing=grouped)
+        module = module_of(settings={"negatives": "exact"}, group_missing=grouped)
         losses.append(module.training_step(batch(missing), 0))
         groups = missing_groups(missing) if grouped else None
         expected = symile_loss(module.embed(batch(missing)), module.scale(), negatives="exact", groups=groups)

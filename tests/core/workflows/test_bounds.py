@@ -16,7 +16,7 @@ from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.evaluation.embeddings import Embeddings
-from symile_data.evaluation.retrieval import Retrieval, candidate_rows
+from symile_data.evaluation.retrieval import Protocol, candidate_rows
 from symile_data.missingness import missing
 from symile_data.training.config import read_config
 from symile_data.workflows.bounds import ceilings_of, references, subsets_of, validation_references
@@ -47,13 +47,13 @@ def alone(rows: list[dict[str, Any]], label: str) -> float:
 def test_only_complete_rows_count(directory: Path) -> None:
     data, rows = TrainingData(directory), complete(directory, "test")
     assert 0 < len(rows) < ROWS["test"]
-    found = ceilings_of(data, "test", Retrieval(target="image", loss="clip"), "cls_id")
+    found = ceilings_of(data, "test", Protocol(target="image"), "cls_id")
     counts = Counter(row["cls_id"] for row in rows)
     shares = [[counts[word["cls_id"]] for word in row["words"]] for row in rows]
     assert found["text_alone"] == pytest.approx(alone(rows, "cls_id"))
     assert found["counting"] == pytest.approx(np.mean([max(some) / sum(some) for some in shares]))
     for label in ("cls", "wnid"):
-        assert ceilings_of(data, "test", Retrieval(target="image", loss="clip"), label) == found
+        assert ceilings_of(data, "test", Protocol(target="image"), label) == found
     subsets = subsets_of(data, "test")
     assert subsets["image"] == pytest.approx(
         {"none": max(counts.values()) / len(rows), "audio": max(counts.values()) / len(rows),
@@ -64,13 +64,13 @@ def test_only_complete_rows_count(directory: Path) -> None:
 
 def test_other_targets_and_sets_of_candidates(directory: Path) -> None:
     data, rows = TrainingData(directory), complete(directory, "test")
-    spoken = ceilings_of(data, "test", Retrieval(target="audio", loss="clip"), "lang")
+    spoken = ceilings_of(data, "test", Protocol(target="audio"), "lang")
     assert spoken["text_alone"] == pytest.approx(alone(rows, "lang"))
-    own = ceilings_of(data, "test", Retrieval(target="text", loss="clip"), "sample_id")
+    own = ceilings_of(data, "test", Protocol(target="text"), "sample_id")
     assert list(own) == ["image_alone", "audio_alone", "audio_and_image"]
-    assert ceilings_of(data, "test", Retrieval(target="image", loss="clip"), "sample_id") == {}
-    assert ceilings_of(data, "test", Retrieval(target="text", loss="clip", candidates=3), "sample_id") == {}
-    retrieval = Retrieval(target="image", loss="clip", candidates=3, seed=5)
+    assert ceilings_of(data, "test", Protocol(target="image"), "sample_id") == {}
+    assert ceilings_of(data, "test", Protocol(target="text", candidates=3), "sample_id") == {}
+    retrieval = Protocol(target="image", candidates=3, seed=5)
     classes = torch.tensor([row["cls_id"] for row in rows])
     sets = [set(classes[some].tolist()) for some in candidate_rows(Embeddings({}, classes), retrieval)]
     here = [len({word["cls_id"] for word in row["words"]} & there) for row, there in zip(rows, sets, strict=True)]
@@ -100,6 +100,6 @@ def test_a_dataset_without_words_has_a_random_candidate_only(tmp_path: Path) -> 
     data, config = TrainingData(tmp_path), read_config("xor")
     ones = sum(row["b"][0] for row in rows_of(tmp_path, "validation")) / 30
     assert validation_references(data, config) == pytest.approx({"random_candidate": ones**2 + (1 - ones) ** 2})
-    assert ceilings_of(data, "test", Retrieval(target="b", loss="clip"), "b") == {} == subsets_of(data, "test")
+    assert ceilings_of(data, "test", Protocol(target="b"), "b") == {} == subsets_of(data, "test")
     own = validation_references(data, replace(config, label="sample_id"))
     assert own == pytest.approx({"random_candidate": 1 / 30})

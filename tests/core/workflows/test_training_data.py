@@ -45,7 +45,9 @@ def test_media_are_decoded_and_encoded_once_for_all_runs(
         return decode(self, *arguments)
 
     monkeypatch.setattr(cache._DecodeTask, "decode", counting)
-    configs = {loss: TrainConfig.from_json(SMALL | {"loss": loss, "missing": "input"}) for loss in ("symile", "clip")}
+    configs = {
+        loss: TrainConfig.from_json(SMALL | {"objective": loss, "missing": "input"}) for loss in ("symile", "clip")
+    }
     data = TrainingData(tmp_path / "m3")
     run_experiment(Experiment(configs=configs), data, tmp_path / "runs")
     splits = ("train", "validation", "test")

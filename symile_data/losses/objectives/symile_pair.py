@@ -1,0 +1,63 @@
+"""Symile pair: the modalities of a row other than the target stay together, and only the target varies.
+
+For each target modality t, with MIP(e_t(j), tuple i) = sum_d e_t(j)_d prod_{m != t} e_m(i)_d,
+
+    L = mean over t of  CE_j(s MIP(e_t(j), tuple i))
+
+where CE_j is the mean over rows i of -log softmax over candidates j. It costs M matrix products (N, D) x (D, N), the
+same as one set of shuffles, and needs no random numbers. It bounds the information between a modality and all the
+others together, not the total correlation as Symile's own negatives do. With M = 2 it is the loss of CLIP.
+
+It is the contrast that the public code of Gated Symile calls "pair", without its gates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from symile_data.losses.kernels.contrast import contrast, inner_products
+from symile_data.losses.kernels.products import products_of_others
+from symile_data.losses.objective import ProductObjective
+
+
+class SymilePairLoss(ProductObjective):
+    """The Symile loss with whole tuples as negatives.
+
+    Args:
+        both: Also contrast the tuples among which each target finds its own; the loss is then the mean of both
+            directions.
+        gather: Take negatives from the rows of all ranks.
+
+    >>> import torch
+    >>> round(SymilePairLoss()([torch.eye(3)] * 3, 10.0).item(), 6)
+    9.1e-05
+    """
+
+    def __init__(self, *, both: bool = False, gather: bool = False) -> None:
+        super().__init__(gather=gather)
+        self.both = both
+
+    def formula(self, embeddings: Sequence[Tensor], scale: Tensor, missing: Tensor | None) -> Tensor:
+        """Return the mean over targets of the contrast of tuples with targets; see the module."""
+        return pair_loss(embeddings, scale, both=self.both)
+
+
+def pair_loss(embeddings: Sequence[Tensor], scale: Tensor, *, both: bool = False) -> Tensor:
+    """Return the loss of the module in plain torch, for rows that are here already.
+
+    Args:
+        embeddings: M tensors (N, D).
+        scale: () tensor.
+        both: Contrast in both directions.
+
+    Returns:
+        () tensor.
+    """
+    tuples = products_of_others(embeddings)
+    terms = [
+        contrast(inner_products, [own], [target], scale, direction="both" if both else "rows")
+        for own, target in zip(tuples, embeddings, strict=True)
+    ]
+    return sum(terms[1:], terms[0]) / len(terms)

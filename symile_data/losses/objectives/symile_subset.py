@@ -1,0 +1,106 @@
+"""Subset Symile: each row is contrasted by the modalities it has, with rows that have the same.
+
+The rows of a batch are sorted by their pattern of missing modalities. Within a pattern of k >= 2 present modalities the
+loss is Symile pair of those k, at the scale s D^((k-2)/2), since the product of one vector fewer is larger by sqrt(D)
+at random. The patterns' losses are averaged by their rows, or each alike. Patterns with fewer rows than `least_rows`
+leave the loss: one row alone has no negatives.
+
+With negatives "n" each pattern uses Symile's shuffled negatives in place of whole tuples; no shuffle repeats a
+positive.
+
+Source: this project's form of the subset losses in the public code of Gated Symile.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from symile_data.errors import UsageError
+from symile_data.losses.objective import BatchShape, ProductObjective
+
+from .symile import symile_loss
+from .symile_pair import pair_loss
+
+_NEGATIVES = ("pair", "n")
+_WEIGHTS = ("rows", "patterns")
+
+
+class SubsetSymileLoss(ProductObjective):
+    """Symile within each pattern of present modalities.
+
+    Args:
+        negatives: "pair" for whole tuples, "n" for one set of shuffles.
+        weights: Weight of a pattern in the mean: its "rows", or all "patterns" alike.
+        least_rows: Least rows of a pattern that takes part, at least 2.
+        seed: Seed of the shuffles, the same on every rank.
+        gather: Take negatives from the rows of all ranks.
+
+    Raises:
+        UsageError: a setting is unknown or out of range.
+    """
+
+    unit = True
+    takes_missing = True
+
+    def __init__(
+        self,
+        *,
+        negatives: str = "pair",
+        weights: str = "rows",
+        least_rows: int = 2,
+        seed: int = 0,
+        gather: bool = False,
+    ) -> None:
+        super().__init__(gather=gather)
+        for name, value, choices in (("negatives", negatives, _NEGATIVES), ("weights", weights, _WEIGHTS)):
+            if value not in choices:
+                raise UsageError(f"{name} is unknown", got=repr(value), do=f"choose among {', '.join(choices)}")
+        if least_rows < 2:
+            raise UsageError("least_rows is at least 2", got=least_rows)
+        self.negatives, self.weights, self.least_rows, self.seed = negatives, weights, least_rows, seed
+        self.generator = torch.Generator().manual_seed(seed)
+
+    @classmethod
+    def for_batch(cls, shape: BatchShape, **settings: Any) -> Self:
+        """Make the loss with the shape's seed of shuffles; see `Objective`."""
+        return cls(seed=shape.seed, **settings)
+
+    def start_scale(self, modalities: int, dim: int, unit: bool) -> float:
+        """Return the scale at which products of k random unit vectors have half a logit, by the factor of their k."""
+        return super().start_scale(modalities, dim, unit) / math.pow(dim, (modalities - 2) / 2)
+
+    def formula(self, embeddings: Sequence[Tensor], scale: Tensor, missing: Tensor | None) -> Tensor:
+        """Return the weighted mean over patterns of their losses; see the module."""
+        rows, dim = embeddings[0].shape
+        absent = torch.zeros(rows, len(embeddings), dtype=torch.bool) if missing is None else missing.cpu()
+        shuffles = self.generator if self.training else torch.Generator().manual_seed(self.seed)
+        losses, counts = [], []
+        for pattern in torch.unique(absent, dim=0):
+            index = (absent == pattern).all(dim=1).nonzero()[:, 0].to(scale.device)
+            present = (~pattern).nonzero()[:, 0].tolist()
+            if len(present) < 2 or len(index) < self.least_rows:
+                continue
+            values = [embeddings[m][index] for m in present]
+            factor = scale * math.pow(dim, (len(present) - 2) / 2)
+            if self.negatives == "pair":
+                losses.append(pair_loss(values, factor))
+            else:
+                losses.append(symile_loss(values, factor, generator=shuffles))
+            counts.append(float(len(index)) if self.weights == "rows" else 1.0)
+        if not losses:
+            return scale * 0.0
+        weights = torch.tensor(counts, dtype=scale.dtype, device=scale.device)
+        return (torch.stack(losses) * weights).sum() / weights.sum()
+
+    def get_extra_state(self) -> Tensor:
+        """Return the generator's state, a uint8 tensor."""
+        return self.generator.get_state()
+
+    def set_extra_state(self, state: Any) -> None:
+        """Continue from a state that `get_extra_state` returned."""
+        self.generator.set_state(state.cpu())
