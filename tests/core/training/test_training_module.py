@@ -105,7 +105,7 @@ def test_rows_that_lack_a_modality_are_no_negatives_of_each_other_where_asked() 
 
 def test_the_validation_loss_is_the_mean_over_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """A last batch of fewer rows counts for fewer, and rows that pad a batch count for none."""
-    module, logged = module_of(negatives="exact").eval(), {}
+    module, logged = module_of(settings={"negatives": "exact"}).eval(), {}
     monkeypatch.setattr(module, "log", lambda name, value: logged.update({name: float(value)}))
     whole, losses = batch(), []
     short = {name: values[:3] for name, values in whole.items()} | {"padding": torch.tensor([False, False, True])}
