@@ -67,15 +67,19 @@ def write_shard(path: Path, schema: DatasetSchema, batches: Iterator[pa.RecordBa
             with temporary.open("wb") as file:
                 rows = write_tar(file, schema, batches)
         else:
-            rows = _write_parquet(temporary, schema.arrow, batches)
+            rows = 0
+            with _parquet_writer(temporary, schema.arrow) as writer:
+                for batch in batches:
+                    writer.write_batch(batch, row_group_size=max(len(batch), 1))
+                    rows += len(batch)
+            seal_footer(temporary)
         if rows == 0:
             raise OutputError("a shard would be empty", where=path, do="ask for at least one row in each split")
     return rows
 
 
-def _write_parquet(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> int:
-    rows = 0
-    with pq.ParquetWriter(
+def _parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    return pq.ParquetWriter(
         path,
         schema,
         compression=_compression(schema),
@@ -83,12 +87,7 @@ def _write_parquet(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBat
         column_encoding=_encoding(schema),
         write_page_checksum=True,
         write_statistics=[name for name in ("sample_id", "subject_id", "hadm_id") if name in schema.names],
-    ) as writer:
-        for batch in batches:
-            writer.write_batch(batch, row_group_size=max(len(batch), 1))
-            rows += len(batch)
-    seal_footer(path)
-    return rows
+    )
 
 
 def _compression(schema: pa.Schema) -> dict[str, str]:
