@@ -43,6 +43,14 @@ def test_p_hat_decides_how_many_rows_are_xor_and_the_rest_are_copies() -> None:
     assert abs(is_xor.mean() - 0.3) < 0.03
 
 
+def test_the_bits_do_not_tell_whether_a_row_is_an_xor() -> None:
+    a, b, c = draw_bits(XorSpec(p_hat=0.5), "train", 0, 8000)
+    apart = b.any(axis=1)  # where the second variable is zero, XOR and copy are one
+    is_xor = (c == (a != b)).all(axis=1)[apart]
+    for bit in (*a[apart].T, *b[apart].T):
+        assert abs(np.corrcoef(is_xor, bit)[0, 1]) < 0.05
+
+
 def test_any_two_variables_are_independent() -> None:
     a, b, c = draw_bits(XorSpec(dims=1), "train", 0, 20_000)
     for first, second in ((a, b), (a, c), (b, c)):
