@@ -121,7 +121,10 @@ def test_patterns_are_a_count_of_masks(masks: list[tuple[bool, bool, bool]]) -> 
         arrays = [pa.array([mask[bit] for mask in some], pa.bool_()) for bit in range(3)]
         counts.add(pa.RecordBatch.from_arrays(arrays, names=list(columns.masks)))
     expected = Counter("+".join(name for name, gone in zip(names, mask, strict=True) if gone) for mask in masks)
-    assert counts.missing()["patterns"] == dict(expected)
+    found = counts.missing()
+    assert found["patterns"] == dict(expected)
+    rates = {name: round(sum(mask[bit] for mask in masks) / max(len(masks), 1), 6) for bit, name in enumerate(names)}
+    assert found["rates"] == rates
 
 
 @given(st.lists(st.lists(st.sampled_from("abcdef")), max_size=5))
@@ -146,6 +149,8 @@ def test_evenly_spaced_positions_are_distinct_and_in_range(count: int, most: int
 def test_quantiles_are_ordered() -> None:
     marks = quantiles([3.0, 1.0, 2.0, 10.0])
     assert (marks["min"], marks["median"], marks["max"], marks["count"]) == (1.0, 2.5, 10.0, 4)
+    hundred = {"min": 0.0, "p5": 5.0, "p25": 25.0, "median": 50.0, "p75": 75.0, "p95": 95.0, "max": 100.0}
+    assert quantiles(range(101)) == {"count": 101, "mean": 50.0, **hundred}
 
 
 def test_words_are_counted_as_target_and_as_distractor(documented: Tiny) -> None:
