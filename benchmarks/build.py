@@ -16,7 +16,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -33,10 +33,12 @@ LANGUAGES = ("ar", "el", "en", "hi", "ja", "ko", "te", "th", "uk", "zh-CN")
 Times = dict[str, float]
 
 
-def spec(rows: int, images: Path | None, layout: str) -> M3Spec:
+def spec(rows: int, images: Path | None, layout: Literal["shards", "pooled"]) -> M3Spec:
     """A build of `rows` training rows, and a tenth as many in each other split."""
     split_rows = {"train": rows, "validation": max(rows // 10, 10), "test": max(rows // 10, 10)}
-    policy = "disjoint" if images is None else "shared"  # a folder of examples may have few pictures a class
+    policy: Literal["disjoint", "shared"] = (
+        "disjoint" if images is None else "shared"
+    )  # a folder of examples may have few pictures a class
     return M3Spec(languages=LANGUAGES, words=10, rows=split_rows, images=images, layout=layout, split_policy=policy)
 
 
@@ -54,7 +56,7 @@ def timed_stages(times: Times, clock: Callable[[], float]) -> Iterator[None]:
                 finally:
                     times[title.partition(" (")[0]] += clock() - start
 
-            module.run_stage = timed
+            setattr(module, "run_stage", timed)  # noqa: B010
             stack.callback(setattr, module, "run_stage", original)
         original_used = build._used_media
 
@@ -65,7 +67,7 @@ def timed_stages(times: Times, clock: Callable[[], float]) -> Iterator[None]:
             finally:
                 times["plan"] += clock() - start
 
-        build._used_media = used
+        setattr(build, "_used_media", used)  # noqa: B010
         stack.callback(setattr, build, "_used_media", original_used)
         yield
 

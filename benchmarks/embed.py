@@ -13,9 +13,11 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import datasets
 import numpy as np
+import numpy.typing as npt
 import torch
 import transformers
 from PIL import Image
@@ -78,7 +80,9 @@ def _prepared(image: Image.Image) -> np.ndarray:
     width, height = (round(side * scale) for side in image.size)
     resized = image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
     left, top = (width - SIDE) // 2, (height - SIDE) // 2
-    values = np.asarray(resized.crop((left, top, left + SIDE, top + SIDE)), dtype=np.float32) / 255
+    values: npt.NDArray[np.float32] = (
+        np.asarray(resized.crop((left, top, left + SIDE, top + SIDE)), dtype=np.float32) / 255
+    )
     return ((values - np.float32(MEAN)) / np.float32(DEVIATION)).transpose(2, 0, 1)
 
 
@@ -94,7 +98,7 @@ def main() -> None:
         model, dataset = f"{folder}/clip", Path(folder) / "m3"
         transformers.CLIPVisionModel(transformers.CLIPVisionConfig(patch_size=32)).save_pretrained(model)
         rows = {"train": arguments.rows, "validation": 0, "test": 0}
-        policy = "disjoint" if arguments.images is None else "shared"
+        policy: Literal["disjoint", "shared"] = "disjoint" if arguments.images is None else "shared"
         spec = M3Spec(languages=("el", "en"), words=2, rows=rows, images=arguments.images, split_policy=policy)
         build_m3(spec, dataset, workers=1, write_card=no_card)
         for what in ("ours", "loop over rows"):

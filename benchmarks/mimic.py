@@ -67,7 +67,7 @@ def measure_labs(path: Path) -> None:
     subjects = np.random.default_rng(0).choice(PATIENTS, ASKED, replace=False) + 10_000_000
     days = np.random.default_rng(1).integers(0, 3650, ASKED)
     admissions = pl.DataFrame({"subject_id": subjects, "hadm_id": np.arange(ASKED)}).with_columns(
-        admittime=pl.lit(datetime(2150, 1, 1)) + pl.duration(days=pl.Series(days)),
+        admittime=pl.lit(datetime(2150, 1, 1)) + pl.duration(days=pl.lit(pl.Series(days))),
         stay_from=pl.lit(None, pl.Datetime("us")),
         stay_until=pl.lit(None, pl.Datetime("us")),
     )

@@ -15,6 +15,7 @@ from PIL import Image
 
 from symile_data.builders.engine.card_hook import CardWriter, no_card
 from symile_data.builders.m3.build import build_m3
+from symile_data.builders.m3.images.hub import HubImages
 from symile_data.builders.m3.spec import M3Spec
 from symile_data.datasets.m3.names import read_names
 from symile_data.format import manifest as manifests
@@ -107,14 +108,20 @@ def names_table(
     return path
 
 
-def spec(images: Path, **changes: Any) -> M3Spec:
+def spec(images: Path | HubImages, **changes: Any) -> M3Spec:
     """Twenty rows of Greek and English."""
     settings: dict[str, Any] = {"languages": ("el", "en"), "words": 2, "rows": ROWS, "images": images}
     return M3Spec(**(settings | changes))
 
 
 def build(
-    images: Path, out: Path, *, workers: int = 1, write_card: CardWriter = no_card, command: str = "", **changes: Any
+    images: Path | HubImages,
+    out: Path,
+    *,
+    workers: int = 1,
+    write_card: CardWriter = no_card,
+    command: str = "",
+    **changes: Any,
 ) -> Manifest:
     """Build the twenty rows."""
     return build_m3(spec(images, **changes), out, workers=workers, write_card=write_card, command=command)

@@ -79,7 +79,7 @@ class HostileServer(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         """Its address."""
-        return f"http://{self.server_address[0]}:{self.server_port}"
+        return f"http://{self.server_address[0]!s}:{self.server_port}"
 
 
 @contextlib.contextmanager

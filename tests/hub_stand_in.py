@@ -112,13 +112,15 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/api/repos/create":
             asked = json.loads(body)
             repo = f"{asked.get('organization') or 'me'}/{asked['name']}"
-            known = repo in self.server.files
+            exists = repo in self.server.files
             self.server.files.setdefault(repo, {".gitattributes": b"*.parquet filter=lfs\n"})
             self.server.private.setdefault(repo, asked.get("visibility") == "private" or bool(asked.get("private")))
-            return self._answer({"url": f"{self.server.endpoint}/datasets/{repo}"}, 409 if known else 200)
+            return self._answer({"url": f"{self.server.endpoint}/datasets/{repo}"}, 409 if exists else 200)
         if self.path == "/api/validate-yaml":
             return self._answer({"errors": [], "warnings": []})
-        repo, step = re.match(r"/api/datasets/([^/]+/[^/]+)/(preupload|commit)/main", self.path).groups()
+        asked_for = re.match(r"/api/datasets/([^/]+/[^/]+)/(preupload|commit)/main", self.path)
+        assert asked_for
+        repo, step = asked_for.groups()
         files = self.server.files[repo]
         if step == "preupload":
             modes = [

@@ -42,7 +42,7 @@ def unchanged(index: Index) -> tuple[pa.Schema, Any, list[Any]]:
 def reindex(path: Path, change: Callable[[Index], tuple[pa.Schema, Any, list[Any]]] = unchanged) -> None:
     """Give a shard another index: schema, members and the sizes of each row group."""
     data = path.read_bytes()
-    opened = open_shard(Location.of(path.parent), path.name)
+    opened: Any = open_shard(Location.of(path.parent), path.name)
     contents, checksum, start = tar_shards._read_index(opened.location, path.name, len(data))
     schema, members, groups = change(unpack_index(contents, checksum))
     packed = pack_index(schema, members, with_checksums(data, groups))

@@ -74,7 +74,9 @@ def test_the_example_of_own_data_is_the_one_that_runs() -> None:
 
 def test_the_config_of_own_data_is_one(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
-    path.write_text(re.search(r"```toml\n(.*?)```", OWN, flags=re.DOTALL).group(1))
+    found = re.search(r"```toml\n(.*?)```", OWN, flags=re.DOTALL)
+    assert found
+    path.write_text(found.group(1))
     config = read_config(str(path), {})
     assert (config.target, config.label) == ("square", "colour")
 

@@ -85,7 +85,9 @@ def test_symile_loss(xor: Path) -> None:
 
 def test_missing_modalities(xor: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert example("missing_modalities").main(str(xor)) > 0.9
-    share = int(re.match(r"(\d+) % of the training rows lacked a modality", capsys.readouterr().out).group(1))
+    told = re.match(r"(\d+) % of the training rows lacked a modality", capsys.readouterr().out)
+    assert told
+    share = int(told.group(1))
     assert abs(share - 100 * (1 - 0.7**3)) < 4
 
 

@@ -4,6 +4,7 @@ memory.
 
 import gzip
 import threading
+import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -38,7 +39,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """No wait is real; the waits that there would have been."""
     pauses: list[float] = []
-    monkeypatch.setattr(locations.time, "sleep", pauses.append)
+    monkeypatch.setattr(time, "sleep", pauses.append)
     return pauses
 
 
@@ -47,7 +48,7 @@ def test_an_honest_server_is_read(dataset: Path) -> None:
         assert open_split(server.url, "train").rows == 4
 
 
-ENDLESS: dict[str, Callable[[Request], None]] = {
+ENDLESS: dict[str, Callable[[Request], object]] = {
     "without a length": lambda request: request.endless(200, bytes(1 << 16)),
     "with a lie about its length": lambda request: request.endless(200, bytes(1 << 16), Content_Length=str(1 << 40)),
     "as a partial answer": lambda request: request.endless(206, bytes(1 << 16), Content_Range="bytes 0-9/10"),
@@ -307,7 +308,7 @@ def test_two_datasets_have_gates_of_their_own() -> None:
     assert server() is not server()
 
 
-ODD: dict[str, Callable[[Request], None]] = {
+ODD: dict[str, Callable[[Request], object]] = {
     "no UTF-8": lambda request: request.reply(200, b"\xff\xfe"),
     "no JSON": lambda request: request.reply(200, b"[" * 100_000),
     "nothing": lambda request: request.reply(200),

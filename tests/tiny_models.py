@@ -1,6 +1,7 @@
 """Random models of the paper's classes, small enough to make on the spot, saved as a download would be."""
 
 from pathlib import Path
+from typing import Any
 
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -19,7 +20,12 @@ def tiny_clip(folder: Path, size: int = 16) -> str:
 def tiny_vision(folder: Path, family: str) -> tuple[str, transformers.PreTrainedModel]:
     """A ViT or ResNet model for pictures of 16 pixels, and itself."""
     if family == "ViT":
-        shape = {"hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+        shape: dict[str, Any] = {
+            "hidden_size": 8,
+            "intermediate_size": 16,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+        }
         model = transformers.ViTModel(transformers.ViTConfig(image_size=16, patch_size=8, **shape))
     else:
         shape = {"embedding_size": 4, "hidden_sizes": [4, 6], "depths": [1, 1], "layer_type": "basic"}

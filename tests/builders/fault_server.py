@@ -18,20 +18,24 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 TESTS = Path(__file__).resolve().parents[1]
 
 
+def small(name: str, value: int) -> None:
+    """Set a number of a builder's module, for the life of this process."""
+    module, _, constant = name.rpartition(".")
+    setattr(import_module(f"symile_data.builders.{module}"), constant, value)
+
+
 def build_m3(source: Path, out: Path) -> None:
     """Eight rows of Symile-M3 with many small products."""
     import factories
 
-    from symile_data.builders.m3 import build, prepare_media
-    from symile_data.builders.m3.rows import shard
-
-    build.ROWS_PER_SHARD, prepare_media.CHUNK, shard.ROWS_PER_GROUP = 2, 2, 1
+    small("m3.build.ROWS_PER_SHARD", 2), small("m3.prepare_media.CHUNK", 2), small("m3.rows.shard.ROWS_PER_GROUP", 1)
     factories.build(source, out, write_card=documents, rows={"train": 4, "validation": 2, "test": 2})
 
 
@@ -48,10 +52,13 @@ def build_mimic(source: Path, out: Path) -> None:
     """Eight admissions of Symile-MIMIC; the releases lie beside the other source."""
     from mimic_tree import Tree
 
-    from symile_data.builders.mimic import build, shard, spec
-    from symile_data.builders.mimic.signals import media
+    from symile_data.builders.mimic import build, spec
 
-    build.ROWS_PER_SHARD, media.CHUNK, shard.ROWS_PER_GROUP = 2, 2, 1
+    (
+        small("mimic.build.ROWS_PER_SHARD", 2),
+        small("mimic.signals.media.CHUNK", 2),
+        small("mimic.shard.ROWS_PER_GROUP", 1),
+    )
     tree = Tree(source.with_name("mimic"))
     for number in range(8):
         tree.complete(10_000_000 + number, 20_000_000 + number)
@@ -161,7 +168,12 @@ class _Steps:
                 found.symlink_to("/dev/full")  # takes no byte
             return found
 
-        pq.ParquetWriter.write_batch, os.fsync, files.temporary_path = counted_write, counted_sync, full_path
+        for owner, name, function in (
+            (pq.ParquetWriter, "write_batch", counted_write),
+            (os, "fsync", counted_sync),
+            (files, "temporary_path", full_path),
+        ):
+            setattr(owner, name, function)
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":
@@ -188,7 +200,7 @@ class _Steps:
             return
         if how == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
-        code = getattr(errno, how)
+        code = getattr(errno, str(how))
         raise OSError(code, os.strerror(code))
 
 

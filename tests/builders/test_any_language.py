@@ -36,7 +36,7 @@ def sentences(path: Path, language: str = "eo", count: int | None = None) -> Pat
 
 @pytest.mark.parametrize("own_table", [False, True])
 def test_an_eleventh_language_is_built(tree: Path, tmp_path: Path, own_table: bool) -> None:
-    tables = (
+    tables: dict[str, Any] = (
         {"names": names(tmp_path / "n.tsv", columns=("el",))} if own_table else {"manual": names(tmp_path / "n.tsv")}
     )
     manifest = build(

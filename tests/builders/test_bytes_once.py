@@ -16,7 +16,7 @@ from symile_data.builders.xor.spec import XorSpec
 from symile_data.format import manifest as manifests
 from symile_data.format.manifest import Manifest
 
-LAYOUTS = {
+LAYOUTS: dict[str, dict[str, Any]] = {
     "self-contained Parquet": {},
     "deduplicated Parquet": {"layout": "pooled"},
     "self-contained tar": {"shard_format": "webdataset"},

@@ -197,7 +197,8 @@ def skeleton(name: str) -> str:
     """What is left of a name without case, spaces, vowel signs and hamza: what a careless reader or renderer sees."""
     decomposed = unicodedata.normalize("NFKD", name.casefold())
     bare = (letter for letter in decomposed if unicodedata.category(letter)[0] in "LN")
-    return "".join(bare).translate(str.maketrans({"ء": None, "ٱ": "ا", "ى": "ي", "ة": "ه"}))
+    plain: dict[str, str | int | None] = {"ء": None, "ٱ": "ا", "ى": "ي", "ة": "ه"}
+    return "".join(bare).translate(str.maketrans(plain))
 
 
 @pytest.mark.parametrize(

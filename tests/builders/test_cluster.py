@@ -315,7 +315,7 @@ def test_a_tasks_error_arrives_as_it_was_raised(address: str, tmp_path: Path) ->
 def test_a_lost_scheduler_ends_the_build_resumable(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     file = tmp_path / "scheduler.json"
-    options = {"env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    options: dict[str, Any] = {"env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     dask_command = (sys.executable, "-m", "dask")
     start = ("scheduler", "--scheduler-file", str(file), "--port", "0", "--host", "127.0.0.1", "--no-dashboard")
     scheduler = subprocess.Popen([*dask_command, *start], **options)

@@ -53,10 +53,11 @@ def speakers_of(release: Path) -> dict[str, str]:
 
 
 def test_a_release_builds_with_speakers_of_their_own(release: Path, tree: Path, tmp_path: Path) -> None:
-    settings = {"audio": "common-voice", "recordings": release, "rows": ROWS}
+    settings: dict[str, Any] = {"audio": "common-voice", "recordings": release, "rows": ROWS}
     manifest = build(tree, tmp_path / "out", **settings)
     assert problems(tmp_path / "out") == []
-    speakers, heard = speakers_of(release), {split: set() for split in SPLITS}
+    speakers = speakers_of(release)
+    heard: dict[str, set[str]] = {split: set() for split in SPLITS}
     for split in SPLITS:
         for row in rows_of(tmp_path / "out", split):
             heard[split].add(speakers[row["clip_id"]])
@@ -120,7 +121,7 @@ def test_speakers_are_divided_whatever_their_shares(speakers: list[int]) -> None
             return
         pools = source(root, ("el",))
         assert sum(pools.sizes(split)[0] for split in SPLITS) == len(speakers)
-        owners = {}
+        owners: dict[Any, Any] = {}
         for split in SPLITS:
             for index in range(pools.sizes(split)[0]):
                 speaker = speakers[int(pools.recording(split, 0, index).clip_id)]
@@ -168,7 +169,7 @@ LINES = [f"s{n % 9}\t{n}.mp3\t-" for n in range(30)]
 PROMISE = "no speaker is in two splits"
 
 
-def left_out(found: CommonVoiceSource) -> dict[str, tuple[int, list[str]]]:
+def left_out(found: CommonVoiceSource) -> dict[str, tuple[int | None, list[str]]]:
     return {entry.reason.removeprefix("audio: "): (entry.count, entry.examples) for entry in found.dropped}
 
 

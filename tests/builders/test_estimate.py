@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -171,7 +171,7 @@ def plan(tmp_path: Path) -> M3Spec:
 
 
 @pytest.mark.parametrize("layout", ["shards", "pooled"])
-def test_a_published_plan(plan: M3Spec, tmp_path: Path, layout: str) -> None:
+def test_a_published_plan(plan: M3Spec, tmp_path: Path, layout: Literal["shards", "pooled"]) -> None:
     found = check(replace(plan, layout=layout), tmp_path / "out")
     assert found.rows == {"train": 130, "validation": 9, "test": 7}
     assert (stages(found)["pictures"].units, stages(found)["clips"].units) == (10, 6)

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def artifacts(*numbers: int) -> list[Artifact]:
 
 
 @pytest.fixture
-def build_dir(tmp_path: Path) -> BuildDir:
+def build_dir(tmp_path: Path) -> Iterator[BuildDir]:
     with open_build_dir(tmp_path / "out", IDENTITY) as opened:
         assert isinstance(opened, BuildDir)
         yield opened

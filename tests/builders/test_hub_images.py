@@ -11,7 +11,7 @@ from datasets import ClassLabel, Dataset, Features, Image, Value
 from factories import WNIDS, build, contents, encoded, picture, problems, rows_of
 
 from symile_data.builders.m3.images import hub as hub_pictures
-from symile_data.builders.m3.images.hub import HubImages, first_images, open_hub, write_hub
+from symile_data.builders.m3.images.hub import HubImages, HubStream, first_images, open_hub, write_hub
 from symile_data.datasets.m3.names import imagenet_classes
 from symile_data.errors import SourceError
 
@@ -66,11 +66,11 @@ def test_an_interrupted_stream_goes_on(tmp_path: Path, monkeypatch: pytest.Monke
     written: list[int] = []
     original = hub_pictures._write
 
-    def stopping(folder: Path, wnids: tuple[str, ...], number: int, row: dict[str, Any]) -> str | None:
+    def stopping(folder: Path, opened: HubStream, number: int, row: dict[str, Any]) -> str | None:
         written.append(number)
         if len(written) == 13:
             raise KeyboardInterrupt
-        return original(folder, wnids, number, row)
+        return original(folder, opened, number, row)
 
     monkeypatch.setattr(hub_pictures, "_write", stopping)
     with pytest.raises(KeyboardInterrupt):
@@ -92,7 +92,7 @@ class Rows:
 
     def __iter__(self) -> Iterator[dict[str, object]]:
         fragment = {PICTURES}
-        cycle = [fragment]
+        cycle: list[Any] = [fragment]
         cycle.append(cycle)
         self.begun.append(weakref.ref(fragment))
         for number in range(PICTURES):

@@ -360,7 +360,7 @@ def test_hidden_files_alone_are_an_empty_class(tmp_path: Path) -> None:
 
 
 def test_tiny_imagenet_is_read(tmp_path: Path) -> None:
-    extra = {}
+    extra: dict[str, Any] = {}
     for number, wnid in enumerate(WNIDS):
         extra |= {f"train/{wnid}/images/{wnid}_{n}.JPEG": encoded(picture(10 * number + n)) for n in range(12)}
         extra |= {f"train/{wnid}/{wnid}_boxes.txt": b"a table", f"train/{wnid}/images/.DS_Store": b"x"}

@@ -20,6 +20,7 @@ from release_files import CONFIG, SPLITS, release_rows, translations, write_rele
 
 from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.m3.release import import_release
+from symile_data.builders.m3.release.files import read_rows
 from symile_data.builders.m3.release.import_release import import_m3
 from symile_data.cards import write_card
 from symile_data.datasets.m3.names import imagenet_classes
@@ -151,7 +152,7 @@ def test_neither_workers_nor_file_layout_change_the_shards(
 def test_an_interrupted_import_goes_on(release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(import_release, "ROWS_PER_SHARD", 50)
     imported(release, tmp_path / "straight")
-    original, calls = import_release.read_rows, iter(range(3))
+    original, calls = read_rows, iter(range(3))
 
     def failing(*arguments: Any) -> Any:
         if next(calls, None) is None:

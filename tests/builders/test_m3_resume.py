@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from factories import build, contents, problems
@@ -86,7 +86,7 @@ def test_an_interrupted_stage_goes_on_where_it_was(
 def test_a_build_interrupted_at_its_end_makes_no_product_again(
     tree: Path, tmp_path: Path, undisturbed: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object) -> NoReturn:
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):

@@ -61,11 +61,11 @@ def compare(roots: Roots, out: Path) -> int:
     return len(rows)
 
 
-def check_percentiles(rows: list[dict[str, Any]], expected: list[dict]) -> None:
+def check_percentiles(rows: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
     """Steps of 1/n at each training value, closed on the left."""
     for column in range(len(ITEM_IDS)):
         known = sorted(row["labs"][column] for row in expected if row["labs"][column] is not None)
-        steps = np.linspace(1 / len(known), 1, len(known)) if known else []
+        steps = np.linspace(1 / max(len(known), 1), 1, len(known))
         for row, wanted in zip(rows, expected, strict=True):
             value, placed = wanted["labs"][column], row["labs_percentile"][column]
             if value is None:

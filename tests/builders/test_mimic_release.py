@@ -108,7 +108,7 @@ def write_release(root: Path) -> Path:
             write_table(root / "val_retrieval.csv", positives + negatives)
         rows = positives + negatives if split == "test" else positives if split == "val" else rows
         write_table(root / f"{split}.csv", rows)
-        ids = [row["hadm_id"] for row in rows]
+        ids = [int(row["hadm_id"]) for row in rows]
         observed = np.array([[value is not None for value in labs(hadm_id)] for hadm_id in ids], dtype=np.int64)
         arrays = {
             "cxr": np.stack([planes(hadm_id) for hadm_id in ids]),
@@ -169,7 +169,7 @@ def test_splits_and_retrieval_sets_are_the_releases(imported: Path, release: Pat
         ("admissions of the release", None),  # withheld: 11 and 13 would tell 2
         ("in one of its splits", 11),
     ]
-    expected = {}
+    expected: dict[Any, Any] = {}
     for name in ("val_retrieval.csv", "test.csv"):
         for row in rows_of(release / name):
             expected.setdefault(int(row["label_hadm_id"]), []).append(int(row["hadm_id"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,7 +58,7 @@ def test_the_fast_path_equals_wfdb(tmp_path: Path, leads: tuple[str, ...]) -> No
     [{"gain": "1000.0(0)"}, {"gain": "200.0(12)"}, {"gain": "200.0"}, {"form": "16x1"}, {"form": "16+0"}],
     ids=str,
 )
-def test_other_headers_go_through_wfdb(tmp_path: Path, changes: dict[str, str]) -> None:
+def test_other_headers_go_through_wfdb(tmp_path: Path, changes: dict[str, Any]) -> None:
     text = header("1", **changes)
     assert plain_leads(text, "1.dat") is None
     path = record(tmp_path, text, SIGNALS[""])
@@ -177,7 +178,7 @@ def test_compressed_dicom_files_give_the_same_picture(
 
 def test_modality_then_window_then_inversion(tmp_path: Path, stored: npt.NDArray[np.uint16]) -> None:
     """Rescaled by 2 x - 1000; a window of 2000 around 1000 then shows 500 to 1500 of the stored values."""
-    elements = {"RescaleSlope": 2, "RescaleIntercept": -1000, "WindowCenter": 1000, "WindowWidth": 2000}
+    elements: dict[str, Any] = {"RescaleSlope": 2, "RescaleIntercept": -1000, "WindowCenter": 1000, "WindowWidth": 2000}
     bright = dicom_pixels(pydicom.dcmread(dicom(tmp_path / "a.dcm", stored, **elements)))
     values = 2.0 * stored - 1000
     shown = ((values - 999.5) / 1999 + 0.5).clip(0, 1)  # DICOM PS3.3 C.11.2.1.2.1

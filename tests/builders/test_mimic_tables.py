@@ -54,7 +54,7 @@ def put(path: Path, table: Table, rows: list[dict[str, str]], *, end: str = "\n"
     return path
 
 
-def reasons(rows: TableRows) -> dict[str, int]:
+def reasons(rows: TableRows) -> dict[str, int | None]:
     return {entry.reason: entry.count for entry in rows.dropped}
 
 
@@ -88,7 +88,7 @@ def test_a_table_is_the_same_in_every_form(tmp_path: Path, table: Table, form: s
     elif form == "blank lines":
         put(path, table, rows, end="\n\n")
     elif form == "other order":
-        names = [*reversed(table.columns), "more"]
+        names = [*reversed(list(table.columns)), "more"]
         cells = [{**row, "more": "x"}[name] for row in rows for name in names]
         path.write_text(",".join(names) + "\n" + ",".join(cells) + "\n")
     else:
@@ -298,7 +298,7 @@ ADMITTED = pl.DataFrame({"subject_id": [7], "hadm_id": [1], "admittime": [dateti
 )
 
 
-def labs_of(tmp_path: Path, *rows: dict[str, str]) -> tuple[list[float], dict[str, int]]:
+def labs_of(tmp_path: Path, *rows: dict[str, str]) -> tuple[list[float], dict[str, int | None]]:
     path = put(tmp_path / "labevents.csv.gz", LABEVENTS, list(rows))
     first, dropped = first_labs(path, ADMITTED, reference=False, stay=False)
     return first["valuenum"].to_list(), {entry.reason: entry.count for entry in dropped}

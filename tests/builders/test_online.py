@@ -144,7 +144,7 @@ class Sleeps(list[float]):
 
 
 def translated(
-    cache: Path, *, languages: tuple[str, ...] = ("el",), engine: str = "google", strict: bool = False,
+    cache: Path, *, languages: tuple[str, ...] = ("el",), engine: Any = "google", strict: bool = False,
     table: NamesTable = TABLE, timeout_seconds: float = 5.0, sleeps: Sleeps | None = None,
 ) -> tuple[NamesTable, list[Dropped]]:  # fmt: skip
     sleeps = Sleeps() if sleeps is None else sleeps
@@ -160,7 +160,7 @@ def translated(
     )
 
 
-def reasons(dropped: list[Dropped]) -> dict[str, int]:
+def reasons(dropped: list[Dropped]) -> dict[str, int | None]:
     return {entry.reason: entry.count for entry in dropped}
 
 
@@ -415,7 +415,7 @@ def say(text: str, cache: Path, language: str = "el", sleeps: Sleeps | None = No
 def test_speech_is_decoded_levelled_and_kept(server: Server, tmp_path: Path) -> None:
     server.reply = lambda text, target, n: (200, spoken(mp3()))
     wave = say("Καλημέρα.", tmp_path)
-    assert (wave.dtype, wave.ndim) == (np.float32, 1)
+    assert wave.dtype == np.float32 and wave.ndim == 1
     assert abs(len(wave) / 16_000 - 0.5) < 0.1
     assert abs(20 * np.log10(np.sqrt(np.mean(wave.astype(float) ** 2))) + 23.0) < 0.1
     assert np.argmax(np.abs(np.fft.rfft(wave))) * 16_000 / len(wave) == pytest.approx(440, abs=5)
@@ -509,9 +509,9 @@ def test_failure_counts_give_up_after_three_silences_in_a_row() -> None:
     for status in (500, 403):
         failures.unanswered(no_answer(status))
     failures.heard()
-    for status in (None, 429, 500):
+    for last in (None, 429, 500):
         assert not failures.given_up
-        failures.unanswered(no_answer(status))
+        failures.unanswered(no_answer(last))
     assert failures.given_up
 
 
@@ -556,7 +556,7 @@ def test_a_build_asks_the_engine_and_counts_what_it_did_not_give(
     english = [table.names["en"][table.wnids.index(wnid)] for wnid in TREE_WNIDS]
     greek = dict(zip(english, ("χαλίκι", "σύννεφο", "ποτάμι", "lion"), strict=True))  # the last is in the wrong script
     server.reply = lambda text, target, n: (200, google(greek[text]))
-    options = {"engine": "google", "cache": tmp_path / "cache"}
+    options: dict[str, Any] = {"engine": "google", "cache": tmp_path / "cache"}
     manifest = build(tree, tmp_path / "out", **options)
     assert problems(tmp_path / "out") == []
     assert server.asked == Counter(english)

@@ -30,14 +30,14 @@ def limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def asked(
-    engine: str, answer: Callable[[Request], None], folder: Path, monkeypatch: pytest.MonkeyPatch
+    engine: Any, answer: Callable[[Request], None], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[str, int]:
     """Why an engine that answers so gave nothing, and how many requests that took."""
     with hostile(answer) as server:
         for name in ("GOOGLE_TRANSLATE", "MYMEMORY"):
             monkeypatch.setitem(constants.BASE_URLS, name, f"{server.url}/m")
         monkeypatch.setattr(gtts.tts, "_translate_url", lambda **_: f"{server.url}/m")
-        settings = {"cache": folder, "strict": True, "pause_seconds": 0.0, "patience": PATIENCE}
+        settings: dict[str, Any] = {"cache": folder, "strict": True, "pause_seconds": 0.0, "patience": PATIENCE}
         with pytest.raises(OnlineError) as caught:
             if engine == "gtts":
                 gtts_speech("Hi.", "en", **settings)

@@ -28,6 +28,7 @@ from symile_data.builders.pid import build as builds
 from symile_data.builders.pid import media
 from symile_data.builders.pid.build import build_pid
 from symile_data.builders.pid.draw import draw_rows
+from symile_data.builders.pid.shard import make_shard
 from symile_data.builders.pid.spec import PidSpec
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
@@ -168,7 +169,7 @@ def test_the_bytes_do_not_depend_on_workers_or_interruptions(
     mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert contents(build(tmp_path / "two", media_spec(), workers=2)) == contents(mixed)
-    original: Callable[..., dict[str, Any]] = builds.make_shard
+    original: Callable[..., dict[str, Any]] = make_shard
 
     def interrupted(task: Any, path: Path) -> dict[str, Any]:
         if task.split == "test":
@@ -179,7 +180,12 @@ def test_the_bytes_do_not_depend_on_workers_or_interruptions(
     with pytest.raises(KeyboardInterrupt):
         build(tmp_path / "stopped", media_spec())
     made: list[str] = []
-    monkeypatch.setattr(builds, "make_shard", lambda task, path: made.append(task.split) or original(task, path))
+
+    def noted(task: Any, path: Path) -> dict[str, Any]:
+        made.append(task.split)
+        return original(task, path)
+
+    monkeypatch.setattr(builds, "make_shard", noted)
     monkeypatch.setattr(media, "make_chunk", lambda *_: pytest.fail("media are made twice"))
     assert contents(build(tmp_path / "stopped", media_spec())) == contents(mixed)
     assert made == ["test"]

@@ -1,6 +1,7 @@
 """The plan of a split: any range of rows alone, one answer in every row, everything drawn uniformly."""
 
 import itertools
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from symile_data.datasets.m3.words import MODES, WordRule
 OFFSETS = np.array([0, 3, 4, 9, 20, 22], dtype=np.int64)
 
 
-def plan(mode: str = "disjoint", seed: int = 0, split: str = "train") -> SplitPlan:
+def plan(mode: Literal["disjoint", "overlap"] = "disjoint", seed: int = 0, split: str = "train") -> SplitPlan:
     rule = WordRule(words=3, classes=5, languages=4, mode=mode)
     return SplitPlan(seed=seed, split=split, rule=rule, image_offsets=OFFSETS, recordings_per_language=7)
 
@@ -24,7 +25,7 @@ def columns(rows: RowIndices) -> list[np.ndarray]:
 
 
 @given(st.lists(st.integers(0, 80), max_size=5), st.sampled_from(MODES))
-def test_any_range_can_be_drawn_alone(cuts: list[int], mode: str) -> None:
+def test_any_range_can_be_drawn_alone(cuts: list[int], mode: Literal["disjoint", "overlap"]) -> None:
     whole = columns(plan(mode).draw(0, 80))
     edges = [0, *sorted(cuts), 80]
     pieces = [columns(plan(mode).draw(a, b)) for a, b in itertools.pairwise(edges)]
@@ -34,7 +35,7 @@ def test_any_range_can_be_drawn_alone(cuts: list[int], mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_every_row_names_its_image_once_in_the_language_of_its_clip(mode: str) -> None:
+def test_every_row_names_its_image_once_in_the_language_of_its_clip(mode: Literal["disjoint", "overlap"]) -> None:
     rows = plan(mode).draw(0, 3000)
     answers = rows.word_languages == rows.language[:, None]
     assert (answers.sum(axis=1) == 1).all()
@@ -61,7 +62,7 @@ def test_the_rows_of_overlap_mode_are_those_they_always_were() -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_images_are_of_the_class(mode: str) -> None:
+def test_images_are_of_the_class(mode: Literal["disjoint", "overlap"]) -> None:
     rows = plan(mode).draw(0, 3000)
     np.testing.assert_array_equal(np.searchsorted(OFFSETS, rows.slot, side="right") - 1, rows.cls)
     assert rows.clip.min() == 0

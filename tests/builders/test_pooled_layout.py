@@ -122,7 +122,9 @@ def test_it_verifies_and_load_dataset_opens_all_three_tables(
     assert {split: table.num_rows for split, table in pairs.items()} == ROWS
     expected = {name: f for name, f in m3_schema().features.items() if name not in ("image", "audio")}
     assert {name: pairs["train"].features[name] for name in expected} == expected
-    names = manifests.read(parts).pooled.pools[0].names
+    pooled = manifests.read(parts).pooled
+    assert pooled
+    names = pooled.pools[0].names
     images = load_dataset(str(parts), "images", split=names["train"], cache_dir=str(tmp_path))
     clips = load_dataset(str(parts), "clips", split=names["train"], cache_dir=str(tmp_path))
     clips = clips.cast_column("audio", Audio(decode=False))
@@ -145,7 +147,8 @@ def test_the_card_says_how_to_join_and_its_statistics_are_the_rows(pair: tuple[P
     one, other = (json.loads((directory / "stats.json").read_text()) for directory in pair)
     for name in ("rows", "missing", "categories", "identifiers", "words", "samples"):
         assert one[name] == other[name]
-    assert other["pools"].keys() >= {f"images/{name}" for name in manifests.read(parts).pooled.pools[0].names.values()}
+    pooled = manifests.read(parts).pooled
+    assert pooled and other["pools"].keys() >= {f"images/{name}" for name in pooled.pools[0].names.values()}
 
 
 def test_the_croissant_description_names_every_table(pair: tuple[Path, Path]) -> None:
@@ -180,7 +183,9 @@ def test_neither_workers_nor_interruptions_change_a_byte(
         assert {path: path.stat().st_mtime_ns for path in kept} == kept
         assert contents(tmp_path / "out") == contents(tmp_path / "straight")
         return
-    sizes = {"rows": {"train": 7, "validation": 2, "test": 2}}  # workers know nothing of this module's small sizes
+    sizes: dict[str, Any] = {
+        "rows": {"train": 7, "validation": 2, "test": 2}
+    }  # workers know nothing of this module's small sizes
     build(tree, tmp_path / "one", layout="pooled", **sizes)
     build(tree, tmp_path / "two", layout="pooled", workers=2, **sizes)
     one, two = contents(tmp_path / "one"), contents(tmp_path / "two")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from factories import WNIDS, encoded, imagenet_tree, picture, unreadable_files
 from symile_data.builders.engine.build_dir import BuildDir, open_build_dir
 from symile_data.builders.m3 import prepare_media
 from symile_data.builders.m3.audio.sources import EspeakSource, SplitAudio
-from symile_data.builders.m3.images.imagenet import ImageCatalogue, SplitImages, list_images, split_images
+from symile_data.builders.m3.images.imagenet import ImageCatalogue, SplitImages, list_images, read_image, split_images
 from symile_data.builders.m3.media_store import MediaStore
 from symile_data.builders.m3.prepare_media import prepare_audio, prepare_images
 from symile_data.builders.m3.text.sentences import read_bank
@@ -92,8 +93,13 @@ def test_a_class_without_a_readable_picture_is_an_error_that_names_it(build_dir:
 
 def test_every_picture_is_read_once(build_dir: BuildDir, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
-    original = prepare_media.read_image
-    monkeypatch.setattr(prepare_media, "read_image", lambda path, size: (read.append(path), original(path, size))[1])
+    original = read_image
+
+    def noted(path: Path, size: int | None) -> Any:
+        read.append(path)
+        return original(path, size)
+
+    monkeypatch.setattr(prepare_media, "read_image", noted)
     prepared(build_dir, tree)
     assert len(read) == len(set(read)) == 36
     prepared(build_dir, tree)

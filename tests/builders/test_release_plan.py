@@ -38,7 +38,7 @@ def place(tmp_path: Path) -> Path:
 
 def rebuilt(place: Path, out: str = "out", **changes: Any) -> manifests.Manifest:
     workers, write_card = changes.pop("workers", 1), changes.pop("write_card", no_card)
-    settings = {
+    settings: dict[str, Any] = {
         "languages": ("el", "en"), "words": 2, "plan": place / "csv", "images": place / "imagenet",
         "audio": "common-voice", "recordings": place / "cv", "names": place / "translations.json",
     }  # fmt: skip

@@ -47,7 +47,7 @@ TASKS: dict[str, tuple[Callable[[Any, Path], dict[str, Any]], Any, str]] = {
 
 
 @pytest.fixture
-def build_dir(tmp_path: Path) -> BuildDir:
+def build_dir(tmp_path: Path) -> Iterator[BuildDir]:
     with open_build_dir(tmp_path / "out", BuildFingerprint(dataset="x", spec={}, sources={}, versions={})) as opened:
         assert isinstance(opened, BuildDir)
         yield opened

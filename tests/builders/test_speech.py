@@ -16,7 +16,7 @@ from symile_data.builders.m3.audio.espeak import VOICES, Utterance, encode_flac,
 from symile_data.builders.m3.audio.spoken import SpokenAudio, recordings_per_language, spoken_audio
 from symile_data.builders.m3.text.languages import LANGUAGES
 from symile_data.builders.m3.text.sentences import read_sentences
-from symile_data.errors import SourceError
+from symile_data.errors import MissingPackageError, SourceError
 
 HASHES = """
 import hashlib
@@ -27,7 +27,14 @@ for language, index in {asked!r}:
 
 
 def utterance(**changes: Any) -> Utterance:
-    settings = {"text": "Good morning.", "language": "en", "voice": "m1", "rate": 170, "pitch": 50, "intonation": 50}
+    settings: dict[str, Any] = {
+        "text": "Good morning.",
+        "language": "en",
+        "voice": "m1",
+        "rate": 170,
+        "pitch": 50,
+        "intonation": 50,
+    }
     return Utterance(**(settings | {"seed": 0} | changes))
 
 
@@ -77,7 +84,7 @@ def test_arabic_is_spoken_with_its_vowels_in_any_order_of_its_signs(word: str) -
     shadda_first = normal.replace(sign + shadda, shadda + sign)
     assert shadda_first != normal
     waves = [synthesise(utterance(text=text, language="ar")) for text in (normal, shadda_first)]
-    assert np.array_equal(*waves)
+    assert np.array_equal(waves[0], waves[1])
     without_vowel = synthesise(utterance(text=normal.replace(sign + shadda, shadda), language="ar"))
     assert not np.array_equal(waves[0], without_vowel)
 
@@ -140,7 +147,7 @@ def test_a_voice_that_the_engine_lacks_is_an_error(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("package", ["soxr", "espeakng_loader"])
 def test_a_missing_package_is_an_error_with_the_command(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(speech.MissingPackageError, match=r"[Rr]un: pip install -e '\.\[speech\]'"):
+    with pytest.raises(MissingPackageError, match=r"[Rr]un: pip install -e '\.\[speech\]'"):
         synthesise(utterance())
 
 
@@ -153,7 +160,13 @@ def test_encoding_keeps_the_wave() -> None:
 
 def test_a_clip_is_a_function_of_its_place_alone() -> None:
     def drawn(**changes: Any) -> SpokenAudio:
-        place = {"seed": 0, "store": "train", "language": "el", "sentences": list(range(100)), "index": 5} | changes
+        place: dict[str, Any] = {
+            "seed": 0,
+            "store": "train",
+            "language": "el",
+            "sentences": list(range(100)),
+            "index": 5,
+        } | changes
         return spoken_audio(**place)
 
     assert drawn() == drawn()

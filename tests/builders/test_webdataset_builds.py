@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 
 from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.m3 import build as builds
+from symile_data.builders.m3.rows.shard import make_shard
 from symile_data.builders.mimic.build import build_mimic
 from symile_data.builders.mimic.spec import MimicSpec
 from symile_data.builders.xor.build import build_xor
@@ -36,7 +37,7 @@ from symile_data.format.schema import DatasetSchema, Modality
 from symile_data.format.shards import open_shard
 from symile_data.format.shards.writer import shard_path, write_shard
 
-MISSING = {"missing": {"image": 0.3, "audio": 0.3, "text": 0.3}}
+MISSING: dict[str, Any] = {"missing": {"image": 0.3, "audio": 0.3, "text": 0.3}}
 TRAIN = "data/train-00000-of-00001"
 
 
@@ -93,7 +94,7 @@ def test_it_verifies_and_its_statistics_are_the_same(tars: Path, parquet: Path) 
 def test_the_bytes_do_not_depend_on_workers_or_interruptions(
     tree: Path, tars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, made = builds.make_shard, []
+    original, made = make_shard, list[Any]()
 
     def make(job: Any, path: Path) -> dict[str, Any]:
         if len(made) == 1:

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,16 @@ def identity(**spec: Any) -> BuildFingerprint:
     )
 
 
+@contextmanager
+def unfinished(directory: Path, fingerprint: BuildFingerprint) -> Iterator[BuildDir]:
+    """Open the directory of a build that is not finished."""
+    with open_build_dir(directory, fingerprint) as build_dir:
+        assert isinstance(build_dir, BuildDir)
+        yield build_dir
+
+
 def finish(directory: Path, **spec: Any) -> Manifest:
-    with open_build_dir(directory, identity(**spec)) as build_dir:
+    with unfinished(directory, identity(**spec)) as build_dir:
         manifest = Manifest(identity=identity(**spec), modalities=(), splits={"train": 3})
         build_dir.finish(manifest)
     return manifest
@@ -44,7 +54,7 @@ def make(build_dir: BuildDir, text: str = "content") -> None:
 @pytest.mark.parametrize("there", ["new/and/deep", "empty"])
 def test_a_new_or_empty_directory_is_taken(tmp_path: Path, there: str) -> None:
     (tmp_path / "empty").mkdir()
-    with open_build_dir(tmp_path / there, identity()) as build_dir:
+    with unfinished(tmp_path / there, identity()) as build_dir:
         assert isinstance(build_dir, BuildDir)
         assert build_dir.finished(ARTIFACT) is None
 
@@ -65,16 +75,16 @@ def test_leftover_bookkeeping_of_a_finished_build_goes(tmp_path: Path) -> None:
 
 
 def test_a_product_is_done_when_its_note_and_bytes_agree(tmp_path: Path) -> None:
-    with open_build_dir(tmp_path, identity()) as build_dir:
+    with unfinished(tmp_path, identity()) as build_dir:
         make(build_dir)
-    with open_build_dir(tmp_path, identity()) as build_dir:
+    with unfinished(tmp_path, identity()) as build_dir:
         entry = manifests.file_entry(tmp_path, tmp_path / ARTIFACT.path)
         assert build_dir.finished(ARTIFACT) == FinishedArtifact({"rows": 5}, entry.bytes, entry.sha256)
 
 
 @pytest.mark.parametrize("damage", ["gone", "shorter", "changed", "note gone", "note cut", "other key"])
 def test_a_product_that_changed_is_not_done(tmp_path: Path, damage: str) -> None:
-    with open_build_dir(tmp_path, identity()) as build_dir:
+    with unfinished(tmp_path, identity()) as build_dir:
         make(build_dir)
         path = tmp_path / ARTIFACT.path
         (note,) = (tmp_path / INTERNAL / "journal").iterdir()
@@ -146,7 +156,7 @@ def test_a_second_build_is_refused_while_one_runs(tmp_path: Path) -> None:
         assert str(caught.value) == (
             f"another build is running in this directory ({tmp_path}). Wait for it to end, or choose another `out`."
         )
-    with open_build_dir(tmp_path, identity()) as build_dir:
+    with unfinished(tmp_path, identity()) as build_dir:
         assert isinstance(build_dir, BuildDir)
 
 
@@ -168,7 +178,7 @@ def test_a_killed_build_leaves_no_lock(tmp_path: Path) -> None:
         with pytest.raises(OutputError, match="another build is running"), open_build_dir(tmp_path, identity()):
             pass
         os.kill(process.pid, signal.SIGKILL)
-    with open_build_dir(tmp_path, identity()) as build_dir:
+    with unfinished(tmp_path, identity()) as build_dir:
         assert isinstance(build_dir, BuildDir)
 
 
@@ -187,7 +197,7 @@ def test_a_damaged_record_of_an_unfinished_build_is_one_sentence(tmp_path: Path,
     "note", ["[]", "{}", '{"key": ["train", 0, 5]}', "null", '{"key": ["train", 0, 5], "bytes": 7}']
 )
 def test_a_damaged_note_makes_its_product_unfinished(tmp_path: Path, note: str) -> None:
-    with open_build_dir(tmp_path, identity()) as build_dir:
+    with unfinished(tmp_path, identity()) as build_dir:
         make(build_dir)
         (path,) = (tmp_path / INTERNAL / "journal").iterdir()
         path.write_text(note)
@@ -198,7 +208,7 @@ def test_a_product_that_the_disk_cannot_read_is_made_again(tmp_path: Path, monke
     def fail(path: Path) -> str:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    with open_build_dir(tmp_path, identity()) as build_dir:
+    with unfinished(tmp_path, identity()) as build_dir:
         make(build_dir)
         monkeypatch.setattr("symile_data.builders.engine.build_dir.file_sha256", fail)
         assert build_dir.finished(ARTIFACT) is None
@@ -209,12 +219,12 @@ def test_a_build_that_waited_for_one_that_ended_sees_its_dataset(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same: bool
 ) -> None:
     """The other build ends, and removes the lock's file, between this one's first look and its lock."""
-    flock, ended = fcntl.flock, []
+    flock, ended = fcntl.flock, list[bool]()
 
     def end_first(file: Any, how: int) -> None:
         if not ended:
             ended.append(True)
-            with open_build_dir(tmp_path, identity()) as build_dir:
+            with unfinished(tmp_path, identity()) as build_dir:
                 build_dir.finish(Manifest(identity=identity(), modalities=(), splits={"train": 3}))
         flock(file, how)
 

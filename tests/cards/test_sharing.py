@@ -13,7 +13,7 @@ from symile_data.format.manifest import BuildFingerprint, Manifest
 def kind_of(dataset: str, spec: dict[str, Any], sources: dict[str, Any]) -> str | None:
     identity = BuildFingerprint(dataset=dataset, spec=spec, sources=sources, versions={})
     restriction = restriction_of(Manifest(identity=identity, modalities=(), splits={}))
-    return restriction and restriction.kind
+    return restriction.kind if restriction else None
 
 
 @pytest.mark.parametrize(

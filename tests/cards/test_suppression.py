@@ -61,7 +61,7 @@ def _pick(
     return first if random.random() > rarity else others[int(random.integers(len(others)))]
 
 
-def counted(cohort: dict[str, list[dict[str, Any]]]) -> dict:
+def counted(cohort: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """The statistics, as cards count them."""
     rows = {split: len(of) for split, of in cohort.items()}
     every = [row for of in cohort.values() for row in of]
@@ -116,12 +116,12 @@ def counted(cohort: dict[str, list[dict[str, Any]]]) -> dict:
 class Attack:
     """Everything that is known of the published numbers: each is a sum of groups of rows, none of them negative."""
 
-    def __init__(self, true: dict[str, Any], shown: dict) -> None:
+    def __init__(self, true: dict[str, Any], shown: dict[str, Any]) -> None:
         self.true: dict[tuple[Any, ...], int] = {}
         self.equations: list[tuple[dict[tuple[Any, ...], float], float]] = []
         self._know(true, shown)
 
-    def _group(self, key: tuple[Any, ...], count: int) -> tuple:
+    def _group(self, key: tuple[Any, ...], count: int) -> tuple[Any, ...]:
         self.true[key] = count
         return key
 
@@ -133,7 +133,7 @@ class Attack:
         if value is not None:
             self._equal({key: 1}, value)
 
-    def _know(self, true: dict[str, Any], shown: dict) -> None:
+    def _know(self, true: dict[str, Any], shown: dict[str, Any]) -> None:
         lacking: dict[tuple[str, str], dict[tuple[Any, ...], float]] = {}
         for split, rows in true["rows"].items():
             patterns = true["missing"][split]["patterns"]
@@ -173,8 +173,8 @@ class Attack:
                 self._published(one, shown["measured"][split][test])
         everything = sum(true["rows"].values())
         absent = {key: 1.0 for split in true["rows"] for key in lacking[split, "cxr"]}
-        hours = [of["hours"]["cxr_hours"]["counts"] for of in (true, shown)]
-        self._partition("hour", *hours, absent, everything)
+        counts, told_counts = (of["hours"]["cxr_hours"]["counts"] for of in (true, shown))
+        self._partition("hour", counts, told_counts, absent, everything)
         media, told = true["media"]["cxr"], shown["media"]["cxr"]
         sizes = {(w, h): n for w, h, n in told["sizes"]}
         told_sizes = [sizes.get((w, h)) for w, h, _ in media["sizes"]]
@@ -182,8 +182,8 @@ class Attack:
         self._partition("format", list(media["formats"].values()), list(told["formats"].values()), absent, everything)
         self._partition("media", [media["measured"]], [told["measured"]], absent, everything)
         measured = {key: -1.0 for key in self.true if key[0] == "measured"}
-        hours = [of["hours"]["labs_hours"]["counts"] for of in (true, shown)]
-        self._partition("lab hour", *hours, measured, 0)
+        counts, told_counts = (of["hours"]["labs_hours"]["counts"] for of in (true, shown))
+        self._partition("lab hour", counts, told_counts, measured, 0)
 
     def _partition(
         self, name: str, counts: list[int], told: list[Any], others: dict[tuple[Any, ...], float], total: float

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -31,7 +31,9 @@ from symile_data.rng import Stream
 LANGS = np.array(["ar", "el", "en", "hi", "ja", "ko", "te", "th", "uk", "zh-CN"])
 
 
-def drawn(mode: str, words: int, languages: int, classes: int, rows: int, seed: int = 0) -> pa.Table:
+def drawn(
+    mode: Literal["disjoint", "overlap"], words: int, languages: int, classes: int, rows: int, seed: int = 0
+) -> pa.Table:
     """Rows as a dataset has them."""
     rule = WordRule(words=words, classes=classes, languages=languages, mode=mode)
     rng = np.random.default_rng(seed)
@@ -47,7 +49,7 @@ def drawn(mode: str, words: int, languages: int, classes: int, rows: int, seed: 
 WORD = pa.struct([("text", pa.string()), ("lang", pa.string()), ("cls_id", pa.int32())])
 
 
-def table_of(words: list[Any], classes: list, langs: list) -> pa.Table:
+def table_of(words: list[Any], classes: list[Any], langs: list[Any]) -> pa.Table:
     return pa.table(
         {
             "words": pa.array(words, pa.list_(WORD)),
@@ -75,7 +77,7 @@ class Slow:
         self.possible = [self._possible(row["words"]) for row in self.rows]
 
     @staticmethod
-    def _possible(words: list[Any]) -> list:
+    def _possible(words: list[Any]) -> list[Any]:
         langs, classes = [w["lang"] for w in words], [w["cls_id"] for w in words]
         return [w for w in words if langs.count(w["lang"]) == 1 and classes.count(w["cls_id"]) == 1]
 
@@ -111,7 +113,9 @@ class Slow:
     st.integers(1, 40),
     st.integers(0, 2**32),
 )
-def test_ceilings_are_those_of_slow_counting(rule: tuple[str, int, int], classes: int, count: int, seed: int) -> None:
+def test_ceilings_are_those_of_slow_counting(
+    rule: tuple[Literal["disjoint", "overlap"], int, int], classes: int, count: int, seed: int
+) -> None:
     table = drawn(*rule, classes, count, seed)
     slow, rows = Slow(table), read(table)
     subsets = subset_ceilings(rows)
@@ -147,7 +151,7 @@ def test_ceilings_are_those_of_slow_counting(rule: tuple[str, int, int], classes
     ],
 )
 def test_ceilings_of_the_usual_datasets(
-    rule: tuple[str, int, int], classes: int, count: int, expected: tuple[float, ...]
+    rule: tuple[Literal["disjoint", "overlap"], int, int], classes: int, count: int, expected: tuple[float, ...]
 ) -> None:
     found = named_ceilings(read(drawn(*rule, classes, count)), "image")
     assert tuple(found.values()) == pytest.approx(expected, abs=0.02)
@@ -165,7 +169,9 @@ def test_one_in_w_holds_only_where_all_classes_are_candidates(classes: int) -> N
 
 @pytest.mark.parametrize("rule", [("disjoint", 3, 3), ("overlap", 6, 4)])
 @pytest.mark.parametrize("candidates", [0, 8])
-def test_scoring_the_words_alike_is_worth_what_is_said(rule: tuple[str, int, int], candidates: int) -> None:
+def test_scoring_the_words_alike_is_worth_what_is_said(
+    rule: tuple[Literal["disjoint", "overlap"], int, int], candidates: int
+) -> None:
     rows = read(drawn(*rule, 40, 120))
     hot = torch.eye(40)
     texts = torch.stack([hot[words[words >= 0]].sum(0) for words in torch.from_numpy(rows.word_classes).long()])

@@ -4,11 +4,12 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from torch.distributed import HashStore
+from torch.distributed.distributed_c10d import HashStore
 
 from symile_data import launch as module
 from symile_data.errors import SymileDataError
@@ -102,7 +103,7 @@ def test_an_interrupted_launcher_takes_its_ranks_along(run: Ranks, monkeypatch: 
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "_kill", remembered)
-    monkeypatch.setattr(module.time, "sleep", interrupted)
+    monkeypatch.setattr(time, "sleep", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(FOREVER, FOREVER)
     assert [process.returncode for process in started] == [-9, -9]

@@ -1,5 +1,6 @@
 """Directories here and elsewhere: the same reads, nothing more than what is asked, and patience with the network."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +25,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Location]:
         else:
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_bytes(data)
-    yield Location.of({"path": tmp_path, "file": f"file://{tmp_path}", "memory": "memory://location/"}[request.param])
+    places: dict[str, str | Path] = {"path": tmp_path, "file": f"file://{tmp_path}", "memory": "memory://location/"}
+    yield Location.of(places[request.param])
     if request.param == "memory":
         memory.rm("/location", recursive=True)
 
@@ -47,7 +49,7 @@ def test_files_of_this_machine_are_opened_without_fsspec(tmp_path: Path) -> None
 
 
 def test_what_is_not_there_is_an_error_at_once(place: Location, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locations.time, "sleep", lambda _: pytest.fail("it waited"))
+    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("it waited"))
     with pytest.raises(FileNotFoundError):
         place.size("b.bin")
     with pytest.raises(FileNotFoundError):
@@ -65,7 +67,7 @@ def test_a_file_that_ends_early_is_an_error(place: Location, monkeypatch: pytest
 @pytest.mark.parametrize("place", ["memory"], indirect=True)
 def test_a_remote_read_is_repeated_until_it_works(place: Location, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(locations.time, "sleep", pauses.append)
+    monkeypatch.setattr(time, "sleep", pauses.append)
     real, failures = place.system.cat_file, [TimeoutError("slow"), ConnectionError("gone"), RuntimeError("odd")]
 
     def failing(*args: object, **options: object) -> bytes:
@@ -83,7 +85,7 @@ def test_a_remote_read_that_never_works_says_why(place: Location, monkeypatch: p
     def failing(*_: object, **__: object) -> bytes:
         raise RuntimeError("the bucket is on strike")
 
-    monkeypatch.setattr(locations.time, "sleep", lambda _: None)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     monkeypatch.setattr(place.system, "cat_file", failing)
     with pytest.raises(OSError, match="RuntimeError: the bucket is on strike"):
         place.read("a.bin", 0, 4)

@@ -28,7 +28,7 @@ MOMENT = timedelta(microseconds=1)
         (LABS_WINDOW, [timedelta(hours=-24), timedelta(hours=24)], [timedelta(hours=24) + MOMENT]),
     ],
 )
-def test_a_window_has_the_ends_that_it_says(window: Window, inside: list[Any], outside: list) -> None:
+def test_a_window_has_the_ends_that_it_says(window: Window, inside: list[Any], outside: list[Any]) -> None:
     times = pl.DataFrame({"time": [ADMITTED + since for since in [*inside, *outside]]}, schema={"time": pl.Datetime})
     found = times.select(window.contains(pl.col("time"), pl.lit(ADMITTED)))["time"].to_list()
     assert found == [True] * len(inside) + [False] * len(outside)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -13,7 +14,7 @@ MODALITIES = (
     Modality(name="image", kind="image", column="image", null_columns=("image", "image_id")),
     Modality(name="text", kind="text", column="text", null_columns=("text", "words", "target_text")),
 )
-WHOLE = {
+WHOLE: dict[str, Any] = {
     "image": [b"a", None, b"c"],
     "image_id": ["a", None, "c"],
     "text": ["x", "y", None],

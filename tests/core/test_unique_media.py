@@ -1,5 +1,7 @@
 """Tests of the numbers of unique media, against a loop over the rows."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -13,7 +15,9 @@ ROWS = st.lists(st.tuples(st.sampled_from(["a", "b", "c", None]), st.booleans())
 
 def slowly(ids: list[str | None], missing: list[bool]) -> tuple[list[int], list[int]]:
     """Go through the rows one by one."""
-    numbers, owners, known = [], [], {}
+    numbers: list[Any] = []
+    owners: list[Any] = []
+    known: dict[Any, Any] = {}
     for row, (key, gone) in enumerate(zip(ids, missing, strict=True)):
         if gone:
             numbers.append(-1)

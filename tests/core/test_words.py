@@ -1,6 +1,6 @@
 """The words of a row, against a slow reading of the rule, and their distribution."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def slow_words(rule: WordRule, target_class: int, target_language: int, uniform:
     """One row, word by word: draw each among what is left, then sort by the last W numbers."""
     numbers = iter(uniform)
 
-    def pick(left: list[Any]) -> object:
+    def pick(left: list[Any]) -> Any:
         return left.pop(int(next(numbers) * len(left)))
 
     classes = [cls for cls in range(rule.classes) if cls != target_class]
@@ -34,7 +34,7 @@ def slow_words(rule: WordRule, target_class: int, target_language: int, uniform:
 
 @st.composite
 def rules(draw: st.DrawFn) -> WordRule:
-    mode = draw(st.sampled_from(MODES))
+    mode: Literal["disjoint", "overlap"] = draw(st.sampled_from(MODES))
     languages = draw(st.integers(2, 10))
     classes = draw(st.integers(2, 30))
     room = min(languages, classes) if mode == "disjoint" else (classes - 1) * (languages - 1) + 1
@@ -110,7 +110,7 @@ def uniformly(values: np.ndarray, kinds: int) -> bool:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_positions_classes_and_languages_are_uniform(mode: str) -> None:
+def test_positions_classes_and_languages_are_uniform(mode: Literal["disjoint", "overlap"]) -> None:
     rule = WordRule(words=3, classes=7, languages=4, mode=mode)
     cls, language, word_classes, word_languages = draw(rule, 30_000)
     target = word_languages == language[:, None]
@@ -168,11 +168,12 @@ def test_every_order_of_a_choice_is_equally_likely() -> None:
 )
 def test_rules_that_cannot_be_met_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        WordRule(**({"words": 3, "classes": 9, "languages": 5, "mode": "disjoint"} | changes))
+        settings: dict[str, Any] = {"words": 3, "classes": 9, "languages": 5, "mode": "disjoint"}
+        WordRule(**(settings | changes))
     assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(("mode", "words", "classes"), [("disjoint", 5, 5), ("overlap", 9, 3)])
-def test_rules_that_just_can_be_met_are_drawn(mode: str, words: int, classes: int) -> None:
+def test_rules_that_just_can_be_met_are_drawn(mode: Literal["disjoint", "overlap"], words: int, classes: int) -> None:
     languages = draw(WordRule(words=words, classes=classes, languages=5, mode=mode), 50)[3]
     assert languages.shape == (50, words)

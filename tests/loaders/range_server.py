@@ -7,7 +7,13 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 
+class _Server(ThreadingHTTPServer):
+    served: list[tuple[str, int, int]]
+
+
 class _Handler(SimpleHTTPRequestHandler):
+    server: _Server
+
     def log_message(self, *_):
         """Nothing on the terminal."""
 
@@ -29,7 +35,7 @@ class _Handler(SimpleHTTPRequestHandler):
 @contextlib.contextmanager
 def serving(directory):
     """Yield the address, and the list of (file name, first byte, end) that grows as ranges are served."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), lambda *arguments: _Handler(*arguments, directory=str(directory)))
+    server = _Server(("127.0.0.1", 0), lambda *arguments: _Handler(*arguments, directory=str(directory)))
     server.served = []
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()

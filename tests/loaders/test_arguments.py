@@ -1,11 +1,13 @@
 """Tests of the groups of a loader's arguments, and of the keywords that stood in their place before."""
 
+from typing import Any
+
 import pytest
 from small_datasets import write_vectors
 
 from symile_data.errors import UsageError
 from symile_data.loaders import BatchLoader, Distribution, Resources, Variation, open_split
-from symile_data.loaders.arguments import grouped
+from symile_data.loaders.arguments import OlderArguments, grouped
 
 
 @pytest.mark.parametrize(
@@ -25,7 +27,7 @@ def test_impossible_groups_are_refused(kind, fields, message):
 
 
 def test_older_keywords_go_into_their_groups_with_a_warning():
-    older = {"redraw_words": True, "augment": None, "threads": 5, "rank": 1, "world_size": 3}
+    older: OlderArguments = {"redraw_words": True, "augment": None, "threads": 5, "rank": 1, "world_size": 3}
     with pytest.warns(DeprecationWarning) as warned:
         found = grouped(older, None, Resources(window=4), None)
     assert found == (
@@ -52,7 +54,7 @@ def test_an_older_keyword_of_another_name_goes_into_its_field():
 
 def test_a_loader_takes_groups_and_older_keywords_alike(tmp_path, recwarn):
     split = open_split(write_vectors(tmp_path, 40), "train")
-    groups = {"resources": Resources(window=1), "distribution": Distribution(rank=1, world_size=2)}
+    groups: dict[str, Any] = {"resources": Resources(window=1), "distribution": Distribution(rank=1, world_size=2)}
     loader = BatchLoader(split, 4, **groups)
     assert not [warning for warning in recwarn if warning.category is DeprecationWarning]
     with pytest.warns(DeprecationWarning) as warned:
@@ -65,4 +67,4 @@ def test_a_loader_takes_groups_and_older_keywords_alike(tmp_path, recwarn):
 def test_unknown_keywords_are_refused(tmp_path):
     split = open_split(write_vectors(tmp_path, 40), "train")
     with pytest.raises(TypeError, match="unexpected keyword argument 'thread'"):
-        BatchLoader(split, 4, thread=2)
+        BatchLoader(split, 4, thread=2)  # type: ignore[call-arg]

@@ -1,5 +1,6 @@
 import json
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,7 +98,7 @@ def test_training_drops_the_rest_and_evaluation_keeps_it(vectors):
 @given(st.integers(1, 6), st.integers(0, 3), st.booleans())
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_threads_prefetch_and_cache_do_not_change_a_bit(m3, threads, prefetch, cache):
-    arguments = {"transforms": SMALL, "missingness": 0.3, "columns": ["lang"], "seed": 3}
+    arguments: dict[str, Any] = {"transforms": SMALL, "missingness": 0.3, "columns": ["lang"], "seed": 3}
     plain = list(BatchLoader(m3, 8, resources=Resources(threads=1, prefetch=0), **arguments))
     other = list(BatchLoader(m3, 8, resources=Resources(threads=threads, prefetch=prefetch), cache=cache, **arguments))
     assert len(plain) == len(other) and all(equal(one, two) for one, two in zip(plain, other, strict=True))
@@ -107,7 +108,7 @@ def test_threads_prefetch_and_cache_do_not_change_a_bit(m3, threads, prefetch, c
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_interrupted_anywhere_other_ranks_see_the_rest_once(vectors, world, batch, new_world, new_batch, data):
     def loaders(world, batch):
-        options = {"drop_last": False, "cache": True, "seed": 5}
+        options: dict[str, Any] = {"drop_last": False, "cache": True, "seed": 5}
         ranks = [Distribution(rank=rank, world_size=world) for rank in range(world)]
         return [BatchLoader(vectors, batch, distribution=distribution, **options) for distribution in ranks]
 
@@ -132,7 +133,7 @@ def test_interrupted_anywhere_other_ranks_see_the_rest_once(vectors, world, batc
 
 @pytest.mark.parametrize("cache", [False, True])
 def test_a_restored_loader_goes_on_exactly_across_epochs(m3, cache):
-    options = {"transforms": SMALL, "seed": 1, "missingness": {"audio": 0.5}, "cache": cache}
+    options: dict[str, Any] = {"transforms": SMALL, "seed": 1, "missingness": {"audio": 0.5}, "cache": cache}
     options |= {"variation": Variation(redraw_words=True)}
     through = BatchLoader(m3, 9, resources=Resources(threads=2), **options)
     expected = [batch for _ in range(3) for batch in through]
@@ -283,9 +284,9 @@ def test_numbers_that_belong_to_a_modality_go_with_it(tmp_path, cache):
 def test_missingness_is_nested_and_the_same_in_every_epoch_and_on_every_rank(m3, cache):
     def gone(rate, world=1):
         """By epoch, the samples and modalities that are missing."""
-        found = [set(), set()]
+        found: list[set[Any]] = [set(), set()]
         for rank in range(world):
-            options = {"transforms": SMALL, "seed": 2, "missingness": rate}
+            options: dict[str, Any] = {"transforms": SMALL, "seed": 2, "missingness": rate}
             distribution = Distribution(rank=rank, world_size=world)
             loader = BatchLoader(m3, 6, drop_last=False, cache=cache, distribution=distribution, **options)
             for epoch in (0, 1):
@@ -369,10 +370,13 @@ def test_a_shard_that_breaks_later_is_named(tmp_path):
 
 
 def test_augmentation_follows_seed_epoch_and_sample_alone(m3):
-    options = {"transforms": SMALL, "variation": Variation(augment={"image": ImageAugment(area=(0.2, 0.6))})}
+    options: dict[str, Any] = {
+        "transforms": SMALL,
+        "variation": Variation(augment={"image": ImageAugment(area=(0.2, 0.6))}),
+    }
 
     def views(loader):
-        found = {}
+        found: dict[Any, Any] = {}
         for batch in loader:
             found |= dict(zip(batch["sample_id"].tolist(), batch["image"], strict=True))
         return found

@@ -1,6 +1,7 @@
 import os
 import shutil
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ SMALL = {"image": ImageSettings(size=8), "audio": AudioSettings(seconds=0.05, n_
 def test_each_unique_medium_is_decoded_once(tmp_path):
     loader = BatchLoader(open_split(write_m3(tmp_path, 60), "train"), 10, transforms=SMALL, cache=True)
     list(loader)
+    assert loader._decoded
     assert len(loader._decoded.media["image"]) == len(IMAGES)
     assert len(loader._decoded.media["audio"]) == len(CLIPS)
     decoded = loader._decoded
@@ -33,7 +35,7 @@ def test_the_schema_says_which_column_tells_images_apart(tmp_path):
         modalities = tuple(replace(m, id_column=column) if m.name == "image" else m for m in split.modalities)
         loader = BatchLoader(replace(split, modalities=modalities), 10, transforms=SMALL, cache=True)
         list(loader)
-        assert len(loader._decoded.media["image"]) == {"cls": len(CLASSES), "none": 60}[name]
+        assert loader._decoded and len(loader._decoded.media["image"]) == {"cls": len(CLASSES), "none": 60}[name]
 
 
 def test_half_precision_is_for_keeping_only(tmp_path):
@@ -41,7 +43,7 @@ def test_half_precision_is_for_keeping_only(tmp_path):
     half = SMALL | {"audio": AudioSettings(seconds=0.05, n_mels=20, store="float16")}
     one, two = (BatchLoader(split, 20, transforms=transforms, cache=True) for transforms in (SMALL, half))
     (full,), (rounded,) = one, two
-    assert two._decoded.media["audio"].dtype == torch.float16
+    assert two._decoded and two._decoded.media["audio"].dtype == torch.float16
     assert rounded["audio"].dtype == torch.float32
     assert torch.allclose(full["audio"], rounded["audio"], atol=2e-3)
 
@@ -134,8 +136,13 @@ def test_loaders_that_are_given_one_cache_decode_and_encode_once(tmp_path, monke
     encoding = Encoding("mean")
 
     def run(encode, **options):
-        options = {"transforms": SMALL, "shuffle": False, "cache": memory, "encoders": {"image": encode}} | options
-        return list(BatchLoader(split, 10, **options))
+        settings: dict[str, Any] = {
+            "transforms": SMALL,
+            "shuffle": False,
+            "cache": memory,
+            "encoders": {"image": encode},
+        }
+        return list(BatchLoader(split, 10, **(settings | options)))
 
     first = run(encoding)
     assert encoding.calls == 1

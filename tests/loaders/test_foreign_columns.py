@@ -300,7 +300,7 @@ def test_a_medium_without_bytes_is_named_at_its_row(tmp_path, cache):
 
 def test_nulls_among_whole_numbers_are_nan_and_not_zero():
     column = pa.array([[1, None], None, [3, 4]], pa.list_(pa.int16(), 2))
-    assert np.array_equal(fixed_lists(column)[[0, 2]], [[1, np.nan], [3, 4]], equal_nan=True)
+    assert np.array_equal(fixed_lists(column)[[0, 2]], np.array([[1, np.nan], [3, 4]]), equal_nan=True)
     assert fixed_lists(column[1:]).dtype == np.int16
     assert fixed_lists(pa.array([[True, False], None], pa.list_(pa.bool_(), 2)))[0].tolist() == [True, False]
     with pytest.raises(UndecodableError, match="samples that are null"):

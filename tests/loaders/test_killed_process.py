@@ -50,6 +50,7 @@ def test_kill_9_leaves_no_process_shared_memory_or_file(tmp_path, cache):
         start_new_session=True,
     )
     try:
+        assert process.stdout is not None
         assert process.stdout.readline() == b"running\n"
         assert in_session(process.pid) == [process.pid]
         assert "/dev/shm" not in Path(f"/proc/{process.pid}/maps").read_text()

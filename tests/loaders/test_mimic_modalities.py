@@ -2,6 +2,7 @@
 
 import io
 import json
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -237,7 +238,7 @@ def test_masks_say_that_what_is_taken_away_at_load_is_missing(mimic):
 
 def test_null_records_stay_int16():
     column = pa.array([[1] * 12, None, [3] * 12], pa.list_(pa.int16(), 12))
-    found = DECODERS["ecg"].values(column)
+    found: Any = DECODERS["ecg"].values(column)
     assert found.dtype == np.int16 and found[[0, 2]].tolist() == [[1] * 12, [3] * 12]
 
 

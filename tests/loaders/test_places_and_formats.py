@@ -1,6 +1,7 @@
 """The same split in every format and place: the same rows, the same batches, and no byte more than is asked."""
 
 import shutil
+import time
 
 import fsspec
 import pyarrow as pa
@@ -118,7 +119,7 @@ def test_labels_cost_no_media(tmp_path, shard_format):
 @pytest.mark.parametrize("shard_format", FORMATS)
 def test_a_shard_that_disappears_in_mid_epoch_is_named_at_once(tmp_path, monkeypatch, shard_format):
     write_m3(tmp_path, 60, shard_format=shard_format)
-    monkeypatch.setattr(locations.time, "sleep", lambda _: pytest.fail("it waited"))
+    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("it waited"))
     with serving(tmp_path) as (address, _):
         loader = BatchLoader(
             open_split(address, "train"), 5, transforms=SMALL, shuffle=False, resources=Resources(prefetch=0, threads=1)

@@ -172,7 +172,7 @@ def test_settings_that_cannot_work_are_refused(tmp_path):
 
 
 def test_each_unique_medium_is_encoded_once_and_batches_hold_features(tmp_path):
-    seen = []
+    seen: list[Any] = []
 
     def encode(chunk):
         seen.extend(picture.numpy().tobytes() for picture in chunk)

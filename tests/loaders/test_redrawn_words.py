@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,7 @@ def split_of(tmp_path, **options):
 
 
 def texts(loader):
-    found = {}
+    found: dict[Any, Any] = {}
     for batch in loader:
         found |= dict(zip(batch["sample_id"].tolist(), batch["text"], strict=True))
     return found
@@ -80,7 +81,7 @@ def test_words_the_split_never_uses_are_not_drawn(tmp_path):
     missing = [row for row in range(ROWS) if m3_row(row)["target_text"] in never]
     split = split_of(tmp_path, change=change, missing=lambda row: ("text",) if row in missing else ())
     loader = BatchLoader(split, 20, transforms=SMALL, variation=Variation(redraw_words=True))
-    assert not loader._words.vocabulary[:3, 0].any()
+    assert loader._words and not loader._words.vocabulary[:3, 0].any()
     for text in texts(loader).values():
         assert text is None or not never & set(text.split("_"))
 
@@ -101,6 +102,7 @@ def test_too_few_words_are_an_error_that_says_how_to_go_on(tmp_path):
     )
     loader = BatchLoader(split, 8, transforms=SMALL, variation=Variation(redraw_words=True))
     assert texts(loader)  # three classes, one language each: exactly one text per row is left, and it is found
+    assert loader._words
     loader._words.vocabulary[:] = ""
     with pytest.raises(UsageError, match=r"too few.*0 of 9 words known.*redraw_words=False"):
         texts(loader)
@@ -126,6 +128,7 @@ def test_a_dataset_without_words_is_refused(tmp_path):
 
 def test_the_vocabulary_is_that_of_the_split(tmp_path):
     words = BatchLoader(split_of(tmp_path), 8, variation=Variation(redraw_words=True))._words
+    assert words
     assert words.vocabulary.tolist() == [
         [f"w{cls}{language}" for language in sorted(LANGUAGES)] for cls in range(len(CLASSES))
     ]
@@ -138,10 +141,11 @@ def test_of_a_word_with_several_spellings_the_last_one_counts(tmp_path):
         spelt = [word | {"text": f"{word['text']}/{row}"} for word in value["words"]]
         return value | {"words": [{"text": "?", "lang": None, "cls_id": None}, *spelt]}
 
-    expected = {}
+    expected: dict[Any, Any] = {}
     for row in range(ROWS):
         expected |= {(word["cls_id"], word["lang"]): f"{word['text']}/{row}" for word in m3_row(row)["words"]}
     words = BatchLoader(split_of(tmp_path, change=change, shards=7), 8, variation=Variation(redraw_words=True))._words
+    assert words
     found = words.vocabulary.tolist()
     assert found == [[expected[cls, lang] for lang in sorted(LANGUAGES)] for cls in range(len(CLASSES))]
     assert words.target_class.tolist() == [m3_row(row)["cls_id"] for row in range(ROWS)]

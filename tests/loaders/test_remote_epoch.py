@@ -1,5 +1,7 @@
 """An epoch over a remote file system that stumbles, or loses a file on the way."""
 
+from typing import Any
+
 import fsspec
 import pytest
 from small_datasets import write_vectors
@@ -21,7 +23,7 @@ def remote(tmp_path, monkeypatch):
 
 def stumbling(monkeypatch, failures):
     """Let every call that fetches bytes fail so many times before it succeeds."""
-    system, counts = type(fsspec.filesystem("memory")), {}
+    system, counts = type(fsspec.filesystem("memory")), dict[Any, Any]()
     for name in ("cat_file", "cat_ranges"):
         whole = getattr(system, name)
 

@@ -1,6 +1,7 @@
 import itertools
 from collections import Counter
 from math import factorial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,7 +69,8 @@ def test_half_of_the_permutations_are_odd(size):
 @pytest.mark.parametrize("size", [2, 3, 4, 5])
 @pytest.mark.parametrize("by_part", [False, True])
 def test_small_permutations_are_all_equally_frequent(size, by_part):
-    seen, draws = Counter(), 40 * factorial(size)
+    seen: Counter[tuple[int, ...]] = Counter()
+    draws = 40 * factorial(size)
     for number in range(draws):
         names = (7, number) if by_part else (number, 0)
         seen[tuple(permuted(np.arange(size), size, *names).tolist())] += 1
@@ -87,7 +89,7 @@ def test_every_value_comes_to_every_place_and_pairs_are_independent(size):
 
 def test_windows_and_row_groups_are_shuffled_apart():
     """Of two windows of two rows each, and of the two row groups that hold them, no order tells another."""
-    seen = Counter()
+    seen: Counter[Any] = Counter()
     for epoch in range(1600):
         rows, _ = order([2, 2], window=1, epoch=epoch).rows_at(0, 4)
         seen[rows[0] // 2, rows[0] % 2, rows[2] % 2] += 1

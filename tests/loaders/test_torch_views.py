@@ -1,4 +1,5 @@
 from types import SimpleNamespace
+from typing import Any
 
 import lightning
 import pytest
@@ -107,11 +108,11 @@ def test_lightning_runs_epochs_and_continues_a_checkpoint_exactly(directory, tmp
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_lightning_validates_and_tests_on_every_row(tmp_path):
+def test_lightning_validates_and_tests_on_every_row(tmp_path, monkeypatch):
     for name, split in (("v", "validation"), ("t", "test")):
         location = write_vectors(tmp_path / name, 17, split=split)
         module, recorder = DataModule(location, 5), Recorder()
-        recorder.test_step = recorder.validation_step
+        monkeypatch.setattr(recorder, "test_step", recorder.validation_step)
         run = trainer(tmp_path, enable_checkpointing=False)
         (run.validate if split == "validation" else run.test)(recorder, module, verbose=False)
         assert recorder.validated == list(range(17))
@@ -140,7 +141,7 @@ def test_lightning_continues_a_checkpoint_of_an_epochs_end(tmp_path):
 
 def test_a_batch_is_divided_among_the_devices_or_refused(directory):
     def loader_of(rows, rank):
-        module = DataModule(directory, rows, train={"shuffle": False})
+        module: Any = DataModule(directory, rows, train={"shuffle": False})
         module.trainer = SimpleNamespace(global_rank=rank, world_size=2)
         return module.train_dataloader()
 

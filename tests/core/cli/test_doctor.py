@@ -62,7 +62,7 @@ def test_a_missing_extra_says_what_cannot_be_done() -> None:
 def test_a_missing_requirement_is_a_problem_and_exits_with_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(environment.metadata, "requires", lambda _: ["no-such-package>=1"])
+    monkeypatch.setattr(metadata, "requires", lambda _: ["no-such-package>=1"])
     code, out = doctor(capsys, "--json")
     assert code == 1
     assert next(f for f in json.loads(out) if f["name"] == "packages")["status"] == "problem"
@@ -70,9 +70,9 @@ def test_a_missing_requirement_is_a_problem_and_exits_with_1(
 
 def test_every_extra_of_the_package_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     extras = {
-        name for name in metadata.metadata("symile-data").get_all("Provides-Extra") if name not in ("dev", "docs")
+        name for name in metadata.metadata("symile-data").get_all("Provides-Extra", []) if name not in ("dev", "docs")
     }
-    shown = {finding.name for finding in packages(metadata.requires("symile-data"))}
+    shown = {finding.name for finding in packages(metadata.requires("symile-data") or [])}
     assert {f"extra {name}" for name in extras} <= shown
 
 

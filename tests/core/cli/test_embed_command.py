@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import datasets
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pytest
 import torch
@@ -17,7 +19,7 @@ from typer.testing import CliRunner
 
 from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.features.build import build_features
-from symile_data.builders.features.spec import FeatureSpec, Media
+from symile_data.builders.features.spec import FeatureSpec, FrozenModel, Media
 from symile_data.builders.mimic.build import build_mimic
 from symile_data.builders.mimic.spec import MimicSpec
 from symile_data.cards import schema_of, write_card
@@ -61,7 +63,11 @@ def features(m3: Path, models: dict[str, str], tmp_path_factory: pytest.TempPath
 
 
 def spec_of(models: dict[str, str], *kinds: str, **changes: object) -> FeatureSpec:
-    settings = {"image": {}, "audio": {"pool": "observed"}, "text": {"pool": "observed", "layers": 1, "tokens": 128}}
+    settings: dict[str, dict[str, Any]] = {
+        "image": {},
+        "audio": {"pool": "observed"},
+        "text": {"pool": "observed", "layers": 1, "tokens": 128},
+    }
     described = tuple(hook.describe_model(kind, kind, models[kind], settings[kind]) for kind in kinds)
     return FeatureSpec(models=described, batch_size=4, **changes)  # type: ignore[arg-type]
 
@@ -129,9 +135,9 @@ def test_each_unique_medium_is_encoded_once(
     counts: dict[str, int] = {}
     encode = hook.encode_media
 
-    def counting(spec: FeatureSpec, model: object, media: object) -> object:
-        counts[media.kind] = counts.get(media.kind, 0) + len(media.values)  # type: ignore[attr-defined]
-        return encode(spec, model, media)  # type: ignore[arg-type]
+    def counting(spec: FeatureSpec, model: FrozenModel, media: Media) -> npt.NDArray[np.float32]:
+        counts[media.kind] = counts.get(media.kind, 0) + len(media.values)
+        return encode(spec, model, media)
 
     build_features(m3, tmp_path / "f", spec_of(models, "image", "audio"), counting, workers=1, write_card=no_card)
     rows = [row for split in ROWS for row in rows_of(m3, split)]
@@ -146,11 +152,11 @@ def test_the_bytes_depend_neither_on_workers_nor_on_the_layout_nor_on_an_interru
     monkeypatch.setattr("symile_data.builders.features.chunks.MEDIA_PER_CHUNK", 7)
     spec, chunks = spec_of(models, "image"), list[Media]()
 
-    def dying(spec: FeatureSpec, model: object, media: Media) -> object:
+    def dying(spec: FeatureSpec, model: FrozenModel, media: Media) -> npt.NDArray[np.float32]:
         chunks.append(media)
         if len(chunks) == 3:
             raise KeyboardInterrupt
-        return hook.encode_media(spec, model, media)  # type: ignore[arg-type]
+        return hook.encode_media(spec, model, media)
 
     embedded(m3, tmp_path / "whole", spec)
     with pytest.raises(KeyboardInterrupt):
@@ -220,8 +226,8 @@ def test_what_makes_no_sense_on_features_is_refused(features: Path) -> None:
 def test_errors_name_the_medium_and_the_option(
     tree: Path, m3: Path, models: dict[str, str], features: Path, tmp_path: Path
 ) -> None:
-    def overflowing(spec: FeatureSpec, model: object, media: object) -> object:
-        values = np.zeros((len(media.values), 8), dtype=np.float32)  # type: ignore[attr-defined]
+    def overflowing(spec: FeatureSpec, model: FrozenModel, media: Media) -> npt.NDArray[np.float32]:
+        values = np.zeros((len(media.values), 8), dtype=np.float32)
         values[1, 2] = 1e6
         return values
 

@@ -161,11 +161,11 @@ def test_a_checkpoint_of_other_data_is_named(xor: Path, tmp_path: Path, capsys: 
     for name in ("best.ckpt", "last.ckpt"):
         shutil.copy(tmp_path / "foreign" / "symile" / name, tmp_path / "own" / "symile" / name)
     capsys.readouterr()
-    for words, name in (
+    for again, name in (
         (("evaluate", tmp_path / "own" / "symile"), "best.ckpt"),
         (("train", xor, *XOR, "--loss", "symile", "--out", tmp_path / "own", "--epochs", "1"), "last.ckpt"),
     ):
-        assert call(*words) == 1
+        assert call(*again) == 1
         said = capsys.readouterr().err
         assert "the checkpoint belongs to another dataset or config than the run that it lies in" in said
         assert name in said and "remove the run and train it again" in said

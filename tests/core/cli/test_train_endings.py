@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import torch
 from command import Outcome, outcome
+from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 
 from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
-from symile_data.training.loggers import CSVLogger
 from symile_data.training.module import SymileModule
 
 Train = Callable[..., Outcome]
@@ -264,7 +264,8 @@ def test_crafted_best_weights_end_in_a_sentence(
     good: dict[str, Any] = torch.load(path, weights_only=True)
     state = good["state_dict"]
     spoiled = {**state, "logit_scale": torch.tensor(torch.nan)}
-    for value in (Evil(mark), [1], {}, {"state_dict": {}}, {"state_dict": 7}, {"state_dict": spoiled}):
+    values: tuple[Any, ...] = (Evil(mark), [1], {}, {"state_dict": {}}, {"state_dict": 7}, {"state_dict": spoiled})
+    for value in values:
         torch.save(value, path)
         found = outcome(capsys, "evaluate", tmp_path / "symile")
         assert found.code == 1 and "best.ckpt" in sentence(found)

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,7 +68,7 @@ def test_any_vision_model_is_pooled_as_it_does_itself(family: str, tmp_path: Pat
         name, model = tiny_vision(tmp_path, family)
     mean, std = [0.5, 0.4, 0.3], [0.2, 0.3, 0.4]
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({"image_mean": mean, "image_std": std}))
-    encoder = make_encoder("image", 6, {"model": "vision", "name": name}, DESCRIPTION).eval()
+    encoder: Any = make_encoder("image", 6, {"model": "vision", "name": name}, DESCRIPTION).eval()
     pixels = (PICTURES.float() / 255 - torch.tensor(mean)) / torch.tensor(std)
     expected = model.eval()(pixel_values=pixels.permute(0, 3, 1, 2)).pooler_output.flatten(1)
     torch.testing.assert_close(encoder.features(PICTURES), expected)

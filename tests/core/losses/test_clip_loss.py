@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,7 +12,7 @@ from symile_data.losses import ClipLoss, pairwise_clip_loss, symile_loss
 
 
 def textbook(embeddings, scale):
-    total = 0.0
+    total: Any = 0.0
     labels = torch.arange(len(embeddings[0]))
     for a in range(len(embeddings)):
         for b in range(a):

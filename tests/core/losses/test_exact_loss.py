@@ -180,6 +180,7 @@ def test_half_precision_under_autocast_is_computed_in_float32(dtype, negatives):
     assert value.dtype == torch.float32
     assert torch.equal(value, expected)
     for low, high in zip(half, same, strict=True):
+        assert low.grad is not None and high.grad is not None
         assert low.grad.dtype == dtype
         assert low.grad.isfinite().all()
         assert torch.equal(low.grad, high.grad.to(dtype))

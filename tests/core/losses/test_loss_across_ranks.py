@@ -1,14 +1,16 @@
+from typing import Any
+
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from slow_losses import random_embeddings
 from torch import nn
+from torch.multiprocessing.spawn import spawn
 
 from symile_data.losses import pairwise_clip_loss, symile_loss
 
 WIDTH, OUT = 6, 5
-CASES = {
+CASES: dict[str, tuple[int, float, dict[str, Any]]] = {
     "exact, M = 2": (2, 0.5, {"negatives": "exact"}),
     "exact, M = 3": (3, 0.5, {"negatives": "exact"}),
     "exact, M = 3, small tiles": (3, 0.5, {"negatives": "exact", "tile_rows": 4, "cache_bytes": 0}),
@@ -78,7 +80,7 @@ def own_loss(rank):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("ranks")
-    mp.spawn(worker, (str(path),), nprocs=max(map(len, BATCHES.values())))
+    spawn(worker, (str(path),), nprocs=max(map(len, BATCHES.values())))
     return path
 
 

@@ -32,6 +32,7 @@ def test_gradients_reach_the_vectors_and_not_what_was_missing():
     for m, embedding in enumerate(embeddings):
         assert (embedding.grad[MISSING[:, m]] == 0).all()
         assert (embedding.grad[~MISSING[:, m]] != 0).all()
+    assert neutral.vectors.grad is not None
     assert neutral.vectors.grad[0].abs().sum() > 0
     assert neutral.vectors.grad[1].abs().sum() == 0
 

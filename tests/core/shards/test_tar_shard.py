@@ -163,7 +163,9 @@ def test_members_have_their_own_files_and_nothing_of_the_machine(tmp_path: Path)
 def test_what_is_in_the_members(tmp_path: Path) -> None:
     write(tmp_path, [row(7, text="λέξη")])
     with tarfile.open(tmp_path / PATH) as archive:
-        contents = {header.name.partition(".")[2]: archive.extractfile(header).read() for header in archive}
+        contents: dict[str, Any] = {
+            header.name.partition(".")[2]: file.read() for header in archive if (file := archive.extractfile(header))
+        }
     assert json.loads(contents["json"]) == {
         "sample_id": 7,
         "flags": [True, False],
@@ -318,7 +320,7 @@ def test_a_value_of_another_type_names_its_column(shard: Path) -> None:
 
 
 def test_a_shard_that_is_replaced_while_it_is_open_is_named(shard: Path) -> None:
-    opened = open_shard(Location.of(shard.parents[1]), PATH)
+    opened: Any = open_shard(Location.of(shard.parents[1]), PATH)
     write(shard.parents[1], [row(index, text="other") for index in range(7)])
     shard.write_bytes(shard.read_bytes().ljust(opened.size, b"\0")[: opened.size])
     with pytest.raises(DamageError):

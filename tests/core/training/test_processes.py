@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 from torch import Tensor, distributed, nn
+from torch.multiprocessing.spawn import spawn
 
 from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.xor.build import build_xor
@@ -24,7 +24,7 @@ from symile_data.training.module import SymileModule
 HERE = Path(__file__).parent
 # 17 validation rows make two batches for one process, and a last batch of one row for two.
 ROWS = {"train": 64, "validation": 17, "test": 24}
-OPTIONS = {"config": "xor", "epochs": 3, "settings": ["batch_size=16", "dim=8", "val_every=1"]}
+OPTIONS: dict[str, Any] = {"config": "xor", "epochs": 3, "settings": ["batch_size=16", "dim=8", "val_every=1"]}
 WORDS = ("--config", "xor", "--epochs", "3", "--set", "batch_size=16", "--set", "dim=8", "--set", "val_every=1")
 
 
@@ -140,7 +140,7 @@ def unequal_worker(rank: int, folder: str) -> None:
 
 
 def test_unequal_shares_of_a_batch_give_the_gradients_of_the_whole(tmp_path: Path) -> None:
-    mp.spawn(unequal_worker, (str(tmp_path),), nprocs=len(COUNTS))
+    spawn(unequal_worker, (str(tmp_path),), nprocs=len(COUNTS))
     whole = Stepping()
     whole(batch(0, sum(COUNTS))).backward()
     expected = gradients(whole.named_parameters())

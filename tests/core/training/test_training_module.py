@@ -20,7 +20,15 @@ SIZES = dict.fromkeys(NAMES, 5)
 
 
 def config(**changes: Any) -> TrainConfig:
-    settings = {"epochs": 1, "batch_size": 4, "dim": 6, "lr": 0.1, "logit_scale_init": 0.0, "target": "a", "label": "y"}
+    settings: dict[str, Any] = {
+        "epochs": 1,
+        "batch_size": 4,
+        "dim": 6,
+        "lr": 0.1,
+        "logit_scale_init": 0.0,
+        "target": "a",
+        "label": "y",
+    }
     return TrainConfig(**(settings | changes))
 
 
@@ -52,7 +60,7 @@ def test_missing_values_are_embedded_by_the_learned_vector() -> None:
         assert torch.equal(partly[position][~absent], whole[position][~absent])
         expected = module.norms[name](vectors[position])
         torch.testing.assert_close(partly[position][absent], expected.expand(int(absent.sum()), -1))
-    sum(value.square().sum() * 0.5 + value[:, 0].sum() for value in partly).backward()
+    torch.stack([value.square().sum() * 0.5 + value[:, 0].sum() for value in partly]).sum().backward()
     assert vectors.grad is not None
     assert vectors.grad[[0, 2]].any(dim=1).all() and not vectors.grad[1].any()
 
@@ -77,8 +85,8 @@ def test_inputs_are_filled_in_with_the_mean_of_the_data() -> None:
     missing = torch.zeros(4, 3, dtype=torch.bool)
     missing[1, 2] = True
     got = module.embed(batch(missing))[2][1]
-    layer = module.encoders["c"].head[1]
-    torch.testing.assert_close(got, module.norms["c"](layer(torch.cat([mean, torch.ones(1)]))))
+    encoder: Any = module.encoders["c"]
+    torch.testing.assert_close(got, module.norms["c"](encoder.head[1](torch.cat([mean, torch.ones(1)]))))
 
 
 def test_neutral_vectors_are_ones_at_first_and_stand_after_the_normalisation() -> None:
@@ -119,7 +127,7 @@ def test_the_validation_loss_is_the_mean_over_rows(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_mean_training_loss_survives_an_interruption() -> None:
-    module, resumed, checkpoint = module_of(), module_of(), {}
+    module, resumed, checkpoint = module_of(), module_of(), dict[str, Any]()
     losses = [module.training_step(batch(), 0).item() for _ in range(2)]
     module.on_save_checkpoint(checkpoint)
     resumed.load_state_dict(module.state_dict())

@@ -18,8 +18,10 @@ from symile_data.builders.mimic.spec import MimicSpec
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.format import manifest as manifests
+from symile_data.format.shards import open_shard
 from symile_data.loaders import split as splits
 from symile_data.loaders.cache import decode_split as cache
+from symile_data.loaders.cache.media_cache import MediaCache
 from symile_data.training.config import TrainConfig, read_config
 from symile_data.workflows.evaluate import Experiment, run_experiment
 from symile_data.workflows.train import evaluate_run, train_run
@@ -53,7 +55,7 @@ def test_media_are_decoded_and_encoded_once_for_all_runs(
     splits = ("train", "validation", "test")
     assert decoded == {(split, name): 1 for split in splits for name in ("image", "audio")}
     memory = data._cache
-    assert isinstance(memory, cache.MediaCache)
+    assert isinstance(memory, MediaCache)
     assert len(memory.features) == 2 * 3  # of pictures and clips, shared by both losses
 
 
@@ -61,7 +63,7 @@ def test_a_dataset_is_opened_once_for_all_that_is_done_with_it(tmp_path: Path, m
     rows = {"train": 24, "validation": 12, "test": 12}
     build_xor(XorSpec(dims=2, rows=rows, missing={"a": 0.2}), tmp_path / "xor", workers=1, write_card=no_card)
     parsed, opened = list[str](), Counter[str]()
-    parse, open_shard = manifests.parse, splits.open_shard
+    parse = manifests.parse
 
     def parsing(text: str, where: str | Path) -> manifests.Manifest:
         parsed.append(str(where))
