@@ -31,9 +31,10 @@ from symile_data.format.manifest import Manifest
 LANGUAGES = ("ar", "el", "en", "hi", "ja", "ko", "te", "th", "uk", "zh-CN")
 
 Times = dict[str, float]
+MediaLayout = Literal["shards", "pooled"]
 
 
-def spec(rows: int, images: Path | None, layout: Literal["shards", "pooled"]) -> M3Spec:
+def spec(rows: int, images: Path | None, layout: MediaLayout) -> M3Spec:
     """A build of `rows` training rows, and a tenth as many in each other split."""
     split_rows = {"train": rows, "validation": max(rows // 10, 10), "test": max(rows // 10, 10)}
     policy: Literal["disjoint", "shared"] = (
@@ -125,7 +126,7 @@ def run(what: M3Spec, workers: int, clock: Callable[[], float] = time.perf_count
     return manifest, times
 
 
-def stages(kinds: dict[str, Path | None], rows: int, layout: str) -> Table:
+def stages(kinds: dict[str, Path | None], rows: int, layout: MediaLayout) -> Table:
     """Speed of each stage."""
     table = Table("pictures", "workers", "stage", "s", "rows/s", "MB/s", title=f"Stages, {layout}")
     for kind, images in kinds.items():
@@ -141,7 +142,7 @@ def stages(kinds: dict[str, Path | None], rows: int, layout: str) -> Table:
     return table
 
 
-def growth(sizes: Sequence[int], layout: str) -> Table:
+def growth(sizes: Sequence[int], layout: MediaLayout) -> Table:
     """Time against rows."""
     table = Table("rows", "plan s", "media s", "rows written s", "total s", "MB", title=f"Growth, {layout}, 2 workers")
     for rows in sizes:
@@ -155,7 +156,7 @@ def growth(sizes: Sequence[int], layout: str) -> Table:
     return table
 
 
-def share(kinds: dict[str, Path | None], rows: int, layout: str) -> Table:
+def share(kinds: dict[str, Path | None], rows: int, layout: MediaLayout) -> Table:
     """Where the CPU time goes."""
     table = Table("pictures", "where", "CPU s", "%", title=f"Share of one process's CPU time, {layout}")
     for kind, images in kinds.items():

@@ -80,10 +80,11 @@ def _prepared(image: Image.Image) -> np.ndarray:
     width, height = (round(side * scale) for side in image.size)
     resized = image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
     left, top = (width - SIDE) // 2, (height - SIDE) // 2
-    values: npt.NDArray[np.float32] = (
-        np.asarray(resized.crop((left, top, left + SIDE, top + SIDE)), dtype=np.float32) / 255
-    )
-    return ((values - np.float32(MEAN)) / np.float32(DEVIATION)).transpose(2, 0, 1)
+    values: npt.NDArray[np.float32] = np.asarray(
+        resized.crop((left, top, left + SIDE, top + SIDE)), dtype=np.float32
+    ) / np.float32(255)
+    mean, deviation = np.asarray(MEAN, dtype=np.float32), np.asarray(DEVIATION, dtype=np.float32)
+    return ((values - mean) / deviation).transpose(2, 0, 1)
 
 
 def main() -> None:

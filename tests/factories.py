@@ -108,7 +108,7 @@ def names_table(
     return path
 
 
-def spec(images: Path | HubImages, **changes: Any) -> M3Spec:
+def spec(images: Path | HubImages | None, **changes: Any) -> M3Spec:
     """Twenty rows of Greek and English."""
     settings: dict[str, Any] = {"languages": ("el", "en"), "words": 2, "rows": ROWS, "images": images}
     return M3Spec(**(settings | changes))

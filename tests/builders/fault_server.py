@@ -35,7 +35,9 @@ def build_m3(source: Path, out: Path) -> None:
     """Eight rows of Symile-M3 with many small products."""
     import factories
 
-    small("m3.build.ROWS_PER_SHARD", 2), small("m3.prepare_media.CHUNK", 2), small("m3.rows.shard.ROWS_PER_GROUP", 1)
+    small("m3.build.ROWS_PER_SHARD", 2)
+    small("m3.prepare_media.CHUNK", 2)
+    small("m3.rows.shard.ROWS_PER_GROUP", 1)
     factories.build(source, out, write_card=documents, rows={"train": 4, "validation": 2, "test": 2})
 
 
@@ -54,11 +56,9 @@ def build_mimic(source: Path, out: Path) -> None:
 
     from symile_data.builders.mimic import build, spec
 
-    (
-        small("mimic.build.ROWS_PER_SHARD", 2),
-        small("mimic.signals.media.CHUNK", 2),
-        small("mimic.shard.ROWS_PER_GROUP", 1),
-    )
+    small("mimic.build.ROWS_PER_SHARD", 2)
+    small("mimic.signals.media.CHUNK", 2)
+    small("mimic.shard.ROWS_PER_GROUP", 1)
     tree = Tree(source.with_name("mimic"))
     for number in range(8):
         tree.complete(10_000_000 + number, 20_000_000 + number)

@@ -220,14 +220,14 @@ dataset_info:
 
 def test_a_repository_in_a_folder(tmp_path: Path) -> None:
     repo = counted(repository(tmp_path / "pictures"))
-    found = check(spec(HubImages(str(repo)), rows=ROWS), tmp_path / "out")  # type: ignore[arg-type]
+    found = check(spec(HubImages(str(repo)), rows=ROWS), tmp_path / "out")
     assert stages(found)["streaming"].units == PICTURES
     assert found.notes == ()
 
 
 def test_a_repository_that_does_not_say_its_size_is_noted(tmp_path: Path) -> None:
     repo = repository(tmp_path / "pictures")
-    found = estimate_m3(spec(HubImages(str(repo)), rows=ROWS), tmp_path / "out", workers=1)  # type: ignore[arg-type]
+    found = estimate_m3(spec(HubImages(str(repo)), rows=ROWS), tmp_path / "out", workers=1)
     assert stages(found)["streaming"].units == 0
     assert stages(found)["pictures"].units <= 3 * len(WNIDS)
     assert found.notes == (
@@ -245,7 +245,7 @@ def test_rows_of_a_repository_without_an_image_are_passed_over(tmp_path: Path) -
     absent[1]["image"] = {"bytes": None, "path": str(tmp_path / "elsewhere.JPEG")}  # not of the repository
     absent[2]["image"] = {"bytes": b"no picture", "path": None}
     (tmp_path / "elsewhere.JPEG").write_bytes(b"private")
-    asked = spec(HubImages(str(repo)), rows=ROWS)  # type: ignore[arg-type]
+    asked = spec(HubImages(str(repo)), rows=ROWS)
     pq.write_table(type(table).from_pylist(absent + table.slice(3).to_pylist(), schema=table.schema), shard)
     assert stages(estimate_m3(asked, tmp_path / "out", workers=1))["pictures"].units > 10
     pq.write_table(type(table).from_pylist(absent, schema=table.schema), shard)
@@ -294,7 +294,7 @@ def test_a_repository_of_the_hub(tmp_path: Path) -> None:
     assert found["rows"] == ROWS
     units = {stage["stage"]: stage["units"] for stage in found["stages"]}
     assert units["streaming"] == PICTURES
-    local = estimate_m3(spec(HubImages(str(repo)), rows=ROWS), out, workers=1)  # type: ignore[arg-type]
+    local = estimate_m3(spec(HubImages(str(repo)), rows=ROWS), out, workers=1)
     assert units == {stage.stage: stage.units for stage in local.stages}
     assert found["working_bytes"] == local.working_bytes
     assert broken.returncode == 1

@@ -119,11 +119,12 @@ def test_two_attempts_at_one_task_that_race_do_not_meet(
     attempt = Attempt(folder=build_dir.internal / "attempts" / "x", here=Path.cwd(), versions={})
     with ThreadPoolExecutor(2) as threads:
         first, second = threads.map(lambda _: execution._attempt(attempt, make, artifact), range(2))
-    assert first[:3] == second[:3]  # result, bytes, hash
-    assert first[3] != second[3]
+    assert first[0] == second[0]  # result, bytes, hash
+    assert first[1] != second[1]
     assert not (build_dir.internal / "sample").exists()  # nobody wrote outside of the attempts
-    for _, size, _, made in (first, second):  # in whatever order they are heard of
-        take_over(made, build_dir.directory / artifact.path, size)
+    for made, path in (first, second):  # in whatever order they are heard of
+        assert path is not None
+        take_over(path, build_dir.directory / artifact.path, made.bytes)
         assert (build_dir.directory / artifact.path).read_bytes() == (build_dir.directory / "alone").read_bytes()
 
 

@@ -118,7 +118,7 @@ def test_sample_pictures_of_unnamed_classes_are_not_drawn(tmp_path: Path, monkey
     monkeypatch.setattr(builds, "draw_class", draw)
     wnids = list(sample_classes())[:4]
     names = names_table(tmp_path / "names.tsv", wnids=wnids, changes={(wnids[1], "en"): ""})
-    manifest = build(None, tmp_path / "out", rows=ROWS, names=names, skip_unnamed_classes=True)  # type: ignore[arg-type]
+    manifest = build(None, tmp_path / "out", rows=ROWS, names=names, skip_unnamed_classes=True)
     assert problems(tmp_path / "out") == []
     assert drawn == [wnids[0], *wnids[2:]]
     assert {row["wnid"] for row in rows_of(tmp_path / "out", "train")} == set(drawn)
@@ -134,8 +134,8 @@ def test_a_repository_is_streamed_and_its_unnamed_classes_left_out(tmp_path: Pat
     repo = repository(tmp_path / "pictures")
     names = table(tmp_path / "names.tsv")
     with pytest.raises(SourceError, match=r"3 empty cells and no line for 2 of the classes .*`skip_unnamed_classes`"):
-        build(repo, tmp_path / "out", names=names)  # type: ignore[arg-type]
-    manifest = build(repo, tmp_path / "out", rows=ROWS, names=names, skip_unnamed_classes=True)  # type: ignore[arg-type]
+        build(repo, tmp_path / "out", names=names)
+    manifest = build(repo, tmp_path / "out", rows=ROWS, names=names, skip_unnamed_classes=True)
     assert problems(tmp_path / "out") == []
     assert {row["wnid"] for row in rows_of(tmp_path / "out", "train")} == set(KEPT)
     assert left_out(manifest) == {  # the label without pictures is not among them
@@ -152,7 +152,7 @@ def test_the_estimate_counts_the_classes_that_are_kept(tmp_path: Path) -> None:
     many = {"train": 10_000, "validation": 100, "test": 100}
     repo = repository(tmp_path / "pictures")
     for images, classes in ((folder, 4), (repo, 6)):
-        asked = spec(images, rows=many, names=names, skip_unnamed_classes=True)  # type: ignore[arg-type]
+        asked = spec(images, rows=many, names=names, skip_unnamed_classes=True)
         found = estimate_m3(asked, tmp_path / "out", workers=1)
         pictures = next(stage.units for stage in found.stages if stage.stage == "pictures")
         assert pictures == (2 * 5 if images is folder else 2 * 3)
@@ -161,7 +161,7 @@ def test_the_estimate_counts_the_classes_that_are_kept(tmp_path: Path) -> None:
             "the build"
         )
     wnids = list(sample_classes())[:3]
-    drawn = spec(None, rows=many, names=names_table(tmp_path / "s.tsv", wnids=wnids), skip_unnamed_classes=True)  # type: ignore[arg-type]
+    drawn = spec(None, rows=many, names=names_table(tmp_path / "s.tsv", wnids=wnids), skip_unnamed_classes=True)
     found = estimate_m3(drawn, tmp_path / "out", workers=1)
     assert {stage.stage: stage.units for stage in found.stages}["drawing"] == 3 * sample_pictures.IMAGES_PER_CLASS
 

@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -72,7 +73,8 @@ def test_every_argument_that_an_error_names_has_its_option() -> None:
 
 
 def test_every_option_that_stands_for_an_argument_exists() -> None:
-    there = set(option_names(typer.main.get_command(app)))
+    command: Any = typer.main.get_command(app)
+    there = set(option_names(command))
     named = {word for option in OPTIONS.values() for word in option.split() if word.startswith("--")}
     assert named - there == set()
 

@@ -21,5 +21,5 @@ def dying(self: SymileModule, batch: Any, number: int) -> Any:
 
 
 if os.environ.get("LOCAL_RANK") == os.environ.get("KILL_RANK"):
-    SymileModule.training_step = dying  # type: ignore[method-assign]
+    setattr(SymileModule, "training_step", dying)  # noqa: B010
 main()
