@@ -148,7 +148,7 @@ def test_images_that_are_shrunk_are_kept_as_copies(tmp_path: Path) -> None:
 def test_images_that_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (estimates, sources):
         monkeypatch.setattr(module, "sample_classes", lambda: FEW)
-    found = check(spec(None, rows=ROWS), tmp_path / "out")  # type: ignore[arg-type]  # they are drawn
+    found = check(spec(None, rows=ROWS), tmp_path / "out")  # they are drawn
     assert stages(found)["drawing"].units == 3 * 64
 
 

@@ -74,7 +74,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str,
 def build(dataset: str, out: Path, executor: str = "local") -> None:
     options: dict[str, Any] = {"workers": 1, "executor": executor, "write_card": no_card}
     if dataset == "m3":
-        m3.build_m3(spec(None), out, **options)  # type: ignore[arg-type]  # the pictures are drawn
+        m3.build_m3(spec(None), out, **options)  # the pictures are drawn
     else:
         mimic.build_mimic(MimicSpec(patients=PATIENTS, candidates=2, validation=0, train=20), out, **options)
 
