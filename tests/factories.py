@@ -115,7 +115,7 @@ def spec(images: Path | HubImages | None, **changes: Any) -> M3Spec:
 
 
 def build(
-    images: Path | HubImages,
+    images: Path | HubImages | None,
     out: Path,
     *,
     workers: int = 1,

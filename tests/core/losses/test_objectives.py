@@ -32,10 +32,10 @@ class Mine(Objective):
         super().__init__()
         self.weight = weight
 
-    def formula(self, embeddings: list[Tensor], scale: Tensor, missing: Tensor | None) -> Tensor:
+    def formula(self, embeddings: Sequence[Tensor], scale: Tensor, missing: Tensor | None) -> Tensor:
         return -self.weight * scale * self.tuple_score(embeddings, 0).mean()
 
-    def tuple_score(self, embeddings: list[Tensor], target: int) -> Tensor:
+    def tuple_score(self, embeddings: Sequence[Tensor], target: int) -> Tensor:
         return torch.stack(list(embeddings)).prod(0).sum(1)
 
 

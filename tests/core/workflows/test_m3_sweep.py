@@ -49,7 +49,7 @@ def test_a_sweep_runs_once(
     assert (out / "results.png").read_bytes().startswith(b"\x89PNG")
     masked = read_run(out / "m3-2" / "missing-0.5" / "seed-1" / "clip").config
     assert (masked.missing, masked.missingness, masked.missingness_in_validation) == ("input", 0.5, False)
-    assert masked.seed == 1 and masked.loss == "clip"
+    assert masked.seed == 1 and masked.objective == "clip"
 
     def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("trained")
