@@ -58,7 +58,9 @@ def sigmoid_mip(modalities: int) -> SigmoidMipLoss:
 def confu(modalities: int) -> ConfuLoss:
     loss = ConfuLoss(modalities, WIDTH, hidden=5).double()
     for t, network in enumerate(loss.networks):
-        for layer, linear in enumerate((network[0], network[2])):
+        layers = list(network.children())
+        for layer, linear in enumerate((layers[0], layers[2])):
+            assert isinstance(linear, torch.nn.Linear)
             o, i = (count(size) for size in linear.weight.shape)
             phase = 0.3 + 0.7 * t + 1.1 * layer
             linear.weight.data = 0.5 * torch.cos(phase + 0.9 * o[:, None] + 1.7 * i)
