@@ -1,8 +1,8 @@
-"""Everything beside the shards that documents a dataset: statistics, figures, Croissant description and dataset card.
+"""Write the files that document a dataset: statistics, figures, Croissant description and dataset card.
 
-All of it is generated from the manifest, the schema and the shards; running it again gives the same bytes. `write_card`
-and `refresh_card` are the interface; what a dataset's card says beyond its numbers is one row in `descriptions` and one
-template. `preview` is a page of samples, `sharing` says what may be passed on.
+They are generated from the manifest, the schema and the shards; equal inputs give equal bytes. `write_card` and
+`refresh_card` are the interface. The texts of a dataset's card are one row in `descriptions` and one template.
+`preview` makes a page of samples, and `sharing` decides what may be passed on.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def write_card(directory: Path, manifest: Manifest, schema: DatasetSchema) -> li
 
     Args:
         directory: The dataset's directory; the shards that `manifest` lists are in it.
-        manifest: Identity, splits and shards; what it lists beyond shards is not looked at.
+        manifest: Fingerprint, splits and shards of the dataset; other files in it are ignored.
         schema: Columns and modalities of the shards.
 
     Returns:
@@ -51,7 +51,7 @@ def write_card(directory: Path, manifest: Manifest, schema: DatasetSchema) -> li
 
     Raises:
         DamageError: a shard cannot be read.
-        OutputError: the disk refuses.
+        OutputError: a file cannot be written.
     """
     manifest = disclosed(manifest)
     description = description_of(manifest)
@@ -88,7 +88,7 @@ def refresh_card(directory: Path) -> list[Path]:
 
     Raises:
         DamageError: the manifest or a shard cannot be read.
-        OutputError: the disk refuses.
+        OutputError: a file cannot be written.
     """
     manifest = disclosed(manifests.read(directory))
     written = write_card(directory, manifest, schema_of(directory, manifest))

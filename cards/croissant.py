@@ -76,7 +76,16 @@ def croissant_of(
     bibtex: str,
     tables: Sequence[Table] = (),
 ) -> dict[str, Any]:
-    """The whole document; `bibtex` is what to cite, `tables` are those of a pooled dataset."""
+    """Make the whole JSON document.
+
+    Args:
+        manifest: The manifest of the dataset.
+        schema: Columns and modalities of a row.
+        description: The dataset's description.
+        licence: The licence of the whole dataset.
+        bibtex: The entries to cite.
+        tables: The kinds of tables of a dataset in the deduplicated layout.
+    """
     document: dict[str, Any] = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -108,12 +117,12 @@ def croissant_of(
             {
                 "@type": "cr:FileSet",
                 "@id": f"{table.name}-files",
-                "description": f"The pool of {table.name}: every medium once.",
+                "description": f"The tables of {table.name}, with each of them once.",
                 "encodingFormat": _ENCODINGS[".parquet"],
                 "includes": table.pattern,
             }
         )
-        document["recordSet"].append(_pool_records(table, schema, description))
+        document["recordSet"].append(_media_records(table, schema, description))
     return document
 
 
@@ -153,11 +162,11 @@ def _splits(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _pool_records(table: Table, schema: DatasetSchema, description: Description) -> dict[str, Any]:
+def _media_records(table: Table, schema: DatasetSchema, description: Description) -> dict[str, Any]:
     return {
         "@type": "cr:RecordSet",
         "@id": table.name,
-        "description": f"The pool of {table.name}; the tables of the splits name its rows.",
+        "description": f"The table of {table.name}; the tables of the splits refer to its rows.",
         "field": list(_fields(table.features, schema, description, table.name, f"{table.name}-files")),
     }
 
@@ -197,13 +206,13 @@ def _fields(
 
 
 def _typed(name: str, feature: Any, records: str, files: str) -> dict[str, Any]:
-    """Data type and source of one column."""
+    """Return the data type and the source of one column."""
     from datasets import Audio, ClassLabel, Image, List
 
     if isinstance(feature, Image):
         return {"dataType": "sc:ImageObject", "source": _source(files, name, "bytes")}
     if isinstance(feature, Audio):
-        # The clip's bytes: reading records then needs no audio library.
+        # The field gives the encoded bytes, so that reading records needs no audio library.
         return {"dataType": "sc:AudioObject", "source": _source(files, name, "bytes")}
     if isinstance(feature, ClassLabel):
         return {"dataType": "sc:Integer", "source": _source(files, name)}

@@ -1,4 +1,4 @@
-"""What a card says of a pooled dataset: its kinds of tables, each a configuration."""
+"""Describe the tables of a dataset in the deduplicated layout; each kind of tables is a configuration of the card."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Table:
     """One kind of tables, a configuration of the card.
 
     Args:
-        name: "pairs", or the folder of a pool.
+        name: "pairs" for the rows, or the folder of the images or the audio.
         features: Typed columns.
-        files: split (or pool) -> its files.
-        pattern: Glob of all its files.
+        files: split (or name of the store of media) -> its files.
+        pattern: Glob of all files of this kind.
     """
 
     name: str
@@ -35,20 +35,20 @@ class Table:
 
     @property
     def rows(self) -> dict[str, int]:
-        """Rows by split or pool."""
+        """Rows by split, or by store of media."""
         return {split: sum(entry.rows or 0 for entry in entries) for split, entries in self.files.items()}
 
     @property
     def bytes(self) -> dict[str, int]:
-        """Bytes by split or pool."""
+        """Bytes by split, or by store of media."""
         return {split: sum(entry.bytes for entry in entries) for split, entries in self.files.items()}
 
 
 def tables_of(directory: Path, manifest: Manifest, schema: DatasetSchema) -> list[Table]:
-    """The tables of a pooled dataset, the pairs first; none for another.
+    """Return the kinds of tables of a deduplicated dataset, the rows first; an empty list for another layout.
 
     Raises:
-        DamageError: a pool's file cannot be read.
+        DamageError: a file of media cannot be read.
     """
     from datasets import Features, Value
 

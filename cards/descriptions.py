@@ -1,8 +1,8 @@
-"""What a card says that no file records: one row per dataset with title, tags, columns' meanings, and who tells its
-sources and licence (`sources`).
+"""Describe datasets for their cards: one row for each dataset with its title, tags and meanings of columns, and the
+functions that tell its sources and licence (`sources`).
 
-Numbers never stand here; they come from the manifest and the statistics. A dataset without a row gets the plain card.
-To add one: a row in `DESCRIPTIONS` and a template of the same name.
+Numbers do not belong here; they come from the manifest and the statistics. A dataset without a row gets the plain card.
+A new dataset needs a row in `DESCRIPTIONS` and a template of the same name.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ Licensing = Callable[[Manifest], Licence]
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """One dataset's row.
+    """The description of one dataset.
 
     Args:
-        title: With fields of the manifest's spec in braces ("{words}").
-        summary: One sentence; the description in croissant.json.
-        template: File in `templates/`.
+        title: Title of the card, with fields of the manifest's spec in braces ("{words}").
+        summary: One sentence, which is also the description in croissant.json.
+        template: Name of the file in `templates/`.
         tasks: The Hub's task categories.
         tags: The Hub's free tags.
-        sources: Sources of this build.
-        licence: Licence of this build.
-        columns: column -> meaning.
-        categories: String columns with few values, to be counted; class labels, bools and small integers are
-            counted anyway.
-        durations_by: Column by which clip durations are shown.
-        derived: What follows from the manifest and the template shows.
+        sources: Function that returns the sources of a build.
+        licence: Function that returns the licence of a build.
+        columns: Column -> its meaning.
+        categories: String columns with few values, which are counted; class labels, bools and small integers are
+            always counted.
+        durations_by: Column by which audio durations are shown.
+        derived: Function that returns values for the template, derived from the manifest.
         together: Prefix of category columns that one figure shows: findings that are present, absent or uncertain.
         together_of: The modality that they describe; without it they are null.
         hours: Columns of hours since admission, with what happened then.
@@ -74,12 +74,12 @@ class Description:
 
 
 def description_of(manifest: Manifest) -> Description:
-    """The row of a dataset, or the plain one."""
+    """Return the description of a dataset, or the plain one."""
     return DESCRIPTIONS.get(manifest.identity.dataset, _PLAIN)
 
 
 def title_of(manifest: Manifest) -> str:
-    """What the card is headed with."""
+    """Return the title of the card."""
     spec = manifest.identity.spec
     languages = spec.get("languages")
     values = {
@@ -92,7 +92,7 @@ def title_of(manifest: Manifest) -> str:
 
 
 def meaning_of(column: str, description: Description, modalities: tuple[Modality, ...]) -> str:
-    """What a column means: from the dataset's row, else from its part in a modality.
+    """Return the meaning of a column, from the dataset's description or from the column's role in a modality.
 
     >>> meaning_of("x_missing", _PLAIN, (Modality(name="x", kind="vector", column="x", null_columns=("x",)),))
     'True where x is absent'
@@ -107,12 +107,12 @@ def meaning_of(column: str, description: Description, modalities: tuple[Modality
         if column == modality.column:
             return f"the modality {modality.name} ({modality.kind})"
         if column in modality.null_columns:
-            return f"goes with {modality.name}"
+            return f"belongs to {modality.name}"
     return ""
 
 
 def hub_language(code: str) -> str:
-    """A language code that the Hub accepts: the primary subtag.
+    """Return the language code that the Hub accepts: the primary subtag.
 
     >>> hub_language("zh-CN")
     'zh'
@@ -121,7 +121,7 @@ def hub_language(code: str) -> str:
 
 
 def _xor_terms(manifest: Manifest) -> dict[str, Any]:
-    """Information terms in nats and Bayes-optimal accuracies, for the names of this build's variables."""
+    """Return information terms in nats and Bayes-optimal accuracies, for the variables of a build."""
     p_hat, dims = manifest.identity.spec["p_hat"], manifest.identity.spec["dims"]
     names = [modality.name for modality in manifest.modalities]
     return {
@@ -137,7 +137,7 @@ def _xor_terms(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-_COMMON = {"sample_id": "number of the row, unique in the dataset; seeds everything random about it"}
+_COMMON = {"sample_id": "number of the row, unique in the dataset; all random draws of the row depend on it"}
 
 _PLAIN = Description(
     title="{dataset}",
@@ -153,8 +153,8 @@ DESCRIPTIONS = {
     "symile-m3": Description(
         title="Symile-M3-{languages}",
         summary=(
-            "Triples of an image, a spoken clip and a text of several words in several languages. Only the clip's "
-            "language and the text together name the image's class: no pair of modalities tells it."
+            "Triples of an image, a speech recording and a text of several words in several languages. Only the "
+            "spoken language and the text together name the image's class: no pair of modalities tells it."
         ),
         template="symile-m3.md",
         tasks=("zero-shot-image-classification", "feature-extraction"),
@@ -162,26 +162,26 @@ DESCRIPTIONS = {
         sources=m3_sources,
         licence=m3_licence,
         columns={
-            "lang": "language of the clip; the label that the clip carries, present in every row",
-            "audio": "the clip: FLAC or another container, mono; it names only its language",
+            "lang": "language of the audio; a label, present in every row",
+            "audio": "the speech: FLAC or another container, mono; it tells only its language",
             "image": "the image, JPEG",
             "text": "the words, joined by `_`, in random order",
             "cls": "English name of the image's class; a label, present in every row",
             "cls_id": "the class, 0 to 999 in ILSVRC order; a label, present in every row",
-            "target_text": "the one word of `text` that names the class, in the clip's language",
+            "target_text": "the one word of `text` that names the class, in the language of the audio",
             "wnid": "WordNet id of the class",
             "words": "each word of `text`, in order, with its language and class",
             "image_id": "file of the image in its source; equal ids are equal images",
-            "clip_id": "name of the clip; equal ids are equal clips",
-            "image_row": "row of the image in its pool, counted through the pool's files",
-            "clip_row": "row of the clip in its pool, counted through the pool's files",
+            "clip_id": "name of the recording; equal ids are equal recordings",
+            "image_row": "row of the image in its table of images, counted through the table's files",
+            "clip_row": "row of the recording in its table of audio, counted through the table's files",
         },
         categories=("lang",),
         durations_by="lang",
         changes={
-            "0.2.0": "330 class names fit the images better; Arabic is spoken from vowelled text; every audio clip is"
-            " framed by silence of one distribution; in disjoint mode the target words stand at every position equally"
-            " often.",
+            "0.2.0": "330 class names fit the images better; Arabic is spoken from vowelled text; the silence around"
+            " the speech has one distribution in all languages; in disjoint mode the target words stand at every"
+            " position equally often.",
             "0.1.0": "First version; class names and sentences of all ten languages reviewed twice.",
         },
     ),
@@ -198,13 +198,13 @@ DESCRIPTIONS = {
             "hadm_id": "the admission; one row each",
             "cxr": "chest X-ray: 8-bit gray PNG, shorter side 320 pixels, uncropped",
             "ecg": "electrocardiogram: 12 leads x 5000 samples (10 s at 500 Hz), int16, one lead after the other",
-            "labs": "first value of each of 50 blood tests; null where not measured",
+            "labs": "first value of each of 50 blood tests; null for a test that was not measured",
             "labs_percentile": "each value's percentile among the training split; null where not measured",
             "labs_missing": "True where that test was not measured",
             "labs_all_missing": "True where no test was measured",
             "cxr_dicom_id": "the X-ray's id in MIMIC-CXR",
             "ecg_study_id": "the electrocardiogram's id in MIMIC-IV-ECG",
-            "candidates": "admissions to retrieve among (validation and test), the row's own first",
+            "candidates": "admissions among which to retrieve (validation and test), that of the row first",
             "cxr_study_id": "the X-ray's study in MIMIC-CXR",
             "cxr_hours": "hours from admission to the X-ray",
             "ecg_hours": "hours from admission to the electrocardiogram; negative before it",
@@ -229,9 +229,9 @@ DESCRIPTIONS = {
         },
         plain_lists=("labs", "labs_percentile", "labs_missing", "labs_hours"),
         changes={
-            "0.2.0": "Tables are read by declared keys and typed cells; DICOM files are shown right or left out under a"
-            " named reason.",
-            "0.1.0": "First version; what differs from the public pipeline is listed above.",
+            "0.2.0": "Tables are read by declared keys and typed cells; DICOM files are rendered correctly or left out"
+            " under a named reason.",
+            "0.1.0": "First version; the differences from the public pipeline are listed above.",
         },
     ),
     "pid": Description(

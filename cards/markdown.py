@@ -46,13 +46,13 @@ def render(template: str, **values: Any) -> str:
 
 
 class _Verbatim(str):
-    """Text in a code block or in backticks, where Markdown shows HTML as it is."""
+    """Text in a code block or in backticks, where Markdown shows HTML unchanged."""
 
     __slots__ = ()
 
 
 def _markdown(value: object) -> object:
-    r"""Text of names, notes and settings as Markdown shows it: no markup of HTML, nothing that reorders a line.
+    r"""Escape names, notes and settings for Markdown: no HTML markup, and no characters that reorder a line.
 
     >>> _markdown("<b>\u202e</b>"), _markdown(_Verbatim("a < b"))
     ('&lt;b&gt;\\u202e&lt;/b&gt;', 'a < b')
@@ -65,7 +65,7 @@ def _markdown(value: object) -> object:
 
 
 def _cell(value: object) -> str:
-    r"""Text that cannot break out of a table's cell.
+    r"""Escape a text so that it cannot break out of a table's cell.
 
     >>> _cell("a|b\nc")
     'a\\|b c'
@@ -74,7 +74,7 @@ def _cell(value: object) -> str:
 
 
 def _code(value: object) -> str:
-    """Text as inline code in a table's cell.
+    """Format a text as inline code in a table's cell.
 
     >>> _code("a`b")
     "`a'b`"
@@ -83,7 +83,7 @@ def _code(value: object) -> str:
 
 
 def _size(value: int) -> str:
-    """Bytes for people.
+    """Format a number of bytes with a unit.
 
     >>> _size(1_500_000)
     '1.5 MB'
@@ -95,12 +95,12 @@ def _size(value: int) -> str:
 
 
 def _percent(share: float | None) -> str:
-    """0.125 as "12.5 %"."""
+    """Format 0.125 as "12.5 %"."""
     return told(None) if share is None else f"{100 * share:.1f} %"
 
 
 def _nats_and_bits(nats: float) -> str:
-    """Two cells of a table.
+    """Format an information term as two cells of a table, in nats and in bits.
 
     >>> _nats_and_bits(0.6931471805599453)
     '0.693 | 1.000'
@@ -118,7 +118,7 @@ def _signed_nats_and_bits(nats: float) -> str:
 
 
 def _listed(values: list[str]) -> str:
-    """Names in a sentence.
+    """Join names for a sentence.
 
     >>> _listed(["a", "b", "c"])
     'a, b and c'
@@ -127,7 +127,7 @@ def _listed(values: list[str]) -> str:
 
 
 def _setting(value: object) -> str:
-    """A setting's value as the manifest has it.
+    """Format a setting's value as the manifest has it.
 
     >>> _setting(["el", "en"]), _setting(None)
     ('`["el", "en"]`', '`null`')

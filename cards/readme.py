@@ -1,7 +1,7 @@
-"""README.md: the dataset card, YAML front matter that `datasets` and the Hub read, and text from the templates.
+"""Write README.md, the dataset card: YAML front matter that `datasets` and the Hub read, and text from a template.
 
-The front matter names every split's files and types every column, so `load_dataset(DIRECTORY)` guesses nothing. The
-text is a template filled with the manifest, the statistics and the dataset's description.
+The front matter lists every split's files and the type of every column, so `load_dataset(DIRECTORY)` has nothing to
+guess. The template is filled with the manifest, the statistics and the dataset's description.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .statistics.collect import Statistics, used_splits
 
 FILE_NAME = "README.md"
 
-MOST_FILES = 60  # shards listed in the card; croissant.json and manifest.json list all
+MOST_FILES = 60  # most shards that the card lists; croissant.json and manifest.json list all
 
 _SIZES = (
     (1_000, "n<1K"),
@@ -48,7 +48,7 @@ def readme_of(
     samples: list[Sample],
     tables: Sequence[Table] = (),
 ) -> str:
-    """The whole file's text."""
+    """Return the text of the whole file."""
     import yaml
     from huggingface_hub import DatasetCardData
 
@@ -84,7 +84,7 @@ def readme_of(
         shards_left_out=max(len(data_files) - MOST_FILES, 0),
     )
     matter = front.to_yaml(line_break=chr(10))
-    if matter != harmless(matter):  # as escapes, which YAML reads back
+    if matter != harmless(matter):  # such characters are written as escapes, which YAML reads back
         matter = yaml.safe_dump(yaml.safe_load(matter), sort_keys=False).rstrip("\n")
     return f"---\n{matter}\n---\n\n{text}"
 
@@ -125,7 +125,7 @@ def front_matter(
 
 
 def _configurations(tables: Sequence[Table]) -> dict[str, Any]:
-    """One configuration for each kind of tables; the first is what `load_dataset` takes without a name."""
+    """Return one configuration for each kind of tables; `load_dataset` without a name uses the first."""
     return {
         "configs": [
             {
@@ -160,13 +160,13 @@ def is_tar(manifest: Manifest) -> bool:
 
 
 def languages_of(manifest: Manifest) -> list[str]:
-    """Codes that the Hub accepts, each once, in the spec's order."""
+    """Return the languages of a dataset as distinct codes that the Hub accepts, in the spec's order."""
     languages = manifest.identity.spec.get("languages")
     return list(dict.fromkeys(hub_language(str(code)) for code in languages)) if isinstance(languages, list) else []
 
 
 def size_category(rows: int) -> str:
-    """The Hub's name for a number of rows.
+    """Return the Hub's name for a number of rows.
 
     >>> size_category(999), size_category(11_000_000)
     ('n<1K', '10M<n<100M')
@@ -175,7 +175,7 @@ def size_category(rows: int) -> str:
 
 
 def type_of(feature: Any) -> str:
-    """A column's type in a few words.
+    """Describe a column's type in a few words.
 
     >>> from datasets import List, Value
     >>> type_of(List(Value("float32"), length=50))
@@ -205,11 +205,11 @@ def _columns_of(schema: DatasetSchema, kind: str) -> list[str]:
 
 
 def _members(schema: DatasetSchema) -> list[dict[str, str]]:
-    """Suffix and contents of each member of a row, and whether it is a sound."""
+    """Return suffix, contents and kind of each member of a row in a tar shard."""
     return [
         {
             "suffix": member.suffix,
-            "holds": f"`{member.column}`" if member.column else "every other column, masks among them",
+            "holds": f"`{member.column}`" if member.column else "all other columns, including the masks",
             "kind": type(schema.features[member.column]).__name__ if member.column else "",
         }
         for member in members_of(schema.arrow, schema.modalities)
@@ -217,7 +217,7 @@ def _members(schema: DatasetSchema) -> list[dict[str, str]]:
 
 
 def _numbered(manifest: Manifest) -> str:
-    """The first split's shards as WebDataset readers write a run of numbers."""
+    """Return the names of the first split's shards in the brace notation of WebDataset."""
     split = next(iter(used_splits(manifest)))
     shards = manifest.shards(split)
     return shards[0].path.replace(f"{split}-00000", f"{split}-{{00000..{len(shards) - 1:05d}}}", 1)

@@ -1,7 +1,7 @@
-"""What croissant.json says for responsible use, in the RAI vocabulary (mlcommons.org/croissant/RAI, 1.0).
+"""The fields of croissant.json for responsible use, in the RAI vocabulary (mlcommons.org/croissant/RAI, 1.0).
 
-Every dataset says how it was collected, from the sources in its description, and gives the notes of its build as
-limitations. `_KNOWN` holds what else is known of a dataset.
+For every dataset the sources in its description give its collection, and the notes of its build its limitations.
+`_KNOWN` has further fields of some datasets.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from .descriptions import Description
 
 _KNOWN: Mapping[str, Mapping[str, list[str]]] = {
     "symile-m3": {
-        "rai:dataUseCases": ["Research on learning from three and more modalities that tell something only together"],
+        "rai:dataUseCases": ["Research on learning from three and more modalities that are informative only together"],
         "rai:dataLimitations": [
-            "A clip tells its language and nothing else",
+            "The audio tells its language and nothing else",
             "A word stands for a class without context; some class names have several meanings",
         ],
         "rai:dataBiases": [
@@ -45,7 +45,7 @@ _KNOWN: Mapping[str, Mapping[str, list[str]]] = {
 
 
 def responsible_ai_fields(manifest: Manifest, description: Description) -> dict[str, Any]:
-    """Fields of the document; a field of which nothing is known is left out."""
+    """Return the fields of a dataset; unknown ones are left out."""
     sources = [f"{source.part}: {source.origin} ({source.licence})" for source in description.sources(manifest)]
     known = _KNOWN.get(manifest.identity.dataset, {})
     limits = [*known.get("rai:dataLimitations", []), *manifest.notes]

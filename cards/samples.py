@@ -1,4 +1,4 @@
-"""The rows that a card shows: a few of the first split, of different languages and classes, complete where possible."""
+"""Choose the rows that a card shows: a few of the first split, complete if possible, of different classes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from symile_data.format.shards.deduplicated import pooled_media
 from .statistics.collect import open_listed, used_splits
 
 COUNT = 6
-_GROUPS = 8  # row groups that are looked through
+_GROUPS = 8  # row groups that are searched
 
 _NEEDED = ("lang", "cls_id", "cls", "words", "text", "target_text", "sample_id")
 _MEDIA = ("image", "audio")
@@ -22,7 +22,7 @@ _MEDIA = ("image", "audio")
 
 @dataclass(frozen=True, kw_only=True)
 class Word:
-    """One word of a text: as written, its language, and its class's English name."""
+    """One word of a text: the word as written, its language, and the English name of its class."""
 
     text: str
     lang: str
@@ -31,7 +31,7 @@ class Word:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One M3 row to show. A missing image or clip is None, a missing text has no words."""
+    """One M3 row to show. A missing image, recording or text is None, and a missing text has no words."""
 
     split: str
     sample_id: int
@@ -62,10 +62,10 @@ class Sample:
 
 
 def choose_samples(directory: Path, manifest: Manifest, schema: DatasetSchema) -> list[Sample]:
-    """At most `COUNT` rows of the first split, complete ones first, languages in turn, classes not repeated.
+    """Choose at most `COUNT` rows of the first split: complete ones first, languages in turn, no class twice.
 
     Returns:
-        An empty list for a dataset whose rows are not M3's images, clips and words.
+        The rows; an empty list where the rows of the dataset do not have the columns of M3.
     """
     if not _is_m3(schema):
         return []
@@ -114,7 +114,7 @@ def _sample(split: str, row: dict[str, Any], schema: DatasetSchema) -> Sample:
 
 
 def _best(samples: list[Sample]) -> list[Sample]:
-    """The rows to keep of those seen so far: the first of each class, then languages in turn."""
+    """Return the rows to keep of those read so far: the first of each class, with languages in turn."""
     first_of_class: dict[str, Sample] = {}
     for sample in sorted(samples, key=lambda sample: (not sample.complete, sample.sample_id)):
         first_of_class.setdefault(sample.cls, sample)

@@ -1,4 +1,4 @@
-"""May a dataset be shown to others or passed on? Decided from what the manifest says of its sources."""
+"""Decide from the sources in its manifest whether a dataset may be shown to others or passed on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from symile_data.format.manifest import Manifest
 from .descriptions import description_of
 
 CREDENTIALED = "credentialed"
-IMAGES = "pictures"
+IMAGES = "images"
 
 _CREDENTIALED_LICENCE = "physionet-credentialed-health-data-license-1.5.0"
 _FREE_IMAGES = ("sample",)
@@ -18,10 +18,10 @@ _FREE_IMAGES = ("sample",)
 
 @dataclass(frozen=True, kw_only=True)
 class Restriction:
-    """Why a dataset is not for everybody.
+    """The reason why a dataset may not be passed on freely.
 
     Args:
-        kind: `CREDENTIALED` (never to be passed on) or `IMAGES` (their owners' terms decide).
+        kind: `CREDENTIALED` (it may never be passed on) or `IMAGES` (the terms of the images' owners decide).
         reason: A clause for messages.
     """
 
@@ -30,21 +30,21 @@ class Restriction:
 
 
 def restriction_of(manifest: Manifest) -> Restriction | None:
-    """The restriction on a dataset, or None for data that may be passed on under the licence in its card.
+    """Return the restriction on a dataset, or None for data that may be passed on under the licence in its card.
 
-    Synthetic MIMIC data (`--sample`) and sample images are free; everything read from PhysioNet, and every image
-    that was not drawn here, is not.
+    Synthetic MIMIC data (`--sample`) and sample images are free. Everything that was read from PhysioNet is restricted,
+    and so is every image that this package did not draw.
     """
     if description_of(manifest).licence(manifest).name == _CREDENTIALED_LICENCE:
         return Restriction(
             kind=CREDENTIALED,
-            reason="this dataset holds records of patients under PhysioNet's data use agreement",
+            reason="this dataset contains records of patients under PhysioNet's data use agreement",
         )
     images = manifest.identity.sources.get("images")
     kind = images.get("kind") if isinstance(images, Mapping) else manifest.identity.spec.get("images")
     if manifest.identity.dataset == "symile-m3" and kind not in _FREE_IMAGES:
         return Restriction(
             kind=IMAGES,
-            reason="this dataset holds images that ImageNet's terms of access, or terms not known here, cover",
+            reason="this dataset contains images under ImageNet's terms of access, or under unknown terms",
         )
     return None

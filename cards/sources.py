@@ -1,6 +1,6 @@
-"""Where each part of a dataset comes from: origins, licences, attributions, citations.
+"""The sources of each part of a dataset: origins, licences, attributions, citations.
 
-One function a dataset gives its `Source`s and one its `Licence`, from what the manifest records of a build.
+For each dataset one function returns its `Source`s and one its `Licence`, from what the manifest records of a build.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ _COMMON_VOICE_BIBTEX = """@inproceedings{ardila2020commonvoice,
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where one part of a dataset comes from.
+    """The source of one part of a dataset.
 
     Args:
-        part: "Images".
-        origin: What was used, in a sentence part.
-        licence: Its terms, by name.
-        attribution: Whom to name, and what was changed; may be empty.
-        url: Where the terms or the source stand; may be empty.
-        bibtex: To cite when this source is used; may be empty.
+        part: Name of the part, such as "Images".
+        origin: What was used, as part of a sentence.
+        licence: Name of the licence or the terms.
+        attribution: The names to credit, and the changes that were made; may be empty.
+        url: Address of the terms or of the source; may be empty.
+        bibtex: Entry to cite for this source; may be empty.
     """
 
     part: str
@@ -64,7 +64,7 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Licence:
-    """The whole dataset's licence as the Hub wants it: an identifier, or "other" with a name and a link."""
+    """The licence of the whole dataset in the Hub's form: an identifier, or "other" with a name and a link."""
 
     identifier: str
     name: str = ""
@@ -77,13 +77,13 @@ class Licence:
 
     @property
     def link(self) -> str:
-        """An address, for Croissant."""
+        """The licence's address, for Croissant."""
         return self.url or f"https://spdx.org/licenses/{_SPDX.get(self.identifier, self.identifier)}.html"
 
 
 _SPDX = {"cc-by-4.0": "CC-BY-4.0", "cc-by-nc-sa-4.0": "CC-BY-NC-SA-4.0", "apache-2.0": "Apache-2.0"}
 
-# engine -> its name, its terms, where they stand
+# engine -> its name, the name of its terms, their address
 _TRANSLATORS = {
     "google": ("Google Translate", "Google's terms of service", "https://policies.google.com/terms"),
     "mymemory": ("MyMemory", "MyMemory's terms of service", "https://mymemory.translated.net/terms-and-conditions"),
@@ -91,12 +91,12 @@ _TRANSLATORS = {
 
 
 def citations(sources: list[Source]) -> list[str]:
-    """BibTeX entries of the paper and of the sources, each once."""
+    """Return the distinct BibTeX entries of the paper and of the sources."""
     return list(dict.fromkeys([_SYMILE_BIBTEX, *(source.bibtex for source in sources if source.bibtex)]))
 
 
 def m3_sources(manifest: Manifest) -> list[Source]:
-    """Images, speech and class names of Symile-M3."""
+    """Return the sources of the images, the speech and the class names of Symile-M3."""
     return [_m3_images(manifest), _m3_audio(manifest), _m3_names(manifest)]
 
 
@@ -141,13 +141,13 @@ def _m3_images(manifest: Manifest) -> Source:
 
 def _m3_audio(manifest: Manifest) -> Source:
     kind = _kind(manifest, "audio")
-    own = manifest.identity.sources.get("audio", {}).get("bank") == "table"
-    sentences = "sentences of a table given to the build" if own else "everyday sentences of this package"
+    custom = manifest.identity.sources.get("audio", {}).get("bank") == "table"
+    sentences = "sentences of a table given to the build" if custom else "everyday sentences of this package"
     if kind == "espeak":
         return Source(
             part="Speech",
             origin=f"{sentences} spoken by espeak-ng (espeakng-loader {_version(manifest, 'espeakng-loader')})",
-            licence="that table's own (sentences)" if own else "Apache-2.0 (sentences)",
+            licence="that of the table (sentences)" if custom else "Apache-2.0 (sentences)",
             attribution="Synthetic voices of espeak-ng; the program is GPL-3.0-or-later and is not part of the data",
             url="https://github.com/espeak-ng/espeak-ng",
         )
@@ -205,14 +205,14 @@ def _m3_table(manifest: Manifest) -> Source:
             url=url,
         )
     if kind == "table":
-        return Source(part="Class names", origin="a table given to the build", licence="that table's own")
+        return Source(part="Class names", origin="a table given to the build", licence="that of the table")
     if kind == "release":
         return _release("Class names")
     return _unknown("Class names", kind)
 
 
 def m3_licence(manifest: Manifest) -> Licence:
-    """The strictest of the sources' terms, where they can be told."""
+    """Return the strictest of the sources' terms; where these are unknown, a reference to the card."""
     images, audio, names = (
         _kind(manifest, "images"),
         _kind(manifest, "audio"),
@@ -230,7 +230,7 @@ def m3_licence(manifest: Manifest) -> Licence:
 
 
 def mimic_sources(manifest: Manifest) -> list[Source]:
-    """The three MIMIC releases, the published dataset made of them, or invented records."""
+    """Return the sources of Symile-MIMIC: three MIMIC releases, the published dataset, or invented records."""
     if is_synthetic(manifest):
         return [
             Source(
@@ -245,7 +245,7 @@ def mimic_sources(manifest: Manifest) -> list[Source]:
         return [
             Source(
                 part="Everything",
-                origin="the published Symile-MIMIC 1.0.0, of MIMIC-IV 2.2, MIMIC-CXR-JPG 2.0.0, MIMIC-IV-ECG 1.0",
+                origin="the published Symile-MIMIC 1.0.0, from MIMIC-IV 2.2, MIMIC-CXR-JPG 2.0.0, MIMIC-IV-ECG 1.0",
                 licence=credentialed,
                 url=url.format("symile-mimic"),
                 bibtex=_MIMIC_BIBTEX,
@@ -284,7 +284,7 @@ _MIMIC_BIBTEX = """@article{johnson2023mimiciv,
 
 
 def mimic_licence(manifest: Manifest) -> Licence:
-    """PhysioNet's, but for invented records."""
+    """Return PhysioNet's licence, or that of this package for invented records."""
     if is_synthetic(manifest):
         return Licence(identifier="apache-2.0")
     return Licence(
@@ -310,11 +310,11 @@ def _release(part: str) -> Source:
 
 
 def _unknown(part: str, kind: str) -> Source:
-    return Source(part=part, origin=kind or "not recorded", licence="that source's own; check before sharing")
+    return Source(part=part, origin=kind or "not recorded", licence="that of the source; check before sharing")
 
 
 def _kind(manifest: Manifest, *names: str) -> str:
-    """The kind of a source, from the manifest's sources or, where they do not say, from its spec."""
+    """Return the kind of a source, from the manifest's sources or, where they do not say, from its spec."""
     for name in names:
         source = manifest.identity.sources.get(name)
         if isinstance(source, Mapping) and "kind" in source:

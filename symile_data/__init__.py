@@ -19,21 +19,21 @@ Learn from it, with any number of modalities:
 
 The parts:
 
-    builders    Symile-M3, Symile-MIMIC, binary XOR, your own: from sources to shards, card and manifest
+    builders    Symile-M3, Symile-MIMIC, binary XOR, custom datasets: from sources to shards, card and manifest
     loaders     open, shuffle, decode, batch, resume; simulated missing modalities
     cards       statistics, figures, dataset card, Croissant description, preview page
     workflows   train, evaluate, embed and reproduce as functions; the table of datasets
-    experiments the paper's experiments, whole
+    experiments the paper's experiments: points, published numbers, tables and figures
     training    named configs, pretraining, the Lightning module
     evaluation  zero-shot retrieval, bootstrap and comparison
-    losses      Symile and pairwise CLIP, sampled and exact; scores for retrieval; neutral vectors for what is missing
+    losses      Symile and pairwise CLIP, sampled and exact; scores for retrieval; neutral vectors for missing values
     encoders    one small network for each kind of modality
-    datasets    what the bundled datasets promise: schemas, rules, ceilings, invariants
+    datasets    the contracts of the bundled datasets: schemas, rules, ceilings, invariants
     format      one dataset on disk: schema, manifest, Parquet and tar shards, verification, publishing
-    errors      what can go wrong on purpose; all derive from `SymileDataError`
+    errors      the deliberate errors; all derive from `SymileDataError`
 
-Importing this package is cheap: no torch, no polars, no transformers until a part is asked for. docs/architecture.md
-shows how the parts fit; `make docs` builds the reference.
+Importing this package is cheap: torch, polars and transformers are imported only by the parts that need them.
+docs/architecture.md shows how the parts fit together; `make docs` builds the reference.
 """
 
 from symile_data.moved import serve_moved_modules

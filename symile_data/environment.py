@@ -23,7 +23,7 @@ Status = Literal["ok", "gap", "problem"]
 _ROOM_BYTES = 2_000_000_000  # a default build with its intermediate files, and some to spare
 _VERSION_TIMEOUT_S = 10
 
-# What does not work without an extra.
+# Extra -> what does not work without it.
 _COSTS = {
     "speech": "no synthetic speech: a build of M3 needs `recordings`",
     "m3": "no sample images: a build of M3 needs `images=PATH`",

@@ -76,7 +76,7 @@ class MissingPackageError(SymileDataError, ImportError):
 def no_directory(path: Path, kind: type[SymileDataError]) -> SymileDataError:
     """Return the error for a path that should be a directory and is not."""
     if path.exists():
-        return kind("this is no directory", where=path, do="give the path of a directory")
+        return kind("this is not a directory", where=path, do="give the path of a directory")
     return kind("there is no such directory", where=path, do="check the path")
 
 

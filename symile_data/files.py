@@ -71,7 +71,7 @@ def check_replaceable(path: Path) -> None:
     """Refuse to put a file in the place of a directory, a pipe or a device: renaming over /dev/null would remove it.
 
     Raises:
-        OutputError: the path exists and is no regular file.
+        OutputError: the path exists and is not a regular file.
     """
     with write_errors(path):
         try:
@@ -199,7 +199,7 @@ _ADVICE = {
 _OF_PATHS = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP, errno.ENAMETOOLONG}
 )
-# Errors without an errno: polars names it in the text; numpy and Pillow say that a disk took only a part.
+# Errors without an errno: polars names it in the text; numpy and Pillow report a short write.
 _TOLD_CODE = re.compile(r"\(os error (\d+)\)")
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written|encoder error")
 
@@ -223,7 +223,7 @@ def open_regular(path: Path) -> BinaryIO:
     """Open a file of unknown origin for reading. A FIFO, socket or device is refused, and never waited for.
 
     Raises:
-        OSError: there is no such file, or it is no regular one.
+        OSError: there is no such file, or it is not a regular one.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     mode = os.fstat(descriptor).st_mode
@@ -236,11 +236,11 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def open_text(path: Path) -> TextIO:
-    """Open a UTF-8 text of unknown origin for reading, as `open_regular` does. A byte order mark is passed over and
-    every kind of line end is read as a newline.
+    """Open a UTF-8 text of unknown origin for reading, as `open_regular` does. A byte order mark is skipped, and every
+    kind of line end is read as a newline.
 
     Raises:
-        OSError: there is no such file, or it is no regular one.
+        OSError: there is no such file, or it is not a regular one.
     """
     return io.TextIOWrapper(open_regular(path), encoding="utf-8-sig")
 
@@ -273,7 +273,7 @@ def file_sha256(path: Path) -> str:
     """Return the SHA-256 (hex) of a file, read in pieces.
 
     Raises:
-        OSError: there is no such file, or it is no regular one.
+        OSError: there is no such file, or it is not a regular one.
     """
     sha = hashlib.sha256()
     with open_regular(path) as file:
@@ -283,7 +283,7 @@ def file_sha256(path: Path) -> str:
 
 
 def sorted_entries(directory: Path) -> list[os.DirEntry[str]]:
-    """Directory entries by name: the order never depends on the file system."""
+    """Return directory entries sorted by name, so that their order never depends on the file system."""
     with os.scandir(directory) as entries:
         return sorted(entries, key=lambda entry: entry.name)
 

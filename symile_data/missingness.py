@@ -50,7 +50,7 @@ def parse_rates(text: str, modalities: Sequence[str]) -> dict[str, float]:
     """Parse `--missing`: one rate for all modalities ("0.5"), or rates by name ("image=0.5,audio=0.1").
 
     Raises:
-        UsageError: a rate is no number in [0, 1], or a name is no modality of the dataset or occurs twice.
+        UsageError: a rate is not a number in [0, 1], or a name is not a modality of the dataset or occurs twice.
 
     >>> parse_rates("0.5", ["image", "audio"])
     {'image': 0.5, 'audio': 0.5}

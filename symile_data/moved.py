@@ -1,6 +1,6 @@
-"""Modules that have moved: their old names still import in this version, with a warning, and go in the next.
+"""Let the old names of moved modules import in this version with a warning. The next version removes them.
 
-The finder stands behind all others, so a name that exists never comes here.
+The finder is the last of all, so it handles only names that do not exist.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ class _MovedModules(MetaPathFinder, Loader):
         return ModuleSpec(fullname, self) if fullname in MOVED else None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Put the module at its new name in the place of the empty one that the import system made."""
+        """Replace the empty module that the import system made by the module with the new name."""
         name = module.__name__
         warnings.warn(f"{name} is now {MOVED[name]}; the old name goes in the next version", DeprecationWarning, 4)
         sys.modules[name] = import_module(MOVED[name])
 
 
 def serve_moved_modules() -> None:
-    """Let old names import. Calling it again changes nothing."""
+    """Install the finder, so that old names import. Calling it again has no effect."""
     if not any(isinstance(finder, _MovedModules) for finder in sys.meta_path):
         sys.meta_path.append(_MovedModules())

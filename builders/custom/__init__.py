@@ -1,4 +1,4 @@
-"""Datasets of your own: any modalities, rows from anywhere, in the same format and with the same tools."""
+"""Custom datasets: any modalities, rows from anywhere, in the same format and with the same tools."""
 
 from .dataset import own_schema, write_dataset
 

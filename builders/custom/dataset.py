@@ -1,7 +1,7 @@
-"""Write a dataset of your own: any modalities, rows from anywhere, the same format and tools as the built-in ones.
+"""Write a custom dataset: any modalities, rows from anywhere, the same format and tools as the built-in datasets.
 
-`write_dataset` adds what the format asks for beyond your columns: `sample_id`, a mask for each modality, nulls in
-everything that goes with a missing value, shards, card and manifest. docs/own-data.md shows it on a whole example.
+`write_dataset` adds what the format needs beyond your columns: `sample_id`, a mask for each modality, nulls in the
+columns that accompany a missing value, shards, card and manifest. docs/own-data.md shows a complete example.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def write_dataset(
             numbers; None where a modality is missing. Masks follow from the Nones; `sample_id` is counted unless you
             give it. NaN and infinite floats are stored unchanged and counted in the manifest's notes.
         spec: JSON-like value of everything that decides the rows (versions of your sources, settings, seed). Equal
-            specs are taken for equal datasets.
+            specs mean equal datasets.
         write_card: The function that writes the card, such as `symile_data.cards.write_card`; none by default.
         notes: Known limits, for the card.
         rows_per_shard: The largest number of rows in a shard.
@@ -247,7 +247,7 @@ class _RowTaker:
         for name, count in self.non_finite.items():
             if count:
                 noun = "number that is" if count == 1 else "numbers that are"
-                yield f"Column {name} holds {count} {noun} NaN or infinite, as the source gave them."
+                yield f"Column {name} has {count} {noun} NaN or infinite, as the source gave them."
 
     def _taken(self, row: Row, sample_id: int, where: str) -> dict[str, Any]:
         whole = complete_row(self.schema, row, sample_id, where)
@@ -278,11 +278,13 @@ def complete_row(schema: DatasetSchema, row: Row, sample_id: int, where: str) ->
     """Return a row with its id and masks, and None in every column of a missing modality.
 
     Raises:
-        SourceError: the row is no mapping, lacks a column or has an unknown one; a mask or a null contradicts its
+        SourceError: the row is not a mapping, lacks a column or has an unknown one; a mask or a null contradicts its
             modality.
     """
     if not isinstance(row, Mapping):
-        raise SourceError("a row is no dictionary of columns", where=where, got=f"a value of type {type(row).__name__}")
+        raise SourceError(
+            "a row is not a dictionary of columns", where=where, got=f"a value of type {type(row).__name__}"
+        )
     given = {"sample_id": sample_id, **row}
     masks = {modality.mask: given.get(modality.column) is None for modality in schema.modalities}
     whole = {**given, **masks}
@@ -296,16 +298,16 @@ def complete_row(schema: DatasetSchema, row: Row, sample_id: int, where: str) ->
         missing, told = masks[modality.mask], row.get(modality.mask)
         if told is not None and not (isinstance(told, bool | np.bool_) and bool(told) == missing):
             raise SourceError(
-                f"{modality.mask} is not what column {modality.column} says",
+                f"{modality.mask} contradicts column {modality.column}",
                 where=where,
                 got=shown(told),
-                do="leave the mask out: it is made from the Nones",
+                do="leave the mask out: it is derived from the Nones",
             )
         if missing:
             whole |= dict.fromkeys(modality.null_columns)
         elif lacking := [name for name in modality.null_columns if whole[name] is None]:
             raise SourceError(
-                f"column {lacking[0]} goes with {modality.name} and is None though {modality.name} is there",
+                f"column {lacking[0]} belongs to {modality.name} and is None although {modality.name} is present",
                 where=where,
                 do=f"give it a value, or take it out of the null_columns of {modality.name}",
             )
@@ -321,7 +323,7 @@ def _check_id(sample_id: object, where: str) -> None:
 
 def _wrong_id(sample_id: object, where: str) -> SourceError:
     return SourceError(
-        "a sample_id is no whole number from 0 up, or is used twice",
+        "a sample_id is not a whole number from 0 up, or is used twice",
         where=where,
         got=shown(sample_id),
         do="leave sample_id out to have it counted",

@@ -21,7 +21,7 @@ StoredFile = dict[str, Any]  # "bytes" and "path", as `datasets` stores images a
 
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 _ARRAYS = "give uint8 of shape (H, W), (H, W, 3) or (H, W, 4), or uint16 of shape (H, W)"
-_FULL_SCALE = 1 << 23  # of 24-bit samples
+_FULL_SCALE = 1 << 23  # full scale of 24-bit samples
 _UNUSED_BITS = 8  # libsndfile takes the upper 24 bits of an int32
 
 
@@ -66,7 +66,7 @@ def stored_file(value: object) -> StoredFile:
     """Return the bytes of a file, with its name if one is given.
 
     Raises:
-        UnfitValueError: the value has no bytes, an unknown key, or a path that is no text.
+        UnfitValueError: the value has no bytes, an unknown key, or a path that is not text.
     """
     given = value if isinstance(value, Mapping) else {"bytes": value}
     _check_keys(given, ("bytes", "path", "array", "sampling_rate"))
@@ -123,7 +123,7 @@ def _flac(array: object, rate: object) -> bytes:
         low, high = SAMPLE_RATES_HZ
         raise UnfitValueError(f"a sampling_rate of {rate!r}; give whole Hz from {low} to {high}")
     if isinstance(array, np.ma.MaskedArray):
-        raise UnfitValueError("a masked array; a FLAC would hold what is behind the mask")
+        raise UnfitValueError("a masked array; a FLAC would contain the masked samples")
     samples = np.asarray(array)
     if samples.ndim != 1 or not 0 < len(samples) <= MOST_SAMPLES:
         raise UnfitValueError(f"samples of shape {samples.shape}; give one channel, at most {MOST_SAMPLES} samples")

@@ -19,7 +19,7 @@ from .encoded_media import UnfitValueError, audio_file, image_file, stored_file
 
 Store = Callable[[Any], Any]  # a given value that is not None -> the value for Arrow; raises UnfitValueError
 
-_MEDIUM = {"Image": ("an image", image_file), "Audio": ("audio", audio_file)}
+_FILES = {"Image": ("an image", image_file), "Audio": ("audio", audio_file)}
 
 
 def stores_of(features: Mapping[str, Any]) -> dict[str, Store]:
@@ -34,7 +34,7 @@ def stores_of(features: Mapping[str, Any]) -> dict[str, Store]:
 def described(feature: Any) -> str:
     """Name the type of a column's values, for messages."""
     kind = type(feature).__name__
-    return _MEDIUM[kind][0] if kind in _MEDIUM else str(_arrow_type(feature))
+    return _FILES[kind][0] if kind in _FILES else str(_arrow_type(feature))
 
 
 def stored(store: Store, value: Any) -> Any:
@@ -77,8 +77,8 @@ def _store(feature: Any) -> Store:
     from datasets import ClassLabel, LargeList, List
 
     kind = type(feature).__name__
-    if kind in _MEDIUM:
-        return _MEDIUM[kind][1]
+    if kind in _FILES:
+        return _FILES[kind][1]
     if isinstance(feature, ClassLabel):
         return partial(_class, feature.num_classes)
     if isinstance(feature, List | LargeList):

@@ -1,3 +1,3 @@
-"""Symile-M3: an image, a spoken clip and a text of W class names, of which one is the image's class in the clip's
-language.
+"""Symile-M3: an image, a speech recording and a text of W class names. Exactly one of the names is the image's class in
+the language of the recording.
 """

@@ -44,7 +44,7 @@ def build_m3(
     Args:
         spec: What to build.
         workers: Worker processes; the bytes do not depend on it.
-        executor: "local" for these, or a cluster in their place: see `cluster_pool`.
+        executor: "local", or a cluster in place of the worker processes: see `cluster_pool`.
         write_card: Writes the files beside the shards (card, statistics, figures) and returns their paths.
         command: The command line, for the card.
 
@@ -52,7 +52,7 @@ def build_m3(
         The manifest that was written.
 
     Raises:
-        SymileDataError: bad sources, an unsuitable output directory, or a failing disk. What is finished is kept.
+        SymileDataError: bad sources, an unsuitable output directory, or a failing disk. Finished artifacts are kept.
     """
     sources = open_sources(spec)
     return run_build(
@@ -99,7 +99,8 @@ def new_build_state(sources: Sources, catalogue: ImageCatalogue, images: dict[st
     """Collect everything that the rows of a build are drawn from.
 
     Args:
-        catalogue: The images.
+        sources: The opened sources.
+        catalogue: The files of the image folder.
         images: split -> the images that its rows can draw.
     """
     spec = sources.spec
@@ -150,7 +151,7 @@ def _sample_source(build_dir: BuildDir, executor: Executor | None, wnids: list[s
         Artifact(path=f"{INTERNAL}/sample/{wnid}.arrow", arguments=_SampleTask(wnid, seed), key=[wnid, seed])
         for wnid in wnids
     ]
-    run_stage(build_dir, "sample pictures", artifacts, _draw_class, executor)
+    run_stage(build_dir, "sample images", artifacts, _draw_class, executor)
     unpack_files(build_dir, artifacts, root)
     return list_images(root)
 
@@ -162,7 +163,7 @@ def _draw_class(task: _SampleTask, path: Path) -> dict[str, Any]:
 def _prepare(
     build_dir: BuildDir, executor: Executor | None, sources: Sources, catalogue: ImageCatalogue
 ) -> tuple[BuildState, list[Dropped]]:
-    """Draw the plan or read it, prepare the media it uses, and write the state."""
+    """Draw the plan or read it, write the build state, and prepare the media that the rows use."""
     spec, published = sources.spec, sources.published
     images = split_images(catalogue, spec.seed, dict(spec.rows), spec.split_policy == "shared")
     state = new_build_state(sources, catalogue, images)
@@ -181,7 +182,7 @@ def _prepare(
     unreadable += prepare_audio(build_dir, executor, audio_stores, replaced)
     if unreadable and not replaced and spec.strict:
         raise SourceError(
-            "a medium that the plan names cannot be used",
+            "an image or a recording that the plan names cannot be used",
             got=f"{unreadable[0].examples[0]} ({unreadable[0].reason})",
             do="replace the file, or leave out `strict` to keep its rows with the modality missing",
         )
@@ -208,8 +209,10 @@ def _notes(spec: M3Spec, audio: AudioSource) -> list[str]:
     notes = list(audio.notes)
     if spec.split_policy == "shared":
         notes.append(
-            "Splits share images, clips and sentences, as in the paper: nearly every test image is also in train."
+            "Splits share images, recordings and sentences, as in the paper: nearly every test image is also in train."
         )
     if spec.plan is not None:
-        notes.append("Rows, order and texts are those of a published plan; only the media were gathered here.")
+        notes.append(
+            "The rows, their order and their texts come from a published plan; this build gathered only the media."
+        )
     return notes

@@ -1,7 +1,7 @@
-"""The state of a running build: everything its shards need beside the media, in one small file under `.build/`.
+"""The state of a running build: one small file under `.build/` with everything that the shards need except the media.
 
-The main process writes it once; workers read it. With the state and the media stores a shard is a pure function of
-(split, rows).
+The main process writes it once, and workers read it. Given the state and the media stores, a shard is a pure function
+of (split, rows).
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class BuildState:
         wnids: (C,) class folders, sorted.
         class_ids: (C,) ImageNet class ids, 0 to 999.
         names: [class][language] names.
-        words: W.
-        mode: How words are drawn.
+        words: Number W of words in a text.
+        mode: How the words are drawn; see `symile_data.datasets.m3.words`.
         rows: Rows of each split.
         image_offsets: split -> (C + 1,) slot offsets.
         recordings_per_language: split -> (L,) number of recordings of each language.
@@ -63,18 +63,18 @@ class BuildState:
     planned: bool = False
 
     def plan(self, split: str) -> SplitPlan:
-        """Everything from which the rows of one split are drawn."""
+        """Return the plan from which the rows of one split are drawn."""
         rule = WordRule(words=self.words, classes=len(self.wnids), languages=len(self.languages), mode=self.mode)
         offsets = np.array(self.image_offsets[split], dtype=np.int64)
         return SplitPlan(self.seed, split, rule, offsets, self.recordings_per_language[split])
 
     def first_sample_id(self, split: str) -> int:
-        """Sample ids count through the splits in order, so they are unique in the dataset."""
+        """Return the sample id of a split's first row. Ids count through the splits in order, so they are unique."""
         splits = list(self.rows)
         return sum(self.rows[before] for before in splits[: splits.index(split)])
 
     def rate(self, split: str, modality: str) -> float:
-        """Rate, from 0 to 1, at which a modality is made missing in a split."""
+        """Return the rate, from 0 to 1, at which a modality is made missing in a split."""
         return self.missing.get(modality, 0.0) if split in self.masked_splits else 0.0
 
     def write(self, internal: Path) -> None:
@@ -84,7 +84,7 @@ class BuildState:
 
 
 def read_build_state(internal: Path) -> BuildState:
-    """The state of the build whose `.build/` folder this is."""
+    """Read the state of the build whose `.build/` folder is `internal`. The result is cached in the process."""
     return _read(internal / FILE_NAME)
 
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 ROWS_PER_TABLE = 100_000
 ROWS_PER_TABLE_GROUP = 1000
 MEDIA_PER_FILE = 1000
-MEDIA_PER_GROUP = 8  # a reader of one medium reads its group
+MEDIA_PER_GROUP = 8  # a reader of one image or recording reads its whole row group
 
 _ROWS = {"image": "image_row", "audio": "clip_row"}
 _FOLDERS = {"image": "images", "audio": "clips"}
@@ -81,7 +81,7 @@ def write_pooled(
 
 
 def make_table(task: ShardTask, path: Path) -> dict[str, Any]:
-    """Write one table of pairs.
+    """Write one table of rows without media.
 
     Returns:
         The number of rows.
@@ -93,7 +93,7 @@ def make_media_file(task: MediaFileTask, path: Path) -> dict[str, Any]:
     """Write one file of a media table.
 
     Returns:
-        The number of media.
+        The number of rows, one for each image or recording.
     """
     return {"rows": write_shard(path, table_schemas()[_FOLDERS[task.column]], _media(task))}
 
@@ -119,15 +119,15 @@ def _media_files(
     for pool in pooled.pools:
         for key in pool.keys:
             split = next(split for split in pool.names if pool.key(split) == key)
-            images, clips = stores_of(state, build_dir.internal, split)
-            media = len((images if pool.column == "image" else clips).keys)
+            images, audio = stores_of(state, build_dir.internal, split)
+            media = len((images if pool.column == "image" else audio).keys)
             ranges = shard_ranges(media, MEDIA_PER_FILE)
             for index, (start, stop) in enumerate(ranges):
                 task = MediaFileTask(build_dir.internal, pool.column, split, start, stop)
                 path = f"{key}-{index:05d}-of-{len(ranges):05d}.parquet"
                 artifacts.append(Artifact(path=path, arguments=task, key=[key, start, stop]))
                 keys.append(key)
-    finished = run_stage(build_dir, "pools", artifacts, make_media_file, executor)
+    finished = run_stage(build_dir, "media tables", artifacts, make_media_file, executor)
     return [listed(artifact, made, pool=key) for artifact, key, made in zip(artifacts, keys, finished, strict=True)]
 
 
@@ -137,14 +137,14 @@ def _pairs(task: ShardTask) -> Iterator[pa.RecordBatch]:
     for start in range(task.start, task.stop, ROWS_PER_TABLE_GROUP):
         stop = min(start + ROWS_PER_TABLE_GROUP, task.stop)
         rows = masked_rows(state, task.internal, source, task.split, start, stop)
-        places = {"image_row": rows.images, "clip_row": rows.clips}
+        places = {"image_row": rows.images, "clip_row": rows.audio}
         columns = rows.columns | {name: pa.array(place, mask=place < 0) for name, place in places.items()}
         yield pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
 def _media(task: MediaFileTask) -> Iterator[pa.RecordBatch]:
     state, schema = read_build_state(task.internal), table_schemas()[_FOLDERS[task.column]].arrow
-    images, clips = stores_of(state, task.internal, task.split)
+    images, audio = stores_of(state, task.internal, task.split)
     for start in range(task.start, task.stop, MEDIA_PER_GROUP):
         rows = np.arange(start, min(start + MEDIA_PER_GROUP, task.stop))
         if task.column == "image":
@@ -157,10 +157,10 @@ def _media(task: MediaFileTask) -> Iterator[pa.RecordBatch]:
             }
         else:
             offsets = np.cumsum([0, *state.recordings_per_language[task.split]])
-            owner = np.searchsorted(offsets, clips.keys[rows], side="right") - 1
+            owner = np.searchsorted(offsets, audio.keys[rows], side="right") - 1
             columns = {
-                "clip_id": clips.ids.take(pa.array(rows)),
-                "audio": list(audio_values(clips, rows)),
+                "clip_id": audio.ids.take(pa.array(rows)),
+                "audio": list(audio_values(audio, rows)),
                 "lang": [state.languages[language] for language in owner],
             }
         arrays = [pa.array(columns[name], schema.field(name).type) for name in schema.names]

@@ -42,7 +42,7 @@ class MediaStore:
     root: Path | None = None
 
     def rows_of(self, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """(N,) int64: the store's row of each key's medium; -1 for a key without one, and for a key of -1."""
+        """(N,) int64: the store's row of each key; -1 for a key without a usable image or recording, and for -1."""
         known, rows = _read_index(self._file(".npy"))
         found = np.full(len(keys), -1, dtype=np.int64)
         found[keys >= 0] = rows[np.searchsorted(known, keys[keys >= 0])]
@@ -81,7 +81,7 @@ def _read_again(path: Path, sha256: str) -> bytes:
     data = read_bytes(path)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise SourceError(
-            "an image was changed while the build ran",
+            "an image file changed while the build ran",
             where=path,
             do="put the old file back and run the same command again, or remove the output directory to build anew",
         )
@@ -100,8 +100,8 @@ def write_index(
     Args:
         base: Path of the store's files without their endings: `<internal>/<kind>/<name>`.
         keys: (K,) int64, sorted: the keys that rows use.
-        final: (K,) int64: the key whose medium each of them gets, or -1.
-        made: (M', 3) int64: key, chunk and row of every usable medium.
+        final: (K,) int64: the key whose image or recording each of them gets, or -1.
+        made: (M', 3) int64: key, chunk and row of every usable image or recording.
         ids_of: The ids of each chunk, in the order of its rows.
     """
     forget_chunks()

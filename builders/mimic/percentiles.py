@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 Values = npt.NDArray[np.float64]
 
-UNKNOWN = 0.5  # for a test that no training row has: the middle is neutral
+UNKNOWN = 0.5  # for a test that no training row has; the median is neutral
 
 
 def percentiles(train: Values, values: Values, unknown: float = UNKNOWN) -> Values:

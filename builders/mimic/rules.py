@@ -1,7 +1,7 @@
-"""Notes for manifest and card: one sentence for each way in which the default differs from the public pipeline.
+"""Notes for manifest and card: one sentence for each difference between the default and the public pipeline.
 
-`--reference` builds without these differences, except for what it cannot repeat (unseeded draws, crops frozen into
-tensors, how things are stored).
+`--reference` builds without these differences, except for those that it cannot avoid (unseeded draws, crops frozen into
+tensors, the storage format).
 """
 
 from __future__ import annotations
@@ -14,22 +14,23 @@ from symile_data.format.disclosure import LEAST
 from .spec import MimicSpec
 
 MENDED = (
-    "Splits are made by patient. The public pipeline splits by row and then throws out rows of patients that are in "
-    "an earlier split, so its validation and test splits lean to patients with one admission.",
-    "Retrieval sets hold no other admission of the query's own patient; the public ones may.",
-    "An admission whose X-ray has no CheXpert labels is kept, with null labels; there it is dropped, even where a "
-    "later X-ray has labels.",
-    "Ties in time go to the smallest id; there to the first in the file, and above 16 X-rays or electrocardiograms of "
-    "one window to whichever an unstable sort leaves first.",
-    "Electrocardiograms whose samples are all alike are left out; there they pass, and scaling them divides by zero.",
-    "Missing or damaged files, and X-rays without a time, are left out and counted; there they end the run.",
-    f"A test that no training row has gets the percentile {0.5} in the other splits; there it gets 0.",
+    "Splits are made by patient. The public pipeline splits by row and then discards rows of patients that are in an "
+    "earlier split, so patients with one admission are more frequent in its validation and test splits.",
+    "Retrieval sets contain no other admission of the query's patient; those of the public pipeline may.",
+    "An admission whose X-ray has no CheXpert labels is kept, with null labels; the public pipeline drops it, even "
+    "where a later X-ray has labels.",
+    "Ties in time go to the smallest id; in the public pipeline they go to the first in the file, and among more than "
+    "16 X-rays or electrocardiograms of one window to the one that an unstable sort leaves first.",
+    "Electrocardiograms whose samples are all equal are left out; the public pipeline keeps them, and scaling them "
+    "divides by zero.",
+    "Missing or damaged files, and X-rays without a time, are left out and counted; the public pipeline stops at them.",
+    f"A test that no training row has gets the percentile {0.5} in the other splits; in the public pipeline it gets 0.",
 )
 
 ALWAYS = (
-    "Retrieval sets are drawn from the build's seed; the public pipeline draws them without one, so its own cannot be "
-    "drawn again.",
-    "X-rays are stored uncropped, so that a loader can crop anew in each epoch; the public tensors hold one crop.",
+    "Retrieval sets are drawn from the build's seed; the public pipeline draws them without a seed, so its sets cannot "
+    "be reproduced.",
+    "X-rays are stored uncropped, so that a loader can crop anew in each epoch; the public tensors contain one crop.",
     "In every mask True means missing; the public tensors store 1 for measured.",
 )
 
@@ -44,7 +45,7 @@ LEFT_AS_IT_IS = (
 def notes(
     spec: MimicSpec, conflicts: Mapping[int, int], unlabelled: int, unknown: list[int], empty: Sequence[str]
 ) -> Iterator[str]:
-    """Give the notes that the manifest holds about a build.
+    """Yield the notes for a build's manifest.
 
     Args:
         spec: The settings of the build.
@@ -54,7 +55,7 @@ def notes(
         empty: Splits without rows.
     """
     if spec.reference:
-        yield "Built with --reference: cohort, choices, percentiles and splits are the public pipeline's."
+        yield "Built with --reference: cohort, choices, percentiles and splits are those of the public pipeline."
     else:
         yield from (f"Unlike the public pipeline: {sentence}" for sentence in MENDED)
     yield from (f"Unlike the public pipeline: {sentence}" for sentence in ALWAYS)
@@ -75,7 +76,7 @@ def notes(
 
 
 def _few(count: int) -> str:
-    """Round a count of patients' data so that no small count can be calculated from the sentence that tells it.
+    """Round a count of patients' data so that no small count can be derived from the sentence.
 
     >>> _few(3), _few(48), _few(1234)
     ('fewer than 10', 'about 50', 'about 1,200')

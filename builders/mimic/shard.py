@@ -17,7 +17,7 @@ from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards.writer import ROWS_PER_GROUP, write_shard
 
 from .build_state import PLACES, SPLIT, read_build_state
-from .signals.media import CXR, ECG, MediaKind, read_medium
+from .signals.media import CXR, ECG, MediaKind, read_prepared
 
 ROWS_PER_SHARD = 1000
 
@@ -49,7 +49,7 @@ def make_shard(task: ShardTask, path: Path) -> dict[str, Any]:
 
 
 def _batch(rows: pa.Table, internal: Path, schema: DatasetSchema) -> pa.RecordBatch:
-    """Make one row group: the columns of the build state with their X-rays and ECGs."""
+    """Make one row group: the columns of the build state, with their X-rays and ECGs."""
     columns = {name: rows[name].combine_chunks() for name in rows.column_names if name in schema.features}
     xrays = [
         None if data is None else {"bytes": data, "path": f"{dicom_id}.png"}
@@ -62,7 +62,7 @@ def _batch(rows: pa.Table, internal: Path, schema: DatasetSchema) -> pa.RecordBa
 
 def _media(rows: pa.Table, internal: Path, kind: MediaKind) -> Iterator[bytes | None]:
     for place in rows[PLACES[kind.name]].to_pylist():
-        yield None if place is None else read_medium(internal, kind, (place[0], place[1]))
+        yield None if place is None else read_prepared(internal, kind, (place[0], place[1]))
 
 
 def _signals(data: list[bytes | None]) -> pa.Array:

@@ -1,4 +1,4 @@
-"""The settings of a Symile-MIMIC build, checked when made and stored whole in the manifest."""
+"""The settings of a Symile-MIMIC build. They are checked when they are made, and the manifest stores them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class MimicSpec:
     Args:
         roots: The releases, or None for a synthetic sample.
         patients: Number of patients of the sample.
-        reference: Reproduce the public pipeline's choices with its oddities (docs/mimic.md lists them).
+        reference: Reproduce the public pipeline's choices, including its defects (docs/mimic.md lists them).
         allow_missing: Keep admissions that have only two of the three modalities.
         within_stay: Take only X-rays, electrocardiograms and tests of the admission itself: after the patient's
             previous discharge and up to this one.
@@ -63,7 +63,7 @@ class MimicSpec:
     def __post_init__(self) -> None:
         if self.reference and (self.allow_missing or self.within_stay):
             raise UsageError(
-                "`reference` repeats the public pipeline, which knows neither `allow_missing` nor `within_stay`",
+                "`reference` repeats the public pipeline, which has neither `allow_missing` nor `within_stay`",
                 do="leave one of them out",
             )
         check_format(self.shard_format)

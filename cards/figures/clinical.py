@@ -1,4 +1,4 @@
-"""The figures of a card of hospital admissions: selection, times, findings, tests."""
+"""Draw the figures of a card of hospital admissions: selection, times, findings, tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _REST = style.FAINT
 
 
 def draw_cohort_flow(path: Path, steps: list[dict[str, Any]]) -> None:
-    """One bar for each rule, as long as the admissions it left."""
+    """Draw one bar for each rule, whose length is the number of admissions that it left."""
     counts = [step["count"] or 0 for step in steps]
     most = max([*counts, 1])
     with style.figure(0.6 + 0.27 * len(steps)) as (drawn, (axes,)):
@@ -31,7 +31,7 @@ def draw_cohort_flow(path: Path, steps: list[dict[str, Any]]) -> None:
 
 
 def draw_hours(path: Path, hours: dict[str, dict[str, Any]], names: dict[str, str]) -> None:
-    """One histogram for each kind of event over the same hours from admission."""
+    """Draw one histogram for each kind of event over the same hours from admission."""
     shown = {name: of for name, of in hours.items() if of["counts"]}
     first = min(of["first_bin"] for of in shown.values())
     last = max(of["first_bin"] + of["bin"] * len(of["counts"]) for of in shown.values())
@@ -51,11 +51,12 @@ def draw_hours(path: Path, hours: dict[str, dict[str, Any]], names: dict[str, st
 
 
 def draw_findings(path: Path, findings: dict[str, dict[str, dict[str, int]]], rows: dict[str, int]) -> None:
-    """Stacked shares of each finding's values, one panel for each split.
+    """Draw the stacked shares of each finding's values, one panel for each split.
 
     Args:
+        path: The PNG to write.
         findings: Finding -> split -> value -> rows.
-        rows: Of each split.
+        rows: Split -> number of its rows.
     """
     splits = list(rows)
     complete = all(sum(counts[split].values()) == rows[split] for counts in findings.values() for split in splits)
@@ -78,7 +79,7 @@ def draw_findings(path: Path, findings: dict[str, dict[str, dict[str, int]]], ro
 
 
 def draw_measured(path: Path, statistics: Statistics) -> None:
-    """How many of the rows have each test: bars for the first split, dots for the others."""
+    """Draw the share of rows that have each test: bars for the first split, dots for the others."""
     measured, rows = statistics["measured"], statistics["rows"]
     splits = [split for split in rows if split in measured]
     shares = {

@@ -1,4 +1,4 @@
-"""The contact sheet: images with the waveform of their clip and the words of their text, the target marked."""
+"""Draw the contact sheet: images with the waveform of their audio and the words of their text, the target marked."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 COLUMNS = 3
 
-_LINE = 0.165  # inches for one word
-_WORD_AT = 0.21  # where words start, as a share of a column's width
+_LINE = 0.165  # height of a word in inches
+_WORD_AT = 0.21  # left end of the words, as a fraction of a column's width
 _WORD_WIDTH = style.WIDTH / COLUMNS * (1 - _WORD_AT) - 0.22  # inches
 _LEFT_TO_RIGHT = "\u200e"
 _BINS = 160  # steps of a waveform
-_SHOWN = (480, 480)  # pixels of a picture at most
+_SHOWN = (480, 480)  # largest size of a drawn image in pixels
 
 
 def draw_contact_sheet(path: Path, samples: list[Sample]) -> None:
@@ -51,14 +51,15 @@ def draw_contact_sheet(path: Path, samples: list[Sample]) -> None:
 
 
 def caption_of(word: Word) -> str:
-    """A word as it can be drawn: with its English meaning, or as that alone where no installed font has its script.
+    """Return the caption of a word: the word and its English meaning, or only the meaning where no installed font has
+    the word's script.
 
     >>> caption_of(Word(text="lion", lang="en", english="lion"))
     'lion'
     """
     if word.text == word.english:
         return word.text
-    # The mark keeps the order of the parts where the word is written from right to left.
+    # The mark keeps the order of the two parts where the word is written from right to left.
     return f"{_LEFT_TO_RIGHT}{word.text} ({word.english})" if style.drawable(word.text) else f"({word.english})"
 
 
@@ -79,12 +80,12 @@ def _draw_image(axes: Axes, data: bytes | None) -> None:
 
 def _draw_wave(axes: Axes, sample: Sample) -> None:
     if sample.audio is None:
-        _draw_missing(axes, "clip missing")
+        _draw_missing(axes, "audio missing")
         return
     try:
         low, high, seconds = _envelope(sample.audio)
     except UnfitMediumError:
-        _draw_missing(axes, "clip unreadable")
+        _draw_missing(axes, "audio unreadable")
         return
     axes.fill_between(np.arange(len(low)), low, high, color=style.BLUE, linewidth=0)
     most = max(float(np.abs([low, high]).max()), 1e-6)
@@ -109,7 +110,7 @@ def _draw_words(axes: Axes, sample: Sample, lines: int) -> None:
         )
         _fit(written, _WORD_WIDTH)
     for drawn in axes.texts:
-        drawn.set_in_layout(False)  # long words must not squeeze the pictures
+        drawn.set_in_layout(False)  # long words must not squeeze the images
 
 
 def _draw_missing(axes: Axes, text: str) -> None:
@@ -121,7 +122,7 @@ def _draw_missing(axes: Axes, text: str) -> None:
 
 
 def _fit(written: Text, width: float) -> None:
-    """Shorten a text that is wider than so many inches."""
+    """Shorten a text that is wider than `width` inches."""
     text = written.get_text()
     most = len(text)
     while most > 1 and style.width_of(written) > width:
@@ -130,7 +131,7 @@ def _fit(written: Text, width: float) -> None:
 
 
 def _envelope(data: bytes) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], float]:
-    """Lowest and highest value of each step of a clip, and its duration in seconds."""
+    """Return the lowest and highest value in each step of a recording, and its duration in seconds."""
     wave, rate = read_audio(data)
     mono = wave.mean(axis=1)
     pieces = np.array_split(mono, min(_BINS, max(len(mono), 1)))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MOST_BARS = 40  # values of a category beyond which a curve replaces the bars
-_PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # keeps lines out of a text
+_PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # background that keeps lines out of a text
 
 
 def draw_rows(directory: Path, statistics: Statistics) -> Drawing:
@@ -41,8 +41,8 @@ def draw_category(directory: Path, column: str, counts: dict[str, dict[str, int]
     if len(values_of(counts)) > _MOST_BARS:
         _ranked(directory / path, counts)
         caption = (
-            f"Rows of each value of {column}, from the most frequent to the rarest; the dashed line is the mean, "
-            "the frequent and rare ends are named."
+            f"Rows of each value of {column}, from the most frequent to the rarest. The dashed line is the mean; the "
+            "most frequent and the rarest value are named."
         )
         return Drawing(path=path, title=f"Balance of {column}", caption=caption)
     values = values_of(counts)
@@ -90,7 +90,7 @@ def _ranked(path: Path, counts: dict[str, dict[str, int]]) -> None:
 
 
 def _bars(axes: Axes, counts: dict[str, int], colour: str) -> None:
-    """Horizontal bars with their numbers at the end."""
+    """Draw horizontal bars with their numbers at the end."""
     places = range(len(counts))
     axes.barh(places, list(counts.values()), 0.72, color=colour)
     most = max(counts.values(), default=1) or 1
@@ -104,7 +104,7 @@ def _bars(axes: Axes, counts: dict[str, int], colour: str) -> None:
 
 
 def values_of(counts: dict[str, dict[str, int]]) -> list[str]:
-    """All values of a category, in the order in which splits list them, "null" last."""
+    """Return all values of a category, in the order in which the splits list them, "null" last."""
     values = list(dict.fromkeys(value for of_split in counts.values() for value in of_split))
     return sorted(values, key=lambda value: value == "null")
 

@@ -1,4 +1,4 @@
-"""The figures of a card, drawn from its statistics (and, for the contact sheet, from the chosen rows)."""
+"""Draw the figures of a card from its statistics, and the contact sheet from the chosen rows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WITHHELD = " Withheld counts are drawn as zero."
 
 
 def draw_figures(directory: Path, statistics: Statistics, samples: list[Sample], about: Description) -> list[Drawing]:
-    """Write every figure that these statistics call for, in the card's order."""
+    """Draw every figure for which there are statistics, in the card's order."""
     drawings = []
     if samples:
         unwritten = any(not style.drawable(word.text) for sample in samples for word in sample.words)
@@ -32,8 +32,9 @@ def draw_figures(directory: Path, statistics: Statistics, samples: list[Sample],
                 path=f"{FOLDER}/samples.png",
                 title="Samples",
                 caption=(
-                    f"Rows of the {samples[0].split} split: the image, the clip's waveform and the words of the text "
-                    "with languages and English meanings. The target, the one word in the clip's language, is marked."
+                    f"Rows of the {samples[0].split} split: the image, the waveform of the audio and the words of the "
+                    "text with languages and English meanings. The target, the one word in the spoken language, is "
+                    "marked."
                     + (
                         " Where no font for a script was installed, the English meaning stands alone."
                         if unwritten
@@ -64,7 +65,7 @@ def _drawn_together(column: str, description: Description) -> bool:
 
 
 def _clinical(directory: Path, statistics: Statistics, description: Description) -> Iterator[Drawing]:
-    """Selection, times, tests and findings, where the statistics have them."""
+    """Draw selection, times, tests and findings, where the statistics have them."""
     if steps := statistics.get("funnel"):
         path = f"{FOLDER}/funnel.png"
         draw_cohort_flow(directory / path, steps)
@@ -78,7 +79,7 @@ def _clinical(directory: Path, statistics: Statistics, description: Description)
         draw_hours(directory / path, hours, dict(description.hours))
         bins = next(iter(hours.values()))["bin"]
         gaps = _WITHHELD if any(None in of["counts"] for of in hours.values()) else ""
-        caption = f"When things were recorded, in steps of {bins} hours.{gaps}"
+        caption = f"Times of the recorded events, in steps of {bins} hours.{gaps}"
         yield Drawing(path=path, title="Times", caption=caption)
     if any(measured.values()):
         path = f"{FOLDER}/measured.png"
@@ -106,5 +107,5 @@ def _information(directory: Path, statistics: Statistics) -> Iterator[Drawing]:
 
 
 def _worded(statistics: Statistics) -> dict[str, dict[str, Any]]:
-    """Counts of words of the splits that have any."""
+    """Return the counts of words of the splits that have any."""
     return {split: words for split, words in statistics.get("words", {}).items() if words["target"]}

@@ -34,8 +34,8 @@ def draw_durations(directory: Path, column: str, media: dict[str, Any]) -> Drawi
         axes.grid(axis="x")
         axes.tick_params(axis="y", length=0)
         style.save(drawn, directory / path)
-    caption = f"Duration of {media['measured']:,} clips{f' by {by}' if len(boxes) > 1 else ''}: {MARKS}."
-    return Drawing(path=path, title="Clip durations", caption=caption)
+    caption = f"Duration of {media['measured']:,} recordings{f' by {by}' if len(boxes) > 1 else ''}: {MARKS}."
+    return Drawing(path=path, title="Audio durations", caption=caption)
 
 
 def draw_sizes(directory: Path, column: str, media: dict[str, Any]) -> Drawing:
@@ -85,7 +85,7 @@ def draw_word_counts(directory: Path, split: str, words: dict[str, Any]) -> Draw
 
 
 def _quantile_bar(axes: Axes, marks: dict[str, float]) -> None:
-    """One box on axes of its own."""
+    """Draw one box on its own axes."""
     draw_box(axes, 0, marks, style.BLUE)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)

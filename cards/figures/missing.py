@@ -12,7 +12,7 @@ _MOST_PATTERNS = 12  # combinations of missing modalities that are drawn
 
 
 def draw_missing(directory: Path, statistics: Statistics) -> Drawing:
-    """UpSet: one column for each combination of missing modalities, bars above, dots below."""
+    """Draw an UpSet plot: one column for each combination of missing modalities, bars above, dots below."""
     path = f"{FOLDER}/missing.png"
     splits = statistics["missing"]
     names = list(next(iter(splits.values()))["rates"])
@@ -69,7 +69,7 @@ def draw_missing(directory: Path, statistics: Statistics) -> Drawing:
     left_out = len(totals) - len(ranked)
     rest = f" {left_out} rarer combinations are left out." if left_out else ""
     caption = (
-        "Share of each split's rows that lack a combination of modalities: a red cross marks a missing one, the first "
-        f"column is complete rows.{rest}"
+        "Share of each split's rows that lack a combination of modalities: a red cross marks a missing one, and the "
+        f"first column shows the complete rows.{rest}"
     )
     return Drawing(path=path, title="Missing modalities", caption=caption)

@@ -1,6 +1,6 @@
-"""The look of all figures, and how they are saved: readable in print, safe for the colour-blind, always the same bytes.
+"""The style of all figures, and how they are saved: readable in print, safe for the colour-blind, with the same bytes.
 
-A figure is drawn at the size it is printed at (a page's width), so that its letters stay as large as the text around.
+A figure is drawn at its printed size (a page's width), so that its letters are as large as the surrounding text.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ DPI = 160
 
 INK, MUTED, FAINT = "#1A1A1A", "#666666", "#DDDDDD"
 
-_FAMILY = "DejaVu Sans"  # comes with matplotlib, so it is there everywhere
-# Fonts for scripts that it lacks, used where they are installed.
+_FAMILY = "DejaVu Sans"  # comes with matplotlib, so it is always installed
+# Fonts for scripts that DejaVu Sans lacks, used where they are installed.
 _MORE_FAMILIES = (
     "Noto Sans CJK JP",
     "Noto Sans CJK SC",
@@ -50,18 +50,18 @@ _MORE_FAMILIES = (
     "Garuda",
     "Arial Unicode MS",
 )
-# Scripts whose letters stand side by side; the others need a text shaper, which matplotlib has from 3.11 on.
+# Scripts whose letters do not join or combine. Others need a text shaper, which matplotlib has from 3.11 on.
 _UNSHAPED = ("LATIN", "GREEK", "CYRILLIC", "CJK", "HIRAGANA", "KATAKANA", "HANGUL")
 
 
 @contextlib.contextmanager
 def figure(height: float, rows: int = 1, columns: int = 1, **layout: Any) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A page-wide figure in the house style, on the Agg backend, touching no global state.
+    """Make a page-wide figure in the project's style, on the Agg backend, without changing global state.
 
     Args:
-        height: In inches.
-        rows: Of axes.
-        columns: Of axes.
+        height: Height in inches.
+        rows: Number of rows of axes.
+        columns: Number of columns of axes.
         layout: Passed on to `Figure.subplots`.
 
     Yields:
@@ -86,7 +86,7 @@ def split_colours() -> Iterator[str]:
 
 
 def save(drawn: Figure, path: Path) -> None:
-    """Write a PNG without dates or software names."""
+    """Write a figure as PNG, without dates or software names."""
     with atomic_path(path) as temporary:
         drawn.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
 
@@ -104,13 +104,13 @@ def drawable(text: str) -> bool:
 
 
 def width_of(written: Text) -> float:
-    """Width of a drawn text in inches."""
+    """Return the width of a drawn text in inches."""
     figure = written.get_figure(root=True)
     return float(written.get_window_extent().width / figure.dpi) if figure is not None else 0.0
 
 
 def thousands(axis: object) -> None:
-    """Write an axis's numbers as 12,000."""
+    """Format an axis's numbers like 12,000."""
     from matplotlib.axis import Axis
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -161,7 +161,7 @@ def _families() -> tuple[str, ...]:
 
 @cache
 def _glyphs() -> frozenset[int]:
-    """Code points that some font of ours has."""
+    """Return the code points that one of the used fonts has."""
     from matplotlib import font_manager
 
     points: set[int] = set()

@@ -1,7 +1,7 @@
-"""A preview: one HTML page that shows a dataset's samples, complete in itself, for looking and listening.
+"""A preview: one self-contained HTML page to look at and listen to the samples of a dataset.
 
-`write_preview` is the whole interface. `rows` chooses what is shown, `panels` turns each modality's value into
-pictures, sounds and words by its kind, `page` fills the template.
+`write_preview` is the whole interface. `rows` chooses the rows, `panels` makes images, audio players and words of each
+modality's value by its kind, and `page` fills the template.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["default_path", "write_preview"]
 
 
 def default_path(directory: Path) -> Path:
-    """Where a dataset's preview goes: beside its directory, in which nothing may lie that the manifest does not list.
+    """Return the default path of a preview: beside the dataset's directory, which may contain only listed files.
 
     >>> default_path(Path("build/m3")).as_posix()
     'build/m3-preview.html'
@@ -40,18 +40,19 @@ def write_preview(
 
     Args:
         directory: A dataset with Parquet shards.
-        out: The file to write; outside the dataset.
-        split: Whose rows are shown.
-        count: At most so many, evenly spaced.
-        allow_credentialed: Show patients' records too.
+        out: The file to write, outside the dataset.
+        split: The split whose rows are shown.
+        count: Largest number of rows, which are evenly spaced.
+        allow_credentialed: Also show patients' records.
 
     Returns:
         The number of rows shown.
 
     Raises:
-        UsageError: no such split, a file inside the dataset, or credentialed data that was not asked for.
+        UsageError: the split does not exist, `out` is inside the dataset, or the data are credentialed and
+            `allow_credentialed` is false.
         DamageError: the manifest or a shard cannot be read.
-        OutputError: the disk refuses.
+        OutputError: the page cannot be written.
     """
     manifest = manifests.read(directory)
     restriction = restriction_of(manifest)
@@ -63,7 +64,7 @@ def write_preview(
         )
     if out.resolve().is_relative_to(directory.resolve()):
         raise UsageError(
-            "the page would lie inside the dataset, where verify allows only what the manifest lists",
+            "the page would be inside the dataset, where verify allows only files that the manifest lists",
             where=out,
             do="choose another `out`",
         )

@@ -1,4 +1,4 @@
-"""SVG paths of signals and small PNGs, as text that goes straight into a page."""
+"""Make SVG paths of signals and small PNGs, as text for a page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Numbers = npt.NDArray[Any]
 
 
 def data_uri(data: bytes, mime: str) -> str:
-    """Bytes as an address that needs no request.
+    """Encode bytes as a data URI, which a browser shows without a request.
 
     >>> data_uri(b"abc", "text/plain")
     'data:text/plain;base64,YWJj'
@@ -23,14 +23,14 @@ def data_uri(data: bytes, mime: str) -> str:
 
 
 def envelope_path(signal: Numbers, width: int, height: int, most: float, steps: int) -> str:
-    """The outline of a signal: a vertical stroke from its lowest to its highest value in each step, joined.
+    """Draw the outline of a signal: a vertical stroke from its lowest to its highest value in each step, joined.
 
     Args:
         signal: (samples,) numbers around 0.
-        width: Of the drawing.
-        height: Of the drawing; 0 is at its middle.
-        most: The value at the upper edge; values beyond are cut.
-        steps: At most this many strokes.
+        width: Width of the drawing.
+        height: Height of the drawing; the value 0 is at its middle.
+        most: The value at the upper edge; larger values are cut off.
+        steps: Largest number of strokes.
     """
     pieces = np.array_split(np.asarray(signal, dtype=np.float64), max(min(steps, len(signal)), 1))
     scale = height / 2 / max(most, 1e-9)
@@ -44,7 +44,7 @@ def envelope_path(signal: Numbers, width: int, height: int, most: float, steps: 
 
 
 def bar_path(values: Numbers, width: int, height: int) -> str:
-    """Upright bars from the zero line, one for each value; NaN leaves a gap."""
+    """Draw a vertical bar from the zero line for each value; NaN leaves a gap."""
     finite = values[np.isfinite(values)]
     low, high = min(float(finite.min(initial=0)), 0.0), max(float(finite.max(initial=0)), 0.0)
     span = max(high - low, 1e-9)
@@ -59,7 +59,9 @@ def bar_path(values: Numbers, width: int, height: int) -> str:
 
 
 def coloured_png(levels: Numbers) -> bytes:
-    """Levels from 0 to 1, (rows, columns), as a small PNG in a colour map that is read in gray and by everyone."""
+    """Encode (rows, columns) levels from 0 to 1 as a small PNG, in a colour map that is also readable in gray and by
+    the colour-blind.
+    """
     from matplotlib import colormaps
 
     palette = (np.asarray(colormaps["magma"](np.linspace(0, 1, 256)))[:, :3] * 255).round().astype(np.uint8)
@@ -69,7 +71,7 @@ def coloured_png(levels: Numbers) -> bytes:
 
 
 def png(image: Image.Image) -> bytes:
-    """A picture as PNG bytes."""
+    """Encode an image as PNG bytes."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""The page of a preview: a dataset's title and numbers, and a card with panels and labels for each row shown."""
+"""Make the page of a preview: a dataset's title and numbers, and a card with panels and labels for each row."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ..sharing import restriction_of
 from .panels import Panel, panel_of
 from .rows import Row
 
-_HUES = 10  # languages that get a colour of their own; each is named beside its word as well
-_LEAD_LABELS = ("cls", "lang", "target_text")  # shown first, where there are such columns
+_HUES = 10  # number of colours for languages; each language is also named beside its word
+_LEAD_LABELS = ("cls", "lang", "target_text")  # columns that are shown first, where the dataset has them
 _SHORT = 6  # labels that are always visible
 
 
@@ -25,10 +25,10 @@ class Card:
 
     Args:
         name: "sample" and its id.
-        title: Its class, or the name again.
-        panels: One for each modality.
+        title: Name of its class, or `name` again.
+        panels: One panel for each modality.
         masks: (modality, whether it is missing).
-        labels: (column, value) of everything else that is small.
+        labels: (column, value) of all other columns with one small value.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Card:
 
 
 def page_of(manifest: Manifest, split: str, rows: list[Row]) -> str:
-    """The whole page, which asks for nothing from anywhere."""
+    """Return the HTML of the whole page, which loads nothing from elsewhere."""
     restriction = restriction_of(manifest)
     cards = [card_of(row, manifest.modalities) for row in rows]
     return _render(
@@ -58,7 +58,7 @@ def page_of(manifest: Manifest, split: str, rows: list[Row]) -> str:
 
 
 def card_of(row: Row, modalities: tuple[Modality, ...]) -> Card:
-    """What is shown of one row."""
+    """Collect the panels, masks and labels of one row."""
     panels = [panel_of(row, modality) for modality in modalities]
     labels = dict(_labels(row, modalities))
     return Card(
@@ -71,7 +71,7 @@ def card_of(row: Row, modalities: tuple[Modality, ...]) -> Card:
 
 
 def _labels(row: Row, modalities: tuple[Modality, ...]) -> list[tuple[str, str]]:
-    """Columns with one number or string that are neither a modality's value nor a mask; nulls are left out."""
+    """Return the columns with one number or string that are neither a modality's value nor a mask, without nulls."""
     taken = {"sample_id", *(name for modality in modalities for name in (modality.column, modality.mask))}
     found = []
     for name in row.table.column_names:
@@ -87,15 +87,15 @@ def _shown(value: float | str) -> str:
 
 
 def _hues(cards: list[Card]) -> dict[str, int]:
-    """Language -> hue in degrees, for the languages of all words."""
+    """Return language -> hue in degrees, for the languages of all words."""
     words = [word for card in cards for panel in card.panels for word in panel.values.get("words", ())]
     languages = sorted({word["lang"] for word in words})
     return {language: (index * 360 // _HUES + 8) % 360 for index, language in enumerate(languages)}
 
 
 def _harmless(value: Any) -> Any:
-    """Names, words and labels without what would reorder the page's text."""
-    return harmless(value) if type(value) is str else value  # what a macro gave is markup, and made of such
+    """Escape characters in names, words and labels that would reorder the page's text."""
+    return harmless(value) if type(value) is str else value  # macros return markup of already escaped values
 
 
 def _render(**values: Any) -> str:

@@ -1,7 +1,7 @@
-"""From a modality's value to what the page shows of it: one row of the table `PANELS` for each kind of modality.
+"""Turn a modality's value into its panel on the page: one row of the table `PANELS` for each kind of modality.
 
-A panel is the name of a macro in templates/preview.html and its values. Adding a kind is adding a function here and a
-macro there.
+A panel is the name of a macro in templates/preview.html and its values. A new kind needs a function here and a macro
+there.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from .drawing import bar_path, data_uri, envelope_path, png
 from .rows import Row
 from .sound import WAVE_HEIGHT, WIDTH, audio_of
 
-_LONGEST_SIDE = 512  # pixels; larger pictures are shown smaller
+_LONGEST_SIDE = 512  # pixels; larger images are shrunk
 _SHOWN_NUMBERS = 16
 _BARS = 64  # longer vectors are drawn as a line
 _LEADS = 12
 _LEAD_STEPS, _LEAD_HEIGHT = 300, 40
-# What a function below raises for bytes that are no picture or no clip, or a value that is not of its kind.
+# Errors of the functions below for bytes that are not an image or audio, and for values that are not of their kind.
 _UNREADABLE = (OSError, SyntaxError, ValueError, RuntimeError)
 _MIMES = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
 
 
 @dataclass(frozen=True)
 class Panel:
-    """What is shown of one modality of one row.
+    """The panel of one modality of one row.
 
     Args:
-        modality: Its name.
-        macro: In the template.
-        values: For the macro.
+        modality: Name of the modality.
+        macro: Name of the template's macro.
+        values: Arguments of the macro.
     """
 
     modality: str
@@ -51,7 +51,7 @@ Values = dict[str, Any]
 
 
 def panel_of(row: Row, modality: Modality) -> Panel:
-    """The panel of a modality; of a missing or an unreadable value it says so, and a kind not known is named."""
+    """Make the panel of a modality. It says so where a value is missing or unreadable or the kind is unknown."""
     if row.value(modality.mask) or row.value(modality.column) is None:
         return Panel(modality.name, "missing", {})
     if modality.kind not in PANELS:
@@ -92,11 +92,11 @@ def _smaller(image: Image.Image) -> tuple[bytes, str]:
 
 
 def _audio(row: Row, modality: Modality) -> Values:
-    return {"clip": audio_of(row.value(modality.column)["bytes"]), "width": WIDTH, "height": WAVE_HEIGHT}
+    return {"audio": audio_of(row.value(modality.column)["bytes"]), "width": WIDTH, "height": WAVE_HEIGHT}
 
 
 def _text(row: Row, modality: Modality) -> Values:
-    """A text; where the row lists its words with languages, each of them, the target marked."""
+    """Show a text, and each word with its language where the row lists them, with the target marked."""
     names = row.table.column_names
     listed = row.value("words") if "words" in names and "words" in modality.null_columns else None
     target = (row.value("lang"), row.value("target_text")) if {"lang", "target_text"} <= set(names) else ()
@@ -127,7 +127,7 @@ def _vector(row: Row, modality: Modality) -> Values:
 
 
 def _ecg(row: Row, modality: Modality) -> Values:
-    """Leads, lead-major in one list; names, rate and scale from the modality's details where it has them."""
+    """Show the leads of a lead-major list, with names, rate and scale from the modality's details if it has them."""
     details = modality.details
     flat = np.asarray(row.value(modality.column), dtype=np.float64)
     names = details.get("leads") or [str(number + 1) for number in range(_LEADS)]
@@ -152,7 +152,7 @@ def _ecg(row: Row, modality: Modality) -> Values:
 
 
 def _labs(row: Row, modality: Modality) -> Values:
-    """Each test with its value and, where the dataset has it, its percentile among the training rows."""
+    """Show each test with its value and, where the dataset has it, its percentile among the training rows."""
     numbers = np.asarray(row.value(modality.column), dtype=np.float64)
     items = modality.details.get("items", [])
     names = (
@@ -174,8 +174,8 @@ def _labs(row: Row, modality: Modality) -> Values:
 # kind of modality -> macro of the template, and the function that makes its values. What a function raises for a value
 # that cannot be read is among `_UNREADABLE`.
 PANELS: Mapping[str, tuple[str, Callable[[Row, Modality], Values]]] = {
-    "image": ("picture", _image),
-    "audio": ("clip", _audio),
+    "image": ("image", _image),
+    "audio": ("audio", _audio),
     "text": ("text", _text),
     "vector": ("vector", _vector),
     "features": ("vector", _vector),

@@ -1,4 +1,4 @@
-"""The rows that a preview shows: evenly spaced through a split, read with every column."""
+"""Choose and read the rows of a preview: evenly spaced through a split, with every column."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class Row:
     """One row of a split.
 
     Args:
-        number: Its place in the split, from 0.
-        table: All columns, one row.
+        number: Its position in the split, from 0.
+        table: All columns of this one row.
     """
 
     number: int
     table: pa.Table
 
     def value(self, column: str) -> Any:
-        """A Python value; lists of numbers are numpy arrays, with NaN for a null among them. None where null."""
+        """Return a column's value as a Python object; a list of numbers is a numpy array with NaN for nulls."""
         scalar = self.table[column][0]
         if not scalar.is_valid:
             return None
@@ -42,25 +42,27 @@ class Row:
         return scalar.as_py()
 
     def class_name(self, column: str, value: int) -> str:
-        """The name of a class label's value; empty for a column of another type or a value without one."""
+        """Return the name of a class label's value; "" for a column of another type or a value without a name."""
         names = _class_names(self.table.schema).get(column, [])
         return names[value] if 0 <= value < len(names) else ""
 
     @property
     def id(self) -> int:
-        """The sample's id, or the row's place where there is none."""
+        """The sample's id, or the row's position where it has none."""
         return int(self.value("sample_id")) if "sample_id" in self.table.column_names else self.number
 
 
 def choose_rows(directory: Path, manifest: Manifest, split: str, count: int) -> list[Row]:
-    """At most `count` rows of a split, evenly spaced from its first; each costs the reading of one row group.
+    """Read at most `count` rows of a split, evenly spaced from its first. Each may need the reading of a row group.
 
     Raises:
-        UsageError: no such split.
+        UsageError: the split does not exist.
         DamageError: a shard cannot be read.
     """
     if split not in manifest.splits:
-        raise UsageError("no such split", where=directory, got=repr(split), do=f"choose {', '.join(manifest.splits)}")
+        raise UsageError(
+            "the split does not exist", where=directory, got=repr(split), do=f"choose {', '.join(manifest.splits)}"
+        )
     rows: list[Row] = []
     first = 0
     wanted = spaced(manifest.splits[split], count)
@@ -74,7 +76,7 @@ def choose_rows(directory: Path, manifest: Manifest, split: str, count: int) -> 
 
 
 def spaced(rows: int, count: int) -> list[int]:
-    """At most `count` of the numbers 0 to rows - 1, evenly spaced from the first.
+    """Choose at most `count` of the numbers 0 to rows - 1, evenly spaced from the first.
 
     >>> spaced(10, 4), spaced(2, 4)
     ([0, 2, 5, 7], [0, 1])
@@ -84,7 +86,7 @@ def spaced(rows: int, count: int) -> list[int]:
 
 
 def _rows_of(shard: Shard, first: int, numbers: list[int]) -> list[Row]:
-    """The rows of one shard; `first` is the number of its first row in the split."""
+    """Read some rows of one shard; `first` is the number of its first row in the split."""
     rows = []
     start = first
     for group, count in enumerate(shard.group_rows):
@@ -99,7 +101,7 @@ def _rows_of(shard: Shard, first: int, numbers: list[int]) -> list[Row]:
 
 @cache
 def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
-    """Names of the values of class labels, by column, from the `huggingface` metadata."""
+    """Return the names of class labels by column, from the `huggingface` metadata."""
     described = json.loads((schema.metadata or {}).get(b"huggingface", b'{"info": {"features": {}}}'))
     features = described["info"]["features"].items()
     return {name: f["names"] for name, f in features if isinstance(f, dict) and f.get("_type") == "ClassLabel"}

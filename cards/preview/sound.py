@@ -1,4 +1,4 @@
-"""A clip for the page: playable bytes, its waveform, its spectrogram."""
+"""Prepare audio for the page: playable bytes, a waveform and a spectrogram."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from symile_data.format.media import open_audio, read_audio
 
 from .drawing import coloured_png, data_uri, envelope_path
 
-WIDTH, WAVE_HEIGHT = 320, 44  # of the drawings, in pixels of the page
+WIDTH, WAVE_HEIGHT = 320, 44  # size of the drawings in pixels of the page
 _SPECTRUM_HEIGHT = 88
 _WINDOW_S, _RANGE_DB = 0.025, 70.0
 _STEPS = 240
 
-# What browsers play, by libsndfile's name of the container.
+# Types that browsers play, by libsndfile's name of the container.
 _MIMES = {"FLAC": "audio/flac", "WAV": "audio/wav", "OGG": "audio/ogg", "MP3": "audio/mpeg", "MPEG": "audio/mpeg"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clip:
-    """What the page shows of a clip.
+class ShownAudio:
+    """One recording as the page shows it.
 
     Args:
         source: Data URI, in a container that browsers play.
-        seconds: Duration.
-        rate_hz: Sample rate.
-        form: Container, "FLAC".
+        seconds: Duration in seconds.
+        rate_hz: Sample rate in Hz.
+        form: Name of the container, such as "FLAC".
         wave: SVG path in a drawing of `WIDTH` x `WAVE_HEIGHT`.
-        spectrogram: Data URI of a PNG; low frequencies below, time from left to right.
+        spectrogram: Data URI of a PNG, with low frequencies at the bottom and time from left to right.
     """
 
     source: str
@@ -43,16 +43,16 @@ class Clip:
     spectrogram: str
 
 
-def audio_of(data: bytes) -> Clip:
-    """Read a clip.
+def audio_of(data: bytes) -> ShownAudio:
+    """Read an encoded recording.
 
     Raises:
-        OSError, ValueError, RuntimeError: it is no clip that libsndfile reads.
+        OSError, ValueError, RuntimeError: the bytes are not audio that libsndfile reads.
     """
     import soundfile
 
-    with open_audio(data) as clip:
-        form = str(clip.format)
+    with open_audio(data) as file:
+        form = str(file.format)
     channels, rate = read_audio(data)
     mono = channels.mean(axis=1)
     if form not in _MIMES:
@@ -60,7 +60,7 @@ def audio_of(data: bytes) -> Clip:
         soundfile.write(buffer, mono, rate, format="FLAC")
         data = buffer.getvalue()
     most = float(np.abs(mono).max(initial=0))
-    return Clip(
+    return ShownAudio(
         source=data_uri(data, _MIMES.get(form, _MIMES["FLAC"])),
         seconds=len(mono) / rate,
         rate_hz=int(rate),
@@ -71,11 +71,11 @@ def audio_of(data: bytes) -> Clip:
 
 
 def spectrogram(mono: npt.NDArray[np.float32], rate_hz: int) -> npt.NDArray[np.float32]:
-    """Levels of a clip over time and frequency.
+    """Compute the levels of a recording over time and frequency.
 
     Args:
         mono: (samples,) float32.
-        rate_hz: Its rate.
+        rate_hz: Sample rate in Hz.
 
     Returns:
         (88, 320) float32 from 0 (70 dB below the loudest) to 1, the highest frequency (half the rate) in the first row.

@@ -1,1 +1,1 @@
-"""What a dataset card counts, in bounded memory, and what of it may be published."""
+"""Count the statistics of a dataset card in bounded memory, and withhold those that may not be published."""

@@ -1,4 +1,4 @@
-"""The accuracy ceilings of Symile-M3 for stats.json, counted from the complete rows of validation and test."""
+"""Count the accuracy ceilings of Symile-M3 for stats.json from the complete rows of validation and test."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _DIGITS = 6
 
 @dataclass
 class CeilingCounts:
-    """The words of one split's complete rows, fed batch by batch.
+    """The words of one split's complete rows, collected batch by batch.
 
     Args:
-        masks: Columns that say what a row lacks.
+        masks: Columns that mark missing modalities.
     """
 
     masks: tuple[str, ...]
     _reader: WordRowsReader = field(default_factory=WordRowsReader)
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Count one batch of rows, which has the masks and the columns of the words."""
+        """Count one batch of rows, which has the masks and the columns of `WordRowsReader`."""
         if not self._reader.fits(batch.schema):
             return
         lacking = np.zeros(len(batch), dtype=bool)
@@ -35,9 +35,9 @@ class CeilingCounts:
         self._reader.add(batch, lacking)
 
     def summary(self) -> dict[str, Any]:
-        """For the image by its class, all rows being candidates: "rows", "random_candidate", "text_alone",
-        "all_words_alike" and "counting"; and "subsets", the best accuracy by target and modalities that are read.
-        Nothing where there are no such rows.
+        """Return the ceilings of finding the image by its class among all rows: "rows", "random_candidate",
+        "text_alone", "all_words_alike" and "counting"; and "subsets", the best accuracy by target and by the modalities
+        that are read. The result is empty where there are no complete rows.
         """
         rows = self._reader.rows()
         if rows is None:

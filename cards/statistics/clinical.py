@@ -1,5 +1,5 @@
-"""What a card of hospital admissions reports beyond other cards: how the cohort was selected, when things were
-recorded, which tests were made. What it must not report is left out by `suppression`.
+"""Extra card statistics for clinical datasets: the selection of the cohort, the times of events, and the tests made.
+`suppression` removes the counts that must not be published.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BIN_HOURS = 3
 def clinical_statistics(
     directory: Path, manifest: Manifest, schema: DatasetSchema, description: Description
 ) -> Statistics:
-    """`funnel`, `hours` and `measured`; empty for a dataset that has none of it.
+    """Count the statistics `funnel` (the cohort flow), `hours` and `measured`, where the dataset has the columns.
 
     Raises:
         DamageError: a shard cannot be read.
@@ -66,8 +66,8 @@ def _batches(directory: Path, manifest: Manifest, columns: list[str]) -> Iterato
 
 
 def _add_bins(start: int, counts: npt.NDArray[np.int64], column: pa.Array) -> tuple[int, npt.NDArray[np.int64]]:
-    """Count hours in bins of `BIN_HOURS` that begin at `start`, which moves as needed. Away from admission each bin is
-    closed at its far end, so that a window's closed ends need no bins of their own.
+    """Count hours in bins of `BIN_HOURS` from `start` on, which is lowered as needed. Each bin includes its end that is
+    farther from admission, so that the closed ends of a window need no extra bins.
     """
     numbers = column.flatten() if pa.types.is_fixed_size_list(column.type) else column
     values = pc.drop_null(numbers).to_numpy(zero_copy_only=False)
@@ -85,7 +85,7 @@ def _add_bins(start: int, counts: npt.NDArray[np.int64], column: pa.Array) -> tu
 
 
 def _present(column: pa.Array) -> npt.NDArray[np.int64]:
-    """(places,) how many rows have a number in each place of a fixed-size list."""
+    """Return the (places,) int64 numbers of rows that have a number in each place of a fixed-size list."""
     width = column.type.list_size
     present = pc.is_valid(pc.drop_null(column).flatten()).to_numpy(zero_copy_only=False)
     counts: npt.NDArray[np.int64] = present.reshape(-1, width).sum(axis=0, dtype=np.int64)

@@ -1,8 +1,8 @@
-"""Count what a card reports, from the shards, in bounded memory: stats.json.
+"""Count the statistics of a card, stats.json, from the shards in bounded memory.
 
-Small columns (labels, masks, ids, short vectors) are read whole, a shard at a time; images and clips are measured by
-their headers in an evenly spaced sample of row groups, so that eleven million rows take minutes and not the reading of
-their media. The result depends on the shards alone.
+Small columns (labels, masks, ids, short vectors) are read in full, a shard at a time. Images and audio are measured by
+their headers in an evenly spaced sample of row groups, so that eleven million rows take minutes. The result depends
+only on the shards.
 
 Legend: a split's counts are always keyed by split first, then by value.
 """
@@ -32,18 +32,18 @@ from .media_sizes import MediaSizes
 
 Statistics = dict[str, Any]
 
-TRAIN = "train"  # the split in which nothing is retrieved
+TRAIN = "train"  # the only split without retrieval
 
-MEDIA_GROUPS = 40  # row groups of a split whose images and clips are measured
+MEDIA_GROUPS = 40  # row groups of a split whose images and audio are measured
 
 
 def compute_statistics(
     directory: Path, manifest: Manifest, schema: DatasetSchema, description: Description
 ) -> Statistics:
-    """Everything that stats.json holds.
+    """Count everything in stats.json.
 
     Raises:
-        DamageError: a shard is not readable or lacks a column.
+        DamageError: a shard cannot be read or lacks a column.
     """
     splits = used_splits(manifest)
     statistics: Statistics = {
@@ -105,22 +105,22 @@ def compute_statistics(
 
 
 def used_splits(manifest: Manifest) -> list[str]:
-    """The splits that have rows, in the manifest's order."""
+    """Return the splits that have rows, in the manifest's order."""
     return [split for split, rows in manifest.splits.items() if rows]
 
 
 def open_listed(directory: Path, entry: FileEntry, media: DeduplicatedMedia | None = None) -> Shard:
-    """Open one shard that the manifest lists, with the media of its rows where they lie in pools.
+    """Open one shard that the manifest lists. In the deduplicated layout `media` attaches the media of its rows.
 
     Raises:
-        DamageError: it is missing or damaged.
+        DamageError: the shard is missing or damaged.
     """
     location = Location.of(directory)
     return with_media(location, open_shard(location, entry.path), media)
 
 
 def batches_of(shard: Shard, columns: Sequence[str]) -> list[pa.RecordBatch]:
-    """Small columns of a whole shard, in as few batches as they fit into.
+    """Read small columns of a whole shard, in as few batches as possible.
 
     Raises:
         DamageError: the shard cannot be read.
@@ -130,7 +130,7 @@ def batches_of(shard: Shard, columns: Sequence[str]) -> list[pa.RecordBatch]:
 
 @contextlib.contextmanager
 def _complete(directory: Path, entry: FileEntry) -> Iterator[None]:
-    """Name the shard that lacks a column."""
+    """Turn a missing column into an error that names the shard."""
     try:
         yield
     except KeyError as error:
@@ -140,9 +140,12 @@ def _complete(directory: Path, entry: FileEntry) -> Iterator[None]:
 
 
 def _spread(directory: Path, entries: list[FileEntry], media: DeduplicatedMedia | None) -> dict[str, list[int]]:
-    """Row groups to measure, evenly spaced through the shards of a split: path -> row groups.
+    """Choose the row groups to measure, evenly spaced through the shards of a split.
 
-    At most `MEDIA_GROUPS` shards are opened for it, one group each where there are that many.
+    At most `MEDIA_GROUPS` shards are opened for it; where a split has more, one group of each of these.
+
+    Returns:
+        Path -> numbers of row groups.
     """
     if not entries:
         return {}
@@ -155,7 +158,7 @@ def _spread(directory: Path, entries: list[FileEntry], media: DeduplicatedMedia 
 
 
 def _evenly(count: int, most: int) -> list[int]:
-    """At most `most` of the positions 0 to count - 1, evenly spaced from the first.
+    """Choose at most `most` of the positions 0 to count - 1, evenly spaced from the first.
 
     >>> _evenly(5, 2), _evenly(2, 5)
     ([0, 2], [0, 1])

@@ -1,4 +1,4 @@
-"""Counts of a split's small columns, fed batch by batch: masks, labels, ids, short vectors, words."""
+"""Count a split's small columns batch by batch: masks, labels, ids, short vectors, words."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from symile_data.format.schema import DatasetSchema
 from ..descriptions import Description
 from .word_counts import WordCounts
 
-LONGEST_VECTOR = 256  # longer lists (waveforms) are media, not numbers to average
+LONGEST_VECTOR = 256  # longer lists are signals, of which a mean says nothing
 
-_COMPACT_AT = 1 << 20  # ids kept before duplicates are thrown out
+_COMPACT_AT = 1 << 20  # ids that are collected before duplicates are removed
 
 
 @dataclass(frozen=True)
 class SmallColumns:
-    """Which columns are read whole, by what is counted in them."""
+    """The columns that are read in full, by the kind of count."""
 
     masks: tuple[str, ...]
     categories: tuple[str, ...]
@@ -35,7 +35,7 @@ class SmallColumns:
 
     @classmethod
     def of(cls, schema: DatasetSchema, description: Description) -> SmallColumns:
-        """The small columns of a dataset, told by their types and names."""
+        """Choose the small columns of a dataset by their types and names."""
         from datasets import ClassLabel, List, Value
 
         masks = tuple(modality.mask for modality in schema.modalities if modality.mask in schema.features)
@@ -59,13 +59,13 @@ class SmallColumns:
 
     @property
     def names(self) -> list[str]:
-        """All that are read."""
+        """Names of all columns that are read."""
         words = ["words", "lang"] if self.words else []
         return list(dict.fromkeys([*self.masks, *self.categories, *self.identifiers, *self.vectors, *words]))
 
 
 class ColumnCounts:
-    """Counts of one split, fed batch by batch."""
+    """Counts of one split, collected batch by batch."""
 
     def __init__(self, columns: SmallColumns, schema: DatasetSchema) -> None:
         self._columns = columns
@@ -94,7 +94,9 @@ class ColumnCounts:
             self.words.add(batch)
 
     def missing(self) -> dict[str, Any]:
-        """Share of rows without each modality, and rows by the set of modalities they lack ("" is none)."""
+        """Return the fraction of rows without each modality, and the rows by the set of missing modalities ("" for
+        none).
+        """
         names = [self._modalities[mask] for mask in self._columns.masks]
         rows = max(int(self._patterns.sum()), 1)
         present = {
@@ -109,7 +111,7 @@ class ColumnCounts:
         return {"rates": rates, "patterns": present}
 
     def categories(self, name: str) -> dict[str, int]:
-        """Rows by value, in the order of the classes or of the values' names; null is "null"."""
+        """Return value -> rows, in the order of the classes or of the values' names; null is "null"."""
         from datasets import ClassLabel
 
         feature = self._features[name]
@@ -125,7 +127,7 @@ class ColumnCounts:
 
 
 class _Distinct:
-    """The different non-null values of a column; memory grows with them and not with the rows."""
+    """The distinct non-null values of a column. Memory grows with them and not with the rows."""
 
     def __init__(self, kind: pa.DataType) -> None:
         self._kind = kind
@@ -143,7 +145,7 @@ class _Distinct:
 
 
 def shared_identifiers(values: Mapping[str, pa.Array]) -> dict[str, Any]:
-    """Different ids of each split, and how many each pair of splits has in common."""
+    """Count the distinct ids of each split, and those that each pair of splits has in common."""
     shared = {
         f"{one}+{other}": int(pc.sum(pc.is_in(values[other], value_set=values[one])).as_py() or 0)
         for one, other in combinations(values, 2)
@@ -153,7 +155,7 @@ def shared_identifiers(values: Mapping[str, pa.Array]) -> dict[str, Any]:
 
 @dataclass
 class _Vector:
-    """Mean of a column of short lists, share of nulls, and numbers that are not finite."""
+    """The mean of a column of short lists, its fraction of nulls, and its numbers that are not finite."""
 
     rows: int = 0
     total: float = 0.0
@@ -171,9 +173,9 @@ class _Vector:
         self.total += float(pc.sum(numbers).as_py() or 0.0)
 
     def summary(self) -> dict[str, Any]:
-        """Rows with a list, the mean of its numbers, and the share of nulls among them.
+        """Return the number of rows with a list, the mean of the numbers, and the fraction of nulls among them.
 
-        NaN and infinite numbers have no mean (None, which JSON can hold); they are counted where there are any.
+        The mean is None where a number is NaN or infinite; such numbers are counted.
         """
         entries = self.numbers + self.nulls
         mean = self.total / self.numbers if self.numbers else math.nan

@@ -1,4 +1,4 @@
-"""Sizes of images and durations of clips, by their headers, in the row groups that are looked at."""
+"""Measure the sizes of images and the durations of audio from their headers, in a sample of row groups."""
 
 from __future__ import annotations
 
@@ -17,42 +17,42 @@ from .quantiles import quantiles
 if TYPE_CHECKING:
     from datasets import Features
 
-MOST_SIZES = 200  # different image sizes that are listed
+MOST_SIZES = 200  # most image sizes that are listed
 
 _Header = TypeVar("_Header")
 
 
 @dataclass
 class MediaSizes:
-    """Sizes of images and durations of clips in the row groups that are looked at.
+    """Sizes of images and durations of audio, collected row group by row group.
 
     Args:
         images: Column -> format, width and height in pixels, and bytes of each image.
-        clips: Column -> group, seconds, sample rate in Hz, and bytes of each clip.
-        group_by: Column by which durations are told apart; "" for none.
-        unreadable: Column -> how many of its media could not be read.
+        audio: Column -> group, seconds, sample rate in Hz, and bytes of each recording.
+        group_by: Column whose values group the durations; "" for none.
+        unreadable: Column -> number of its media that could not be read.
     """
 
     images: dict[str, list[tuple[str, int, int, int]]]
-    clips: dict[str, list[tuple[str, float, int, int]]]
+    audio: dict[str, list[tuple[str, float, int, int]]]
     group_by: str
     unreadable: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def of(cls, features: Features, description: Description) -> MediaSizes:
-        """For the media columns among these; nothing is measured yet."""
+        """Start with the media columns among some features; nothing is measured yet."""
         from datasets import Audio
         from datasets import Image as ImageFeature
 
         images: dict[str, list[Any]] = {n: [] for n, f in features.items() if isinstance(f, ImageFeature)}
-        clips: dict[str, list[Any]] = {n: [] for n, f in features.items() if isinstance(f, Audio)}
-        group_by = description.durations_by if clips and description.durations_by in features else ""
-        return cls(images, clips, group_by)
+        audio: dict[str, list[Any]] = {n: [] for n, f in features.items() if isinstance(f, Audio)}
+        group_by = description.durations_by if audio and description.durations_by in features else ""
+        return cls(images, audio, group_by)
 
     @property
     def columns(self) -> list[str]:
-        """Columns to read; none where there is nothing to measure."""
-        return [*self.images, *self.clips, *([self.group_by] if self.group_by else [])]
+        """Columns to read; empty where there is nothing to measure."""
+        return [*self.images, *self.audio, *([self.group_by] if self.group_by else [])]
 
     def add(self, table: pa.Table) -> None:
         """Measure one row group."""
@@ -60,11 +60,11 @@ class MediaSizes:
             for data in _payloads(table[name]):
                 if (header := self._measured(name, _image_header, data)) is not None:
                     self.images[name].append(header)
-        for name in self.clips:
+        for name in self.audio:
             groups = table[self.group_by].to_pylist() if self.group_by else [""] * len(table)
             for group, data in zip(groups, _payloads(table[name]), strict=True):
-                if (clip := self._measured(name, _audio_header, data)) is not None:
-                    self.clips[name].append((str(group), *clip))
+                if (recording := self._measured(name, _audio_header, data)) is not None:
+                    self.audio[name].append((str(group), *recording))
 
     def _measured(self, name: str, header: Callable[[bytes], _Header], data: bytes | None) -> _Header | None:
         if data is None:
@@ -93,16 +93,16 @@ class MediaSizes:
                     "bytes": quantiles(sizes, 1),
                     "sizes": [[width, height, count] for (width, height), count in ranked],
                 }
-        for name, clips in self.clips.items():
-            if clips:
-                groups, seconds, rates, sizes = zip(*clips, strict=True)
+        for name, recordings in self.audio.items():
+            if recordings:
+                groups, seconds, rates, sizes = zip(*recordings, strict=True)
                 by_group = {
                     group: quantiles([s for s, g in zip(seconds, groups, strict=True) if g == group])
                     for group in sorted(set(groups))
                 }
                 found[name] = {
                     "kind": "audio",
-                    "measured": len(clips),
+                    "measured": len(recordings),
                     "unreadable": self.unreadable[name],
                     "sample_rates_hz": {str(rate): count for rate, count in sorted(Counter(rates).items())},
                     "seconds": quantiles(seconds),

@@ -1,4 +1,4 @@
-"""Quantiles of some numbers, and a box that shows them."""
+"""Compute quantiles of numbers, and draw them as a box."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _QUANTILES = {"min": 0.0, "p5": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "
 
 
 def quantiles(values: npt.ArrayLike, digits: int = 3) -> dict[str, float]:
-    """Count, mean and quantiles of some numbers.
+    """Compute the count, mean and quantiles of some numbers, rounded to `digits`.
 
     >>> quantiles([1, 2, 3])["median"]
     2.0
@@ -28,10 +28,10 @@ def quantiles(values: npt.ArrayLike, digits: int = 3) -> dict[str, float]:
 
 
 def draw_box(axes: Axes, place: int, marks: dict[str, float], colour: str) -> None:
-    """Quantiles as a horizontal box, as `MARKS` describes it."""
+    """Draw quantiles as a horizontal box, as `MARKS` describes it."""
     axes.plot([marks["min"], marks["max"]], [place, place], color=colour, linewidth=0.8)
     axes.plot([marks["p5"], marks["p95"]], [place, place], color=colour, linewidth=2.4, solid_capstyle="butt")
-    least = marks["max"] * 0.006  # visible where all values are alike
+    least = marks["max"] * 0.006  # keeps a box visible whose values are all equal
     width = max(marks["p75"] - marks["p25"], least)
     axes.barh(place, width, 0.56, marks["p25"] - (least / 2 if width == least else 0), color=colour)
     if width > 4 * least:

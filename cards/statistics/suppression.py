@@ -1,6 +1,6 @@
-"""Statistics of patients' data as they may be published: `publishable` withholds counts that are small, and those from
-which a small one could be calculated. `format.disclosure` has the rules for one partition of rows; here is which
-statistics are partitions of what.
+"""Withhold the statistics of patients' data that may not be published: `publishable` removes small counts and those
+from which a small one could be calculated. `format.disclosure` has the rules for one partition of rows; this module
+knows which statistics partition which rows.
 
 The rows that lack a modality are a group that many statistics share: a category is null there, an id absent, a test
 not measured. Where that count is withheld, each of these statistics is treated as one that shares a withheld group.
@@ -28,41 +28,41 @@ class _Absences:
     """The rows of each split that lack each modality.
 
     Args:
-        rows: Split -> its rows.
-        counts: (split, modality) -> rows without it.
-        hidden: Those of them whose count is withheld.
+        rows: Split -> number of its rows.
+        counts: (split, modality) -> number of rows without it.
+        withheld: The keys of `counts` whose count is withheld.
         owners: Column -> the modality without which it is null.
     """
 
     rows: Mapping[str, int]
     counts: Mapping[tuple[str, str], int]
-    hidden: frozenset[tuple[str, str]]
+    withheld: frozenset[tuple[str, str]]
     owners: Mapping[str, str]
 
     def of(self, split: str, column: str) -> tuple[int, bool]:
-        """How many of a split's rows have no value in a column since its modality is missing; whether that is
-        withheld.
+        """Return the number of a split's rows in which a column is null because its modality is missing, and whether
+        that count is withheld.
         """
         place = split, self.owners.get(column, "")
-        return self.counts.get(place, 0), place in self.hidden
+        return self.counts.get(place, 0), place in self.withheld
 
     def present(self, splits: Iterable[str], column: str) -> tuple[int, bool]:
-        """Rows of some splits whose modality is there, and whether that count is withheld."""
+        """Return the number of rows of some splits that have a column's modality, and whether that is withheld."""
         found = [self.of(split, column) for split in splits]
         total = sum(self.rows[split] for split in splits)
         return total - sum(count for count, _ in found), any(hidden for _, hidden in found)
 
 
 def publishable(statistics: Statistics, modalities: tuple[Modality, ...], description: Description) -> Statistics:
-    """The same without counts from 1 to 9 and without those that would tell them.
+    """Return the statistics without counts from 1 to 9 and without those that would reveal them.
 
-    Values of a category, combinations of missing modalities and sizes of images that are withheld are left out; other
-    withheld counts and rates are None. The rows and bytes of splits are always told.
+    Withheld values of a category, combinations of missing modalities and sizes of images are left out; other withheld
+    counts and rates are None. The rows and bytes of splits are always published.
 
     Args:
-        statistics: As `compute_statistics` and `clinical_statistics` make them.
-        modalities: Of the dataset.
-        description: Of the dataset.
+        statistics: The results of `compute_statistics` and `clinical_statistics`.
+        modalities: Modalities of the dataset.
+        description: Description of the dataset.
     """
     result = dict(statistics)
     patterns = {split: withheld(missing["patterns"]) for split, missing in statistics.get("missing", {}).items()}
@@ -126,22 +126,24 @@ def _missing(missing: Mapping[str, Any], hidden: frozenset[str]) -> dict[str, An
 
 
 def _category(counts: Mapping[str, int], split: str, column: str, absences: _Absences) -> dict[str, int]:
-    """Where the null rows that have the modality can be told, they are a group of their own; else they are a part of
-    what is not published.
+    """Withhold values of a category. Null rows that have the modality are a group of their own where their count may be
+    published; otherwise they belong to the unpublished rows.
     """
     absent, shared = absences.of(split, column)
     null = counts.get(NULL, 0)
-    if null < absent:  # a value without its modality: the column does not depend on it
+    if null < absent:  # some rows have a value without the modality, so the column does not depend on it
         absent, shared = 0, False
-    own = null - absent
+    null_present = null - absent
     values = {value: count for value, count in counts.items() if value != NULL}
-    if own >= LEAST or (own == 0 and not shared):
-        return _without(counts, withheld({**values, NULL: own}))
-    return _without(counts, {NULL, *withheld(values, unpublished=own, shared=shared)})
+    if null_present >= LEAST or (null_present == 0 and not shared):
+        return _without(counts, withheld({**values, NULL: null_present}))
+    return _without(counts, {NULL, *withheld(values, unpublished=null_present, shared=shared)})
 
 
 def _identifiers(found: Mapping[str, Mapping[str, int]], column: str, absences: _Absences) -> dict[str, Any]:
-    """Different ids of a split and the rows that repeat one; of two splits, the ids in both and in one of them."""
+    """Withhold counts of ids. A split's rows are its distinct ids and the rows that repeat one; the ids of two splits
+    are those in both and those in one of them.
+    """
     distinct: dict[str, int | None] = {}
     for split, count in found["distinct"].items():
         absent, shared = absences.of(split, column)
@@ -157,14 +159,14 @@ def _identifiers(found: Mapping[str, Mapping[str, int]], column: str, absences: 
 def _vector(found: Mapping[str, Any], split: str, column: str, absences: _Absences) -> dict[str, Any]:
     absent, shared = absences.of(split, column)
     hidden = _parts({column: found["rows"]}, absences.rows[split] - absent, shared)
-    # A share of nulls among so many numbers is as good as their count.
+    # The fraction of nulls would reveal their count.
     share = None if found["null_share"] else found["null_share"]
     others = {name: None for name, count in found.items() if name == "non_finite" and is_small(count)}
     return {**found, **others, "rows": None if hidden else found["rows"], "null_share": share}
 
 
 def _media(found: Mapping[str, Any], column: str, absences: _Absences) -> dict[str, Any]:
-    """Media that were measured and unreadable ones; the measured ones by format, and by size."""
+    """Withhold counts of media: the measured and the unreadable ones, and the measured ones by format and by size."""
     present, shared = absences.present(absences.rows, column)
     hidden = _parts({name: found[name] for name in ("measured", "unreadable")}, present, shared)
     result = {**found, **dict.fromkeys(hidden)}
@@ -185,7 +187,9 @@ def _media(found: Mapping[str, Any], column: str, absences: _Absences) -> dict[s
 
 
 def _measured(counts: Mapping[str, int], split: str, column: str, absences: _Absences) -> dict[str, int | None]:
-    """Each test divides the rows into those that have it, those that have others, and those that have none."""
+    """Withhold counts of tests. Each test divides the rows into those with it, those with other tests, and those
+    without any.
+    """
     absent, shared = absences.of(split, column)
     total = absences.rows[split] - absent
     return {test: None if _parts({test: count}, total, shared) else count for test, count in counts.items()}
@@ -194,8 +198,8 @@ def _measured(counts: Mapping[str, int], split: str, column: str, absences: _Abs
 def _hours(
     counts: list[int], column: str, absences: _Absences, statistics: Statistics, told: Statistics, of_tests: bool
 ) -> list[int | None]:
-    """Events of all splits by time. Those of tests add up to the tests measured; where some of these are withheld, the
-    withheld times make up for a change of each of them.
+    """Withhold counts of events by time, over all splits. The events of tests add up to the measured tests; for each
+    withheld count of these, the withheld times must contain `LEAST` more events.
     """
     least = LEAST
     if of_tests:
@@ -209,7 +213,7 @@ def _hours(
 
 
 def _parts(counts: Mapping[_Key, int], total: int, shared: bool, least: int = LEAST) -> frozenset[_Key]:
-    """The withheld groups, where all groups that no other statistic has hold `total` rows together."""
+    """Return the withheld groups among `counts`, which together with the unpublished rows have `total` rows."""
     return withheld(counts, unpublished=max(total - sum(counts.values()), 0), shared=shared, least=least)
 
 

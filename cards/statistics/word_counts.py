@@ -1,4 +1,4 @@
-"""Counts of the words of M3's texts: how many there are, where the target stands, and how evenly languages and classes
+"""Count the words of M3's texts: the number of words, the position of the target, and how evenly languages and classes
 occur as the target and as distractors.
 """
 
@@ -22,7 +22,7 @@ PARTS = ("target", "distractor")
 
 
 class WordCounts:
-    """Counts of one split, fed batch by batch; its size is that of languages x classes."""
+    """Counts of one split, collected batch by batch. Memory grows with languages x classes."""
 
     def __init__(self) -> None:
         self._lengths: Counter[int] = Counter()
@@ -30,7 +30,7 @@ class WordCounts:
         self._classes: dict[str, Counter[tuple[str, int]]] = {part: Counter() for part in PARTS}
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Count the rows that have a text. The batch has `words` and `lang`, the language of the clip."""
+        """Count the rows that have a text. The batch has `words` and `lang`, the language of the recording."""
         present = batch.filter(pc.is_valid(batch["words"]))
         if not len(present):
             return
@@ -47,8 +47,8 @@ class WordCounts:
             self._classes[part].update(zip(written[chosen].tolist(), classes[chosen].tolist(), strict=True))
 
     def summary(self) -> dict[str, Any]:
-        """Rows by number of words and by the target's place (from 0); and for each language as target and as
-        distractor: its words, and quantiles of the words that each class of the split has in it.
+        """Return the rows by number of words and by the target's position (from 0); and for each language, as target
+        and as distractor, the number of its words and quantiles over classes of a class's words in it.
         """
         classes = sorted({cls for counts in self._classes.values() for _, cls in counts})
         return {
@@ -59,7 +59,7 @@ class WordCounts:
 
 
 def draw_words(path: Path, words: dict[str, Any]) -> None:
-    """Words per class in each language, as target and as distractor, of one split's summary."""
+    """Draw the words per class in each language, as target and as distractor, from one split's summary."""
     languages = sorted({language for part in PARTS for language in words[part]})
     with style.figure(0.85 + 0.21 * len(languages), 1, 2, sharey=True) as (drawn, panels):
         for axes, part in zip(panels, PARTS, strict=True):

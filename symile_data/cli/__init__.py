@@ -1,4 +1,4 @@
-"""The `symile-data` command: one verb per module, everything heavy imported inside the verb that needs it.
+"""The `symile-data` command: one module for each verb, which imports heavy packages only when it runs.
 
 Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 the operation failed, 2 the command line is
 wrong.
@@ -53,7 +53,7 @@ for command in (
     app.command()(command)
 
 _DEBUG = "--debug"
-# What typer exits with, silently, on Ctrl-C, and we on SIGTERM.
+# Exit codes: typer's, which exits silently on Ctrl-C, and ours on SIGTERM.
 _ENDINGS = {130: "interrupted", 128 + signal.SIGTERM: "ended by SIGTERM"}
 
 
@@ -74,7 +74,7 @@ def common(
 
 
 def main() -> None:
-    """Run the command line; the console script's entry point."""
+    """Run the command line. This is the entry point of the console script."""
     try:
         with _signals():
             app()
@@ -93,9 +93,9 @@ def main() -> None:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[None]:
-    """Let SIGTERM, with which clusters end what they want to end, end a command as Ctrl-C does.
+    """Let SIGTERM, which clusters send to stop a job, end a command as Ctrl-C does.
 
-    A process of a training that has a launcher leaves that to it.
+    Where a launcher started this process, the launcher handles the signal.
     """
     if is_watched():
         end_with_launcher()

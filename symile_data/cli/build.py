@@ -24,9 +24,9 @@ app.command()(pid)
     inspect.Parameter("executor", inspect.Parameter.KEYWORD_ONLY, default="local", annotation=ExecutorName)
 )
 def m3(*, executor: str, **options: Any) -> None:
-    """Symile-M3: an image, a clip that names a language, and a text that names the image's class in that language.
+    """Build Symile-M3: an image, speech in some language, and a text that names the image's class in that language.
 
-    Needs no network and no download by default.
+    The defaults need no network and no download.
 
     Examples:
 
@@ -55,12 +55,12 @@ def m3(*, executor: str, **options: Any) -> None:
 
 
 def _report_ceilings(out: Path) -> None:
-    """Say how far a reader of the text alone gets, by the card's statistics."""
+    """Print the ceilings of a reader of the text alone, from the card's statistics."""
     from symile_data.cards import STATISTICS
 
     ceilings = json.loads((out / STATISTICS).read_text(encoding="utf-8")).get("ceilings", {})
     for split, found in ceilings.items():
-        print(f"{split}: the text alone finds {found['text_alone']:.3f} of the pictures (see the card)")
+        print(f"{split}: the text alone finds {found['text_alone']:.3f} of the images (see the card)")
 
 
 @app.command()
@@ -74,13 +74,13 @@ def mimic(
     mimic_ecg: Annotated[Path | None, typer.Option(help="MIMIC-IV-ECG: record_list.csv and files/.")] = None,
     patients: Annotated[int, typer.Option(help="Patients of the sample.")] = 600,
     reference: Annotated[
-        bool, typer.Option("--reference", help="The public pipeline's cohort, values and splits, oddities included.")
+        bool, typer.Option("--reference", help="The public pipeline's cohort, values and splits, with its defects.")
     ] = False,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Keep admissions with two of the three modalities.")
     ] = False,
     within_stay: Annotated[
-        bool, typer.Option("--within-stay", help="Nothing from before the stay's start or after its end.")
+        bool, typer.Option("--within-stay", help="Use nothing from before the stay's start or after its end.")
     ] = False,
     train: Annotated[int | None, typer.Option(help="Rows to train on; default: 80 %.")] = None,
     validation: Annotated[int | None, typer.Option(help="Rows to validate on; default: 10 %.")] = None,
@@ -90,7 +90,7 @@ def mimic(
     workers: Workers = 0,
     executor: ExecutorName = "local",
 ) -> None:
-    """Symile-MIMIC: a chest X-ray, a 12-lead ECG and 50 blood tests of one hospital admission.
+    """Build Symile-MIMIC: a chest X-ray, a 12-lead ECG and 50 blood tests of one hospital admission.
 
     Examples:
 
@@ -139,13 +139,15 @@ def xor(
     validation: RowCount = None,
     test: RowCount = None,
     missing: Annotated[str, typer.Option(help="Rate of absent variables: 0.5, or a=0.5,c=0.1.")] = "0",
-    missing_test: Annotated[bool, typer.Option("--missing-test", help="Take them from the test split too.")] = False,
+    missing_test: Annotated[
+        bool, typer.Option("--missing-test", help="Make them missing in the test split too.")
+    ] = False,
     shard_format: Format = "parquet",
     seed: Seed = 0,
     workers: Workers = 1,
     executor: ExecutorName = "local",
 ) -> None:
-    """Binary XOR, the paper's synthetic data (section 5.1): any two variables are independent of the third.
+    """Build binary XOR, the paper's synthetic data (section 5.1): at p-hat 1 any two variables are independent.
 
     Example:
 
@@ -168,7 +170,7 @@ def xor(
 
 
 def _check_sources(sample: bool, folders: Mapping[str, Path | None]) -> None:
-    """Either the sample or all three releases."""
+    """Check that either the sample or all three releases are requested."""
     from symile_data.errors import UsageError
 
     given = [option for option, folder in folders.items() if folder is not None]

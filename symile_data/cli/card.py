@@ -1,4 +1,4 @@
-"""`symile-data preview`, `card` and `push`: show a dataset, document it, pass it on."""
+"""`symile-data preview`, `card` and `push`: show a dataset, document it, publish it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def preview(
     out: Annotated[
         Path | None, typer.Option(help="The page; default: <directory>-preview.html beside the dataset.")
     ] = None,
-    split: Annotated[str, typer.Option(help="Whose rows are shown.")] = "train",
+    split: Annotated[str, typer.Option(help="Split whose rows are shown.")] = "train",
     count: Annotated[int, typer.Option(min=1, help="Rows shown, evenly spaced through the split.")] = 24,
     allow_credentialed: Annotated[
-        bool, typer.Option("--allow-credentialed", help="Copy patients' records into the page too.")
+        bool, typer.Option("--allow-credentialed", help="Also copy patients' records into the page.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Write one HTML page to look at and listen to: pictures, clips, words, masks. It needs no network.
+    """Write one HTML page to look at and listen to: images, audio, words, masks. It needs no network.
 
     Examples:
 
@@ -48,7 +48,7 @@ def preview(
 
 def card(
     directory: Directory,
-    show: Annotated[bool, typer.Option("--print", help="Print the card that is there; write nothing.")] = False,
+    show: Annotated[bool, typer.Option("--print", help="Print the existing card; write nothing.")] = False,
     as_json: Json = False,
 ) -> None:
     """Write the card anew: README.md, figures, stats.json, croissant.json. The shards stay as they are.
@@ -86,9 +86,9 @@ def push(
         bool, typer.Option("--replace", help="Remove another dataset's files from the repository.")
     ] = False,
     allow_images: Annotated[
-        bool, typer.Option("--allow-pictures", help="I may pass these pictures on: ImageNet's terms do not allow it.")
+        bool, typer.Option("--allow-pictures", help="I may pass these images on: ImageNet's terms do not allow it.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would go; ask nothing of the Hub.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the files; send nothing to the Hub.")] = False,
     as_json: Json = False,
 ) -> None:
     """Verify a dataset and upload it to the Hugging Face Hub, the manifest last.
@@ -134,7 +134,7 @@ def _refuse_restricted(directory: Path, manifest: Manifest, allow_images: bool) 
         raise UsageError(
             f"{restriction.reason}, which forbids passing them on",
             where=directory,
-            do="share the build command instead: whoever has access makes the same dataset with it",
+            do="share the build command instead: everyone with access makes the same dataset with it",
         )
     if not allow_images:
         raise UsageError(
@@ -152,8 +152,8 @@ def _refuse_damaged(directory: Path, manifest: Manifest) -> None:
     problem = next(iter(verify(directory, invariants_of(manifest))), None)
     if problem is not None:
         raise DamageError(
-            "the dataset is not as it was built",
+            "the dataset differs from what was built",
             where=directory,
             got=problem,
-            do="see all problems with symile-data verify, and mend them before it goes to others",
+            do="list all problems with symile-data verify, and fix them before others get it",
         )

@@ -1,4 +1,4 @@
-"""What the verbs that write datasets share: options, the command line as the card shows it, the closing report."""
+"""Share the options, the recorded command line and the final report among the verbs that write datasets."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from symile_data.format.manifest import Manifest
 
 Out = Annotated[Path, typer.Option(help="Directory to build in; an interrupted build there is finished.")]
-MOST_ROWS = 10**12  # of one split; the draws and ids of more do not fit their integers
+MOST_ROWS = 10**12  # rows of one split; the draws and ids of more rows would overflow their integers
 MOST_SEED = 2**63 - 1
 
-Seed = Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Decides everything random; same seed, same bytes.")]
+Seed = Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Seed of all random draws; same seed, same bytes.")]
 Workers = Annotated[int, typer.Option(min=0, help="Worker processes (0: one per core). The bytes do not depend on it.")]
 ExecutorName = Annotated[
     str,
@@ -31,18 +31,19 @@ ExecutorName = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Format = Annotated[
-    str, typer.Option("--format", help="Of the shards: parquet or webdataset (tar); docs/formats.md compares them.")
+    str,
+    typer.Option("--format", help="Format of the shards: parquet or webdataset (tar); docs/formats.md compares them."),
 ]
 RowCount = Annotated[int | None, typer.Option(min=0, max=MOST_ROWS, help="Rows of this split.")]
 
 
 def worker_count(asked: int) -> int:
-    """As asked, or one for each core."""
+    """Return the requested number of workers, or one for each core."""
     return asked if asked > 0 else len(os.sched_getaffinity(0))
 
 
 def command_line(*paths: Path | str) -> str:
-    """The command line as the card shows it: directories of this machine by their last part only."""
+    """Return the command line for the card, in which a directory of this machine appears only by its last part."""
     known = {Path(path) for path in paths}
     return shlex.join(["symile-data", *(_without_directories(word, known) for word in sys.argv[1:])])
 
@@ -57,7 +58,7 @@ def _without_directories(word: str, known: set[Path]) -> str:
 
 
 def report(out: Path, manifest: Manifest) -> None:
-    """Say on stdout what was written."""
+    """Print what was written on stdout."""
     from symile_data.format.disclosure import told
     from symile_data.format.schema import SPLITS
 
@@ -74,16 +75,15 @@ def report(out: Path, manifest: Manifest) -> None:
 
 
 def loading_line(directory: Path, manifest: Manifest) -> str:
-    """The Python expression that loads a dataset with Hugging Face `datasets`.
+    """Return the Python expression that loads a dataset with Hugging Face `datasets`.
 
-    `datasets` takes a directory's path for a pattern, in which brackets, stars and question marks mean something. With
-    such a path the files are named instead, their path escaped. A path with "::" it cannot
-    read at all.
+    `datasets` treats a directory's path as a pattern, in which brackets, stars and question marks have a meaning. For
+    such a path the expression names the files, with escaped paths. `datasets` cannot read a path with "::".
     """
     from symile_data.format.shards import FORMATS
 
     path = str(directory.resolve())
-    if "::" in path:  # what fsspec takes for a chain of file systems
+    if "::" in path:  # fsspec reads it as a chain of file systems
         return f"symile_data.loaders.open_split(pathlib.Path({path!r}), {next(iter(manifest.splits))!r})"
     escaped = glob.escape(path)
     if escaped == path:

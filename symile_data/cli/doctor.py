@@ -1,4 +1,4 @@
-"""`symile-data doctor`: look at the environment and say what each gap costs."""
+"""`symile-data doctor`: examine the environment and say what each gap costs."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _COLOURS = {"ok": "green", "gap": "yellow", "problem": "bold red"}
 
 def doctor(
     directory: Annotated[
-        Path, typer.Option("--at", help="Where datasets will be built: whose disk is looked at.")
+        Path, typer.Option("--at", help="Where datasets will be built; its disk is examined.")
     ] = Path(),
     as_json: Json = False,
 ) -> None:
-    """Look at versions, codecs, speech, fonts, GPU and disk; of each gap, say what it costs and what closes it.
+    """Examine versions, codecs, speech, fonts, GPU and disk; say what each gap costs and how to close it.
 
-    Exit code 1 where nothing can work; a gap is no failure.
+    The exit code is 1 where nothing can work; a gap is not a failure.
 
     Examples:
 
@@ -49,7 +49,7 @@ def doctor(
 
 
 def _speech() -> Finding:
-    """Let espeak-ng say something."""
+    """Check that espeak-ng speaks."""
     from symile_data.builders.m3.audio.espeak import VOICES, Utterance, synthesise
     from symile_data.environment import Finding
     from symile_data.errors import SymileDataError, install_command
@@ -70,7 +70,7 @@ def _speech() -> Finding:
 
 
 def _fonts() -> Finding:
-    """Scripts that figures can draw."""
+    """Check which scripts figures can draw."""
     from symile_data.builders.m3.text.languages import LANGUAGES
     from symile_data.cards.figures.style import drawable
     from symile_data.datasets.m3.names import read_names

@@ -1,4 +1,4 @@
-"""`symile-data embed`: the features of frozen encoders in the place of media."""
+"""`symile-data embed`: replace media by features of frozen encoders."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ def embed(
     audio_model: _Model = None,
     text_model: _Model = None,
     pool: Annotated[
-        str, typer.Option(help="Mean over the clip's and text's own positions (observed), or over all, as the paper.")
+        str,
+        typer.Option(help="Mean over the positions of the audio and text (observed), or over all, as in the paper."),
     ] = "observed",
-    text_layers: Annotated[int, typer.Option(min=0, help="Layers of the text model; the paper takes the first.")] = 1,
+    text_layers: Annotated[int, typer.Option(min=0, help="Layers of the text model; the paper uses the first.")] = 1,
     text_tokens: Annotated[int, typer.Option(min=3, help="Tokens to which texts are padded.")] = 128,
     precision: Annotated[str, typer.Option(help="32-true, bf16-mixed or 16-mixed.")] = "32-true",
     batch_size: Annotated[int, typer.Option(min=1, help="Media in a forward pass.")] = 64,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda; on another kind the last bits differ.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda; the last bits depend on it.")] = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Processes (0: one for each GPU, or one on a CPU).")] = 0,
     executor: ExecutorName = "local",
     shard_format: Format = "parquet",
 ) -> None:
-    """Encode each unique picture, clip and text once; ids, masks, labels and splits stay. Rerun it to go on.
+    """Encode each distinct image, recording and text once; ids, masks, labels and splits stay. Rerun it to go on.
 
     Examples:
 
@@ -79,13 +80,13 @@ def embed(
 def _models(
     directory: Path, manifest: Manifest, names: dict[str, str | None], settings: dict[str, dict[str, Any]]
 ) -> tuple[FrozenModel, ...]:
-    """The model of each modality whose kind one is named for."""
+    """Load the model of each modality for whose kind the options name one."""
     from symile_data.errors import UsageError
     from symile_data.workflows.embed import describe_model
 
     asked = {kind: name for kind, name in names.items() if name}
     if not asked:
-        raise UsageError("nothing is to be encoded", do="give --image-model, --audio-model or --text-model")
+        raise UsageError("there is nothing to encode", do="give --image-model, --audio-model or --text-model")
     kinds = [modality.kind for modality in manifest.modalities]
     for kind in asked:
         if kind not in kinds:
@@ -103,7 +104,7 @@ def _models(
 
 
 def _devices(asked: str, executor: str) -> tuple[str, int]:
-    """Kind of device, and how many there are here; what a cluster's workers have shows when they use it."""
+    """Return the kind of device and the number on this machine. The devices of a cluster's workers are not checked."""
     from symile_data.errors import UsageError
     from symile_data.extras import needs_extra
 

@@ -1,4 +1,4 @@
-"""`symile-data import`: the published releases, as downloaded, into the same shards."""
+"""`symile-data import`: convert the published releases to shards of this format."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ app = typer.Typer(help="Import a published release into our shards, with card an
 def m3(
     release: Annotated[str, typer.Argument(help="Folder of the download, or hf:REPO[@REVISION] to stream it.")],
     out: Out,
-    config: Annotated[
-        str | None, typer.Option(help="Configuration, such as 10-xs; default: the only one there.")
-    ] = None,
-    rows: Annotated[int | None, typer.Option(min=1, help="At most so many rows of each split, the first ones.")] = None,
+    config: Annotated[str | None, typer.Option(help="Configuration, such as 10-xs; default: the only one.")] = None,
+    rows: Annotated[int | None, typer.Option(min=1, help="Import at most this many rows of each split.")] = None,
     translations: Annotated[
         Path | None,
-        typer.Option(help="translations.json or a names table (TSV); default: the release's own, else the bundled."),
+        typer.Option(
+            help="translations.json or a names table (TSV); default: that of the release, else the bundled one."
+        ),
     ] = None,
     workers: Workers = 0,
     executor: ExecutorName = "local",
 ) -> None:
-    """Symile-M3 as published on the Hugging Face Hub (arsaporta/symile-m3). Its media stay byte for byte.
+    """Import Symile-M3 as published on the Hugging Face Hub (arsaporta/symile-m3). Its media keep their bytes.
 
     Examples:
 
@@ -61,7 +61,7 @@ def mimic(
     workers: Workers = 0,
     executor: ExecutorName = "local",
 ) -> None:
-    """The published Symile-MIMIC, with its own splits and retrieval sets.
+    """Import the published Symile-MIMIC with its splits and retrieval sets.
 
     Example:
 

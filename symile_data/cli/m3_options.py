@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class M3Request:
-    """What a command line asks for.
+    """A build that a command line requests.
 
     Args:
         spec: What to build.
-        out: Where.
-        workers: Worker processes.
-        command: The command line as the card shows it.
+        out: Output directory.
+        workers: Number of worker processes.
+        command: The command line for the card.
     """
 
     spec: M3Spec
@@ -35,10 +35,10 @@ class M3Request:
 
 
 def with_m3_options(*others: inspect.Parameter) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a verb the parameters of `m3_request`, and some of its own after them; it is called with their values.
+    """Give a verb the parameters of `m3_request`, followed by some others; it is called with their values.
 
     Args:
-        others: Keyword parameters of the verb itself.
+        others: Further keyword parameters of the verb.
     """
 
     def decorate(verb: Callable[..., None]) -> Callable[..., None]:
@@ -61,7 +61,7 @@ def m3_request(
     test: RowCount = None,
     words: Annotated[int | None, typer.Option(help="Words in a text; default: one for each language.")] = None,
     mode: Annotated[
-        str, typer.Option(help="disjoint: every word has its own class and language; overlap: not so.")
+        str, typer.Option(help="disjoint: every word has its own class and language; overlap: words may share them.")
     ] = "disjoint",
     splits: Annotated[
         str, typer.Option(help="disjoint: each split has its own media; shared: as in the paper.")
@@ -74,7 +74,7 @@ def m3_request(
         str, typer.Option(help="'bundled', a names table (TSV: wnid, en, codes), 'google' or 'mymemory' (online).")
     ] = "bundled",
     manual: Annotated[
-        Path | None, typer.Option(help="Names that take the place of others: the same TSV, empty cells change nothing.")
+        Path | None, typer.Option(help="Names that replace others: a TSV of the same form; empty cells change nothing.")
     ] = None,
     skip_unnamed_classes: Annotated[
         bool,
@@ -89,25 +89,25 @@ def m3_request(
     ] = False,
     missing: Annotated[str, typer.Option(help="Rate of absent modalities: 0.5, or image=0.5,audio=0.1.")] = "0",
     missing_test: Annotated[
-        bool, typer.Option("--missing-test", help="Take modalities from the test split too.")
+        bool, typer.Option("--missing-test", help="Make modalities missing in the test split too.")
     ] = False,
     image_size: Annotated[
-        int | None, typer.Option(help="Shrink pictures to this shorter side; default: as they are.")
+        int | None, typer.Option(help="Shrink images to this shorter side; default: as they are.")
     ] = None,
     plan: Annotated[
         Path | None, typer.Option(help="Rebuild a published dataset row for row: its train.csv, or the folder of CSVs.")
     ] = None,
     layout: Annotated[
-        str, typer.Option(help="shards: every row holds its media; pooled: every medium once, in tables of their own.")
+        str, typer.Option(help="shards: every row has its media; pooled: each image and audio once, in other tables.")
     ] = "shards",
     shard_format: Format = "parquet",
     seed: Seed = 0,
     workers: Workers = 0,
 ) -> M3Request:
-    """What the options say.
+    """Make a request of the values of the options.
 
     Raises:
-        UsageError: options that do not go together.
+        UsageError: options contradict each other.
     """
     from symile_data.builders.m3.images.hub import parse_hub
     from symile_data.builders.m3.spec import DEFAULT_ROWS, SIZES, M3Spec
@@ -128,7 +128,7 @@ def m3_request(
     defaults = DEFAULT_ROWS if size is None else SIZES[size]
     asked = (train, validation, test)
     if not re.fullmatch(r"\s*-?\d+\s*|.*,.*", langs):
-        raise typer.BadParameter("it takes 2, 5, 10 or codes with commas between", param_hint="--langs")
+        raise typer.BadParameter("it takes 2, 5, 10 or codes separated by commas", param_hint="--langs")
     languages = languages_of(langs.strip())
     speaker, colon, recordings = audio.partition(":")
     engine = translations if translations in ENGINES else None

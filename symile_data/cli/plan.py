@@ -1,4 +1,4 @@
-"""`symile-data plan`: what a build will take, before it begins."""
+"""`symile-data plan`: estimate what a build will need, before it begins."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _JSON = inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=Fal
 @app.command()
 @with_m3_options(_JSON)
 def m3(*, as_json: bool, **options: Any) -> None:
-    """Estimate `symile-data build m3` with the same options: some pictures, clips and rows are prepared and timed.
+    """Estimate `symile-data build m3` with the same options: a few images, recordings and rows are prepared and timed.
 
-    Warns when the disk is too small. The card is not counted.
+    A warning says where the disk is too small. The card is not counted.
 
     Example:
 

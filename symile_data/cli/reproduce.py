@@ -1,4 +1,4 @@
-"""`symile-data reproduce`: the paper's experiments, run and summed up in a table and a figure."""
+"""`symile-data reproduce`: run the paper's experiments, each with a table and a figure."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="The paper's experiments, each with its table and figure.", no_args_is_help=True)
 
-_WIDEST = 180  # columns of a terminal that a table may take: on a narrower one its lines break, but no number is cut
+_WIDEST = 180  # widest table in columns; on a narrower terminal its lines break, but no number is cut
 
-Seeds = Annotated[int, typer.Option(min=1, help="Seeds, from 0; each has data of its own.")]
-Rates = Annotated[str | None, typer.Option(help="Missing rates, with commas between.")]
+Seeds = Annotated[int, typer.Option(min=1, help="Number of seeds, from 0; each has separate data.")]
+Rates = Annotated[str | None, typer.Option(help="Missing rates, separated by commas.")]
 Dims = Annotated[int, typer.Option(min=1, help="Bits of each variable.")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Instead of the 100 of the paper.")]
 Workers = Annotated[int, typer.Option(help="Processes; 0 for one per core.")]
@@ -31,14 +31,14 @@ Workers = Annotated[int, typer.Option(help="Processes; 0 for one per core.")]
 @app.command()
 def xor(
     out: Annotated[Path, typer.Option(help="Where the trials and the results go.")] = Path("runs/reproduce-xor"),
-    p_hat: Annotated[str | None, typer.Option(help="Instead of 0, 0.1 ... 1: numbers with commas between.")] = None,
+    p_hat: Annotated[str | None, typer.Option(help="Instead of 0, 0.1 ... 1: numbers separated by commas.")] = None,
     seeds: Seeds = 3,
     dims: Dims = 5,
     epochs: Epochs = None,
     workers: Workers = 0,
     as_json: Json = False,
 ) -> None:
-    """The paper's figure 3: accuracy of Symile and CLIP beside the Bayes-optimal one, over the share of XOR rows.
+    """Run the paper's figure 3: accuracy of Symile, CLIP and the Bayes-optimal reader over the share of XOR rows.
 
     Running again continues, and keeps what is finished.
 
@@ -72,7 +72,7 @@ def xor_missing(
     workers: Workers = 0,
     as_json: Json = False,
 ) -> None:
-    """Accuracy of Symile and CLIP on complete rows, where training rows lack more and more of their variables.
+    """Measure Symile and CLIP on complete rows, while more and more variables are missing in training rows.
 
     Running again continues, and keeps what is finished.
 
@@ -107,7 +107,7 @@ def xor_missing(
 @app.command()
 def m3(
     out: Annotated[Path, typer.Option(help="Where datasets, trials and results go.")] = Path("runs/reproduce-m3"),
-    langs: Annotated[str, typer.Option(help="Sets of languages: 2, 5 or 10, with commas between.")] = "2,5,10",
+    langs: Annotated[str, typer.Option(help="Sets of languages: 2, 5 or 10, separated by commas.")] = "2,5,10",
     rates: Rates = None,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of the training, from 0; on the same data.")] = 1,
     images: Annotated[str, typer.Option(help="'sample' (drawn here) or an ImageNet folder.")] = "sample",
@@ -119,10 +119,10 @@ def m3(
     workers: Workers = 0,
     as_json: Json = False,
 ) -> None:
-    """The paper's figure 4: Symile and CLIP over the number of languages, and over missing modalities.
+    """Run the paper's figure 4: Symile and CLIP over the number of languages, and over missing modalities.
 
-    The missing rates, 0 and 0.5 to 0.75 where not given, are those of the least set of languages. The datasets are
-    built here. Running again continues, and keeps what is finished.
+    The missing rates, by default 0 and 0.5 to 0.75, apply to the smallest set of languages. The command builds the
+    datasets. Running again continues, and keeps what is finished.
 
     Examples:
 
@@ -155,7 +155,7 @@ def m3(
 
 
 def _m3_trial(out: Path, point: Point, config: str, seed: int, epochs: int | None) -> M3Trial:
-    """Where modalities are missing, the config fills them in as the paper does, and validation stays complete."""
+    """Make a trial. Missing values are filled in as in the paper, and validation rows stay complete."""
     from symile_data.experiments.tables import LOSSES
     from symile_data.training.config import read_config
     from symile_data.workflows.m3_trials import M3Trial
@@ -174,12 +174,12 @@ def _m3_trial(out: Path, point: Point, config: str, seed: int, epochs: int | Non
 
 
 def _language_sets(text: str) -> list[int]:
-    """Different numbers of languages of the paper, in rising order."""
+    """Parse distinct numbers of languages of the paper, in rising order."""
     from symile_data.experiments.m3 import LANGUAGES
 
     numbers = sorted({int(part) for part in text.split(",") if part.strip().isdecimal()})
     if not numbers or not set(numbers) <= set(LANGUAGES) or len(numbers) != len(text.split(",")):
-        raise typer.BadParameter("it takes different ones of 2, 5 and 10 with commas between", param_hint="--langs")
+        raise typer.BadParameter("it takes different ones of 2, 5 and 10, separated by commas", param_hint="--langs")
     return numbers
 
 
@@ -194,7 +194,7 @@ def _trial(directory: Path, spec: Any, epochs: int | None) -> XorTrial:
 
 
 def _numbers(text: str | None, option: str, default: Sequence[float]) -> list[float]:
-    """Different numbers from 0 to 1, in rising order."""
+    """Parse distinct numbers from 0 to 1, in rising order."""
     if text is None:
         return list(default)
     try:
@@ -202,7 +202,7 @@ def _numbers(text: str | None, option: str, default: Sequence[float]) -> list[fl
     except ValueError:
         numbers = []
     if not numbers or not all(0 <= number <= 1 for number in numbers):
-        raise typer.BadParameter("it takes numbers from 0 to 1 with commas between", param_hint=option)
+        raise typer.BadParameter("it takes numbers from 0 to 1, separated by commas", param_hint=option)
     return numbers
 
 

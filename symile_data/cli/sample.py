@@ -17,10 +17,10 @@ app = typer.Typer(help="Write a small synthetic source in its official folder la
 @app.command()
 def imagenet(
     directory: Annotated[Path, typer.Argument(help="Where to write ILSVRC/Data/CLS-LOC/train/<wnid>/*.JPEG.")],
-    per_class: Annotated[int, typer.Option(min=1, help="Pictures of each class.")] = 64,
-    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Same seed, same pictures.")] = 0,
+    per_class: Annotated[int, typer.Option(min=1, help="Images of each class.")] = 64,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Same seed, same images.")] = 0,
 ) -> None:
-    """Pictures of 140 ImageNet classes, drawn from emoji artwork (Twemoji, CC-BY 4.0).
+    """Draw images of 140 ImageNet classes from emoji artwork (Twemoji, CC-BY 4.0).
 
     Example:
 
@@ -30,17 +30,17 @@ def imagenet(
 
     count = write_sample_imagenet(directory, seed, per_class)
     images = quote(str(directory))
-    say(f"{count:,} pictures in {directory}; build with: symile-data build m3 --out OUT --images {images}")
+    say(f"{count:,} images in {directory}; build with: symile-data build m3 --out OUT --images {images}")
 
 
 @app.command("common-voice")
 def common_voice(
     directory: Annotated[Path, typer.Argument(help="Where to write <locale>/{clips/*.mp3, train.tsv, ...}.")],
-    clips: Annotated[int, typer.Option(min=6, help="Clips of each language in its train table.")] = 40,
+    clips: Annotated[int, typer.Option(min=6, help="Recordings of each language in its train table.")] = 40,
     langs: Annotated[str, typer.Option(help="Languages: 2, 5, 10, or codes such as el,en.")] = "10",
-    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Same seed, same clips.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Same seed, same recordings.")] = 0,
 ) -> None:
-    """Speech of espeak-ng in the layout of a Common Voice release: mp3, 48 kHz, several speakers.
+    """Write speech of espeak-ng in the layout of a Common Voice release: mp3, 48 kHz, several speakers.
 
     Example:
 
@@ -51,7 +51,7 @@ def common_voice(
 
     count = write_sample_common_voice(directory, languages_of(langs), clips, seed)
     audio = quote(f"common-voice:{directory}")
-    say(f"{count:,} clips in {directory}; build with: symile-data build m3 --out OUT --audio {audio}")
+    say(f"{count:,} recordings in {directory}; build with: symile-data build m3 --out OUT --audio {audio}")
 
 
 @app.command()
@@ -60,7 +60,7 @@ def mimic(
     patients: Annotated[int, typer.Option(min=20, help="Patients; each has one to three admissions.")] = 600,
     seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Same seed, same records.")] = 0,
 ) -> None:
-    """Invented patients in the layout of MIMIC-IV, MIMIC-CXR-JPG and MIMIC-IV-ECG.
+    """Write invented patients in the layout of MIMIC-IV, MIMIC-CXR-JPG and MIMIC-IV-ECG.
 
     Example:
 

@@ -32,8 +32,10 @@ def train(
     loss: Annotated[str | None, typer.Option(hidden=True, help="Former name of --objective.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run directory; default: runs/<dataset directory>.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the config's.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Instead of the config's; decides everything random.")] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Train with so many seeds, from the seed on, and compare.")] = 1,
+    seed: Annotated[int | None, typer.Option(min=0, help="Instead of the config's; seed of all random draws.")] = None,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Number of seeds to train with, from the seed on, and compare.")
+    ] = 1,
     negatives: Annotated[str | None, typer.Option(help="n or exact, instead of the config's.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Any other setting of the config: --set lr=1e-4. Repeatable.")
@@ -76,7 +78,7 @@ def train(
     if must_launch(devices):
         launch(devices)
         return
-    # From here on with torch, which the launcher does without. Its stacks of lost connections are not for the user.
+    # The launcher does not need torch, so it is imported only here. Its stack traces of lost connections are hidden.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
     from symile_data.training.fit import Execution
     from symile_data.training.ranks import is_main_process, join, lost_peers
@@ -98,19 +100,20 @@ def evaluate(
     split: Annotated[str, typer.Option(help="validation or test.")] = "test",
     target: Annotated[str | None, typer.Option(help="Modality to retrieve; default: the config's.")] = None,
     label: Annotated[
-        str | None, typer.Option(help="Column by which a candidate is right; for another target, default: its own row.")
+        str | None,
+        typer.Option(help="Column by which a candidate is right; for another target, default: the row itself."),
     ] = None,
     candidates: Annotated[
         int | None, typer.Option(min=0, help="Candidates of each row; 0: all rows. Default: the config's.")
     ] = None,
-    bootstrap: Annotated[int, typer.Option(min=0, help="Draw the rows again so many times, for intervals.")] = 0,
+    bootstrap: Annotated[int, typer.Option(min=0, help="Number of bootstrap samples of the rows, for intervals.")] = 0,
     select: Annotated[str | None, typer.Option(help="Weights by val_accuracy or val_loss; default: config's.")] = None,
     ablate: Annotated[
         bool, typer.Option("--ablate", help="Also with each query modality shuffled among rows.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Zero-shot retrieval with a trained run. Results also go to evaluation-<split>.json and .png in it.
+    """Measure zero-shot retrieval with a trained run. Results also go to its evaluation-<split>.json and .png.
 
     Example:
 
@@ -153,7 +156,7 @@ def _objectives(one: str | None, several: str | None) -> list[str]:
 
 
 def _settings(pairs: list[str]) -> dict[str, Any]:
-    """Settings of the command line: values as TOML, or else as text."""
+    """Parse settings of the command line, with values as TOML or else as text."""
     result: dict[str, Any] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")

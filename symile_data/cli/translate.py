@@ -19,13 +19,14 @@ def translate(
         str, typer.Option(help="Names to translate and to fall back to: 'bundled' or a names table.")
     ] = "bundled",
     cache: Annotated[
-        Path | None, typer.Option(help="Directory of answers, which are not asked again; default: the user's cache.")
+        Path | None,
+        typer.Option(help="Directory of answers, which are not requested again; default: the user's cache."),
     ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first name without a usable translation.")
     ] = False,
 ) -> None:
-    """Translate the class names online; a name without a usable translation stays the bundled one and is counted.
+    """Translate the class names online; where no translation is usable, the bundled name stays and is counted.
 
     An interrupted run goes on where it stopped. Read the table before you build from it: a translator does not know
     which sense of a word is meant.

@@ -1,4 +1,4 @@
-"""`symile-data verify` and `info`: look at a dataset on disk."""
+"""`symile-data verify` and `info`: check and describe a dataset on disk."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def verify(
         bool,
         typer.Option(
             "--deep",
-            help="Decode every picture and clip, and compare their bytes across splits that must not share any.",
+            help="Decode all images and audio, and compare their bytes across splits that must not share any.",
         ),
     ] = False,
     workers: Annotated[int, typer.Option(min=0, help="Threads that read (0: one per core).")] = 0,

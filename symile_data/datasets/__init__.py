@@ -1,1 +1,1 @@
-"""What each bundled dataset promises: schemas, rules and invariants that builders, loaders and cards share."""
+"""The contracts of the bundled datasets: schemas, rules and invariants that builders, loaders and cards share."""

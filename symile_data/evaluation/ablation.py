@@ -1,7 +1,7 @@
 """Ablation: the same retrieval with the values of one query modality at a time permuted among rows.
 
-On Symile-M3 a model that uses everything falls to what the text alone allows when the audio is shuffled (the text still
-names some of the candidates' classes; see `datasets.m3.ceilings`), and to less than that when the texts are.
+On Symile-M3 a model that uses all modalities falls to the ceiling of the text alone when the audio is shuffled (the
+text still names some of the candidates' classes; see `datasets.m3.ceilings`), and lower when the texts are shuffled.
 """
 
 from __future__ import annotations
@@ -11,11 +11,16 @@ import torch
 from .embeddings import Embeddings
 from .retrieval import Retrieval, retrieval_accuracy
 
-_REPEATS = 5  # permutations averaged, since one permutation of a thousand rows is noisy
+_REPEATS = 5  # number of averaged permutations, since a single one of a thousand rows is noisy
 
 
 def ablate(embedded: Embeddings, retrieval: Retrieval, seed: int = 0) -> dict[str, float]:
-    """Accuracy of a split with each query modality permuted among rows, averaged over five permutations.
+    """Compute the accuracy with each query modality permuted among rows, averaged over five permutations.
+
+    Args:
+        embedded: The rows.
+        retrieval: The protocol.
+        seed: Seed of the permutations.
 
     Returns:
         "shuffled_<modality>" for every modality but the target.

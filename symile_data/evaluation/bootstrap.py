@@ -1,10 +1,10 @@
 """Bootstrap intervals of retrieval figures: the queries are resampled with replacement B times.
 
-Every query keeps its candidates, be they all rows or a set of its own, so it never loses its right answers. The
-paper's evaluation of Symile-M3 resamples the candidates apart from the queries; a third of the queries then lose their
-only right answer, which measures another, harder task. The intervals cover the figure of new queries of the same kind:
-in a simulation in the tests those of the accuracy do so 93 to 97 times in 100, with one, four and twenty right answers
-to a query. Figures near 0 or 1 have too few misses or hits for any interval of this form.
+Every query keeps its candidates, either all rows or its set, so it never loses its right answers. The paper's
+evaluation of Symile-M3 resamples the candidates independently of the queries; a third of the queries then lose their
+only right answer, which makes the task harder. The intervals cover the figure of new queries of the same kind: in a
+simulation in the tests the intervals of the accuracy do so 93 to 97 times in 100, with one, four and twenty right
+answers to a query. Figures near 0 or 1 have too few misses or hits for any interval of this form.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .embeddings import Embeddings
 from .retrieval import Retrieval, figures, ranks_of
 
 _CONFIDENCE = 0.95
-_POSSIBLE = {"median_rank": (1.0, math.inf)}  # all others are shares, from 0 to 1
+_POSSIBLE = {"median_rank": (1.0, math.inf)}  # all other figures are fractions, from 0 to 1
 
 
 def bootstrap(
@@ -56,11 +56,11 @@ def bootstrap(
 
 
 def interval(replicates: Tensor, possible: tuple[float, float] = (-math.inf, math.inf)) -> dict[str, float]:
-    """Mean, standard error and 95% interval of a figure from its (B,) replicates.
+    """Compute mean, standard error and 95% interval of a figure from its replicates.
 
-    It takes the quantile of Student's t with B - 1 degrees of freedom instead of the normal one, and adds the spread of
-    the mean itself, se / sqrt(B). Few replicates therefore give a wide interval, not one that misses too often. The
-    bounds stay within the possible values.
+    The interval uses the quantile of Student's t with B - 1 degrees of freedom instead of the normal one, and adds the
+    standard error of the mean, se / sqrt(B). Few replicates therefore give a wide interval instead of one that misses
+    too often. The bounds stay within the possible values.
 
     Args:
         replicates: (B,) values of the figure.

@@ -1,7 +1,7 @@
 """Compare losses over several seeds: mean and interval of each, and a paired test of their difference.
 
-The same seed gives both losses the same pretrained features, initial weights, order and redrawn rows, so that seeds
-pair the runs. The test is Student's two-sided paired t-test on the differences.
+The same seed gives both losses the same pretrained features, initial weights, order and redrawn rows, so runs with the
+same seed are paired. The test is Student's two-sided paired t-test on the differences.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from symile_data.errors import UsageError
 
 CONFIDENCE = 0.95
 
-_ROUNDING = 64 * 2.0**-52  # of a difference of two numbers that were averaged over many rows, relative to the larger
+_ROUNDING = 64 * 2.0**-52  # relative rounding error of a difference of two averages over many rows
 _EQUAL = "all differences are equal up to rounding, so there is no spread to test against"
 
 
@@ -28,7 +28,7 @@ def compare(values: Mapping[str, Sequence[float]]) -> dict[str, Any]:
         Loss -> `summary`; and for two losses "difference": the first minus the second, its `summary` with "t" and "p".
 
     Raises:
-        UsageError: other numbers of seeds.
+        UsageError: the losses have different numbers of values.
     """
     counts = {len(series) for series in values.values()}
     if len(counts) != 1:
@@ -41,7 +41,7 @@ def compare(values: Mapping[str, Sequence[float]]) -> dict[str, Any]:
 
 
 def summary(values: Sequence[float]) -> dict[str, Any]:
-    """Mean and 95% interval of the mean by Student's t; one value alone has no interval.
+    """Compute mean and 95% interval of the mean by Student's t. A single value has no interval.
 
     >>> {key: value if key == "values" else round(value, 3) for key, value in summary([0.8, 0.9, 0.85]).items()}
     {'values': [0.8, 0.9, 0.85], 'mean': 0.85, 'sd': 0.05, 'low': 0.726, 'high': 0.974}
@@ -57,12 +57,16 @@ def summary(values: Sequence[float]) -> dict[str, Any]:
 
 
 def paired_test(first: Sequence[float], second: Sequence[float]) -> dict[str, Any]:
-    """Student's paired t-test of two losses over the same seeds.
+    """Run Student's paired t-test on two losses over the same seeds.
+
+    Args:
+        first: Values of the first loss, one for each seed.
+        second: Values of the second loss, in the same order of seeds.
 
     Returns:
         `summary` of first minus second, with "t" and the two-sided "p". Where the differences are equal up to rounding,
-        their spread is that of the last bits and a test against it would prove anything: "t" and "p" are then None and
-        "note" says so (zero differences have t = 0 and p = 1).
+        their spread is only rounding error and a test has no meaning: "t" and "p" are then None and "note" says so
+        (zero differences have t = 0 and p = 1).
     """
     differences = [one - other for one, other in zip(first, second, strict=True)]
     result = summary(differences)

@@ -25,8 +25,8 @@ class Embeddings:
     Args:
         values: Modality name -> (N, D) float32.
         labels: (N,) int64.
-        candidates: (N, K) labels of the rows that each row retrieves among, its own among them; None where all rows
-            are candidates or they are to be drawn.
+        candidates: (N, K) labels of the rows among which each row retrieves, including itself; None where all rows
+            are candidates or the sets are drawn.
     """
 
     values: Mapping[str, Tensor]
@@ -39,8 +39,8 @@ class Embeddings:
 
         Args:
             parts: Embeddings with the same modalities.
-            rows: N or more, where it is known beforehand. The embeddings are then written once, into memory or, above
-                `IN_MEMORY`, into an unnamed file.
+            rows: N or a larger number, where it is known beforehand. The embeddings are then written once, to memory
+                or, above `IN_MEMORY`, to an unnamed file.
         """
         kept = list(parts) if rows is None else parts
         total = sum(len(part.labels) for part in kept) if isinstance(kept, list) else rows or 0
@@ -63,13 +63,13 @@ class Embeddings:
         )
 
     def shuffled(self, modality: str, generator: torch.Generator) -> Embeddings:
-        """The same rows with the values of one modality permuted among them."""
+        """Return the same rows with the values of one modality permuted among them."""
         order = torch.randperm(len(self.labels), generator=generator)
         return replace(self, values={**self.values, modality: self.values[modality][order]})
 
 
 def label_numbers(column: Tensor | Sequence[Any]) -> Tensor:
-    """A batch's label column as numbers: integers as they are, vectors and other values by a hash of 64 bits.
+    """Turn a batch's label column into numbers: integers stay, vectors and other values become a hash of 64 bits.
 
     Args:
         column: (B,) or (B, K) tensor, or B Python values.
@@ -92,7 +92,7 @@ def label_numbers(column: Tensor | Sequence[Any]) -> Tensor:
 
 
 def _room(rows: int, like: Tensor, modalities: int) -> Tensor:
-    """An uninitialised tensor for N embeddings of one modality, in memory or mapped from a file."""
+    """Return an uninitialised tensor for the embeddings of one modality, in memory or mapped from a file."""
     shape = (rows, *like.shape[1:])
     elements = rows * like[0].numel() if len(like) else 0
     if elements * like.element_size() * modalities <= IN_MEMORY:

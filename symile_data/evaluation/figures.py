@@ -1,4 +1,4 @@
-"""Bar charts of recall at 1, 5 and 10 of one or several losses, with intervals, single values and reference lines."""
+"""Draw bar charts of recall at 1, 5 and 10 for one or several losses, with intervals, values and reference lines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from symile_data.palette import OBJECTIVES
 
 FIGURES = {"accuracy": "recall at 1", "recall_at_5": "recall at 5", "recall_at_10": "recall at 10"}
 
-_GROUP = 0.8  # width of the bars of one figure together, in units of the axis
+_GROUP = 0.8  # total width of the bars of one figure, in units of the axis
 
 
 def draw_recalls(
@@ -23,9 +23,10 @@ def draw_recalls(
 
     Args:
         path: PNG to write.
-        losses: Loss -> figure ("accuracy", "recall_at_5", "recall_at_10") -> "mean" and perhaps the others.
-        bounds: Name of a reference (`datasets.m3.ceilings.REFERENCES`) -> accuracy to compare recall at 1 with, drawn
-            as a line over its bars.
+        losses: Loss -> figure ("accuracy", "recall_at_5", "recall_at_10") -> "mean" and possibly "low", "high" and
+            "values".
+        bounds: Name of a reference (`datasets.m3.ceilings.REFERENCES`) -> accuracy, drawn as a line over the bars of
+            recall at 1.
         title: Title of the plot.
     """
     from matplotlib.figure import Figure

@@ -1,7 +1,7 @@
-"""Ranks of the right candidates of retrieval queries, with ties counted by their expected value.
+"""Rank the right candidates of retrieval queries, with ties counted by their expected value.
 
-Candidates with equal scores are ordered at random, each order equally likely, and every figure here is the expected
-value over these orders. Ties therefore neither help nor harm, and the result needs no seed.
+Candidates with equal scores count as ordered at random, each order equally likely, and every figure here is the
+expected value over these orders. Ties therefore neither help nor harm, and the result needs no seed.
 
 Legend: Q queries, C candidates.
 """
@@ -17,12 +17,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Ranks:
-    """How the best right candidate of each query compares with all candidates.
+    """The position of the best right candidate of each query among all candidates.
 
     Args:
         above: (Q,) int64, the number of candidates that score higher.
         tied: (Q,) int64, the number of candidates with the same score, itself included; 0 where no candidate is right.
-        right: (Q,) int64, how many of the tied candidates are right.
+        right: (Q,) int64, the number of tied candidates that are right.
     """
 
     above: Tensor
@@ -30,7 +30,7 @@ class Ranks:
     right: Tensor
 
     def hits(self, k: int = 1) -> Tensor:
-        """Probability that a right candidate is among the first k.
+        """Compute the probability that a right candidate is among the first k.
 
         Returns:
             (Q,) float64.
@@ -42,13 +42,13 @@ class Ranks:
         places = (k - self.above).clamp(min=0).minimum(self.tied)
         missed = torch.ones_like(tied)
         for place in range(min(k, int(places.max()) if len(places) else 0)):
-            # The place is filled by a wrong one of those that are left.
+            # A wrong one of the remaining candidates fills this position.
             step = ((wrong - place).clamp(min=0) / (tied - place).clamp(min=1)).clamp(max=1)
             missed = torch.where(place < places, missed * step, missed)
         return torch.where(self.tied > 0, 1 - missed, 0.0)
 
     def expected(self) -> Tensor:
-        """Expected rank, from 1, of the first right candidate; C + 1 where none is right.
+        """Compute the expected rank, from 1, of the first right candidate; C + 1 where none is right.
 
         Returns:
             (Q,) float64.
@@ -64,10 +64,9 @@ class Ranks:
 
 
 def ranks_from_scores(scores: Tensor, right: Tensor) -> Ranks:
-    """Count the candidates above and beside the best right candidate of each query.
+    """Count the candidates above the best right candidate of each query, and those with the same score.
 
-    A score of NaN ranks nothing: a right candidate that has one counts as absent, and a wrong one stands above no
-    other.
+    A candidate with the score NaN has no rank: a right one counts as absent, and a wrong one is above no other.
 
     Args:
         scores: (Q, C) floating point.

@@ -1,8 +1,8 @@
 """Zero-shot retrieval: find the target modality of each row among candidates, given its other modalities.
 
-Protocols of the paper: every row of the split is a candidate and a hit is a candidate of the right class (section 5.2,
-Symile-M3), or each row has a set of K candidates, its own and others (section 5.3, Symile-MIMIC). Symile ranks by the
-multilinear inner product, CLIP by the sum of pairwise inner products. `ranks` says how ties count.
+The paper has two protocols: every row of the split is a candidate and any candidate of the right class is a hit
+(section 5.2, Symile-M3), or each row has a set of K candidates, itself and others (section 5.3, Symile-MIMIC). Symile
+ranks by the multilinear inner product, CLIP by the sum of pairwise inner products. `ranks` defines how ties count.
 
 Legend: N rows, D embedding size, K candidates of a row.
 """
@@ -25,10 +25,10 @@ from symile_data.rng import Stream
 from .embeddings import Embeddings
 from .ranks import Ranks, ranks_from_scores
 
-CHUNK = 1 << 23  # scores (or products, for sets of candidates) at a time: with all else, about 100 MB
-AT = (1, 5, 10)  # k of the recalls
+CHUNK = 1 << 23  # scores (or products, for sets of candidates) at a time; with all else they take about 100 MB
+AT = (1, 5, 10)  # the values k for which recall is computed
 
-_RIGHT_COST = 8  # memory of one right candidate, in scores
+_RIGHT_COST = 8  # memory of one right candidate, in units of a score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,11 +85,15 @@ def ranks_of(embedded: Embeddings, retrieval: Retrieval) -> Ranks:
 
 
 def retrieve(embedded: Embeddings, retrieval: Retrieval) -> dict[str, float]:
-    """Retrieval figures of a split.
+    """Compute the retrieval figures of a split.
+
+    Args:
+        embedded: The rows.
+        retrieval: The protocol.
 
     Returns:
         "rows", "candidates" (of each row), "accuracy" (recall at 1), "recall_at_5", "recall_at_10", "median_rank" and
-        "random_candidate", the accuracy of one.
+        "random_candidate", the accuracy of a random choice.
     """
     found = ranks_of(embedded, retrieval)
     rows = len(embedded.labels)
@@ -102,18 +106,18 @@ def retrieve(embedded: Embeddings, retrieval: Retrieval) -> dict[str, float]:
 
 
 def figures(found: Ranks) -> dict[str, float]:
-    """Recalls at each k of `AT` and the median rank, by the names that `retrieve` gives them."""
+    """Return the recalls at each k of `AT` and the median rank, by the names that `retrieve` uses."""
     recalls = {("accuracy" if k == 1 else f"recall_at_{k}"): found.hits(k).mean().item() for k in AT}
     return {**recalls, "median_rank": found.expected().median().item()}
 
 
 def retrieval_accuracy(embedded: Embeddings, retrieval: Retrieval) -> float:
-    """Share of rows whose first candidate is a right one, the expected value over the orders of ties."""
+    """Compute the share of rows whose first candidate is right, as the expected value over the orders of ties."""
     return ranks_of(embedded, retrieval).hits().mean().item()
 
 
 def random_candidate(labels: Tensor, candidates: int = 0) -> float:
-    """Expected accuracy of a random candidate: one in K, or among all rows the probability that two have one label.
+    """Compute the expected accuracy of a random candidate: 1 / K, or the probability that two rows have the same label.
 
     >>> random_candidate(torch.tensor([0, 0, 1, 1])), random_candidate(torch.tensor([0, 0, 1, 1]), candidates=10)
     (0.5, 0.1)
@@ -124,16 +128,16 @@ def random_candidate(labels: Tensor, candidates: int = 0) -> float:
 
 
 def candidate_rows(embedded: Embeddings, retrieval: Protocol) -> Tensor:
-    """The sets of candidates that rows retrieve among: the dataset's own if it has them, else drawn ones.
+    """Return the sets of candidates of the rows: those of the dataset if it has them, else drawn ones.
 
-    A drawn set is the row itself and K - 1 rows of other labels, all different, a function of the seed.
+    A drawn set is the row itself and K - 1 different rows with other labels; it is a function of the seed.
 
     Returns:
         (N, K) int64 indices of rows.
 
     Raises:
-        UsageError: the dataset's sets have another size or name rows that are not there, or there are too few rows of
-            other labels to draw from.
+        UsageError: the dataset's sets have another size or name unknown rows, or there are too few rows with other
+            labels to draw from.
     """
     size, given = retrieval.candidates, embedded.candidates
     if given is None:
@@ -171,7 +175,7 @@ def _among_all(embedded: Embeddings, retrieval: Retrieval) -> Iterator[tuple[Ten
 
 
 def _among_sets(embedded: Embeddings, retrieval: Retrieval) -> Iterator[tuple[Tensor, Tensor]]:
-    """Scores (q, K) of a chunk of rows against their own sets, and which of these are right."""
+    """Yield the scores (q, K) of chunks of rows against their sets, with the right ones for `ranks_from_scores`."""
     index = candidate_rows(embedded, retrieval)
     candidates, labels = embedded.values[retrieval.target], embedded.labels
     queries, target = _queries(embedded.values, retrieval.target)
@@ -196,7 +200,7 @@ def _chunks(rows: int, cost: int) -> Iterator[tuple[int, int]]:
 
 
 def _drawn(labels: Tensor, size: int, seed: int) -> Tensor:
-    """(N, K) indices of rows: itself first, then others of other labels."""
+    """Draw (N, K) indices of rows: the row itself first, then rows with other labels."""
     rows = len(labels)
     others = rows - int(torch.unique(labels, return_counts=True)[1].max())
     if others < size - 1:
@@ -211,7 +215,7 @@ def _drawn(labels: Tensor, size: int, seed: int) -> Tensor:
     unfit = np.ones((rows, size - 1), dtype=bool)
     while unfit.any():
         index[:, 1:][unfit] = generator.integers(rows, size=int(unfit.sum()))
-        # Of equal ones in a set the first stays; the row itself stands first and is never drawn again.
+        # The first of equal indices in a set stays; the row itself is first and is never drawn again.
         order = np.argsort(index, axis=1, kind="stable")
         ranked = np.take_along_axis(index, order, axis=1)
         again = np.zeros_like(ranked, dtype=bool)

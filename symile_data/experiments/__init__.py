@@ -1,1 +1,1 @@
-"""The paper's experiments, apart from running them: their points, the published numbers, tables and figures."""
+"""The paper's experiments without the code that runs them: points, published numbers, tables and figures."""

@@ -1,5 +1,5 @@
-"""Figures of the experiments: accuracy of both losses beside what is possible, over p-hat (the paper's figure 3), the
-number of languages (4) or the rate of missing values.
+"""Draw the figures of the experiments: accuracy of both losses and the best possible one, over p-hat (the paper's
+figure 3), the number of languages (figure 4) or the rate of missing values.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _TERMS = (
     (pair_information, "I(a; c)", PURPLE, "--"),
     (lambda _p_hat, _dims: 0.0, "I(a; b) = I(b; c)", ORANGE, "-"),
 )
-_CURVE = [percent / 100 for percent in range(101)]  # p-hats at which known curves are drawn
+_CURVE = [percent / 100 for percent in range(101)]  # p-hats at which exact curves are drawn
 
 
 def draw_p_hat(path: Path, rows: Rows, dims: int) -> None:
-    """Accuracy with the Bayes-optimal curve, and beside it the information terms.
+    """Draw the accuracy with the Bayes-optimal curve, and beside it the information terms.
 
     Args:
         path: PNG to write.
@@ -53,12 +53,12 @@ def draw_p_hat(path: Path, rows: Rows, dims: int) -> None:
     accuracies.set(xlabel=r"$\hat p$, share of XOR rows", ylabel="accuracy", title="Predict b from a and c, test split")
     for term, label, colour, style in _TERMS:
         terms.plot(_CURVE, [term(p_hat, dims) for p_hat in _CURVE], color=colour, linestyle=style, label=label)
-    terms.set(xlabel=r"$\hat p$, share of XOR rows", ylabel="nats", title="What the variables tell of one another")
+    terms.set(xlabel=r"$\hat p$, share of XOR rows", ylabel="nats", title="Information between the variables")
     _save(figure, path)
 
 
 def draw_missing(path: Path, rows: Rows) -> None:
-    """Accuracy on complete test rows over the rate at which each variable is missing in training.
+    """Draw the accuracy on complete test rows over the rate at which each variable is missing in training.
 
     Args:
         path: PNG to write.
@@ -75,7 +75,7 @@ def draw_missing(path: Path, rows: Rows) -> None:
 
 
 def draw_m3(path: Path, rows: Rows) -> None:
-    """Accuracy over the number of languages, and beside it over the missing rate, with the paper's where there are any.
+    """Draw the accuracy over the number of languages, and beside it over the missing rate, with the paper's numbers.
 
     Args:
         path: PNG to write.

@@ -1,7 +1,7 @@
 """The Symile-M3 experiments (Symile, section 5.2): points of the sweep, the paper's numbers, and tables of both.
 
-Over the number of languages Symile should keep near one while CLIP falls to what the text alone allows; over the rate
-at which each modality is missing in training, Symile should learn from the few complete rows and from the others.
+With more languages Symile's accuracy should stay near one, while CLIP's falls to the ceiling of the text alone. With
+more missing modalities in training, Symile should learn from the few complete rows and from the incomplete ones.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from symile_data.datasets.m3.ceilings import RANDOM, REFERENCES, TEXT_READERS, s
 from .tables import LOSSES, TITLES, Accuracies, accuracy, by_loss
 
 LANGUAGES = (2, 5, 10)
-RATES = (0.0, 0.5, 0.6, 0.65, 0.7, 0.75)  # of the paper's figure 4c
+RATES = (0.0, 0.5, 0.6, 0.65, 0.7, 0.75)  # those of the paper's figure 4c
 MODALITIES = 3
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Point:
-    """Where Symile and CLIP are compared.
+    """A point of the sweep, at which Symile and CLIP are compared.
 
     Args:
         languages: Number of languages, and of words in a text.
-        rate: At which each modality of a training row is missing.
+        rate: Rate at which each modality of a training row is missing.
     """
 
     languages: int
@@ -37,15 +37,15 @@ class Published:
     """An accuracy of the paper.
 
     Args:
-        value: Share of test queries.
-        confirmed: Whether the number was found in a source, not only remembered.
+        value: Fraction of test queries.
+        confirmed: Whether a source confirms the number.
     """
 
     value: float
     confirmed: bool = True
 
 
-# Test accuracies; at other rates than 0.5, and for CLIP with missing modalities, the paper has a plot only.
+# Test accuracies. At rates other than 0.5, and for CLIP with missing modalities, the paper has only a plot.
 PAPER: dict[tuple[Point, str], Published] = {
     (Point(languages=2), "symile"): Published(value=0.939),
     (Point(languages=2), "clip"): Published(value=0.473),
@@ -59,7 +59,8 @@ PAPER_ROWS = 10_000_000
 
 
 def points(languages: Sequence[int], rates: Sequence[float]) -> list[Point]:
-    """Whole data for each number of languages, and the rates on the least of them, each point once.
+    """Return the points of the sweep: complete data for each number of languages, and all rates for the smallest
+    number.
 
     >>> points([2, 5], [0.0, 0.5])
     [Point(languages=2, rate=0.0), Point(languages=2, rate=0.5), Point(languages=5, rate=0.0)]
@@ -69,18 +70,17 @@ def points(languages: Sequence[int], rates: Sequence[float]) -> list[Point]:
 
 
 def m3_row(point: Point, rows: int, seeds: Sequence[Accuracies]) -> dict[str, Any]:
-    """What is known and what was measured at one point.
+    """Collect the known and the measured values at one point.
 
     Args:
-        point: Which.
-        rows: Of the training split.
-        seeds: Of each seed, the test accuracy by loss and what it is to be compared with, by the names of
-            `symile_data.datasets.m3.ceilings.REFERENCES`; equal for all, since they have one test split.
+        point: The point.
+        rows: Number of training rows.
+        seeds: For each seed, the test accuracy by loss, and the ceilings by the names of
+            `symile_data.datasets.m3.ceilings.REFERENCES`, which are equal for all seeds since the test split is.
 
     Returns:
-        "languages", "rate", "rows", "complete" (expected share of training rows that lack nothing), those of
-        `REFERENCES` that are known, "paper" (loss -> value and whether it is confirmed, or None) and for each loss its
-        `summary`.
+        "languages", "rate", "rows", "complete" (expected share of complete training rows), the known ones of
+        `REFERENCES`, "paper" (loss -> value and whether it is confirmed, or None) and for each loss its `summary`.
 
     >>> m3_row(Point(languages=2, rate=0.5), 8000, [{"symile": 1.0, "random_candidate": 0.01}])["complete"]
     0.125
@@ -101,7 +101,7 @@ def m3_row(point: Point, rows: int, seeds: Sequence[Accuracies]) -> dict[str, An
 
 
 def m3_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Rows of `m3_row` as cells, the header first; an unconfirmed number of the paper ends in "?"."""
+    """Format rows of `m3_row` as cells, the header first. An unconfirmed number of the paper ends in "?"."""
     known = [*(shown(name) for name in (*TEXT_READERS, RANDOM)), *(f"paper: {title}" for title in TITLES)]
     table = [["langs", "missing", "complete rows", *TITLES, *known]]
     for row in rows:
@@ -114,30 +114,31 @@ def m3_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 
 def m3_notes(rows: int, config: Mapping[str, Any]) -> list[str]:
-    """What a reader must know to set the numbers beside the paper's.
+    """Return notes that a reader needs to compare the numbers with the paper's.
 
     Args:
-        rows: Of the training split.
-        config: Of the runs, as saved.
+        rows: Number of training rows.
+        config: The saved config of the runs.
     """
     redrawn = [
         *(["the distractor words of its text"] if config["redraw_words"] else []),
         *(f"its {name} (of the same {label})" for name, label in config["resample_within_class"].items()),
     ]
-    anew = f"In each epoch a training row is given anew: {', '.join(redrawn)}" if redrawn else "No row is redrawn"
+    anew = f"In each epoch a training row gets anew: {', '.join(redrawn)}" if redrawn else "No row is redrawn"
     encoders = "small encoders pretrained on labels of the training split, then frozen"
     return [
-        f"{rows:,} training rows. {anew}. Validation and test rows stay as they are. Symile and CLIP alike.",
+        f"{rows:,} training rows. {anew}. Validation and test rows stay as they are. This holds for Symile and CLIP.",
         f"Here: {encoders if config['pretrain'] else 'encoders of the config'}. The paper: frozen Whisper, CLIP and"
         f" XLM-R features of {PAPER_ROWS:,} training rows. The numbers show the same behaviour, not the same"
         " experiment.",
-        "Missing: each modality of a training row is away with that probability, and a row's draw is the same in every"
-        " epoch. Test rows are complete. Validation rows are complete too, so that the weights are chosen on all of"
-        " them; the paper masks them and chooses by what is left, which of a small split would be too few rows.",
-        "Counted from the test rows: text alone, the best accuracy of a reader of the text who sees which classes the"
-        " candidates have; all words alike, what comes of scoring the text's words alike; counting, the best of a"
-        " reader of the text who also counts the candidates of each class; random candidate, the accuracy of one. A"
-        " number of the paper with ? is not confirmed; a dash: it is known as a plot only.",
+        "Missing: each modality of a training row is missing with that probability, and a row's draw is the same in"
+        " every epoch. Test rows are complete. Validation rows are complete too, so that the weights are chosen on all"
+        " of them; the paper masks them and chooses by the complete ones, of which a small split has too few.",
+        "These values are counted from the test rows: text alone, the best accuracy of a reader of the text who knows"
+        " the candidates' classes; all words alike, the accuracy when all words of the text get the same score;"
+        " counting, the best accuracy of a reader of the text who also counts the candidates of each class; random"
+        " candidate, the accuracy of a random choice. A number of the paper with ? is not confirmed; a dash means that"
+        " the paper has only a plot.",
     ]
 
 

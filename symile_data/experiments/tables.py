@@ -1,4 +1,4 @@
-"""Summaries of results over several seeds, and tables of them, for all experiments."""
+"""Summarise the results of all experiments over several seeds, and format them as tables."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from symile_data.losses.objectives import COMPARED, OBJECTIVES
 LOSSES = COMPARED
 TITLES = tuple(OBJECTIVES[loss].title for loss in LOSSES)
 
-# Accuracy by loss, of one seed.
+# Loss -> accuracy for one seed; it may also have ceilings by name.
 Accuracies = Mapping[str, float]
 
 
 def summary(values: Sequence[float]) -> dict[str, Any]:
-    """Mean, standard deviation (None of a single value) and the values of several seeds.
+    """Compute mean and standard deviation (None for a single value) of the values of several seeds.
 
     >>> summary([0.5, 0.7])["mean"], summary([0.5])["deviation"]
     (0.6, None)

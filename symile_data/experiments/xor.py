@@ -1,8 +1,8 @@
 """The XOR experiments (Symile, section 5.1): points of the two sweeps, and their results as rows of a table.
 
 In the p-hat sweep the share of XOR rows rises from 0 to 1: Symile should follow the Bayes-optimal accuracy and CLIP
-do no better than a random candidate, whatever the pairs tell. In the missingness sweep all rows are XOR rows, and each
-variable is taken from more and more training and validation rows; the test split stays complete.
+should do no better than a random candidate, however informative the pairs are. In the missingness sweep all rows are
+XOR rows, and each variable is missing in more and more training and validation rows; the test split stays complete.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from symile_data.datasets.xor.information import (
 
 from .tables import LOSSES, TITLES, Accuracies, accuracy, by_loss
 
-P_HATS = tuple(tenths / 10 for tenths in range(11))  # of the paper's figure 3
+P_HATS = tuple(tenths / 10 for tenths in range(11))  # those of the paper's figure 3
 RATES = (0.0, 0.2, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75)  # the upper ones are those of Symile-M3, section 5.2
 
 
 def p_hat_row(p_hat: float, dims: int, seeds: Sequence[Accuracies]) -> dict[str, Any]:
-    """What is known and what was measured at one p-hat.
+    """Collect the exact and the measured values at one p-hat.
 
     Args:
         p_hat: Share of XOR rows.
-        dims: Bits of a variable.
-        seeds: Of each seed, the test accuracy by loss.
+        dims: Number of bits of a variable.
+        seeds: The test accuracy by loss, for each seed.
 
     Returns:
         "p_hat", "bayes", "random_candidate" (one of the values of b), the information terms in nats ("pair",
@@ -47,11 +47,17 @@ def p_hat_row(p_hat: float, dims: int, seeds: Sequence[Accuracies]) -> dict[str,
 
 
 def missing_row(rate: float, variables: int, dims: int, seeds: Sequence[Accuracies]) -> dict[str, Any]:
-    """What is known and what was measured at one rate of missing values.
+    """Collect the exact and the measured values at one rate of missing values.
+
+    Args:
+        rate: Rate at which each variable is missing.
+        variables: Number of variables.
+        dims: Number of bits of a variable.
+        seeds: The test accuracy by loss, for each seed.
 
     Returns:
-        "rate", "complete" (expected share of training rows that lack nothing), "random_candidate" (one of the values of
-        b), and for each loss its `summary`.
+        "rate", "complete" (expected share of complete training rows), "random_candidate" (one of the values of b), and
+        for each loss its `summary`.
 
     >>> missing_row(0.5, 3, 5, [{"symile": 1.0}])["complete"]
     0.125
@@ -60,7 +66,7 @@ def missing_row(rate: float, variables: int, dims: int, seeds: Sequence[Accuraci
 
 
 def p_hat_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Rows of `p_hat_row` as cells, the header first."""
+    """Format rows of `p_hat_row` as cells, the header first."""
     table = [["p-hat", *TITLES, "Bayes", "I(a;c)", "I(a;b|c)", "TC"]]
     for row in rows:
         terms = [f"{abs(row[name]):.3f}" for name in ("pair", "conditional", "total_correlation")]
@@ -70,7 +76,7 @@ def p_hat_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 
 def missing_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Rows of `missing_row` as cells, the header first."""
+    """Format rows of `missing_row` as cells, the header first."""
     table = [["missing", "complete rows", *TITLES, "random candidate"]]
     for row in rows:
         accuracies = [accuracy(row[loss]) for loss in LOSSES]

@@ -1,6 +1,4 @@
-"""Training: named configs, the Lightning module that works for any dataset of ours, fitting, and what a run leaves
-on disk.
-"""
+"""Training: named configs, the Lightning module for any dataset of the package, fitting, and the files of a run."""
 
 from symile_data.extras import check_extra
 

@@ -18,7 +18,7 @@ from .checkpoints import damaged
 from .finite import not_finite
 from .module import SymileModule
 
-_WANTED = {"epoch", "train_loss", "val_loss", "val_accuracy"}  # of a row of the curves
+_WANTED = {"epoch", "train_loss", "val_loss", "val_accuracy"}  # figures in a row of the curves
 
 
 class Curves(lightning.Callback):
@@ -44,7 +44,7 @@ class Curves(lightning.Callback):
         """Take over the rows of an interrupted run.
 
         Raises:
-            ValueError: they are not rows of numbers.
+            ValueError: the saved rows are not rows of numbers.
         """
         rows = state_dict["rows"]
         if not all(
@@ -54,12 +54,12 @@ class Curves(lightning.Callback):
         self.rows = list(rows)
 
 
-class OwnSignals(lightning.Callback):
+class KeepSignals(lightning.Callback):
     """Keep the handler of SIGTERM that was set before the trainer.
 
-    Lightning's handler ends a training with exit code 0, as if it were done, and calls a collective in the middle of
-    whatever several processes are doing. Ours ends at once, as in every other command, because checkpoints are written
-    whole or not at all.
+    Lightning's handler ends a training with exit code 0, as if it were done, and calls a collective operation at any
+    point of a distributed run. The package's handler exits at once, as in every other command, which is safe because
+    checkpoints are written whole or not at all.
     """
 
     def __init__(self) -> None:
@@ -74,9 +74,10 @@ class OwnSignals(lightning.Callback):
 
 
 class LastCheckpoint(Checkpoint):
-    """The state to continue from, saved after every epoch and every so many steps within one.
+    """The state to continue from, saved after every epoch and after a number of steps within one.
 
-    `CheckpointFiles` writes it beside and then renames it: a process killed while saving leaves the previous one whole.
+    `CheckpointFiles` writes a temporary file and renames it: a process killed while saving leaves the previous one
+    whole.
 
     Args:
         path: File to write.
@@ -101,13 +102,13 @@ class LastCheckpoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any, **__: Any
     ) -> None:
-        """Save every so many steps, but not at the last batch of an epoch, after which the epoch is saved anyway."""
+        """Save after a number of steps, except at the last batch of an epoch, after which the epoch is saved."""
         step, last = trainer.global_step, trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
         if self._every and step % self._every == 0 and step != self._saved and not last:
             self._save(trainer)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Save after the best weights, because the checkpoint holds their scores."""
+        """Save after the best weights, because the checkpoint contains their scores."""
         self._save(trainer)
 
     def _save(self, trainer: lightning.Trainer) -> None:

@@ -1,7 +1,7 @@
 """Files of weights: written whole or not at all, read without executing anything, and checked before they are used.
 
-A file of weights may come from anywhere. Reading one never runs code from it (`weights_only`), and its contents are
-checked, so that a damaged or foreign file ends in a sentence.
+A file of weights is untrusted. Reading one never runs code from it (`weights_only`), and its contents are checked, so
+that a damaged or foreign file gives a clear error.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 from symile_data.errors import DamageError
 from symile_data.files import atomic_path
 
-KEPT = "it goes on from the last checkpoint"  # what `write_errors` says of a training
+KEPT = "it goes on from the last checkpoint"  # the clause of `write_errors` for a training
 
 State = Mapping[str, Tensor]
 
@@ -52,14 +52,14 @@ def load_file(path: Path) -> dict[str, Any]:
     """Read a file of weights.
 
     Raises:
-        DamageError: it cannot be read, or does not hold named values.
+        DamageError: the file cannot be read, or does not contain named values.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
                 raise ValueError("compressed entries, which torch does not write and which may inflate without end")
         saved = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # bytes from anywhere can fail in every way that torch's reader has
+    except Exception as error:  # on arbitrary bytes torch's reader raises errors of many classes
         raise DamageError(
             "a file of weights cannot be read", where=path, got=type(error).__name__, do="remove it"
         ) from None
@@ -72,7 +72,7 @@ def state_of(saved: Mapping[str, Any], path: Path) -> State:
     """Return the weights in a checkpoint.
 
     Raises:
-        DamageError: there are none, or some are not tensors.
+        DamageError: there are no weights, or some are not tensors.
     """
     state: State = saved.get("state_dict", {})
     if not is_state(state) or not state:
@@ -88,5 +88,5 @@ def is_state(value: Any) -> bool:
 
 
 def damaged(path: Path, got: str) -> DamageError:
-    """Return the error of a file that torch can read but that holds something unexpected."""
-    return DamageError("a file of weights does not hold what it should", where=path, got=got, do="remove it")
+    """Return the error for a file that torch can read but that has unexpected contents."""
+    return DamageError("a file of weights has unexpected contents", where=path, got=got, do="remove it")

@@ -22,7 +22,7 @@ Schedule = Literal["cosine", "constant"]
 Missing = Literal["embedding", "input", "neutral"]
 Selection = Literal["val_accuracy", "val_loss"]
 
-_MOST_BYTES = 1 << 20  # of a config
+_MOST_BYTES = 1 << 20  # largest config file
 _CHOICES: dict[str, tuple[str, ...]] = {
     "schedule": get_args(Schedule),
     "missing": get_args(Missing),
@@ -33,7 +33,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig:
-    """How small encoders are pretrained on labels of the training split, then frozen; see `pretrain`.
+    """Settings of the pretraining of small encoders on labels of the training split; see `pretrain`.
 
     Args:
         labels: Modality name -> label column.
@@ -64,7 +64,7 @@ class TrainConfig:
         settings: Keyword arguments of the objective's class, such as {"negatives": "exact"} for Symile.
         epochs: Passes over the training split.
         batch_size: Rows of a batch, on all devices together.
-        accumulate: Batches whose gradients are added up to one step; each keeps to its own negatives.
+        accumulate: Batches whose gradients are added up to one step; negatives come from the same batch only.
         dim: D, size of the embeddings.
         lr: Peak learning rate of AdamW; it rises over the first tenth of the steps and falls to zero along a cosine
             where `schedule` is "cosine".
@@ -75,28 +75,28 @@ class TrainConfig:
         logit_scale_max: Upper limit of the logit scale; 0 sets none, as in the paper.
         normalise: L2-normalise embeddings (the paper's XOR experiment) in place of the layer norm; None does so for
             objectives that are defined for unit vectors only.
-        missing: What stands for a missing value. "embedding": a learned vector in the place of the encoder's output,
-            before the layer norm. "input", as in the paper: the training split's mean with an indicator in the place
-            of features or vectors, the token [MISSING] in the place of a text. "neutral": a learned vector, ones at
-            first, in the place of the embedding, so that products are those of the modalities that are present.
-        group_missing: Let rows that lack the same modality be no negatives of each other (see `missing_groups`).
-        missingness: Rate at which each modality is taken away from training and validation rows at load.
-        missingness_in_validation: Off, validation rows stay as stored: the weights are then chosen by retrieval on all
-            of them, not only on the few that nothing was taken from. The paper takes it from both.
+        missing: Replacement of a missing value. "embedding": a learned vector replaces the encoder's output, before
+            the layer norm. "input", as in the paper: the training split's mean with an indicator replaces features or
+            vectors, and the token [MISSING] a text. "neutral": a learned vector, initially ones, replaces the
+            embedding, so that products are those of the modalities that are present.
+        group_missing: Rows that lack the same modality are not negatives of each other (see `missing_groups`).
+        missingness: Rate at which each modality is made missing in training and validation rows at load.
+        missingness_in_validation: Whether this applies to validation rows, as in the paper. If not, they stay as
+            stored, and the weights are chosen by retrieval on all of them instead of the few complete ones.
         target: Modality that is retrieved.
-        candidates: How many candidates a row retrieves among: its own and others, listed in the dataset's column
-            `candidates` or drawn; 0 is all rows of the split.
-        label: Column by which a retrieved candidate counts as right; a vector modality's own name means its value.
+        candidates: Number of candidates among which a row retrieves: itself and others, listed in the dataset's column
+            `candidates` or drawn; 0 means all rows of the split.
+        label: Column by which a retrieved candidate counts as right; the name of a vector modality means its value.
         redraw_words: Draw the distractor words of a training row anew in each epoch. An augmentation that small M3 data
             needs (docs/m3.md); off in the paper's configs.
         resample_within_class: Modality -> label column: in each epoch a training row gets the image or audio of another
             row with the same label (another image of the class, another audio of the language), so that pairs cannot
             be memorised. Like `redraw_words`, it is off in the paper's configs.
-        pretrain: Pretrain and freeze some encoders first; None trains all from nothing.
-        precision: Of Lightning: "32-true", "bf16-mixed" or "16-mixed".
+        pretrain: Pretrain and freeze some encoders first; None trains all from scratch.
+        precision: Precision of Lightning: "32-true", "bf16-mixed" or "16-mixed".
         val_every: Epochs between validations.
-        select: By which validation figure the weights are chosen, "val_accuracy" or "val_loss".
-        seed: Decides everything random.
+        select: Validation figure by which the weights are chosen, "val_accuracy" or "val_loss".
+        seed: Seed of all random draws.
         encoders: Settings of the encoder of each kind.
         inputs: Settings of the decoder of each kind (image size, mel bands, ...).
     """
@@ -152,7 +152,7 @@ class TrainConfig:
         """Read what `to_json` returned.
 
         Raises:
-            UsageError: an unknown or a missing setting, or one that is given by its older and its present name.
+            UsageError: a setting is unknown, missing, or given by both its older and its present name.
 
         Warns:
             DeprecationWarning: a setting is given by its older name, as in runs of older versions.
@@ -215,11 +215,12 @@ def named_configs() -> list[str]:
 def read_config(name: str, overrides: Mapping[str, Any] | None = None) -> TrainConfig:
     """Read a bundled config by name, or a TOML file by path, with some settings replaced.
 
-    A table of the file named after an objective, such as [symile] or [gram], holds what differs for that objective.
+    A table of the file that is named after an objective, such as [symile] or [gram], has the settings that differ for
+    it.
 
     Args:
-        name: Of the config or the file.
-        overrides: Setting -> value, stronger than both.
+        name: Name of the config or path of the file.
+        overrides: Setting -> value, which takes precedence over both.
 
     Raises:
         UsageError: there is no such config, or it does not parse.
@@ -234,7 +235,7 @@ def read_config(name: str, overrides: Mapping[str, Any] | None = None) -> TrainC
         )
     try:
         value = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, lists in lists without end
+    except (ValueError, RecursionError) as error:  # e.g. numbers with thousands of digits, deeply nested lists
         raise UsageError("the config is not readable TOML", where=name, got=error) from None
     tables = {key: value.pop(key) for key in all_objectives() if isinstance(value.get(key), dict)}
     common, given = _renamed(value, name), _renamed(overrides or {}, name)
@@ -261,7 +262,7 @@ def _with_objective(value: Mapping[str, Any], where: str) -> dict[str, Any]:
 def _is_file(name: str) -> bool:
     try:
         return Path(name).is_file()
-    except (OSError, ValueError):  # no possible file name
+    except (OSError, ValueError):  # not a possible file name
         return False
 
 
@@ -282,7 +283,7 @@ def default_config(dataset: str, kinds: Collection[str] = ()) -> str:
         kinds: Kinds of its modalities.
 
     Raises:
-        UsageError: there is none.
+        UsageError: the dataset has no default config.
     """
     if "features" in kinds:
         raise UsageError(

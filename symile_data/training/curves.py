@@ -1,4 +1,4 @@
-"""curves.png: losses and retrieval accuracy over the epochs of one run or of several side by side."""
+"""Draw curves.png: losses and retrieval accuracy over the epochs of one run or of several runs."""
 
 from __future__ import annotations
 

@@ -12,17 +12,17 @@ from torch import Tensor, nn
 from symile_data.encoders import FeatureEncoder
 from symile_data.files import digest
 
-# Name of a precision, as Lightning has it -> type of what may be computed in less than float32.
+# Lightning's name of a precision -> type of the operations that may be computed in less than float32.
 REDUCED = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 class FeatureFunction:
-    """Features (U, F) float32 of a chunk of decoded media (U, ...), on the accelerator where there is one.
+    """Compute features (U, F) float32 of a chunk of decoded media (U, ...), on the accelerator where there is one.
 
-    Small encoders run in bfloat16, pretrained ones from elsewhere in float32 as in the paper.
+    Small encoders run in bfloat16; pretrained ones from elsewhere run in float32 as in the paper.
 
     Args:
-        encoder: It is copied, since its head may be in training.
+        encoder: The encoder, which is copied, since its head may be in training.
     """
 
     def __init__(self, encoder: FeatureEncoder) -> None:
@@ -37,12 +37,12 @@ class FeatureFunction:
 
 
 def compute_features(encoder: Any, media: Any, device: torch.device, precision: str) -> Tensor:
-    """Features (U, F) float32, on the CPU.
+    """Compute features (U, F) float32, and return them on the CPU.
 
     Args:
-        encoder: Has `features`; it is moved to the device.
+        encoder: An encoder with a method `features`; it is moved to the device.
         media: (U, ...) decoded media or U texts.
-        device: Where they are computed.
+        device: Device on which they are computed.
         precision: A key of `REDUCED`.
     """
     reduced = REDUCED[precision]
@@ -54,12 +54,12 @@ def compute_features(encoder: Any, media: Any, device: torch.device, precision: 
 
 
 def best_device() -> torch.device:
-    """The GPU where there is one, else the CPU."""
+    """Return the GPU where there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def weights_fingerprint(encoder: nn.Module) -> str:
-    """Hash an encoder's weights: the hash is equal for encoders that make equal features."""
+    """Hash an encoder's weights. Encoders with equal hashes make equal features."""
     state = {key: value for key, value in encoder.state_dict().items() if not key.startswith(("head.", "imputation."))}
     hashes = {
         key: hashlib.blake2b(value.contiguous().cpu().view(torch.uint8).numpy(), digest_size=16).hexdigest()

@@ -20,7 +20,7 @@ _ADVICE = "lower the learning rate (lr) or set clip_gradient, and train with ano
 class StopWhereNotFinite(lightning.Callback):
     """Check the loss of every step before its gradients are taken, and the loss of every validation.
 
-    `LastCheckpoint` looks at the weights. So what a run directory holds is always of finite weights.
+    `LastCheckpoint` checks the weights, so that the checkpoints of a run are always finite.
     """
 
     def __init__(self) -> None:
@@ -47,13 +47,13 @@ class StopWhereNotFinite(lightning.Callback):
 
 
 def not_finite(what: str, trainer: lightning.Trainer, got: object = None, cause: str = "") -> SymileDataError:
-    """Return the error of a loss, or of weights, that are not finite.
+    """Return the error for a loss or weights that are not finite.
 
     Args:
-        what: That.
-        trainer: Knows the step and the learning rate.
+        what: Name of the loss or the weights.
+        trainer: The trainer, whose step and learning rate are reported.
         got: The value.
-        cause: Why, where it is known.
+        cause: Advice for a known cause.
     """
     rate = trainer.optimizers[0].param_groups[0]["lr"]
     if not cause and trainer.precision != _FULL:
@@ -62,7 +62,7 @@ def not_finite(what: str, trainer: lightning.Trainer, got: object = None, cause:
 
 
 def diverged(what: str, step: int, rate: float, got: object = None, cause: str = "") -> SymileDataError:
-    """Return the error of `not_finite` where no trainer runs; steps count from 1."""
+    """Return the error of `not_finite` for a training without a trainer; steps count from 1."""
     where = f"step {step}, learning rate {rate:.3g}"
     return SymileDataError(f"the {what} is not finite", where=where, got=got, do=cause or _ADVICE)
 
@@ -78,5 +78,5 @@ def _faulty_values(module: lightning.LightningModule, batch: Mapping[str, Any]) 
         present = values[~batch["missing"][:, position]]
         unfit = present.isinf() if isinstance(module.encoders[name], LabsEncoder) else ~present.isfinite()
         if unfit.any():
-            return f"the data are at fault: values of {name} in this batch are not finite; declare them missing"
+            return f"the data are the cause: values of {name} in this batch are not finite; declare them missing"
     return ""

@@ -1,7 +1,7 @@
 """Fit one model and leave a run directory (see `symile_data.training.run`).
 
 Running again in the same directory continues from `last.ckpt`, also in the middle of an epoch, and ends with the same
-weights and metrics as an undisturbed run. A run of another config or dataset in that directory is refused.
+weights and metrics as an uninterrupted run. A run of another config or dataset in that directory is refused.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from symile_data.errors import UsageError
 from symile_data.evaluation.embeddings import Embeddings
 from symile_data.files import write_errors
 
-from .callbacks import Curves, LastCheckpoint, OwnSignals, Progress
+from .callbacks import Curves, KeepSignals, LastCheckpoint, Progress
 from .checkpoints import KEPT, CheckpointFiles, damaged
 from .config import TrainConfig
 from .finite import StopWhereNotFinite
@@ -37,7 +37,7 @@ from .run import BEST, LAST, RunInfo, check_last, claim
 
 # Errors that reading a checkpoint with foreign contents can raise.
 _UNFIT = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # only writing fails so
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # only writing raises these
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,26 +69,26 @@ def fit(
     Args:
         info: Config, dataset and vocabularies of the run.
         module: Untrained module from `info.make_module`.
-        data: Loaders of training and validation batches; its state, where it has one, goes into the checkpoints.
-            Where encoders are frozen they give their features.
+        data: Loaders of training and validation batches, with features of frozen encoders. Their state, if they have
+            one, is saved in the checkpoints.
         directory: Directory of the run.
         execution: Devices, loggers and checkpoints.
 
     Returns:
         The figures of the training: "loss", "dataset", "fingerprint", "seed", "epochs", "best_epoch", "val_accuracy",
-        "val_loss" and "curves". Whoever tests the weights adds to them and writes metrics.json.
+        "val_loss" and "curves". The caller tests the weights, adds their figures and writes metrics.json.
 
     Raises:
-        OutputError: the directory holds another run.
+        OutputError: the directory has another run.
         UsageError: the data do not fit the config.
     """
     config = info.config
     claim(directory, info)
-    curves, signals = Curves(), OwnSignals()
+    curves, signals = Curves(), KeepSignals()
     last = directory / LAST
     check_last(directory, module, data)
     lightning.seed_everything(config.seed, verbose=False)
-    with _quiet(), _own_endings(directory):
+    with _quiet(), _usual_endings(directory):
         trainer = _trainer(config, directory, execution or Execution(), [signals, curves])
         resumed = last.is_file()
         try:
@@ -145,7 +145,7 @@ def _trainer(
         )
     except (MisconfigurationException, ValueError) as error:
         raise UsageError(
-            "this machine cannot train so",
+            "this machine cannot train with these devices",
             got=f"`accelerator={how.accelerator!r}`, `devices={how.devices!r}`: {error}",
             do="choose others",
         ) from error
@@ -160,7 +160,7 @@ def embed_split(
         module: Module in evaluation mode, on any device.
         batches: Batches on the CPU.
         rows: Number of rows of the split.
-        label: Column by which rows are told apart; the config's where not given.
+        label: Column of the labels; None uses the config's.
     """
     with torch.inference_mode():
         return Embeddings.join((module.embedded(_on(batch, module.device), label) for batch in batches), rows)
@@ -192,13 +192,13 @@ def _best_checkpoints(directory: Path) -> list[lightning.Callback]:
 
 
 @contextlib.contextmanager
-def _own_endings(directory: Path) -> Iterator[None]:
-    """Let Ctrl-C, SIGTERM and full disks end a training as they end everything else.
+def _usual_endings(directory: Path) -> Iterator[None]:
+    """Let Ctrl-C, SIGTERM and full disks end a training as they end every other command.
 
     Raises:
         KeyboardInterrupt: Ctrl-C, which Lightning would turn into a silent exit.
-        OutputError: the disk is full, for whoever writes beside the checkpoints.
-        SystemExit: SIGTERM that came before our handler was back.
+        OutputError: the disk is full while a file beside the checkpoints is written.
+        SystemExit: SIGTERM arrived before our handler was restored.
     """
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
@@ -208,7 +208,7 @@ def _own_endings(directory: Path) -> Iterator[None]:
     except SystemExit as end:
         if not isinstance(end.__context__, KeyboardInterrupt):
             raise
-        signal.signal(signal.SIGINT, on_interrupt)  # Lightning ignores it from the first on
+        signal.signal(signal.SIGINT, on_interrupt)  # Lightning ignores SIGINT after the first one
         raise KeyboardInterrupt from None
     except OSError as error:
         if error.errno not in _FULL:

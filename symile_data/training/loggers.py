@@ -1,4 +1,4 @@
-"""Loggers of the metrics of a run: CSV always, TensorBoard and Weights & Biases when asked for."""
+"""Make the loggers of a run's metrics: always CSV, and TensorBoard and Weights & Biases on request."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def make_loggers(names: Sequence[str], directory: Path) -> list[Logger]:
     """Make the loggers of a run.
 
     Args:
-        names: "tensorboard", "wandb", besides CSV.
-        directory: Of the run. CSV goes to `log/<n>/metrics.csv`, where n counts how often the run was continued;
-            TensorBoard to `log/tensorboard`; Weights & Biases to its project "symile-data", as its own settings and
-            environment variables say.
+        names: "tensorboard" and "wandb", which are used besides CSV.
+        directory: Directory of the run. CSV goes to `log/<n>/metrics.csv`, where n counts how often the run was
+            continued; TensorBoard to `log/tensorboard`; Weights & Biases to its project "symile-data", following its
+            settings and environment variables.
 
     Raises:
-        UsageError: an unknown name.
+        UsageError: a name is unknown.
         MissingPackageError: the logger's package is not installed.
     """
     continued = sum(1 for path in (directory / _LOG).glob("*/metrics.csv"))

@@ -31,7 +31,7 @@ from .config import TrainConfig
 from .features import FeatureFunction
 from .ranks import gathered, rows_of_all_ranks
 
-CANDIDATES = "candidates"  # column with the labels of the rows that a row retrieves among
+CANDIDATES = "candidates"  # column with the labels of the rows among which a row retrieves
 
 _WARM_UP = 0.1  # fraction of the steps in which the learning rate rises
 
@@ -48,13 +48,13 @@ class SymileModule(lightning.LightningModule):
         modalities: Modalities of the dataset, in the order of the loaders' `missing`.
         vocabularies: Words of each text modality, from the training split.
         pretrained: Modality name -> weights of its pretrained encoder. These encoders are frozen, as are those whose
-            weights come from elsewhere. Batches hold their features instead of decoded values, and only their heads are
+            weights come from elsewhere. Batches have their features instead of decoded values, and only their heads are
             trained.
         sizes: Modality name -> length of its vectors, for modalities of vectors.
 
     Raises:
-        UsageError: the dataset lacks the modality to retrieve, or has too few; or missing values are to be filled in
-            with a mean that the features of an encoder in training do not have.
+        UsageError: the dataset lacks the modality to retrieve or has too few modalities; or `missing` is "input" for
+            an encoder in training, whose features have no fixed mean.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class SymileModule(lightning.LightningModule):
         self.logit_scale = nn.Parameter(torch.tensor(float(start)), requires_grad=loss.learns_scale)
         self.loss = loss
         self._validation: list[Embeddings] = []
-        self._validation_loss: list[tuple[float, int]] = []  # of each batch, with its rows on all ranks
+        self._validation_loss: list[tuple[float, int]] = []  # loss of each batch, and its rows on all ranks
         self._training_loss = torch.zeros(2, dtype=torch.float64)  # sum over the epoch's batches, and their number
 
     @property
@@ -151,8 +151,8 @@ class SymileModule(lightning.LightningModule):
 
         Args:
             name: Name of the modality.
-            values: (B, K). Where the encoder is frozen, they are features already (K is F); laboratory values stay as
-                they are.
+            values: (B, K) values. For a frozen encoder they already are features (K is F); laboratory values stay
+                unchanged.
         """
         encoder = self.encoders[name]
         if name in self.frozen or not isinstance(encoder, FeatureEncoder):
@@ -230,7 +230,7 @@ class SymileModule(lightning.LightningModule):
         checkpoint[_TRAINING] = self._training_loss.cpu()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Let a continued run draw the dropout that an undisturbed one would have drawn."""
+        """Restore the generators, so that a continued run draws the same dropout as an uninterrupted one."""
         torch.set_rng_state(checkpoint[_RNG].cpu())
         if checkpoint[_CUDA_RNG] and len(checkpoint[_CUDA_RNG]) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all([state.cpu() for state in checkpoint[_CUDA_RNG]])
@@ -293,7 +293,7 @@ class SymileModule(lightning.LightningModule):
 
 
 def _without_external(module: nn.Module, state: dict[str, Any], prefix: str, _metadata: Any) -> None:
-    """Leave weights that come from elsewhere, and are frozen, out of a state."""
+    """Remove frozen weights that come from elsewhere from a state."""
     if isinstance(module, SymileModule):
         outside = tuple(f"{prefix}encoders.{name}.backbone." for name in module.external)
         for key in [key for key in state if outside and key.startswith(outside)]:
@@ -322,7 +322,7 @@ def check_modalities(names: Sequence[str], config: TrainConfig) -> None:
 
 
 def _mean_of(encoder: nn.Module) -> Tensor | None:
-    """The buffer of an encoder that holds a mean of the data."""
+    """Return the buffer of an encoder that has a mean of the data; None where it has none."""
     if isinstance(encoder, LabsEncoder):
         return encoder.mean
     if isinstance(encoder, FeatureEncoder) and encoder.imputation is not None:

@@ -1,9 +1,9 @@
-"""Pretrain small encoders on the training split's labels, the stand-in for the paper's pretrained ones.
+"""Pretrain small encoders on the training split's labels, as a replacement for the paper's pretrained ones.
 
-The paper trains heads on frozen features of Whisper and CLIP. Where no pretrained weights can be had, the small image
-and audio encoders are first taught to tell labels of the training split (the image's class, the audio's language),
-then frozen; the contrastive training that follows sees features only, as in the paper. Symile and CLIP start from the
-same features.
+The paper trains heads on frozen features of Whisper and CLIP. Where no pretrained weights are available, the small
+image and audio encoders are first trained to predict labels of the training split (the image's class, the audio's
+language), then frozen; the contrastive training that follows uses only their features, as in the paper. Symile and CLIP
+start from the same features.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ def pretrain(
     batches: Any,
     label_values: Mapping[str, Sequence[Any]],
 ) -> dict[str, dict[str, Tensor]]:
-    """Train encoders to tell their labels, all on the same batches.
+    """Train encoders to predict their labels, all on the same batches.
 
     Args:
-        config: Its `encoders`, `dim` and `seed` count.
-        settings: Which encoders, which labels, how long.
-        modalities: Of the dataset.
-        batches: Iterable with a length, one epoch each time; gives the modalities and their label columns.
-        label_values: Modality name -> the values that its label column takes.
+        config: Config of the run, of which `encoders`, `dim` and `seed` are used.
+        settings: Settings of the pretraining.
+        modalities: Modalities of the dataset.
+        batches: Iterable with a length that gives one epoch each time, with the modalities and their label columns.
+        label_values: Modality name -> the distinct values of its label column.
 
     Returns:
         Modality name -> weights of its encoder (without the classifier).

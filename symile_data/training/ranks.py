@@ -1,5 +1,5 @@
-"""What the processes of a distributed run tell each other beside the loss: that they are there, whose turn it is, rows
-for retrieval, and counts.
+"""Communication of the processes of a distributed run beside the loss: joining, taking turns, gathering rows for
+retrieval, and adding counts.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from symile_data.losses.gather import rank_shard
 SECONDS = "SYMILE_DATA_RENDEZVOUS_SECONDS"  # environment variable: seconds within which all processes must have joined
 
 _SECONDS = 30.0
-_TURN = timedelta(days=7)  # the main process may pretrain or test for long; its end is noticed in other ways
+_TURN = timedelta(days=7)  # the main process may pretrain or test for long; other checks notice that it died
 _LOST = re.compile(r"closed by peer|reset by peer|broken pipe|gloo|nccl|timed out", re.IGNORECASE)
 
 
 class _Meeting:
-    """Let processes wait for each other by turns; before they have joined, none waits."""
+    """Let the other processes wait for the main one. Before they have joined, none waits."""
 
     def __init__(self) -> None:
         self._store: Store | None = None
@@ -80,7 +80,7 @@ def join(devices: int, accelerator: str) -> None:
     """Join the other processes of this run, before any long work starts.
 
     Raises:
-        SymileDataError: they do not join in time.
+        SymileDataError: a process does not join in time.
         UsageError: there are fewer GPUs than processes.
     """
     if devices == 1 or dist.is_initialized():
@@ -99,7 +99,7 @@ def join(devices: int, accelerator: str) -> None:
         store, *_ = next(rendezvous("env://", rank, devices, timeout=timedelta(seconds=seconds)))
     except RuntimeError as error:
         raise SymileDataError(
-            f"the other processes of this training did not come within {seconds:g} seconds",
+            f"the other processes of this training did not join within {seconds:g} seconds",
             where=f"process {rank + 1} of {devices}",
             do=f"start all of them together; the environment variable {SECONDS} gives slow ones more time",
         ) from error

@@ -1,8 +1,7 @@
-"""A run directory: the record of a run (`run.json`), its pretrained encoders, its weights, and how they are read back.
+"""Write and read a run directory: the record of a run (`run.json`), its pretrained encoders and its weights.
 
-The directory holds `run.json`, `last.ckpt`, `best.ckpt` (by validation accuracy), `best-loss.ckpt` (by validation
-loss), logs in `log/` and, when done, `metrics.json`, `curves.png`. `pretrained.pt` lies in it or beside the runs
-that share it.
+The directory has `run.json`, `last.ckpt`, `best.ckpt` (by validation accuracy), `best-loss.ckpt` (by validation loss),
+logs in `log/` and, when done, `metrics.json`, `curves.png`. `pretrained.pt` is in it or beside the runs that share it.
 """
 
 from __future__ import annotations
@@ -76,7 +75,7 @@ def read_run(directory: Path) -> RunInfo:
     """Read the record of a run directory.
 
     Raises:
-        DamageError: this is no run directory, or its record is damaged.
+        DamageError: the directory is not a run directory, or its record is damaged.
     """
     path = directory / RUN_FILE
     try:
@@ -86,7 +85,7 @@ def read_run(directory: Path) -> RunInfo:
             raise no_directory(directory, DamageError) from None
         runs = sorted(path.parent.name for path in directory.glob(f"*/{RUN_FILE}"))
         raise DamageError(
-            "this is no run directory: it has no run.json",
+            "this is not a run directory: it has no run.json",
             where=directory,
             do=f"give one of the runs in it: {', '.join(runs)}" if runs else "train first",
         ) from None
@@ -95,10 +94,10 @@ def read_run(directory: Path) -> RunInfo:
 
 
 def claim(directory: Path, info: RunInfo) -> None:
-    """Write run.json, or check that the run already there is this one. A run that saved nothing may be replaced.
+    """Write run.json, or check that the existing run is this one. A run without saved weights may be replaced.
 
     Raises:
-        OutputError: the directory holds another run, or cannot be written.
+        OutputError: the directory has another run, or cannot be written.
     """
     with main_process_first():
         if any((directory / name).exists() for name in (LAST, *BEST.values())):
@@ -117,7 +116,7 @@ def _check_same(directory: Path, info: RunInfo) -> None:
     ):
         if mine != other:
             raise OutputError(
-                f"the run directory holds a run with another {name}",
+                f"the run directory has a run with another {name}",
                 where=directory,
                 do="choose another `out`, or remove the directory",
             )
@@ -132,7 +131,7 @@ def pretrained_weights(info: RunInfo, directory: Path, make: Callable[[], Weight
         make: Pretrains the encoders. Only the main process calls it; the others wait for its file.
 
     Raises:
-        DamageError: the file cannot be read, or holds something else.
+        DamageError: the file cannot be read, or has other contents.
         OutputError: the file cannot be written.
     """
     config = info.config
@@ -161,7 +160,7 @@ def load_module(directory: Path, select: str | None = None) -> SymileModule:
 
     Args:
         directory: Directory of the run.
-        select: Figure that chose the weights, "val_accuracy" or "val_loss"; the config's choice where not given.
+        select: Figure that chose the weights, "val_accuracy" or "val_loss"; None takes the config's choice.
 
     Raises:
         DamageError: there is no checkpoint, or it cannot be read.
@@ -186,8 +185,8 @@ def check_last(directory: Path, module: SymileModule, data: lightning.LightningD
     """Check that the checkpoint to continue from, where there is one, belongs to this run and is whole.
 
     Raises:
-        DamageError: it cannot be read, its weights belong to other data or another config, or it lacks a part without
-            which the run would not continue as it stopped.
+        DamageError: the checkpoint cannot be read, its weights belong to other data or another config, or it lacks a
+            part without which the run would not continue exactly.
     """
     path = directory / LAST
     if not path.is_file():
@@ -209,11 +208,11 @@ def check_last(directory: Path, module: SymileModule, data: lightning.LightningD
 
 
 def not_of_this_run(path: Path) -> DamageError:
-    """Return the error of weights that do not fit the run's own model."""
+    """Return the error for weights that do not fit the run's model."""
     return DamageError(
-        "the checkpoint belongs to another dataset or config than the run that it lies in",
+        "the checkpoint belongs to another dataset or config than the run directory that contains it",
         where=path,
-        do="put the run's own back, or remove the run and train it again",
+        do="put the run's checkpoint back, or remove the run and train it again",
     )
 
 

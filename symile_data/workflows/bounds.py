@@ -1,5 +1,5 @@
-"""What an accuracy on a dataset is to be compared with: a random candidate, and for Symile-M3 how far readers of some
-of the modalities can get, counted from the rows that are evaluated.
+"""Reference values for an accuracy on a dataset: a random candidate and, for Symile-M3, the ceilings for readers of
+some of the modalities, counted from the evaluated rows.
 """
 
 from __future__ import annotations
@@ -28,35 +28,35 @@ if TYPE_CHECKING:
 
     BoolArray = npt.NDArray[np.bool_]
 
-# Target -> columns that say which candidate is right, for which ceilings are known.
+# Target -> columns by which a candidate is right and for which ceilings are known.
 _LABELS = {"image": ("cls_id", "cls", "wnid"), "audio": ("lang",), "text": ("sample_id",)}
-_MEDIA = ("image", "audio", "ecg")  # kinds whose values are no labels
+_MEDIA = ("image", "audio", "ecg")  # kinds whose values cannot be labels
 
 
 def references(figures: Mapping[str, Any]) -> dict[str, float]:
-    """Of some figures those that an accuracy is to be compared with, by name (`datasets.m3.ceilings.REFERENCES`)."""
+    """Select the references among some figures, by name (`datasets.m3.ceilings.REFERENCES`)."""
     return {name: float(figures[name]) for name in REFERENCES if name in figures}
 
 
 def ceilings_of(data: TrainingData, split: str, retrieval: Protocol, label: str) -> dict[str, float]:
-    """The ceilings of retrieval among the complete rows of a split; see `datasets.m3.ceilings.named_ceilings`.
+    """Compute the ceilings of retrieval among the complete rows of a split; see `datasets.m3.ceilings.named_ceilings`.
 
     Args:
         data: The dataset.
-        split: Its name.
-        retrieval: Protocol.
+        split: Name of the split.
+        retrieval: The protocol.
         label: Column by which a candidate is right.
 
     Returns:
-        Name -> accuracy; nothing where the dataset is no Symile-M3, or the ceilings of this protocol are not known.
+        Name -> accuracy; empty where the dataset is not Symile-M3, or the ceilings of this protocol are not known.
     """
     opened = data.split(split)
     return _ceilings(opened, _incomplete(opened), retrieval, label)
 
 
 def subsets_of(data: TrainingData, split: str) -> dict[str, dict[str, float]]:
-    """The ceilings from every set of modalities among the complete rows of a split, where the dataset is Symile-M3; see
-    `symile_data.datasets.m3.ceilings.subset_ceilings`.
+    """Compute the ceilings of every set of modalities among the complete rows of a split; empty where the dataset is
+    not Symile-M3. See `symile_data.datasets.m3.ceilings.subset_ceilings`.
     """
     opened = data.split(split)
     rows = _word_rows(opened, _incomplete(opened))
@@ -64,7 +64,7 @@ def subsets_of(data: TrainingData, split: str) -> dict[str, dict[str, float]]:
 
 
 def validation_references(data: TrainingData, config: TrainConfig) -> dict[str, float]:
-    """What the curves of validation are drawn beside: `references` of the rows that a run validates on."""
+    """Compute the references of the rows on which a run validates; its validation curves show them."""
     from symile_data.datasets.m3.ceilings import RANDOM
     from symile_data.evaluation.retrieval import Protocol
 
@@ -85,7 +85,7 @@ def _random_candidate(split: Split, incomplete: BoolArray, config: TrainConfig) 
     media = [modality.name for modality in split.modalities if modality.kind in _MEDIA]
     if config.candidates or not rows:
         return 1 / max(config.candidates, 1)
-    if config.label in media or config.label not in split.columns:  # a row's own value alone is right
+    if config.label in media or config.label not in split.columns:  # only the value of the row itself is right
         return 1 / rows
     labels = label_numbers(split.read_all([config.label])[config.label].to_pylist())
     return random_candidate(labels[torch.from_numpy(~incomplete)])
@@ -109,7 +109,7 @@ def _word_rows(split: Split, incomplete: BoolArray) -> WordRows | None:
 
 
 def _incomplete(split: Split, rate: float = 0.0, seed: int = 0) -> BoolArray:
-    """(N,) which rows lack a modality: by the masks on disk, or taken away by a loader with this rate and seed."""
+    """(N,) bool: rows that lack a modality by the masks on disk, or in a loader with this missing rate and seed."""
     import numpy as np
     import pyarrow.compute as pc
 
@@ -128,7 +128,7 @@ def _incomplete(split: Split, rate: float = 0.0, seed: int = 0) -> BoolArray:
 
 
 def _sets(rows: WordRows, retrieval: Protocol) -> npt.NDArray[np.int64]:
-    """(N, K) the sets of candidates that retrieval draws for these rows, whose labels are those of its target."""
+    """(N, K) int64: the sets of candidates that retrieval draws for these rows, by the labels of its target."""
     import torch
 
     from symile_data.evaluation.embeddings import Embeddings

@@ -1,4 +1,4 @@
-"""Whether a dataset has what a training needs, seen before anything is done."""
+"""Check that a dataset has the splits and media that a training needs, before the training starts."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
     from .training_data import TrainingData
 
 _SPLITS = ("train", "validation", "test")
-# Dataset -> which option of its build gives a split rows.
+# Dataset -> advice on the option of its build that gives a split rows.
 _MORE_ROWS = {
     "symile-m3": "build it again with `rows[{split!r}]=ROWS`",
     "pid": "build it again with `rows[{split!r}]=ROWS`",
     "xor": "build it again with `rows[{split!r}]=ROWS`",
     "symile-mimic": "build it again with a `train` and a `validation` that leave rows for each split",
 }
-_MORE_OWN_ROWS = "write it again (write_dataset) with rows of that split"
+_MORE_CUSTOM_ROWS = "write it again (write_dataset) with rows of that split"
 
 
 def check_splits(data: TrainingData) -> None:
     """See that there are rows to train on, to validate and to test, the last two some that lack no modality.
 
     Raises:
-        UsageError: there are none.
+        UsageError: a split has no rows, or validation or test has no complete row.
     """
     manifest = data.manifest
-    advice = _MORE_ROWS.get(manifest.identity.dataset, _MORE_OWN_ROWS)
+    advice = _MORE_ROWS.get(manifest.identity.dataset, _MORE_CUSTOM_ROWS)
     for split in _SPLITS:
         if not manifest.splits.get(split):
             raise UsageError(
@@ -52,16 +52,16 @@ def check_splits(data: TrainingData) -> None:
 
 
 def check_media(manifest: Manifest, config: TrainConfig) -> None:
-    """See that the encoders which a config pretrains have media to learn from.
+    """Check that the encoders which a config pretrains have media to learn from.
 
     Raises:
-        UsageError: the dataset holds features of frozen encoders in their place.
+        UsageError: the dataset has features of frozen encoders in place of the media.
     """
     labels = {} if config.pretrain is None else config.pretrain.labels
     found = [modality.name for modality in manifest.modalities if modality.kind == "features"]
     if set(found) & set(labels):
         raise UsageError(
-            "the config is for raw media, whose encoders it pretrains, and the dataset holds features in their place",
+            "the config is for raw media, whose encoders it pretrains, but the dataset has features in their place",
             got=f"features of {', '.join(found)}",
-            do="name a config for features with `config`, such as paper-m3-2, or train on the dataset that they are of",
+            do="name a config for features with `config`, such as paper-m3-2, or train on the dataset of raw media",
         )

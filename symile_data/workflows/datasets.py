@@ -1,4 +1,4 @@
-"""The table of bundled datasets: one row each, and the only list of them."""
+"""The table of bundled datasets, one row each. It is the only list of them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class BundledDataset:
-    """One dataset that can be built, with names "module:attribute", so that listing them imports nothing.
+    """One dataset that can be built. Code is named as "module:attribute", so that the table imports nothing.
 
     Args:
-        name: As in the manifest.
-        invariants: Class that takes the manifest and checks the rows.
+        name: Name of the dataset in the manifest.
+        invariants: Name of the class that takes the manifest and checks the rows.
     """
 
     name: str
     invariants: str
 
     def load(self, reference: str) -> Any:
-        """Import what a "module:attribute" names."""
+        """Import the object that "module:attribute" names."""
         module, _, attribute = reference.partition(":")
         return getattr(import_module(module), attribute)
 
@@ -43,7 +43,11 @@ DATASETS = {
 
 
 def invariants_of(manifest: Manifest) -> Invariants | None:
-    """The row checks of a dataset, or None for one that no builder of ours made."""
+    """Return the row checks of a dataset, or None for a custom dataset.
+
+    Raises:
+        DamageError: the settings in the manifest do not belong to the dataset that it names.
+    """
     builder = DATASETS.get(manifest.identity.dataset)
     if builder is None:
         return None

@@ -1,4 +1,4 @@
-"""Run frozen encoders on stored media: where the loaders' decoders and the encoders meet, for `symile-data embed`."""
+"""Run frozen encoders on stored media, which the loaders' decoders decode, for `symile-data embed`."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _MODELS_KEPT = 4
 
 
 def describe_model(modality: str, kind: str, name: str, settings: Mapping[str, Any]) -> FrozenModel:
-    """Load a model to say how long its features are and which weights it has.
+    """Load a model to find the length of its features and the hash of its weights.
 
     Args:
         modality: Name of the modality that it encodes.
-        kind: Of the modality.
+        kind: Kind of the modality.
         name: Model id or folder.
-        settings: Of the encoder.
+        settings: Settings of the encoder.
 
     Raises:
         SourceError: the model cannot be loaded.
-        UsageError: it is of a type that is not known for the kind.
+        UsageError: the type of the model is not known for the kind.
     """
     from symile_data.builders.features.spec import FrozenModel
     from symile_data.training.features import weights_fingerprint
@@ -48,20 +48,20 @@ def describe_model(modality: str, kind: str, name: str, settings: Mapping[str, A
 
 
 def encode_media(spec: FeatureSpec, model: FrozenModel, media: Media) -> npt.NDArray[np.float32]:
-    """Decode media as the model expects them and encode them in batches; the next batch is decoded meanwhile.
+    """Decode media as the model expects them and encode them in batches, while the next batch is decoded.
 
     Returns:
-        (n, F) features.
+        (n, F) float32 features.
 
     Raises:
-        DamageError: a medium cannot be decoded.
+        DamageError: an image, a recording or a text cannot be decoded.
     """
     import torch
 
     from symile_data.training.features import compute_features
 
     encoder = _load(media.kind, model.name, tuple(sorted(model.settings.items())))
-    device = torch.device("cpu") if spec.device == "cpu" else _own_gpu()
+    device = torch.device("cpu") if spec.device == "cpu" else _gpu_of_worker()
     batches = _decoded(media, getattr(encoder, "inputs", {}), spec.batch_size)
     return torch.cat([compute_features(encoder, batch, device, spec.precision) for batch in batches]).numpy()
 
@@ -73,8 +73,8 @@ def _load(kind: str, name: str, settings: tuple[tuple[str, Any], ...]) -> Any:
     return frozen_encoder(kind, name, dict(settings))
 
 
-def _own_gpu() -> torch.device:
-    """The GPU of this worker process: those of a machine's pool take them in turn."""
+def _gpu_of_worker() -> torch.device:
+    """Return the GPU of this worker process. The worker processes of a machine take its GPUs in turn."""
     import torch
 
     from symile_data.builders.engine.executor import worker_number
@@ -85,7 +85,7 @@ def _own_gpu() -> torch.device:
 
 
 def _decoded(media: Media, inputs: Mapping[str, Any], batch_size: int) -> Iterator[Any]:
-    """Batches of decoded media: tensors, or lists of texts."""
+    """Yield batches of decoded media: tensors, or lists of texts."""
     import torch
 
     from symile_data.loaders.decoders import DECODERS
@@ -99,16 +99,16 @@ def _decoded(media: Media, inputs: Mapping[str, Any], batch_size: int) -> Iterat
             return decoder.decode(raw[index], settings)
         except UndecodableError as error:
             raise DamageError(
-                "a medium cannot be decoded",
+                "an image, a recording or a text cannot be decoded",
                 where=media.place(index),
                 got=error,
                 do="fetch or build the shard again",
             ) from None
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="decode") as pool:
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="decode") as executor:
         waiting: list[Future[Any]] = []
         for start in range(0, len(media.values) + batch_size, batch_size):
-            following = [pool.submit(decode, index) for index in range(start, min(start + batch_size, len(raw)))]
+            following = [executor.submit(decode, index) for index in range(start, min(start + batch_size, len(raw)))]
             if waiting:
                 values = [future.result() for future in waiting]
                 yield values if isinstance(values[0], str) else torch.from_numpy(np.stack(values))

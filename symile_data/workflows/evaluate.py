@@ -1,6 +1,6 @@
-"""Several runs that belong together: losses and seeds on the same data, compared; and the full evaluation of one run.
+"""Train and compare several losses and seeds on the same data, and evaluate one run in full.
 
-Directories: `<base>/<loss>` for one seed, `<base>/seed-<seed>/<loss>` for several, with `comparison.json` and
+Run directories are `<base>/<loss>` for one seed and `<base>/seed-<seed>/<loss>` for several, with `comparison.json` and
 `comparison.png` in the base.
 """
 
@@ -24,12 +24,12 @@ FIGURES = ("accuracy", "recall_at_5", "recall_at_10", "median_rank")
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """What is trained.
+    """The runs of a comparison.
 
     Args:
-        configs: Loss -> config; its seed is the first.
-        seeds: How many, consecutive from there.
-        execution: Of each run.
+        configs: Loss -> config, with the first seed.
+        seeds: Number of consecutive seeds from the first on.
+        execution: Devices, loggers and checkpoints of each run.
     """
 
     configs: Mapping[str, TrainConfig]
@@ -41,14 +41,14 @@ def run_experiment(experiment: Experiment, data: TrainingData, base: Path) -> di
     """Train every loss with every seed, or continue where that was interrupted.
 
     Args:
-        experiment: What.
-        data: The same for all; media are decoded once.
+        experiment: The runs.
+        data: The dataset of all runs; its media are decoded once.
         base: Directory of the runs.
 
     Returns:
-        "tests" (loss -> its test's figures, of the last seed) and with several seeds "comparison": "seeds",
-        and "figures" (figure -> loss -> mean and interval, and "difference" for two losses; see
-        `symile_data.evaluation.comparison`). In a process of a distributed run that is not the main one: nothing.
+        "tests" (loss -> figures of its test, for the last seed) and, with several seeds, "comparison": "seeds" and
+        "figures" (figure -> loss -> mean and interval, and "difference" for two losses; see
+        `symile_data.evaluation.comparison`). Empty in a process of a distributed run that is not the main one.
     """
     from symile_data.training.ranks import is_main_process
 
@@ -74,16 +74,16 @@ def run_experiment(experiment: Experiment, data: TrainingData, base: Path) -> di
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What is evaluated; None takes the config's choice.
+    """The settings of an evaluation. None stands for the config's choice.
 
     Args:
-        split: Its name.
+        split: Name of the split.
         target: Modality that is retrieved.
         label: Column by which a candidate is right.
-        candidates: Of each row; 0 takes all rows.
-        bootstrap: Replicates; 0 for none.
-        select: Weights by "val_accuracy" or "val_loss".
-        ablate: Also with each query modality shuffled.
+        candidates: Number of candidates of each row; 0 takes all rows.
+        bootstrap: Number of bootstrap replicates; 0 for none.
+        select: Figure that chose the weights, "val_accuracy" or "val_loss".
+        ablate: Also evaluate with each query modality shuffled.
     """
 
     split: str = "test"
@@ -101,7 +101,7 @@ class Evaluated:
 
     Args:
         results: Figure -> value.
-        extra: "bootstrap": figure -> mean and interval, where asked for.
+        extra: "bootstrap" -> figure -> mean and interval, where requested.
     """
 
     results: dict[str, float]

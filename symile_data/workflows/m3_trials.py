@@ -1,6 +1,6 @@
-"""Trials of the Symile-M3 sweep: each loss trained and tested on an M3 dataset, whole or with modalities taken away.
+"""Trials of the Symile-M3 sweep: train and test each loss on an M3 dataset, complete or with missing modalities.
 
-All trials with the same languages share one dataset; those that also have the same seed share its pretrained encoders.
+All trials with the same languages share one dataset; those that also have the same seed share pretrained encoders.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class M3Trial:
     """Configs that are trained on one dataset.
 
     Args:
-        directory: Holds a run directory for each loss, and `result.json`.
+        directory: Folder of a run directory for each loss, and of `result.json`.
         data: Directory of the dataset.
-        cache: Directory of its decoded media, for all trials.
-        shared: Directory of the pretrained encoders of its seed.
-        configs: By loss.
+        cache: Directory of its decoded media, which all trials share.
+        shared: Directory of the pretrained encoders of the trial's seed.
+        configs: Loss -> its config.
     """
 
     directory: Path
@@ -47,7 +47,7 @@ class M3Trial:
         return [fingerprint, {loss: config.to_json() for loss, config in self.configs.items()}]
 
     def measure(self) -> Accuracies:
-        """Train and test; also what the accuracies are to be compared with, by the names of
+        """Train and test each loss. Return the test accuracy by loss, and the references by the names of
         `symile_data.datasets.m3.ceilings.REFERENCES`.
         """
         from .train import train_run
@@ -68,17 +68,17 @@ class M3Trial:
 
 
 def build_dataset(languages: int, rows: Mapping[str, int], images: Path | None, directory: Path, workers: int) -> None:
-    """Build the dataset of some trials, or finish it; nothing is done where it is whole.
+    """Build the dataset of some trials, or finish it; a finished one stays.
 
     Args:
-        languages: 2, 5 or 10.
-        rows: Of each split.
-        images: An ImageNet folder, or None for the sample pictures.
-        directory: Of the dataset.
+        languages: Number of languages: 2, 5 or 10.
+        rows: Split -> number of rows.
+        images: An ImageNet folder, or None for the sample images.
+        directory: Directory of the dataset.
         workers: Worker processes.
 
     Raises:
-        OutputError: the directory holds a dataset of other rows or pictures.
+        OutputError: the directory has a dataset of other rows or images.
     """
     from symile_data.builders.engine.card_hook import no_card
     from symile_data.builders.m3.build import build_m3
@@ -91,7 +91,7 @@ def build_dataset(languages: int, rows: Mapping[str, int], images: Path | None, 
 
 
 def pretrain(trial: M3Trial) -> None:
-    """Make the pretrained encoders that a trial shares with others, unless they are there."""
+    """Make the pretrained encoders that a trial shares with others, unless they exist."""
     from symile_data.training.run import pretrained_weights
 
     config = next(iter(trial.configs.values()))

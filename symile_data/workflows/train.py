@@ -1,7 +1,6 @@
 """Train one config on one dataset directory and test it.
 
-`train_run` is the whole of it for whoever has a config and a directory; `symile-data train` and `reproduce` stand on
-it.
+`train_run` does both, given a config and a directory; `symile-data train` and `reproduce` use it.
 """
 
 from __future__ import annotations
@@ -34,21 +33,21 @@ def train_run(
     """Train a config, or continue where an interrupted training stopped, and test the best weights.
 
     Args:
-        config: With the objective and the seed of this run.
-        data: To train, validate and test on.
-        run: Directory of the run; see `symile_data.training.run` for what it holds.
-        shared: Where pretrained encoders are kept for several runs; `run` where not given.
-        execution: Devices, loggers, checkpoints.
+        config: Config with the objective and the seed of this run.
+        data: The dataset.
+        run: Directory of the run; `symile_data.training.run` describes its files.
+        shared: Directory of pretrained encoders that several runs share; None keeps them in `run`.
+        execution: Devices, loggers and checkpoints.
 
     Returns:
-        What was also written to metrics.json: "objective", "seed", "epochs", "best_epoch", "val_accuracy", "val_loss",
-        "curves" (one entry for each validated epoch), "test" (see `evaluate_run`) with the weights that the config
-        selects, "test_by" with the figures of either selection, and "ceilings": what the accuracies of "validation" and
-        "test" are to be compared with, and "test_subsets" (target -> set of modalities -> best accuracy, for
-        Symile-M3). In a process of a distributed run that is not the main one there is no "test".
+        The contents of metrics.json: "objective", "seed", "epochs", "best_epoch", "val_accuracy", "val_loss", "curves"
+        (one entry for each validated epoch), "test" (see `evaluate_run`) with the weights that the config selects,
+        "test_by" with the figures of either selection, "ceilings" with the references for the accuracies of
+        "validation" and "test", and "test_subsets" (target -> set of modalities -> best accuracy, for Symile-M3). In a
+        process of a distributed run that is not the main one there is no "test".
 
     Raises:
-        OutputError: `run` holds another run.
+        OutputError: `run` has another run.
         UsageError: the data do not fit the config.
     """
     from symile_data.training.fit import fit
@@ -66,7 +65,7 @@ def train_run(
 
 
 def _tested(config: TrainConfig, data: TrainingData, run: Path, metrics: dict[str, Any]) -> dict[str, Any]:
-    """Test the best weights of a finished run, and write what is known of it."""
+    """Test the best weights of a finished run, and write metrics.json and the curves."""
     from symile_data.files import pretty_json, write_text
     from symile_data.training.checkpoints import KEPT
     from symile_data.training.curves import draw_curves
@@ -84,14 +83,14 @@ def _tested(config: TrainConfig, data: TrainingData, run: Path, metrics: dict[st
 def evaluate_run(
     run: Path, data: TrainingData, split: str = "test", *, select: str | None = None, ablated: bool = True
 ) -> dict[str, float]:
-    """Retrieval on a split with a trained run, by the protocol of its config.
+    """Measure retrieval on a split with a trained run, by the protocol of its config.
 
     Args:
         run: Directory of the run.
-        data: That it was trained on.
-        split: Its name.
-        select: Which best weights, "val_accuracy" or "val_loss"; the config's choice where not given.
-        ablated: Also with each query modality shuffled among rows.
+        data: The dataset of the run.
+        split: Name of the split.
+        select: Figure that chose the weights, "val_accuracy" or "val_loss"; None takes the config's choice.
+        ablated: Also measure with each query modality shuffled among rows.
 
     Returns:
         "rows", "candidates", "accuracy", "recall_at_5", "recall_at_10", "median_rank", "random_candidate", the
@@ -112,15 +111,18 @@ def evaluate_run(
 def embed_run(
     run: Path, data: TrainingData, split: str, *, select: str | None = None, changes: Mapping[str, Any] | None = None
 ) -> tuple[Embeddings, Retrieval, str]:
-    """The rows of a split as a trained run embeds them, the protocol of its config, and the column of the labels.
+    """Embed the rows of a split with a trained run.
 
     Args:
         run: Directory of the run.
-        data: That it was trained on.
-        split: Its name.
-        select: Which best weights.
-        changes: "target", "label" or "candidates" in place of the config's. Without a label, another target is right
-            only in the row itself.
+        data: The dataset of the run.
+        split: Name of the split.
+        select: Figure that chose the weights, as in `evaluate_run`.
+        changes: "target", "label" or "candidates" in place of the config's. Without a label, only the row itself is
+            right for another target.
+
+    Returns:
+        The embeddings, the protocol, and the column of the labels.
 
     Raises:
         DamageError: the run was trained on another dataset, or is not finished.
@@ -134,7 +136,7 @@ def embed_run(
         raise DamageError(
             "the run was trained on another dataset",
             where=data.directory,
-            do="give its own with `data`, or train on this one",
+            do="give the run's dataset with `data`, or train on this one",
         )
     given = {name: value for name, value in (changes or {}).items() if value is not None}
     target = given.get("target", config.target)

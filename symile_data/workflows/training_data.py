@@ -248,7 +248,7 @@ class TrainingData:
         """Select those of the columns, each once, that a batch does not hold anyway.
 
         Raises:
-            UsageError: the dataset has no such column.
+            UsageError: the dataset lacks one of the columns.
         """
         modalities = [modality.name for modality in self.manifest.modalities]
         there = self.split("train").columns

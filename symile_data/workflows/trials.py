@@ -1,8 +1,8 @@
-"""Trials: small trainings of which an experiment has many, on worker processes, each only once.
+"""Run trials, the many small trainings of an experiment, on worker processes.
 
-A trial is small, so a worker starts once and runs many, with one thread each. What a trial found stands in its
-directory, under a key of all that decides it; running again takes it from there, and a trial that was cut off goes on
-from its last checkpoint.
+A worker starts once and runs many trials, with one thread. A trial stores its result in its directory under a key of
+everything that affects the result. A later run reads it from there, and an interrupted trial continues from its last
+checkpoint.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ Result = TypeVar("Result")
 
 
 class Trial(Protocol):
-    """One point of an experiment with one seed: each loss trained and tested on one dataset. It can be pickled."""
+    """One point of an experiment with one seed: each loss is trained and tested on one dataset. It can be pickled."""
 
     @property
     def directory(self) -> Path:
-        """Holds a run directory for each loss, and `result.json`."""
+        """Folder of a run directory for each loss, and of `result.json`."""
         ...
 
     def identity(self) -> Any:
-        """All that decides what is found, JSON-like."""
+        """Return a JSON-like value of everything that affects the result."""
         ...
 
     def measure(self) -> Accuracies:
-        """Train and test: the test accuracy by loss, and perhaps what it is compared with."""
+        """Train and test; return the test accuracy by loss, and possibly references by name."""
         ...
 
 
 def run_trials(title: str, trials: Sequence[Trial], workers: int) -> list[Accuracies]:
-    """What each trial finds, in order.
+    """Run trials, and return their results in order.
 
     Raises:
         SymileDataError: a worker died.
@@ -53,7 +53,7 @@ def run_trials(title: str, trials: Sequence[Trial], workers: int) -> list[Accura
 
 
 def run_trial(trial: Trial) -> Accuracies:
-    """Measure, or read what an earlier call found."""
+    """Measure a trial, or read the result of an earlier call."""
     from symile_data.files import digest, pretty_json, write_text
 
     path = trial.directory / RESULT
@@ -69,7 +69,10 @@ def run_trial(trial: Trial) -> Accuracies:
 def on_workers(
     title: str, unit: str, function: Callable[[Item], Result], items: Sequence[Item], workers: int
 ) -> list[Result]:
-    """A function of each item, in order, with progress; on worker processes of one thread each where there are several.
+    """Apply a function to each item and show progress; several workers are processes with one thread each.
+
+    Returns:
+        The results in the order of the items.
 
     Raises:
         SymileDataError: a worker died.
@@ -83,19 +86,21 @@ def on_workers(
 
 
 def _completed(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[tuple[int, Result]]:
-    """The place of each item with its result, as it is done."""
+    """Yield the position and the result of each item as soon as it is done."""
     from symile_data.builders.engine.executor import worker_pool
 
-    pool = worker_pool(min(workers, len(items)))
-    if pool is None:
+    executor = worker_pool(min(workers, len(items)))
+    if executor is None:
         for place, item in enumerate(items):
             with hidden():
                 result = function(item)
             yield place, result
         return
-    with pool:
+    with executor:
         try:
-            futures = {pool.submit(partial(_on_one_thread, function), item): place for place, item in enumerate(items)}
+            futures = {
+                executor.submit(partial(_on_one_thread, function), item): place for place, item in enumerate(items)
+            }
             for future in as_completed(futures):
                 yield futures[future], future.result()
         except BrokenProcessPool:
@@ -104,12 +109,12 @@ def _completed(function: Callable[[Item], Result], items: Sequence[Item], worker
                 do="run the same command again with fewer `workers`: finished trials are kept",
             ) from None
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            executor.shutdown(wait=False, cancel_futures=True)
             raise
 
 
 def _on_one_thread(function: Callable[[Item], Result], item: Item) -> Result:
-    """In a worker: as many processes as cores leave one thread to each."""
+    """Call a function in a worker with one thread, since there are as many workers as cores."""
     import torch
 
     torch.set_num_threads(1)
@@ -118,7 +123,7 @@ def _on_one_thread(function: Callable[[Item], Result], item: Item) -> Result:
 
 
 def _read(path: Path, key: str) -> Accuracies | None:
-    """What a finished trial found, or None where there is none of this key."""
+    """Read the result of a finished trial; None where there is none with this key."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
         return dict(value["accuracy"]) if value["key"] == key else None

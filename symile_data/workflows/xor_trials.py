@@ -1,4 +1,4 @@
-"""Trials of the XOR sweeps: one XOR dataset, each loss trained and tested on it."""
+"""Trials of the XOR sweeps: build one XOR dataset, and train and test each loss on it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class XorTrial:
     """One dataset and the configs that are trained on it.
 
     Args:
-        directory: Holds `data/`, a run directory for each loss, and `result.json`.
-        spec: Of the dataset.
-        configs: By loss.
+        directory: Folder of `data/`, a run directory for each loss, and `result.json`.
+        spec: Settings of the dataset.
+        configs: Loss -> its config.
 
     Raises:
         UsageError: the test split lacks some of the values among which the target is retrieved.
@@ -41,7 +41,7 @@ class XorTrial:
         return [self.spec.to_json(), {loss: config.to_json() for loss, config in self.configs.items()}]
 
     def measure(self) -> Accuracies:
-        """Build, train and test."""
+        """Build the dataset, train and test each loss, and return the test accuracy by loss."""
         from symile_data.builders.engine.card_hook import no_card
         from symile_data.builders.xor.build import build_xor
 
@@ -57,7 +57,7 @@ class XorTrial:
 
 
 def _check_candidates(spec: XorSpec) -> None:
-    """The paper retrieves among all 2^d values, so each must occur in the test split."""
+    """Check that all 2^d values occur in the test split, since the paper retrieves among all of them."""
     import numpy as np
 
     from symile_data.builders.xor.build import draw_bits
@@ -66,7 +66,7 @@ def _check_candidates(spec: XorSpec) -> None:
     found = len(np.unique(values, axis=0))
     if found < 2**spec.dims:
         raise UsageError(
-            f"the test split lacks some of the {2**spec.dims} values among which one is retrieved",
+            f"the test split lacks some of the {2**spec.dims} values among which the target is retrieved",
             got=f"{found} in {spec.rows['test']} rows",
             do="lower `dims`",
         )

@@ -113,7 +113,7 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
 def test_too_few_sentences_are_refused(tree: Path, tmp_path: Path) -> None:
     table = sentences(tmp_path / "s.tsv", "en", count=12)
     table.write_text(table.read_text().replace("\ten\n", "\ten\tel\n").replace(".\n", ".\tναι\n"), encoding="utf-8")
-    with pytest.raises(SourceError, match=r"each split needs 10 of its own .*got 12"):
+    with pytest.raises(SourceError, match=r"each split needs 10 different ones .*got 12"):
         build(tree, tmp_path / "out", sentences=table)
 
 

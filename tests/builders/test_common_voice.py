@@ -151,11 +151,11 @@ def change(name: str, text: str | None) -> Callable[[Path], None]:
         (change("train.tsv", None), r"table is missing \(.*el/train.tsv\)"),
         (change("train.tsv", ""), r"no column 'path' \(.*train.tsv, line 1\); got an empty file"),
         (change("train.tsv", "client_id\tfile\n"), r"no column 'path' .*got client_id, file"),
-        (change("train.tsv", "client_id\tpath\n"), r"locale has no clips \(.*train.tsv\); got 0 lines"),
-        (change("train.tsv", "client_id\tpath\na\n"), r"locale has no clips \(.*train.tsv\); got 1 lines, none"),
+        (change("train.tsv", "client_id\tpath\n"), r"locale has no recordings \(.*train.tsv\); got 0 lines"),
+        (change("train.tsv", "client_id\tpath\na\n"), r"locale has no recordings \(.*train.tsv\); got 1 lines, none"),
         (change("train.tsv", "path\tpath\n"), r"two columns 'path' \(.*train.tsv, line 1\)"),
         (change("train.tsv", "path\tclient_id\tclient_id\n"), r"two columns 'client_id' \(.*train.tsv, line 1\)"),
-        (change("train.tsv", "path\n../x.mp3\n"), r"no file name \(.*line 2, column path\); got '../x.mp3'"),
+        (change("train.tsv", "path\n../x.mp3\n"), r"not a file name \(.*line 2, column path\); got '../x.mp3'"),
     ],
 )
 def test_broken_releases_are_refused_by_name(tmp_path: Path, spoil: Callable[[Path], None], message: str) -> None:
@@ -197,13 +197,13 @@ def test_a_byte_order_mark_changes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "reason", "count"),
     [
-        ("s0\t30.mp3\ta\ttab", "line with another number of cells than the header", 1),
-        ("s0\t30.mp3", "line with another number of cells than the header", 1),
-        ("s0\t30.mp3\t-\t", "line with another number of cells than the header", 1),
-        ("", "line with another number of cells than the header", 1),
-        (" ", "line with another number of cells than the header", 1),
-        ("s0\t30.mp3\ta\rreturn", "line with another number of cells than the header", 1),
-        ("s0\ta\rreturn\t30.mp3", "line with another number of cells than the header", 2),
+        ("s0\t30.mp3\ta\ttab", "line whose number of cells differs from the header", 1),
+        ("s0\t30.mp3", "line whose number of cells differs from the header", 1),
+        ("s0\t30.mp3\t-\t", "line whose number of cells differs from the header", 1),
+        ("", "line whose number of cells differs from the header", 1),
+        (" ", "line whose number of cells differs from the header", 1),
+        ("s0\t30.mp3\ta\rreturn", "line whose number of cells differs from the header", 1),
+        ("s0\ta\rreturn\t30.mp3", "line whose number of cells differs from the header", 2),
         ("s0\t\t-", "line without a path", 1),
         ("s0\t \t-", "line without a path", 1),
         ("s0\t99.mp3\t-", "no such file", 1),
@@ -229,8 +229,8 @@ def test_nothing_is_promised_of_speakers_unless_every_clip_has_one(tmp_path: Pat
     assert PROMISE in known.notes[0]
     some = source(locale(tmp_path / "some" / "el", [f"{nobody}\t0.mp3\t-", *LINES[1:]]), ("el",))
     assert some.notes == [
-        "Speech is recorded from people (Common Voice, its train tables). Of 30 clips, 1 name no speaker (client_id): "
-        "these are divided one by one, and a person may be heard in several splits."
+        "Speech is recorded from people (Common Voice, its train tables). Of 30 recordings, 1 name no speaker "
+        "(client_id): these are divided one by one, and a person may be heard in several splits."
     ]
     none = source(locale(tmp_path / "none" / "el", [f"{nobody}\t{n}.mp3\t-" for n in range(30)]), ("el",))
     assert PROMISE not in none.notes[0]
@@ -244,7 +244,7 @@ def test_nothing_is_promised_of_speakers_unless_every_clip_has_one(tmp_path: Pat
 def test_one_language_without_speakers_ends_the_promise(tmp_path: Path) -> None:
     locale(tmp_path / "el", LINES)
     locale(tmp_path / "en", [f"\t{n}.mp3\t-" for n in range(30)])
-    assert "Of 60 clips, 30 name no speaker" in source(tmp_path).notes[0]
+    assert "Of 60 recordings, 30 name no speaker" in source(tmp_path).notes[0]
 
 
 def test_a_clip_that_two_lines_give_to_two_speakers_is_left_out(tmp_path: Path) -> None:
@@ -261,10 +261,10 @@ def test_a_clip_that_two_lines_give_to_two_speakers_is_left_out(tmp_path: Path) 
         ("", "The optional table el/clip_durations.tsv was not used: a Common Voice table has no column 'clip'.", 0),
         ("path\tms\n0.mp3\t1\n", "was not used: a Common Voice table has no column 'clip'.", 0),
         ("clip\tlength\n1.mp3\t0\n", "was not used: it has no column of durations.", 0),
-        ("clip\tduration\n0.mp3\t\n1.mp3\t0\n", "that tell no duration were not used: 1.", 1),
+        ("clip\tduration\n0.mp3\t\n1.mp3\t0\n", "without a duration were not used: 1.", 1),
         (
             "clip\tduration\n0.mp3\tlong\n1.mp3\tnan\n2.mp3\tinf\n3.mp3\n\n",
-            "that tell no duration were not used: 5.",
+            "without a duration were not used: 5.",
             0,
         ),
         (b"clip\tduration\n\xff\xfe\t0\n", "was not used: a Common Voice table is broken.", 0),
@@ -284,7 +284,7 @@ def test_a_broken_table_of_durations_is_noted_and_not_used(
 def test_durations_that_are_no_file_are_noted(tmp_path: Path) -> None:
     root = locale(tmp_path / "el", LINES)
     os.mkfifo(root / "el" / "clip_durations.tsv")
-    assert source(root, ("el",)).notes[1].endswith("was not used: a Common Voice table is no file.")
+    assert source(root, ("el",)).notes[1].endswith("was not used: a Common Voice table is not a file.")
 
 
 NOISE = np.random.default_rng(0).standard_normal(16_000)

@@ -40,7 +40,7 @@ FEW = dict(list(sample_classes().items())[:3])
 
 def estimate(**changes: Any) -> Estimate:
     stages = (
-        StageCost(stage="pictures", units=10, cpu_seconds_each=0.5, working_bytes_each=100.0),
+        StageCost(stage="images", units=10, cpu_seconds_each=0.5, working_bytes_each=100.0),
         StageCost(stage="shards", units=1000, cpu_seconds_each=0.01, bytes_each=2.5),
     )
     settings: dict[str, Any] = {
@@ -133,8 +133,8 @@ def test_a_folder_of_images(
     found = check(spec(tree, rows=ROWS, layout=layout, split_policy=split_policy), tmp_path / "out")
     assert found.rows == ROWS
     assert found.notes == ()
-    names = ["pairs", "pool of images", "pool of clips"] if layout == "pooled" else ["shards"]
-    assert list(stages(found)) == ["pictures", "clips", *names]
+    names = ["pairs", "tables of images", "tables of audio"] if layout == "pooled" else ["shards"]
+    assert list(stages(found)) == ["images", "audio", *names]
     assert stages(found)[names[0]].units == 52
 
 
@@ -142,7 +142,7 @@ def test_images_that_are_shrunk_are_kept_as_copies(tmp_path: Path) -> None:
     large = {f"{wnid}/{wnid}_{n}.JPEG": encoded(picture(n, 160, 120)) for wnid in WNIDS for n in range(9)}
     tree = imagenet_tree(tmp_path / "tree", pictures=0, odd=False, extra=large)
     found = check(spec(tree, rows=ROWS, image_size=64), tmp_path / "out")
-    assert stages(found)["pictures"].working_bytes_each > 500
+    assert stages(found)["images"].working_bytes_each > 500
 
 
 def test_images_that_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +174,7 @@ def plan(tmp_path: Path) -> M3Spec:
 def test_a_published_plan(plan: M3Spec, tmp_path: Path, layout: Literal["shards", "pooled"]) -> None:
     found = check(replace(plan, layout=layout), tmp_path / "out")
     assert found.rows == {"train": 130, "validation": 9, "test": 7}
-    assert (stages(found)["pictures"].units, stages(found)["clips"].units) == (10, 6)
+    assert (stages(found)["images"].units, stages(found)["audio"].units) == (10, 6)
 
 
 def test_one_table_of_a_published_plan(plan: M3Spec, tmp_path: Path) -> None:
@@ -187,10 +187,10 @@ def test_a_recording_that_cannot_be_read_is_passed_over(plan: M3Spec, tmp_path: 
     assert plan.recordings is not None
     first, *others = sorted(plan.recordings.rglob("*.mp3"))
     first.write_bytes(b"no mp3")
-    assert stages(estimate_m3(plan, tmp_path / "out", workers=1))["clips"].units == 6
+    assert stages(estimate_m3(plan, tmp_path / "out", workers=1))["audio"].units == 6
     for path in others:
         path.write_bytes(b"no mp3")
-    with pytest.raises(SourceError, match=r"none of the sampled clips can be used; got common_voice_el_0"):
+    with pytest.raises(SourceError, match=r"none of the sampled recordings can be used; got common_voice_el_0"):
         estimate_m3(plan, tmp_path / "out", workers=1)
 
 
@@ -229,7 +229,7 @@ def test_a_repository_that_does_not_say_its_size_is_noted(tmp_path: Path) -> Non
     repo = repository(tmp_path / "pictures")
     found = estimate_m3(spec(HubImages(str(repo)), rows=ROWS), tmp_path / "out", workers=1)
     assert stages(found)["streaming"].units == 0
-    assert stages(found)["pictures"].units <= 3 * len(WNIDS)
+    assert stages(found)["images"].units <= 3 * len(WNIDS)
     assert found.notes == (
         "the repository does not say how many images it has: 3 of each class are counted, and no room for their "
         "download",
@@ -247,7 +247,7 @@ def test_rows_of_a_repository_without_an_image_are_passed_over(tmp_path: Path) -
     (tmp_path / "elsewhere.JPEG").write_bytes(b"private")
     asked = spec(HubImages(str(repo)), rows=ROWS)
     pq.write_table(type(table).from_pylist(absent + table.slice(3).to_pylist(), schema=table.schema), shard)
-    assert stages(estimate_m3(asked, tmp_path / "out", workers=1))["pictures"].units > 10
+    assert stages(estimate_m3(asked, tmp_path / "out", workers=1))["images"].units > 10
     pq.write_table(type(table).from_pylist(absent, schema=table.schema), shard)
     with pytest.raises(SourceError, match=r"none of the sampled images can be read \(.*pictures\)"):
         estimate_m3(asked, tmp_path / "out", workers=1)

@@ -10,7 +10,7 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
 from factories import WNIDS, build, contents, encoded, picture, problems, rows_of
 
-from symile_data.builders.m3.images import hub as hub_pictures
+from symile_data.builders.m3.images import hub as hub_images
 from symile_data.builders.m3.images.hub import HubImages, HubStream, first_images, open_hub, write_hub
 from symile_data.datasets.m3.names import imagenet_classes
 from symile_data.errors import SourceError
@@ -60,11 +60,11 @@ def test_a_thousand_names_are_the_classes_in_order(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_stream_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_pictures, "NOTED_ROWS", 5)
+    monkeypatch.setattr(hub_images, "NOTED_ROWS", 5)
     opened = open_hub(HubImages(str(repository(tmp_path / "pictures"))))
     write_hub(opened, tmp_path / "whole")
     written: list[int] = []
-    original = hub_pictures._write
+    original = hub_images._write
 
     def stopping(folder: Path, opened: HubStream, number: int, row: dict[str, Any]) -> str | None:
         written.append(number)
@@ -72,7 +72,7 @@ def test_an_interrupted_stream_goes_on(tmp_path: Path, monkeypatch: pytest.Monke
             raise KeyboardInterrupt
         return original(folder, opened, number, row)
 
-    monkeypatch.setattr(hub_pictures, "_write", stopping)
+    monkeypatch.setattr(hub_images, "_write", stopping)
     with pytest.raises(KeyboardInterrupt):
         write_hub(opened, tmp_path / "parts")
     write_hub(opened, tmp_path / "parts")
@@ -118,7 +118,7 @@ def test_nothing_holds_a_stream_that_was_left(tmp_path: Path, fails_at: int) -> 
 
 
 def test_repositories_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"do not tell the classes of ImageNet .*got 4 names, such as a, b, c"):
+    with pytest.raises(SourceError, match=r"do not name classes of ImageNet .*got 4 names, such as a, b, c"):
         open_hub(HubImages(str(repository(tmp_path / "letters", ("a", "b", "c", "d")))))
     (tmp_path / "columns").mkdir()
     Dataset.from_dict({"picture": ["x"]}).to_parquet(tmp_path / "columns" / "train.parquet")

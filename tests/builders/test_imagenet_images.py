@@ -329,7 +329,7 @@ def test_fewer_images_than_splits_is_an_error_that_names_the_class() -> None:
     with pytest.raises(SourceError) as caught:
         split_images(catalogue([5, 2]), 0, {"train": 5, "validation": 5, "test": 5}, shared=False)
     assert str(caught.value) == (
-        "a class has too few images for 3 splits with images of their own (root/n00000001); got 2 files. "
+        "a class has too few images for 3 splits without shared images (root/n00000001); got 2 files. "
         "Add images, ask for fewer splits (`rows['validation']=0`), or use `split_policy='shared'`."
     )
 

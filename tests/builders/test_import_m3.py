@@ -131,7 +131,7 @@ def test_a_file_that_was_not_downloaded_is_named_unless_it_is_not_needed(tmp_pat
     with pytest.raises(SourceError) as caught:
         imported(place, tmp_path / "out")
     assert str(caught.value) == (
-        f"a file of the release is not there ({place}); got train-00001-of-00002.parquet. "
+        f"a file of the release is missing ({place}); got train-00001-of-00002.parquet. "
         "Download it, or ask for fewer rows (--rows 115)."
     )
     assert imported(place, tmp_path / "out", rows=100).splits["train"] == 100
@@ -219,7 +219,7 @@ def broken(tmp_path: Path, change: Any) -> Path:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda row: row.update(cls_id=1000), "a class id is none of 0 to 999 (train, row 7); got 1000."),
+        (lambda row: row.update(cls_id=1000), "a class id is not in 0 to 999 (train, row 7); got 1000."),
         (
             lambda row: row.update(lang="fr"),
             "a row is in a language that the configuration does not have (train, rows 0 to 49); got 'fr'.",
@@ -238,7 +238,7 @@ def test_places_that_are_no_release_are_told_apart(release: Path, tmp_path: Path
     (tmp_path / "two" / "symile-m3-5-s").mkdir()
     for place, options, kind, message in (
         (tmp_path / "nowhere", {}, SourceError, "there is no release"),
-        (tmp_path / "other", {}, SourceError, "this is no Symile-M3 release: it has no folder symile-m3-..."),
+        (tmp_path / "other", {}, SourceError, "this is not a Symile-M3 release: it has no folder symile-m3-..."),
         (tmp_path / "two", {}, UsageError, "the release has several configurations"),
         (release, {"config": "10-l"}, SourceError, "the release has no such configuration"),
         (tmp_path / "two", {"config": "5-s"}, SourceError, "the release has no train-*.parquet files"),
@@ -269,11 +269,11 @@ def test_a_release_with_other_columns_or_broken_files_is_refused(tmp_path: Path)
         (lambda entries: "{", "this is not the release's translations.json"),
         (
             lambda entries: json.dumps({"x": {"synset_id": "n9", "cls_id": 0, "el": "a", "en": "b"}}),
-            "a class is none of",
+            "a class is not one of",
         ),
         (
             lambda entries: json.dumps({"x": {"synset_id": "n01440764", "cls_id": 5, "el": "a", "en": "b"}}),
-            "a class id is not the class's place in ILSVRC's order",
+            "a class id is not the position of the class in ILSVRC's order",
         ),
         (
             lambda entries: json.dumps({"x": {"synset_id": "n01440764", "cls_id": 0, "en": "b"}}),

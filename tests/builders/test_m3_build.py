@@ -290,7 +290,7 @@ def test_a_names_table_with_a_fault_is_refused_before_anything_is_written(tree: 
 
 
 def test_more_words_than_languages_are_refused_before_anything_is_written(tree: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="3 words cannot each have a language of their own; got 2 languages"):
+    with pytest.raises(UsageError, match="3 words cannot all have different languages; got 2 languages"):
         build(tree, tmp_path / "out", words=3)
     assert not (tmp_path / "out").exists()
 

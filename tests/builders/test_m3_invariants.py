@@ -90,7 +90,7 @@ def repeated_word(row: Row) -> None:
     rename(row, last, lang=row["words"][first]["lang"], cls_id=row["words"][first]["cls_id"])
 
 
-NO_SINGLE_ANSWER = "the text does not name exactly one class in the clip's language, the image's"
+NO_SINGLE_ANSWER = "the text does not name exactly one class in the language of the audio, the image's"
 
 
 @pytest.mark.parametrize(
@@ -121,8 +121,8 @@ def test_a_row_that_breaks_a_rule_is_named(doctored, change: Callable[[Row], Non
         ({"cls": "lion"}, "row 4 (sample 4): cls is 'lion', cls_id "),
         ({"cls": None}, "row 4 (sample 4): cls is None, cls_id "),
         ({"wnid": "n00000000"}, "row 4 (sample 4): wnid is 'n00000000', cls_id "),
-        ({"cls_id": -1}, "row 4 (sample 4): cls_id is -1, which is no class"),
-        ({"cls_id": 1000}, "row 4 (sample 4): cls_id is 1000, which is no class"),
+        ({"cls_id": -1}, "row 4 (sample 4): cls_id is -1, which is not a class"),
+        ({"cls_id": 1000}, "row 4 (sample 4): cls_id is 1000, which is not a class"),
         ({"sample_id": -4}, "row 4: sample_id -4 is negative"),
         ({"image": {"bytes": b"x", "path": None}}, "row 4: the path of image is None, not 'n"),
         ({"image": {"bytes": b"x", "path": "other.JPEG"}}, "row 4: the path of image is 'other.JPEG', not 'n"),
@@ -214,7 +214,7 @@ def test_a_clip_that_speaks_another_splits_sentences_is_named(sound: Path, tmp_p
     rows[1]["clip_id"] = clip = f"espeak-train-{rows[1]['lang']}-000999"
     rows[1]["audio"]["path"] = f"{clip}.flac"
     rewrite(directory, TEST, rows)
-    assert problems(directory) == [f"{TEST}: row 1: clip {clip} speaks sentences of train, not of test"]
+    assert problems(directory) == [f"{TEST}: row 1: recording {clip} speaks sentences of train, not of test"]
 
 
 @pytest.mark.parametrize("spec", [{}, {"words": 2}, {"words": 2, "mode": "disjoint", "split_policy": None}])

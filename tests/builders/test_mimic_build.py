@@ -207,23 +207,23 @@ def swap_percentiles(rows: list[dict[str, Any]]) -> None:
         ("train", lambda rows: rows[1].update(sample_id=rows[0]["sample_id"]), "sample_id 0 occurs twice"),
         ("train", lambda rows: rows[0].update(cxr_hours=24.0), r"cxr_hours lies outside \(24, 72\] hours"),
         ("test", lambda rows: rows[0].update(ecg_hours=-24.5), r"ecg_hours lies outside \[-24, 24\] hours"),
-        ("test", lambda rows: rows[0].update(candidates=rows[0]["candidates"][::-1]), "do not begin with itself"),
+        ("test", lambda rows: rows[0].update(candidates=rows[0]["candidates"][::-1]), "first candidate is not"),
         ("test", lambda rows: rows[0].update(candidates=rows[0]["candidates"][:2]), "2 different candidates"),
-        ("test", lambda rows: rows[0]["candidates"].__setitem__(1, 5), "no admission of the split"),
+        ("test", lambda rows: rows[0]["candidates"].__setitem__(1, 5), "not an admission of the split"),
         ("train", lambda rows: rows[0].update(candidates=[1]), "candidates belong to validation and test"),
         ("train", lambda rows: rows[0].update(ecg=[7] * 60_000), "the electrocardiogram is flat"),
         ("train", lambda rows: rows[0]["ecg"].__setitem__(9, -32768), "has an unknown sample"),
         ("train", lambda rows: rows[0]["cxr"].update(bytes=JPEG), "not a gray PNG of shorter side 320"),
         ("train", lambda rows: rows[0]["cxr"].update(bytes=b"no"), "is not readable"),
-        ("train", lambda rows: rows[0]["labs_missing"].__setitem__(0, False), "labs_missing does not say"),
+        ("train", lambda rows: rows[0]["labs_missing"].__setitem__(0, False), "labs_missing does not mark"),
         ("train", lambda rows: rows[0].update(NO_CXR), "chexpert_edema is given for a missing X-ray"),
         ("train", lambda rows: rows[0].update(sample_id=-1), "row 0: sample_id -1 is negative"),
         ("train", lambda rows: rows[0].update(hadm_id=-rows[0]["hadm_id"]), "hadm_id -[0-9]+ or .* is not positive"),
         ("train", lambda rows: rows[0].update(subject_id=0), "subject_id 0 is not positive"),
         ("train", lambda rows: rows[0]["cxr"].update(path=None), "row 0: the path of cxr is None, not '.*png'"),
-        ("train", swap_percentiles, "a percentile of Creatinine is not its place"),
+        ("train", swap_percentiles, "a percentile of Creatinine is not its position"),
         ("test", lambda rows: rows[0].update(subject_id=10_000_000), "occur in both"),
-        ("train", lambda rows: rows[0].update(NO_ECG), "the spec asks for 3"),
+        ("train", lambda rows: rows[0].update(NO_ECG), "the spec requires 3"),
     ],
 )  # fmt: skip
 def test_verify_finds_broken_rules(copied: Path, split: str, change: object, words: str) -> None:
@@ -288,8 +288,8 @@ def damaged(tmp_path: Path, table: str, change: object) -> Roots:
         ("labevents", lambda _, data: data[:-20], r"cannot be read: it was probably cut short .*SHA256SUMS"),
         ("patients", lambda _, data: data[: len(data) // 2], r"cannot be read: it was probably cut short"),
         ("labevents", lambda text, _: text.replace("\n3,", "\n6,"), r"value is listed twice .*got labevent_id 6"),
-        ("labevents", lambda text, _: text.replace(f",{LAB},", ",creatinine,"), "what its columns do not allow"),
-        ("admissions", lambda text, _: text.replace("2150-03-01 12", "1 March"), "what its columns do not allow"),
+        ("labevents", lambda text, _: text.replace(f",{LAB},", ",creatinine,"), "that its column does not allow"),
+        ("admissions", lambda text, _: text.replace("2150-03-01 12", "1 March"), "that its column does not allow"),
         ("admissions", lambda text, _: text.replace(",20000001,", ",20000000,"), r"listed twice .*hadm_id 20000000"),
         ("patients", lambda text, _: text.replace("10000003", "10000099"),
          r"1 admissions are of patients that the patients table lacks .*got subject_id 10000003"),
@@ -400,7 +400,7 @@ def test_repeated_lines_change_nothing(roots: Roots, dataset: Path, tmp_path: Pa
     build(roots, plain, **changes)
     assert rows_of(tmp_path / "out") == rows_of(plain)
     reasons = {entry.reason for entry in manifest.dropped}
-    assert len(reasons) == 6 and all(reason.endswith("is a repetition of another one") for reason in reasons)
+    assert len(reasons) == 6 and all(reason.endswith("its line repeats another one") for reason in reasons)
     assert problems(tmp_path / "out") == []
 
 
@@ -433,8 +433,8 @@ def test_rows_that_do_not_fit_are_never_joined(roots: Roots, tmp_path: Path, mon
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"reference": True, "allow_missing": True}, "knows neither `allow_missing` nor `within_stay`"),
-        ({"reference": True, "within_stay": True}, "knows neither"),
+        ({"reference": True, "allow_missing": True}, "has neither `allow_missing` nor `within_stay`"),
+        ({"reference": True, "within_stay": True}, "has neither"),
         ({"candidates": 1}, "`candidates` counts"),
         ({"train": 0}, "needs training rows"),
         ({"validation": -1}, "`validation` is a number of rows"),

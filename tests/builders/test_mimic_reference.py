@@ -181,5 +181,5 @@ def test_percentiles_are_those_of_statsmodels() -> None:
 
 
 def test_too_few_rows_for_validation_is_said() -> None:
-    with pytest.raises(UsageError, match=r"once the training patients' other admissions are out; got 3 of 0\."):
+    with pytest.raises(UsageError, match=r"without the training patients' other admissions; got 3 of 0\."):
         split_by_row([1] * 8, 5, 3, 0)

@@ -236,11 +236,11 @@ def damaged(tmp_path: Path, name: str, change: object, *, sums: bool = True) -> 
 @pytest.mark.parametrize(
     ("name", "change", "sums", "words"),
     [
-        ("train.csv", lambda text: text + " ", False, r"is not what SHA256SUMS.txt says .*train\.csv"),
+        ("train.csv", lambda text: text + " ", False, r"differs from its checksum in SHA256SUMS.txt .*train\.csv"),
         ("SHA256SUMS.txt", lambda text: text.replace("val.csv", "v.csv"), False, r"does not list val\.csv"),
         ("data_npy/val/labs_missingness_val.npy", lambda a: a.__setitem__((0, 0), 1 - a[0, 0]), True,
-         r"labs_missingness does not say 1 exactly where the table has a value .*val\.csv"),
-        ("data_npy/train/hadm_id_train.npy", lambda a: a.__setitem__(0, 7), True, r"list other admissions"),
+         r"labs_missingness is not 1 exactly where the table has a value .*val\.csv"),
+        ("data_npy/train/hadm_id_train.npy", lambda a: a.__setitem__(0, 7), True, r"list different admissions"),
         ("data_npy/train/cxr_train.npy", lambda a: a.__setitem__((1, 0, 3, 3), 9.0), True,
          r"cxr_train\.npy, row 1\); got an X-ray is not gray"),
         ("data_npy/test/ecg_test.npy", lambda a: a.__setitem__(2, 0.0), True,

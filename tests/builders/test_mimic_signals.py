@@ -89,7 +89,7 @@ def test_a_record_of_another_format_is_read_through_wfdb(tmp_path: Path) -> None
     [
         (header("1"), SIGNALS["zero"], "all samples are zero", True),
         (header("1"), SIGNALS["unknown"], "a sample is unknown", True),
-        (header("1"), SIGNALS["flat"], "all samples are alike", False),
+        (header("1"), SIGNALS["flat"], "all samples are equal", False),
         (header("1"), SIGNALS[""][:-2], "header and data disagree", False),
         (header("1"), SIGNALS[""] + b"\0\0", "header and data disagree", False),
         (header("1"), b"", "header and data disagree", False),
@@ -97,7 +97,7 @@ def test_a_record_of_another_format_is_read_through_wfdb(tmp_path: Path) -> None
         (header("1", gain="1000.0(0)"), SIGNALS[""][:-24], "header and data disagree", False),
         (header("1", gain="0.01(0)"), SIGNALS[""], "amplitude beyond 163 mV", False),
         (header("1", samples=4999), SIGNALS[""], "not 12 leads of 5000 samples at 500 Hz in mV", False),
-        (header("1", leads=["I"] * 12), SIGNALS[""], "leads are not the 12 standard ones", False),
+        (header("1", leads=["I"] * 12), SIGNALS[""], "leads differ from the 12 standard ones", False),
         ("no header", SIGNALS[""], "header and data disagree", False),
         ("", SIGNALS[""], "header and data disagree", False),
     ],
@@ -220,7 +220,7 @@ def test_what_is_no_x_ray_has_a_reason(tmp_path: Path, stored: npt.NDArray[np.ui
             convert(path)
     with pytest.raises(UnusablePictureError, match="in colour, not gray"):
         convert(colour)
-    with pytest.raises(UnusablePictureError, match="compressed in a way that holds no X-rays"):
+    with pytest.raises(UnusablePictureError, match="compressed in a way that no X-ray uses"):
         convert(film)
     for name in ("absent.dcm", "absent.jpg"):
         with pytest.raises(UnusablePictureError, match="file not found"):

@@ -134,9 +134,9 @@ def test_an_interrupted_writing_begins_anew(tmp_path: Path) -> None:
         ({"label": "c" * 3}, r"a value of column label is not int64 \(train, row 2\)"),
         ({"sensor": [1.0]}, r"a value of column sensor is not fixed_size_list.* \(train, row 2\)"),
         ({"note": 5}, r"a value of column note is not string \(train, row 2\)"),
-        ({"sample_id": 1}, r"a sample_id is no whole .* used twice \(train, row 2\); got 1\. Leave sample_id out"),
-        ({"sample_id": -1}, r"a sample_id is no whole number from 0 up.* \(train, row 2\); got -1\."),
-        ({"sample_id": None}, r"a sample_id is no whole number from 0 up.* \(train, row 2\); got None\."),
+        ({"sample_id": 1}, r"a sample_id is not a whole .* used twice \(train, row 2\); got 1\. Leave sample_id out"),
+        ({"sample_id": -1}, r"a sample_id is not a whole number from 0 up.* \(train, row 2\); got -1\."),
+        ({"sample_id": None}, r"a sample_id is not a whole number from 0 up.* \(train, row 2\); got None\."),
     ],
 )
 @pytest.mark.parametrize("shard_format", FORMATS)

@@ -286,7 +286,7 @@ def test_numbers_are_stored_as_they_are_or_refused(kind: str, values: list[Any],
 def test_ids_are_whole_numbers(tmp_path: Path, value: Any, row: int) -> None:
     rows: list[dict[str, Any]] = [{"vec": [0.0]} for _ in range(5)]
     rows[row]["sample_id"] = value
-    with pytest.raises(SourceError, match=rf"a sample_id is no whole number .*\(train, row {row}\)"):
+    with pytest.raises(SourceError, match=rf"a sample_id is not a whole number .*\(train, row {row}\)"):
         write(tmp_path, {"vec": List(Value("float32"), length=1)}, {"vec": "vector"}, *rows)
 
 
@@ -301,7 +301,7 @@ def test_the_row_and_the_value_are_named(tmp_path: Path, label: Any, got: str) -
 def test_a_row_that_is_no_mapping_is_named(tmp_path: Path) -> None:
     schema = own_schema(Features({**VECTOR, **NOTE}), {"vec": "vector", "note": "text"})
     with pytest.raises(
-        SourceError, match=r"a row is no dictionary of columns \(train, row 0\); got a value of type list"
+        SourceError, match=r"a row is not a dictionary of columns \(train, row 0\); got a value of type list"
     ):
         write_dataset(tmp_path, name="mine", schema=schema, splits={"train": [["a"]]}, spec={})  # type: ignore[list-item]
 
@@ -321,7 +321,7 @@ def test_numbers_that_are_not_finite_are_stored_and_counted(tmp_path: Path, shar
     rows = [{"vec": [1.0, 2.0], "score": score} for score in scores]
     rows[1]["vec"], rows[3]["vec"] = [math.nan, -math.inf], [math.inf, 3.0]
     manifest = write(tmp_path, VECTOR, {"vec": "vector"}, *rows, write_card=write_card, shard_format=shard_format)
-    assert "Column vec holds 3 numbers that are NaN or infinite, as the source gave them." in manifest.notes
+    assert "Column vec has 3 numbers that are NaN or infinite, as the source gave them." in manifest.notes
     assert (len(manifest.notes) == 2) is (shard_format == "parquet")
     split = open_split(tmp_path, "train")
     batch = next(iter(BatchLoader(split, 4, shuffle=False, columns=["score"])))
@@ -379,10 +379,10 @@ def test_a_null_among_whole_numbers_is_refused_in_tars(tmp_path: Path) -> None:
 def test_masks_and_nulls_agree_with_the_modality(tmp_path: Path) -> None:
     photo_kind = Modality(name="photo", kind="image", column="photo", null_columns=("photo", "file"))
     features, modalities = {"photo": Image(), "file": Value("string")}, {"photo": photo_kind}
-    with pytest.raises(SourceError, match=r"photo_missing is not what column photo says \(train, row 0\); got True"):
+    with pytest.raises(SourceError, match=r"photo_missing contradicts column photo \(train, row 0\); got True"):
         write(tmp_path, features, modalities, {"photo": PNG, "file": "a", "photo_missing": True})
     with pytest.raises(
-        SourceError, match=r"column file goes with photo and is None though photo is there \(train, row"
+        SourceError, match=r"column file belongs to photo and is None although photo is present \(train, row"
     ):
         write(tmp_path, features, modalities, {"photo": PNG, "file": None})
     write(tmp_path, features, modalities, {"photo": None, "file": "a", "photo_missing": np.True_})

@@ -21,7 +21,7 @@ def plan(mode: Literal["disjoint", "overlap"] = "disjoint", seed: int = 0, split
 
 
 def columns(rows: RowIndices) -> list[np.ndarray]:
-    return [rows.language, rows.clip, rows.cls, rows.slot, rows.word_classes, rows.word_languages]
+    return [rows.language, rows.recording, rows.cls, rows.slot, rows.word_classes, rows.word_languages]
 
 
 @given(st.lists(st.integers(0, 80), max_size=5), st.sampled_from(MODES))
@@ -65,13 +65,13 @@ def test_the_rows_of_overlap_mode_are_those_they_always_were() -> None:
 def test_images_are_of_the_class(mode: Literal["disjoint", "overlap"]) -> None:
     rows = plan(mode).draw(0, 3000)
     np.testing.assert_array_equal(np.searchsorted(OFFSETS, rows.slot, side="right") - 1, rows.cls)
-    assert rows.clip.min() == 0
-    assert rows.clip.max() == 6
+    assert rows.recording.min() == 0
+    assert rows.recording.max() == 6
 
 
 def test_languages_classes_clips_and_images_are_uniform() -> None:
     rows = plan().draw(0, 40_000)
-    for values, kinds in ((rows.language, 4), (rows.cls, 5), (rows.clip, 7)):
+    for values, kinds in ((rows.language, 4), (rows.cls, 5), (rows.recording, 7)):
         counts = np.bincount(values, minlength=kinds)
         assert len(counts) == kinds
         assert np.abs(counts * kinds / 40_000 - 1).max() < 0.05
@@ -81,9 +81,9 @@ def test_languages_classes_clips_and_images_are_uniform() -> None:
         assert len(counts) == OFFSETS[cls + 1] - OFFSETS[cls]
         assert np.abs(counts * len(counts) / len(slots) - 1).max() < 0.2
     place = (rows.slot - OFFSETS[rows.cls]) / np.diff(OFFSETS)[rows.cls]  # of the image among those of its class
-    drawn = np.corrcoef([rows.language, rows.cls, rows.clip, place])
+    drawn = np.corrcoef([rows.language, rows.cls, rows.recording, place])
     several = np.diff(OFFSETS)[rows.cls] > 1  # the place tells nothing where a class has one image
-    apart = np.corrcoef([rows.language[several], rows.clip[several], place[several]])
+    apart = np.corrcoef([rows.language[several], rows.recording[several], place[several]])
     assert np.abs(drawn[:3, :3][np.triu_indices(3, 1)]).max() < 0.03
     assert np.abs(apart[np.triu_indices(3, 1)]).max() < 0.03
 
@@ -100,7 +100,7 @@ def test_splits_and_seeds_are_independent() -> None:
 @pytest.mark.parametrize("rows", [0, 1, 50, 500])
 def test_used_media_are_those_of_the_rows(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plans, "CHUNK_ROWS", 64)
-    slots, clips = plan().used(rows)
+    slots, recordings = plan().used(rows)
     drawn = plan().draw(0, rows)
     assert slots.tolist() == sorted(set(drawn.slot.tolist()))
-    assert clips.tolist() == sorted(set((drawn.language.astype(int) * 7 + drawn.clip).tolist()))
+    assert recordings.tolist() == sorted(set((drawn.language.astype(int) * 7 + drawn.recording).tolist()))

@@ -1,4 +1,4 @@
-"""The published dataset rebuilt from its tables: row for row, media by their names, what is not there counted."""
+"""The published dataset rebuilt from its tables: row for row, the media found by their names, missing ones counted."""
 
 import csv
 from pathlib import Path
@@ -66,7 +66,7 @@ def test_every_row_is_the_tables(place: Path) -> None:
         first += len(rows_of(place / "out", split))
     assert problems(place / "out") == []
     card = (place / "out" / "README.md").read_text(encoding="utf-8")
-    assert "Rows, order and texts are those of a published plan" in card
+    assert "The rows, their order and their texts come from a published plan" in card
     assert "license: cc-by-nc-sa-4.0" in card
 
 
@@ -119,7 +119,7 @@ def test_media_that_are_not_there_leave_their_rows_and_are_counted(place: Path) 
     silent = ["common_voice_el_2" in row["audio_path"] for row in expected]
     assert [row["audio_missing"] for row in rows] == silent
     assert {entry.reason: entry.count for entry in manifest.dropped} == {
-        "image: rows of the plan whose image is not there; it is missing in them": sum(without),
+        "image: rows of the plan whose image does not exist; the modality is missing in them": sum(without),
         "audio: does not decode": 1,
     }
     assert manifest.dropped[0].examples == [f"{lost.parent.name}/{lost.name}"]
@@ -130,17 +130,19 @@ def test_strict_stops_at_a_medium_that_is_not_there(place: Path) -> None:
     lost = sorted((place / "imagenet").rglob("*.JPEG"))[0]
     data = lost.read_bytes()
     lost.unlink()
-    with pytest.raises(SourceError, match=rf"rows of the plan name image files that are not there .*{lost.name}"):
+    with pytest.raises(SourceError, match=rf"rows of the plan name image files that do not exist .*{lost.name}"):
         rebuilt(place, strict=True)
     lost.write_bytes(data[:50])
-    with pytest.raises(SourceError, match=rf"a medium that the plan names cannot be used; got .*{lost.name}"):
+    with pytest.raises(
+        SourceError, match=rf"an image or a recording that the plan names cannot be used; got .*{lost.name}"
+    ):
         rebuilt(place, "other", strict=True)
 
 
 def test_sources_of_another_dataset_are_noticed(place: Path) -> None:
     for path in (place / "cv").rglob("*.mp3"):
         path.rename(path.with_name(f"other_{path.name}"))
-    with pytest.raises(SourceError, match="none of the plan's clips is there"):
+    with pytest.raises(SourceError, match="none of the plan's recordings exists"):
         rebuilt(place)
 
 
@@ -170,10 +172,10 @@ def test_names_with_commas_and_quotes_are_read(place: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"cls_id": 3}, "a row's class id is not that of its image's folder, in ILSVRC's order"),
-        ({"cls_id": ""}, "a row's class id is not that of its image's folder, in ILSVRC's order"),
-        ({"cls_id": "three"}, "the plan is no readable CSV file"),
-        ({"image_path": "picture.JPEG"}, "a path names no folder and file"),
+        ({"cls_id": 3}, "a row's class id is not the position of its image's folder in ILSVRC's order"),
+        ({"cls_id": ""}, "a row's class id is not the position of its image's folder in ILSVRC's order"),
+        ({"cls_id": "three"}, "the plan is not a readable CSV file"),
+        ({"image_path": "picture.JPEG"}, "a path does not name a folder and a file"),
     ],
 )
 def test_a_row_that_is_wrong_is_named(place: Path, changes: dict[str, Any], message: str) -> None:

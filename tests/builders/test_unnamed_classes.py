@@ -12,7 +12,7 @@ from factories import WNIDS, build, contents, encoded, imagenet_tree, names_tabl
 from symile_data.builders.m3 import build as builds
 from symile_data.builders.m3 import sources
 from symile_data.builders.m3.estimate.estimate import estimate_m3
-from symile_data.builders.m3.images import sample as sample_pictures
+from symile_data.builders.m3.images import sample as sample_images
 from symile_data.builders.m3.images.hub import HubImages
 from symile_data.builders.m3.images.sample import sample_classes
 from symile_data.builders.m3.sources import open_sources
@@ -107,13 +107,13 @@ def test_the_same_names_of_other_classes_are_another_build(tmp_path: Path) -> No
         build(folder, tmp_path / "out", names=other, skip_unnamed_classes=True)
 
 
-def test_sample_pictures_of_unnamed_classes_are_not_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sample_images_of_unnamed_classes_are_not_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[str] = []
 
     def draw(wnid: str, seed: int) -> list[tuple[str, bytes]]:
         drawn.append(wnid)
         files = [encoded(picture(10 * len(drawn) + index)) for index in range(4)]
-        return [(f"{sample_pictures.LAYOUT}/{wnid}/{wnid}_{index}.JPEG", data) for index, data in enumerate(files)]
+        return [(f"{sample_images.LAYOUT}/{wnid}/{wnid}_{index}.JPEG", data) for index, data in enumerate(files)]
 
     monkeypatch.setattr(builds, "draw_class", draw)
     wnids = list(sample_classes())[:4]
@@ -154,8 +154,8 @@ def test_the_estimate_counts_the_classes_that_are_kept(tmp_path: Path) -> None:
     for images, classes in ((folder, 4), (repo, 6)):
         asked = spec(images, rows=many, names=names, skip_unnamed_classes=True)
         found = estimate_m3(asked, tmp_path / "out", workers=1)
-        pictures = next(stage.units for stage in found.stages if stage.stage == "pictures")
-        assert pictures == (2 * 5 if images is folder else 2 * 3)
+        units = next(stage.units for stage in found.stages if stage.stage == "images")
+        assert units == (2 * 5 if images is folder else 2 * 3)
         assert found.notes[0] == (
             f"{classes - 2} of the {classes} classes of the images are left out for want of a name in a language of "
             "the build"
@@ -163,7 +163,7 @@ def test_the_estimate_counts_the_classes_that_are_kept(tmp_path: Path) -> None:
     wnids = list(sample_classes())[:3]
     drawn = spec(None, rows=many, names=names_table(tmp_path / "s.tsv", wnids=wnids), skip_unnamed_classes=True)
     found = estimate_m3(drawn, tmp_path / "out", workers=1)
-    assert {stage.stage: stage.units for stage in found.stages}["drawing"] == 3 * sample_pictures.IMAGES_PER_CLASS
+    assert {stage.stage: stage.units for stage in found.stages}["drawing"] == 3 * sample_images.IMAGES_PER_CLASS
 
 
 def test_names_by_hand_count_and_blank_ones_change_nothing(tree: Path, tmp_path: Path) -> None:

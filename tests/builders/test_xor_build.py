@@ -96,7 +96,7 @@ def test_verify_finds_a_row_that_breaks_the_rule(tmp_path: Path) -> None:
     rows[7]["c"] = [1.0 - bit for bit in rows[7]["c"]]
     pq.write_table(table.from_pylist(rows, schema=table.schema), path)
     relist(directory)
-    assert any("sample 7: c is not what p_hat = 1.0 allows" in problem for problem in problems(directory))
+    assert any("sample 7: c has a value that p_hat = 1.0 does not allow" in problem for problem in problems(directory))
 
 
 @pytest.mark.parametrize(

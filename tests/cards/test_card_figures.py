@@ -67,7 +67,7 @@ def test_samples_are_complete_and_differ_in_language_and_class(documented: Tiny)
 def test_a_sheet_of_incomplete_and_broken_rows_can_be_drawn(copied: Tiny) -> None:
     samples = choose_samples(copied.directory, copied.manifest, copied.schema)
     bare = [replace(sample, image=None, audio=None, text=None, words=()) for sample in samples]
-    bare[0] = replace(samples[0], image=b"no picture", audio=b"no clip")
+    bare[0] = replace(samples[0], image=b"no image", audio=b"no audio")
     statistics = {"rows": {"train": 3}}
     drawings = draw_figures(copied.directory, statistics, bare, description_of(copied.manifest))
     assert drawings[0].path == "figures/samples.png"

@@ -74,7 +74,7 @@ def test_few_row_groups_are_measured_where_there_are_many(documented: Tiny, monk
 
 def test_broken_media_are_counted_and_not_fatal(tmp_path: Path) -> None:
     tiny = mimic_tiny(tmp_path)
-    tiny.rows["train"][0]["cxr"] = {"bytes": b"no picture", "path": "x"}
+    tiny.rows["train"][0]["cxr"] = {"bytes": b"no image", "path": "x"}
     table = pa.Table.from_pylist(tiny.rows["train"], schema=tiny.schema.arrow)
     import pyarrow.parquet as pq
 

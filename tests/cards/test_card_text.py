@@ -34,8 +34,8 @@ def test_load_dataset_opens_it_with_every_type(documented: Tiny, tmp_path: Path)
         split: len(rows) for split, rows in documented.rows.items()
     }
     assert dataset["train"].features == documented.schema.features
-    picture = dataset["test"].select_columns(["image"])[0]["image"]
-    assert picture.size == (40 + 8 * documented.rows["test"][0]["cls_id"], 32)
+    image = dataset["test"].select_columns(["image"])[0]["image"]
+    assert image.size == (40 + 8 * documented.rows["test"][0]["cls_id"], 32)
 
 
 def test_streaming_has_the_same_types_and_rows(documented: Tiny) -> None:
@@ -126,14 +126,14 @@ def test_imagenet_images_bring_their_terms(copied: Tiny) -> None:
 
 def test_of_recordings_no_sentences_are_promised(copied: Tiny) -> None:
     spoken, recorded = (copied.card(identity=m3_identity(audio=audio)) for audio in ("espeak", "common-voice"))
-    assert "images, clips and spoken sentences of its own" in spoken and "voices are common" in spoken
+    assert "no image, recording or spoken sentence is in two splits" in spoken and "voices are common" in spoken
     assert "a sentence may be read in several of them" in recorded and "voices are common" not in recorded
 
 
 def test_a_repository_of_images_is_named(copied: Tiny) -> None:
-    sources = {"images": {"kind": "imagenet", "repository": "someone/pictures", "split": "train", "revision": "1f"}}
+    sources = {"images": {"kind": "imagenet", "repository": "someone/images", "split": "train", "revision": "1f"}}
     text = copied.card(identity=replace(m3_identity(images="imagenet"), sources=sources))
-    assert "someone/pictures (split train), a repository in ImageNet's layout" in text
+    assert "someone/images (split train), a repository in ImageNet's layout" in text
     assert "ImageNet terms of access" in text and "ImageNet (ILSVRC-2012) folder" not in text
 
 
@@ -146,7 +146,7 @@ def test_a_repository_of_images_is_named(copied: Tiny) -> None:
         ({"translations": "mymemory"}, "translated by MyMemory; the bundled names where it failed"),
         ({"translations": "table"}, "a table given to the build"),
         ({"images": "release", "audio": "release", "translations": "release"}, "CC-BY-NC-SA-4.0"),
-        ({"images": "hf:someone/pictures"}, "hf:someone/pictures"),
+        ({"images": "hf:someone/images"}, "hf:someone/images"),
     ],
 )
 def test_other_sources_are_named(copied: Tiny, spec: dict[str, str], words: str) -> None:
@@ -158,7 +158,7 @@ def test_the_users_own_tables_are_named(copied: Tiny) -> None:
     text = copied.card(identity=replace(m3_identity(), sources=sources))
     assert "sentences of a table given to the build spoken by espeak-ng" in text
     assert "not by native speakers; 12 names are from a table of corrections given to the build" in text
-    assert "that table's own (sentences)" in text
+    assert "that of the table (sentences)" in text
 
 
 def test_the_maintainers_log_stands_in_the_card(documented: Tiny) -> None:
@@ -177,7 +177,7 @@ def test_long_shard_lists_are_cut_and_said_so(tmp_path: Path) -> None:
     few = xor_tiny(tmp_path / "few")
     rows = {"train": few.rows["train"] * 2}
     text = write_tiny(tmp_path / "many", few.schema, rows, few.manifest.identity, shards=MOST_FILES + 10).card()
-    assert "10 more shards stand in `manifest.json`" in text
+    assert "10 more shards are listed in `manifest.json`" in text
     assert "`data/train-00059-of-00070.parquet`" in text and "train-00060" not in text
 
 
@@ -230,5 +230,5 @@ def test_the_card_says_how_far_the_text_alone_gets(documented: Tiny, copied: Tin
 @pytest.mark.parametrize(("audio", "said"), [("espeak", True), ("gtts", False), ("common-voice", False)])
 def test_a_card_says_how_real_synthetic_speech_is(copied: Tiny, audio: str, said: bool) -> None:
     text = copied.card(identity=m3_identity(audio=audio))
-    assert ("Whisper-base recognises that of about 36 % of such clips" in text) == said
+    assert ("Whisper-base recognises the language of about 36 % of such recordings" in text) == said
     assert ("`--audio common-voice:PATH` where such features are computed" in text) == said

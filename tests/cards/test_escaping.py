@@ -41,7 +41,7 @@ def unsafe(text: str) -> list[str]:
     return [letter for letter in text if letter in BIDI or (ord(letter) < 32 and letter != "\n") or letter == "\x7f"]
 
 
-def test_the_card_holds_no_markup_and_no_control_characters(hostile: Tiny) -> None:
+def test_the_card_has_no_markup_and_no_control_characters(hostile: Tiny) -> None:
     dropped = [Dropped(reason=HOSTILE, count=3, examples=[HOSTILE])]
     text = hostile.card(notes=[HOSTILE], dropped=dropped, command=f"symile-data build {HOSTILE}")
     assert unsafe(text) == []
@@ -61,8 +61,8 @@ def test_a_letter_joiner_and_ordinary_notes_stay(hostile: Tiny) -> None:
 def test_figures_take_any_name(hostile: Tiny) -> None:
     hostile.card()
     for path in (hostile.directory / "figures").glob("*.png"):
-        with Image.open(path) as picture:
-            picture.verify()
+        with Image.open(path) as image:
+            image.verify()
 
 
 def test_the_preview_reorders_no_text(hostile: Tiny, tmp_path: Path) -> None:

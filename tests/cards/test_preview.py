@@ -103,10 +103,10 @@ def test_every_row_has_its_media_words_and_masks(documented: Tiny, m3_page: str)
     assert len(articles) == len(rows)
     for row, text in zip(rows, articles, strict=True):
         page = Page("<article" + text)
-        pictures = [decoded(image["src"]) for image in page.of("img") if image.get("class") == "picture"]
-        assert pictures == ([] if row["image_missing"] else [row["image"]["bytes"]])
-        clips = [decoded(audio["src"]) for audio in page.of("audio")]
-        assert clips == ([] if row["audio_missing"] else [row["audio"]["bytes"]])
+        images = [decoded(image["src"]) for image in page.of("img") if image.get("class") == "image"]
+        assert images == ([] if row["image_missing"] else [row["image"]["bytes"]])
+        recordings = [decoded(audio["src"]) for audio in page.of("audio")]
+        assert recordings == ([] if row["audio_missing"] else [row["audio"]["bytes"]])
         words = re.findall(r'<bdi lang="([^"]+)">([^<]+)</bdi>', text)
         assert words == [(word["lang"], word["text"]) for word in row["words"] or []]
         targets = re.findall(r'class="target"[^>]*><bdi lang="[^"]+">([^<]+)', text)
@@ -173,7 +173,7 @@ def test_credentialed_records_are_shown_only_when_asked(tmp_path: Path) -> None:
 
 def test_a_page_inside_the_dataset_is_refused(copied: Tiny) -> None:
     finished(copied)
-    with pytest.raises(UsageError, match="the page would lie inside the dataset"):
+    with pytest.raises(UsageError, match="the page would be inside the dataset"):
         write_preview(copied.directory, copied.directory / "page.html")
 
 
@@ -184,7 +184,7 @@ def test_the_default_place_is_beside_the_dataset(tmp_path: Path, monkeypatch: py
 
 
 def test_bad_requests_are_named(copied: Tiny) -> None:
-    with pytest.raises(UsageError, match=r"no such split .*got 'dev'. Choose train, validation, test"):
+    with pytest.raises(UsageError, match=r"the split does not exist .*got 'dev'. Choose train, validation, test"):
         choose_rows(copied.directory, copied.manifest, "dev", 3)
     path = copied.directory / copied.manifest.shards("train")[0].path
     path.write_bytes(path.read_bytes()[:-50])
@@ -242,13 +242,13 @@ def test_small_images_keep_their_bytes() -> None:
     assert decoded(panel.values["source"]) == data
 
 
-def test_a_clip_that_browsers_do_not_play_is_converted() -> None:
+def test_audio_that_browsers_do_not_play_is_converted() -> None:
     file = io.BytesIO()
     soundfile.write(file, np.zeros(800, dtype=np.float32), 8_000, format="AIFF")
     struct = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    clip = panel_of(row_of({"bytes": file.getvalue(), "path": None}, struct), modality("audio")).values["clip"]
-    assert (clip.form, clip.rate_hz) == ("AIFF", 8_000)
-    assert soundfile.info(io.BytesIO(decoded(clip.source))).format == "FLAC"
+    shown = panel_of(row_of({"bytes": file.getvalue(), "path": None}, struct), modality("audio")).values["audio"]
+    assert (shown.form, shown.rate_hz) == ("AIFF", 8_000)
+    assert soundfile.info(io.BytesIO(decoded(shown.source))).format == "FLAC"
 
 
 @pytest.mark.parametrize("hertz", [500, 2_000, 6_000])
@@ -261,7 +261,7 @@ def test_a_tone_is_a_bright_line_at_its_frequency(hertz: int) -> None:
 
 
 @pytest.mark.parametrize("samples", [0, 1, 399, 401])
-def test_short_clips_have_a_spectrogram(samples: int) -> None:
+def test_short_audio_has_a_spectrogram(samples: int) -> None:
     assert np.isfinite(spectrogram(np.zeros(samples, dtype=np.float32), 16_000)).all()
 
 
@@ -296,7 +296,7 @@ def test_tar_shards_are_shown_alike(documented: Tiny, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("width", "scheme"), [(1200, 1), (500, 0)], ids=["wide, light", "phone, dark"])
 def test_a_browser_shows_it(copied: Tiny, tmp_path: Path, width: int, scheme: int) -> None:
     page_of(copied, tmp_path, count=6)
-    picture = tmp_path / "page.png"
+    screenshot = tmp_path / "page.png"
     options = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars")
     quiet = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
     subprocess.run(
@@ -307,14 +307,14 @@ def test_a_browser_shows_it(copied: Tiny, tmp_path: Path, width: int, scheme: in
             f"--user-data-dir={tmp_path / 'profile'}",
             f"--blink-settings=preferredColorScheme={scheme}",
             f"--window-size={width},900",
-            f"--screenshot={picture}",
+            f"--screenshot={screenshot}",
             (tmp_path / "page.html").as_uri(),
         ],
         check=True,
         timeout=120,
         capture_output=True,
     )
-    with Image.open(picture) as shot:
+    with Image.open(screenshot) as shot:
         pixels = np.asarray(shot.convert("L"), dtype=np.float32)
     assert pixels.shape == (900, width)
     corner = float(pixels[-3:, :3].mean())

@@ -123,7 +123,7 @@ def m3_rows(split: str, count: int, first: int, missing: bool) -> list[dict[str,
         classes = rng.permutation(4)
         classes = np.roll(
             classes, language - int(np.flatnonzero(classes == cls)[0])
-        )  # the target in the clip's language
+        )  # the target in the spoken language
         order = rng.permutation(4)
         words = [
             {"text": NAMES[CLASSES[classes[i]]][i], "lang": LANGUAGES[i], "cls_id": int(classes[i])} for i in order
@@ -144,7 +144,7 @@ def m3_rows(split: str, count: int, first: int, missing: bool) -> list[dict[str,
                 "wnid": f"n{cls:08d}",
                 "words": None if absent[2] else words,
                 "image_id": None if absent[0] else f"n{cls:08d}/{split}_{index % 9}.JPEG",
-                "clip_id": None if absent[1] else f"clip-{index % 3}",  # the same in all splits
+                "clip_id": None if absent[1] else f"audio-{index % 3}",  # the same in all splits
                 "image_missing": bool(absent[0]),
                 "audio_missing": bool(absent[1]),
                 "text_missing": bool(absent[2]),

@@ -133,7 +133,7 @@ def test_only_who_is_not_started_as_a_rank_starts_ranks(monkeypatch: pytest.Monk
 def test_a_rank_that_is_left_alone_ends_in_time(rank: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"LOCAL_RANK": rank, "MASTER_PORT": str(module._free_port()), SECONDS: "0.2"}.items():
         monkeypatch.setenv(name, value)
-    message = rf"did not come within 0\.2 seconds \(process {int(rank) + 1} of 2\).*{SECONDS} gives slow ones more time"
+    message = rf"did not join within 0\.2 seconds \(process {int(rank) + 1} of 2\).*{SECONDS} gives slow ones more time"
     with pytest.raises(SymileDataError, match=message):
         join(2, "cpu")
     assert "MASTER_ADDR" in os.environ

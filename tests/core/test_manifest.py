@@ -158,7 +158,7 @@ def test_json_of_another_form_is_refused(written: Path, content: str) -> None:
         ("empty", "no finished dataset.*Run the build command again"),
         ("absent", "there is no such directory .*absent"),
         ("file/below", "there is no such directory .*below"),
-        ("file", "this is no directory .*file"),
+        ("file", "this is not a directory .*file"),
     ],
 )
 def test_a_directory_without_a_manifest_is_no_dataset(tmp_path: Path, name: str, said: str) -> None:

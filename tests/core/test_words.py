@@ -154,7 +154,7 @@ def test_every_order_of_a_choice_is_equally_likely() -> None:
         ({"languages": 1}, "a text needs words of at least two languages; got 1."),
         (
             {"words": 6},
-            "6 words cannot each have a language of their own; got 5 languages. Lower `words` or use `mode='overlap'`.",
+            "6 words cannot all have different languages; got 5 languages. Lower `words` or use `mode='overlap'`.",
         ),
         (
             {"words": 5, "classes": 4},

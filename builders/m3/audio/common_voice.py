@@ -1,12 +1,12 @@
-"""Human speech from a Common Voice release: find the locales, list their clips, divide the speakers, decode.
+"""Human speech from a Common Voice release: find the locales, list their recordings, divide the speakers, decode.
 
 Layout: `cv-corpus-<version>/<locale>/{clips/*.mp3, train.tsv, clip_durations.tsv, ...}`. As in the paper only the table
-`train.tsv` is used, and its clips are divided among our splits. Tables are read by column name
-(`common_voice_tables`), since the columns changed between versions: `path` is needed; `client_id`, where there is one,
-keeps every speaker in one split. `clip_durations.tsv` is optional.
+`train.tsv` is used, and its recordings are divided among our splits. Tables are read by column name
+(`common_voice_tables`), since the columns changed between versions. The column `path` is required; `client_id`, where
+the table has it, keeps every speaker in one split. `clip_durations.tsv` is optional.
 
-An mp3 is decoded only when a row needs it. One that does not decode gives its place to the next one of its language
-and split, and is counted under its reason.
+An mp3 is decoded only when a row needs it. The next recording of its language and split takes the place of one that
+does not decode, which is counted under its reason.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ from .espeak import encode_flac
 from .sources import SHARED, SourceAudio
 from .spoken import UnreadableAudioError
 
-QUIETEST_DBFS = -40.0  # root mean square of a whole clip, in decibels relative to full scale
+QUIETEST_DBFS = -40.0  # root mean square of a whole recording, in decibels relative to full scale
 
-_EXAMPLES = 5  # dropped clips named for each reason
+_EXAMPLES = 5  # dropped recordings that the manifest names for each reason
 
 
 @dataclass(frozen=True)
 class RecordedAudio:
-    """One recording, as workers need it."""
+    """One recording, as a worker encodes it."""
 
     clip_id: str
     path: Path
 
     def encode(self) -> bytes:
-        """The recording as FLAC, 16 kHz mono, at the level it was recorded with.
+        """Encode the recording as FLAC, 16 kHz mono, at its recorded level.
 
         Raises:
             UnreadableAudioError: with the reason "empty file", "does not decode" or "no sound" (below
@@ -61,7 +61,10 @@ class RecordedAudio:
             data = self.path.read_bytes()
         except OSError as error:
             raise SourceError(
-                "cannot open a clip", where=self.path, got=error.strerror, do="mend that and run the same command again"
+                "cannot open a recording",
+                where=self.path,
+                got=error.strerror,
+                do="fix this and run the same command again",
             ) from error
         if not data:
             raise UnreadableAudioError("empty file")
@@ -72,7 +75,7 @@ class RecordedAudio:
         mono = wave.mean(axis=1)
         if not np.isfinite(mono).all():
             raise UnreadableAudioError("does not decode")
-        if not len(mono) or mono.std() < 10 ** (QUIETEST_DBFS / 20):  # a constant is no sound either
+        if not len(mono) or mono.std() < 10 ** (QUIETEST_DBFS / 20):  # the deviation also finds a constant signal
             raise UnreadableAudioError("no sound")
         resampled = soxr.resample(mono, rate, SAMPLE_RATE_HZ, quality="VHQ")
         if not len(resampled):
@@ -88,7 +91,7 @@ class CommonVoiceSource:
         seed: The build's seed.
         languages: (L,) codes, which are the locales' folder names.
         rows: Rows of each split.
-        shared: One store for all splits.
+        shared: Whether one store serves all splits.
 
     Raises:
         SourceError: a folder, table or column is missing, the train table is broken, or a language has too few
@@ -104,7 +107,7 @@ class CommonVoiceSource:
         listed = [read_recordings(folder, left_out) for folder in self._folders]
         self._dropped = [
             Dropped(reason=f"audio: {reason}", count=len(names), examples=sorted(names)[:_EXAMPLES])
-            for reason, names in sorted(left_out.clips.items())
+            for reason, names in sorted(left_out.files.items())
         ]
         self._notes = [_speakers_note(listed, shared), *left_out.notes]
         self._listing = digest([[[r.name, r.size, r.group] for r in recordings] for recordings in listed])
@@ -117,20 +120,20 @@ class CommonVoiceSource:
 
     @property
     def dropped(self) -> list[Dropped]:
-        """Lines and clips that cannot be used."""
+        """Lines and recordings that cannot be used, counted by reason."""
         return list(self._dropped)
 
     @property
     def notes(self) -> list[str]:
-        """That people speak, what is known of them, and what was not used of the tables."""
+        """Sentences for the card on the speakers, and on tables that were not used or not in full."""
         return list(self._notes)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Number of recordings and hash of their names, sizes and speakers."""
+        """Return the number of recordings and a hash of their names, sizes and speakers."""
         return {"kind": "common-voice", "clips": sum(self._counts), "listing": self._listing}
 
     def sizes(self, store: str) -> tuple[int, ...]:
-        """Clips of each language."""
+        """Return the number of a store's recordings in each language."""
         return tuple(len(names) for names in self._stores[store])
 
     def recording(self, store: str, language: int, index: int) -> SourceAudio:
@@ -140,13 +143,14 @@ class CommonVoiceSource:
 
 
 def find_locale(path: Path, language: str) -> Path:
-    """The folder of a language in a release.
+    """Find the folder of a language in a release.
 
     Args:
         path: The `cv-corpus-*` folder or the one above it.
+        language: Language code, which is the locale's folder name.
 
     Raises:
-        SourceError: there is none, or two releases have one.
+        SourceError: there is no such folder, or two releases have one.
     """
     if not path.is_dir():
         raise SourceError(
@@ -160,7 +164,7 @@ def find_locale(path: Path, language: str) -> Path:
             f"two Common Voice releases have the language {language}",
             where=path,
             got=", ".join(folder.parent.name for folder in below),
-            do="point at one of them",
+            do="give the path of one of them",
         )
     if below:
         return below[0]
@@ -174,25 +178,25 @@ def find_locale(path: Path, language: str) -> Path:
 
 
 def _speakers_note(listed: Sequence[Sequence[Recording]], shared: bool) -> str:
-    """What is promised of the speakers: nothing, unless every clip has one."""
+    """Say whether splits share speakers. Separate speakers are promised only where every recording names one."""
     recorded = "Speech is recorded from people (Common Voice, its train tables)"
     if shared:
         return f"{recorded}."
-    clips = [recording for recordings in listed for recording in recordings]
-    unknown = sum(recording.speaker is None for recording in clips)
+    every = [recording for recordings in listed for recording in recordings]
+    unknown = sum(recording.speaker is None for recording in every)
     if not unknown:
         return f"{recorded}; no speaker is in two splits."
     return (
-        f"{recorded}. Of {len(clips):,} clips, {unknown:,} name no speaker (client_id): these are divided one by one, "
-        "and a person may be heard in several splits."
+        f"{recorded}. Of {len(every):,} recordings, {unknown:,} name no speaker (client_id): these are divided one by "
+        "one, and a person may be heard in several splits."
     )
 
 
 def _divide(
     listed: Sequence[Sequence[Recording]], folders: Sequence[Path], seed: int, rows: Mapping[str, int]
 ) -> dict[str, list[list[str]]]:
-    """Give every speaker to one split, so that the splits' clips are in proportion to their rows as nearly as whole
-    speakers allow. A speaker of two languages stays in one split.
+    """Assign every speaker to one split, so that the numbers of recordings are in proportion to the splits' rows as
+    nearly as whole speakers allow. A speaker of two languages stays in one split.
     """
     used = [split for split in SPLITS if rows[split]]
     split_of: dict[str, str] = {}
@@ -203,7 +207,7 @@ def _divide(
             names = [recording.name for recording in recordings if split_of[recording.group] == split]
             if not names:
                 raise SourceError(
-                    f"a Common Voice locale has too few speakers for {len(used)} splits with speakers of their own",
+                    f"a Common Voice locale has too few speakers for {len(used)} splits without shared speakers",
                     where=folder / TABLE,
                     got=f"{len({recording.group for recording in recordings})} speakers",
                     do="ask for fewer splits (`rows['validation']=0`), use `split_policy='shared'`, or leave the "
@@ -221,7 +225,7 @@ def _assign(
     locale: str,
     rows: Mapping[str, int],
 ) -> None:
-    """Add a locale's speakers to `split_of`: those with most clips first, each to the split that lacks most."""
+    """Add a locale's speakers to `split_of`: those with most recordings first, each to the split that lacks most."""
     counts = Counter(recording.group for recording in recordings)
     shares = proportions(len(recordings), {split: rows[split] for split in SPLITS}, least=1)
     lacks = {split: shares[split] for split in used}
@@ -234,7 +238,7 @@ def _assign(
     order = Stream(seed, f"m3/speakers/{locale}").generator().permutation(len(new))
     by_size = sorted((new[i] for i in order), key=lambda speaker: -counts[speaker])
     for position, speaker in enumerate(by_size):
-        # As many speakers left as empty splits: one for each of these.
+        # Where only as many speakers as empty splits are left, each empty split gets one.
         candidates = [s for s in used if s in empty] if len(by_size) - position <= len(empty) else list(used)
         split = max(candidates, key=lambda candidate: lacks[candidate])
         split_of[speaker] = split

@@ -1,7 +1,7 @@
-"""The tables of a Common Voice locale: which clips there are, who speaks them, and which lines cannot be used.
+"""Read the tables of a Common Voice locale: its recordings, their speakers, and the lines that cannot be used.
 
-Sentences are typed by people and scraped from texts. Where one holds a tab or a carriage return, its line has another
-number of cells than the header; such a line is left out and counted, like one without a path or without a file.
+Sentences are typed by people and scraped from texts. Where one contains a tab or a carriage return, the number of cells
+in its line differs from the header; such a line is left out and counted, like one without a path or without a file.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ CLIPS = "clips"
 
 _SPEAKER = "client_id"
 _DURATION_COLUMNS = ("duration[ms]", "duration")
-_NOBODY = {"", "-", "unknown", "none", "null", "nan", "na", "n/a"}  # what stands for a speaker who is not known
-_LONGEST_NAME = 255  # bytes, of Linux's file systems
+_NOBODY = {"", "-", "unknown", "none", "null", "nan", "na", "n/a"}  # cells that stand for an unknown speaker
+_LONGEST_NAME = 255  # bytes; the limit of Linux's file systems
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A clip of a table.
+    """A recording that a table lists.
 
     Args:
-        name: Of its file.
-        size: In bytes.
-        speaker: Who speaks; None where the table does not tell.
+        name: Name of its file.
+        size: Size of the file in bytes.
+        speaker: Id of the speaker; None where the table does not tell.
     """
 
     name: str
@@ -40,25 +40,25 @@ class Recording:
 
     @property
     def group(self) -> str:
-        """What stays together in one split: all clips of a speaker, or the clip alone."""
+        """Name of the group that stays in one split: all recordings of a speaker, or this recording alone."""
         return self.speaker or self.name
 
 
 @dataclass
 class LeftOut:
-    """What was not used of the tables.
+    """Lines, files and tables that were not used.
 
     Args:
-        clips: Reason -> the lines or files.
+        files: Reason -> the lines or files.
         notes: Sentences about tables that were not used, or not in full.
     """
 
-    clips: dict[str, list[str]] = field(default_factory=dict)
+    files: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def add(self, reason: str, example: str) -> None:
         """Count a line or file under a reason."""
-        self.clips.setdefault(reason, []).append(example)
+        self.files.setdefault(reason, []).append(example)
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,9 @@ class _Table:
     """A TSV file.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         header: Names of its columns.
-        lines: Number of each line, and its cells by column; None where their number is not the header's.
+        lines: Number of each line, and its cells by column; None where their number differs from the header's.
     """
 
     path: Path
@@ -77,14 +77,14 @@ class _Table:
 
 
 def read_recordings(folder: Path, left_out: LeftOut) -> list[Recording]:
-    """The usable clips of a locale's train table, by name.
+    """Read the usable recordings of a locale's train table, sorted by name.
 
     Args:
-        folder: Of the locale.
-        left_out: Where the others are noted.
+        folder: Folder of the locale.
+        left_out: Receives the lines and files that cannot be used.
 
     Raises:
-        SourceError: the table or the folder of clips is missing, the table is broken, or it has no usable clip.
+        SourceError: the table or the folder `clips` is missing, the table is broken, or no recording is usable.
     """
     clips = folder / CLIPS
     if not clips.is_dir():
@@ -112,20 +112,20 @@ def read_recordings(folder: Path, left_out: LeftOut) -> list[Recording]:
         recordings.append(Recording(name, sizes[name], next(iter(speakers[name]), None)))
     if not recordings:
         raise SourceError(
-            "a Common Voice locale has no clips",
+            "a Common Voice locale has no recordings",
             where=table.path,
-            got=f"{len(table.lines)} lines, none with a usable clip",
+            got=f"{len(table.lines)} lines, none with a usable recording",
             do="download the locale again, or leave the language out with `languages`",
         )
     return recordings
 
 
 def _named(table: _Table, left_out: LeftOut) -> Iterator[tuple[str, str | None]]:
-    """File name and speaker of each line that has a file name."""
+    """Yield file name and speaker of each line that has a file name."""
     locale = table.path.parent.name
     for number, row in table.lines:
         if row is None:
-            left_out.add("line with another number of cells than the header", f"{locale}/{TABLE}, line {number}")
+            left_out.add("line whose number of cells differs from the header", f"{locale}/{TABLE}, line {number}")
             continue
         if not row["path"].strip():
             left_out.add("line without a path", f"{locale}/{TABLE}, line {number}")
@@ -133,14 +133,14 @@ def _named(table: _Table, left_out: LeftOut) -> Iterator[tuple[str, str | None]]
         name = row["path"] if row["path"].endswith(".mp3") else f"{row['path']}.mp3"
         if name != Path(name).name or not name.isprintable() or len(name.encode()) > _LONGEST_NAME:
             raise SourceError(
-                "a path is no file name", where=f"{table.path}, line {number}, column path", got=repr(row["path"])
+                "a path is not a file name", where=f"{table.path}, line {number}, column path", got=repr(row["path"])
             )
         speaker = row.get(_SPEAKER, "").strip()
         yield name, None if speaker.lower() in _NOBODY else speaker
 
 
 def _durations(path: Path, left_out: LeftOut) -> dict[str, float]:
-    """File name -> duration, of the lines that tell one; the release may lack this table, or hold a broken one."""
+    """Read file name -> duration in milliseconds, where a line gives one. The table may be missing or broken."""
     if not path.exists():
         return {}
     name = f"{path.parent.name}/{path.name}"
@@ -161,7 +161,7 @@ def _durations(path: Path, left_out: LeftOut) -> dict[str, float]:
         else:
             durations[row["clip"]] = duration
     if unused:
-        left_out.notes.append(f"Lines of the optional table {name} that tell no duration were not used: {unused}.")
+        left_out.notes.append(f"Lines of the optional table {name} without a duration were not used: {unused}.")
     return durations
 
 
@@ -174,9 +174,9 @@ def _number(text: str) -> float | None:
 
 
 def _read_table(path: Path, needed: str) -> _Table:
-    """Read a TSV file. Quotes are letters like others: sentences hold single ones."""
+    """Read a TSV file. Quotes have no special meaning, since sentences contain unbalanced ones."""
     if path.exists() and not path.is_file():
-        raise SourceError("a Common Voice table is no file", where=path)
+        raise SourceError("a Common Voice table is not a file", where=path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)

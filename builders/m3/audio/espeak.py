@@ -1,9 +1,9 @@
-"""Speech from espeak-ng, the same bytes for the same request in any process.
+"""Speech from espeak-ng, with the same bytes for the same request in any process.
 
 espeak-ng keeps state between utterances (wave phase, flutter, a random generator seeded by the clock), so a second
-clip in one process differs from the first. `synthesise` therefore loads the library afresh for each clip, seeds its
-generator, speaks and unloads it: about 5 ms a clip, reproducible on any worker. The engine comes from the package
-espeakng-loader (GPL-3, loaded at run time, never vendored).
+recording in one process differs from the first. `synthesise` therefore loads the library for each recording, seeds its
+generator, speaks and unloads it. This takes about 5 ms and is reproducible in any worker. The engine comes from the
+package espeakng-loader (GPL-3, loaded at run time, never vendored).
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from symile_data.errors import MissingPackageError, SourceError
 
 from .framing import framed
 
-# Variants that sound human and differ from one another; the whispering, robotic, unvoiced and very loud ones are left
-# out. All ten languages share them, so a voice does not tell the language.
+# Variants that sound human and differ from one another, without the whispering, robotic, unvoiced and very loud ones.
+# All languages share them, so a voice does not reveal the language.
 VOICES = (
     "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5", "Andy", "Annie", "Alex", "Alicia",
     "Andrea", "adam", "aunty", "belinda", "benjamin", "david", "ed", "edward", "Gene", "grandma", "ian", "john",
@@ -33,13 +33,12 @@ VOICES = (
     "victor",
 )  # fmt: skip
 
-# Natural ranges in espeak-ng's units. All three are set explicitly: the per-language defaults would give the language
-# away.
+# Natural ranges in espeak-ng's units. All three are set explicitly, since each language's defaults would reveal it.
 RATE_RANGE = (140, 200)  # words per minute
 PITCH_RANGE = (30, 70)  # 0 to 99
 INTONATION_RANGE = (30, 70)  # 0 to 99
 
-# Arabic: espeak-ng drops a vowel sign that is written before a shadda, which is the order of Unicode's normal forms.
+# Arabic: espeak-ng drops a vowel sign before a shadda, but Unicode's normal forms put it there.
 _SHADDA_LAST = re.compile("([\u064b-\u0650\u0652\u0670])\u0651")
 
 _SYNCHRONOUS, _DONT_EXIT = 2, 0x8000
@@ -50,16 +49,16 @@ _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes
 
 @dataclass(frozen=True, kw_only=True)
 class Utterance:
-    """One clip to speak.
+    """One recording to speak.
 
     Args:
-        text: What is spoken; `[[...]]` is taken as espeak-ng phonemes.
+        text: The text to speak; espeak-ng reads `[[...]]` as phonemes.
         language: espeak-ng voice name ("el", "cmn").
         voice: One of `VOICES`.
         rate: Words per minute.
-        pitch: 0 to 99.
+        pitch: Pitch, 0 to 99.
         intonation: Pitch range, 0 to 99.
-        seed: Seeds the engine's breath and flutter noise.
+        seed: Seed of the engine's breath and flutter noise.
         lead: Samples of silence before the first sound.
         tail: Samples of silence after the last sound.
     """
@@ -79,11 +78,11 @@ def synthesise(utterance: Utterance) -> npt.NDArray[np.float32]:
     """Speak an utterance.
 
     Returns:
-        (T,) float32 in [-1, 1], mono, 16 kHz, at -23 dBFS RMS; exactly `lead` and `tail` samples of silence around the
-        sound.
+        (T,) float32 in [-1, 1], mono, 16 kHz, at -23 dBFS RMS, with exactly `lead` and `tail` samples of silence around
+        the sound.
 
     Raises:
-        SourceError: the engine does not know the voice, or gives no sound.
+        SourceError: the engine does not know the voice, or makes no sound.
         MissingPackageError: the extra `speech` is not installed.
     """
     try:
@@ -98,7 +97,7 @@ def synthesise(utterance: Utterance) -> npt.NDArray[np.float32]:
 
 
 def encode_flac(wave: npt.NDArray[np.float32]) -> bytes:
-    """16-bit FLAC of a mono 16 kHz wave; libsndfile writes the same bytes each time."""
+    """Encode a mono 16 kHz wave, (T,) float32 in [-1, 1], as 16-bit FLAC. Equal waves give equal bytes."""
     import soundfile
 
     buffer = io.BytesIO()
@@ -108,8 +107,8 @@ def encode_flac(wave: npt.NDArray[np.float32]) -> bytes:
 
 @cache
 def _engine() -> tuple[str, bytes]:
-    """Paths of the library and of its data; checks once that every variant in `VOICES` exists (espeak ignores
-    unknown ones).
+    """Return the paths of the library and of its data. Check once that every variant in `VOICES` exists, since
+    espeak-ng ignores unknown ones.
     """
     try:
         import espeakng_loader

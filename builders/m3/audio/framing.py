@@ -1,7 +1,7 @@
-"""The frame of a clip: where its sound begins and ends, and how loud it is, tell nothing about its language.
+"""Frame a recording so that the start and end of its sound and its loudness reveal nothing about its language.
 
-espeak-ng puts silence of its own before a sentence, in Thai a median of 37 ms and in Telugu none. So a clip is cut to
-its first and last sound, and silence of one distribution for all languages is put around it.
+espeak-ng puts silence before a sentence: a median of 37 ms in Thai, and none in Telugu. So a recording is cut to its
+first and last sound, and silence is put around it whose length has the same distribution in all languages.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from symile_data.datasets.m3.schema import SAMPLE_RATE_HZ
 
-LOUDNESS_DBFS = -23.0  # RMS of a whole clip; voices differ by 15 dB otherwise
+LOUDNESS_DBFS = -23.0  # RMS of a whole recording; without it voices differ by 15 dB
 SILENCE_SAMPLES = (
     SAMPLE_RATE_HZ * 50 // 1000,
     SAMPLE_RATE_HZ * 300 // 1000,
 )  # before and after the sound: 50 to 300 ms
 
-_QUIET = 0.01  # of the peak (-40 dB); what is below it at either end is no sound
+_QUIET = 0.01  # fraction of the peak (-40 dB); quieter samples at either end count as silence
 
 
 def framed(wave: npt.NDArray[np.floating], lead: int, tail: int) -> npt.NDArray[np.float32]:
@@ -29,7 +29,7 @@ def framed(wave: npt.NDArray[np.floating], lead: int, tail: int) -> npt.NDArray[
         tail: Samples of silence after the last.
 
     Returns:
-        (lead + S + tail,) float32 in [-1, 1] at -23 dBFS RMS, where S <= T is what sounds.
+        (lead + S + tail,) float32 in [-1, 1] at -23 dBFS RMS; S <= T samples from the first to the last sound.
     """
     loud = np.abs(wave)
     sounds = np.flatnonzero(loud >= _QUIET * loud.max())

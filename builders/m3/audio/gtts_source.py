@@ -1,5 +1,5 @@
-"""Speech from gTTS as a source of clips: one voice a language, each sentence once. What it does not speak, espeak-ng
-does.
+"""Speech from gTTS as a source of audio: one voice in each language speaks each sentence once. espeak-ng speaks the
+sentences that the engine does not.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .sources import EspeakSource, SourceAudio
 
 @dataclass(frozen=True, kw_only=True)
 class OnlineAudio:
-    """A sentence spoken by the engine, its audio in the cache, with `lead` and `tail` samples of silence around it."""
+    """A sentence that the engine spoke into the cache, with `lead` and `tail` samples of silence around it."""
 
     clip_id: str
     text: str
@@ -29,22 +29,22 @@ class OnlineAudio:
     tail: int
 
     def encode(self) -> bytes:
-        """The clip as FLAC, 16 kHz mono.
+        """Encode the recording as FLAC, 16 kHz mono.
 
         Raises:
-            SourceError: the cache lost it and the engine does not answer now.
+            SourceError: the cache no longer has it and the engine does not answer.
         """
         wave = gtts_speech(self.text, self.language, cache=self.cache, strict=True)
         return encode_flac(framed(wave, self.lead, self.tail))
 
 
 class GttsSource:
-    """The sentences of each store, spoken by Google.
+    """The sentences of each store, spoken by Google Translate.
 
-    Everything is fetched when the source is made, one request after the other, so that workers need no network.
+    The constructor fetches all of them, one request after the other, so that workers need no network.
 
     Args:
-        espeak: Divides the sentences and speaks those that the engine does not.
+        espeak: Divides the sentences among the stores, and speaks those that the engine does not.
         cache: Directory of answers.
         strict: Stop at the first failure.
     """
@@ -63,20 +63,20 @@ class GttsSource:
 
     @property
     def dropped(self) -> list[Dropped]:
-        """Sentences that espeak-ng speaks instead."""
+        """Sentences that espeak-ng speaks instead, counted by reason."""
         return self._dropped
 
     @property
     def notes(self) -> list[str]:
-        """A sentence that the speech is synthetic."""
+        """A sentence for the card: the speech is synthetic."""
         return ["Speech is synthetic (Google Translate): one voice a language, the same in all splits."]
 
     def fingerprint(self) -> dict[str, Any]:
-        """Of the sentences, and of those that the engine did not speak."""
+        """Return hashes of the sentences, and of those that the engine did not speak."""
         return {**self._espeak.fingerprint(), "kind": "gtts", "failed": digest(sorted(self._failed))}
 
     def sizes(self, store: str) -> tuple[int, ...]:
-        """The store's sentences, in each language."""
+        """Return the number of a store's sentences in each language."""
         return (len(_range(self._espeak, store)),) * len(self._espeak.languages)
 
     def recording(self, store: str, language: int, index: int) -> SourceAudio:

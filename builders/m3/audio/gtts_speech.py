@@ -1,6 +1,6 @@
-"""Speech from Google's text-to-speech through gTTS: one voice a language, kept on disk once it was heard.
+"""Speech from Google's text-to-speech through gTTS: one voice in each language, cached on disk.
 
-gTTS writes nothing, without an error, when an answer holds no audio; so every answer is decoded before it is kept.
+gTTS writes nothing and raises no error when an answer has no audio, so every answer is decoded before it is cached.
 """
 
 from __future__ import annotations
@@ -47,21 +47,21 @@ def gtts_speech(
     pause_seconds: float = PAUSE_SECONDS,
     patience: Patience = PATIENT,
 ) -> npt.NDArray[np.float32]:
-    """Have a text spoken.
+    """Fetch the speech of a text, from the cache or from the engine.
 
     Args:
         text: Plain text.
         language: Code as in `LANGUAGES`.
-        cache: Directory of answers; what it holds is not asked again.
-        strict: Only changes the advice in the error: the caller decides what takes the place of a missing clip.
-        pause_seconds: Before a request.
+        cache: Directory of answers; a text that it has is not requested again.
+        strict: Changes only the advice in the error: the caller decides what replaces a missing recording.
+        pause_seconds: Pause before a request.
         patience: Retries and time-outs.
 
     Returns:
         (T,) float32 in [-1, 1], mono, 16 kHz, at -23 dBFS RMS.
 
     Raises:
-        OnlineError: no audio after all tries; its `what` is "no speech: " and the reason.
+        OnlineError: the engine gave no audio after all tries; `what` is "no speech: " and the reason.
         MissingPackageError: the extra `online` is not installed.
     """
     try:
@@ -78,27 +78,27 @@ def gather_speech(
     pause_seconds: float = PAUSE_SECONDS,
     patience: Patience = PATIENT,
 ) -> tuple[set[tuple[str, str]], list[Dropped]]:
-    """Have many texts spoken into the cache, one after the other, so that workers need no network afterwards.
+    """Fetch the speech of many texts into the cache, one after the other, so that workers need no network afterwards.
 
-    Stops asking when the engine has fallen silent.
+    The requests stop when the engine no longer answers.
 
     Args:
         texts: (text, language) pairs.
-        cache: Directory of answers; what it holds is not asked again.
+        cache: Directory of answers; a text that it has is not requested again.
         strict: Stop at the first failure.
-        pause_seconds: Between requests.
+        pause_seconds: Pause between requests.
         patience: Retries and time-outs.
 
     Returns:
         The pairs without audio, and their counts by reason.
 
     Raises:
-        OnlineError: with `strict`, the first failure.
+        OnlineError: a request failed and `strict` is true.
         MissingPackageError: the extra `online` is not installed.
     """
     failed: set[tuple[str, str]] = set()
     failures, answers = FailureCounts(), AnswerCache(cache)
-    with stage("speaking (gtts)", len(texts), "clips") as advance:
+    with stage("speaking (gtts)", len(texts), "recordings") as advance:
         for text, language in texts:
             advance()
             if _cached(text, language, answers) is not None:
@@ -164,7 +164,7 @@ def _ask_once(text: str, language: str, patience: Patience) -> bytes:
         except gTTSError as error:
             response = getattr(error, "rsp", None)
             status = watch.status if response is None else response.status_code
-            if status is not None and status < 300:  # an answer with a marker but no audio behind it
+            if status is not None and status < 300:  # the answer has a marker, but no audio after it
                 raise NoAnswerError("empty audio", silent=True) from None
             raise no_answer(status) from None
         except AssertionError:
@@ -176,10 +176,10 @@ def _ask_once(text: str, language: str, patience: Patience) -> bytes:
 
 
 def _decode(mp3: bytes) -> npt.NDArray[np.float32]:
-    """MP3 bytes as (T,) float32, mono, 16 kHz, at -23 dBFS RMS.
+    """Decode MP3 bytes to (T,) float32, mono, 16 kHz, at -23 dBFS RMS.
 
     Raises:
-        NoAnswerError: no audio.
+        NoAnswerError: the bytes are not audio, or it is too short or silent.
     """
     try:
         import soxr

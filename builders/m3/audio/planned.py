@@ -1,5 +1,5 @@
-"""The recordings that a published plan may name: every file in the clips folders of a Common Voice release, whatever
-its tables say.
+"""The recordings that a published plan may name: every file in the `clips` folders of a Common Voice release, also
+those that no table lists.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from .sources import SourceAudio
 
 
 class PlannedAudio:
-    """Recordings by name; one store, `shared`.
+    """Recordings by name, all in one store, "shared".
 
     Args:
         path: The `cv-corpus-*` folder or the one above it.
         languages: (L,) codes, which are the locales' folder names.
 
     Raises:
-        SourceError: a locale's folder is missing or empty.
+        SourceError: the folder of a locale is missing or empty.
     """
 
     packages: tuple[str, ...] = ()
@@ -39,7 +39,7 @@ class PlannedAudio:
             entries = [entry for entry in sorted_entries(folder) if entry.is_file()] if folder.is_dir() else []
             if not entries:
                 raise SourceError(
-                    "a Common Voice locale has no clips", where=folder, do="unpack the whole archive there"
+                    "a Common Voice locale has no recordings", where=folder, do="unpack the whole archive there"
                 )
             self._files.append([entry.name for entry in entries])
             listing.append([[entry.name, entry.stat().st_size] for entry in entries])
@@ -47,27 +47,27 @@ class PlannedAudio:
 
     @property
     def names(self) -> list[str]:
-        """`<locale>/<file>` of every clip, in the order of their numbers."""
+        """`<locale>/<file>` of every recording, in the order of their numbers."""
         return [
             f"{language}/{name}" for language, files in zip(self._languages, self._files, strict=True) for name in files
         ]
 
     @property
     def dropped(self) -> list[Dropped]:
-        """Nothing: what the plan names and is not there is counted when it is read."""
+        """An empty list: missing recordings are counted when the plan is read."""
         return []
 
     @property
     def notes(self) -> list[str]:
-        """A sentence that people speak, and which recordings are used."""
-        return ["Speech is recorded from people (Common Voice); clips are those that the plan names."]
+        """A sentence for the card: people speak, in the recordings that the plan names."""
+        return ["Speech is recorded from people (Common Voice); the plan names the recordings."]
 
     def fingerprint(self) -> dict[str, Any]:
-        """Number of recordings and hash of all names and sizes."""
+        """Return the number of recordings and a hash of all names and sizes."""
         return {"kind": "common-voice", "clips": sum(map(len, self._files)), "listing": self._listing}
 
     def sizes(self, _store: str) -> tuple[int, ...]:
-        """Clips of each language."""
+        """Return the number of recordings in each language."""
         return tuple(len(files) for files in self._files)
 
     def recording(self, _store: str, language: int, index: int) -> SourceAudio:

@@ -1,4 +1,4 @@
-"""A sample Common Voice: espeak-ng's speech in the layout, columns and format of a release."""
+"""Write a sample Common Voice release: speech of espeak-ng in the layout, columns and formats of a real one."""
 
 from __future__ import annotations
 
@@ -24,39 +24,42 @@ COLUMNS = (
 
 _RATE_HZ = 48_000
 _OTHER_TABLES = ("dev.tsv", "test.tsv")
-_OTHER_RECORDINGS = 2  # in each of the other tables
+_OTHER_RECORDINGS = 2  # recordings in each of the other tables
 
 
-def write_sample_common_voice(directory: Path, languages: Sequence[str], clips: int, seed: int = 0) -> int:
+def write_sample_common_voice(directory: Path, languages: Sequence[str], count: int, seed: int = 0) -> int:
     """Write `directory`/<locale>/{clips/*.mp3, train.tsv, dev.tsv, test.tsv, clip_durations.tsv}.
 
-    A speaker is a voice, with about three clips of each language. One clip of each train table has the duration zero,
-    as some have in the real releases.
+    A speaker is a voice, with about three recordings in each language. One recording of each train table has the
+    duration zero, like some in the real releases.
 
     Args:
-        clips: Of each language in its train table.
+        directory: A new or empty folder.
+        languages: Language codes.
+        count: Number of recordings of each language in its train table.
+        seed: Seed of the sentences and voices.
 
     Returns:
-        The number of clips.
+        The number of recordings in all tables.
 
     Raises:
-        OutputError: the directory holds something else.
+        OutputError: the directory contains other files.
         MissingPackageError: the extra `speech` is not installed.
     """
     if directory.exists() and any(entry.name not in languages for entry in directory.iterdir()):
         raise OutputError("the directory holds other files", where=directory, do="choose a new or empty directory")
-    total = clips + _OTHER_RECORDINGS * len(_OTHER_TABLES)
-    with stage("sample speech", len(languages) * total, "clips") as advance:
+    total = count + _OTHER_RECORDINGS * len(_OTHER_TABLES)
+    with stage("sample speech", len(languages) * total, "recordings") as advance:
         for language in languages:
             durations, lines = [], []
             for index in range(total):
-                name, line, milliseconds = _write_audio(directory / language, language, index, max(3, clips // 3), seed)
-                durations.append(f"{name}\t{0 if index == clips - 1 else milliseconds}")
+                name, line, milliseconds = _write_audio(directory / language, language, index, max(3, count // 3), seed)
+                durations.append(f"{name}\t{0 if index == count - 1 else milliseconds}")
                 lines.append(line)
                 advance()
-            tables = {TABLE: lines[:clips]}
+            tables = {TABLE: lines[:count]}
             for number, table in enumerate(_OTHER_TABLES):
-                tables[table] = lines[clips + number * _OTHER_RECORDINGS :][:_OTHER_RECORDINGS]
+                tables[table] = lines[count + number * _OTHER_RECORDINGS :][:_OTHER_RECORDINGS]
             for table, rows in tables.items():
                 write_text(directory / language / table, "\n".join(["\t".join(COLUMNS), *rows]) + "\n")
             header = "clip\tduration[ms]"
@@ -65,7 +68,7 @@ def write_sample_common_voice(directory: Path, languages: Sequence[str], clips: 
 
 
 def _write_audio(folder: Path, language: str, index: int, speakers: int, seed: int) -> tuple[str, str, int]:
-    """Write one mp3; its name, its line and its duration in milliseconds."""
+    """Write one mp3. Return its name, its line of the table and its duration in milliseconds."""
     import soundfile
 
     try:

@@ -1,7 +1,7 @@
-"""Where the audio of Symile-M3 comes from: one interface, with an implementation for each source.
+"""The sources of the audio of Symile-M3: one interface, with an implementation for each source.
 
-A source divides its audio among media stores: one for each split, or the single store "shared". A store holds a number
-of recordings in each language. Recordings travel to worker processes, which encode those that rows use.
+A source divides its audio among media stores: one for each split, or the single store "shared". A store has a number of
+recordings in each language. Recordings are sent to worker processes, which encode those that rows use.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from ..text.languages import language_row
 from ..text.sentences import Sentence, SentenceBank, split_sentences
 from .spoken import SpokenAudio, recordings_per_language, spoken_audio
 
-SHARED = "shared"  # name of the store that all splits draw from under --splits shared
+SHARED = "shared"  # name of the only store under --splits shared
 
 
 class SourceAudio(Protocol):
-    """One recording: a small, picklable description that a worker encodes."""
+    """One recording: a small picklable description from which a worker encodes the audio."""
 
     @property
     def clip_id(self) -> str:
-        """Unique in the dataset."""
+        """Name of the recording, unique in the dataset."""
         ...
 
     def encode(self) -> bytes:
-        """The clip as FLAC, 16 kHz mono.
+        """Encode the recording as FLAC, 16 kHz mono.
 
         Raises:
-            UnreadableAudioError: the clip is no usable sound; the next one of its language and store takes its place.
+            UnreadableAudioError: it has no usable sound; the next recording of its language and store takes its place.
         """
         ...
 
@@ -44,12 +44,12 @@ class AudioSource(Protocol):
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """Distributions whose versions decide the bytes."""
+        """Distributions whose versions affect the bytes."""
         ...
 
     @property
     def dropped(self) -> list[Dropped]:
-        """Lines and files that the source itself left out, by reason."""
+        """Lines and files that the source left out, counted by reason."""
         ...
 
     @property
@@ -58,21 +58,21 @@ class AudioSource(Protocol):
         ...
 
     def fingerprint(self) -> dict[str, Any]:
-        """What the clips are made of, JSON-like, without paths; `kind` names the source."""
+        """Return a JSON-like description of the recordings, without paths; `kind` names the source."""
         ...
 
     def sizes(self, store: str, /) -> tuple[int, ...]:
-        """(L,) clips of a store in each language."""
+        """Return the (L,) numbers of a store's recordings in each language."""
         ...
 
     def recording(self, store: str, language: int, index: int, /) -> SourceAudio:
-        """The clip at a position of a language's store."""
+        """Return the recording at a position of a language's store."""
         ...
 
 
 @dataclass(frozen=True)
 class SplitAudio:
-    """One store of a source, its clips numbered language by language.
+    """One store of a source, whose recordings are numbered language by language.
 
     Args:
         source: Where the recordings come from.
@@ -84,17 +84,17 @@ class SplitAudio:
 
     @property
     def offsets(self) -> npt.NDArray[np.int64]:
-        """(L + 1,) language l owns the numbers offsets[l] to offsets[l + 1] - 1."""
+        """(L + 1,) int64; language l owns the numbers offsets[l] to offsets[l + 1] - 1."""
         return np.cumsum([0, *self.source.sizes(self.name)], dtype=np.int64)
 
     def recording(self, number: int) -> SourceAudio:
-        """The clip of a number."""
+        """Return the recording with a number."""
         offsets = self.offsets
         language = _owner(offsets, number)
         return self.source.recording(self.name, language, number - int(offsets[language]))
 
     def following(self, number: int) -> int:
-        """The next number of the same language, around its end."""
+        """Return the next number of the same language; the first follows the last."""
         offsets = self.offsets
         language = _owner(offsets, number)
         return int(offsets[language]) if number + 1 == offsets[language + 1] else number + 1
@@ -111,7 +111,7 @@ class EspeakSource:
         seed: The build's seed.
         languages: (L,) codes.
         rows: Rows of each split.
-        shared: One store for all splits.
+        shared: Whether one store serves all splits.
         bank: The sentences.
     """
 
@@ -139,32 +139,32 @@ class EspeakSource:
         return tuple(store for store, sentences in self._sentences.items() if sentences)
 
     def sentences_of(self, store: str) -> int:
-        """How many sentences a store has."""
+        """Return the number of a store's sentences."""
         return len(self._sentences[store])
 
     def sentence(self, store: str, language: str, position: int) -> Sentence:
-        """One sentence of a store."""
+        """Return the sentence at a position of a store."""
         return self._bank.sentences(language)[self._sentences[store][position]]
 
     @property
     def dropped(self) -> list[Dropped]:
-        """The list is empty: every sentence can be spoken."""
+        """An empty list: every sentence can be spoken."""
         return []
 
     @property
     def notes(self) -> list[str]:
-        """A sentence that the speech is synthetic."""
+        """A sentence for the card: the speech is synthetic."""
         return ["Speech is synthetic (espeak-ng); the same voices are heard in every language and split."]
 
     def fingerprint(self) -> dict[str, Any]:
-        """Kind of the bank and hash of the sentences."""
+        """Return the kind of the bank and a hash of the sentences."""
         return {"kind": "espeak", "bank": self._bank.kind, "sentences": self._bank.fingerprint(self._languages)}
 
     def sizes(self, store: str) -> tuple[int, ...]:
-        """The same number in each language."""
+        """Return the number of a store's recordings, which is the same in each language."""
         return (self._sizes[store],) * len(self._languages)
 
     def recording(self, store: str, language: int, index: int) -> SpokenAudio:
-        """A sentence of the store in a voice."""
+        """Return the recording at a position of a language's store: a sentence in a voice."""
         row = language_row(self._languages[language])
         return spoken_audio(self._seed, store, row.code, self._sentences[store], index, self._bank.sentences(row.code))

@@ -1,6 +1,6 @@
-"""Synthetic speech: which sentences in which voices a split can draw from, and their encoding.
+"""Synthetic speech: choose the sentences and voices of a split's recordings, and encode them.
 
-Clip `i` of a language in a split is a pure function of (seed, split, language, i): a sentence of the split's own, a
+Recording `i` of a language in a split is a pure function of (seed, split, language, i): one of the split's sentences, a
 voice, a rate, a pitch, a pitch range and the silence before and after it, all from one named stream.
 """
 
@@ -16,12 +16,12 @@ from ..text.sentences import Sentence, read_sentences
 from .espeak import INTONATION_RANGE, PITCH_RANGE, RATE_RANGE, VOICES, Utterance, encode_flac, synthesise
 from .framing import SILENCE_SAMPLES
 
-ROWS_PER_RECORDING = 2  # a clip is heard in about this many rows of its split ...
-MOST_RECORDINGS = 5000  # ... until a language has this many; more variety than that changes nothing
+ROWS_PER_RECORDING = 2  # a recording is used in about this many rows of its split ...
+MOST_RECORDINGS = 5000  # ... until a language has this many; more variety has no effect
 
 
 class UnreadableAudioError(Exception):
-    """A clip that is no usable sound; the argument is the reason that is counted."""
+    """A recording has no usable sound; the argument is the reason under which it is counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +34,12 @@ class SpokenAudio:
     utterance: Utterance
 
     def encode(self) -> bytes:
-        """The clip as FLAC, 16 kHz mono."""
+        """Synthesise the recording and encode it as FLAC, 16 kHz mono."""
         return encode_flac(synthesise(self.utterance))
 
 
 def recordings_per_language(rows: int, languages: int) -> int:
-    """Number of recordings that a split has in each language.
+    """Return the number of recordings that a split has in each language.
 
     >>> recordings_per_language(8000, 10), recordings_per_language(10_000_000, 10), recordings_per_language(3, 10)
     (400, 5000, 1)
@@ -50,12 +50,15 @@ def recordings_per_language(rows: int, languages: int) -> int:
 def spoken_audio(
     seed: int, store: str, language: str, sentences: list[int], index: int, bank: Sequence[Sentence] | None = None
 ) -> SpokenAudio:
-    """The recording at one position of a store.
+    """Choose the sentence and the voice of the recording at one position of a store.
 
     Args:
+        seed: The build's seed.
         store: Name of the store: the split, or "shared".
+        language: Language code.
         sentences: Positions in the sentence bank that the store may use.
-        bank: The language's sentences; default: the bundled ones.
+        index: Position among the language's recordings in the store.
+        bank: The language's sentences; None uses the bundled ones.
     """
     u = Stream(seed, f"m3/clip/{store}/{language}").rows(index, index + 1, 8)[0]
     bank = read_sentences(language) if bank is None else bank

@@ -1,1 +1,1 @@
-"""What a build of Symile-M3 will take, before anything of it is written."""
+"""Estimate the time and space that a build of Symile-M3 needs, before anything is written."""

@@ -1,4 +1,4 @@
-"""What a build of Symile-M3 takes, in numbers: the arithmetic of `estimate`, apart from its measurements."""
+"""The arithmetic of an estimate: what a build of Symile-M3 needs, given the measurements of `estimate`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class StageCost:
-    """One stage of a build.
+    """The cost of one stage of a build.
 
     Args:
-        stage: "pictures", "clips", "pairs", ...
+        stage: Name of the stage: "images", "audio", "shards", ...
         units: Number of images, recordings or rows.
-        cpu_seconds_each: Measured.
-        bytes_each: That stay in the dataset.
-        working_bytes_each: That lie in `.build/` until the build ends.
+        cpu_seconds_each: Measured CPU seconds of a unit.
+        bytes_each: Bytes of a unit in the finished dataset.
+        working_bytes_each: Bytes of a unit in `.build/` until the build ends.
     """
 
     stage: str
@@ -30,16 +30,16 @@ class StageCost:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What a build will take.
+    """The time, space and memory that a build needs.
 
     Args:
         rows: split -> number of rows.
-        stages: In order.
-        files: Data files.
-        workers: Worker processes.
-        memory_bytes: Of all processes together.
-        free_bytes: On the disk that would take it.
-        notes: What could not be known or is left out.
+        stages: The stages in their order.
+        files: Number of data files.
+        workers: Number of worker processes.
+        memory_bytes: Memory of all processes together.
+        free_bytes: Free bytes on the disk of the output directory.
+        notes: Sentences on what is left out or could not be counted.
     """
 
     rows: dict[str, int]
@@ -52,12 +52,12 @@ class Estimate:
 
     @property
     def dataset_bytes(self) -> int:
-        """Bytes of the finished dataset without its card."""
+        """Bytes of the finished dataset, without its card."""
         return round(sum(stage.units * stage.bytes_each for stage in self.stages))
 
     @property
     def working_bytes(self) -> int:
-        """Bytes that are needed besides until the build ends."""
+        """Further bytes that the build needs until it ends."""
         return round(sum(stage.units * stage.working_bytes_each for stage in self.stages))
 
     @property
@@ -67,7 +67,7 @@ class Estimate:
 
     @property
     def seconds(self) -> float:
-        """Seconds until the build ends, with all workers busy."""
+        """Seconds until the build ends, if all workers are busy."""
         return self.cpu_seconds / self.workers
 
     @property
@@ -76,21 +76,22 @@ class Estimate:
         return self.dataset_bytes + self.working_bytes <= self.free_bytes
 
     def to_json(self) -> dict[str, Any]:
-        """The fields and the totals, as `--json` prints them."""
+        """Return the fields and the totals, as `--json` prints them."""
         totals = ("dataset_bytes", "working_bytes", "cpu_seconds", "seconds", "fits")
         return {**asdict(self), **{name: getattr(self, name) for name in totals}}
 
 
 def expected_used(sizes: Sequence[int], rows: int) -> int:
-    """How many different media `rows` draws are expected to meet.
+    """Return the expected number of different media that `rows` draws use.
 
     Args:
-        sizes: Media of each kind; a draw takes a kind uniformly, then one of its media uniformly.
+        sizes: Number of media of each class or language; a draw takes one of these uniformly, then one of its media.
+        rows: Number of draws.
 
     >>> expected_used([10, 10], 1_000_000), expected_used([1000], 1), expected_used([1], 3)
     (20, 1, 1)
     """
     counts = np.asarray(sizes, dtype=np.float64)
-    with np.errstate(divide="ignore"):  # one medium in all: log 0, and e to the minus infinity is 0
+    with np.errstate(divide="ignore"):  # a single image or recording gives log 0, and exp(-inf) is 0 as it should be
         never = np.exp(rows * np.log1p(-1 / (counts * len(counts)))) if rows else np.ones(len(counts))
     return round(float((counts * (1 - never)).sum()))

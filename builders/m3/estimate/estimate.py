@@ -1,7 +1,7 @@
-"""What a build of Symile-M3 will take, before anything of it is written: a few images, clips and rows are prepared
-and timed, and multiplied by how many there will be.
+"""Estimate what a build of Symile-M3 needs before anything is written: prepare and time a few images, recordings and
+rows, and multiply by the numbers of the build.
 
-Times are CPU seconds of this machine now; one worker is taken to do one CPU second a second. The card is not counted.
+Times are CPU seconds of this machine at present; a worker is assumed to use one CPU fully. The card is not counted.
 Sampled files go to the system's temporary directory and are removed.
 """
 
@@ -42,26 +42,26 @@ from ..sources import Sources, open_sources
 from ..spec import M3Spec
 from .cost import Estimate, StageCost, expected_used
 
-SAMPLED = 24  # images and clips that are prepared
+SAMPLED = 24  # number of images and of recordings that are prepared
 
-_LEAST_PICTURES = 3  # of a class, where a repository does not say how many rows it has
+_LEAST_IMAGES = 3  # images of a class, where a repository does not say how many rows it has
 _UNCOUNTED = (
     "the repository does not say how many images it has: "
-    f"{_LEAST_PICTURES} of each class are counted, and no room for their download"
+    f"{_LEAST_IMAGES} of each class are counted, and no room for their download"
 )
 _SAMPLED_ROWS = 4 * ROWS_PER_TABLE_GROUP
 _PROCESS_BYTES = 190 << 20  # a process with its libraries and one row group, measured
-_MEDIUM_BYTES = 400  # that the main process keeps of each medium: names, keys, places
+_BYTES_PER_MEDIA = 400  # memory of the main process for each image or recording: names, keys, places
 
 
 @dataclass(frozen=True)
 class _Sampled:
-    """Media that were prepared to see what one takes: CPU seconds each, and their bytes."""
+    """Media that were prepared to measure the cost of one: CPU seconds each, and their bytes."""
 
     seconds: float
     media: list[bytes]
-    copied: float  # share of which a media store keeps a copy
-    stored: float = 0.0  # bytes of one in its source
+    copied: float  # fraction of them that a media store copies
+    stored: float = 0.0  # mean bytes of one in its source
 
     @property
     def size(self) -> float:
@@ -69,55 +69,60 @@ class _Sampled:
 
 
 def estimate_m3(spec: M3Spec, out: Path, *, workers: int) -> Estimate:
-    """Estimate a build.
+    """Estimate the time, space and memory of a build.
 
     Args:
         spec: What to build.
-        out: Where, for the room on its disk; it is not touched.
+        out: Output directory, whose disk's free space is reported; nothing is written there.
         workers: Worker processes.
 
     Raises:
-        SymileDataError: sources that the build would refuse too, or of which no sample can be used.
+        SymileDataError: the build would refuse the sources, or none of the sampled media can be used.
     """
     sources = open_sources(spec)
     spec = sources.spec
     catalogue = sources.catalogue or _imagined(sources)
     images = split_images(catalogue, spec.seed, dict(spec.rows), spec.split_policy == "shared")
     state = new_build_state(sources, catalogue, images)
-    pictures, clips = _pictures(sources, catalogue, images), _clips(sources, state)
+    sampled_images, sampled_audio = _sampled_images(sources, catalogue, images), _sampled_audio(sources, state)
     images_by_store = _used(state, {split: np.diff(available.offsets).tolist() for split, available in images.items()})
     audio_by_store = _used(state, state.recordings_per_language)
-    used_pictures, used_clips = sum(images_by_store), sum(audio_by_store)
+    used_images, used_audio = sum(images_by_store), sum(audio_by_store)
     stages = [
-        *_gathered(sources, pictures),
+        *_gathered(sources, sampled_images),
         StageCost(
-            stage="pictures",
-            units=used_pictures,
-            cpu_seconds_each=pictures.seconds,
-            working_bytes_each=pictures.size * pictures.copied,
+            stage="images",
+            units=used_images,
+            cpu_seconds_each=sampled_images.seconds,
+            working_bytes_each=sampled_images.size * sampled_images.copied,
         ),
-        StageCost(stage="clips", units=used_clips, cpu_seconds_each=clips.seconds, working_bytes_each=clips.size),
-        *_written(sources, catalogue, images, state, (used_pictures, used_clips), (pictures, clips)),
+        StageCost(
+            stage="audio",
+            units=used_audio,
+            cpu_seconds_each=sampled_audio.seconds,
+            working_bytes_each=sampled_audio.size,
+        ),
+        *_written(sources, catalogue, images, state, (used_images, used_audio), (sampled_images, sampled_audio)),
     ]
     return Estimate(
         rows=dict(state.rows),
         stages=tuple(stages),
         files=_files(spec, state, [*images_by_store, *audio_by_store]),
         workers=workers,
-        memory_bytes=(workers + 1) * _PROCESS_BYTES + (used_pictures + used_clips) * _MEDIUM_BYTES,
+        memory_bytes=(workers + 1) * _PROCESS_BYTES + (used_images + used_audio) * _BYTES_PER_MEDIA,
         free_bytes=shutil.disk_usage(_existing(out)).free,
         notes=_notes(sources),
     )
 
 
 def _notes(sources: Sources) -> tuple[str, ...]:
-    """What is left out or could not be counted."""
+    """Return sentences on what is left out or could not be counted."""
     uncounted = sources.hub is not None and not sources.hub.rows
     return (*(note.removesuffix(".") for note in sources.names.notes), *((_UNCOUNTED,) if uncounted else ()))
 
 
 def _used(state: BuildState, sizes: Mapping[str, list[int]]) -> list[int]:
-    """Number of different media in each store; splits that share one draw from it together."""
+    """Return the number of different media that rows use of each store. Splits that share a store add their draws."""
     images_by_store: dict[str, list[str]] = {}
     for split in state.rows:
         images_by_store.setdefault(state.image_stores[split], []).append(split)
@@ -128,18 +133,18 @@ def _used(state: BuildState, sizes: Mapping[str, list[int]]) -> list[int]:
 
 
 def _imagined(sources: Sources) -> ImageCatalogue:
-    """The folder that drawn or streamed images will make."""
+    """Return the catalogue of the folder that drawn or streamed images will make."""
     wnids = tuple(sources.names.wnids)
     if sources.hub is None:
         files = tuple(tuple(f"{wnid}_{index:04d}.JPEG" for index in range(IMAGES_PER_CLASS)) for wnid in wnids)
     else:
         known = sources.hub.wnids or sources.names.table.wnids
-        each = max(-(-sources.hub.rows // len(known)), _LEAST_PICTURES)
+        each = max(-(-sources.hub.rows // len(known)), _LEAST_IMAGES)
         files = tuple(tuple(f"{wnid}_{index:08d}.JPEG" for index in range(each)) for wnid in wnids)
     return ImageCatalogue(root=Path(), wnids=wnids, files=files, fingerprint="")
 
 
-def _pictures(sources: Sources, catalogue: ImageCatalogue, images: dict[str, SplitImages]) -> _Sampled:
+def _sampled_images(sources: Sources, catalogue: ImageCatalogue, images: dict[str, SplitImages]) -> _Sampled:
     """Read some images as the build will."""
     with tempfile.TemporaryDirectory() as folder:
         if sources.catalogue is not None:
@@ -148,27 +153,27 @@ def _pictures(sources: Sources, catalogue: ImageCatalogue, images: dict[str, Spl
             paths = [catalogue.root / available.image_id(catalogue, int(slot)) for slot in slots]
         else:
             paths = []
-            for number, data in enumerate(_new_pictures(sources)):
+            for number, data in enumerate(_new_images(sources)):
                 paths.append(Path(folder) / f"{number}.JPEG")
                 paths[-1].write_bytes(data)
-        found: list[tuple[bytes, str]] = []
+        read: list[tuple[bytes, str]] = []
         start = time.process_time()
         for path in paths:
             try:
-                found.append(read_image(path, sources.spec.image_size))
+                read.append(read_image(path, sources.spec.image_size))
             except (UnreadableImageError, SourceError):
                 continue  # the build will count it
         stored = float(np.mean([path.stat().st_size for path in paths])) if paths else 0.0
         seconds = (time.process_time() - start) / max(len(paths), 1)
-    if not found:
+    if not read:
         where = catalogue.root if sources.hub is None else sources.hub.images.repo
         raise SourceError("none of the sampled images can be read", where=where, got=paths[0].name if paths else None)
-    copied = sum(outcome == "converted" for _, outcome in found) / len(found)
-    return _Sampled(seconds, [data for data, _ in found], copied, stored)
+    copied = sum(outcome == "converted" for _, outcome in read) / len(read)
+    return _Sampled(seconds, [data for data, _ in read], copied, stored)
 
 
-def _new_pictures(sources: Sources) -> Iterator[bytes]:
-    """Images that are drawn or streamed."""
+def _new_images(sources: Sources) -> Iterator[bytes]:
+    """Yield a few images that the build will draw or stream."""
     if sources.hub is not None:
         yield from first_images(sources.hub, SAMPLED)
         return
@@ -177,44 +182,44 @@ def _new_pictures(sources: Sources) -> Iterator[bytes]:
         yield draw_image(stem, Stream(sources.spec.seed, "estimate").generator(number))
 
 
-def _gathered(sources: Sources, pictures: _Sampled) -> Iterator[StageCost]:
-    """The stage that makes the image folder, where none is given."""
+def _gathered(sources: Sources, sampled_images: _Sampled) -> Iterator[StageCost]:
+    """Yield the cost of the stage that makes the image folder, where none is given."""
     if sources.hub is not None:  # the network is not timed
         yield StageCost(
-            stage="streaming", units=sources.hub.rows, cpu_seconds_each=0.0, working_bytes_each=pictures.stored
+            stage="streaming", units=sources.hub.rows, cpu_seconds_each=0.0, working_bytes_each=sampled_images.stored
         )
     elif sources.catalogue is None:
         yield _drawing(len(sources.names.wnids) * IMAGES_PER_CLASS, sources.spec.seed)
 
 
 def _drawing(count: int, seed: int) -> StageCost:
-    """Drawing the sample images."""
+    """Measure the cost of drawing the sample images."""
     stem = next(iter(sample_classes().values()))[0]
     draw_image(stem, Stream(seed, "estimate").generator(0))  # renders the artwork
     start = time.process_time()
     sizes = [len(draw_image(stem, Stream(seed, "estimate").generator(number))) for number in range(SAMPLED)]
     seconds = (time.process_time() - start) / SAMPLED
-    twice = 2 * float(np.mean(sizes))  # as the tasks' chunks, and as files
+    twice = 2 * float(np.mean(sizes))  # each image is stored in a task's chunk and as a file
     return StageCost(stage="drawing", units=count, cpu_seconds_each=seconds, working_bytes_each=twice)
 
 
-def _clips(sources: Sources, state: BuildState) -> _Sampled:
-    """Encode some clips as the build will."""
+def _sampled_audio(sources: Sources, state: BuildState) -> _Sampled:
+    """Encode some recordings as the build will."""
     available = SplitAudio(sources.audio, next(iter(state.audio_stores.values())))
     numbers = np.linspace(0, int(available.offsets[-1]) - 1, SAMPLED).astype(int)
-    found = []
+    encoded = []
     with contextlib.suppress(UnreadableAudioError):
         available.recording(0).encode()  # loads the speech library or the decoder
     start = time.process_time()
     for number in numbers:
         try:
-            found.append(available.recording(int(number)).encode())
+            encoded.append(available.recording(int(number)).encode())
         except UnreadableAudioError:
             continue  # the build will count it
     seconds = (time.process_time() - start) / SAMPLED
-    if not found:
-        raise SourceError("none of the sampled clips can be used", got=available.recording(0).clip_id)
-    return _Sampled(seconds, found, 1.0)
+    if not encoded:
+        raise SourceError("none of the sampled recordings can be used", got=available.recording(0).clip_id)
+    return _Sampled(seconds, encoded, 1.0)
 
 
 def _written(
@@ -225,11 +230,11 @@ def _written(
     used: tuple[int, int],
     sampled: tuple[_Sampled, _Sampled],
 ) -> Iterator[StageCost]:
-    """The stages that write the dataset's files."""
-    rows, (pictures, clips) = sum(state.rows.values()), sampled
+    """Yield the costs of the stages that write the dataset's files."""
+    rows, (sampled_images, sampled_audio) = sum(state.rows.values()), sampled
     split = next(iter(state.rows))
     split_audio = SplitAudio(sources.audio, state.audio_stores[split])
-    ids = {  # beforehand: the build looks them up in its media stores
+    ids = {  # made before the timing, since the build looks them up in its media stores
         "image_id": _some(lambda slot: images[split].image_id(catalogue, slot), len(images[split].order)),
         "clip_id": _some(lambda number: split_audio.recording(number).clip_id, int(split_audio.offsets[-1])),
     }
@@ -241,19 +246,22 @@ def _written(
     if sources.spec.layout == "pooled":
         seconds, size = _measure(schemas["pairs"], _SAMPLED_ROWS, ROWS_PER_TABLE_GROUP, columns)
         yield StageCost(stage="pairs", units=rows, cpu_seconds_each=seconds, bytes_each=size)
-        for name, column, count, some in (("images", "image", used[0], pictures), ("clips", "audio", used[1], clips)):
+        for title, name, column, count, some in (
+            ("images", "images", "image", used[0], sampled_images),
+            ("audio", "clips", "audio", used[1], sampled_audio),
+        ):
 
-            def with_medium(n: int, column: str = column, some: _Sampled = some) -> dict[str, Any]:
+            def with_media(n: int, column: str = column, some: _Sampled = some) -> dict[str, Any]:
                 return columns(n) | {column: _values(some, n)}
 
-            seconds, size = _measure(schemas[name], 2 * SAMPLED, MEDIA_PER_GROUP, with_medium)
-            yield StageCost(stage=f"pool of {name}", units=count, cpu_seconds_each=seconds, bytes_each=size)
+            seconds, size = _measure(schemas[name], 2 * SAMPLED, MEDIA_PER_GROUP, with_media)
+            yield StageCost(stage=f"tables of {title}", units=count, cpu_seconds_each=seconds, bytes_each=size)
         return
     seconds, size = _measure(
         m3_schema(),
         4 * ROWS_PER_GROUP,
         ROWS_PER_GROUP,
-        lambda n: columns(n) | {"image": _values(pictures, n), "audio": _values(clips, n)},
+        lambda n: columns(n) | {"image": _values(sampled_images, n), "audio": _values(sampled_audio, n)},
     )
     yield StageCost(stage="shards", units=rows, cpu_seconds_each=seconds, bytes_each=size)
 
@@ -261,7 +269,7 @@ def _written(
 def _measure(
     schema: DatasetSchema, rows: int, group: int, columns: Callable[[int], dict[str, pa.Array]]
 ) -> tuple[float, float]:
-    """CPU seconds and bytes of a row, from writing some of them to a file and hashing it."""
+    """Return the CPU seconds and bytes of a row, measured by writing some rows to a file and hashing it."""
     arrow = schema.arrow
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sample.parquet"
@@ -279,7 +287,7 @@ def _measure(
 
 
 def _some_rows(sources: Sources, state: BuildState, split: str, ids: dict[str, pa.Array], count: int) -> dict[str, Any]:
-    """The first rows of a split, without their media."""
+    """Return the columns of a split's first rows, without their media."""
     if sources.published is not None:
         labels = first_rows(sources.published.plan, sources.published.names, count)
     else:
@@ -294,17 +302,17 @@ def _some_rows(sources: Sources, state: BuildState, split: str, ids: dict[str, p
 
 
 def _some(name: Callable[[int], str], count: int) -> pa.Array:
-    """Names of some of `count` media, spread over all."""
+    """Return the names of some of `count` media, evenly spread."""
     return pa.array([name(int(number)) for number in np.linspace(0, count - 1, ROWS_PER_TABLE_GROUP)], pa.string())
 
 
 def _values(sampled: _Sampled, count: int) -> list[dict[str, Any]]:
-    """Values of a column of media."""
+    """Return `count` values of a column of images or audio, repeating the sampled ones."""
     return [{"bytes": data, "path": "sample"} for data in itertools.islice(itertools.cycle(sampled.media), count)]
 
 
 def _files(spec: M3Spec, state: BuildState, media: Sequence[int]) -> int:
-    """Data files, from the sizes of the media stores."""
+    """Return the number of data files, given the numbers of used media."""
     if spec.layout != "pooled":
         return sum(len(shard_ranges(count, ROWS_PER_SHARD)) for count in state.rows.values())
     tables = sum(len(shard_ranges(count, ROWS_PER_TABLE)) for count in state.rows.values())
@@ -312,6 +320,6 @@ def _files(spec: M3Spec, state: BuildState, media: Sequence[int]) -> int:
 
 
 def _existing(path: Path) -> Path:
-    """The path or the nearest folder above it that is there."""
+    """Return the path, or the nearest folder above it that exists."""
     resolved = path.resolve()
     return next(place for place in (resolved, *resolved.parents) if place.exists())

@@ -1,8 +1,8 @@
-"""Images from a dataset on the Hugging Face Hub, or from a local folder of that form: ILSVRC/imagenet-1k and its
-look-alikes, with the columns `image` and `label`.
+"""Read images from a dataset on the Hugging Face Hub, or from a local folder of that form: ILSVRC/imagenet-1k and
+similar datasets with the columns `image` and `label`.
 
 The rows are streamed once into an ImageNet folder below `.build/`, encoded as they are, and then read like any folder.
-How far the stream got is noted now and then, so an interrupted build goes on from there.
+The position in the stream is saved regularly, so an interrupted build resumes there.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from symile_data.format.location import Location
 from symile_data.format.manifest import Dropped
 from symile_data.progress import stage
 
-NOTED_ROWS = 1024  # rows between two notes of how far the stream got
+NOTED_ROWS = 1024  # rows after which the position in the stream is saved
 
 _PREFIX = "hf:"
 _WNID = re.compile(r"n\d{8}")
 _COLUMNS = ("image", "label")
 _STATE = "state.json"
-_EXAMPLES = 5  # rows without an image named for each reason
+_EXAMPLES = 5  # rows without an image that the manifest names for each reason
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class HubImages:
 
     @property
     def name(self) -> str:
-        """What the manifest says: no directories of this machine."""
+        """The name in the manifest: the repository, or the last part of a folder's path."""
         return Path(self.repo).name if self.is_folder else self.repo
 
     @property
@@ -60,7 +60,7 @@ class HubImages:
 
 
 def parse_hub(text: str) -> HubImages | None:
-    """What `--images hf:REPO` or `hf:REPO@REVISION` names; None for anything else.
+    """Parse `hf:REPO` or `hf:REPO@REVISION`, as `--images` takes it; return None for anything else.
 
     >>> parse_hub("hf:zh-plus/tiny-imagenet@main")
     HubImages(repo='zh-plus/tiny-imagenet', revision='main')
@@ -81,9 +81,9 @@ class HubStream:
 
     Args:
         images: The repository.
-        fingerprint: JSON-like; decides what is read.
-        rows: How many rows there are, when the repository says.
-        wnids: Class of each label.
+        fingerprint: JSON-like description of what is read, for the build's fingerprint.
+        rows: Number of rows; 0 where the repository does not say.
+        wnids: Class of each label; empty where each row gives its wnid.
         stream: The streamed dataset.
     """
 
@@ -95,10 +95,10 @@ class HubStream:
 
 
 def open_hub(images: HubImages) -> HubStream:
-    """Find a repository's training split and its classes; no image is read yet.
+    """Open a repository's training split and read its classes; no image is read yet.
 
     Raises:
-        SourceError: there is no such repository, no access, no network, or it has other columns or classes.
+        SourceError: the repository does not exist or cannot be reached, or it has other columns or classes.
     """
     from datasets import Image, load_dataset
 
@@ -137,13 +137,13 @@ def open_hub(images: HubImages) -> HubStream:
 
 
 def write_hub(opened: HubStream, folder: Path) -> list[Dropped]:
-    """Stream every image into `folder`/<wnid>/, or go on where that was interrupted.
+    """Stream every image into `folder`/<wnid>/, or resume an interrupted stream.
 
     Returns:
-        Rows without a label or an image, by reason.
+        Rows without a label or an image, counted by reason.
 
     Raises:
-        SourceError: the stream broke off; what arrived is kept.
+        SourceError: the stream broke off; images that arrived are kept.
     """
     state = _read_state(folder)
     if state["finished"]:
@@ -151,7 +151,7 @@ def write_hub(opened: HubStream, folder: Path) -> list[Dropped]:
     dropped: dict[str, list[str]] = state["dropped"]
     done = int(state["rows"])
     with (
-        stage("pictures (hub)", opened.rows, "pictures") as advance,
+        stage("images (hub)", opened.rows, "images") as advance,
         _hub_errors(opened.images),
         closing(_rows(opened, done)) as rows,
     ):
@@ -162,7 +162,7 @@ def write_hub(opened: HubStream, folder: Path) -> list[Dropped]:
                     reason = _write(folder, opened, number, row)
                     if reason:
                         dropped.setdefault(reason, []).append(f"row {number}")
-                os.sync()  # the note below says that these files are on the disk
+                os.sync()  # the saved position promises that these files are on the disk
             done += len(batch)
             _write_state(folder, {"rows": done, "dropped": dropped, "finished": False})
             advance(len(batch))
@@ -172,7 +172,7 @@ def write_hub(opened: HubStream, folder: Path) -> list[Dropped]:
 
 
 def first_images(opened: HubStream, count: int) -> list[bytes]:
-    """The images of the first rows, so many at most, encoded as they are.
+    """Return the images of the first `count` rows at most, encoded as they are.
 
     Raises:
         SourceError: the stream broke off.
@@ -182,15 +182,15 @@ def first_images(opened: HubStream, count: int) -> list[bytes]:
 
 
 def _rows(opened: HubStream, start: int) -> Generator[dict[str, Any], None, None]:
-    """The rows from `start` on. Close it, read to its end or not: pyarrow reads Parquet ahead in threads of its own,
-    which abort the program or let it hang where they still run at its end (apache/arrow#45214). They end once nothing
-    holds the stream, and a collection finds the cycles that do.
+    """Yield the rows from `start` on. Always close this generator: pyarrow reads Parquet ahead in its own threads, and
+    the program aborts or hangs if they still run when it exits (apache/arrow#45214). They end once nothing refers to
+    the stream, and a garbage collection breaks the reference cycles.
     """
     rows = iter(opened.stream.skip(start) if start else opened.stream)
     try:
         yield from rows
     except BaseException as error:
-        traceback.clear_frames(error.__traceback__)  # whoever keeps the error would keep the stream's frames
+        traceback.clear_frames(error.__traceback__)  # an error that is kept would keep the stream's frames
         raise
     finally:
         del rows
@@ -198,11 +198,11 @@ def _rows(opened: HubStream, start: int) -> Generator[dict[str, Any], None, None
 
 
 def _check_card(images: HubImages, revision: str) -> None:
-    """Refuse a card that `datasets` should not be given: its own reader follows aliases without end, and files that
-    the card names elsewhere.
+    """Refuse a card that is not safe for `datasets`, whose reader expands YAML aliases without a limit and opens files
+    outside the dataset that the card names.
 
     Raises:
-        SourceError: saying what is wrong.
+        SourceError: the card cannot be parsed safely, or names files outside the dataset.
     """
     place = Location.of(images.repo if images.is_folder else f"hf://datasets/{images.repo}@{revision}")
     try:
@@ -219,7 +219,7 @@ def _check_card(images: HubImages, revision: str) -> None:
 
 
 def _is_inside(path: str) -> bool:
-    """Whether a path or pattern is relative, without steps upwards, and no URL."""
+    """Whether a path or pattern is relative, has no "..", and is not a URL."""
     return not (":" in path or "\\" in path or path.startswith(("/", "~")) or ".." in PurePosixPath(path).parts)
 
 
@@ -228,7 +228,7 @@ def _refused(place: Location, why: object) -> SourceError:
 
 
 def _write(folder: Path, opened: HubStream, number: int, row: dict[str, Any]) -> str | None:
-    """Write one image; the reason when there is none to write."""
+    """Write the image of one row. Return None, or the reason why the row has none to write."""
     wnids, label = opened.wnids, row["label"]
     if isinstance(label, str):
         wnid = label if _WNID.fullmatch(label) else None
@@ -246,15 +246,15 @@ def _write(folder: Path, opened: HubStream, number: int, row: dict[str, Any]) ->
 
 
 def _image(opened: HubStream, image: dict[str, Any] | None) -> bytes | None:
-    """The encoded bytes of a row's image, where it has one."""
+    """Return the encoded bytes of a row's image; None where it has none."""
     if image is None:
         return None
     if image["bytes"] is not None:
         return bytes(image["bytes"])
-    return _own_file(Path(opened.images.repo) if opened.images.is_folder else None, image["path"])
+    return _referenced_file(Path(opened.images.repo) if opened.images.is_folder else None, image["path"])
 
 
-def _own_file(root: Path | None, name: str | None) -> bytes | None:
+def _referenced_file(root: Path | None, name: str | None) -> bytes | None:
     """Read a file that a row names in place of an image; refuse files outside the folder of the dataset."""
     if root is None or not name or not Path(name).resolve().is_relative_to(root.resolve()):
         return None
@@ -266,21 +266,21 @@ def _classes(images: HubImages, label: Any) -> tuple[str, ...]:
     names = getattr(label, "names", None)
     if names is None:
         if getattr(label, "dtype", None) == "string":
-            return ()  # each row says its wnid
+            return ()  # each row gives its wnid
     elif all(_WNID.fullmatch(name) for name in names):
         return tuple(names)
     elif len(names) == len(imagenet_classes()[0]):
         return imagenet_classes()[0]
     raise SourceError(
-        "the labels do not tell the classes of ImageNet",
+        "the labels do not name classes of ImageNet",
         where=images.repo,
         got=repr(label) if names is None else f"{len(names)} names, such as {', '.join(names[:3])}",
-        do="give a dataset whose labels are named by wnid, or are the 1000 classes in ILSVRC's order",
+        do="give a dataset whose labels are wnids, or are the 1000 classes in ILSVRC's order",
     )
 
 
 def _revision(images: HubImages) -> str:
-    """The commit, or the hash of a local folder's listing."""
+    """Return the commit of a repository, or the hash of a local folder's listing."""
     if images.is_folder:
         root = Path(images.repo)
         files = sorted(path for path in root.rglob("*") if path.is_file())
@@ -296,7 +296,7 @@ def _hub_errors(images: HubImages) -> Iterator[None]:
         yield
     except SymileDataError:
         raise
-    except Exception as error:  # the hub's libraries raise errors of a dozen families
+    except Exception as error:  # the hub's libraries raise errors of many unrelated classes
         said = str(error).strip().splitlines()
         raise SourceError(
             "cannot read the images from the hub",

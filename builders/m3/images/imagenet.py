@@ -1,12 +1,12 @@
 """Images from an ImageNet folder: find it, list it, divide it among the splits, and read single files robustly.
 
-Layouts accepted: Kaggle's (`ILSVRC/Data/CLS-LOC/train/<wnid>/*`), any part of that path, or a plain folder of wnid
-folders; Tiny ImageNet's, where the files are in `<wnid>/images/`. Files are opened by content, not by suffix: ImageNet
-holds CMYK and grayscale JPEGs, EXIF-rotated ones and a PNG named .JPEG. What file managers leave beside images (names
-with a leading dot, Thumbs.db, desktop.ini) is no image.
+Accepted layouts are Kaggle's (`ILSVRC/Data/CLS-LOC/train/<wnid>/*`), any part of that path, a plain folder of wnid
+folders, and Tiny ImageNet's, where the files are in `<wnid>/images/`. The content of a file decides its format, not its
+suffix: ImageNet has CMYK and grayscale JPEGs, EXIF-rotated ones and a PNG named .JPEG. Files that file managers leave
+beside images (names with a leading dot, Thumbs.db, desktop.ini) are ignored.
 
-A file is decoded only when a row needs it. One that cannot be read gives its place to the next readable file of its
-class and split, and is counted under its reason.
+A file is decoded only when a row needs it. The next readable file of its class and split takes the place of an
+unreadable one, which is counted under its reason.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from symile_data.rng import Stream
 from ..text.sentences import proportions
 
 _WNID = re.compile(r"n\d{8}")
-_UNDECODABLE = re.compile("[\ud800-\udfff]")  # what Python makes of bytes in file names that are not UTF-8
+_UNDECODABLE = re.compile("[\ud800-\udfff]")  # surrogates stand for the bytes of file names that are not UTF-8
 _LAYOUTS = ("ILSVRC/Data/CLS-LOC/train", "Data/CLS-LOC/train", "CLS-LOC/train", "train", ".")
 _INNER = "images"  # folder of a class's files in Tiny ImageNet
 _BOXES = "_boxes.txt"  # ending of the table that lies beside it
@@ -42,7 +42,7 @@ _JPEG_QUALITY = 95
 
 
 class UnreadableImageError(Exception):
-    """A file that is no usable image; the argument is the reason that is counted."""
+    """A file is not a usable image; the argument is the reason under which it is counted."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ class ImageCatalogue:
     """The files of an ImageNet folder, sorted.
 
     Args:
-        root: The folder that holds the wnid folders.
-        wnids: (C,) class folders that hold files.
-        files: For each class, its file names, below the class folder.
-        fingerprint: Hash of all names and sizes in the class folders, those of classes that are left out included.
-        other_classes: Folders with files beside the wnid folders, under names that are no wnid; they are not read.
+        root: The folder that contains the wnid folders.
+        wnids: (C,) class folders that contain files.
+        files: For each class, its file names below the class folder.
+        fingerprint: Hash of all names and sizes in the class folders, also of classes that are left out.
+        other_classes: Folders with files beside the wnid folders whose names are not wnids; they are not read.
     """
 
     root: Path
@@ -65,14 +65,14 @@ class ImageCatalogue:
 
     @property
     def dropped(self) -> list[Dropped]:
-        """The folders that are not read, for the manifest."""
+        """The folders that are not read, as the manifest counts them."""
         if not self.other_classes:
             return []
         reason = "image: class folders not named by wnid; the folders named by wnid are read"
         return [Dropped(reason=reason, count=len(self.other_classes), examples=list(self.other_classes[:_EXAMPLES]))]
 
     def only(self, wnids: Collection[str]) -> ImageCatalogue:
-        """The same without the classes that are not among `wnids`."""
+        """Return a copy with only the classes in `wnids`."""
         kept = [place for place, wnid in enumerate(self.wnids) if wnid in wnids]
         return replace(
             self,
@@ -94,16 +94,16 @@ class SplitImages:
     order: npt.NDArray[np.int64]
 
     def image_id(self, catalogue: ImageCatalogue, slot: int) -> str:
-        """`<wnid>/<file name>`, also the path below the catalogue's root."""
+        """Return `<wnid>/<file name>`, which is also the path below the catalogue's root."""
         cls = self.class_of(slot)
         return f"{catalogue.wnids[cls]}/{catalogue.files[cls][self.order[slot]]}"
 
     def class_of(self, slot: int) -> int:
-        """Index of the class that owns a slot."""
+        """Return the index of the class that owns a slot."""
         return int(np.searchsorted(self.offsets, slot, side="right")) - 1
 
     def following(self, slot: int) -> int:
-        """The next slot of the same class, around its end."""
+        """Return the next slot of the same class; the first slot follows the last."""
         cls = self.class_of(slot)
         first, last = int(self.offsets[cls]), int(self.offsets[cls + 1])
         return first if slot + 1 == last else slot + 1
@@ -113,7 +113,8 @@ def list_images(path: Path) -> ImageCatalogue:
     """List an ImageNet folder.
 
     Raises:
-        SourceError: there is no such folder, it has no class folders, one has no images, or a file's name is no text.
+        SourceError: the folder does not exist or has no class folders, a class folder has no images, or a file name is
+            not UTF-8.
     """
     if not path.is_dir():
         raise SourceError(
@@ -153,8 +154,13 @@ def split_images(catalogue: ImageCatalogue, seed: int, rows: dict[str, int], sha
     """Divide every class's files among the splits, at random, in proportion to the splits' rows.
 
     Args:
+        catalogue: The files.
+        seed: The build's seed.
         rows: Rows of each split.
-        shared: The same images for all splits, as in the paper, instead of one each.
+        shared: Whether all splits use all images, as in the paper, instead of separate ones.
+
+    Returns:
+        split -> its images.
 
     Raises:
         SourceError: a class has fewer files than there are splits.
@@ -169,7 +175,7 @@ def split_images(catalogue: ImageCatalogue, seed: int, rows: dict[str, int], sha
     for cls, files in enumerate(catalogue.files):
         if len(files) < len(used):
             raise SourceError(
-                f"a class has too few images for {len(used)} splits with images of their own",
+                f"a class has too few images for {len(used)} splits without shared images",
                 where=catalogue.root / catalogue.wnids[cls],
                 got=f"{len(files)} files",
                 do="add images, ask for fewer splits (`rows['validation']=0`), or use `split_policy='shared'`",
@@ -187,16 +193,17 @@ def split_images(catalogue: ImageCatalogue, seed: int, rows: dict[str, int], sha
 
 
 def read_image(path: Path, size: int | None) -> tuple[bytes, str]:
-    """Read one image as it goes into a shard.
+    """Read one image in the form that a shard stores.
 
-    An upright 8-bit RGB JPEG is kept byte for byte, unless it must shrink. Everything else becomes an RGB JPEG of what
-    the image shows: see `symile_data.format.images`.
+    An upright 8-bit RGB JPEG is kept byte for byte, unless it must shrink. Everything else is converted to an upright
+    RGB JPEG: see `symile_data.format.images`.
 
     Args:
-        size: Largest length of the shorter side in pixels; None keeps the image's own.
+        path: The file.
+        size: Largest length of the shorter side in pixels; None keeps the image's size.
 
     Returns:
-        JPEG bytes, and what was done: "kept" or "converted".
+        JPEG bytes, and "kept" or "converted".
 
     Raises:
         UnreadableImageError: with the reason "empty file", "not an image", "truncated or corrupt", "too large" or
@@ -225,31 +232,31 @@ def read_image(path: Path, size: int | None) -> tuple[bytes, str]:
         except UnfitMediumError:
             raise UnreadableImageError("unknown range of grey values") from None
         except MemoryError:
-            raise  # says nothing about the file
+            raise  # a lack of memory is not the file's fault
         except Exception:
-            # Pillow's readers of corrupt data raise almost anything: OSError, struct.error, RuntimeError, ...
+            # On corrupt data Pillow raises almost anything: OSError, struct.error, RuntimeError, ...
             raise UnreadableImageError("truncated or corrupt") from None
 
 
 def read_bytes(path: Path) -> bytes:
-    """An image's file as it is.
+    """Read the bytes of an image file.
 
     Raises:
-        SourceError: the system refuses. That may pass, so it stops the build instead of dropping the image.
+        SourceError: the system refuses. That may be temporary, so it stops the build instead of dropping the image.
     """
     try:
         return path.read_bytes()
     except OSError as error:
         raise SourceError(
-            "cannot open an image", where=path, got=error.strerror, do="mend that and run the same command again"
+            "cannot open an image", where=path, got=error.strerror, do="fix this and run the same command again"
         ) from error
 
 
 def check_size(size: int | None) -> None:
-    """Refuse an image size that nothing can be seen at.
+    """Refuse an image size that is too small to recognise anything.
 
     Raises:
-        UsageError: below 16 pixels.
+        UsageError: the size is below 16 pixels.
     """
     if size is not None and size < 16:
         raise UsageError("`image_size` is the shorter side in pixels, at least 16", got=size)
@@ -268,7 +275,7 @@ def _to_jpeg(image: Image.Image, size: int | None) -> bytes:
 
 
 def _class_files(folder: Path) -> dict[str, int]:
-    """Name below the class folder -> bytes, of each file that may be an image, by name."""
+    """Return name below the class folder -> size in bytes, for each file that may be an image, sorted by name."""
     found = {}
     for prefix, place in (("", folder), (f"{_INNER}/", folder / _INNER)):
         for entry in sorted_entries(place) if place.is_dir() else ():
@@ -278,7 +285,7 @@ def _class_files(folder: Path) -> dict[str, int]:
 
 
 def _is_hidden(name: str) -> bool:
-    """Whether a file manager made an entry, not the one who collected the images."""
+    """Whether an entry comes from a file manager and is not part of the collection."""
     return name.startswith(".") or name.lower() in _NO_IMAGES
 
 

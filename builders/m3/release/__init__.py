@@ -1,1 +1,1 @@
-"""The published release of Symile-M3: its files, its words, its import and its rebuilding row for row."""
+"""The published release of Symile-M3: read its files, resolve its words, import it, or rebuild it row by row."""

@@ -1,11 +1,11 @@
-"""The published release of Symile-M3 as it lies on the Hugging Face Hub or in a download of it.
+"""Read the files of the published release of Symile-M3, on the Hugging Face Hub or in a downloaded folder.
 
     <release>/README.md                                        YAML: rows of every configuration's splits
     <release>/translations.json                                names of the classes
     <release>/symile-m3-10-xs/{train,val,test}-00000-of-00147.parquet
 
 Columns: lang, audio, image, text, cls, cls_id, target_text. Files are opened through fsspec, so that a local folder and
-`hf:REPO` are read by the same code, and only the row groups that are asked for are fetched.
+`hf:REPO` are read by the same code, and only the requested row groups are fetched.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from symile_data.format.schema import SPLITS
 from .names import TRANSLATIONS
 
 COLUMNS = ("lang", "audio", "image", "text", "cls", "cls_id", "target_text")
-NAMES = {"train": "train", "validation": "val", "test": "test"}  # our splits, and as the release's files are called
+NAMES = {"train": "train", "validation": "val", "test": "test"}  # our splits -> their names in the release's files
 
 _HUB = "hf:"
 _PREFIX = "symile-m3-"
 _FILE = re.compile(r"(?P<split>train|val|validation|test)-(?P<index>\d{5})-of-(?P<count>\d{5})\.parquet")
-_THREADS = 16  # footers are small reads that wait for the network
+_THREADS = 16  # threads that read footers: small reads, which mostly wait for the network
 
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of one file: the file, its first row within the split, and its number of rows."""
+    """One file of a split: its URL, its first row within the split, and its number of rows."""
 
     url: str
     first: int
@@ -52,12 +52,12 @@ class Release:
     """One configuration of a release, opened.
 
     Args:
-        name: For the manifest: repository or folder, without directories of this machine.
-        config: Its folder ("symile-m3-10-xs").
-        parts: split -> files, in order; as many as are wanted.
-        rows: split -> rows that are imported.
+        name: Name in the manifest: the repository, or the last part of the folder's path.
+        config: Folder of the configuration ("symile-m3-10-xs").
+        parts: split -> the files in order, as many as the wanted rows need.
+        rows: split -> number of imported rows.
         first_ids: split -> number of its first row, counted through the whole configuration.
-        translations: URL of its names, or None.
+        translations: URL of the release's `translations.json`, or None.
         listing: Hash of all file names and sizes.
     """
 
@@ -75,12 +75,12 @@ def open_release(place: str, config: str | None, rows: int | None) -> Release:
 
     Args:
         place: A folder in the release's layout (or one configuration's folder), or "hf:REPO[@REVISION]".
-        config: "10-xs" or "symile-m3-10-xs"; None where there is only one.
-        rows: Import at most so many rows of each split, the first ones.
+        config: "10-xs" or "symile-m3-10-xs"; None where the release has only one.
+        rows: Largest number of rows of each split, the first ones; None imports all.
 
     Raises:
-        SourceError: no such release, configuration or split, files that are not all there, or other columns.
-        UsageError: several configurations and none chosen.
+        SourceError: the release, the configuration, a split, a file or a column is missing.
+        UsageError: the release has several configurations and `config` is None.
     """
     if rows is not None and rows < 1:
         raise UsageError("`rows` is a number of rows", got=rows)
@@ -113,7 +113,7 @@ def open_release(place: str, config: str | None, rows: int | None) -> Release:
 
 
 def read_rows(parts: Sequence[Part], start: int, stop: int) -> Iterator[pa.Table]:
-    """The rows `start` to `stop - 1` of a split, a row group or less at a time.
+    """Yield the rows `start` to `stop - 1` of a split, at most a row group at a time.
 
     Raises:
         SourceError: a file cannot be read.
@@ -139,10 +139,10 @@ def read_rows(parts: Sequence[Part], start: int, stop: int) -> Iterator[pa.Table
 
 
 def read_text(url: str) -> str:
-    """A small file of the release.
+    """Read a small text file of the release.
 
     Raises:
-        SourceError: it cannot be read, or is not small.
+        SourceError: the file cannot be read, or is too large.
     """
     folder, _, name = url.rpartition("/")
     with reading(url):
@@ -151,12 +151,12 @@ def read_text(url: str) -> str:
 
 @contextmanager
 def reading(place: str) -> Iterator[None]:
-    """Turn what the file systems and the Parquet reader raise into one sentence."""
+    """Turn the errors of file systems and of the Parquet reader into a `SourceError`."""
     try:
         yield
     except (SymileDataError, GeneratorExit):
         raise
-    except Exception as error:  # the hub's libraries raise errors of a dozen families
+    except Exception as error:  # the hub's libraries raise errors of many unrelated classes
         said = str(error).strip().splitlines()
         raise SourceError(
             "cannot read the release",
@@ -168,13 +168,13 @@ def reading(place: str) -> Iterator[None]:
 
 
 def _file_system(place: str) -> tuple[Any, str]:
-    """The file system and the release's folder in it, both with their protocol in every path."""
+    """Return the file system, and the URL of the release's folder in it."""
     import fsspec
 
     if place.startswith(_HUB):
         url = f"hf://datasets/{place.removeprefix(_HUB)}"
     elif Path(place).is_dir():
-        url = f"file://{Path(place).resolve()}"  # not as_uri, which would encode blanks
+        url = f"file://{Path(place).resolve()}"  # `as_uri` would percent-encode spaces
     else:
         raise SourceError("there is no release", where=place, do="give its folder, or hf:arsaporta/symile-m3")
     fs, _ = fsspec.core.url_to_fs(url)
@@ -189,7 +189,7 @@ def _config_folder(fs: Any, root: str, place: str, config: str | None) -> str:
     if config is None and len(known) != 1:
         if not known:
             raise SourceError(
-                "this is no Symile-M3 release: it has no folder symile-m3-...", where=place, got=", ".join(names[:5])
+                "this is not a Symile-M3 release: it has no folder symile-m3-...", where=place, got=", ".join(names[:5])
             )
         raise UsageError(
             "the release has several configurations",
@@ -209,7 +209,7 @@ def _config_folder(fs: Any, root: str, place: str, config: str | None) -> str:
 
 
 def _listed(fs: Any, folder: str, place: str) -> dict[str, list[tuple[int, str, int]]]:
-    """Split -> (index, URL, bytes) of its files, in order, without gaps from the first on."""
+    """Return split -> (index, URL, bytes) of its files, in order. The first missing file is last, with the index -1."""
     ours = {theirs: split for split, theirs in NAMES.items()} | {"validation": "validation"}
     found: dict[str, list[tuple[int, str, int]]] = {}
     counts: dict[str, int] = {}
@@ -231,7 +231,7 @@ def _listed(fs: Any, folder: str, place: str) -> dict[str, list[tuple[int, str, 
 
 
 def _parts(fs: Any, files: list[tuple[int, str, int]], rows: int | None, place: str) -> tuple[Part, ...]:
-    """The files that hold the first `rows` rows; all without a limit."""
+    """Return the files of the first `rows` rows; all files where `rows` is None."""
     parts: list[Part] = []
     first = 0
     step = _THREADS if rows is None else 1
@@ -245,7 +245,7 @@ def _parts(fs: Any, files: list[tuple[int, str, int]], rows: int | None, place: 
             return tuple(parts)
         if len(there) < len(some):
             raise SourceError(
-                "a file of the release is not there",
+                "a file of the release is missing",
                 where=place,
                 got=some[len(there)][1],
                 do=f"download it, or ask for fewer rows (`rows={first}`)" if first else "download it",
@@ -254,8 +254,8 @@ def _parts(fs: Any, files: list[tuple[int, str, int]], rows: int | None, place: 
 
 
 def _counted(fs: Any, urls: Sequence[str]) -> list[tuple[str, int]]:
-    with ThreadPoolExecutor(_THREADS) as pool:
-        return list(zip(urls, pool.map(lambda url: _rows_of(fs, url), urls), strict=True))
+    with ThreadPoolExecutor(_THREADS) as executor:
+        return list(zip(urls, executor.map(lambda url: _rows_of(fs, url), urls), strict=True))
 
 
 def _rows_of(fs: Any, url: str) -> int:
@@ -269,7 +269,7 @@ def _rows_of(fs: Any, url: str) -> int:
 
 
 def _declared_rows(folders: Sequence[str], config: str) -> dict[str, int]:
-    """Rows of each split as the release's card says; empty where there is no card or it does not say."""
+    """Return the rows of each split that the release's card declares; empty where it has no card or declares none."""
     for folder in folders:
         try:
             card: Any = read_front_matter(Location.of(folder).read_text(CARD, MOST_CARD_BYTES))

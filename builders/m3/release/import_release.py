@@ -1,6 +1,6 @@
-"""Import the published Symile-M3: its rows, streamed, in our columns. Images and clips stay byte for byte what they
-are in the release; ids are hashes of their bytes, so that repeats are seen; the words are told apart by
-`release_names`. What is finished is kept when the import is interrupted.
+"""Import the published Symile-M3: stream its rows into our columns. Images and recordings keep their bytes, and their
+ids are hashes of these, so that repeated ones have equal ids. `names` finds the class and language of each word. An
+interrupted import resumes with its finished shards.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from .names import ReleaseNames, Unresolved, WordResolver, parse_translations, r
 DATASET = "symile-m3"
 
 _STATE_FILE = "import.json"
-_ID_DIGITS = 32  # of a SHA-256: 128 bits, no two different media share them
+_ID_DIGITS = 32  # digits of a SHA-256: with 128 bits different media have different ids
 _PACKAGES = ("numpy", "pyarrow")
 _NOTES = (
-    "Imported from the published release: images, clips and texts are its own, byte for byte.",
-    "`image_id` and `clip_id` are hashes of the media's bytes. Splits share images and clips.",
+    "Imported from the published release: images, audio and texts are unchanged, byte for byte.",
+    "`image_id` and `clip_id` are hashes of the media's bytes. Splits share images and recordings.",
 )
 
 
@@ -59,13 +59,13 @@ class ImportTask:
 
 @dataclass(frozen=True, kw_only=True)
 class ImportState:
-    """What workers need to know.
+    """The state of a running import, which the workers read.
 
     Args:
         parts: split -> (URL, first row, rows) of its files.
         first_ids: split -> sample id of its first row.
         languages: (L,) codes.
-        names: (name, class id, position of its language).
+        names: (name, class id, position of its language) for every name.
     """
 
     parts: dict[str, list[tuple[str, int, int]]]
@@ -90,17 +90,17 @@ def import_m3(
 
     Args:
         place: A folder in the release's layout, or "hf:REPO[@REVISION]".
-        config: "10-xs" or "symile-m3-10-xs"; None where the folder has only one.
-        rows: At most so many rows of each split, the first ones; None imports all.
-        names: A names table or translations.json; None takes the release's own, else the bundled table.
+        config: "10-xs" or "symile-m3-10-xs"; None where the release has only one.
+        rows: Largest number of rows of each split, the first ones; None imports all.
+        names: A names table or translations.json; None uses that of the release, or else the bundled table.
         workers: Worker processes; the bytes do not depend on it.
-        executor: "local" for these, or a cluster in their place: see `cluster_pool`.
+        executor: "local", or a cluster in place of the worker processes: see `cluster_pool`.
         write_card: Writes the files beside the shards and returns their paths.
         command: The command line, for the card.
 
     Raises:
-        SymileDataError: no such release, rows that are none of Symile-M3's, an unsuitable output directory, or a
-            failing disk or network. What is finished is kept.
+        SymileDataError: the release does not exist, a row is not one of Symile-M3, the output directory is unsuitable,
+            or the disk or the network fails. Finished shards are kept.
     """
     release = open_release(place, config, rows)
     languages = _languages(release)
@@ -129,7 +129,7 @@ def make_shard(task: ImportTask, path: Path) -> dict[str, Any]:
     """Write one shard.
 
     Returns:
-        The number of rows, the words that were not resolved, and absent media.
+        The number of rows, the words that were not resolved, and the counts of absent media.
     """
     unresolved, absent = Unresolved(), Counter[str]()
     count = write_shard(path, _schema(), _batches(task, unresolved, absent))
@@ -164,7 +164,7 @@ def _batch(
     unresolved: Unresolved,
     absent: Counter[str],
 ) -> pa.RecordBatch:
-    """One row group in our columns."""
+    """Convert one row group to our columns."""
     schema, count = _schema().arrow, len(table)
     cls_id = _class_ids(table, split, first)
     columns = {name: table[name].combine_chunks() for name in ("lang", "text", "cls", "target_text")}
@@ -206,13 +206,13 @@ def _class_ids(table: pa.Table, split: str, first: int) -> np.ndarray[Any, np.dt
     wrong = np.flatnonzero((numbers < 0) | (numbers >= len(imagenet_classes()[0])))
     if len(wrong):
         raise SourceError(
-            "a class id is none of 0 to 999", where=f"{split}, row {first + wrong[0]}", got=ids[int(wrong[0])].as_py()
+            "a class id is not in 0 to 999", where=f"{split}, row {first + wrong[0]}", got=ids[int(wrong[0])].as_py()
         )
     return np.asarray(numbers, dtype=np.int64)
 
 
 def _media(column: pa.ChunkedArray) -> tuple[list[dict[str, Any] | None], list[str | None]]:
-    """Values and ids; None where the release has no bytes."""
+    """Return the values and ids of a column of images or audio; None where the release has no bytes."""
     values: list[dict[str, Any] | None] = []
     ids: list[str | None] = []
     for value in column.to_pylist():
@@ -223,7 +223,7 @@ def _media(column: pa.ChunkedArray) -> tuple[list[dict[str, Any] | None], list[s
 
 
 def _dropped(results: Sequence[Mapping[str, Any]]) -> list[Dropped]:
-    """What all shards lack."""
+    """Add up the unresolved words and absent media of all shards."""
     absent = Counter[str]()
     for result in results:
         absent.update(result["absent"])
@@ -236,7 +236,7 @@ def _dropped(results: Sequence[Mapping[str, Any]]) -> list[Dropped]:
 
 
 def _languages(release: Release) -> tuple[str, ...]:
-    """The languages of a configuration, from its name."""
+    """Return the languages of a configuration, which its name tells."""
     number = release.config.removeprefix("symile-m3-").partition("-")[0]
     if not number.isdecimal() or int(number) not in LANGUAGE_SETS:
         raise UsageError(

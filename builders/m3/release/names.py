@@ -1,9 +1,9 @@
-"""The words of the published release told apart: which class in which language each word of a text names.
+"""Resolve the words of the published release: find the class and the language that each word of a text names.
 
 The release gives a text and its target word. Its `translations.json` maps every class's English name to `synset_id`,
-`cls_id` and the name in each language; any names table of ours does too. A word is found among the names of the
-dataset's languages. Where the same string is a name twice, the row decides: the target is the class and language that
-the row says, and no other word has that language or class, nor one that another word already has.
+`cls_id` and the name in each language; so does any names table of ours. A word is looked up among the names of the
+dataset's languages. Where one string names several classes or languages, the row decides: the target has the row's
+class and language, and no other word has that language or class, nor one that another word already has.
 
 Legend: N rows, one text each.
 """
@@ -40,7 +40,7 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass
 class Unresolved:
-    """Words whose class and language are not told, by reason; counts add up over shards."""
+    """Words whose class and language could not be resolved, by reason. Counts add up over shards."""
 
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
@@ -53,22 +53,22 @@ class Unresolved:
             self.examples[reason] = list(dict.fromkeys([*known, *words[:_EXAMPLES]]))[:_EXAMPLES]
 
     def update(self, other: Unresolved) -> None:
-        """Add those of another part."""
+        """Add the counts and examples of another part."""
         self.counts.update(other.counts)
         for reason, words in other.examples.items():
             known = self.examples.get(reason, [])
             self.examples[reason] = list(dict.fromkeys([*known, *words]))[:_EXAMPLES]
 
     def to_json(self) -> dict[str, Any]:
-        """As a shard's journal keeps it."""
+        """Return the counts and examples, as a shard's journal keeps them."""
         return {reason: [count, self.examples[reason]] for reason, count in sorted(self.counts.items())}
 
 
 def unresolved_words(results: Sequence[dict[str, Any]]) -> list[Dropped]:
-    """What the manifest says of the words of all shards that were not resolved.
+    """Add up the unresolved words of all shards for the manifest.
 
     Args:
-        results: `Unresolved.to_json` of each.
+        results: `Unresolved.to_json` of each shard.
     """
     reasons = sorted({reason for result in results for reason in result})
     return [
@@ -87,7 +87,7 @@ class ReleaseNames:
 
     Args:
         languages: (L,) codes.
-        names: (name, class id, position of its language), every name once for each meaning.
+        names: (name, class id, position of its language); a name occurs once for each meaning.
     """
 
     languages: tuple[str, ...]
@@ -95,15 +95,19 @@ class ReleaseNames:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of all names."""
+        """Hash of the languages and names."""
         return digest([self.languages, self.names])
 
 
 def read_release_names(path: Path | None, languages: Sequence[str]) -> ReleaseNames:
-    """Names from the release's `translations.json`, from a names table (TSV), or the bundled ones.
+    """Read names from the release's `translations.json`, from a names table (TSV), or from the bundled table.
+
+    Args:
+        path: The file, or None for the bundled table.
+        languages: (L,) language codes of the dataset.
 
     Raises:
-        SourceError: a file that is neither, a class that is none of ImageNet-1k, or a language without names.
+        SourceError: the file is neither, a class is not one of ImageNet-1k, or a language has no names.
     """
     if path is not None and path.suffix == ".json":
         try:
@@ -113,7 +117,7 @@ def read_release_names(path: Path | None, languages: Sequence[str]) -> ReleaseNa
         except ValueError as error:
             raise SourceError("cannot read the release's translations", where=path, got=error) from None
     table = read_names(path)
-    table.unnamed((), languages)  # has a column for each
+    table.unnamed((), languages)  # raises where a language has no column
     ids = _class_ids(table.wnids, table.path)
     found = (
         (name, ids[row], position)
@@ -125,10 +129,15 @@ def read_release_names(path: Path | None, languages: Sequence[str]) -> ReleaseNa
 
 
 def parse_translations(text: str, path: str, languages: Sequence[str]) -> ReleaseNames:
-    """Names from the text of the release's `translations.json`.
+    """Parse the text of the release's `translations.json`.
+
+    Args:
+        text: The JSON text.
+        path: The file, for messages.
+        languages: (L,) language codes of the dataset.
 
     Raises:
-        SourceError: it is not that, a class that is none of ImageNet-1k, or a language without names.
+        SourceError: the text has another form, a class is not one of ImageNet-1k, or a language has no names.
     """
     try:
         entries = parse_json(text)
@@ -149,7 +158,7 @@ def parse_translations(text: str, path: str, languages: Sequence[str]) -> Releas
     for wnid, expected, got in zip(wnids, _class_ids(wnids, path), told, strict=True):
         if expected != got:
             raise SourceError(
-                "a class id is not the class's place in ILSVRC's order",
+                "a class id is not the position of the class in ILSVRC's order",
                 where=f"{path}, {wnid}",
                 got=f"{got}, expected {expected}",
             )
@@ -163,15 +172,15 @@ def _class_ids(wnids: Sequence[str], path: str) -> list[int]:
     known = {wnid: position for position, wnid in enumerate(imagenet_classes()[0])}
     foreign = [wnid for wnid in wnids if wnid not in known]
     if foreign:
-        raise SourceError("a class is none of the 1000 classes of ImageNet-1k", where=path, got=foreign[0])
+        raise SourceError("a class is not one of the 1000 classes of ImageNet-1k", where=path, got=foreign[0])
     return [known[wnid] for wnid in wnids]
 
 
 class WordResolver:
-    """Tells the words of texts apart.
+    """Find the class and language of each word of a text.
 
     Args:
-        names: Of the dataset's languages.
+        names: The names in the dataset's languages.
     """
 
     def __init__(self, names: ReleaseNames) -> None:
@@ -184,22 +193,22 @@ class WordResolver:
                 meanings.append((cls, language))
         self._names = pa.array(list(self._meanings), pa.string())
         single = [meanings[0] if len(meanings) == 1 else (_NONE, _NONE) for meanings in self._meanings.values()]
-        # The last row is for words that are no names.
+        # The last row stands for words that are not in the table.
         self._single = np.array([*single, (_NONE, _NONE)], dtype=np.int64)
 
     def resolve(
         self, text: pa.Array, lang: pa.Array, cls_id: IntArray, target: pa.Array
     ) -> tuple[pa.Array, Unresolved]:
-        """The words of N rows.
+        """Resolve the words of N rows.
 
         Args:
             text: (N,) words joined by `_`; null where there is none.
-            lang: (N,) language of the clip.
+            lang: (N,) language of the recording.
             cls_id: (N,) class of the image.
             target: (N,) the target word.
 
         Returns:
-            (N,) list of `WORD`; language and class are null where they cannot be told. And those words.
+            (N,) list of `WORD`, where language and class are null for unresolved words; and the unresolved words.
         """
         parts = pc.split_pattern(text, SEPARATOR)
         flat, lengths = parts.flatten(), pc.fill_null(pc.list_value_length(parts), 0).to_numpy(zero_copy_only=False)
@@ -233,7 +242,7 @@ class WordResolver:
         return words, unresolved
 
     def _decide(self, flat: pa.Array, row: IntArray, places: IntArray, meaning: IntArray) -> None:
-        """Give the names of several meanings the only one that the other words of their row leave."""
+        """Resolve a word of several meanings where the other words of its row leave only one of them."""
         several = (meaning[:, 1] == _NONE) & (places < len(self._names))
         for one in np.unique(row[several]).tolist():
             first, last = np.searchsorted(row, [one, one + 1]).tolist()
@@ -256,7 +265,7 @@ class WordResolver:
 
 
 def _first_of_row(row: IntArray, marked: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Only the first mark of each row."""
+    """Keep only the first mark of each row."""
     places = np.flatnonzero(marked)
     _, first = np.unique(row[places], return_index=True)
     kept = np.zeros(len(row), dtype=bool)

@@ -1,9 +1,9 @@
-"""Rebuild a published dataset from its tables (`tables`): its rows need no drawing, only their media.
+"""Rebuild a published dataset from its tables (see `tables`), which fix the rows; only the media have to be found.
 
-Rows, order and texts are kept exactly. Where an image or a recording is not among the files, its row stays in place
-with that modality missing, and is counted.
+The rows, their order and their texts are kept exactly. Where an image or a recording is not among the files, its row
+stays in place with that modality missing, and is counted.
 
-Each table is read once, in pieces, into a Parquet file under `.build/plan/`, from which shards take their rows.
+Each table is read once, in pieces, into a Parquet file under `.build/plan/`, from which the shards take their rows.
 """
 
 from __future__ import annotations
@@ -48,16 +48,23 @@ def prepare_plan(
     names: ReleaseNames,
     strict: bool,
 ) -> list[Dropped]:
-    """Read the tables: every row's image and clip found by its name, every text's words told apart.
+    """Read the tables, find the image and the recording of every row by name, and resolve the words of every text.
 
     Args:
-        strict: Stop at the first file that is not there.
+        build_dir: The build's directory.
+        executor: Runs the tasks; None runs them in this process.
+        plan: The tables.
+        catalogue: The files of the image folder.
+        audio: The recordings of the release.
+        names: Names of the classes, which resolve the words.
+        strict: Refuse a plan that names a missing file.
 
     Returns:
-        Media that are not there, and words that are not told apart.
+        Missing media and unresolved words, counted by reason.
 
     Raises:
-        SourceError: a broken table, a class that is not its image's, or with `strict` a missing file.
+        SourceError: a table is broken, a row's class is not that of its image, all files of a modality are missing, or
+            one is and `strict` is true.
     """
     if not isinstance(audio, PlannedAudio):
         raise UsageError("`plan` needs recordings", do="give `recordings`")
@@ -78,25 +85,25 @@ def prepare_plan(
     ]
     results = [made.result for made in run_stage(build_dir, "plan", artifacts, make_plan, executor)]
     dropped = []
-    for medium, kind in (("image", "image"), ("audio", "clip")):
-        count = sum(result["absent"][medium][0] for result in results)
-        examples = list(dict.fromkeys(name for result in results for name in result["absent"][medium][1]))[:_EXAMPLES]
+    for modality, kind in (("image", "image"), ("audio", "recording")):
+        count = sum(result["absent"][modality][0] for result in results)
+        examples = list(dict.fromkeys(name for result in results for name in result["absent"][modality][1]))[:_EXAMPLES]
         if count and strict:
             raise SourceError(
-                f"{count} rows of the plan name {medium} files that are not there",
-                where=catalogue.root if medium == "image" else None,
+                f"{count} rows of the plan name {modality} files that do not exist",
+                where=catalogue.root if modality == "image" else None,
                 got=examples[0],
                 do="add the files, or leave out `strict` to keep these rows with the modality missing",
             )
         if count == sum(plan.rows.values()):
             raise SourceError(
-                f"none of the plan's {kind}s is there",
-                where=catalogue.root if medium == "image" else None,
+                f"none of the plan's {kind}s exists",
+                where=catalogue.root if modality == "image" else None,
                 got=examples[0],
                 do="point `images` and `recordings` at the sources that the plan was made from",
             )
         if count:
-            reason = f"{medium}: rows of the plan whose {kind} is not there; it is missing in them"
+            reason = f"{modality}: rows of the plan whose {kind} does not exist; the modality is missing in them"
             dropped.append(Dropped(reason=reason, count=count, examples=examples))
     return [*dropped, *unresolved_words([result["unresolved"] for result in results])]
 
@@ -112,7 +119,7 @@ class PlanTask:
 
 @dataclass
 class _Absent:
-    """Names without a file: rows and a few examples."""
+    """Names without a file: the number of their rows and a few examples."""
 
     rows: int = 0
     examples: list[str] = field(default_factory=list)
@@ -126,10 +133,10 @@ class _Absent:
 
 
 def make_plan(task: PlanTask, path: Path) -> dict[str, Any]:
-    """Read one table into Parquet.
+    """Convert one table to Parquet.
 
     Returns:
-        Rows without an image or a clip, and words that are not told apart.
+        Counts and examples of rows whose image or recording is missing, and of unresolved words.
     """
     resolver, unresolved = WordResolver(task.names), Unresolved()
     known = {name: _ids(task.internal / "plan" / f"{name}.arrow") for name in ("images", "clips")}
@@ -145,25 +152,25 @@ def make_plan(task: PlanTask, path: Path) -> dict[str, Any]:
             image_ids = pc.binary_join_element_wise(*last_parts(task.file, first, batch, "image_path"), "/")
             _, clip_names = last_parts(task.file, first, batch, "audio_path")
             clip_ids = pc.binary_join_element_wise(batch["lang"], clip_names, "/")
-            slots, clips = _places(image_ids, known["images"]), _places(clip_ids, known["clips"])
+            slots, recordings = _places(image_ids, known["images"]), _places(clip_ids, known["clips"])
             absent["image"].add(image_ids, slots)
-            absent["audio"].add(clip_ids, clips)
-            table = pa.table([*labels.columns, pa.array(slots), pa.array(clips)], schema=_PLAN)
+            absent["audio"].add(clip_ids, recordings)
+            table = pa.table([*labels.columns, pa.array(slots), pa.array(recordings)], schema=_PLAN)
             writer.write_table(table, row_group_size=_ROWS_PER_GROUP)
             first += len(batch)
     return {
         "unresolved": unresolved.to_json(),
-        "absent": {medium: [lost.rows, lost.examples] for medium, lost in absent.items()},
+        "absent": {modality: [lost.rows, lost.examples] for modality, lost in absent.items()},
     }
 
 
 @dataclass(frozen=True)
 class PlannedRows:
-    """The rows of a split as its table has them.
+    """The rows of a split as its table lists them.
 
     Args:
         internal: The build's `.build/` folder.
-        split: Which one.
+        split: Name of the split.
     """
 
     internal: Path
@@ -180,16 +187,16 @@ class PlannedRows:
             pieces.append(_group(path, group).slice(low - int(starts[group]), high - low))
         table = pa.concat_tables(pieces).combine_chunks()
         labels = table.select(LABELS.names).to_batches()[0]
-        slots, clips = (table[name].to_numpy() for name in ("slot", "clip"))
-        return LabelledRows(labels, slots, clips)
+        slots, recordings = (table[name].to_numpy() for name in ("slot", "clip"))
+        return LabelledRows(labels, slots, recordings)
 
     def used(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Image slots and clip numbers that the split's rows use, sorted, once each."""
+        """Return the distinct image slots and recording numbers that the split's rows use, each (U,) int64, sorted."""
         table = pq.read_table(
             self.internal / "plan" / f"{self.split}.parquet", columns=["slot", "clip"], page_checksum_verification=True
         )
-        slots, clips = (np.unique(table[name].to_numpy()) for name in ("slot", "clip"))
-        return slots[slots >= 0], clips[clips >= 0]
+        slots, recordings = (np.unique(table[name].to_numpy()) for name in ("slot", "clip"))
+        return slots[slots >= 0], recordings[recordings >= 0]
 
 
 def _places(names: pa.Array, known: pa.Array) -> npt.NDArray[np.int64]:

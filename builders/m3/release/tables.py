@@ -1,4 +1,5 @@
-"""The tables of a published dataset: `train.csv`, `val.csv` and `test.csv` name the image, audio and text of each row.
+"""Read the tables of a published dataset: `train.csv`, `val.csv` and `test.csv` name the image, audio and text of each
+row.
 
 The public generation script writes these columns: `lang`, `audio_path` (`cv/<locale>/clips/<name>`), `image_path`
 (`.../<wnid>/<name>`), `cls`, `cls_id`, `target_text` and `text`. Other columns are ignored.
@@ -24,9 +25,9 @@ from ..rows.columns import LABELS
 from .names import ReleaseNames, Unresolved, WordResolver
 
 COLUMNS = ("lang", "audio_path", "image_path", "cls", "cls_id", "target_text", "text")
-FILES = {"train": ("train",), "validation": ("val", "validation"), "test": ("test",)}  # file names by split
+FILES = {"train": ("train",), "validation": ("val", "validation"), "test": ("test",)}  # split -> stems of its file
 
-_BLOCK_BYTES = 16 << 20  # of a CSV file read at a time
+_BLOCK_BYTES = 16 << 20  # bytes of a CSV file that are read at a time
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class ReleasePlan:
     Args:
         files: split -> CSV file.
         rows: split -> number of rows.
-        words: Words of a text.
-        fingerprint: split -> SHA-256 of the file.
+        words: Number of words in a text.
+        fingerprint: split -> SHA-256 of its file.
     """
 
     files: dict[str, Path]
@@ -50,10 +51,10 @@ def open_plan(path: Path) -> ReleasePlan:
     """Find the tables and count their rows.
 
     Args:
-        path: A folder with `train.csv`, `val.csv`, `test.csv` (or some of them, the first at least), or one of these.
+        path: A folder with `train.csv` and possibly `val.csv` and `test.csv`, or the file `train.csv`.
 
     Raises:
-        SourceError: no such file, columns that are missing, or no rows.
+        SourceError: there is no such file, or it lacks columns or rows.
     """
     files = _files(path)
     rows: dict[str, int] = {}
@@ -70,7 +71,7 @@ def open_plan(path: Path) -> ReleasePlan:
 
 
 def first_rows(plan: ReleasePlan, names: ReleaseNames, count: int) -> pa.RecordBatch:
-    """At most `count` rows of a plan, again from the first where it has fewer, as they are read (`LABELS`)."""
+    """Return `count` rows of a plan (`LABELS`), which start again from the first where the plan has fewer."""
     file = next(iter(plan.files.values()))
     batch = next(read_table(file, COLUMNS))
     batch = batch.take(pa.array(np.arange(count) % len(batch)))
@@ -100,7 +101,7 @@ def _files(path: Path) -> dict[str, Path]:
 
 
 def read_table(file: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """A CSV file in pieces, by column name."""
+    """Read some columns of a CSV file, in pieces."""
     types = {name: pa.int64() if name == "cls_id" else pa.string() for name in COLUMNS}
     try:
         with pacsv.open_csv(
@@ -120,13 +121,13 @@ def read_table(file: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
             for batch in reader:
                 yield batch.select(list(columns))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise SourceError("the plan is no readable CSV file", where=file, got=str(error).splitlines()[0]) from None
+        raise SourceError("the plan is not a readable CSV file", where=file, got=str(error).splitlines()[0]) from None
 
 
 def row_labels(
     file: Path, resolver: WordResolver, batch: pa.RecordBatch, first: int
 ) -> tuple[pa.RecordBatch, Unresolved]:
-    """Rows as `LABELS`, and the words whose class or language could not be resolved."""
+    """Return the rows as `LABELS`, and the words whose class or language could not be resolved."""
     wnids, _ = last_parts(file, first, batch, "image_path")
     cls_id = _class_ids(file, batch, wnids, first)
     words, unresolved = resolver.resolve(batch["text"], batch["lang"], cls_id, batch["target_text"])
@@ -136,14 +137,14 @@ def row_labels(
 
 
 def last_parts(file: Path, first: int, batch: pa.RecordBatch, column: str) -> tuple[pa.Array, pa.Array]:
-    """The folder and the file name of paths."""
+    """Split the paths of a column into the name of the last folder and the file name."""
     parts = pc.split_pattern(batch[column], "/")
     lengths = pc.list_value_length(parts).to_numpy(zero_copy_only=False)
     short = np.flatnonzero(lengths < 2)
     if len(short):
         row = int(short[0])
         raise SourceError(
-            "a path names no folder and file",
+            "a path does not name a folder and a file",
             where=f"{file}, row {first + row}, column {column}",
             got=repr(batch[column][row].as_py()),
         )
@@ -153,7 +154,7 @@ def last_parts(file: Path, first: int, batch: pa.RecordBatch, column: str) -> tu
 
 
 def _class_ids(file: Path, batch: pa.RecordBatch, wnids: pa.Array, first: int) -> npt.NDArray[np.int64]:
-    """Class ids, each of which must be its image's folder."""
+    """Read the class ids, and check that each is that of its image's folder."""
     known = pa.array(imagenet_classes()[0], pa.string())
     expected = pc.fill_null(pc.index_in(wnids, value_set=known), -1).to_numpy(zero_copy_only=False)
     told = pc.fill_null(batch["cls_id"], -1).to_numpy(zero_copy_only=False)
@@ -161,7 +162,7 @@ def _class_ids(file: Path, batch: pa.RecordBatch, wnids: pa.Array, first: int) -
     if len(wrong):
         row = int(wrong[0])
         raise SourceError(
-            "a row's class id is not that of its image's folder, in ILSVRC's order",
+            "a row's class id is not the position of its image's folder in ILSVRC's order",
             where=f"{file}, row {first + row}",
             got=f"cls_id {batch['cls_id'][row]}, folder {wnids[row]}",
         )

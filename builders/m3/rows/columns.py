@@ -48,16 +48,16 @@ class LabelledRows:
     Args:
         labels: N rows of `LABELS`.
         slots: (N,) int64, number of the image among the split's images.
-        clips: (N,) int64, number of the recording among the split's audio.
+        recordings: (N,) int64, number of the recording among the split's audio.
     """
 
     labels: pa.RecordBatch
     slots: npt.NDArray[np.int64]
-    clips: npt.NDArray[np.int64]
+    recordings: npt.NDArray[np.int64]
 
 
 class RowSource(Protocol):
-    """The rows of one split, any range of them alone."""
+    """The rows of one split. Any range of them can be read alone."""
 
     def rows(self, start: int, stop: int) -> LabelledRows:
         """The rows `start` to `stop - 1`."""
@@ -107,10 +107,10 @@ class DrawnRows:
             "words": pa.ListArray.from_arrays(offsets, words),
         }
         labels = pa.RecordBatch.from_arrays([columns[name] for name in LABELS.names], schema=LABELS)
-        return LabelledRows(labels, drawn.slot, plan.recording_offsets[language] + drawn.clip)
+        return LabelledRows(labels, drawn.slot, plan.recording_offsets[language] + drawn.recording)
 
     def used(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Image slots and clip numbers that the split's rows use, sorted, once each."""
+        """Return the distinct image slots and recording numbers that the split's rows use, each (U,) int64, sorted."""
         return self.state.plan(self.split).used(self.state.rows[self.split])
 
     @cached_property
@@ -149,29 +149,29 @@ class MaskedRows:
     """Rows of one split as they are written, without their media.
 
     Args:
-        columns: Every column that holds no medium, masks applied.
+        columns: Every column without media, masks applied.
         images: (N,) int64 rows of the store of images; -1 where the image is missing.
-        clips: (N,) int64 rows of the store of audio; -1 where the audio is missing.
+        audio: (N,) int64 rows of the store of audio; -1 where the audio is missing.
     """
 
     columns: dict[str, pa.Array]
     images: npt.NDArray[np.int64]
-    clips: npt.NDArray[np.int64]
+    audio: npt.NDArray[np.int64]
 
 
 def masked_rows(state: BuildState, internal: Path, source: RowSource, split: str, start: int, stop: int) -> MaskedRows:
-    """The rows `start` to `stop - 1` of a split: what is simulated to be missing, or has no usable file, is null and
-    marked.
+    """Return the rows `start` to `stop - 1` of a split. A modality that is simulated to be missing, or has no usable
+    file, is null and marked in its mask.
     """
     labelled = source.rows(start, stop)
     sample_ids = state.first_sample_id(split) + np.arange(start, stop)
-    pools = {
+    stores = {
         "image": MediaStore(internal, "images", state.image_stores[split]),
         "audio": MediaStore(internal, "clips", state.audio_stores[split]),
     }
     places = {
-        "image": pools["image"].rows_of(labelled.slots),
-        "audio": pools["audio"].rows_of(labelled.clips),
+        "image": stores["image"].rows_of(labelled.slots),
+        "audio": stores["audio"].rows_of(labelled.recordings),
         "text": np.zeros(stop - start, dtype=np.int64),
     }
     columns = dict(zip(LABELS.names, labelled.labels.columns, strict=True))
@@ -182,13 +182,13 @@ def masked_rows(state: BuildState, internal: Path, source: RowSource, split: str
         places[modality.name][absent] = -1
         columns[modality.mask] = pa.array(absent)
     for name, column in (("image", "image_id"), ("audio", "clip_id")):
-        columns[column] = pools[name].ids.take(_or_null(places[name]))
+        columns[column] = stores[name].ids.take(_or_null(places[name]))
     _blank(columns, next(modality for modality in MODALITIES if modality.name == "text"), places["text"])
     return MaskedRows(columns, places["image"], places["audio"])
 
 
 def _blank(columns: dict[str, pa.Array], modality: Modality, places: npt.NDArray[np.int64]) -> None:
-    """Null wherever the place is -1; taking leaves nothing of the values behind the nulls."""
+    """Make a modality's columns null where the place is -1. `take` also drops the bytes behind the nulls."""
     if (places < 0).any():
         kept = _or_null(np.where(places < 0, -1, np.arange(len(places))))
         for column in modality.null_columns:

@@ -1,10 +1,9 @@
-"""Which image, which clip and which words make each row: drawn vectorised, from named streams indexed by row.
+"""Draw the image, the recording and the words of each row, vectorised, from named streams indexed by row.
 
-The rule (Symile, section 5.2): a language uniformly, a clip of that language uniformly, a class uniformly, an image
-of that class uniformly, then the words (`datasets.m3.words`). In `disjoint` mode the target word stands at each
-position equally often; rows of `overlap` mode draw its position one by one, as they always did. Any range of rows can
-be drawn alone, so a shard's plan is a function of (state, split, range), and eleven million rows take seconds and
-little memory.
+The rule (Symile, section 5.2) draws a language uniformly, a recording of that language uniformly, a class uniformly, an
+image of that class uniformly, then the words (`datasets.m3.words`). In `disjoint` mode the target word stands at each
+position equally often; `overlap` mode draws its position independently in each row. Any range of rows can be drawn
+alone, so a shard's plan is a function of (state, split, range), and eleven million rows take seconds and little memory.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from symile_data.rng import Stream, below
 
 CHUNK_ROWS = 1 << 14  # rows drawn at a time: the temporaries fit in cache
 
-_FIXED_DRAWS = 4  # language, clip, class, image
+_FIXED_DRAWS = 4  # language, recording, class, image
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class RowIndices:
 
     Args:
         language: (N,) int16.
-        clip: (N,) int32, position among the language's clips.
+        recording: (N,) int32, position among the language's recordings.
         cls: (N,) int32, index into the build's classes.
         slot: (N,) int64, number of the image among the split's images.
         word_classes: (N, W) int32.
@@ -37,7 +36,7 @@ class RowIndices:
     """
 
     language: npt.NDArray[np.int16]
-    clip: npt.NDArray[np.int32]
+    recording: npt.NDArray[np.int32]
     cls: npt.NDArray[np.int32]
     slot: npt.NDArray[np.int64]
     word_classes: npt.NDArray[np.int32]
@@ -64,14 +63,14 @@ class SplitPlan:
 
     @property
     def recording_offsets(self) -> npt.NDArray[np.int64]:
-        """(L + 1,) int64; language l owns the clip numbers offsets[l] to offsets[l + 1] - 1."""
+        """(L + 1,) int64; language l owns the recording numbers offsets[l] to offsets[l + 1] - 1."""
         counts = np.broadcast_to(self.recordings_per_language, (self.rule.languages,))
         return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
 
     def draw(self, start: int, stop: int) -> RowIndices:
         """The rows `start` to `stop - 1`."""
         width = _FIXED_DRAWS + self.rule.draws
-        clips = np.diff(self.recording_offsets)
+        recordings = np.diff(self.recording_offsets)
         uniform = Stream(self.seed, f"m3/rows/{self.split}").rows(start, stop, width)
         language = below(uniform[:, 0], self.rule.languages)
         cls = below(uniform[:, 2], self.rule.classes)
@@ -82,7 +81,7 @@ class SplitPlan:
         word_classes, word_languages = draw_words(self.rule, cls, language, uniform[:, _FIXED_DRAWS:], position)
         return RowIndices(
             language=language.astype(np.int16),
-            clip=below(uniform[:, 1], clips[language]).astype(np.int32),
+            recording=below(uniform[:, 1], recordings[language]).astype(np.int32),
             cls=cls.astype(np.int32),
             slot=first + below(uniform[:, 3], count),
             word_classes=word_classes,
@@ -90,14 +89,14 @@ class SplitPlan:
         )
 
     def used(self, rows: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """The image slots and the clip numbers (recording_offsets[language] + clip) that the split's rows use,
-        sorted, once each.
+        """Return the distinct image slots and recording numbers (recording_offsets[language] + recording) that the
+        split's rows use, each (U,) int64, sorted.
         """
         slots = np.zeros(int(self.image_offsets[-1]), dtype=bool)
         offsets = self.recording_offsets
-        clips = np.zeros(int(offsets[-1]), dtype=bool)
+        recordings = np.zeros(int(offsets[-1]), dtype=bool)
         for start in range(0, rows, CHUNK_ROWS):
             drawn = self.draw(start, min(start + CHUNK_ROWS, rows))
             slots[drawn.slot] = True
-            clips[offsets[drawn.language] + drawn.clip] = True
-        return np.flatnonzero(slots), np.flatnonzero(clips)
+            recordings[offsets[drawn.language] + drawn.recording] = True
+        return np.flatnonzero(slots), np.flatnonzero(recordings)

@@ -48,18 +48,18 @@ def make_shard(task: ShardTask, path: Path) -> dict[str, Any]:
 def _batches(task: ShardTask) -> Iterator[pa.RecordBatch]:
     state, schema = read_build_state(task.internal), _schema().arrow
     source = row_source(task.internal, task.split)
-    images, clips = stores_of(state, task.internal, task.split)
+    images, audio = stores_of(state, task.internal, task.split)
     for start in range(task.start, task.stop, ROWS_PER_GROUP):
         rows = masked_rows(state, task.internal, source, task.split, start, min(start + ROWS_PER_GROUP, task.stop))
         columns = rows.columns | {
             "image": pa.array(_present(rows.images, image_values(images, rows.images)), schema.field("image").type),
-            "audio": pa.array(_present(rows.clips, audio_values(clips, rows.clips)), schema.field("audio").type),
+            "audio": pa.array(_present(rows.audio, audio_values(audio, rows.audio)), schema.field("audio").type),
         }
         yield pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
 def stores_of(state: BuildState, internal: Path, split: str) -> tuple[MediaStore, MediaStore]:
-    """The stores of images and of audio from which a split takes its media."""
+    """Return the store of images and the store of audio from which a split takes its media."""
     return (
         MediaStore(internal, "images", state.image_stores[split], Path(state.image_root)),
         MediaStore(internal, "clips", state.audio_stores[split]),
@@ -67,13 +67,13 @@ def stores_of(state: BuildState, internal: Path, split: str) -> tuple[MediaStore
 
 
 def image_values(store: MediaStore, rows: npt.NDArray[np.int64]) -> Iterator[Medium]:
-    """Values of the column `image`, for the rows that are not -1."""
+    """Yield the values of the column `image`, for the rows that are not -1."""
     for image_id, jpeg in store.media(rows[rows >= 0]):
         yield {"bytes": jpeg, "path": PurePosixPath(image_id).name}
 
 
 def audio_values(store: MediaStore, rows: npt.NDArray[np.int64]) -> Iterator[Medium]:
-    """Values of the column `audio`, for the rows that are not -1."""
+    """Yield the values of the column `audio`, for the rows that are not -1."""
     for clip_id, flac in store.media(rows[rows >= 0]):
         yield {"bytes": flac, "path": f"{clip_id}.flac"}
 

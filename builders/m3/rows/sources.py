@@ -1,4 +1,4 @@
-"""Which rows the splits of a running build have: those of its plan, or those of a published table."""
+"""Choose the rows of a running build: those that its plan draws, or those of a published table."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from .columns import DrawnRows, RowSource
 
 
 def row_source(internal: Path, split: str) -> RowSource:
-    """The rows of a split of the build whose `.build/` folder this is."""
+    """Return the rows of a split of the build whose `.build/` folder is `internal`."""
     state = read_build_state(internal)
     return PlannedRows(internal, split) if state.planned else DrawnRows(state, split)

@@ -1,7 +1,7 @@
 """The languages of Symile-M3, one row each, and the language sets of the paper.
 
-To add a language: a row here, a column in `data/class_names.tsv` and one in `data/sentences.tsv`. For one build a row
-is not needed: any code that is the name of an espeak-ng voice works with tables that have its column.
+A new language needs a row here, a column in `data/class_names.tsv` and one in `data/sentences.tsv`. For a single build
+no row is needed: any code that is the name of an espeak-ng voice works with tables that have its column.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Language:
         code: As in the published dataset and in the tables' column names.
         name: English name.
         espeak: espeak-ng voice; it knows Mandarin only as "cmn".
-        spoken: Column of the sentence bank that is spoken. Arabic is spoken from its vowelled form (without short
-            vowels espeak-ng says consonants), Japanese from its kana reading (espeak-ng spells out kanji) and Thai
+        spoken: Column of the sentence bank that is spoken. Arabic is spoken from its vowelled form (espeak-ng speaks
+            only consonants of unvowelled text), Japanese from its kana reading (espeak-ng spells out kanji) and Thai
             from phonemes (espeak-ng has no reading rules for Thai vowels and tones).
     """
 
@@ -72,7 +72,7 @@ def language_set(count: int) -> tuple[str, ...]:
 
 
 def language_row(code: str) -> Language:
-    """The row of a language. One that has none here is spoken by the espeak-ng voice of its code.
+    """Return the row of a language. A code without a row is spoken by the espeak-ng voice of that name.
 
     >>> language_row("zh-CN").espeak, language_row("eo").espeak
     ('cmn', 'eo')
@@ -81,10 +81,10 @@ def language_row(code: str) -> Language:
 
 
 def languages_of(asked: str) -> tuple[str, ...]:
-    """Language codes of what `--langs` says: the number of a set of the paper's, or codes with commas between.
+    """Return the language codes that `--langs` names by the size of one of the paper's sets, or separated by commas.
 
     Raises:
-        UsageError: neither, or a code twice, or fewer than two.
+        UsageError: the text is neither, names a code twice, or names fewer than two.
 
     >>> languages_of("2"), languages_of("fr,en,el")
     (('el', 'en'), ('el', 'en', 'fr'))
@@ -96,7 +96,7 @@ def languages_of(asked: str) -> tuple[str, ...]:
     twice = [code for code in codes if codes.count(code) > 1]
     if foreign or twice or len(codes) < 2:
         raise UsageError(
-            "`languages` takes the number of languages (2, 5 or 10) or different codes with commas between",
+            "`languages` takes the number of languages (2, 5 or 10) or different codes separated by commas",
             got=repr(asked),
             do="write it like el,en,fr",
         )

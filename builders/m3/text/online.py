@@ -1,10 +1,10 @@
-"""Asking free online engines: time-outs, retries, the cache of answers, and when to stop asking.
+"""Ask free online engines, with time-outs, retries, a cache of answers, and a rule for when to stop asking.
 
 The libraries behind the engines (deep-translator, gTTS) set no time-out, read answers without a limit, hide HTTP status
-codes, and gTTS does not check the server's certificate. All of their requests, those that follow a redirect too, go
+codes, and gTTS does not check the server's certificate. All of their requests, also those that follow a redirect, go
 through `requests.adapters.HTTPAdapter.send`, so `watched` wraps that one method while a request runs. (A default
-time-out of the socket module does nothing here: requests sets "no time-out" explicitly.) `watched` is process-wide: ask
-from one thread at a time.
+time-out of the socket module has no effect here, since requests sets "no time-out" explicitly.) `watched` acts on the
+whole process, so only one thread may ask at a time.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from symile_data.format.web import is_private
 from symile_data.rng import Stream
 
 PAUSE_SECONDS = 0.75  # between requests; no engine documents a limit, half a second to a second is the public advice
-MOST_ANSWER_BYTES = 16 << 20  # a name has some bytes, a sentence spoken less than a megabyte
-EXAMPLES = 5  # named in a `Dropped`
+MOST_ANSWER_BYTES = 16 << 20  # a name has some bytes, a spoken sentence less than a megabyte
+EXAMPLES = 5  # examples that a `Dropped` names
 NOT_ASKED = "not asked, as the engine gave no answers before"
 
-_SILENT_AFTER = 3  # that many requests in a row without an answer, and the engine is asked no more in this run
+_SILENT_AFTER = 3  # after so many unanswered requests in a row, this run does not ask the engine again
 _TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
 
 Answer = TypeVar("Answer")
 
 
 class OnlineError(SourceError):
-    """An online engine gave no usable answer; `what` ends with the reason, the same words for equal causes."""
+    """An online engine gave no usable answer; `what` ends with the reason, in the same words for equal causes."""
 
 
 class NoAnswerError(Exception):
@@ -58,14 +58,14 @@ class NoAnswerError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Patience:
-    """How long to try.
+    """How often and how long to try.
 
     Args:
         tries: Requests for one answer, the first included.
         first_wait_seconds: Wait after the first failure; each later wait is twice as long.
         longest_wait_seconds: No wait is longer than this.
-        timeout_seconds: For connecting, and for every wait for data.
-        sleep: Called with seconds.
+        timeout_seconds: Time-out for connecting, and for every wait for data.
+        sleep: Called with the seconds of each wait.
     """
 
     tries: int = 5
@@ -75,11 +75,11 @@ class Patience:
     sleep: Callable[[float], None] = time.sleep
 
     def wait_seconds(self, attempt: int, jitter: float) -> float:
-        """Wait after a failed attempt.
+        """Return the wait after a failed attempt, in seconds.
 
         Args:
-            attempt: 0 for the first.
-            jitter: In [0, 1); spreads the wait over the upper half of its range.
+            attempt: Number of the attempt, 0 for the first.
+            jitter: A number in [0, 1); it spreads the wait over the upper half of its range.
 
         >>> [Patience().wait_seconds(attempt, 0.5) for attempt in (0, 1, 9)]
         [1.5, 3.0, 45.0]
@@ -92,19 +92,19 @@ PATIENT = Patience()
 
 @dataclass
 class Watch:
-    """What `watched` saw: the HTTP status of the last response, None when there was none."""
+    """The HTTP status of the last response that `watched` saw; None when there was none."""
 
     status: int | None = None
 
 
 @contextlib.contextmanager
 def watched(timeout_seconds: float) -> Iterator[Watch]:
-    """Give every request of the `requests` library a time-out, a limit and a check of certificates, note status codes,
-    and give its errors one class.
+    """Give every request of the `requests` library a time-out, a size limit and a check of certificates; record status
+    codes, and turn its errors into one class.
 
     Raises:
-        NoAnswerError: the engine cannot be reached, takes too long, sends no valid HTTP or more than an answer can be,
-            or redirects to where it should not.
+        NoAnswerError: the engine cannot be reached, takes too long, sends invalid HTTP or more than
+            `MOST_ANSWER_BYTES`, or redirects to a place that is refused.
         MissingPackageError: the extra `online` is not installed.
     """
     try:
@@ -143,14 +143,14 @@ def watched(timeout_seconds: float) -> Iterator[Watch]:
         yield watch
     except errors.JSONDecodeError:
         raise NoAnswerError("unreadable answer", silent=True) from None
-    except errors.RequestException as error:  # of an address, or of redirects without end
+    except errors.RequestException as error:  # a bad address, or too many redirects
         raise NoAnswerError(f"request not possible ({type(error).__name__})") from None
     finally:
         adapter.send = send
 
 
 class _BoundedBody:
-    """The body of an answer, from which no more than `MOST_ANSWER_BYTES` come; otherwise urllib3's own object."""
+    """The body of an answer: urllib3's object, limited to `MOST_ANSWER_BYTES`."""
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
@@ -159,7 +159,7 @@ class _BoundedBody:
         return getattr(self._raw, name)
 
     def stream(self, amount: int, decode_content: bool | None = None) -> Iterator[bytes]:
-        """The body's pieces, decompressed."""
+        """Yield the body in pieces, decompressed."""
         from urllib3.exceptions import DecodeError, HTTPError, ReadTimeoutError
 
         count = 0
@@ -183,7 +183,7 @@ def _check_redirect(here: str, location: str) -> None:
         there = urljoin(here, location)
         scheme, host = urlsplit(there).scheme, urlsplit(there).hostname
         led_inside = scheme == urlsplit(here).scheme and _is_inside(host) and not _is_inside(urlsplit(here).hostname)
-    except (ValueError, OSError):  # no address, or one that nobody knows
+    except (ValueError, OSError):  # not an address, or one that does not resolve
         raise NoAnswerError("redirected elsewhere", silent=True) from None
     if scheme != urlsplit(here).scheme or led_inside:
         raise NoAnswerError("redirected elsewhere", silent=True)
@@ -195,7 +195,7 @@ def _is_inside(host: str | None) -> bool:
 
 
 def no_answer(status: int | None) -> NoAnswerError:
-    """The error that an HTTP status means: 429 and 5xx pass, other codes stay.
+    """Return the error for an HTTP status. 429 and 5xx may pass, so the request is tried again; other codes are final.
 
     >>> no_answer(503).reason, no_answer(503).again, no_answer(403).again
     ('HTTP 503', True, False)
@@ -206,14 +206,15 @@ def no_answer(status: int | None) -> NoAnswerError:
 
 
 def ask(request: Callable[[], Answer], patience: Patience, name: str) -> Answer:
-    """Make a request, again after growing waits while that may help.
+    """Make a request, and repeat it after growing waits while that may help.
 
     Args:
         request: Makes one attempt.
-        name: Of the random stream that spreads the waits.
+        patience: How often and how long to try.
+        name: Name of the random stream that spreads the waits.
 
     Raises:
-        NoAnswerError: the last attempt's.
+        NoAnswerError: the last attempt failed.
     """
     jitter = Stream(0, f"online/{name}").rows(0, patience.tries, 1)[:, 0]
     for attempt in range(patience.tries - 1):
@@ -227,7 +228,7 @@ def ask(request: Callable[[], Answer], patience: Patience, name: str) -> Answer:
 
 
 def default_cache() -> Path:
-    """Where answers are kept when no directory is named: the user's cache directory."""
+    """Return the directory of answers where the user names none: a folder in the user's cache directory."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "symile-data" / "online"
 
 
@@ -236,13 +237,13 @@ class AnswerCache:
     """Answers on disk, one small JSON file each, so that a second run asks only for what is missing.
 
     Args:
-        directory: Made at the first answer.
+        directory: The folder; it is created with the first answer.
     """
 
     directory: Path
 
     def read(self, request: Mapping[str, str]) -> str | None:
-        """The answer to a request; None when there is none, or its file is damaged or belongs to another request."""
+        """Return the answer to a request; None when there is none, or its file is damaged or for another request."""
         try:
             entry = json.loads(self.path(request).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -253,7 +254,7 @@ class AnswerCache:
         return answer if isinstance(answer, str) and entry.get("sha256") == digest(answer) else None
 
     def write(self, request: Mapping[str, str], answer: str) -> None:
-        """Keep an answer; the file appears whole or not at all.
+        """Store an answer; the file appears whole or not at all.
 
         Raises:
             OutputError: the directory cannot be written.
@@ -264,28 +265,28 @@ class AnswerCache:
         except OutputError as error:
             if isinstance(error.__cause__, FileExistsError | NotADirectoryError):
                 raise OutputError("the cache is not a directory", where=self.directory, do="choose another") from None
-            # Two processes may keep the same answer at the same time, and one finds the other's temporary file gone.
+            # Two processes may store the same answer at the same time; one then finds its temporary file renamed.
             if not (isinstance(error.__cause__, FileNotFoundError) and path.parent.is_dir()):
                 raise
 
     def path(self, request: Mapping[str, str]) -> Path:
-        """File of a request's answer, named by the hash of the whole request."""
+        """Return the file of a request's answer, named by the hash of the whole request."""
         key = digest(dict(request))
         return self.directory / key[:2] / f"{key}.json"
 
 
 @dataclass
 class FailureCounts:
-    """Counts what failed, and tells when an engine has fallen silent.
+    """Count failed requests, and recognise an engine that no longer answers.
 
-    Without that, an engine that is offline would cost half a minute of retries for each of thousands of requests.
+    Without this, an engine that is offline would cost half a minute of retries for each of thousands of requests.
     """
 
     _failed: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     _silent: int = 0
 
     def failed(self, reason: str, example: str) -> None:
-        """Something could not be used."""
+        """Count a failure under its reason."""
         self._failed[reason].append(example)
 
     def heard(self) -> None:
@@ -293,16 +294,16 @@ class FailureCounts:
         self._silent = 0
 
     def unanswered(self, error: NoAnswerError) -> None:
-        """The engine did not answer."""
+        """Note that the engine did not answer a request."""
         self._silent = self._silent + 1 if error.silent else 0
 
     @property
     def given_up(self) -> bool:
-        """Whether it is no use to ask on."""
+        """Whether the engine failed too often in a row to be asked again."""
         return self._silent >= _SILENT_AFTER
 
     def dropped(self, kind: str) -> list[Dropped]:
-        """The counts, by reason."""
+        """Return the counts by reason, each reason with the prefix `kind`."""
         return [
             Dropped(reason=f"{kind}: {reason}", count=len(examples), examples=examples[:EXAMPLES])
             for reason, examples in sorted(self._failed.items())

@@ -1,4 +1,4 @@
-"""Names corrected by hand: single cells of a names table take the place of another table's."""
+"""Names that are corrected by hand: cells of one names table replace those of another."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from symile_data.errors import SourceError
 
 
 def override_names(table: NamesTable, path: Path) -> tuple[NamesTable, int]:
-    """Replace single names by those of a table in the same form; its empty cells keep what there is.
+    """Replace names by those of another table of the same form; its empty cells keep the present names.
 
     A column that `table` lacks is added, with empty names where the file says nothing.
 
     Args:
-        table: What is overridden.
-        path: The corrections: `wnid`, `en` and language codes; only the lines and columns that matter.
+        table: The names to correct.
+        path: The corrections, with the columns `wnid`, `en` and language codes. Unchanged lines and columns may be
+            left out.
 
     Returns:
         The new table, and how many names changed.
 
     Raises:
-        SourceError: not a table of that form, or it names a class that `table` lacks.
+        SourceError: the file is not a table of that form, or names a class that `table` lacks.
     """
     manual = read_names(path)
     rows = {wnid: row for row, wnid in enumerate(table.wnids)}

@@ -1,13 +1,13 @@
-"""The bank of everyday sentences that the clips speak. No sentence names a class: a clip tells its language and
-nothing else.
+"""The bank of everyday sentences that the synthetic voices speak. No sentence names a class, so a recording tells its
+language and nothing else.
 
-`data/sentences.tsv`: `sentence_id`, one column per language code, and what is spoken where espeak-ng cannot read that:
-`ar_vowelled`, `ja_kana` (the reading of the Japanese column) and `th_phonemes` (espeak-ng phonemes of the Thai column).
-Sentences are parallel by id, and splits are made by id: a sentence heard in training is never heard in the test split,
-in any language.
+`data/sentences.tsv` has `sentence_id`, one column per language code, and the spoken form of texts that espeak-ng cannot
+read: `ar_vowelled`, `ja_kana` (the reading of the Japanese column) and `th_phonemes` (espeak-ng phonemes of the Thai
+column). Sentences are parallel by id, and splits are made by id: a sentence of the training split is never spoken in
+the test split, in any language.
 
-A user's table has the same form. It takes the place of the bundled bank for the languages that it has a column of, and
-must hold the same ids as the bank if that speaks the others.
+A user's table has the same form. It replaces the bundled bank for the languages of its columns, and must have the same
+ids as the bank where the bank speaks the other languages.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from symile_data.rng import Stream
 from .languages import LANGUAGES, language_row
 
 KEY = "sentence_id"
-LEAST_SENTENCES = 10  # of each split
+LEAST_SENTENCES = 10  # in each split
 
 _BUNDLED = "sentences.tsv"
 
@@ -47,8 +47,8 @@ class SentenceBank:
     """The sentences that one build speaks: language code -> its sentences, parallel by position.
 
     Args:
-        path: Where they were read, for messages.
-        by_language: For each language, in id order.
+        path: The file, for messages.
+        by_language: Language code -> its sentences, in id order.
     """
 
     path: str
@@ -56,26 +56,27 @@ class SentenceBank:
 
     @property
     def kind(self) -> str:
-        """Whose they are: "bundled", or "table" for a user's own."""
+        """The origin of the sentences: "bundled", or "table" for a user's table."""
         return "bundled" if self.path == _BUNDLED else "table"
 
     def sentences(self, language: str) -> tuple[Sentence, ...]:
-        """The sentences of one language."""
+        """Return the sentences of one language, in id order."""
         return self.by_language[language]
 
     def fingerprint(self, languages: Sequence[str]) -> str:
-        """Hash of what is spoken."""
+        """Return a hash of the ids and spoken forms of the languages' sentences."""
         return digest([[sentence.spoken for sentence in self.by_language[language]] for language in languages])
 
 
 def read_bank(path: Path | None, languages: Sequence[str]) -> SentenceBank:
-    """The sentences of a build's languages.
+    """Read the sentences of a build's languages.
 
     Args:
         path: A user's table, or None for the bundled bank.
+        languages: Language codes of the build.
 
     Raises:
-        SourceError: no table of that form, a language without a column, or tables that are not parallel.
+        SourceError: the file is not a table of that form, a language has no column, or the tables are not parallel.
     """
     if path is None:
         return SentenceBank(_BUNDLED, {language: read_sentences(language) for language in languages})
@@ -93,14 +94,14 @@ def read_bank(path: Path | None, languages: Sequence[str]) -> SentenceBank:
                 f"the sentence table is not parallel to the bundled sentences of {language}",
                 where=path,
                 got=f"{len(ids)} sentences",
-                do=f"give it the same sentence ids, or a column {language} of its own",
+                do=f"give it the same sentence ids, or a column {language}",
             )
     return SentenceBank(str(path), by_language)
 
 
 @cache
 def read_sentences(language: str) -> tuple[Sentence, ...]:
-    """The bundled bank of one language, in id order.
+    """Read the bundled sentences of one language, in id order.
 
     Raises:
         SourceError: the bank has no column for the language.
@@ -117,7 +118,9 @@ class _Table:
 
     @property
     def languages(self) -> list[str]:
-        """Codes that the table has all columns of; a column that another language is spoken from is no language."""
+        """The codes whose columns are all in the table. A column such as `ja_kana`, which only gives the spoken form,
+        is not a language.
+        """
         spoken = {row.spoken for row in LANGUAGES.values() if row.spoken != row.code}
         return sorted(
             code for code in self.columns[1:] if code not in spoken and language_row(code).spoken in self.columns
@@ -150,7 +153,7 @@ def _parse(text: str, path: str) -> _Table:
             got=repr(header[:80]),
         )
     cells: list[list[str]] = []
-    seen: dict[str, int] = {}
+    line_of: dict[str, int] = {}
     for number, line in enumerate(lines, start=2):
         row = line.split("\t")
         if len(row) != len(columns):
@@ -159,9 +162,9 @@ def _parse(text: str, path: str) -> _Table:
             )
         if not row[0].isdecimal():
             raise SourceError("a sentence id is a number", where=f"{path}, line {number}", got=repr(row[0]))
-        if seen.setdefault(row[0], number) != number:
+        if line_of.setdefault(row[0], number) != number:
             raise SourceError(
-                f"the sentence {row[0]} has two lines", where=f"{path}, line {number}", got=f"line {seen[row[0]]}"
+                f"the sentence {row[0]} has two lines", where=f"{path}, line {number}", got=f"line {line_of[row[0]]}"
             )
         cells.append(row)
     return _Table(path, columns, cells)
@@ -182,14 +185,19 @@ def _read(path: Path) -> str:
 def split_sentences(
     seed: int, rows: dict[str, int], languages: Sequence[str], bank: SentenceBank | None = None
 ) -> dict[str, list[int]]:
-    """Sentence positions of each split: a seeded partition in proportion to the splits' rows, at least 10 each.
+    """Divide the sentences among the splits: a seeded partition in proportion to the splits' rows, at least 10 each.
 
     Args:
+        seed: The build's seed.
         rows: Rows of each split; a split without rows gets no sentences.
-        bank: The sentences; default: the bundled ones.
+        languages: Language codes of the build.
+        bank: The sentences; None uses the bundled ones.
+
+    Returns:
+        split -> positions of its sentences in the bank.
 
     Raises:
-        SourceError: too few sentences for the splits.
+        SourceError: there are too few sentences for the splits.
 
     >>> parts = split_sentences(0, {"train": 8, "validation": 1, "test": 1}, ["en"])
     >>> len(set(parts["train"]) & set(parts["test"]))
@@ -199,10 +207,10 @@ def split_sentences(
     needed = LEAST_SENTENCES * sum(n > 0 for n in rows.values())
     if count < needed:
         raise SourceError(
-            f"too few sentences: each split needs {LEAST_SENTENCES} of its own",
+            f"too few sentences: each split needs {LEAST_SENTENCES} different ones",
             where=_BUNDLED if bank is None else bank.path,
             got=count,
-            do=f"write {needed} or more; 150 and more keep a model from learning them by heart",
+            do=f"give {needed} or more; with 150 or more a model does not memorise them",
         )
     order = Stream(seed, "m3/sentences").generator().permutation(count)
     parts = proportions(count, rows, least=LEAST_SENTENCES)
@@ -211,7 +219,7 @@ def split_sentences(
 
 
 def proportions(count: int, rows: dict[str, int], least: int) -> dict[str, int]:
-    """Divide `count` things among the splits as their rows are, but at least `least` to each split that has rows.
+    """Divide `count` items among the splits in proportion to their rows, with at least `least` for each used split.
 
     >>> proportions(6, {"train": 8000, "validation": 1000, "test": 1000}, least=1)
     {'train': 4, 'validation': 1, 'test': 1}
@@ -224,5 +232,5 @@ def proportions(count: int, rows: dict[str, int], least: int) -> dict[str, int]:
 
 
 def fingerprint(languages: Sequence[str]) -> str:
-    """Hash of the sentences that a build uses."""
+    """Return a hash of the bundled sentences of some languages."""
     return digest([[sentence.spoken for sentence in read_sentences(language)] for language in languages])

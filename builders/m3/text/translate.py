@@ -1,7 +1,8 @@
-"""Class names from an online translator, each answer checked before it may replace a bundled name.
+"""Translate class names with an online engine, and check each answer before it replaces a bundled name.
 
-Free translators answer homonyms in the wrong sense, in the wrong script, with nothing, or with their quota warning as
-if it were the translation. An answer that fails a check leaves the cell as it was and is counted.
+Free translators translate homonyms in the wrong sense, answer in the wrong script or not at all, or return their quota
+warning as if it were the translation. Where an answer fails a check, the cell keeps its name, and the failure is
+counted.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ ENGINES: tuple[Engine, ...] = get_args(Engine)
 ENGLISH = "en"
 LONGEST_NAME = 60  # letters; the longest bundled name has 36
 
-# First words of the Unicode names of a language's letters. A language that is not here is held to the scripts of its
-# own column.
+# First words of the Unicode names of a language's letters. The names of any other language must be in the scripts of
+# its column.
 SCRIPTS = {
     "ar": {"ARABIC"},
     "el": {"GREEK"},
@@ -54,13 +55,13 @@ SCRIPTS = {
 }
 _FOREIGN_LETTERS = {"uk": frozenset("ыэёъЫЭЁЪ")}  # Russian, the usual wrong answer
 
-# MyMemory knows languages with a country only.
+# MyMemory accepts language codes only with a country.
 _MYMEMORY = {
     "ar": "ar-SA", "el": "el-GR", "en": "en-GB", "hi": "hi-IN", "ja": "ja-JP", "ko": "ko-KR", "te": "te-IN",
     "th": "th-TH", "uk": "uk-UA", "zh-CN": "zh-CN",
 }  # fmt: skip
 
-# What MyMemory sends in the place of a translation, with HTTP 200.
+# Texts that MyMemory sends in place of a translation, with HTTP 200.
 _WARNINGS = ("MYMEMORY WARNING", "YOU USED ALL AVAILABLE FREE TRANSLATIONS")
 _COMPLAINTS = (
     "QUERY LENGTH LIMIT",
@@ -70,7 +71,7 @@ _COMPLAINTS = (
     "PLEASE SELECT TWO",
 )
 
-_JOINERS = "\u200c\u200d"  # spelling in Indic scripts, though they have no width
+_JOINERS = "\u200c\u200d"  # these have no width, but belong to the spelling in Indic scripts
 _HARMLESS = frozenset("-’・·")
 _APOSTROPHES = str.maketrans({"'": "’", "ʼ": "’", "`": "’", "‘": "’", SEPARATOR: " "})
 _OUTER = ' .。．।!！"“”«»「」'
@@ -98,13 +99,13 @@ def translate_names(
     """Translate English names; a cell without a usable answer keeps the table's own name.
 
     Args:
-        table: Gives the English names and those to fall back to.
+        table: The English names, and the names that cells without a usable answer keep.
         wnids: Classes to translate.
-        languages: Languages to translate to; English stays as it is.
-        engine: Who translates.
-        cache: Directory of answers; what it holds is not asked again.
+        languages: Languages to translate to; English names stay as they are.
+        engine: Online engine that translates.
+        cache: Directory of answers; a request that it answers is not sent again.
         strict: Stop at the first cell without a usable answer.
-        pause_seconds: Between requests.
+        pause_seconds: Pause between requests.
         patience: Retries and time-outs.
 
     Returns:
@@ -172,13 +173,15 @@ def translate_names(
 
 
 def check_name(answer: object, language: str, scripts: set[str]) -> tuple[str, str | None]:
-    """Tidy an answer and judge it.
+    """Normalise an answer and check it.
 
     Args:
+        answer: What the engine returned.
+        language: Language code of the name.
         scripts: First words of the Unicode names that the letters may have.
 
     Returns:
-        The name (NFC, single blanks, no underscore) and what is wrong with it, None when nothing is.
+        The name (NFC, single blanks, no underscore), and the fault of it, or None for a usable name.
 
     >>> check_name("  золота_рибка. ", "uk", {"CYRILLIC"})
     ('золота рибка', None)
@@ -212,7 +215,7 @@ def _fault(name: str, language: str, scripts: set[str]) -> str | None:
 
 
 def format_names(table: NamesTable, languages: Sequence[str]) -> str:
-    r"""The text of a names table: `wnid`, `en`, then the other languages in the order given.
+    r"""Format a names table as text: the columns `wnid`, `en`, then the other languages in the order given.
 
     >>> format_names(NamesTable("x.tsv", ("n02129165",), {"en": ("lion",), "el": ("λιοντάρι",)}), ["el", "en"])
     'wnid\ten\tel\nn02129165\tlion\tλιοντάρι\n'
@@ -231,10 +234,10 @@ def _scripts(table: NamesTable, language: str) -> set[str]:
 
 
 def _colliding(table: NamesTable, accepted: dict[_Cell, str]) -> list[_Cell]:
-    """Cells whose answers must go so that no name of the table occurs twice.
+    """Return the cells whose answers must be discarded so that no name of the table occurs twice.
 
-    A cell that falls back can collide with an answer elsewhere, so this repeats until all names differ. Of two equal
-    answers that which confirms its cell's own name stays, else the first.
+    A cell that falls back to its old name can collide with an answer elsewhere, so this repeats until all names differ.
+    Of equal answers the one that equals its cell's old name stays, or else the first.
     """
     remaining = dict(accepted)
     gone: list[_Cell] = []
@@ -261,7 +264,7 @@ def _losers(table: NamesTable, cells: list[_Cell], remaining: dict[_Cell, str]) 
 
 
 def _key(name: str) -> str:
-    """Equal for names that look alike."""
+    """Return a key that is equal for names that look alike."""
     return "".join(letter for letter in name.casefold() if letter not in _JOINERS)
 
 
@@ -273,7 +276,7 @@ def _ask(translate: Ask, text: str, patience: Patience) -> object:
 
 
 def _translator(engine: str, language: str, patience: Patience) -> Ask:
-    """A function that makes one request. Each has a translator of its own: they keep state between requests."""
+    """Return a function that makes one request. Each function has its own translator, since translators keep state."""
     try:
         from deep_translator import GoogleTranslator, MyMemoryTranslator, exceptions
     except ImportError:
@@ -294,14 +297,14 @@ def _translator(engine: str, language: str, patience: Patience) -> Ask:
         with watched(patience.timeout_seconds) as watch:
             try:
                 return translator.translate(text)
-            # These two share no base class with the library's other errors.
+            # These two errors share no base class with the library's other errors.
             except (exceptions.TooManyRequests, exceptions.RequestError):
                 raise no_answer(watch.status) from None
             except exceptions.TranslationNotFound:
                 raise NoAnswerError("no answer", silent=True) from None
             except (exceptions.NotValidLength, exceptions.NotValidPayload):
                 raise NoAnswerError("not a text that the engine takes") from None
-            # MyMemory's answer is taken apart without a look at its form.
+            # The library parses MyMemory's answer without checking its form.
             except (AttributeError, IndexError, KeyError, StopIteration, TypeError):
                 raise NoAnswerError("unreadable answer", silent=True) from None
 

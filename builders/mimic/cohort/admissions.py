@@ -75,6 +75,6 @@ def _patients(
             f"{len(unknown)} admissions are of patients that the patients table lacks",
             where=path,
             got=f"subject_id {unknown['subject_id'][0]}",
-            do=f"take both tables from the same release ({where.name} lies beside it)",
+            do=f"take both tables from the same release ({where.name} is beside it)",
         )
     return patients, listed.dropped

@@ -1,4 +1,4 @@
-"""Retrieval sets: the admissions among which the X-ray of a validation or test row is to be found."""
+"""Draw the retrieval sets: the admissions among which the X-ray of a validation or test row is retrieved."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def draw_candidates(
         eligible: (N,) whether a row has an X-ray; other rows are neither queries nor candidates.
         count: Candidates of a row, itself included.
         seed: Seed of the build.
-        same_patient: Allow other admissions of the row's own patient, as the public pipeline does.
+        same_patient: Allow other admissions of the row's patient, as the public pipeline does.
 
     Returns:
         (N, count) row numbers, the row itself first; -1 in rows that are not eligible.

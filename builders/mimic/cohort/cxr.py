@@ -26,8 +26,8 @@ VIEWS = ("AP", "PA")
 KINDS = {".jpg": "mimic-cxr-jpg", ".dcm": "mimic-cxr-dicom"}
 
 _TIMELESS = METADATA.reason("its study has no readable date and time")
-_MOST_VIEWS = 20  # counted by name
-_VIEW = r"^[A-Z0-9 _-]{1,16}$"  # views counted by name are codes, no free text
+_MOST_VIEWS = 20  # most views that are counted by name
+_VIEW = r"^[A-Z0-9 _-]{1,16}$"  # only codes are counted by name, not free text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +99,7 @@ def read_findings(roots: Roots) -> tuple[pl.DataFrame, list[Dropped]]:
         that are left out, by reason.
 
     Raises:
-        SourceError: The table is missing or damaged, holds other labels, or labels a study in two ways.
+        SourceError: The table is missing or damaged, has other labels, or labels a study in two ways.
     """
     listed = read(find_table(roots, CHEXPERT), CHEXPERT)
     return listed.frame.drop(ROW).rename(FINDINGS), listed.dropped
@@ -110,7 +110,7 @@ def other_views(views: pl.Series) -> list[Dropped]:
 
     >>> import polars as pl
     >>> [(entry.reason, entry.count) for entry in other_views(pl.Series(["PA", "LL", None, "LL"], dtype=pl.String))]
-    [('X-ray: its view is LL, neither AP nor PA', 2), ('X-ray: its view is not told', 1)]
+    [('X-ray: its view is LL, neither AP nor PA', 2), ('X-ray: its view is not given', 1)]
     """
     import polars as pl
 
@@ -119,8 +119,8 @@ def other_views(views: pl.Series) -> list[Dropped]:
     named = others.filter(pl.col("view").str.contains(_VIEW)).group_by("view").len()
     most = named.sort(["len", "view"], descending=[True, False]).head(_MOST_VIEWS)
     counts = {f"its view is {view}, neither AP nor PA": count for view, count in most.sort("view").iter_rows()}
-    counts["its view is none of the usual codes"] = len(others) - blank - sum(counts.values())
-    counts["its view is not told"] = blank
+    counts["its view is not one of the usual codes"] = len(others) - blank - sum(counts.values())
+    counts["its view is not given"] = blank
     return [Dropped(reason=METADATA.reason(why), count=count, examples=[]) for why, count in counts.items() if count]
 
 

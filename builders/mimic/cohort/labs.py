@@ -1,4 +1,4 @@
-"""The first value of each of the 50 blood tests around an admission, from one pass over labevents."""
+"""Read the first value of each of the 50 blood tests around an admission, in one pass over labevents."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class LabValues:
     """The laboratory values of N admissions; NaN where a test was not made in the window.
 
     Args:
-        values: (N, 50) float64, in each test's own unit.
+        values: (N, 50) float64, in the unit of each test.
         hours: (N, 50) float64, hours since admission.
         units: Item -> its most frequent unit, "" where none is given.
         conflicts: Item -> number of values with another unit than that.
@@ -48,8 +48,8 @@ def first_labs(
     """Read the first value of each test for each admission, and count the lines that are left out.
 
     Ties in time go to the smallest labevent_id; under `reference` to the first in the file. A value that is not finite
-    in single precision is no measurement. Lines without item or patient are counted in the whole table; of the others
-    only lines with a value of one of the 50 tests and one of the patients are read and counted.
+    in single precision is not a measurement. Lines without item or patient are counted in the whole table; of the
+    others only lines with a value of one of the 50 tests and one of the patients are read and counted.
 
     Args:
         path: The table labevents. It is read once as a stream, in memory that does not grow with its length.
@@ -62,12 +62,12 @@ def first_labs(
         out, by reason.
 
     Raises:
-        SourceError: The table is damaged, a cell is not what its column holds, two events of one labevent_id in the
+        SourceError: The table is damaged, a cell does not have its column's type, two events of one labevent_id in the
             windows differ, or no line of the tests and patients can be used.
     """
     import polars as pl
 
-    # The caches are nodes of the stream, not copies: what follows them shares one pass over the file.
+    # The caches are nodes of the stream, not copies: the queries after them share one pass over the file.
     lines = typed(scan(path, LABEVENTS), {name: LABEVENTS.columns[name] for name in _CHOOSE}).cache()
     patients = admissions["subject_id"].unique().implode()
     chosen = lines.filter(pl.col("itemid").is_in(ITEM_IDS) & pl.col("subject_id").is_in(patients))

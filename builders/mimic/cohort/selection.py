@@ -41,7 +41,7 @@ Choices = Mapping[int, list[str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """The contents of tables and listings, before any X-ray or ECG is read; `dropped` counts the lines left out."""
+    """The contents of tables and file listings, before any X-ray or ECG is read; `dropped` counts lines left out."""
 
     roots: Roots
     admissions: pl.DataFrame
@@ -85,7 +85,7 @@ def survey_sources(roots: Roots, spec: MimicSpec) -> Survey:
     Raises:
         SourceError: A table or folder is missing or damaged.
     """
-    find_table(roots, LABEVENTS)  # refuse early what would fail late
+    find_table(roots, LABEVENTS)  # it is read last, so check now that it exists
     admissions, of_admissions = read_admissions(roots, spec.reference)
     radiographs = find_radiographs(roots, admissions, spec)
     electrocardiograms = find_electrocardiograms(roots, admissions, spec)

@@ -94,9 +94,9 @@ def split_by_patient(subject_ids: Sequence[int], train: int, validation: int, se
 def split_by_row(subject_ids: Sequence[int], train: int, validation: int, seed: int) -> dict[str, RowNumbers]:
     """Make the public pipeline's splits, row for row and in its order.
 
-    It draws `train` rows, throws out of the rest those whose patient was drawn, draws `validation` rows of what is
-    left, and throws out of the remainder the patients of the validation split. The draws are scikit-learn's
-    `train_test_split` with this seed, which is numpy's legacy generator.
+    It draws `train` rows, discards the other rows of their patients, draws `validation` rows from the rest, and
+    discards the other rows of the patients of the validation split. The draws are those of scikit-learn's
+    `train_test_split` with this seed, which uses numpy's legacy generator.
 
     Raises:
         UsageError: Too few rows are left for the validation split.
@@ -106,7 +106,7 @@ def split_by_row(subject_ids: Sequence[int], train: int, validation: int, seed: 
     rest = rest[~np.isin(subjects[rest], subjects[drawn])]
     if validation > len(rest):
         raise UsageError(
-            "`validation` asks for more rows than are left once the training patients' other admissions are out",
+            "`validation` asks for more rows than are left without the training patients' other admissions",
             got=f"{validation:,} of {len(rest):,}",
             do="ask for fewer, or build without `reference`",
         )

@@ -33,7 +33,7 @@ SUMS = "SHA256SUMS.txt"
 COHORT = "symile_mimic_data.csv"
 
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's red, green and blue
-_TOLERANCE = 0.02  # of a gray level or a unit, for float32
+_TOLERANCE = 0.02  # fraction of a gray level or a unit, for the rounding of float32
 _MOST_UNITS = 65_535
 _SUM_LINE = re.compile(r"([0-9a-f]{64})\s+\*?(\S.*)")
 
@@ -50,7 +50,7 @@ class Release:
         """Read one of the CSV files.
 
         Raises:
-            SourceError: The file is missing or no table.
+            SourceError: The file is missing or is not a table.
         """
         import polars as pl
 
@@ -69,7 +69,7 @@ class Release:
             kind: "cxr", "ecg", "labs_missingness", "hadm_id", ...
 
         Raises:
-            SourceError: The file is missing or no array.
+            SourceError: The file is missing or is not an array.
         """
         path = self._existing(f"data_npy/{split}/{kind}_{split}.npy")
         try:
@@ -99,7 +99,10 @@ class Release:
         found = file_sha256(self._existing(name))
         if found != sha256:
             raise SourceError(
-                f"a file of the release is not what {SUMS} says", where=self.root / name, got=found, do=_AGAIN
+                f"a file of the release differs from its checksum in {SUMS}",
+                where=self.root / name,
+                got=found,
+                do=_AGAIN,
             )
 
     def _existing(self, name: str) -> Path:
@@ -134,7 +137,7 @@ def gray_png(planes: Array) -> bytes:
         planes: (3, 320, 320) float32, normalised with the mean and deviation of ImageNet.
 
     Raises:
-        ValueError: The planes are no gray image of whole brightness levels.
+        ValueError: The planes are not a gray image of whole brightness levels.
     """
     if planes.shape != (3, SHORTER_SIDE, SHORTER_SIDE):
         raise ValueError(f"an X-ray has the shape {planes.shape}")
@@ -232,11 +235,11 @@ def check_rows(release: Release, split: str, table: pl.DataFrame, values: npt.ND
     rows = table["row"].to_numpy()
     ids = release.array(split, "hadm_id")
     if len(ids) <= rows.max() or ids[rows].tolist() != table["hadm_id"].to_list():
-        raise SourceError("table and arrays of the release list other admissions", where=f"{split}.csv", do=_AGAIN)
+        raise SourceError("table and arrays of the release list different admissions", where=f"{split}.csv", do=_AGAIN)
     observed = release.array(split, "labs_missingness")[rows] == 1
     if (observed != ~np.isnan(values)).any():
         raise SourceError(
-            "labs_missingness does not say 1 exactly where the table has a value", where=f"{split}.csv", do=_AGAIN
+            "labs_missingness is not 1 exactly where the table has a value", where=f"{split}.csv", do=_AGAIN
         )
 
 

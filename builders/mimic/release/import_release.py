@@ -36,12 +36,12 @@ VERSION = "1.0.0"
 
 _PACKAGES = ("numpy", "pillow", "polars", "pyarrow")
 _NOTES = (
-    "Imported from the published release: its splits and retrieval sets are kept as they are. A retrieval set may hold "
-    "another admission of the query's patient.",
+    "Imported from the published release: its splits and retrieval sets are kept as they are. A retrieval set may "
+    "contain another admission of the query's patient.",
     "X-rays are the release's 320 x 320 crops: random ones in the training split, central ones in the others.",
-    "Electrocardiograms were scaled in the release; they are whole units again, with their middle value at zero. What "
-    "the offset was is not known, nor the amplitude where all differences of a record share a factor.",
-    "When the tests were made is not part of the release.",
+    "Electrocardiograms were scaled in the release; they are whole units again, with their median at zero. Their "
+    "offset is unknown, and so is their amplitude where all differences of a record share a factor.",
+    "The release does not have the times of the blood tests.",
     "In every mask True means missing; the release's labs_missingness stores 1 for measured.",
 )
 
@@ -274,7 +274,7 @@ def _make_media(task: _MediaTask, path: Path) -> dict[str, Any]:
             made = gray_png(array[row]) if task.kind == CXR.name else whole_units(array[row]).astype("<i2").tobytes()
         except ValueError as error:
             raise SourceError(
-                "an array of the release does not hold what it should",
+                "an array of the release has unexpected contents",
                 where=f"data_npy/{task.split}/{task.kind}_{task.split}.npy, row {row}",
                 got=error,
                 do="report it with this message",

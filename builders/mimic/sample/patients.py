@@ -45,12 +45,12 @@ USUAL: dict[int, tuple[float, str]] = {
     52074: (0.6, "K/uL"), 52075: (6.2, "K/uL"), 52135: (0.6, "%"), 52172: (47, "fL"),
 }  # fmt: skip
 _RARE = frozenset({50802, 50804, 50813, 50818, 50820, 50821, 50910, 52135})  # tests made for few patients
-_OTHER_ITEM = 51514  # a urine test, none of the 50
+_OTHER_ITEM = 51514  # a urine test, which is not one of the 50
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ecg:
-    """An electrocardiogram that shows a state of 4 bits; `fault` says how its signal is broken, if it is."""
+    """An electrocardiogram that shows a state of 4 bits; `fault` names the defect of a broken signal."""
 
     study_id: int
     time: datetime

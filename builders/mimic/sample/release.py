@@ -98,7 +98,7 @@ def write_sample_mimic(directory: Path, patients: int = SAMPLE_PATIENTS, seed: i
 
 
 def draw_patients(task: SampleTask, path: Path) -> dict[str, Any]:
-    """Pack some patients' X-rays and electrocardiograms into one file, which `unpack_files` unpacks."""
+    """Write some patients' X-rays and electrocardiograms into one file, which `unpack_files` unpacks."""
     return pack_files(path, _media(task))
 
 
@@ -129,7 +129,7 @@ def write_tables(directory: Path, patients: int, seed: int) -> int:
 
 
 def _media(task: SampleTask) -> Iterator[tuple[str, bytes]]:
-    """Yield path below the sample's directory and contents of every X-ray and electrocardiogram file."""
+    """Yield the path below the sample's directory and the contents of every X-ray and electrocardiogram file."""
     _, mimic_cxr, mimic_ecg = FOLDERS
     for index in range(task.first, task.last):
         person = draw_patient(task.seed, index)

@@ -1,4 +1,4 @@
-"""X-rays and electrocardiograms of invented patients: how 4 bits of hidden state look in either."""
+"""Draw X-rays and electrocardiograms of invented patients, in which 4 bits of hidden state are visible."""
 
 from __future__ import annotations
 

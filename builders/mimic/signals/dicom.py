@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Values = npt.NDArray[np.integer[Any]] | npt.NDArray[np.float64]
 
-NO_X_RAYS = "compressed in a way that holds no X-rays"
+NO_X_RAYS = "compressed in a way that no X-ray uses"
 
 _INVERTED, _GRAY = "MONOCHROME1", ("MONOCHROME1", "MONOCHROME2")
 _FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
@@ -47,14 +47,14 @@ _ERRORS = (
 
 
 class UnusablePictureError(Exception):
-    """A file is no usable X-ray; the text is the reason under which it is counted."""
+    """A file is not a usable X-ray; the text is the reason under which it is counted."""
 
 
 def read_dicom(path: Path) -> Image.Image:
     """Read the image of a DICOM file as 8-bit gray.
 
     Raises:
-        UnusablePictureError: The file is missing, does not decode or is no X-ray.
+        UnusablePictureError: The file is missing, does not decode or is not an X-ray.
         SourceError: The file needs a decoder that is not installed.
     """
     import pydicom
@@ -83,7 +83,7 @@ def dicom_pixels(dataset: Dataset) -> npt.NDArray[np.uint8]:
         (H, W) uint8.
 
     Raises:
-        UnusablePictureError: The dataset is no gray image of one frame, or its elements contradict each other.
+        UnusablePictureError: The dataset is not a gray image of one frame, or its elements contradict each other.
     """
     _require_gray(dataset)
     dataset.pixel_array_options(correct_unused_bits=False)  # it would turn padding into values
@@ -92,7 +92,7 @@ def dicom_pixels(dataset: Dataset) -> npt.NDArray[np.uint8]:
         raise UnusablePictureError("several frames")
     padding = _padding(stored, dataset)
     if padding.all():
-        raise UnusablePictureError("all of it is padding")
+        raise UnusablePictureError("only padding")
     values = _within_bits(stored[~padding].astype(np.int32), dataset)
     low = int(values.min())
     there = np.zeros(int(values.max()) - low + 1, dtype=np.bool_)
@@ -101,7 +101,7 @@ def dicom_pixels(dataset: Dataset) -> npt.NDArray[np.uint8]:
     shown = _shown(np.flatnonzero(there) + low, dataset).astype(np.float64)
     darkest, brightest = shown.min(), shown.max()
     if not np.isfinite(brightest - darkest):
-        raise UnusablePictureError("its tables lead beyond all numbers")
+        raise UnusablePictureError("its values are not finite")
     if dataset.PhotometricInterpretation == _INVERTED:
         shown = darkest + brightest - shown
     flat = brightest <= darkest
@@ -171,7 +171,7 @@ def _shown(values: npt.NDArray[Any], dataset: Dataset) -> Values:
     from pydicom import Dataset as Elements
     from pydicom.pixels.processing import apply_modality_lut, apply_windowing
 
-    # Only elements that hold something reach pydicom's functions.
+    # pydicom's functions get only elements that are not empty.
     elements = Elements()
     elements.PhotometricInterpretation, elements.BitsStored = dataset.PhotometricInterpretation, dataset.BitsStored
     elements.PixelRepresentation = dataset.PixelRepresentation
@@ -190,7 +190,7 @@ def _shown(values: npt.NDArray[Any], dataset: Dataset) -> Values:
         return _looked_up(values, table[0], dataset)
     function = str(dataset.get("VOILUTFunction") or "LINEAR").strip().upper()
     if function not in _FUNCTIONS:
-        raise UnusablePictureError("its VOILUTFunction is none of the standard's")
+        raise UnusablePictureError("its VOILUTFunction is not in the standard")
     window = _window(dataset, least=1.0 if function == "LINEAR" else math.ulp(0.0))
     if window is None:
         return values
@@ -230,7 +230,7 @@ def _window(dataset: Dataset, least: float) -> tuple[float, float] | None:
 
 
 def _several(value: Any) -> list[float | None]:
-    """Return the numbers of an element that may hold one or several."""
+    """Return the numbers of an element that may have one or several."""
     from pydicom.multival import MultiValue
 
     return [_number(part) for part in (value if isinstance(value, MultiValue | list) else [value])]
@@ -246,7 +246,7 @@ def _number(value: Any) -> float | None:
         return None
     number = float(value)
     if not math.isfinite(number):
-        raise UnusablePictureError("its tables lead beyond all numbers")
+        raise UnusablePictureError("its values are not finite")
     return number
 
 

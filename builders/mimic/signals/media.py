@@ -1,7 +1,7 @@
 """Prepare the X-rays and electrocardiograms of a cohort, each once.
 
 They are prepared in chunks under `.build/`, in rounds: first every admission's first choice, then the next choice where
-the one before was unusable, until each admission has one or none is left. "Media" here means both kinds.
+the previous one was unusable, until each admission has one or none is left. "Media" here means both kinds.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def prepare(
     return Prepared(places, dropped, unusable)
 
 
-def read_medium(internal: Path, kind: MediaKind, place: Place) -> bytes:
+def read_prepared(internal: Path, kind: MediaKind, place: Place) -> bytes:
     """Return the prepared bytes at a place: a PNG, or little-endian int16."""
     chunk, row = place
     data: bytes = open_chunk(internal.parent / chunk_path(kind.name, chunk))["data"][row].as_py()

@@ -19,7 +19,7 @@ from .dicom import UnusablePictureError, dicom_pixels, read_dicom
 __all__ = ["UnusablePictureError", "convert", "dicom_pixels", "shrunk"]
 
 _COMPRESSION = 6
-_LONGEST = 8  # longer side over shorter side; beyond that it is no X-ray, and its resized copy would be huge
+_LONGEST = 8  # longer side over shorter side; a longer image is not an X-ray, and its resized copy would be huge
 
 
 def convert(path: Path) -> bytes:
@@ -32,14 +32,14 @@ def convert(path: Path) -> bytes:
         A PNG, the same bytes for the same pixels and version of Pillow.
 
     Raises:
-        UnusablePictureError: The file is missing, does not decode or is no X-ray.
+        UnusablePictureError: The file is missing, does not decode or is not an X-ray.
         SourceError: A DICOM file needs a decoder that is not installed.
     """
     if not path.is_file():  # reading a pipe would never end
         raise UnusablePictureError("file not found")
     image = read_dicom(path) if path.suffix == ".dcm" else _jpeg(path)
     if max(image.size) > _LONGEST * min(image.size):
-        raise UnusablePictureError("no X-ray's shape")
+        raise UnusablePictureError("not the shape of an X-ray")
     buffer = io.BytesIO()
     shrunk(image).save(buffer, "PNG", compress_level=_COMPRESSION)
     return buffer.getvalue()

@@ -30,7 +30,7 @@ class UnusableRecordError(Exception):
 
     Args:
         reason: The reason, as drop counts show it.
-        filtered: Whether the public pipeline leaves such a record out, too. If not, it stops or fails later.
+        filtered: Whether the public pipeline also leaves out such a record. If not, it stops or fails later.
     """
 
     def __init__(self, reason: str, *, filtered: bool = False) -> None:
@@ -43,7 +43,7 @@ def read_signal(record: Path, *, allow_constant: bool = False) -> Signal:
 
     Args:
         record: Path of the record's files without suffix.
-        allow_constant: Accept a record whose samples are all alike and not zero, as the public pipeline does (its
+        allow_constant: Accept a record whose samples are all equal and not zero, as the public pipeline does (its
             scaling then divides by zero).
 
     Returns:
@@ -51,7 +51,7 @@ def read_signal(record: Path, *, allow_constant: bool = False) -> Signal:
 
     Raises:
         UnusableRecordError: Files are missing or disagree, the record is not 12 leads of 5000 samples at 500 Hz, a
-            sample is unknown, or all samples are zero or alike.
+            sample is unknown, or all samples are zero or equal.
     """
     data = record.with_name(record.name + ".dat")
     try:
@@ -110,7 +110,7 @@ def _read_through_wfdb(record: Path) -> Signal:
 
     try:
         told = wfdb.rdheader(str(record))
-        # Checked first, since rdrecord allocates and opens what these numbers and names say.
+        # Checked first, since rdrecord allocates memory and opens files as these numbers and names say.
         shape = (told.fs, told.n_sig, told.sig_len if told.sig_len is not None else SAMPLES)
         if shape != (RATE_HZ, len(LEADS), SAMPLES) or set(told.samps_per_frame) != {1} or any(told.skew):
             raise UnusableRecordError("not 12 leads of 5000 samples at 500 Hz in mV")
@@ -127,7 +127,7 @@ def _read_through_wfdb(record: Path) -> Signal:
     if read.fs != RATE_HZ or volts is None or volts.shape != (SAMPLES, len(LEADS)) or units != {"mv"}:
         raise UnusableRecordError("not 12 leads of 5000 samples at 500 Hz in mV")
     if sorted(names) != sorted(LEADS):
-        raise UnusableRecordError("leads are not the 12 standard ones")
+        raise UnusableRecordError("leads differ from the 12 standard ones")
     if np.isnan(volts).any():
         raise UnusableRecordError("a sample is unknown", filtered=True)
     scaled = np.rint(volts.T[[names.index(lead) for lead in LEADS]] * UNITS_PER_MV)
@@ -142,4 +142,4 @@ def _check(signal: Signal, allow_constant: bool) -> None:
     if not signal.any():
         raise UnusableRecordError("all samples are zero", filtered=True)
     if not allow_constant and signal.min() == signal.max():
-        raise UnusableRecordError("all samples are alike")
+        raise UnusableRecordError("all samples are equal")

@@ -1,9 +1,9 @@
-"""The tables of the MIMIC releases that a build reads: the columns needed, what their cells may hold, and their keys.
+"""The tables of the MIMIC releases that a build reads: their columns, the allowed values of cells, and their keys.
  Every reader goes through `read`, or through `scan` and the same checks where a table
 is too long to be held.
 
 A table may be .csv.gz (as PhysioNet ships it), .csv or .parquet; columns beyond those listed are ignored, so the
-layouts of MIMIC-IV 2.2 and 3.x both do.
+layouts of MIMIC-IV 2.2 and 3.x both work.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _MORE_CELLS = "a line with more cells than there are columns: is a comma outside quotes?"
-_MOST_HEADER_BYTES = 1 << 16  # of a line with the columns' names
+_MOST_HEADER_BYTES = 1 << 16  # longest line of column names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Table:
         root: The field of `Roots` with the folder of the release.
         stem: Path below that folder without the suffix; `*` stands for a version.
         noun: What one line describes, with its article.
-        columns: Column -> what its cells hold, for the columns that are read.
+        columns: Column -> the type of its cells, for the columns that are read.
         keys: Columns that are each unique over all lines.
         needed: Columns without which a line cannot be used; such a line is left out and counted.
     """
@@ -147,7 +147,7 @@ def read(path: Path, table: Table) -> TableRows:
     """Read a whole table in file order. Only for tables that fit into memory.
 
     Raises:
-        SourceError: The file is damaged, a column is missing or repeated, a cell is not what its column holds, lines
+        SourceError: The file is damaged, a column is missing or repeated, a cell does not have its column's type, lines
             contradict each other, or no line can be used.
     """
     import polars as pl
@@ -164,7 +164,7 @@ def read(path: Path, table: Table) -> TableRows:
 
 def scan(path: Path, table: Table) -> pl.LazyFrame:
     """Scan a table's columns as the file has them, with `ROW`, the number of the row in the file. Blank lines are
-    passed over.
+    skipped.
 
     Raises:
         SourceError: A column is missing or repeated.
@@ -201,7 +201,7 @@ def collect(frames: Sequence[pl.LazyFrame], path: Path) -> list[pl.DataFrame]:
     """Run queries over one table in one pass, in bounded memory where they filter.
 
     Raises:
-        SourceError: The file is cut short or is no such table.
+        SourceError: The file is cut short or is not such a table.
     """
     import polars as pl
 
@@ -224,7 +224,7 @@ def _reading(path: Path) -> Iterator[None]:
         ) from None
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, csv.Error, UnicodeDecodeError) as error:
         raise SourceError(
-            "a table holds what its columns do not allow",
+            "a table has a value that its column does not allow",
             where=path,
             got=_MORE_CELLS if "more fields" in str(error) else str(error).split("\n", maxsplit=1)[0],
             do=AS_SHIPPED,

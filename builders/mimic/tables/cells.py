@@ -1,4 +1,4 @@
-"""The types of a table's cells: what a column may hold, how text is parsed, and which cells are wrong.
+"""The types of a table's cells: the allowed values of a column, how text is parsed, and which cells are wrong.
 
 Every cell is read as text and parsed here, so a table means the same as .csv.gz, .csv or .parquet, with or without
 quotes, with ids as `10000032` or `10000032.0`, with dates as `21800506` or as a column of dates.
@@ -31,7 +31,7 @@ MEANINGS: dict[CellKind, str] = {
 ROW = "number of the row"  # extra column: position in the file, from 0
 LARGEST = float(np.finfo(np.float32).max)  # values are stored in single precision
 
-# What a cell without a value holds. PhysioNet writes ___ for what it removed, pandas nan for what it lacks.
+# Texts of cells without a value. PhysioNet writes ___ for removed text, and pandas nan for missing values.
 _EMPTY = ("", "___", "nan", "NaN")
 _INFINITE = r"(?i)^[+-]?(inf|infinity)$"
 _LENIENT: tuple[CellKind, ...] = ("date", "clock")  # unreadable cells are null: an X-ray without a time is left out

@@ -59,7 +59,7 @@ def report(found: pl.DataFrame, path: Path, table: Table, again: Callable[[], pl
         Lines that are left out, by reason.
 
     Raises:
-        SourceError: A cell is not what its column holds.
+        SourceError: A cell does not have its column's type.
     """
     (numbers,) = found.rows(named=True)
     row = numbers.pop(_WRONG)
@@ -67,7 +67,7 @@ def report(found: pl.DataFrame, path: Path, table: Table, again: Callable[[], pl
         raise _wrong_cell(again(), row, path, table)
     dropped = []
     for name, number in numbers.items():
-        why = f"its line has no {name}" if name in table.needed else f"its {name} is no finite number"
+        why = f"its line has no {name}" if name in table.needed else f"its {name} is not a finite number"
         if number:
             dropped.append(Dropped(reason=table.reason(why), count=number, examples=[]))
     return dropped
@@ -81,7 +81,7 @@ def _wrong_cell(texts: pl.LazyFrame, row: int, path: Path, table: Table) -> Sour
     text = line[written(column)][0]
     shown = text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "..."
     return SourceError(
-        "a table holds what its columns do not allow",
+        "a table has a value that its column does not allow",
         where=f"{path}, {lines(path, [row])}",
         got=f"{column} {shown!r}, which is not {MEANINGS[table.columns[column]]}",
         do=f"{AS_SHIPPED}, or correct that line",
@@ -129,12 +129,12 @@ def once(frame: pl.DataFrame, path: Path, table: Table) -> tuple[pl.DataFrame, l
                 do="keep one of them",
             )
     repeated = len(frame) - len(distinct)
-    reason = table.reason("its line is a repetition of another one")
+    reason = table.reason("its line repeats another one")
     return distinct, [Dropped(reason=reason, count=repeated, examples=[])] if repeated else []
 
 
 def lines(path: Path, rows: Sequence[int]) -> str:
-    """Say in which lines of a file rows stand, for messages.
+    """Name the lines of a file in which rows stand, for messages.
 
     >>> lines(Path("admissions.csv.gz"), [0, 7]), lines(Path("admissions.parquet"), [0])
     ('lines 2 and 9', 'row 1')

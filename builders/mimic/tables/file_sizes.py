@@ -1,4 +1,4 @@
-"""Sizes of a release's files."""
+"""Read the sizes of a release's files."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def file_size(path: Path) -> int | None:
         return None
     except OSError as error:
         raise SourceError(
-            "a file of the release cannot be looked at",
+            "the size of a release's file cannot be read",
             where=path,
             got=error.strerror,
-            do="check that you may read the folder, and that the disk is well",
+            do="check that you may read the folder, and that the disk works",
         ) from None
     return status.st_size if stat.S_ISREG(status.st_mode) else None

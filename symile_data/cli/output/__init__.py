@@ -1,5 +1,5 @@
-"""What the verbs print: names and notes come from anywhere, so nothing of them reaches a terminal as a control sequence
-or as markup.
+"""Print the results of the verbs. Names and notes are untrusted, so they never reach a terminal as control sequences or
+markup.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ def say(text: str, *, error: bool = False) -> None:
 
 
 def say_text(text: str) -> None:
-    """Print a document as it is, but for control characters."""
+    """Print a document unchanged except for control characters."""
     print(harmless(text), end="")
 
 
 def say_json(value: Any) -> None:
-    """Print a JSON value on one line. Letters of all scripts stay; what a terminal could obey is escaped."""
+    """Print a JSON value on one line. Letters of all scripts stay; control characters are escaped."""
     print(_UNPRINTABLE.sub(_escaped, json.dumps(value, ensure_ascii=False)))
 
 
 def cell(value: object) -> Text:
-    """A cell of a table: text without markup."""
+    """Make a table cell of text without markup."""
     from rich.text import Text
 
     return Text(printable(str(value)))

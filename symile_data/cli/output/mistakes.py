@@ -1,4 +1,4 @@
-"""Errors that no part of the package expected, yet whose cause is an ordinary mistake: told in a sentence as well."""
+"""Turn unexpected errors whose cause is an ordinary mistake, such as a wrong path, into one sentence."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 from symile_data.errors import MissingPackageError, OutputError, SymileDataError
 from symile_data.extras import extra_of
 
-# What a wrong path, a place without permission or a full disk raises; anything else is a bug and keeps its traceback.
+# Errors of a wrong path, a place without permission or a full disk. All others are bugs and keep their traceback.
 _ADVICE = {
     errno.ENOENT: "check the path",
     errno.ENOTDIR: "check the path: a part of it is a file, where a directory is needed",
@@ -30,7 +30,7 @@ _ADVICE = {
 
 
 def as_sentence(error: Exception) -> SymileDataError | None:
-    """The error as one of ours, or None for one that must keep its traceback."""
+    """Return an error as one of the package, or None for one that must keep its traceback."""
     if isinstance(error, SymileDataError):
         return error
     if isinstance(error, OSError) and error.errno in _ADVICE and error.filename is not None:
@@ -39,7 +39,7 @@ def as_sentence(error: Exception) -> SymileDataError | None:
     if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):  # pathlib's, before Python 3.13
         return OutputError(os.strerror(errno.ELOOP).lower(), got=error, do=_ADVICE[errno.ELOOP])
     if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
-        return OutputError("a name is no valid UTF-8", got=ascii(error.object), do="rename it, or choose another path")
+        return OutputError("a name is not valid UTF-8", got=ascii(error.object), do="rename it, or choose another path")
     if isinstance(error, ModuleNotFoundError) and error.name:
         extra = extra_of(error.name)
         return MissingPackageError(error.name.partition(".")[0], extra, "this command") if extra else None

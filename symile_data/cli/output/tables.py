@@ -1,4 +1,4 @@
-"""Results of `train` and `evaluate` as tables on a terminal."""
+"""Print the results of `train` and `evaluate` as tables on a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _RANKS = ("median_rank",)
 
 
 def print_results(results: Mapping[str, Mapping[str, float]]) -> None:
-    """One column for each loss, one line for each figure.
+    """Print figures as a table with one column for each loss and one line for each figure.
 
     Args:
         results: Loss -> figure -> value.
@@ -32,12 +32,12 @@ def print_results(results: Mapping[str, Mapping[str, float]]) -> None:
 def print_intervals(
     results: Mapping[str, Mapping[str, Mapping[str, Any]]], title: str, bounds: Mapping[str, float] | None = None
 ) -> None:
-    """As `print_results`, with intervals.
+    """Print figures as `print_results` does, with intervals.
 
     Args:
         results: Loss, or "difference" -> figure -> "mean" and, where known, "low", "high", "p".
-        title: Of the table.
-        bounds: Name -> what accuracies are to be compared with, in lines of their own.
+        title: Title of the table.
+        bounds: Name -> reference value for the accuracies, printed on a separate line.
     """
     from rich.console import Console
     from rich.table import Table

@@ -1,19 +1,19 @@
-"""How far a reader of some modalities of Symile-M3 can get: accuracy ceilings of retrieval, counted from the rows.
+"""Accuracy ceilings of retrieval on Symile-M3: the best accuracy of a reader of some modalities, counted from rows.
 
 A text names several classes in several languages; the image's class and the language of the audio belong to one of its
-words. Its *possible* words are those that are alone in both class and language: all of them in `disjoint` mode, fewer
-in `overlap` mode, where a word whose class or language stands twice cannot be the answer. For the image, retrieved by
-its class among candidates of which n_c have class c (and the possible words' classes are those of a row):
+words. The *possible* words of a text are those whose class and language no other word has: all of them in `disjoint`
+mode, fewer in `overlap` mode, where a word whose class or language occurs twice cannot be the answer. The image is
+retrieved by its class among candidates, of which n_c have class c. Sums run over the classes of a row's possible words:
 
-- `text_alone`, a reader of the text who sees which classes the candidates have: mean of 1 / a, where a is the number of
-  the row's possible classes that some candidate has. It is one in W only where all W classes are among the candidates.
-- `all_words_alike`, a model that scores the row's possible words alike and all else lower: mean of n_t / sum of n_c,
-  with t the right class, since ties count by their expected value.
-- `counting`, a reader of the text who also counts the candidates: mean of max n_c / sum of n_c, for a word answers with
-  a probability proportional to its candidates.
+- `text_alone` is the ceiling for a reader of the text who knows the candidates' classes: the mean of 1 / a, where a is
+  the number of the row's possible classes among the candidates. It is 1 / W only where all W classes are among them.
+- `all_words_alike` is the accuracy of a model that gives the row's possible words equal scores and all others lower
+  ones: the mean of n_t / sum of n_c, with t the right class, since ties count by their expected value.
+- `counting` is the ceiling for a reader of the text who also counts the candidates: the mean of max n_c / sum of n_c,
+  since the probability that a word is the answer is proportional to its candidates.
 
-Without the text the best is the most frequent class; with text and audio it is 1. The audio, retrieved by its language,
-is the same with classes and languages exchanged. A row's own text is told by the words that it may answer with.
+Without the text the best guess is the most frequent class; with text and audio the ceiling is 1. For the audio,
+retrieved by its language, classes and languages change places. The text of a row is recognised by its possible words.
 
 Legend: N rows, W words, K candidates of a row.
 """
@@ -32,16 +32,16 @@ COLUMNS = ("words", "cls_id", "lang")
 RANDOM = "random_candidate"
 TEXT_READERS = ("text_alone", "all_words_alike", "counting")
 _TEXT_TARGET = {"image": "image_alone", "audio": "audio_alone", "audio+image": "audio_and_image"}
-REFERENCES = (*TEXT_READERS, *_TEXT_TARGET.values(), RANDOM)  # what accuracies are compared with, in this order
+REFERENCES = (*TEXT_READERS, *_TEXT_TARGET.values(), RANDOM)  # names of the ceilings beside an accuracy, in this order
 
 IntArray = npt.NDArray[np.integer]
 FloatArray = npt.NDArray[np.float64]
 
-_NONE = -1  # where a row has no such word, or one that cannot be the answer
+_NONE = -1  # stands for a word that a row lacks, or that cannot be the answer
 
 
 def line_style(name: str) -> str:
-    """How figures draw the line of a reference: what the text alone reaches solid, what counting adds dashed.
+    """Return the style of a reference's line in figures: solid for readers of the text, dashed where they also count.
 
     >>> line_style("text_alone"), line_style("counting"), line_style("random_candidate")
     ('-', '--', ':')
@@ -50,7 +50,7 @@ def line_style(name: str) -> str:
 
 
 def shown(name: str) -> str:
-    """What tables and figures call a reference.
+    """Return the name of a reference in tables and figures.
 
     >>> shown("text_alone")
     'text alone'
@@ -60,13 +60,13 @@ def shown(name: str) -> str:
 
 @dataclass(frozen=True)
 class WordRows:
-    """Complete rows of a split, as far as ceilings need them. Classes and languages are numbers from 0.
+    """The parts of a split's complete rows that ceilings need. Classes and languages are numbers from 0.
 
     Args:
-        word_classes: (N, W) int32; -1 for a word that cannot be the answer.
-        word_languages: (N, W) int32, likewise.
-        classes: (N,) int32, of the images.
-        languages: (N,) int32, of the audio.
+        word_classes: (N, W) int32 classes of the words; -1 for a word that cannot be the answer.
+        word_languages: (N, W) int32 languages of the words; -1 for a word that cannot be the answer.
+        classes: (N,) int32 classes of the images.
+        languages: (N,) int32 languages of the audio.
     """
 
     word_classes: IntArray
@@ -80,8 +80,8 @@ class WordRows:
 
 @dataclass
 class WordRowsReader:
-    """Collects the rows of a split from tables with the columns `words`, `cls_id` and `lang`, in bounded memory: about
-    8 bytes for a word.
+    """Collect the rows of a split from tables with the columns `words`, `cls_id` and `lang`. A word takes about 8 bytes
+    of memory.
     """
 
     _languages: dict[str, int] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class WordRowsReader:
 
     @staticmethod
     def fits(schema: pa.Schema) -> bool:
-        """Whether the columns are there and hold what those of Symile-M3 hold."""
+        """Return whether a schema has the three columns with the types of Symile-M3."""
         if any(name not in schema.names for name in COLUMNS):
             return False
         words = schema.field("words").type
@@ -104,9 +104,9 @@ class WordRowsReader:
         """Add some rows.
 
         Args:
-            table: With the three columns.
-            missing: (rows,) rows to leave out, since a modality is missing. Rows without words, class or language are
-                left out anyway.
+            table: A table with the three columns.
+            missing: (rows,) marks of rows to leave out because a modality is missing. Rows without words, class or
+                language are always left out.
         """
         keep = ~missing if missing is not None else np.ones(len(table), dtype=bool)
         for name in COLUMNS:
@@ -124,10 +124,10 @@ class WordRowsReader:
         self._parts.append((classes, languages, *right))
 
     def rows(self) -> WordRows | None:
-        """All rows, or None where there are none, or where some row's answer is not among its words.
+        """Return all rows; None where there are none, or where the answer of a row is not among its words.
 
-        Where some row's answer shares its class or language with another word, the rows are not drawn by the rule of
-        `symile_data.datasets.m3.words`, and every word is taken as possible.
+        Where the answer of a row shares its class or language with another word, the rows were not drawn by the rule of
+        `symile_data.datasets.m3.words`, and every word counts as possible.
         """
         width = max((part[0].shape[1] for part in self._parts), default=0)
         if not sum(len(part[2]) for part in self._parts):
@@ -152,16 +152,17 @@ class WordRowsReader:
 
 
 def named_ceilings(rows: WordRows, target: str, sets: IntArray | None = None) -> dict[str, float]:
-    """The ceilings that stand beside an accuracy, by name.
+    """Compute the ceilings that are shown beside an accuracy, by name.
 
     Args:
-        rows: Of the split, each a query.
-        target: "image" by class or "audio" by language: `text_alone`, `all_words_alike` and `counting`. "text" by its
-            own row: `image_alone`, `audio_alone` and `audio_and_image`.
-        sets: (N, K) rows that each row retrieves among; all rows where not given.
+        rows: The rows of the split, each of which is a query.
+        target: "image", which is right by its class, or "audio", right by its language, for `text_alone`,
+            `all_words_alike` and `counting`; or "text", right by its row, for `image_alone`, `audio_alone` and
+            `audio_and_image`.
+        sets: (N, K) numbers of the rows among which each row retrieves; None for all rows.
 
     Returns:
-        Name -> accuracy; nothing for another target, or a text among sets.
+        Name -> accuracy; empty for another target, or for a text among sets.
 
     >>> words, right = np.array([[0, 1], [0, 2], [0, 3]]), np.array([0, 0, 3])
     >>> rows = WordRows(words, np.array([[0, 1]] * 3), right, np.array([0, 0, 1]))
@@ -169,7 +170,7 @@ def named_ceilings(rows: WordRows, target: str, sets: IntArray | None = None) ->
     {'text_alone': 0.833, 'all_words_alike': 0.778, 'counting': 0.889}
     """
     if target == "text":
-        found = {} if sets is not None else _own_text(rows)
+        found = {} if sets is not None else _text_by_row(rows)
         return {name: found[key] for key, name in _TEXT_TARGET.items() if key in found}
     if target not in ("image", "audio"):
         return {}
@@ -178,25 +179,25 @@ def named_ceilings(rows: WordRows, target: str, sets: IntArray | None = None) ->
 
 
 def subset_ceilings(rows: WordRows) -> dict[str, dict[str, float]]:
-    """The best accuracy from every set of the other modalities, all rows being candidates.
+    """Compute the best accuracy from every set of the other modalities, with all rows as candidates.
 
     Returns:
-        Target ("image" by class, "audio" by language, "text" by its own row) -> modalities joined by "+", or "none",
+        Target ("image" by class, "audio" by language, "text" by its row) -> modalities joined by "+", or "none",
         -> accuracy of a reader who also counts the candidates.
     """
     found = {target: _by_label(rows, target, None) for target in ("image", "audio")}
     return {
         "image": _without_names(found["image"], "audio"),
         "audio": _without_names(found["audio"], "image"),
-        "text": _own_text(rows),
+        "text": _text_by_row(rows),
     }
 
 
 def random_candidate(counts: IntArray) -> float:
-    """Accuracy of a random candidate: the probability that two rows have one label.
+    """Compute the accuracy of a random candidate: the probability that two rows have the same label.
 
     Args:
-        counts: Rows of each label.
+        counts: Number of rows of each label.
 
     >>> random_candidate(np.array([2, 2]))
     0.5
@@ -205,26 +206,26 @@ def random_candidate(counts: IntArray) -> float:
 
 
 def _without_names(found: Mapping[str, float], other: str) -> dict[str, float]:
-    """Of `_by_label`: by the modalities that are read; the other one alone tells nothing."""
+    """Rename the results of `_by_label` to the modalities that are read; `other` alone is not informative."""
     pair = "+".join(sorted([other, "text"]))
     return {"none": found["none"], other: found["none"], "text": found["counting"], pair: found["all"]}
 
 
 def _by_label(rows: WordRows, target: str, sets: IntArray | None) -> dict[str, float]:
-    """Of the image by its class, or the audio by its language: the named ceilings, "none" and "all"."""
+    """Compute the named ceilings, "none" and "all" for the image by its class or the audio by its language."""
     both = (rows.word_classes, rows.classes), (rows.word_languages, rows.languages)
     (options, right), (others, other) = both if target == "image" else both[::-1]
     options = np.where(_first(options), options, _NONE)  # an option counts once in its row
     if sets is None:
         counts: IntArray = np.bincount(right)
-        weights, own = _looked_up(counts, options), counts[right]
+        weights, right_counts = _looked_up(counts, options), counts[right]
         likely, without = weights, np.full(len(rows), counts.max() / len(rows))
     else:
-        weights, own, likely, without = _among_sets(options, right, right[sets])
+        weights, right_counts, likely, without = _among_sets(options, right, right[sets])
     answers = np.where(others == other[:, None], likely, 0)
     return {
         "text_alone": float((1 / (weights > 0).sum(axis=1)).mean()),
-        "all_words_alike": float((own / weights.sum(axis=1)).mean()),
+        "all_words_alike": float((right_counts / weights.sum(axis=1)).mean()),
         "counting": _best(likely),
         "none": float(without.mean()),
         "all": _best(answers),
@@ -232,26 +233,26 @@ def _by_label(rows: WordRows, target: str, sets: IntArray | None) -> dict[str, f
 
 
 def _among_sets(options: IntArray, right: IntArray, sets: IntArray) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
-    """Candidates of each option, of the right one, those that a reader who counts considers, and what is told by
-    counting alone.
+    """Count the candidates of each option, of the right one, and those that a counting reader considers; and return
+    the accuracy of counting alone.
 
-    Where the right label stands once in every set, that is the protocol, and a label that stands twice is not it.
+    Where the right label occurs once in every set, the protocol guarantees it, and a label that occurs twice is wrong.
     """
     weights = np.stack([(sets == option[:, None]).sum(axis=1) for option in options.T], axis=1)
     weights = np.where(options == _NONE, 0, weights)
-    own = (sets == right[:, None]).sum(axis=1)
+    right_counts = (sets == right[:, None]).sum(axis=1)
     ordered = np.sort(sets, axis=1)
     edges = np.ones((len(sets), sets.shape[1] + 1), dtype=bool)
     edges[:, 1:-1] = ordered[:, 1:] != ordered[:, :-1]
-    if (own == 1).all():
-        return weights, own, np.where(weights == 1, 1, 0), 1 / (edges[:, 1:] & edges[:, :-1]).sum(axis=1)
+    if (right_counts == 1).all():
+        return weights, right_counts, np.where(weights == 1, 1, 0), 1 / (edges[:, 1:] & edges[:, :-1]).sum(axis=1)
     most = [np.diff(np.flatnonzero(row)).max() for row in edges]
-    return weights, own, weights, np.array(most) / sets.shape[1]
+    return weights, right_counts, weights, np.array(most) / sets.shape[1]
 
 
-def _own_text(rows: WordRows) -> dict[str, float]:
-    """Of a row's own text, by what is read. A text with k possible words, one of which is in the language or of the
-    class that was read, is the query's with a probability proportional to 1 / k.
+def _text_by_row(rows: WordRows) -> dict[str, float]:
+    """Compute the ceilings of a row's text by the modalities that are read. A text with k possible words, one of which
+    has the language or class that was read, belongs to the query with a probability proportional to 1 / k.
     """
     possible = rows.word_classes != _NONE
     weights = np.broadcast_to(1 / possible.sum(axis=1, keepdims=True), possible.shape)[possible]
@@ -279,18 +280,18 @@ def _own_text(rows: WordRows) -> dict[str, float]:
 
 
 def _best(weights: IntArray) -> float:
-    """Mean probability of the likeliest option."""
+    """Return the mean probability of the likeliest option."""
     return float((weights.max(axis=1) / weights.sum(axis=1)).mean())
 
 
 def _looked_up(counts: IntArray, options: IntArray) -> IntArray:
-    """(N, W) candidates of each option; none of a label that no candidate has, or of -1."""
+    """(N, W) number of candidates of each option; 0 for a label that no candidate has, and for -1."""
     there = (options >= 0) & (options < len(counts))
     return np.where(there, counts[np.where(there, options, 0)], 0)
 
 
 def _alone(values: IntArray) -> npt.NDArray[np.bool_]:
-    """(N, W) values that no other word of the row has; -1 is none."""
+    """(N, W) whether no other word of the row has a word's value; false for -1."""
     alone: npt.NDArray[np.bool_] = values != _NONE
     for one in range(values.shape[1]):
         for other in range(one):
@@ -301,7 +302,7 @@ def _alone(values: IntArray) -> npt.NDArray[np.bool_]:
 
 
 def _first(values: IntArray) -> npt.NDArray[np.bool_]:
-    """(N, W) values that no word before has."""
+    """(N, W) whether no earlier word of the row has a word's value."""
     first = np.ones(values.shape, dtype=bool)
     for one in range(values.shape[1]):
         for before in range(one):

@@ -1,4 +1,4 @@
-"""The rules that every row of a Symile-M3 dataset keeps, for `symile-data verify`."""
+"""The rules that every row of a Symile-M3 dataset obeys, for `symile-data verify`."""
 
 from __future__ import annotations
 
@@ -19,39 +19,40 @@ from .names import SEPARATOR, imagenet_classes
 
 _COLUMNS = ("sample_id", "lang", "cls", "cls_id", "wnid", "text", "target_text", "words", "image_id", "clip_id")
 _MEDIA = ("image_id", "clip_id")
-_SPOKEN = re.compile(r"(?:espeak|gtts)-([a-z]+)-")  # of a pool, which has sentences of its own
+_SPOKEN = re.compile(r"(?:espeak|gtts)-([a-z]+)-")  # the store of a recording, whose sentences no other store has
 
 
 class M3Invariants:
-    """Checks shard by shard and remembers ids: of samples exactly, of media by hashes of 64 bits.
+    """Check shard by shard, and remember sample ids exactly and media ids by hashes of 64 bits.
 
-    Two different media of, say, three million have the same hash, and are called shared, once in four million datasets.
+    Among three million media, two different ones have the same hash, and are reported as shared, in one of four million
+    datasets.
 
     Args:
-        manifest: Of the dataset that is verified; its spec says which rules hold.
+        manifest: Manifest of the dataset; its spec says which rules hold.
     """
 
     def __init__(self, manifest: Manifest) -> None:
         spec = manifest.identity.spec
         self._words, self._mode, self._disjoint = spec["words"], spec["mode"], spec["split_policy"] == "disjoint"
         names = manifest.identity.sources.get("names", {})
-        self._published = names.get("kind") == "release"  # texts as published: a word may be unknown or stand twice
+        self._published = names.get("kind") == "release"  # in published texts a word may be unknown or occur twice
         images = manifest.identity.sources.get("images", {})
-        self._paths = has_paths(spec) and images.get("kind") != "release"  # imported media keep the release's
+        self._paths = has_paths(spec) and images.get("kind") != "release"  # imported media keep the release's paths
         self._wnids, _ = imagenet_classes()
         self._classes: dict[int, str] = {}  # cls_id -> cls
         self._texts = all(modality.kind == "text" for modality in manifest.modalities if modality.name == "text")
         self._sample_ids = IdSet()
         self._media: dict[str, dict[str, IdSet]] = {column: {} for column in _MEDIA}
-        self._shared: dict[tuple[str, str, str], tuple[int, str]] = {}  # column, two splits -> count, the first by name
+        self._shared: dict[tuple[str, str, str], tuple[int, str]] = {}  # (column, two splits) -> count and an example
 
     @property
     def disjoint_media(self) -> bool:
-        """Unless the splits share their images and clips."""
+        """Whether no image and no recording may be in two splits."""
         return bool(self._disjoint)
 
     def check_media(self, table: pa.Table) -> Iterator[str]:
-        """Images and clips whose path is not their id's."""
+        """Yield images and recordings whose stored path does not match their id."""
         if not self._paths:
             return
         if {"image", "image_id"} <= set(table.column_names):
@@ -61,7 +62,7 @@ class M3Invariants:
             yield from path_problems(table, "audio", pc.binary_join_element_wise(table["clip_id"], "flac", "."))
 
     def check(self, split: str, table: pa.Table) -> Iterator[str]:
-        """Problems of the rows of one shard."""
+        """Yield the problems of the rows of one shard."""
         if not self._classes and not self._published:
             self._classes.update(enumerate(_class_names(table)))
         twice = self._sample_ids.add(sample_ids(table))
@@ -72,23 +73,23 @@ class M3Invariants:
                 yield f"row {index}: sample_id {row['sample_id']} occurs twice"
             spoken = _SPOKEN.match(row["clip_id"] or "")
             if self._disjoint and spoken and spoken[1] != split:
-                yield f"row {index}: clip {row['clip_id']} speaks sentences of {spoken[1]}, not of {split}"
+                yield f"row {index}: recording {row['clip_id']} speaks sentences of {spoken[1]}, not of {split}"
         if self._disjoint:
             for column in _MEDIA:
                 self._meet(column, split, pc.unique(table[column].drop_null()).to_pylist())
 
     def finish(self) -> Iterator[str]:
-        """Media that two splits share although the split policy forbids it."""
+        """Yield the media that two splits share although the split policy forbids it."""
         for (column, first, second), (count, example) in sorted(self._shared.items()):
             yield f"{column} {example} and {count - 1} more occur in both {first} and {second}"
 
     def _meet(self, column: str, split: str, media: list[str]) -> None:
-        """Note the media of a shard, and those of them that other splits have too."""
+        """Remember the media of a shard, and count those that are also in other splits."""
         by_split = self._media[column]
         hashes = np.fromiter(map(hash, media), dtype=np.int64, count=len(media))
         new = ~by_split.setdefault(split, IdSet()).add(hashes)
-        for other, seen in by_split.items():
-            both = np.flatnonzero(new & seen.holds(hashes)) if other != split else ()
+        for other, known in by_split.items():
+            both = np.flatnonzero(new & known.holds(hashes)) if other != split else ()
             if len(both):
                 key = (column, min(split, other), max(split, other))
                 names = [media[index] for index in both]
@@ -113,7 +114,7 @@ class M3Invariants:
         answers = [word for word in words if word["lang"] == row["lang"]]
         targets = [word for word in words if word["cls_id"] == row["cls_id"]]
         if len(answers) != 1 or len(targets) != 1 or answers != targets:
-            yield "the text does not name exactly one class in the clip's language, the image's"
+            yield "the text does not name exactly one class in the language of the audio, the image's"
         elif answers[0]["text"] != row["target_text"]:
             yield f"target_text is {row['target_text']!r}, the text says {answers[0]['text']!r}"
         if self._mode == "disjoint":
@@ -123,10 +124,10 @@ class M3Invariants:
                 yield "two words share a class"
 
     def _class_problems(self, row: dict[str, Any]) -> Iterator[str]:
-        """What the row says of its class three times. As published, a class has one name, whichever it is."""
+        """Compare the three columns that name a row's class. In published rows a class may have any name, but one."""
         cls_id = row["cls_id"]
         if cls_id is None or not 0 <= cls_id < len(self._wnids):
-            yield f"cls_id is {cls_id}, which is no class"
+            yield f"cls_id is {cls_id}, which is not a class"
             return
         if row["wnid"] != self._wnids[cls_id]:
             yield f"wnid is {row['wnid']!r}, cls_id {cls_id} is {self._wnids[cls_id]!r}"
@@ -135,17 +136,17 @@ class M3Invariants:
             yield f"cls is {row['cls']!r}, cls_id {cls_id} is {name!r}"
 
     def _published_problems(self, row: dict[str, Any]) -> Iterator[str]:
-        """What even texts keep that were taken from the release as they are."""
+        """Yield problems of a published text, which obeys fewer rules than a drawn one."""
         words = row["words"]
         if self._texts and row["text"] != SEPARATOR.join(word["text"] for word in words):
             yield "text is not its words joined by '_'"
         answers = [word for word in words if word["lang"] == row["lang"]]
         if [(word["text"], word["cls_id"]) for word in answers] != [(row["target_text"], row["cls_id"])]:
-            yield "the text does not name exactly one class in the clip's language, the image's"
+            yield "the text does not name exactly one class in the language of the audio, the image's"
 
 
 def _class_names(table: pa.Table) -> list[str]:
-    """The names of the classes in the order of their numbers, as the shard's types say them; empty without types."""
+    """Return the names of the classes by number, from the types of the shard's columns; empty without types."""
     try:
         described = json.loads((table.schema.metadata or {})[b"huggingface"])
         return list(described["info"]["features"]["cls_id"]["names"])

@@ -1,8 +1,8 @@
-"""The table of class names: wnid -> English name and its translations, with the invariants that make a text readable.
+"""The table of class names, wnid -> English name and translations, with the invariants that make a text readable.
 
-`data/class_names.tsv` holds the bundled table; a user's table has the same form: a header `wnid`, `en` and language
-codes, then one line per class. Within a language no two classes share a name, and no string occurs in two languages:
-a word must tell both its class and its language.
+`data/class_names.tsv` is the bundled table; a user's table has the same form: a header `wnid`, `en` and language codes,
+then one line per class. Within a language no two classes share a name, and no string occurs in two languages, since a
+word must tell both its class and its language.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SEPARATOR = "_"  # joins the words of a text, so no name may contain it
 
 KEY = "wnid"
 
-_PLACES = 10  # without a name, of those that an error lists
+_PLACES = 10  # missing names that an error lists
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class UnnamedClass:
     """A class that lacks a name in some languages.
 
     Args:
-        wnid: The class.
-        line: Of the table's file; None where the table has no line for the class.
-        languages: Those without a name.
+        wnid: The wnid of the class.
+        line: Its line in the table's file; None where the table has no line for it.
+        languages: The languages without a name.
     """
 
     wnid: str
@@ -44,9 +44,10 @@ class NamesTable:
     """Names by wnid and language.
 
     Args:
-        path: Where it was read, for messages.
-        wnids: In the file's order; the bundled table has the ILSVRC order, so the position is the class id (0 to 999).
-        names: language code -> names, parallel to `wnids`.
+        path: The file, for messages.
+        wnids: The classes in the file's order. The bundled table has ILSVRC's order, so the position is the class id (0
+            to 999).
+        names: Language code -> names, parallel to `wnids`.
     """
 
     path: str
@@ -54,7 +55,7 @@ class NamesTable:
     names: dict[str, tuple[str, ...]]
 
     def unnamed(self, wnids: Sequence[str], languages: Sequence[str]) -> list[UnnamedClass]:
-        """Classes that lack a name in some of the languages, in the order given; a cell of blanks is empty.
+        """Return the classes that lack a name in some of the languages, in the given order. A cell of blanks is empty.
 
         Raises:
             SourceError: a language has no column.
@@ -78,13 +79,15 @@ class NamesTable:
         return found
 
     def select(self, wnids: Sequence[str], languages: Sequence[str], otherwise: str = "") -> list[list[str]]:
-        """Names of the given classes, checked.
+        """Return the names of some classes, checked.
 
         Args:
-            otherwise: What the reader can do about names that are missing, apart from giving them.
+            wnids: The classes.
+            languages: The languages.
+            otherwise: Further advice in the error about missing names, beside giving them.
 
         Returns:
-            names[class][language], both in the order given.
+            names[class][language], both in the given order.
 
         Raises:
             SourceError: a class, a language or a name is missing (all of these are counted, and the first ten
@@ -104,7 +107,7 @@ class NamesTable:
         return table
 
     def _check(self, table: list[list[str]], wnids: Sequence[str], languages: Sequence[str]) -> None:
-        seen: dict[str, tuple[str, str]] = {}
+        place_of: dict[str, tuple[str, str]] = {}
         lines = {wnid: row + 2 for row, wnid in enumerate(self.wnids)}
         for wnid, names in zip(wnids, table, strict=True):
             for language, name in zip(languages, names, strict=True):
@@ -115,7 +118,7 @@ class NamesTable:
                         where=where,
                         got=repr(name),
                     )
-                other = seen.setdefault(name.casefold(), (wnid, language))
+                other = place_of.setdefault(name.casefold(), (wnid, language))
                 if other != (wnid, language):
                     raise SourceError(
                         f"the name {name!r} occurs twice, so it would not tell its class and language",
@@ -126,7 +129,7 @@ class NamesTable:
 
 
 def _counted(unnamed: Sequence[UnnamedClass]) -> str:
-    """How many cells are empty and how many classes have no line, as the end of a sentence."""
+    """Say how many cells are empty and how many classes have no line, as the end of a sentence."""
     cells = sum(len(cls.languages) for cls in unnamed if cls.line is not None)
     classes = sum(cls.line is None for cls in unnamed)
     parts = []
@@ -138,7 +141,7 @@ def _counted(unnamed: Sequence[UnnamedClass]) -> str:
 
 
 def _listed(unnamed: Sequence[UnnamedClass]) -> str:
-    """The first places without a name, and how many more there are."""
+    """List the first missing names, and say how many more there are."""
     places = []
     for cls in unnamed:
         if cls.line is None:
@@ -150,10 +153,10 @@ def _listed(unnamed: Sequence[UnnamedClass]) -> str:
 
 
 def read_names(path: Path | None = None) -> NamesTable:
-    """Read a names table; without a path, the bundled one.
+    """Read a names table, or the bundled one without a path.
 
     Raises:
-        SourceError: not a table of that form (line and column are named).
+        SourceError: the file is not a table of that form; the error names line and column.
     """
     if path is None:
         bundled = resources.files("symile_data.builders.m3") / "data" / "class_names.tsv"
@@ -205,15 +208,15 @@ def parse_names(text: str, path: str) -> NamesTable:
 
 @cache
 def imagenet_classes() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The 1000 classes in ILSVRC order (sorted by wnid).
+    """Return the 1000 classes in ILSVRC's order (sorted by wnid).
 
     Returns:
-        wnids and English names, both of length 1000; the position is `cls_id`.
+        The wnids and the English names, both of length 1000; the position is `cls_id`.
     """
     table = read_names()
     return table.wnids, table.names["en"]
 
 
 def fingerprint(table: list[list[str]]) -> str:
-    """Hash of the names that a build uses."""
+    """Return a hash of the names that a build uses."""
     return digest(table)

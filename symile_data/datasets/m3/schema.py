@@ -1,4 +1,4 @@
-"""Columns and modalities of Symile-M3: a superset of the published release's columns, same names and types."""
+"""Columns and modalities of Symile-M3: those of the published release, with the same names and types, and more."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MODALITIES = (
 
 
 def m3_schema() -> DatasetSchema:
-    """Typed columns; the first seven are the published release's."""
+    """Return the typed columns and modalities; the first seven columns are those of the published release."""
     from datasets import Audio, ClassLabel, Features, Image, List, Value
 
     _, english = imagenet_classes()

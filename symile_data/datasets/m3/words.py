@@ -1,19 +1,18 @@
-"""The words of an M3 row: which classes in which languages stand beside the target word, and in what order.
+"""Draw the words of an M3 row: the classes and languages of the words beside the target, and their order.
 
 The rule (Symile, section 5.2, and the public generation script): a text names W classes, one of them the image's
-class in the clip's language. Two modes:
+class in the language of the audio. It has two modes:
 
-- disjoint: every other word has a class and a language of its own, so with W = number of languages each language
-  occurs once;
+- disjoint: no two words share a class or a language, so with W = number of languages each language occurs once;
 - overlap: the other words are drawn from all (class, language) pairs and may share a class or a language among
   themselves.
 
-In both, no other word is in the clip's language or of the image's class and no word occurs twice, so exactly one word
-answers the row. (The public script's overlap mode allows such rows; they have no single answer.)
+In both modes no other word is in the language of the audio or of the image's class, and no word occurs twice, so
+exactly one word answers the row. (The public script's overlap mode allows such rows, which have no single answer.)
 
-Builders draw a dataset's rows with this module, and loaders redraw the words of an epoch with it, so the rule lives
-in one place. A split's target words stand at every position equally often (`target_positions`), since a test split of
-a thousand rows whose positions are drawn one by one has one position in 14 % of them now and then.
+Builders draw a dataset's rows with this module, and loaders redraw the words of an epoch with it, so the rule is in one
+place. A split's target words stand at every position equally often (`target_positions`): with independently drawn
+positions, one position may hold the target in 14 % of a thousand rows.
 Legend: N rows, W words, C classes, L languages.
 """
 
@@ -36,15 +35,16 @@ IntArray = npt.NDArray[np.integer]
 
 @dataclass(frozen=True, kw_only=True)
 class WordRule:
-    """How many words a row has, among what, under which mode.
+    """The rule by which the words of a row are drawn.
 
     Args:
-        words: W, words in a text, the target included.
+        words: W, number of words in a text, the target included.
         classes: C, number of classes to draw from.
         languages: L, number of languages.
+        mode: "disjoint" or "overlap".
 
     Raises:
-        UsageError: the rule cannot be met.
+        UsageError: there are too few classes or languages for the rule.
 
     >>> WordRule(words=1, classes=100, languages=2, mode="disjoint")
     Traceback (most recent call last):
@@ -65,7 +65,7 @@ class WordRule:
             raise UsageError("a text needs words of at least two languages", got=self.languages)
         if self.mode == "disjoint" and self.words > self.languages:
             raise UsageError(
-                f"{self.words} words cannot each have a language of their own",
+                f"{self.words} words cannot all have different languages",
                 got=f"{self.languages} languages",
                 do="lower `words` or use `mode='overlap'`" if self.languages > 2 else "lower `words`",
             )
@@ -79,7 +79,7 @@ class WordRule:
 
     @property
     def draws(self) -> int:
-        """Uniform numbers that one row consumes."""
+        """Number of uniform numbers that one row consumes."""
         others = self.words - 1
         return self.words + others * (2 if self.mode == "disjoint" else 1)
 
@@ -91,13 +91,14 @@ def draw_words(
     uniform: FloatArray,
     position: IntArray | None = None,
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int16]]:
-    """Classes and languages of the words of N rows, in text order.
+    """Draw the classes and languages of the words of N rows, in text order.
 
     Args:
+        rule: The rule.
         target_class: (N,) index of the image's class.
-        target_language: (N,) index of the clip's language.
+        target_language: (N,) index of the audio's language.
         uniform: (N, rule.draws) numbers in [0, 1).
-        position: (N,) where the target word stands, from 0; drawn like the others' places where not given.
+        position: (N,) position of the target word, from 0; None draws it like those of the other words.
 
     Returns:
         (N, W) int32 class indices and (N, W) int16 language indices; in each row exactly one position holds the
@@ -122,7 +123,7 @@ def draw_words(
     columns = [np.asarray(target_language, dtype=np.int32)[:, None], languages]
     languages = np.concatenate(columns, axis=1, dtype=np.int32)
     order = np.argsort(uniform[:, rule.draws - rule.words :], axis=1, kind="stable")
-    if position is not None:  # the target, word 0, changes places with the word that stands there
+    if position is not None:  # the target, word 0, changes places with the word at its position
         rows = np.arange(len(order))
         order[rows, np.argmin(order, axis=1)] = order[rows, position]
         order[rows, position] = 0
@@ -131,11 +132,11 @@ def draw_words(
 
 
 def target_positions(stream: Stream, words: int, start: int, stop: int) -> npt.NDArray[np.int64]:
-    """Where the target words of the rows `start` to `stop - 1` of a split stand: each W rows take the W positions once.
+    """Draw the positions of the target words of the rows `start` to `stop - 1` of a split.
 
-    A block of W rows, the first of which has a number divisible by W, has a permutation of its own, drawn from the row
-    of the stream that is the block's number. So any range of rows can be drawn alone, every position is equally
-    frequent up to one incomplete block, and without the seed a row's number tells nothing about its position.
+    Each block of W rows, whose first row has a number divisible by W, takes the W positions once, in a permutation that
+    is drawn from the stream's row with the block's number. So any range of rows can be drawn alone, every position is
+    equally frequent up to one incomplete block, and without the seed a row's number tells nothing about its position.
 
     Returns:
         (stop - start,) int64, from 0 to W - 1.
@@ -149,13 +150,14 @@ def target_positions(stream: Stream, words: int, start: int, stop: int) -> npt.N
 
 
 def distinct(uniform: FloatArray, bound: int, excluded: IntArray | None) -> npt.NDArray[np.int32]:
-    """K different integers below `bound` in each row, uniform among all ordered choices, never `excluded`.
+    """Draw K different integers below `bound` in each row, uniform among all ordered choices, never `excluded`.
 
-    Sequential sampling without replacement, all rows at once: the k-th value is drawn among those that are left, then
-    moved past the values already taken, in ascending order.
+    It samples sequentially without replacement, all rows at once: the k-th value is drawn among the remaining ones,
+    then moved past the values already taken, in ascending order.
 
     Args:
         uniform: (N, K) numbers in [0, 1).
+        bound: The integers are from 0 to `bound` - 1.
         excluded: (N,) one value to leave out of each row, or None.
 
     Returns:

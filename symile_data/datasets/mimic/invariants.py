@@ -1,4 +1,4 @@
-"""The rules that every row of a Symile-MIMIC dataset keeps, for `symile-data verify`."""
+"""The rules that every row of a Symile-MIMIC dataset obeys, for `symile-data verify`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class MimicInvariants:
 
     @property
     def disjoint_media(self) -> bool:
-        """Media may not be shared between splits, since each patient is in one split."""
+        """True: splits share no media, since each patient is in one split."""
         return True
 
     def check_media(self, table: pa.Table) -> Iterator[str]:
@@ -99,7 +99,7 @@ class MimicInvariants:
         present = 3 - np.sum(masks, axis=0)
         least = LEAST_MODALITIES if self._spec["allow_missing"] else 3
         for row in np.flatnonzero(present < least)[:1]:
-            yield f"row {row}: {present[row]} modalities are present, the spec asks for {least}"
+            yield f"row {row}: {present[row]} modalities are present, the spec requires {least}"
         without = table.filter(table["cxr_missing"])
         for column in FINDINGS.values():
             if without[column].null_count != len(without):
@@ -117,14 +117,14 @@ class MimicInvariants:
     def _candidate_problem(self, split: str, hadm_id: int, drawn: list[int]) -> str | None:
         others = drawn[1:]
         if drawn[:1] != [hadm_id]:
-            return "its candidates do not begin with itself"
+            return "its first candidate is not the admission itself"
         if len(set(drawn)) != len(drawn) or len(drawn) != self._spec["candidates"]:
             return f"{len(set(drawn))} different candidates, the spec says {self._spec['candidates']}"
         if any(self._split_of.get(other) != split or other not in self._has_cxr for other in others):
-            return "a candidate is no admission of the split with an X-ray"
-        own = [other for other in others if self._patient[other] == self._patient[hadm_id]]
-        if own and not self._spec["reference"]:
-            return f"candidate {own[0]} is of the same patient"
+            return "a candidate is not an admission of the split with an X-ray"
+        same = [other for other in others if self._patient[other] == self._patient[hadm_id]]
+        if same and not self._spec["reference"]:
+            return f"candidate {same[0]} is of the same patient"
         return None
 
     def _percentile_problems(self) -> Iterator[str]:
@@ -135,7 +135,7 @@ class MimicInvariants:
                 values = np.concatenate([values[:, column] for values, _ in parts])
                 placed = np.concatenate([percentile[:, column] for _, percentile in parts])
                 if len(known) and _misplaced(known, values, placed):
-                    yield f"{split}: a percentile of {name} is not its place among the training values"
+                    yield f"{split}: a percentile of {name} is not its position among the training values"
 
 
 def _misplaced(known: Floats, values: Floats, placed: Floats) -> bool:
@@ -193,7 +193,7 @@ def _signal_problems(table: pa.Table, *, allow_constant: bool) -> Iterator[str]:
 def _lab_problems(table: pa.Table, values: Floats, placed: Floats) -> Iterator[str]:
     mask = np.array(table["labs_missing"].to_pylist(), dtype=bool).reshape(len(values), LABS)
     if (np.isnan(values) != mask).any():
-        yield "labs_missing does not say where labs are null"
+        yield "labs_missing does not mark the null values of labs"
     if (np.isnan(placed) != mask).any():
         yield "labs_percentile is not null exactly where labs are"
     if (mask.all(axis=1) != table["labs_all_missing"].to_numpy()).any():

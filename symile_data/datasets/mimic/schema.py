@@ -7,7 +7,7 @@ from symile_data.format.schema import DatasetSchema, Modality
 from .lab_items import LAB_ITEMS, LABS
 
 SHORTER_SIDE = 320  # pixels of a stored X-ray
-# The order of MIMIC-IV-ECG's files and of the public pipeline's tensors, where aVF stands before aVL.
+# The order of MIMIC-IV-ECG's files and of the public pipeline's tensors, in which aVF precedes aVL.
 LEADS = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
 SAMPLES = 5000
 RATE_HZ = 500

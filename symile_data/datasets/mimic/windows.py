@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """An interval of hours after admission. Its end is included, and its start too unless `open_start`."""
+    """An interval of hours after admission. Its end is included, and so is its start unless `open_start`."""
 
     first_hours: int
     last_hours: int
@@ -40,7 +40,7 @@ def hours_since(time: pl.Expr, admittime: pl.Expr) -> pl.Expr:
 def within_stay(time: pl.Expr) -> pl.Expr:
     """Tell whether a time lies after the patient's previous discharge and up to this one.
 
-    The columns `stay_from` and `stay_until` hold these two times (`admissions.read_admissions`); null is no limit.
+    The columns `stay_from` and `stay_until` have these two times (`admissions.read_admissions`); null means no limit.
     """
     import polars as pl
 

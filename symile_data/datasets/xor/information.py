@@ -5,9 +5,9 @@ uniform; the last is the XOR of all others with probability p (drawn once for a 
 a PID design of one block (`symile_data.datasets.pid`), so every function here asks that design. Terms are in nats. None
 of them depends on V. With a the first, c the last and b any variable between:
 
-- I(a; c) >= 0 is the only information that a pair has: I(a; b) = I(b; c) = 0. A larger set of variables that lacks any
-  one between holds no more than I(a; c) either.
-- TC, the total correlation, is that of all variables together.
+- I(a; c) >= 0 is the only information in a pair: I(a; b) = I(b; c) = 0. A larger set that lacks a variable between
+  them has no more than I(a; c) either.
+- TC is the total correlation of all variables.
 - Given all the rest, I(a; c | rest) = TC and I(b; c | rest) = I(a; b | rest) = TC - I(a; c).
 """
 
@@ -21,10 +21,10 @@ _FIRST, _BETWEEN, _LAST = "abc"
 
 
 def total_correlation(p_hat: float, dims: int) -> float:
-    """Total correlation of all variables in nats: d ln 2 - (1 - 1/n) H(p), with H the entropy of one draw.
+    """Compute the total correlation of all variables in nats: d ln 2 - (1 - 1/n) H(p), with H the entropy of one draw.
 
-    The last variable is a function of the others but for the draw, and the draw is hidden where the XOR happens to
-    equal the copy, in one row of n.
+    The last variable is a function of the others and the draw. The draw has no effect where the XOR equals the copy,
+    which happens in one of n rows.
 
     >>> round(total_correlation(1.0, 5), 3), round(total_correlation(0.5, 5), 3)
     (3.466, 2.794)
@@ -35,9 +35,9 @@ def total_correlation(p_hat: float, dims: int) -> float:
 
 
 def pair_information(p_hat: float, dims: int) -> float:
-    """Mutual information in nats of the first and the last variable, the only pair that has any.
+    """Compute the mutual information in nats of the first and the last variable, the only pair that has any.
 
-    With q = (1 - p) + p / n the probability that they are equal: q ln(n q) + (n - 1) (p / n) ln p.
+    It is q ln(n q) + (n - 1) (p / n) ln p, where q = (1 - p) + p / n is the probability that they are equal.
 
     >>> pair_information(1.0, 5), round(pair_information(0.0, 5), 3)
     (0.0, 3.466)
@@ -48,9 +48,9 @@ def pair_information(p_hat: float, dims: int) -> float:
 
 
 def conditional_information(p_hat: float, dims: int) -> float:
-    """Information in nats of a middle variable with the first or the last, given all others: TC - I(a; c).
+    """Compute the information in nats of a middle variable with the first or the last, given all others: TC - I(a; c).
 
-    No pair holds this part: it is 0 at p = 0 and all of the total correlation at p = 1.
+    No pair has this part: it is 0 at p = 0 and all of the total correlation at p = 1.
 
     >>> conditional_information(1.0, 5) == total_correlation(1.0, 5), abs(conditional_information(0.0, 5)) < 1e-12
     (True, True)
@@ -59,16 +59,16 @@ def conditional_information(p_hat: float, dims: int) -> float:
 
 
 def bayes_accuracy(p_hat: float, dims: int, *, between: bool = True) -> float:
-    """Best possible accuracy of predicting one variable from all others.
+    """Compute the best possible accuracy of predicting one variable from all others.
 
     Args:
         p_hat: Probability p that the last variable is the XOR of the others.
         dims: Bits d of each variable.
         between: Predict a variable between the first and the last (the paper's task), p + (1 - p) / n; else the first
-            or the last, for which a copy is as good a guess as an XOR: 1 / n + (1 - 1 / n) max(p, 1 - p).
+            or the last, for which the likelier of copy and XOR is guessed: 1 / n + (1 - 1 / n) max(p, 1 - p).
 
     Raises:
-        UsageError: `p_hat` is no probability, or `dims` is less than 1.
+        UsageError: `p_hat` is not a probability, or `dims` is less than 1.
 
     >>> bayes_accuracy(0.0, 1), bayes_accuracy(0.5, 5), bayes_accuracy(1.0, 5), bayes_accuracy(0.0, 5, between=False)
     (0.5, 0.515625, 1.0, 1.0)

@@ -1,4 +1,4 @@
-"""The rule that every complete row of an XOR dataset keeps, for `symile-data verify`."""
+"""The rule that every complete row of an XOR dataset obeys, for `symile-data verify`."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class XorInvariants:
         wrong = np.flatnonzero(~allowed)
         if len(wrong):
             sample = rows["sample_id"][int(wrong[0])].as_py()
-            yield f"sample {sample}: {self._names[-1]} is not what p_hat = {self._p_hat} allows"
+            yield f"sample {sample}: {self._names[-1]} has a value that p_hat = {self._p_hat} does not allow"
 
     @property
     def disjoint_media(self) -> bool:
-        """Values may be shared between splits: they have few bits, and any may occur again."""
+        """False: values have few bits, so splits share them."""
         return False
 
     def check_media(self, table: pa.Table) -> Iterator[str]:

@@ -69,7 +69,7 @@ def test_help_tells_what_there_is(
         (("--train", "0"), "a dataset needs training rows; got --train 0."),
         (
             ("--words", "3", "--langs", "2"),
-            "3 words cannot each have a language of their own; got 2 languages. Lower --words.",
+            "3 words cannot all have different languages; got 2 languages. Lower --words.",
         ),
         (
             ("--words", "3", "--langs", "2", "--mode", "overlap"),
@@ -128,7 +128,7 @@ def test_a_build_in_overlap_mode_says_what_the_text_gives_away(run: Callable[...
     ceilings = json.loads((out / "stats.json").read_text(encoding="utf-8"))["ceilings"]
     assert list(ceilings) == ["validation", "test"]
     assert said.out.splitlines()[-2:] == [
-        f"{split}: the text alone finds {found['text_alone']:.3f} of the pictures (see the card)"
+        f"{split}: the text alone finds {found['text_alone']:.3f} of the images (see the card)"
         for split, found in ceilings.items()
     ]
 
@@ -245,7 +245,7 @@ def test_sample_writes_an_imagenet_folder(run: Callable[..., Outcome], tmp_path:
     monkeypatch.setattr("symile_data.builders.m3.images.sample.sample_classes", lambda: classes)
     said = run("sample", "imagenet", tmp_path / "S", "--per-class", "3")
     assert said.code == 0
-    assert said.out.startswith(f"6 pictures in {tmp_path / 'S'}; build with: symile-data build m3")
+    assert said.out.startswith(f"6 images in {tmp_path / 'S'}; build with: symile-data build m3")
     assert len(list((tmp_path / "S").glob("ILSVRC/Data/CLS-LOC/train/n*/*.JPEG"))) == 6
     mapping = (tmp_path / "S" / "LOC_synset_mapping.txt").read_text(encoding="utf-8")
     assert [line.split(" ")[0] for line in mapping.splitlines()] == list(classes)

@@ -238,7 +238,7 @@ def test_errors_name_the_medium_and_the_option(
     with pytest.raises(UsageError, match=r"no encoder of kind audio for this type of model.*got clip_vision_model"):
         hook.describe_model("audio", "audio", models["image"], {})
     run = CliRunner().invoke
-    assert "nothing is to be encoded" in str(run(app, ["embed", str(m3), "--out", str(tmp_path / "h")]).exception)
+    assert "there is nothing to encode" in str(run(app, ["embed", str(m3), "--out", str(tmp_path / "h")]).exception)
     wrong = run(app, ["embed", str(m3), "--out", str(tmp_path / "h"), "--image-model", "x", "--precision", "8"])
     assert "unknown --precision; got '8'" in str(wrong.exception)
     assert not (tmp_path / "h").exists()
@@ -264,7 +264,7 @@ def test_a_config_for_raw_media_names_the_cause(features: Path, tmp_path: Path) 
     result = CliRunner().invoke(app, words)
     assert isinstance(result.exception, UsageError) and not list(tmp_path.iterdir())
     assert str(result.exception) == (
-        "the config is for raw media, whose encoders it pretrains, and the dataset holds features in their place; got "
+        "the config is for raw media, whose encoders it pretrains, but the dataset has features in their place; got "
         "features of image, audio, text. Name a config for features with `config`, such as paper-m3-2, or train on the "
-        "dataset that they are of."
+        "dataset of raw media."
     )

@@ -32,7 +32,7 @@ def test_help_names_the_options(capsys: pytest.CaptureFixture[str]) -> None:
         (("--sample", "--mimic-iv", "X"), "--sample takes no folders; got --mimic-iv. Leave one of the two out."),
         (
             ("--sample", "--reference", "--allow-missing"),
-            "--reference repeats the public pipeline, which knows neither",
+            "--reference repeats the public pipeline, which has neither",
         ),
     ],
 )

@@ -129,7 +129,7 @@ def test_a_damaged_dataset_stays_at_home(push: Push, there: Hub, dataset: Path) 
     (dataset / "stats.json").write_text("{}")
     said = push(dataset, REPO)
     assert said.code == 1
-    assert "the dataset is not as it was built" in said.err
+    assert "the dataset differs from what was built" in said.err
     assert "stats.json" in said.err
     assert not there.files
 

@@ -57,5 +57,5 @@ def test_what_is_no_number_from_0_to_1_is_refused(
     words: tuple[str, ...], asked: list[XorTrial], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call("reproduce", *words) == 2
-    assert "it takes numbers from 0 to 1 with commas between" in capsys.readouterr().err
+    assert "it takes numbers from 0 to 1, separated by commas" in capsys.readouterr().err
     assert not asked

@@ -72,7 +72,7 @@ def test_both_losses_are_trained_and_evaluated(tree: Path, tmp_path: Path, capsy
     assert call(*words, "--data", tmp_path / "other") == 1
     assert "the run was trained on another dataset" in capsys.readouterr().err
     assert call("evaluate", tmp_path) == 1
-    assert "this is no run directory" in capsys.readouterr().err
+    assert "this is not a run directory" in capsys.readouterr().err
 
 
 def test_a_directory_without_a_dataset_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,7 +167,7 @@ def test_a_checkpoint_of_other_data_is_named(xor: Path, tmp_path: Path, capsys: 
     ):
         assert call(*again) == 1
         said = capsys.readouterr().err
-        assert "the checkpoint belongs to another dataset or config than the run that it lies in" in said
+        assert "the checkpoint belongs to another dataset or config than the run directory that contains it" in said
         assert name in said and "remove the run and train it again" in said
 
 

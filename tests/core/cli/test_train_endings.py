@@ -177,7 +177,7 @@ def test_values_of_the_data_that_are_not_finite_are_named(train: Train, monkeypa
     monkeypatch.setattr(SymileModule, "embed", broken)
     found = train()
     assert found.code == 1
-    assert "The data are at fault: values of c in this batch are not finite; declare them missing." in sentence(found)
+    assert "The data are the cause: values of c in this batch are not finite; declare them missing." in sentence(found)
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
@@ -206,7 +206,10 @@ def test_numbers_that_no_training_can_take_are_refused(setting: str, train: Trai
 
 def test_an_accelerator_that_is_not_there_is_said(train: Train) -> None:
     found = train("--accelerator", "tpu-of-2040")
-    assert found.code == 2 and "this machine cannot train so; got --accelerator tpu-of-2040" in sentence(found)
+    assert (
+        found.code == 2
+        and "this machine cannot train with these devices; got --accelerator tpu-of-2040" in sentence(found)
+    )
 
 
 class Evil:

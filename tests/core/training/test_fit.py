@@ -194,11 +194,11 @@ def test_fewer_epochs_than_between_validations_still_give_a_result(
 def test_a_run_of_another_config_or_dataset_is_refused(
     dataset: Path, configs: dict[str, str], undisturbed: Path, tree: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(OutputError, match="holds a run with another config"):
+    with pytest.raises(OutputError, match="has a run with another config"):
         train(dataset, config=configs["frozen"], loss="symile", out=undisturbed.parent, epochs=4)
     build(tree, tmp_path / "other", seed=5)
     shutil.copytree(undisturbed.parent, tmp_path / "runs")
-    with pytest.raises(OutputError, match="holds a run with another dataset"):
+    with pytest.raises(OutputError, match="has a run with another dataset"):
         train(tmp_path / "other", config=configs["frozen"], loss="symile", out=tmp_path / "runs")
     assert (tmp_path / "runs" / "symile" / "run.json").read_bytes() == (undisturbed / "run.json").read_bytes()
 
@@ -231,7 +231,7 @@ def test_crafted_pretrained_encoders_are_named(
     image = good["weights"]["image"]
     odd = {name: torch.zeros(3) for name in image}
     for value, message in (
-        ([1], "does not hold what it should.*got a list"),
+        ([1], "has unexpected contents.*got a list"),
         ({}, "no pretrained encoders"),
         ({**good, "weights": 7}, "no pretrained encoders"),
         ({**good, "weights": {"image": image}}, "other encoders than those of the config"),
