@@ -24,7 +24,7 @@ from ..engine.source_files import pack_files, unpack_files
 from ..engine.stages import run_build, run_shards
 from .audio.sources import SHARED, AudioSource, SplitAudio
 from .build_state import BuildState
-from .deduplicated import write_pooled
+from .deduplicated import write_deduplicated
 from .images.hub import write_hub
 from .images.imagenet import ImageCatalogue, SplitImages, list_images, split_images
 from .images.sample import draw_class
@@ -76,9 +76,9 @@ def _stages(sources: Sources, build_dir: BuildDir, executor: Executor | None) ->
     catalogue = sources.catalogue or _sample_source(build_dir, executor, sources.names.wnids, spec.seed)
     dropped += catalogue.dropped
     state, unreadable = _prepare(build_dir, executor, sources, catalogue)
-    pooled = None
+    deduplicated = None
     if spec.layout == "pooled":
-        shards, pooled = write_pooled(build_dir, executor, state)
+        shards, deduplicated = write_deduplicated(build_dir, executor, state)
     else:
         task = partial(ShardTask, build_dir.internal)
         shards, _ = run_shards(
@@ -91,7 +91,7 @@ def _stages(sources: Sources, build_dir: BuildDir, executor: Executor | None) ->
         files=shards,
         dropped=[*sources.names.left_out, *_merged([*dropped, *unreadable])],
         notes=[*sources.names.notes, *_notes(spec, sources.audio)],
-        pooled=pooled,
+        pooled=deduplicated,
     )
 
 

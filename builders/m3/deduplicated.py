@@ -1,11 +1,11 @@
-"""The deduplicated layout of Symile-M3 (`--layout pooled`): rows without media in tables of each split, and
-every image and audio once, in tables of their own.
+"""The deduplicated layout of Symile-M3 (`--layout pooled`): tables of rows without media for each split, and
+tables that store every image and recording once.
 
     data/<split>-00000-of-00002.parquet     every column but `image` and `audio`, and `image_row`, `clip_row`
-    images/<pool>-00000-of-00009.parquet    image_id, image, wnid, cls_id
-    clips/<pool>-00000-of-00003.parquet     clip_id, audio, lang
+    images/<split>-00000-of-00009.parquet   image_id, image, wnid, cls_id
+    clips/<split>-00000-of-00003.parquet     clip_id, audio, lang
 
-The media tables are those of a split, or `shared` by all.
+The media tables belong to a split, or are named `shared` where all splits use them.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class MediaFileTask:
     stop: int
 
 
-def write_pooled(
+def write_deduplicated(
     build_dir: BuildDir, executor: Executor | None, state: BuildState
 ) -> tuple[list[FileEntry], Deduplicated]:
     """Write the tables of rows and the tables of media.
@@ -66,7 +66,7 @@ def write_pooled(
     Returns:
         The entries of all files, and the description of the layout for the manifest.
     """
-    pooled = Deduplicated(
+    layout = Deduplicated(
         columns=tuple(m3_schema().arrow.names),
         pools=tuple(
             MediaTable(
@@ -77,7 +77,7 @@ def write_pooled(
     )
     task = partial(ShardTask, build_dir.internal)
     tables, _ = run_shards(build_dir, executor, state.rows, ROWS_PER_TABLE, task, make_table, title="pairs")
-    return [*tables, *_media_files(build_dir, executor, state, pooled)], pooled
+    return [*tables, *_media_files(build_dir, executor, state, layout)], layout
 
 
 def make_table(task: ShardTask, path: Path) -> dict[str, Any]:
@@ -113,10 +113,10 @@ def _features() -> dict[str, Features]:
 
 
 def _media_files(
-    build_dir: BuildDir, executor: Executor | None, state: BuildState, pooled: Deduplicated
+    build_dir: BuildDir, executor: Executor | None, state: BuildState, layout: Deduplicated
 ) -> list[FileEntry]:
     artifacts, keys = [], []
-    for pool in pooled.pools:
+    for pool in layout.pools:
         for key in pool.keys:
             split = next(split for split in pool.names if pool.key(split) == key)
             images, audio = stores_of(state, build_dir.internal, split)

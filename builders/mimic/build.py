@@ -66,10 +66,10 @@ def build_mimic(
     survey = None if spec.roots is None else survey_sources(spec.roots, spec)
     identity = _identity(spec, survey, versions)
 
-    def stages(build_dir: BuildDir, pool: Executor | None) -> Manifest:
+    def stages(build_dir: BuildDir, executor: Executor | None) -> Manifest:
         forget_chunks()
-        surveyed = survey or survey_sources(_sample_source(build_dir, pool, spec), spec)
-        cohort = select_cohort(build_dir, pool, surveyed, spec)
+        surveyed = survey or survey_sources(_sample_source(build_dir, executor, spec), spec)
+        cohort = select_cohort(build_dir, executor, surveyed, spec)
         splits = assign_splits(cohort, spec)
         candidates = candidate_sets(cohort, splits, spec)
         write_build_state(build_dir.internal, make_build_state(cohort, splits, candidates, reference=spec.reference))
@@ -79,7 +79,7 @@ def build_mimic(
             modalities=mimic_schema().modalities,
             splits=rows,
             files=[
-                *write_shards(build_dir, pool, rows, spec.shard_format),
+                *write_shards(build_dir, executor, rows, spec.shard_format),
                 *_name_unusable(build_dir.directory, cohort),
             ],
             dropped=[*cohort.dropped, *_lost_rows(cohort, splits)],
@@ -118,7 +118,7 @@ def _hash(roots: Roots, table: Any) -> str:
     return file_sha256(find_table(roots, table))
 
 
-def _sample_source(build_dir: BuildDir, pool: Executor | None, spec: MimicSpec) -> Roots:
+def _sample_source(build_dir: BuildDir, executor: Executor | None, spec: MimicSpec) -> Roots:
     """Write the sample releases under `.build/` and read them like real ones."""
     directory = build_dir.internal / "source"
     tasks = SampleTask.split(spec.patients, spec.seed)
@@ -128,14 +128,14 @@ def _sample_source(build_dir: BuildDir, pool: Executor | None, spec: MimicSpec) 
         )
         for task in tasks
     ]
-    run_stage(build_dir, "sample patients", artifacts, draw_patients, pool)
+    run_stage(build_dir, "sample patients", artifacts, draw_patients, executor)
     unpack_files(build_dir, artifacts, directory)
     write_tables(directory, spec.patients, spec.seed)
     return sample_roots(directory)
 
 
 def write_shards(
-    build_dir: BuildDir, pool: Executor | None, rows: dict[str, int], shard_format: str
+    build_dir: BuildDir, executor: Executor | None, rows: dict[str, int], shard_format: str
 ) -> list[FileEntry]:
     """Write the shards of the saved build state.
 
@@ -147,7 +147,7 @@ def write_shards(
         The manifest entries of the shards.
     """
     task = partial(ShardTask, build_dir.internal)
-    shards, _ = run_shards(build_dir, pool, rows, ROWS_PER_SHARD, task, make_shard, shard_format=shard_format)
+    shards, _ = run_shards(build_dir, executor, rows, ROWS_PER_SHARD, task, make_shard, shard_format=shard_format)
     return shards
 
 

@@ -49,12 +49,12 @@ def build_pid(
     """
     schema, identity = pid_schema(spec.design), identity_of(spec)
 
-    def stages(build_dir: BuildDir, pool: Executor | None) -> Manifest:
-        prepare_media(build_dir, pool, spec)
+    def stages(build_dir: BuildDir, executor: Executor | None) -> Manifest:
+        prepare_media(build_dir, executor, spec)
         rows_per_shard = MEDIA_ROWS_PER_SHARD if spec.has_media else ROWS_PER_SHARD
         task = partial(ShardTask, spec, build_dir.internal)
         shards, _ = run_shards(
-            build_dir, pool, spec.rows, rows_per_shard, task, make_shard, shard_format=spec.shard_format
+            build_dir, executor, spec.rows, rows_per_shard, task, make_shard, shard_format=spec.shard_format
         )
         splits = {split: rows for split, rows in spec.rows.items() if rows}
         return Manifest(

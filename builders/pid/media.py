@@ -46,7 +46,7 @@ class MediaTask:
 
 
 def media_keys(spec: PidSpec, split: str, modality: str, start: int, stop: int) -> Keys:
-    """(stop - start,) int64: the medium of each row."""
+    """(stop - start,) int64: the image or recording of each row."""
     rows = draw_rows(spec, split, start, stop)
     return keys_of(spec, split, modality, rows.symbols[modality], start, stop)
 
@@ -54,7 +54,7 @@ def media_keys(spec: PidSpec, split: str, modality: str, start: int, stop: int) 
 def keys_of(
     spec: PidSpec, split: str, modality: str, symbols: dict[str, npt.NDArray[np.int64]], start: int, stop: int
 ) -> Keys:
-    """(stop - start,) int64: the medium of each row, whose symbols are given."""
+    """(stop - start,) int64: the image or recording of each row, whose symbols are given."""
     values = value_numbers(modality, spec.design, symbols)
     return values * spec.variants(split, modality) + draw_variants(spec, split, modality, start, stop)
 
@@ -64,15 +64,15 @@ def store_of(spec: PidSpec, internal: Path, split: str, modality: str) -> MediaS
     return MediaStore(internal, _kind(modality), split)
 
 
-def prepare_media(build_dir: BuildDir, pool: Executor | None, spec: PidSpec) -> None:
+def prepare_media(build_dir: BuildDir, executor: Executor | None, spec: PidSpec) -> None:
     """Make all media that rows use, and write the index of each store."""
     for modality, kind in spec.design.modalities.items():
         for split, rows in spec.rows.items():
             if kind in MEDIA and rows:
-                _fill(build_dir, pool, spec, split, modality, rows)
+                _fill(build_dir, executor, spec, split, modality, rows)
 
 
-def _fill(build_dir: BuildDir, pool: Executor | None, spec: PidSpec, split: str, modality: str, rows: int) -> None:
+def _fill(build_dir: BuildDir, executor: Executor | None, spec: PidSpec, split: str, modality: str, rows: int) -> None:
     used: Keys = np.empty(0, dtype=np.int64)
     for start in range(0, rows, _DRAWN_AT_ONCE):
         stop = min(start + _DRAWN_AT_ONCE, rows)
@@ -87,7 +87,7 @@ def _fill(build_dir: BuildDir, pool: Executor | None, spec: PidSpec, split: str,
         for number, group in enumerate(groups)
     ]
     title = f"{_TITLES[spec.design.modalities[modality]]} of {modality} ({split})"
-    run_stage(build_dir, title, artifacts, make_chunk, pool)
+    run_stage(build_dir, title, artifacts, make_chunk, executor)
     made = np.column_stack([used, np.arange(len(used)) // CHUNK, np.arange(len(used)) % CHUNK])
     ids = [[medium_id(spec, split, modality, key) for key in group.tolist()] for group in groups]
     write_index(build_dir.internal / _kind(modality) / split, used, used, made, ids)
@@ -118,7 +118,7 @@ def make_medium(spec: PidSpec, split: str, modality: str, key: int) -> bytes:
 
 
 def medium_id(spec: PidSpec, split: str, modality: str, key: int) -> str:
-    """The name of a medium, which says what it shows.
+    """Return the name of an image or recording, which tells its symbol.
 
     >>> from symile_data.datasets.pid import PRESETS
     >>> medium_id(PidSpec(design=PRESETS["mixed"]), "train", "image", 51)

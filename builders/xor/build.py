@@ -77,9 +77,15 @@ def build_xor(
     schema = xor_schema(spec.names, spec.dims)
     identity = BuildFingerprint(dataset=DATASET, spec=spec.to_json(), sources={}, versions=library_versions(_PACKAGES))
 
-    def stages(build_dir: BuildDir, pool: Executor | None) -> Manifest:
+    def stages(build_dir: BuildDir, executor: Executor | None) -> Manifest:
         shards, _ = run_shards(
-            build_dir, pool, spec.rows, ROWS_PER_SHARD, partial(_Job, spec), _make_shard, shard_format=spec.shard_format
+            build_dir,
+            executor,
+            spec.rows,
+            ROWS_PER_SHARD,
+            partial(_Job, spec),
+            _make_shard,
+            shard_format=spec.shard_format,
         )
         splits = {split: rows for split, rows in spec.rows.items() if rows}
         return Manifest(identity=identity, modalities=schema.modalities, splits=splits, files=shards)

@@ -68,10 +68,10 @@ def compute_statistics(
     media = MediaSizes.of(schema.features, description)
     with stage("card", len(manifest.shards()), "shards") as advance:
         for split in splits:
-            pools = pooled_media(Location.of(directory), manifest, split)
-            groups = _spread(directory, manifest.shards(split), pools) if media.columns else {}
+            attached = pooled_media(Location.of(directory), manifest, split)
+            groups = _spread(directory, manifest.shards(split), attached) if media.columns else {}
             for entry in manifest.shards(split):
-                shard = open_listed(directory, entry, pools)
+                shard = open_listed(directory, entry, attached)
                 with _complete(directory, entry):
                     column_bytes.update(shard.column_bytes())
                     for batch in batches_of(shard, columns.names):

@@ -178,14 +178,14 @@ def _batch(
     words, unknown = resolver.resolve(columns["text"], columns["lang"], cls_id, columns["target_text"])
     unresolved.update(unknown)
     images, image_ids = _media(table["image"])
-    clips, clip_ids = _media(table["audio"])
+    audio, clip_ids = _media(table["audio"])
     columns |= {
         "words": words,
         "cls_id": pa.array(cls_id),
         "wnid": pa.array([imagenet_classes()[0][cls] for cls in cls_id], pa.string()),
         "sample_id": pa.array(state.first_ids[split] + np.arange(first, first + count)),
         "image": pa.array(images, schema.field("image").type),
-        "audio": pa.array(clips, schema.field("audio").type),
+        "audio": pa.array(audio, schema.field("audio").type),
         "image_id": pa.array(image_ids, pa.string()),
         "clip_id": pa.array(clip_ids, pa.string()),
     }

@@ -64,7 +64,7 @@ class RowSource(Protocol):
         ...
 
     def used(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Image slots and clip numbers that the split's rows use, sorted, once each."""
+        """Return the distinct image slots and recording numbers that the split's rows use, each (U,) int64, sorted."""
         ...
 
 

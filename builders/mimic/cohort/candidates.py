@@ -41,13 +41,13 @@ def draw_candidates(
     for row in np.flatnonzero(eligible).tolist():
         allowed = eligible.copy() if same_patient else eligible & (subject_ids != subject_ids[row])
         allowed[row] = False
-        pool = np.flatnonzero(allowed)
-        if len(pool) < count - 1:
+        others = np.flatnonzero(allowed)
+        if len(others) < count - 1:
             raise UsageError(
                 f"`candidates` asks for more than the {split} split can give",
-                got=f"{count}, and an admission with {len(pool)} of other patients",
+                got=f"{count}, and an admission with {len(others)} of other patients",
                 do="ask for fewer candidates, or for a larger split",
             )
-        chance = stream.rows(row, row + 1, len(pool))[0]
-        drawn[row] = [row, *pool[np.argsort(chance, kind="stable")[: count - 1]]]
+        chance = stream.rows(row, row + 1, len(others))[0]
+        drawn[row] = [row, *others[np.argsort(chance, kind="stable")[: count - 1]]]
     return drawn

@@ -84,10 +84,10 @@ def import_mimic(
         versions=library_versions(_PACKAGES, "mimic"),
     )
 
-    def stages(build_dir: BuildDir, pool: Executor | None) -> Manifest:
+    def stages(build_dir: BuildDir, executor: Executor | None) -> Manifest:
         forget_chunks()
-        _check_files(build_dir, pool, release, sums)
-        cohort, sizes, sets = _read(build_dir, pool, release)
+        _check_files(build_dir, executor, release, sums)
+        cohort, sizes, sets = _read(build_dir, executor, release)
         edges = np.cumsum([0, *sizes.values()])
         splits = {split: np.arange(start, stop) for split, start, stop in zip(sizes, edges, edges[1:], strict=False)}
         write_build_state(build_dir.internal, make_build_state(cohort, splits, sets, reference=True))
@@ -95,7 +95,7 @@ def import_mimic(
             identity=identity,
             modalities=mimic_schema().modalities,
             splits=sizes,
-            files=write_shards(build_dir, pool, sizes, shard_format),
+            files=write_shards(build_dir, executor, sizes, shard_format),
             dropped=cohort.dropped,
             cohort_flow=cohort.cohort_flow,
             notes=list(_NOTES),
@@ -137,7 +137,7 @@ class _CheckTask:
     sha256: str
 
 
-def _check_files(build_dir: BuildDir, pool: Executor | None, release: Release, sums: dict[str, str]) -> None:
+def _check_files(build_dir: BuildDir, executor: Executor | None, release: Release, sums: dict[str, str]) -> None:
     """Check the hash of every file that is read. An interrupted import does not repeat finished checks."""
     artifacts = [
         Artifact(
@@ -147,7 +147,7 @@ def _check_files(build_dir: BuildDir, pool: Executor | None, release: Release, s
         )
         for name, sha256 in sums.items()
     ]
-    run_stage(build_dir, "checksums", artifacts, _check_file, pool)
+    run_stage(build_dir, "checksums", artifacts, _check_file, executor)
 
 
 def _check_file(task: _CheckTask, path: Path) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def _check_file(task: _CheckTask, path: Path) -> dict[str, Any]:
     return {}
 
 
-def _read(build_dir: BuildDir, pool: Executor | None, release: Release) -> tuple[Cohort, dict[str, int], pa.Array]:
+def _read(build_dir: BuildDir, executor: Executor | None, release: Release) -> tuple[Cohort, dict[str, int], pa.Array]:
     """Read all rows with their media, the sizes of the splits, and the retrieval sets."""
     import polars as pl
 
@@ -180,8 +180,8 @@ def _read(build_dir: BuildDir, pool: Executor | None, release: Release) -> tuple
             units={},
             conflicts={},
         ),
-        cxr=_prepare(build_dir, pool, CXR, release, rows),
-        ecg=_prepare(build_dir, pool, ECG, release, rows),
+        cxr=_prepare(build_dir, executor, CXR, release, rows),
+        ecg=_prepare(build_dir, executor, ECG, release, rows),
         cohort_flow=[
             FlowStep(rule="admissions of the release", count=whole),
             FlowStep(rule="in one of its splits", count=len(rows)),
@@ -248,7 +248,7 @@ class _MediaTask:
 
 
 def _prepare(
-    build_dir: BuildDir, pool: Executor | None, kind: MediaKind, release: Release, rows: pl.DataFrame
+    build_dir: BuildDir, executor: Executor | None, kind: MediaKind, release: Release, rows: pl.DataFrame
 ) -> Prepared:
     """Convert the X-rays or ECGs of the arrays to those of the shards, each once."""
     artifacts: list[Artifact] = []
@@ -262,7 +262,7 @@ def _prepare(
             artifacts.append(
                 Artifact(path=chunk_path(kind.name, len(artifacts)), arguments=task, key=[split, group[0]])
             )
-    run_stage(build_dir, kind.title, artifacts, _make_media, pool)
+    run_stage(build_dir, kind.title, artifacts, _make_media, executor)
     return Prepared(places)
 
 
