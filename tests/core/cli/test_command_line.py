@@ -290,7 +290,7 @@ def test_a_plan_says_what_a_build_takes_and_writes_nothing(
     found = json.loads(said.out)
     assert found["rows"] == {"train": 10_000_000, "validation": 500_000, "test": 500_000}
     stages = {stage["stage"]: stage for stage in found["stages"]}
-    assert stages["pictures"]["units"] == 36
+    assert stages["images"]["units"] == 36
     assert stages["shards"]["units"] == 11_000_000
     assert found["dataset_bytes"] > 11_000_000 * 1000
     assert ("is too small" in said.err) == (not found["fits"])
