@@ -2,7 +2,7 @@
 
 Run: python benchmarks/build.py [--images PATH] [--rows 2000] [--scale 1000,10000,100000] [--layout shards|pooled]
 
-Three tables. Stages: wall time and speed with 1 and 2 workers, for the sample pictures and, with --images, for
+Three tables. Stages: wall time and speed with 1 and 2 workers, for the sample images and, with --images, for
 photographs. Growth: wall time of the plan, of encoding the media and of writing the rows at several sizes. Share: CPU
 time inside codecs (JPEG, FLAC, Parquet), drawing, speech synthesis and hashing, of a build in one process.
 """
@@ -39,7 +39,7 @@ def spec(rows: int, images: Path | None, layout: MediaLayout) -> M3Spec:
     split_rows = {"train": rows, "validation": max(rows // 10, 10), "test": max(rows // 10, 10)}
     policy: Literal["disjoint", "shared"] = (
         "disjoint" if images is None else "shared"
-    )  # a folder of examples may have few pictures a class
+    )  # a folder of examples may have few images a class
     return M3Spec(languages=LANGUAGES, words=10, rows=split_rows, images=images, layout=layout, split_policy=policy)
 
 
@@ -86,7 +86,7 @@ def timed_calls(times: Times) -> Iterator[None]:
     from symile_data import files
     from symile_data.builders.engine import executor as execution
     from symile_data.builders.m3.audio import spoken
-    from symile_data.builders.m3.images import sample as sample_pictures
+    from symile_data.builders.m3.images import sample as sample_images
     from symile_data.format import manifest
 
     places = [
@@ -95,7 +95,7 @@ def timed_calls(times: Times) -> Iterator[None]:
         (soundfile, "write", "FLAC"),
         (pyarrow.parquet.ParquetWriter, "write_batch", "Parquet"),
         (spoken, "synthesise", "synthesis"),
-        (sample_pictures, "picture", "drawing"),
+        (sample_images, "draw_image", "drawing"),
         (execution, "file_sha256", "hashing"),
         (manifest, "file_sha256", "hashing"),
         (files, "file_sha256", "hashing"),
@@ -128,7 +128,7 @@ def run(what: M3Spec, workers: int, clock: Callable[[], float] = time.perf_count
 
 def stages(kinds: dict[str, Path | None], rows: int, layout: MediaLayout) -> Table:
     """Speed of each stage."""
-    table = Table("pictures", "workers", "stage", "s", "rows/s", "MB/s", title=f"Stages, {layout}")
+    table = Table("images", "workers", "stage", "s", "rows/s", "MB/s", title=f"Stages, {layout}")
     for kind, images in kinds.items():
         for workers in (1, 2):
             manifest, times = run(spec(rows, images, layout), workers)
@@ -147,8 +147,8 @@ def growth(sizes: Sequence[int], layout: MediaLayout) -> Table:
     table = Table("rows", "plan s", "media s", "rows written s", "total s", "MB", title=f"Growth, {layout}, 2 workers")
     for rows in sizes:
         manifest, times = run(spec(rows, None, layout), 2)
-        media = sum(times[name] for name in ("sample pictures", "pictures", "clips"))
-        written = sum(times[name] for name in ("shards", "pairs", "pools"))
+        media = sum(times[name] for name in ("sample images", "images", "audio"))
+        written = sum(times[name] for name in ("shards", "pairs", "media tables"))
         size = sum(entry.bytes for entry in manifest.files) / 1e6
         count = sum(manifest.splits.values())
         cells = (times["plan"], media, written, times["total"])
@@ -158,7 +158,7 @@ def growth(sizes: Sequence[int], layout: MediaLayout) -> Table:
 
 def share(kinds: dict[str, Path | None], rows: int, layout: MediaLayout) -> Table:
     """Where the CPU time goes."""
-    table = Table("pictures", "where", "CPU s", "%", title=f"Share of one process's CPU time, {layout}")
+    table = Table("images", "where", "CPU s", "%", title=f"Share of one process's CPU time, {layout}")
     for kind, images in kinds.items():
         inside: Times = defaultdict(float)
         with timed_calls(inside):
