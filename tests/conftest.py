@@ -32,7 +32,7 @@ settings.load_profile("same-every-time")
 
 @pytest.fixture(scope="session")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A plain folder of 4 classes with 9 small pictures each; not to be changed."""
+    """A plain folder of 4 classes with 9 small images each; not to be changed."""
     from factories import imagenet_tree  # not before the settings above
 
     return imagenet_tree(tmp_path_factory.mktemp("tree"))

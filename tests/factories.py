@@ -1,4 +1,4 @@
-"""Miniature sources and datasets: pictures with every oddity of ImageNet, names tables, quick builds of Symile-M3."""
+"""Miniature sources and datasets: images with every oddity of ImageNet, names tables, quick builds of Symile-M3."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def rotated(image: Image.Image, orientation: int) -> bytes:
 
 
 def unreadable_files() -> dict[str, tuple[bytes, str]]:
-    """Files that are no pictures, by name, with the reason that a build counts them under."""
+    """Files that are no images, by name, with the reason that a build counts them under."""
     whole = encoded(picture(7))
     return {
         "cut.JPEG": (whole[: len(whole) // 2], "truncated or corrupt"),

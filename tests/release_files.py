@@ -136,7 +136,7 @@ def write_plan(folder: Path, rows: dict[str, list[dict[str, Any]]], columns: Seq
 
 
 def write_sources(root: Path) -> tuple[Path, Path]:
-    """The pictures and clips that the plan names: an ImageNet folder and a Common Voice folder."""
+    """The images and recordings that the plan names: an ImageNet folder and a Common Voice folder."""
     wnids, _ = imagenet_classes()
     for (cls, number), data in IMAGES.items():
         path = root / "imagenet" / wnids[cls] / f"{wnids[cls]}_{number}.JPEG"

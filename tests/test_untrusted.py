@@ -378,12 +378,12 @@ def clip(form: str = "FLAC", samples: int = 800, rate: int = 16_000, channels: i
 
 @fuzz
 @given(st.sampled_from(["FLAC", "WAV", "OGG", "MP3"]), edits)
-def test_a_clip_of_any_bytes_is_decoded_or_refused(form: str, edits: list[Any]) -> None:
+def test_a_recording_of_any_bytes_is_decoded_or_refused(form: str, edits: list[Any]) -> None:
     with contextlib.suppress(UndecodableError):
         assert decode_audio(edited(clip(form), edits), AudioSettings(seconds=0.1)).shape == (1600,)
 
 
-def test_a_clip_of_too_many_samples_is_refused_before_it_is_decoded() -> None:
+def test_a_recording_of_too_many_samples_is_refused_before_it_is_decoded() -> None:
     data = bytearray(clip())
     info = int.from_bytes(data[18:26], "big")  # rate, channels, bits and the 36 bits of the number of samples
     data[18:26] = (info >> 36 << 36 | MOST_SAMPLES + 1).to_bytes(8, "big")
@@ -392,14 +392,14 @@ def test_a_clip_of_too_many_samples_is_refused_before_it_is_decoded() -> None:
 
 
 @pytest.mark.parametrize("rate", [1, 2_000, 2**31 - 1])
-def test_a_clip_of_an_absurd_rate_is_refused(rate: int) -> None:
+def test_a_recording_of_an_absurd_rate_is_refused(rate: int) -> None:
     data = bytearray(clip("WAV"))
     data[24:28] = rate.to_bytes(4, "little")
     with pytest.raises(UndecodableError, match=f"a sampling rate of {rate} Hz"):
         decode_audio(bytes(data), AudioSettings())
 
 
-def test_rare_formats_of_clips_are_refused() -> None:
+def test_rare_formats_of_recordings_are_refused() -> None:
     with pytest.raises(UnfitMediumError, match="AU is none of FLAC"):
         read_audio(clip("AU"))
 

@@ -18,7 +18,7 @@ def tiny_clip(folder: Path, size: int = 16) -> str:
 
 
 def tiny_vision(folder: Path, family: str) -> tuple[str, transformers.PreTrainedModel]:
-    """A ViT or ResNet model for pictures of 16 pixels, and itself."""
+    """A ViT or ResNet model for images of 16 pixels, and itself."""
     if family == "ViT":
         shape: dict[str, Any] = {
             "hidden_size": 8,

@@ -1,4 +1,4 @@
-"""The benchmark of the clips: what it measures of a file, and what it asks of a Whisper model."""
+"""The benchmark of the recordings: what it measures of a file, and what it asks of a Whisper model."""
 
 import importlib.util
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_a_tone_lies_in_its_band(benchmark: ModuleType, hertz: float, band: int)
 
 @pytest.fixture(scope="module")
 def whisper(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, transformers.WhisperForConditionalGeneration]:
-    """A random Whisper model of width 8 that knows three languages and takes clips of half a second."""
+    """A random Whisper model of width 8 that knows three languages and takes recordings of half a second."""
     torch.manual_seed(0)
     config = transformers.WhisperConfig(
         d_model=8, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2,

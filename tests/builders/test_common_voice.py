@@ -1,4 +1,4 @@
-"""Human speech from a Common Voice release: speakers apart, bad clips counted, bad releases refused by name."""
+"""Human speech from a Common Voice release: speakers apart, bad recordings counted, bad releases refused by name."""
 
 import io
 import os
@@ -76,7 +76,7 @@ def test_a_release_builds_with_speakers_of_their_own(release: Path, tree: Path, 
     assert contents(tmp_path / "again") == contents(tmp_path / "out")
 
 
-def test_a_clip_that_does_not_decode_gives_its_place_away(release: Path, tree: Path, tmp_path: Path) -> None:
+def test_a_recording_that_does_not_decode_gives_its_place_away(release: Path, tree: Path, tmp_path: Path) -> None:
     import shutil
 
     root = tmp_path / "broken"
@@ -94,7 +94,7 @@ def test_a_clip_that_does_not_decode_gives_its_place_away(release: Path, tree: P
     assert not {row["clip_id"] + ".mp3" for row in rows_of(tmp_path / "out", "train")} & set(bad)
 
 
-def test_shared_splits_have_all_clips(release: Path) -> None:
+def test_shared_splits_have_all_recordings(release: Path) -> None:
     assert source(release, shared=True).sizes("shared") == (17, 17)
 
 
@@ -129,7 +129,7 @@ def test_speakers_are_divided_whatever_their_shares(speakers: list[int]) -> None
 
 
 @pytest.mark.parametrize("header", ["path\tsentence\tup_votes", "sentence\tlocale\tpath"])
-def test_without_speakers_the_clips_are_divided(tmp_path: Path, header: str) -> None:
+def test_without_speakers_the_recordings_are_divided(tmp_path: Path, header: str) -> None:
     lines = ["\t".join(f"{n}.mp3" if column == "path" else 'say "' for column in header.split("\t")) for n in range(30)]
     pools = source(locale(tmp_path / "el", lines, header), ("el",))
     assert [pools.sizes(split)[0] for split in SPLITS] == [20, 5, 5]
@@ -174,7 +174,7 @@ def left_out(found: CommonVoiceSource) -> dict[str, tuple[int | None, list[str]]
 
 
 def clips_of(found: CommonVoiceSource) -> dict[str, set[str]]:
-    """Split -> names of its clips."""
+    """Split -> names of its recordings."""
     return {split: {found.recording(split, 0, i).clip_id for i in range(found.sizes(split)[0])} for split in SPLITS}
 
 
@@ -224,7 +224,7 @@ def test_lines_that_cannot_be_used_are_left_out_and_counted(tmp_path: Path, line
 
 
 @pytest.mark.parametrize("nobody", ["", " ", "unknown", "NaN", "None", "-"])
-def test_nothing_is_promised_of_speakers_unless_every_clip_has_one(tmp_path: Path, nobody: str) -> None:
+def test_nothing_is_promised_of_speakers_unless_every_recording_has_one(tmp_path: Path, nobody: str) -> None:
     known = source(locale(tmp_path / "known" / "el", LINES), ("el",))
     assert PROMISE in known.notes[0]
     some = source(locale(tmp_path / "some" / "el", [f"{nobody}\t0.mp3\t-", *LINES[1:]]), ("el",))
@@ -247,7 +247,7 @@ def test_one_language_without_speakers_ends_the_promise(tmp_path: Path) -> None:
     assert "Of 60 recordings, 30 name no speaker" in source(tmp_path).notes[0]
 
 
-def test_a_clip_that_two_lines_give_to_two_speakers_is_left_out(tmp_path: Path) -> None:
+def test_a_recording_that_two_lines_give_to_two_speakers_is_left_out(tmp_path: Path) -> None:
     more = ["s8\t0.mp3\t-", "s1\t1.mp3\tagain", "\t2.mp3\t-"]  # another speaker, the same one, nobody
     found = source(locale(tmp_path / "el", [*LINES, *more]), ("el",))
     assert left_out(found) == {"listed under two speakers": (1, ["0.mp3"])}

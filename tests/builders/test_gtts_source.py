@@ -1,4 +1,4 @@
-"""gTTS as a source of clips: what the engine did not speak, espeak-ng does."""
+"""gTTS as a source of recordings: what the engine did not speak, espeak-ng does."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pictures from a dataset with the columns image and label, streamed from a local folder of the Hub's form."""
+"""Images from a dataset with the columns image and label, streamed from a local folder of the Hub's form."""
 
 import weakref
 from collections.abc import Iterator

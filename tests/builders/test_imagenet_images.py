@@ -1,4 +1,4 @@
-"""Pictures from ImageNet folders: found in every layout, divided fairly, read whatever they are."""
+"""Images from ImageNet folders: found in every layout, divided fairly, read whatever they are."""
 
 import io
 from pathlib import Path

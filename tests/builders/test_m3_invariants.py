@@ -207,8 +207,8 @@ def test_of_several_shared_media_the_first_is_named_and_each_counted_once(sound:
     assert problems(directory)[-1] == f"image_id {shared[0]} and 1 more occur in both test and train"
 
 
-def test_a_clip_that_speaks_another_splits_sentences_is_named(sound: Path, tmp_path: Path) -> None:
-    """Also a clip that the other split does not use."""
+def test_a_recording_that_speaks_another_splits_sentences_is_named(sound: Path, tmp_path: Path) -> None:
+    """Also a recording that the other split does not use."""
     directory = shutil.copytree(sound, tmp_path / "doctored")
     rows = rows_of(directory, "test")
     rows[1]["clip_id"] = clip = f"espeak-train-{rows[1]['lang']}-000999"

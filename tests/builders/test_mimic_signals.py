@@ -129,7 +129,7 @@ def reference_pixels(picture: Image.Image) -> npt.NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("size", [(400, 485), (485, 400), (320, 351), (321, 321), (60, 97), (333, 1000)], ids=str)
-def test_every_plane_of_the_public_pipelines_picture_is_ours(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_every_plane_of_the_public_pipelines_image_is_ours(tmp_path: Path, size: tuple[int, int]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, size=(size[1] // 4, size[0] // 4), dtype=np.uint8)
     Image.fromarray(noise).resize(size).save(tmp_path / "x.jpg", quality=95)
     with Image.open(io.BytesIO(convert(tmp_path / "x.jpg"))) as ours, Image.open(tmp_path / "x.jpg") as theirs:
@@ -169,7 +169,7 @@ def stored() -> npt.NDArray[np.uint16]:
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEG2000Lossless], ids=lambda uid: uid.name)
-def test_compressed_dicom_files_give_the_same_picture(
+def test_compressed_dicom_files_give_the_same_image(
     tmp_path: Path, stored: npt.NDArray[np.uint16], syntax: str
 ) -> None:
     plain = convert(dicom(tmp_path / "plain.dcm", stored))
@@ -188,7 +188,7 @@ def test_modality_then_window_then_inversion(tmp_path: Path, stored: npt.NDArray
     np.testing.assert_allclose(bright.astype(int) + dark, 255, atol=1)
 
 
-def test_a_flat_dicom_picture_is_black(tmp_path: Path) -> None:
+def test_a_flat_dicom_image_is_black(tmp_path: Path) -> None:
     path = dicom(tmp_path / "x.dcm", np.full((64, 50), 77, dtype=np.uint16))
     assert not dicom_pixels(pydicom.dcmread(path)).any()
 

@@ -1,4 +1,4 @@
-"""Online engines: behaving and misbehaving servers give names, clips, counts or one clear error; nothing is asked
+"""Online engines: behaving and misbehaving servers give names, recordings, counts or one clear error; nothing is asked
 twice.
 """
 
@@ -425,7 +425,7 @@ def test_speech_is_decoded_levelled_and_kept(server: Server, tmp_path: Path) -> 
     assert server.asked == {"Καλημέρα.": 2}
 
 
-def test_a_damaged_clip_on_disk_is_asked_again(server: Server, tmp_path: Path) -> None:
+def test_a_damaged_recording_on_disk_is_asked_again(server: Server, tmp_path: Path) -> None:
     server.reply = lambda text, target, n: (200, spoken(mp3()))
     wave = say("Γεια.", tmp_path)
     request = {"engine": "gtts", "target": "el", "text": "Γεια."}
@@ -474,7 +474,7 @@ def test_what_cannot_be_spoken_is_not_asked(
     assert not server.asked
 
 
-def test_many_clips_are_gathered_and_failures_counted(server: Server, tmp_path: Path) -> None:
+def test_many_recordings_are_gathered_and_failures_counted(server: Server, tmp_path: Path) -> None:
     server.reply = lambda text, target, n: (200, "" if text == "b" else spoken(mp3()))
     texts = [("a", "el"), ("b", "el"), ("c", "uk")]
     failed, dropped = gather_speech(texts, cache=tmp_path, strict=False, patience=Sleeps().patience())

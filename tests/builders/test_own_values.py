@@ -124,7 +124,7 @@ def clip(out: Path, value: object) -> tuple[np.ndarray[Any, Any], int]:
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, np.int64(44_100)])
 @pytest.mark.parametrize("kind", [list, np.float32, np.float64, np.float16])
-def test_decoded_clips_are_encoded(tmp_path: Path, rate: int, kind: Any) -> None:
+def test_decoded_recordings_are_encoded(tmp_path: Path, rate: int, kind: Any) -> None:
     samples = WAVE.tolist() if kind is list else WAVE.astype(kind)
     read, read_rate = clip(tmp_path, {"array": samples, "sampling_rate": rate, "path": None})
     assert read_rate == rate
@@ -156,7 +156,7 @@ def test_samples_of_16_bits_come_back_exactly(tmp_path: Path) -> None:
         (WAVE, "a value of type ndarray"),
     ],
 )
-def test_what_is_no_clip_is_refused_at_its_row(tmp_path: Path, value: Any, sentence: str) -> None:
+def test_what_is_no_recording_is_refused_at_its_row(tmp_path: Path, value: Any, sentence: str) -> None:
     with pytest.raises(SourceError, match=rf"a value of column clip is not audio \(train, row 0\); .*{sentence}"):
         write(tmp_path, {"clip": Audio(sampling_rate=16_000)}, {"clip": "audio"}, {"clip": value})
 

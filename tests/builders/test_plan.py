@@ -35,7 +35,7 @@ def test_any_range_can_be_drawn_alone(cuts: list[int], mode: Literal["disjoint",
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_every_row_names_its_image_once_in_the_language_of_its_clip(mode: Literal["disjoint", "overlap"]) -> None:
+def test_every_row_names_its_image_once_in_the_language_of_its_recording(mode: Literal["disjoint", "overlap"]) -> None:
     rows = plan(mode).draw(0, 3000)
     answers = rows.word_languages == rows.language[:, None]
     assert (answers.sum(axis=1) == 1).all()
@@ -69,7 +69,7 @@ def test_images_are_of_the_class(mode: Literal["disjoint", "overlap"]) -> None:
     assert rows.recording.max() == 6
 
 
-def test_languages_classes_clips_and_images_are_uniform() -> None:
+def test_languages_classes_recordings_and_images_are_uniform() -> None:
     rows = plan().draw(0, 40_000)
     for values, kinds in ((rows.language, 4), (rows.cls, 5), (rows.recording, 7)):
         counts = np.bincount(values, minlength=kinds)

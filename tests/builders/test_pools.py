@@ -1,4 +1,4 @@
-"""Pools of media: everything prepared once; a picture that cannot be read gives its place to the next of its class."""
+"""Pools of media: everything prepared once; an image that cannot be read gives its place to the next of its class."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +31,7 @@ def build_dir(tmp_path: Path) -> Iterator[BuildDir]:
 def prepared(
     build_dir: BuildDir, tree: Path, size: int | None = None
 ) -> tuple[ImageCatalogue, dict[str, SplitImages], list[Dropped]]:
-    """All pictures of the tree in two stores."""
+    """All images of the tree in two stores."""
     catalogue = list_images(tree)
     images = split_images(catalogue, 0, ROWS, shared=False)
     wanted = {split: (pool, np.arange(len(pool.order))) for split, pool in images.items()}
@@ -44,7 +44,7 @@ def given_out(build_dir: BuildDir, catalogue: ImageCatalogue, split: str, slots:
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 256])
-def test_slots_get_their_pictures_in_any_order(build_dir: BuildDir, tree: Path, monkeypatch, chunk: int) -> None:
+def test_slots_get_their_images_in_any_order(build_dir: BuildDir, tree: Path, monkeypatch, chunk: int) -> None:
     monkeypatch.setattr(prepare_media, "CHUNK", chunk)
     catalogue, images, dropped = prepared(build_dir, tree)
     assert dropped == []
@@ -57,7 +57,7 @@ def test_slots_get_their_pictures_in_any_order(build_dir: BuildDir, tree: Path, 
             assert (data == (tree / image_id).read_bytes()) == (image_id[10:11] == "n")  # the odd files are converted
 
 
-def test_unreadable_pictures_are_replaced_counted_and_named(build_dir: BuildDir, tmp_path: Path, monkeypatch) -> None:
+def test_unreadable_images_are_replaced_counted_and_named(build_dir: BuildDir, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(prepare_media, "CHUNK", 4)
     bad = {f"{wnid}/{name}": content for wnid in WNIDS[:2] for name, content in unreadable_files().items()}
     tree = imagenet_tree(tmp_path / "tree", pictures=9, extra={path: data for path, (data, _) in bad.items()})
@@ -81,7 +81,7 @@ def test_examples_are_few(build_dir: BuildDir, tmp_path: Path) -> None:
     assert [(entry.reason, entry.count, len(entry.examples)) for entry in dropped] == [("image: empty file", 9, 5)]
 
 
-def test_a_class_without_a_readable_picture_is_an_error_that_names_it(build_dir: BuildDir, tmp_path: Path) -> None:
+def test_a_class_without_a_readable_image_is_an_error_that_names_it(build_dir: BuildDir, tmp_path: Path) -> None:
     extra = {f"n02123045/{index}.JPEG": b"no picture" for index in range(4)}
     tree = imagenet_tree(tmp_path / "tree", extra=extra)
     with pytest.raises(SourceError) as caught:
@@ -91,7 +91,7 @@ def test_a_class_without_a_readable_picture_is_an_error_that_names_it(build_dir:
     )
 
 
-def test_every_picture_is_read_once(build_dir: BuildDir, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_image_is_read_once(build_dir: BuildDir, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
     original = read_image
 
@@ -106,7 +106,7 @@ def test_every_picture_is_read_once(build_dir: BuildDir, tree: Path, monkeypatch
     assert len(read) == 36
 
 
-def test_pictures_are_shrunk(build_dir: BuildDir, tmp_path: Path) -> None:
+def test_images_are_shrunk(build_dir: BuildDir, tmp_path: Path) -> None:
     large = {f"{wnid}/large.JPEG": encoded(picture(0, 64, 48)) for wnid in WNIDS}
     tree = imagenet_tree(tmp_path / "tree", extra=large)
     catalogue, images, _ = prepared(build_dir, tree, size=16)
@@ -115,7 +115,7 @@ def test_pictures_are_shrunk(build_dir: BuildDir, tmp_path: Path) -> None:
             assert data != (tree / image_id).read_bytes()
 
 
-def test_a_picture_that_vanishes_is_an_error_that_names_it(build_dir: BuildDir, tmp_path: Path) -> None:
+def test_an_image_that_vanishes_is_an_error_that_names_it(build_dir: BuildDir, tmp_path: Path) -> None:
     tree = imagenet_tree(tmp_path / "tree", odd=False)
     catalogue, _, _ = prepared(build_dir, tree)
     (tree / WNIDS[0] / f"{WNIDS[0]}_0.JPEG").unlink()
@@ -124,7 +124,7 @@ def test_a_picture_that_vanishes_is_an_error_that_names_it(build_dir: BuildDir, 
             given_out(build_dir, catalogue, split, np.arange(4))
 
 
-def test_clips_are_found_by_number(build_dir: BuildDir, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recordings_are_found_by_number(build_dir: BuildDir, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prepare_media, "CHUNK", 2)
     numbers = np.array([1, 4, 5, 9, 12])
     source = EspeakSource(0, ["en"], {"train": 26, "validation": 0, "test": 0}, False, read_bank(None, ["en"]))

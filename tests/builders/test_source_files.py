@@ -1,4 +1,4 @@
-"""Source files that tasks draw (sample pictures, sample patients): whoever draws them, how often and how far, the files
+"""Source files that tasks draw (sample images, sample patients): whoever draws them, how often and how far, the files
 that the build reads are whole and the same.
 """
 
@@ -55,7 +55,7 @@ def build_dir(tmp_path: Path) -> Iterator[BuildDir]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _few() -> Iterator[None]:
-    """Three classes of pictures and four tasks of patients, to be quick."""
+    """Three classes of images and four tasks of patients, to be quick."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sources, "sample_classes", lambda: FEW)
         patch.setattr(sample, "_PATIENTS_PER_JOB", 8)
@@ -103,7 +103,7 @@ def test_a_full_disk_is_one_sentence(build_dir: BuildDir, monkeypatch: pytest.Mo
 def test_two_attempts_at_one_task_that_race_do_not_meet(
     build_dir: BuildDir, monkeypatch: pytest.MonkeyPatch, dataset: str
 ) -> None:
-    """A worker that was given up for lost still draws, picture for picture beside the one that took its place."""
+    """A worker that was given up for lost still draws, image for image beside the one that took its place."""
     make, job, drawing = TASKS[dataset]
     artifact = Artifact(path=".build/sample/0.arrow", arguments=job, key=[])
     make(job, build_dir.directory / "alone")
@@ -129,7 +129,7 @@ def test_two_attempts_at_one_task_that_race_do_not_meet(
 
 
 def die_while_drawing(drawing: str, marker: Path) -> None:
-    """In a worker: the fourth picture is its end, for one worker of all."""
+    """In a worker: the fourth image is its end, for one worker of all."""
     module, _, name = drawing.rpartition(".")
     draw, drawn = getattr(__import__(module, fromlist=[name]), name), []
 

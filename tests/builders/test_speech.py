@@ -1,4 +1,4 @@
-"""Speech: the same bytes wherever a clip is spoken, at one loudness, in every language and voice."""
+"""Speech: the same bytes wherever a recording is spoken, at one loudness, in every language and voice."""
 
 import io
 import subprocess
@@ -38,7 +38,7 @@ def utterance(**changes: Any) -> Utterance:
     return Utterance(**(settings | {"seed": 0} | changes))
 
 
-def test_a_clip_is_the_same_in_any_process_and_company() -> None:
+def test_a_recording_is_the_same_in_any_process_and_company() -> None:
     asked = [(language, index) for language in ("ar", "ja", "th", "zh-CN") for index in (0, 7)]
     code = HASHES.format(asked=asked)
     here = io.StringIO()
@@ -97,7 +97,7 @@ def sounding(wave: np.ndarray) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize(("language", "text"), [("en", "Hello."), ("th", "[[sa2 wa2t di:3]]"), ("te", "నమస్కారం")])
-def test_a_clip_has_the_silence_that_it_was_given_and_no_other(language: str, text: str) -> None:
+def test_a_recording_has_the_silence_that_it_was_given_and_no_other(language: str, text: str) -> None:
     bare = synthesise(utterance(language=language, text=text))
     assert sounding(bare) == (0, 0)
     wave = synthesise(utterance(language=language, text=text, lead=900, tail=4000))
@@ -158,7 +158,7 @@ def test_encoding_keeps_the_wave() -> None:
     assert np.abs(again - wave).max() < 2**-15
 
 
-def test_a_clip_is_a_function_of_its_place_alone() -> None:
+def test_a_recording_is_a_function_of_its_place_alone() -> None:
     def drawn(**changes: Any) -> SpokenAudio:
         place: dict[str, Any] = {
             "seed": 0,
@@ -175,7 +175,7 @@ def test_a_clip_is_a_function_of_its_place_alone() -> None:
         assert drawn(**change).utterance != drawn().utterance
 
 
-def test_what_a_clip_says_belongs_to_the_writer() -> None:
+def test_what_a_recording_says_belongs_to_the_writer() -> None:
     """Whoever changes what is drawn here raises `manifest.WRITER`."""
     drawn = spoken_audio(0, "train", "ar", list(range(100)), 5)
     assert drawn.sentence_id == 48
@@ -185,7 +185,7 @@ def test_what_a_clip_says_belongs_to_the_writer() -> None:
     )  # fmt: skip
 
 
-def test_clips_say_only_the_sentences_they_may() -> None:
+def test_recordings_say_only_the_sentences_they_may() -> None:
     allowed = [3, 11, 17]
     said = {spoken_audio(0, "test", "en", allowed, index).sentence_id for index in range(60)}
     assert said == set(allowed)
@@ -200,5 +200,5 @@ def test_voices_and_ranges_are_the_same_in_every_language() -> None:
 
 
 @pytest.mark.parametrize(("rows", "languages", "clips"), [(0, 2, 0), (1, 10, 1), (20, 2, 5), (21, 2, 6)])
-def test_the_number_of_clips_follows_the_rows(rows: int, languages: int, clips: int) -> None:
+def test_the_number_of_recordings_follows_the_rows(rows: int, languages: int, clips: int) -> None:
     assert recordings_per_language(rows, languages) == clips

@@ -1,4 +1,4 @@
-"""Classes that lack a name in a language of the build are left out when asked, whatever the pictures' source."""
+"""Classes that lack a name in a language of the build are left out when asked, whatever the images' source."""
 
 import shutil
 from collections.abc import Mapping

@@ -181,7 +181,7 @@ def test_a_deflated_dicom_file_is_not_inflated(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1)])
-def test_a_picture_of_one_line_is_left_out(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_an_image_of_one_line_is_left_out(tmp_path: Path, size: tuple[int, int]) -> None:
     Image.new("L", size).save(tmp_path / "x.jpg")
     with pytest.raises(UnusablePictureError, match="not the shape of an X-ray"):
         convert(tmp_path / "x.jpg")

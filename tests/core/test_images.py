@@ -1,4 +1,4 @@
-"""What pictures show: upright, on white, in eight bits; and Pillow's warnings stay off the terminal, in threads too."""
+"""What images show: upright, on white, in eight bits; and Pillow's warnings stay off the terminal, in threads too."""
 
 import io
 import threading
@@ -114,7 +114,7 @@ def test_ordinary_images_are_not_copied() -> None:
 
 
 def damaged_exif() -> bytes:
-    """A good picture whose EXIF block is cut, which Pillow warns of."""
+    """A good image whose EXIF block is cut, which Pillow warns of."""
     file = io.BytesIO()
     exif = b"Exif\0\0II*\0\x08\0\0\0\x05\0\x0e\x01\x02\0\xff\0\0\0\xff\0\0\0"
     Image.fromarray(GREY).save(file, "JPEG", exif=exif)

@@ -375,7 +375,7 @@ def test_a_sample_is_evenly_spaced() -> None:
 
 
 def media_dataset(directory: Path, image: bytes, audio: bytes, splits: Sequence[str] = ("train",)) -> Path:
-    """In each split one row with a picture and a clip."""
+    """In each split one row with an image and a recording."""
     schema = DatasetSchema(
         features=Features(
             {"image": Image(), "audio": Audio(16_000), "image_missing": Value("bool"), "audio_missing": Value("bool")}

@@ -173,7 +173,7 @@ def test_damage_is_met_again_by_every_loader_of_a_cache(tmp_path):
 
 
 class Encoding:
-    """Mean colour of a chunk of pictures, counting its calls."""
+    """Mean colour of a chunk of images, counting its calls."""
 
     def __init__(self, key):
         self.key, self.calls = key, 0

@@ -20,7 +20,7 @@ from symile_data.loaders.decoders.mel import log_mel, mel_filters
 
 
 def photo(width, height, seed=0):
-    """A smooth picture: random low frequencies."""
+    """A smooth image: random low frequencies."""
     small = np.random.default_rng(seed).integers(0, 255, (8, 8, 3), dtype=np.uint8)
     return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
 
@@ -130,13 +130,13 @@ def test_damaged_images_are_told(kernel):
 
 @pytest.mark.parametrize("form", ["FLAC", "WAV", "MP3", "OGG"])
 @pytest.mark.parametrize("channels", [1, 2])
-def test_clips_become_mono_float32(form, channels):
+def test_recordings_become_mono_float32(form, channels):
     wave = decode_audio(flac(16_000, form=form, channels=channels), AudioSettings(seconds=1.0))
     assert wave.dtype == np.float32 and wave.shape == (16_000,)
     assert wave.std() == pytest.approx(0.25 / np.sqrt(2), rel=0.03)
 
 
-def test_clips_are_cut_or_filled_to_length():
+def test_recordings_are_cut_or_filled_to_length():
     assert decode_audio(flac(800), AudioSettings(seconds=None)).shape == (800,)
     short, long = (decode_audio(flac(samples), AudioSettings(seconds=0.05)) for samples in (400, 1200))
     assert short.shape == long.shape == (800,)
@@ -226,14 +226,14 @@ def test_spectrograms_equal_whispers(n_mels):
     assert np.abs(mine - whisper(wave, n_mels)).max() < 5e-5  # theirs rounds more than ours
 
 
-def test_a_spectrogram_of_a_padded_clip_is_that_of_whispers_padding():
+def test_a_spectrogram_of_a_padded_recording_is_that_of_whispers_padding():
     wave, _ = soundfile.read(io.BytesIO(flac(20_000)), dtype="float32")
     mine, theirs = decode_audio(flac(20_000), AudioSettings(seconds=30.0, n_mels=80)), whisper(wave, 80)
     assert mine.shape == theirs.shape == (80, 3000)
     assert np.abs(mine - theirs).max() < 5e-5
 
 
-def test_spectrograms_have_the_promised_shape_down_to_the_shortest_clip():
+def test_spectrograms_have_the_promised_shape_down_to_the_shortest_recording():
     assert decode_audio(flac(100), AudioSettings(seconds=None, n_mels=20)).shape == (20, 2)
     for seconds in (0.025, 0.1, 0.333, 3.0):
         settings = AudioSettings(seconds=seconds, n_mels=20)

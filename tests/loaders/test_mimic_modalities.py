@@ -109,7 +109,7 @@ def mimic(tmp_path_factory):
 
 
 def of_paper(pixels):
-    """CenterCrop, ToTensor and Normalize as torchvision does them, on a grey picture turned RGB."""
+    """CenterCrop, ToTensor and Normalize as torchvision does them, on a grey image turned RGB."""
     height, width = pixels.shape
     top, left = round((height - 32) / 2.0), round((width - 32) / 2.0)
     rgb = torch.from_numpy(np.repeat(pixels[None, top : top + 32, left : left + 32], 3, axis=0)).float().div(255)

@@ -1,4 +1,4 @@
-"""Media exchanged within a label, media encoded once, and jittered pictures."""
+"""Media exchanged within a label, media encoded once, and jittered images."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Media that are handed out as they lie in the shards, and pictures decoded by libjpeg-turbo's own interface."""
+"""Media that are handed out as they lie in the shards, and images decoded by libjpeg-turbo's own interface."""
 
 import io
 

@@ -149,7 +149,7 @@ def test_a_wrong_name_exits_with_2(push: Push, dataset: Path) -> None:
     )
 
 
-def test_pictures_go_only_when_asked(push: Push, there: Hub, tree: Path, tmp_path: Path) -> None:
+def test_images_go_only_when_asked(push: Push, there: Hub, tree: Path, tmp_path: Path) -> None:
     build(tree, tmp_path / "m3", write_card=write_card)
     said = push(tmp_path / "m3", "me/m3", "--dry-run")
     assert said.code == 2

@@ -33,7 +33,7 @@ def test_images_are_pooled_by_clip_as_its_own_processor_prepares_them(tmp_path: 
     assert encoder(PICTURES).shape == (2, 6)
 
 
-def test_clips_are_the_mean_of_whispers_frames(tmp_path: Path) -> None:
+def test_recordings_are_the_mean_of_whispers_frames(tmp_path: Path) -> None:
     name = tiny_whisper(tmp_path)
     encoder = make_encoder("audio", 6, {"model": "whisper", "name": name}, DESCRIPTION).eval()
     assert isinstance(encoder, WhisperEncoder)
@@ -44,7 +44,7 @@ def test_clips_are_the_mean_of_whispers_frames(tmp_path: Path) -> None:
     torch.testing.assert_close(encoder.features(mel), frames.mean(dim=1))
 
 
-def test_the_silence_behind_a_clip_can_be_left_out(tmp_path: Path) -> None:
+def test_the_silence_behind_a_recording_can_be_left_out(tmp_path: Path) -> None:
     encoder = WhisperEncoder(6, DESCRIPTION, tiny_whisper(tmp_path), pool="observed").eval()
     noise = np.random.default_rng(0).normal(size=(2, 8000)).astype(np.float32)
     noise[0, 3200:] = 0.0  # 20 frames; the windows of the next two reach back into the sound

@@ -16,7 +16,7 @@ ALL = Retrieval(target="image", objective=ClipLoss())
 
 
 def splits(count: int, right: int, noise: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Many splits of rows of the same classes: pictures and queries scatter around the centre of their class.
+    """Many splits of rows of the same classes: images and queries scatter around the centre of their class.
 
     Returns:
         (count, ROWS, DIMS) pictures and queries, and (ROWS,) labels, `right` rows of each.

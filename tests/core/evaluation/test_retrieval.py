@@ -107,7 +107,7 @@ WORDS, CLASSES, COPIES = 3, 12, 40
 
 
 def oracle() -> Embeddings:
-    """As a perfect model of M3: the text names one class for each of W languages, the clip tells the language.
+    """As a perfect model of M3: the text names one class for each of W languages, the recording tells the language.
 
     Axis (language, class): the text is 1 at its words, the clip at its language, the picture at its class.
     """
@@ -132,7 +132,7 @@ def test_an_oracle_falls_as_its_modalities_are_shuffled() -> None:
     assert found["shuffled_audio"] == pytest.approx(1 / WORDS, abs=0.05)
     assert found["shuffled_text"] == pytest.approx(1 / CLASSES, abs=0.05)
     assert found == ablate(oracle(), of("image")) and set(found) == {"shuffled_audio", "shuffled_text"}
-    # Pairwise scores cannot tell which of the words the clip points at.
+    # Pairwise scores cannot tell which of the words the recording points at.
     assert retrieval_accuracy(oracle(), of("image", "clip")) == pytest.approx(1 / WORDS, abs=0.02)
 
 

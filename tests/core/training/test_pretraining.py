@@ -1,4 +1,4 @@
-"""Pretraining: a toy of light and dark pictures is learned, reproducibly, and only encoders with features take part."""
+"""Pretraining: a toy of light and dark images is learned, reproducibly, and only encoders with features take part."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -29,7 +29,7 @@ def config(seed: int = 0) -> TrainConfig:
 
 
 class Toy:
-    """Four batches of pictures with noise; one row of each batch has no picture."""
+    """Four batches of images with noise; one row of each batch has no image."""
 
     def __len__(self) -> int:
         return 4
