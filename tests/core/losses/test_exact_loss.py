@@ -46,7 +46,7 @@ def test_equals_the_package_where_rows_are_wide_enough_to_loop(layout):
 
 @pytest.mark.parametrize("negatives", ["n", "exact"])
 @pytest.mark.parametrize("scale", [1.0, 50.0, 5000.0])
-def test_two_modalities_are_recording(scale, negatives):
+def test_two_modalities_are_clip(scale, negatives):
     def clip(embeddings, s):
         logits = s * embeddings[0] @ embeddings[1].T
         labels = torch.arange(len(logits))

@@ -35,7 +35,7 @@ def untrainable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(baseline, "train_run", fail)
 
 
-def test_of_one_bit_symile_learns_all_and_recording_nothing(tmp_path: Path) -> None:
+def test_of_one_bit_symile_learns_all_and_clip_nothing(tmp_path: Path) -> None:
     configs = {loss: read_config("xor", {"objective": loss, "epochs": 40, "batch_size": 500}) for loss in LOSSES}
     spec = XorSpec(dims=1, rows={"train": 2000, "validation": 500, "test": 1000})
     accuracies = run_trial(XorTrial(directory=tmp_path, spec=spec, configs=configs))
