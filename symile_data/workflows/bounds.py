@@ -1,5 +1,5 @@
-"""Reference values for an accuracy on a dataset: a random candidate and, for Symile-M3, the ceilings for readers of
-some of the modalities, counted from the evaluated rows.
+"""Reference values for an accuracy on a dataset: a random candidate and, for Symile-M3 and PID data, the ceilings for
+readers of some of the modalities, counted from the evaluated rows.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from symile_data.datasets.m3.ceilings import (
     named_ceilings,
     subset_ceilings,
 )
+from symile_data.datasets.pid import ceilings as pid
+
+from .pid_rows import pid_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,12 +37,13 @@ _MEDIA = ("image", "audio", "ecg")  # kinds whose values cannot be labels
 
 
 def references(figures: Mapping[str, Any]) -> dict[str, float]:
-    """Select the references among some figures, by name (`datasets.m3.ceilings.REFERENCES`)."""
-    return {name: float(figures[name]) for name in REFERENCES if name in figures}
+    """Select the references among some figures, by name: the `REFERENCES` of the datasets' ceilings."""
+    return {name: float(figures[name]) for name in (*pid.REFERENCES, *REFERENCES) if name in figures}
 
 
 def ceilings_of(data: TrainingData, split: str, retrieval: Protocol, label: str) -> dict[str, float]:
-    """Compute the ceilings of retrieval among the complete rows of a split; see `datasets.m3.ceilings.named_ceilings`.
+    """Compute the ceilings of retrieval among the complete rows of a split; see `named_ceilings` of
+    `datasets.m3.ceilings` and of `datasets.pid.ceilings`.
 
     Args:
         data: The dataset.
@@ -48,7 +52,7 @@ def ceilings_of(data: TrainingData, split: str, retrieval: Protocol, label: str)
         label: Column by which a candidate is right.
 
     Returns:
-        Name -> accuracy; empty where the dataset is not Symile-M3, or the ceilings of this protocol are not known.
+        Name -> accuracy; empty where the dataset has no ceilings, or those of this protocol are not known.
     """
     opened = data.split(split)
     return _ceilings(opened, _incomplete(opened), retrieval, label)
@@ -56,10 +60,13 @@ def ceilings_of(data: TrainingData, split: str, retrieval: Protocol, label: str)
 
 def subsets_of(data: TrainingData, split: str) -> dict[str, dict[str, float]]:
     """Compute the ceilings of every set of modalities among the complete rows of a split; empty where the dataset is
-    not Symile-M3. See `symile_data.datasets.m3.ceilings.subset_ceilings`.
+    neither Symile-M3 nor PID data. See `subset_ceilings` of `datasets.m3.ceilings` and of `datasets.pid.ceilings`.
     """
     opened = data.split(split)
-    rows = _word_rows(opened, _incomplete(opened))
+    incomplete = _incomplete(opened)
+    if (found := pid_rows(opened, incomplete)) is not None:
+        return pid.subset_ceilings(found.design, found.symbols)
+    rows = _word_rows(opened, incomplete)
     return {} if rows is None else subset_ceilings(rows)
 
 
@@ -92,6 +99,10 @@ def _random_candidate(split: Split, incomplete: BoolArray, config: TrainConfig) 
 
 
 def _ceilings(split: Split, incomplete: BoolArray, retrieval: Protocol, label: str) -> dict[str, float]:
+    if (found := pid_rows(split, incomplete)) is not None:
+        known, block = found.block_of(retrieval.target, label)
+        known &= not retrieval.candidates
+        return pid.named_ceilings(found.design, found.symbols, retrieval.target, block) if known else {}
     rows = _word_rows(split, incomplete) if label in _LABELS.get(retrieval.target, ()) else None
     if rows is None:
         return {}

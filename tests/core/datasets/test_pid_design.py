@@ -15,7 +15,7 @@ from pid_enumeration import block_law, random_designs
 from symile_data.datasets.pid import DEFAULT_PRESET, PRESETS, Block, Design, block_of, design_of, read_design
 from symile_data.datasets.pid.alphabets import WORDS, texts, vectors, words_of
 from symile_data.datasets.pid.bayes import bayes_accuracy
-from symile_data.datasets.pid.ceilings import retrieval_ceiling
+from symile_data.datasets.pid.ceilings import named_ceilings, retrieval_ceiling, subset_ceilings
 from symile_data.datasets.pid.parse import modalities_of
 from symile_data.datasets.pid.relations import allowed, holds, likelihood, symbols_of, value_numbers
 from symile_data.datasets.pid.schema import pid_schema
@@ -220,8 +220,10 @@ def test_the_ceiling_is_the_bayes_rate_where_every_value_occurs() -> None:
     for target in "abc":
         for readers in ([], ["a"], ["b"], ["c"], ["a", "b"], ["a", "c"], ["b", "c"]):
             if target not in readers:
-                expected = bayes_accuracy(found, target, readers)
-                assert retrieval_ceiling(found, columns, target, readers) == pytest.approx(expected, abs=1e-12)
+                for name in (None, "x", "y"):
+                    expected = bayes_accuracy(found, target, readers, name)
+                    ceiling = retrieval_ceiling(found, columns, target, readers, name)
+                    assert ceiling == pytest.approx(expected, abs=1e-12)
 
 
 def test_values_that_do_not_occur_are_no_candidates() -> None:
@@ -231,6 +233,8 @@ def test_values_that_do_not_occur_are_no_candidates() -> None:
     assert retrieval_ceiling(found, columns, "a", ["b"]) == 0.5
     assert retrieval_ceiling(found, columns, "a", ["b", "c"]) == 1.0
     assert retrieval_ceiling(found, columns, "b", []) == 1.0
+    assert named_ceilings(found, columns, "a") == {"all_others": 1.0, "one_other": 0.5}
+    assert subset_ceilings(found, columns)["a"] == {"b": 0.5, "c": 0.5, "b+c": 1.0}
 
 
 def test_numbers_vectors_and_texts_decode() -> None:
