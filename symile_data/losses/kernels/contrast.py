@@ -200,7 +200,7 @@ def _loss_of_block(
     if by_column is not None:
         loss = loss + (weights * _losses(by_column, smoothing))[own].sum()
         mask = None if compared is None else compared.t()
-        gradient += _gradient(logits.t(), by_column, weights, mask, positives[::-1], smoothing).t()
+        gradient += _gradient(logits.t(), by_column, weights, mask, (positives[1], positives[0]), smoothing).t()
     share = 0.5 if direction == "both" else 1.0
     return share * loss, gradient.mul_(share)
 
