@@ -124,7 +124,7 @@ def test_readers_of_labels_and_ids_stay_at_the_largest_class(data: Data) -> None
     ceiling = subset_ceilings(word_rows(data.test))["image"]["none"]
     known: dict[str, Any] = {
         "language": (data.train.language, data.test.language),
-        "clip": (data.train.clip, data.test.clip),
+        "recording": (data.train.recording, data.test.recording),
     }
     known |= {f"id modulo {m}": (data.ids[0] % m, data.ids[1] % m) for m in (2, 3, 5, 7, 10, 64, data.rule.words)}
     known["slot"] = (data.train.slot % 20, data.test.slot % 20)
