@@ -54,13 +54,17 @@ def tuple_of(embeddings: Rows, row: int, without: int, missing: Tensor | None = 
     ]
 
 
+def inner_logits(left: Rows, right: Rows, scale: Tensor) -> Callable[[int, int], Tensor]:
+    return lambda i, j: scale * (left[i] * right[j]).sum()
+
+
 def slow_anchor(loss, embeddings, scale, missing):
-    anchor = embeddings[loss.anchor]
-    return sum(
-        symmetric(lambda i, j, other=other: scale * (anchor[i] * other[j]).sum(), every(embeddings))
+    terms = [
+        symmetric(inner_logits(embeddings[loss.anchor], other, scale), every(embeddings))
         for m, other in enumerate(embeddings)
         if m != loss.anchor
-    )
+    ]
+    return torch.stack(terms).sum()
 
 
 def pair_logits(embeddings, scale, target):
@@ -148,9 +152,8 @@ def slow_confu(loss, embeddings, scale, missing):
     total = (1 - loss.fused_weight) * slow_clip(embeddings, scale)
     for t in range(modalities):
         fused = [fuse(loss, tuple_of(embeddings, i, t), t) for i in every(embeddings)]
-        total = total + loss.fused_weight * symmetric(
-            lambda i, j, t=t, fused=fused: scale * (fused[i] * embeddings[t][j]).sum(), every(embeddings)
-        )
+        term = symmetric(inner_logits(fused, embeddings[t], scale), every(embeddings))
+        total = total + loss.fused_weight * term
     return total / (modalities + modalities * (modalities - 1) / 2)
 
 

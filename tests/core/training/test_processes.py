@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, distributed, nn
-from torch.multiprocessing.spawn import spawn
+from gloo_ranks import run_ranks
+from torch import Tensor, nn
 
 from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.xor.build import build_xor
@@ -129,18 +129,15 @@ def gradients(parameters: Any) -> dict[str, Tensor]:
     return {name: value.grad.clone() for name, value in parameters if value.grad is not None}
 
 
-def unequal_worker(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=len(COUNTS))
+def unequal_worker(rank: int, world: int, folder: str) -> None:
     ddp = nn.parallel.DistributedDataParallel(Stepping())
     start = sum(COUNTS[:rank])
     ddp(batch(start, start + COUNTS[rank])).backward()
     torch.save(gradients(ddp.module.named_parameters()), f"{folder}/{rank}.pt")
-    distributed.destroy_process_group()
 
 
 def test_unequal_shares_of_a_batch_give_the_gradients_of_the_whole(tmp_path: Path) -> None:
-    spawn(unequal_worker, (str(tmp_path),), nprocs=len(COUNTS))
+    run_ranks(unequal_worker, [len(COUNTS)], str(tmp_path))
     whole = Stepping()
     whole(batch(0, sum(COUNTS))).backward()
     expected = gradients(whole.named_parameters())
