@@ -176,7 +176,7 @@ def test_of_builds_that_race_for_a_directory_one_wins(
 CHANGED = {
     "cut": "an image file changed while the build ran ({tree}",
     "other": "an image file changed while the build ran ({tree}",
-    "gone": "the output directory holds an unfinished build with other settings ({out}): got sources.images",
+    "gone": "the output directory holds an unfinished build with other settings ({out}); got sources.images",
 }
 
 
