@@ -19,19 +19,20 @@ with needs_extra("train", "symile_data.encoders"):
 
     from .audio import SmallAudioEncoder
     from .base import DataDescription, FeatureEncoder, Imputation
-    from .clip import ClipVisionEncoder
     from .ecg import SmallEcgEncoder
     from .image import SmallImageEncoder
     from .labs import LabsEncoder
+    from .pretrained.bert import BertEncoder, XlmRobertaEncoder
+    from .pretrained.clip import ClipVisionEncoder
+    from .pretrained.vision import VisionEncoder
+    from .pretrained.whisper import WhisperEncoder
     from .resnet import ResNetEcgEncoder, ResNetImageEncoder
     from .text import WordEncoder
     from .vector import BitEncoder, LinearEncoder
-    from .vision import VisionEncoder
-    from .whisper import WhisperEncoder
-    from .xlm_roberta import XlmRobertaEncoder
 
 __all__ = [
     "ENCODERS",
+    "BertEncoder",
     "BitEncoder",
     "ClipVisionEncoder",
     "DataDescription",
@@ -61,7 +62,7 @@ ENCODERS: dict[str, dict[str, Callable[..., nn.Module]]] = {
         "vision": VisionEncoder,
     },
     "audio": {"small": SmallAudioEncoder, "whisper": WhisperEncoder},
-    "text": {"words": WordEncoder, "xlm-roberta": XlmRobertaEncoder},
+    "text": {"words": WordEncoder, "xlm-roberta": XlmRobertaEncoder, "bert": BertEncoder},
     "vector": {"linear": LinearEncoder, "bits": BitEncoder},
     "features": {"linear": LinearEncoder},
     "ecg": {"small": SmallEcgEncoder, "resnet": ResNetEcgEncoder},

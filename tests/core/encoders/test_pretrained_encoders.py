@@ -13,7 +13,7 @@ from tiny_models import tiny_clip, tiny_vision, tiny_whisper, tiny_xlm_roberta
 
 from symile_data.encoders import ClipVisionEncoder, DataDescription, WhisperEncoder, XlmRobertaEncoder, make_encoder
 from symile_data.encoders.frozen import frozen_encoder
-from symile_data.encoders.whisper import sounding
+from symile_data.encoders.pretrained.whisper import sounding
 from symile_data.errors import MissingPackageError, SourceError, UsageError
 from symile_data.loaders.decoders.mel import log_mel
 from symile_data.training.features import weights_fingerprint
@@ -90,8 +90,10 @@ def test_a_model_is_taken_for_the_kind_that_its_type_has(tmp_path: Path) -> None
     assert found == {"image": ClipVisionEncoder, "audio": WhisperEncoder, "text": XlmRobertaEncoder}
     twice = [weights_fingerprint(frozen_encoder("text", names["text"], {})) for _ in range(2)]
     assert twice[0] == twice[1]
-    with pytest.raises(UsageError, match=r"no encoder of kind text for this type of model.*got whisper"):
+    with pytest.raises(SourceError, match=r"no text encoder of BERT's kind .*got whisper"):
         frozen_encoder("text", names["audio"], {})
+    with pytest.raises(UsageError, match=r"no encoder of kind audio for this type of model.*got xlm-roberta"):
+        frozen_encoder("audio", names["text"], {})
 
 
 @pytest.mark.parametrize("kind", ["image", "audio"])

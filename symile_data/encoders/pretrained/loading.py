@@ -6,6 +6,7 @@ safetensors or pickles of tensors and nothing else, and no kernel is fetched bec
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -15,12 +16,12 @@ from symile_data.errors import MissingPackageError, SourceError, SymileDataError
 
 
 def load_pretrained(class_name: str, name: str, **options: Any) -> Any:
-    """`transformers.<class_name>.from_pretrained(name, **options)`.
+    """Call `transformers.<class_name>.from_pretrained(name, **options)`.
 
     Args:
         class_name: Such as "AutoTokenizer"; for models rather use `load_model`.
         name: An id ("openai/clip-vit-large-patch14") or the path of a folder that holds a model.
-        options: Of `from_pretrained`.
+        options: Further arguments of `from_pretrained`.
 
     Raises:
         MissingPackageError: transformers is not installed.
@@ -35,7 +36,10 @@ def load_pretrained(class_name: str, name: str, **options: Any) -> Any:
 
 
 def load_model(class_name: str, name: str, **options: Any) -> Any:
-    """Load a model and check that none of its weights is missing. Arguments are those of `load_pretrained`.
+    """Load a model in float32 and check that none of its weights is missing. Arguments are those of `load_pretrained`.
+
+    Many checkpoints were trained without the pooling layer that their class has (ViT with a classifier, for one). They
+    are loaded without that layer where the class allows it.
 
     Raises:
         MissingPackageError: transformers is not installed.
@@ -54,7 +58,12 @@ def load_model(class_name: str, name: str, **options: Any) -> Any:
             got=kernels[0],
             do="remove that entry from its config.json",
         )
-    model, loaded = load_pretrained(class_name, name, weights_only=True, output_loading_info=True, **options)
+    # transformers would keep the type of the file: Whisper's large models are float16, which takes no float32 input.
+    whole = {"weights_only": True, "output_loading_info": True, "dtype": "float32", **options}
+    model, loaded = load_pretrained(class_name, name, **whole)
+    without = without_pooling_layer(type(model))
+    if loaded["missing_keys"] and without and all("pooler" in key.split(".") for key in loaded["missing_keys"]):
+        model, loaded = load_pretrained(class_name, name, **whole, **without)
     if loaded["missing_keys"]:
         raise SourceError(
             f"the pretrained model has no weights for a part of {type(model).__name__}",
@@ -63,6 +72,12 @@ def load_model(class_name: str, name: str, **options: Any) -> Any:
             do="choose a model of that class",
         )
     return model
+
+
+def without_pooling_layer(model_class: type) -> dict[str, bool]:
+    """Return the argument that leaves out a class's pooling layer, or nothing where the class has no such argument."""
+    arguments = inspect.signature(model_class).parameters
+    return {"add_pooling_layer": False} if "add_pooling_layer" in arguments else {}
 
 
 def _kernels(settings: Any) -> Iterator[str]:

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .base import DataDescription, FeatureEncoder
-from .pretrained import load_model
+from ..base import DataDescription, FeatureEncoder
+from .loading import load_model
 
 # Mean and deviation of CLIP's training images, red, green, blue in [0, 1] (its preprocessor_config.json).
 MEAN = (0.48145466, 0.4578275, 0.40821073)
