@@ -46,16 +46,20 @@ def tiny_whisper(folder: Path, mels: int = 20, frames: int = 50) -> str:
     return str(folder)
 
 
-def tiny_xlm_roberta(folder: Path) -> str:
-    """An XLM-RoBERTa model of width 8 with two layers, and a tokenizer of eight words."""
+def tiny_tokenizer() -> transformers.PreTrainedTokenizerFast:
+    """A tokenizer of eight words."""
     backend = Tokenizer(models.WordLevel({word: index for index, word in enumerate(VOCABULARY)}, unk_token="<unk>"))
     backend.pre_tokenizer = pre_tokenizers.Split("_", "isolated")
     backend.post_processor = processors.TemplateProcessing("<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
-    tokenizer = transformers.PreTrainedTokenizerFast(
+    return transformers.PreTrainedTokenizerFast(
         tokenizer_object=backend, bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>",
         mask_token="<mask>",
     )  # fmt: skip
-    tokenizer.save_pretrained(folder)
+
+
+def tiny_xlm_roberta(folder: Path) -> str:
+    """An XLM-RoBERTa model of width 8 with two layers, and a tokenizer of eight words."""
+    tiny_tokenizer().save_pretrained(folder)
     config = transformers.XLMRobertaConfig(
         vocab_size=len(VOCABULARY), hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16,
         max_position_embeddings=40, pad_token_id=1, bos_token_id=0, eos_token_id=2,

@@ -5,7 +5,7 @@ Ids, masks, labels, splits and the order of rows are those of the source. Each s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from ..engine.dask_executor import LOCAL
 from ..engine.executor import run_stage
 from ..engine.stages import run_build, run_shards
 from .chunks import MEDIA_PER_CHUNK, ChunkedFeatures, EncodeJob, chunk_path, forget_chunks, make_chunk
+from .lengths import check_lengths
 from .media import MediaIndex, index_media
 from .source import SourceRows, source_rows
 from .spec import Encode, FeatureSpec
@@ -81,7 +82,7 @@ def build_features(
         The manifest that was written.
 
     Raises:
-        UsageError: a modality does not exist or holds features already.
+        UsageError: a modality does not exist or holds features already, or audio is longer than its model's window.
         SymileDataError: the source is damaged, the output directory is unsuitable, or the disk fails. Finished
             artifacts are kept.
     """
@@ -90,6 +91,7 @@ def build_features(
     _check_models(source, there, spec)
     forget_chunks()
     splits = {split: source_rows(source, split) for split in there.splits}
+    _check_windows(there, splits, spec)
     schema = feature_schema(next(iter(splits.values())).schema, there.modalities, spec)
     identity = _identity(there, spec)
     encoded = _Source(source, there, splits)
@@ -241,6 +243,13 @@ def _notes(spec: FeatureSpec) -> list[str]:
         f"computed once for each medium ({spec.precision} on {spec.device})."
         for model in spec.models
     ]
+
+
+def _check_windows(there: Manifest, splits: Mapping[str, SourceRows], spec: FeatureSpec) -> None:
+    modalities = {modality.name: modality for modality in there.modalities}
+    for model in spec.models:
+        if model.settings.get("seconds") is not None:
+            check_lengths(modalities[model.modality], splits, model.settings["seconds"])
 
 
 def _check_models(source: Path, there: Manifest, spec: FeatureSpec) -> None:

@@ -13,24 +13,32 @@ if TYPE_CHECKING:
     from symile_data.builders.features.spec import FrozenModel
     from symile_data.format.manifest import Manifest
 
-_Model = Annotated[str | None, typer.Option(help="Id on the Hugging Face Hub, or a folder that holds a copy.")]
+_HUB = "id on the Hugging Face Hub, or a folder that holds a copy."
 
 
 def embed(
     directory: Annotated[Path, typer.Argument(help="A dataset's directory.")],
     out: Out,
-    image_model: _Model = None,
-    audio_model: _Model = None,
-    text_model: _Model = None,
+    image_model: Annotated[str | None, typer.Option(help=f"CLIP, or any vision model of transformers: {_HUB}")] = None,
+    audio_model: Annotated[str | None, typer.Option(help=f"Whisper: {_HUB}")] = None,
+    text_model: Annotated[
+        str | None, typer.Option(help=f"XLM-RoBERTa, or another text encoder of BERT's kind: {_HUB}")
+    ] = None,
     pool: Annotated[
-        str,
-        typer.Option(help="Mean over the positions of the audio and text (observed), or over all, as in the paper."),
+        str, typer.Option(help="Mean over the audio's and text's own positions (observed), or over all, as the paper.")
     ] = "observed",
-    text_layers: Annotated[int, typer.Option(min=0, help="Layers of the text model; the paper uses the first.")] = 1,
+    audio_seconds: Annotated[
+        float | None,
+        typer.Option(help="Window of the audio model; default: its own (30). Longer audio than asked for is refused."),
+    ] = None,
+    text_layers: Annotated[
+        int | None,
+        typer.Option(min=0, help="First layers of the text model; default: 1 of XLM-RoBERTa (the paper's), else all."),
+    ] = None,
     text_tokens: Annotated[int, typer.Option(min=3, help="Tokens to which texts are padded.")] = 128,
     precision: Annotated[str, typer.Option(help="32-true, bf16-mixed or 16-mixed.")] = "32-true",
-    batch_size: Annotated[int, typer.Option(min=1, help="Media in a forward pass.")] = 64,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda; the last bits depend on it.")] = "auto",
+    batch_size: Annotated[int, typer.Option(min=1, help="Images, audio or texts in a forward pass.")] = 64,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda; on another kind the last bits differ.")] = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Processes (0: one for each GPU, or one on a CPU).")] = 0,
     executor: ExecutorName = "local",
     shard_format: Format = "parquet",
@@ -42,7 +50,8 @@ def embed(
         symile-data embed build/symile-m3-10 --out build/m3-10-features --image-model openai/clip-vit-large-patch14
         --audio-model openai/whisper-large-v3 --precision bf16-mixed
 
-        symile-data embed build/symile-m3-2 --out build/m3-2-features --image-model models/clip
+        symile-data embed build/symile-m3-2 --out build/m3-2-features --image-model models/dinov2
+        --audio-model models/whisper --audio-seconds 5
     """
     from symile_data.builders.features.build import build_features
     from symile_data.builders.features.spec import FeatureSpec
@@ -52,9 +61,11 @@ def embed(
 
     names = {"image": image_model, "audio": audio_model, "text": text_model}
     settings: dict[str, dict[str, Any]] = {
-        "audio": {"pool": pool},
+        "audio": {"pool": pool} if audio_seconds is None else {"pool": pool, "seconds": audio_seconds},
         "text": {"pool": pool, "layers": text_layers, "tokens": text_tokens},
     }
+    _check_used("--audio-seconds", audio_seconds, "--audio-model", audio_model)
+    _check_used("--text-layers", text_layers, "--text-model", text_model)
     kind, count = _devices(device, executor)
     _check_precision(precision)
     spec = FeatureSpec(
@@ -101,6 +112,13 @@ def _models(
         for modality in manifest.modalities
         if modality.kind in asked
     )
+
+
+def _check_used(option: str, value: float | None, model_option: str, model: str | None) -> None:
+    from symile_data.errors import UsageError
+
+    if value is not None and not model:
+        raise UsageError(f"{option} has no effect without {model_option}", got=value, do=f"give {model_option} too")
 
 
 def _devices(asked: str, executor: str) -> tuple[str, int]:

@@ -285,13 +285,9 @@ def default_config(dataset: str, kinds: Collection[str] = ()) -> str:
     Raises:
         UsageError: the dataset has no default config.
     """
-    if "features" in kinds:
-        raise UsageError(
-            "features of frozen encoders have no default config",
-            got=dataset,
-            do="name one with `config`, such as paper-m3-2",
-        )
     defaults = {"symile-m3": "m3-small", "symile-mimic": "mimic-small", "xor": "xor", "pid": "pid"}
+    if "features" in kinds:  # of frozen encoders, in a dataset that keeps the name of the one that they come from
+        defaults = {"symile-m3": "m3-frozen", "symile-mimic": "mimic-frozen"}
     if dataset == "pid" and set(kinds) == {"vector"}:
         return "pid-vectors"
     if dataset not in defaults:

@@ -22,26 +22,28 @@ _MODELS_KEPT = 4
 
 
 def describe_model(modality: str, kind: str, name: str, settings: Mapping[str, Any]) -> FrozenModel:
-    """Load a model to find the length of its features and the hash of its weights.
+    """Load a model, encode one blank value with it, and describe its features and weights.
 
     Args:
         modality: Name of the modality that it encodes.
-        kind: Kind of the modality.
+        kind: Kind of the modality: "image", "audio" or "text".
         name: Model id or folder.
-        settings: Settings of the encoder.
+        settings: Settings of the encoder, such as `pool`, `layers`, `tokens` or `seconds`. None stands for the
+            encoder's own choice, which the description then names.
 
     Raises:
-        SourceError: the model cannot be loaded.
-        UsageError: the type of the model is not known for the kind.
+        SourceError: the model cannot be loaded, or gives no features.
+        UsageError: it is of a type that is not known for the kind, or a setting does not suit it.
     """
     from symile_data.builders.features.spec import FrozenModel
     from symile_data.training.features import weights_fingerprint
 
-    encoder = _load(kind, name, tuple(sorted(settings.items())))
+    given = {setting: value for setting, value in settings.items() if value is not None}
+    encoder = _load(kind, name, tuple(sorted(given.items())))
     return FrozenModel(
         modality=modality,
         name=name,
-        settings=settings,
+        settings={setting: given.get(setting, getattr(encoder, setting, None)) for setting in settings},
         size=encoder.feature_size,
         fingerprint=weights_fingerprint(encoder),
     )
@@ -55,6 +57,7 @@ def encode_media(spec: FeatureSpec, model: FrozenModel, media: Media) -> npt.NDA
 
     Raises:
         DamageError: an image, a recording or a text cannot be decoded.
+        UsageError: a text has more tokens than the encoder takes.
     """
     import torch
 

@@ -57,6 +57,7 @@ class BertEncoder(nn.Module):
         model_class = _model_class(settings, name)
         if layers is not None:
             _keep_layers(settings, layers, name)
+        self.layers: int | None = getattr(settings, "num_hidden_layers", None)
         self.tokens, self.pool = tokens, pool
         self.tokenizer = load_pretrained("AutoTokenizer", name)
         self.model = load_model(model_class.__name__, name, config=settings, **without_pooling_layer(model_class))

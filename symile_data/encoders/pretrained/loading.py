@@ -28,11 +28,16 @@ def load_pretrained(class_name: str, name: str, **options: Any) -> Any:
         SourceError: there is no such model, it cannot be fetched or read, or it needs code of its own.
     """
     kind = transformers_class(class_name)
+    logging = transformers_class("logging")
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # no table of weights that are left out on purpose: `load_model` checks the others
     try:
         # False, not None: with None transformers asks at the terminal whether to run the folder's code.
         return kind.from_pretrained(name, trust_remote_code=False, **options)
     except Exception as error:  # transformers meets a stranger's folder with errors of a dozen families
         raise _unusable(name, error) from None
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def load_model(class_name: str, name: str, **options: Any) -> Any:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pytest
+import soundfile
 import torch
 from factories import build, contents, problems, rows_of
 from mimic_tree import Tree
@@ -24,12 +28,15 @@ from symile_data.builders.mimic.build import build_mimic
 from symile_data.builders.mimic.spec import MimicSpec
 from symile_data.cards import schema_of, write_card
 from symile_data.cli import app
-from symile_data.encoders import ClipVisionEncoder, DataDescription, WhisperEncoder, XlmRobertaEncoder
+from symile_data.encoders import ClipVisionEncoder, DataDescription, LinearEncoder, WhisperEncoder, XlmRobertaEncoder
 from symile_data.errors import DamageError, OutputError, UsageError
 from symile_data.format import manifest as manifests
 from symile_data.format.manifest import Manifest
 from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, Variation, open_split
+from symile_data.training.config import default_config, read_config
+from symile_data.training.run import read_run
 from symile_data.workflows import embed as hook
+from symile_data.workflows.training_data import TrainingData
 
 MISSING = {"image": 0.3, "audio": 0.3, "text": 0.3}
 ROWS = {"train": 30, "validation": 4, "test": 6}
@@ -214,13 +221,69 @@ def test_x_rays_are_encoded_too(models: dict[str, str], tmp_path: Path) -> None:
     assert [row["ecg"] for row in before] == [row["ecg"] for row in after]
     assert {len(row["cxr"]) for row in after} == {8}
     assert manifest.cohort_flow == manifests.read(tmp_path / "mimic").cohort_flow
+    config = read_config(default_config("symile-mimic", [modality.kind for modality in manifest.modalities]))
+    data = TrainingData(tmp_path / "features")
+    data.check(replace(config, batch_size=2))
+    encoders = data.run_info(config).make_module().encoders
+    assert isinstance(encoders["cxr"], LinearEncoder) and encoders["cxr"].feature_size == 8
 
 
 def test_what_makes_no_sense_on_features_is_refused(features: Path) -> None:
     with pytest.raises(UsageError, match=r"words cannot be redrawn in features of texts .*redraw_words=False"):
         BatchLoader(open_split(features, "train"), 4, variation=Variation(redraw_words=True))
-    result = CliRunner().invoke(app, ["train", str(features)])
-    assert "have no default config; got symile-m3. Name one with `config`" in str(result.exception)
+
+
+@pytest.mark.parametrize("texts", ["features", "words"])
+def test_training_needs_no_config_and_uses_no_labels(
+    features: Path, m3: Path, models: dict[str, str], tmp_path: Path, texts: str
+) -> None:
+    if texts == "words":
+        features = tmp_path / "without-text"
+        embedded(m3, features, spec_of(models, "image", "audio"))
+    options = ["--loss", "symile", "--epochs", "1", "--set", "batch_size=8", "--out", str(tmp_path / "run"), "--json"]
+    result = CliRunner().invoke(app, ["train", str(features), *options])
+    assert result.exit_code == 0, result.output
+    config = read_run(tmp_path / "run" / "symile").config
+    assert config == read_config("m3-frozen", {"loss": "symile", "epochs": 1, "batch_size": 8})
+    assert config.pretrain is None and not config.redraw_words and not config.redraw_media
+    assert config.select == "val_loss"  # the accuracy would need the validation split's labels
+    again = CliRunner().invoke(app, ["evaluate", str(tmp_path / "run" / "symile"), "--json"])
+    assert again.exit_code == 0, again.output
+    assert 0 <= json.loads(again.stdout.splitlines()[-1])["symile"]["accuracy"] <= 1
+
+
+def test_a_window_as_short_as_the_audio_is_recorded_and_longer_audio_refused_before_encoding(
+    m3: Path, models: dict[str, str], tmp_path: Path
+) -> None:
+    run = CliRunner().invoke
+    command = ["embed", str(m3), "--out", str(tmp_path / "f"), "--audio-model", models["audio"], "--audio-seconds"]
+    clips = [row["audio"]["bytes"] for split in ROWS for row in rows_of(m3, split) if row["audio"] is not None]
+    longest = max(soundfile.info(io.BytesIO(clip)).duration for clip in clips)
+    refused = run(app, [*command, "0.3"])
+    assert isinstance(refused.exception, UsageError) and not (tmp_path / "f").exists()
+    advised = math.ceil(longest * 100) / 100
+    assert f"got {longest:.3f} s for 0.3 s. Give a window (`seconds`, --audio-seconds) of {advised:g} s or more" in str(
+        refused.exception
+    )
+    result = run(app, [*command, f"{advised:g}"])
+    assert result.exit_code == 0, result.output
+    details = manifests.read(tmp_path / "f").modalities[1].details
+    assert details["seconds"] == advised and details["pool"] == "observed"
+    encoder = WhisperEncoder(1, DataDescription(), models["audio"], pool="observed", seconds=advised).eval()
+    split = open_split(m3, "train")
+    transforms = {"audio": AudioSettings(seconds=encoder.inputs["seconds"], n_mels=20)}
+    batch = next(iter(BatchLoader(split, split.rows, shuffle=False, transforms=transforms)))
+    stored = next(iter(BatchLoader(open_split(tmp_path / "f", "train"), split.rows, shuffle=False)))
+    present = ~batch["missing"][:, 1]
+    with torch.inference_mode():
+        expected = encoder.features(batch["audio"])[present]
+    torch.testing.assert_close(stored["audio"][present], expected, atol=2e-3, rtol=2e-3)
+
+
+def test_the_layers_that_a_text_model_keeps_are_recorded(models: dict[str, str], tmp_path: Path) -> None:
+    open_settings = {"pool": "observed", "layers": None, "tokens": 9}
+    found = hook.describe_model("text", "text", models["text"], open_settings)
+    assert dict(found.settings) == {"pool": "observed", "layers": 1, "tokens": 9}  # the paper's, of XLM-RoBERTa
 
 
 def test_errors_name_the_medium_and_the_option(
@@ -241,6 +304,9 @@ def test_errors_name_the_medium_and_the_option(
     assert "there is nothing to encode" in str(run(app, ["embed", str(m3), "--out", str(tmp_path / "h")]).exception)
     wrong = run(app, ["embed", str(m3), "--out", str(tmp_path / "h"), "--image-model", "x", "--precision", "8"])
     assert "unknown --precision; got '8'" in str(wrong.exception)
+    for option in ("--audio-seconds", "--text-layers"):
+        idle = run(app, ["embed", str(m3), "--out", str(tmp_path / "h"), "--image-model", "x", option, "3"])
+        assert f"{option} has no effect without" in str(idle.exception)
     assert not (tmp_path / "h").exists()
 
 

@@ -59,6 +59,43 @@ def test_the_silence_behind_a_recording_can_be_left_out(tmp_path: Path) -> None:
         WhisperEncoder(4, DESCRIPTION, str(tmp_path), pool="last")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("asked", "frames"), [(0.2, 20), (0.19, 20), (0.5, 50), (0.04, 4), (0.0401, 6)])
+def test_a_window_as_short_as_the_audio_keeps_the_first_positions(asked: float, frames: int, tmp_path: Path) -> None:
+    name = tiny_whisper(tmp_path)
+    whole = WhisperEncoder(4, DESCRIPTION, name).eval()
+    short = WhisperEncoder(4, DESCRIPTION, name, seconds=asked).eval()
+    assert short.inputs == {"seconds": frames / 100, "n_mels": 20}
+    entered: dict[str, torch.Tensor] = {}
+    for which, encoder in {"whole": whole, "short": short}.items():
+        encoder.backbone.layers[0].register_forward_pre_hook(
+            lambda _layer, inputs, which=which: entered.__setitem__(which, inputs[0])
+        )
+    mel = torch.randn(2, 20, 50, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        whole.features(mel)
+        found = short.features(mel[:, :, :frames])
+        states = short.backbone(mel[:, :, :frames]).last_hidden_state
+    assert states.shape == (2, frames // 2, 8)
+    torch.testing.assert_close(found, states.mean(dim=1))
+    # The convolutions of the last frame reach over the edge of the window: there lies more of the audio, or nothing.
+    inside = frames // 2 - (frames < 50)
+    torch.testing.assert_close(entered["short"][:, :inside], entered["whole"][:, :inside])
+    assert frames == 50 or not torch.allclose(entered["short"][:, inside], entered["whole"][:, inside])
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.0, -1.0, 0.51, 30.0, float("nan"), float("inf")])
+def test_a_window_that_is_no_part_of_the_models_is_refused(seconds: float, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"must lie within that of the audio model.*Choose from 0\.04 to 0\.5 s"):
+        WhisperEncoder(4, DESCRIPTION, tiny_whisper(tmp_path), seconds=seconds)
+
+
+def test_a_model_of_half_precision_takes_spectrograms_of_full_precision(tmp_path: Path) -> None:
+    name = tiny_whisper(tmp_path)  # Whisper's large models are stored in float16
+    transformers.WhisperModel.from_pretrained(name).half().save_pretrained(name)
+    encoder = frozen_encoder("audio", name, {})
+    assert encoder.features(torch.zeros(1, 20, 50)).dtype == torch.float32
+
+
 @pytest.mark.parametrize("family", ["ViT", "ResNet", "CLIP"])
 def test_any_vision_model_is_pooled_as_it_does_itself(family: str, tmp_path: Path) -> None:
     if family == "CLIP":

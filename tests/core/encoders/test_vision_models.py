@@ -1,4 +1,4 @@
-"""Vision models of every family that users bring: features as the model and its own processor make them, or a refusal."""
+"""Vision models of every family that users bring: features as model and processor make them, or a refusal."""
 
 from __future__ import annotations
 

@@ -27,8 +27,12 @@ def test_bundled_configs_parse_and_come_back_from_json(name: str) -> None:
 def test_defaults_name_bundled_configs() -> None:
     for dataset in ("symile-m3", "symile-mimic", XOR):
         assert default_config(dataset) in named_configs()
+    for dataset, name in {"symile-m3": "m3-frozen", "symile-mimic": "mimic-frozen"}.items():
+        assert default_config(dataset, ["features", "text"]) == name in named_configs()
     with pytest.raises(UsageError, match=r"no default config for this dataset.*other.*`config`"):
         default_config("other")
+    with pytest.raises(UsageError, match=r"no default config for this dataset.*other.*`config`"):
+        default_config("other", ["features"])
 
 
 @pytest.mark.parametrize("name", named_configs())
