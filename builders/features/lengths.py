@@ -41,7 +41,7 @@ def check_lengths(modality: Modality, splits: Mapping[str, SourceRows], seconds:
             "audio is longer than the window of the audio model",
             where=where,
             got=f"{longest:.3f} s for {seconds:g} s",
-            do=f"give a window (`seconds`, --audio-seconds) of {np.ceil(longest * 100) / 100:g} s or more",
+            do=f"give `seconds` of {np.ceil(longest * 100) / 100:g} or more",
         )
 
 

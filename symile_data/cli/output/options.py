@@ -25,6 +25,7 @@ OPTIONS: Mapping[str, str] = {
     "names": "--translations",
     "recordings": "--audio common-voice:PATH",
     "recordings='/data/cv-corpus-19.0'": "common-voice:/data/cv-corpus-19.0",
+    "seconds": "--audio-seconds",
     "shard_format": "--format",
     "split_policy": "--splits",
 }

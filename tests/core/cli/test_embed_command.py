@@ -262,9 +262,7 @@ def test_a_window_as_short_as_the_audio_is_recorded_and_longer_audio_refused_bef
     refused = run(app, [*command, "0.3"])
     assert isinstance(refused.exception, UsageError) and not (tmp_path / "f").exists()
     advised = math.ceil(longest * 100) / 100
-    assert f"got {longest:.3f} s for 0.3 s. Give a window (`seconds`, --audio-seconds) of {advised:g} s or more" in str(
-        refused.exception
-    )
+    assert f"got {longest:.3f} s for 0.3 s. Give `seconds` of {advised:g} or more" in str(refused.exception)
     result = run(app, [*command, f"{advised:g}"])
     assert result.exit_code == 0, result.output
     details = manifests.read(tmp_path / "f").modalities[1].details
