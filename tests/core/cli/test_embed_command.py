@@ -240,11 +240,11 @@ def test_training_needs_no_config_and_uses_no_labels(
     if texts == "words":
         features = tmp_path / "without-text"
         embedded(m3, features, spec_of(models, "image", "audio"))
-    options = ["--loss", "symile", "--epochs", "1", "--set", "batch_size=8", "--out", str(tmp_path / "run"), "--json"]
-    result = CliRunner().invoke(app, ["train", str(features), *options])
+    options = ["--epochs", "1", "--set", "batch_size=8", "--out", str(tmp_path / "run"), "--json"]
+    result = CliRunner().invoke(app, ["train", str(features), "--objective", "symile", *options])
     assert result.exit_code == 0, result.output
     config = read_run(tmp_path / "run" / "symile").config
-    assert config == read_config("m3-frozen", {"loss": "symile", "epochs": 1, "batch_size": 8})
+    assert config == read_config("m3-frozen", {"objective": "symile", "epochs": 1, "batch_size": 8})
     assert config.pretrain is None and not config.redraw_words and not config.resample_within_class
     assert config.select == "val_loss"  # the accuracy would need the validation split's labels
     again = CliRunner().invoke(app, ["evaluate", str(tmp_path / "run" / "symile"), "--json"])

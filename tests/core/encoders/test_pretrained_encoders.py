@@ -93,6 +93,7 @@ def test_a_model_of_half_precision_takes_spectrograms_of_full_precision(tmp_path
     name = tiny_whisper(tmp_path)  # Whisper's large models are stored in float16
     transformers.WhisperModel.from_pretrained(name).half().save_pretrained(name)
     encoder = frozen_encoder("audio", name, {})
+    assert isinstance(encoder, WhisperEncoder)
     assert encoder.features(torch.zeros(1, 20, 50)).dtype == torch.float32
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -32,6 +33,12 @@ def tiny_text(folder: Path, family: str) -> tuple[str, transformers.PreTrainedMo
     return str(folder), model
 
 
+def text_encoder(name: str, settings: dict[str, Any]) -> BertEncoder:
+    encoder = frozen_encoder("text", name, settings)
+    assert isinstance(encoder, BertEncoder)
+    return encoder
+
+
 @pytest.mark.parametrize(
     ("family", "layers"),
     [
@@ -42,7 +49,7 @@ def tiny_text(folder: Path, family: str) -> tuple[str, transformers.PreTrainedMo
 def test_features_are_the_mean_of_the_last_layer_that_is_kept(family: str, layers: int, tmp_path: Path) -> None:
     name, model = tiny_text(tmp_path, family)
     settings = {"pool": "observed", "layers": layers, "tokens": 9}
-    encoder = frozen_encoder("text", name, settings)
+    encoder = text_encoder(name, settings)
     coded = tiny_tokenizer()(TEXTS, padding="max_length", max_length=9, return_tensors="pt")
     ids, observed = coded["input_ids"], coded["attention_mask"]
     assert observed.sum(dim=1).tolist() == [5, 3, 2]
@@ -53,7 +60,7 @@ def test_features_are_the_mean_of_the_last_layer_that_is_kept(family: str, layer
             states = output.last_hidden_state if layers == 2 else model.final_norm(states)
         expected = torch.stack([state[:count].mean(dim=0) for state, count in zip(states, [5, 3, 2], strict=True)])
         torch.testing.assert_close(encoder.features(TEXTS), expected)
-        every = frozen_encoder("text", name, settings | {"pool": "all"})
+        every = text_encoder(name, settings | {"pool": "all"})
         torch.testing.assert_close(every.features(TEXTS), states.mean(dim=1))
 
 
@@ -72,7 +79,7 @@ def test_a_sentence_encoder_is_taken_by_its_transformer(tmp_path: Path) -> None:
     coded = tiny_tokenizer()(["bee"], return_tensors="pt")
     with torch.inference_mode():
         expected = model(input_ids=coded["input_ids"]).last_hidden_state.mean(dim=1)
-        found = frozen_encoder("text", name, {"pool": "observed", "tokens": 9}).features(["bee"])
+        found = text_encoder(name, {"pool": "observed", "tokens": 9}).features(["bee"])
     torch.testing.assert_close(found, expected)
 
 

@@ -35,7 +35,7 @@ def test_features_are_what_the_model_makes_of_what_its_processor_prepares(family
     name, model, processor = tiny_family(tmp_path, family)
     encoder = VisionEncoder(5, DESCRIPTION, name).eval()
     assert encoder.inputs == {"size": 32}
-    prepared = processor(  # type: ignore[operator]
+    prepared = processor(
         list(IMAGES.numpy()),
         return_tensors="pt",
         do_resize=False,
@@ -123,15 +123,14 @@ def test_the_size_is_the_processors_or_else_the_models(settings: dict[str, Any],
     ],
 )
 def test_images_are_rescaled_and_flipped_as_the_processor_says(
-    settings: dict[str, Any], expected: torch.Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: dict[str, Any], expected: torch.Tensor, tmp_path: Path
 ) -> None:
     transformers.ViTModel(transformers.ViTConfig(**PATCHES)).save_pretrained(tmp_path)
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings))
     encoder = VisionEncoder(5, DESCRIPTION, str(tmp_path))
     seen: list[torch.Tensor] = []
-    forward = encoder.backbone.forward
-    monkeypatch.setattr(
-        encoder.backbone, "forward", lambda pixel_values: seen.append(pixel_values) or forward(pixel_values)
+    encoder.backbone.register_forward_pre_hook(
+        lambda _model, _arguments, named: seen.append(named["pixel_values"]), with_kwargs=True
     )
     encoder.features(IMAGES)
     torch.testing.assert_close(seen[0].permute(0, 2, 3, 1), expected, atol=1e-5, rtol=1e-5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -78,7 +79,7 @@ FAMILIES: dict[str, tuple[Callable[[], PreTrainedConfig], str, dict[str, object]
 REFUSED = {"ViTMAE": "different features for two equal images", "VideoMAE": "ValueError: not enough values to unpack"}
 
 
-def tiny_family(folder: Path, family: str) -> tuple[str, transformers.PreTrainedModel, object]:
+def tiny_family(folder: Path, family: str) -> tuple[str, transformers.PreTrainedModel, Any]:
     """The folder of a saved model and processor, with both."""
     settings, processor_class, prepared = FAMILIES[family]
     torch.manual_seed(0)
