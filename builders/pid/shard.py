@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,18 @@ from symile_data.datasets.pid.schema import pid_schema
 from symile_data.format.shards.writer import ROWS_PER_GROUP, write_shard
 from symile_data.missingness import missing
 
-from ..m3.media_store import MediaStore
 from .draw import draw_rows
-from .media import keys_of, store_of
+from .media import Keys, keys_of, store_of
 from .spec import PidSpec
 
 ROWS_PER_SHARD = 50_000
 MEDIA_ROWS_PER_SHARD = 1_000
 VECTOR_ROWS_PER_GROUP = 5_000
 
-_SUFFIXES = {"image": "jpg", "audio": "flac"}
+SUFFIXES = {"image": "jpg", "audio": "flac"}
 
 BoolArray = npt.NDArray[np.bool_]
+MediaColumns = Callable[[str, Keys], dict[str, list[Any]]]
 
 
 @dataclass(frozen=True)
@@ -55,16 +56,29 @@ def make_shard(task: ShardTask, path: Path) -> dict[str, Any]:
 
 def _batches(task: ShardTask) -> Iterator[pa.RecordBatch]:
     schema = pid_schema(task.spec.design).arrow
-    step = ROWS_PER_GROUP if task.spec.has_media else VECTOR_ROWS_PER_GROUP
+    step = rows_per_group(task.spec)
     for start in range(task.start, task.stop, step):
-        columns = row_columns(task.spec, task.internal, task.split, start, min(start + step, task.stop))
+        columns = row_columns(task.spec, task.split, start, min(start + step, task.stop), partial(_stored, task))
         yield pa.RecordBatch.from_arrays(
             [pa.array(columns[name], schema.field(name).type) for name in schema.names], schema=schema
         )
 
 
-def row_columns(spec: PidSpec, internal: Path, split: str, start: int, stop: int) -> dict[str, Any]:
-    """All columns of rows `start` to `stop - 1`, by name."""
+def rows_per_group(spec: PidSpec) -> int:
+    """Rows of a row group: few where they hold media."""
+    return ROWS_PER_GROUP if spec.has_media else VECTOR_ROWS_PER_GROUP
+
+
+def row_columns(spec: PidSpec, split: str, start: int, stop: int, media: MediaColumns) -> dict[str, Any]:
+    """All columns of rows `start` to `stop - 1`, by name.
+
+    Args:
+        spec: Settings of the build.
+        split: A split.
+        start: The first row.
+        stop: The row after the last.
+        media: (modality, keys) -> the columns of media and of their ids; a key of -1 is a missing value.
+    """
     rows, design = draw_rows(spec, split, start, stop), spec.design
     ids = spec.first_sample_id(split) + np.arange(start, stop)
     columns: dict[str, Any] = {"sample_id": ids}
@@ -73,10 +87,8 @@ def row_columns(spec: PidSpec, internal: Path, split: str, start: int, stop: int
         absent = missing(spec.seed, ids, name, spec.missing_rate(split, name))
         columns |= {symbol_column(name, block): symbols[block.name] for block in design.scoped(name)}
         columns |= {f"{name}_value": value_numbers(name, design, symbols), f"{name}_missing": absent}
-        if kind in _SUFFIXES:
-            store = store_of(spec, internal, split, name)
-            found = store.rows_of(keys_of(spec, split, name, symbols, start, stop))
-            columns |= _media(store, name, _SUFFIXES[kind], np.where(absent, -1, found))
+        if kind in SUFFIXES:
+            columns |= media(name, np.where(absent, -1, keys_of(spec, split, name, symbols, start, stop)))
         else:
             columns[name] = _values(spec, name, symbols, absent)
     for block in design.blocks:
@@ -93,10 +105,13 @@ def _values(spec: PidSpec, modality: str, symbols: dict[str, Symbols], absent: B
     return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1], mask=pa.array(absent))
 
 
-def _media(store: MediaStore, modality: str, suffix: str, rows: npt.NDArray[np.int64]) -> dict[str, list[Any]]:
-    """The columns of a modality that is stored as files: media and their ids, null for rows of -1."""
+def _stored(task: ShardTask, modality: str, keys: Keys) -> dict[str, list[Any]]:
+    """The columns of a modality that is stored as files, from its store."""
+    store = store_of(task.spec, task.internal, task.split, modality)
+    rows = store.rows_of(keys)
     found = store.media(rows[rows >= 0])
     present = [None if row < 0 else next(found) for row in rows.tolist()]
+    suffix = SUFFIXES[task.spec.design.modalities[modality]]
     return {
         modality: [None if one is None else {"bytes": one[1], "path": f"{one[0]}.{suffix}"} for one in present],
         f"{modality}_id": [None if one is None else one[0] for one in present],

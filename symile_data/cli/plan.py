@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from .common import Json
 from .m3_options import m3_request, with_m3_options
 from .output import say, say_json
+from .pid_options import pid_request, with_pid_options
 
 if TYPE_CHECKING:
     from symile_data.builders.m3.estimate.cost import Estimate
@@ -36,6 +38,28 @@ def m3(*, as_json: bool, **options: Any) -> None:
 
     asked = m3_request(**options)
     estimate = estimate_m3(asked.spec, asked.out, workers=asked.workers)
+    _report(estimate, asked.out, as_json, "fewer rows, --layout pooled or --image-size")
+
+
+@app.command()
+@with_pid_options(_JSON)
+def pid(*, as_json: bool, **options: Any) -> None:
+    """Estimate `symile-data build pid` with the same options: a few images, sounds and rows are made and timed.
+
+    A warning says where the disk is too small. The card is not counted.
+
+    Example:
+
+        symile-data plan pid --out build/pid-large --rows 1000000
+    """
+    from symile_data.builders.pid.estimate import estimate_pid
+
+    asked = pid_request(**options)
+    _report(estimate_pid(asked.spec, asked.out, workers=asked.workers), asked.out, as_json, "or fewer rows")
+
+
+def _report(estimate: Estimate, out: Path, as_json: bool, remedy: str) -> None:
+    """Print an estimate, and say where the disk is too small and what else would help."""
     if as_json:
         say_json(estimate.to_json())
     else:
@@ -45,9 +69,8 @@ def m3(*, as_json: bool, **options: Any) -> None:
     if not estimate.fits:
         needed = (estimate.dataset_bytes + estimate.working_bytes) / 1e9
         say(
-            f"symile-data: the disk of {asked.out} is too small: {needed:,.1f} GB are needed, "
-            f"{estimate.free_bytes / 1e9:,.1f} GB are free. Choose another --out, fewer rows, --layout pooled or "
-            "--image-size.",
+            f"symile-data: the disk of {out} is too small: {needed:,.1f} GB are needed, "
+            f"{estimate.free_bytes / 1e9:,.1f} GB are free. Choose another --out, {remedy}.",
             error=True,
         )
 

@@ -28,6 +28,7 @@ from symile_data.builders.pid import build as builds
 from symile_data.builders.pid import media
 from symile_data.builders.pid.build import build_pid
 from symile_data.builders.pid.draw import draw_rows
+from symile_data.builders.pid.estimate import estimate_pid
 from symile_data.builders.pid.shard import make_shard
 from symile_data.builders.pid.spec import PidSpec
 from symile_data.builders.xor.build import build_xor
@@ -265,6 +266,20 @@ def test_a_target_with_more_values_than_candidates_is_told(tmp_path: Path) -> No
     assert f"can reach {1 / len(occurring):.4f} among them" in manifest.notes[1]
     enough = replace(spec, rows={"train": 5, "validation": 0, "test": 224})
     assert build_pid(enough, tmp_path / "y", workers=1, write_card=no_card).notes == []
+
+
+def test_an_estimate_is_near_what_a_build_takes(mixed: Path, tmp_path: Path) -> None:
+    found = estimate_pid(media_spec(), tmp_path / "not" / "there", workers=3)
+    assert not (tmp_path / "not").exists()
+    assert [stage.stage for stage in found.stages] == ["seen", "heard", "shards"]
+    assert (found.stages[2].units, found.files, found.workers, found.fits) == (21, 3, 3, True)
+    keys = {split: media.media_keys(media_spec(), split, "seen", 0, rows) for split, rows in ROWS.items()}
+    used = sum(len(np.unique(of_split)) for of_split in keys.values())
+    assert abs(found.stages[0].units - used) <= 4
+    vectors = replace(VECTORS, rows={"train": 20_000, "validation": 0, "test": 0})
+    manifest = build_pid(vectors, tmp_path / "x", workers=1, write_card=no_card)
+    stored = sum(entry.bytes for entry in manifest.files)
+    assert estimate_pid(vectors, tmp_path, workers=1).dataset_bytes == pytest.approx(stored, rel=0.1)
 
 
 @pytest.mark.parametrize(
