@@ -62,7 +62,7 @@ def make_chunk(job: EncodeJob, path: Path) -> dict[str, Any]:
         The number n of inputs under "media".
 
     Raises:
-        DamageError: an input is null or cannot be decoded, or a feature does not fit into float16.
+        DamageError: an input is null or cannot be decoded, a feature exceeds float16, or all of them vanish in it.
     """
     owners = MediaIndex.open(job.internal, job.model.modality).owners[job.start : job.stop]
     parts = []
@@ -101,11 +101,19 @@ def _encoded(job: EncodeJob, source: SourceRows, rows: npt.NDArray[np.int64]) ->
             got=f"{np.abs(features[wrong[0]]).max():g}",
             do="take another model, or `precision='32-true'`",
         )
+    vanished = np.flatnonzero(~halves.any(axis=1) & features.any(axis=1))
+    if len(vanished):
+        raise DamageError(
+            "all features of a value are too small for half precision, in which they are zeros",
+            where=place(int(vanished[0])),
+            got=f"{np.abs(features[vanished[0]]).max():g}",
+            do="take another model",
+        )
     return halves
 
 
 class ChunkedFeatures:
-    """Looks up the features of one modality by the numbers of its unique inputs.
+    """Look up the features of one modality by the numbers of its unique inputs.
 
     Args:
         internal: The build's `.build/` folder.
