@@ -132,7 +132,7 @@ def test_a_file_that_was_not_downloaded_is_named_unless_it_is_not_needed(tmp_pat
         imported(place, tmp_path / "out")
     assert str(caught.value) == (
         f"a file of the release is missing ({place}); got train-00001-of-00002.parquet. "
-        "Download it, or ask for fewer rows (--rows 115)."
+        "Download it, or ask for fewer rows (`rows=115`)."
     )
     assert imported(place, tmp_path / "out", rows=100).splits["train"] == 100
 

@@ -140,7 +140,7 @@ def test_it_verifies_and_load_dataset_opens_all_three_tables(
 def test_the_card_says_how_to_join_and_its_statistics_are_the_rows(pair: tuple[Path, Path], tmp_path: Path) -> None:
     _, parts = pair
     text = (parts / "README.md").read_text(encoding="utf-8")
-    assert "`image_row` (row of the pool `images`)" in text
+    assert "`image_row` (row of the table `images`)" in text
     assert "images/" in text[text.index("## Files and checksums") :]
     block = text[text.index("```python\nfrom datasets") + 10 :].partition("```")[0]
     exec(compile(block.replace("path/to/this/directory", str(parts)), "README.md", "exec"), {})
