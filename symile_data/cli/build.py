@@ -11,12 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
-from .build_pid import pid
 from .common import ExecutorName, Format, Out, RowCount, Seed, Workers, command_line, report, worker_count
 from .m3_options import m3_request, with_m3_options
+from .output import say
+from .pid_options import pid_request, with_pid_options
 
 app = typer.Typer(help="Build a dataset: shards, card, statistics and manifest.", no_args_is_help=True)
-app.command()(pid)
 
 
 @app.command()
@@ -125,6 +125,37 @@ def mimic(
         spec, out, workers=worker_count(workers), executor=executor, write_card=write_card, command=command_line(*paths)
     )
     report(out, manifest)
+
+
+@app.command()
+@with_pid_options(
+    inspect.Parameter("executor", inspect.Parameter.KEYWORD_ONLY, default="local", annotation=ExecutorName)
+)
+def pid(*, executor: str, **options: Any) -> None:
+    """Build PID data, whose redundant, unique and synergistic information is set by blocks and known exactly.
+
+    Relations: redundant, synergistic, private, xor (docs/pid.md). The card has every information term and every Bayes
+    accuracy.
+
+    Examples:
+
+        symile-data build pid --out build/pid
+
+        symile-data build pid --out build/trifeature --preset trifeature
+
+        symile-data build pid --out build/own --modality image --modality text --modality touch
+        --block redundant:image+text:n=10 --block synergistic:image+text+touch:n=4
+    """
+    from symile_data.builders.pid.build import build_pid
+    from symile_data.cards import write_card
+
+    asked = pid_request(**options)
+    manifest = build_pid(
+        asked.spec, asked.out, workers=asked.workers, executor=executor, write_card=write_card, command=asked.command
+    )
+    report(asked.out, manifest)
+    for note in manifest.notes:
+        say(f"symile-data: {note}", error=True)
 
 
 @app.command()
