@@ -11,7 +11,8 @@ Shapes: N rows, D width, M modalities, Q queries, C candidates, K candidates of 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -152,7 +153,21 @@ class Objective(nn.Module):
         wide = torch.promote_types(candidates.dtype, torch.float32)
         every = {m: query.to(wide).repeat_interleave(count, dim=0) for m, query in queries.items()}
         every[target] = candidates.to(wide).reshape(-1, width)
-        return self.tuple_score([every[m] for m in sorted(every)], target).view(rows, count)
+        with self.outside_autocast(candidates):
+            return self.tuple_score([every[m] for m in sorted(every)], target).view(rows, count)
+
+    @contextmanager
+    def outside_autocast(self, like: Tensor) -> Iterator[None]:
+        """Turn autocast off, on the devices of a tensor and of the parameters.
+
+        Args:
+            like: Gives one device.
+        """
+        devices = {"cpu", like.device.type, *(parameter.device.type for parameter in self.parameters())}
+        with ExitStack() as stack:
+            for device in devices:
+                stack.enter_context(torch.autocast(device, enabled=False))
+            yield
 
     def forward(
         self,
@@ -270,13 +285,15 @@ class InnerProductObjective(Objective):
         def combine(tensors: Sequence[Tensor]) -> Tensor:
             return self.combine(dict(zip(others, tensors, strict=True)), target)
 
-        return combined_scores([queries[m] for m in others], candidates, combine)
+        with self.outside_autocast(candidates):
+            return combined_scores([queries[m] for m in others], candidates, combine)
 
     def set_scores(self, queries: Mapping[int, Tensor], candidates: Tensor, target: int) -> Tensor:
         """Return the inner products of each query's own candidates with it; see `Objective`."""
         wide = torch.promote_types(candidates.dtype, torch.float32)
-        combined = self.combine({m: query.to(wide) for m, query in queries.items()}, target)
-        return torch.einsum("qd,qkd->qk", combined, candidates.to(wide))
+        with self.outside_autocast(candidates):
+            combined = self.combine({m: query.to(wide) for m, query in queries.items()}, target)
+            return torch.einsum("qd,qkd->qk", combined, candidates.to(wide))
 
 
 class ProductObjective(InnerProductObjective):

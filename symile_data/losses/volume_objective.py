@@ -87,8 +87,9 @@ class VolumeObjective(Objective):
     def scores(self, queries: Mapping[int, Tensor], candidates: Tensor, target: int) -> Tensor:
         """Return minus the volume of every candidate with every query, (Q, C); see `Objective`."""
         wide = torch.promote_types(candidates.dtype, torch.float32)
-        described = self.describe(torch.stack([queries[m].to(wide) for m in sorted(queries)], dim=1), None)
-        return self.similarity([candidates.to(wide)], described, []).t()
+        with self.outside_autocast(candidates):
+            described = self.describe(torch.stack([queries[m].to(wide) for m in sorted(queries)], dim=1), None)
+            return self.similarity([candidates.to(wide)], described, []).t()
 
 
 def patterns(missing: Tensor, anchor: int) -> Tensor:

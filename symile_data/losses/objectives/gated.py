@@ -109,11 +109,12 @@ class GatedSymileLoss(Objective):
     def scores(self, queries: Mapping[int, Tensor], candidates: Tensor, target: int) -> Tensor:
         """Return the gated inner product of every candidate with every query, (Q, C); see `Objective`."""
         like = self.neutral
-        found = _gated_products(
-            self._of_tuples({m: queries[m].to(like) for m in sorted(queries)}),
-            self._of_candidates(candidates.to(like), target),
-            self._shared(sorted(queries)),
-        )
+        with self.outside_autocast(candidates):
+            found = _gated_products(
+                self._of_tuples({m: queries[m].to(like) for m in sorted(queries)}),
+                self._of_candidates(candidates.to(like), target),
+                self._shared(sorted(queries)),
+            )
         return found.to(candidates.device, torch.promote_types(candidates.dtype, torch.float32))
 
     def _of_tuples(self, others: Mapping[int, Tensor]) -> list[Tensor]:

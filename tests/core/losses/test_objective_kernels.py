@@ -1,0 +1,167 @@
+"""The kernels of the objectives: cross-entropy in blocks, sums of blocks, spans of tuples and leading eigenvectors."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from slow_losses import random_embeddings, worst_error
+from torch import Tensor
+from torch.nn import functional as F
+
+from symile_data.losses.kernels.blocks import row_blocks, sum_of_blocks
+from symile_data.losses.kernels.contrast import Direction, contrast, inner_products
+from symile_data.losses.kernels.spectrum import leading_spectrum
+from symile_data.losses.kernels.volumes import outside_of_span, whiten
+
+
+def cross_entropy(logits: Tensor, groups: Tensor, smoothing: float) -> Tensor:
+    """The library's, on the rows and columns of one group at a time."""
+    losses = []
+    for group in groups[groups >= 0].unique():
+        rows = (groups == group).nonzero()[:, 0]
+        own = logits[rows][:, rows]
+        losses.append(F.cross_entropy(own, torch.arange(len(rows)), label_smoothing=smoothing, reduction="sum"))
+    return torch.stack(losses).sum() / (groups >= 0).sum()
+
+
+def gradients(loss: Callable[..., Tensor], inputs: Sequence[Tensor]) -> list[Tensor]:
+    leaves = [tensor.detach().clone().requires_grad_() for tensor in inputs]
+    value = loss(*leaves)
+    found = torch.autograd.grad(value, leaves)
+    return [value.detach(), *found]
+
+
+@settings(max_examples=20)
+@given(
+    rows=st.integers(1, 7),
+    block=st.integers(1, 8),
+    direction=st.sampled_from(["rows", "columns", "both"]),
+    smoothing=st.sampled_from([0.0, 0.1, 0.7]),
+    ids=st.one_of(st.none(), st.lists(st.integers(-1, 2), min_size=7, max_size=7)),
+    scale=st.sampled_from([0.5, 30.0]),
+)
+def test_contrast_is_the_cross_entropy_of_each_group(
+    rows: int, block: int, direction: Direction, smoothing: float, ids: list[int] | None, scale: float
+) -> None:
+    left, right = random_embeddings(2, rows, 3, seed=rows)
+    groups = torch.zeros(rows, dtype=torch.long) if ids is None else torch.tensor(ids[:rows])
+    if not (groups >= 0).any():
+        groups = torch.zeros(rows, dtype=torch.long)
+    tilt = torch.tensor([[0.5, 1.0, -0.3]], dtype=torch.float64)
+
+    def similarity(one: Sequence[Tensor], other: Sequence[Tensor], shared: Sequence[Tensor]) -> Tensor:
+        return (one[0] * shared[0]) @ other[0].t()
+
+    def ours(a: Tensor, b: Tensor, s: Tensor, shared: Tensor) -> Tensor:
+        return contrast(
+            similarity, [a], [b], s, shared=[shared], direction=direction, smoothing=smoothing,
+            groups=None if ids is None else groups, block_rows=block,
+        )  # fmt: skip
+
+    def expected(a: Tensor, b: Tensor, s: Tensor, shared: Tensor) -> Tensor:
+        logits = s * (a * shared) @ b.t()
+        by_rows, by_columns = (cross_entropy(one, groups, smoothing) for one in (logits, logits.t()))
+        return {"rows": by_rows, "columns": by_columns, "both": (by_rows + by_columns) / 2}[direction]
+
+    inputs = [left, right, torch.tensor(scale, dtype=torch.float64), tilt]
+    for found, wanted in zip(gradients(ours, inputs), gradients(expected, inputs), strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-10)
+
+
+def test_contrast_of_no_rows_is_nothing() -> None:
+    rows = torch.ones(3, 2, requires_grad=True)
+    scale = torch.tensor(2.0, requires_grad=True)
+    value = contrast(inner_products, [rows], [rows], scale, groups=torch.full((3,), -1))
+    value.backward()
+    assert value == 0 and scale.grad == 0 and rows.grad is not None and not rows.grad.any()
+
+
+def test_contrast_keeps_its_digits_near_zero() -> None:
+    rows = torch.eye(4)
+    found = gradients(lambda a, b: contrast(inner_products, [a], [b], torch.tensor(30.0)), [rows, rows])
+    wide = gradients(
+        lambda a, b: contrast(inner_products, [a], [b], torch.tensor(30.0, dtype=torch.float64)),
+        [rows.double(), rows.double()],
+    )
+    assert 0 < wide[0] < 1e-12
+    for low, high in zip(found, wide, strict=True):
+        torch.testing.assert_close(low.double(), high, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("block", [None, 1, 2, 5])
+def test_sums_of_blocks_are_sums(block: int | None) -> None:
+    first, second, whole = random_embeddings(3, 5, 3)
+    fixed = torch.arange(5.0, dtype=torch.float64)[:, None]
+
+    def part(start: int, cut: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
+        numbers = torch.arange(start, start + len(cut[0]))
+        assert torch.equal(cut[2][:, 0].long(), numbers)
+        return ((cut[0] @ others[0].t()) * cut[2]).sin().sum() + cut[1].exp().sum()
+
+    def ours(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+        return sum_of_blocks(part, [a, b, fixed], [c], block)
+
+    def expected(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+        return ((a @ c.t()) * fixed).sin().sum() + b.exp().sum()
+
+    inputs = [first, second, whole]
+    assert worst_error(gradients(ours, inputs), gradients(expected, inputs)) < 1e-12
+    assert not ours(*inputs).requires_grad
+    assert sum_of_blocks(lambda _, cut, others: cut[0].sum(), [first], [whole], block) == pytest.approx(first.sum())
+
+
+@pytest.mark.parametrize(("rows", "block"), [(7, None), (7, 3), (6, 3), (1, 9), (0, 2)])
+def test_blocks_cover_every_row_once(rows: int, block: int | None) -> None:
+    blocks = row_blocks(rows, block, torch.zeros(1))
+    assert [row for start, stop in blocks for row in range(start, stop)] == list(range(rows))
+    assert all(0 < stop - start <= (block or rows) for start, stop in blocks)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("masked", [False, True])
+def test_whitened_tuples_give_determinants(size: int, masked: bool) -> None:
+    tuples = torch.stack(random_embeddings(size, 4, 5), dim=1)
+    vectors = random_embeddings(1, 3, 5, seed=9)[0]
+    absent = (torch.arange(4)[:, None] + torch.arange(size)) % 3 == 0 if masked else None
+    basis, determinant = whiten(tuples, absent)
+    volumes = determinant * outside_of_span(vectors, basis)
+    for j in range(4):
+        kept = tuples[j] if absent is None else tuples[j][~absent[j]]
+        assert determinant[j].item() == pytest.approx(torch.linalg.det(kept @ kept.t()).item(), rel=1e-10)
+        present = basis[j] if absent is None else basis[j][~absent[j]]
+        torch.testing.assert_close(present @ present.t(), torch.eye(len(kept), dtype=torch.float64))
+        if absent is not None:
+            assert (basis[j][absent[j]] == 0).all()
+        for i in range(3):
+            every = torch.cat([vectors[i : i + 1], kept])
+            assert volumes[i, j].item() == pytest.approx(torch.linalg.det(every @ every.t()).item(), rel=1e-10)
+
+
+def test_a_tuple_of_nothing_has_the_volume_of_the_vector() -> None:
+    vectors = random_embeddings(1, 3, 5)[0]
+    basis, determinant = whiten(vectors[:, None][:, :0])
+    torch.testing.assert_close(determinant * outside_of_span(vectors, basis), (vectors**2).sum(1)[:, None].expand(3, 3))
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_gradients_of_the_spectrum_are_finite_differences(size: int) -> None:
+    rows = torch.stack(random_embeddings(size, 3, 5), dim=1).requires_grad_()
+    weights = torch.randn(3, size, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+    def without_sign(rows: Tensor) -> tuple[Tensor, Tensor]:
+        values, vector = leading_spectrum(rows @ rows.mT)
+        return values.sin(), ((vector[:, :, None] * weights).sum(1)).square()
+
+    assert torch.autograd.gradcheck(without_sign, (rows,))
+
+
+def test_the_spectrum_is_ordered_and_its_gradient_finite_where_eigenvalues_meet() -> None:
+    matrices = torch.diag_embed(torch.tensor([[1.0, 3.0, 2.0], [1.0, 1.0, 1.0], [2.0, 1.0, 1.0]], dtype=torch.float64))
+    matrices.requires_grad_()
+    values, vector = leading_spectrum(matrices)
+    assert values.tolist() == [[3.0, 2.0, 1.0], [1.0, 1.0, 1.0], [2.0, 1.0, 1.0]]
+    assert vector.abs()[0].tolist() == [0.0, 1.0, 0.0]
+    (values.sum() + vector.sum()).backward()
+    assert matrices.grad is not None and matrices.grad.isfinite().all()
