@@ -1,20 +1,23 @@
-"""Time and memory of the Symile loss, this package's against the public package `symile`.
+"""Time and memory of every objective, forward and backward, beside a plain torch form of the same formula.
 
-    python benchmarks/loss.py                         CPU, one thread: exact and "n" at three sizes
-    python benchmarks/loss.py --sizes 128x1024 --processes 5
-    python benchmarks/loss.py --device cuda           the same on a GPU, with bfloat16 matrix products as a further row
+    python benchmarks/loss.py                                     256 and 1024 rows, 128 and 1024 numbers wide
+    python benchmarks/loss.py --objectives clip,symile --sizes 1024x128,4096x128
+    python benchmarks/loss_of_package.py                          the Symile loss against the public package's
 
-Each figure is taken in fresh processes, the two packages in turn, so that neither meets a warm allocator or the other's
-memory.
-Time: forward and backward after one warm-up, CPU seconds of the process (on a GPU: wall seconds between
-synchronisations), median over processes and repetitions. Memory: the highest resident size during the first forward and
-backward over that after imports (on a GPU: the allocator's peak), median over processes. Inputs are three modalities of
-unit-norm Gaussian rows, float32.
+The plain forms are in `plain_losses.py`. A row of the table is one process with one thread, in which the two forms take
+turns; CPU seconds of the process count, so that other programs disturb little. Time: the median of many turns after one
+warm-up. Memory: the highest resident size during the first forward and backward over that before. Where a form would
+hold more than --gigabytes, or need more than --flops operations, it is skipped and the table says why. Inputs are three
+modalities of unit-norm Gaussian rows, float32; objectives with a policy for missing modalities get a mask of 20 %.
+
+The two values are compared, too: the benchmark stops where they differ.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
+import gc
 import json
 import os
 import statistics
@@ -25,54 +28,45 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-GOALS = {("exact", "128x1024"): (3.0, None), ("exact", "256x1024"): (3.0, 20.0), ("exact", "512x1024"): (None, None)}
-MAX_MEGABYTES = {("exact", "512x1024"): 150.0}
-MODALITIES = 3
-SECONDS = 2.0  # repeat a measurement for about so long
+MODALITIES, RATE = 3, 0.2
+# Least factor by which an objective must be faster than its plain form.
+GOALS = {
+    ("clip", "256x128"): 1.0,
+    ("clip", "1024x128"): 1.4,
+    ("symile", "1024x128"): 1.15,
+    ("clip", "4096x128"): 2.0,
+    ("symile", "4096x128"): 2.0,
+}
+SEED = 0
 
 
 def main() -> None:
-    """Run all rows in subprocesses and print the table."""
+    """Measure every objective at every size in processes of their own, and print a table."""
+    from plain_losses import PLAIN
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", default="128x1024,256x1024,512x1024", help="rows x width, comma separated")
-    parser.add_argument("--modes", default="exact,n")
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument(
-        "--processes", type=int, default=3, help="fresh processes a figure (1 for rows of 512 and more)"
-    )
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--objectives", default=",".join(PLAIN), help="names, with commas between")
+    parser.add_argument("--sizes", default="256x128,256x1024,1024x128,1024x1024", help="rows x width")
+    parser.add_argument("--seconds", type=float, default=2.0, help="CPU time of a row's turns")
+    parser.add_argument("--gigabytes", type=float, default=3.0, help="skip a plain form that would hold more")
+    parser.add_argument("--flops", type=float, default=4e11, help="skip an objective that would need more")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
         print(json.dumps(measure(**json.loads(arguments.one))))
         return
-    figures = run_all(arguments.sizes.split(","), arguments.modes.split(","), arguments.device, arguments.processes)
+    figures = []
+    for size in arguments.sizes.split(","):
+        for name in arguments.objectives.split(","):
+            row = {"name": name, "size": size, "seconds": arguments.seconds}
+            figures.append(in_subprocess({**row, "gigabytes": arguments.gigabytes, "flops": arguments.flops}))
+            print(line(figures[-1]), flush=True)
     if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
-    show(figures, arguments.device)
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
-def run_all(sizes: list[str], modes: list[str], device: str, processes: int) -> list[dict[str, object]]:
-    """One entry per mode, size and implementation, with medians over its processes."""
-    figures: list[dict[str, object]] = []
-    for mode in modes:
-        for size in sizes:
-            names = ["symile package", "symile_data"]
-            if mode == "exact":
-                names.append("symile_data, no cache")
-            if device == "cuda":
-                names.append("symile_data, bf16 products")
-            runs: dict[str, list[dict[str, float]]] = {name: [] for name in names}
-            for _ in range(1 if mode == "exact" and int(size.split("x")[0]) >= 512 else processes):
-                for name in names:
-                    print(f"{mode} {size} {name} ...", file=sys.stderr)
-                    runs[name].append(in_subprocess(name=name, mode=mode, size=size, device=device))
-            for name in names:
-                figures.append({"mode": mode, "size": size, "name": name, **medians(runs[name])})
-    return figures
-
-
-def in_subprocess(**row: str) -> dict[str, float]:
+def in_subprocess(row: dict[str, Any]) -> dict[str, Any]:
     """`measure` in a fresh interpreter with one thread."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     command = [sys.executable, __file__, "--one", json.dumps(row)]
@@ -80,116 +74,85 @@ def in_subprocess(**row: str) -> dict[str, float]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def medians(runs: list[dict[str, float]]) -> dict[str, float]:
-    """Column by column."""
-    return {key: statistics.median(run[key] for run in runs) for key in runs[0]}
-
-
-def measure(name: str, mode: str, size: str, device: str) -> dict[str, float]:
-    """Seconds, peak megabytes and value of one implementation, in this process."""
+def measure(name: str, size: str, seconds: float, gigabytes: float, flops: float) -> dict[str, Any]:
+    """Milliseconds, peak megabytes and value of both forms of an objective, in this process."""
     import torch
+    from plain_losses import AT_RANDOM, PLAIN, WITH_MASKS
 
-    rows, width = map(int, size.split("x"))
+    from symile_data.losses import BatchShape, make_objective
+    from symile_data.losses.kernels.budget import flops as flops_of_exact
+
     torch.set_num_threads(1)
-    loss = implementation(name, mode)
-    # Loads what torch loads lazily (autograd's threads, the matrix library), so that it does not count as the loss's
-    # memory.
-    warm = torch.ones(8, 8, device=device, requires_grad=True)
-    torch.autograd.backward((warm @ warm).exp().sum())
+    rows, width = map(int, size.split("x"))
+    row: dict[str, Any] = {"name": name, "size": size}
+    if name == "symile-exact" and flops_of_exact(rows, width, MODALITIES) > flops:
+        return {**row, "skipped": f"ours needs {flops_of_exact(rows, width, MODALITIES):.0e} operations"}
+    plain, numbers = PLAIN[name]
+    torch.manual_seed(SEED)
+    loss = make_objective(name, BatchShape(modalities=MODALITIES, dim=width, rows=rows, seed=SEED))
+    inputs = [torch.nn.functional.normalize(torch.randn(rows, width), dim=1) for _ in range(MODALITIES)]
+    leaves = [one.requires_grad_() for one in inputs]
+    scale = torch.tensor(loss.start_scale(MODALITIES, width, True), requires_grad=loss.learns_scale)
+    missing = torch.rand(rows, MODALITIES) < RATE if name in WITH_MASKS else None
+    forms: dict[str, Callable[[], torch.Tensor]] = {
+        "ours": lambda: loss(leaves, scale, missing=missing),
+        "plain": lambda: plain(loss, leaves, scale, missing),
+    }
+    needed = 4 * numbers(rows, width) / 2**30
+    if needed > gigabytes:
+        del forms["plain"]
+        row["skipped"] = f"the plain form would hold {needed:.0f} GB"
 
-    before = resident_peak(reset=True, device=device)
-    generator = torch.Generator().manual_seed(0)
-    inputs = [torch.randn(rows, width, generator=generator) for _ in range(MODALITIES)]
-    inputs = [(row / row.norm(dim=1, keepdim=True)).to(device).requires_grad_() for row in inputs]
-    scale = torch.tensor(10.0, device=device, requires_grad=True)
-
-    def step() -> float:
-        for tensor in (*inputs, scale):
+    def step(form: str) -> float:
+        for tensor in (*leaves, scale, *loss.parameters()):
             tensor.grad = None
-        value = loss(inputs, scale)
-        value.backward()
+        value = forms[form]()
+        torch.autograd.backward(value)
         return float(value.detach())
 
-    value = step()
-    peak = resident_peak(reset=False, device=device) - before
-    seconds: list[float] = []
-    while sum(seconds) < SECONDS and len(seconds) < 50:
-        start = clock(device)
-        step()
-        seconds.append(clock(device) - start)
-    return {"seconds": statistics.median(seconds), "megabytes": peak, "value": value}
+    # Loads what torch loads lazily, so that it does not count as the loss's memory.
+    warm = torch.ones(8, 8, requires_grad=True)
+    torch.autograd.backward((warm @ warm).exp().sum())
+    for form in forms:
+        before = resident_peak(reset=True)
+        value = step(form)
+        row[form] = {"value": value, "megabytes": resident_peak(reset=False) - before}
+    if "plain" in forms and name not in AT_RANDOM:
+        torch.testing.assert_close(row["ours"]["value"], row["plain"]["value"], rtol=1e-4, atol=1e-5)
+    times: dict[str, list[float]] = {form: [] for form in forms}
+    while sum(map(sum, times.values())) < seconds or len(times["ours"]) < 3:
+        for form in forms:
+            start = time.process_time()
+            step(form)
+            times[form].append(time.process_time() - start)
+    for form in forms:
+        row[form]["milliseconds"] = 1000 * statistics.median(times[form])
+    return row
 
 
-def implementation(name: str, mode: str) -> Callable[..., Any]:
-    """The loss to call with (embeddings, logit scale)."""
-    import torch
-
-    if name == "symile package":
-        from symile import Symile
-
-        package: Callable[..., Any] = Symile("n_squared" if mode == "exact" else "n")
-        return package
-    from symile_data.losses import SymileLoss
-
-    return SymileLoss(
-        mode,
-        cache_bytes=0 if "no cache" in name else None,
-        gemm_dtype=torch.bfloat16 if "bf16" in name else None,
-        max_flops=float("inf"),
-    )
-
-
-def clock(device: str) -> float:
-    """CPU seconds of this process, or wall seconds once the GPU is idle."""
-    if device == "cpu":
-        return time.process_time()
-    import torch
-
-    torch.cuda.synchronize()
-    return time.perf_counter()
-
-
-def resident_peak(*, reset: bool, device: str) -> float:
+def resident_peak(*, reset: bool) -> float:
     """Highest memory use so far in megabytes; with `reset` the present use, from which a new peak is counted."""
-    if device == "cuda":
-        import torch
-
-        if reset:
-            torch.cuda.reset_peak_memory_stats()
-        return float(torch.cuda.max_memory_allocated() / 2**20)
     if reset:
+        gc.collect()
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")  # Linux: the high-water mark falls to the present size
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(status["VmHWM"].split()[0]) / 1024
 
 
-def show(figures: list[dict[str, object]], device: str) -> None:
-    """Print the table, with ratios to the public package and whether the goals are met."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=f"Symile loss, forward and backward, three modalities, {device}, medians")
-    for column in ("mode", "rows x width", "implementation"):
-        table.add_column(column)
-    for column in ("seconds", "times faster", "peak MB", "times smaller", "loss"):
-        table.add_column(column, justify="right")
-    table.add_column("goal")
-    base: dict[str, object] = {}
-    for row in figures:
-        key = (str(row["mode"]), str(row["size"]))
-        if row["name"] == "symile package":
-            base = row
-            table.add_section()
-        faster = float(str(base["seconds"])) / float(str(row["seconds"]))
-        smaller = float(str(base["megabytes"])) / max(float(str(row["megabytes"])), 0.1)
-        verdict = ""
-        if row["name"] == "symile_data" and device == "cpu" and key in GOALS:
-            wanted_faster, wanted_smaller = GOALS[key]
-            fine = faster >= (wanted_faster or 0.0) and smaller >= (wanted_smaller or 0.0)
-            verdict = "met" if fine and float(str(row["megabytes"])) <= MAX_MEGABYTES.get(key, 1e9) else "missed"
-        numbers = (f"{row['seconds']:.4f}", f"{faster:.2f}", f"{row['megabytes']:.1f}", f"{smaller:.1f}")
-        table.add_row(*key, str(row["name"]), *numbers, f"{row['value']:.5f}", verdict)
-    Console(width=120).print(table)
+def line(row: dict[str, Any]) -> str:
+    """One row of a Markdown table: times and memory of both forms, and how much faster and smaller ours is."""
+    cells = [row["name"], row["size"].replace("x", " x ")]
+    ours, plain = row.get("ours"), row.get("plain")
+    if ours is None:
+        return f"| {' | '.join([*cells, row['skipped']])} |"
+    cells += [f"{ours['milliseconds']:.1f}", f"{ours['megabytes']:.0f}"]
+    if plain is None:
+        return f"| {' | '.join([*cells, row['skipped']])} |"
+    faster = plain["milliseconds"] / ours["milliseconds"]
+    goal = GOALS.get((row["name"], row["size"]), 1.0)
+    cells += [f"{plain['milliseconds']:.1f}", f"{plain['megabytes']:.0f}", f"{faster:.2f}"]
+    return f"| {' | '.join([*cells, '' if faster >= goal else f'goal {goal} missed'])} |"
 
 
 if __name__ == "__main__":

@@ -16,9 +16,8 @@ Shapes: N rows, B rows of a block. Memory: what the similarity needs for (B, N).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -27,11 +26,10 @@ from torch.nn import functional as F
 from symile_data.losses.attach import attach
 
 from .blocks import row_blocks
+from .comparison import Comparison, Direction, Similarity, inner_products
+from .shared_reference import contrast_by_one_reference
 
-Direction = Literal["rows", "columns", "both"]
-
-# Compares (B, ...) tensors with (N, ...) tensors, given tensors that belong to no row; returns (B, N).
-Similarity = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]], Tensor]
+__all__ = ["contrast", "inner_products"]
 
 
 def contrast(
@@ -67,37 +65,47 @@ def contrast(
     tensors = [*left, *right, *shared, scale]
     wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     leaves = [tensor.detach().requires_grad_(wanted and tensor.requires_grad) for tensor in tensors]
-    asked = [leaf for leaf in leaves if leaf.requires_grad]
     lefts, rights = leaves[: len(left)], leaves[len(left) : len(left) + len(right)]
     others, factor = leaves[len(left) + len(right) : -1], leaves[-1]
-    rows = left[0].shape[0]
+    asked = Comparison(similarity, lefts, rights, others, factor, direction, smoothing)
+    blocks = row_blocks(asked.rows, block_rows, scale)
+    found = None
+    with torch.no_grad():
+        if groups is None and asked.rows:
+            found = contrast_by_one_reference(asked, blocks)
+        value, gradients = found or _contrast_by_own_references(asked, groups, blocks)
+    return attach(value, gradients, [tensor for tensor in tensors if tensor.requires_grad]) if wanted else value
+
+
+def _contrast_by_own_references(
+    asked: Comparison, groups: Tensor | None, blocks: Sequence[tuple[int, int]]
+) -> tuple[Tensor, list[Tensor]]:
+    """Return the loss and its gradients for groups, and for logits of any range."""
+    wanted, rows, direction = asked.wanted, asked.rows, asked.direction
 
     def logits_of(start: int, stop: int) -> Tensor:
-        return factor * similarity([tensor[start:stop] for tensor in lefts], rights, others)
+        return asked.scale * asked.similarity([one[start:stop] for one in asked.left], asked.right, asked.shared)
 
-    pairs = _Pairs(rows, groups, scale.device)
-    blocks = row_blocks(rows, block_rows, scale)
-    by_column = None if direction == "rows" else _Sums.nothing(rows, scale.detach())
+    pairs = _Pairs(rows, groups, asked.scale.device)
+    by_column = None if direction == "rows" else _Sums.nothing(rows, asked.scale.detach())
     if by_column is not None and len(blocks) > 1:
-        with torch.no_grad():
-            for start, stop in blocks:
-                by_column.add_rows(logits_of(start, stop), pairs, start, stop)
-    value = torch.zeros_like(factor.detach())
-    gradients = [torch.zeros_like(leaf.detach()) for leaf in asked]
+        for start, stop in blocks:
+            by_column.add_rows(logits_of(start, stop), pairs, start, stop)
+    value = torch.zeros_like(asked.scale.detach())
+    gradients = [torch.zeros_like(leaf.detach()) for leaf in wanted]
     for start, stop in blocks:
-        with torch.set_grad_enabled(wanted):
+        with torch.set_grad_enabled(bool(wanted)):
             logits = logits_of(start, stop)
-        with torch.no_grad():
-            if by_column is not None and len(blocks) == 1:
-                by_column.add_rows(logits, pairs, start, stop)
-            loss, gradient = _loss_of_block(logits.detach(), pairs, start, stop, by_column, direction, smoothing)
-            value += loss
+        if by_column is not None and len(blocks) == 1:
+            by_column.add_rows(logits.detach(), pairs, start, stop)
+        loss, gradient = _loss_of_block(logits.detach(), pairs, start, stop, by_column, direction, asked.smoothing)
+        value += loss
         if wanted:
-            parts = torch.autograd.grad(logits, asked, gradient, allow_unused=True)
+            parts = torch.autograd.grad(logits, wanted, gradient, allow_unused=True)
             for total, one in zip(gradients, parts, strict=True):
                 if one is not None:
                     total += one
-    return attach(value, gradients, [tensor for tensor in tensors if tensor.requires_grad]) if wanted else value
+    return value, gradients
 
 
 class _Pairs:
@@ -234,8 +242,3 @@ def _gradient(
     on_positives = weights * (smoothing - even - (sums.negatives - whole).exp())
     gradient[positives] = on_positives[positives[0]]
     return gradient
-
-
-def inner_products(left: Sequence[Tensor], right: Sequence[Tensor], _shared: Sequence[Tensor]) -> Tensor:
-    """Return the inner products of the rows of two tensors, (B, N): the similarity of most objectives."""
-    return left[0] @ right[0].t()
