@@ -19,6 +19,7 @@ from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.cards import write_card
 from symile_data.format.verify import verify
+from symile_data.losses import objectives
 from symile_data.workflows.embed import describe_model, encode_media
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -89,6 +90,26 @@ def test_missing_modalities(xor: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert told
     share = int(told.group(1))
     assert abs(share - 100 * (1 - 0.7**3)) < 4
+
+
+@pytest.fixture
+def registered() -> Iterator[None]:
+    """What a test registers is forgotten after it."""
+    before = dict(objectives._registered)
+    yield
+    objectives._registered.clear()
+    objectives._registered.update(before)
+
+
+def test_own_objective(registered: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = XorSpec(dims=3, rows={"train": 1_000, "validation": 100, "test": 300})
+    build_xor(spec, tmp_path / "xor", workers=1, write_card=write_card)
+    found = example("own_objective").main(str(tmp_path / "xor"), str(tmp_path / "runs"), epochs=20, batch_size=200)
+    assert found["margin"] > 0.9 and found["symile"] > 0.9 and found["clip"] < 0.4  # a random candidate: 1 in 8
+    said = capsys.readouterr().out
+    assert re.search(r"^\| margin \| (\S+) \|.*\nevaluated again, margin has \1;", said, flags=re.MULTILINE)
+    assert (tmp_path / "runs" / "margin" / "evaluation-test.json").is_file()
+    assert (tmp_path / "runs" / "curves.png").is_file()
 
 
 def test_finetune_from_features(m3: Path) -> None:

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from symile_data.losses.attach import attach
 
@@ -215,7 +214,7 @@ def _loss_of_block(
 
 def _losses(sums: _Sums, smoothing: float) -> Tensor:
     """Return the loss of each anchor, (A,)."""
-    loss = F.softplus(sums.negatives - sums.positives)
+    loss = torch.logaddexp(sums.negatives - sums.positives, torch.zeros_like(sums.positives))
     if smoothing:
         loss = loss + smoothing * (sums.positives - sums.total / sums.count.clamp(min=1))
     return loss

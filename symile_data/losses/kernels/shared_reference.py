@@ -21,7 +21,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from .comparison import Comparison, inner_products
 from .powers import LOG2_E
@@ -73,16 +72,17 @@ class _Contrast:
                 mean = logits.detach().sum() / self.rows
                 self.value += _LN_2 * self.asked.smoothing / self.rows * (positives[-1].sum() - mean)
             if self.reference is None:
-                self.reference = (positives[-1].max() + positives[-1].min()) / 2
+                self.reference = positives[-1].mean()
             p = self._exponentials(logits, block, self.reference)
             if self.asked.direction != "columns":
                 by_row.append(p.sum(dim=1))
             if self.asked.direction != "rows":
                 by_column.append(p.sum(dim=0))
             kept.append((logits, p) if keep else None)
-        sums = [torch.cat(by_row)] if by_row else []
-        sums += [torch.stack(by_column).sum(dim=0)] if by_column else []
-        factors = self._weights(torch.stack(sums), torch.cat(positives), self.reference)
+        sums = [by_row[0] if alone else torch.cat(by_row)] if by_row else []
+        sums += [by_column[0] if alone else torch.stack(by_column).sum(dim=0)] if by_column else []
+        joined = positives[0] if alone else torch.cat(positives)
+        factors = self._weights(torch.stack(sums), joined, self.reference)
         if factors is None:
             return False
         for block, one in zip(blocks, kept, strict=True) if self.wanted else ():
@@ -120,13 +120,13 @@ class _Contrast:
             The factors, of the shape of `sums`, the gradients by the positives, (A,), and the reference.
         """
         negatives = sums.log2().add_(reference)
-        lse = torch.logaddexp2(negatives, positives)
-        if not bool(((lse - reference).abs() <= _SAFE_RANGE[lse.dtype]).all()):
+        below = reference - torch.logaddexp2(negatives, positives)
+        if not bool((below.abs() <= _SAFE_RANGE[below.dtype]).all()):
             return None
-        self.value += F.softplus((negatives - positives) * _LN_2).mean(dim=0).sum() / self.rows
         weight = _LN_2 / self.rows
-        factors = (reference - lse).exp2_().mul_(weight / len(sums))
-        own = (negatives - lse).exp2_().mean(dim=0).neg_()
+        self.value += torch.logaddexp2(negatives - positives, torch.zeros_like(positives)).sum() * (weight / len(sums))
+        own = (negatives - reference + below).exp2_().mean(dim=0).neg_()
+        factors = below.exp2_().mul_(weight / len(sums))
         if self.asked.smoothing:
             own += self.asked.smoothing * (1 - 1 / self.rows)
         return factors, own.mul_(weight), reference
