@@ -8,9 +8,10 @@ A new dataset needs a row in `DESCRIPTIONS` and a template of the same name.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from symile_data.datasets.m3.keys import KEYS, TARGET_LANGUAGE, Key, keys_of_spec
 from symile_data.datasets.mimic.schema import FINDINGS
 from symile_data.datasets.xor.information import (
     bayes_accuracy,
@@ -75,7 +76,18 @@ class Description:
 
 def description_of(manifest: Manifest) -> Description:
     """Return the description of a dataset, or the plain one."""
-    return DESCRIPTIONS.get(manifest.identity.dataset, _PLAIN)
+    description = DESCRIPTIONS.get(manifest.identity.dataset, _PLAIN)
+    if manifest.identity.dataset == "symile-m3" and (keys := keys_of_spec(manifest.identity.spec)):
+        names = ["an image", "a speech recording", "a text of several words", *(f"the key {key.name}" for key in keys)]
+        return replace(
+            description,
+            title=f"{description.title} with {len(keys) + 1} keys",
+            summary=(
+                f"Rows of {', '.join(names[:-1])} and {names[-1]}. Only the spoken language, the other keys and the"
+                " text together name the image's class: no modality can be left out."
+            ),
+        )
+    return description
 
 
 def title_of(manifest: Manifest) -> str:
@@ -139,6 +151,16 @@ def _xor_terms(manifest: Manifest) -> dict[str, Any]:
 
 _COMMON = {"sample_id": "number of the row, unique in the dataset; all random draws of the row depend on it"}
 
+
+def _key_columns(key: Key) -> dict[str, str]:
+    """Return the meanings of the columns of a key of Symile-M3."""
+    columns = {key.name: key.meaning, key.label: f"the value of {key.name}; a label, present in every row"}
+    if key.media_id is not None:
+        columns[key.media_id] = f"name of the {key.kind} of {key.name}; equal ids are equal files"
+        columns[f"{key.name}_row"] = f"row of the {key.kind} in the table of {key.name}s, counted through its files"
+    return columns
+
+
 _PLAIN = Description(
     title="{dataset}",
     summary="A dataset of several modalities per sample, in the format of symile-data.",
@@ -175,8 +197,10 @@ DESCRIPTIONS = {
             "clip_id": "name of the recording; equal ids are equal recordings",
             "image_row": "row of the image in its table of images, counted through the table's files",
             "clip_row": "row of the recording in its table of audio, counted through the table's files",
+            TARGET_LANGUAGE: "language of the word that names the class: the sum of all keys; a label",
+            **{column: meaning for key in KEYS.values() for column, meaning in _key_columns(key).items()},
         },
-        categories=("lang",),
+        categories=("lang", TARGET_LANGUAGE),
         durations_by="lang",
         changes={
             "0.2.0": "330 class names fit the images better; Arabic is spoken from vowelled text; the silence around"

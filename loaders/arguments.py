@@ -22,7 +22,8 @@ class Variation:
     Args:
         redraw_words: Draw the distractor words of an M3 row anew in each epoch; image, audio and target word stay.
         resample_within_class: Modality -> label column: in each epoch a row gets the image or audio of another row with
-            the same label. Needs the loader's `cache`.
+            the same label. Modalities whose names are joined by "+" get theirs from one other row. Needs the loader's
+            `cache`.
         augment: Modality -> random views of its images. With the loader's `cache` only `ImageJitter`, which works on
             decoded images.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from symile_data.errors import UsageError
+from symile_data.format.schema import joined_names
 
 from .batches import BatchSpec, ModalityReader
 from .decoders import StoredSettings
@@ -66,7 +67,11 @@ def check_redraw(
         UsageError: the message names the argument or modality that is wrong.
     """
     names = [modality.name for modality in split.modalities]
-    asked = [*resample_within_class, *encoders]
+    redrawn = [part for name in resample_within_class for part in joined_names(name)]
+    twice = [name for name in redrawn if redrawn.count(name) > 1]
+    if twice:
+        raise UsageError("resample_within_class names a modality twice", got=twice[0], do="name each modality once")
+    asked = [*redrawn, *encoders]
     unknown = [name for name in asked if name not in names]
     if unknown:
         raise UsageError("this split has no such modality", got=unknown[0], do=f"choose among {', '.join(names)}")

@@ -16,6 +16,7 @@ import numpy as np
 
 from symile_data.errors import DamageError, UsageError
 from symile_data.extras import needs_extra
+from symile_data.format.schema import joined_names
 
 from .arguments import Distribution, OlderArguments, Resources, Variation, grouped
 from .batches import Array, DecodeErrors, keep_rows, make_batch_spec
@@ -231,8 +232,10 @@ class BatchLoader:
             )
             self._decoded = decoded.encoded(self._encoders, memory)
         permutations = {
-            name: self._decoded.permutation(name, column, self.seed, shuffle.epoch)
+            part: permutation
             for name, column in self._resample_within_class.items()
+            for permutation in [self._decoded.permutation(name, column, self.seed, shuffle.epoch)]
+            for part in joined_names(name)
         }
         return self._decoded.batches(parts, permutations)
 

@@ -1,4 +1,4 @@
-"""Redraw the distractor words of M3 rows in each epoch; image, audio and target word stay.
+"""Redraw the distractor words of M3 rows in each epoch; image, audio, keys and target word stay.
 
 The draw follows the dataset's own rule (`datasets.m3.words`) and is a function of (seed, epoch, sample_id). A small
 M3 is otherwise memorised instead of learned. This is for training only: validation and test must stay fixed.
@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from symile_data.datasets.m3.keys import TARGET_LANGUAGE
 from symile_data.datasets.m3.names import SEPARATOR
 from symile_data.datasets.m3.words import WordRule, draw_words
 from symile_data.errors import UsageError
@@ -20,7 +21,6 @@ from symile_data.rng import Stream
 
 from .split import Split
 
-_COLUMNS = ("words", "cls_id", "lang")
 _TARGETS = pa.schema([("cls_id", pa.int64()), ("lang", pa.string())])
 _WORDS = _TARGETS.append(pa.field("text", pa.string()))
 _MOST_CELLS = 1 << 24  # classes times languages
@@ -39,7 +39,8 @@ class WordRedraw:
         rule: Number of words and mode.
         vocabulary: (C, L) object array of words, empty where the split never uses that class in that language.
         target_class: (N,) index of each row's class among the C.
-        target_language: (N,) index of each row's language among the L.
+        target_language: (N,) index of the language of each row's target word among the L: with keys (see
+            `datasets.m3.keys`) the one that their sum names, otherwise the language of the audio.
     """
 
     seed: int
@@ -126,7 +127,7 @@ def _check(split: Split) -> None:
         raise UsageError(
             "words are redrawn for training only", where=split.location, got=f"split {split.name}", do=_SWITCH_OFF
         )
-    absent = [name for name in _COLUMNS if name not in split.columns]
+    absent = [name for name in _columns(split) if name not in split.columns]
     if absent:
         raise UsageError(
             "words cannot be redrawn without this column", where=split.location, got=absent[0], do=_SWITCH_OFF
@@ -144,6 +145,11 @@ def _check(split: Split) -> None:
         )
 
 
+def _columns(split: Split) -> tuple[str, str, str]:
+    """Name the columns of the words, of the image's class and of the target word's language."""
+    return "words", "cls_id", TARGET_LANGUAGE if split.spec.get("keys") else "lang"
+
+
 def _gather(split: Split) -> tuple[pa.Table, pa.Table]:
     """Read the last word of the split for each class in each language, and the class and language of every row.
 
@@ -154,8 +160,9 @@ def _gather(split: Split) -> tuple[pa.Table, pa.Table]:
     """
     words, targets = _WORDS.empty_table(), []
     try:
-        for table in split.tables(_COLUMNS):
-            targets.append(table.select(_TARGETS.names).cast(_TARGETS))
+        columns = _columns(split)
+        for table in split.tables(columns):
+            targets.append(table.select(columns[1:]).rename_columns(_TARGETS.names).cast(_TARGETS))
             flat = pc.list_flatten(table["words"].combine_chunks())
             new = pa.table({name: pc.struct_field(flat, name) for name in _WORDS.names}).cast(_WORDS)
             known = pa.concat_tables([words, new.drop_null()])  # an imported word may have no language

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from symile_data.datasets.m3.schema import m3_schema
+from symile_data.datasets.m3.schema import m3_modalities, m3_schema
 from symile_data.errors import SourceError
 from symile_data.format.manifest import Dropped, Manifest
 from symile_data.format.schema import SPLITS
@@ -28,6 +28,7 @@ from .deduplicated import write_deduplicated
 from .images.hub import write_hub
 from .images.imagenet import ImageCatalogue, SplitImages, list_images, split_images
 from .images.sample import draw_class
+from .keys.media import prepare_keys
 from .prepare_media import prepare_audio, prepare_images
 from .release.plan import prepare_plan
 from .rows.shard import ROWS_PER_SHARD, ShardTask, make_shard
@@ -58,7 +59,7 @@ def build_m3(
     return run_build(
         out,
         sources.identity,
-        m3_schema(),
+        m3_schema(spec.keys, len(spec.languages)),
         partial(_stages, sources),
         workers=workers,
         executor=executor,
@@ -86,7 +87,7 @@ def _stages(sources: Sources, build_dir: BuildDir, executor: Executor | None) ->
         )
     return Manifest(
         identity=identity,
-        modalities=m3_schema().modalities,
+        modalities=m3_modalities(spec.keys),
         splits={split: rows for split, rows in spec.rows.items() if rows},
         files=shards,
         dropped=[*sources.names.left_out, *_merged([*dropped, *unreadable])],
@@ -123,6 +124,7 @@ def new_build_state(sources: Sources, catalogue: ImageCatalogue, images: dict[st
         missing={name: rate for name, rate in spec.missing.items() if rate},
         masked_splits=[split for split in used if split != "test" or spec.missing_test],
         planned=sources.published is not None,
+        keys=list(spec.keys),
     )
 
 
@@ -180,6 +182,7 @@ def _prepare(
     replaced = published is None  # rows of a published plan have their own media or none
     unreadable = prepare_images(build_dir, executor, catalogue, image_stores, spec.image_size, replaced)
     unreadable += prepare_audio(build_dir, executor, audio_stores, replaced)
+    prepare_keys(build_dir, executor, state)
     if unreadable and not replaced and spec.strict:
         raise SourceError(
             "an image or a recording that the plan names cannot be used",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -43,6 +43,7 @@ class BuildState:
         missing: modality -> rate.
         masked_splits: Splits that the rates apply to.
         planned: Whether the rows come from a published table; see `release.plan`.
+        keys: Names of the keys beside the language of the audio.
     """
 
     seed: int
@@ -61,12 +62,18 @@ class BuildState:
     missing: Mapping[str, float]
     masked_splits: list[str]
     planned: bool = False
+    keys: list[str] = field(default_factory=list)
+
+    @property
+    def key_values(self) -> int:
+        """Number of values of a key, which is that of the languages."""
+        return len(self.languages)
 
     def plan(self, split: str) -> SplitPlan:
         """Return the plan from which the rows of one split are drawn."""
         rule = WordRule(words=self.words, classes=len(self.wnids), languages=len(self.languages), mode=self.mode)
         offsets = np.array(self.image_offsets[split], dtype=np.int64)
-        return SplitPlan(self.seed, split, rule, offsets, self.recordings_per_language[split])
+        return SplitPlan(self.seed, split, rule, offsets, self.recordings_per_language[split], self.keys)
 
     def first_sample_id(self, split: str) -> int:
         """Return the sample id of a split's first row. Ids count through the splits in order, so they are unique."""

@@ -117,7 +117,8 @@ class Sources:
     def identity(self) -> BuildFingerprint:
         """The settings, sources and versions that decide the bytes of the build."""
         spec = self.spec
-        packages = (*self.audio.packages, *_PACKAGES, *(_SAMPLE_PACKAGES if spec.images is None else ()))
+        drawn = spec.images is None or "symbol" in spec.keys
+        packages = (*self.audio.packages, *_PACKAGES, *(_SAMPLE_PACKAGES if drawn else ()))
         return BuildFingerprint(
             dataset=DATASET,
             spec=spec.to_json(),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from symile_data.datasets.m3.keys import KEYS, check_keys
 from symile_data.datasets.m3.words import Mode
 from symile_data.errors import UsageError
 from symile_data.format.schema import SPLITS
@@ -60,6 +61,8 @@ class M3Spec:
         plan: Tables of a published dataset whose rows are rebuilt; they decide rows, words and split policy.
         layout: "shards" stores the media in every row; "pooled" is the deduplicated layout, which stores every image
             and recording once, in separate tables.
+        keys: Keys beside the language of the audio, each a further modality; with them the sum of all keys names the
+            language of the word that counts. See `symile_data.datasets.m3.keys`.
     """
 
     languages: tuple[str, ...]
@@ -84,6 +87,7 @@ class M3Spec:
     seed: int = 0
     plan: Path | None = None
     layout: Layout = "shards"
+    keys: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.layout not in get_args(Layout):
@@ -120,9 +124,37 @@ class M3Spec:
                 got=f"`words={self.words}`",
                 do="take `words=2`, more languages or `mode='disjoint'`",
             )
+        if self.keys:
+            self._check_keys()
         check_rates(self.missing)
         check_format(self.shard_format)
         check_size(self.image_size)
+
+    def _check_keys(self) -> None:
+        check_keys(self.keys)
+        # Equal keys in any order are the same build.
+        object.__setattr__(self, "keys", tuple(name for name in KEYS if name in self.keys))
+        if self.plan is not None:
+            raise UsageError("`plan` brings its texts, in which the audio alone names the word", do="leave out `keys`")
+        if self.mode != "disjoint":
+            raise UsageError(
+                "with `keys` every word has a language of its own, so that their sum names one word",
+                got=f"`mode={self.mode!r}`",
+                do="take `mode='disjoint'`, or leave out `keys`",
+            )
+        if self.words != len(self.languages):
+            raise UsageError(
+                "with `keys` a text has one word in each language, so that every sum of keys names a word",
+                got=f"`words={self.words}` and {len(self.languages)} languages",
+                do="take as many words as languages",
+            )
+        for key in (KEYS[name] for name in self.keys):
+            if len(self.languages) > key.most_values:
+                raise UsageError(
+                    f"the key {key.name} shows at most {key.most_values} different values",
+                    got=f"{len(self.languages)} languages",
+                    do="choose another key or fewer languages",
+                )
 
     def _check_plan(self) -> None:
         if not isinstance(self.images, Path) or self.audio != "common-voice":
@@ -158,6 +190,7 @@ class M3Spec:
             "format": self.shard_format,
             "layout": self.layout,
             **({"skip_unnamed_classes": True} if self.skip_unnamed_classes else {}),
+            **({"keys": list(self.keys)} if self.keys else {}),
         }
 
     def _names_kind(self) -> str:

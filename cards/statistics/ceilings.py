@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from symile_data.datasets.m3.ceilings import RANDOM, WordRowsReader, named_ceilings, random_candidate, subset_ceilings
+from symile_data.datasets.m3.ceilings import ONE_LEFT_OUT, RANDOM, named_ceilings, random_candidate, subset_ceilings
+from symile_data.datasets.m3.word_rows import WordRowsReader
 
 _DIGITS = 6
 
@@ -36,15 +37,21 @@ class CeilingCounts:
 
     def summary(self) -> dict[str, Any]:
         """Return the ceilings of finding the image by its class among all rows: "rows", "random_candidate",
-        "text_alone", "all_words_alike" and "counting"; and "subsets", the best accuracy by target and by the modalities
-        that are read. The result is empty where there are no complete rows.
+        "text_alone", "all_words_alike", "counting" and, with keys, "one_left_out"; and "subsets", the best accuracy by
+        target and by the modalities that are read, and with keys "without_one", the best one by target where one
+        modality is not read. The result is empty where there are no complete rows.
         """
         rows = self._reader.rows()
         if rows is None:
             return {}
         named = {RANDOM: random_candidate(np.bincount(rows.classes)), **named_ceilings(rows, "image")}
         subsets = {target: _rounded(found) for target, found in subset_ceilings(rows).items()}
-        return {"rows": len(rows), **_rounded(named), "subsets": subsets}
+        found = {"rows": len(rows), **_rounded(named), "subsets": subsets}
+        if not rows.keys:
+            return found
+        return found | {
+            "without_one": _rounded({target: named_ceilings(rows, target)[ONE_LEFT_OUT] for target in subsets})
+        }
 
 
 def _rounded(values: dict[str, float]) -> dict[str, float]:

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from symile_data.errors import UsageError
 from symile_data.extras import needs_extra
+from symile_data.format.schema import joined_names
 from symile_data.rng import Stream
 
 from ..batches import Array, BatchSpec, BoolArray
@@ -100,19 +101,20 @@ class DecodedSplit:
             yield PartialBatch(part, self._gather(part.rows, permutations), self.damaged[part.rows])
 
     def permutation(self, name: str, column: str, seed: int, epoch: int) -> IntArray:
-        """Permute the values of one modality at random among rows of the same label.
+        """Permute the values of modalities at random among rows of the same label.
 
         Args:
-            name: Name of the modality.
+            name: Name of the modality, or names joined by "+" of modalities that stay together.
             column: Label column that the batches deliver.
             seed: Seed of the draw.
             epoch: The epoch, from 0.
 
         Returns:
-            (N,) the row whose value each row gets; rows without a value of their own stay where they are.
+            (N,) the row whose values each row gets; rows that lack one of the values stay where they are.
         """
-        position = [reader.name for reader in self.spec.readers].index(name)
-        rows = np.flatnonzero(~self.missing[:, position] & ~self.damaged)
+        names = [reader.name for reader in self.spec.readers]
+        positions = [names.index(part) for part in joined_names(name)]
+        rows = np.flatnonzero(~self.missing[:, positions].any(axis=1) & ~self.damaged)
         _, labels = np.unique(self.labels[column][rows].astype(str), return_inverse=True)
         order = Stream(seed, f"redraw/{name}/{epoch}").generator().permutation(len(rows))
         permutation = np.arange(len(self.sample_ids))

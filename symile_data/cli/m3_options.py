@@ -100,6 +100,10 @@ def m3_request(
     layout: Annotated[
         str, typer.Option(help="shards: every row has its media; pooled: each image and audio once, in other tables.")
     ] = "shards",
+    keys: Annotated[
+        str | None,
+        typer.Option(help="Further modalities that only together with the audio name the word: symbol, tone, code."),
+    ] = None,
     shard_format: Format = "parquet",
     seed: Seed = 0,
     workers: Workers = 0,
@@ -113,7 +117,8 @@ def m3_request(
     from symile_data.builders.m3.spec import DEFAULT_ROWS, SIZES, M3Spec
     from symile_data.builders.m3.text.languages import languages_of
     from symile_data.builders.m3.text.translate import ENGINES
-    from symile_data.datasets.m3.schema import MODALITIES
+    from symile_data.datasets.m3.keys import parse_keys
+    from symile_data.datasets.m3.schema import m3_modalities
     from symile_data.datasets.m3.words import MODES
     from symile_data.errors import UsageError
     from symile_data.format.schema import SPLITS
@@ -131,6 +136,7 @@ def m3_request(
         raise typer.BadParameter("it takes 2, 5, 10 or codes separated by commas", param_hint="--langs")
     languages = languages_of(langs.strip())
     speaker, colon, recordings = audio.partition(":")
+    extra = () if keys is None else parse_keys(keys)
     engine = translations if translations in ENGINES else None
     spec = M3Spec(
         languages=languages,
@@ -148,13 +154,14 @@ def m3_request(
         skip_unnamed_classes=skip_unnamed_classes,
         cache=cache,
         strict=strict,
-        missing=parse_rates(missing, [modality.name for modality in MODALITIES]),
+        missing=parse_rates(missing, [modality.name for modality in m3_modalities(extra)]),
         missing_test=missing_test,
         image_size=image_size,
         shard_format=shard_format,
         seed=seed,
         plan=plan,
         layout=layout,  # type: ignore[arg-type]  # checked by M3Spec
+        keys=extra,
     )
     paths = [path for path in (out, images, translations, manual, sentences, cache, plan) if path is not None]
     return M3Request(spec=spec, out=out, workers=worker_count(workers), command=command_line(*paths))

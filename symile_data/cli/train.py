@@ -68,13 +68,14 @@ def train(
 
     data = TrainingData(directory, cache)
     kinds = [modality.kind for modality in data.manifest.modalities]
+    modalities = [modality.name for modality in data.manifest.modalities]
     changes = {"epochs": epochs, "seed": seed, "negatives": negatives}
     chosen = _objectives(objective or loss, several)
     if negatives is not None and "symile" not in chosen:
         raise typer.BadParameter("it is a setting of the objective symile", param_hint="--negatives")
     overrides = {**_settings(settings or []), **{name: value for name, value in changes.items() if value is not None}}
-    name = config or default_config(data.manifest.identity.dataset, kinds)
-    configs = {choice: read_config(name, {**overrides, "objective": choice}) for choice in chosen}
+    name = config or default_config(data.manifest.identity.dataset, kinds, modalities)
+    configs = {choice: read_config(name, {**overrides, "objective": choice}).fitted(modalities) for choice in chosen}
     if must_launch(devices):
         launch(devices)
         return

@@ -73,6 +73,15 @@ class Modality:
         return record(cls, value)
 
 
+def joined_names(names: str) -> list[str]:
+    """Return the names of modalities that are joined by "+".
+
+    >>> joined_names("audio+symbol")
+    ['audio', 'symbol']
+    """
+    return names.split("+")
+
+
 def _id_by_ending(columns: tuple[str, ...]) -> str | None:
     return next((name for name in columns if name.endswith("_id")), None)
 

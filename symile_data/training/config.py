@@ -6,12 +6,14 @@ import math
 import tomllib
 import warnings
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from symile_data.datasets.m3.keys import KEYS
 from symile_data.errors import UsageError
+from symile_data.format.schema import joined_names
 from symile_data.format.typed_json import read_text, record
 from symile_data.losses.objectives import all_objectives, find_objective
 from symile_data.missingness import check_rates
@@ -91,8 +93,11 @@ class TrainConfig:
             needs (docs/m3.md); off in the paper's configs.
         resample_within_class: Modality -> label column: in each epoch a training row gets the image or audio of another
             row with the same label (another image of the class, another audio of the language), so that pairs cannot
-            be memorised. Like `redraw_words`, it is off in the paper's configs.
-        pretrain: Pretrain and freeze some encoders first; None trains all from scratch.
+            be memorised. Names joined by "+" are taken together from one other row: with "audio+symbol" by the column
+            `target_lang`, a row of Symile-M3 gets other keys of the same sum. Like `redraw_words`, it is off in the
+            paper's configs.
+        pretrain: Pretrain and freeze some encoders first; None trains all from scratch. In its labels and in
+            `resample_within_class`, "?" after a name marks a modality that a dataset may lack; see `fitted`.
         precision: Precision of Lightning: "32-true", "bf16-mixed" or "16-mixed".
         val_every: Epochs between validations.
         select: Validation figure by which the weights are chosen, "val_accuracy" or "val_loss".
@@ -143,6 +148,16 @@ class TrainConfig:
             raise UsageError("one candidate leaves nothing to choose", got="candidates = 1", do="take 0 for all rows")
         check_rates({"every modality": self.missingness})
 
+    def fitted(self, modalities: Collection[str]) -> TrainConfig:
+        """Return the config for a dataset with these modalities: without the optional ones, marked by "?", that it
+        lacks, and without the marks of the others.
+        """
+        redrawn = _without_absent(self.resample_within_class, modalities)
+        if self.pretrain is None:
+            return replace(self, resample_within_class=redrawn)
+        labels = _without_absent(self.pretrain.labels, modalities)
+        return replace(self, resample_within_class=redrawn, pretrain=replace(self.pretrain, labels=labels))
+
     def to_json(self) -> dict[str, Any]:
         """Return the settings as they are saved with a run."""
         return asdict(self)
@@ -166,6 +181,20 @@ class TrainConfig:
             return record(cls, {**value, "pretrain": value.get("pretrain") or None})
         except TypeError as error:
             raise UsageError("the config lacks or misnames a setting", where=where, got=error) from None
+
+
+def _without_absent(table: Mapping[str, str], modalities: Collection[str]) -> dict[str, str]:
+    """Remove the optional names of a table that are no modalities, and the marks of the others.
+
+    >>> _without_absent({"audio+symbol?+tone?": "target_lang", "code?": "code_id"}, ["audio", "tone"])
+    {'audio+tone': 'target_lang'}
+    """
+    kept = {}
+    for names, label in table.items():
+        parts = [name for name in joined_names(names) if not name.endswith("?") or name[:-1] in modalities]
+        if parts:
+            kept["+".join(name.removesuffix("?") for name in parts)] = label
+    return kept
 
 
 _OLD_NAMES = {
@@ -275,12 +304,13 @@ def _read(path: Path) -> str:
         raise UsageError("the config is not UTF-8 text of a usual size", where=path, got=error) from None
 
 
-def default_config(dataset: str, kinds: Collection[str] = ()) -> str:
+def default_config(dataset: str, kinds: Collection[str] = (), modalities: Collection[str] = ()) -> str:
     """Return the name of the config that suits a bundled dataset on a CPU.
 
     Args:
         dataset: Name of the dataset.
         kinds: Kinds of its modalities.
+        modalities: Their names.
 
     Raises:
         UsageError: the dataset has no default config.
@@ -290,6 +320,8 @@ def default_config(dataset: str, kinds: Collection[str] = ()) -> str:
         defaults = {"symile-m3": "m3-frozen", "symile-mimic": "mimic-frozen"}
     if dataset == "pid" and set(kinds) == {"vector"}:
         return "pid-vectors"
+    if dataset == "symile-m3" and KEYS.keys() & set(modalities):
+        return "m3-keys"
     if dataset not in defaults:
         raise UsageError("there is no default config for this dataset", got=dataset, do="name one with `config`")
     return defaults[dataset]

@@ -22,7 +22,7 @@ from symile_data.encoders import DataDescription, FeatureEncoder, LabsEncoder, m
 from symile_data.errors import DamageError, UsageError
 from symile_data.evaluation.embeddings import Embeddings, label_numbers
 from symile_data.evaluation.retrieval import Retrieval, retrieval_accuracy
-from symile_data.format.schema import Modality
+from symile_data.format.schema import Modality, joined_names
 from symile_data.losses import NeutralVectors, missing_groups
 from symile_data.losses.objective import BatchShape, Objective
 from symile_data.losses.objectives import make_objective
@@ -312,7 +312,7 @@ def check_modalities(names: Sequence[str], config: TrainConfig) -> None:
     for verb, wanted in (
         ("retrieves", [config.target]),
         ("pretrains", pretrained),
-        ("redraws", config.resample_within_class),
+        ("redraws", [part for name in config.resample_within_class for part in joined_names(name)]),
     ):
         for name in wanted:
             if name not in names:

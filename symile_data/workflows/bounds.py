@@ -7,14 +7,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from symile_data.datasets.m3.ceilings import (
-    COLUMNS,
-    REFERENCES,
-    WordRows,
-    WordRowsReader,
-    named_ceilings,
-    subset_ceilings,
-)
+from symile_data.datasets.m3.ceilings import REFERENCES, named_ceilings, subset_ceilings
+from symile_data.datasets.m3.keys import KEYS
+from symile_data.datasets.m3.word_rows import WordRows, WordRowsReader, columns_of
 from symile_data.datasets.pid import ceilings as pid
 
 from .pid_rows import pid_rows
@@ -32,7 +27,12 @@ if TYPE_CHECKING:
     BoolArray = npt.NDArray[np.bool_]
 
 # Target -> columns by which a candidate is right and for which ceilings are known.
-_LABELS = {"image": ("cls_id", "cls", "wnid"), "audio": ("lang",), "text": ("sample_id",)}
+_LABELS = {
+    "image": ("cls_id", "cls", "wnid"),
+    "audio": ("lang",),
+    "text": ("sample_id",),
+    **{key.name: (key.label,) for key in KEYS.values()},
+}
 _MEDIA = ("image", "audio", "ecg")  # kinds whose values cannot be labels
 
 
@@ -104,7 +104,7 @@ def _ceilings(split: Split, incomplete: BoolArray, retrieval: Protocol, label: s
         known &= not retrieval.candidates
         return pid.named_ceilings(found.design, found.symbols, retrieval.target, block) if known else {}
     rows = _word_rows(split, incomplete) if label in _LABELS.get(retrieval.target, ()) else None
-    if rows is None:
+    if rows is None or (rows.keys and retrieval.candidates and retrieval.target != "image"):
         return {}
     return named_ceilings(rows, retrieval.target, _sets(rows, retrieval) if retrieval.candidates else None)
 
@@ -113,7 +113,7 @@ def _word_rows(split: Split, incomplete: BoolArray) -> WordRows | None:
     if not WordRowsReader.fits(split.schema):
         return None
     reader, start = WordRowsReader(), 0
-    for table in split.tables(COLUMNS):
+    for table in split.tables(columns_of(split.schema)):
         reader.add(table, incomplete[start : start + len(table)])
         start += len(table)
     return reader.rows()

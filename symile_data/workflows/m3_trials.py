@@ -94,7 +94,7 @@ def pretrain(trial: M3Trial) -> None:
     """Make the pretrained encoders that a trial shares with others, unless they exist."""
     from symile_data.training.run import pretrained_weights
 
-    config = next(iter(trial.configs.values()))
     data = trial._open()
+    config = next(iter(trial.configs.values())).fitted([modality.name for modality in data.manifest.modalities])
     data.check(config)
     pretrained_weights(data.run_info(config), trial.shared, partial(data.pretrained, config))

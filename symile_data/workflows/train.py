@@ -54,6 +54,7 @@ def train_run(
     from symile_data.training.ranks import is_main_process, main_process_first
     from symile_data.training.run import pretrained_weights
 
+    config = config.fitted([modality.name for modality in data.manifest.modalities])
     data.check(config)
     info = data.run_info(config)
     weights = pretrained_weights(info, shared or run, partial(data.pretrained, config))

@@ -84,6 +84,7 @@ class TrainingData:
         from symile_data.training.module import check_modalities
         from symile_data.workflows.checks import check_media, check_splits
 
+        config = config.fitted([modality.name for modality in self.manifest.modalities])
         check_splits(self)
         check_modalities([modality.name for modality in self.manifest.modalities], config)
         check_media(self.manifest, config)

@@ -15,13 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symile_data.datasets.m3.ceilings import (
-    WordRows,
-    WordRowsReader,
     line_style,
     named_ceilings,
     random_candidate,
     subset_ceilings,
 )
+from symile_data.datasets.m3.word_rows import WordRows, WordRowsReader
 from symile_data.datasets.m3.words import WordRule, draw_words
 from symile_data.evaluation.embeddings import Embeddings
 from symile_data.evaluation.retrieval import Protocol, Retrieval, candidate_rows, retrieve

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from symile_data.datasets.m3.schema import MODALITIES, m3_schema
+from symile_data.datasets.m3.schema import m3_modalities, m3_schema
 from symile_data.errors import SourceError
 from symile_data.files import file_sha256
 from symile_data.format.schema import DatasetSchema
@@ -41,6 +41,7 @@ from ..rows.shard import ROWS_PER_SHARD
 from ..sources import Sources, open_sources
 from ..spec import M3Spec
 from .cost import Estimate, StageCost, expected_used
+from .keys import SampledKey, key_stages, key_values, sample_keys
 
 SAMPLED = 24  # number of images and of recordings that are prepared
 
@@ -88,6 +89,8 @@ def estimate_m3(spec: M3Spec, out: Path, *, workers: int) -> Estimate:
     images_by_store = _used(state, {split: np.diff(available.offsets).tolist() for split, available in images.items()})
     audio_by_store = _used(state, state.recordings_per_language)
     used_images, used_audio = sum(images_by_store), sum(audio_by_store)
+    keys = sample_keys(state)
+    used_keys = [used for key in keys.values() for used in key.used]
     stages = [
         *_gathered(sources, sampled_images),
         StageCost(
@@ -102,14 +105,15 @@ def estimate_m3(spec: M3Spec, out: Path, *, workers: int) -> Estimate:
             cpu_seconds_each=sampled_audio.seconds,
             working_bytes_each=sampled_audio.size,
         ),
-        *_written(sources, catalogue, images, state, (used_images, used_audio), (sampled_images, sampled_audio)),
+        *key_stages(keys),
+        *_written(sources, catalogue, images, state, (used_images, used_audio), (sampled_images, sampled_audio), keys),
     ]
     return Estimate(
         rows=dict(state.rows),
         stages=tuple(stages),
-        files=_files(spec, state, [*images_by_store, *audio_by_store]),
+        files=_files(spec, state, [*images_by_store, *audio_by_store, *used_keys]),
         workers=workers,
-        memory_bytes=(workers + 1) * _PROCESS_BYTES + (used_images + used_audio) * _BYTES_PER_MEDIA,
+        memory_bytes=(workers + 1) * _PROCESS_BYTES + (used_images + used_audio + sum(used_keys)) * _BYTES_PER_MEDIA,
         free_bytes=shutil.disk_usage(_existing(out)).free,
         notes=_notes(sources),
     )
@@ -229,6 +233,7 @@ def _written(
     state: BuildState,
     used: tuple[int, int],
     sampled: tuple[_Sampled, _Sampled],
+    keys: Mapping[str, SampledKey],
 ) -> Iterator[StageCost]:
     """Yield the costs of the stages that write the dataset's files."""
     rows, (sampled_images, sampled_audio) = sum(state.rows.values()), sampled
@@ -240,9 +245,9 @@ def _written(
     }
 
     def columns(count: int) -> dict[str, Any]:
-        return _some_rows(sources, state, split, ids, count)
+        return _some_rows(sources, state, split, ids, count) | key_values(state, keys, count)
 
-    schemas = table_schemas()
+    schemas = table_schemas(tuple(state.keys), state.key_values)
     if sources.spec.layout == "pooled":
         seconds, size = _measure(schemas["pairs"], _SAMPLED_ROWS, ROWS_PER_TABLE_GROUP, columns)
         yield StageCost(stage="pairs", units=rows, cpu_seconds_each=seconds, bytes_each=size)
@@ -258,7 +263,7 @@ def _written(
             yield StageCost(stage=f"tables of {title}", units=count, cpu_seconds_each=seconds, bytes_each=size)
         return
     seconds, size = _measure(
-        m3_schema(),
+        m3_schema(state.keys, state.key_values),
         4 * ROWS_PER_GROUP,
         ROWS_PER_GROUP,
         lambda n: columns(n) | {"image": _values(sampled_images, n), "audio": _values(sampled_audio, n)},
@@ -295,7 +300,7 @@ def _some_rows(sources: Sources, state: BuildState, split: str, ids: dict[str, p
     numbers = np.arange(count)
     return {
         **dict(zip(labels.schema.names, labels.columns, strict=True)),
-        **{modality.mask: np.zeros(count, dtype=bool) for modality in MODALITIES},
+        **{modality.mask: np.zeros(count, dtype=bool) for modality in m3_modalities(state.keys)},
         **{name: values.take(pa.array(numbers % len(values))) for name, values in ids.items()},
         **dict.fromkeys(("sample_id", "image_row", "clip_row"), numbers),
     }

@@ -85,15 +85,16 @@ def write_sample_imagenet(directory: Path, seed: int = 0, count: int = IMAGES_PE
     return len(classes) * count
 
 
-def draw_image(stem: str, rng: np.random.Generator) -> bytes:
+def draw_image(stem: str, rng: np.random.Generator, *, mirror: bool = True) -> bytes:
     """Draw one sample image as JPEG, 128 x 128 RGB.
 
     Args:
         stem: Stem of the artwork file, such as "1f981".
         rng: Generator of everything else in the image.
+        mirror: Whether half of the drawings are mirrored, which would make digits hard to read.
     """
     canvas = draw_background(rng)
-    placed = _warp(_tint(_artwork(stem), rng), rng, _SIZE)
+    placed = _warp(_tint(_artwork(stem), rng), rng, _SIZE, mirror)
     canvas.paste(placed, (0, 0), placed)
     if rng.random() < 0.3:
         canvas = canvas.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 0.9))))
@@ -145,13 +146,13 @@ def _tint(art: Image.Image, rng: np.random.Generator) -> Image.Image:
     return rgb
 
 
-def _warp(art: Image.Image, rng: np.random.Generator, size: int) -> Image.Image:
+def _warp(art: Image.Image, rng: np.random.Generator, size: int, mirror: bool = True) -> Image.Image:
     """Scale, rotate, shear, flip and place the drawing on a transparent canvas, with a single resampling."""
     side = size * rng.uniform(0.7, 1.0)
     zoom = _ART_SIZE / side
     angle = math.radians(rng.uniform(-15, 15))
     shear = rng.uniform(-0.1, 0.1)
-    flip = -1.0 if rng.random() < 0.5 else 1.0
+    flip = -1.0 if rng.random() < 0.5 and mirror else 1.0
     room = (size - side) / 2 + size * 0.05
     centre = size / 2 + rng.uniform(-room, room, size=2)
     cos, sin = math.cos(angle) * zoom, math.sin(angle) * zoom

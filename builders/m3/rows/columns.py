@@ -8,7 +8,8 @@ Legend: N rows, W words, C classes, L languages.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -18,12 +19,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from symile_data.datasets.m3.keys import KEYS, TARGET_LANGUAGE
 from symile_data.datasets.m3.names import SEPARATOR, imagenet_classes
-from symile_data.datasets.m3.schema import MODALITIES
+from symile_data.datasets.m3.schema import MODALITIES, m3_modalities
 from symile_data.format.schema import Modality
 from symile_data.missingness import missing
 
 from ..build_state import BuildState
+from ..keys.columns import key_columns, key_places
+from ..keys.media import stored_keys
 from ..media_store import MediaStore
 
 WORD = pa.struct([("text", pa.string()), ("lang", pa.string()), ("cls_id", pa.int32())])
@@ -41,19 +45,27 @@ LABELS = pa.schema(
 )
 
 
+def label_schema(keys: Sequence[str]) -> pa.Schema:
+    """Return `LABELS`, and with keys the target language and the label of each key."""
+    names = [(TARGET_LANGUAGE, pa.string()), *((KEYS[name].label, pa.int8()) for name in keys)]
+    return pa.schema([*LABELS, *(pa.field(*name) for name in names)]) if keys else LABELS
+
+
 @dataclass(frozen=True)
 class LabelledRows:
     """Rows of one split, without media and masks.
 
     Args:
-        labels: N rows of `LABELS`.
+        labels: N rows of `label_schema`.
         slots: (N,) int64, number of the image among the split's images.
         recordings: (N,) int64, number of the recording among the split's audio.
+        keys: By name of a key, (N,) int64 number of its image, tone or code in its media store.
     """
 
     labels: pa.RecordBatch
     slots: npt.NDArray[np.int64]
     recordings: npt.NDArray[np.int64]
+    keys: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=dict)
 
 
 class RowSource(Protocol):
@@ -85,7 +97,7 @@ class DrawnRows:
         plan, tables = self.state.plan(self.split), self._tables
         drawn = plan.draw(start, stop)
         languages = len(self.state.languages)
-        cls, language = drawn.cls.astype(np.int64), drawn.language.astype(np.int64)
+        cls, language, target = drawn.cls.astype(np.int64), drawn.language.astype(np.int64), drawn.target_language
         spoken = drawn.word_languages.astype(np.int64).ravel()
         names = tables.names.take(pa.array(drawn.word_classes.astype(np.int64).ravel() * languages + spoken))
         offsets = np.arange(0, len(names) + 1, self.state.words, dtype=np.int32)
@@ -102,12 +114,16 @@ class DrawnRows:
             "text": pc.binary_join(pa.ListArray.from_arrays(offsets, names), SEPARATOR),
             "cls": tables.english.take(pa.array(cls)),
             "cls_id": tables.class_ids.take(pa.array(cls)).cast(pa.int64()),
-            "target_text": tables.names.take(pa.array(cls * languages + language)),
+            "target_text": tables.names.take(pa.array(cls * languages + target)),
             "wnid": tables.wnids.take(pa.array(cls)),
             "words": pa.ListArray.from_arrays(offsets, words),
+            TARGET_LANGUAGE: tables.languages.take(pa.array(target)),
+            **{KEYS[name].label: pa.array(key.values, pa.int8()) for name, key in drawn.keys.items()},
         }
-        labels = pa.RecordBatch.from_arrays([columns[name] for name in LABELS.names], schema=LABELS)
-        return LabelledRows(labels, drawn.slot, plan.recording_offsets[language] + drawn.recording)
+        schema = label_schema(self.state.keys)
+        labels = pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
+        recordings = plan.recording_offsets[language] + drawn.recording
+        return LabelledRows(labels, drawn.slot, recordings, {name: key.numbers for name, key in drawn.keys.items()})
 
     def used(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return the distinct image slots and recording numbers that the split's rows use, each (U,) int64, sorted."""
@@ -152,11 +168,13 @@ class MaskedRows:
         columns: Every column without media, masks applied.
         images: (N,) int64 rows of the store of images; -1 where the image is missing.
         audio: (N,) int64 rows of the store of audio; -1 where the audio is missing.
+        keys: By name of a key that is stored as files, (N,) int64 rows of its store; -1 where it is missing.
     """
 
     columns: dict[str, pa.Array]
     images: npt.NDArray[np.int64]
     audio: npt.NDArray[np.int64]
+    keys: Mapping[str, npt.NDArray[np.int64]]
 
 
 def masked_rows(state: BuildState, internal: Path, source: RowSource, split: str, start: int, stop: int) -> MaskedRows:
@@ -173,10 +191,11 @@ def masked_rows(state: BuildState, internal: Path, source: RowSource, split: str
         "image": stores["image"].rows_of(labelled.slots),
         "audio": stores["audio"].rows_of(labelled.recordings),
         "text": np.zeros(stop - start, dtype=np.int64),
+        **key_places(state, internal, split, labelled.keys),
     }
-    columns = dict(zip(LABELS.names, labelled.labels.columns, strict=True))
+    columns = dict(zip(labelled.labels.schema.names, labelled.labels.columns, strict=True))
     columns["sample_id"] = pa.array(sample_ids)
-    for modality in MODALITIES:
+    for modality in m3_modalities(state.keys):
         rate = state.rate(split, modality.name)
         absent = missing(state.seed, sample_ids, modality.name, rate) | (places[modality.name] < 0)
         places[modality.name][absent] = -1
@@ -184,7 +203,9 @@ def masked_rows(state: BuildState, internal: Path, source: RowSource, split: str
     for name, column in (("image", "image_id"), ("audio", "clip_id")):
         columns[column] = stores[name].ids.take(_or_null(places[name]))
     _blank(columns, next(modality for modality in MODALITIES if modality.name == "text"), places["text"])
-    return MaskedRows(columns, places["image"], places["audio"])
+    columns |= key_columns(state, internal, split, places)
+    stored = {key.name: places[key.name] for key in stored_keys(state)}
+    return MaskedRows(columns, places["image"], places["audio"], stored)
 
 
 def _blank(columns: dict[str, pa.Array], modality: Modality, places: npt.NDArray[np.int64]) -> None:

@@ -1,21 +1,26 @@
-"""Draw the image, the recording and the words of each row, vectorised, from named streams indexed by row.
+"""Draw the image, the recording, the keys and the words of each row, vectorised, from named streams indexed by row.
 
 The rule (Symile, section 5.2) draws a language uniformly, a recording of that language uniformly, a class uniformly, an
 image of that class uniformly, then the words (`datasets.m3.words`). In `disjoint` mode the target word stands at each
-position equally often; `overlap` mode draws its position independently in each row. Any range of rows can be drawn
-alone, so a shard's plan is a function of (state, split, range), and eleven million rows take seconds and little memory.
+position equally often; `overlap` mode draws its position independently in each row. With further keys
+(`datasets.m3.keys`) the sum of all keys, not the language that is spoken, decides the language of the target word. Any
+range of rows can be drawn alone, so a shard's plan is a function of (state, split, range), and eleven million rows take
+seconds and little memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from symile_data.datasets.m3.keys import target_language
 from symile_data.datasets.m3.words import WordRule, draw_words, target_positions
 from symile_data.rng import Stream, below
+
+from ..keys.draw import KeyValues, draw_key
 
 CHUNK_ROWS = 1 << 14  # rows drawn at a time: the temporaries fit in cache
 
@@ -33,6 +38,8 @@ class RowIndices:
         slot: (N,) int64, number of the image among the split's images.
         word_classes: (N, W) int32.
         word_languages: (N, W) int16.
+        target_language: (N,) int64, the language of the target word: that which is spoken, unless there are more keys.
+        keys: The values of the keys beside the language of the audio, by name.
     """
 
     language: npt.NDArray[np.int16]
@@ -41,6 +48,8 @@ class RowIndices:
     slot: npt.NDArray[np.int64]
     word_classes: npt.NDArray[np.int32]
     word_languages: npt.NDArray[np.int16]
+    target_language: npt.NDArray[np.int64]
+    keys: Mapping[str, KeyValues]
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,7 @@ class SplitPlan:
         rule: How the words of a row are drawn.
         image_offsets: (C + 1,) int64; class c owns the image slots offsets[c] to offsets[c + 1] - 1.
         recordings_per_language: Number of recordings in each language: one number for all, or (L,) numbers.
+        keys: Names of the keys beside the language of the audio.
     """
 
     seed: int
@@ -60,6 +70,7 @@ class SplitPlan:
     rule: WordRule
     image_offsets: npt.NDArray[np.int64]
     recordings_per_language: int | Sequence[int]
+    keys: Sequence[str] = ()
 
     @property
     def recording_offsets(self) -> npt.NDArray[np.int64]:
@@ -78,7 +89,10 @@ class SplitPlan:
         position = None
         if self.rule.mode == "disjoint":
             position = target_positions(Stream(self.seed, f"m3/positions/{self.split}"), self.rule.words, start, stop)
-        word_classes, word_languages = draw_words(self.rule, cls, language, uniform[:, _FIXED_DRAWS:], position)
+        values = self.rule.languages
+        keys = {name: draw_key(self.seed, name, self.split, values, start, stop) for name in self.keys}
+        target = target_language([language, *(key.values for key in keys.values())], values)
+        word_classes, word_languages = draw_words(self.rule, cls, target, uniform[:, _FIXED_DRAWS:], position)
         return RowIndices(
             language=language.astype(np.int16),
             recording=below(uniform[:, 1], recordings[language]).astype(np.int32),
@@ -86,6 +100,8 @@ class SplitPlan:
             slot=first + below(uniform[:, 3], count),
             word_classes=word_classes,
             word_languages=word_languages,
+            target_language=target,
+            keys=keys,
         )
 
     def used(self, rows: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -12,11 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from symile_data.datasets.m3.keys import KEYS
 from symile_data.datasets.m3.schema import m3_schema
 from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards.writer import ROWS_PER_GROUP, write_shard
 
 from ..build_state import BuildState, read_build_state
+from ..keys.media import store_of
 from ..media_store import MediaStore
 from .columns import masked_rows
 from .sources import row_source
@@ -42,11 +44,12 @@ def make_shard(task: ShardTask, path: Path) -> dict[str, Any]:
     Returns:
         The number of rows.
     """
-    return {"rows": write_shard(path, _schema(), _batches(task))}
+    return {"rows": write_shard(path, schema_of(read_build_state(task.internal)), _batches(task))}
 
 
 def _batches(task: ShardTask) -> Iterator[pa.RecordBatch]:
-    state, schema = read_build_state(task.internal), _schema().arrow
+    state = read_build_state(task.internal)
+    schema = schema_of(state).arrow
     source = row_source(task.internal, task.split)
     images, audio = stores_of(state, task.internal, task.split)
     for start in range(task.start, task.stop, ROWS_PER_GROUP):
@@ -55,6 +58,9 @@ def _batches(task: ShardTask) -> Iterator[pa.RecordBatch]:
             "image": pa.array(_present(rows.images, image_values(images, rows.images)), schema.field("image").type),
             "audio": pa.array(_present(rows.audio, audio_values(audio, rows.audio)), schema.field("audio").type),
         }
+        for name, places in rows.keys.items():
+            values = key_media(store_of(state, task.internal, name, task.split), name, places)
+            columns[name] = pa.array(_present(places, values), schema.field(name).type)
         yield pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
@@ -78,10 +84,21 @@ def audio_values(store: MediaStore, rows: npt.NDArray[np.int64]) -> Iterator[Med
         yield {"bytes": flac, "path": f"{clip_id}.flac"}
 
 
+def key_media(store: MediaStore, name: str, rows: npt.NDArray[np.int64]) -> Iterator[Medium]:
+    """Yield the values of the column of a key, for the rows that are not -1."""
+    for media_id, data in store.media(rows[rows >= 0]):
+        yield {"bytes": data, "path": f"{media_id}.{KEYS[name].modality.suffix}"}
+
+
+def schema_of(state: BuildState) -> DatasetSchema:
+    """Return the columns and modalities of a build."""
+    return _schema(tuple(state.keys), state.key_values)
+
+
 def _present(rows: npt.NDArray[np.int64], values: Iterator[Medium]) -> list[Medium | None]:
     return [None if row < 0 else next(values) for row in rows.tolist()]
 
 
 @lru_cache(maxsize=1)
-def _schema() -> DatasetSchema:
-    return m3_schema()
+def _schema(keys: tuple[str, ...], values: int) -> DatasetSchema:
+    return m3_schema(keys, values)

@@ -15,29 +15,34 @@ retrieved by its class among candidates, of which n_c have class c. Sums run ove
 Without the text the best guess is the most frequent class; with text and audio the ceiling is 1. For the audio,
 retrieved by its language, classes and languages change places. The text of a row is recognised by its possible words.
 
+With keys beside the language of the audio (`datasets.m3.keys`) the sum of all keys takes the place of that language.
+Without one of the keys the others tell nothing, and the ceilings for the image are those of the text alone; without the
+text or the image all others tell nothing about a key, which is retrieved by its value. `one_left_out` is the best
+accuracy of a reader who lacks one modality, whichever it is, and `all_others` that of the text from all of them.
+
 Legend: N rows, W words, K candidates of a row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
-COLUMNS = ("words", "cls_id", "lang")
+from .word_rows import NO_WORD, WordRows
+
 RANDOM = "random_candidate"
 TEXT_READERS = ("text_alone", "all_words_alike", "counting")
 _TEXT_TARGET = {"image": "image_alone", "audio": "audio_alone", "audio+image": "audio_and_image"}
-REFERENCES = (*TEXT_READERS, *_TEXT_TARGET.values(), RANDOM)  # names of the ceilings beside an accuracy, in this order
+ONE_LEFT_OUT = "one_left_out"
+_ALL_OTHERS = "all_others"
+# Names of the ceilings beside an accuracy, in this order.
+REFERENCES = (*TEXT_READERS, *_TEXT_TARGET.values(), ONE_LEFT_OUT, _ALL_OTHERS, RANDOM)
 
 IntArray = npt.NDArray[np.integer]
 FloatArray = npt.NDArray[np.float64]
-
-_NONE = -1  # stands for a word that a row lacks, or that cannot be the answer
 
 
 def line_style(name: str) -> str:
@@ -58,99 +63,6 @@ def shown(name: str) -> str:
     return name.replace("_", " ")
 
 
-@dataclass(frozen=True)
-class WordRows:
-    """The parts of a split's complete rows that ceilings need. Classes and languages are numbers from 0.
-
-    Args:
-        word_classes: (N, W) int32 classes of the words; -1 for a word that cannot be the answer.
-        word_languages: (N, W) int32 languages of the words; -1 for a word that cannot be the answer.
-        classes: (N,) int32 classes of the images.
-        languages: (N,) int32 languages of the audio.
-    """
-
-    word_classes: IntArray
-    word_languages: IntArray
-    classes: IntArray
-    languages: IntArray
-
-    def __len__(self) -> int:
-        return len(self.classes)
-
-
-@dataclass
-class WordRowsReader:
-    """Collect the rows of a split from tables with the columns `words`, `cls_id` and `lang`. A word takes about 8 bytes
-    of memory.
-    """
-
-    _languages: dict[str, int] = field(default_factory=dict)
-    _parts: list[tuple[IntArray, IntArray, IntArray, IntArray]] = field(default_factory=list)
-
-    @staticmethod
-    def fits(schema: pa.Schema) -> bool:
-        """Return whether a schema has the three columns with the types of Symile-M3."""
-        if any(name not in schema.names for name in COLUMNS):
-            return False
-        words = schema.field("words").type
-        if not (pa.types.is_list(words) or pa.types.is_large_list(words)) or not pa.types.is_struct(words.value_type):
-            return False
-        kinds = {part.name: part.type for part in words.value_type}
-        languages = (schema.field("lang").type, kinds.get("lang", pa.null()))
-        classes = (schema.field("cls_id").type, kinds.get("cls_id", pa.null()))
-        return all(map(_is_text, languages)) and all(map(pa.types.is_integer, classes))
-
-    def add(self, table: pa.Table | pa.RecordBatch, missing: npt.NDArray[np.bool_] | None = None) -> None:
-        """Add some rows.
-
-        Args:
-            table: A table with the three columns.
-            missing: (rows,) marks of rows to leave out because a modality is missing. Rows without words, class or
-                language are always left out.
-        """
-        keep = ~missing if missing is not None else np.ones(len(table), dtype=bool)
-        for name in COLUMNS:
-            keep &= pc.is_valid(table[name]).to_numpy(zero_copy_only=False)
-        keep &= pc.fill_null(pc.greater_equal(table["cls_id"], 0), False).to_numpy(zero_copy_only=False)
-        rows = pa.table({name: table[name] for name in COLUMNS}).filter(pa.array(keep)).combine_chunks()
-        lengths = pc.list_value_length(rows["words"]).to_numpy().astype(np.int64)
-        words = pc.list_flatten(rows["words"])
-        filled = np.arange(lengths.max(initial=0)) < lengths[:, None]
-        classes, languages = (np.full(filled.shape, _NONE, dtype=np.int32) for _ in range(2))
-        known = np.asarray(pc.and_(*(pc.is_valid(pc.struct_field(words, name)) for name in ("cls_id", "lang"))))
-        classes[filled] = np.where(known, pc.fill_null(pc.struct_field(words, "cls_id"), _NONE).to_numpy(), _NONE)
-        languages[filled] = np.where(known, self._numbers(pc.struct_field(words, "lang")), _NONE)
-        right = rows["cls_id"].to_numpy().astype(np.int32), self._numbers(rows["lang"])
-        self._parts.append((classes, languages, *right))
-
-    def rows(self) -> WordRows | None:
-        """Return all rows; None where there are none, or where the answer of a row is not among its words.
-
-        Where the answer of a row shares its class or language with another word, the rows were not drawn by the rule of
-        `symile_data.datasets.m3.words`, and every word counts as possible.
-        """
-        width = max((part[0].shape[1] for part in self._parts), default=0)
-        if not sum(len(part[2]) for part in self._parts):
-            return None
-        classes, languages = (np.concatenate([_widened(part[at], width) for part in self._parts]) for at in (0, 1))
-        right_class, right_language = (np.concatenate([part[at] for part in self._parts]) for at in (2, 3))
-        answers = (classes == right_class[:, None]) & (languages == right_language[:, None])
-        alone = _alone(classes) & _alone(languages)
-        if not answers.any(axis=1).all():
-            return None
-        possible = alone if (alone & answers).any(axis=1).all() else classes != _NONE
-        return WordRows(
-            np.where(possible, classes, _NONE), np.where(possible, languages, _NONE), right_class, right_language
-        )
-
-    def _numbers(self, languages: pa.ChunkedArray) -> npt.NDArray[np.int32]:
-        names = pc.unique(languages.drop_null())
-        codes = [self._languages.setdefault(name, len(self._languages)) for name in names.to_pylist()]
-        places = pc.fill_null(pc.index_in(languages, value_set=names), len(codes)).to_numpy(zero_copy_only=False)
-        numbers: npt.NDArray[np.int32] = np.array([*codes, _NONE], dtype=np.int32)[places]
-        return numbers
-
-
 def named_ceilings(rows: WordRows, target: str, sets: IntArray | None = None) -> dict[str, float]:
     """Compute the ceilings that are shown beside an accuracy, by name.
 
@@ -158,17 +70,19 @@ def named_ceilings(rows: WordRows, target: str, sets: IntArray | None = None) ->
         rows: The rows of the split, each of which is a query.
         target: "image", which is right by its class, or "audio", right by its language, for `text_alone`,
             `all_words_alike` and `counting`; or "text", right by its row, for `image_alone`, `audio_alone` and
-            `audio_and_image`.
+            `audio_and_image`. With keys, "image" or "text" or the modality of a key, also for `one_left_out`.
         sets: (N, K) numbers of the rows among which each row retrieves; None for all rows.
 
     Returns:
-        Name -> accuracy; empty for another target, or for a text among sets.
+        Name -> accuracy; empty for another target, for a text among sets, or with keys for a key among sets.
 
     >>> words, right = np.array([[0, 1], [0, 2], [0, 3]]), np.array([0, 0, 3])
     >>> rows = WordRows(words, np.array([[0, 1]] * 3), right, np.array([0, 0, 1]))
     >>> {name: round(value, 3) for name, value in named_ceilings(rows, "image").items()}
     {'text_alone': 0.833, 'all_words_alike': 0.778, 'counting': 0.889}
     """
+    if rows.keys:
+        return _named_with_keys(rows, target, sets)
     if target == "text":
         found = {} if sets is not None else _text_by_row(rows)
         return {name: found[key] for key, name in _TEXT_TARGET.items() if key in found}
@@ -183,14 +97,59 @@ def subset_ceilings(rows: WordRows) -> dict[str, dict[str, float]]:
 
     Returns:
         Target ("image" by class, "audio" by language, "text" by its row) -> modalities joined by "+", or "none",
-        -> accuracy of a reader who also counts the candidates.
+        -> accuracy of a reader who also counts the candidates. With keys each key is a target by its value.
     """
+    if rows.keys:
+        return _subsets_with_keys(rows)
     found = {target: _by_label(rows, target, None) for target in ("image", "audio")}
     return {
         "image": _without_names(found["image"], "audio"),
         "audio": _without_names(found["audio"], "image"),
         "text": _text_by_row(rows),
     }
+
+
+def _named_with_keys(rows: WordRows, target: str, sets: IntArray | None) -> dict[str, float]:
+    if target == "image":
+        found = _by_label(rows, "image", sets)
+        return {name: found[name] for name in TEXT_READERS} | {ONE_LEFT_OUT: max(found["counting"], found["none"])}
+    if sets is not None or target not in ("text", *rows.keys):
+        return {}
+    if target != "text":
+        return {ONE_LEFT_OUT: _largest_share(rows.keys[target])}
+    found = _text_by_row(rows)
+    return {ONE_LEFT_OUT: max(found["image"], found["audio"]), _ALL_OTHERS: found["audio+image"]}
+
+
+def _subsets_with_keys(rows: WordRows) -> dict[str, dict[str, float]]:
+    """Compute the ceilings from every set of modalities: only all keys together tell a language."""
+    names, keys = ["image", "text", *rows.keys], set(rows.keys)
+    image, text = _by_label(rows, "image", None), _text_by_row(rows)
+    result: dict[str, dict[str, float]] = {}
+    for target in names:
+        result[target] = found = {}
+        for read in _subsets([name for name in names if name != target]):
+            all_keys = keys - {target} <= read
+            if target == "image":
+                best = image["none"] if "text" not in read else image["all" if all_keys else "counting"]
+            elif target == "text":
+                parts = [*(["audio"] if all_keys else []), *(["image"] if "image" in read else [])]
+                best = text["+".join(parts) or "none"]
+            else:
+                informed = all_keys and {"image", "text"} <= read
+                best = 1.0 if informed else _largest_share(rows.keys[target])
+            found["+".join(sorted(read)) or "none"] = best
+    return result
+
+
+def _subsets(names: list[str]) -> Iterator[set[str]]:
+    for count in range(len(names) + 1):
+        yield from map(set, combinations(names, count))
+
+
+def _largest_share(values: IntArray) -> float:
+    """Return the share of the most frequent value."""
+    return float(np.bincount(values).max() / len(values))
 
 
 def random_candidate(counts: IntArray) -> float:
@@ -215,7 +174,7 @@ def _by_label(rows: WordRows, target: str, sets: IntArray | None) -> dict[str, f
     """Compute the named ceilings, "none" and "all" for the image by its class or the audio by its language."""
     both = (rows.word_classes, rows.classes), (rows.word_languages, rows.languages)
     (options, right), (others, other) = both if target == "image" else both[::-1]
-    options = np.where(_first(options), options, _NONE)  # an option counts once in its row
+    options = np.where(_first(options), options, NO_WORD)  # an option counts once in its row
     if sets is None:
         counts: IntArray = np.bincount(right)
         weights, right_counts = _looked_up(counts, options), counts[right]
@@ -239,7 +198,7 @@ def _among_sets(options: IntArray, right: IntArray, sets: IntArray) -> tuple[Int
     Where the right label occurs once in every set, the protocol guarantees it, and a label that occurs twice is wrong.
     """
     weights = np.stack([(sets == option[:, None]).sum(axis=1) for option in options.T], axis=1)
-    weights = np.where(options == _NONE, 0, weights)
+    weights = np.where(options == NO_WORD, 0, weights)
     right_counts = (sets == right[:, None]).sum(axis=1)
     ordered = np.sort(sets, axis=1)
     edges = np.ones((len(sets), sets.shape[1] + 1), dtype=bool)
@@ -254,7 +213,7 @@ def _text_by_row(rows: WordRows) -> dict[str, float]:
     """Compute the ceilings of a row's text by the modalities that are read. A text with k possible words, one of which
     has the language or class that was read, belongs to the query with a probability proportional to 1 / k.
     """
-    possible = rows.word_classes != _NONE
+    possible = rows.word_classes != NO_WORD
     weights = np.broadcast_to(1 / possible.sum(axis=1, keepdims=True), possible.shape)[possible]
     languages = int(rows.languages.max()) + 1
     keys = {
@@ -290,17 +249,6 @@ def _looked_up(counts: IntArray, options: IntArray) -> IntArray:
     return np.where(there, counts[np.where(there, options, 0)], 0)
 
 
-def _alone(values: IntArray) -> npt.NDArray[np.bool_]:
-    """(N, W) whether no other word of the row has a word's value; false for -1."""
-    alone: npt.NDArray[np.bool_] = values != _NONE
-    for one in range(values.shape[1]):
-        for other in range(one):
-            same = values[:, one] == values[:, other]
-            alone[:, one] &= ~same
-            alone[:, other] &= ~same
-    return alone
-
-
 def _first(values: IntArray) -> npt.NDArray[np.bool_]:
     """(N, W) whether no earlier word of the row has a word's value."""
     first = np.ones(values.shape, dtype=bool)
@@ -308,11 +256,3 @@ def _first(values: IntArray) -> npt.NDArray[np.bool_]:
         for before in range(one):
             first[:, one] &= values[:, one] != values[:, before]
     return first
-
-
-def _widened(values: IntArray, width: int) -> IntArray:
-    return np.pad(values, ((0, 0), (0, width - values.shape[1])), constant_values=_NONE)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

@@ -15,10 +15,12 @@ from symile_data.format.id_set import IdSet, sample_ids
 from symile_data.format.manifest import Manifest
 from symile_data.format.stored_paths import has_paths, path_problems
 
+from .keys import TARGET_LANGUAGE, Key, keys_of_spec, target_language
 from .names import SEPARATOR, imagenet_classes
 
 _COLUMNS = ("sample_id", "lang", "cls", "cls_id", "wnid", "text", "target_text", "words", "image_id", "clip_id")
 _MEDIA = ("image_id", "clip_id")
+_NAMED = re.compile(r"[a-z]+-[a-z]+-(\d+)-\d+")  # the image or tone of a key, which tells its value
 _SPOKEN = re.compile(r"(?:espeak|gtts)-([a-z]+)-")  # the store of a recording, whose sentences no other store has
 
 
@@ -34,6 +36,8 @@ class M3Invariants:
 
     def __init__(self, manifest: Manifest) -> None:
         spec = manifest.identity.spec
+        self._keys = keys_of_spec(spec)
+        self._languages = {code: place for place, code in enumerate(spec["languages"] if self._keys else ())}
         self._words, self._mode, self._disjoint = spec["words"], spec["mode"], spec["split_policy"] == "disjoint"
         names = manifest.identity.sources.get("names", {})
         self._published = names.get("kind") == "release"  # in published texts a word may be unknown or occur twice
@@ -43,7 +47,11 @@ class M3Invariants:
         self._classes: dict[int, str] = {}  # cls_id -> cls
         self._texts = all(modality.kind == "text" for modality in manifest.modalities if modality.name == "text")
         self._sample_ids = IdSet()
-        self._media: dict[str, dict[str, IdSet]] = {column: {} for column in _MEDIA}
+        kinds = {modality.name: modality.kind for modality in manifest.modalities}
+        self._stored = [key for key in self._keys if key.media_id is not None]
+        self._codes = [key for key in self._keys if kinds.get(key.name) == key.kind == "vector"]
+        ids = (*_MEDIA, *(str(key.media_id) for key in self._stored))
+        self._media: dict[str, dict[str, IdSet]] = {column: {} for column in ids}
         self._shared: dict[tuple[str, str, str], tuple[int, str]] = {}  # (column, two splits) -> count and an example
 
     @property
@@ -66,7 +74,10 @@ class M3Invariants:
         if not self._classes and not self._published:
             self._classes.update(enumerate(_class_names(table)))
         twice = self._sample_ids.add(sample_ids(table))
-        for index, row in enumerate(table.select(_COLUMNS).to_pylist()):
+        for index, problem in self._key_problems(table):
+            yield f"row {index}: {problem}"
+        extra = (TARGET_LANGUAGE,) if self._keys else ()
+        for index, row in enumerate(table.select((*_COLUMNS, *extra)).to_pylist()):
             for problem in self._row_problems(row):
                 yield f"row {index} (sample {row['sample_id']}): {problem}"
             if twice[index]:
@@ -75,7 +86,7 @@ class M3Invariants:
             if self._disjoint and spoken and spoken[1] != split:
                 yield f"row {index}: recording {row['clip_id']} speaks sentences of {spoken[1]}, not of {split}"
         if self._disjoint:
-            for column in _MEDIA:
+            for column in self._media:
                 self._meet(column, split, pc.unique(table[column].drop_null()).to_pylist())
 
     def finish(self) -> Iterator[str]:
@@ -96,6 +107,41 @@ class M3Invariants:
                 count, example = self._shared.get(key, (0, names[0]))
                 self._shared[key] = (count + len(names), min(example, *names))
 
+    def _key_problems(self, table: pa.Table) -> Iterator[tuple[int, str]]:
+        """Yield the rows in which the sum of the keys does not name the target language, or a key shows another value
+        than its label says.
+        """
+        if not self._keys:
+            return
+        count = len(self._languages)
+        columns = [[self._languages.get(code, -1) for code in table["lang"].to_pylist()]]
+        columns += [[-1 if one is None else one for one in table[key.label].to_pylist()] for key in self._keys]
+        keys = np.array(columns, dtype=np.int64)
+        known = np.logical_and(keys >= 0, keys < count).all(axis=0).tolist()
+        expected = target_language(list(keys), count)
+        named = table[TARGET_LANGUAGE].to_pylist()
+        codes = list(self._languages)
+        for index, language in enumerate(named):
+            if not known[index]:
+                yield index, f"a key is none of the {count} values: {', '.join(map(str, keys[:, index].tolist()))}"
+            elif codes[expected[index]] != language:
+                yield index, f"{TARGET_LANGUAGE} is {language!r}, the sum of the keys names {codes[expected[index]]!r}"
+        for key, values in zip(self._keys, keys[1:], strict=True):
+            for index, shown in enumerate(self._shown(table, key)):
+                if shown is not None and shown != values[index]:
+                    yield index, f"{key.label} is {values[index]}, {key.name} shows {shown}"
+
+    def _shown(self, table: pa.Table, key: Key) -> list[int | None]:
+        """Return the value that a key shows in each row: that in the name of its image or tone, or the place of the
+        largest number of its code; None where the key is missing or has features in its place.
+        """
+        if key.media_id is not None:
+            names = table[key.media_id].to_pylist()
+            return [None if name is None else _value_in(name) for name in names]
+        if key not in self._codes:
+            return [None] * len(table)
+        return [None if code is None else int(np.argmax(code)) for code in table[key.name].to_pylist()]
+
     def _row_problems(self, row: dict[str, Any]) -> Iterator[str]:
         yield from self._class_problems(row)
         words = row["words"]
@@ -111,10 +157,11 @@ class M3Invariants:
         texts = [word["text"] for word in words]
         if len(set(texts)) != len(texts):
             yield "a word occurs twice in the text"
-        answers = [word for word in words if word["lang"] == row["lang"]]
+        spoken = "the audio" if not self._keys else "the sum of the keys"
+        answers = [word for word in words if word["lang"] == row[TARGET_LANGUAGE if self._keys else "lang"]]
         targets = [word for word in words if word["cls_id"] == row["cls_id"]]
         if len(answers) != 1 or len(targets) != 1 or answers != targets:
-            yield "the text does not name exactly one class in the language of the audio, the image's"
+            yield f"the text does not name exactly one class in the language of {spoken}, the image's"
         elif answers[0]["text"] != row["target_text"]:
             yield f"target_text is {row['target_text']!r}, the text says {answers[0]['text']!r}"
         if self._mode == "disjoint":
@@ -143,6 +190,12 @@ class M3Invariants:
         answers = [word for word in words if word["lang"] == row["lang"]]
         if [(word["text"], word["cls_id"]) for word in answers] != [(row["target_text"], row["cls_id"])]:
             yield "the text does not name exactly one class in the language of the audio, the image's"
+
+
+def _value_in(name: str) -> int:
+    """Return the value in the name of a key's image or tone; -1 where the name has another form."""
+    found = _NAMED.fullmatch(name)
+    return -1 if found is None else int(found[1])
 
 
 def _class_names(table: pa.Table) -> list[str]:

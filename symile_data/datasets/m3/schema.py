@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from symile_data.format.schema import DatasetSchema, Modality
 
+from .keys import KEYS, TARGET_LANGUAGE
 from .names import imagenet_classes
 
 SAMPLE_RATE_HZ = 16_000
@@ -15,8 +18,18 @@ MODALITIES = (
 )
 
 
-def m3_schema() -> DatasetSchema:
-    """Return the typed columns and modalities; the first seven columns are those of the published release."""
+def m3_modalities(keys: Sequence[str] = ()) -> tuple[Modality, ...]:
+    """Return the modalities of a dataset with these keys beside the language of the audio."""
+    return (*MODALITIES, *(KEYS[name].modality for name in keys))
+
+
+def m3_schema(keys: Sequence[str] = (), values: int = 0) -> DatasetSchema:
+    """Return the typed columns and modalities; the first seven columns are those of the published release.
+
+    Args:
+        keys: Names of the keys beside the language of the audio; see `symile_data.datasets.m3.keys`.
+        values: Number of values of a key, which is the length of the key `code`.
+    """
     from datasets import Audio, ClassLabel, Features, Image, List, Value
 
     _, english = imagenet_classes()
@@ -39,4 +52,16 @@ def m3_schema() -> DatasetSchema:
             "text_missing": Value("bool"),
         }
     )
-    return DatasetSchema(features=features, modalities=MODALITIES)
+    if keys:
+        kinds = {
+            "image": Image(),
+            "audio": Audio(sampling_rate=SAMPLE_RATE_HZ),
+            "vector": List(Value("float32"), length=values),
+        }
+        features[TARGET_LANGUAGE] = Value("string")
+        for key in (KEYS[name] for name in keys):
+            features |= {key.name: kinds[key.kind], key.label: Value("int8")}
+            if key.media_id is not None:
+                features[key.media_id] = Value("string")
+            features[key.modality.mask] = Value("bool")
+    return DatasetSchema(features=Features(features), modalities=m3_modalities(keys))
