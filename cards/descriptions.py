@@ -82,6 +82,10 @@ def description_of(manifest: Manifest) -> Description:
         return replace(
             description,
             title=f"{description.title} with {len(keys) + 1} keys",
+            columns={
+                **description.columns,
+                "target_text": f"the one word of `text` that names the class, in the language `{TARGET_LANGUAGE}`",
+            },
             summary=(
                 f"Rows of {', '.join(names[:-1])} and {names[-1]}. Only the spoken language, the other keys and the"
                 " text together name the image's class: no modality can be left out."

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from symile_data.datasets.m3.keys import TARGET_LANGUAGE
 from symile_data.format.location import Location
 from symile_data.format.manifest import Manifest
 from symile_data.format.schema import DatasetSchema
@@ -31,11 +32,15 @@ class Word:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One M3 row to show. A missing image, recording or text is None, and a missing text has no words."""
+    """One M3 row to show. A missing image, recording or text is None, and a missing text has no words.
+
+    `target_lang` is None where the language of the audio is the only key.
+    """
 
     split: str
     sample_id: int
     lang: str
+    target_lang: str | None
     cls: str
     text: str | None
     target_text: str | None
@@ -58,6 +63,7 @@ class Sample:
             "text": self.text,
             "target_text": self.target_text,
             "words": [{"text": word.text, "lang": word.lang, "english": word.english} for word in self.words],
+            **({} if self.target_lang is None else {"target_lang": self.target_lang}),
         }
 
 
@@ -72,11 +78,12 @@ def choose_samples(directory: Path, manifest: Manifest, schema: DatasetSchema) -
     split = next(iter(used_splits(manifest)))
     samples: list[Sample] = []
     groups = 0
+    extra = [TARGET_LANGUAGE] if TARGET_LANGUAGE in schema.features else []
     media = pooled_media(Location.of(directory), manifest, split)
     for entry in manifest.shards(split):
         shard = open_listed(directory, entry, media)
         for group in range(len(shard.group_rows)):
-            table = shard.read(group, [*_NEEDED, *_MEDIA])
+            table = shard.read(group, [*_NEEDED, *_MEDIA, *extra])
             samples += [_sample(split, row, schema) for row in table.to_pylist()]
             samples = _best(samples)
             groups += 1
@@ -104,6 +111,7 @@ def _sample(split: str, row: dict[str, Any], schema: DatasetSchema) -> Sample:
         split=split,
         sample_id=row["sample_id"],
         lang=row["lang"],
+        target_lang=row.get(TARGET_LANGUAGE),
         cls=row["cls"],
         text=row["text"],
         target_text=row["target_text"],

@@ -99,7 +99,7 @@ def _draw_words(axes: Axes, sample: Sample, lines: int) -> None:
         axes.text(0, 0.6, "text missing", fontsize=7.5, color=style.MUTED, fontstyle="italic")
         return
     for line, word in enumerate(sample.words):
-        target = word.lang == sample.lang and word.text == sample.target_text
+        target = word.lang == (sample.target_lang or sample.lang) and word.text == sample.target_text
         colour, weight = (style.RED, "bold") if target else (style.INK, "normal")
         at = line + 0.5
         if target:

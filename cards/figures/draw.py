@@ -25,6 +25,7 @@ def draw_figures(directory: Path, statistics: Statistics, samples: list[Sample],
     """Draw every figure for which there are statistics, in the card's order."""
     drawings = []
     if samples:
+        target = "spoken language" if samples[0].target_lang is None else "language that the keys name"
         unwritten = any(not style.drawable(word.text) for sample in samples for word in sample.words)
         draw_contact_sheet(directory / FOLDER / "samples.png", samples)
         drawings.append(
@@ -33,8 +34,7 @@ def draw_figures(directory: Path, statistics: Statistics, samples: list[Sample],
                 title="Samples",
                 caption=(
                     f"Rows of the {samples[0].split} split: the image, the waveform of the audio and the words of the "
-                    "text with languages and English meanings. The target, the one word in the spoken language, is "
-                    "marked."
+                    f"text with languages and English meanings. The target, the one word in the {target}, is marked."
                     + (
                         " Where no font for a script was installed, the English meaning stands alone."
                         if unwritten

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from symile_data.datasets.m3.keys import TARGET_LANGUAGE
 from symile_data.format.images import shown as image_shown
 from symile_data.format.media import open_image
 from symile_data.format.schema import Modality
@@ -99,7 +100,8 @@ def _text(row: Row, modality: Modality) -> Values:
     """Show a text, and each word with its language where the row lists them, with the target marked."""
     names = row.table.column_names
     listed = row.value("words") if "words" in names and "words" in modality.null_columns else None
-    target = (row.value("lang"), row.value("target_text")) if {"lang", "target_text"} <= set(names) else ()
+    language = TARGET_LANGUAGE if TARGET_LANGUAGE in names else "lang"
+    target = (row.value(language), row.value("target_text")) if {language, "target_text"} <= set(names) else ()
     words = [
         {
             "text": word["text"],

@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from symile_data.datasets.m3.keys import TARGET_LANGUAGE
+
 from ..figures import style
 from .quantiles import draw_box, quantiles
 
@@ -30,17 +32,21 @@ class WordCounts:
         self._classes: dict[str, Counter[tuple[str, int]]] = {part: Counter() for part in PARTS}
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Count the rows that have a text. The batch has `words` and `lang`, the language of the recording."""
+        """Count the rows that have a text.
+
+        The batch has `words`, and `target_lang` or else `lang`, the language of the recording.
+        """
         present = batch.filter(pc.is_valid(batch["words"]))
         if not len(present):
             return
         lengths = pc.list_value_length(present["words"]).to_numpy(zero_copy_only=False)
         self._lengths.update(lengths.tolist())
         words = present["words"].flatten()
-        spoken = np.repeat(present["lang"].to_numpy(zero_copy_only=False), lengths)
+        language = TARGET_LANGUAGE if TARGET_LANGUAGE in present.schema.names else "lang"
+        target = np.repeat(present[language].to_numpy(zero_copy_only=False), lengths)
         written = words.field("lang").to_numpy(zero_copy_only=False)
         starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
-        is_target = spoken == written
+        is_target = target == written
         self._positions.update((np.arange(len(written)) - starts)[is_target].tolist())
         classes = words.field("cls_id").to_numpy(zero_copy_only=False)
         for part, chosen in zip(PARTS, (is_target, ~is_target), strict=True):

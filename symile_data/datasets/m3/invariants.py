@@ -117,7 +117,7 @@ class M3Invariants:
         columns = [[self._languages.get(code, -1) for code in table["lang"].to_pylist()]]
         columns += [[-1 if one is None else one for one in table[key.label].to_pylist()] for key in self._keys]
         keys = np.array(columns, dtype=np.int64)
-        known = np.logical_and(keys >= 0, keys < count).all(axis=0).tolist()
+        known = [all(0 <= key < count for key in row) for row in keys.T.tolist()]
         expected = target_language(list(keys), count)
         named = table[TARGET_LANGUAGE].to_pylist()
         codes = list(self._languages)
