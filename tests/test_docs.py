@@ -16,6 +16,8 @@ import typer
 from test_layers import REPOSITORY, modules
 
 from symile_data.cli import app
+from symile_data.losses import objectives
+from symile_data.losses.objectives import OBJECTIVES
 from symile_data.training.config import read_config
 
 DOCS = REPOSITORY / "docs"
@@ -94,6 +96,31 @@ def test_blocks_of_code_are_right(page: Path) -> None:
         while hasattr(command, "commands"):
             command = command.commands[words.pop(0)]
         command.make_context("symile-data", words).close()
+
+
+@pytest.mark.parametrize("name", ["objectives", "losses-alone"])
+def test_pages_of_losses_run(name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objectives, "_registered", {})
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / f"{name}.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    for block in blocks:
+        exec(compile(block, name, "exec"), {"__name__": "page"})
+        assert ("print(" in block) == bool(capsys.readouterr().out)
+    assert blocks
+
+
+def test_the_page_of_objectives_has_all_of_them(tmp_path: Path) -> None:
+    page = (DOCS / "objectives.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| `([a-z-]+)` \| .* \| .* \| .* \| .* \|$", page, flags=re.MULTILINE)
+    assert sorted(set(table)) == sorted(OBJECTIVES)
+    config = re.search(r"```toml\n(epochs.*?)```", page, flags=re.DOTALL)
+    assert config
+    path = tmp_path / "own.toml"
+    path.write_text(config.group(1))
+    wanted = {"gram": {"smoothing": 0.1}, "symile": {"negatives": "exact"}, "clip": {}}
+    for objective, settings in wanted.items():
+        assert read_config(str(path), {"objective": objective}).settings == settings
+    reference = (DOCS / "reference" / "losses.md").read_text(encoding="utf-8")
+    assert all(entry.load().__name__ in reference for entry in OBJECTIVES.values())
 
 
 def test_errors_are_quoted_as_they_are_said() -> None:
