@@ -115,6 +115,8 @@ class M3Spec:
             )
         if self.sentences is not None and self.audio == "common-voice":
             raise UsageError("`sentences` are for synthetic speech, not for `audio='common-voice'`")
+        if self.keys:
+            self._check_keys()
         if self.plan is not None:
             self._check_plan()
         elif self.mode == "overlap" and len(self.languages) == 2 and self.words > 2:
@@ -124,8 +126,6 @@ class M3Spec:
                 got=f"`words={self.words}`",
                 do="take `words=2`, more languages or `mode='disjoint'`",
             )
-        if self.keys:
-            self._check_keys()
         check_rates(self.missing)
         check_format(self.shard_format)
         check_size(self.image_size)
