@@ -13,8 +13,10 @@ from .output import say, say_json
 
 if TYPE_CHECKING:
     from symile_data.experiments.m3 import Point
+    from symile_data.experiments.m3_keys import KeyPoint
     from symile_data.training.config import TrainConfig
     from symile_data.workflows.m3_trials import M3Trial
+    from symile_data.workflows.trials import Accuracies
     from symile_data.workflows.xor_trials import XorTrial
 
 app = typer.Typer(help="The paper's experiments, each with its table and figure.", no_args_is_help=True)
@@ -106,15 +108,25 @@ def xor_missing(
 
 @app.command()
 def m3(
-    out: Annotated[Path, typer.Option(help="Where datasets, trials and results go.")] = Path("runs/reproduce-m3"),
-    langs: Annotated[str, typer.Option(help="Sets of languages: 2, 5 or 10, separated by commas.")] = "2,5,10",
+    out: Annotated[
+        Path | None, typer.Option(help="Where datasets, trials and results go; default: runs/reproduce-m3[-keys].")
+    ] = None,
+    langs: Annotated[
+        str | None, typer.Option(help="Sets of languages: 2, 5 or 10, separated by commas; default: 2,5,10.")
+    ] = None,
     rates: Rates = None,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of the training, from 0; on the same data.")] = 1,
     images: Annotated[str, typer.Option(help="'sample' (drawn here) or an ImageNet folder.")] = "sample",
     train: RowCount = None,
     validation: RowCount = None,
     test: RowCount = None,
-    config: Annotated[str, typer.Option(help="A named config or a TOML file.")] = "m3-small",
+    keys: Annotated[
+        bool,
+        typer.Option("--keys", help="Instead: accuracy over 3, 4 and 5 modalities, with keys; --langs 2,5 by default."),
+    ] = False,
+    config: Annotated[
+        str | None, typer.Option(help="A named config or a TOML file; default: m3-small, with --keys m3-keys.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the config's.")] = None,
     workers: Workers = 0,
     as_json: Json = False,
@@ -129,29 +141,91 @@ def m3(
         symile-data reproduce m3
 
         symile-data reproduce m3 --langs 2 --rates 0.5 --train 2000 --epochs 20
+
+        symile-data reproduce m3 --keys --langs 2
     """
     from symile_data.builders.m3.spec import DEFAULT_ROWS
-    from symile_data.experiments.figures import draw_m3
-    from symile_data.experiments.m3 import RATES, m3_notes, m3_row, m3_table, points
+    from symile_data.experiments.figures import draw_keys, draw_m3
+    from symile_data.experiments.m3 import LANGUAGES, RATES, m3_notes, m3_row, m3_table, points
+    from symile_data.experiments.m3_keys import LANGUAGES as KEY_LANGUAGES
+    from symile_data.experiments.m3_keys import key_notes, key_points, key_row, key_table
     from symile_data.format.schema import SPLITS
+
+    if keys and rates is not None:
+        raise typer.BadParameter("it is another experiment than --keys", param_hint="--rates")
+    out = out or Path("runs/reproduce-m3-keys" if keys else "runs/reproduce-m3")
+    config = config or ("m3-keys" if keys else "m3-small")
+    asked = (train, validation, test)
+    rows = {split: default if n is None else n for split, default, n in zip(SPLITS, DEFAULT_ROWS, asked, strict=True)}
+    folder = None if images == "sample" else Path(images)
+    numbers = _language_sets(langs, KEY_LANGUAGES if keys else LANGUAGES)
+    if keys:
+        key_swept = key_points(numbers)
+        trials = [_key_trial(out, place, config, seed, epochs) for place in key_swept for seed in range(seeds)]
+        data = {(point.languages, point.keys): trials[at * seeds].data for at, point in enumerate(key_swept)}
+    else:
+        swept = points(numbers, _numbers(rates, "--rates", RATES))
+        trials = [_m3_trial(out, point, config, seed, epochs) for point in swept for seed in range(seeds)]
+        data = {(point.languages, ()): trials[at * seeds].data for at, point in enumerate(swept)}
+    found = _m3_accuracies(trials, data, rows, folder, worker_count(workers))
+    by_point = [found[at : at + seeds] for at in range(0, len(found), seeds)]
+    configs = trials[0].configs
+    if keys:
+        results = [key_row(point, rows["train"], some) for point, some in zip(key_swept, by_point, strict=True)]
+        draw_keys(out / "results.png", results)
+        _report(out, configs, results, key_table(results), as_json, key_notes(rows["train"]))
+        return
+    results = [m3_row(point, rows["train"], some) for point, some in zip(swept, by_point, strict=True)]
+    draw_m3(out / "results.png", results)
+    _report(out, configs, results, m3_table(results), as_json, m3_notes(rows["train"], configs["symile"].to_json()))
+
+
+def _m3_accuracies(
+    trials: Sequence[M3Trial],
+    data: Mapping[tuple[int, tuple[str, ...]], Path],
+    rows: Mapping[str, int],
+    images: Path | None,
+    workers: int,
+) -> list[Accuracies]:
+    """Build the datasets of some trials, by languages and keys, pretrain their encoders, and run the trials."""
     from symile_data.workflows.m3_trials import build_dataset, pretrain
     from symile_data.workflows.trials import on_workers, run_trials
 
-    swept = points(_language_sets(langs), _numbers(rates, "--rates", RATES))
-    asked = (train, validation, test)
-    rows = {split: default if n is None else n for split, default, n in zip(SPLITS, DEFAULT_ROWS, asked, strict=True)}
-    trials = [_m3_trial(out, point, config, seed, epochs) for point in swept for seed in range(seeds)]
-    folder = None if images == "sample" else Path(images)
-    for number, data in {point.languages: trials[at * seeds].data for at, point in enumerate(swept)}.items():
-        build_dataset(number, rows, folder, data, worker_count(workers))
+    for (number, keys), directory in data.items():
+        build_dataset(number, rows, images, directory, workers, keys)
     sharing = list({trial.shared: trial for trial in trials}.values())
-    if trials[0].configs["symile"].pretrain is not None:
-        on_workers("pretraining encoders", "sets", pretrain, sharing, worker_count(workers))
-    found = run_trials("M3 sweep", trials, worker_count(workers))
-    results = [m3_row(point, rows["train"], found[at * seeds : (at + 1) * seeds]) for at, point in enumerate(swept)]
-    draw_m3(out / "results.png", results)
-    configs = trials[0].configs
-    _report(out, configs, results, m3_table(results), as_json, m3_notes(rows["train"], configs["symile"].to_json()))
+    if next(iter(trials[0].configs.values())).pretrain is not None:
+        on_workers("pretraining encoders", "sets", pretrain, sharing, workers)
+    return run_trials("M3 sweep", trials, workers)
+
+
+def _key_trial(out: Path, point: KeyPoint, config: str, seed: int, epochs: int | None) -> M3Trial:
+    """Make a trial. Without further keys the target language of a row is that of its audio."""
+    from dataclasses import replace
+
+    from symile_data.datasets.m3.keys import TARGET_LANGUAGE
+    from symile_data.experiments.m3_keys import LOSSES
+    from symile_data.training.config import read_config
+    from symile_data.workflows.m3_trials import M3Trial
+
+    changes = {"seed": seed, **({} if epochs is None else {"epochs": epochs})}
+    names = ("image", "audio", "text", *point.keys)
+    configs = {}
+    for loss in LOSSES:
+        fitted = read_config(config, {**changes, "objective": loss}).fitted(names)
+        labels = {
+            name: "lang" if label == TARGET_LANGUAGE and not point.keys else label
+            for name, label in fitted.resample_within_class.items()
+        }
+        configs[loss] = replace(fitted, resample_within_class=labels)
+    base = out / f"m3-{point.languages}-modalities-{point.modalities}"
+    return M3Trial(
+        directory=base / f"seed-{seed}",
+        data=base / "data",
+        cache=base / "cache",
+        shared=base / f"pretrained-{seed}",
+        configs=configs,
+    )
 
 
 def _m3_trial(out: Path, point: Point, config: str, seed: int, epochs: int | None) -> M3Trial:
@@ -173,10 +247,12 @@ def _m3_trial(out: Path, point: Point, config: str, seed: int, epochs: int | Non
     )
 
 
-def _language_sets(text: str) -> list[int]:
+def _language_sets(text: str | None, default: Sequence[int]) -> list[int]:
     """Parse distinct numbers of languages of the paper, in rising order."""
     from symile_data.experiments.m3 import LANGUAGES
 
+    if text is None:
+        return list(default)
     numbers = sorted({int(part) for part in text.split(",") if part.strip().isdecimal()})
     if not numbers or not set(numbers) <= set(LANGUAGES) or len(numbers) != len(text.split(",")):
         raise typer.BadParameter("it takes different ones of 2, 5 and 10, separated by commas", param_hint="--langs")

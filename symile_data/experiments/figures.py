@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from symile_data.datasets.m3.ceilings import RANDOM, line_style, shown
+from symile_data.datasets.m3.ceilings import ONE_LEFT_OUT, RANDOM, line_style, shown
 from symile_data.datasets.xor.information import (
     bayes_accuracy,
     conditional_information,
@@ -18,6 +18,7 @@ from symile_data.datasets.xor.information import (
 from symile_data.files import atomic_path
 from symile_data.palette import GREEN, OBJECTIVES, ORANGE, PURPLE
 
+from . import m3_keys
 from .m3 import MODALITIES
 from .tables import LOSSES, TITLES
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 Rows = Sequence[Mapping[str, Any]]
 
 _LOSSES = {loss: style for loss, *style in zip(LOSSES, TITLES, OBJECTIVES, ("o", "s"), strict=False)}
+_KEY_LOSSES = {
+    loss: style for loss, *style in zip(m3_keys.LOSSES, m3_keys.TITLES, OBJECTIVES, ("o", "s"), strict=False)
+}
 _TERMS = (
     (total_correlation, "total correlation", "0.35", ":"),
     (conditional_information, "I(a; b | c) = I(b; c | a)", GREEN, "-"),
@@ -106,6 +110,28 @@ def draw_m3(path: Path, rows: Rows) -> None:
     _save(figure, path, below=True)
 
 
+def draw_keys(path: Path, rows: Rows) -> None:
+    """Draw the accuracy over the number of modalities, one plot for each number of languages, with the ceiling of a
+    reader who lacks one modality.
+
+    Args:
+        path: PNG to write.
+        rows: Rows from `m3_keys.key_row`.
+    """
+    languages = sorted({row["languages"] for row in rows})
+    figure, plots = _figure(len(languages))
+    for number, axes in zip(languages, plots, strict=True):
+        drawn = [row for row in rows if row["languages"] == number]
+        places = [row["modalities"] for row in drawn]
+        _plot_losses(axes, places, drawn, _KEY_LOSSES)
+        for name in ("text_alone", ONE_LEFT_OUT):
+            known = [row[name] for row in drawn]
+            axes.plot(places, known, color="0.2", linestyle=line_style(name), label=shown(name))
+        axes.set(xlabel="modalities", ylabel="accuracy", title=f"Find the image, {number} languages, test split")
+        axes.set_xticks(places)
+    _save(figure, path, below=True)
+
+
 def _plot_published(axes: Axes, key: str, rows: Rows) -> None:
     """Draw the paper's numbers as hollow marks, fainter where they are not confirmed."""
     for loss, (label, colour, _) in _LOSSES.items():
@@ -132,9 +158,11 @@ def _figure(count: int) -> tuple[Figure, list[Axes]]:
     return figure, list(figure.subplots(1, count, squeeze=False)[0])
 
 
-def _plot_losses(axes: Axes, places: Sequence[float], rows: Rows) -> None:
+def _plot_losses(
+    axes: Axes, places: Sequence[float], rows: Rows, losses: Mapping[str, Sequence[str]] | None = None
+) -> None:
     """Draw the mean over seeds as a line, all seeds as a band, and the accuracy of a random candidate."""
-    for loss, (label, colour, marker) in _LOSSES.items():
+    for loss, (label, colour, marker) in (losses or _LOSSES).items():
         means = [row[loss]["mean"] for row in rows]
         axes.plot(places, means, color=colour, marker=marker, markersize=4, label=label)
         lowest, highest = ([pick(row[loss]["values"]) for row in rows] for pick in (min, max))

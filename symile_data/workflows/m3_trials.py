@@ -67,7 +67,14 @@ class M3Trial:
         return TrainingData(self.data, self.cache)
 
 
-def build_dataset(languages: int, rows: Mapping[str, int], images: Path | None, directory: Path, workers: int) -> None:
+def build_dataset(
+    languages: int,
+    rows: Mapping[str, int],
+    images: Path | None,
+    directory: Path,
+    workers: int,
+    keys: tuple[str, ...] = (),
+) -> None:
     """Build the dataset of some trials, or finish it; a finished one stays.
 
     Args:
@@ -76,6 +83,7 @@ def build_dataset(languages: int, rows: Mapping[str, int], images: Path | None, 
         images: An ImageNet folder, or None for the sample images.
         directory: Directory of the dataset.
         workers: Worker processes.
+        keys: Keys beside the language of the audio.
 
     Raises:
         OutputError: the directory has a dataset of other rows or images.
@@ -86,7 +94,7 @@ def build_dataset(languages: int, rows: Mapping[str, int], images: Path | None, 
     from symile_data.builders.m3.text.languages import languages_of
 
     codes = languages_of(str(languages))
-    spec = M3Spec(languages=codes, words=len(codes), rows=rows, images=images)
+    spec = M3Spec(languages=codes, words=len(codes), rows=rows, images=images, keys=keys)
     build_m3(spec, directory, workers=workers, write_card=no_card)
 
 

@@ -51,7 +51,7 @@ def line_style(name: str) -> str:
     >>> line_style("text_alone"), line_style("counting"), line_style("random_candidate")
     ('-', '--', ':')
     """
-    return {"text_alone": "-", "counting": "--", "all_words_alike": "-."}.get(name, ":")
+    return {"text_alone": "-", "counting": "--", "all_words_alike": "-.", ONE_LEFT_OUT: "--"}.get(name, ":")
 
 
 def shown(name: str) -> str:
