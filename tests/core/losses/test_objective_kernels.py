@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from slow_losses import random_embeddings, worst_error
 from torch import Tensor
@@ -42,6 +42,8 @@ def gradients(loss: Callable[..., Tensor], inputs: Sequence[Tensor]) -> list[Ten
     ids=st.one_of(st.none(), st.lists(st.integers(-1, 2), min_size=7, max_size=7)),
     scale=st.sampled_from([0.5, 30.0]),
 )
+@example(rows=7, block=3, direction="both", smoothing=0.1, ids=None, scale=0.5)
+@example(rows=7, block=2, direction="columns", smoothing=0.0, ids=[0, 1, 0, -1, 1, 0, 0], scale=0.5)
 def test_contrast_is_the_cross_entropy_of_each_group(
     rows: int, block: int, direction: Direction, smoothing: float, ids: list[int] | None, scale: float
 ) -> None:
