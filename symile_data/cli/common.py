@@ -57,6 +57,14 @@ def _without_directories(word: str, known: set[Path]) -> str:
     return option + equals + (Path(value).resolve().name if value and Path(value) in known else value)
 
 
+def objective_names(text: str) -> list[str]:
+    """The objectives of --objectives, each once, in the order given."""
+    names = [name.strip() for name in text.split(",")]
+    if not all(names) or len(set(names)) != len(names):
+        raise typer.BadParameter("it takes different objectives with commas between", param_hint="--objectives")
+    return names
+
+
 def report(out: Path, manifest: Manifest) -> None:
     """Print what was written on stdout."""
     from symile_data.format.disclosure import told

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="The paper's experiments, each with its table and figure.", no_args_is_help=True)
 
-_WIDEST = 180  # widest table in columns; on a narrower terminal its lines break, but no number is cut
-
 Seeds = Annotated[int, typer.Option(min=1, help="Number of seeds, from 0; each has separate data.")]
 Rates = Annotated[str | None, typer.Option(help="Missing rates, separated by commas.")]
 Dims = Annotated[int, typer.Option(min=1, help="Bits of each variable.")]
@@ -291,6 +289,7 @@ def _report(
     notes: Sequence[str] = (),
 ) -> None:
     """Write results.json and results.md, and print one of them."""
+    from symile_data.cli.output.tables import print_wide
     from symile_data.experiments.tables import markdown
     from symile_data.files import pretty_json, write_text
 
@@ -300,14 +299,7 @@ def _report(
     if as_json:
         say_json({"points": list(rows)})
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    header, *body = table
-    shown = Table(*header, title="Test accuracy")
-    for cells in body:
-        shown.add_row(*cells)
-    Console(width=max(Console().width, _WIDEST)).print(shown)
+    print_wide(table, "Test accuracy")
     for note in notes:
         say(note)
     say(f"figure, table and numbers: {out / 'results.png'}, results.md, results.json")

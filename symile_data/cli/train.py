@@ -13,7 +13,7 @@ import typer
 from symile_data.losses.objectives import COMPARED, all_objectives
 from symile_data.progress import hidden
 
-from .common import Json
+from .common import Json, objective_names
 from .output import say_json
 
 _COMPARED = ("accuracy", "recall_at_5", "recall_at_10", "median_rank")
@@ -148,12 +148,7 @@ def evaluate(
 
 def _objectives(one: str | None, several: str | None) -> list[str]:
     """Return the objectives that are trained, each once, in the order given."""
-    if one is not None:
-        return [one]
-    names = [name.strip() for name in (several or "").split(",")]
-    if not all(names) or len(set(names)) != len(names):
-        raise typer.BadParameter("it takes different objectives with commas between", param_hint="--objectives")
-    return names
+    return objective_names(several or "") if one is None else [one]
 
 
 def _settings(pairs: list[str]) -> dict[str, Any]:
@@ -182,9 +177,14 @@ def _report(results: dict[str, Any], as_json: bool) -> None:
         say_json(results["comparison"] if "comparison" in results else results["tests"])
     elif "comparison" in results:
         compared = results["comparison"]["figures"]
-        columns = {column: {name: compared[name][column] for name in _COMPARED} for column in compared["accuracy"]}
+        objectives = [column for column in compared["accuracy"] if column != "differences"]
+        columns = {column: {name: compared[name][column] for name in _COMPARED} for column in objectives}
+        differences = {
+            f"{objectives[0]} - {other}": {name: compared[name]["differences"][other] for name in _COMPARED}
+            for other in compared["accuracy"].get("differences", {})
+        }
         count = len(results["comparison"]["seeds"])
-        title = f"Zero-shot retrieval: mean over {count} seeds, 95% interval, paired t-test"
-        print_intervals(columns, title, results["comparison"]["bounds"])
+        title = f"Zero-shot retrieval: mean over {count} seeds, 95% interval, paired t-tests (Holm)"
+        print_intervals(columns, title, results["comparison"]["bounds"], differences)
     else:
         print_results(results["tests"])

@@ -28,7 +28,7 @@ with needs_extra("train", "symile_data.encoders"):
     from .pretrained.whisper import WhisperEncoder
     from .resnet import ResNetEcgEncoder, ResNetImageEncoder
     from .text import WordEncoder
-    from .vector import BitEncoder, LinearEncoder
+    from .vector import BitEncoder, LinearEncoder, MlpEncoder
 
 __all__ = [
     "ENCODERS",
@@ -40,6 +40,7 @@ __all__ = [
     "Imputation",
     "LabsEncoder",
     "LinearEncoder",
+    "MlpEncoder",
     "ResNetEcgEncoder",
     "ResNetImageEncoder",
     "SmallAudioEncoder",
@@ -63,7 +64,7 @@ ENCODERS: dict[str, dict[str, Callable[..., nn.Module]]] = {
     },
     "audio": {"small": SmallAudioEncoder, "whisper": WhisperEncoder},
     "text": {"words": WordEncoder, "xlm-roberta": XlmRobertaEncoder, "bert": BertEncoder},
-    "vector": {"linear": LinearEncoder, "bits": BitEncoder},
+    "vector": {"linear": LinearEncoder, "bits": BitEncoder, "mlp": MlpEncoder},
     "features": {"linear": LinearEncoder},
     "ecg": {"small": SmallEcgEncoder, "resnet": ResNetEcgEncoder},
     "labs": {"mlp": LabsEncoder},

@@ -1,10 +1,10 @@
 """Encoders of plain vectors, of bits and of precomputed features: one linear layer, as in the paper's XOR experiment
-(section 5.1) and its heads on frozen features (section 5.2).
+(section 5.1) and its heads on frozen features (section 5.2), or one hidden layer.
 """
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from symile_data.errors import UsageError
 
@@ -52,3 +52,32 @@ class BitEncoder(LinearEncoder):
     def features(self, media: Tensor) -> Tensor:
         """Map (B, K) bits, 0 or 1, to (B, K) float32 signs, -1 or 1."""
         return 2 * media.float() - 1
+
+
+class MlpEncoder(LinearEncoder):
+    """One hidden layer of rectified linear units over the vectors.
+
+    Args:
+        dim: Embedding size D.
+        description: `size` is the length of a vector, K.
+        hidden: Units of the hidden layer, at least 1.
+        learned_indicator: As for `LinearEncoder`.
+        dropout: On the vectors.
+
+    Raises:
+        UsageError: the length is unknown, or there is no hidden unit.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        description: DataDescription,
+        hidden: int = 64,
+        learned_indicator: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(dim, description, learned_indicator, dropout)
+        if hidden < 1:
+            raise UsageError("a hidden layer has at least one unit", got=hidden)
+        width = self.feature_size + (0 if self.imputation is None else self.imputation.extra)
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, dim))

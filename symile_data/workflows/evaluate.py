@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from symile_data.training.fit import Execution
 
 FIGURES = ("accuracy", "recall_at_5", "recall_at_10", "median_rank")
+_RANKS = ("median_rank",)  # of the figures those that are no shares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +48,8 @@ def run_experiment(experiment: Experiment, data: TrainingData, base: Path) -> di
 
     Returns:
         "tests" (loss -> figures of its test, for the last seed) and, with several seeds, "comparison": "seeds" and
-        "figures" (figure -> loss -> mean and interval, and "difference" for two losses; see
-        `symile_data.evaluation.comparison`). Empty in a process of a distributed run that is not the main one.
+        "figures" (figure -> loss -> mean and interval, and "differences" of the first from each other one;
+        see `symile_data.evaluation.comparison`). Empty in a process of a distributed run that is not the main one.
     """
     from symile_data.training.ranks import is_main_process
 
@@ -157,7 +158,10 @@ def _compared(
 
     losses = list(next(iter(runs.values())))
     figures = {
-        name: compare({loss: [run[loss]["test"][name] for run in runs.values()] for loss in losses}) for name in FIGURES
+        name: compare(
+            {loss: [run[loss]["test"][name] for run in runs.values()] for loss in losses}, shares=name not in _RANKS
+        )
+        for name in FIGURES
     }
     result = {"seeds": list(runs), "figures": figures, "bounds": dict(lines)}
     write_text(base / "comparison.json", pretty_json(result))

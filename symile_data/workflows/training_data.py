@@ -4,6 +4,7 @@ values, and what encoders must know of the data. The training code takes any bat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -213,6 +214,16 @@ class TrainingData:
         columns = [*self._columns(label or module.config.label), *self._candidates(candidates, split)]
         batches = self._loader(module.config, split, columns=columns, encoders=module.frozen_features())
         return embed_split(module.to(best_device()), batches, self.split(split).rows, label)
+
+    def encoded(self, module: SymileModule, split: str, columns: Sequence[str] = ()) -> BatchLoader:
+        """Make a loader of all rows of a split in file order, with features in place of what frozen encoders encode.
+
+        Args:
+            module: With the frozen encoders.
+            split: Name of the split.
+            columns: Label columns that batches hold besides.
+        """
+        return self._loader(module.config, split, columns=self._columns(*columns), encoders=module.frozen_features())
 
     def _loader(self, config: TrainConfig, split: str, **options: Any) -> BatchLoader:
         """Make a loader of all rows of a split in file order; `options` change its arguments."""
