@@ -87,7 +87,7 @@ class ObjectiveTrial:
         ]
 
     def measure(self) -> Accuracies:
-        """Train, and retrieve."""
+        """Train with the setting, and retrieve on the split that it is measured on."""
         from .training import train
 
         cell = self.cell

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ class Outsider(SymilePairLoss):
 
 
 @pytest.fixture
-def outsider(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def outsider(monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(registry, "_registered", {})
     register("outsider", Outsider, "An outsider")
     return "outsider"
@@ -79,7 +79,7 @@ def test_trials_run_once_and_stay_when_objectives_are_added(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setitem(objective_plan.PRESETS, "small", PLAN)  # type: ignore[arg-type]
+    monkeypatch.setitem(objective_plan.PRESETS, "small", PLAN)
     words = ("reproduce", "objectives", "--preset", "small", "--out", tmp_path, "--workers", "1")
     assert call(*words, "--objectives", "clip,pmrl") == 0
     said = capsys.readouterr()
