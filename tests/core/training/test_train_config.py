@@ -144,3 +144,13 @@ def test_mistakes_are_named(changes: dict[str, Any], message: str) -> None:
 def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(UsageError, match=r"no such config.*m3-huge.*m3-small"):
         read_config("m3-huge")
+
+
+@pytest.mark.parametrize("name", [name for name in named_configs() if not name.startswith("paper")])
+def test_a_scale_that_suits_one_objective_is_not_given_to_others(name: str) -> None:
+    """The start of the logit scale and the groups of missing values stand in tables of the objectives they suit."""
+    for objective in ("symile", "clip"):
+        assert read_config(name, {"objective": objective}).logit_scale_init is not None
+    for objective in ("gram", "sigmoid-mip", "gated"):
+        config = read_config(name, {"objective": objective})
+        assert config.logit_scale_init is None and not config.group_missing and not config.settings
