@@ -27,6 +27,7 @@ from .similarity import combined_scores
 
 # The similarity of unit vectors starts with a standard deviation of about this many logits.
 _START_SPREAD = 0.5
+_CHUNK = 1 << 22  # numbers of one modality's candidates that are scored at a time
 _UNIT_TOLERANCE = 0.02  # bfloat16 keeps about two digits
 CLIP_SCALE = 1 / 0.07  # the start of CLIP (Radford et al. 2021, section 2.5), for cosines and volumes
 
@@ -134,9 +135,14 @@ class Objective(nn.Module):
         Returns:
             (Q, C), float32 or better.
         """
-        count, rows = candidates.shape[0], next(iter(queries.values())).shape[0]
-        sets = candidates.expand(rows, count, candidates.shape[1])
-        return self.set_scores(queries, sets, target)
+        (count, width), rows = candidates.shape, next(iter(queries.values())).shape[0]
+        step = max(1, _CHUNK // max(count * width, 1))
+        parts = []
+        for start in range(0, max(rows, 1), step):
+            asked = {m: query[start : start + step] for m, query in queries.items()}
+            sets = candidates.expand(min(step, rows - start), count, width)
+            parts.append(self.set_scores(asked, sets, target))
+        return torch.cat(parts)
 
     def set_scores(self, queries: Mapping[int, Tensor], candidates: Tensor, target: int) -> Tensor:
         """Return the scores of each query's own candidates.

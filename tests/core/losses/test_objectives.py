@@ -113,6 +113,12 @@ def test_an_objective_from_outside_is_registered_and_made(clean: ModuleType) -> 
             register(taken, Mine)
 
 
+def test_scores_that_an_objective_does_not_speed_up_are_made_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("symile_data.losses.objective._CHUNK", 4 * 6 * 2)  # two queries at a time
+    queries = {0: ROWS[0][:5], 2: ROWS[2][:5]}
+    torch.testing.assert_close(Mine().scores(queries, ROWS[1], 1), (queries[0] * queries[2]) @ ROWS[1].t())
+
+
 def test_an_installed_package_adds_an_objective(clean: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     from symile_data.losses import make_objective
 
