@@ -22,9 +22,11 @@ from symile_data.datasets.xor.information import (
 from symile_data.format.disclosure import is_synthetic
 from symile_data.format.manifest import Manifest
 from symile_data.format.schema import Modality
+from symile_data.reliability import Reliability
 
 from .pid import design_title, pid_licence, pid_meaning, pid_sources
 from .sources import Licence, Source, m3_licence, m3_sources, mimic_licence, mimic_sources, xor_sources
+from .unreliable import unreliable_meaning
 
 Sources = Callable[[Manifest], list[Source]]
 Licensing = Callable[[Manifest], Licence]
@@ -76,6 +78,18 @@ class Description:
 
 def description_of(manifest: Manifest) -> Description:
     """Return the description of a dataset, or the plain one."""
+    found = _reliable_description(manifest)
+    settings = Reliability.of(manifest.identity.spec)
+    if not settings:
+        return found
+
+    def meaning(column: str, modalities: tuple[Modality, ...]) -> str:
+        return unreliable_meaning(column, modalities, settings) or found.meaning(column, modalities)
+
+    return replace(found, meaning=meaning)
+
+
+def _reliable_description(manifest: Manifest) -> Description:
     description = DESCRIPTIONS.get(manifest.identity.dataset, _PLAIN)
     if manifest.identity.dataset == "symile-m3" and (keys := keys_of_spec(manifest.identity.spec)):
         names = ["an image", "a speech recording", "a text of several words", *(f"the key {key.name}" for key in keys)]

@@ -23,6 +23,7 @@ from .markdown import render
 from .samples import Sample
 from .sources import Licence, citations
 from .statistics.collect import Statistics, used_splits
+from .unreliable import unreliable_part
 
 FILE_NAME = "README.md"
 
@@ -78,6 +79,7 @@ def readme_of(
         licence=licence,
         citations=citations(sources),
         derived=description.derived(manifest),
+        unreliable=unreliable_part(manifest, statistics),
         tables=tables,
         pools=() if manifest.pooled is None else manifest.pooled.pools,
         shards=data_files[:MOST_FILES],

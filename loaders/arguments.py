@@ -24,12 +24,21 @@ class Variation:
         resample_within_class: Modality -> label column: in each epoch a row gets the image or audio of another row with
             the same label. Modalities whose names are joined by "+" get theirs from one other row. Needs the loader's
             `cache`.
+        misaligned: Modality -> rate in [0, 1] at which a row shows the value of another row of the split, the same in
+            every epoch: a draw of (seed, sample_id) as in builds (`symile_data.misalignment`). A donor without a value
+            is replaced by the next row that has one; a missing value is not misaligned. The row's labels stay, and the
+            modality's own columns, such as its id, follow the value. Batches then have `<modality>_misaligned` and
+            `<modality>_donor` (the donor's sample_id, -1 where there is none). Needs the loader's `cache`.
+        value_labels: Label column -> modality: batches have in this column the label of the row to which the value of
+            that modality belongs, wherever a row is misaligned, at load or by the build.
         augment: Modality -> random views of its images. With the loader's `cache` only `ImageJitter`, which works on
             decoded images.
     """
 
     redraw_words: bool = False
     resample_within_class: Mapping[str, str] = field(default_factory=dict)
+    misaligned: Mapping[str, float] = field(default_factory=dict)
+    value_labels: Mapping[str, str] = field(default_factory=dict)
     augment: Mapping[str, View] = field(default_factory=dict)
 
 
@@ -120,7 +129,8 @@ def grouped(
 def _with_older(group: _Group, left: dict[str, Any]) -> _Group:
     """Take the keywords that are fields of a group out of `left`, and return the group with them."""
     keywords = {item.name: _OLD_NAMES.get(item.name, item.name) for item in fields(group)}
-    given = {name: left.pop(keyword) for name, keyword in keywords.items() if keyword in left}
+    older_ones = OlderArguments.__annotations__
+    given = {name: left.pop(word) for name, word in keywords.items() if word in left and word in older_ones}
     if given:
         kind = type(group).__name__
         said = ", ".join(f"{name}=..." for name in given)

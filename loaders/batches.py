@@ -42,6 +42,7 @@ class ModalityReader:
         settings: The decoder's settings.
         layout: Shape and dtypes of one decoded value.
         rate: Share of its values that are taken away at load, from 0 to 1.
+        misaligned: Share of its values that are replaced by those of other rows at load, from 0 to 1.
     """
 
     modality: Modality
@@ -49,6 +50,7 @@ class ModalityReader:
     settings: Any
     layout: Layout
     rate: float
+    misaligned: float = 0.0
 
     @property
     def name(self) -> str:
@@ -139,6 +141,7 @@ def make_batch_spec(
     transforms: Mapping[str, Any],
     columns: Sequence[str],
     rates: Mapping[str, float],
+    misaligned: Mapping[str, float],
 ) -> BatchSpec:
     """Check the arguments of a loader against its split.
 
@@ -160,8 +163,16 @@ def make_batch_spec(
         if column not in split.columns:
             raise UsageError(f"modality {modality.name} lacks a column", where=split.location, got=f"no {column}")
         layout = decoder.layout(settings, split.schema.field(column).type)
-        rate = rates.get(modality.name, 0.0)
-        readers.append(ModalityReader(modality=modality, decoder=decoder, settings=settings, layout=layout, rate=rate))
+        readers.append(
+            ModalityReader(
+                modality=modality,
+                decoder=decoder,
+                settings=settings,
+                layout=layout,
+                rate=rates.get(modality.name, 0.0),
+                misaligned=misaligned.get(modality.name, 0.0),
+            )
+        )
     wanted = [*([_CLASS] if _CLASS in split.columns else []), *columns]
     reserved = {*names, _MASK, _PADDING, _ID}
     labels = [label_of(split, name) for name in dict.fromkeys(wanted) if name != _ID]

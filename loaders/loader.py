@@ -25,6 +25,7 @@ from .cache.media_cache import DecodedSplit, Encode, MediaCache
 from .checkpoint import make_checkpoint, read_checkpoint
 from .checks import check_redraw, check_views
 from .decoders.augment import ImageJitter, View
+from .misaligned import OwnerRows, check_misaligned
 from .redraw_words import collect_words
 from .shuffle import EpochShuffle, batch_count, slices
 from .split import Split
@@ -118,7 +119,18 @@ class BatchLoader:
             )
         names = [modality.name for modality in split.modalities]
         rates = missingness if isinstance(missingness, Mapping) else dict.fromkeys(names, missingness or 0.0)
-        self._spec = make_batch_spec(split, seed=seed, transforms=transforms or {}, columns=columns, rates=rates)
+        cached = cache is not False
+        check_misaligned(variation.misaligned, variation.value_labels, split, cached=cached)
+        self._spec = make_batch_spec(
+            split,
+            seed=seed,
+            transforms=transforms or {},
+            columns=columns,
+            rates=rates,
+            misaligned=variation.misaligned,
+        )
+        self._value_labels = dict(variation.value_labels)
+        self._owners = OwnerRows(split)
         views = variation.augment
         self._augment = {name: view for name, view in views.items() if not isinstance(view, ImageJitter)}
         self._jitter = {name: view for name, view in views.items() if isinstance(view, ImageJitter)}
@@ -129,7 +141,6 @@ class BatchLoader:
                 "this column no longer holds once words are redrawn", got=min(stale), do="leave it out of `columns`"
             )
         self._resample_within_class, self._encoders = dict(variation.resample_within_class), dict(encoders or {})
-        cached = cache is not False
         check_redraw(self._resample_within_class, self._encoders, split, columns, cached=cached)
         check_views(self._spec, views, self._encoders, cached=cached)
         self._cache = cache
@@ -231,10 +242,12 @@ class BatchLoader:
                 self._spec, threads=self._resources.threads, decode_errors=self._decode_errors, store=store
             )
             self._decoded = decoded.encoded(self._encoders, memory)
+            self._owners.drawn = decoded.owners
         permutations = {
             part: permutation
             for name, column in self._resample_within_class.items()
-            for permutation in [self._decoded.permutation(name, column, self.seed, shuffle.epoch)]
+            for owners in [self._owners.among(joined_names(name))]
+            for permutation in [self._decoded.permutation(name, column, self.seed, shuffle.epoch, owners)]
             for part in joined_names(name)
         }
         return self._decoded.batches(parts, permutations)
@@ -245,7 +258,14 @@ class BatchLoader:
         if self._words is not None:
             text = [reader.name for reader in self._spec.readers].index("text")
             present = np.flatnonzero(~arrays["missing"][:, text])
-            arrays["text"][present] = self._words.texts(epoch, filled.part.rows[present], arrays["sample_id"][present])
+            rows, owners = filled.part.rows[present], self._owners.of("text")
+            if owners is None:
+                arrays["text"][present] = self._words.texts(epoch, rows, arrays["sample_id"][present])
+            else:  # a misaligned text is that of its donor in this epoch too
+                arrays["text"][present] = self._words.texts(epoch, owners[rows], self._owners.ids[owners[rows]])
+        for column, name in self._value_labels.items():
+            if (owners := self._owners.of(name)) is not None:
+                arrays[column] = self._owners.labels(column)[owners[filled.part.rows]]
         for name, jitter in self._jitter.items():
             arrays[name] = jitter.apply(arrays[name], self.seed, epoch, name, arrays["sample_id"])
         if filled.damaged.any():
@@ -273,6 +293,7 @@ class BatchLoader:
     def _settings(self) -> dict[str, Any]:
         """Collect the settings that decide order and contents of the rows; ranks, batch size and threads do not."""
         views: dict[str, View] = {**self._augment, **self._jitter}
+        misaligned = {reader.name: reader.misaligned for reader in self._spec.readers if reader.misaligned}
         return {
             "fingerprint": self.split.fingerprint,
             "split": self.split.name,
@@ -282,6 +303,7 @@ class BatchLoader:
             "window": self._resources.window,
             "missingness": {reader.name: reader.rate for reader in self._spec.readers},
             "redraw_words": self._words is not None,
+            **({"misaligned": misaligned} if misaligned else {}),
             "resample_within_class": self._resample_within_class,
             "augment": {
                 name: {"view": type(view).__name__, **{key: str(value) for key, value in asdict(view).items()}}

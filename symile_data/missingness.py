@@ -46,8 +46,13 @@ def missing(
     return Stream(seed, f"{_STREAMS[when]}/{modality}").at(sample_ids, 1)[:, 0] < rate
 
 
-def parse_rates(text: str, modalities: Sequence[str]) -> dict[str, float]:
+def parse_rates(text: str, modalities: Sequence[str], argument: str = "missing") -> dict[str, float]:
     """Parse `--missing`: one rate for all modalities ("0.5"), or rates by name ("image=0.5,audio=0.1").
+
+    Args:
+        text: The rates.
+        modalities: Names of all modalities.
+        argument: Name of the argument that the rates are for, in messages.
 
     Raises:
         UsageError: a rate is not a number in [0, 1], or a name is not a modality of the dataset or occurs twice.
@@ -58,19 +63,19 @@ def parse_rates(text: str, modalities: Sequence[str]) -> dict[str, float]:
     {'image': 0.0, 'audio': 0.25}
     """
     if "=" not in text:
-        return dict.fromkeys(modalities, _rate(text))
+        return dict.fromkeys(modalities, _rate(text, argument))
     rates: dict[str, float] = {}
     for part in text.split(","):
         name, _, value = part.partition("=")
         if name.strip() not in modalities:
             raise UsageError(
-                "`missing` names a modality that this dataset does not have",
+                f"`{argument}` names a modality that this dataset does not have",
                 got=repr(name.strip()),
                 do=f"choose among {', '.join(modalities)}",
             )
         if name.strip() in rates:
-            raise UsageError("`missing` gives a modality two rates", got=repr(text), do="give each modality one")
-        rates[name.strip()] = _rate(value)
+            raise UsageError(f"`{argument}` gives a modality two rates", got=repr(text), do="give each modality one")
+        rates[name.strip()] = _rate(value, argument)
     return dict.fromkeys(modalities, 0.0) | rates
 
 
@@ -85,11 +90,11 @@ def check_rates(rates: Mapping[str, float]) -> None:
             raise UsageError(f"the missing rate of {name} is outside [0, 1]", got=rate)
 
 
-def _rate(text: str) -> float:
+def _rate(text: str, argument: str) -> float:
     try:
         rate = float(text)
     except ValueError:
         rate = float("nan")
     if not 0.0 <= rate <= 1.0:
-        raise UsageError("a missing rate is a number between 0 and 1", got=repr(text))
+        raise UsageError(f"a {argument} rate is a number between 0 and 1", got=repr(text))
     return rate

@@ -18,7 +18,20 @@ FOLDERS = {
 # Each layer imports only what stands before it, and of its own row only itself.
 LAYERS = (
     ("moved",),
-    ("errors", "extras", "rng", "files", "missingness", "progress", "environment", "launch", "palette"),
+    (
+        "errors",
+        "extras",
+        "rng",
+        "files",
+        "missingness",
+        "misalignment",
+        "noise",
+        "reliability",
+        "progress",
+        "environment",
+        "launch",
+        "palette",
+    ),
     ("format",),
     ("datasets",),
     ("losses", "encoders"),

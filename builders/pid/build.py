@@ -47,7 +47,7 @@ def build_pid(
         OutputError: the output directory is unsuitable, or the disk fails.
         MissingPackageError: the design has images or sounds, and what makes them is not installed.
     """
-    schema, identity = pid_schema(spec.design), identity_of(spec)
+    schema, identity = pid_schema(spec.design, spec.reliability), identity_of(spec)
 
     def stages(build_dir: BuildDir, executor: Executor | None) -> Manifest:
         prepare_media(build_dir, executor, spec)

@@ -21,6 +21,7 @@ from symile_data.datasets.pid.design import MEDIA
 from symile_data.datasets.pid.schema import pid_schema
 from symile_data.files import file_sha256
 from symile_data.format.shards.writer import shard_ranges, write_shard
+from symile_data.reliability import AffectedRows
 
 from ..m3.estimate.cost import Estimate, StageCost
 from .media import Keys, make_medium
@@ -91,9 +92,9 @@ def _sampled(spec: PidSpec, modality: str) -> tuple[float, list[bytes]]:
 
 def _measured(spec: PidSpec, media: _Media) -> tuple[float, float]:
     """CPU seconds and bytes of a row, from writing some groups of rows to a file and hashing it."""
-    schema, step = pid_schema(spec.design), rows_per_group(spec)
+    schema, step = pid_schema(spec.design, spec.reliability), rows_per_group(spec)
 
-    def columns(modality: str, keys: Keys) -> dict[str, list[Any]]:
+    def columns(modality: str, keys: Keys, _: AffectedRows) -> dict[str, list[Any]]:
         made, suffix = media[modality], SUFFIXES[spec.design.modalities[modality]]
         values = [None if key < 0 else {"bytes": made[key % len(made)], "path": f"{key}.{suffix}"} for key in keys]
         return {modality: values, f"{modality}_id": [None if key < 0 else str(key) for key in keys]}

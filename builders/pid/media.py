@@ -48,15 +48,15 @@ class MediaTask:
 def media_keys(spec: PidSpec, split: str, modality: str, start: int, stop: int) -> Keys:
     """(stop - start,) int64: the image or recording of each row."""
     rows = draw_rows(spec, split, start, stop)
-    return keys_of(spec, split, modality, rows.symbols[modality], start, stop)
+    return keys_of(spec, split, modality, rows.symbols[modality], np.arange(start, stop))
 
 
 def keys_of(
-    spec: PidSpec, split: str, modality: str, symbols: dict[str, npt.NDArray[np.int64]], start: int, stop: int
+    spec: PidSpec, split: str, modality: str, symbols: dict[str, npt.NDArray[np.int64]], rows: npt.NDArray[np.int64]
 ) -> Keys:
-    """(stop - start,) int64: the image or recording of each row, whose symbols are given."""
+    """(N,) int64: the image or recording of each of some rows, whose symbols are given."""
     values = value_numbers(modality, spec.design, symbols)
-    return values * spec.variants(split, modality) + draw_variants(spec, split, modality, start, stop)
+    return values * spec.variants(split, modality) + draw_variants(spec, split, modality, rows)
 
 
 def store_of(spec: PidSpec, internal: Path, split: str, modality: str) -> MediaStore:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from symile_data.datasets.pid.alphabets import alphabet_problems
-from symile_data.datasets.pid.design import MEDIA, Design, refuse
+from symile_data.datasets.pid.design import MEDIA, Design, columns_of, refuse
 from symile_data.errors import UsageError
 from symile_data.format.schema import SPLITS
 from symile_data.format.shards import check_format
 from symile_data.missingness import check_rates
+from symile_data.reliability import Reliability, SplitRows
 
 from .drawings import drawing_stems
 
@@ -31,6 +32,7 @@ class PidSpec:
         rows: Split -> number of rows; 0 leaves a split out. `default_rows` has the defaults.
         missing: Modality -> rate in [0, 1] at which it is missing in the training and validation splits.
         missing_test: Whether modalities are missing in the test split too.
+        reliability: Rates at which modalities are misaligned or noisy.
         shard_format: "parquet" or "webdataset".
         seed: Seed of all random numbers.
 
@@ -43,6 +45,7 @@ class PidSpec:
     rows: Mapping[str, int] = field(default_factory=dict)
     missing: Mapping[str, float] = field(default_factory=dict)
     missing_test: bool = False
+    reliability: Reliability = field(default_factory=Reliability)
     shard_format: str = "parquet"
     seed: int = 0
 
@@ -59,7 +62,14 @@ class PidSpec:
         if unknown:
             raise UsageError("a missing rate is of no modality of the design", got=unknown[0])
         check_rates(self.missing)
+        self.reliability.check(self.design.modalities)
+        refuse(list(self._clashes()))
         check_format(self.shard_format)
+
+    def _clashes(self) -> Iterator[str]:
+        for name in self.design.names:
+            for column in sorted(set(self.reliability.columns_of(name)) & set(columns_of(name, self.design))):
+                yield f"2 columns would be called {column}; rename a block"
 
     @property
     def has_media(self) -> bool:
@@ -70,6 +80,10 @@ class PidSpec:
         """The sample id of a split's first row; ids count through the splits in order."""
         splits = list(self.rows)
         return sum(self.rows[before] for before in splits[: splits.index(split)])
+
+    def split_rows(self, split: str) -> SplitRows:
+        """The ids and number of a split's rows."""
+        return SplitRows(split, self.first_sample_id(split), self.rows[split])
 
     def missing_rate(self, split: str, modality: str) -> float:
         """The rate, from 0 to 1, at which a modality is missing in a split."""
@@ -88,6 +102,7 @@ class PidSpec:
             "design": self.design.to_json(),
             "missing": {name: rate for name, rate in self.missing.items() if rate},
             "missing_test": self.missing_test,
+            **self.reliability.to_json(),
             "format": self.shard_format,
         }
 

@@ -13,10 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from symile_data.datasets.xor.schema import xor_schema
+from symile_data.datasets.xor.schema import VECTOR, xor_schema
 from symile_data.format.manifest import BuildFingerprint, Manifest, library_versions
+from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards.writer import write_shard
 from symile_data.missingness import missing
+from symile_data.noise import with_flips
+from symile_data.reliability import SplitRows
 from symile_data.rng import Stream
 
 from ..engine.build_dir import BuildDir
@@ -47,9 +50,20 @@ def draw_bits(spec: XorSpec, split: str, start: int, stop: int) -> list[Bits]:
     >>> bool((c == (a != b)).all())
     True
     """
-    free = spec.variables - 1
-    uniform = Stream(spec.seed, f"xor/{split}").rows(start, stop, free * spec.dims + 1)
-    bits = (uniform[:, :-1] < 0.5).reshape(stop - start, free, spec.dims)
+    return _variables(spec, Stream(spec.seed, f"xor/{split}").rows(start, stop, _draws(spec)))
+
+
+def draw_bits_at(spec: XorSpec, split: str, rows: npt.NDArray[np.int64]) -> list[Bits]:
+    """Draw the variables of (N,) scattered rows, equal to those of `draw_bits`."""
+    return _variables(spec, Stream(spec.seed, f"xor/{split}").at(rows, _draws(spec)))
+
+
+def _draws(spec: XorSpec) -> int:
+    return (spec.variables - 1) * spec.dims + 1
+
+
+def _variables(spec: XorSpec, uniform: npt.NDArray[np.float64]) -> list[Bits]:
+    bits = (uniform[:, :-1] < 0.5).reshape(len(uniform), spec.variables - 1, spec.dims)
     exclusive = np.logical_xor.reduce(bits, axis=1)
     last = np.where(uniform[:, -1:] < spec.p_hat, exclusive, bits[:, 0])
     return [variable.astype(np.float32) for variable in (*bits.transpose(1, 0, 2), last)]
@@ -74,7 +88,7 @@ def build_xor(
     Raises:
         OutputError: the output directory is unsuitable, or the disk fails.
     """
-    schema = xor_schema(spec.names, spec.dims)
+    schema = schema_of(spec)
     identity = BuildFingerprint(dataset=DATASET, spec=spec.to_json(), sources={}, versions=library_versions(_PACKAGES))
 
     def stages(build_dir: BuildDir, executor: Executor | None) -> Manifest:
@@ -104,22 +118,49 @@ class _Job:
 
 
 def _make_shard(job: _Job, path: Path) -> dict[str, Any]:
-    return {"rows": write_shard(path, xor_schema(job.spec.names, job.spec.dims), _batches(job))}
+    return {"rows": write_shard(path, schema_of(job.spec), _batches(job))}
+
+
+def schema_of(spec: XorSpec) -> DatasetSchema:
+    """Return the typed columns of a build."""
+    return xor_schema(spec.names, spec.dims, spec.reliability)
 
 
 def _batches(job: _Job) -> Iterator[pa.RecordBatch]:
-    spec, schema = job.spec, xor_schema(job.spec.names, job.spec.dims).arrow
+    spec, schema = job.spec, schema_of(job.spec).arrow
     splits = list(spec.rows)
     first_id = sum(spec.rows[before] for before in splits[: splits.index(job.split)])
+    split = SplitRows(job.split, first_id, spec.rows[job.split])
     masked = job.split != "test" or spec.missing_test
     for start in range(job.start, job.stop, ROWS_PER_GROUP):
         stop = min(start + ROWS_PER_GROUP, job.stop)
         ids = first_id + np.arange(start, stop)
         rates = {name: spec.missing.get(name, 0.0) if masked else 0.0 for name in spec.names}
         absent = {name: missing(spec.seed, ids, name, rate) for name, rate in rates.items()}
+        variables = dict(zip(spec.names, draw_bits(spec, job.split, start, stop), strict=True))
+        affected = {name: _affect(spec, split, start, name, variables, absent[name]) for name in spec.names}
         columns = {
             name: pa.FixedSizeListArray.from_arrays(pa.array(bits.ravel()), spec.dims, mask=pa.array(absent[name]))
-            for name, bits in zip(spec.names, draw_bits(spec, job.split, start, stop), strict=True)
+            for name, bits in variables.items()
         }
         masks = {f"{name}_missing": pa.array(values) for name, values in absent.items()}
-        yield pa.RecordBatch.from_pydict({"sample_id": pa.array(ids), **columns, **masks}, schema=schema)
+        drawn = {name: pa.array(values) for found in affected.values() for name, values in found.items()}
+        columns |= masks | {name: drawn[name] for name in schema.names if name in drawn}
+        yield pa.RecordBatch.from_pydict({"sample_id": pa.array(ids), **columns}, schema=schema)
+
+
+def _affect(
+    spec: XorSpec, split: SplitRows, start: int, name: str, variables: dict[str, Bits], absent: npt.NDArray[np.bool_]
+) -> dict[str, npt.NDArray[Any]]:
+    """Put the values of donors, and noise, into a variable of consecutive rows; return the columns that say so."""
+    if not spec.reliability.columns_of(name):
+        return {}
+    places = np.arange(start, start + len(absent))
+    rows = spec.reliability.draw(spec.seed, split, places, name, absent)
+    values, swapped = variables[name].copy(), rows.shown.misaligned
+    donors = draw_bits_at(spec, split.name, rows.shown.places[swapped])
+    values[swapped] = donors[spec.names.index(name)]
+    level = spec.reliability.noise_level(name, VECTOR)
+    values[rows.noisy] = with_flips(values[rows.noisy], spec.seed, rows.ids[rows.noisy], name, level)
+    variables[name] = values
+    return rows.columns(name)

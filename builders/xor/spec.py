@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from string import ascii_lowercase
 from typing import Any
 
+from symile_data.datasets.xor.schema import VECTOR
 from symile_data.errors import UsageError
 from symile_data.format.schema import SPLITS
 from symile_data.format.shards import check_format
 from symile_data.missingness import check_rates
+from symile_data.reliability import Reliability
 
 DEFAULT_ROWS = (10_000, 1_000, 5_000)  # Symile, section 5.1
 
@@ -26,6 +28,7 @@ class XorSpec:
         rows: Split -> number of rows; 0 leaves a split out.
         missing: Variable -> rate in [0, 1] at which it is missing in the training and validation splits.
         missing_test: Whether variables are missing in the test split too.
+        reliability: Rates at which variables are misaligned or noisy.
         shard_format: "parquet" or "webdataset".
         seed: Seed of all random numbers.
 
@@ -39,6 +42,7 @@ class XorSpec:
     rows: Mapping[str, int] = field(default_factory=lambda: dict(zip(SPLITS, DEFAULT_ROWS, strict=True)))
     missing: Mapping[str, float] = field(default_factory=dict)
     missing_test: bool = False
+    reliability: Reliability = field(default_factory=Reliability)
     shard_format: str = "parquet"
     seed: int = 0
 
@@ -55,6 +59,7 @@ class XorSpec:
         if not self.rows["train"]:
             raise UsageError("a dataset needs training rows", got="0 rows of train")
         check_rates(self.missing)
+        self.reliability.check(dict.fromkeys(self.names, VECTOR))
         check_format(self.shard_format)
 
     @property
@@ -76,5 +81,6 @@ class XorSpec:
             "p_hat": self.p_hat,
             "missing": {name: rate for name, rate in self.missing.items() if rate},
             "missing_test": self.missing_test,
+            **self.reliability.to_json(),
             "format": self.shard_format,
         }

@@ -24,6 +24,7 @@ from symile_data.format.unique_media import NO_MEDIA, number_media
 from ..batches import Array, BatchSpec, BoolArray, DecodeErrors, ModalityReader, runs
 from ..decoders.base import UndecodableError
 from ..labels import label_values, one_chunk
+from ..misaligned import drawn_owners
 from .folder import made_once, mapped
 from .media_cache import DecodedSplit, MediaCache
 from .stored_media import VALUES, CachedMedia, read_cached, write_cached
@@ -65,14 +66,20 @@ def decode_split(
     index: dict[str, torch.Tensor] = {}
     media: dict[str, torch.Tensor | pa.Array] = {}
     keys, mapped_media = dict[str, str](), dict[str, CachedMedia]()
+    owners: dict[str, IntArray] = {}
     for position, reader in enumerate(spec.readers):
         if reader.layout.dtype == object:
             media[reader.name] = one_chunk(split.read_all([reader.column])[reader.column])
-            missing[:, position] |= pc.is_null(media[reader.name]).to_numpy(zero_copy_only=False)
+            stored[:, position] |= pc.is_null(media[reader.name]).to_numpy(zero_copy_only=False)
+            missing[:, position] |= stored[:, position]
+            if reader.misaligned:
+                present = ~stored[:, position]
+                owners[reader.name] = drawn_owners(spec, reader.name, reader.misaligned, sample_ids, present)
             continue
         task = _DecodeTask(spec, reader, threads, decode_errors)
         if store is None:
-            where, values = task.decode(missing[:, position], _in_memory)
+            # A row of which the value is taken away can still lend it to another.
+            where, values = task.decode((stored if reader.misaligned else missing)[:, position], _in_memory)
         elif isinstance(store, MediaCache):
             where, values = task.decode_once(store, stored[:, position])
         else:
@@ -81,11 +88,19 @@ def decode_split(
         keys[reader.name] = task.key
         missing[:, position] |= where == NO_MEDIA
         damaged |= (where == _DAMAGED) & ~missing[:, position]
+        if reader.misaligned:
+            owners[reader.name] = drawn_owners(spec, reader.name, reader.misaligned, sample_ids, where >= 0)
         index[reader.name] = torch.from_numpy(np.maximum(where, 0))
         media[reader.name] = torch.from_numpy(values)
     labels = {}
     if masks is not None:
         labels = {label.name: label_values(split, label, masks, missing, 0) for label in spec.labels}
+        for label in spec.labels:
+            lenders = [spec.readers[index] for index in label.blanked_by if spec.readers[index].name in owners]
+            if lenders and label.dtype != np.bool_:  # a modality's own column follows its value; its mask does not
+                own = label_values(split, label, masks, stored, 0)[owners[lenders[0].name]]
+                own[missing[:, label.blanked_by].any(axis=1)] = label.null
+                labels[label.name] = own
     return DecodedSplit(
         spec=spec,
         sample_ids=sample_ids,
@@ -96,6 +111,7 @@ def decode_split(
         media=media,
         keys=keys,
         mapped=mapped_media,
+        owners=owners,
     )
 
 

@@ -10,7 +10,7 @@ Legend: N rows, U unique values of a modality, M modalities.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -21,6 +21,7 @@ import pyarrow as pa
 from symile_data.errors import UsageError
 from symile_data.extras import needs_extra
 from symile_data.format.schema import joined_names
+from symile_data.misalignment import NO_DONOR
 from symile_data.rng import Stream
 
 from ..batches import Array, BatchSpec, BoolArray
@@ -77,6 +78,7 @@ class DecodedSplit:
         keys: By modality, a key that is equal for equal values.
         encoded_names: Modalities whose values were replaced by features.
         mapped: By modality, values of a cache directory, whose checksums are compared when they are used.
+        owners: By modality that is misaligned at load, (N,) the row whose value each row shows.
     """
 
     spec: BatchSpec
@@ -89,6 +91,7 @@ class DecodedSplit:
     keys: dict[str, str]
     encoded_names: frozenset[str] = frozenset()
     mapped: Mapping[str, CachedMedia] = field(default_factory=dict)
+    owners: Mapping[str, IntArray] = field(default_factory=dict)
 
     def batches(self, parts: Iterable[BatchSlice], permutations: Mapping[str, IntArray]) -> Iterator[PartialBatch]:
         """Gather the batches of an epoch, in order.
@@ -100,7 +103,7 @@ class DecodedSplit:
         for part in parts:
             yield PartialBatch(part, self._gather(part.rows, permutations), self.damaged[part.rows])
 
-    def permutation(self, name: str, column: str, seed: int, epoch: int) -> IntArray:
+    def permutation(self, name: str, column: str, seed: int, epoch: int, owners: Sequence[IntArray] = ()) -> IntArray:
         """Permute the values of modalities at random among rows of the same label.
 
         Args:
@@ -108,6 +111,8 @@ class DecodedSplit:
             column: Label column that the batches deliver.
             seed: Seed of the draw.
             epoch: The epoch, from 0.
+            owners: Of each modality in which rows are misaligned, (N,) the row to which each value belongs. Its label
+                counts; where modalities stay together, misaligned rows stay where they are.
 
         Returns:
             (N,) the row whose values each row gets; rows that lack one of the values stay where they are.
@@ -115,7 +120,12 @@ class DecodedSplit:
         names = [reader.name for reader in self.spec.readers]
         positions = [names.index(part) for part in joined_names(name)]
         rows = np.flatnonzero(~self.missing[:, positions].any(axis=1) & ~self.damaged)
-        _, labels = np.unique(self.labels[column][rows].astype(str), return_inverse=True)
+        labelled = rows
+        if len(positions) == 1 and owners:
+            labelled = owners[0][rows]
+        elif owners:  # of values that no longer belong together no label tells
+            rows = labelled = rows[np.all([owner[rows] == rows for owner in owners], axis=0)]
+        _, labels = np.unique(self.labels[column][labelled].astype(str), return_inverse=True)
         order = Stream(seed, f"redraw/{name}/{epoch}").generator().permutation(len(rows))
         permutation = np.arange(len(self.sample_ids))
         # Both sides sorted by label: the k-th row of a label gets the k-th of its label in random order.
@@ -152,10 +162,11 @@ class DecodedSplit:
         batch: dict[str, Array] = {}
         for position, reader in enumerate(self.spec.readers):
             media, absent = self.media[reader.name], np.flatnonzero(missing[:, position])
+            shown = permutations[reader.name][rows] if reader.name in permutations else rows
+            shown = self.owners[reader.name][shown] if reader.name in self.owners else shown
             if isinstance(media, torch.Tensor):
                 # First the numbers, then the values: `rows` are in reading order, so both run through memory forwards.
-                wanted = torch.from_numpy(permutations[reader.name][rows] if reader.name in permutations else rows)
-                numbers = self.index[reader.name].index_select(0, wanted)
+                numbers = self.index[reader.name].index_select(0, torch.from_numpy(shown))
                 if reader.name in self.mapped:
                     self.mapped[reader.name].compare(numbers.numpy())
                 values = media.index_select(0, numbers).numpy()
@@ -163,13 +174,18 @@ class DecodedSplit:
                     values = values.astype(reader.layout.dtype, copy=False)
             else:
                 values = np.empty(len(rows), dtype=object)
-                values[:] = media.take(pa.array(rows)).to_pylist()
+                values[:] = media.take(pa.array(shown)).to_pylist()
             if len(absent):
                 values[absent] = None if values.dtype == object else 0
             batch[reader.name] = values
         batch["missing"] = missing
         batch["padding"] = np.zeros(len(rows), dtype=bool)
         batch["sample_id"] = self.sample_ids[rows]
+        for name, owners in self.owners.items():
+            swapped = owners[rows] != rows
+            swapped[missing[:, [reader.name for reader in self.spec.readers].index(name)]] = False
+            batch[f"{name}_misaligned"] = swapped
+            batch[f"{name}_donor"] = np.where(swapped, self.sample_ids[owners[rows]], NO_DONOR)
         for name, labels in self.labels.items():
             batch[name] = labels[rows]
         return batch

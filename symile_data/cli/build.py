@@ -15,6 +15,7 @@ from .common import ExecutorName, Format, Out, RowCount, Seed, Workers, command_
 from .m3_options import m3_request, with_m3_options
 from .output import say
 from .pid_options import pid_request, with_pid_options
+from .reliability import Misaligned, MisalignedTest, NoiseLevel, Noisy, NoisyTest, reliability_of
 
 app = typer.Typer(help="Build a dataset: shards, card, statistics and manifest.", no_args_is_help=True)
 
@@ -173,6 +174,11 @@ def xor(
     missing_test: Annotated[
         bool, typer.Option("--missing-test", help="Make them missing in the test split too.")
     ] = False,
+    misaligned: Misaligned = "0",
+    misaligned_test: MisalignedTest = False,
+    noisy: Noisy = "0",
+    noisy_test: NoisyTest = False,
+    noise_level: NoiseLevel = "",
     shard_format: Format = "parquet",
     seed: Seed = 0,
     workers: Workers = 1,
@@ -193,7 +199,12 @@ def xor(
     asked = (train, validation, test)
     rows = {split: default if n is None else n for split, default, n in zip(SPLITS, DEFAULT_ROWS, asked, strict=True)}
     spec = XorSpec(variables=variables, dims=dims, p_hat=p_hat, rows=rows, missing_test=missing_test, seed=seed)
-    spec = replace(spec, missing=parse_rates(missing, spec.names), shard_format=shard_format)
+    spec = replace(
+        spec,
+        missing=parse_rates(missing, spec.names),
+        reliability=reliability_of(spec.names, misaligned, misaligned_test, noisy, noisy_test, noise_level),
+        shard_format=shard_format,
+    )
     manifest = build_xor(
         spec, out, workers=worker_count(workers), executor=executor, write_card=write_card, command=command_line(out)
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .common import MOST_ROWS, Format, Out, RowCount, Seed, Workers, command_line, worker_count
+from .reliability import Misaligned, MisalignedTest, NoiseLevel, Noisy, NoisyTest, reliability_of
 
 if TYPE_CHECKING:
     from symile_data.builders.pid.spec import PidSpec
@@ -76,6 +77,11 @@ def pid_request(
     missing_test: Annotated[
         bool, typer.Option("--missing-test", help="Take modalities from the test split too.")
     ] = False,
+    misaligned: Misaligned = "0",
+    misaligned_test: MisalignedTest = False,
+    noisy: Noisy = "0",
+    noisy_test: NoisyTest = False,
+    noise_level: NoiseLevel = "",
     shard_format: Format = "parquet",
     seed: Seed = 0,
     workers: Workers = 0,
@@ -94,6 +100,7 @@ def pid_request(
         rows=split_rows(asked, rows, (train, validation, test)),
         missing=parse_rates(missing, asked.names),
         missing_test=missing_test,
+        reliability=reliability_of(asked.names, misaligned, misaligned_test, noisy, noisy_test, noise_level),
         shard_format=shard_format,
         seed=seed,
     )

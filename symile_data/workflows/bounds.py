@@ -12,6 +12,7 @@ from symile_data.datasets.m3.keys import KEYS
 from symile_data.datasets.m3.word_rows import WordRows, WordRowsReader, columns_of
 from symile_data.datasets.pid import ceilings as pid
 
+from .affected import affected_rows
 from .pid_rows import pid_rows
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def ceilings_of(data: TrainingData, split: str, retrieval: Protocol, label: str)
         label: Column by which a candidate is right.
 
     Returns:
-        Name -> accuracy; empty where the dataset has no ceilings, or those of this protocol are not known.
+        Name -> accuracy; empty where the dataset has no ceilings, those of this protocol are not known, or rows of the
+        split are misaligned or noisy.
     """
     opened = data.split(split)
     return _ceilings(opened, _incomplete(opened), retrieval, label)
@@ -64,6 +66,8 @@ def subsets_of(data: TrainingData, split: str) -> dict[str, dict[str, float]]:
     """
     opened = data.split(split)
     incomplete = _incomplete(opened)
+    if affected_rows(opened).any():
+        return {}
     if (found := pid_rows(opened, incomplete)) is not None:
         return pid.subset_ceilings(found.design, found.symbols)
     rows = _word_rows(opened, incomplete)
@@ -99,6 +103,8 @@ def _random_candidate(split: Split, incomplete: BoolArray, config: TrainConfig) 
 
 
 def _ceilings(split: Split, incomplete: BoolArray, retrieval: Protocol, label: str) -> dict[str, float]:
+    if affected_rows(split).any():  # the ceilings are of rows whose modalities belong together
+        return {}
     if (found := pid_rows(split, incomplete)) is not None:
         known, block = found.block_of(retrieval.target, label)
         known &= not retrieval.candidates

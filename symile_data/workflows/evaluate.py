@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .affected import accuracies_apart
 from .bounds import ceilings_of, references
 from .train import embed_run, train_run
 from .training_data import TrainingData
@@ -101,7 +102,8 @@ class Evaluated:
     """The results of one run.
 
     Args:
-        results: Figure -> value.
+        results: Figure -> value; where rows of the split are misaligned or noisy, also "rows_clean", "accuracy_clean",
+            "rows_affected" and "accuracy_affected".
         extra: "bootstrap" -> figure -> mean and interval, where requested.
     """
 
@@ -130,6 +132,7 @@ def evaluate_in_full(run: Path, data: TrainingData, asked: Evaluation) -> Evalua
         "target": retrieval.target, "objective": objective, "candidates": retrieval.candidates, "seed": retrieval.seed,
     }  # fmt: skip
     results = {**retrieve(embedded, retrieval), **ceilings_of(data, asked.split, retrieval, label)}
+    results |= accuracies_apart(data, asked.split, embedded, retrieval)
     results |= ablate(embedded, retrieval) if asked.ablate else {}
     extra = {"bootstrap": bootstrap(embedded, retrieval, asked.bootstrap)} if asked.bootstrap else {}
     write_text(

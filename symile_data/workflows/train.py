@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from symile_data.errors import DamageError
 
+from .affected import accuracies_apart
 from .bounds import ceilings_of, references, subsets_of, validation_references
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def evaluate_run(
 
     embedded, retrieval, label = embed_run(run, data, split, select=select)
     found = {**retrieve(embedded, retrieval), **ceilings_of(data, split, retrieval, label)}
+    found |= accuracies_apart(data, split, embedded, retrieval)
     return {**found, **(ablate(embedded, retrieval) if ablated else {})}
 
 
@@ -144,5 +146,5 @@ def embed_run(
     label = given.get("label", config.label if target == config.target else "sample_id")
     candidates = given.get("candidates", config.candidates)
     module = load_module(run, select)
-    embedded = data.embedded(module, split, label, candidates)
+    embedded = data.embedded(module, split, label, candidates, target)
     return embedded, Retrieval(target=target, objective=module.loss, candidates=candidates), label

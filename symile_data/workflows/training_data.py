@@ -4,7 +4,7 @@ values, and what encoders must know of the data. The training code takes any bat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,7 +127,10 @@ class TrainingData:
             batch_size=settings.batch_size,
             shuffle=True,
             columns=self._columns(*settings.labels.values()),
-            variation=Variation(augment=views),
+            variation=Variation(
+                augment=views,
+                value_labels=self._value_labels(settings.labels),
+            ),
         )
         values = {
             name: sorted(set(split.read_all([column])[column].to_pylist())) for name, column in settings.labels.items()
@@ -147,7 +150,12 @@ class TrainingData:
             "encoders": module.frozen_features(),
         }
         masked = config.missingness if config.missingness_in_validation else 0.0
-        variation = Variation(redraw_words=config.redraw_words, resample_within_class=config.resample_within_class)
+        value_labels = self._value_labels({config.target: config.label})
+        variation = Variation(
+            redraw_words=config.redraw_words,
+            resample_within_class=config.resample_within_class,
+            value_labels=value_labels,
+        )
         labels = self._columns(config.label, *config.resample_within_class.values())
         return DataModule(
             self.split,
@@ -156,6 +164,7 @@ class TrainingData:
             evaluation={
                 **common,
                 "missingness": masked,
+                "variation": Variation(value_labels=value_labels),
                 "columns": [*labels, *self._candidates(config.candidates, "validation", masked)],
             },
         )
@@ -199,7 +208,14 @@ class TrainingData:
                 )
         return means
 
-    def embedded(self, module: SymileModule, split: str, label: str | None = None, candidates: int = 0) -> Embeddings:
+    def embedded(
+        self,
+        module: SymileModule,
+        split: str,
+        label: str | None = None,
+        candidates: int = 0,
+        target: str | None = None,
+    ) -> Embeddings:
         """Embed the complete rows of a split.
 
         Args:
@@ -207,12 +223,22 @@ class TrainingData:
             split: Name of the split.
             label: Column by which rows are told apart; that of the config where it is not given.
             candidates: Unless this is 0, also deliver the dataset's sets of candidates, if it has any.
+            target: Modality that is retrieved, the config's where it is not given. Where a row shows another row's
+                value of it, the label is that of the other row, so that a hit is judged by what is shown.
         """
+        from symile_data.loaders import Variation
         from symile_data.training.features import best_device
         from symile_data.training.fit import embed_split
 
         columns = [*self._columns(label or module.config.label), *self._candidates(candidates, split)]
-        batches = self._loader(module.config, split, columns=columns, encoders=module.frozen_features())
+        shown = self._value_labels({target or module.config.target: label or module.config.label})
+        batches = self._loader(
+            module.config,
+            split,
+            columns=columns,
+            encoders=module.frozen_features(),
+            variation=Variation(value_labels=shown),
+        )
         return embed_split(module.to(best_device()), batches, self.split(split).rows, label)
 
     def encoded(self, module: SymileModule, split: str, columns: Sequence[str] = ()) -> BatchLoader:
@@ -255,6 +281,27 @@ class TrainingData:
         schema = self.split("train").schema
         kinds = {modality.name: schema.field(modality.column).type for modality in self.manifest.modalities}
         return {name: kind.list_size for name, kind in kinds.items() if hasattr(kind, "list_size")}
+
+    def _value_labels(self, labels: Mapping[str, str]) -> dict[str, str]:
+        """Of modality -> label column, column -> modality for those in which the build misaligned rows.
+
+        Raises:
+            UsageError: a column is the label of two modalities, of which one is misaligned.
+        """
+        modalities = [modality.name for modality in self.manifest.modalities]
+        there, found = self.split("train").columns, dict[str, str]()
+        for name, column in labels.items():
+            if column in (*modalities, "sample_id") or f"{name}_donor" not in there:
+                continue
+            if list(labels.values()).count(column) > 1:
+                raise UsageError(
+                    "a label of misaligned values serves one modality",
+                    where=self.directory,
+                    got=f"{column} of {', '.join(labels)}",
+                    do="leave the others out of the labels of [pretrain]",
+                )
+            found[column] = name
+        return found
 
     def _columns(self, *columns: str) -> list[str]:
         """Select those of the columns, each once, that a batch does not hold anyway.

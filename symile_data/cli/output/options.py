@@ -11,8 +11,9 @@ from collections.abc import Mapping
 
 _SAME_NAMES = (
     "accelerator allow_credentialed allow_missing audio candidates config data device devices dims executor image_size"
-    " images layout logger manual mimic_cxr mimic_ecg mimic_iv missing mode out patients plan precision reference"
-    " replace rows sentences skip_unnamed_classes strict train validation within_stay words workers"
+    " images layout logger manual mimic_cxr mimic_ecg mimic_iv misaligned missing mode noise_level noisy out patients"
+    " plan precision reference replace rows sentences skip_unnamed_classes strict train validation within_stay"
+    " words workers"
 )
 
 # Argument, or argument and value, as the library writes it between backquotes -> option.
@@ -23,6 +24,7 @@ OPTIONS: Mapping[str, str] = {
     "images=None": "--images sample",
     "languages": "--langs",
     "names": "--translations",
+    "noise_levels": "--noise-level",
     "recordings": "--audio common-voice:PATH",
     "recordings='/data/cv-corpus-19.0'": "common-voice:/data/cv-corpus-19.0",
     "seconds": "--audio-seconds",

@@ -7,7 +7,7 @@ from typing import Any
 
 from symile_data.cli.output import cell
 
-_COUNTS = ("rows", "candidates")
+_COUNTS = ("rows", "candidates", "rows_clean", "rows_affected")
 _RANKS = ("median_rank",)
 _WIDEST = 180  # columns of a terminal that a table may take: on a narrower one its lines break, but no number is cut
 

@@ -10,12 +10,14 @@ import pyarrow.compute as pc
 
 from symile_data.format.id_set import IdSet, sample_ids
 from symile_data.format.manifest import Manifest
+from symile_data.noise import FloatArray, with_flips
+from symile_data.reliability import Reliability
 
 from .alphabets import texts, vectors
 from .blocks import Block, Symbols
 from .design import MEDIA, Design, symbol_column
 from .parse import design_of
-from .relations import BoolArray, allowed, holds, value_numbers
+from .relations import BoolArray, allowed, holds, symbols_of, value_numbers
 
 
 class PidInvariants:
@@ -27,7 +29,11 @@ class PidInvariants:
 
     def __init__(self, manifest: Manifest) -> None:
         self._design: Design = design_of(manifest.identity.spec["design"])
+        self._seed = manifest.identity.spec["seed"]
+        self._reliability = Reliability.of(manifest.identity.spec)
         self._sample_ids = IdSet()
+        self._kept: dict[tuple[str, str], list[pa.Table]] = {}  # split, modality -> values of misaligned rows
+        self._numbers: dict[tuple[str, str], list[tuple[Symbols, Symbols]]] = {}  # -> ids and values of all rows
 
     def check(self, split: str, table: pa.Table) -> Iterator[str]:
         """Yield the problems of the rows of one shard."""
@@ -66,23 +72,43 @@ class PidInvariants:
         numbers = value_numbers(name, self._design, symbols)
         wrong = _integers(table, f"{name}_value") != numbers
         yield from _at(table, wrong, f"{name}_value is not the number of its symbols")
-        present = ~_flags(table, f"{name}_missing")
+        own = ~_flags(table, f"{name}_missing")
+        if name in self._reliability.misaligned:
+            swapped = _flags(table, f"{name}_misaligned") & own
+            own &= ~swapped
+            flag = [f"{name}_noisy"] if name in self._reliability.noisy else []
+            shown = [name, f"{name}_id"] if self._design.modalities[name] in MEDIA else [name]
+            columns = ["sample_id", f"{name}_donor", *shown[-1:], *flag]
+            self._kept.setdefault((split, name), []).append(table.select(columns).filter(pa.array(swapped)))
+            self._numbers.setdefault((split, name), []).append((sample_ids(table), numbers))
+        if own.any():
+            rows = table.filter(pa.array(own))
+            yield from self._shown_problems(split, name, {b: s[own] for b, s in symbols.items()}, rows, "its symbols")
+
+    def _shown_problems(
+        self, split: str, name: str, symbols: Mapping[str, Symbols], rows: pa.Table, whose: str
+    ) -> Iterator[str]:
+        """Compare what rows show in a modality with symbols."""
         kind = self._design.modalities[name]
         if kind == "vector":
-            expected = vectors(name, self._design, symbols)
-            found = np.full(expected.shape, np.nan, dtype=np.float32)
-            if present.any():
-                found[present] = np.stack(table[name].filter(pa.array(present)).to_numpy(zero_copy_only=False))
-            differs = (found != expected).any(axis=1)
+            found = np.stack(rows[name].to_numpy())
+            differs = (found != self._expected(name, symbols, rows)).any(axis=1)
         elif kind == "text":
-            expected_texts = pa.array(texts(name, self._design, symbols))
-            differs = _unequal(table[name], expected_texts)
+            differs = _unequal(rows[name], pa.array(texts(name, self._design, symbols)))
         else:
+            numbers = value_numbers(name, self._design, symbols)
             begun = [f"{name}-{split}-{number}-" for number in numbers.tolist()]
-            ids = table[f"{name}_id"].to_pylist()
+            ids = rows[f"{name}_id"].to_pylist()
             differs = np.array([not str(one).startswith(start) for one, start in zip(ids, begun, strict=True)])
-        what = f"{name}_id names no {kind} of its symbols" if kind in MEDIA else f"{name} does not show its symbols"
-        yield from _at(table, differs & present, what)
+        what = f"{name}_id names no {kind} of {whose}" if kind in MEDIA else f"{name} does not show {whose}"
+        yield from _at(rows, differs, what)
+
+    def _expected(self, name: str, symbols: Mapping[str, Symbols], rows: pa.Table) -> FloatArray:
+        values = vectors(name, self._design, symbols)
+        if name in self._reliability.noisy:
+            noisy, level = _flags(rows, f"{name}_noisy"), self._reliability.noise_level(name, "vector")
+            values[noisy] = with_flips(values[noisy], self._seed, sample_ids(rows)[noisy], name, level)
+        return values
 
     @property
     def disjoint_media(self) -> bool:
@@ -94,8 +120,22 @@ class PidInvariants:
         yield from ()
 
     def finish(self) -> Iterator[str]:
-        """Yield nothing: `check` already compares the ids of all shards."""
-        yield from ()
+        """Yield the misaligned rows that do not show the symbols of their donors."""
+        for (split, name), tables in self._kept.items():
+            rows = pa.concat_tables(tables)
+            ids, numbers = (np.concatenate(column) for column in zip(*self._numbers[split, name], strict=True))
+            order = np.argsort(ids, kind="stable")
+            donors = _integers(rows, f"{name}_donor")
+            at = order[np.searchsorted(ids[order], donors).clip(max=len(ids) - 1)]
+            strange = ids[at] != donors
+            for clause in _at(rows, strange, f"{name}_donor is no row of {split}"):
+                yield f"{split}: {clause}"
+            known = rows.filter(pa.array(~strange))
+            symbols = symbols_of(name, self._design, numbers[at[~strange]])
+            for clause in (
+                self._shown_problems(split, name, symbols, known, "the symbols of its donor") if len(known) else ()
+            ):
+                yield f"{split}: {clause}"
 
 
 def _integers(table: pa.Table, column: str) -> Symbols:

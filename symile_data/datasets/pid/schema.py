@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from symile_data.format.schema import DatasetSchema, Modality
+from symile_data.reliability import Reliability
 
 from .alphabets import places_of, vector_length
 from .design import MEDIA, Design, columns_of, symbol_column
@@ -17,8 +18,16 @@ from .design import MEDIA, Design, columns_of, symbol_column
 SAMPLE_RATE_HZ = 16_000
 
 
-def pid_schema(design: Design) -> DatasetSchema:
-    """Return the typed columns of a dataset of this design."""
+_RELIABLE = Reliability()
+
+
+def pid_schema(design: Design, reliability: Reliability = _RELIABLE) -> DatasetSchema:
+    """Return the typed columns of a dataset of this design.
+
+    Args:
+        design: The design.
+        reliability: Adds its columns for misaligned and noisy modalities.
+    """
     from datasets import Audio, Features, Image, List, Value
 
     columns: dict[str, Any] = {"sample_id": Value("int64")}
@@ -35,6 +44,8 @@ def pid_schema(design: Design) -> DatasetSchema:
         columns |= {column: types[column] for column in columns_of(name, design)}
     flags = (f"{block.name}{ending}" for block in design.blocks for ending in ("_holds", "_drawn"))
     columns |= {flag: Value("bool") for flag in flags}
+    for name in design.names:
+        columns |= {column: Value(dtype) for column, dtype in reliability.columns_of(name).items()}
     return DatasetSchema(features=Features(columns), modalities=pid_modalities(design))
 
 

@@ -30,6 +30,7 @@ from symile_data.progress import stage
 
 from .deduplicated import MediaTables
 from .file_copy import file_copy
+from .misaligned import UnreliableRows
 from .shared_media import Hashes, MediaBySplit, Rows, media_hashes
 from .unlisted import kind_of, unlisted_problems
 
@@ -83,7 +84,7 @@ def verify(
         yield f"{manifests.FILE_NAME}: its blanks or line ends are not those that the build wrote"
     chosen = to_read(manifest, sample)
     schemas: dict[str, str] = {}
-    media, tables = MediaBySplit(), MediaTables(manifest)
+    media, tables, unreliable = MediaBySplit(), MediaTables(manifest), UnreliableRows(manifest)
     compared = deep and sample is None and invariants is not None and invariants.disjoint_media
     examine = partial(_examine, directory, manifest, chosen, deep=deep, compared=compared)
     files = sorted(manifest.files, key=lambda entry: entry.pool is None)  # media tables before the rows that need them
@@ -97,12 +98,15 @@ def verify(
             if sample is None and found.table is not None and not found.problems:
                 yield from tables.add(entry, found.table)
                 yield from tables.compare(entry, found.table)
+                for clause in _ruled(partial(unreliable.add, entry, found.table)):
+                    yield f"{entry.path}: {clause}"
             for split in _splits_of(entry, manifest):
                 media.add(split, entry.path, found.media)
             advance()
     if sample is None:
         if invariants is not None:
             yield from invariants.finish()
+        yield from unreliable.problems()
         yield from media.problems()
     yield from _count_problems(manifest)
     yield from unlisted_problems(directory, {entry.path for entry in manifest.files})

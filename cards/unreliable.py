@@ -1,0 +1,93 @@
+"""What a card says of misaligned and noisy modalities: rates, counted shares, and what accuracies remain possible."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from symile_data.datasets.pid import design_of
+from symile_data.datasets.pid import unreliable as pid
+from symile_data.datasets.xor import unreliable as xor
+from symile_data.format.manifest import Manifest
+from symile_data.format.schema import Modality
+from symile_data.noise import NOISE_KINDS
+from symile_data.reliability import TEST, Reliability
+
+if TYPE_CHECKING:
+    from .statistics.collect import Statistics
+
+
+def unreliable_part(manifest: Manifest, statistics: Statistics) -> dict[str, Any]:
+    """Return what the template shows; {} where every modality is reliable.
+
+    Returns:
+        "modalities", a row for each unreliable one: its name, what happens to it, the rate, and by split the counted
+        share of rows; "test", whether rows of the test split are affected; "accuracies", what is predicted and the best
+        accuracy for a reader who does not know which rows are affected and for one who does, None where not known.
+    """
+    settings = Reliability.of(manifest.identity.spec)
+    if not settings:
+        return {}
+    rows = []
+    for modality in manifest.modalities:
+        name = modality.name
+        if name in settings.misaligned:
+            rows.append((name, "another row's value", settings.misaligned[name], f"{name}_misaligned"))
+        if name in settings.noisy:
+            noise = NOISE_KINDS[modality.kind].shown.format(settings.noise_level(name, modality.kind))
+            rows.append((name, noise, settings.noisy[name], f"{name}_noisy"))
+    return {
+        "modalities": [
+            {"name": name, "what": what, "rate": rate, "shares": _shares(statistics, column)}
+            for name, what, rate, column in rows
+        ],
+        "test": bool(manifest.splits.get(TEST)) and (settings.misaligned_test or settings.noisy_test),
+        "accuracies": [
+            {"target": target, "hidden": hidden, "known": known}
+            for target, hidden, known in _accuracies(manifest, settings)
+        ],
+    }
+
+
+def unreliable_meaning(column: str, modalities: Sequence[Modality], settings: Reliability) -> str:
+    """Say what a column means that misaligned or noisy modalities add; "" for any other column.
+
+    >>> a = Modality(name="a", kind="vector", column="a", null_columns=("a",))
+    >>> unreliable_meaning("a_donor", [a], Reliability(misaligned={"a": 0.5}))
+    'sample_id of the row whose a is shown; -1 where it is its own'
+    """
+    for name in (modality.name for modality in modalities):
+        if column in settings.columns_of(name):
+            return {
+                f"{name}_misaligned": f"True where {name} is that of another row",
+                f"{name}_donor": f"sample_id of the row whose {name} is shown; -1 where it is its own",
+                f"{name}_noisy": f"True where {name} has noise",
+            }[column]
+    return ""
+
+
+def _shares(statistics: Statistics, column: str) -> dict[str, float]:
+    counts = statistics.get("categories", {}).get(column, {})
+    return {split: found.get("True", 0) / max(sum(found.values()), 1) for split, found in counts.items()}
+
+
+def _accuracies(manifest: Manifest, settings: Reliability) -> Iterator[tuple[str, float | None, float | None]]:
+    """Yield what is predicted with its accuracies, where closed forms know them."""
+    spec, names = manifest.identity.spec, [modality.name for modality in manifest.modalities]
+    rates = [settings.misaligned.get(name, 0.0) for name in names]
+    if manifest.identity.dataset == "xor" and not settings.noisy:
+        for told, between in ((f"{names[1]}, from all others", True), (f"{names[-1]}, from all others", False)):
+            found = [
+                xor.misaligned_accuracy(spec["p_hat"], spec["dims"], rates, between=between, known=known)
+                for known in (False, True)
+            ]
+            yield told, found[0], found[1]
+    elif manifest.identity.dataset == "xor" and not settings.misaligned and len(settings.noisy) == 1:
+        ((name, rate),) = settings.noisy.items()
+        found = [xor.noisy_accuracy(spec["p_hat"], spec["dims"], rate, settings.noise_level(name, "vector"))] * 2
+        yield f"{names[1]}, from all others", found[0], found[1]
+    elif manifest.identity.dataset == "pid" and not settings.noisy and len(settings.misaligned) <= pid.MOST_MISALIGNED:
+        design = design_of(spec["design"])
+        for name in names:
+            others = [other for other in names if other != name]
+            yield f"{name}, from all others", None, pid.misaligned_accuracy(design, name, others, settings.misaligned)

@@ -1,0 +1,179 @@
+"""The settings of unreliable modalities: at which rates rows show values of other rows, or noisy values.
+
+Without rates a build has none of the columns that these settings add and none of them in its fingerprint, so its bytes
+are those of a build that does not know them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import UsageError
+from .misalignment import NO_DONOR, BoolArray, IntArray, ShownRows, shown_rows
+from .noise import NOISE_KINDS, noisy_rows
+
+TEST = "test"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reliability:
+    """Rates at which modalities are unreliable.
+
+    Args:
+        misaligned: Modality -> rate in [0, 1] at which a row shows the value of another row of its split.
+        misaligned_test: Whether rows of the test split do so too.
+        noisy: Modality -> rate in [0, 1] at which a row's value is noisy.
+        noise_levels: Modality -> level of its noise: the probability that a bit of a vector is flipped, the standard
+            deviation of an image's pixels (from 0 to 255), or the signal-to-noise ratio of audio in dB. The default
+            levels are those of `noise.NOISE_KINDS`.
+        noisy_test: Whether values of the test split are noisy too.
+    """
+
+    misaligned: Mapping[str, float] = field(default_factory=dict)
+    misaligned_test: bool = False
+    noisy: Mapping[str, float] = field(default_factory=dict)
+    noise_levels: Mapping[str, float] = field(default_factory=dict)
+    noisy_test: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("misaligned", "noisy"):
+            object.__setattr__(self, name, {key: rate for key, rate in getattr(self, name).items() if rate})
+
+    def check(self, kinds: Mapping[str, str]) -> None:
+        """Refuse settings that do not fit the modalities of a dataset.
+
+        Args:
+            kinds: Modality -> kind.
+
+        Raises:
+            UsageError: a name is no modality, a rate is outside [0, 1], a kind of modality has no noise, or a level is
+                out of range.
+        """
+        for argument in ("misaligned", "noisy", "noise_levels"):
+            unknown = [name for name in getattr(self, argument) if name not in kinds]
+            if unknown:
+                raise UsageError(
+                    f"`{argument}` names a modality that this dataset does not have",
+                    got=repr(unknown[0]),
+                    do=f"choose among {', '.join(kinds)}",
+                )
+        for what, rates in (("misaligned", self.misaligned), ("noisy", self.noisy)):
+            for name, rate in rates.items():
+                if not 0.0 <= rate <= 1.0:
+                    raise UsageError(f"the `{what}` rate of {name} is outside [0, 1]", got=rate)
+        for name in self.noisy:
+            if kinds[name] not in NOISE_KINDS:
+                raise UsageError(
+                    f"{name} is of a kind that has no noise",
+                    got=kinds[name],
+                    do=f"choose a modality of one of the kinds {', '.join(NOISE_KINDS)}",
+                )
+            noise, level = NOISE_KINDS[kinds[name]], self.noise_level(name, kinds[name])
+            if not noise.least <= level <= noise.most:
+                raise UsageError(
+                    f"the `noise_levels` of {name}, a {noise.measure}, is from {noise.least:g} to {noise.most:g}",
+                    got=level,
+                )
+        if self.noise_levels and not self.noisy:
+            raise UsageError("`noise_levels` says how noisy values are, and none are", do="give `noisy` a rate")
+
+    def __bool__(self) -> bool:
+        return bool(self.misaligned or self.noisy)
+
+    def noise_level(self, modality: str, kind: str) -> float:
+        """The level of a modality's noise: as asked for, or the default of its kind."""
+        return self.noise_levels.get(modality, NOISE_KINDS[kind].default)
+
+    def columns_of(self, modality: str) -> dict[str, str]:
+        """The columns that these settings add for a modality, and their types."""
+        swapped = {f"{modality}_misaligned": "bool", f"{modality}_donor": "int64"}
+        return (swapped if modality in self.misaligned else {}) | (
+            {f"{modality}_noisy": "bool"} if modality in self.noisy else {}
+        )
+
+    def draw(
+        self, seed: int, split: SplitRows, places: IntArray, modality: str, absent: npt.NDArray[np.bool_]
+    ) -> AffectedRows:
+        """Draw what some rows show in a modality.
+
+        Args:
+            seed: Seed of the build.
+            split: The split of the rows.
+            places: (N,) int64, positions of the rows in the split.
+            modality: Name of the modality.
+            absent: (N,) bool, rows that lack the modality; they are neither misaligned nor noisy.
+        """
+        ids = split.sample_ids(places)
+        swaps = split.name != TEST or self.misaligned_test
+        noises = split.name != TEST or self.noisy_test
+        rate = self.misaligned.get(modality, 0.0) if swaps else 0.0
+        drawn = shown_rows(seed, ids, places, modality, rate, split.rows)
+        misaligned = drawn.misaligned & ~absent
+        shown = ShownRows(np.where(misaligned, drawn.places, places), misaligned)
+        noisy = noisy_rows(seed, ids, modality, self.noisy.get(modality, 0.0) if noises else 0.0) & ~absent
+        return AffectedRows(ids=ids, shown=shown, donors=split.sample_ids(shown.places), noisy=noisy)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as the manifest stores them; {} where every modality is reliable."""
+        swaps = {"misaligned": dict(self.misaligned), "misaligned_test": self.misaligned_test}
+        noise = {"noisy": dict(self.noisy), "noise_levels": dict(self.noise_levels), "noisy_test": self.noisy_test}
+        return (swaps if self.misaligned else {}) | (noise if self.noisy else {})
+
+    @classmethod
+    def of(cls, spec: Mapping[str, Any]) -> Reliability:
+        """Read the settings back from a manifest's spec.
+
+        Raises:
+            TypeError, AttributeError: they are of other types.
+        """
+        return cls(**{name: spec[name] for name in cls.__dataclass_fields__ if name in spec})
+
+
+@dataclass(frozen=True)
+class SplitRows:
+    """The rows of a split whose ids are consecutive.
+
+    Args:
+        name: Name of the split.
+        first_id: The sample_id of its first row.
+        rows: Number of its rows.
+    """
+
+    name: str
+    first_id: int
+    rows: int
+
+    def sample_ids(self, places: IntArray) -> IntArray:
+        """(N,) int64: the ids of the rows at some positions."""
+        return self.first_id + places
+
+
+@dataclass(frozen=True, kw_only=True)
+class AffectedRows:
+    """What N rows show in one modality.
+
+    Args:
+        ids: (N,) int64, their ids.
+        shown: The rows whose values they show.
+        donors: (N,) int64, the ids of those rows.
+        noisy: (N,) bool, True where the value is noisy.
+    """
+
+    ids: IntArray
+    shown: ShownRows
+    donors: IntArray
+    noisy: BoolArray
+
+    def columns(self, modality: str) -> dict[str, npt.NDArray[Any]]:
+        """The columns of the modality; a schema takes those of `Reliability.columns_of`."""
+        misaligned = self.shown.misaligned
+        return {
+            f"{modality}_misaligned": misaligned,
+            f"{modality}_donor": np.where(misaligned, self.donors, NO_DONOR),
+            f"{modality}_noisy": self.noisy,
+        }
