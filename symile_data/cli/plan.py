@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from .build_options.m3 import m3_request, with_m3_options
+from .build_options.pid import pid_request, with_pid_options
 from .common import Json
-from .m3_options import m3_request, with_m3_options
 from .output import say, say_json
-from .pid_options import pid_request, with_pid_options
 
 if TYPE_CHECKING:
     from symile_data.builders.m3.estimate.cost import Estimate

@@ -17,7 +17,7 @@ from symile_data.builders.m3.images.hub import HubImages
 from symile_data.builders.m3.images.sample import sample_classes
 from symile_data.builders.m3.sources import open_sources
 from symile_data.builders.m3.text.translate import translate_names
-from symile_data.cli.m3_options import m3_request
+from symile_data.cli.build_options.m3 import m3_request
 from symile_data.errors import OutputError, SourceError, UsageError
 from symile_data.format.manifest import Manifest
 

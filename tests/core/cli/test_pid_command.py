@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from symile_data.cli import app
-from symile_data.cli.pid_options import chosen_design, split_rows
+from symile_data.cli.build_options.pid import chosen_design, split_rows
 from symile_data.datasets.pid import PRESETS
 from symile_data.datasets.pid.terms import terms_of
 from symile_data.errors import SymileDataError, UsageError

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .common import Format, Out, RowCount, Seed, Workers, command_line, worker_count
+from ..common import Format, Out, RowCount, Seed, Workers, command_line, worker_count
 
 if TYPE_CHECKING:
     from symile_data.builders.m3.spec import M3Spec

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .common import MOST_ROWS, Format, Out, RowCount, Seed, Workers, command_line, worker_count
+from ..common import MOST_ROWS, Format, Out, RowCount, Seed, Workers, command_line, worker_count
 from .reliability import Misaligned, MisalignedTest, NoiseLevel, Noisy, NoisyTest, reliability_of
 
 if TYPE_CHECKING:

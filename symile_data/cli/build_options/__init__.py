@@ -1,0 +1,1 @@
+"""The options of the verbs `build` and `plan`, declared once for both."""
