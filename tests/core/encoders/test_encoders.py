@@ -46,6 +46,24 @@ def test_every_kind_gives_one_embedding_a_row(kind: str, model: str) -> None:
     assert all(parameter.grad is not None for parameter in encoder.parameters())
 
 
+def test_a_hidden_layer_of_vectors_can_tell_an_xor_apart() -> None:
+    encoder = make_encoder("vector", 1, {"model": "mlp", "hidden": 2}, DataDescription(size=2))
+    assert isinstance(encoder, FeatureEncoder)
+    with torch.no_grad():
+        _, first, _, last = encoder.head
+        first.weight.copy_(torch.tensor([[1.0, 1.0], [1.0, 1.0]]))
+        first.bias.copy_(torch.tensor([0.0, -1.0]))
+        last.weight.copy_(torch.tensor([[1.0, -2.0]]))
+        last.bias.zero_()
+    bits = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]])
+    assert encoder(bits).flatten().tolist() == [0.0, 1.0, 1.0, 0.0]
+    filled = make_encoder("vector", 3, {"model": "mlp", "hidden": 2}, DataDescription(size=2, imputed=True))
+    embedding = filled(bits, torch.tensor([False, False, True, True]))
+    assert torch.equal(embedding[2], embedding[3]) and not torch.equal(embedding[0], embedding[1])
+    with pytest.raises(UsageError, match="at least one unit"):
+        make_encoder("vector", 1, {"model": "mlp", "hidden": 0}, DataDescription(size=2))
+
+
 @pytest.mark.parametrize("kind", ["image", "audio"])
 def test_features_and_head_make_the_embedding(kind: str) -> None:
     encoder = make_encoder(kind, 6, SETTINGS[kind] | {"dropout": 0.5}).eval()
