@@ -28,7 +28,7 @@ from .powers import LOG2_E
 Block = tuple[int, int]
 
 # Of lse - ref to base 2, as in the exact loss.
-_SAFE_RANGE = {torch.float32: 86.0, torch.float64: 860.0}
+SAFE_RANGE = {torch.float32: 86.0, torch.float64: 860.0}
 _KEPT_BYTES = 64 << 20
 _LN_2 = 1 / LOG2_E
 
@@ -121,7 +121,7 @@ class _Contrast:
         """
         negatives = sums.log2().add_(reference)
         below = reference - torch.logaddexp2(negatives, positives)
-        if not bool((below.abs() <= _SAFE_RANGE[below.dtype]).all()):
+        if not bool((below.abs() <= SAFE_RANGE[below.dtype]).all()):
             return None
         weight = _LN_2 / self.rows
         self.value += torch.logaddexp2(negatives - positives, torch.zeros_like(positives)).sum() * (weight / len(sums))

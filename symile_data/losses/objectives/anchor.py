@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from symile_data.errors import UsageError
-from symile_data.losses.kernels.contrast import contrast, inner_products
+from symile_data.losses.kernels.together import sum_of_contrasts
 from symile_data.losses.objective import PairwiseObjective
 
 
@@ -44,9 +44,5 @@ class AnchorLoss(PairwiseObjective):
 
     def formula(self, embeddings: Sequence[Tensor], scale: Tensor, missing: Tensor | None) -> Tensor:
         """Return the sum over the other modalities of the symmetric contrast with the anchor; see the module."""
-        terms = [
-            contrast(inner_products, [embeddings[self.anchor]], [embedding], scale)
-            for m, embedding in enumerate(embeddings)
-            if m != self.anchor
-        ]
-        return sum(terms[1:], terms[0])
+        others = [embedding for m, embedding in enumerate(embeddings) if m != self.anchor]
+        return sum_of_contrasts([embeddings[self.anchor]] * len(others), others, scale)

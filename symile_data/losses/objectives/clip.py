@@ -2,9 +2,9 @@
 
     L = sum_{a < b} (CE(s E_a E_b') + CE(s E_b E_a')) / 2
 
-Each pair is the exact loss of two modalities, so it is computed in tiles and takes group ids; a pair of few rows is
-computed as a whole, with fewer operations. It is a sum over pairs, as in the paper's experiments, while Symile is a
-mean over anchors: with three modalities the two differ threefold in size at chance.
+Each pair is the exact loss of two modalities, so it is computed in tiles and takes group ids; of few rows all pairs are
+computed at once, in fewer operations. It is a sum over pairs, as in the paper's experiments, while Symile is a mean
+over anchors: with three modalities the two differ threefold in size at chance.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from torch import Tensor
 
 from symile_data.losses.inputs import LossInputs, LossResult, differentiable_loss
 from symile_data.losses.kernels.budget import Options
-from symile_data.losses.kernels.comparison import Comparison, inner_products
 from symile_data.losses.kernels.exact import solve_exact
-from symile_data.losses.kernels.shared_reference import contrast_by_one_reference
+from symile_data.losses.kernels.together import contrasts_at_once
 from symile_data.losses.objective import PairwiseObjective, check_no_mask
 
-_WHOLE_ROWS = 512
+_FEW_ROWS = 256
 
 
 def pairwise_clip_loss(
@@ -61,21 +60,18 @@ def pairwise_clip_loss(
     """
     options = Options(tile_rows=tile_rows, cache_bytes=cache_bytes, max_flops=max_flops, gemm_dtype=gemm_dtype)
 
-    def pair_of(pair: LossInputs, wanted: bool) -> LossResult:
-        small = pair.embeddings[0].shape[0] <= _WHOLE_ROWS and pair.shard.world == 1
-        if small and pair.groups is None and options == Options():
-            found = _whole(pair, wanted)
+    def solve(inputs: LossInputs, wanted: bool) -> LossResult:
+        few = inputs.embeddings[0].shape[0] <= _FEW_ROWS and inputs.shard.world == 1
+        if few and inputs.groups is None and options == Options():
+            found = _at_once(inputs, wanted)
             if found is not None:
                 return found
-        return solve_exact(pair, wanted, options)
-
-    def solve(inputs: LossInputs, wanted: bool) -> LossResult:
         value, scale_gradient = torch.zeros_like(inputs.scale), torch.zeros_like(inputs.scale)
         shard, every = inputs.shard, inputs.embeddings
         gradients = [torch.zeros_like(e[shard.start : shard.stop]) for e in every] if wanted else []
         for pair in combinations(range(len(every)), 2):
             ids = None if inputs.groups is None else [inputs.groups[m] for m in pair]
-            part = pair_of(LossInputs([every[m] for m in pair], inputs.scale, ids, shard), wanted)
+            part = solve_exact(LossInputs([every[m] for m in pair], inputs.scale, ids, shard), wanted, options)
             value = value + part.value
             scale_gradient = scale_gradient + part.scale_gradient
             for m, gradient in zip(pair, part.gradients, strict=False):
@@ -85,15 +81,20 @@ def pairwise_clip_loss(
     return differentiable_loss(embeddings, logit_scale, solve, groups=groups, factor=1.0, gather=gather)
 
 
-def _whole(pair: LossInputs, wanted: bool) -> LossResult | None:
-    """Compute the loss of a pair from all its logits at once; None where their range is too wide for that."""
-    left, right, scale = (one.detach().requires_grad_(wanted) for one in (*pair.embeddings, pair.scale))
-    asked = Comparison(inner_products, [left], [right], [], scale, "both", 0.0)
-    found = contrast_by_one_reference(asked, [(0, asked.rows)])
-    if found is None:
-        return None
-    value, gradients = found
-    return LossResult(value, gradients[:2], gradients[2]) if wanted else LossResult(value, [], torch.zeros_like(value))
+def _at_once(inputs: LossInputs, wanted: bool) -> LossResult | None:
+    """Compute the losses of all pairs at once; None where their range is too wide for that."""
+    every = inputs.embeddings
+    pairs = list(combinations(range(len(every)), 2))
+    left, right = (torch.stack([every[pair[side]] for pair in pairs]) for side in (0, 1))
+    found = contrasts_at_once(left, right, inputs.scale, "both", wanted)
+    if found is None or not wanted:
+        return None if found is None else LossResult(found[0], [], torch.zeros_like(inputs.scale))
+    value, (by_left, by_right, by_scale) = found
+    gradients = [torch.zeros_like(embedding) for embedding in every]
+    for (a, b), one, other in zip(pairs, by_left, by_right, strict=True):
+        gradients[a] += one
+        gradients[b] += other
+    return LossResult(value, gradients, by_scale)
 
 
 class ClipLoss(PairwiseObjective):

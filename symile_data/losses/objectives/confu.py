@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from symile_data.errors import UsageError
-from symile_data.losses.kernels.contrast import contrast, inner_products
+from symile_data.losses.kernels.together import sum_of_contrasts
 from symile_data.losses.objective import BatchShape, InnerProductObjective
 
 _SLOPE = 0.2  # of the leaky ReLU
@@ -80,15 +80,11 @@ class ConfuLoss(InnerProductObjective):
     def formula(self, embeddings: Sequence[Tensor], scale: Tensor, missing: Tensor | None) -> Tensor:
         """Return the weighted mean of fused and pairwise contrasts; see the module."""
         modalities = len(embeddings)
-        fused = [
-            contrast(inner_products, [self.combine(_others(embeddings, t), t)], [embeddings[t]], scale)
-            for t in range(modalities)
-        ]
-        pairs = [
-            contrast(inner_products, [embeddings[a]], [embeddings[b]], scale)
-            for a, b in combinations(range(modalities), 2)
-        ]
-        total = self.fused_weight * torch.stack(fused).sum() + (1 - self.fused_weight) * torch.stack(pairs).sum()
+        fused = [self.combine(_others(embeddings, t), t) for t in range(modalities)]
+        pairs = list(combinations(embeddings, 2))
+        of_fused = sum_of_contrasts(fused, embeddings, scale)
+        of_pairs = sum_of_contrasts([a for a, _ in pairs], [b for _, b in pairs], scale)
+        total = self.fused_weight * of_fused + (1 - self.fused_weight) * of_pairs
         return total / (len(fused) + len(pairs))
 
     def combine(self, queries: Mapping[int, Tensor], target: int) -> Tensor:

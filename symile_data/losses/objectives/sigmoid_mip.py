@@ -45,17 +45,15 @@ class SigmoidMipLoss(ProductObjective):
     def formula(self, embeddings: Sequence[Tensor], scale: Tensor, missing: Tensor | None) -> Tensor:
         """Return the mean over targets of the losses of all pairs; see the module."""
         bias = self.bias.to(scale.dtype)
-        terms = [
-            sum_of_blocks(_pairs, [target], [own, scale, bias])
-            for target, own in zip(embeddings, products_of_others(embeddings), strict=True)
-        ]
-        return sum(terms[1:], terms[0]) / (len(terms) * embeddings[0].shape[0])
+        targets, tuples = torch.stack(list(embeddings), dim=1), torch.stack(products_of_others(embeddings), dim=1)
+        rows, modalities, _ = targets.shape
+        return sum_of_blocks(_pairs, [targets], [tuples, scale, bias]) / (modalities * rows)
 
 
 def _pairs(start: int, cut: Sequence[Tensor], whole: Sequence[Tensor]) -> Tensor:
-    """Return the sum of the losses of a block of targets with all tuples; the positives lie on the diagonal."""
+    """Return the sum of the losses of a block of targets with all tuples; the positives lie on the diagonals."""
     (targets,), (tuples, scale, bias) = cut, whole
-    logits = scale * (targets @ tuples.t()) + bias
-    positives = logits.diagonal(offset=start)
+    logits = torch.baddbmm(bias, (scale * targets).transpose(0, 1), tuples.permute(1, 2, 0))
+    positives = logits.diagonal(offset=start, dim1=1, dim2=2)
     # softplus(-x) = softplus(x) - x, so the positives are negatives first and are then corrected.
     return F.softplus(logits).sum() - positives.sum()

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from symile_data.losses.kernels.contrast import contrast, inner_products
 from symile_data.losses.kernels.products import products_of_others
+from symile_data.losses.kernels.together import sum_of_contrasts
 from symile_data.losses.objective import ProductObjective
 
 
@@ -56,8 +56,4 @@ def pair_loss(embeddings: Sequence[Tensor], scale: Tensor, *, both: bool = False
         () tensor.
     """
     tuples = products_of_others(embeddings)
-    terms = [
-        contrast(inner_products, [own], [target], scale, direction="both" if both else "rows")
-        for own, target in zip(tuples, embeddings, strict=True)
-    ]
-    return sum(terms[1:], terms[0]) / len(terms)
+    return sum_of_contrasts(tuples, embeddings, scale, "both" if both else "rows") / len(tuples)
