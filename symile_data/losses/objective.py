@@ -259,7 +259,9 @@ class Objective(nn.Module):
             found = torch.autograd.grad(value, variables, allow_unused=True)
         gradients = [torch.zeros_like(leaf) if one is None else one for leaf, one in zip(variables, found, strict=True)]
         shard, count = inputs.shard, len(leaves)
-        own = [gradient[shard.start : shard.stop] * shard.world for gradient in gradients[:count]]
+        own = gradients[:count]
+        if shard.world > 1:
+            own = [gradient[shard.start : shard.stop] * shard.world for gradient in own]
         return LossResult(value.detach(), own, gradients[count], gradients[count + 1 :])
 
 
