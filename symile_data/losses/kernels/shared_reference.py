@@ -71,9 +71,9 @@ class _Contrast:
             if self.asked.smoothing:
                 mean = logits.detach().sum() / self.rows
                 self.value += _LN_2 * self.asked.smoothing / self.rows * (positives[-1].sum() - mean)
-            if self.reference is None:
-                self.reference = positives[-1].mean()
-            p = self._exponentials(logits, block, self.reference)
+            reference = positives[-1].mean() if self.reference is None else self.reference
+            self.reference = reference
+            p = self._exponentials(logits, block, reference)
             if self.asked.direction != "columns":
                 by_row.append(p.sum(dim=1))
             if self.asked.direction != "rows":
@@ -82,7 +82,7 @@ class _Contrast:
         sums = [by_row[0] if alone else torch.cat(by_row)] if by_row else []
         sums += [by_column[0] if alone else torch.stack(by_column).sum(dim=0)] if by_column else []
         joined = positives[0] if alone else torch.cat(positives)
-        factors = self._weights(torch.stack(sums), joined, self.reference)
+        factors = self._weights(torch.stack(sums), joined, reference)
         if factors is None:
             return False
         for block, one in zip(blocks, kept, strict=True) if self.wanted else ():
