@@ -320,7 +320,7 @@ def default_config(dataset: str, kinds: Collection[str] = (), modalities: Collec
         defaults = {"symile-m3": "m3-frozen", "symile-mimic": "mimic-frozen"}
     if dataset == "pid" and set(kinds) == {"vector"}:
         return "pid-vectors"
-    if dataset == "symile-m3" and KEYS.keys() & set(modalities):
+    if dataset == "symile-m3" and "features" not in kinds and KEYS.keys() & set(modalities):
         return "m3-keys"
     if dataset not in defaults:
         raise UsageError("there is no default config for this dataset", got=dataset, do="name one with `config`")

@@ -30,6 +30,7 @@ OPTIONS: Mapping[str, str] = {
     "seconds": "--audio-seconds",
     "shard_format": "--format",
     "split_policy": "--splits",
+    "keys": "--keys",
 }
 
 _ARGUMENT = re.compile(r"`([^`]+)`")

@@ -154,3 +154,22 @@ def test_a_scale_that_suits_one_objective_is_not_given_to_others(name: str) -> N
     for objective in ("gram", "sigmoid-mip", "gated"):
         config = read_config(name, {"objective": objective})
         assert config.logit_scale_init is None and not config.group_missing and not config.settings
+
+
+def test_the_config_of_keys_fits_any_dataset_with_keys() -> None:
+    config = read_config("m3-keys", {"objective": "symile-pair"})
+    assert config.settings == {"both": True} and read_config("m3-keys", {"objective": "clip"}).settings == {}
+    fitted = config.fitted(["image", "audio", "text", "tone", "code"])
+    assert fitted.resample_within_class == {"image": "cls_id", "audio+tone+code": "target_lang"}
+    assert fitted.pretrain is not None
+    assert fitted.pretrain.labels == {"image": "cls_id", "audio": "lang", "tone": "tone_id"}
+    assert fitted.fitted(["image"]) == fitted
+    plain = read_config("m3-small")
+    assert plain.fitted(["image", "audio", "text"]) == plain
+    assert read_config("xor").fitted([]) == read_config("xor")
+
+
+def test_datasets_with_keys_have_a_config_of_their_own() -> None:
+    assert default_config("symile-m3", ["image"], ["image", "audio", "text", "code"]) == "m3-keys"
+    assert default_config("symile-m3", ["image"], ["image", "audio", "text"]) == "m3-small"
+    assert default_config("symile-m3", ["features", "vector"], ["image", "audio", "text", "code"]) == "m3-frozen"

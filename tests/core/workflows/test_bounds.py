@@ -103,3 +103,18 @@ def test_a_dataset_without_words_has_a_random_candidate_only(tmp_path: Path) -> 
     assert ceilings_of(data, "test", Protocol(target="b"), "b") == {} == subsets_of(data, "test")
     own = validation_references(data, replace(config, label="sample_id"))
     assert own == pytest.approx({"random_candidate": 1 / 30})
+
+
+def test_with_keys_no_modality_can_be_left_out(tree: Path, tmp_path: Path) -> None:
+    build(tree, tmp_path, rows=ROWS, keys=("code",), missing={"code": 0.2}, missing_test=True)
+    data = TrainingData(tmp_path)
+    rows = [row for row in rows_of(tmp_path, "test") if not row["code_missing"]]
+    assert 0 < len(rows) < ROWS["test"]
+    found = ceilings_of(data, "test", Protocol(target="image"), "cls_id")
+    assert found["text_alone"] == pytest.approx(alone(rows, "cls_id")) and found["one_left_out"] == found["counting"]
+    assert references(found) == found
+    largest = max(Counter(row["code_id"] for row in rows).values()) / len(rows)
+    assert ceilings_of(data, "test", Protocol(target="code"), "code_id") == {"one_left_out": pytest.approx(largest)}
+    assert ceilings_of(data, "test", Protocol(target="code", candidates=2), "code_id") == {}
+    assert set(ceilings_of(data, "test", Protocol(target="text"), "sample_id")) == {"one_left_out", "all_others"}
+    assert subsets_of(data, "test")["code"]["audio+image+text"] == 1.0
