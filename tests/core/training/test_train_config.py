@@ -158,7 +158,8 @@ def test_a_scale_that_suits_one_objective_is_not_given_to_others(name: str) -> N
 
 def test_the_config_of_keys_fits_any_dataset_with_keys() -> None:
     config = read_config("m3-keys", {"objective": "symile-pair"})
-    assert config.settings == {"both": True} and read_config("m3-keys", {"objective": "clip"}).settings == {}
+    assert config.settings == {"both": True} and config.logit_scale_init == -5.0
+    assert not read_config("m3-keys", {"objective": "clip"}).settings
     fitted = config.fitted(["image", "audio", "text", "tone", "code"])
     assert fitted.resample_within_class == {"image": "cls_id", "audio+tone+code": "target_lang"}
     assert fitted.pretrain is not None
