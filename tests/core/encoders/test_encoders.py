@@ -57,7 +57,7 @@ def test_a_hidden_layer_of_vectors_can_tell_an_xor_apart() -> None:
         last.bias.zero_()
     bits = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]])
     assert encoder(bits).flatten().tolist() == [0.0, 1.0, 1.0, 0.0]
-    filled = make_encoder("vector", 3, {"model": "mlp", "hidden": 2}, DataDescription(size=2, imputed=True))
+    filled = make_encoder("vector", 3, {"model": "mlp", "hidden": 32}, DataDescription(size=2, imputed=True))
     embedding = filled(bits, torch.tensor([False, False, True, True]))
     assert torch.equal(embedding[2], embedding[3]) and not torch.equal(embedding[0], embedding[1])
     with pytest.raises(UsageError, match="at least one unit"):
