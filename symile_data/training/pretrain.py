@@ -22,6 +22,7 @@ from symile_data.format.schema import Modality
 from symile_data.progress import stage
 
 from .config import PretrainConfig, TrainConfig
+from .features import REDUCED, fast_precision
 from .finite import diverged
 
 _LABEL_SMOOTHING = 0.1  # keeps features of one class together
@@ -61,6 +62,7 @@ def pretrain(
     optimizer = torch.optim.AdamW(networks.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     steps = settings.epochs * len(batches)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.lr, total_steps=steps, pct_start=_WARM_UP)
+    reduced = REDUCED[fast_precision(torch.device("cpu"))]
     with stage("pretraining encoders", settings.epochs, "epochs") as advance:
         for _ in range(settings.epochs):
             for batch in batches:
@@ -68,7 +70,7 @@ def pretrain(
                 for name, column in settings.labels.items():
                     present = ~batch["missing"][:, positions.index(name)]
                     target = torch.tensor([labels[name][value] for value in _values(batch[column])])[present]
-                    with torch.autocast("cpu", torch.bfloat16):
+                    with torch.autocast("cpu", reduced, enabled=reduced != torch.float32):
                         features = encoders[name].features(batch[name][present])
                     guess = classifiers[name](features.float())
                     loss = loss + F.cross_entropy(guess, target, label_smoothing=_LABEL_SMOOTHING)
