@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from symile_data.datasets.m3 import unreliable as m3
 from symile_data.datasets.pid import design_of
 from symile_data.datasets.pid import unreliable as pid
 from symile_data.datasets.xor import unreliable as xor
@@ -44,7 +45,7 @@ def unreliable_part(manifest: Manifest, statistics: Statistics) -> dict[str, Any
         "test": bool(manifest.splits.get(TEST)) and (settings.misaligned_test or settings.noisy_test),
         "accuracies": [
             {"target": target, "hidden": hidden, "known": known}
-            for target, hidden, known in _accuracies(manifest, settings)
+            for target, hidden, known in _accuracies(manifest, settings, statistics)
         ],
     }
 
@@ -71,7 +72,9 @@ def _shares(statistics: Statistics, column: str) -> dict[str, float]:
     return {split: found.get("True", 0) / max(sum(found.values()), 1) for split, found in counts.items()}
 
 
-def _accuracies(manifest: Manifest, settings: Reliability) -> Iterator[tuple[str, float | None, float | None]]:
+def _accuracies(
+    manifest: Manifest, settings: Reliability, statistics: Statistics
+) -> Iterator[tuple[str, float | None, float | None]]:
     """Yield what is predicted with its accuracies, where closed forms know them."""
     spec, names = manifest.identity.spec, [modality.name for modality in manifest.modalities]
     rates = [settings.misaligned.get(name, 0.0) for name in names]
@@ -86,6 +89,16 @@ def _accuracies(manifest: Manifest, settings: Reliability) -> Iterator[tuple[str
         ((name, rate),) = settings.noisy.items()
         found = [xor.noisy_accuracy(spec["p_hat"], spec["dims"], rate, settings.noise_level(name, "vector"))] * 2
         yield f"{names[1]}, from all others", found[0], found[1]
+    elif (
+        manifest.identity.dataset == "symile-m3"
+        and spec["mode"] == "disjoint"
+        and spec["words"] == len(spec["languages"])
+    ):
+        classes = sum(1 for rows in statistics["categories"]["cls_id"]["train"].values() if rows)
+        rate = dict(zip(names, rates, strict=True))
+        keys = [rate[name] for name in names if name not in ("image", "text")]
+        best = m3.misaligned_accuracy(spec["words"], classes, rate["image"], rate["text"], keys)
+        yield f"the class of image among {classes}, from all others", best, best
     elif manifest.identity.dataset == "pid" and not settings.noisy and len(settings.misaligned) <= pid.MOST_MISALIGNED:
         design = design_of(spec["design"])
         for name in names:

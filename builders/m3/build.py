@@ -59,7 +59,7 @@ def build_m3(
     return run_build(
         out,
         sources.identity,
-        m3_schema(spec.keys, len(spec.languages)),
+        m3_schema(spec.keys, len(spec.languages), spec.reliability),
         partial(_stages, sources),
         workers=workers,
         executor=executor,
@@ -125,6 +125,7 @@ def new_build_state(sources: Sources, catalogue: ImageCatalogue, images: dict[st
         masked_splits=[split for split in used if split != "test" or spec.missing_test],
         planned=sources.published is not None,
         keys=list(spec.keys),
+        reliability=spec.reliability.to_json(),
     )
 
 

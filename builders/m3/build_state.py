@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -44,6 +45,7 @@ class BuildState:
         masked_splits: Splits that the rates apply to.
         planned: Whether the rows come from a published table; see `release.plan`.
         keys: Names of the keys beside the language of the audio.
+        reliability: Rates of misaligned modalities, as the manifest stores them.
     """
 
     seed: int
@@ -63,6 +65,7 @@ class BuildState:
     masked_splits: list[str]
     planned: bool = False
     keys: list[str] = field(default_factory=list)
+    reliability: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def key_values(self) -> int:

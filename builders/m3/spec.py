@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from symile_data.datasets.m3.keys import KEYS, check_keys
+from symile_data.datasets.m3.schema import m3_modalities
 from symile_data.datasets.m3.words import Mode
 from symile_data.errors import UsageError
 from symile_data.format.schema import SPLITS
 from symile_data.format.shards import check_format
 from symile_data.missingness import check_rates
+from symile_data.reliability import Reliability
 
 from .images.hub import HubImages
 from .images.imagenet import check_size
@@ -63,6 +65,7 @@ class M3Spec:
             and recording once, in separate tables.
         keys: Keys beside the language of the audio, each a further modality; with them the sum of all keys names the
             language of the word that counts. See `symile_data.datasets.m3.keys`.
+        reliability: Rates at which modalities are misaligned; Symile-M3 has no noise.
     """
 
     languages: tuple[str, ...]
@@ -88,6 +91,7 @@ class M3Spec:
     plan: Path | None = None
     layout: Layout = "shards"
     keys: tuple[str, ...] = ()
+    reliability: Reliability = field(default_factory=Reliability)
 
     def __post_init__(self) -> None:
         if self.layout not in get_args(Layout):
@@ -126,9 +130,24 @@ class M3Spec:
                 got=f"`words={self.words}`",
                 do="take `words=2`, more languages or `mode='disjoint'`",
             )
+        self._check_reliability()
         check_rates(self.missing)
         check_format(self.shard_format)
         check_size(self.image_size)
+
+    def _check_reliability(self) -> None:
+        self.reliability.check({modality.name: modality.kind for modality in m3_modalities(self.keys)})
+        if self.reliability.noisy:
+            raise UsageError(
+                "Symile-M3 has no noisy values", got=", ".join(self.reliability.noisy), do="leave out `noisy`"
+            )
+        if self.reliability and self.layout == "pooled":
+            raise UsageError(
+                "the pooled layout tells an image's class in its tables, which contradicts `misaligned` rows",
+                do="take `layout='shards'`, or leave out `misaligned`",
+            )
+        if self.reliability and self.plan is not None:
+            raise UsageError("`plan` brings its rows as they were published", do="leave out `misaligned`")
 
     def _check_keys(self) -> None:
         check_keys(self.keys)
@@ -187,6 +206,7 @@ class M3Spec:
             "missing": {name: rate for name, rate in self.missing.items() if rate},
             "missing_test": self.missing_test,
             "image_size": self.image_size,
+            **self.reliability.to_json(),
             "format": self.shard_format,
             "layout": self.layout,
             **({"skip_unnamed_classes": True} if self.skip_unnamed_classes else {}),

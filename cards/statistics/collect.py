@@ -63,7 +63,9 @@ def compute_statistics(
         }
     columns = SmallColumns.of(schema, description)
     column_counts = {split: ColumnCounts(columns, schema) for split in splits}
-    ceilings = {split: CeilingCounts(columns.masks) for split in splits if split != TRAIN} if columns.words else {}
+    swapped = [f"{modality.name}_misaligned" for modality in schema.modalities]
+    apart = (*columns.masks, *(name for name in swapped if name in columns.categories))  # rows without ceilings
+    ceilings = {split: CeilingCounts(apart) for split in splits if split != TRAIN} if columns.words else {}
     column_bytes: Counter[str] = Counter()
     media = MediaSizes.of(schema.features, description)
     with stage("card", len(manifest.shards()), "shards") as advance:

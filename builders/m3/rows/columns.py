@@ -21,9 +21,11 @@ import pyarrow.compute as pc
 
 from symile_data.datasets.m3.keys import KEYS, TARGET_LANGUAGE
 from symile_data.datasets.m3.names import SEPARATOR, imagenet_classes
-from symile_data.datasets.m3.schema import MODALITIES, m3_modalities
+from symile_data.datasets.m3.schema import IMAGE_CLASS, MODALITIES, m3_modalities
 from symile_data.format.schema import Modality
+from symile_data.misalignment import ShownRows
 from symile_data.missingness import missing
+from symile_data.reliability import Reliability, SplitRows
 
 from ..build_state import BuildState
 from ..keys.columns import key_columns, key_places
@@ -182,7 +184,8 @@ def masked_rows(state: BuildState, internal: Path, source: RowSource, split: str
     file, is null and marked in its mask.
     """
     labelled = source.rows(start, stop)
-    sample_ids = state.first_sample_id(split) + np.arange(start, stop)
+    within = SplitRows(split, state.first_sample_id(split), state.rows[split])
+    sample_ids = within.sample_ids(np.arange(start, stop))
     stores = {
         "image": MediaStore(internal, "images", state.image_stores[split]),
         "audio": MediaStore(internal, "clips", state.audio_stores[split]),
@@ -195,9 +198,38 @@ def masked_rows(state: BuildState, internal: Path, source: RowSource, split: str
     }
     columns = dict(zip(labelled.labels.schema.names, labelled.labels.columns, strict=True))
     columns["sample_id"] = pa.array(sample_ids)
+    own_absent = {
+        name: missing(state.seed, sample_ids, name, state.rate(split, name)) | (place < 0)
+        for name, place in places.items()
+    }
+    settings = Reliability.of(state.reliability)
+    shown = {
+        name: settings.draw(state.seed, within, np.arange(start, stop), name, own_absent[name]).shown
+        for name in settings.misaligned
+    }
+    lenders = {name: _lent(source, rows) for name, rows in shown.items() if rows.misaligned.any()}
+    for name, lent in lenders.items():
+        swapped = shown[name].misaligned
+        if name in stores:
+            numbers = lent.slots if name == "image" else lent.recordings
+            places[name][swapped] = stores[name].rows_of(numbers)
+        elif name in state.keys:
+            places[name][swapped] = key_places(state, internal, split, {name: lent.keys[name]})[name]
+    for name in settings.misaligned:
+        affected = settings.draw(
+            state.seed, within, np.arange(start, stop), name, own_absent[name] | (places[name] < 0)
+        )
+        columns |= {column: pa.array(values) for column, values in affected.columns(name).items()}
+    if "text" in lenders:
+        for column in ("text", "words", "target_text"):
+            columns[column] = _replaced(columns[column], shown["text"].misaligned, lenders["text"].labels[column])
+    if "image" in settings.misaligned:
+        classes = columns["cls_id"]
+        if "image" in lenders:
+            classes = _replaced(classes, shown["image"].misaligned, lenders["image"].labels["cls_id"])
+        columns[IMAGE_CLASS] = classes
     for modality in m3_modalities(state.keys):
-        rate = state.rate(split, modality.name)
-        absent = missing(state.seed, sample_ids, modality.name, rate) | (places[modality.name] < 0)
+        absent = own_absent[modality.name] | (places[modality.name] < 0)
         places[modality.name][absent] = -1
         columns[modality.mask] = pa.array(absent)
     for name, column in (("image", "image_id"), ("audio", "clip_id")):
@@ -206,6 +238,24 @@ def masked_rows(state: BuildState, internal: Path, source: RowSource, split: str
     columns |= key_columns(state, internal, split, places)
     stored = {key.name: places[key.name] for key in stored_keys(state)}
     return MaskedRows(columns, places["image"], places["audio"], stored)
+
+
+def _lent(source: RowSource, shown: ShownRows) -> LabelledRows:
+    """Return the donors of the misaligned rows, in the order of these rows."""
+    rows = [source.rows(place, place + 1) for place in shown.places[shown.misaligned].tolist()]
+    return LabelledRows(
+        pa.Table.from_batches([row.labels for row in rows]).combine_chunks().to_batches()[0],
+        np.concatenate([row.slots for row in rows]),
+        np.concatenate([row.recordings for row in rows]),
+        {name: np.concatenate([row.keys[name] for row in rows]) for name in rows[0].keys},
+    )
+
+
+def _replaced(column: pa.Array, swapped: npt.NDArray[np.bool_], values: pa.Array) -> pa.Array:
+    """Return a column with other values in the rows that are marked, in order."""
+    at = np.arange(len(column))
+    at[swapped] = len(column) + np.arange(len(values))
+    return pa.concat_arrays([column, values]).take(pa.array(at))
 
 
 def _blank(columns: dict[str, pa.Array], modality: Modality, places: npt.NDArray[np.int64]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,8 +15,10 @@ import pyarrow as pa
 
 from symile_data.datasets.m3.keys import KEYS
 from symile_data.datasets.m3.schema import m3_schema
+from symile_data.files import canonical_json
 from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards.writer import ROWS_PER_GROUP, write_shard
+from symile_data.reliability import Reliability
 
 from ..build_state import BuildState, read_build_state
 from ..keys.media import store_of
@@ -92,7 +95,7 @@ def key_media(store: MediaStore, name: str, rows: npt.NDArray[np.int64]) -> Iter
 
 def schema_of(state: BuildState) -> DatasetSchema:
     """Return the columns and modalities of a build."""
-    return _schema(tuple(state.keys), state.key_values)
+    return _schema(tuple(state.keys), state.key_values, canonical_json(state.reliability))
 
 
 def _present(rows: npt.NDArray[np.int64], values: Iterator[Medium]) -> list[Medium | None]:
@@ -100,5 +103,5 @@ def _present(rows: npt.NDArray[np.int64], values: Iterator[Medium]) -> list[Medi
 
 
 @lru_cache(maxsize=1)
-def _schema(keys: tuple[str, ...], values: int) -> DatasetSchema:
-    return m3_schema(keys, values)
+def _schema(keys: tuple[str, ...], values: int, reliability: str) -> DatasetSchema:
+    return m3_schema(keys, values, Reliability.of(json.loads(reliability)))

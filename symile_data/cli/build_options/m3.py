@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..common import Format, Out, RowCount, Seed, Workers, command_line, worker_count
+from .reliability import Misaligned, MisalignedTest, reliability_of
 
 if TYPE_CHECKING:
     from symile_data.builders.m3.spec import M3Spec
@@ -91,6 +92,8 @@ def m3_request(
     missing_test: Annotated[
         bool, typer.Option("--missing-test", help="Make modalities missing in the test split too.")
     ] = False,
+    misaligned: Misaligned = "0",
+    misaligned_test: MisalignedTest = False,
     image_size: Annotated[
         int | None, typer.Option(help="Shrink images to this shorter side; default: as they are.")
     ] = None,
@@ -138,6 +141,7 @@ def m3_request(
     speaker, colon, recordings = audio.partition(":")
     extra = () if keys is None else parse_keys(keys)
     engine = translations if translations in ENGINES else None
+    names = [modality.name for modality in m3_modalities(extra)]
     spec = M3Spec(
         languages=languages,
         words=len(languages) if words is None else words,
@@ -154,8 +158,9 @@ def m3_request(
         skip_unnamed_classes=skip_unnamed_classes,
         cache=cache,
         strict=strict,
-        missing=parse_rates(missing, [modality.name for modality in m3_modalities(extra)]),
+        missing=parse_rates(missing, names),
         missing_test=missing_test,
+        reliability=reliability_of(names, misaligned, misaligned_test),
         image_size=image_size,
         shard_format=shard_format,
         seed=seed,

@@ -23,7 +23,12 @@ NoiseLevel = Annotated[
 
 
 def reliability_of(
-    names: Sequence[str], misaligned: str, misaligned_test: bool, noisy: str, noisy_test: bool, noise_level: str
+    names: Sequence[str],
+    misaligned: str,
+    misaligned_test: bool,
+    noisy: str = "0",
+    noisy_test: bool = False,
+    noise_level: str = "",
 ) -> Reliability:
     """The settings that these options ask for, for modalities of these names.
 

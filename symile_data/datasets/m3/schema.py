@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from symile_data.format.schema import DatasetSchema, Modality
+from symile_data.reliability import Reliability
 
 from .keys import KEYS, TARGET_LANGUAGE
 from .names import imagenet_classes
 
 SAMPLE_RATE_HZ = 16_000
+IMAGE_CLASS = "image_cls_id"  # the class of the image that is shown, where images can be misaligned
 
 MODALITIES = (
     Modality(name="image", kind="image", column="image", null_columns=("image", "image_id"), id_column="image_id"),
@@ -23,12 +25,16 @@ def m3_modalities(keys: Sequence[str] = ()) -> tuple[Modality, ...]:
     return (*MODALITIES, *(KEYS[name].modality for name in keys))
 
 
-def m3_schema(keys: Sequence[str] = (), values: int = 0) -> DatasetSchema:
+_RELIABLE = Reliability()
+
+
+def m3_schema(keys: Sequence[str] = (), values: int = 0, reliability: Reliability = _RELIABLE) -> DatasetSchema:
     """Return the typed columns and modalities; the first seven columns are those of the published release.
 
     Args:
         keys: Names of the keys beside the language of the audio; see `symile_data.datasets.m3.keys`.
         values: Number of values of a key, which is the length of the key `code`.
+        reliability: Adds its columns for misaligned modalities, and `IMAGE_CLASS` where images are misaligned.
     """
     from datasets import Audio, ClassLabel, Features, Image, List, Value
 
@@ -64,4 +70,9 @@ def m3_schema(keys: Sequence[str] = (), values: int = 0) -> DatasetSchema:
             if key.media_id is not None:
                 features[key.media_id] = Value("string")
             features[key.modality.mask] = Value("bool")
-    return DatasetSchema(features=Features(features), modalities=m3_modalities(keys))
+    modalities = m3_modalities(keys)
+    for modality in modalities:
+        features |= {column: Value(dtype) for column, dtype in reliability.columns_of(modality.name).items()}
+    if "image" in reliability.misaligned:
+        features[IMAGE_CLASS] = Value("int64")
+    return DatasetSchema(features=Features(features), modalities=modalities)
