@@ -95,9 +95,9 @@ def _accuracies(
         and spec["words"] == len(spec["languages"])
     ):
         classes = sum(1 for rows in statistics["categories"]["cls_id"]["train"].values() if rows)
-        rate = dict(zip(names, rates, strict=True))
-        keys = [rate[name] for name in names if name not in ("image", "text")]
-        best = m3.misaligned_accuracy(spec["words"], classes, rate["image"], rate["text"], keys)
+        by_name = dict(zip(names, rates, strict=True))
+        keys = [by_name[name] for name in names if name not in ("image", "text")]
+        best = m3.misaligned_accuracy(spec["words"], classes, by_name["image"], by_name["text"], keys)
         yield f"the class of image among {classes}, from all others", best, best
     elif manifest.identity.dataset == "pid" and not settings.noisy and len(settings.misaligned) <= pid.MOST_MISALIGNED:
         design = design_of(spec["design"])

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from factories import build, problems, rewrite, rows_of, spec
 
+from symile_data.cards import write_card
+from symile_data.datasets.m3.unreliable import misaligned_accuracy
 from symile_data.errors import UsageError
 from symile_data.loaders import BatchLoader, Variation, open_split
 from symile_data.reliability import Reliability
@@ -25,8 +27,16 @@ OWN = {
 def directory(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A build in which every modality is misaligned; tests leave its rows as they are."""
     out = tmp_path_factory.mktemp("m3") / "swapped"
-    build(tree, out, rows=ROWS, reliability=RATES, missing={"audio": 0.2})
+    build(tree, out, rows=ROWS, reliability=RATES, missing={"audio": 0.2}, write_card=write_card)
     return out
+
+
+def test_the_card_has_the_accuracy_that_is_left(directory: Path) -> None:
+    classes = len({row["cls_id"] for row in rows_of(directory, "train")})
+    expected = misaligned_accuracy(2, classes, 0.5, 0.5, [0.4])
+    card = (directory / "README.md").read_text()
+    assert f"| the class of image among {classes}, from all others | {expected:.4f} | {expected:.4f} |" in card
+    assert "| audio | another row's value | 0.4 |" in card
 
 
 def test_rows_show_the_values_of_their_donors(tree: Path, tmp_path: Path, directory: Path) -> None:

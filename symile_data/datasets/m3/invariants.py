@@ -78,7 +78,7 @@ class M3Invariants:
         twice = self._sample_ids.add(sample_ids(table))
         for index, problem in self._key_problems(table):
             yield f"row {index}: {problem}"
-        extra = (TARGET_LANGUAGE,) if self._keys else ()
+        extra: tuple[str, ...] = (TARGET_LANGUAGE,) if self._keys else ()
         extra += ("text_misaligned",) if "text" in self._misaligned else ()
         for index, row in enumerate(table.select((*_COLUMNS, *extra)).to_pylist()):
             for problem in self._row_problems(row):
