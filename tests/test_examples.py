@@ -18,6 +18,7 @@ from symile_data.builders.features.spec import FeatureSpec
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.cards import write_card
+from symile_data.datasets.pid import Block, Design
 from symile_data.format.verify import verify
 from symile_data.losses import objectives
 from symile_data.workflows.embed import describe_model, encode_media
@@ -110,6 +111,17 @@ def test_own_objective(registered: None, tmp_path: Path, capsys: pytest.CaptureF
     assert re.search(r"^\| margin \| (\S+) \|.*\nevaluated again, margin has \1;", said, flags=re.MULTILINE)
     assert (tmp_path / "runs" / "margin" / "evaluation-test.json").is_file()
     assert (tmp_path / "runs" / "curves.png").is_file()
+
+
+def test_learns_synergy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    abc = ("a", "b", "c")
+    rule = Block(name="rule", relation="synergistic", scope=abc, values=4)
+    shape = Block(name="shape", relation="redundant", scope=abc, values=3)
+    design = Design(modalities=dict.fromkeys(abc, "vector"), blocks=(shape, rule))
+    settings = {"epochs": 10, "batch_size": 100, "dim": 32, "val_every": 10}
+    found = example("learns_synergy").main("symile,clip", str(tmp_path), design, 1_600, **settings)
+    assert found["symile"] > 0.9 and found["clip"] < 0.7  # one relation in two holds
+    assert re.search(r"^symile: \S+ from the product", capsys.readouterr().out, flags=re.MULTILINE)
 
 
 def test_finetune_from_features(m3: Path) -> None:

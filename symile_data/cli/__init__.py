@@ -21,7 +21,7 @@ from symile_data.cli.output.options import with_options
 from symile_data.errors import SymileDataError
 from symile_data.launch import end_with_launcher, is_watched
 
-from . import build, doctor, embed, imports, plan, reproduce, reproduce_objectives, sample, translate
+from . import build, doctor, embed, imports, plan, probe, reproduce, reproduce_objectives, sample, translate
 from . import card as share
 from . import train as learn
 from . import verify as datasets
@@ -47,6 +47,7 @@ for command in (
     embed.embed,
     learn.train,
     learn.evaluate,
+    probe.probe,
     share.push,
     translate.translate,
     doctor.doctor,

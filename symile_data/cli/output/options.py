@@ -22,6 +22,7 @@ OPTIONS: Mapping[str, str] = {
     **{f"rows['{split}']": f"--{split}" for split in ("train", "validation", "test")},
     "batch_size": "--set batch_size=...",
     "images=None": "--images sample",
+    "labels": "--label",
     "languages": "--langs",
     "names": "--translations",
     "noise_levels": "--noise-level",
