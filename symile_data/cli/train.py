@@ -27,8 +27,12 @@ def train(
     objective: Annotated[str | None, typer.Option(help=f"One of {', '.join(all_objectives())}.")] = None,
     several: Annotated[
         str | None,
-        typer.Option("--objectives", help="Several, with commas between, compared on the same data."),
-    ] = ",".join(COMPARED),
+        typer.Option(
+            "--objectives",
+            help="Several, with commas between, compared on the same data.",
+            show_default=",".join(COMPARED),
+        ),
+    ] = None,
     loss: Annotated[str | None, typer.Option(hidden=True, help="Former name of --objective.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run directory; default: runs/<dataset directory>.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the config's.")] = None,
@@ -70,7 +74,7 @@ def train(
     kinds = [modality.kind for modality in data.manifest.modalities]
     modalities = [modality.name for modality in data.manifest.modalities]
     changes = {"epochs": epochs, "seed": seed, "negatives": negatives}
-    chosen = _objectives(objective or loss, several)
+    chosen = _objectives(objective, several, loss)
     if negatives is not None and "symile" not in chosen:
         raise typer.BadParameter("it is a setting of the objective symile", param_hint="--negatives")
     overrides = {**_settings(settings or []), **{name: value for name, value in changes.items() if value is not None}}
@@ -146,9 +150,14 @@ def evaluate(
         )
 
 
-def _objectives(one: str | None, several: str | None) -> list[str]:
+def _objectives(one: str | None, several: str | None, former: str | None) -> list[str]:
     """Return the objectives that are trained, each once, in the order given."""
-    return objective_names(several or "") if one is None else [one]
+    if sum(option is not None for option in (one, several, former)) > 1:
+        raise typer.BadParameter("give either --objective or --objectives", param_hint="--objective")
+    chosen = former if one is None else one
+    if chosen is not None:
+        return [chosen]
+    return list(COMPARED) if several is None else objective_names(several)
 
 
 def _settings(pairs: list[str]) -> dict[str, Any]:
@@ -159,6 +168,10 @@ def _settings(pairs: list[str]) -> dict[str, Any]:
         if not equals:
             raise typer.BadParameter("it takes setting=value", param_hint="--set")
         table, dot, key = name.strip().partition(".")
+        if name.strip() in ("objective", "loss"):
+            raise typer.BadParameter("an objective is chosen by --objective", param_hint="--set")
+        if name.strip() == "settings":
+            raise typer.BadParameter("it takes settings.NAME=value for a setting of the objective", param_hint="--set")
         try:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:

@@ -25,6 +25,7 @@ Missing = Literal["embedding", "input", "neutral"]
 Selection = Literal["val_accuracy", "val_loss"]
 
 _MOST_BYTES = 1 << 20  # largest config file
+_MOST_SEED = 2**32 - 1  # of numpy's generator, which Lightning seeds too
 _CHOICES: dict[str, tuple[str, ...]] = {
     "schedule": get_args(Schedule),
     "missing": get_args(Missing),
@@ -144,6 +145,8 @@ class TrainConfig:
                     f"unknown {name}", got=repr(getattr(self, name)), do=f"choose among {', '.join(choices)}"
                 )
         _check_numbers(self, _LEAST)
+        if self.seed > _MOST_SEED:
+            raise UsageError(f"seed must be at most {_MOST_SEED}", got=self.seed)
         if self.candidates == 1:
             raise UsageError("one candidate leaves nothing to choose", got="candidates = 1", do="take 0 for all rows")
         check_rates({"every modality": self.missingness})
@@ -172,7 +175,7 @@ class TrainConfig:
         Warns:
             DeprecationWarning: a setting is given by its older name, as in runs of older versions.
         """
-        value = _with_objective(value, where)
+        value = with_present_names(value, where)
         known = {item.name for item in fields(cls)}
         unknown = sorted(set(value) - known)
         if unknown:
@@ -218,7 +221,7 @@ _SYMILE_SETTINGS = {"negatives": "n", "shuffles": 1, "mip_scale": "none"}
 
 # A batch of one row has no negatives.
 _LEAST = {
-    **{"epochs": 1, "batch_size": 2, "accumulate": 1, "dim": 1, "val_every": 1, "candidates": 0},
+    **{"epochs": 1, "batch_size": 2, "accumulate": 1, "dim": 1, "val_every": 1, "candidates": 0, "seed": 0},
     **dict.fromkeys(("lr", "weight_decay", "clip_gradient", "logit_scale_max"), 0),
 }
 
@@ -270,15 +273,19 @@ def read_config(name: str, overrides: Mapping[str, Any] | None = None) -> TrainC
     common, given = _renamed(value, name), _renamed(overrides or {}, name)
     chosen = given.get("objective", common.get("objective", TrainConfig.objective))
     layers = (common, _renamed(tables.get(chosen, {}), name), given)
+    for layer in layers:
+        if not isinstance(layer.get("settings", {}), Mapping):
+            raise UsageError("settings is a table of an objective's settings", where=name, got=repr(layer["settings"]))
     settings = {key: one for layer in layers for key, one in layer.get("settings", {}).items()}
     merged = layers[0] | layers[1] | layers[2]
     return TrainConfig.from_json(merged | ({"settings": settings} if settings else {}), where=name)
 
 
-def _with_objective(value: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Move the settings of Symile, which stood beside all others until version 0.2, to the objective's own.
+def with_present_names(value: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Give the settings of a config of an older version their present names and places.
 
-    They are left out where they say what the class does anyway, and for an objective that has no such setting.
+    Those of Symile, which stood beside all others until version 0.2, become the objective's own. They are left out
+    where they say what the class does anyway, and for an objective that has no such setting.
     """
     value = _renamed(value, where)
     moved = {key: value.pop(key) for key in _SYMILE_SETTINGS if key in value}

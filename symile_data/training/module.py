@@ -24,11 +24,10 @@ from symile_data.evaluation.embeddings import Embeddings, label_numbers
 from symile_data.evaluation.retrieval import Retrieval, retrieval_accuracy
 from symile_data.format.schema import Modality, joined_names
 from symile_data.losses import NeutralVectors, missing_groups
-from symile_data.losses.objective import BatchShape, Objective
-from symile_data.losses.objectives import make_objective
 
 from .config import TrainConfig
 from .features import FeatureFunction
+from .objective import config_objective
 from .ranks import gathered, rows_of_all_ranks
 
 CANDIDATES = "candidates"  # column with the labels of the rows among which a row retrieves
@@ -78,10 +77,7 @@ class SymileModule(lightning.LightningModule):
             )
             settings = config.encoders.get(modality.kind, {})
             self.encoders[modality.name] = make_encoder(modality.kind, config.dim, settings, description)
-        shape = BatchShape(modalities=len(self.names), dim=config.dim, rows=config.batch_size, seed=config.seed)
-        loss = make_objective(config.objective, shape, config.settings)
-        self.normalise = loss.unit if config.normalise is None else config.normalise
-        self._check_objective(loss)
+        loss, self.normalise = config_objective(config, len(self.names))
         self.norms = nn.ModuleDict(
             {name: nn.Identity() if self.normalise else nn.LayerNorm(config.dim) for name in self.names}
         )
@@ -93,7 +89,7 @@ class SymileModule(lightning.LightningModule):
             self._freeze(name, weights)
         self._check_imputation()
         width = (len(self.names), config.dim)
-        self.missing = nn.Parameter(torch.zeros(width)) if config.missing == "embedding" else None
+        self.missing = nn.Parameter(self._stand_ins(width)) if config.missing == "embedding" else None
         self.neutral = NeutralVectors(*width) if config.missing == "neutral" else None
         start = config.logit_scale_init
         if start is None:
@@ -271,14 +267,12 @@ class SymileModule(lightning.LightningModule):
         for key, parameter in encoder.named_parameters():
             parameter.requires_grad = parameter.requires_grad and key in new
 
-    def _check_objective(self, loss: Objective) -> None:
-        name = self.config.objective
-        if loss.unit and not self.normalise:
-            raise UsageError(f"the objective {name} takes L2-normalised embeddings", do="leave normalise out, or true")
-        if self.config.group_missing and not loss.takes_groups:
-            raise UsageError(
-                f"the objective {name} takes no groups of missing values", do="set group_missing = false for it"
-            )
+    def _stand_ins(self, width: tuple[int, int]) -> Tensor:
+        """Return what the learned vectors of missing values start from, (M, D): zeros, or unit vectors."""
+        if not self.normalise:
+            return torch.zeros(width)
+        # Zeros have no direction, so that they cannot be normalised.
+        return F.normalize(torch.randn(width, generator=torch.Generator().manual_seed(self.config.seed)), dim=1)
 
     def _check_imputation(self) -> None:
         for name, encoder in self.encoders.items():

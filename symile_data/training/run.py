@@ -6,6 +6,7 @@ logs in `log/` and, when done, `metrics.json`, `curves.png`. `pretrained.pt` is 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from symile_data.format.typed_json import read_json, record
 
 from .callbacks import Curves
 from .checkpoints import KEPT, damaged, is_state, load_file, save_file, state_of
-from .config import TrainConfig
+from .config import TrainConfig, with_present_names
 from .module import SymileModule
 from .ranks import is_main_process, main_process_first
 
@@ -72,14 +73,18 @@ class RunInfo:
 
 
 def read_run(directory: Path) -> RunInfo:
-    """Read the record of a run directory.
+    """Read the record of a run directory, also of one that an older version wrote.
 
     Raises:
         DamageError: the directory is not a run directory, or its record is damaged.
     """
     path = directory / RUN_FILE
     try:
-        return record(RunInfo, read_json(path))
+        value = read_json(path)
+        if isinstance(value, Mapping) and isinstance(value.get("config"), Mapping):
+            with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # nobody edits a record
+                value = {**value, "config": with_present_names(value["config"], str(path))}
+        return record(RunInfo, value)
     except (FileNotFoundError, NotADirectoryError):
         if not directory.is_dir():
             raise no_directory(directory, DamageError) from None

@@ -79,15 +79,18 @@ class TrainingData:
         """Check that a config can be trained on these data, before anything is done.
 
         Raises:
-            UsageError: the dataset lacks a split, or a modality or column that the config names; it has features where
-                the config needs images or audio; or it has fewer training rows than a batch.
+            UsageError: the dataset lacks a split, or a modality or column that the config names; the objective does not
+                fit the config or the number of modalities; the dataset has features where the config needs images or
+                audio; or it has fewer training rows than a batch.
         """
         from symile_data.training.module import check_modalities
+        from symile_data.training.objective import config_objective
         from symile_data.workflows.checks import check_media, check_splits
 
         config = config.fitted([modality.name for modality in self.manifest.modalities])
         check_splits(self)
         check_modalities([modality.name for modality in self.manifest.modalities], config)
+        config_objective(config, len(self.manifest.modalities))
         check_media(self.manifest, config)
         settings = config.pretrain
         labels = () if settings is None else settings.labels.values()

@@ -28,11 +28,25 @@ def leading_spectrum(matrices: Tensor) -> tuple[Tensor, Tensor]:
     return values, vector
 
 
+def finite_only(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """Replace matrices that are not finite, for which the library raises, by zeros.
+
+    Args:
+        matrices: (..., M, M).
+
+    Returns:
+        The matrices, and (...) bool, True where one was replaced and its results should be NaN.
+    """
+    unfit = ~matrices.isfinite().flatten(-2).all(dim=-1)
+    return matrices.masked_fill(unfit[..., None, None], 0.0), unfit
+
+
 class _LeadingSpectrum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, matrices: Tensor) -> tuple[Tensor, Tensor]:
-        values, vectors = torch.linalg.eigh(matrices)
-        values, vectors = values.flip(-1), vectors.flip(-1)
+        finite, unfit = finite_only(matrices)
+        values, vectors = torch.linalg.eigh(finite)
+        values, vectors = values.flip(-1).masked_fill(unfit[..., None], torch.nan), vectors.flip(-1)
         ctx.save_for_backward(values, vectors)
         return values, vectors[..., 0].clone()
 

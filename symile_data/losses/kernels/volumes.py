@@ -39,7 +39,9 @@ def whiten(tuples: Tensor, absent: Tensor | None = None) -> tuple[Tensor, Tensor
     diagonal = torch.full_like(gram[:, :, 0], _JITTER)
     if absent is not None:
         diagonal = diagonal + absent.double()  # an identity row leaves the determinant of the others
-    factor = torch.linalg.cholesky(gram + torch.diag_embed(diagonal))
+    factor, failed = torch.linalg.cholesky_ex(gram + torch.diag_embed(diagonal))
+    # A row with NaN has no factor; its volumes are NaN, which the trainer reports as any other loss.
+    factor = factor.masked_fill(failed[:, None, None] > 0, torch.nan)
     basis = torch.linalg.solve_triangular(factor, wide, upper=False)
     determinant = factor.diagonal(dim1=-2, dim2=-1).square().prod(dim=-1)
     return basis.to(tuples.dtype), determinant.to(tuples.dtype)

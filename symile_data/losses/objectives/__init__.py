@@ -8,7 +8,6 @@ nor the module of any objective.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,6 +16,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from symile_data.errors import UsageError
+from symile_data.losses.settings import checked_settings
 
 if TYPE_CHECKING:
     from symile_data.losses.objective import BatchShape, Objective
@@ -56,7 +56,7 @@ class ObjectiveEntry:
             module, _, name = found.partition(":")
             try:
                 found = getattr(import_module(module), name)
-            except (ImportError, AttributeError, ValueError) as error:
+            except Exception as error:  # a module from outside may raise anything when it is imported
                 raise UsageError(
                     "an objective cannot be imported", where=str(self.implementation), got=error
                 ) from error
@@ -155,23 +155,13 @@ def make_objective(name: str, shape: BatchShape, settings: Mapping[str, Any] | N
         settings: Keyword arguments of its class, on top of those that the key fixes.
 
     Raises:
-        UsageError: there is no such objective or setting, or it is not defined for so many modalities.
+        UsageError: there is no such objective or setting, a setting has a wrong type, or the objective is not defined
+            for so many modalities.
     """
     entry = find_objective(name)
     implementation = entry.load()
     given = {**entry.settings, **(settings or {})}
-    known = settings_of(implementation)
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        choices = f"choose among {', '.join(known)}" if known else "it has none"
-        raise UsageError(f"the objective {name} has no such setting", got=unknown[0], do=choices)
-    made = implementation.for_batch(shape, **given)
+    made = implementation.for_batch(shape, **checked_settings(name, implementation, given))
     made.check_modalities(shape.modalities)
     made.gather = True
     return made
-
-
-def settings_of(implementation: type[Objective]) -> list[str]:
-    """Return the settings of an objective: the keyword arguments of its class that do not depend on the batch."""
-    given_by_batch = {"self", "gather", "modalities", "dim", "rows", "seed"}
-    return [name for name in inspect.signature(implementation.__init__).parameters if name not in given_by_batch]

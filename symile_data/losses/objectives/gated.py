@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from symile_data.errors import UsageError
 from symile_data.losses.kernels.contrast import contrast
 from symile_data.losses.kernels.products import product_of_all
 from symile_data.losses.objective import BatchShape, Objective
@@ -45,6 +46,9 @@ class GatedSymileLoss(Objective):
         width: Width of the projections and of the network h; 256 or D, whichever is less, where not given.
         seed: Seed of the initial weights.
         gather: Take negatives from the rows of all ranks.
+
+    Raises:
+        UsageError: the width is below 1.
     """
 
     unit = True
@@ -53,6 +57,8 @@ class GatedSymileLoss(Objective):
         self, modalities: int, dim: int, *, width: int | None = None, seed: int = 0, gather: bool = False
     ) -> None:
         super().__init__(gather=gather)
+        if width is not None and width < 1:
+            raise UsageError("width is at least 1", got=width)
         inner = min(_WIDTH, dim) if width is None else width
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from symile_data.errors import UsageError
 from symile_data.losses.kernels.contrast import contrast
-from symile_data.losses.kernels.spectrum import leading_spectrum
+from symile_data.losses.kernels.spectrum import finite_only, leading_spectrum
 from symile_data.losses.objective import Objective
 
 _LEAST = 1e-12  # of eigenvalues below it the root has no gradient
@@ -91,8 +91,9 @@ class PmrlLoss(Objective):
 
 
 def _largest(gram: Tensor) -> Tensor:
-    largest: Tensor = torch.linalg.eigvalsh(gram)[..., -1].clamp(min=0.0).sqrt()
-    return largest
+    finite, unfit = finite_only(gram)
+    largest: Tensor = torch.linalg.eigvalsh(finite)[..., -1].clamp(min=0.0).sqrt()
+    return largest.masked_fill(unfit, torch.nan)
 
 
 def _largest_of_three(tuples: Tensor, candidates: Tensor) -> Tensor:

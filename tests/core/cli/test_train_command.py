@@ -148,10 +148,34 @@ def test_what_does_not_fit_is_said(xor: Path, tmp_path: Path, capsys: pytest.Cap
         (("--set", "colour=red"), "the config has an unknown setting (xor); got colour"),
         (("--set", "batch_size=16", "--logger", "paper"), "unknown logger; got 'paper'"),
         (("--set", "batch_size"), "it takes setting=value"),
+        (("--objective", "clip"), "give either --objective or --objectives"),
+        (("--objectives", "clip,gram"), "give either --objective or --objectives"),
+        (("--set", "objective=clip"), "an objective is chosen by --objective"),
+        (("--set", "settings=3"), "it takes settings.NAME=value"),
+        (("--set", "settings.shuffles=many"), "shuffles of the objective symile is a whole number; got 'many'"),
     ):
         assert call(*words, *change) == 2, change
         assert message in " ".join(capsys.readouterr().err.split()), change
         shutil.rmtree(tmp_path / "runs", ignore_errors=True)
+
+
+def test_a_mistake_about_the_second_objective_is_named_before_the_first_is_trained(
+    xor: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("train", xor, *XOR, "--out", tmp_path / "runs", "--objectives", "symile,gram")
+    for change, message in (
+        (("--set", "missing=neutral"), "neutral vectors of ones are none"),
+        (("--set", "group_missing=true"), "the objective gram takes no groups of missing values"),
+        (("--set", "normalise=false"), "the objective gram takes L2-normalised embeddings"),
+    ):
+        assert call(*words, *change) == 2, change
+        assert message in " ".join(capsys.readouterr().err.split()), change
+        assert not (tmp_path / "runs").exists()
+
+
+def test_an_empty_objective_is_none(xor: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("train", xor, "--out", tmp_path / "runs", "--objective", "") == 2
+    assert "unknown objective; got ''" in capsys.readouterr().err
 
 
 def test_a_checkpoint_of_other_data_is_named(xor: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

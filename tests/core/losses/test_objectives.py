@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -119,21 +120,28 @@ def test_scores_that_an_objective_does_not_speed_up_are_made_in_chunks(monkeypat
     torch.testing.assert_close(Mine().scores(queries, ROWS[1], 1), (queries[0] * queries[2]) @ ROWS[1].t())
 
 
-def test_an_installed_package_adds_an_objective(clean: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installed_package_adds_an_objective(
+    clean: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     from symile_data.losses import make_objective
 
+    (tmp_path / "fails_on_import.py").write_text("raise RuntimeError('no such device')\n")
+    monkeypatch.syspath_prepend(tmp_path)
     points = [
         EntryPoint("theirs", f"{Mine.__module__}:Mine", clean.GROUP),
         EntryPoint("broken", "no_such_module:Loss", clean.GROUP),
+        EntryPoint("fails", "fails_on_import:Loss", clean.GROUP),
         EntryPoint("other", "torch:Tensor", clean.GROUP),
         EntryPoint("clip", f"{Mine.__module__}:Mine", clean.GROUP),
     ]
     monkeypatch.setattr(clean, "entry_points", lambda group: points if group == clean.GROUP else [])
     clean._installed.cache_clear()
-    assert list(registry()) == [*KEYS, "broken", "other", "theirs"]
+    assert list(registry()) == [*KEYS, "broken", "fails", "other", "theirs"]
     assert type(make_objective("theirs", SHAPE)).__name__ == "Mine"
     with pytest.raises(UsageError, match=r"an objective cannot be imported.*no_such_module"):
         make_objective("broken", SHAPE)
+    with pytest.raises(UsageError, match=r"an objective cannot be imported.*fails_on_import.*no such device"):
+        make_objective("fails", SHAPE)
     with pytest.raises(UsageError, match="an objective is a subclass"):
         make_objective("other", SHAPE)
     assert registry()["clip"].title == "CLIP"  # a bundled name stays the bundled objective
@@ -150,6 +158,22 @@ def test_what_an_objective_does_not_take_is_refused() -> None:
         GramLoss()(ROWS, 1.0, [None, None, None])
     with pytest.raises(UsageError, match=r"GramLoss is defined for L2-normalised embeddings; got lengths from 2 to 2"):
         GramLoss()([2 * row for row in ROWS], 1.0)
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_a_row_that_is_not_a_number_makes_the_loss_none_either(name: str) -> None:
+    """The trainer then says at which step; an error of the linear algebra library would not."""
+    from symile_data.losses import make_objective
+
+    loss = make_objective(name, SHAPE)
+    rows = [row.clone() for row in ROWS]
+    rows[1][2] = torch.nan
+    assert loss(rows, torch.tensor(1.0)).isnan()
+    four = [*rows, rows[0]]
+    if name != "triangle":
+        loss = make_objective(name, BatchShape(modalities=4, dim=4, rows=6))
+        scores = loss.scores(dict(enumerate(four[:3])), four[3], 3)
+        assert scores[2].isnan().all() and scores[:2].isfinite().all()
 
 
 def test_every_public_name_is_there() -> None:

@@ -133,12 +133,22 @@ def test_a_file_is_read_with_overrides(tmp_path: Path) -> None:
         ({"candidates": 1}, r"one candidate leaves nothing to choose"),
         ({"missingness": 1.5}, r"missing rate of every modality is outside"),
         ({"dim": "x"}, r"lacks or misnames a setting"),
+        ({"seed": -1}, r"seed must be at least 0; got -1"),
+        ({"seed": 2**32}, r"seed must be at most 4294967295; got 4294967296"),
+        ({"settings": 3}, r"settings is int, not an object"),
     ],
 )
 def test_mistakes_are_named(changes: dict[str, Any], message: str) -> None:
     value = {name: value for name, value in (LEAST | changes).items() if value is not ...}
     with pytest.raises(UsageError, match=message):
         TrainConfig.from_json(value)
+
+
+def test_settings_of_an_objective_are_a_table(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("[gram]\nsettings = 3\n")
+    for name, given in (("xor", {"settings": 3}), (str(tmp_path / "mine.toml"), {"objective": "gram"})):
+        with pytest.raises(UsageError, match=r"settings is a table of an objective's settings.*got 3"):
+            read_config(name, given)
 
 
 def test_an_unknown_name_is_refused() -> None:

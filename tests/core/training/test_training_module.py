@@ -250,3 +250,22 @@ def test_the_xor_config_learns_eight_variables_whatever_the_seed(seed: int) -> N
     query = torch.stack([embedding for position, embedding in enumerate(embeddings) if position != b]).prod(dim=0)
     nearest = (query @ embeddings[b].T).argmax(dim=1)
     assert (bits[nearest, b] == bits[:, b]).float().mean() >= 0.99
+
+
+def test_the_vectors_of_missing_values_have_a_direction_where_embeddings_are_normalised() -> None:
+    """An objective for unit vectors refuses zeros, and the norm of zeros has no useful gradient."""
+    module = module_of(objective="gram", logit_scale_init=None)
+    loss = module.training_step(batch(some_missing()), 0)
+    loss.backward()
+    assert module.missing is not None and module.missing.grad is not None
+    torch.testing.assert_close(module.missing.norm(dim=1), torch.ones(3))
+    assert loss.isfinite() and module.missing.grad.isfinite().all() and module.missing.grad[0].abs().sum() > 0
+    assert len({tuple(row.tolist()) for row in module.missing.detach()}) == 3
+    plain = module_of().missing
+    assert plain is not None and not plain.any()
+
+
+def test_an_objective_of_unit_vectors_takes_no_vectors_of_ones() -> None:
+    with pytest.raises(UsageError, match=r"the objective gram takes L2-normalised.*ones are none.*embedding"):
+        module_of(objective="gram", missing="neutral")
+    assert module_of(objective="gram-masked", missing="neutral").normalise
