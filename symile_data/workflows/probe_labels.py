@@ -120,7 +120,7 @@ def _is_scalar(kind: Any) -> bool:
 
 
 def _is_short(kind: Any) -> bool:
-    return pa.types.is_fixed_size_list(kind) and kind.list_size <= _LONGEST_VECTOR
+    return bool(pa.types.is_fixed_size_list(kind) and kind.list_size <= _LONGEST_VECTOR)
 
 
 def _numbers(data: TrainingData, column: str, ids: Mapping[str, IntArray]) -> dict[str, IntArray]:

@@ -99,7 +99,8 @@ def test_workers_and_interruptions_change_no_byte(
     monkeypatch.setattr(media, "CHUNK", 5)
     build(tree, tmp_path / "workers", workers=2, **CHANGES)
     assert contents(tmp_path / "workers") == contents(keyed)
-    make, made = media.make_key_chunk, []
+    make = media.make_key_chunk
+    made: list[Path] = []
 
     def interrupted(task: media.KeyMediaTask, path: Path) -> dict[str, Any]:
         if len(made) == 2:
@@ -111,7 +112,12 @@ def test_workers_and_interruptions_change_no_byte(
     with pytest.raises(KeyboardInterrupt):
         build(tree, tmp_path / "resumed", **CHANGES)
     again: list[Path] = []
-    monkeypatch.setattr(media, "make_key_chunk", lambda task, path: (again.append(path), make(task, path))[1])
+
+    def counted(task: media.KeyMediaTask, path: Path) -> dict[str, Any]:
+        again.append(path)
+        return make(task, path)
+
+    monkeypatch.setattr(media, "make_key_chunk", counted)
     build(tree, tmp_path / "resumed", **CHANGES)
     assert again and not set(again) & set(made)
     assert contents(tmp_path / "resumed") == contents(keyed)
@@ -193,7 +199,7 @@ def test_keys_are_uniform_and_independent_of_all_other_draws() -> None:
     for name in ("cls", "slot", "language", "recording"):
         assert (getattr(rows, name) == getattr(plain, name)).all()
     assert (plain.target_language == plain.language).all() and not plain.keys
-    drawn = {
+    drawn: dict[str, Any] = {
         "language": rows.language,
         "class": rows.cls % values,
         "symbol": rows.keys["symbol"].values,

@@ -32,6 +32,7 @@ OPTIONS: Mapping[str, str] = {
     "shard_format": "--format",
     "split_policy": "--splits",
     "keys": "--keys",
+    "objectives": "--objectives",
 }
 
 _ARGUMENT = re.compile(r"`([^`]+)`")

@@ -55,8 +55,8 @@ def holds_accuracy(block: Block, readers: Collection[str]) -> float:
     if len(seen) == size or block.relation == "private":
         return 1.0
     if block.relation == "redundant":
-        true = p + (1 - p) * n ** (1 - size)
-        agree = p + (1 - p) * n ** (1 - max(len(seen), 1))  # those that are read; else the relation is false
+        true: float = p + (1 - p) * n ** (1 - size)
+        agree: float = p + (1 - p) * n ** (1 - max(len(seen), 1))  # those that are read; else the relation is false
         return (1 - agree) + max(true, agree - true)
     if block.relation == "xor":
         return _xor_holds_accuracy(block, seen)

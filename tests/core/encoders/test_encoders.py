@@ -50,7 +50,7 @@ def test_a_hidden_layer_of_vectors_can_tell_an_xor_apart() -> None:
     encoder = make_encoder("vector", 1, {"model": "mlp", "hidden": 2}, DataDescription(size=2))
     assert isinstance(encoder, FeatureEncoder)
     with torch.no_grad():
-        _, first, _, last = encoder.head
+        first, last = (layer for layer in encoder.head.modules() if isinstance(layer, torch.nn.Linear))
         first.weight.copy_(torch.tensor([[1.0, 1.0], [1.0, 1.0]]))
         first.bias.copy_(torch.tensor([0.0, -1.0]))
         last.weight.copy_(torch.tensor([[1.0, -2.0]]))

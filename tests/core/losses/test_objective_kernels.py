@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from symile_data.losses.kernels.blocks import row_blocks, sum_of_blocks
-from symile_data.losses.kernels.contrast import Direction, contrast, inner_products
+from symile_data.losses.kernels.comparison import Direction
+from symile_data.losses.kernels.contrast import contrast, inner_products
 from symile_data.losses.kernels.spectrum import leading_spectrum
 from symile_data.losses.kernels.volumes import outside_of_span, whiten
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from symile_data.encoders import make_encoder
+from symile_data.encoders import DataDescription, SmallImageEncoder
 from symile_data.training.features import FeatureFunction, fast_precision
 
 CPU = torch.device("cpu")
@@ -25,7 +25,7 @@ def test_bfloat16_is_used_where_a_processor_multiplies_it(
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
     assert fast_precision(CPU) == precision
     assert fast_precision(torch.device("cuda")) == "bf16-mixed"
-    encoder = make_encoder("image", 4, {"width": 8})
+    encoder = SmallImageEncoder(4, DataDescription(), width=8)
     function = FeatureFunction(encoder)
     images = torch.randint(0, 256, (3, 16, 16, 3), dtype=torch.uint8)
     features = function(images)
@@ -36,7 +36,7 @@ def test_bfloat16_is_used_where_a_processor_multiplies_it(
 
 
 def test_features_of_another_precision_have_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    encoder, keys = make_encoder("image", 4, {"width": 8}), []
+    encoder, keys = SmallImageEncoder(4, DataDescription(), width=8), []
     for supported in (True, False, True):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda on=supported: {"amx_bf16": on})
         keys.append(FeatureFunction(encoder).key)
