@@ -47,7 +47,8 @@ def read_checkpoint(state: Mapping[str, Any], settings: Mapping[str, Any], rows:
             got=f"{state['version']!r}, not {VERSION}",
             do="start without it (a training run in another directory), or go on with the version that saved it",
         )
-    saved = {_RENAMED.get(name, name): value for name, value in state["settings"].items()}
+    there: Mapping[str, Any] = state["settings"]
+    saved = {_RENAMED.get(name, name): value for name, value in there.items()}
     found = differences(dict(settings), saved)
     if found:
         raise UsageError(

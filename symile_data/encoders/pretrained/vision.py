@@ -7,7 +7,7 @@ normalised. `clip` is the paper's model of this kind.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -106,4 +106,4 @@ def _width(backbone: Any, size: int, name: str) -> int:
             got=said,
             do="choose a model that maps an image alone to pooler_output or last_hidden_state",
         )
-    return int(features.shape[1])
+    return int(cast(Tensor, features).shape[1])
