@@ -95,7 +95,7 @@ def test_completion_lists_the_commands() -> None:
         text=True,
         timeout=60,
     )
-    assert said.stdout.split() == ["preview", "push", "plan"]
+    assert said.stdout.split() == ["preview", "probe", "push", "plan"]
 
 
 @pytest.mark.parametrize(
