@@ -97,7 +97,8 @@ def _shorten(backbone: Any, seconds: float) -> None:
             do=f"choose from {_FEWEST * _STRIDE / _FRAMES_PER_SECOND:g} to {whole * _STRIDE / _FRAMES_PER_SECOND:g} s",
         )
     kept = backbone.embed_positions.weight[:positions].detach().clone()
-    backbone.embed_positions = nn.Embedding.from_pretrained(kept)  # type: ignore[no-untyped-call]
+    backbone.embed_positions.weight = nn.Parameter(kept, requires_grad=False)
+    backbone.embed_positions.num_embeddings = positions
     backbone.config.max_source_positions = positions
 
 
