@@ -213,7 +213,7 @@ def test_a_reader_who_counts_reaches_what_is_said() -> None:
     parts = np.array_split(np.arange(len(rows)), 100)  # so that classes have few candidates each
     hits, expected = [], []
     for part in parts:
-        arrays = {name: value for name, value in vars(rows).items() if isinstance(value, np.ndarray)}
+        arrays: dict[str, Any] = {name: value for name, value in vars(rows).items() if isinstance(value, np.ndarray)}
         some = replace(rows, **{name: value[part] for name, value in arrays.items()})
         counts = np.bincount(some.classes, minlength=60)
         guess = some.word_classes[np.arange(len(part)), np.argmax(counts[some.word_classes], axis=1)]
