@@ -7,7 +7,7 @@ PAGE = "reference/command-line.md"
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the page."""
+    """Add the page of all commands and options to the files of the site."""
     import typer
     from typer.cli import get_docs_for_click
 

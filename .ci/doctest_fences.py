@@ -9,7 +9,7 @@ _EXAMPLE = re.compile(r"(?:^>>> .*\n?(?:^(?!\s*$).*\n?)*)+", re.MULTILINE)
 
 
 class DoctestFences(griffe.Extension):
-    """Fence every example."""
+    """Put the examples of a docstring into fenced blocks, which the site highlights."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Rewrite an object's docstring."""

@@ -25,7 +25,7 @@ class Patches:
     key = "patches of 8, version 1"  # names the features in a cache; change it with the encoder
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Encode a chunk."""
+        """Encode a chunk of decoded values to features, one row each."""
         planes = images.permute(0, 3, 1, 2).float() / 255
         return F.adaptive_avg_pool2d(planes, 8).flatten(1)
 
@@ -36,7 +36,7 @@ class Bands:
     key = "bands, version 1"
 
     def __call__(self, audio: torch.Tensor) -> torch.Tensor:
-        """Encode a chunk."""
+        """Encode a chunk of decoded values to features, one row each."""
         return torch.cat([audio.mean(dim=2), audio.std(dim=2)], dim=1)
 
 

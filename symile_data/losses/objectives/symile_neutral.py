@@ -4,6 +4,10 @@ A row that lacks a modality is then contrasted by the product of those it has, o
 modality share one value of it, so that copies of a positive turn up among its negatives; `share_values` makes them no
 negatives.
 
+A vector of ones is longer than an L2-normalised one, by the root of D. With normalised embeddings, rows that lack a
+modality therefore have much larger products than complete rows and dominate the loss. Layer-normalised embeddings,
+whose entries have the size of ones, do not have this trouble; `SubsetSymileLoss` scales each pattern instead.
+
 Source: the stand-ins of `NeutralVectors`; the public code of Gated Symile compares with the same.
 """
 
