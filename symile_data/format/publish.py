@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _KIND = "dataset"
 _OURS = ("data/", "figures/")  # in these folders a repository holds only files that the manifest lists
+_SHARD = re.compile(r"-\d{5}-of-\d{5}\.[^/]+$")  # and no shard of another build in any other, such as a media table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +49,12 @@ def uploads_of(directory: Path, manifest: Manifest) -> list[Upload]:
 def stale_files(remote: Sequence[str], uploads: Sequence[Upload]) -> list[str]:
     """Return the files of the repository that a reader would wrongly take for parts of this dataset.
 
-    >>> stale_files(["data/train-00000-of-00009.parquet", "notes.md"], [Upload(path="data/train.parquet", bytes=1)])
-    ['data/train-00000-of-00009.parquet']
+    >>> remote = ["data/train-00000-of-00009.parquet", "images/all-00000-of-00001.parquet", "notes.md"]
+    >>> stale_files(remote, [Upload(path="data/train.parquet", bytes=1)])
+    ['data/train-00000-of-00009.parquet', 'images/all-00000-of-00001.parquet']
     """
     ours = {upload.path for upload in uploads}
-    return sorted(path for path in remote if path.startswith(_OURS) and path not in ours)
+    return sorted(path for path in remote if path not in ours and (path.startswith(_OURS) or _SHARD.search(path)))
 
 
 def push(
@@ -70,7 +73,7 @@ def push(
         manifest: Manifest of the dataset.
         repo: Repository "owner/name", created if it does not exist.
         private: Whether a repository that is created is private.
-        replace: Remove files of another dataset from the repository's data/ and figures/.
+        replace: Remove the shards and figures of another dataset from the repository.
         api: Client of the Hub; by default one with the token that `hf auth login` stored.
 
     Returns:

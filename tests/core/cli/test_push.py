@@ -107,8 +107,8 @@ def test_a_dry_run_lists_every_file_and_asks_nothing(push: Push, there: Hub, dat
     assert lines[-1] == f"{len(sizes)} files, {sum(sizes.values()):,} bytes would go to {REPO}"
 
 
-def test_shards_of_another_build_are_not_mixed_in(push: Push, there: Hub, dataset: Path) -> None:
-    stale = "data/train-00000-of-00009.parquet"
+@pytest.mark.parametrize("stale", ["data/train-00000-of-00009.parquet", "images/all-00000-of-00001.parquet"])
+def test_shards_of_another_build_are_not_mixed_in(push: Push, there: Hub, dataset: Path, stale: str) -> None:
     there.files[REPO] = {stale: b"old", "notes.md": b"mine"}
     said = push(dataset, REPO)
     assert said.code == 1
