@@ -29,47 +29,51 @@ SYMILE := $(BIN)/symile-data
 help:  ## show this
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/' | expand -t 12
 
-setup: .venv/installed  ## install the package and its tools into .venv
+setup: .venv/extras/dev  ## install the package, all extras and the tools into .venv
 
-.venv/installed: pyproject.toml constraints.txt
+# Every target installs the extras of pyproject.toml that it needs, and `dev` holds those of all of them.
+.venv/extras/%: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$*]'
+	mkdir -p $(@D)
+	touch $@ $(if $(filter dev,$*),$(addprefix .venv/extras/,m3 mimic train))
+
+$(BIN)/python:
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	touch $@
 
-build-m3: setup  ## build Symile-M3: LANGS=2|5|10 OUT=... IMAGENET_DIR=... ARGS="..."
+build-m3: .venv/extras/m3  ## build Symile-M3: LANGS=2|5|10 OUT=... IMAGENET_DIR=... ARGS="..."
 	$(SYMILE) build m3 --out $(OUT) --langs $(LANGS) --images $(IMAGENET_DIR) $(ARGS)
 
-build-mimic: setup  ## build Symile-MIMIC: MIMIC_IV=... MIMIC_CXR=... MIMIC_ECG=... (default: synthetic) ARGS="..."
+build-mimic: .venv/extras/mimic  ## build Symile-MIMIC: MIMIC_IV=... MIMIC_CXR=... MIMIC_ECG=... (default: synthetic) ARGS="..."
 	$(SYMILE) build mimic --out $(MIMIC_OUT) $(MIMIC_SOURCES) $(ARGS)
 
-build-pid: setup  ## build data with dialled redundancy and synergy: ARGS="..."
+build-pid: .venv/extras/m3  ## build data with dialled redundancy and synergy: ARGS="..."
 	$(SYMILE) build pid --out build/pid $(ARGS)
 
-build-xor: setup  ## build the synthetic XOR data: ARGS="..."
+build-xor: .venv/extras/m3  ## build the synthetic XOR data: ARGS="..."
 	$(SYMILE) build xor --out build/xor $(ARGS)
 
-train-m3: $(OUT)/manifest.json  ## train Symile and CLIP on it and compare them
+train-m3: $(OUT)/manifest.json .venv/extras/train  ## train Symile and CLIP on it and compare them
 	$(SYMILE) train $(OUT) $(ARGS)
 
-train-mimic: $(MIMIC_OUT)/manifest.json  ## the same with 3 seeds, on Symile-MIMIC
+train-mimic: $(MIMIC_OUT)/manifest.json .venv/extras/train  ## the same with 3 seeds, on Symile-MIMIC
 	$(SYMILE) train $(MIMIC_OUT) --seeds 3 $(ARGS)
 
-train-pid: build/pid/manifest.json  ## train Symile and CLIP on it and compare them
+train-pid: build/pid/manifest.json .venv/extras/train  ## train Symile and CLIP on it and compare them
 	$(SYMILE) train build/pid $(ARGS)
 
-train-xor: build/xor/manifest.json  ## train Symile and CLIP on it and compare them
+train-xor: build/xor/manifest.json .venv/extras/train  ## train Symile and CLIP on it and compare them
 	$(SYMILE) train build/xor $(ARGS)
 
-build/pid/manifest.json: | setup
+build/pid/manifest.json: | .venv/extras/m3
 	$(SYMILE) build pid --out build/pid
 
-build/xor/manifest.json: | setup
+build/xor/manifest.json: | .venv/extras/m3
 	$(SYMILE) build xor --out build/xor
 
-$(MIMIC_OUT)/manifest.json: | setup
+$(MIMIC_OUT)/manifest.json: | .venv/extras/mimic
 	$(SYMILE) build mimic --out $(MIMIC_OUT) $(MIMIC_SOURCES)
 
-$(OUT)/manifest.json: | setup
+$(OUT)/manifest.json: | .venv/extras/m3
 	$(SYMILE) build m3 --out $(OUT) --langs $(LANGS) --images $(IMAGENET_DIR)
 
 test: setup  ## run all tests
@@ -81,12 +85,8 @@ lint: setup  ## ruff, mypy and pyright
 	$(BIN)/mypy
 	$(BIN)/basedpyright
 
-docs: .venv/installed-docs  ## the documentation and API reference, in build/site
+docs: .venv/extras/dev .venv/extras/docs  ## the documentation and API reference, in build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet -f .ci/mkdocs.yml
-
-.venv/installed-docs: .venv/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
-	touch $@
 
 bench: setup  ## run the benchmarks (minutes)
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
