@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from symile_data import missingness
 from symile_data.errors import DamageError, UsageError
 from symile_data.format.schema import Modality
+from symile_data.format.shards.arrow_numpy import null_mask, numbers, one_chunk
 
 from .decoders import decoder_for
 from .decoders.base import Decoder, Layout, UndecodableError
-from .labels import Label, as_int64, check_no_nulls, label_of, label_values, one_chunk
+from .labels import Label, as_int64, check_no_nulls, label_of, label_values
 from .split import Split
 
 Array = npt.NDArray[Any]
@@ -108,7 +108,7 @@ class BatchSpec:
             return np.arange(first_row, first_row + len(table), dtype=np.int64)
         column = table[_ID]
         check_no_nulls(self.split, _ID, column, first_row)
-        return np.asarray(as_int64(self.split, _ID, column, first_row).to_numpy(), dtype=np.int64)
+        return numbers(as_int64(self.split, _ID, column, first_row))
 
     def stored_missing(self, table: pa.Table, first_row: int) -> BoolArray:
         """Return (rows, M): what the shards lack, by mask column, and by null where `table` has the values.
@@ -121,9 +121,9 @@ class BatchSpec:
             mask = reader.modality.mask
             if mask in table.column_names:
                 check_no_nulls(self.split, mask, table[mask], first_row)
-                missing[:, index] |= table[mask].to_numpy()
+                missing[:, index] |= numbers(table[mask])
             if reader.column in table.column_names:
-                missing[:, index] |= pc.is_null(table[reader.column]).to_numpy()
+                missing[:, index] |= null_mask(table[reader.column])
         return missing
 
     def simulated_missing(self, sample_ids: IntArray) -> BoolArray:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from symile_data.errors import DamageError, UsageError
+from symile_data.format.shards.arrow_numpy import null_mask, numbers, one_chunk
 
 from .split import Split
 
@@ -119,7 +119,7 @@ def check_no_nulls(split: Split, name: str, values: Column, first_row: int, per_
         DamageError: a value is null; the message names the first such row.
     """
     if values.null_count:
-        row = int(pc.index(pc.is_null(values), True).as_py()) // per_row
+        row = int(np.flatnonzero(null_mask(values))[0]) // per_row
         raise DamageError(f"{name} is null", where=split.place(first_row + row))
 
 
@@ -130,17 +130,12 @@ def as_int64(split: Split, name: str, values: Column, first_row: int, per_row: i
         DamageError: a value (of type uint64) is too large; the message names the first such row.
     """
     if pa.types.is_uint64(values.type):
-        large = pc.greater(values, pa.scalar(_MOST_INT64, pa.uint64()))
-        if pc.any(large).as_py():
-            at = int(pc.index(large, True).as_py())
+        large = (numbers(values) > _MOST_INT64) & ~null_mask(values)
+        if large.any():
+            at = int(np.flatnonzero(large)[0])
             where = split.place(first_row + at // per_row)
             raise DamageError(f"{name} does not fit into int64", where=where, got=values[at].as_py())
     return values.cast(pa.int64())
-
-
-def one_chunk(column: pa.ChunkedArray) -> pa.Array:
-    """Return a column as one array, copied only if it has several chunks."""
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _wrapped(values: list[Any]) -> Array:
@@ -159,11 +154,11 @@ def _inner(column: pa.Array, label: Label) -> pa.Array:
 
 
 def _numbers(inner: pa.Array, column: pa.Array, label: Label) -> Array:
-    if label.dtype.kind == "f":
-        inner = inner.cast(pa.float32(), safe=False)
+    with np.errstate(over="ignore"):  # a float64 beyond float32 is infinite
+        values: Array = numbers(inner).astype(label.dtype)
     if label.dtype.kind != "b":
-        inner = pc.fill_null(inner, label.null)
-    values: Array = inner.to_numpy(zero_copy_only=False).astype(label.dtype).reshape(-1, *label.shape)
+        values[null_mask(inner)] = label.null
+    values = values.reshape(-1, *label.shape)
     if label.shape and label.dtype.kind != "b":
-        values[column.is_null().to_numpy(zero_copy_only=False)] = label.null
+        values[null_mask(column)] = label.null
     return values

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symile_data.errors import DamageError, UsageError
+from symile_data.format.shards.arrow_numpy import numbers
 from symile_data.misalignment import shown_rows
 from symile_data.reliability import Reliability
 
@@ -59,7 +60,7 @@ def stored_owners(split: Split, modality: str) -> IntArray | None:
     if not set(names) <= set(split.columns):
         return None
     table = split.read_all(names)
-    swapped, donors, ids = (np.asarray(table[name].to_numpy()) for name in names)
+    swapped, donors, ids = (numbers(table[name]) for name in names)
     owners = np.arange(split.rows)
     rows = np.flatnonzero(swapped)
     order = np.argsort(ids, kind="stable")
@@ -142,4 +143,4 @@ class OwnerRows:
         """(N,) int64 sample ids."""
         if "sample_id" not in self._split.columns:
             return np.arange(self._split.rows)
-        return np.asarray(self._split.read_all(["sample_id"])["sample_id"].to_numpy())
+        return numbers(self._split.read_all(["sample_id"])["sample_id"])

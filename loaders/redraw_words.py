@@ -17,6 +17,7 @@ from symile_data.datasets.m3.keys import TARGET_LANGUAGE
 from symile_data.datasets.m3.names import SEPARATOR
 from symile_data.datasets.m3.words import WordRule, draw_words
 from symile_data.errors import UsageError
+from symile_data.format.shards.arrow_numpy import null_mask, numbers
 from symile_data.rng import Stream
 
 from .split import Split
@@ -188,4 +189,4 @@ def _codes(values: pa.ChunkedArray) -> tuple[pa.Array, npt.NDArray[np.int32]]:
 def _positions(values: pa.ChunkedArray, ordered: pa.Array) -> npt.NDArray[np.int32]:
     """Return the position of each value in `ordered`; -1 for rows whose text is missing."""
     found = pc.index_in(values.cast(ordered.type), value_set=ordered)
-    return np.asarray(pc.fill_null(found, -1).to_numpy(), dtype=np.int32)
+    return np.where(null_mask(found), -1, numbers(found)).astype(np.int32)

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from symile_data.extras import needs_extra
 from symile_data.files import digest
+from symile_data.format.shards.arrow_numpy import null_mask, one_chunk
 from symile_data.format.unique_media import NO_MEDIA, number_media
 
 from ..batches import Array, BatchSpec, BoolArray, DecodeErrors, ModalityReader, runs
 from ..decoders.base import UndecodableError
-from ..labels import label_values, one_chunk
+from ..labels import label_values
 from ..misaligned import drawn_owners
 from .folder import made_once, mapped
 from .media_cache import DecodedSplit, MediaCache
@@ -70,7 +70,7 @@ def decode_split(
     for position, reader in enumerate(spec.readers):
         if reader.layout.dtype == object:
             media[reader.name] = one_chunk(split.read_all([reader.column])[reader.column])
-            stored[:, position] |= pc.is_null(media[reader.name]).to_numpy(zero_copy_only=False)
+            stored[:, position] |= null_mask(media[reader.name])
             missing[:, position] |= stored[:, position]
             if reader.misaligned:
                 present = ~stored[:, position]
@@ -146,7 +146,7 @@ class _DecodeTask:
             group, first, last = run
             damaged = []
             column = one_chunk(split.read([self.reader.column], group)[self.reader.column])
-            present, raw = column.is_valid().to_numpy(zero_copy_only=False), self.reader.decoder.values(column)
+            present, raw = ~null_mask(column), self.reader.decoder.values(column)
             for slot in range(first, last):
                 row = int(owners[slot] - split.group_starts[group])
                 if not present[row]:

@@ -21,6 +21,7 @@ import pyarrow as pa
 from symile_data.errors import UsageError
 from symile_data.extras import needs_extra
 from symile_data.format.schema import joined_names
+from symile_data.format.shards.arrow_numpy import arrow_int64
 from symile_data.misalignment import NO_DONOR
 from symile_data.rng import Stream
 
@@ -174,7 +175,7 @@ class DecodedSplit:
                     values = values.astype(reader.layout.dtype, copy=False)
             else:
                 values = np.empty(len(rows), dtype=object)
-                values[:] = media.take(pa.array(shown)).to_pylist()
+                values[:] = media.take(arrow_int64(shown)).to_pylist()
             if len(absent):
                 values[absent] = None if values.dtype == object else 0
             batch[reader.name] = values

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from symile_data.errors import UsageError
 from symile_data.format.schema import Modality
+from symile_data.format.shards.arrow_numpy import null_mask, numbers
 
 from ..discover.columns import holds_files
 
@@ -103,7 +103,8 @@ def fixed_lists(column: pa.Array) -> Array:
     """Return the (rows, length) numbers of fixed-size lists: NaN for a null in a row, any value in a null row."""
     length = column.type.list_size
     inner = column.values.slice(column.offset * length, len(column) * length)
-    if inner.null_count and not pa.types.is_floating(inner.type):
-        within = pc.sum(pc.is_null(pc.list_flatten(column))).as_py()  # nulls of the rows that are there
-        inner = inner.cast(pa.float64()) if within else inner.fill_null(False if pa.types.is_boolean(inner.type) else 0)
-    return np.asarray(inner.to_numpy(zero_copy_only=False)).reshape(len(column), length)
+    values = numbers(inner).reshape(len(column), length)
+    if inner.null_count:
+        null = null_mask(inner).reshape(len(column), length) & ~null_mask(column)[:, None]
+        values = np.where(null, np.nan, values) if null.any() else values
+    return values

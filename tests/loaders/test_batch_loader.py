@@ -1,5 +1,7 @@
 import json
 import pickle
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -471,3 +473,12 @@ def test_what_a_loader_takes_away_is_drawn_apart_from_what_the_build_took(tmp_pa
     loader = BatchLoader(open_split(tmp_path, "train"), 4000, seed=3, missingness=0.5)
     rates = next(iter(loader))["missing"].float().mean(dim=0).tolist()
     assert rates == pytest.approx([0.75, 0.75, 0.5], abs=0.03)
+
+
+def test_a_batch_is_loaded_without_pandas(tmp_path):
+    code = (
+        "import sys; from symile_data.loaders import BatchLoader, open_split;"
+        f" batch = next(iter(BatchLoader(open_split({str(write_m3(tmp_path, 12))!r}, 'train'), 4, columns=['lang'])));"
+        " print(len(batch['text']), 'pandas' in sys.modules)"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True, timeout=120) == "4 False\n"

@@ -18,6 +18,7 @@ from symile_data.format.deduplicated import MediaTable
 from symile_data.format.location import Location
 from symile_data.format.manifest import FileEntry, Manifest
 
+from .arrow_numpy import arrow_int64, null_mask, numbers
 from .limits import AGAIN, check_size
 from .parquet import ParquetShard, open_parquet
 
@@ -67,7 +68,8 @@ class PoolReader:
         Raises:
             DamageError: a row number is outside the table, or a file cannot be read.
         """
-        wanted, inverse = np.unique(rows.drop_null().to_numpy(zero_copy_only=False), return_inverse=True)
+        present = ~null_mask(rows)
+        wanted, inverse = np.unique(numbers(rows)[present], return_inverse=True)
         if len(wanted) and not (wanted[0] >= 0 and wanted[-1] < self.rows):
             raise DamageError(
                 f"a row points outside its pool of the column {self._column}",
@@ -82,10 +84,9 @@ class PoolReader:
             for piece in self._media(file, wanted[of_file == file] - int(self._starts[file]))
         ]
         indices = np.zeros(len(rows), dtype=np.int64)
-        present = rows.is_valid().to_numpy(zero_copy_only=False)
         indices[present] = inverse
         media = pa.concat_arrays(pieces) if pieces else pa.nulls(1, self.schema.field(self._column).type)
-        return media.take(pa.array(indices, mask=~present))
+        return media.take(arrow_int64(indices, ~present))
 
     def _media(self, file: int, rows: npt.NDArray[np.int64]) -> list[pa.Array]:
         """Read the media of sorted rows of one file. Whole row groups are read, so media tables have small ones."""
@@ -95,7 +96,7 @@ class PoolReader:
         return [
             shard.read(group, [self._column])[self._column]
             .combine_chunks()
-            .take(pa.array(rows[of_group == group] - starts[group]))
+            .take(arrow_int64(rows[of_group == group] - starts[group]))
             for group in np.unique(of_group).tolist()
         ]
 

@@ -28,6 +28,8 @@ import pyarrow as pa
 
 from symile_data.format.schema import DatasetSchema, Modality
 
+from .arrow_numpy import numbers
+
 if TYPE_CHECKING:
     from datasets import Features
 
@@ -312,7 +314,7 @@ def _group(batch: pa.RecordBatch, members: int) -> tuple[Sizes, Checksums]:
         raise ValueError("sizes that are no whole numbers")
     if any(column.null_count for column in batch.columns):
         raise ValueError("a size or checksum is null")
-    columns = [column.to_numpy() for column in batch.columns]
+    columns = [numbers(column) for column in batch.columns]
     sizes = np.stack(columns[:members], axis=1)
     if len(columns) == members:
         return sizes, np.zeros(sizes.shape, dtype=np.uint32)
