@@ -24,13 +24,13 @@ def objectives(
     workers: Annotated[int, typer.Option(help="Processes; 0 for one per core.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Accuracy of every objective on XOR and Symile-M3, also with missing modalities, beside what is possible.
+    """Accuracy of every objective on XOR, PID and Symile-M3, also with missing modalities, beside what is possible.
 
     Learning rate and start of the scale are tuned for each objective and point. results.csv has a line for each test,
     results.md the means with intervals, results.json the plan besides, results.png the figure. Running again continues,
     and keeps what is finished, also where objectives are added.
 
-    The full preset takes about 2.5 hours on 2 cores, the small one 15 minutes.
+    The full preset takes about 2.7 hours on 2 cores, the small one 20 minutes.
 
     Examples:
 

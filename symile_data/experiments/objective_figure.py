@@ -61,6 +61,8 @@ def _panels(lines: Rows) -> dict[str, list[Mapping[str, Any]]]:
     for line in lines:
         if line["dataset"] == "m3":
             heading = f"Symile-M3, {line['languages']} languages"
+        elif line["dataset"] == "pid":
+            heading = f"PID, {line['design']}, {line['encoder']} encoders"
         else:
             heading = f"XOR, M = {line['modalities']}, {line['encoder']} encoders"
         if line["missing_rate"]:
@@ -73,8 +75,8 @@ def _panels(lines: Rows) -> dict[str, list[Mapping[str, Any]]]:
 def _draw_panel(axes: Axes, lines: Rows, places: Mapping[str, int]) -> None:
     kinds = list(dict.fromkeys(_kind(line) for line in lines))
     axes.axvline(lines[0]["bayes"], color="0.2", linestyle="--", linewidth=1, label="Bayes-optimal")
-    if lines[0]["text_alone"] is not None:
-        axes.axvline(lines[0]["text_alone"], color="0.4", linestyle="-.", linewidth=1, label="text alone")
+    if lines[0]["dataset"] != "xor":  # there pairs tell nothing
+        axes.axvline(lines[0]["pairwise"], color="0.4", linestyle="-.", linewidth=1, label="what pairs tell")
     if len(kinds) == 1 or lines[0]["missing_rate"]:
         axes.axvline(lines[0][RANDOM], color="0.5", linestyle=":", linewidth=1.2, label="random candidate")
     for number, kind in enumerate(kinds):
@@ -112,4 +114,4 @@ def _kind(line: Mapping[str, Any]) -> str:
     """Say in what the dots of one panel differ."""
     if line["missing_rate"]:
         return f"rate {line['missing_rate']:g}"
-    return "accuracy" if line["dataset"] == "m3" else f"d = {line['dims']}"
+    return f"d = {line['dims']}" if line["dataset"] == "xor" else "accuracy"

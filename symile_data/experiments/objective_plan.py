@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-XOR, M3 = "xor", "m3"
+XOR, M3, PID = "xor", "m3", "pid"
 LINEAR, MLP = "linear", "mlp"
-_M3_MODALITIES = 3
+_M3_MODALITIES = _PID_MODALITIES = 3
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -21,18 +21,20 @@ class Point:
     """Where the objectives are compared.
 
     Args:
-        dataset: "xor" or "m3".
+        dataset: "xor", "m3" or "pid".
         modalities: M.
         dims: Bits of a variable, for XOR; else 0.
         languages: Languages, for Symile-M3; else 0.
+        design: Name in `objective_designs.DESIGNS`, for PID data; else "".
         encoder: "linear" or "mlp".
         rate: At which each modality of a training row is missing; validation and test rows are complete.
     """
 
-    dataset: Literal["xor", "m3"]
+    dataset: Literal["xor", "m3", "pid"]
     modalities: int
     dims: int = 0
     languages: int = 0
+    design: str = ""
     encoder: str = LINEAR
     rate: float = 0.0
 
@@ -43,7 +45,7 @@ class Point:
         >>> Point(dataset="xor", modalities=3, dims=5, encoder="mlp", rate=0.5).name
         'xor-5-of-3-mlp-missing-0.5'
         """
-        size = f"{self.dims}-of-{self.modalities}" if self.dataset == XOR else f"{self.languages}"
+        size = f"{self.dims}-of-{self.modalities}" if self.dataset == XOR else self.design or f"{self.languages}"
         missing = f"-missing-{self.rate:g}" if self.rate else ""
         return f"{self.dataset}-{size}-{self.encoder}{missing}"
 
@@ -87,13 +89,14 @@ class Plan:
         xor: Points of complete XOR data: modalities -> bits of a variable.
         encoders: Encoders of the XOR points.
         languages: Points of complete Symile-M3 data.
+        designs: Points of complete PID data, with "mlp" encoders.
         rates: Missing rates, at which only objectives that have a policy for missing modalities, and those of
             `filled`, are compared.
         masked_dims: Bits of a variable of the XOR data with missing modalities, of 3 variables with linear encoders.
         masked_languages: Languages of the Symile-M3 data with missing modalities.
         filled: Objectives without a policy that are compared at missing rates all the same: what is missing becomes
             the mean of the training rows, with an indicator, or for a text a token of its own.
-        xor_rows: Rows of the XOR splits.
+        xor_rows: Rows of the splits of XOR and PID data.
         m3_rows: Rows of the Symile-M3 splits.
         recipes: Of the trials, by the name of the dataset, or "m3-10" for one number of languages.
         batches: (objective, modalities) -> rows of a batch, where the work of a whole batch is out of proportion.
@@ -103,6 +106,7 @@ class Plan:
     xor: Mapping[int, tuple[int, ...]]
     encoders: tuple[str, ...]
     languages: tuple[int, ...]
+    designs: tuple[str, ...]
     rates: tuple[float, ...]
     masked_dims: int
     masked_languages: int
@@ -120,6 +124,7 @@ class Plan:
             for encoder in self.encoders
             for bits in dims
         ]
+        pid = [Point(dataset="pid", modalities=_PID_MODALITIES, design=name, encoder=MLP) for name in self.designs]
         m3 = [Point(dataset="m3", modalities=_M3_MODALITIES, languages=number) for number in self.languages]
         masked = [
             point
@@ -130,7 +135,7 @@ class Plan:
             )
             if point.dims or point.languages
         ]
-        return [*xor, *m3, *sorted(masked, key=lambda point: (point.dataset != XOR, point.rate))]
+        return [*xor, *pid, *m3, *sorted(masked, key=lambda point: (point.dataset != XOR, point.rate))]
 
     def recipe(self, point: Point, objective: str) -> Recipe:
         """Return how an objective is trained at a point."""
@@ -152,6 +157,8 @@ def _splits(train: int, validation: int, test: int) -> dict[str, int]:
 
 
 _XOR_COMMON = {"dim": 16, "batch": 128, "weight_decay": 0.01}
+_PID_COMMON = {"dim": 32, "batch": 128, "weight_decay": 0.01}
+_DESIGNS = ("redundant", "synergistic", "mixed")
 _M3_COMMON = {
     "dim": 128, "batch": 128, "weight_decay": 0.1, "dropout": 0.3, "lrs": (0.003, 0.01), "scales": (1.0, 4.0)
 }  # fmt: skip
@@ -164,6 +171,7 @@ PRESETS: Mapping[str, Plan] = {
         xor={3: (1, 2, 3, 4, 5), 4: (1, 2, 3, 4, 5)},
         encoders=(LINEAR, MLP),
         languages=(2, 5, 10),
+        designs=_DESIGNS,
         rates=(0.25, 0.5, 0.75),
         masked_dims=3,
         masked_languages=2,
@@ -171,6 +179,7 @@ PRESETS: Mapping[str, Plan] = {
         m3_rows=_splits(8_000, 1_000, 1_000),
         recipes={
             "xor": _recipe(_XOR_COMMON, steps=400, tuning_steps=200, lrs=(0.03, 0.1, 0.01), scales=(1.0, 0.25, 4.0)),
+            "pid": _recipe(_PID_COMMON, steps=400, tuning_steps=200, lrs=(0.01, 0.003), scales=(1.0, 0.25)),
             "m3": _recipe(_M3_COMMON, steps=500, tuning_steps=250),
             "m3-5": _recipe(_M3_COMMON, steps=1_000, tuning_steps=500),
             "m3-10": _recipe(_M3_COMMON, steps=2_000, tuning_steps=1_000),
@@ -182,6 +191,7 @@ PRESETS: Mapping[str, Plan] = {
         xor={3: (2, 5), 4: (2,)},
         encoders=(LINEAR, MLP),
         languages=(2,),
+        designs=_DESIGNS,
         rates=(0.5,),
         masked_dims=3,
         masked_languages=2,
@@ -189,6 +199,7 @@ PRESETS: Mapping[str, Plan] = {
         m3_rows=_splits(4_000, 500, 1_000),
         recipes={
             "xor": _recipe(_XOR_COMMON, steps=300, tuning_steps=150, lrs=(0.03, 0.1), scales=(1.0, 0.25)),
+            "pid": _recipe(_PID_COMMON, steps=200, tuning_steps=100, lrs=(0.01, 0.003), scales=(1.0,)),
             "m3": _recipe(_M3_COMMON, steps=300, tuning_steps=150, scales=(1.0,)),
         },
         batches=_BATCHES,

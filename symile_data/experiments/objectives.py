@@ -21,6 +21,7 @@ COLUMNS: Mapping[str, str] = {
     "modalities": "modalities",
     "dims": "dims",
     "languages": "languages",
+    "design": "design",
     "encoder": "encoder",
     "objective": "objective",
     "missing_rate": "missing_rate",
@@ -29,10 +30,13 @@ COLUMNS: Mapping[str, str] = {
     "seed": "seed",
     "accuracy": "accuracy",
     "bayes": "bayes",
-    "text_alone": "text_alone",
+    "pairwise": "pairwise",
     "random": "random_candidate",
     "finite": "finite",
 }
+
+
+REFERENCES = ("bayes", "pairwise", "random_candidate")  # what accuracies are compared with
 
 
 def tidy_csv(rows: Rows) -> str:
@@ -70,9 +74,7 @@ def summaries(rows: Rows) -> list[dict[str, Any]]:
         found = compare({name: [row["accuracy"] for row in seeds] for name, seeds in objectives.items()}, shares=True)
         for name, seeds in objectives.items():
             common = {key: value for key, value in seeds[0].items() if key not in ("seed", "accuracy", "finite")}
-            references = {
-                key: _mean([row[key] for row in seeds]) for key in ("bayes", "text_alone", "random_candidate")
-            }
+            references = {key: _mean([row[key] for row in seeds]) for key in REFERENCES}
             line = {**common, **references, "title": title(name), **found[name]}
             line["diverged"] = sum(not row["finite"] for row in seeds)
             if name in found.get("differences", {}):
@@ -91,7 +93,7 @@ def title(objective: str) -> str:
 def objectives_table(lines: Rows) -> list[list[str]]:
     """Rows of `summaries` as cells, the header first."""
     header = ["data", "encoder", "missing", "objective", "accuracy", "95%", "first - this", "p (Holm)"]
-    table = [[*header, "Bayes", "text alone", "random", "lr", "scale"]]
+    table = [[*header, "Bayes", "pairs", "random", "lr", "scale"]]
     for line in lines:
         interval = f"{line['low']:.3f} - {line['high']:.3f}" if "low" in line else ""
         difference = f"{line['difference']:+.3f}" if "difference" in line else ""
@@ -107,7 +109,7 @@ def objectives_table(lines: Rows) -> list[list[str]]:
                 difference,
                 _p(line) if "p_holm" in line else "",
                 f"{line['bayes']:.3f}",
-                "" if line["text_alone"] is None else f"{line['text_alone']:.3f}",
+                f"{line['pairwise']:.3f}",
                 f"{line['random_candidate']:.3f}",
                 f"{line['lr']:g}",
                 f"{line['scale']:g}",
@@ -122,6 +124,8 @@ def data_name(line: Mapping[str, Any]) -> str:
     >>> data_name({"dataset": "xor", "modalities": 4, "dims": 2}), data_name({"dataset": "m3", "languages": 5})
     ('XOR, M = 4, d = 2', 'M3-5')
     """
+    if line["dataset"] == "pid":
+        return f"PID, {line['design']}"
     if line["dataset"] == "m3":
         return f"M3-{line['languages']}"
     return f"XOR, M = {line['modalities']}, d = {line['dims']}"
@@ -132,14 +136,15 @@ def objectives_notes(lines: Rows) -> list[str]:
     first = lines[0]["title"]
     diverged = sum(line["diverged"] for line in lines)
     return [
-        "Accuracy: the mean over seeds of retrieving the second variable by its value (XOR), or an image of the class"
-        " (Symile-M3), among the rows of the complete test split; 95%: an interval of that mean over seeds, by"
+        "Accuracy: the mean over seeds of retrieving the second variable by its value (XOR, PID), or an image of the"
+        " class (Symile-M3), among the rows of the complete test split; 95%: an interval of that mean over seeds, by"
         " Student's t for its log-odds.",
         f"First - this: the mean difference of {first}, or of the point's first objective, from this one; p: of a"
         " paired t-test over seeds, with Holm's correction for the tests of the point. No p stands where all"
         " differences are equal, so that there is no spread to test against.",
-        "Bayes: the best possible accuracy. Text alone: the best of a reader of the text who sees which classes the"
-        " candidates have. Random: the accuracy of a random candidate.",
+        "Bayes: the best possible accuracy. Pairs: the best possible by what each other modality alone tells of the"
+        " target; with Symile-M3, of a reader of the text who sees which classes the candidates have. Random: the"
+        " accuracy of a random candidate.",
         "At missing rates above 0 an objective without a policy for missing modalities gets the mean of the training"
         " rows with an indicator for what is missing, or a token of its own for a text.",
         *(
@@ -154,6 +159,5 @@ def _p(line: Mapping[str, Any]) -> str:
     return "-" if line["p_holm"] is None else f"{line['p_holm']:.2g}"
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

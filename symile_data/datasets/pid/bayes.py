@@ -42,6 +42,26 @@ def bayes_accuracy(design: Design, target: str, readers: Collection[str], block:
     return math.prod(symbol_accuracy(found, target, set(readers)) for found in blocks)
 
 
+def pairwise_accuracy(design: Design, target: str) -> float:
+    """Best possible accuracy of predicting a modality's value by what each other one alone tells of it.
+
+    For each of the target's blocks the best single reader counts, so different blocks may be read from different
+    modalities, as by a loss that sums the scores of pairs.
+
+    Raises:
+        UsageError: `target` is no modality of the design.
+
+    >>> from .presets import PRESETS
+    >>> pairwise_accuracy(PRESETS["xor"], "b"), pairwise_accuracy(PRESETS["redundant"], "b")
+    (0.03125, 1.0)
+    """
+    if target not in design.modalities:
+        raise UsageError("the target is a modality of the design", got=target)
+    others = [name for name in design.names if name != target]
+    blocks = design.scoped(target)
+    return math.prod(max(symbol_accuracy(block, target, {other}) for other in others) for block in blocks)
+
+
 def accuracies(design: Design, target: str, orders: Collection[int] | None = None) -> dict[tuple[str, ...], float]:
     """Bayes accuracy of a target from every set of the other modalities, smaller sets first.
 

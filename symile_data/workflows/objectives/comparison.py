@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from symile_data.datasets.m3.ceilings import RANDOM, TEXT_READERS
 from symile_data.errors import UsageError
-from symile_data.experiments.objective_plan import M3, Plan, Point
+from symile_data.experiments.objective_plan import M3, PID, XOR, Plan, Point
 from symile_data.losses.objectives import ObjectiveEntry, all_objectives, find_objective
 from symile_data.workflows.trials import on_workers
 
 from .m3_task import M3Data, prepare
-from .trials import REFERENCES, Cell, CellResult, measure_cell
+from .trials import Cell, CellResult, measure_cell
+
+PAIRWISE = {XOR: RANDOM, PID: "pairwise", M3: TEXT_READERS[0]}  # which reference of a task is what pairs tell
 
 
 def run_comparison(plan: Plan, out: Path, objectives: Sequence[str] = (), workers: int = 1) -> list[dict[str, Any]]:
@@ -28,11 +31,11 @@ def run_comparison(plan: Plan, out: Path, objectives: Sequence[str] = (), worker
         workers: Processes, of one thread each.
 
     Returns:
-        One row for each point, objective and seed: "point", "dataset", "modalities", "dims" and "languages" (None
-        where it does not apply), "encoder", "objective", "missing_rate", "lr", "scale" (start of the logit scale as a
-        multiple of the objective's own), "seed", "validation" (of the chosen setting in tuning), "accuracy", "bayes",
-        "text_alone" (None for XOR), "random_candidate" and "finite" (False where training did not stay finite and the
-        accuracy is that of a random candidate).
+        One row for each point, objective and seed: "point", "dataset", "modalities", "dims", "languages" and "design"
+        (None where it does not apply), "encoder", "objective", "missing_rate", "lr", "scale" (start of the logit scale
+        as a multiple of the objective's own), "seed", "validation" (of the chosen setting in tuning), "accuracy",
+        "bayes", "pairwise" (the best accuracy by what pairs with the target tell), "random_candidate" and "finite"
+        (False where training did not stay finite and the accuracy is that of a random candidate).
 
     Raises:
         UsageError: an objective is unknown or named twice, or no point has one for which it is defined.
@@ -87,6 +90,7 @@ def _rows(cell: Cell, result: CellResult) -> list[dict[str, Any]]:
             "modalities": point.modalities,
             "dims": point.dims or None,
             "languages": point.languages or None,
+            "design": point.design or None,
             "encoder": point.encoder,
             "objective": cell.objective,
             "missing_rate": point.rate,
@@ -95,7 +99,9 @@ def _rows(cell: Cell, result: CellResult) -> list[dict[str, Any]]:
             "seed": seed,
             "validation": result.validation,
             "accuracy": test["test"],
-            **{name: test.get(name) for name in REFERENCES},
+            "bayes": test["bayes"],
+            "pairwise": test[PAIRWISE[point.dataset]],
+            RANDOM: test[RANDOM],
             "finite": bool(test["finite"]),
         }
         for seed, test in enumerate(result.tests)

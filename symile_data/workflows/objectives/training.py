@@ -64,6 +64,10 @@ class Task(Protocol):
         """Return the name of the modality that is retrieved."""
         ...
 
+    def identity(self) -> Any:
+        """Return what decides the data, JSON-like."""
+        ...
+
     def encoders(self, recipe: Recipe, imputed: bool) -> list[nn.Module]:
         """Make one encoder per modality, with weights from torch's generator.
 
@@ -82,7 +86,10 @@ class Task(Protocol):
         ...
 
     def references(self) -> Mapping[str, float]:
-        """Return what test accuracies are compared with: "bayes", "random_candidate" and perhaps "text_alone"."""
+        """Return what test accuracies are compared with: "bayes", "random_candidate" and what pairs tell.
+
+        The name of the last is that of `comparison.PAIRWISE`.
+        """
         ...
 
 

@@ -11,16 +11,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from symile_data.experiments.objective_plan import Plan, Point
+from symile_data.experiments.objective_plan import PID, Plan, Point
 from symile_data.losses.objectives import ObjectiveEntry, all_objectives, register
 from symile_data.workflows.trials import Accuracies, run_trial
 
 if TYPE_CHECKING:
-    from .m3_task import M3Data, M3Task
-    from .training import Setting
-    from .xor_task import XorTask
-
-REFERENCES = ("bayes", "text_alone", "random_candidate")
+    from .m3_task import M3Data
+    from .training import Setting, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +31,7 @@ class Cell:
             process only.
         plan: Steps, grids and seeds.
         out: Directory of the comparison.
-        data: Of the Symile-M3 point; None for XOR.
+        data: Of a Symile-M3 point; None for others.
     """
 
     point: Point
@@ -44,14 +41,16 @@ class Cell:
     out: Path
     data: M3Data | None = None
 
-    def task(self, seed: int) -> XorTask | M3Task:
-        """Return the data; those of XOR are drawn anew for each seed."""
+    def task(self, seed: int) -> Task:
+        """Return the data; those that are drawn are drawn anew for each seed."""
         from .m3_task import M3Task
+        from .pid_task import PidTask
         from .xor_task import XorTask
 
-        if self.data is None:
-            return XorTask(self.point, self.plan.xor_rows, seed)
-        return M3Task(self.point, self.data)
+        if self.data is not None:
+            return M3Task(self.point, self.data)
+        task = PidTask if self.point.dataset == PID else XorTask
+        return task(self.point, self.plan.xor_rows, seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,8 +105,8 @@ class CellResult:
         lr: Chosen learning rate.
         scale: Chosen start of the scale, as a multiple of the objective's own.
         validation: Validation accuracy of that setting in tuning.
-        tests: For each seed "test", the accuracy, "steps", "finite", 1 or 0, and the names of `REFERENCES` that are
-            known.
+        tests: For each seed "test", the accuracy, "steps", "finite", 1 or 0, and the references of the
+            task.
     """
 
     lr: float

@@ -13,12 +13,12 @@ from symile_data.builders.xor.build import draw_bits
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.datasets.m3.ceilings import RANDOM
 from symile_data.datasets.xor.information import bayes_accuracy
-from symile_data.encoders import DataDescription, make_encoder
 from symile_data.evaluation.retrieval import random_candidate
-from symile_data.experiments.objective_plan import MLP, Point, Recipe
+from symile_data.experiments.objective_plan import Point, Recipe
 from symile_data.missingness import missing
 
 from .training import Batch, Rows, row_order
+from .vector_encoders import vector_encoder
 
 
 class XorTask:
@@ -46,11 +46,7 @@ class XorTask:
     def encoders(self, recipe: Recipe, imputed: bool) -> list[nn.Module]:
         """Make one encoder per variable; see `Task`."""
         filled = imputed and self._point.rate > 0
-        description = DataDescription(size=self.spec.dims, imputed=filled)
-        settings: dict[str, Any] = {"model": self._point.encoder, "dropout": recipe.dropout}
-        if self._point.encoder == MLP:
-            settings["hidden"] = recipe.hidden
-        return [make_encoder("vector", recipe.dim, settings, description) for _ in self.names]
+        return [vector_encoder(self._point.encoder, self.spec.dims, recipe, imputed=filled) for _ in self.names]
 
     def batches(self, rows: int, seed: int) -> Iterator[Batch]:
         """Yield batches of training rows; see `Task`."""

@@ -25,13 +25,14 @@ def results(**changes: Any) -> list[dict[str, Any]]:
         "modalities": 3,
         "dims": 2,
         "languages": None,
+        "design": None,
         "encoder": "linear",
         "missing_rate": 0.0,
         "lr": 0.03,
         "scale": 1.0,
         "validation": 0.5,
         "bayes": 1.0,
-        "text_alone": None,
+        "pairwise": 0.25,
         "finite": True,
     }
     return [
@@ -51,10 +52,27 @@ def results(**changes: Any) -> list[dict[str, Any]]:
 def test_the_tidy_table_has_one_line_for_each_test() -> None:
     header, *lines = list(csv.reader(io.StringIO(tidy_csv(results()))))
     assert header[:10] == [
-        "dataset", "modalities", "dims", "languages", "encoder", "objective", "missing_rate", "lr", "scale", "seed"
+        "dataset", "modalities", "dims", "languages", "design", "encoder", "objective", "missing_rate", "lr", "scale",
     ]  # fmt: skip
-    assert header[10:] == ["accuracy", "bayes", "text_alone", "random", "finite"] and len(lines) == 9
-    assert lines[1] == ["xor", "3", "2", "", "linear", "symile", "0", "0.03", "1", "1", "0.99", "1", "", "0.251", "1"]
+    assert header[10:] == ["seed", "accuracy", "bayes", "pairwise", "random", "finite"] and len(lines) == 9
+    assert lines[1] == [
+        "xor",
+        "3",
+        "2",
+        "",
+        "",
+        "linear",
+        "symile",
+        "0",
+        "0.03",
+        "1",
+        "1",
+        "0.99",
+        "1",
+        "0.25",
+        "0.251",
+        "1",
+    ]
 
 
 def test_each_objective_is_summarised_and_tested_against_the_first() -> None:
@@ -70,7 +88,7 @@ def test_each_objective_is_summarised_and_tested_against_the_first() -> None:
 
 
 def test_what_diverged_is_said() -> None:
-    lines = summaries(results(finite=False, dataset="m3", languages=5, text_alone=0.2))
+    lines = summaries(results(finite=False, dataset="m3", languages=5, pairwise=0.2))
     assert objectives_table(lines)[1][0] == "M3-5" and objectives_table(lines)[1][4] == "0.997 (3 diverged)"
     assert "9 trainings did not stay finite" in objectives_notes(lines)[-1]
     assert "finite" not in objectives_notes(summaries(results()))[-1]
@@ -87,7 +105,8 @@ def test_one_seed_has_neither_interval_nor_test(tmp_path: Path) -> None:
 def test_all_kinds_of_panels_are_drawn(tmp_path: Path) -> None:
     others = [
         results(point="d5", dims=5),
-        results(point="m3", dataset="m3", dims=None, languages=2, text_alone=0.5),
+        results(point="m3", dataset="m3", dims=None, languages=2, pairwise=0.5),
+        results(point="pid", dataset="pid", dims=None, design="mixed", encoder="mlp"),
         results(point="masked", missing_rate=0.5),
         results(point="masked-more", missing_rate=0.75),
     ]
@@ -103,7 +122,7 @@ def test_plans_have_different_points_with_recipes() -> None:
         assert all(plan.recipe(point, "symile").batch == 128 for point in plan.points())
         assert len(described(plan)) == 3 and f"{plan.seeds} seeds" in described(plan)[1]
     full = PRESETS["full"]
-    assert len(full.points()) == 20 + 3 + 6
+    assert len(full.points()) == 20 + 3 + 3 + 6
     ten = Point(dataset="m3", modalities=3, languages=10)
     assert full.recipe(ten, "clip").steps == 2_000
     assert full.recipe(Point(dataset="xor", modalities=4, dims=1), "symile-exact").batch == 24

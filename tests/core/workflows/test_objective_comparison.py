@@ -18,14 +18,17 @@ from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.errors import UsageError
 from symile_data.experiments import objective_plan
-from symile_data.experiments.objective_plan import Plan, Point, Recipe
+from symile_data.experiments.objective_designs import DESIGNS
+from symile_data.experiments.objective_plan import PRESETS, Plan, Point, Recipe
+from symile_data.files import digest
 from symile_data.losses import objectives as registry
 from symile_data.losses.objectives import find_objective, register
 from symile_data.losses.objectives.symile_pair import SymilePairLoss
 from symile_data.workflows.objectives import run_comparison, training
 from symile_data.workflows.objectives.m3_task import M3Data, M3Task, prepare, resampled
+from symile_data.workflows.objectives.pid_task import PidTask
 from symile_data.workflows.objectives.training import Setting, row_order, train
-from symile_data.workflows.objectives.trials import Cell, measure_cell
+from symile_data.workflows.objectives.trials import Cell, ObjectiveTrial, measure_cell
 from symile_data.workflows.objectives.xor_task import XorTask
 
 RECIPE = Recipe(
@@ -37,6 +40,7 @@ PLAN = Plan(
     xor={3: (1,)},
     encoders=("mlp",),
     languages=(),
+    designs=(),
     rates=(0.5,),
     masked_dims=1,
     masked_languages=0,
@@ -141,6 +145,17 @@ def test_mistakes_are_refused(words: tuple[str, ...], said: str, capsys: pytest.
     assert said in " ".join(capsys.readouterr().err.split())
 
 
+def test_trials_of_xor_keep_their_keys() -> None:
+    """Directory and key of a trial of the full preset before PID data were compared: its result is found again."""
+    plan = PRESETS["full"]
+    point = Point(dataset="xor", modalities=3, dims=3, encoder="linear", rate=0.25)
+    cell = Cell(point=point, objective="clip", entry=find_objective("clip"), plan=plan, out=Path("out"))
+    trial = ObjectiveTrial(cell=cell, setting=Setting(objective="clip", lr=0.03, scale=1.0, seed=0, tuning=True))
+    name = "xor-3-of-3-linear-missing-0.25/clip/tuning-200/lr-0.03-scale-1-seed-0"
+    assert point in plan.points() and trial.directory == Path("out/trials") / name
+    assert digest(trial.identity()) == "f51075cde60027ce329758e03e47850bdc796e12cb5ee451ffb18493187b5390"
+
+
 def setting(objective: str, **changes: Any) -> Setting:
     return replace(Setting(objective=objective, lr=0.1, scale=1.0, seed=0, tuning=False), **changes)
 
@@ -213,6 +228,42 @@ def test_xor_rows_are_those_of_a_build(tmp_path: Path) -> None:
     assert all(value[~batch.missing[:, m]].abs().eq(1).all() for m, value in enumerate(batch.values))
 
 
+@pytest.mark.parametrize("design", DESIGNS)
+def test_pid_rows_are_those_of_a_build(design: str, tmp_path: Path) -> None:
+    from symile_data.builders.engine.card_hook import no_card
+    from symile_data.builders.pid.build import build_pid
+    from symile_data.builders.pid.spec import PidSpec
+    from symile_data.loaders import open_split
+
+    point = Point(dataset="pid", modalities=3, design=design, encoder="mlp")
+    task = PidTask(point, ROWS, 3)
+    build_pid(PidSpec(design=DESIGNS[design], rows=ROWS, seed=3), tmp_path, workers=1, write_card=no_card)
+    table = open_split(tmp_path, "train").read_all(["a", "b", "c"])
+    batch, (_, order) = next(task.batches(16, 0)), next(row_order(ROWS["train"], 16, 0))
+    for name, value in zip("abc", batch.values, strict=True):
+        stored = np.array(table[name].to_pylist())[order.numpy()]
+        shifted = value.numpy() / 2 - stored  # by the mean of each place, for all rows alike
+        assert np.allclose(shifted, shifted[0], atol=1e-6)
+        assert np.isclose(np.abs(value.numpy()).max(), 1.0) or stored.shape[1] != 2  # bits are signs
+    test = open_split(tmp_path, "test").read_all(["b_value"])["b_value"].to_numpy()
+    assert task.held_out("test").labels.tolist() == test.tolist()
+    encoders = task.encoders(RECIPE, imputed=True)
+    embedded = [encoder(value, None) for encoder, value in zip(encoders, batch.values, strict=True)]
+    assert [one.shape for one in embedded] == [(16, RECIPE.dim)] * 3
+
+
+def test_references_of_designs_are_exact() -> None:
+    """Pairs tell all of one design, nothing of the next, and a quarter of the third."""
+    known = {"redundant": (0.8125, 0.8125), "synergistic": (1.0, 1 / 13), "mixed": (1.0, 0.25)}
+    assert set(known) == set(DESIGNS)
+    for design, (bayes, pairwise) in known.items():
+        rows = {"train": 1, "validation": 1, "test": 20_000}
+        found = PidTask(Point(dataset="pid", modalities=3, design=design), rows, 0).references()
+        assert (found["bayes"], found["pairwise"]) == pytest.approx((bayes, pairwise), abs=1e-12)
+        values = DESIGNS[design].values_of("b")
+        assert found["random_candidate"] == pytest.approx(1 / values, rel=0.02)
+
+
 def test_an_epoch_holds_each_row_at_most_once() -> None:
     batches = row_order(10, 4, 0)
     epochs: dict[int, list[int]] = {}
@@ -255,7 +306,7 @@ def test_m3_trials_share_features_that_are_made_once(
     assert [(row["objective"], row["missing_rate"]) for row in rows] == [
         ("symile", 0.0), ("symile-subset", 0.0), ("gram", 0.0), ("symile", 0.5), ("symile-subset", 0.5)
     ]  # fmt: skip
-    assert all(0.5 <= row["text_alone"] <= row["bayes"] == 1.0 for row in rows)
+    assert all(0.5 <= row["pairwise"] <= row["bayes"] == 1.0 for row in rows)
     data = M3Data(directory=tmp_path / "m3-2", languages=2, rows=plan.m3_rows)
     monkeypatch.setattr(TrainingData, "pretrained", None)
     monkeypatch.setattr(TrainingData, "encoded", None)
