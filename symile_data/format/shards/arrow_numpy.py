@@ -6,13 +6,13 @@ process a quarter of a CPU second and 42 MB before its first batch.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-_BITS = "little"  # Arrow packs the first of eight bits into the lowest one
+_BITS: Final = "little"  # Arrow packs the first of eight bits into the lowest one
 
 
 def numbers(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
