@@ -124,6 +124,10 @@ class Streaming:
         for index, reader in enumerate(self.spec.readers):
             out, values = batch.arrays[reader.name], group.values[reader.name]
             augment = self.augment.get(reader.name)
+            if reader.decoder.batched:
+                present = np.flatnonzero(~group.missing[inside, index])
+                out[at + present] = reader.decoder.decode(values[inside[present]], reader.settings)
+                continue
             if augment is not None:
                 views = augment.draw(shuffle.seed, shuffle.epoch, reader.name, group.sample_ids[inside])
             for offset, row in enumerate(inside.tolist()):

@@ -147,6 +147,12 @@ class _DecodeTask:
             damaged = []
             column = one_chunk(split.read([self.reader.column], group)[self.reader.column])
             present, raw = ~null_mask(column), self.reader.decoder.values(column)
+            if self.reader.decoder.batched:
+                rows = owners[first:last] - split.group_starts[group]
+                status[first:last][~present[rows]] = NO_MEDIA
+                slots = first + np.flatnonzero(present[rows])
+                values[slots] = self.reader.decoder.decode(raw[rows[present[rows]]], self.reader.settings)
+                return []
             for slot in range(first, last):
                 row = int(owners[slot] - split.group_starts[group])
                 if not present[row]:

@@ -80,7 +80,7 @@ def _stored(data: Stored, _: StoredSettings) -> bytes:
     return bytes(data)
 
 
-_VECTOR = Decoder(settings=VectorSettings, layout=_vector_layout, values=fixed_lists, decode=_vector)
+_VECTOR = Decoder(settings=VectorSettings, layout=_vector_layout, values=fixed_lists, decode=_vector, batched=True)
 _STORED = Decoder(settings=StoredSettings, layout=_stored_layout, values=StoredMedia, decode=_stored)
 
 DECODERS: Mapping[str, Decoder] = {

@@ -69,6 +69,7 @@ class Decoder:
         values: Column of one row group -> its raw values, indexable by row.
         decode: (raw value, settings) -> decoded value. Raises UndecodableError. Releases the GIL in its heavy parts.
         column: Which column holds the raw values.
+        batched: Whether `decode` takes (rows, ...) raw values at once as well, and never fails.
     """
 
     settings: type[Any]
@@ -76,6 +77,7 @@ class Decoder:
     values: Callable[[pa.Array], Sequence[Any] | Array]
     decode: Callable[[Any, Any], Any]
     column: Callable[[Modality], str] = own_column
+    batched: bool = False
 
 
 class StoredMedia(Sequence[Any]):
@@ -100,11 +102,14 @@ class StoredMedia(Sequence[Any]):
 
 
 def fixed_lists(column: pa.Array) -> Array:
-    """Return the (rows, length) numbers of fixed-size lists: NaN for a null in a row, any value in a null row."""
+    """Return the (rows, length) numbers of fixed-size lists.
+
+    A null in a row is NaN, for which whole numbers become float64. A null row is NaN if the numbers are floats, and
+    holds any values otherwise.
+    """
     length = column.type.list_size
     inner = column.values.slice(column.offset * length, len(column) * length)
     values = numbers(inner).reshape(len(column), length)
-    if inner.null_count:
-        null = null_mask(inner).reshape(len(column), length) & ~null_mask(column)[:, None]
-        values = np.where(null, np.nan, values) if null.any() else values
-    return values
+    null, absent = null_mask(inner).reshape(len(column), length), null_mask(column)[:, None]
+    null = null | absent if values.dtype.kind == "f" else null & ~absent
+    return np.where(null, np.nan, values) if null.any() else values

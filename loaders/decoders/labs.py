@@ -43,14 +43,14 @@ class LabsSettings:
 
 
 def decode_labs(stored: npt.NDArray[np.float32], settings: LabsSettings) -> npt.NDArray[np.float32]:
-    """Decode the labs of one admission.
+    """Decode the labs of one admission, or of several.
 
     Args:
-        stored: (L,) percentiles, NaN where not measured.
+        stored: (..., L) percentiles, NaN where not measured.
         settings: Whether and how to fill those.
 
     Returns:
-        (L,) or (2 L,) float32.
+        (..., L) or (..., 2 L) float32.
 
     >>> decode_labs(np.array([0.25, np.nan], dtype=np.float32), LabsSettings(fill=0.5)).tolist()
     [0.25, 0.5, 1.0, 0.0]
@@ -59,7 +59,7 @@ def decode_labs(stored: npt.NDArray[np.float32], settings: LabsSettings) -> npt.
         return stored
     observed = ~np.isnan(stored)
     filled = np.where(observed, stored, np.asarray(settings.fill, dtype=np.float32))
-    return np.concatenate([filled, observed]).astype(np.float32)
+    return np.concatenate([filled, observed], axis=-1).astype(np.float32)
 
 
 def mean_percentiles(train: Split, modality: str = "labs") -> tuple[float, ...]:
@@ -104,4 +104,6 @@ def _values(column: pa.Array) -> Array:
     return fixed_lists(column).astype(np.float32, copy=False)
 
 
-DECODER = Decoder(settings=LabsSettings, layout=_layout, values=_values, decode=decode_labs, column=_column)
+DECODER = Decoder(
+    settings=LabsSettings, layout=_layout, values=_values, decode=decode_labs, column=_column, batched=True
+)

@@ -11,7 +11,7 @@ from PIL import Image
 from small_datasets import flac, jpeg
 
 from symile_data.errors import MissingPackageError, UsageError
-from symile_data.loaders import AudioSettings, ImageAugment, ImageSettings, VectorSettings
+from symile_data.loaders import AudioSettings, ImageAugment, ImageSettings, LabsSettings, VectorSettings
 from symile_data.loaders.decoders import DECODERS, decoder_for
 from symile_data.loaders.decoders.audio import decode_audio, fixed_length, resampled
 from symile_data.loaders.decoders.base import UndecodableError
@@ -314,3 +314,22 @@ def test_place_and_shape_of_a_random_crop_are_drawn_apart():
     assert larger_width * larger_height == pytest.approx(0.4 * 400 * 300)
     *_, wide, low = drawn(0.5, 1.0, 0.0, 0.0)
     assert wide / low == pytest.approx(4 / 3) and wide * low == pytest.approx(width * height)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("vector", VectorSettings(dtype="float16")),
+        ("features", VectorSettings()),
+        ("labs", LabsSettings()),
+        ("labs", LabsSettings(fill=(0.1, 0.2, 0.3, 0.4))),
+    ],
+)
+def test_values_decoded_at_once_are_those_decoded_one_by_one(kind, settings):
+    decoder, raw = DECODERS[kind], np.random.default_rng(0).random((7, 4), dtype=np.float32)
+    raw[raw < 0.3] = np.nan
+    assert decoder.batched
+    whole = decoder.decode(raw, settings)
+    assert np.array_equal(whole, np.stack([decoder.decode(row, settings) for row in raw]), equal_nan=True)
+    assert whole.shape == (7, *decoder.layout(settings, pa.list_(pa.float32(), 4)).shape)
+    assert len(decoder.decode(raw[:0], settings)) == 0
