@@ -30,7 +30,7 @@ from .samples import choose_samples
 from .sources import citations
 from .statistics.clinical import clinical_statistics
 from .statistics.collect import compute_statistics, open_listed, used_splits
-from .statistics.design import design_statistics
+from .statistics.design import design_statistics, sample_statistics
 from .statistics.suppression import publishable
 
 __all__ = ["CROISSANT", "README", "STATISTICS", "refresh_card", "write_card"]
@@ -58,6 +58,7 @@ def write_card(directory: Path, manifest: Manifest, schema: DatasetSchema) -> li
     statistics = compute_statistics(directory, manifest, schema, description)
     statistics |= clinical_statistics(directory, manifest, schema, description)
     statistics |= design_statistics(manifest)
+    statistics |= sample_statistics(manifest, schema)
     if is_confidential(manifest):
         statistics = publishable(statistics, schema.modalities, description)
     samples = choose_samples(directory, manifest, schema)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from symile_data.datasets.m3.keys import KEYS, TARGET_LANGUAGE, Key, keys_of_spec
-from symile_data.datasets.mimic.schema import FINDINGS
+from symile_data.datasets.mimic.stays import LEAKS
 from symile_data.datasets.xor.information import (
     bayes_accuracy,
     conditional_information,
@@ -24,6 +24,8 @@ from symile_data.format.manifest import Manifest
 from symile_data.format.schema import Modality
 from symile_data.reliability import Reliability
 
+from .groups import CategoryGroup
+from .mimic import MIMIC_COLUMNS, MIMIC_GROUPS
 from .pid import design_title, pid_licence, pid_meaning, pid_sources
 from .sources import Licence, Source, m3_licence, m3_sources, mimic_licence, mimic_sources, xor_sources
 from .unreliable import unreliable_meaning
@@ -49,8 +51,7 @@ class Description:
             always counted.
         durations_by: Column by which audio durations are shown.
         derived: Function that returns values for the template, derived from the manifest.
-        together: Prefix of category columns that one figure shows: findings that are present, absent or uncertain.
-        together_of: The modality that they describe; without it they are null.
+        groups: Category columns that one figure shows together.
         hours: Columns of hours since admission, with what happened then.
         plain_lists: Lists of numbers whose mean says nothing.
         meaning: (column, modalities) -> meaning of a column that is named after a modality; "" for any other.
@@ -68,12 +69,15 @@ class Description:
     categories: tuple[str, ...] = ()
     durations_by: str = ""
     derived: Callable[[Manifest], Mapping[str, Any]] = lambda _: {}
-    together: str = ""
-    together_of: str = ""
+    groups: tuple[CategoryGroup, ...] = ()
     hours: Mapping[str, str] = field(default_factory=dict)
     plain_lists: tuple[str, ...] = ()
     meaning: Callable[[str, tuple[Modality, ...]], str] = lambda *_: ""
     changes: Mapping[str, str] = field(default_factory=dict)
+
+    def group_of(self, column: str) -> CategoryGroup | None:
+        """Return the group of a category column; None for a column that stands alone."""
+        return next((group for group in self.groups if column.startswith(group.prefix)), None)
 
 
 def description_of(manifest: Manifest) -> Description:
@@ -235,35 +239,10 @@ DESCRIPTIONS = {
         tags=("multimodal", "contrastive-learning", "symile", "medical", "chest-x-ray", "ecg", "laboratory"),
         sources=mimic_sources,
         licence=mimic_licence,
-        columns={
-            "subject_id": "the patient",
-            "hadm_id": "the admission; one row each",
-            "cxr": "chest X-ray: 8-bit gray PNG, shorter side 320 pixels, uncropped",
-            "ecg": "electrocardiogram: 12 leads x 5000 samples (10 s at 500 Hz), int16, one lead after the other",
-            "labs": "first value of each of 50 blood tests; null for a test that was not measured",
-            "labs_percentile": "each value's percentile among the training split; null where not measured",
-            "labs_missing": "True where that test was not measured",
-            "labs_all_missing": "True where no test was measured",
-            "cxr_dicom_id": "the X-ray's id in MIMIC-CXR",
-            "ecg_study_id": "the electrocardiogram's id in MIMIC-IV-ECG",
-            "candidates": "admissions among which to retrieve (validation and test), that of the row first",
-            "cxr_study_id": "the X-ray's study in MIMIC-CXR",
-            "cxr_hours": "hours from admission to the X-ray",
-            "ecg_hours": "hours from admission to the electrocardiogram; negative before it",
-            "labs_hours": "hours from admission to each test; negative before it, null where not measured",
-            "view_position": "AP or PA",
-            **{
-                column: (
-                    f"CheXpert's {name}, read from the report: 1 present, 0 absent, -1 uncertain, null not mentioned"
-                )
-                for name, column in FINDINGS.items()
-            },
-            "gender": "as MIMIC-IV has it",
-            "age": "years, in the year of admission; the oldest are shown younger (MIMIC-IV caps them)",
-        },
+        columns=MIMIC_COLUMNS,
         categories=("view_position", "gender"),
-        together="chexpert_",
-        together_of="cxr",
+        groups=MIMIC_GROUPS,
+        derived=lambda _: {"leaks": LEAKS},
         hours={
             "ecg_hours": "Electrocardiograms",
             "labs_hours": "Blood tests (each of the 50)",
@@ -271,8 +250,8 @@ DESCRIPTIONS = {
         },
         plain_lists=("labs", "labs_percentile", "labs_missing", "labs_hours"),
         changes={
-            "0.2.0": "Tables are read by declared keys and typed cells; DICOM files are rendered correctly or left out"
-            " under a named reason.",
+            "0.2.0": "New columns: time of admission and labels of the stay. Tables are read by declared keys and typed"
+            " cells; DICOM files are rendered correctly or left out under a named reason.",
             "0.1.0": "First version; the differences from the public pipeline are listed above.",
         },
     ),

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from symile_data.datasets.mimic.lab_items import ITEM_IDS
-from symile_data.datasets.mimic.schema import FINDINGS, mimic_schema
+from symile_data.datasets.mimic.schema import FINDINGS, STAY_COLUMNS, mimic_schema
 from symile_data.files import file_sha256, write_text
 from symile_data.format.manifest import BuildFingerprint, Dropped, FileEntry, Manifest, file_entry, library_versions
 from symile_data.format.schema import SPLITS
@@ -30,11 +30,11 @@ from .cohort.cxr import KINDS
 from .cohort.selection import Cohort, Survey, select_cohort, survey_sources
 from .cohort.splits import RowNumbers
 from .rules import notes
-from .sample.release import SampleTask, draw_patients, is_sample, sample_roots, write_tables
+from .sample.release import SampleTask, draw_patients, is_sample, pair_information_of, sample_roots, write_tables
 from .shard import ROWS_PER_SHARD, ShardTask, make_shard
 from .spec import MimicSpec, Roots
-from .tables import TABLES
-from .tables.files import find_table
+from .tables import OPTIONAL_TABLES, TABLES
+from .tables.files import find_optional_table, find_table
 
 DATASET = "symile-mimic"
 UNUSABLE = "unusable_media.tsv"  # one line for each X-ray or electrocardiogram that was left out
@@ -65,6 +65,7 @@ def build_mimic(
     versions = library_versions(_PACKAGES, "mimic")
     survey = None if spec.roots is None else survey_sources(spec.roots, spec)
     identity = _identity(spec, survey, versions)
+    schema = mimic_schema(STAY_COLUMNS if survey is None else survey.stay_columns)  # a sample has all tables
 
     def stages(build_dir: BuildDir, executor: Executor | None) -> Manifest:
         forget_chunks()
@@ -76,7 +77,7 @@ def build_mimic(
         rows = {split: len(of_split) for split, of_split in splits.items()}
         return Manifest(
             identity=identity,
-            modalities=mimic_schema().modalities,
+            modalities=schema.modalities,
             splits=rows,
             files=[
                 *write_shards(build_dir, executor, rows, spec.shard_format),
@@ -84,13 +85,13 @@ def build_mimic(
             ],
             dropped=[*cohort.dropped, *_lost_rows(cohort, splits)],
             cohort_flow=cohort.cohort_flow,
-            notes=list(_notes(spec, cohort, splits)),
+            notes=list(_notes(spec, surveyed, cohort, splits)),
         )
 
     return run_build(
         out,
         identity,
-        mimic_schema(),
+        schema,
         stages,
         workers=workers,
         executor=executor,
@@ -106,32 +107,33 @@ def _identity(spec: MimicSpec, survey: Survey | None, versions: dict[str, str]) 
     if survey.radiographs.suffix == ".dcm":
         versions = versions | library_versions(_DICOM_PACKAGES, "mimic")
     kind = "sample" if is_sample(survey.roots) else "mimic"
+    shared = pair_information_of(survey.roots) if kind == "sample" else None
+    found = {table.stem: find_table(survey.roots, table) for table in TABLES}
+    found |= {table.stem: path for table in OPTIONAL_TABLES if (path := find_optional_table(survey.roots, table))}
+    tables = {stem: file_sha256(path) for stem, path in found.items()}
     sources = {
-        "records": {"kind": kind, "tables": {table.stem: _hash(survey.roots, table) for table in TABLES}},
+        "records": {"kind": kind, "tables": tables, **({} if shared is None else {"pair_information": shared})},
         "cxr": {"kind": KINDS[survey.radiographs.suffix], "listing": survey.radiographs.listing},
         "ecg": {"kind": "mimic-iv-ecg", "listing": survey.electrocardiograms.listing},
     }
     return BuildFingerprint(dataset=DATASET, spec=spec.to_json(), sources=sources, versions=versions)
 
 
-def _hash(roots: Roots, table: Any) -> str:
-    return file_sha256(find_table(roots, table))
-
-
 def _sample_source(build_dir: BuildDir, executor: Executor | None, spec: MimicSpec) -> Roots:
     """Write the sample releases under `.build/` and read them like real ones."""
     directory = build_dir.internal / "source"
-    tasks = SampleTask.split(spec.patients, spec.seed)
+    tasks = SampleTask.split(spec.patients, spec.seed, spec.pair_information)
     artifacts = [
-        Artifact(
-            path=f"{INTERNAL}/sample/{task.first:05d}.arrow", arguments=task, key=[task.first, task.last, task.seed]
-        )
-        for task in tasks
+        Artifact(path=f"{INTERNAL}/sample/{task.first:05d}.arrow", arguments=task, key=_key(task)) for task in tasks
     ]
     run_stage(build_dir, "sample patients", artifacts, draw_patients, executor)
     unpack_files(build_dir, artifacts, directory)
-    write_tables(directory, spec.patients, spec.seed)
+    write_tables(directory, spec.patients, spec.seed, spec.pair_information)
     return sample_roots(directory)
+
+
+def _key(task: SampleTask) -> list[float]:
+    return [task.first, task.last, task.seed, task.pair_information]
 
 
 def write_shards(
@@ -158,14 +160,14 @@ def _lost_rows(cohort: Cohort, splits: dict[str, RowNumbers]) -> list[Dropped]:
     return [Dropped(reason=reason, count=lost, examples=[])] if lost else []
 
 
-def _notes(spec: MimicSpec, cohort: Cohort, splits: dict[str, RowNumbers]) -> list[str]:
+def _notes(spec: MimicSpec, survey: Survey, cohort: Cohort, splits: dict[str, RowNumbers]) -> list[str]:
     labels = cohort.table.select(list(FINDINGS.values()))
     labelled = np.any([column.is_not_null().to_numpy() for column in labels.get_columns()], axis=0)
     unlabelled = int((cohort.table["cxr_path"].is_not_null().to_numpy() & ~labelled).sum())
     train = cohort.labs.values[splits["train"]]
     unknown = [ITEM_IDS[column] for column in np.flatnonzero(np.isnan(train).all(axis=0)).tolist()]
     empty = [split for split in SPLITS if split not in splits]
-    return list(notes(spec, cohort.labs.conflicts, unlabelled, unknown, empty))
+    return list(notes(spec, cohort.labs.conflicts, unlabelled, unknown, empty, survey.stay_columns))
 
 
 def _name_unusable(directory: Path, cohort: Cohort) -> list[FileEntry]:

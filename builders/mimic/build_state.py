@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from symile_data.datasets.mimic.lab_items import LABS
-from symile_data.datasets.mimic.schema import FINDINGS, mimic_schema
+from symile_data.datasets.mimic.schema import FINDINGS, STAY_COLUMNS, mimic_schema
 from symile_data.errors import UsageError
 from symile_data.files import atomic_path
 
@@ -117,9 +117,10 @@ def make_build_state(
         "view_position": _column(table, "view"),
         **{name: _column(table, name) for name in ("cxr_study_id", "ecg_study_id", "cxr_hours", "ecg_hours")},
         **{name: _column(table, name) for name in FINDINGS.values()},
+        **{name: _column(table, name) for name in stay_columns_of(table.columns)},
         "candidates": candidates,
     }
-    schema = mimic_schema().arrow
+    schema = mimic_schema(stay_columns_of(table.columns)).arrow
     typed = {name: column.cast(schema.field(name).type) for name, column in columns.items()}
     names = [split for split, rows in splits.items() for _ in rows]
     places = {
@@ -127,6 +128,11 @@ def make_build_state(
         PLACES["ecg"]: _places(cohort.ecg, table["ecg_path"].to_list()),
     }
     return pa.table({SPLIT: pa.array(names), **typed, **places})
+
+
+def stay_columns_of(columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns about the stay that a table has, in the schema's order."""
+    return tuple(name for name in STAY_COLUMNS if name in columns)
 
 
 def write_build_state(internal: Path, state: pa.Table) -> None:

@@ -6,8 +6,9 @@ tensors, the storage format).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from symile_data.datasets.mimic.icd import CHAPTER_COLUMNS
 from symile_data.datasets.mimic.lab_items import LAB_ITEMS
 from symile_data.format.disclosure import LEAST
 
@@ -43,7 +44,12 @@ LEFT_AS_IT_IS = (
 
 
 def notes(
-    spec: MimicSpec, conflicts: Mapping[int, int], unlabelled: int, unknown: list[int], empty: Sequence[str]
+    spec: MimicSpec,
+    conflicts: Mapping[int, int],
+    unlabelled: int,
+    unknown: list[int],
+    empty: Sequence[str],
+    stay_columns: Collection[str],
 ) -> Iterator[str]:
     """Yield the notes for a build's manifest.
 
@@ -53,6 +59,7 @@ def notes(
         unlabelled: Admissions kept although their X-ray has no CheXpert labels.
         unknown: Tests that no training row has.
         empty: Splits without rows.
+        stay_columns: The columns about the stay that the tables give.
     """
     if spec.reference:
         yield "Built with --reference: cohort, choices, percentiles and splits are those of the public pipeline."
@@ -71,6 +78,10 @@ def notes(
         yield f"Values whose unit is not the test's usual one, kept as they are: {named}."
     if unknown:
         yield f"Tests that no training row has: {', '.join(LAB_ITEMS[item] for item in unknown)}."
+    if "hospital_expire_flag" not in stay_columns:
+        yield "The column hospital_expire_flag is absent, because hosp/admissions has no such column."
+    if CHAPTER_COLUMNS[0] not in stay_columns:
+        yield "The columns icd_* are absent, because the folder of MIMIC-IV has no table hosp/diagnoses_icd."
     for split in empty:
         yield f"The {split} split is empty; --train and --validation decide how many admissions each split gets."
 

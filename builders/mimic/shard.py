@@ -16,7 +16,7 @@ from symile_data.datasets.mimic.schema import LEADS, SAMPLES, mimic_schema
 from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards.writer import ROWS_PER_GROUP, write_shard
 
-from .build_state import PLACES, SPLIT, read_build_state
+from .build_state import PLACES, SPLIT, read_build_state, stay_columns_of
 from .signals.media import CXR, ECG, MediaKind, read_prepared
 
 ROWS_PER_SHARD = 1000
@@ -40,7 +40,7 @@ def make_shard(task: ShardTask, path: Path) -> dict[str, Any]:
     """
     state = read_build_state(task.internal)
     rows = state.filter(pc.equal(state[SPLIT], task.split)).slice(task.start, task.stop - task.start)
-    schema = _schema()
+    schema = _schema(stay_columns_of(state.column_names))
     batches = (
         _batch(rows.slice(start, ROWS_PER_GROUP), task.internal, schema)
         for start in range(0, len(rows), ROWS_PER_GROUP)
@@ -77,5 +77,5 @@ def _signals(data: list[bytes | None]) -> pa.Array:
 
 
 @lru_cache(maxsize=1)
-def _schema() -> DatasetSchema:
-    return mimic_schema()
+def _schema(stay_columns: tuple[str, ...]) -> DatasetSchema:
+    return mimic_schema(stay_columns)

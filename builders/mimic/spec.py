@@ -35,6 +35,8 @@ class MimicSpec:
     Args:
         roots: The releases, or None for a synthetic sample.
         patients: Number of patients of the sample.
+        pair_information: Probability with which the modalities of a sample's admission share a bit of its state; at 0
+            no two of them tell anything of each other.
         reference: Reproduce the public pipeline's choices, including its defects (docs/mimic.md lists them).
         allow_missing: Keep admissions that have only two of the three modalities.
         within_stay: Take only X-rays, electrocardiograms and tests of the admission itself: after the patient's
@@ -51,6 +53,7 @@ class MimicSpec:
 
     roots: Roots | None = None
     patients: int = SAMPLE_PATIENTS
+    pair_information: float = 0.0
     reference: bool = False
     allow_missing: bool = False
     within_stay: bool = False
@@ -76,6 +79,13 @@ class MimicSpec:
                 raise UsageError(f"`{argument}` is a number of rows", got=rows)
         if self.patients < LEAST_PATIENTS:
             raise UsageError(f"`patients` is at least {LEAST_PATIENTS}", got=self.patients)
+        check_pair_information(self.pair_information)
+        if self.roots is not None and self.pair_information:
+            raise UsageError(
+                "`pair_information` is a setting of the synthetic sample",
+                got=self.pair_information,
+                do="leave it out, or write releases with it (symile-data sample mimic) and build from these",
+            )
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as the manifest stores them. Paths are left out: `sources` fingerprints the contents."""
@@ -87,5 +97,16 @@ class MimicSpec:
             "within_stay": self.within_stay,
             "candidates": self.candidates,
             "sample": self.roots is None,
+            **({"pair_information": self.pair_information} if self.roots is None else {}),
             "format": self.shard_format,
         }
+
+
+def check_pair_information(pair_information: float) -> None:
+    """Refuse a `pair_information` that is no probability.
+
+    Raises:
+        UsageError: It lies outside [0, 1] or is not a number.
+    """
+    if not 0 <= pair_information <= 1:
+        raise UsageError("`pair_information` is a probability from 0 to 1", got=pair_information)

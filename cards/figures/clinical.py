@@ -7,10 +7,11 @@ from typing import Any
 
 from symile_data.format.disclosure import told
 
+from ..groups import CategoryGroup
 from ..statistics.collect import Statistics
 from . import style
 
-_FINDING_VALUES = {"1": ("present", style.RED), "-1": ("uncertain", style.ORANGE), "0": ("absent", style.SKY)}
+_COLOURS = {"1": style.RED, "-1": style.ORANGE, "0": style.SKY}
 _REST = style.FAINT
 
 
@@ -50,23 +51,26 @@ def draw_hours(path: Path, hours: dict[str, dict[str, Any]], names: dict[str, st
         style.save(drawn, path)
 
 
-def draw_findings(path: Path, findings: dict[str, dict[str, dict[str, int]]], rows: dict[str, int]) -> None:
+def draw_findings(
+    path: Path, findings: dict[str, dict[str, dict[str, int]]], rows: dict[str, int], group: CategoryGroup
+) -> None:
     """Draw the stacked shares of each finding's values, one panel for each split.
 
     Args:
         path: The PNG to write.
         findings: Finding -> split -> value -> rows.
         rows: Split -> number of its rows.
+        group: The columns that are drawn, with the names of their values 1, 0 and -1.
     """
     splits = list(rows)
     complete = all(sum(counts[split].values()) == rows[split] for counts in findings.values() for split in splits)
-    rest_label = "not mentioned" if complete else "not mentioned, or withheld"
+    rest_label = group.null if complete else f"{group.null}, or withheld"
     with style.figure(1.0 + 0.2 * len(findings), 1, len(splits), sharey=True) as (drawn, panels):
         for axes, split in zip(panels, splits, strict=True):
             left = [0.0] * len(findings)
-            for value, (label, colour) in _FINDING_VALUES.items():
+            for value, label in group.values.items():
                 shares = [100 * counts[split].get(value, 0) / max(rows[split], 1) for counts in findings.values()]
-                axes.barh(range(len(findings)), shares, 0.74, left=left, color=colour, label=label)
+                axes.barh(range(len(findings)), shares, 0.74, left=left, color=_COLOURS[value], label=label)
                 left = [start + share for start, share in zip(left, shares, strict=True)]
             rest = [100 - start for start in left]
             axes.barh(range(len(findings)), rest, 0.74, left=left, color=_REST, label=rest_label)

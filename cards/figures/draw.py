@@ -47,7 +47,7 @@ def draw_figures(directory: Path, statistics: Statistics, samples: list[Sample],
     drawings.append(draw_rows(directory, statistics))
     drawings += _clinical(directory, statistics, about)
     for column, counts in statistics.get("categories", {}).items():
-        if len(values_of(counts)) > 1 and not _drawn_together(column, about):
+        if len(values_of(counts)) > 1 and about.group_of(column) is None:
             drawings.append(draw_category(directory, column, counts))
     for column, media in statistics.get("media", {}).items():
         if media["kind"] == "audio":
@@ -58,10 +58,6 @@ def draw_figures(directory: Path, statistics: Statistics, samples: list[Sample],
     if any(set(split["patterns"]) - {""} for split in statistics.get("missing", {}).values()):
         drawings.append(draw_missing(directory, statistics))
     return drawings
-
-
-def _drawn_together(column: str, description: Description) -> bool:
-    return bool(description.together) and column.startswith(description.together)
 
 
 def _clinical(directory: Path, statistics: Statistics, description: Description) -> Iterator[Drawing]:
@@ -87,15 +83,16 @@ def _clinical(directory: Path, statistics: Statistics, description: Description)
         gaps = _WITHHELD if any(None in tests.values() for tests in measured.values()) else ""
         caption = f"Share of each split's rows in which each test was measured.{gaps}"
         yield Drawing(path=path, title="Tests", caption=caption)
-    findings = {
-        column.removeprefix(description.together).replace("_", " "): counts
-        for column, counts in statistics.get("categories", {}).items()
-        if _drawn_together(column, description)
-    }
-    if findings:
-        path = f"{FOLDER}/findings.png"
-        draw_findings(directory / path, findings, statistics["rows"])
-        yield Drawing(path=path, title="Findings", caption="Labels read from the X-ray's report, by split.")
+    for group in description.groups:
+        found = {
+            column.removeprefix(group.prefix).replace("_", " "): counts
+            for column, counts in statistics.get("categories", {}).items()
+            if column.startswith(group.prefix)
+        }
+        if found:
+            path = f"{FOLDER}/{group.title.lower()}.png"
+            draw_findings(directory / path, found, statistics["rows"], group)
+            yield Drawing(path=path, title=group.title, caption=group.caption)
 
 
 def _information(directory: Path, statistics: Statistics) -> Iterator[Drawing]:

@@ -1,10 +1,15 @@
-"""The exact information terms of a design, for stats.json."""
+"""The exact terms of the law by which synthetic rows were drawn, for stats.json."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from symile_data.datasets.mimic.sample_law import MODALITIES, sample_terms
 from symile_data.datasets.pid import design_of
 from symile_data.datasets.pid.terms import terms_of
+from symile_data.format.disclosure import is_synthetic
 from symile_data.format.manifest import Manifest
+from symile_data.format.schema import DatasetSchema
 
 from .collect import Statistics
 
@@ -13,3 +18,23 @@ def design_statistics(manifest: Manifest) -> Statistics:
     """`terms`, as `terms_of` has them; empty for a dataset that is made by no design."""
     design = manifest.identity.spec.get("design") if manifest.identity.dataset == "pid" else None
     return {} if design is None else {"terms": terms_of(design_of(design))}
+
+
+def sample_statistics(manifest: Manifest, schema: DatasetSchema) -> Statistics:
+    """`sample`, the terms of synthetic admissions as `sample_terms` has them; empty for any other dataset, and for
+    samples of versions that did not say how they were drawn.
+    """
+    shared = _pair_information(manifest) if is_synthetic(manifest) else None
+    candidates = manifest.identity.spec.get("candidates")
+    modalities = {modality.name for modality in schema.modalities}
+    if shared is None or not isinstance(candidates, int) or not modalities.issuperset(MODALITIES):
+        return {}
+    return {"sample": sample_terms(shared, list(schema.features), candidates)}
+
+
+def _pair_information(manifest: Manifest) -> float | None:
+    """Return the setting of a sample that was built at once, or that its releases state; None where neither does."""
+    records = manifest.identity.sources.get("records")
+    stated = records.get("pair_information") if isinstance(records, Mapping) else None
+    found = manifest.identity.spec.get("pair_information", stated)
+    return float(found) if isinstance(found, int | float) and 0 <= found <= 1 else None

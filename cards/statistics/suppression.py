@@ -71,7 +71,14 @@ def publishable(statistics: Statistics, modalities: tuple[Modality, ...], descri
         split: _missing(missing, patterns[split]) for split, missing in statistics.get("missing", {}).items()
     }
     result["categories"] = {
-        column: {split: _category(counts, split, column, absences) for split, counts in splits.items()}
+        column: {
+            split: (
+                _null_at_once(counts)
+                if (group := description.group_of(column)) and group.null_at_once
+                else _category(counts, split, column, absences)
+            )
+            for split, counts in splits.items()
+        }
         for column, splits in statistics.get("categories", {}).items()
     }
     result["identifiers"] = {
@@ -111,9 +118,9 @@ def _absences(
                 if pattern in patterns[split]:
                     hidden.add((split, name))
     owners = {column: modality.name for modality in modalities for column in modality.null_columns}
-    if description.together:
-        labels = (column for column in statistics.get("categories", {}) if column.startswith(description.together))
-        owners |= dict.fromkeys(labels, description.together_of)
+    for column in statistics.get("categories", {}):
+        if (group := description.group_of(column)) and group.of:
+            owners[column] = group.of
     return _Absences(statistics["rows"], counts, frozenset(hidden), owners)
 
 
@@ -138,6 +145,16 @@ def _category(counts: Mapping[str, int], split: str, column: str, absences: _Abs
     if null_present >= LEAST or (null_present == 0 and not shared):
         return _without(counts, withheld({**values, NULL: null_present}))
     return _without(counts, {NULL, *withheld(values, unpublished=null_present, shared=shared)})
+
+
+def _null_at_once(counts: Mapping[str, int]) -> dict[str, int]:
+    """Withhold values of a category whose null rows are those of other categories too. Such a group must be published
+    in all of them or in none, and by its size alone.
+    """
+    null = counts.get(NULL, 0)
+    values = {value: count for value, count in counts.items() if value != NULL}
+    small = is_small(null)
+    return _without(counts, {*({NULL} if small else ()), *withheld(values, shared=small)})
 
 
 def _identifiers(found: Mapping[str, Mapping[str, int]], column: str, absences: _Absences) -> dict[str, Any]:

@@ -74,6 +74,10 @@ def mimic(
     ] = None,
     mimic_ecg: Annotated[Path | None, typer.Option(help="MIMIC-IV-ECG: record_list.csv and files/.")] = None,
     patients: Annotated[int, typer.Option(help="Patients of the sample.")] = 600,
+    pair_information: Annotated[
+        float,
+        typer.Option(help="Probability with which a sample's modalities share a bit, so that pairs tell something."),
+    ] = 0.0,
     reference: Annotated[
         bool, typer.Option("--reference", help="The public pipeline's cohort, values and splits, with its defects.")
     ] = False,
@@ -97,6 +101,8 @@ def mimic(
 
         symile-data build mimic --out build/symile-mimic --sample
 
+        symile-data build mimic --out build/with-pairs --sample --pair-information 0.5
+
         symile-data build mimic --out build/real --mimic-iv mimiciv/3.1 --mimic-cxr mimic-cxr-jpg/2.1.0
         --mimic-ecg mimic-iv-ecg/1.0
     """
@@ -112,6 +118,7 @@ def mimic(
     spec = MimicSpec(
         roots=roots,
         patients=patients,
+        pair_information=pair_information,
         reference=reference,
         allow_missing=allow_missing,
         within_stay=within_stay,

@@ -59,16 +59,21 @@ def mimic(
     directory: Annotated[Path, typer.Argument(help="Where to write mimic-iv/, mimic-cxr-jpg/ and mimic-iv-ecg/.")],
     patients: Annotated[int, typer.Option(min=20, help="Patients; each has one to three admissions.")] = 600,
     seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Same seed, same records.")] = 0,
+    pair_information: Annotated[
+        float, typer.Option(help="Probability with which the modalities share a bit, so that pairs tell something.")
+    ] = 0.0,
 ) -> None:
     """Write invented patients in the layout of MIMIC-IV, MIMIC-CXR-JPG and MIMIC-IV-ECG.
 
-    Example:
+    Examples:
 
         symile-data sample mimic build/sample-mimic
+
+        symile-data sample mimic build/sample-with-pairs --pair-information 0.5
     """
     from symile_data.builders.mimic.sample.release import sample_roots, write_sample_mimic
 
-    count = write_sample_mimic(directory, patients, seed)
+    count = write_sample_mimic(directory, patients, seed, pair_information)
     roots = sample_roots(directory)
     say(
         f"{count:,} admissions in {directory}; build with: symile-data build mimic --out OUT --mimic-iv "

@@ -1,4 +1,7 @@
-"""Hospital admissions with the patient's sex and age. X-rays, ECGs and blood tests are joined to them."""
+"""Hospital admissions with the patient's sex and age and the end of the stay.
+
+X-rays, ECGs and blood tests are joined to them.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +31,8 @@ def read_admissions(roots: Roots, reference: bool) -> tuple[pl.DataFrame, list[D
 
     Returns:
         `subject_id`, `hadm_id`, `admittime`, `stay_from` (the patient's previous discharge), `stay_until` (this one),
-        `gender`, `age` in the year of admission; and the lines left out, by reason. Admissions without a time are left
-        out.
+        `gender`, `age` in the year of admission, and `hospital_expire_flag` where the table has it; and the lines left
+        out, by reason. Admissions without a time are left out.
 
     Raises:
         SourceError: A table is missing or damaged, lines contradict each other, a patient is unknown, or no admission
@@ -51,11 +54,12 @@ def read_admissions(roots: Roots, reference: bool) -> tuple[pl.DataFrame, list[D
     patients, of_patients = _patients(roots, admissions, path, reference)
     previous = pl.col("dischtime").cum_max().shift(1).over("subject_id", order_by=["admittime", "hadm_id"])
     age = pl.col("anchor_age") + pl.col("admittime").dt.year().cast(pl.Int64) - pl.col("anchor_year")
+    ends = [name for name in ADMISSIONS.optional if name in admissions.columns]
     timed = (
         admissions.filter(pl.col("admittime").is_not_null())
         .with_columns(stay_from=previous, stay_until=pl.col("dischtime"))
         .join(patients, on="subject_id", how="left", maintain_order="left", validate="m:1")
-        .select("subject_id", "hadm_id", "admittime", "stay_from", "stay_until", "gender", age=age)
+        .select("subject_id", "hadm_id", "admittime", "stay_from", "stay_until", "gender", *ends, age=age)
     )
     return timed, [*dropped, *of_patients]
 

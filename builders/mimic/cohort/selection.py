@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from symile_data.datasets.mimic.schema import LEAST_MODALITIES
+from symile_data.datasets.mimic.icd import CHAPTER_COLUMNS
+from symile_data.datasets.mimic.schema import LEAST_MODALITIES, STAY_COLUMNS
 from symile_data.files import atomic_path, digest
 from symile_data.format.manifest import Dropped, FlowStep
 
@@ -16,10 +17,11 @@ from ...engine.build_dir import INTERNAL, Artifact, BuildDir
 from ...engine.executor import run_stage
 from ..signals.media import CXR, ECG, Prepared, prepare
 from ..spec import MimicSpec, Roots
-from ..tables import LABEVENTS
-from ..tables.files import find_table
+from ..tables import DIAGNOSES, LABEVENTS
+from ..tables.files import find_optional_table, find_table
 from .admissions import read_admissions
 from .cxr import Radiographs, find_radiographs, read_findings
+from .diagnoses import read_chapters
 from .ecg import Electrocardiograms, find_electrocardiograms
 from .flow import CohortFlow
 from .labs import LabValues, first_labs, lab_values
@@ -36,12 +38,16 @@ _HAS_LABS = "with a blood test within 24 hours of admission"
 _READS_CXR = "with an X-ray that can be read"
 _READS_ECG = "with a valid electrocardiogram"
 
+_MICROSECONDS_A_DAY = 86_400_000_000
+
 Choices = Mapping[int, list[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """The contents of tables and file listings, before any X-ray or ECG is read; `dropped` counts lines left out."""
+    """The contents of tables and file listings, before any X-ray or ECG is read; `dropped` counts lines left out, and
+    `diagnoses` is the table of diagnoses, where there is one.
+    """
 
     roots: Roots
     admissions: pl.DataFrame
@@ -49,6 +55,14 @@ class Survey:
     electrocardiograms: Electrocardiograms
     findings: pl.DataFrame
     dropped: list[Dropped]
+    diagnoses: Path | None = None
+
+    @property
+    def stay_columns(self) -> tuple[str, ...]:
+        """The columns about the stay that these tables give, in the order of `STAY_COLUMNS`."""
+        chapters = () if self.diagnoses is None else CHAPTER_COLUMNS
+        found = {"admittime", "length_of_stay_days", *self.admissions.columns, *chapters}
+        return tuple(name for name in STAY_COLUMNS if name in found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +70,9 @@ class Cohort:
     """The N admissions of a dataset, in the admissions table's order.
 
     Args:
-        table: `subject_id`, `hadm_id`, `gender`, `age`; `cxr_path`, `dicom_id`, `cxr_study_id`, `view`, `cxr_hours`
-            and the findings; `ecg_path`, `ecg_study_id`, `ecg_hours`: null where that modality is missing.
+        table: `subject_id`, `hadm_id`, `gender`, `age` and those of `STAY_COLUMNS` that the tables give; `cxr_path`,
+            `dicom_id`, `cxr_study_id`, `view`, `cxr_hours` and the findings; `ecg_path`, `ecg_study_id`, `ecg_hours`:
+            null where that modality is missing.
         labs: The laboratory values of the N rows.
         cxr: The prepared X-rays.
         ecg: The prepared electrocardiograms.
@@ -97,6 +112,7 @@ def survey_sources(roots: Roots, spec: MimicSpec) -> Survey:
         electrocardiograms=electrocardiograms,
         findings=findings,
         dropped=[*of_admissions, *radiographs.dropped, *of_findings, *electrocardiograms.dropped],
+        diagnoses=find_optional_table(roots, DIAGNOSES),
     )
 
 
@@ -125,6 +141,7 @@ def select_cohort(build_dir: BuildDir, executor: Executor | None, survey: Survey
 
     flow.require_any()
     check_sizes(spec, len(flow.hadm_ids))
+    chapters, of_diagnoses = _chapters(build_dir, survey, flow.hadm_ids)
     root, reference = survey.roots, spec.reference
     cxr = prepare(build_dir, executor, CXR, root.mimic_cxr, _of(cxr_choices, flow.hadm_ids), reference)
     chosen_cxr = _chosen(cxr, cxr_choices, flow.hadm_ids)
@@ -137,12 +154,12 @@ def select_cohort(build_dir: BuildDir, executor: Executor | None, survey: Survey
         flow.keep("with at least two of the three that can be read", enough)
     flow.require_any()
     return Cohort(
-        table=_table(survey, flow.hadm_ids, chosen_cxr, chosen_ecg),
+        table=_table(survey, flow.hadm_ids, chosen_cxr, chosen_ecg, chapters),
         labs=lab_values(first, flow.hadm_ids),
         cxr=cxr,
         ecg=ecg,
         cohort_flow=flow.steps,
-        dropped=[*survey.dropped, *of_labs, *cxr.dropped, *ecg.dropped],
+        dropped=[*survey.dropped, *of_labs, *of_diagnoses, *cxr.dropped, *ecg.dropped],
         unusable={CXR.noun: cxr.unusable, ECG.noun: ecg.unusable},
     )
 
@@ -201,7 +218,52 @@ def _make_labs(task: _LabsTask, path: Path) -> dict[str, Any]:
     return {"values": len(first), "dropped": [asdict(entry) for entry in dropped]}
 
 
-def _table(survey: Survey, hadm_ids: list[int], cxr: Mapping[int, str], ecg: Mapping[int, str]) -> pl.DataFrame:
+@dataclass(frozen=True)
+class _DiagnosesTask:
+    path: Path
+    admissions: pl.DataFrame
+
+
+def _chapters(build_dir: BuildDir, survey: Survey, hadm_ids: list[int]) -> tuple[pl.DataFrame | None, list[Dropped]]:
+    """Read the table of diagnoses, where there is one, as a journaled stage."""
+    import polars as pl
+
+    if survey.diagnoses is None:
+        return None, []
+    admissions = survey.admissions.filter(pl.col("hadm_id").is_in(hadm_ids)).select("hadm_id", "subject_id")
+    task = _DiagnosesTask(survey.diagnoses, admissions)
+    artifact = Artifact(path=f"{INTERNAL}/chapters.arrow", arguments=task, key=digest(hadm_ids))
+    (made,) = run_stage(build_dir, "diagnoses", [artifact], _make_chapters, None)
+    return pl.read_ipc(build_dir.directory / artifact.path), [Dropped(**entry) for entry in made.result["dropped"]]
+
+
+def _make_chapters(task: _DiagnosesTask, path: Path) -> dict[str, Any]:
+    chapters, dropped = read_chapters(task.path, task.admissions)
+    with atomic_path(path) as temporary:
+        chapters.write_ipc(temporary)
+    return {"admissions": len(chapters), "dropped": [asdict(entry) for entry in dropped]}
+
+
+def _stays(survey: Survey, hadm_ids: list[int], chapters: pl.DataFrame | None) -> pl.DataFrame:
+    """Describe patient and stay of each admission by the columns that the tables give."""
+    import polars as pl
+
+    stays = survey.admissions.filter(pl.col("hadm_id").is_in(hadm_ids)).with_columns(
+        length_of_stay_days=(pl.col("stay_until") - pl.col("admittime")).dt.total_microseconds() / _MICROSECONDS_A_DAY,
+        admittime=pl.col("admittime").dt.strftime("%Y-%m-%d %H:%M:%S%.f"),
+    )
+    if chapters is not None:
+        stays = stays.join(chapters, on="hadm_id", how="left", maintain_order="left", validate="1:1")
+    return stays.select("subject_id", "hadm_id", "gender", "age", *survey.stay_columns)
+
+
+def _table(
+    survey: Survey,
+    hadm_ids: list[int],
+    cxr: Mapping[int, str],
+    ecg: Mapping[int, str],
+    chapters: pl.DataFrame | None,
+) -> pl.DataFrame:
     import polars as pl
 
     def described(candidates: pl.DataFrame, chosen: Mapping[int, str]) -> pl.DataFrame:
@@ -217,7 +279,7 @@ def _table(survey: Survey, hadm_ids: list[int], cxr: Mapping[int, str], ecg: Map
     records = described(survey.electrocardiograms.candidates, ecg).rename(
         {"path": "ecg_path", "study_id": "ecg_study_id", "hours": "ecg_hours"}
     )
-    kept = survey.admissions.filter(pl.col("hadm_id").is_in(hadm_ids)).select("subject_id", "hadm_id", "gender", "age")
+    kept = _stays(survey, hadm_ids, chapters)
     return kept.join(radiographs, on="hadm_id", how="left", maintain_order="left", validate="1:1").join(
         records, on="hadm_id", how="left", maintain_order="left", validate="1:1"
     )

@@ -2,8 +2,10 @@
 
 Each admission has a hidden state of two independent 4-bit numbers. One shows in the electrocardiogram, the other in
 the blood tests, and their XOR in the X-ray: each pair of modalities is independent, and only the electrocardiogram and
-the tests together tell the X-ray. The other events imitate real releases: X-rays outside the window, lateral views,
-missing files, empty electrocardiograms, ties, repeated tests, patients with several admissions.
+the tests together tell the X-ray. With the probability `pair_information` all three show the same value of a bit
+instead, and each pair tells something (`symile_data.datasets.mimic.sample_law`). The other events imitate real
+releases: X-rays outside the window, lateral views, missing files, empty electrocardiograms, ties, repeated tests,
+patients with several admissions. `outcomes` gives each stay its diagnoses and its end.
 """
 
 from __future__ import annotations
@@ -14,10 +16,8 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from symile_data.datasets.mimic.lab_items import ITEM_IDS
+from symile_data.datasets.mimic.sample_law import BITS, STATES, STAY_CHANCES
 from symile_data.rng import Stream
-
-BITS = 4  # of each half of the hidden state
-STATES = 1 << BITS
 
 _FIRST_YEAR = datetime(2130, 1, 1)
 
@@ -83,11 +83,20 @@ class Test:
 
 @dataclass(frozen=True, kw_only=True)
 class Stay:
-    """One hospital admission, from `admitted` to `discharged`."""
+    """One hospital admission, from `admitted` to `discharged`.
+
+    Args:
+        states: The hidden states of X-ray, electrocardiogram and blood tests, 4 bits each.
+        died: Whether the patient died at `discharged`.
+        diagnoses: Codes and their versions (9 or 10), the first diagnosis first.
+    """
 
     hadm_id: int
     admitted: datetime
     discharged: datetime
+    states: tuple[int, int, int]
+    died: bool = False
+    diagnoses: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +113,13 @@ class Patient:
     tests: tuple[Test, ...]
 
 
-def draw_patient(seed: int, index: int) -> Patient:
-    """Draw patient number `index` of the sample; equal arguments give the same patient.
+def draw_patient(seed: int, index: int, pair_information: float = 0.0) -> Patient:
+    """Draw patient number `index` of the sample, without diagnoses and deaths; equal arguments give the same patient.
+
+    Args:
+        seed: Seed of the sample.
+        index: Number of the patient, from 0.
+        pair_information: Probability with which the modalities of an admission share a bit of their states.
 
     >>> draw_patient(0, 3) == draw_patient(0, 3)
     True
@@ -115,14 +129,12 @@ def draw_patient(seed: int, index: int) -> Patient:
     start = _FIRST_YEAR + timedelta(minutes=int(rng.integers(60 * 365 * 24 * 60)))
     draw = _Draw(rng, subject_id)
     stays = []
-    for number in range(int(rng.choice([1, 2, 3], p=[0.7, 0.2, 0.1]))):
-        stay = Stay(
-            hadm_id=20_000_000 + 10 * index + number,
-            admitted=start,
-            discharged=start + timedelta(minutes=int(rng.integers(2 * 1440, 10 * 1440))),
-        )
+    for number in range(int(rng.choice([1, 2, 3], p=STAY_CHANCES))):
+        hadm_id = 20_000_000 + 10 * index + number
+        discharged = start + timedelta(minutes=int(rng.integers(2 * 1440, 10 * 1440)))
+        states = draw.admission(start, _shared_bits(seed, hadm_id, pair_information))
+        stay = Stay(hadm_id=hadm_id, admitted=start, discharged=discharged, states=states)
         stays.append(stay)
-        draw.admission(stay.admitted)
         days = 2 if rng.random() < 0.1 else int(rng.integers(20, 400))
         start = stay.discharged + timedelta(days=days, minutes=int(rng.integers(1440)))
     return Patient(
@@ -137,6 +149,12 @@ def draw_patient(seed: int, index: int) -> Patient:
     )
 
 
+def _shared_bits(seed: int, hadm_id: int, pair_information: float) -> int:
+    """Draw the bits of an admission's states that all modalities share."""
+    chances = Stream(seed, "mimic/sample/shared bits").rows(hadm_id, hadm_id + 1, BITS)[0]
+    return sum(int(chance < pair_information) << bit for bit, chance in enumerate(chances))
+
+
 class _Draw:
     """Draw the events of one patient's admissions, in order."""
 
@@ -146,12 +164,23 @@ class _Draw:
         self.xrays: list[Xray] = []
         self.tests: list[Test] = []
 
-    def admission(self, admitted: datetime) -> None:
-        """Draw the electrocardiograms, X-rays and blood tests around one admission."""
+    def admission(self, admitted: datetime, shared: int) -> tuple[int, int, int]:
+        """Draw the electrocardiograms, X-rays and blood tests around one admission.
+
+        Args:
+            admitted: Time of the admission.
+            shared: The bits whose value in the electrocardiogram all three modalities show.
+
+        Returns:
+            The states of X-ray, electrocardiogram and tests.
+        """
         ecg_state, labs_state = (int(state) for state in self._rng.integers(STATES, size=2))
+        cxr_state = (ecg_state ^ labs_state) & ~shared | ecg_state & shared
+        labs_state = labs_state & ~shared | ecg_state & shared
         self._ecg(admitted, ecg_state)
-        self._xray(admitted, ecg_state ^ labs_state)
+        self._xray(admitted, cxr_state)
         self._test(admitted, labs_state)
+        return cxr_state, ecg_state, labs_state
 
     def _chance(self, probability: float) -> bool:
         return bool(self._rng.random() < probability)

@@ -1,6 +1,6 @@
 """The sample releases: synthetic MIMIC-IV, MIMIC-CXR-JPG and MIMIC-IV-ECG folders in the official layouts.
 
-A build reads them like real ones; the file `SYNTHETIC.md` in each folder marks them as invented.
+A build reads them like real ones; the file `SYNTHETIC.md` in each folder marks them as invented and says how.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,7 +23,8 @@ from symile_data.progress import stage
 from symile_data.rng import Stream
 
 from ...engine.source_files import pack_files
-from ..spec import SAMPLE_PATIENTS, Roots
+from ..spec import SAMPLE_PATIENTS, Roots, check_pair_information
+from .outcomes import draw_person
 from .patients import Ecg, Patient, Xray, draw_patient
 from .signals import draw_ecg, draw_xray
 
@@ -31,6 +33,8 @@ FOLDERS = ("mimic-iv", "mimic-cxr-jpg", "mimic-iv-ecg")
 
 _PATIENTS_PER_JOB = 25
 _MARK_TEXT = "Invented records in the layout of a MIMIC release, written by symile-data. No patient's data.\n"
+_SETTING = re.compile(r"^pair information: ([0-9.e-]+)$", re.MULTILINE)
+_MOST_MARK_BYTES = 1 << 12
 
 _ADMISSIONS = (
     "subject_id", "hadm_id", "admittime", "dischtime", "deathtime", "admission_type", "admit_provider_id",
@@ -42,6 +46,7 @@ _LABEVENTS = (
     "labevent_id", "subject_id", "hadm_id", "specimen_id", "itemid", "order_provider_id", "charttime", "storetime",
     "value", "valuenum", "valueuom", "ref_range_lower", "ref_range_upper", "flag", "priority", "comments",
 )  # fmt: skip
+_DIAGNOSES = ("subject_id", "hadm_id", "seq_num", "icd_code", "icd_version")
 _METADATA = (
     "dicom_id", "subject_id", "study_id", "PerformedProcedureStepDescription", "ViewPosition", "Rows", "Columns",
     "StudyDate", "StudyTime", "ProcedureCodeSequence_CodeMeaning", "ViewCodeSequence_CodeMeaning",
@@ -58,12 +63,13 @@ class SampleTask:
     first: int
     last: int
     seed: int
+    pair_information: float = 0.0
 
     @classmethod
-    def split(cls, patients: int, seed: int) -> list[SampleTask]:
+    def split(cls, patients: int, seed: int, pair_information: float = 0.0) -> list[SampleTask]:
         """Divide all patients into tasks of 25."""
         starts = range(0, patients, _PATIENTS_PER_JOB)
-        return [cls(first, min(first + _PATIENTS_PER_JOB, patients), seed) for first in starts]
+        return [cls(first, min(first + _PATIENTS_PER_JOB, patients), seed, pair_information) for first in starts]
 
 
 def sample_roots(directory: Path) -> Roots:
@@ -77,24 +83,43 @@ def is_sample(roots: Roots) -> bool:
     return all((root / MARK).is_file() for root in (roots.mimic_iv, roots.mimic_cxr, roots.mimic_ecg))
 
 
-def write_sample_mimic(directory: Path, patients: int = SAMPLE_PATIENTS, seed: int = 0) -> int:
+def pair_information_of(roots: Roots) -> float | None:
+    """Return the setting with which marked releases were written; None where the mark does not say it, as that of
+    releases without diagnoses, which older versions wrote.
+    """
+    with (roots.mimic_iv / MARK).open(encoding="utf-8", errors="replace") as file:
+        found = _SETTING.search(file.read(_MOST_MARK_BYTES))
+    return float(found[1]) if found else None
+
+
+def write_sample_mimic(
+    directory: Path, patients: int = SAMPLE_PATIENTS, seed: int = 0, pair_information: float = 0.0
+) -> int:
     """Write the sample releases to `directory`/{mimic-iv, mimic-cxr-jpg, mimic-iv-ecg}.
+
+    Args:
+        directory: New or empty, or with an earlier sample.
+        patients: Number of patients, who have one to three admissions each.
+        seed: Seed of every draw.
+        pair_information: Probability with which the modalities of an admission share a bit of its state.
 
     Returns:
         The number of admissions.
 
     Raises:
         OutputError: The directory holds other files.
+        UsageError: `pair_information` is no probability.
     """
+    check_pair_information(pair_information)
     if directory.exists() and any(entry.name not in FOLDERS for entry in directory.iterdir()):
         raise OutputError("the directory holds other files", where=directory, do="choose a new or empty directory")
-    tasks = SampleTask.split(patients, seed)
+    tasks = SampleTask.split(patients, seed, pair_information)
     with stage("sample patients", len(tasks)) as advance:
         for task in tasks:
             for name, data in _media(task):
                 write_unsynced(directory / name, data)
             advance()
-    return write_tables(directory, patients, seed)
+    return write_tables(directory, patients, seed, pair_information)
 
 
 def draw_patients(task: SampleTask, path: Path) -> dict[str, Any]:
@@ -102,17 +127,20 @@ def draw_patients(task: SampleTask, path: Path) -> dict[str, Any]:
     return pack_files(path, _media(task))
 
 
-def write_tables(directory: Path, patients: int, seed: int) -> int:
+def write_tables(directory: Path, patients: int, seed: int, pair_information: float = 0.0) -> int:
     """Write every table of the three releases.
 
     Returns:
         The number of admissions.
     """
     roots = sample_roots(directory)
-    people = [draw_patient(seed, index) for index in range(patients)]
+    people = [draw_person(seed, index, pair_information) for index in range(patients)]
     hosp = roots.mimic_iv / "hosp"
     _write_table(hosp / "patients.csv.gz", _PATIENTS, map(_patient_row, people))
     _write_table(hosp / "admissions.csv.gz", _ADMISSIONS, (row for person in people for row in _stay_rows(person)))
+    _write_table(
+        hosp / "diagnoses_icd.csv.gz", _DIAGNOSES, (row for person in people for row in _diagnosis_rows(person))
+    )
     _write_table(hosp / "labevents.csv.gz", _LABEVENTS, _test_rows(people))
     items = ({"itemid": item, "label": label, "fluid": "Blood"} for item, label in LAB_ITEMS.items())
     _write_table(hosp / "d_labitems.csv.gz", ("itemid", "label", "fluid", "category"), items)
@@ -124,7 +152,7 @@ def write_tables(directory: Path, patients: int, seed: int) -> int:
     columns = ("subject_id", "study_id", "file_name", "ecg_time", "path")
     _write_table(roots.mimic_ecg / "record_list.csv", columns, records)
     for root in (roots.mimic_iv, roots.mimic_cxr, roots.mimic_ecg):
-        write_unsynced(root / MARK, _MARK_TEXT.encode())
+        write_unsynced(root / MARK, f"{_MARK_TEXT}\npair information: {pair_information}\n".encode())
     return sum(len(person.stays) for person in people)
 
 
@@ -132,7 +160,7 @@ def _media(task: SampleTask) -> Iterator[tuple[str, bytes]]:
     """Yield the path below the sample's directory and the contents of every X-ray and electrocardiogram file."""
     _, mimic_cxr, mimic_ecg = FOLDERS
     for index in range(task.first, task.last):
-        person = draw_patient(task.seed, index)
+        person = draw_patient(task.seed, index, task.pair_information)
         for xray in person.xrays:
             if not xray.absent:
                 data = draw_xray(task.seed, xray.dicom_id, xray.state, xray.view)
@@ -172,6 +200,7 @@ def _patient_row(person: Patient) -> Row:
         "anchor_age": person.age,
         "anchor_year": person.year,
         "anchor_year_group": "2014 - 2016",
+        "dod": next((f"{stay.discharged:%Y-%m-%d}" for stay in person.stays if stay.died), ""),
     }
 
 
@@ -184,11 +213,24 @@ def _stay_rows(person: Patient) -> Iterator[Row]:
             "dischtime": stay.discharged,
             "admission_type": "EW EMER.",
             "admission_location": "EMERGENCY ROOM",
-            "discharge_location": "HOME",
+            "deathtime": stay.discharged if stay.died else "",
+            "discharge_location": "DIED" if stay.died else "HOME",
             "insurance": "Other",
             "race": "UNKNOWN",
-            "hospital_expire_flag": 0,
+            "hospital_expire_flag": int(stay.died),
         }
+
+
+def _diagnosis_rows(person: Patient) -> Iterator[Row]:
+    for stay in person.stays:
+        for number, (code, version) in enumerate(stay.diagnoses, start=1):
+            yield {
+                "subject_id": person.subject_id,
+                "hadm_id": stay.hadm_id,
+                "seq_num": number,
+                "icd_code": code,
+                "icd_version": version,
+            }
 
 
 def _test_rows(people: Sequence[Patient]) -> Iterator[Row]:

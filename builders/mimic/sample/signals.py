@@ -1,4 +1,4 @@
-"""Draw X-rays and electrocardiograms of invented patients, in which 4 bits of hidden state are visible."""
+"""Draw X-rays and electrocardiograms of invented patients, which show 4 bits of hidden state and one trait each."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from symile_data.rng import Stream
 from ..signals.waveform import Signal
 
 _QUALITY = 95
+_RATES = {False: (55, 75), True: (105, 130)}  # beats per minute, by bit 0 of the state
+_HEART = (0.85, 1.25)  # width of the heart relative to the usual one
 
 Plane = npt.NDArray[np.float32]
 
@@ -43,9 +45,9 @@ def draw_ecg(seed: int, study_id: int, state: int, fault: str = "") -> Signal:
         return np.zeros(shape, dtype=np.int16)
     if fault == "flat":
         return np.full(shape, 7, dtype=np.int16)
-    rng = Stream(seed, f"mimic/sample/ecg/{study_id}").generator()
-    fast, wide, right, inverted = (bool(state >> bit & 1) for bit in range(4))
-    period = 60 / rng.uniform(105, 130) if fast else 60 / rng.uniform(55, 75)
+    rng = _ecg_stream(seed, study_id)
+    period = 60 / _rate(rng, state)
+    wide, right, inverted = (bool(state >> bit & 1) for bit in range(1, 4))
     beats = np.arange(rng.uniform(-period, 0), SAMPLES / RATE_HZ + period, period)
     beats = beats + rng.normal(0, 0.01, len(beats))
     width = 0.028 if wide else 0.011
@@ -79,19 +81,17 @@ def draw_xray(seed: int, dicom_id: str, state: int, view: str) -> bytes:
     Each bit of the state is a shadow in one quarter of the lungs: upper left, upper right, lower left, lower right of
     the image. Lateral views show none.
     """
-    rng = Stream(seed, f"mimic/sample/cxr/{dicom_id}").generator()
-    height = int(rng.integers(384, 440))
-    width = int(rng.integers(352, 384))
-    x = (np.linspace(-1, 1, width, dtype=np.float32) - np.float32(rng.normal(0, 0.03)))[None, :]
-    y = (np.linspace(-1, 1, height, dtype=np.float32) - np.float32(rng.normal(0, 0.03)))[:, None]
+    rng = _cxr_stream(seed, dicom_id)
+    height, width, right, down, side = _outline(rng)
+    x = (np.linspace(-1, 1, width, dtype=np.float32) - right)[None, :]
+    y = (np.linspace(-1, 1, height, dtype=np.float32) - down)[:, None]
     body = 0.62 * _blob(x, y, 0, 0.1, 0.95, 1.15, 6)
-    side = 0.42 + rng.normal(0, 0.01)
     if view == "LATERAL":
         image = body - 0.4 * _blob(x, y, 0, 0, 0.6, 0.7, 4)
     else:
         lungs = sum(_blob(x, y, sign * side, -0.05, 0.32, 0.72, 4) for sign in (-1, 1))
         spine = _blob(x, y, 0, 0, 0.1, 1.2, 4)
-        heart = _blob(x, y, 0.14, 0.35, 0.3 * rng.uniform(0.85, 1.25), 0.32, 3)
+        heart = _blob(x, y, 0.14, 0.35, 0.3 * rng.uniform(*_HEART), 0.32, 3)
         image = body - 0.48 * lungs + 0.15 * spine + 0.2 * heart
         for bit in range(4):
             if state >> bit & 1:
@@ -104,6 +104,41 @@ def draw_xray(seed: int, dicom_id: str, state: int, view: str) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray((255 * shown.clip(0, 1)).astype(np.uint8)).save(buffer, "JPEG", quality=_QUALITY)
     return buffer.getvalue()
+
+
+def has_high_rate(seed: int, study_id: int, state: int) -> bool:
+    """Tell whether the heart rate that `draw_ecg` shows lies in the upper half of its range, fast or slow."""
+    low, high = _RATES[bool(state & 1)]
+    return _rate(_ecg_stream(seed, study_id), state) > (low + high) / 2
+
+
+def has_large_heart(seed: int, dicom_id: str) -> bool:
+    """Tell whether the heart that `draw_xray` shows in a frontal view is wider than at the median."""
+    rng = _cxr_stream(seed, dicom_id)
+    _outline(rng)
+    return bool(rng.uniform(*_HEART) > sum(_HEART) / 2)
+
+
+def _ecg_stream(seed: int, study_id: int) -> np.random.Generator:
+    return Stream(seed, f"mimic/sample/ecg/{study_id}").generator()
+
+
+def _cxr_stream(seed: int, dicom_id: str) -> np.random.Generator:
+    return Stream(seed, f"mimic/sample/cxr/{dicom_id}").generator()
+
+
+def _rate(rng: np.random.Generator, state: int) -> float:
+    """Draw beats per minute; the first draw of an electrocardiogram."""
+    return rng.uniform(*_RATES[bool(state & 1)])
+
+
+def _outline(rng: np.random.Generator) -> tuple[int, int, np.float32, np.float32, float]:
+    """Draw height and width in pixels, the shift of the image to the right and down, and the lungs' distance from the
+    middle; the first draws of an X-ray.
+    """
+    height, width = int(rng.integers(384, 440)), int(rng.integers(352, 384))
+    right, down = np.float32(rng.normal(0, 0.03)), np.float32(rng.normal(0, 0.03))
+    return height, width, right, down, 0.42 + rng.normal(0, 0.01)
 
 
 def _frontal(lead: str, axis: float) -> tuple[float, float]:

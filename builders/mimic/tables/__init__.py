@@ -1,6 +1,6 @@
 """The tables of the MIMIC releases that a build reads: their columns, the allowed values of cells, and their keys.
- Every reader goes through `read`, or through `scan` and the same checks where a table
-is too long to be held.
+
+Every reader goes through `read`, or through `scan` and the same checks where a table is too long to be held.
 
 A table may be .csv.gz (as PhysioNet ships it), .csv or .parquet; columns beyond those listed are ignored, so the
 layouts of MIMIC-IV 2.2 and 3.x both work.
@@ -13,7 +13,7 @@ import csv
 import gzip
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -43,6 +43,7 @@ class Table:
         columns: Column -> the type of its cells, for the columns that are read.
         keys: Columns that are each unique over all lines.
         needed: Columns without which a line cannot be used; such a line is left out and counted.
+        optional: Column -> the type of its cells, for columns that are read where the file has them.
     """
 
     release: str
@@ -52,6 +53,7 @@ class Table:
     columns: Mapping[str, CellKind]
     keys: tuple[str, ...]
     needed: tuple[str, ...]
+    optional: Mapping[str, CellKind] = field(default_factory=dict)
 
     def reason(self, why: str) -> str:
         """Return the reason under which lines that are left out are counted."""
@@ -75,6 +77,7 @@ ADMISSIONS = Table(
     columns={"subject_id": "id", "hadm_id": "id", "admittime": "time", "dischtime": "time"},
     keys=("hadm_id",),
     needed=("subject_id", "hadm_id"),
+    optional={"hospital_expire_flag": "flag"},
 )
 LABEVENTS = Table(
     release="MIMIC-IV 2.2 or 3.x",
@@ -127,7 +130,18 @@ RECORDS = Table(
     needed=("subject_id", "study_id", "ecg_time", "path"),
 )
 
+DIAGNOSES = Table(
+    release="MIMIC-IV 2.2 or 3.x",
+    root="mimic_iv",
+    stem="hosp/diagnoses_icd",
+    noun="a diagnosis",
+    columns={"subject_id": "id", "hadm_id": "id", "icd_code": "text", "icd_version": "whole"},
+    keys=(),
+    needed=("subject_id", "hadm_id", "icd_code", "icd_version"),
+)
+
 TABLES = (PATIENTS, ADMISSIONS, LABEVENTS, METADATA, CHEXPERT, RECORDS)
+OPTIONAL_TABLES = (DIAGNOSES,)  # a release without them is used all the same
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +158,8 @@ class TableRows:
 
 
 def read(path: Path, table: Table) -> TableRows:
-    """Read a whole table in file order. Only for tables that fit into memory.
+    """Read a whole table in file order, with those of its optional columns that the file has. Only for tables that fit
+    into memory.
 
     Raises:
         SourceError: The file is damaged, a column is missing or repeated, a cell does not have its column's type, lines
@@ -152,6 +167,7 @@ def read(path: Path, table: Table) -> TableRows:
     """
     import polars as pl
 
+    table = _with_optional(path, table)
     cells = typed(scan(path, table), table.columns)
     columns = tuple(table.columns)
     frame, found = collect([cells, faults(cells, table, columns)], path)
@@ -207,6 +223,11 @@ def collect(frames: Sequence[pl.LazyFrame], path: Path) -> list[pl.DataFrame]:
 
     with _reading(path):
         return pl.collect_all(frames, engine="streaming")
+
+
+def _with_optional(path: Path, table: Table) -> Table:
+    names = {name.strip() for name, _ in _columns(path)} if table.optional else set()
+    return replace(table, columns={**table.columns, **{n: kind for n, kind in table.optional.items() if n in names}})
 
 
 @contextlib.contextmanager

@@ -14,12 +14,13 @@ import numpy as np
 if TYPE_CHECKING:
     import polars as pl
 
-CellKind = Literal["id", "whole", "number", "finding", "text", "name", "path", "time", "date", "clock"]
+CellKind = Literal["id", "whole", "number", "flag", "finding", "text", "name", "path", "time", "date", "clock"]
 
 MEANINGS: dict[CellKind, str] = {
     "id": "a whole number from 1",
     "whole": "a whole number from 0 to 9999",
     "number": "a number",
+    "flag": "0, 1 or empty",
     "finding": "1, 0, -1 or empty",
     "text": "one line of text",
     "name": "a file's name",
@@ -104,6 +105,8 @@ def _parsed(text: pl.Expr, kind: CellKind) -> pl.Expr:
         return _between(_whole(text), 0, _LARGEST_WHOLE)
     if kind == "number":
         return text.cast(pl.Float64, strict=False).fill_nan(None)
+    if kind == "flag":
+        return _between(_whole(text), 0, 1).cast(pl.Int8)
     if kind == "finding":
         number = text.cast(pl.Float64, strict=False)
         return pl.when(number.is_in([-1.0, 0.0, 1.0])).then(number).cast(pl.Int8)

@@ -43,6 +43,16 @@ def find_table(roots: Roots, table: Table) -> Path:
     )
 
 
+def find_optional_table(roots: Roots, table: Table) -> Path | None:
+    """Find the file of a table that a release may lack; None where it does.
+
+    Raises:
+        SourceError: There are several versions.
+    """
+    root: Path = getattr(roots, table.root)
+    return find_table(roots, table) if _files(root, table) else None
+
+
 def _files(root: Path, table: Table) -> list[Path]:
     """List a table's files in order of preference."""
     return [path for suffix in SUFFIXES for path in sorted(root.glob(table.stem + suffix)) if path.is_file()]

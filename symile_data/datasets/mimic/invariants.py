@@ -15,8 +15,10 @@ from symile_data.format.manifest import Manifest
 from symile_data.format.media import UnfitMediumError, open_image
 from symile_data.format.stored_paths import has_paths, path_problems
 
+from .icd import CHAPTER_COLUMNS
 from .lab_items import LAB_ITEMS, LABS
 from .schema import FINDINGS, LEAST_MODALITIES, NAN_VALUE, SHORTER_SIDE
+from .stays import is_time
 from .windows import CXR_WINDOW, ECG_WINDOW, LABS_WINDOW, Window
 
 _SLACK = 1e-5  # percentiles are stored in single precision
@@ -55,6 +57,7 @@ class MimicInvariants:
         """Yield the problems of the rows of one shard."""
         yield from self._ids(split, table)
         yield from self._presence(table)
+        yield from _stay_problems(table)
         yield from _window_problems(table, "cxr_hours", CXR_WINDOW)
         yield from _window_problems(table, "ecg_hours", ECG_WINDOW)
         yield from _window_problems(table, "labs_hours", LABS_WINDOW)
@@ -162,6 +165,22 @@ def _window_problems(table: pa.Table, name: str, window: Window) -> Iterator[str
     if pc.any(pc.or_(early, pc.greater(hours, window.last_hours))).as_py():
         start = "(" if window.open_start else "["
         yield f"{name} lies outside {start}{window.first_hours}, {window.last_hours}] hours"
+
+
+def _stay_problems(table: pa.Table) -> Iterator[str]:
+    """Yield what is wrong with the columns about the stay, where the dataset has them."""
+    for column in ("hospital_expire_flag", *CHAPTER_COLUMNS):
+        if column in table.column_names:
+            values = pc.drop_null(table[column])
+            if len(values) and not pc.all(pc.is_in(values, value_set=pa.array([0, 1], values.type))).as_py():
+                yield f"{column} is neither 0 nor 1 in a row"
+    chapters = [table[column].is_null().to_numpy() for column in CHAPTER_COLUMNS if column in table.column_names]
+    if chapters and (np.any(chapters, axis=0) != np.all(chapters, axis=0)).any():
+        yield "a stay has some of the columns icd_* and lacks others"
+    if "admittime" in table.column_names:
+        unread = [time for time in table["admittime"].to_pylist() if not is_time(time)]
+        if unread:
+            yield f"admittime {unread[0]!r} is not a time as 2150-03-01 12:00:00"
 
 
 def _image_problems(table: pa.Table) -> Iterator[str]:

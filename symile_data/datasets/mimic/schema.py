@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from symile_data.format.schema import DatasetSchema, Modality
 
+from .icd import CHAPTER_COLUMNS
 from .lab_items import LAB_ITEMS, LABS
 
 SHORTER_SIDE = 320  # pixels of a stored X-ray
@@ -24,6 +27,14 @@ FINDINGS = {
         "Support Devices",
     )
 }  # fmt: skip
+
+# Columns about the stay that a dataset has where its source does -> their types.
+STAY_COLUMNS = {
+    "admittime": "string",
+    "length_of_stay_days": "float64",
+    "hospital_expire_flag": "int8",
+    **dict.fromkeys(CHAPTER_COLUMNS, "int8"),
+}
 
 MODALITIES = (
     Modality(
@@ -62,8 +73,12 @@ MODALITIES = (
 )
 
 
-def mimic_schema() -> DatasetSchema:
-    """Return the typed columns and modalities; `datasets` restores every type from the shards alone."""
+def mimic_schema(stay_columns: Collection[str] = ()) -> DatasetSchema:
+    """Return the typed columns and modalities; `datasets` restores every type from the shards alone.
+
+    Args:
+        stay_columns: Those of `STAY_COLUMNS` that the dataset has.
+    """
     from datasets import Features, Image, List, Value
 
     numbers = List(Value("float32"), length=LABS)
@@ -90,6 +105,7 @@ def mimic_schema() -> DatasetSchema:
             **{column: Value("int8") for column in FINDINGS.values()},
             "gender": Value("string"),
             "age": Value("int16"),
+            **{column: Value(dtype) for column, dtype in STAY_COLUMNS.items() if column in stay_columns},
             "candidates": List(Value("int64")),
         }
     )
