@@ -6,9 +6,10 @@ guess. The template is filled with the manifest, the statistics and the dataset'
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symile_data.errors import harmless
 from symile_data.format.manifest import Manifest
@@ -24,6 +25,9 @@ from .samples import Sample
 from .sources import Licence, citations
 from .statistics.collect import Statistics, used_splits
 from .unreliable import unreliable_part
+
+if TYPE_CHECKING:
+    from datasets import Features
 
 FILE_NAME = "README.md"
 
@@ -114,7 +118,7 @@ def front_matter(
     }
     sizes = {split: sum(entry.bytes for entry in manifest.shards(split)) for split in splits}
     matter["dataset_info"] = {
-        "features": (hub_features(schema) if is_tar(manifest) else schema.features)._to_yaml_list(),
+        "features": _listed(hub_features(schema) if is_tar(manifest) else schema.features),
         "splits": [
             {"name": split, "num_bytes": sizes[split], "num_examples": manifest.splits[split]} for split in splits
         ],
@@ -143,7 +147,7 @@ def _configurations(tables: Sequence[Table]) -> dict[str, Any]:
         "dataset_info": [
             {
                 "config_name": table.name,
-                "features": table.features._to_yaml_list(),
+                "features": _listed(table.features),
                 "splits": [
                     {"name": split, "num_bytes": table.bytes[split], "num_examples": rows}
                     for split, rows in table.rows.items()
@@ -154,6 +158,20 @@ def _configurations(tables: Sequence[Table]) -> dict[str, Any]:
             for table in tables
         ],
     }
+
+
+def _listed(features: Features) -> list[dict[str, Any]]:
+    """Return columns in the Hub's terms. Audio stays bytes for whoever loads the dataset, and is one cast away: decoding
+    would need torchcodec and ffmpeg, without which not even a row's text could be shown.
+    """
+    from datasets import Audio, Features
+
+    kept = {
+        name: dataclasses.replace(feature, decode=False) if isinstance(feature, Audio) else feature
+        for name, feature in features.items()
+    }
+    listed: list[dict[str, Any]] = Features(kept)._to_yaml_list()
+    return listed
 
 
 def is_tar(manifest: Manifest) -> bool:

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import soundfile
-from datasets import Audio, load_dataset
+from datasets import load_dataset
 
 
 def main(directory: str) -> None:
@@ -16,8 +16,8 @@ def main(directory: str) -> None:
     dataset = load_dataset(directory)
     print({split: len(rows) for split, rows in dataset.items()})
 
-    # Take audio as bytes, which soundfile reads; torchcodec and ffmpeg are then not needed.
-    train = dataset["train"].cast_column("audio", Audio(sampling_rate=16_000, decode=False))
+    # Audio comes as the bytes of a file; with torchcodec and ffmpeg, cast_column("audio", Audio()) decodes it.
+    train = dataset["train"]
     row = train[0]
     if row["audio"] is not None:  # None where the modality is missing, and audio_missing is True
         wave, rate = soundfile.read(io.BytesIO(row["audio"]["bytes"]), dtype="float32")
