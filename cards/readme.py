@@ -161,8 +161,9 @@ def _configurations(tables: Sequence[Table]) -> dict[str, Any]:
 
 
 def _listed(features: Features) -> list[dict[str, Any]]:
-    """Return columns in the Hub's terms. Audio stays bytes for whoever loads the dataset, and is one cast away: decoding
-    would need torchcodec and ffmpeg, without which not even a row's text could be shown.
+    """Return columns in the Hub's terms, audio as bytes for whoever loads the dataset.
+
+    Decoding it is one cast away, and needs torchcodec and ffmpeg, without which not even a row's text could be shown.
     """
     from datasets import Audio, Features
 

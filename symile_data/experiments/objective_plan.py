@@ -178,7 +178,7 @@ PRESETS: Mapping[str, Plan] = {
         xor_rows=_splits(10_000, 512, 1_024),
         m3_rows=_splits(8_000, 1_000, 1_000),
         recipes={
-            "xor": _recipe(_XOR_COMMON, steps=400, tuning_steps=200, lrs=(0.03, 0.1, 0.01), scales=(1.0, 0.25, 4.0)),
+            "xor": _recipe(_XOR_COMMON, steps=300, tuning_steps=150, lrs=(0.03, 0.1, 0.01), scales=(1.0, 0.25)),
             "pid": _recipe(_PID_COMMON, steps=400, tuning_steps=200, lrs=(0.01, 0.003), scales=(1.0, 0.25)),
             "m3": _recipe(_M3_COMMON, steps=500, tuning_steps=250),
             "m3-5": _recipe(_M3_COMMON, steps=1_000, tuning_steps=500),
