@@ -128,7 +128,8 @@ class Split:
             raise UsageError("no such row", where=self.location, got=row)
         starts = self.group_starts[self._shard_groups]
         index = int(np.searchsorted(starts, row, side="right")) - 1
-        return f"{self.shards[index].name}, row {row - int(starts[index])}"
+        shard = self.shards[index]
+        return f"{shard.name}, row {shard.stored_row(row - int(starts[index]))}"
 
     @cached_property
     def _shard_groups(self) -> npt.NDArray[np.int64]:

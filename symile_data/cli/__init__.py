@@ -21,7 +21,7 @@ from symile_data.cli.output.options import with_options
 from symile_data.errors import SymileDataError
 from symile_data.launch import end_with_launcher, is_watched
 
-from . import build, doctor, embed, imports, plan, probe, reproduce, reproduce_objectives, sample, translate
+from . import build, doctor, embed, folds, imports, plan, probe, reproduce, reproduce_objectives, sample, translate
 from . import card as share
 from . import train as learn
 from . import verify as datasets
@@ -45,6 +45,7 @@ for command in (
     share.preview,
     share.card,
     embed.embed,
+    folds.folds,
     learn.train,
     learn.evaluate,
     probe.probe,

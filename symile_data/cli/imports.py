@@ -1,4 +1,4 @@
-"""`symile-data import`: convert the published releases to shards of this format."""
+"""`symile-data import`: convert the published releases to shards of this format, and their checkpoint to a run."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import Annotated
 import typer
 
 from .common import ExecutorName, Format, Out, Workers, command_line, report, worker_count
+from .output import say
 
-app = typer.Typer(help="Import a published release into our shards, with card and manifest.", no_args_is_help=True)
+app = typer.Typer(
+    help="Import a published release into our shards, or its checkpoint into a run.", no_args_is_help=True
+)
 
 
 @app.command()
@@ -80,3 +83,27 @@ def mimic(
         command=command_line(release, out),
     )
     report(out, manifest)
+
+
+@app.command()
+def checkpoint(
+    file: Annotated[Path, typer.Argument(help="symile_mimic_model.ckpt of the release on PhysioNet.")],
+    data: Annotated[Path, typer.Option(help="The dataset to evaluate on, as `import mimic` writes it.")],
+    out: Annotated[Path, typer.Option(help="Run directory to write.")],
+    objective: Annotated[
+        str | None, typer.Option(help="symile or clip; default: what the file says, else symile.")
+    ] = None,
+) -> None:
+    """Import the published checkpoint of Symile-MIMIC as a run that evaluate takes. Nothing in it is executed.
+
+    Example:
+
+        symile-data import checkpoint symile_mimic_model.ckpt --data build/symile-mimic-release --out runs/published
+
+    Then: symile-data evaluate runs/published --bootstrap 10
+    """
+    from symile_data.workflows.published.checkpoint import import_checkpoint
+    from symile_data.workflows.training_data import TrainingData
+
+    config = import_checkpoint(file, TrainingData(data), out, objective)
+    say(f"{config.objective} with {config.dim} numbers in {out}; evaluate it with: symile-data evaluate {out}")

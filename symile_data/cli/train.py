@@ -6,7 +6,7 @@ import contextlib
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +14,11 @@ from symile_data.losses.objectives import COMPARED, all_objectives
 from symile_data.progress import hidden
 
 from .common import Json, objective_names
+from .folds import Fold, FoldsFile, Repeat, chosen_fold
 from .output import say_json
+
+if TYPE_CHECKING:
+    from symile_data.training.fold_choice import FoldChoice
 
 _COMPARED = ("accuracy", "recall_at_5", "recall_at_10", "median_rank")
 
@@ -51,6 +55,9 @@ def train(
     ] = None,
     save_every: Annotated[int, typer.Option(min=0, help="Steps between checkpoints within an epoch.")] = 1000,
     cache: Annotated[Path | None, typer.Option(help="Keep decoded media in this directory for later runs.")] = None,
+    folds: FoldsFile = None,
+    fold: Fold = None,
+    repeat: Repeat = 0,
     as_json: Json = False,
 ) -> None:
     """Train and test by zero-shot retrieval. Running again continues an interrupted training.
@@ -64,13 +71,16 @@ def train(
         symile-data train build/symile-m3-2 --objectives symile,clip,gram
 
         symile-data train build/symile-m3-2 --seeds 5
+
+        symile-data train build/symile-mimic --folds build/symile-mimic-folds.json --fold 0 --repeat 2
     """
     from symile_data.launch import launch, must_launch
     from symile_data.training.config import default_config, read_config
     from symile_data.workflows.evaluate import Experiment, run_experiment
     from symile_data.workflows.training_data import TrainingData
 
-    data = TrainingData(directory, cache)
+    chosen_folds = chosen_fold(folds, fold, repeat)
+    data = TrainingData(directory, cache, chosen_folds)
     kinds = [modality.kind for modality in data.manifest.modalities]
     modalities = [modality.name for modality in data.manifest.modalities]
     changes = {"epochs": epochs, "seed": seed, "negatives": negatives}
@@ -94,7 +104,7 @@ def train(
         join(devices, accelerator)
         for choice in configs.values():
             data.check(choice)
-        results = run_experiment(experiment, data, out or Path("runs") / directory.resolve().name)
+        results = run_experiment(experiment, data, out or _default_out(directory, chosen_folds))
     if is_main_process():
         _report(results, as_json)
 
@@ -113,6 +123,9 @@ def evaluate(
     ] = None,
     bootstrap: Annotated[int, typer.Option(min=0, help="Number of bootstrap samples of the rows, for intervals.")] = 0,
     select: Annotated[str | None, typer.Option(help="Weights by val_accuracy or val_loss; default: config's.")] = None,
+    folds: FoldsFile = None,
+    fold: Fold = None,
+    repeat: Repeat = 0,
     ablate: Annotated[
         bool, typer.Option("--ablate", help="Also with each query modality shuffled among rows.")
     ] = False,
@@ -123,11 +136,13 @@ def evaluate(
     Example:
 
         symile-data evaluate runs/symile-m3-10/symile --ablate --bootstrap 10
+
+    A run that was trained with --folds is evaluated on its fold; the options are for a file of folds that has moved.
     """
     from symile_data.cli.output.tables import print_intervals, print_results
     from symile_data.training.run import read_run
     from symile_data.workflows.evaluate import Evaluation, evaluate_in_full
-    from symile_data.workflows.training_data import TrainingData
+    from symile_data.workflows.training_data import data_of_run
 
     info = read_run(run)
     asked = Evaluation(
@@ -139,7 +154,7 @@ def evaluate(
         select=select,
         ablate=ablate,
     )
-    found = evaluate_in_full(run, TrainingData(data or Path(info.location)), asked)
+    found = evaluate_in_full(run, data_of_run(info, data, chosen_fold(folds, fold, repeat)), asked)
     if as_json:
         say_json({info.config.objective: {**found.results, **found.extra}})
         return
@@ -148,6 +163,11 @@ def evaluate(
         print_intervals(
             {info.config.objective: found.extra["bootstrap"]}, f"Mean of {bootstrap} bootstrap samples, 95%"
         )
+
+
+def _default_out(directory: Path, folds: FoldChoice | None) -> Path:
+    place = Path("runs") / directory.resolve().name
+    return place if folds is None else place / f"repeat-{folds.repeat}-fold-{folds.fold}"
 
 
 def _objectives(one: str | None, several: str | None, former: str | None) -> list[str]:

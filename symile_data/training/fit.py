@@ -22,7 +22,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from symile_data.errors import UsageError
+from symile_data.errors import OutputError, UsageError
 from symile_data.evaluation.embeddings import Embeddings
 from symile_data.files import write_errors
 
@@ -33,7 +33,7 @@ from .finite import StopWhereNotFinite
 from .loggers import make_loggers
 from .module import SymileModule
 from .ranks import is_lost, is_main_process
-from .run import BEST, LAST, RunInfo, check_last, claim
+from .run import BEST, IMPORTED, LAST, RunInfo, check_last, claim
 
 # Errors that reading a checkpoint with foreign contents can raise.
 _UNFIT = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
@@ -83,6 +83,12 @@ def fit(
         UsageError: the data do not fit the config.
     """
     config = info.config
+    if (directory / IMPORTED).exists():
+        raise OutputError(
+            "the run directory has imported weights, which a training would replace",
+            where=directory,
+            do="choose another `out`",
+        )
     claim(directory, info)
     curves, signals = Curves(), KeepSignals()
     last = directory / LAST

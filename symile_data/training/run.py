@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,12 @@ from symile_data.format.typed_json import read_json, record
 from .callbacks import Curves
 from .checkpoints import KEPT, damaged, is_state, load_file, save_file, state_of
 from .config import TrainConfig, with_present_names
+from .fold_choice import FoldChoice
 from .module import SymileModule
 from .ranks import is_main_process, main_process_first
 
 RUN_FILE, LAST, PRETRAINED = "run.json", "last.ckpt", "pretrained.pt"
+IMPORTED = "imported.json"  # of a run whose weights were trained elsewhere: their file and its checksum
 BEST = {"val_accuracy": "best.ckpt", "val_loss": "best-loss.ckpt"}  # file by the figure that chooses its weights
 
 Weights = Mapping[str, Mapping[str, torch.Tensor]]
@@ -44,6 +46,7 @@ class RunInfo:
         modalities: Modalities of the dataset.
         vocabularies: Words of each text modality.
         sizes: Length of the vectors of each modality of vectors.
+        folds: The fold whose splits the run has, None for the dataset's own splits.
     """
 
     config: TrainConfig
@@ -53,6 +56,7 @@ class RunInfo:
     modalities: tuple[Modality, ...]
     vocabularies: Mapping[str, Sequence[str]]
     sizes: Mapping[str, int] = field(default_factory=dict)
+    folds: FoldChoice | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as written to run.json."""
@@ -64,6 +68,7 @@ class RunInfo:
             "modalities": [modality.to_json() for modality in self.modalities],
             "vocabularies": {name: list(words) for name, words in self.vocabularies.items()},
             "sizes": dict(self.sizes),
+            **({} if self.folds is None else {"folds": asdict(self.folds)}),
         }
 
     def make_module(self, pretrained: Weights | None = None) -> SymileModule:

@@ -1,4 +1,4 @@
-"""Check that a dataset has the splits and media that a training needs, before the training starts."""
+"""Check that a dataset has the splits, columns and media that a training needs, before the training starts."""
 
 from __future__ import annotations
 
@@ -23,6 +23,34 @@ _MORE_ROWS = {
     "symile-mimic": "build it again with a `train` and a `validation` that leave rows for each split",
 }
 _MORE_CUSTOM_ROWS = "write it again (write_dataset) with rows of that split"
+
+
+def check_config(data: TrainingData, config: TrainConfig) -> None:
+    """Check that a config can be trained on a dataset; see `TrainingData.check`."""
+    from symile_data.training.module import check_modalities
+    from symile_data.training.objective import config_objective
+
+    names = [modality.name for modality in data.manifest.modalities]
+    config = config.fitted(names)
+    check_splits(data)
+    check_modalities(names, config)
+    config_objective(config, len(names))
+    check_media(data.manifest, config)
+    settings = config.pretrain
+    labels = () if settings is None else settings.labels.values()
+    data.columns(config.label, *config.resample_within_class.values(), *labels)
+    rows = data.manifest.splits.get("train", 0)
+    sizes = {"batch_size": config.batch_size}
+    if settings is not None:
+        sizes["batch_size of [pretrain]"] = settings.batch_size
+    for name, size in sizes.items():
+        if rows < size:
+            raise UsageError(
+                "the training split has fewer rows than one batch",
+                where=data.directory,
+                got=f"{rows} rows, {name} = {size}",
+                do="build more rows, or lower it (`batch_size` or a config file)",
+            )
 
 
 def check_splits(data: TrainingData) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from symile_data.evaluation.retrieval import Retrieval
     from symile_data.training.config import TrainConfig
     from symile_data.training.fit import Execution
+    from symile_data.training.fold_choice import FoldChoice
+    from symile_data.training.run import RunInfo
 
     from .training_data import TrainingData
 
@@ -111,6 +113,32 @@ def evaluate_run(
     return {**found, **(ablate(embedded, retrieval) if ablated else {})}
 
 
+def check_fingerprint(run: Path, info: RunInfo, data: TrainingData) -> None:
+    """Check that a run was trained on these data and this fold of them.
+
+    Raises:
+        DamageError: it was trained on others.
+    """
+    if data.manifest.identity.fingerprint == info.fingerprint:
+        return
+    if data.folds != info.folds:
+        raise DamageError(
+            "the run was trained on other splits, so rows that it is tested on may have been its training rows",
+            where=run,
+            got=f"{_told(info.folds)} of the run, and {_told(data.folds)}",
+            do="give the run's file with `folds` and its `fold` and `repeat`, or none where it has none",
+        )
+    raise DamageError(
+        "the run was trained on another dataset",
+        where=data.directory,
+        do="give the run's dataset with `data`, or train on this one",
+    )
+
+
+def _told(folds: FoldChoice | None) -> str:
+    return "the dataset's own splits" if folds is None else f"fold {folds.fold} of repetition {folds.repeat}"
+
+
 def embed_run(
     run: Path, data: TrainingData, split: str, *, select: str | None = None, changes: Mapping[str, Any] | None = None
 ) -> tuple[Embeddings, Retrieval, str]:
@@ -135,12 +163,7 @@ def embed_run(
     from symile_data.training.run import load_module, read_run
 
     config = read_run(run).config
-    if data.manifest.identity.fingerprint != read_run(run).fingerprint:
-        raise DamageError(
-            "the run was trained on another dataset",
-            where=data.directory,
-            do="give the run's dataset with `data`, or train on this one",
-        )
+    check_fingerprint(run, read_run(run), data)
     given = {name: value for name, value in (changes or {}).items() if value is not None}
     target = given.get("target", config.target)
     label = given.get("label", config.label if target == config.target else "sample_id")

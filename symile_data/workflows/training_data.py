@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from symile_data.errors import DamageError, UsageError
 from symile_data.format import manifest as manifests
 
+from .folds.view import FoldView
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -20,10 +22,22 @@ if TYPE_CHECKING:
     from symile_data.loaders import BatchLoader, MediaCache, Split
     from symile_data.loaders.datamodule import DataModule
     from symile_data.training.config import TrainConfig
+    from symile_data.training.fold_choice import FoldChoice
     from symile_data.training.module import SymileModule
     from symile_data.training.run import RunInfo, Weights
 
 _IMAGES = "image"  # the kind that can be jittered
+
+
+def data_of_run(info: RunInfo, directory: Path | None = None, folds: FoldChoice | None = None) -> TrainingData:
+    """Open the dataset of a run, with the splits of the run's fold where it has one.
+
+    Args:
+        info: Record of the run.
+        directory: The dataset, where it has moved; by default where it was when the run was trained.
+        folds: The fold, where its file has moved; by default that of the run.
+    """
+    return TrainingData(directory or Path(info.location), folds=folds or info.folds)
 
 
 class TrainingData:
@@ -36,14 +50,18 @@ class TrainingData:
         directory: The dataset's directory, with a manifest.
         cache: Directory that keeps decoded images and audio, memory-mapped, for other processes and later runs; where
             it is not given they are kept in memory.
+        folds: Fold that gives the splits, in place of the dataset's own; the manifest is then that of the fold.
 
     Raises:
-        DamageError: the directory holds no finished dataset.
+        DamageError: the directory holds no finished dataset, or the file of folds is damaged.
+        UsageError: the file of folds is of another dataset, or has no such fold.
     """
 
-    def __init__(self, directory: Path, cache: Path | None = None) -> None:
-        self.directory = directory
-        self.manifest: Manifest = manifests.read(directory)
+    def __init__(self, directory: Path, cache: Path | None = None, folds: FoldChoice | None = None) -> None:
+        whole = manifests.read(directory)
+        self.directory, self.folds = directory, folds
+        self._fold = None if folds is None else FoldView(directory, whole, folds)
+        self.manifest: Manifest = whole if self._fold is None else self._fold.manifest
         self._directory_cache = cache
         self._splits: dict[str, Split] = {}
 
@@ -57,7 +75,10 @@ class TrainingData:
         from symile_data.loaders import open_split
 
         if name not in self._splits:
-            self._splits[name] = open_split(self.directory, name, manifest=self.manifest)
+            if self._fold is None:
+                self._splits[name] = open_split(self.directory, name, manifest=self.manifest)
+            else:
+                self._splits[name] = self._fold.split(name)
         return self._splits[name]
 
     def run_info(self, config: TrainConfig) -> RunInfo:
@@ -73,6 +94,7 @@ class TrainingData:
             modalities=self.manifest.modalities,
             vocabularies=self._vocabularies,
             sizes=self._sizes,
+            folds=self.folds,
         )
 
     def check(self, config: TrainConfig) -> None:
@@ -83,30 +105,9 @@ class TrainingData:
                 fit the config or the number of modalities; the dataset has features where the config needs images or
                 audio; or it has fewer training rows than a batch.
         """
-        from symile_data.training.module import check_modalities
-        from symile_data.training.objective import config_objective
-        from symile_data.workflows.checks import check_media, check_splits
+        from symile_data.workflows.checks import check_config
 
-        config = config.fitted([modality.name for modality in self.manifest.modalities])
-        check_splits(self)
-        check_modalities([modality.name for modality in self.manifest.modalities], config)
-        config_objective(config, len(self.manifest.modalities))
-        check_media(self.manifest, config)
-        settings = config.pretrain
-        labels = () if settings is None else settings.labels.values()
-        self._columns(config.label, *config.resample_within_class.values(), *labels)
-        rows = self.manifest.splits.get("train", 0)
-        sizes = {"batch_size": config.batch_size}
-        if settings is not None:
-            sizes["batch_size of [pretrain]"] = settings.batch_size
-        for name, size in sizes.items():
-            if rows < size:
-                raise UsageError(
-                    "the training split has fewer rows than one batch",
-                    where=self.directory,
-                    got=f"{rows} rows, {name} = {size}",
-                    do="build more rows, or lower it (`batch_size` or a config file)",
-                )
+        check_config(self, config)
 
     def pretrained(self, config: TrainConfig) -> Weights:
         """Pretrain the encoders that the config names on the training split, with jittered images.
@@ -129,7 +130,7 @@ class TrainingData:
             "train",
             batch_size=settings.batch_size,
             shuffle=True,
-            columns=self._columns(*settings.labels.values()),
+            columns=self.columns(*settings.labels.values()),
             variation=Variation(
                 augment=views,
                 value_labels=self._value_labels(settings.labels),
@@ -159,7 +160,7 @@ class TrainingData:
             resample_within_class=config.resample_within_class,
             value_labels=value_labels,
         )
-        labels = self._columns(config.label, *config.resample_within_class.values())
+        labels = self.columns(config.label, *config.resample_within_class.values())
         return DataModule(
             self.split,
             config.batch_size,
@@ -233,7 +234,7 @@ class TrainingData:
         from symile_data.training.features import best_device
         from symile_data.training.fit import embed_split
 
-        columns = [*self._columns(label or module.config.label), *self._candidates(candidates, split)]
+        columns = [*self.columns(label or module.config.label), *self._candidates(candidates, split)]
         shown = self._value_labels({target or module.config.target: label or module.config.label})
         batches = self._loader(
             module.config,
@@ -252,7 +253,7 @@ class TrainingData:
             split: Name of the split.
             columns: Label columns that batches hold besides.
         """
-        return self._loader(module.config, split, columns=self._columns(*columns), encoders=module.frozen_features())
+        return self._loader(module.config, split, columns=self.columns(*columns), encoders=module.frozen_features())
 
     def _loader(self, config: TrainConfig, split: str, **options: Any) -> BatchLoader:
         """Make a loader of all rows of a split in file order; `options` change its arguments."""
@@ -306,7 +307,7 @@ class TrainingData:
             found[column] = name
         return found
 
-    def _columns(self, *columns: str) -> list[str]:
+    def columns(self, *columns: str) -> list[str]:
         """Select those of the columns, each once, that a batch does not hold anyway.
 
         Raises:

@@ -14,6 +14,7 @@ _SAME_NAMES = (
     " images layout logger manual mimic_cxr mimic_ecg mimic_iv misaligned missing mode noise_level noisy out"
     " pair_information patients plan precision reference replace rows sentences skip_unnamed_classes"
     " strict train validation within_stay words workers"
+    " fold folds group repeat repeats stratify"
 )
 
 # Argument, or argument and value, as the library writes it between backquotes -> option.

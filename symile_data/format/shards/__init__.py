@@ -65,6 +65,10 @@ class Shard(Protocol):
         """
         ...
 
+    def stored_row(self, row: int) -> int:
+        """Return the number of a row within the file, for messages: they differ where only some rows are presented."""
+        ...
+
     def column_bytes(self) -> dict[str, int]:
         """Return the stored bytes of each column; a member that several columns share has its own name."""
         ...

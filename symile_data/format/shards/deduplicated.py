@@ -191,6 +191,10 @@ class DeduplicatedShard:
         """The number of rows in the shard."""
         return self.table.rows
 
+    def stored_row(self, row: int) -> int:
+        """Return the number of a row within the table, which is its own number."""
+        return self.table.stored_row(row)
+
     def read(self, group: int, columns: Sequence[str]) -> pa.Table:
         """Read the named columns of one group.
 

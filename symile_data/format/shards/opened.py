@@ -38,6 +38,10 @@ class OpenedShard(ABC):
         """The number of rows in the shard."""
         return sum(self.group_rows)
 
+    def stored_row(self, row: int) -> int:
+        """Return the number of a row within the file, which is its own number."""
+        return row
+
     def read(self, group: int, columns: Sequence[str]) -> pa.Table:
         """Read the named columns of one row group. Any number of threads may read at once.
 
