@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from symile_data.errors import DamageError
 from symile_data.files import digest
+from symile_data.format.shards.arrow_numpy import numbers
 from symile_data.format.shards.selected import select_from
 
 from .split import Split
@@ -39,7 +40,7 @@ def select_rows(
     """
     shards, start = [], 0
     for split in splits:
-        ids = np.asarray(split.read_all(["sample_id"])["sample_id"].to_numpy())
+        ids = numbers(split.read_all(["sample_id"])["sample_id"])
         selected = np.isin(ids, sample_ids)
         first = 0
         for shard in split.shards:

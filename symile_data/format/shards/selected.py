@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from .arrow_numpy import arrow_int64
+
 if TYPE_CHECKING:
     from symile_data.format.shards import Shard
 
@@ -73,7 +75,7 @@ class SelectedShard:
         start = sum(self.group_rows[:group])
         values = {name: array.slice(start, len(places)) for name, array in self.columns.items()}
         if stored := [name for name in columns if name not in self.columns]:
-            table = self.whole.read(number, stored).take(pa.array(places))
+            table = self.whole.read(number, stored).take(arrow_int64(places))
             values |= {name: table[name].combine_chunks() for name in stored}
         schema = pa.schema([self.schema.field(name) for name in columns], metadata=self.schema.metadata)
         return pa.table([values[name] for name in columns], schema=schema)

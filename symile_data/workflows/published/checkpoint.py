@@ -1,4 +1,4 @@
-"""Turn the published checkpoint of Symile-MIMIC, symile_mimic_model.ckpt, into a run directory that `evaluate` takes."""
+"""Turn the published checkpoint of Symile-MIMIC, symile_mimic_model.ckpt, into a run directory for `evaluate`."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _load(file: Path) -> dict[str, Any]:
                 "the checkpoint holds objects that are no tensors, and reading these would execute code",
                 where=file,
                 got=", ".join(objects[:_SHOWN]),
-                do="where you trust it, save its `state_dict` alone, with torch, and import that file",
+                do="where you trust it, save its state_dict alone, with torch, and import that file",
             ) from None
 
 
