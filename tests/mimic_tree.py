@@ -68,6 +68,7 @@ class Tree:
         self.findings: list[Row] = []
         self.records: list[Row] = []
         self.labs: list[Row] = []
+        self.diagnoses: list[Row] = []
         self.files: dict[Path, bytes] = {}
         self._ids = 0
 
@@ -75,12 +76,15 @@ class Tree:
         self._ids += 1
         return self._ids
 
-    def admit(self, subject_id: int, hadm_id: int, at: datetime = START, days: float = 5) -> None:
+    def admit(
+        self, subject_id: int, hadm_id: int, at: datetime = START, days: float = 5, died: int | None = None
+    ) -> None:
         if all(row["subject_id"] != subject_id for row in self.patients):
             row = {"subject_id": subject_id, "gender": "F", "anchor_age": 60, "anchor_year": 2148}
             self.patients.append({**row, "anchor_year_group": "2014 - 2016", "dod": ""})
         end = at + timedelta(days=days)
-        self.admissions.append({"subject_id": subject_id, "hadm_id": hadm_id, "admittime": at, "dischtime": end})
+        row = {"subject_id": subject_id, "hadm_id": hadm_id, "admittime": at, "dischtime": end}
+        self.admissions.append(row if died is None else {**row, "hospital_expire_flag": died})
 
     def picture(
         self,
@@ -133,6 +137,10 @@ class Tree:
         number = "" if value is None else repr(value)
         self.labs.append({**row, "charttime": time, "storetime": time, "valuenum": number, "valueuom": unit})
 
+    def diagnose(self, subject_id: int, hadm_id: int, code: str, version: int = 10) -> None:
+        row = {"subject_id": subject_id, "hadm_id": hadm_id, "seq_num": len(self.diagnoses) + 1}
+        self.diagnoses.append({**row, "icd_code": code, "icd_version": version})
+
     def complete(self, subject_id: int, hadm_id: int, at: datetime = START) -> None:
         """Add an admission with an X-ray, an ECG and blood tests."""
         self.admit(subject_id, hadm_id, at)
@@ -143,15 +151,18 @@ class Tree:
     def tables(self) -> dict[Path, tuple[tuple[str, ...], list[Row]]]:
         hosp = self.roots.mimic_iv / "hosp"
         cxr = self.roots.mimic_cxr
+        flag = ("hospital_expire_flag",) if any("hospital_expire_flag" in row for row in self.admissions) else ()
+        coded = ("subject_id", "hadm_id", "seq_num", "icd_code", "icd_version")
         return {
             hosp / "patients.csv.gz": (
                 ("subject_id", "gender", "anchor_age", "anchor_year", "anchor_year_group", "dod"),
                 self.patients,
             ),
             hosp / "admissions.csv.gz": (
-                ("subject_id", "hadm_id", "admittime", "dischtime", "deathtime", "insurance"),
+                ("subject_id", "hadm_id", "admittime", "dischtime", "deathtime", "insurance", *flag),
                 self.admissions,
             ),
+            **({hosp / "diagnoses_icd.csv.gz": (coded, self.diagnoses)} if self.diagnoses else {}),
             hosp / "labevents.csv.gz": (
                 ("labevent_id", "subject_id", "hadm_id", "itemid", "charttime", "storetime", "value", "valuenum",
                  "valueuom", "comments"),

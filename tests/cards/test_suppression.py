@@ -20,6 +20,7 @@ from symile_data.format.disclosure import LEAST
 TESTS = ("pH", "Lactate")
 SPLITS = ("train", "test")
 MODALITIES = ("cxr", "ecg", "labs")
+CHAPTERS = ("icd_blood", "icd_eye")  # null in the same rows
 PATTERNS = ("", "cxr", "ecg", "labs", "cxr+ecg", "cxr+labs", "ecg+labs")
 
 
@@ -43,6 +44,7 @@ def cohorts(draw: st.DrawFn) -> dict[str, list[dict[str, Any]]]:
                     "view_position": _pick(random, "AP PA LL", rarity, rarity / 4, lacks & {"cxr"}),
                     "chexpert_edema": _pick(random, "0 1 -1", rarity, 0.5, lacks & {"cxr"}),
                     "gender": _pick(random, "F M", rarity, rarity / 4),
+                    **_pick_chapters(random, rarity),
                     "subject": f"{number}-{row if random.random() > rarity else 0}",
                     "cxr_hour": int(min(random.geometric(0.5), 6)) - 1,
                     "size": _pick(random, "320 390 400", rarity),
@@ -50,6 +52,11 @@ def cohorts(draw: st.DrawFn) -> dict[str, list[dict[str, Any]]]:
                 }
             )
     return rows
+
+
+def _pick_chapters(random: np.random.Generator, rarity: float) -> dict[str, str | None]:
+    coded = random.random() > rarity / 2
+    return {name: _pick(random, "0 1", rarity) if coded else None for name in CHAPTERS}
 
 
 def _pick(
@@ -83,7 +90,7 @@ def counted(cohort: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
             }
             for split, of in cohort.items()
         },
-        "categories": {name: category(name) for name in ("view_position", "chexpert_edema", "gender")},
+        "categories": {name: category(name) for name in ("view_position", "chexpert_edema", "gender", *CHAPTERS)},
         "identifiers": {
             "subject_id": {
                 "distinct": {split: len({row["subject"] for row in of}) for split, of in cohort.items()},
@@ -158,6 +165,14 @@ class Attack:
                     self._equal({own: 1, **absent}, told["null"])
                 for key in values:
                     self._published(key, told.get(key[2]))
+            uncoded = self._group(("no diagnosis", split), true["categories"][CHAPTERS[0]][split].get("null", 0))
+            for column in CHAPTERS:
+                counts, told = true["categories"][column][split], shown["categories"][column][split]
+                values = [self._group((column, split, v), n) for v, n in counts.items() if v != "null"]
+                self._equal(dict.fromkeys([uncoded, *values], 1), rows)
+                self._published(uncoded, told.get("null"))
+                for key in values:
+                    self._published(key, told.get(key[2]))
             for column, owner in {"subject_id": "", "cxr_dicom_id": "cxr"}.items():
                 absent = lacking.get((split, owner), {})
                 count = true["identifiers"][column]["distinct"][split]
@@ -225,7 +240,7 @@ def test_no_small_count_follows_from_what_is_published(cohort: dict[str, list[di
 def test_large_counts_are_told_as_they_are() -> None:
     row = {
         "lacks": set(), "view_position": "AP", "chexpert_edema": "1", "gender": "F", "cxr_hour": 2, "size": "320",
-        "lab_hours": dict.fromkeys(TESTS, 1),
+        "lab_hours": dict.fromkeys(TESTS, 1), **dict.fromkeys(CHAPTERS, "0"),
     }  # fmt: skip
     changed = row | {"lacks": {"ecg"}, "gender": "M", "view_position": "PA", "cxr_hour": 3}
     rows = [{**(changed if number < 12 else row), "subject": str(number)} for number in range(50)]
@@ -244,6 +259,20 @@ def test_a_withheld_count_takes_the_next_with_it() -> None:
     assert shown["missing"]["train"] == {"rates": {"cxr": None, "ecg": None}, "patterns": {"": 76}}
     assert shown["categories"] == {"gender": {"train": {}}, "view_position": {"train": {}}}
     assert shown["measured"]["train"] == {"pH": None, "pO2": 70, "Lactate": None}
+
+
+def test_a_null_group_of_several_columns_is_told_in_all_or_none() -> None:
+    """15 null rows beside 3 of a value: hiding both in one column only, the other would tell."""
+    statistics = {
+        "rows": {"train": 118, "test": 105},
+        "categories": {
+            "icd_blood": {"train": {"0": 100, "1": 3, "null": 15}, "test": {"0": 80, "1": 20, "null": 5}},
+            "icd_eye": {"train": {"0": 70, "1": 33, "null": 15}, "test": {"0": 100, "null": 5}},
+        },
+    }
+    shown = publishable(statistics, mimic_schema().modalities, DESCRIPTIONS["symile-mimic"])["categories"]
+    assert shown["icd_blood"] == {"train": {"null": 15}, "test": {"0": 80}}
+    assert shown["icd_eye"] == {"train": {"0": 70, "1": 33, "null": 15}, "test": {}}
 
 
 def test_times_make_up_for_every_withheld_test() -> None:

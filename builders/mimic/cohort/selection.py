@@ -249,12 +249,17 @@ def _stays(survey: Survey, hadm_ids: list[int], chapters: pl.DataFrame | None) -
     import polars as pl
 
     stays = survey.admissions.filter(pl.col("hadm_id").is_in(hadm_ids)).with_columns(
-        length_of_stay_days=(pl.col("stay_until") - pl.col("admittime")).dt.total_microseconds() / _MICROSECONDS_A_DAY,
+        length_of_stay_days=days_between(pl.col("admittime"), pl.col("stay_until")),
         admittime=pl.col("admittime").dt.strftime("%Y-%m-%d %H:%M:%S%.f"),
     )
     if chapters is not None:
         stays = stays.join(chapters, on="hadm_id", how="left", maintain_order="left", validate="1:1")
     return stays.select("subject_id", "hadm_id", "gender", "age", *survey.stay_columns)
+
+
+def days_between(first: pl.Expr, last: pl.Expr) -> pl.Expr:
+    """Compute the days from one time to another, float64; null where a time is unknown."""
+    return (last - first).dt.total_microseconds() / _MICROSECONDS_A_DAY
 
 
 def _table(

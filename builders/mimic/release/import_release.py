@@ -25,7 +25,7 @@ from ...engine.stages import run_build
 from ..build import DATASET, write_shards
 from ..build_state import make_build_state, write_build_state
 from ..cohort.labs import LabValues
-from ..cohort.selection import Cohort
+from ..cohort.selection import Cohort, days_between
 from ..signals.media import CHUNK, CXR, ECG, MediaKind, Place, Prepared, chunk_path
 from .files import COHORT, SETS, SPLITS, Release, check_rows, gray_png, lab_values, retrieval_sets, whole_units
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 VERSION = "1.0.0"
+_FLAG = "hospital_expire_flag"
 
 _PACKAGES = ("numpy", "pillow", "polars", "pyarrow")
 _NOTES = (
@@ -77,6 +78,7 @@ def import_mimic(
     check_format(shard_format)
     release = Release(source)
     sums = release.sums()
+    schema = mimic_schema(_stay_columns(release))
     identity = BuildFingerprint(
         dataset=DATASET,
         spec={**_spec(release), "format": shard_format},
@@ -93,7 +95,7 @@ def import_mimic(
         write_build_state(build_dir.internal, make_build_state(cohort, splits, sets, reference=True))
         return Manifest(
             identity=identity,
-            modalities=mimic_schema().modalities,
+            modalities=schema.modalities,
             splits=sizes,
             files=write_shards(build_dir, executor, sizes, shard_format),
             dropped=cohort.dropped,
@@ -104,7 +106,7 @@ def import_mimic(
     return run_build(
         out,
         identity,
-        mimic_schema(),
+        schema,
         stages,
         workers=workers,
         executor=executor,
@@ -128,6 +130,13 @@ def _spec(release: Release) -> dict[str, Any]:
         "candidates": sizes.pop(),
         "sample": False,
     }
+
+
+def _stay_columns(release: Release) -> list[str]:
+    """Return the columns about the stay that the release's table of admissions gives."""
+    given = release.table(COHORT).columns
+    needed = {"admittime": "admittime", "length_of_stay_days": "dischtime", "hospital_expire_flag": _FLAG}
+    return [name for name, source in needed.items() if source in given]
 
 
 @dataclass(frozen=True)
@@ -214,7 +223,13 @@ def _described(release: Release, tables: list[pl.DataFrame]) -> pl.DataFrame:
     form = "%Y-%m-%d %H:%M:%S"
     moments = {
         name: pl.col(name).cast(pl.String).str.to_datetime(form)
-        for name in ("admittime", "cxr_StudyDateTime", "ecg_time")
+        for name in ("admittime", "dischtime", "cxr_StudyDateTime", "ecg_time")
+        if name in whole.columns
+    }
+    stays = {
+        "admittime": lambda: moments["admittime"].dt.strftime(form),
+        "length_of_stay_days": lambda: days_between(moments["admittime"], moments["dischtime"]),
+        _FLAG: lambda: pl.col(_FLAG).cast(pl.Int8),
     }
     hours = {
         column: (moments[name] - moments["admittime"]).dt.total_microseconds() / 3_600_000_000
@@ -230,6 +245,7 @@ def _described(release: Release, tables: list[pl.DataFrame]) -> pl.DataFrame:
         pl.col("ecg_study_id").cast(pl.Int64),
         *(pl.col(name).cast(pl.Float64).cast(pl.Int8).alias(column) for name, column in FINDINGS.items()),
         **hours,
+        **{name: stays[name]() for name in _stay_columns(release)},
     )
     rows = pl.concat(tables).join(described, on="hadm_id", how="left", maintain_order="left")
     unknown = rows.filter(rows["dicom_id"].is_null())
