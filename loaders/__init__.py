@@ -21,6 +21,7 @@ from .decoders.augment import ImageAugment, ImageCrop, ImageJitter
 from .decoders.ecg import EcgSettings
 from .decoders.image import ImageSettings
 from .decoders.labs import LabsSettings, mean_percentiles
+from .mixing import Mix, mix
 from .split import Split, open_split
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ __all__ = [
     "ImageSettings",
     "LabsSettings",
     "MediaCache",
+    "Mix",
     "Resources",
     "Split",
     "StoredSettings",
@@ -45,6 +47,7 @@ __all__ = [
     "Variation",
     "VectorSettings",
     "mean_percentiles",
+    "mix",
     "open_split",
 ]
 

@@ -131,7 +131,7 @@ class BatchSpec:
         columns = [
             missingness.missing(self.seed, sample_ids, reader.name, reader.rate, "load") for reader in self.readers
         ]
-        return np.stack(columns, axis=1)
+        return np.stack(columns, axis=1) if columns else np.zeros((len(sample_ids), 0), dtype=bool)
 
 
 def make_batch_spec(
@@ -192,6 +192,7 @@ class Group:
         missing: (rows, M), stored or simulated.
         values: By modality, the raw values of the rows, a list or an array.
         labels: (rows, ...) values, by label column.
+        bytes: Size of the columns that were read, inflated.
     """
 
     first_row: int
@@ -199,6 +200,7 @@ class Group:
     missing: BoolArray
     values: Mapping[str, Any]
     labels: Mapping[str, Array]
+    bytes: int
 
 
 def read_group(spec: BatchSpec, index: int) -> Group:
@@ -218,6 +220,7 @@ def read_group(spec: BatchSpec, index: int) -> Group:
         missing=missing,
         values={reader.name: reader.decoder.values(one_chunk(table[reader.column])) for reader in spec.readers},
         labels={label.name: label_values(spec.split, label, table, missing, first_row) for label in spec.labels},
+        bytes=table.nbytes,
     )
 
 

@@ -7,11 +7,31 @@ from collections.abc import Iterable, Mapping, Sequence
 from symile_data.errors import UsageError
 from symile_data.format.schema import joined_names
 
+from .arguments import Variation
 from .batches import BatchSpec, ModalityReader
 from .decoders import StoredSettings
 from .decoders.augment import ImageJitter, View
 from .decoders.image import ImageSettings
+from .mixing import Mix
 from .split import Split
+
+_NEEDS_ONE_DATASET = ("redraw_words", "resample_within_class", "misaligned", "value_labels")
+
+
+def check_mix(split: Split, variation: Variation, *, cached: bool) -> None:
+    """Refuse for a mix what needs all rows of one dataset.
+
+    Raises:
+        UsageError: the message names the argument.
+    """
+    if not isinstance(split, Mix):
+        return
+    asked = {"cache": cached, **{name: getattr(variation, name) for name in _NEEDS_ONE_DATASET}}
+    unfit = [name for name, value in asked.items() if value]
+    if unfit:
+        raise UsageError(
+            "this needs the rows of one dataset, and the split is a mix", got=unfit[0], do="leave it out, or do not mix"
+        )
 
 
 def check_views(spec: BatchSpec, augment: Mapping[str, View], encoders: Iterable[str], *, cached: bool) -> None:

@@ -7,6 +7,7 @@ without worker processes: image and audio kernels release the GIL, and nothing h
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -23,11 +24,13 @@ from .batches import Array, DecodeErrors, keep_rows, make_batch_spec
 from .cache.decode_split import decode_split
 from .cache.media_cache import DecodedSplit, Encode, MediaCache
 from .checkpoint import make_checkpoint, read_checkpoint
-from .checks import check_redraw, check_views
+from .checks import check_mix, check_redraw, check_views
 from .decoders.augment import ImageJitter, View
 from .misaligned import OwnerRows, check_misaligned
+from .mixing import Mix
 from .redraw_words import collect_words
-from .shuffle import EpochShuffle, batch_count, slices
+from .report import FILL, GATHER, LoadClock, LoadReport
+from .shuffle import Order, batch_count, slices
 from .split import Split
 from .stream import PartialBatch, Streaming
 
@@ -43,22 +46,25 @@ class BatchLoader:
     A batch is a dict: one entry for each modality under its name (tensor with B rows, or a list of B texts; zeros or
     None where missing), and
 
-    - `missing`: (B, M) bool in the order of `split.modalities`;
+    - `missing`: (B, M) bool in the order of `loader.split.modalities`;
     - `padding`: (B,) bool, True for rows that repeat another row only so that all ranks have equally many: leave them
       out of metrics;
     - `sample_id`: (B,) int64, and `cls_id` where the split has it;
+    - `source`: (B,) int64 number of each row's split, where the split is a `mix`;
     - the `columns`: integers as int64 (null: -100), floats as float32 (null: NaN), others as lists.
 
     The order is a function of (fingerprint, seed, epoch) and the same for any number of threads; the union of the
     ranks' batches is the same for any number of ranks.
 
     Args:
-        split: From `open_split`.
+        split: From `open_split` or `mix`.
         batch_size: B, rows of each rank.
         seed: Seed of shuffling, missingness, redrawn words and augmentation.
         shuffle: False gives file order.
         drop_last: Leave out the rows that do not fill a global batch; equal to `shuffle` by default. Otherwise the
             last batch is shorter, and padded where ranks would differ.
+        modalities: Names of the modalities to deliver; those left out are not read, and () delivers labels only. All by
+            default.
         transforms: Decoder settings by modality name (`ImageSettings`, `AudioSettings`, ...); other modalities get
             the defaults of their kind.
         columns: Further columns to deliver.
@@ -90,6 +96,7 @@ class BatchLoader:
         seed: int = 0,
         shuffle: bool = True,
         drop_last: bool | None = None,
+        modalities: Sequence[str] | None = None,
         transforms: Mapping[str, Any] | None = None,
         columns: Sequence[str] = (),
         missingness: float | Mapping[str, float] | None = None,
@@ -106,6 +113,7 @@ class BatchLoader:
             raise UsageError("a batch needs at least one row", got=batch_size, do="raise batch_size")
         if on_error not in ("raise", "skip"):
             raise UsageError("unknown on_error", got=repr(on_error), do="choose raise or skip")
+        split = split if modalities is None else split.with_modalities(modalities)
         self.split, self.batch_size, self.seed = split, batch_size, seed
         self.rank, self.world_size = distribution.rank, distribution.world_size
         self._shuffle, self._resources = shuffle, resources
@@ -114,12 +122,13 @@ class BatchLoader:
             raise UsageError(
                 "the split has fewer rows than one global batch, and drop_last leaves nothing",
                 where=split.location,
-                got=f"{split.rows} rows, {batch_size} x {self.world_size} in a batch",
+                got=f"{split.epoch_rows} rows, {batch_size} x {self.world_size} in a batch",
                 do="lower batch_size or pass drop_last=False",
             )
         names = [modality.name for modality in split.modalities]
         rates = missingness if isinstance(missingness, Mapping) else dict.fromkeys(names, missingness or 0.0)
         cached = cache is not False
+        check_mix(split, variation, cached=cached)
         check_misaligned(variation.misaligned, variation.value_labels, split, cached=cached)
         self._spec = make_batch_spec(
             split,
@@ -146,6 +155,7 @@ class BatchLoader:
         self._cache = cache
         self._decoded: DecodedSplit | None = None
         self._decode_errors = DecodeErrors(skip=on_error == "skip")
+        self._clock = LoadClock()
         self._epoch = self._position = 0
         self._begun = False  # whether an iteration has started the epoch that `_epoch` names
 
@@ -154,7 +164,7 @@ class BatchLoader:
         return self._batches_after(0)
 
     def _batches_after(self, position: int) -> int:
-        rows = self.split.rows - position
+        rows = self.split.epoch_rows - position
         return batch_count(rows, self.batch_size * self.world_size, drop_last=self._drop_last)
 
     @property
@@ -171,6 +181,10 @@ class BatchLoader:
     def skipped_examples(self) -> list[str]:
         """Sentences about the first ten of them: where they are, and why they cannot be decoded."""
         return list(self._decode_errors.examples)
+
+    def report(self) -> LoadReport:
+        """Return where the time of this loader went so far, and what to change; `print` shows it as a table."""
+        return self._clock.report(self._resources.threads)
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration run this epoch.
@@ -199,7 +213,7 @@ class BatchLoader:
         Raises:
             UsageError: the state is of another split, other settings or another version, which the message names.
         """
-        self._epoch, self._position = read_checkpoint(state, self._settings(), self.split.rows)
+        self._epoch, self._position = read_checkpoint(state, self._settings(), self.split.epoch_rows)
         self._begun = False
 
     def __iter__(self) -> Iterator[Batch]:
@@ -207,23 +221,20 @@ class BatchLoader:
         if self._begun or not self._batches_after(self._position):
             self._epoch, self._position = self._epoch + 1, 0
         self._begun = True
-        shuffle = EpochShuffle(
-            self.split.group_rows,
-            self.split.fingerprint,
-            self.seed,
-            self._epoch,
-            self._resources.window,
-            self._shuffle,
-        )
+        shuffle = self.split.order(self.seed, self._epoch, self._resources.window, self._shuffle)
+        started = time.perf_counter()
         for filled in self._filled(shuffle):
             # With the last batch the next epoch is due: a state saved now must not lead to an epoch without batches.
             if self._batches_after(filled.part.stop):
                 self._position = filled.part.stop
             else:
                 self._epoch, self._position, self._begun = shuffle.epoch + 1, 0, False
-            yield self._finish(filled, shuffle.epoch)
+            batch = self._finish(filled, shuffle.epoch)
+            started = self._clock.delivered(len(filled.part.rows), started)
+            yield batch
+            started = self._clock.returned(started)
 
-    def _filled(self, shuffle: EpochShuffle) -> Iterator[PartialBatch]:
+    def _filled(self, shuffle: Order) -> Iterator[PartialBatch]:
         parts = slices(
             shuffle,
             start=self._position,
@@ -233,15 +244,16 @@ class BatchLoader:
             drop_last=self._drop_last,
         )
         if self._cache is False:
-            streaming = Streaming(spec=self._spec, augment=self._augment, resources=self._resources)
+            streaming = Streaming(spec=self._spec, augment=self._augment, resources=self._resources, clock=self._clock)
             return streaming.batches(shuffle, parts, self._decode_errors)
         if self._decoded is None:
             memory = self._cache if isinstance(self._cache, MediaCache) else None
             store = memory or (Path(self._cache) if isinstance(self._cache, str | Path) else None)
-            decoded = decode_split(
-                self._spec, threads=self._resources.threads, decode_errors=self._decode_errors, store=store
-            )
-            self._decoded = decoded.encoded(self._encoders, memory)
+            with self._clock.stage(FILL):
+                decoded = decode_split(
+                    self._spec, threads=self._resources.threads, decode_errors=self._decode_errors, store=store
+                )
+                self._decoded = decoded.encoded(self._encoders, memory)
             self._owners.drawn = decoded.owners
         permutations = {
             part: permutation
@@ -250,11 +262,13 @@ class BatchLoader:
             for permutation in [self._decoded.permutation(name, column, self.seed, shuffle.epoch, owners)]
             for part in joined_names(name)
         }
-        return self._decoded.batches(parts, permutations)
+        return self._clock.timed(GATHER, self._decoded.batches(parts, permutations))
 
     def _finish(self, filled: PartialBatch, epoch: int) -> Batch:
         arrays = filled.arrays
         arrays["padding"] = filled.part.padding
+        if isinstance(self.split, Mix):
+            arrays["source"] = self.split.source_of(filled.part.rows)
         if self._words is not None:
             text = [reader.name for reader in self._spec.readers].index("text")
             present = np.flatnonzero(~arrays["missing"][:, text])

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,41 @@ from symile_data.rng import Stream
 
 IntArray = npt.NDArray[np.int64]
 _GROUPS, _WINDOW = 0, 1  # second half of a permutation's key, so that row groups and windows are shuffled apart
+
+
+class Order(Protocol):
+    """The order of one epoch: positions are counted in the order of delivery, rows in that of the files."""
+
+    @property
+    def seed(self) -> int:
+        """The seed that the user gave the loader."""
+        ...
+
+    @property
+    def epoch(self) -> int:
+        """The epoch, from 0."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """The number of positions of the epoch."""
+        ...
+
+    def rows_at(self, start: int, stop: int) -> tuple[IntArray, IntArray]:
+        """Find the rows at positions, and their places in reading order; see `EpochShuffle.rows_at`."""
+        ...
+
+    def window_at(self, position: int) -> int:
+        """Return the first window whose row groups are still needed at a position."""
+        ...
+
+    def window_end(self, position: int) -> int:
+        """Return a later position; the rows up to it are best found together."""
+        ...
+
+    def window_of_groups(self) -> IntArray:
+        """Return (G,): the window of each row group, after which the group is not needed."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -75,6 +111,11 @@ class EpochShuffle:
         windows = np.empty(len(self._groups), dtype=np.int64)
         windows[self._groups] = np.arange(len(self._groups)) // self._span
         return windows
+
+    def window_ends(self) -> IntArray:
+        """Return (W,): the first position after each window."""
+        windows = -(-len(self._groups) // self._span)
+        return self._bounds[np.minimum(np.arange(1, windows + 1) * self._span, len(self._groups))]
 
     def window_end(self, position: int) -> int:
         """Return the first position after the window that holds `position`."""
@@ -141,7 +182,7 @@ def batch_count(rows: int, batch: int, *, drop_last: bool) -> int:
 
 
 def slices(
-    shuffle: EpochShuffle,
+    shuffle: Order,
     *,
     start: int,
     batch_size: int,

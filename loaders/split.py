@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from symile_data.errors import DamageError, UsageError
 from symile_data.files import digest
@@ -31,6 +32,8 @@ from symile_data.format.shards.deduplicated import pooled_media, with_media
 from .discover import discover_shards, unknown_split
 from .discover.columns import as_schema, check_special_columns, common_schema
 from .discover.modalities import modalities_of, unused_columns
+from .selection import filter_rows
+from .shuffle import EpochShuffle, Order
 
 _OPENING_THREADS = 8  # a footer is a few small reads: waiting for disk or network, not work
 
@@ -74,9 +77,39 @@ class Split:
         return int(self.group_starts[-1])
 
     @property
+    def epoch_rows(self) -> int:
+        """The number of rows that an epoch delivers: N, but for a mix."""
+        return self.rows
+
+    def order(self, seed: int, epoch: int, window: int, shuffle: bool) -> Order:
+        """Return the order of an epoch.
+
+        Args:
+            seed: The user's seed.
+            epoch: The epoch, from 0.
+            window: Number of row groups whose rows are shuffled together.
+            shuffle: False gives file order.
+        """
+        return EpochShuffle(self.group_rows, self.fingerprint, seed, epoch, window, shuffle)
+
+    @property
     def columns(self) -> list[str]:
         """Names of all columns, in the order of the schema."""
         return list(self.schema.names)
+
+    def with_modalities(self, names: Sequence[str]) -> Split:
+        """Return the same rows with these modalities only, in the order that they have here; others are plain columns.
+
+        Raises:
+            UsageError: a modality is unknown.
+        """
+        known = [modality.name for modality in self.modalities]
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise UsageError(
+                "`modalities` names no modality of this split", got=unknown[0], do=f"choose among {', '.join(known)}"
+            )
+        return replace(self, modalities=tuple(modality for modality in self.modalities if modality.name in names))
 
     def read(self, columns: Sequence[str], row_group: int) -> pa.Table:
         """Read the named columns of one row group, and nothing else.
@@ -139,22 +172,32 @@ class Split:
 
 
 def open_split(
-    location: str | Path, split: str, *, config: str | None = None, manifest: manifests.Manifest | None = None
+    location: str | Path,
+    split: str,
+    *,
+    where: str | pc.Expression | None = None,
+    rows: slice | range | None = None,
+    config: str | None = None,
+    manifest: manifests.Manifest | None = None,
 ) -> Split:
-    """Open one split of a dataset.
+    """Open one split of a dataset, or some of its rows.
 
     Args:
         location: A local directory or an fsspec URL (s3://, hf://datasets/..., https://, ...) with manifest.json and
             data/; or, without a manifest, one with shards that its README.md's front matter or their names
             (`<split>-*.parquet`, `<split>.parquet`, the same with .tar) assign to splits, in itself or in data/.
         split: Name of the split.
+        where: Which rows are opened: a text such as "lang = 'ja' and not image_missing" with comparisons, `in (...)`,
+            `is null`, `and`, `or` and `not`, or an Arrow expression. Only the columns that it names are read.
+        rows: Numbers of the rows among which `where` chooses, such as `slice(1000)`; they ascend.
         config: The configuration, where a directory without a manifest has several: a name in the front matter or a
             folder.
         manifest: The manifest of a local directory, if it was read already (`symile_data.format.manifest.read`); it
             is read and checked otherwise.
 
     Raises:
-        UsageError: there is no such split or configuration, or the location is of an unknown kind.
+        UsageError: there is no such split or configuration, the location is of an unknown kind, or `where` or `rows`
+            does not fit the split or leaves nothing of it.
         DamageError: a shard is missing, truncated or differs from the manifest; the split is empty; the build is
             unfinished; shards, masks or ids have types that cannot be read.
 
@@ -165,13 +208,12 @@ def open_split(
     if not place.is_directory():
         raise UsageError("the dataset's directory does not exist", where=place.url)
     known = manifest or _read_manifest(place)
-    if known is None:
-        return _open_discovered(place, split, config)
-    if config is not None:
+    if known is not None and config is not None:
         raise UsageError(
             "a dataset with a manifest has no configurations", where=place.url, got=repr(config), do="leave it out"
         )
-    return _open_built(place, split, known)
+    whole = _open_discovered(place, split, config) if known is None else _open_built(place, split, known)
+    return whole if where is None and rows is None else filter_rows(whole, where, rows)
 
 
 def _read_manifest(place: Location) -> manifests.Manifest | None:

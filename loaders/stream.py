@@ -20,7 +20,8 @@ from .arguments import Resources
 from .batches import Array, BatchSpec, BoolArray, DecodeErrors, Group, read_group, runs
 from .decoders.augment import ImageAugment, ImageCrop
 from .decoders.base import UndecodableError
-from .shuffle import BatchSlice, EpochShuffle
+from .report import READ, LoadClock
+from .shuffle import BatchSlice, Order
 
 
 @dataclass
@@ -46,21 +47,23 @@ class Streaming:
         spec: The contents of a sample.
         augment: Random views, by modality name.
         resources: Number of threads, and of batches under construction while one is in use.
+        clock: Counts what reading and decoding take.
     """
 
     spec: BatchSpec
     augment: Mapping[str, ImageAugment | ImageCrop]
     resources: Resources
+    clock: LoadClock
 
     def batches(
-        self, shuffle: EpochShuffle, parts: Iterable[BatchSlice], decode_errors: DecodeErrors
+        self, shuffle: Order, parts: Iterable[BatchSlice], decode_errors: DecodeErrors
     ) -> Iterator[PartialBatch]:
         """Fill the batches of an epoch, in order.
 
         Raises:
             DamageError: a shard cannot be read, or a value cannot be decoded and `decode_errors` does not skip it.
         """
-        groups = _Groups(self.spec, shuffle.window_of_groups())
+        groups = _Groups(self.spec, shuffle.window_of_groups(), self.clock)
         pending: deque[tuple[PartialBatch, list[Future[None]]]] = deque()
         threads = self.resources.threads
         pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
@@ -96,7 +99,7 @@ class Streaming:
         start: int,
         stop: int,
         groups: _Groups,
-        shuffle: EpochShuffle,
+        shuffle: Order,
         decode_errors: DecodeErrors,
     ) -> None:
         """Fill the rows `start` to `stop - 1` of a batch."""
@@ -117,37 +120,51 @@ class Streaming:
         at: int,
         group: Group,
         inside: npt.NDArray[np.int64],
-        shuffle: EpochShuffle,
+        shuffle: Order,
         decode_errors: DecodeErrors,
     ) -> None:
         """Decode the values of some rows of a row group into the rows of the batch from `at` on."""
         for index, reader in enumerate(self.spec.readers):
-            out, values = batch.arrays[reader.name], group.values[reader.name]
-            augment = self.augment.get(reader.name)
-            if reader.decoder.batched:
-                present = np.flatnonzero(~group.missing[inside, index])
-                out[at + present] = reader.decoder.decode(values[inside[present]], reader.settings)
+            with self.clock.stage(f"decode {reader.name}"):
+                self._decode_modality(batch, at, group, inside, index, shuffle, decode_errors)
+
+    def _decode_modality(
+        self,
+        batch: PartialBatch,
+        at: int,
+        group: Group,
+        inside: npt.NDArray[np.int64],
+        index: int,
+        shuffle: Order,
+        decode_errors: DecodeErrors,
+    ) -> None:
+        reader = self.spec.readers[index]
+        out, values = batch.arrays[reader.name], group.values[reader.name]
+        if reader.decoder.batched:
+            present = np.flatnonzero(~group.missing[inside, index])
+            out[at + present] = reader.decoder.decode(values[inside[present]], reader.settings)
+            return
+        augment = self.augment.get(reader.name)
+        if augment is not None:
+            views = augment.draw(shuffle.seed, shuffle.epoch, reader.name, group.sample_ids[inside])
+        for offset, row in enumerate(inside.tolist()):
+            if group.missing[row, index]:
                 continue
-            if augment is not None:
-                views = augment.draw(shuffle.seed, shuffle.epoch, reader.name, group.sample_ids[inside])
-            for offset, row in enumerate(inside.tolist()):
-                if group.missing[row, index]:
-                    continue
-                try:
-                    if augment is None:
-                        out[at + offset] = reader.decoder.decode(values[row], reader.settings)
-                    else:
-                        out[at + offset] = augment.decode(values[row], reader.settings, views[offset])
-                except UndecodableError as error:
-                    decode_errors.meet(self.spec, reader, group.first_row + row, error)
-                    batch.damaged[at + offset] = True
+            try:
+                if augment is None:
+                    out[at + offset] = reader.decoder.decode(values[row], reader.settings)
+                else:
+                    out[at + offset] = augment.decode(values[row], reader.settings, views[offset])
+            except UndecodableError as error:
+                decode_errors.meet(self.spec, reader, group.first_row + row, error)
+                batch.damaged[at + offset] = True
 
 
 class _Groups:
     """The row groups in use, each read once and shared by the threads."""
 
-    def __init__(self, spec: BatchSpec, window_of: npt.NDArray[np.int64]) -> None:
-        self._spec, self._window_of = spec, window_of
+    def __init__(self, spec: BatchSpec, window_of: npt.NDArray[np.int64], clock: LoadClock) -> None:
+        self._spec, self._window_of, self._clock = spec, window_of, clock
         self._lock = threading.Lock()
         self._known: dict[int, Future[Group]] = {}
 
@@ -160,7 +177,10 @@ class _Groups:
                 known = self._known[index] = Future()
         if mine:
             try:
-                known.set_result(read_group(self._spec, index))
+                with self._clock.stage(READ):
+                    group = read_group(self._spec, index)
+                self._clock.read(group.bytes)
+                known.set_result(group)
             except BaseException as error:
                 known.set_exception(error)
         return known.result()

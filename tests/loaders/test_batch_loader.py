@@ -17,6 +17,7 @@ from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.errors import DamageError, UsageError
 from symile_data.format.schema import DatasetSchema, Modality
+from symile_data.format.shards.parquet import ParquetShard
 from symile_data.loaders import (
     AudioSettings,
     BatchLoader,
@@ -482,3 +483,34 @@ def test_a_batch_is_loaded_without_pandas(tmp_path):
         " print(len(batch['text']), 'pandas' in sys.modules)"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True, timeout=120) == "4 False\n"
+
+
+@pytest.mark.parametrize("cache", [False, True])
+@pytest.mark.parametrize("names", [(), ("text",), ("text", "image")])
+def test_modalities_that_are_left_out_are_not_read(m3, monkeypatch, names, cache):
+    read, whole = [], ParquetShard._read
+
+    def spied(shard, groups, columns):
+        read.extend(columns)
+        return whole(shard, groups, columns)
+
+    monkeypatch.setattr(ParquetShard, "_read", spied)
+    settings = {name: value for name, value in SMALL.items() if name in names}
+    loader = BatchLoader(m3, 7, modalities=names, transforms=settings, columns=["lang", "image_missing"], cache=cache)
+    kept = [name for name in ("image", "audio", "text") if name in names]
+    everything = BatchLoader(m3, 7, transforms=SMALL, columns=["lang", "image_missing"])
+    seen = list(loader)
+    assert not ({"image", "audio", "text"} - set(names)) & set(read)
+    for some, all_of_it in zip(seen, everything, strict=True):
+        assert set(all_of_it) - set(some) == {"image", "audio", "text"} - set(names)
+        order = [["image", "audio", "text"].index(name) for name in kept]
+        assert torch.equal(some["missing"], all_of_it["missing"][:, order])
+        rest = [name for name in some if name != "missing"]
+        assert equal({name: some[name] for name in rest}, {name: all_of_it[name] for name in rest})
+
+
+def test_a_modality_that_is_not_there_cannot_be_chosen(m3):
+    with pytest.raises(UsageError, match="`modalities` names no modality of this split; got video"):
+        BatchLoader(m3, 4, modalities=["video"])
+    with pytest.raises(UsageError, match="transforms names no modality of this split; got image"):
+        BatchLoader(m3, 4, modalities=["text"], transforms={"image": IMAGE})

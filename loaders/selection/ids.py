@@ -1,9 +1,10 @@
-"""Make a split of rows that are chosen from other splits by their ids, such as those of one fold."""
+"""Make a split of the rows with given ids, such as those of one fold."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,8 @@ from symile_data.files import digest
 from symile_data.format.shards.arrow_numpy import numbers
 from symile_data.format.shards.selected import select_from
 
-from .split import Split
+if TYPE_CHECKING:
+    from ..split import Split
 
 
 def select_rows(

@@ -1,0 +1,44 @@
+"""The code of docs/loading.md runs as it stands, on small datasets in the places that it names."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from factories import spec
+
+from symile_data.builders.engine.card_hook import no_card
+from symile_data.builders.m3.build import build_m3
+from symile_data.builders.xor.build import build_xor
+from symile_data.builders.xor.spec import XorSpec
+
+PAGE = (Path(__file__).resolve().parents[1] / "docs" / "loading.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def place(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("loading")
+    rows = {"train": 40, "validation": 4, "test": 4}
+    for name, shard_format in (("symile-m3-10", "parquet"), ("symile-m3-10-tars", "webdataset")):
+        settings = spec(tree, rows=rows, missing={"text": 0.2}, shard_format=shard_format, languages=("en", "ja"))
+        build_m3(settings, directory / "build" / name, workers=1, write_card=no_card)
+    xor = XorSpec(variables=3, dims=3, rows={"train": 110, "validation": 4, "test": 4})
+    build_xor(xor, directory / "build" / "xor", workers=1, write_card=no_card)
+    return directory
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
+def test_every_python_block_runs(
+    block: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    exec(compile(block, "loading.md", "exec"), {})
+    said = capsys.readouterr().out
+    assert said
+    assert "the same weights:" not in said or said == "the same weights: True\n"
+
+
+def test_the_page_shows_a_resumed_loop() -> None:
+    assert sum("load_state_dict" in block for block in BLOCKS) == 1
