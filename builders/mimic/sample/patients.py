@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from symile_data.datasets.mimic.lab_items import ITEM_IDS
+from symile_data.datasets.mimic.lab_items import ITEM_IDS, LAB_UNITS
 from symile_data.datasets.mimic.sample_law import BITS, STATES, STAY_CHANCES
 from symile_data.rng import Stream
 
@@ -31,19 +31,15 @@ LAB_BITS = (
 _BIT_OF = {item: bit for bit, items in enumerate(LAB_BITS) for item in items}
 _SHIFT, _SPREAD = 0.5, 0.15  # change of a test's logarithm: by its bit, and by chance
 
-# Usual value and unit of each test.
-USUAL: dict[int, tuple[float, str]] = {
-    50802: (1, "mEq/L"), 50804: (25, "mEq/L"), 50813: (1.8, "mmol/L"), 50818: (41, "mm Hg"), 50820: (7.38, "units"),
-    50821: (95, "mm Hg"), 50861: (28, "IU/L"), 50862: (3.4, "g/dL"), 50863: (85, "IU/L"), 50868: (14, "mEq/L"),
-    50878: (32, "IU/L"), 50882: (25, "mEq/L"), 50885: (0.7, "mg/dL"), 50893: (8.7, "mg/dL"), 50902: (102, "mEq/L"),
-    50910: (120, "IU/L"), 50912: (1.1, "mg/dL"), 50931: (125, "mg/dL"), 50934: (12, ""), 50947: (2, ""),
-    50960: (2, "mg/dL"), 50970: (3.5, "mg/dL"), 50971: (4.2, "mEq/L"), 50983: (138, "mEq/L"), 51006: (22, "mg/dL"),
-    51133: (1.5, "K/uL"), 51146: (0.4, "%"), 51200: (1.6, "%"), 51221: (34, "%"), 51222: (11.2, "g/dL"),
-    51237: (1.2, ""), 51244: (18, "%"), 51248: (30, "pg"), 51249: (33, "g/dL"), 51250: (91, "fL"), 51254: (6.5, "%"),
-    51256: (72, "%"), 51265: (215, "K/uL"), 51274: (13.5, "sec"), 51275: (33, "sec"), 51277: (14.8, "%"),
-    51279: (3.8, "m/uL"), 51301: (9, "K/uL"), 51678: (9, ""), 52069: (0.03, "K/uL"), 52073: (0.12, "K/uL"),
-    52074: (0.6, "K/uL"), 52075: (6.2, "K/uL"), 52135: (0.6, "%"), 52172: (47, "fL"),
+_VALUES: dict[int, float] = {
+    50802: 1, 50804: 25, 50813: 1.8, 50818: 41, 50820: 7.38, 50821: 95, 50861: 28, 50862: 3.4, 50863: 85, 50868: 14,
+    50878: 32, 50882: 25, 50885: 0.7, 50893: 8.7, 50902: 102, 50910: 120, 50912: 1.1, 50931: 125, 50934: 12,
+    50947: 2, 50960: 2, 50970: 3.5, 50971: 4.2, 50983: 138, 51006: 22, 51133: 1.5, 51146: 0.4, 51200: 1.6, 51221: 34,
+    51222: 11.2, 51237: 1.2, 51244: 18, 51248: 30, 51249: 33, 51250: 91, 51254: 6.5, 51256: 72, 51265: 215,
+    51274: 13.5, 51275: 33, 51277: 14.8, 51279: 3.8, 51301: 9, 51678: 9, 52069: 0.03, 52073: 0.12, 52074: 0.6,
+    52075: 6.2, 52135: 0.6, 52172: 47,
 }  # fmt: skip
+USUAL = {item: (value, LAB_UNITS[item]) for item, value in _VALUES.items()}  # usual value and unit of each test
 _RARE = frozenset({50802, 50804, 50813, 50818, 50820, 50821, 50910, 52135})  # tests made for few patients
 _OTHER_ITEM = 51514  # a urine test, which is not one of the 50
 

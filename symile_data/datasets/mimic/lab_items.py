@@ -61,3 +61,14 @@ LAB_ITEMS: dict[int, str] = {
 
 ITEM_IDS = tuple(LAB_ITEMS)
 LABS = len(ITEM_IDS)  # 50
+
+# The usual unit of each test in MIMIC-IV, "" where labevents gives none.
+LAB_UNITS: dict[int, str] = {
+    50802: "mEq/L", 50804: "mEq/L", 50813: "mmol/L", 50818: "mm Hg", 50820: "units", 50821: "mm Hg", 50861: "IU/L",
+    50862: "g/dL", 50863: "IU/L", 50868: "mEq/L", 50878: "IU/L", 50882: "mEq/L", 50885: "mg/dL", 50893: "mg/dL",
+    50902: "mEq/L", 50910: "IU/L", 50912: "mg/dL", 50931: "mg/dL", 50934: "", 50947: "", 50960: "mg/dL",
+    50970: "mg/dL", 50971: "mEq/L", 50983: "mEq/L", 51006: "mg/dL", 51133: "K/uL", 51146: "%", 51200: "%",
+    51221: "%", 51222: "g/dL", 51237: "", 51244: "%", 51248: "pg", 51249: "g/dL", 51250: "fL", 51254: "%",
+    51256: "%", 51265: "K/uL", 51274: "sec", 51275: "sec", 51277: "%", 51279: "m/uL", 51301: "K/uL", 51678: "",
+    52069: "K/uL", 52073: "K/uL", 52074: "K/uL", 52075: "K/uL", 52135: "%", 52172: "fL",
+}  # fmt: skip

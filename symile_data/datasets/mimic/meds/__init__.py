@@ -1,0 +1,1 @@
+"""Admissions in the Medical Event Data Standard (MEDS 0.4): one event a line, by patient and time."""
