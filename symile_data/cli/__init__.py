@@ -21,7 +21,20 @@ from symile_data.cli.output.options import with_options
 from symile_data.errors import SymileDataError
 from symile_data.launch import end_with_launcher, is_watched
 
-from . import build, doctor, embed, folds, imports, plan, probe, reproduce, reproduce_objectives, sample, translate
+from . import (
+    build,
+    doctor,
+    embed,
+    export,
+    folds,
+    imports,
+    plan,
+    probe,
+    reproduce,
+    reproduce_objectives,
+    sample,
+    translate,
+)
 from . import card as share
 from . import train as learn
 from . import verify as datasets
@@ -36,6 +49,7 @@ app = typer.Typer(
 app.add_typer(build.app, name="build")
 app.add_typer(sample.app, name="sample")
 app.add_typer(imports.app, name="import")
+app.add_typer(export.app, name="export")
 app.add_typer(plan.app, name="plan")
 reproduce.app.command("objectives")(reproduce_objectives.objectives)
 app.add_typer(reproduce.app, name="reproduce")

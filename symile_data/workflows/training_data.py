@@ -105,7 +105,7 @@ class TrainingData:
                 fit the config or the number of modalities; the dataset has features where the config needs images or
                 audio; or it has fewer training rows than a batch.
         """
-        from symile_data.workflows.checks import check_config
+        from .checks import check_config
 
         check_config(self, config)
 
@@ -245,15 +245,16 @@ class TrainingData:
         )
         return embed_split(module.to(best_device()), batches, self.split(split).rows, label)
 
-    def encoded(self, module: SymileModule, split: str, columns: Sequence[str] = ()) -> BatchLoader:
+    def encoded(self, module: SymileModule, split: str, columns: Sequence[str] = (), **options: Any) -> BatchLoader:
         """Make a loader of all rows of a split in file order, with features in place of what frozen encoders encode.
 
         Args:
             module: With the frozen encoders.
             split: Name of the split.
-            columns: Label columns that batches hold besides.
+            columns: Label columns that batches hold besides; `options` are other arguments of the loader.
         """
-        return self._loader(module.config, split, columns=self.columns(*columns), encoders=module.frozen_features())
+        options |= {"columns": self.columns(*columns), "encoders": module.frozen_features()}
+        return self._loader(module.config, split, **options)
 
     def _loader(self, config: TrainConfig, split: str, **options: Any) -> BatchLoader:
         """Make a loader of all rows of a split in file order; `options` change its arguments."""

@@ -35,7 +35,7 @@ class MimicInvariants:
 
     def __init__(self, manifest: Manifest) -> None:
         self._spec = manifest.identity.spec
-        self._images = any(modality.kind == "image" for modality in manifest.modalities)  # not their features
+        self._raw = {modality.name for modality in manifest.modalities if modality.kind != "features"}
         self._split_of: dict[int, str] = {}  # admission -> split
         self._patient: dict[int, int] = {}  # admission -> patient
         self._has_cxr: set[int] = set()
@@ -61,9 +61,12 @@ class MimicInvariants:
         yield from _window_problems(table, "cxr_hours", CXR_WINDOW)
         yield from _window_problems(table, "ecg_hours", ECG_WINDOW)
         yield from _window_problems(table, "labs_hours", LABS_WINDOW)
-        if self._images:
+        if "cxr" in self._raw:
             yield from _image_problems(table)
-        yield from _signal_problems(table, allow_constant=bool(self._spec["reference"]))
+        if "ecg" in self._raw:
+            yield from _signal_problems(table, allow_constant=bool(self._spec["reference"]))
+        if "labs" not in self._raw:
+            return
         values, placed = _numbers(table["labs"]), _numbers(table["labs_percentile"])
         yield from _lab_problems(table, values, placed)
         self._labs.setdefault(split, []).append((values, placed))

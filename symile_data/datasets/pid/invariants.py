@@ -30,6 +30,7 @@ class PidInvariants:
     def __init__(self, manifest: Manifest) -> None:
         self._design: Design = design_of(manifest.identity.spec["design"])
         self._seed = manifest.identity.spec["seed"]
+        self._features = {modality.name for modality in manifest.modalities if modality.kind == "features"}
         self._reliability = Reliability.of(manifest.identity.spec)
         self._sample_ids = IdSet()
         self._kept: dict[tuple[str, str], list[pa.Table]] = {}  # split, modality -> values of misaligned rows
@@ -90,6 +91,8 @@ class PidInvariants:
     ) -> Iterator[str]:
         """Compare what rows show in a modality with symbols."""
         kind = self._design.modalities[name]
+        if name in self._features and kind not in MEDIA:
+            return
         if kind == "vector":
             found = np.stack(rows[name].to_numpy())
             differs = (found != self._expected(name, symbols, rows)).any(axis=1)

@@ -28,6 +28,7 @@ class XorInvariants:
 
     def __init__(self, manifest: Manifest) -> None:
         self._names = [modality.name for modality in manifest.modalities]
+        self._raw = all(modality.kind == VECTOR for modality in manifest.modalities)  # not embeddings of them
         self._p_hat = manifest.identity.spec["p_hat"]
         self._seed = manifest.identity.spec["seed"]
         self._reliability = Reliability.of(manifest.identity.spec)
@@ -41,7 +42,7 @@ class XorInvariants:
         apart += [f"{name}_misaligned" for name in self._names if name in self._reliability.misaligned]
         complete = ~np.any([table[column].to_numpy() for column in apart], axis=0)
         rows = table.filter(pa.array(complete))
-        if not rows.num_rows:
+        if not rows.num_rows or not self._raw:
             return
         values = np.stack([self._without_noise(rows, name) for name in self._names])
         if not np.isin(values, (0.0, 1.0)).all():
