@@ -11,7 +11,6 @@ from symile_data.datasets.pid import unreliable as pid
 from symile_data.datasets.xor import unreliable as xor
 from symile_data.format.manifest import Manifest
 from symile_data.format.schema import Modality
-from symile_data.noise import NOISE_KINDS
 from symile_data.reliability import TEST, Reliability
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def unreliable_part(manifest: Manifest, statistics: Statistics) -> dict[str, Any
         if name in settings.misaligned:
             rows.append((name, "another row's value", settings.misaligned[name], f"{name}_misaligned"))
         if name in settings.noisy:
-            noise = NOISE_KINDS[modality.kind].shown.format(settings.noise_level(name, modality.kind))
+            noise = settings.noise_shown(name, modality.kind)
             rows.append((name, noise, settings.noisy[name], f"{name}_noisy"))
     return {
         "modalities": [
@@ -93,6 +92,7 @@ def _accuracies(
         manifest.identity.dataset == "symile-m3"
         and spec["mode"] == "disjoint"
         and spec["words"] == len(spec["languages"])
+        and not settings.noisy
     ):
         classes = sum(1 for rows in statistics["categories"]["cls_id"]["train"].values() if rows)
         by_name = dict(zip(names, rates, strict=True))

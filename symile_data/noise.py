@@ -2,7 +2,7 @@
 
 A number of the stream `noisy/<modality>` at the row's sample_id is compared with the rate, so that noisy rows are the
 same for any number of workers and nested in the rate. The noise itself comes from the stream `noise/<modality>`.
-Images and audio become noisy in the builders (`builders.engine.noise`).
+All other values become noisy in the builders (`builders.engine.noise`).
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class NoiseKind:
     most: float
 
 
+# Kind of a modality -> its noise. Vectors of bits are those of XOR and PID data; other vectors have that of numbers.
 NOISE_KINDS: Mapping[str, NoiseKind] = {
     "vector": NoiseKind(
         measure="probability that a bit is flipped",
@@ -45,6 +46,13 @@ NOISE_KINDS: Mapping[str, NoiseKind] = {
         default=0.1,
         least=0.0,
         most=0.5,
+    ),
+    "numbers": NoiseKind(
+        measure="standard deviation of numbers",
+        shown="noise with a standard deviation of {:g} on each number",
+        default=0.5,
+        least=0.0,
+        most=1e6,
     ),
     "image": NoiseKind(
         measure="standard deviation of pixels",
@@ -59,6 +67,20 @@ NOISE_KINDS: Mapping[str, NoiseKind] = {
         default=10.0,
         least=-30.0,
         most=60.0,
+    ),
+    "ecg": NoiseKind(
+        measure="signal-to-noise ratio of each lead in dB",
+        shown="noise at a signal-to-noise ratio of {:g} dB in each lead",
+        default=10.0,
+        least=-30.0,
+        most=60.0,
+    ),
+    "labs": NoiseKind(
+        measure="standard deviation of the logarithm of a factor",
+        shown="each value times a factor whose logarithm has a standard deviation of {:g}",
+        default=0.3,
+        least=0.0,
+        most=2.0,
     ),
 }
 
@@ -102,7 +124,7 @@ def with_flips(
 
 
 def noise_generator(seed: int, sample_id: int, modality: str) -> np.random.Generator:
-    """The generator of the noise in one row's image or recording."""
+    """The generator of the noise in the value of one row, such as its image."""
     return Stream(seed, f"noise/{modality}").generator(sample_id)
 
 

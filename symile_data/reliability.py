@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import UsageError
-from .misalignment import NO_DONOR, BoolArray, IntArray, ShownRows, shown_rows
+from .misalignment import NO_DONOR, BoolArray, IntArray, Lenders, ShownRows, shown_rows
 from .noise import NOISE_KINDS, noisy_rows
 
 TEST = "test"
@@ -28,10 +28,15 @@ class Reliability:
         misaligned: Modality -> rate in [0, 1] at which a row shows the value of another row of its split.
         misaligned_test: Whether rows of the test split do so too.
         noisy: Modality -> rate in [0, 1] at which a row's value is noisy.
-        noise_levels: Modality -> level of its noise: the probability that a bit of a vector is flipped, the standard
-            deviation of an image's pixels (from 0 to 255), or the signal-to-noise ratio of audio in dB. The default
-            levels are those of `noise.NOISE_KINDS`.
+        noise_levels: Modality -> level of its noise, such as the probability that a bit of a vector is flipped, the
+            standard deviation of an image's pixels (from 0 to 255), or the signal-to-noise ratio of audio in dB. What
+            the level of each kind measures, and its default, is in `noise.NOISE_KINDS`.
         noisy_test: Whether values of the test split are noisy too.
+        noise_kinds: Modality -> the entry of `noise.NOISE_KINDS` for its noise, where that is not its kind. Builders
+            set it.
+        donors_have_value: Whether only rows that have the modality lend their values; else every row has one to lend,
+            which simulated missingness may take away from the row itself. Builders set it.
+        donors_differ_in: A column in which a row and its donor differ, such as the patient; "" where they need not.
     """
 
     misaligned: Mapping[str, float] = field(default_factory=dict)
@@ -39,6 +44,9 @@ class Reliability:
     noisy: Mapping[str, float] = field(default_factory=dict)
     noise_levels: Mapping[str, float] = field(default_factory=dict)
     noisy_test: bool = False
+    noise_kinds: Mapping[str, str] = field(default_factory=dict)
+    donors_have_value: bool = False
+    donors_differ_in: str = ""
 
     def __post_init__(self) -> None:
         for name in ("misaligned", "noisy"):
@@ -67,13 +75,15 @@ class Reliability:
                 if not 0.0 <= rate <= 1.0:
                     raise UsageError(f"the `{what}` rate of {name} is outside [0, 1]", got=rate)
         for name in self.noisy:
-            if kinds[name] not in NOISE_KINDS:
+            kind = self.noise_kinds.get(name, kinds[name])
+            if kind not in NOISE_KINDS:
+                able = [name for name in kinds if self.noise_kinds.get(name, kinds[name]) in NOISE_KINDS]
                 raise UsageError(
                     f"{name} is of a kind that has no noise",
-                    got=kinds[name],
-                    do=f"choose a modality of one of the kinds {', '.join(NOISE_KINDS)}",
+                    got=kind,
+                    do=f"choose among {', '.join(able)}" if able else "leave out `noisy`",
                 )
-            noise, level = NOISE_KINDS[kinds[name]], self.noise_level(name, kinds[name])
+            noise, level = NOISE_KINDS[kind], self.noise_level(name, kind)
             if not noise.least <= level <= noise.most:
                 raise UsageError(
                     f"the `noise_levels` of {name}, a {noise.measure}, is from {noise.least:g} to {noise.most:g}",
@@ -87,7 +97,12 @@ class Reliability:
 
     def noise_level(self, modality: str, kind: str) -> float:
         """The level of a modality's noise: as asked for, or the default of its kind."""
-        return self.noise_levels.get(modality, NOISE_KINDS[kind].default)
+        return self.noise_levels.get(modality, NOISE_KINDS[self.noise_kinds.get(modality, kind)].default)
+
+    def noise_shown(self, modality: str, kind: str) -> str:
+        """Describe the noise of a modality with its level, for people."""
+        noise = NOISE_KINDS[self.noise_kinds.get(modality, kind)]
+        return noise.shown.format(self.noise_level(modality, kind))
 
     def columns_of(self, modality: str) -> dict[str, str]:
         """The columns that these settings add for a modality, and their types."""
@@ -97,7 +112,13 @@ class Reliability:
         )
 
     def draw(
-        self, seed: int, split: SplitRows, places: IntArray, modality: str, absent: npt.NDArray[np.bool_]
+        self,
+        seed: int,
+        split: SplitRows,
+        places: IntArray,
+        modality: str,
+        absent: npt.NDArray[np.bool_],
+        lenders: Lenders | None = None,
     ) -> AffectedRows:
         """Draw what some rows show in a modality.
 
@@ -107,12 +128,13 @@ class Reliability:
             places: (N,) int64, positions of the rows in the split.
             modality: Name of the modality.
             absent: (N,) bool, rows that lack the modality; they are neither misaligned nor noisy.
+            lenders: Which rows of the split lend their values, with `donors_have_value` or `donors_differ_in`.
         """
         ids = split.sample_ids(places)
         swaps = split.name != TEST or self.misaligned_test
         noises = split.name != TEST or self.noisy_test
         rate = self.misaligned.get(modality, 0.0) if swaps else 0.0
-        drawn = shown_rows(seed, ids, places, modality, rate, split.rows)
+        drawn = shown_rows(seed, ids, places, modality, rate, split.rows, lenders)
         misaligned = drawn.misaligned & ~absent
         shown = ShownRows(np.where(misaligned, drawn.places, places), misaligned)
         noisy = noisy_rows(seed, ids, modality, self.noisy.get(modality, 0.0) if noises else 0.0) & ~absent
@@ -121,7 +143,11 @@ class Reliability:
     def to_json(self) -> dict[str, Any]:
         """Return the settings as the manifest stores them; {} where every modality is reliable."""
         swaps = {"misaligned": dict(self.misaligned), "misaligned_test": self.misaligned_test}
+        swaps |= {"donors_have_value": True} if self.donors_have_value else {}
+        swaps |= {"donors_differ_in": self.donors_differ_in} if self.donors_differ_in else {}
         noise = {"noisy": dict(self.noisy), "noise_levels": dict(self.noise_levels), "noisy_test": self.noisy_test}
+        kinds = {name: kind for name, kind in self.noise_kinds.items() if name in self.noisy}
+        noise |= {"noise_kinds": kinds} if kinds else {}
         return (swaps if self.misaligned else {}) | (noise if self.noisy else {})
 
     @classmethod

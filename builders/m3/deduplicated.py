@@ -14,6 +14,7 @@ The media tables belong to a split, or are named `shared` where all splits use t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -26,10 +27,12 @@ import pyarrow as pa
 
 from symile_data.datasets.m3.keys import KEYS
 from symile_data.datasets.m3.schema import m3_modalities, m3_schema
+from symile_data.files import canonical_json
 from symile_data.format.deduplicated import Deduplicated, MediaTable
 from symile_data.format.manifest import FileEntry
 from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards.writer import shard_ranges, write_shard
+from symile_data.reliability import Reliability
 
 from ..engine.build_dir import Artifact, BuildDir
 from ..engine.executor import run_stage
@@ -127,11 +130,11 @@ def _stored(state: BuildState) -> dict[str, str]:
     }
 
 
-def _features(keys: Sequence[str], values: int) -> dict[str, Features]:
+def _features(keys: Sequence[str], values: int, reliability: Reliability) -> dict[str, Features]:
     """Typed columns of each kind of table."""
     from datasets import Features, Value
 
-    features = m3_schema(keys, values).features
+    features = m3_schema(keys, values, reliability).features
     stored = [key for key in (KEYS[name] for name in keys) if key.media_id is not None]
     columns = {
         "images": ("image_id", "image", "wnid", "cls_id"),
@@ -219,14 +222,20 @@ def _store(state: BuildState, internal: Path, column: str, split: str) -> MediaS
 def schemas_of(internal: Path) -> dict[str, DatasetSchema]:
     """Columns of the tables of the build whose `.build/` folder is `internal`; see `table_schemas`."""
     state = read_build_state(internal)
-    return table_schemas(tuple(state.keys), state.key_values)
+    return table_schemas(tuple(state.keys), state.key_values, canonical_json(state.reliability))
 
 
 @lru_cache(maxsize=2)
-def table_schemas(keys: tuple[str, ...] = (), values: int = 0) -> dict[str, DatasetSchema]:
-    """Columns of each kind of table: "pairs", "images", "clips" and one for each key that is stored as files."""
+def table_schemas(keys: tuple[str, ...] = (), values: int = 0, reliability: str = "{}") -> dict[str, DatasetSchema]:
+    """Columns of each kind of table: "pairs", "images", "clips" and one for each key that is stored as files.
+
+    Args:
+        keys: Names of the keys beside the language of the audio.
+        values: Number of values of a key.
+        reliability: Rates of misaligned modalities, as JSON of what the manifest stores.
+    """
     modalities = m3_modalities(keys)
     return {
         name: DatasetSchema(features=columns, modalities=modalities)
-        for name, columns in _features(keys, values).items()
+        for name, columns in _features(keys, values, Reliability.of(json.loads(reliability))).items()
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -65,7 +65,7 @@ class M3Spec:
             and recording once, in separate tables.
         keys: Keys beside the language of the audio, each a further modality; with them the sum of all keys names the
             language of the word that counts. See `symile_data.datasets.m3.keys`.
-        reliability: Rates at which modalities are misaligned; Symile-M3 has no noise.
+        reliability: Rates at which modalities are misaligned or noisy; texts have no noise.
     """
 
     languages: tuple[str, ...]
@@ -136,18 +136,19 @@ class M3Spec:
         check_size(self.image_size)
 
     def _check_reliability(self) -> None:
-        self.reliability.check({modality.name: modality.kind for modality in m3_modalities(self.keys)})
-        if self.reliability.noisy:
+        modalities = m3_modalities(self.keys)
+        # The numbers of a code are no bits.
+        numbers = {modality.name: "numbers" for modality in modalities if modality.kind == "vector"}
+        object.__setattr__(self, "reliability", replace(self.reliability, noise_kinds=numbers))
+        self.reliability.check({modality.name: modality.kind for modality in modalities})
+        if self.reliability.noisy and self.layout == "pooled":
             raise UsageError(
-                "Symile-M3 has no noisy values", got=", ".join(self.reliability.noisy), do="leave out `noisy`"
-            )
-        if self.reliability and self.layout == "pooled":
-            raise UsageError(
-                "the pooled layout tells an image's class in its tables, which contradicts `misaligned` rows",
-                do="take `layout='shards'`, or leave out `misaligned`",
+                "with `layout='pooled'` rows share their images and recordings, and a noisy one belongs to one row",
+                got=f"`noisy` {', '.join(self.reliability.noisy)}",
+                do="take `layout='shards'`, or leave out `noisy`",
             )
         if self.reliability and self.plan is not None:
-            raise UsageError("`plan` brings its rows as they were published", do="leave out `misaligned`")
+            raise UsageError("`plan` brings its rows as they were published", do="leave out `misaligned` and `noisy`")
 
     def _check_keys(self) -> None:
         check_keys(self.keys)

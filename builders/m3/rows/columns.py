@@ -25,8 +25,10 @@ from symile_data.datasets.m3.schema import IMAGE_CLASS, MODALITIES, m3_modalitie
 from symile_data.format.schema import Modality
 from symile_data.misalignment import ShownRows
 from symile_data.missingness import missing
+from symile_data.noise import noise_generator
 from symile_data.reliability import Reliability, SplitRows
 
+from ...engine.noise import noisy_ids, noisy_numbers
 from ..build_state import BuildState
 from ..keys.columns import key_columns, key_places
 from ..keys.media import stored_keys
@@ -171,12 +173,14 @@ class MaskedRows:
         images: (N,) int64 rows of the store of images; -1 where the image is missing.
         audio: (N,) int64 rows of the store of audio; -1 where the audio is missing.
         keys: By name of a key that is stored as files, (N,) int64 rows of its store; -1 where it is missing.
+        noisy: By name of a modality that can be noisy, (N,) bool, True where it is.
     """
 
     columns: dict[str, pa.Array]
     images: npt.NDArray[np.int64]
     audio: npt.NDArray[np.int64]
     keys: Mapping[str, npt.NDArray[np.int64]]
+    noisy: Mapping[str, npt.NDArray[np.bool_]]
 
 
 def masked_rows(state: BuildState, internal: Path, source: RowSource, split: str, start: int, stop: int) -> MaskedRows:
@@ -215,11 +219,12 @@ def masked_rows(state: BuildState, internal: Path, source: RowSource, split: str
             places[name][swapped] = stores[name].rows_of(numbers)
         elif name in state.keys:
             places[name][swapped] = key_places(state, internal, split, {name: lent.keys[name]})[name]
-    for name in settings.misaligned:
-        affected = settings.draw(
-            state.seed, within, np.arange(start, stop), name, own_absent[name] | (places[name] < 0)
-        )
+    noisy: dict[str, npt.NDArray[np.bool_]] = {}
+    for name in {**settings.misaligned, **settings.noisy}:
+        absent = own_absent[name] | (places[name] < 0)
+        affected = settings.draw(state.seed, within, np.arange(start, stop), name, absent)
         columns |= {column: pa.array(values) for column, values in affected.columns(name).items()}
+        noisy |= {name: affected.noisy} if name in settings.noisy else {}
     if "text" in lenders:
         for column in ("text", "words", "target_text"):
             columns[column] = _replaced(columns[column], shown["text"].misaligned, lenders["text"].labels[column])
@@ -236,8 +241,31 @@ def masked_rows(state: BuildState, internal: Path, source: RowSource, split: str
         columns[column] = stores[name].ids.take(_or_null(places[name]))
     _blank(columns, next(modality for modality in MODALITIES if modality.name == "text"), places["text"])
     columns |= key_columns(state, internal, split, places)
+    for modality in m3_modalities(state.keys):
+        if modality.name in noisy and modality.id_column is not None:
+            columns[modality.id_column] = noisy_ids(columns[modality.id_column], noisy[modality.name], sample_ids)
+        elif modality.name in noisy:
+            level = settings.noise_level(modality.name, modality.kind)
+            columns[modality.column] = _noisy_codes(
+                columns[modality.column], noisy[modality.name], state.seed, sample_ids, modality.name, level
+            )
     stored = {key.name: places[key.name] for key in stored_keys(state)}
-    return MaskedRows(columns, places["image"], places["audio"], stored)
+    return MaskedRows(columns, places["image"], places["audio"], stored, noisy)
+
+
+def _noisy_codes(
+    column: pa.FixedSizeListArray,
+    noisy: npt.NDArray[np.bool_],
+    seed: int,
+    sample_ids: npt.NDArray[np.int64],
+    name: str,
+    level: float,
+) -> pa.Array:
+    """Return the column of a key that is a list of numbers, with noise in the rows that are marked."""
+    values = np.asarray(column.values.to_numpy(), dtype=np.float32).reshape(len(column), -1).copy()
+    for row in np.flatnonzero(noisy).tolist():
+        values[row] = noisy_numbers(values[row], level, noise_generator(seed, int(sample_ids[row]), name))
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1], mask=column.is_null())
 
 
 def _lent(source: RowSource, shown: ShownRows) -> LabelledRows:

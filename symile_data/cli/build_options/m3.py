@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..common import Format, Out, RowCount, Seed, Workers, command_line, worker_count
-from .reliability import Misaligned, MisalignedTest, reliability_of
+from .reliability import Misaligned, MisalignedTest, NoiseLevel, Noisy, NoisyTest, reliability_of
 
 if TYPE_CHECKING:
     from symile_data.builders.m3.spec import M3Spec
@@ -94,6 +94,9 @@ def m3_request(
     ] = False,
     misaligned: Misaligned = "0",
     misaligned_test: MisalignedTest = False,
+    noisy: Noisy = "0",
+    noisy_test: NoisyTest = False,
+    noise_level: NoiseLevel = "",
     image_size: Annotated[
         int | None, typer.Option(help="Shrink images to this shorter side; default: as they are.")
     ] = None,
@@ -160,7 +163,7 @@ def m3_request(
         strict=strict,
         missing=parse_rates(missing, names),
         missing_test=missing_test,
-        reliability=reliability_of(names, misaligned, misaligned_test),
+        reliability=reliability_of(names, misaligned, misaligned_test, noisy, noisy_test, noise_level),
         image_size=image_size,
         shard_format=shard_format,
         seed=seed,

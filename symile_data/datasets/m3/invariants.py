@@ -21,7 +21,7 @@ from .names import SEPARATOR, imagenet_classes
 
 _COLUMNS = ("sample_id", "lang", "cls", "cls_id", "wnid", "text", "target_text", "words", "image_id", "clip_id")
 _MEDIA = ("image_id", "clip_id")
-_NAMED = re.compile(r"[a-z]+-[a-z]+-(\d+)-\d+")  # the image or tone of a key, which tells its value
+_NAMED = re.compile(r"[a-z]+-[a-z]+-(\d+)-\d+(?:-noisy-\d+)?")  # the image or tone of a key, which tells its value
 _SPOKEN = re.compile(r"(?:espeak|gtts)-([a-z]+)-")  # the store of a recording, whose sentences no other store has
 
 
@@ -39,7 +39,8 @@ class M3Invariants:
         spec = manifest.identity.spec
         self._keys = keys_of_spec(spec)
         self._languages = {code: place for place, code in enumerate(spec["languages"] if self._keys else ())}
-        self._misaligned = set(Reliability.of(spec).misaligned)
+        settings = Reliability.of(spec)
+        self._misaligned, self._noisy = set(settings.misaligned), set(settings.noisy)
         self._words, self._mode, self._disjoint = spec["words"], spec["mode"], spec["split_policy"] == "disjoint"
         names = manifest.identity.sources.get("names", {})
         self._published = names.get("kind") == "release"  # in published texts a word may be unknown or occur twice
@@ -138,14 +139,16 @@ class M3Invariants:
 
     def _shown(self, table: pa.Table, key: Key) -> list[int | None]:
         """Return the value that a key shows in each row: that in the name of its image or tone, or the place of the
-        largest number of its code; None where the key is missing or has features in its place.
+        largest number of its code; None where the key is missing, has features in its place or is a noisy code.
         """
         if key.media_id is not None:
             names = table[key.media_id].to_pylist()
             return [None if name is None else _value_in(name) for name in names]
         if key not in self._codes:
             return [None] * len(table)
-        return [None if code is None else int(np.argmax(code)) for code in table[key.name].to_pylist()]
+        noisy = table[f"{key.name}_noisy"].to_pylist() if key.name in self._noisy else [False] * len(table)
+        codes = zip(table[key.name].to_pylist(), noisy, strict=True)
+        return [None if code is None or unsure else int(np.argmax(code)) for code, unsure in codes]
 
     def _row_problems(self, row: dict[str, Any]) -> Iterator[str]:
         yield from self._class_problems(row)

@@ -85,9 +85,14 @@ def _pointer_problems(entry: FileEntry, rows: pa.Table, table: MediaTable, known
     if pc.any(pc.invert(inside)).as_py():
         yield f"{entry.path}: {table.row_column} points outside the pool of {len(known)}"
         return
+    swapped = f"{table.column}_misaligned"  # these rows keep their labels and show another row's image or audio
+    own = pc.invert(rows[swapped].combine_chunks()) if swapped in rows.column_names else None
     for column in (name for name in known.column_names if name in rows.column_names):
         named, found = rows[column].combine_chunks(), known[column].combine_chunks().take(places)
-        wrong = pc.indices_nonzero(pc.fill_null(pc.not_equal(found, named), False))
+        differs = pc.fill_null(pc.not_equal(found, named), False)
+        if own is not None and column != table.id_column:
+            differs = pc.and_(differs, own)
+        wrong = pc.indices_nonzero(differs)
         if len(wrong):
             row = wrong[0].as_py()
             yield (
