@@ -22,8 +22,9 @@ def unreliable_part(manifest: Manifest, statistics: Statistics) -> dict[str, Any
 
     Returns:
         "modalities", a row for each unreliable one: its name, what happens to it, the rate, and by split the counted
-        share of rows; "test", whether rows of the test split are affected; "accuracies", what is predicted and the best
-        accuracy for a reader who does not know which rows are affected and for one who does, None where not known.
+        share of rows, None where it is withheld; "test", whether rows of the test split are affected; "accuracies",
+        what is predicted and the best accuracy for a reader who does not know which rows are affected and for one who
+        does, None where not known.
     """
     settings = Reliability.of(manifest.identity.spec)
     if not settings:
@@ -66,9 +67,13 @@ def unreliable_meaning(column: str, modalities: Sequence[Modality], settings: Re
     return ""
 
 
-def _shares(statistics: Statistics, column: str) -> dict[str, float]:
-    counts = statistics.get("categories", {}).get(column, {})
-    return {split: found.get("True", 0) / max(sum(found.values()), 1) for split, found in counts.items()}
+def _shares(statistics: Statistics, column: str) -> dict[str, float | None]:
+    """Share of rows by split; None where the counts are withheld, as small ones of patients' data are."""
+    counts, rows = statistics.get("categories", {}).get(column, {}), statistics["rows"]
+    return {
+        split: found.get("True", 0) / max(rows[split], 1) if sum(found.values()) == rows[split] else None
+        for split, found in counts.items()
+    }
 
 
 def _accuracies(

@@ -29,6 +29,8 @@ class Variation:
             is replaced by the next row that has one; a missing value is not misaligned. The row's labels stay, and the
             modality's own columns, such as its id, follow the value. Batches then have `<modality>_misaligned` and
             `<modality>_donor` (the donor's sample_id, -1 where there is none). Needs the loader's `cache`.
+        donors_differ_in: Column in which a row and its donor differ, such as the patient; "" for none. None takes
+            `subject_id`, the patient of Symile-MIMIC, wherever the split has that column.
         value_labels: Label column -> modality: batches have in this column the label of the row to which the value of
             that modality belongs, wherever a row is misaligned, at load or by the build.
         augment: Modality -> random views of its images. With the loader's `cache` only `ImageJitter`, which works on
@@ -38,6 +40,7 @@ class Variation:
     redraw_words: bool = False
     resample_within_class: Mapping[str, str] = field(default_factory=dict)
     misaligned: Mapping[str, float] = field(default_factory=dict)
+    donors_differ_in: str | None = None
     value_labels: Mapping[str, str] = field(default_factory=dict)
     augment: Mapping[str, View] = field(default_factory=dict)
 

@@ -72,12 +72,14 @@ class BatchSpec:
         seed: Seed of the simulated missingness.
         readers: One for each modality, in the order of `split.modalities`.
         labels: Columns that are delivered as they are.
+        donors_differ_in: Column in which a row and the donor of a misaligned value differ; "" for none.
     """
 
     split: Split
     seed: int
     readers: tuple[ModalityReader, ...]
     labels: tuple[Label, ...]
+    donors_differ_in: str = ""
 
     def allocate(self, rows: int) -> dict[str, Array]:
         """Make an empty batch: zeros, no text, nothing missing."""
@@ -142,6 +144,7 @@ def make_batch_spec(
     columns: Sequence[str],
     rates: Mapping[str, float],
     misaligned: Mapping[str, float],
+    donors_differ_in: str = "",
 ) -> BatchSpec:
     """Check the arguments of a loader against its split.
 
@@ -179,7 +182,9 @@ def make_batch_spec(
     clash = [label.name for label in labels if label.name in reserved]
     if clash:
         raise UsageError("this name is taken in a batch", got=clash[0], do="leave it out of `columns`")
-    return BatchSpec(split=split, seed=seed, readers=tuple(readers), labels=tuple(labels))
+    return BatchSpec(
+        split=split, seed=seed, readers=tuple(readers), labels=tuple(labels), donors_differ_in=donors_differ_in
+    )
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from .cache.media_cache import DecodedSplit, Encode, MediaCache
 from .checkpoint import make_checkpoint, read_checkpoint
 from .checks import check_mix, check_redraw, check_views
 from .decoders.augment import ImageJitter, View
-from .misaligned import OwnerRows, check_misaligned
+from .misaligned import OwnerRows, check_misaligned, differing_column
 from .mixing import Mix
 from .redraw_words import collect_words
 from .report import FILL, GATHER, LoadClock, LoadReport
@@ -129,7 +129,7 @@ class BatchLoader:
         rates = missingness if isinstance(missingness, Mapping) else dict.fromkeys(names, missingness or 0.0)
         cached = cache is not False
         check_mix(split, variation, cached=cached)
-        check_misaligned(variation.misaligned, variation.value_labels, split, cached=cached)
+        check_misaligned(variation, split, cached=cached)
         self._spec = make_batch_spec(
             split,
             seed=seed,
@@ -137,6 +137,7 @@ class BatchLoader:
             columns=columns,
             rates=rates,
             misaligned=variation.misaligned,
+            donors_differ_in=differing_column(variation, split),
         )
         self._value_labels = dict(variation.value_labels)
         self._owners = OwnerRows(split)
@@ -308,6 +309,7 @@ class BatchLoader:
         """Collect the settings that decide order and contents of the rows; ranks, batch size and threads do not."""
         views: dict[str, View] = {**self._augment, **self._jitter}
         misaligned = {reader.name: reader.misaligned for reader in self._spec.readers if reader.misaligned}
+        differing = {"donors_differ_in": self._spec.donors_differ_in} if self._spec.donors_differ_in else {}
         return {
             "fingerprint": self.split.fingerprint,
             "split": self.split.name,
@@ -317,7 +319,7 @@ class BatchLoader:
             "window": self._resources.window,
             "missingness": {reader.name: reader.rate for reader in self._spec.readers},
             "redraw_words": self._words is not None,
-            **({"misaligned": misaligned} if misaligned else {}),
+            **({"misaligned": misaligned, **differing} if misaligned else {}),
             "resample_within_class": self._resample_within_class,
             "augment": {
                 name: {"view": type(view).__name__, **{key: str(value) for key, value in asdict(view).items()}}

@@ -12,24 +12,32 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from symile_data.datasets.mimic.schema import PATIENT
 from symile_data.errors import DamageError, UsageError
 from symile_data.format.shards.arrow_numpy import numbers
-from symile_data.misalignment import shown_rows
+from symile_data.misalignment import Lenders, shown_rows
 from symile_data.reliability import Reliability
 
+from .arguments import Variation
 from .batches import BatchSpec, BoolArray, IntArray
 from .labels import label_of, label_values
 from .split import Split
 
 
-def check_misaligned(
-    misaligned: Mapping[str, float], value_labels: Mapping[str, str], split: Split, *, cached: bool
-) -> None:
-    """Refuse values of `misaligned` and `value_labels` that cannot work.
+def check_misaligned(variation: Variation, split: Split, *, cached: bool) -> None:
+    """Refuse values of `misaligned`, `donors_differ_in` and `value_labels` that cannot work.
 
     Raises:
         UsageError: the message names the argument, modality or rate that is wrong.
     """
+    misaligned, value_labels = variation.misaligned, variation.value_labels
+    if variation.donors_differ_in and variation.donors_differ_in not in split.columns:
+        raise UsageError(
+            "donors_differ_in names no column of this split",
+            where=split.location,
+            got=repr(variation.donors_differ_in),
+            do=f"choose among {', '.join(split.columns)}",
+        )
     kinds = {modality.name: modality.kind for modality in split.modalities}
     Reliability(misaligned=misaligned).check(kinds)
     if any(misaligned.values()) and not cached:
@@ -45,6 +53,13 @@ def check_misaligned(
                 "value_labels names no modality of this split", got=repr(name), do=f"choose among {', '.join(kinds)}"
             )
         label_of(split, column)
+
+
+def differing_column(variation: Variation, split: Split) -> str:
+    """Return the column in which a row and its donor differ; "" for none."""
+    if variation.donors_differ_in is not None:
+        return variation.donors_differ_in
+    return PATIENT if PATIENT in split.columns else ""
 
 
 def stored_owners(split: Split, modality: str) -> IntArray | None:
@@ -89,15 +104,15 @@ def drawn_owners(spec: BatchSpec, modality: str, rate: float, sample_ids: IntArr
     Returns:
         (N,) int64; a row without a value keeps its own place.
     """
-    rows, there = np.arange(len(sample_ids)), np.flatnonzero(present)
-    drawn = shown_rows(spec.seed, sample_ids, rows, modality, rate, len(rows))
-    swapped = np.flatnonzero(drawn.misaligned & present)
-    if len(there) < 2 or not len(swapped):
-        return rows
-    at = np.searchsorted(there, drawn.places[swapped]) % len(there)
-    own = there[at] == swapped  # only after a donor without a value
+    rows = np.arange(len(sample_ids))
+    groups = None
+    if spec.donors_differ_in:
+        values = spec.split.read_all([spec.donors_differ_in])[spec.donors_differ_in].combine_chunks()
+        groups = numbers(values.dictionary_encode(null_encoding="encode").indices)
+    lenders = Lenders(present, groups)
+    drawn = shown_rows(spec.seed, sample_ids[present], rows[present], modality, rate, len(rows), lenders)
     owners = rows.copy()
-    owners[swapped] = there[(at + own) % len(there)]
+    owners[present] = drawn.places
     return owners
 
 

@@ -35,9 +35,11 @@ from .shard import ROWS_PER_SHARD, ShardTask, make_shard
 from .spec import MimicSpec, Roots
 from .tables import OPTIONAL_TABLES, TABLES
 from .tables.files import find_optional_table, find_table
+from .unreliable import UnreliableSettings
 
 DATASET = "symile-mimic"
 UNUSABLE = "unusable_media.tsv"  # one line for each X-ray or electrocardiogram that was left out
+_RELIABLE = UnreliableSettings()
 _PACKAGES = ("numpy", "pillow", "polars", "pyarrow", "wfdb")
 _DICOM_PACKAGES = ("pydicom", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg")
 
@@ -65,7 +67,9 @@ def build_mimic(
     versions = library_versions(_PACKAGES, "mimic")
     survey = None if spec.roots is None else survey_sources(spec.roots, spec)
     identity = _identity(spec, survey, versions)
-    schema = mimic_schema(STAY_COLUMNS if survey is None else survey.stay_columns)  # a sample has all tables
+    stay_columns = STAY_COLUMNS if survey is None else survey.stay_columns  # a sample has all tables
+    schema = mimic_schema(stay_columns, spec.reliability)
+    settings = UnreliableSettings(spec.reliability, spec.seed, spec.reference)
 
     def stages(build_dir: BuildDir, executor: Executor | None) -> Manifest:
         forget_chunks()
@@ -80,7 +84,7 @@ def build_mimic(
             modalities=schema.modalities,
             splits=rows,
             files=[
-                *write_shards(build_dir, executor, rows, spec.shard_format),
+                *write_shards(build_dir, executor, rows, spec.shard_format, settings),
                 *_name_unusable(build_dir.directory, cohort),
             ],
             dropped=[*cohort.dropped, *_lost_rows(cohort, splits)],
@@ -137,18 +141,23 @@ def _key(task: SampleTask) -> list[float]:
 
 
 def write_shards(
-    build_dir: BuildDir, executor: Executor | None, rows: dict[str, int], shard_format: str
+    build_dir: BuildDir,
+    executor: Executor | None,
+    rows: dict[str, int],
+    shard_format: str,
+    settings: UnreliableSettings = _RELIABLE,
 ) -> list[FileEntry]:
     """Write the shards of the saved build state.
 
     Args:
         rows: Split -> its number of rows in the build state.
         shard_format: "parquet" or "webdataset".
+        settings: Which rows show another row's value or a noisy one; none by default.
 
     Returns:
         The manifest entries of the shards.
     """
-    task = partial(ShardTask, build_dir.internal)
+    task = partial(ShardTask, build_dir.internal, settings)
     shards, _ = run_shards(build_dir, executor, rows, ROWS_PER_SHARD, task, make_shard, shard_format=shard_format)
     return shards
 

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 SPLIT = "split"
 PLACES = {"cxr": "cxr_place", "ecg": "ecg_place"}  # (chunk, row); null where missing
 
-_REFERENCE_UNKNOWN = 0.0
+# By whether the public pipeline is repeated: the percentile of a test that no training row has.
+UNKNOWN_PERCENTILES = {False: UNKNOWN, True: 0.0}
 
 
 def assign_splits(cohort: Cohort, spec: MimicSpec) -> dict[str, RowNumbers]:
@@ -99,7 +100,7 @@ def make_build_state(
     order = np.concatenate(list(splits.values()))
     table = cohort.table[order]
     values, hours = cohort.labs.values[order], cohort.labs.hours[order]
-    unknown = _REFERENCE_UNKNOWN if reference else UNKNOWN
+    unknown = UNKNOWN_PERCENTILES[reference]
     placed = percentiles(cohort.labs.values[splits["train"]], values, unknown)
     unmeasured = np.isnan(values)
     absent: npt.NDArray[np.bool_] = np.asarray(unmeasured.all(axis=1))

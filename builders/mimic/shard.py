@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,23 +11,29 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from symile_data.datasets.mimic.schema import LEADS, SAMPLES, mimic_schema
+from symile_data.files import canonical_json
 from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards.writer import ROWS_PER_GROUP, write_shard
+from symile_data.reliability import Reliability
 
-from .build_state import PLACES, SPLIT, read_build_state, stay_columns_of
+from .build_state import PLACES, read_build_state, stay_columns_of
 from .signals.media import CXR, ECG, MediaKind, read_prepared
+from .unreliable import Shown, UnreliableSettings, add_noise, shown_in
 
 ROWS_PER_SHARD = 1000
 
 
 @dataclass(frozen=True)
 class ShardTask:
-    """Rows `start` to `stop - 1` of a split, in the build whose `.build/` folder is `internal`."""
+    """Rows `start` to `stop - 1` of a split, in the build whose `.build/` folder is `internal`.
+
+    `settings` say which rows show another row's value or a noisy one.
+    """
 
     internal: Path
+    settings: UnreliableSettings
     split: str
     start: int
     stop: int
@@ -39,24 +46,24 @@ def make_shard(task: ShardTask, path: Path) -> dict[str, Any]:
         {"rows": the number of rows}, for the journal.
     """
     state = read_build_state(task.internal)
-    rows = state.filter(pc.equal(state[SPLIT], task.split)).slice(task.start, task.stop - task.start)
-    schema = _schema(stay_columns_of(state.column_names))
-    batches = (
-        _batch(rows.slice(start, ROWS_PER_GROUP), task.internal, schema)
-        for start in range(0, len(rows), ROWS_PER_GROUP)
-    )
+    shown = shown_in(state, task.split, task.start, task.stop, task.settings)
+    schema = _schema(stay_columns_of(state.column_names), canonical_json(task.settings.reliability.to_json()))
+    batches = (_batch(shown, start, task, schema) for start in range(0, len(shown.rows), ROWS_PER_GROUP))
     return {"rows": write_shard(path, schema, batches)}
 
 
-def _batch(rows: pa.Table, internal: Path, schema: DatasetSchema) -> pa.RecordBatch:
-    """Make one row group: the columns of the build state, with their X-rays and ECGs."""
+def _batch(shown: Shown, start: int, task: ShardTask, schema: DatasetSchema) -> pa.RecordBatch:
+    """Make one row group: the columns of the rows as they are shown, with their X-rays and ECGs."""
+    rows = shown.rows.slice(start, ROWS_PER_GROUP)
     columns = {name: rows[name].combine_chunks() for name in rows.column_names if name in schema.features}
+    media = {kind.name: list(_media(rows, task.internal, kind)) for kind in (CXR, ECG)}
+    add_noise(task.internal, columns, media, shown, start, task.settings)
     xrays = [
         None if data is None else {"bytes": data, "path": f"{dicom_id}.png"}
-        for data, dicom_id in zip(_media(rows, internal, CXR), rows["cxr_dicom_id"].to_pylist(), strict=True)
+        for data, dicom_id in zip(media[CXR.name], columns["cxr_dicom_id"].to_pylist(), strict=True)
     ]
     columns["cxr"] = pa.array(xrays, schema.arrow.field("cxr").type)
-    columns["ecg"] = _signals(list(_media(rows, internal, ECG)))
+    columns["ecg"] = _signals(media[ECG.name])
     return pa.RecordBatch.from_pydict(columns, schema=schema.arrow)
 
 
@@ -77,5 +84,5 @@ def _signals(data: list[bytes | None]) -> pa.Array:
 
 
 @lru_cache(maxsize=1)
-def _schema(stay_columns: tuple[str, ...]) -> DatasetSchema:
-    return mimic_schema(stay_columns)
+def _schema(stay_columns: tuple[str, ...], reliability: str) -> DatasetSchema:
+    return mimic_schema(stay_columns, Reliability.of(json.loads(reliability)))

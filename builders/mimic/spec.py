@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from symile_data.datasets.mimic.schema import MODALITIES, PATIENT
 from symile_data.errors import UsageError
 from symile_data.format.shards import check_format
+from symile_data.reliability import Reliability
 
 SAMPLE_PATIENTS = 600
 LEAST_PATIENTS = 20
@@ -44,6 +46,8 @@ class MimicSpec:
         train: Rows of the training split; default 80 % of the cohort.
         validation: Rows of the validation split; default 10 %. The rest is the test split.
         candidates: Admissions in a retrieval set, the true one included.
+        reliability: Rates at which modalities are misaligned or noisy. A donor is another patient's row of the same
+            split that has the modality.
         shard_format: "parquet" or "webdataset".
         seed: Seed of every random choice.
 
@@ -60,6 +64,7 @@ class MimicSpec:
     train: int | None = None
     validation: int | None = None
     candidates: int = 10
+    reliability: Reliability = field(default_factory=Reliability)
     shard_format: str = "parquet"
     seed: int = 0
 
@@ -86,6 +91,9 @@ class MimicSpec:
                 got=self.pair_information,
                 do="leave it out, or write releases with it (symile-data sample mimic) and build from these",
             )
+        apart = replace(self.reliability, donors_have_value=True, donors_differ_in=PATIENT)
+        object.__setattr__(self, "reliability", apart)
+        self.reliability.check({modality.name: modality.kind for modality in MODALITIES})
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as the manifest stores them. Paths are left out: `sources` fingerprints the contents."""
@@ -98,6 +106,7 @@ class MimicSpec:
             "candidates": self.candidates,
             "sample": self.roots is None,
             **({"pair_information": self.pair_information} if self.roots is None else {}),
+            **self.reliability.to_json(),
             "format": self.shard_format,
         }
 

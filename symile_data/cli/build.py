@@ -90,6 +90,11 @@ def mimic(
     train: Annotated[int | None, typer.Option(help="Rows to train on; default: 80 %.")] = None,
     validation: Annotated[int | None, typer.Option(help="Rows to validate on; default: 10 %.")] = None,
     candidates: Annotated[int, typer.Option(help="Admissions in a retrieval set, the true one included.")] = 10,
+    misaligned: Misaligned = "0",
+    misaligned_test: MisalignedTest = False,
+    noisy: Noisy = "0",
+    noisy_test: NoisyTest = False,
+    noise_level: NoiseLevel = "",
     shard_format: Format = "parquet",
     seed: Seed = 0,
     workers: Workers = 0,
@@ -103,12 +108,15 @@ def mimic(
 
         symile-data build mimic --out build/with-pairs --sample --pair-information 0.5
 
+        symile-data build mimic --out build/swapped --sample --misaligned cxr=0.3 --noisy ecg=0.5,labs=0.5
+
         symile-data build mimic --out build/real --mimic-iv mimiciv/3.1 --mimic-cxr mimic-cxr-jpg/2.1.0
         --mimic-ecg mimic-iv-ecg/1.0
     """
     from symile_data.builders.mimic.build import build_mimic
     from symile_data.builders.mimic.spec import MimicSpec, Roots
     from symile_data.cards import write_card
+    from symile_data.datasets.mimic.schema import MODALITIES
 
     folders = {"--mimic-iv": mimic_iv, "--mimic-cxr": mimic_cxr, "--mimic-ecg": mimic_ecg}
     _check_sources(sample, folders)
@@ -125,6 +133,9 @@ def mimic(
         train=train,
         validation=validation,
         candidates=candidates,
+        reliability=reliability_of(
+            [modality.name for modality in MODALITIES], misaligned, misaligned_test, noisy, noisy_test, noise_level
+        ),
         shard_format=shard_format,
         seed=seed,
     )

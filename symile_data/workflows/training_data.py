@@ -169,7 +169,7 @@ class TrainingData:
                 **common,
                 "missingness": masked,
                 "variation": Variation(value_labels=value_labels),
-                "columns": [*labels, *self._candidates(config.candidates, "validation", masked)],
+                "columns": [*labels, *self._candidates(config.candidates, "validation", config.target, masked)],
             },
         )
 
@@ -234,8 +234,9 @@ class TrainingData:
         from symile_data.training.features import best_device
         from symile_data.training.fit import embed_split
 
-        columns = [*self.columns(label or module.config.label), *self._candidates(candidates, split)]
-        shown = self._value_labels({target or module.config.target: label or module.config.label})
+        target = target or module.config.target
+        columns = [*self.columns(label or module.config.label), *self._candidates(candidates, split, target)]
+        shown = self._value_labels({target: label or module.config.label})
         batches = self._loader(
             module.config,
             split,
@@ -326,18 +327,20 @@ class TrainingData:
                 )
         return [column for column in dict.fromkeys(columns) if column not in (*modalities, "sample_id")]
 
-    def _candidates(self, candidates: int, split: str, missingness: float = 0.0) -> list[str]:
+    def _candidates(self, candidates: int, split: str, target: str, missingness: float = 0.0) -> list[str]:
         """Name the column of the sets of candidates, where they are wanted and the split has it.
 
         It is used only where all rows of the split are complete, because a set may name any row that has the target,
-        and retrieval is measured among complete rows. Otherwise sets are drawn among the complete rows.
+        and retrieval is measured among complete rows; and where each row shows its own target, since a set names rows
+        by what they show. Otherwise sets are drawn among the complete rows.
         """
         from symile_data.training.module import CANDIDATES
 
         opened = self.split(split)
         if not candidates or CANDIDATES not in opened.columns or missingness:
             return []
-        masks = opened.read_all([modality.mask for modality in self.manifest.modalities])
+        swapped = [name for name in (f"{target}_misaligned",) if name in opened.columns]
+        masks = opened.read_all([*(modality.mask for modality in self.manifest.modalities), *swapped])
         return [] if any(any(masks[name].to_pylist()) for name in masks.column_names) else [CANDIDATES]
 
     def _transforms(self, config: TrainConfig) -> dict[str, Any]:

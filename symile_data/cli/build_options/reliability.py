@@ -17,7 +17,10 @@ NoisyTest = Annotated[bool, typer.Option("--noisy-test", help="Make values of th
 NoiseLevel = Annotated[
     str,
     typer.Option(
-        help="Level, or NAME=LEVEL: flipped bits (vector, 0.1), sd of pixels (image, 25), SNR in dB (audio, 10)."
+        help=(
+            "Level, or NAME=LEVEL: flipped bits (vector, 0.1), sd of pixels (image, 25), SNR in dB (audio and ECG, 10),"
+            " sd of a factor's logarithm (labs, 0.3), sd of numbers (key code, 0.5)."
+        )
     ),
 ]
 

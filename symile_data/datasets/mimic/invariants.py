@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from symile_data.format.manifest import Manifest
 from symile_data.format.media import UnfitMediumError, open_image
 from symile_data.format.stored_paths import has_paths, path_problems
+from symile_data.reliability import Reliability
 
 from .icd import CHAPTER_COLUMNS
 from .lab_items import LAB_ITEMS, LABS
@@ -36,6 +37,9 @@ class MimicInvariants:
     def __init__(self, manifest: Manifest) -> None:
         self._spec = manifest.identity.spec
         self._raw = {modality.name for modality in manifest.modalities if modality.kind != "features"}
+        settings = Reliability.of(self._spec)
+        # The percentiles are those of the training values before some were lost or changed.
+        self._changed_tests = "labs" in (*settings.misaligned, *settings.noisy)
         self._split_of: dict[int, str] = {}  # admission -> split
         self._patient: dict[int, int] = {}  # admission -> patient
         self._has_cxr: set[int] = set()
@@ -140,7 +144,10 @@ class MimicInvariants:
                 known = np.sort(train[~np.isnan(train[:, column]), column])
                 values = np.concatenate([values[:, column] for values, _ in parts])
                 placed = np.concatenate([percentile[:, column] for _, percentile in parts])
-                if len(known) and _misplaced(known, values, placed):
+                if self._changed_tests:
+                    if _disordered(values, placed):
+                        yield f"{split}: a percentile of {name} is smaller than that of a smaller value"
+                elif len(known) and _misplaced(known, values, placed):
                     yield f"{split}: a percentile of {name} is not its position among the training values"
 
 
@@ -152,6 +159,13 @@ def _misplaced(known: Floats, values: Floats, placed: Floats) -> bool:
     low = np.searchsorted(known, values[measured], side="left") / len(known) - _SLACK
     high = np.searchsorted(known, values[measured], side="right") / len(known) + _SLACK
     return bool(((placed[measured] < low) | (placed[measured] > high)).any())
+
+
+def _disordered(values: Floats, placed: Floats) -> bool:
+    """Tell whether a greater value has a smaller percentile, beyond what single precision explains."""
+    measured = ~np.isnan(values)
+    ordered = placed[measured][np.lexsort((placed[measured], values[measured]))]
+    return bool((np.maximum.accumulate(ordered) - ordered > _SLACK).any())
 
 
 def _numbers(column: pa.ChunkedArray) -> Floats:

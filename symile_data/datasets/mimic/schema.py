@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from symile_data.format.schema import DatasetSchema, Modality
+from symile_data.reliability import Reliability
 
 from .icd import CHAPTER_COLUMNS
 from .lab_items import LAB_ITEMS, LABS
@@ -16,6 +17,7 @@ SAMPLES = 5000
 RATE_HZ = 500
 UNITS_PER_MV = 200
 NAN_VALUE = -32768  # WFDB format 16 marks an unknown sample with it
+PATIENT = "subject_id"  # column of the patient: a row and the donor of its misaligned value differ in it
 LEAST_MODALITIES = 2  # modalities of an admission, where some may be missing
 
 # CheXpert's findings as MIMIC-CXR-JPG's table names them -> columns of the dataset.
@@ -73,11 +75,15 @@ MODALITIES = (
 )
 
 
-def mimic_schema(stay_columns: Collection[str] = ()) -> DatasetSchema:
+_RELIABLE = Reliability()
+
+
+def mimic_schema(stay_columns: Collection[str] = (), reliability: Reliability = _RELIABLE) -> DatasetSchema:
     """Return the typed columns and modalities; `datasets` restores every type from the shards alone.
 
     Args:
         stay_columns: Those of `STAY_COLUMNS` that the dataset has.
+        reliability: Adds its columns for misaligned and noisy modalities.
     """
     from datasets import Features, Image, List, Value
 
@@ -109,4 +115,7 @@ def mimic_schema(stay_columns: Collection[str] = ()) -> DatasetSchema:
             "candidates": List(Value("int64")),
         }
     )
+    for modality in MODALITIES:
+        features |= {column: Value(dtype) for column, dtype in reliability.columns_of(modality.name).items()}
+    features = Features(features)
     return DatasetSchema(features=features, modalities=MODALITIES)
