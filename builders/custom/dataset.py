@@ -24,16 +24,19 @@ from symile_data.format.manifest import BuildFingerprint, FileEntry, Manifest, f
 from symile_data.format.schema import DatasetSchema, Modality
 from symile_data.format.shards import FORMATS, check_format
 from symile_data.format.shards.writer import ROWS_PER_GROUP, write_shard
+from symile_data.reliability import Reliability
 
 from ..engine.card_hook import CardWriter, no_card
 from ..engine.stages import run_build
 from .encoded_media import UnfitValueError
+from .unreliable import UnreliableValues, spec_with
 from .values import Store, count_non_finite, described, shown, stored, stores_of
 
 if TYPE_CHECKING:
     from datasets import Features
 
 ROWS_PER_SHARD = 5_000
+_RELIABLE = Reliability()
 _PACKAGES = ("numpy", "pillow", "pyarrow", "soundfile")
 
 Row = Mapping[str, Any]
@@ -123,6 +126,8 @@ def write_dataset(
     notes: Sequence[str] = (),
     rows_per_shard: int = ROWS_PER_SHARD,
     shard_format: str = "parquet",
+    reliability: Reliability = _RELIABLE,
+    seed: int = 0,
     document: CardWriter | None = None,
 ) -> Manifest:
     """Write rows as a dataset, one shard at a time: no split is ever whole in memory.
@@ -142,6 +147,9 @@ def write_dataset(
         notes: Known limits, for the card.
         rows_per_shard: The largest number of rows in a shard.
         shard_format: "parquet" or "webdataset"; written into the manifest's spec as `format`.
+        reliability: Rates at which modalities show another row's value or a noisy one. Where some are misaligned, the
+            rows of a split are a sequence, which is read twice; see docs/own-data.md.
+        seed: Seed of `reliability`.
         document: The former name of `write_card`, which the next version drops.
 
     Returns:
@@ -157,18 +165,20 @@ def write_dataset(
     if document is not None:
         warnings.warn("the argument document is now called write_card", DeprecationWarning, stacklevel=2)
         write_card = document
-    identity = BuildFingerprint(
-        dataset=name, spec={**spec, "format": shard_format}, sources={}, versions=library_versions(_PACKAGES)
-    )
+    unreliable = UnreliableValues(schema=schema, reliability=reliability, seed=seed) if reliability else None
+    schema = schema if unreliable is None else unreliable.whole_schema
+    whole_spec = {**spec_with(spec, unreliable, seed), "format": shard_format}
+    identity = BuildFingerprint(dataset=name, spec=whole_spec, sources={}, versions=library_versions(_PACKAGES))
 
     def stages(*_: object) -> Manifest:
         shards: list[FileEntry] = []
         counts: dict[str, int] = {}
-        taker = _RowTaker(schema, stores_of(schema.features))
+        taker = _RowTaker(schema, stores_of(schema.features), unreliable)
         for split, rows in splits.items():
             first_id = sum(counts.values())
+            shown = rows if unreliable is None else unreliable.rows(split, first_id, rows)
             batches = partial(taker.batches, split, first_id, IdSet())
-            written = list(_write_split(out, schema, split, rows, batches, rows_per_shard, FORMATS[shard_format]))
+            written = list(_write_split(out, schema, split, shown, batches, rows_per_shard, FORMATS[shard_format]))
             counts[split] = sum(entry.rows or 0 for entry in written)
             shards += written
         told = [*notes, *taker.notes()]
@@ -207,11 +217,13 @@ class _RowTaker:
 
     Args:
         stores: Column -> the function that checks and converts its values.
+        unreliable: Makes values noisy; None where none are.
         non_finite: Column -> the number of NaN and infinite values so far.
     """
 
     schema: DatasetSchema
     stores: Mapping[str, Store]
+    unreliable: UnreliableValues | None = None
     non_finite: Counter[str] = field(default_factory=Counter)
 
     def batches(self, split: str, first_id: int, ids: IdSet, rows: Iterable[NumberedRow]) -> Iterator[pa.RecordBatch]:
@@ -257,6 +269,8 @@ class _RowTaker:
                 whole[name] = stored(self.stores[name], value)
             except (UnfitValueError, *_ARROW_ERRORS) as reason:
                 raise self._unfit(name, where, reason) from None
+        if self.unreliable is not None:
+            self.unreliable.add_noise(whole, where)
         return whole
 
     def _wrong_value(self, rows: list[dict[str, Any]], places: list[str], error: Exception) -> SourceError:
