@@ -86,7 +86,7 @@ def noisy_record(record: npt.NDArray[np.int16], ratio_db: float, rng: np.random.
     samples = record.astype(np.float64)
     scale = samples.std(axis=1, keepdims=True) / 10 ** (ratio_db / 20)
     noisy = np.rint(samples + scale * rng.standard_normal(samples.shape))
-    return np.clip(noisy, -_MOST_INT16, _MOST_INT16).astype(np.int16)
+    return np.asarray(np.clip(noisy, -_MOST_INT16, _MOST_INT16), dtype=np.int16)
 
 
 def noisy_numbers(values: Floats, sd: float, rng: np.random.Generator) -> Floats:

@@ -131,10 +131,7 @@ class TrainingData:
             batch_size=settings.batch_size,
             shuffle=True,
             columns=self.columns(*settings.labels.values()),
-            variation=Variation(
-                augment=views,
-                value_labels=self._value_labels(settings.labels),
-            ),
+            variation=Variation(augment=views, value_labels=self._value_labels(settings.labels)),
         )
         values = {
             name: sorted(set(split.read_all([column])[column].to_pylist())) for name, column in settings.labels.items()
@@ -339,8 +336,8 @@ class TrainingData:
         opened = self.split(split)
         if not candidates or CANDIDATES not in opened.columns or missingness:
             return []
-        swapped = [name for name in (f"{target}_misaligned",) if name in opened.columns]
-        masks = opened.read_all([*(modality.mask for modality in self.manifest.modalities), *swapped])
+        flags = [*(modality.mask for modality in self.manifest.modalities), f"{target}_misaligned"]
+        masks = opened.read_all([name for name in flags if name in opened.columns])
         return [] if any(any(masks[name].to_pylist()) for name in masks.column_names) else [CANDIDATES]
 
     def _transforms(self, config: TrainConfig) -> dict[str, Any]:
