@@ -55,7 +55,7 @@ class UnreliableValues:
         object.__setattr__(self, "reliability", settings)
         settings.check(kinds)
         if settings.donors_differ_in and settings.donors_differ_in not in self.schema.features:
-            raise UsageError("`donors_differ_in` names no column", got=repr(settings.donors_differ_in))
+            raise UsageError("donors_differ_in names no column", got=repr(settings.donors_differ_in))
         for modality in self.schema.modalities:
             if modality.name in settings.noisy:
                 _check_noise(modality, self.schema)
@@ -185,7 +185,7 @@ def spec_with(spec: Mapping[str, Any], unreliable: UnreliableValues | None, seed
         raise UsageError(
             "the spec has a key that stands for the settings of misaligned and noisy values",
             got=taken[0],
-            do="call it otherwise, and give `reliability` and `seed`",
+            do="call it otherwise, and give reliability and seed",
         )
     return dict(spec) if unreliable is None else {**spec, "seed": seed, **unreliable.reliability.to_json()}
 

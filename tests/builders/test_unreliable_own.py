@@ -201,7 +201,7 @@ def test_the_card_and_the_loader_know_the_settings(builds: tuple[Path, Path]) ->
         (Reliability(misaligned={"film": 0.1}), "`misaligned` names a modality"),
         (Reliability(noisy={"note": 0.1}), "note is of a kind that has no noise"),
         (Reliability(noisy={"count": 0.1}), "count holds int32"),
-        (Reliability(misaligned={"note": 0.1}, donors_differ_in="town"), "`donors_differ_in` names no column"),
+        (Reliability(misaligned={"note": 0.1}, donors_differ_in="town"), "donors_differ_in names no column"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(tmp_path: Path, settings: Reliability, words: str) -> None:
