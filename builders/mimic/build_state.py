@@ -84,7 +84,12 @@ def candidate_sets(cohort: Cohort, splits: dict[str, RowNumbers], spec: MimicSpe
 
 
 def make_build_state(
-    cohort: Cohort, splits: dict[str, RowNumbers], candidates: pa.Array, *, reference: bool
+    cohort: Cohort,
+    splits: dict[str, RowNumbers],
+    candidates: pa.Array,
+    *,
+    reference: bool,
+    whole: dict[str, RowNumbers] | None = None,
 ) -> pa.Table:
     """Collect the rows of all splits in one table, one split after the other.
 
@@ -93,6 +98,8 @@ def make_build_state(
         splits: Split -> row numbers of the cohort.
         candidates: The retrieval set of each row, in the order of `splits`.
         reference: Give values of tests that no training row has the percentile of the public pipeline, 0.
+        whole: The splits of which `splits` are a part, as consecutive rows of the cohort; percentiles and sample ids
+            are then those of the whole.
 
     Returns:
         The columns of the schema without the media, the split, and the places of X-ray and ECG.
@@ -101,11 +108,11 @@ def make_build_state(
     table = cohort.table[order]
     values, hours = cohort.labs.values[order], cohort.labs.hours[order]
     unknown = UNKNOWN_PERCENTILES[reference]
-    placed = percentiles(cohort.labs.values[splits["train"]], values, unknown)
+    placed = percentiles(cohort.labs.values[(whole or splits)["train"]], values, unknown)
     unmeasured = np.isnan(values)
     absent: npt.NDArray[np.bool_] = np.asarray(unmeasured.all(axis=1))
     columns: dict[str, Any] = {
-        "sample_id": pa.array(np.arange(len(order))),
+        "sample_id": pa.array(np.arange(len(order)) if whole is None else order),
         **{name: _column(table, name) for name in ("subject_id", "hadm_id", "gender", "age")},
         "labs": _lists(values, absent),
         "labs_percentile": _lists(placed, absent),

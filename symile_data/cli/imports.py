@@ -60,15 +60,21 @@ def m3(
 def mimic(
     release: Annotated[Path, typer.Argument(help="The folder of Symile-MIMIC 1.0.0: CSV files, data_npy/, checksums.")],
     out: Out,
+    rows: Annotated[
+        int | None,
+        typer.Option(min=1, help="Import at most this many rows of each split; retrieval sets stay whole."),
+    ] = None,
     shard_format: Format = "parquet",
     workers: Workers = 0,
     executor: ExecutorName = "local",
 ) -> None:
     """Import the published Symile-MIMIC with its splits and retrieval sets.
 
-    Example:
+    Examples:
 
         symile-data import mimic symile-mimic/1.0.0 --out build/symile-mimic-release
+
+        symile-data import mimic symile-mimic/1.0.0 --rows 150 --out build/symile-mimic-150
     """
     from symile_data.builders.mimic.release.import_release import import_mimic
     from symile_data.cards import write_card
@@ -76,6 +82,7 @@ def mimic(
     manifest = import_mimic(
         release,
         out,
+        rows=rows,
         shard_format=shard_format,
         workers=worker_count(workers),
         executor=executor,

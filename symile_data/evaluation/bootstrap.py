@@ -44,7 +44,7 @@ def bootstrap(
     if replicates < 2:
         raise UsageError("a bootstrap needs at least two replicates", got=replicates)
     found = ranks_of(embedded, retrieval)
-    rows = len(embedded.labels)
+    rows = len(found.above)
     generator = torch.Generator().manual_seed(seed)
     samples = [figures(found.take(torch.randint(rows, (rows,), generator=generator))) for _ in range(replicates)]
     return {

@@ -14,7 +14,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+NO_SET = torch.iinfo(torch.int64).min  # in the place of the candidates of a row that is no query
 IN_MEMORY = 2 << 30  # bytes of embeddings above which they are kept in a file that is mapped into memory
 
 
@@ -26,7 +28,8 @@ class Embeddings:
         values: Modality name -> (N, D) float32.
         labels: (N,) int64.
         candidates: (N, K) labels of the rows among which each row retrieves, including itself; None where all rows
-            are candidates or the sets are drawn.
+            are candidates or the sets are drawn. A row that is only a candidate of others and no query has `NO_SET`
+            everywhere.
     """
 
     values: Mapping[str, Tensor]
@@ -59,13 +62,34 @@ class Embeddings:
         return cls(
             {name: value[:filled] for name, value in values.items()},
             torch.cat(labels) if labels else torch.empty(0, dtype=torch.long),
-            torch.cat(candidates) if candidates else None,
+            _joined_sets(candidates) if candidates else None,
         )
+
+    @property
+    def queries(self) -> Tensor:
+        """(Q,) rows that retrieve among their candidates: all rows, unless some have no set."""
+        if self.candidates is None:
+            return torch.arange(len(self.labels))
+        return (self.candidates != NO_SET).any(dim=1).nonzero()[:, 0]
 
     def shuffled(self, modality: str, generator: torch.Generator) -> Embeddings:
         """Return the same rows with the values of one modality permuted among them."""
         order = torch.randperm(len(self.labels), generator=generator)
         return replace(self, values={**self.values, modality: self.values[modality][order]})
+
+
+def candidate_sets(column: Sequence[Sequence[int] | None], size: int) -> Tensor:
+    """Turn a batch's column of sets of candidates into numbers.
+
+    Args:
+        column: B sets of K labels, None for a row that is no query.
+        size: K, where no row of the batch has a set.
+
+    Returns:
+        (B, K) int64, `NO_SET` for None.
+    """
+    empty = [NO_SET] * next((len(found) for found in column if found is not None), size)
+    return torch.tensor([empty if found is None else list(found) for found in column])
 
 
 def label_numbers(column: Tensor | Sequence[Any]) -> Tensor:
@@ -89,6 +113,12 @@ def label_numbers(column: Tensor | Sequence[Any]) -> Tensor:
         values = [repr(value).encode() for value in column]
     hashes = [hashlib.blake2b(value, digest_size=8).digest() for value in values]
     return torch.tensor([int.from_bytes(value, "little", signed=True) for value in hashes], dtype=torch.int64)
+
+
+def _joined_sets(parts: Sequence[Tensor]) -> Tensor:
+    """Concatenate sets of candidates; a batch without queries may not know their size."""
+    size = max(part.shape[1] for part in parts)
+    return torch.cat([functional.pad(part, (0, size - part.shape[1]), value=NO_SET) for part in parts])
 
 
 def _room(rows: int, like: Tensor, modalities: int) -> Tensor:

@@ -62,16 +62,16 @@ class Retrieval(Protocol):
 
 
 def ranks_of(embedded: Embeddings, retrieval: Retrieval) -> Ranks:
-    """Rank the candidates of each row.
+    """Rank the candidates of each query.
 
     Args:
-        embedded: The rows; each is a query, and its candidates are among them.
+        embedded: The rows; each is a query, unless the dataset gives others their sets of candidates and not this one.
         retrieval: The protocol.
 
     Raises:
         UsageError: there are no rows, no such modality, or too few rows for the sets of candidates.
     """
-    if not len(embedded.labels):
+    if not len(query_rows(embedded, retrieval)):
         raise UsageError("there is no row with all modalities to evaluate on", do="use a split that is not masked")
     if retrieval.target not in embedded.values:
         raise UsageError(
@@ -92,14 +92,13 @@ def retrieve(embedded: Embeddings, retrieval: Retrieval) -> dict[str, float]:
         retrieval: The protocol.
 
     Returns:
-        "rows", "candidates" (of each row), "accuracy" (recall at 1), "recall_at_5", "recall_at_10", "median_rank" and
-        "random_candidate", the accuracy of a random choice.
+        "rows" (that are queries), "candidates" (of each), "accuracy" (recall at 1), "recall_at_5", "recall_at_10",
+        "median_rank" and "random_candidate", the accuracy of a random choice.
     """
     found = ranks_of(embedded, retrieval)
-    rows = len(embedded.labels)
     return {
-        "rows": rows,
-        "candidates": retrieval.candidates or rows,
+        "rows": len(found.above),
+        "candidates": retrieval.candidates or len(embedded.labels),
         **figures(found),
         RANDOM: random_candidate(embedded.labels, retrieval.candidates),
     }
@@ -127,13 +126,18 @@ def random_candidate(labels: Tensor, candidates: int = 0) -> float:
     )
 
 
+def query_rows(embedded: Embeddings, retrieval: Protocol) -> Tensor:
+    """Return the (Q,) rows that `ranks_of` ranks candidates for, in order."""
+    return embedded.queries if retrieval.candidates else torch.arange(len(embedded.labels))
+
+
 def candidate_rows(embedded: Embeddings, retrieval: Protocol) -> Tensor:
-    """Return the sets of candidates of the rows: those of the dataset if it has them, else drawn ones.
+    """Return the sets of candidates of the queries: those of the dataset if it has them, else drawn ones.
 
     A drawn set is the row itself and K - 1 different rows with other labels; it is a function of the seed.
 
     Returns:
-        (N, K) int64 indices of rows.
+        (Q, K) int64 indices of rows; all N rows are queries where the sets are drawn.
 
     Raises:
         UsageError: the dataset's sets have another size or name unknown rows, or there are too few rows with other
@@ -146,6 +150,7 @@ def candidate_rows(embedded: Embeddings, retrieval: Protocol) -> Tensor:
         raise UsageError(
             "the dataset's sets have another number of candidates", got=size, do=f"ask for {given.shape[1]}"
         )
+    given = given[embedded.queries]
     order = torch.argsort(embedded.labels)
     index = order[torch.searchsorted(embedded.labels[order], given).clamp(max=len(order) - 1)]
     unknown = embedded.labels[index] != given
@@ -176,13 +181,13 @@ def _among_all(embedded: Embeddings, retrieval: Retrieval) -> Iterator[tuple[Ten
 
 def _among_sets(embedded: Embeddings, retrieval: Retrieval) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the scores (q, K) of chunks of rows against their sets, with the right ones for `ranks_from_scores`."""
-    index = candidate_rows(embedded, retrieval)
+    index, rows = candidate_rows(embedded, retrieval), embedded.queries
     candidates, labels = embedded.values[retrieval.target], embedded.labels
     queries, target = _queries(embedded.values, retrieval.target)
-    for start, stop in _chunks(len(labels), retrieval.candidates * candidates.shape[1]):
-        chosen = index[start:stop]
-        right = labels[chosen] == labels[start:stop, None]
-        asked = {m: query[start:stop] for m, query in queries.items()}
+    for start, stop in _chunks(len(rows), retrieval.candidates * candidates.shape[1]):
+        chosen, here = index[start:stop], rows[start:stop]
+        right = labels[chosen] == labels[here, None]
+        asked = {m: query[here] for m, query in queries.items()}
         with torch.no_grad():
             scores = retrieval.objective.set_scores(asked, candidates[chosen], target)
         yield scores, torch.where(right, torch.arange(retrieval.candidates), -1)

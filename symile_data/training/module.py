@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from symile_data.encoders import DataDescription, FeatureEncoder, LabsEncoder, make_encoder
 from symile_data.errors import DamageError, UsageError
-from symile_data.evaluation.embeddings import Embeddings, label_numbers
+from symile_data.evaluation.embeddings import Embeddings, candidate_sets, label_numbers
 from symile_data.evaluation.retrieval import Retrieval, retrieval_accuracy
 from symile_data.format.schema import Modality, joined_names
 from symile_data.losses import NeutralVectors, missing_groups
@@ -175,7 +175,7 @@ class SymileModule(lightning.LightningModule):
     def _complete(self, batch: Batch, embeddings: Sequence[Tensor], label: str) -> Embeddings:
         rows = (~batch["missing"].any(dim=1) & ~batch["padding"]).cpu()
         values = {name: value.detach().cpu()[rows] for name, value in zip(self.names, embeddings, strict=True)}
-        sets = torch.tensor(batch[CANDIDATES]) if CANDIDATES in batch else None
+        sets = candidate_sets(batch[CANDIDATES], self.config.candidates) if CANDIDATES in batch else None
         labels = label_numbers(batch[label]).cpu()
         return Embeddings(values, labels[rows], None if sets is None else sets[rows])
 

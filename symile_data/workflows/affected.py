@@ -42,7 +42,7 @@ def accuracies_apart(data: TrainingData, split: str, embedded: Embeddings, retri
     """
     import torch
 
-    from symile_data.evaluation.retrieval import ranks_of
+    from symile_data.evaluation.retrieval import query_rows, ranks_of
 
     opened = data.split(split)
     affected = affected_rows(opened)
@@ -51,8 +51,9 @@ def accuracies_apart(data: TrainingData, split: str, embedded: Embeddings, retri
     masks = opened.read_all([modality.mask for modality in opened.modalities])
     complete = ~np.any([np.asarray(masks[name].to_numpy()).astype(bool) for name in masks.column_names], axis=0)
     hits = ranks_of(embedded, retrieval).hits()
+    of_queries = affected[complete][query_rows(embedded, retrieval).numpy()]
     found: dict[str, float] = {}
-    for name, chosen in (("clean", ~affected[complete]), ("affected", affected[complete])):
+    for name, chosen in (("clean", ~of_queries), ("affected", of_queries)):
         found[f"rows_{name}"] = int(chosen.sum())
         if chosen.any():
             found[f"accuracy_{name}"] = hits[torch.from_numpy(chosen)].mean().item()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from factories import contents, problems
-from mimic_release_files import gray, labs, tracing, write_release, write_sums
+from mimic_release_files import SET, gray, labs, tracing, write_release, write_sums
 from mimic_tree import put, rows_of
 from PIL import Image
 
@@ -20,9 +22,13 @@ from symile_data.builders.mimic.release.import_release import import_mimic
 from symile_data.cards import write_card
 from symile_data.datasets.mimic.schema import mimic_schema
 from symile_data.errors import OutputError, SourceError, UsageError
+from symile_data.evaluation.retrieval import Retrieval, retrieve
 from symile_data.format import manifest as manifests
 from symile_data.format.location import Location
 from symile_data.format.shards import open_shard
+from symile_data.losses import SymileLoss
+from symile_data.training.config import read_config
+from symile_data.workflows.training_data import TrainingData
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +76,51 @@ def test_splits_and_retrieval_sets_are_the_releases(imported: Path, release: Pat
             expected.setdefault(int(row["label_hadm_id"]), []).append(int(row["hadm_id"]))
     assert {row["hadm_id"]: row["candidates"] for row in stored(imported) if row["candidates"]} == expected
     assert problems(imported) == []
+
+
+@pytest.fixture(scope="module")
+def part(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two rows of each split; not to be changed."""
+    out = tmp_path_factory.mktemp("part") / "out"
+    import_mimic(release, out, rows=2, workers=1, write_card=write_card)
+    return out
+
+
+def test_a_part_has_rows_of_the_whole_import_and_whole_retrieval_sets(imported: Path, part: Path) -> None:
+    whole = {row["hadm_id"]: row for row in stored(imported)}
+    rows = stored(part)
+    assert manifests.read(part).splits == {"train": 2, "validation": 2, "test": 2}
+    for row in rows:
+        assert {**row, "candidates": 0} == {**whole[row["hadm_id"]], "candidates": 0}
+        assert row["candidates"] in (None, whole[row["hadm_id"]]["candidates"])
+    queries = [row for row in rows if row["candidates"] is not None]
+    assert [row["hadm_id"] for row in queries] == [20_000_005, 20_000_008]  # the other row of a split is a candidate
+    assert all(set(row["candidates"]) <= {other["hadm_id"] for other in rows} for row in queries)
+    assert problems(part) == []
+    assert "A part of the release" in (part / "README.md").read_text()
+    assert "candidates" in json.loads((part / "manifest.json").read_text())["notes"][-1]
+
+
+def test_a_part_of_all_rows_is_the_whole(release: Path, imported: Path, tmp_path: Path) -> None:
+    import_mimic(release, tmp_path / "out", rows=100, workers=1, write_card=no_card)
+    assert stored(tmp_path / "out") == stored(imported)
+    with pytest.raises(UsageError, match=r"a retrieval set has more rows than `rows` .*Ask for at least 2"):
+        import_mimic(release, tmp_path / "one", rows=1, workers=1, write_card=no_card)
+
+
+def test_only_queries_of_a_part_retrieve(part: Path) -> None:
+    data = TrainingData(part)
+    settings = {"dim": 8, "candidates": SET, "batch_size": 2}
+    config = read_config("mimic-small", {**settings, "inputs": {"image": {"size": 16}, "ecg": {"scale": False}}})
+    embedded = data.embedded(data.run_info(config).make_module().eval(), "test", "hadm_id", SET)
+    assert embedded.queries.tolist() == [0] and embedded.labels.tolist() == [20_000_008, 20_000_009]
+    among = Retrieval(target="cxr", candidates=SET, objective=SymileLoss())
+    figures = retrieve(embedded, among)
+    score = {name: value.double() for name, value in embedded.values.items()}
+    scores = (score["ecg"][0] * score["labs"][0] * score["cxr"]).sum(dim=1)
+    assert (figures["rows"], figures["candidates"]) == (1, SET)
+    assert figures["accuracy"] == float(scores[0] > scores[1])
+    assert retrieve(embedded, replace(among, candidates=0))["rows"] == 2
 
 
 def test_percentiles_are_fitted_on_the_training_split(imported: Path) -> None:

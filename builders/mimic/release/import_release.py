@@ -26,8 +26,10 @@ from ..build import DATASET, write_shards
 from ..build_state import make_build_state, write_build_state
 from ..cohort.labs import LabValues
 from ..cohort.selection import Cohort, days_between
+from ..cohort.splits import RowNumbers
 from ..signals.media import CHUNK, CXR, ECG, MediaKind, Place, Prepared, chunk_path
 from .files import COHORT, SETS, SPLITS, Release, check_rows, gray_png, lab_values, retrieval_sets, whole_units
+from .subset import first_rows
 
 if TYPE_CHECKING:
     import polars as pl
@@ -45,12 +47,17 @@ _NOTES = (
     "The release does not have the times of the blood tests.",
     "In every mask True means missing; the release's labs_missingness stores 1 for measured.",
 )
+_PART = (
+    "A part of the release: the first training rows, and rows of whole retrieval sets. A validation or test row without "
+    "candidates is a candidate of others and no query. Percentiles are those of the release's whole training split."
+)
 
 
 def import_mimic(
     source: Path,
     out: Path,
     *,
+    rows: int | None = None,
     shard_format: str = "parquet",
     workers: int,
     executor: str = LOCAL,
@@ -62,6 +69,8 @@ def import_mimic(
     Args:
         source: The release's folder, with SHA256SUMS.txt, the CSV files and data_npy/.
         out: Output directory.
+        rows: Largest number of rows of each split; None imports all. Validation and test keep whole retrieval sets: see
+            `first_rows`. The rows, their ids and percentiles are those of the whole import.
         shard_format: "parquet" or "webdataset".
         workers: Worker processes; the bytes do not depend on it.
         executor: "local" for worker processes, or "dask:HOST:PORT" for a cluster: see `cluster_pool`.
@@ -72,6 +81,7 @@ def import_mimic(
         The manifest that was written.
 
     Raises:
+        UsageError: A retrieval set has more rows than `rows`.
         SymileDataError: A file is missing, differs from its checksum or contradicts another; or the output directory is
             unsuitable.
     """
@@ -81,7 +91,7 @@ def import_mimic(
     schema = mimic_schema(_stay_columns(release))
     identity = BuildFingerprint(
         dataset=DATASET,
-        spec={**_spec(release), "format": shard_format},
+        spec={**_spec(release), "format": shard_format, **({} if rows is None else {"first_rows": rows})},
         sources={"records": {"kind": "release", "version": VERSION, "files": digest(sums)}},
         versions=library_versions(_PACKAGES, "mimic"),
     )
@@ -89,18 +99,18 @@ def import_mimic(
     def stages(build_dir: BuildDir, executor: Executor | None) -> Manifest:
         forget_chunks()
         _check_files(build_dir, executor, release, sums)
-        cohort, sizes, sets = _read(build_dir, executor, release)
-        edges = np.cumsum([0, *sizes.values()])
-        splits = {split: np.arange(start, stop) for split, start, stop in zip(sizes, edges, edges[1:], strict=False)}
-        write_build_state(build_dir.internal, make_build_state(cohort, splits, sets, reference=True))
+        read = _read(build_dir, executor, release, rows)
+        sizes = {split: len(chosen) for split, chosen in read.chosen.items()}
+        state = make_build_state(read.cohort, read.chosen, read.sets, reference=True, whole=read.splits)
+        write_build_state(build_dir.internal, state)
         return Manifest(
             identity=identity,
             modalities=schema.modalities,
             splits=sizes,
             files=write_shards(build_dir, executor, sizes, shard_format),
-            dropped=cohort.dropped,
-            cohort_flow=cohort.cohort_flow,
-            notes=list(_NOTES),
+            dropped=read.cohort.dropped,
+            cohort_flow=read.cohort.cohort_flow,
+            notes=[*_NOTES, *([] if rows is None else [_PART])],
         )
 
     return run_build(
@@ -165,22 +175,44 @@ def _check_file(task: _CheckTask, path: Path) -> dict[str, Any]:
     return {}
 
 
-def _read(build_dir: BuildDir, executor: Executor | None, release: Release) -> tuple[Cohort, dict[str, int], pa.Array]:
-    """Read all rows with their media, the sizes of the splits, and the retrieval sets."""
+@dataclass(frozen=True, kw_only=True)
+class _Read:
+    """What an import reads.
+
+    Args:
+        cohort: All rows of the release's splits; media are prepared for the chosen ones.
+        splits: Split -> its rows in the cohort.
+        chosen: Split -> those of its rows that are imported.
+        sets: The retrieval sets of the chosen rows.
+    """
+
+    cohort: Cohort
+    splits: dict[str, RowNumbers]
+    chosen: dict[str, RowNumbers]
+    sets: pa.Array
+
+
+def _read(build_dir: BuildDir, executor: Executor | None, release: Release, most: int | None) -> _Read:
+    """Read all rows, and the media and retrieval sets of those that are imported."""
     import polars as pl
 
-    tables, sizes, sets = [], {}, []
-    values = []
+    tables: list[pl.DataFrame] = []
+    splits, chosen, sets, values = dict[str, RowNumbers](), dict[str, RowNumbers](), list[list[int] | None](), []
     for split, theirs in SPLITS.items():
         table, of_split = _split(release, split, theirs)
         raw = lab_values(table)
         check_rows(release, theirs, table, raw)
+        start = sum(map(len, tables))
+        kept, kept_sets = first_rows(split, table["hadm_id"].to_list(), of_split, len(table) if most is None else most)
         tables.append(table.select("subject_id", "hadm_id", "row", split=pl.lit(theirs)))
         values.append(raw)
-        sizes[split] = len(table)
-        sets += of_split
+        splits[split], chosen[split] = np.arange(start, start + len(table)), start + np.array(kept)
+        sets += kept_sets
     rows = _described(release, tables)
-    whole = len(release.table(COHORT))
+    whole, imported = len(release.table(COHORT)), rows[np.concatenate(list(chosen.values()))]
+    left = [("in one of its splits", "in no split of the release", len(rows))]
+    left += [] if most is None else [("in the part that is imported", "in another part of the release", len(imported))]
+    before = [whole, *(count for _, _, count in left)]
     cohort = Cohort(
         table=rows,
         labs=LabValues(
@@ -189,15 +221,18 @@ def _read(build_dir: BuildDir, executor: Executor | None, release: Release) -> t
             units={},
             conflicts={},
         ),
-        cxr=_prepare(build_dir, executor, CXR, release, rows),
-        ecg=_prepare(build_dir, executor, ECG, release, rows),
+        cxr=_prepare(build_dir, executor, CXR, release, imported),
+        ecg=_prepare(build_dir, executor, ECG, release, imported),
         cohort_flow=[
             FlowStep(rule="admissions of the release", count=whole),
-            FlowStep(rule="in one of its splits", count=len(rows)),
+            *(FlowStep(rule=rule, count=count) for rule, _, count in left),
         ],
-        dropped=[Dropped(reason="admission: in no split of the release", count=whole - len(rows), examples=[])],
+        dropped=[
+            Dropped(reason=f"admission: {reason}", count=all_rows - count, examples=[])
+            for all_rows, (_, reason, count) in zip(before, left, strict=False)
+        ],
     )
-    return cohort, sizes, pa.array(sets, pa.list_(pa.int64()))
+    return _Read(cohort=cohort, splits=splits, chosen=chosen, sets=pa.array(sets, pa.list_(pa.int64())))
 
 
 def _split(release: Release, split: str, theirs: str) -> tuple[pl.DataFrame, list[list[int] | None]]:

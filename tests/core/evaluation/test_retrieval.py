@@ -14,7 +14,7 @@ from symile_data.evaluation import embeddings as embedding_module
 from symile_data.evaluation import retrieval
 from symile_data.evaluation.ablation import ablate
 from symile_data.evaluation.bootstrap import bootstrap
-from symile_data.evaluation.embeddings import Embeddings
+from symile_data.evaluation.embeddings import NO_SET, Embeddings, candidate_sets
 from symile_data.evaluation.retrieval import (
     Retrieval,
     candidate_rows,
@@ -232,3 +232,33 @@ def test_embeddings_that_are_no_numbers_have_no_rank() -> None:
         found = retrieve(broken, of("image", candidates=candidates))
         assert (found["accuracy"], found["recall_at_10"]) == (0.0, 0.0)
         assert found["median_rank"] == found["candidates"] + 1
+
+
+@pytest.mark.parametrize("loss", ["symile", "clip"])
+def test_rows_without_a_set_are_candidates_and_no_queries(loss: str) -> None:
+    """As if each query were asked alone: its set is found among all rows, and the others count for nothing."""
+    rows = replace(embedded(12), labels=torch.arange(100, 112))
+    sets = torch.stack([rows.labels.roll(-row)[:4] for row in range(12)])
+    silent = torch.tensor([1, 2, 5, 11])
+    sets[silent] = NO_SET
+    some = replace(rows, candidates=sets)
+    assert some.queries.tolist() == [row for row in range(12) if row not in silent.tolist()]
+    whole = replace(rows, candidates=torch.stack([rows.labels.roll(-row)[:4] for row in range(12)]))
+    found, expected = ranks_of(some, of("image", loss, candidates=4)), ranks_of(whole, of("image", loss, candidates=4))
+    for name in ("above", "tied", "right"):
+        assert torch.equal(getattr(found, name), getattr(expected, name)[some.queries])
+    assert retrieve(some, of("image", loss, candidates=4))["rows"] == 8
+    assert retrieve(some, of("image", loss))["rows"] == 12  # among all rows every row is a query
+    assert bootstrap(some, of("image", loss, candidates=4), 3)["accuracy"]["mean"] <= 1
+    with pytest.raises(UsageError, match="no row with all modalities"):
+        retrieve(replace(rows, candidates=torch.full_like(sets, NO_SET)), of("image", loss, candidates=4))
+
+
+def test_sets_of_batches_are_joined_where_a_batch_has_no_query() -> None:
+    assert candidate_sets([None, [5, 6]], 0).tolist() == [[NO_SET, NO_SET], [5, 6]]
+    assert candidate_sets([None], 3).tolist() == [[NO_SET] * 3]
+    one = Embeddings({"a": torch.ones(1, 2)}, torch.tensor([5]), torch.empty(1, 0, dtype=torch.long))
+    other = Embeddings({"a": torch.ones(1, 2)}, torch.tensor([6]), torch.tensor([[6, 5]]))
+    joined = Embeddings.join([one, other])
+    assert joined.candidates is not None and joined.candidates.tolist() == [[NO_SET, NO_SET], [6, 5]]
+    assert joined.queries.tolist() == [1]
