@@ -48,8 +48,9 @@ _NOTES = (
     "In every mask True means missing; the release's labs_missingness stores 1 for measured.",
 )
 _PART = (
-    "A part of the release: the first training rows, and rows of whole retrieval sets. A validation or test row without "
-    "candidates is a candidate of others and no query. Percentiles are those of the release's whole training split."
+    "A part of the release: the first training rows, and rows of whole retrieval sets. A validation or test row "
+    "without candidates is a candidate of others and no query. Percentiles are those of the release's whole training "
+    "split."
 )
 
 
