@@ -25,6 +25,7 @@ from symile_data.files import digest
 from symile_data.format import manifest as manifests
 from symile_data.format.location import Location
 from symile_data.format.manifest import UNFINISHED
+from symile_data.format.media import UnfitMediumError, decoded_file
 from symile_data.format.schema import Modality
 from symile_data.format.shards import Shard, open_shard
 from symile_data.format.shards.deduplicated import pooled_media, with_media
@@ -128,6 +129,30 @@ class Split:
         index = int(np.searchsorted(self._shard_groups, row_group, side="right")) - 1
         shard = self.shards[index]
         return self._plain(shard, shard.read(row_group - int(self._shard_groups[index]), columns), columns)
+
+    def row(self, number: int) -> dict[str, Any]:
+        """Return one row to look at: column -> value, None where it is missing.
+
+        Images are `PIL.Image.Image`, audio is a pair of (samples,) or (samples, channels) float32 in [-1, 1] and the
+        sampling rate in Hz; everything else is as it is stored.
+
+        Raises:
+            UsageError: there is no such row.
+            DamageError: the shard cannot be read, or an image or audio does not decode.
+        """
+        where = self.place(number)
+        group = int(np.searchsorted(self.group_starts, number, side="right")) - 1
+        table = self.read(self.columns, group).slice(number - int(self.group_starts[group]), 1)
+        values: dict[str, Any] = table.to_pylist()[0]
+        for modality in self.modalities:
+            stored = values[modality.column]
+            data = stored.get("bytes") if isinstance(stored, dict) else stored
+            if modality.kind in ("image", "audio") and isinstance(data, bytes):
+                try:
+                    values[modality.column] = decoded_file(modality.kind, data)
+                except UnfitMediumError as error:
+                    raise DamageError(f"{modality.column} does not decode", where=where, got=error) from None
+        return values
 
     def read_all(self, columns: Sequence[str]) -> pa.Table:
         """Read the named columns of all rows, in file order; meant for small columns.

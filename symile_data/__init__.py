@@ -1,14 +1,17 @@
 """symile-data: build, load and learn from datasets of three and more modalities in which no two give the answer.
 
-Build a dataset, or bring your own rows, on the command line (`symile-data --help`) or here:
+Build a dataset on the command line (`symile-data --help`) or here, and look at a row:
 
-    from symile_data.builders.custom import own_schema, write_dataset
+    import symile_data
 
-Open it, as batches of tensors with masks, in an order that resumes exactly:
+    directory = symile_data.build_m3("build/symile-m3-2", langs=2, rows={"train": 200, "validation": 50, "test": 50})
+    print(symile_data.open_split(directory, "train").row(0))
 
-    from symile_data.loaders import BatchLoader, open_split
+Also `build_mimic`, `build_pid` and `build_xor`; `symile_data.builders.custom` writes rows of your own.
 
-    for batch in BatchLoader(open_split("build/symile-m3-10", "train"), batch_size=256):
+Open a split as batches of tensors with masks, in an order that resumes exactly:
+
+    for batch in symile_data.BatchLoader(symile_data.open_split(directory, "train"), batch_size=32):
         batch["image"], batch["audio"], batch["text"], batch["missing"]
 
 Learn from it, with any number of modalities:
@@ -36,8 +39,29 @@ Importing this package is cheap: torch, polars and transformers are imported onl
 docs/architecture.md shows how the parts fit together; `make docs` builds the reference.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from symile_data.moved import serve_moved_modules
 
+if TYPE_CHECKING:
+    from symile_data.api import build_m3, build_mimic, build_pid, build_xor
+    from symile_data.loaders import BatchLoader, mix, open_split
+
+__all__ = ["BatchLoader", "build_m3", "build_mimic", "build_pid", "build_xor", "mix", "open_split"]
 __version__ = "0.2.0"
 
 serve_moved_modules()
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = "symile_data.api" if name.startswith("build_") else "symile_data.loaders"
+    return getattr(import_module(module), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -39,7 +39,7 @@ LAYERS = (
     ("training", "experiments"),
     ("builders", "loaders", "cards"),
     ("workflows",),
-    ("cli",),
+    ("cli", "api"),
 )
 RANKS = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 APART = (("builders", "loaders", "cards"),)  # rows whose parts never import one another

@@ -143,6 +143,26 @@ def open_audio(data: bytes | memoryview) -> Iterator[Any]:
         raise UnfitMediumError(reason_of(error)) from None
 
 
+def decoded_file(kind: str, data: bytes | memoryview) -> Any:
+    """Decode a whole image or audio file, for people to look at.
+
+    Args:
+        kind: "image" or "audio".
+        data: The file.
+
+    Returns:
+        A `PIL.Image.Image`; or (samples,) or (samples, channels) float32 in [-1, 1] and the sampling rate in Hz.
+
+    Raises:
+        UnfitMediumError: as in `open_image` and `read_audio`.
+    """
+    if kind == "image":
+        with open_image(data) as image:
+            return image.copy()
+    wave, rate = read_audio(data)
+    return wave[:, 0] if wave.shape[1] == 1 else wave, rate
+
+
 def audio_header(data: bytes | memoryview) -> tuple[int, int]:
     """Return the number of samples of each channel and the sampling rate in Hz, without decoding.
 
