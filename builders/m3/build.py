@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +28,7 @@ from .build_state import BuildState
 from .deduplicated import write_deduplicated
 from .images.hub import write_hub
 from .images.imagenet import ImageCatalogue, SplitImages, list_images, split_images
-from .images.sample import draw_class
+from .images.sample import draw_class, sample_catalogue
 from .keys.media import prepare_keys
 from .prepare_media import prepare_audio, prepare_images
 from .release.plan import prepare_plan
@@ -74,7 +75,7 @@ def _stages(sources: Sources, build_dir: BuildDir, executor: Executor | None) ->
     if sources.hub is not None:
         dropped += write_hub(sources.hub, build_dir.internal / "hub")
         sources = sources.with_images(list_images(build_dir.internal / "hub"))
-    catalogue = sources.catalogue or _sample_source(build_dir, executor, sources.names.wnids, spec.seed)
+    catalogue = sources.catalogue or sample_catalogue(build_dir.internal / "imagenet", sources.names.wnids)
     dropped += catalogue.dropped
     state, unreadable = _prepare(build_dir, executor, sources, catalogue)
     deduplicated = None
@@ -145,22 +146,32 @@ def _merged(dropped: list[Dropped]) -> list[Dropped]:
 class _SampleTask:
     wnid: str
     seed: int
+    numbers: tuple[int, ...]
 
 
-def _sample_source(build_dir: BuildDir, executor: Executor | None, wnids: list[str], seed: int) -> ImageCatalogue:
-    """Write the sample images of some classes as an ImageNet folder and read it like a real one."""
-    root = build_dir.internal / "imagenet"
-    artifacts = [
-        Artifact(path=f"{INTERNAL}/sample/{wnid}.arrow", arguments=_SampleTask(wnid, seed), key=[wnid, seed])
-        for wnid in wnids
-    ]
+def _draw_sample(
+    build_dir: BuildDir,
+    executor: Executor | None,
+    catalogue: ImageCatalogue,
+    stores: Iterable[tuple[SplitImages, npt.NDArray[np.int64]]],
+    seed: int,
+) -> None:
+    """Draw the sample images that rows use, as files of an ImageNet folder."""
+    used: dict[str, set[int]] = {}
+    for available, slots in stores:
+        for slot in slots.tolist():
+            used.setdefault(catalogue.wnids[available.class_of(slot)], set()).add(int(available.order[slot]))
+    artifacts = []
+    for wnid, numbers in sorted(used.items()):
+        task = _SampleTask(wnid, seed, tuple(sorted(numbers)))
+        key = [wnid, seed, list(task.numbers)]
+        artifacts.append(Artifact(path=f"{INTERNAL}/sample/{wnid}.arrow", arguments=task, key=key))
     run_stage(build_dir, "sample images", artifacts, _draw_class, executor)
-    unpack_files(build_dir, artifacts, root)
-    return list_images(root)
+    unpack_files(build_dir, artifacts, build_dir.internal / "imagenet")
 
 
 def _draw_class(task: _SampleTask, path: Path) -> dict[str, Any]:
-    return pack_files(path, draw_class(task.wnid, task.seed))
+    return pack_files(path, draw_class(task.wnid, task.seed, task.numbers))
 
 
 def _prepare(
@@ -179,6 +190,8 @@ def _prepare(
     image_stores: dict[str, tuple[SplitImages, npt.NDArray[np.int64]]] = {
         name: (images[split], slots[name]) for split, name in state.image_stores.items()
     }
+    if sources.catalogue is None:
+        _draw_sample(build_dir, executor, catalogue, image_stores.values(), spec.seed)
     audio_stores = {name: (numbers[name], SplitAudio(sources.audio, name)) for name in state.audio_stores.values()}
     replaced = published is None  # rows of a published plan have their own media or none
     unreadable = prepare_images(build_dir, executor, catalogue, image_stores, spec.image_size, replaced)

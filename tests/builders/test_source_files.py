@@ -31,13 +31,18 @@ from symile_data.builders.mimic.sample import release as sample
 from symile_data.builders.mimic.spec import MimicSpec
 from symile_data.errors import OutputError
 from symile_data.format.manifest import BuildFingerprint
+from symile_data.loaders import open_split
 
 FEW = dict(list(sample_images.sample_classes().items())[:3])
 PATIENTS = 30
 
 # How each dataset's task is named, its argument, and what draws one image in it.
 TASKS: dict[str, tuple[Callable[[Any, Path], dict[str, Any]], Any, str]] = {
-    "m3": (m3._draw_class, m3._SampleTask(next(iter(FEW)), 5), "symile_data.builders.m3.images.sample.draw_image"),
+    "m3": (
+        m3._draw_class,
+        m3._SampleTask(next(iter(FEW)), 5, tuple(range(64))),
+        "symile_data.builders.m3.images.sample.draw_image",
+    ),
     "mimic": (
         sample.draw_patients,
         sample.SampleTask(0, 6, 5),
@@ -165,7 +170,7 @@ def test_files_that_were_cut_off_are_written_again_without_drawing(
     undisturbed: dict[str, dict[str, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dataset: str
 ) -> None:
     """The machine lost its power: the chunks had been waited for, the files had not."""
-    out, reader = tmp_path / "out", {"m3": (m3, "list_images"), "mimic": (mimic, "write_tables")}[dataset]
+    out, reader = tmp_path / "out", {"m3": (m3, "prepare_images"), "mimic": (mimic, "write_tables")}[dataset]
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -178,7 +183,32 @@ def test_files_that_were_cut_off_are_written_again_without_drawing(
         path.write_bytes(path.read_bytes()[:50])
     for path in drawn[1::2]:
         path.unlink()
-    assert len(drawn) > 20
+    assert len(drawn) > 10
     monkeypatch.setattr(TASKS[dataset][2], interrupt)  # nothing is drawn again
     build(dataset, out)
     assert contents(out) == undisturbed[dataset]
+
+
+def test_only_images_that_rows_use_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: dict[str, bytes] = {}
+
+    def spied(wnid: str, seed: int, numbers: Any) -> Iterator[tuple[str, bytes]]:
+        for name, data in sample_images.draw_class(wnid, seed, numbers):
+            drawn[Path(name).name] = data
+            yield name, data
+
+    monkeypatch.setattr(m3, "draw_class", spied)
+    build("m3", tmp_path / "out")
+    used = {
+        Path(image).name
+        for split in ("train", "validation", "test")
+        for image in open_split(tmp_path / "out", split).read_all(["image_id"])["image_id"].to_pylist()
+    }
+    assert set(drawn) == used
+    every = {
+        Path(name).name: data
+        for wnid in FEW
+        for name, data in sample_images.draw_class(wnid, 0, range(sample_images.IMAGES_PER_CLASS))
+    }
+    assert len(drawn) < len(every)
+    assert drawn == {name: every[name] for name in drawn}

@@ -1,7 +1,7 @@
 """Classes that lack a name in a language of the build are left out when asked, whatever the images' source."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -110,10 +110,10 @@ def test_the_same_names_of_other_classes_are_another_build(tmp_path: Path) -> No
 def test_sample_images_of_unnamed_classes_are_not_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[str] = []
 
-    def draw(wnid: str, seed: int) -> list[tuple[str, bytes]]:
+    def draw(wnid: str, seed: int, numbers: Sequence[int]) -> list[tuple[str, bytes]]:
         drawn.append(wnid)
-        files = [encoded(picture(10 * len(drawn) + index)) for index in range(4)]
-        return [(f"{sample_images.LAYOUT}/{wnid}/{wnid}_{index}.JPEG", data) for index, data in enumerate(files)]
+        files = {number: encoded(picture(100 * len(drawn) + number)) for number in numbers}
+        return [(f"{sample_images.LAYOUT}/{wnid}/{wnid}_{number:04d}.JPEG", data) for number, data in files.items()]
 
     monkeypatch.setattr(builds, "draw_class", draw)
     wnids = list(sample_classes())[:4]

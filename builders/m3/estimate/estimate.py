@@ -34,7 +34,7 @@ from ..build_state import BuildState
 from ..deduplicated import MEDIA_PER_FILE, MEDIA_PER_GROUP, ROWS_PER_TABLE, ROWS_PER_TABLE_GROUP, table_schemas
 from ..images.hub import first_images
 from ..images.imagenet import ImageCatalogue, SplitImages, UnreadableImageError, read_image, split_images
-from ..images.sample import IMAGES_PER_CLASS, draw_image, sample_classes
+from ..images.sample import draw_image, sample_catalogue, sample_classes
 from ..release.tables import first_rows
 from ..rows.columns import DrawnRows
 from ..rows.shard import ROWS_PER_SHARD
@@ -92,7 +92,7 @@ def estimate_m3(spec: M3Spec, out: Path, *, workers: int) -> Estimate:
     keys = sample_keys(state)
     used_keys = [used for key in keys.values() for used in key.used]
     stages = [
-        *_gathered(sources, sampled_images),
+        *_gathered(sources, sampled_images, used_images),
         StageCost(
             stage="images",
             units=used_images,
@@ -140,11 +140,10 @@ def _imagined(sources: Sources) -> ImageCatalogue:
     """Return the catalogue of the folder that drawn or streamed images will make."""
     wnids = tuple(sources.names.wnids)
     if sources.hub is None:
-        files = tuple(tuple(f"{wnid}_{index:04d}.JPEG" for index in range(IMAGES_PER_CLASS)) for wnid in wnids)
-    else:
-        known = sources.hub.wnids or sources.names.table.wnids
-        each = max(-(-sources.hub.rows // len(known)), _LEAST_IMAGES)
-        files = tuple(tuple(f"{wnid}_{index:08d}.JPEG" for index in range(each)) for wnid in wnids)
+        return sample_catalogue(Path(), wnids)
+    known = sources.hub.wnids or sources.names.table.wnids
+    each = max(-(-sources.hub.rows // len(known)), _LEAST_IMAGES)
+    files = tuple(tuple(f"{wnid}_{index:08d}.JPEG" for index in range(each)) for wnid in wnids)
     return ImageCatalogue(root=Path(), wnids=wnids, files=files, fingerprint="")
 
 
@@ -186,14 +185,14 @@ def _new_images(sources: Sources) -> Iterator[bytes]:
         yield draw_image(stem, Stream(sources.spec.seed, "estimate").generator(number))
 
 
-def _gathered(sources: Sources, sampled_images: _Sampled) -> Iterator[StageCost]:
+def _gathered(sources: Sources, sampled_images: _Sampled, used_images: int) -> Iterator[StageCost]:
     """Yield the cost of the stage that makes the image folder, where none is given."""
     if sources.hub is not None:  # the network is not timed
         yield StageCost(
             stage="streaming", units=sources.hub.rows, cpu_seconds_each=0.0, working_bytes_each=sampled_images.stored
         )
     elif sources.catalogue is None:
-        yield _drawing(len(sources.names.wnids) * IMAGES_PER_CLASS, sources.spec.seed)
+        yield _drawing(used_images, sources.spec.seed)
 
 
 def _drawing(count: int, seed: int) -> StageCost:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -23,6 +23,8 @@ from symile_data.datasets.m3.names import imagenet_classes
 from symile_data.errors import MissingPackageError, OutputError
 from symile_data.files import write_files, write_text
 from symile_data.rng import Stream
+
+from .imagenet import ImageCatalogue
 
 ATTRIBUTION = "Twemoji artwork, Copyright Twitter, Inc and other contributors, CC-BY 4.0"
 IMAGES_PER_CLASS = 64
@@ -44,18 +46,32 @@ def sample_classes() -> dict[str, list[str]]:
     return dict(sorted(classes.items()))
 
 
-def draw_class(wnid: str, seed: int, count: int = IMAGES_PER_CLASS) -> Iterator[tuple[str, bytes]]:
-    """Draw `count` images of one class; yield paths `ILSVRC/.../<wnid>_<number>.JPEG` and JPEG bytes."""
+def draw_class(wnid: str, seed: int, numbers: Iterable[int]) -> Iterator[tuple[str, bytes]]:
+    """Draw some images of one class; yield paths `ILSVRC/.../<wnid>_<number>.JPEG` and JPEG bytes.
+
+    An image depends on the class, the seed and its number alone.
+    """
     stems = sample_classes()[wnid]
     stream = Stream(seed, f"sample-imagenet/{wnid}")
-    for index in range(count):
-        drawn = draw_image(stems[index % len(stems)], stream.generator(index))
-        yield f"{LAYOUT}/{wnid}/{wnid}_{index:04d}.JPEG", drawn
+    for number in numbers:
+        drawn = draw_image(stems[number % len(stems)], stream.generator(number))
+        yield f"{LAYOUT}/{wnid}/{_file_name(wnid, number)}", drawn
+
+
+def sample_catalogue(root: Path, wnids: Iterable[str]) -> ImageCatalogue:
+    """List the sample images of some classes as `list_images` would, were they all drawn below `root`."""
+    chosen = tuple(sorted(wnids))
+    files = tuple(tuple(_file_name(wnid, number) for number in range(IMAGES_PER_CLASS)) for wnid in chosen)
+    return ImageCatalogue(root=root / LAYOUT, wnids=chosen, files=files, fingerprint="")
+
+
+def _file_name(wnid: str, number: int) -> str:
+    return f"{wnid}_{number:04d}.JPEG"
 
 
 def write_sample_class(directory: Path, wnid: str, seed: int, count: int = IMAGES_PER_CLASS) -> None:
     """Write the `count` images of one class below `directory`, as `draw_class` draws them."""
-    write_files((directory / name, data) for name, data in draw_class(wnid, seed, count))
+    write_files((directory / name, data) for name, data in draw_class(wnid, seed, range(count)))
 
 
 def write_sample_imagenet(directory: Path, seed: int = 0, count: int = IMAGES_PER_CLASS) -> int:
