@@ -6,6 +6,7 @@ Each stage resumes where it was interrupted.
 from __future__ import annotations
 
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from symile_data.datasets.mimic.lab_items import ITEM_IDS
 from symile_data.datasets.mimic.schema import FINDINGS, STAY_COLUMNS, mimic_schema
 from symile_data.files import file_sha256, write_text
 from symile_data.format.manifest import BuildFingerprint, Dropped, FileEntry, Manifest, file_entry, library_versions
-from symile_data.format.schema import SPLITS
+from symile_data.format.schema import SPLITS, Modality
 
 from ..engine.build_dir import INTERNAL, Artifact, BuildDir
 from ..engine.card_hook import CardWriter
@@ -81,7 +82,7 @@ def build_mimic(
         rows = {split: len(of_split) for split, of_split in splits.items()}
         return Manifest(
             identity=identity,
-            modalities=schema.modalities,
+            modalities=_with_units(schema.modalities, cohort.labs.units),
             splits=rows,
             files=[
                 *write_shards(build_dir, executor, rows, spec.shard_format, settings),
@@ -102,6 +103,20 @@ def build_mimic(
         write_card=write_card,
         command=command,
     )
+
+
+def _with_units(modalities: tuple[Modality, ...], units: dict[int, str]) -> tuple[Modality, ...]:
+    """Tell in the manifest the unit of each blood test, "" where the source gives none."""
+    return tuple(
+        replace(modality, details={**modality.details, "items": [_with_unit(item, units) for item in items]})
+        if (items := modality.details.get("items"))
+        else modality
+        for modality in modalities
+    )
+
+
+def _with_unit(item: dict[str, Any], units: dict[int, str]) -> dict[str, Any]:
+    return {**item, "unit": units[item["itemid"]]}
 
 
 def _identity(spec: MimicSpec, survey: Survey | None, versions: dict[str, str]) -> BuildFingerprint:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from . import embeddings
+from . import embeddings, meds
 
-app = typer.Typer(help="Export embeddings of a run for other tools.", no_args_is_help=True)
+app = typer.Typer(help="Export embeddings of a run, or admissions, for other tools.", no_args_is_help=True)
 app.command()(embeddings.embeddings)
+app.command()(meds.meds)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -172,3 +174,17 @@ def test_terms_tell_of_the_datasets_labels_only() -> None:
     terms = sample_terms(0.5, ["icd_blood", "gender"], 10)
     assert list(terms["labels"]) == ["icd_blood"] and terms["pair_information"] == 0.5
     assert 0.1 < terms["retrieval"]["pairwise"] < terms["retrieval"]["joint"] < 1
+
+
+def test_the_page_has_the_exact_numbers() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "mimic.md").read_text(encoding="utf-8")
+    cells = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in re.findall(r"^\|.*\|$", page, re.M)]
+    areas = {column: found["auroc"].values() for column, found in label_aurocs(0.0).items()}
+    told = {row[0]: row[2:] for row in cells if row[0] in areas}
+    assert told == {column: [f"{area:.2f}" for area in of] for column, of in areas.items()}
+    dials = [row for row in cells if len(row) == 4 and re.fullmatch(r"[01](\.\d+)?", row[0])]
+    assert len(dials) == 5
+    for dial, bits, joint, pairwise in dials:
+        found = retrieval_ceilings(float(dial), 10)
+        assert float(bits) == pytest.approx(pair_bits(float(dial)), abs=0.005)
+        assert (joint, pairwise) == (f"{found['joint']:.2f}", f"{found['pairwise']:.2f}")

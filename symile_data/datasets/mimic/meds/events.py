@@ -22,12 +22,12 @@ from .times import MICROSECONDS_A_DAY, MICROSECONDS_AN_HOUR, Floats, Times, admi
 
 # Columns of the rows that `events_of` needs, and those that it uses where there are any.
 NEEDED = (
-    "sample_id", "subject_id", "hadm_id", "admittime", "gender", "age", "labs", "labs_hours", "cxr_missing", "cxr_hours",
-    "cxr_dicom_id", "cxr_study_id", "view_position", "ecg_missing", "ecg_hours", "ecg_study_id",
+    "sample_id", "subject_id", "hadm_id", "admittime", "gender", "age", "labs", "labs_hours",
+    "cxr_missing", "cxr_hours", "cxr_dicom_id", "cxr_study_id", "view_position",
+    "ecg_missing", "ecg_hours", "ecg_study_id",
 )  # fmt: skip
 DISCHARGED = "length_of_stay_days"
 
-_ORDER = [("subject_id", "ascending"), ("time", "ascending"), ("code", "ascending"), ("sample_id", "ascending")]
 _DESCRIPTIONS = {
     BIRTH: "start of the year of birth, from the age in the year of admission",
     ADMISSION: "admission to hospital",
@@ -64,7 +64,7 @@ def events_of(rows: pa.Table, paths: Sequence[str], places: Sequence[int], units
         _tests(rows, admitted, units),
     ]
     events = pa.concat_tables(parts)
-    return events.take(pc.sort_indices(events, sort_keys=_ORDER, null_placement="at_start")).combine_chunks()
+    return events.take(pa.array(_order(events))).combine_chunks()
 
 
 def lab_code(item: int, unit: str) -> str:
@@ -86,7 +86,7 @@ def codes_of(events: Sequence[pa.Table], units: Mapping[int, str]) -> pa.Table:
 
 def end_of_reading(rows: pa.Table) -> Times:
     """Return for each row the time of the last X-ray, ECG or test of the row, in microseconds since 1970: a model that
-    reads the row knows nothing that is later.
+    reads the row knows nothing that is later. It is not before the admission.
     """
     admitted = admission_times(rows["admittime"].to_pylist())
     hours = [_numbers(rows[name]) for name in ("cxr_hours", "ecg_hours")]
@@ -94,6 +94,15 @@ def end_of_reading(rows: pa.Table) -> Times:
     of_tests, _ = _test_times(rows, admitted)
     measured = ~np.isnan(_lists(rows["labs"]))
     return np.maximum.reduce([*times, np.where(measured, of_tests, admitted[:, None]).max(axis=1)])
+
+
+def _order(events: pa.Table) -> npt.NDArray[np.int64]:
+    """Return the order of events: by patient, time (none first), code and row."""
+    earliest = np.iinfo(np.int64).min
+    times = pc.fill_null(events["time"].cast(pa.int64()), earliest).to_numpy()
+    _, codes = np.unique(np.array(events["code"].to_pylist()), return_inverse=True)
+    rows = pc.fill_null(events["sample_id"], earliest).to_numpy()
+    return np.lexsort([rows, codes, times, events["subject_id"].to_numpy()])
 
 
 def _static(rows: pa.Table) -> pa.Table:
