@@ -39,7 +39,9 @@ def pid_sources(manifest: Manifest) -> list[Source]:
                 url="https://creativecommons.org/licenses/by/4.0/",
             )
         )
-    if "audio" in kinds:
+    if "audio" in kinds and manifest.identity.spec.get("sounds") == "tones":
+        sources.append(Source(part="Sounds", origin="tones, computed by symile-data", licence="Apache-2.0"))
+    elif "audio" in kinds:
         sources.append(
             Source(
                 part="Speech",

@@ -111,6 +111,14 @@ class Reliability:
             {f"{modality}_noisy": "bool"} if modality in self.noisy else {}
         )
 
+    def misaligned_rate(self, split: str, modality: str) -> float:
+        """The rate at which rows of a split show another row's value of a modality."""
+        return self.misaligned.get(modality, 0.0) if split != TEST or self.misaligned_test else 0.0
+
+    def noisy_rate(self, split: str, modality: str) -> float:
+        """The rate at which rows of a split have a noisy value of a modality."""
+        return self.noisy.get(modality, 0.0) if split != TEST or self.noisy_test else 0.0
+
     def draw(
         self,
         seed: int,
@@ -131,13 +139,11 @@ class Reliability:
             lenders: Which rows of the split lend their values, with `donors_have_value` or `donors_differ_in`.
         """
         ids = split.sample_ids(places)
-        swaps = split.name != TEST or self.misaligned_test
-        noises = split.name != TEST or self.noisy_test
-        rate = self.misaligned.get(modality, 0.0) if swaps else 0.0
+        rate = self.misaligned_rate(split.name, modality)
         drawn = shown_rows(seed, ids, places, modality, rate, split.rows, lenders)
         misaligned = drawn.misaligned & ~absent
         shown = ShownRows(np.where(misaligned, drawn.places, places), misaligned)
-        noisy = noisy_rows(seed, ids, modality, self.noisy.get(modality, 0.0) if noises else 0.0) & ~absent
+        noisy = noisy_rows(seed, ids, modality, self.noisy_rate(split.name, modality)) & ~absent
         return AffectedRows(ids=ids, shown=shown, donors=split.sample_ids(shown.places), noisy=noisy)
 
     def to_json(self) -> dict[str, Any]:

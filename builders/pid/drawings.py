@@ -1,4 +1,4 @@
-"""Images and sounds that show symbols: a grid of drawings, and spoken words, one for each block in a fixed order."""
+"""Images and sounds that show symbols: a grid of drawings, and spoken words or tones, one for each block in order."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from symile_data.datasets.pid.design import Design
 from symile_data.rng import Stream
 
 from ..m3.audio.espeak import INTONATION_RANGE, PITCH_RANGE, RATE_RANGE, VOICES, Utterance, encode_flac, synthesise
-from ..m3.audio.framing import SILENCE_SAMPLES
+from ..m3.audio.framing import SILENCE_SAMPLES, framed
+from ..m3.audio.tones import tone
 from ..m3.images.sample import draw_background, draw_placed, sample_classes
 
 SIDE = 128  # pixels of an image, which is square
 
 _JPEG_QUALITY = 88
+_GAP_SAMPLES = (1_600, 3_200)  # between tones: 100 to 200 ms
 
 
 @cache
@@ -82,6 +84,29 @@ def speak(words: str, stream: Stream, row: int) -> bytes:
             )
         )
     )
+
+
+def play(numbers: Sequence[int], rng: np.random.Generator) -> bytes:
+    """Play tones one after the other, with short silence between them.
+
+    Args:
+        numbers: The tone of each block; see `m3.audio.tones`.
+        rng: Decides exact pitches, lengths, overtones and silence.
+
+    Returns:
+        FLAC, 16 kHz mono, at the loudness of the speech.
+    """
+    parts = []
+    for number in numbers:
+        parts += [tone(number, rng), np.zeros(int(rng.integers(*_GAP_SAMPLES, endpoint=True)))]
+    lead, tail = rng.integers(*SILENCE_SAMPLES, size=2, endpoint=True).tolist()
+    return encode_flac(framed(np.concatenate(parts[:-1]), lead, tail))
+
+
+def tones_of(modality: str, design: Design) -> list[range]:
+    """The tones of each of a modality's blocks: tones differ between blocks."""
+    starts = itertools.accumulate((block.values for block in design.scoped(modality)), initial=0)
+    return [range(start, stop) for start, stop in itertools.pairwise(starts)]
 
 
 def _within(limits: tuple[int, int], uniform: float) -> int:

@@ -1,6 +1,7 @@
 """Estimate what a build of PID data needs: a few images, sounds and rows are made, timed and multiplied.
 
-Times are CPU seconds of this machine; the card is not counted. The sampled files go to the system's temporary directory
+Times are CPU seconds of this machine; the card is not counted. Drawing donors is part of writing rows, and noise of
+images and sounds is counted apart. The sampled files go to the system's temporary directory
 and are removed.
 """
 
@@ -23,6 +24,7 @@ from symile_data.files import file_sha256
 from symile_data.format.shards.writer import shard_ranges, write_shard
 from symile_data.reliability import AffectedRows
 
+from ..engine.noise_cost import measure_noise
 from ..m3.estimate.cost import Estimate, StageCost
 from .media import Keys, make_medium
 from .shard import MEDIA_ROWS_PER_SHARD, ROWS_PER_SHARD, SUFFIXES, row_columns, rows_per_group
@@ -57,9 +59,10 @@ def estimate_pid(spec: PidSpec, out: Path, *, workers: int) -> Estimate:
             size = float(np.mean([len(data) for data in media[name]]))
             stages.append(StageCost(stage=name, units=units, cpu_seconds_each=seconds, working_bytes_each=size))
     seconds, size = _measured(spec, media)
+    made = sum(stage.units for stage in stages)
     stages.append(StageCost(stage="shards", units=sum(rows.values()), cpu_seconds_each=seconds, bytes_each=size))
+    stages += [_noise(spec, name, some, rows) for name, some in media.items() if name in spec.reliability.noisy]
     rows_per_shard = MEDIA_ROWS_PER_SHARD if spec.has_media else ROWS_PER_SHARD
-    made = sum(stage.units for stage in stages[:-1])
     resolved = out.resolve()
     place = next(place for place in (resolved, *resolved.parents) if place.exists())
     return Estimate(
@@ -69,6 +72,18 @@ def estimate_pid(spec: PidSpec, out: Path, *, workers: int) -> Estimate:
         workers=workers,
         memory_bytes=(workers + 1) * _PROCESS_BYTES + made * _MEDIUM_BYTES,
         free_bytes=shutil.disk_usage(place).free,
+    )
+
+
+def _noise(spec: PidSpec, modality: str, media: list[bytes], rows: dict[str, int]) -> StageCost:
+    """The cost of noisy images or sounds beyond that of clean ones."""
+    present = {split: count * (1 - spec.missing_rate(split, modality)) for split, count in rows.items()}
+    cost = measure_noise(spec.reliability, modality, spec.design.modalities[modality], media, present)
+    return StageCost(
+        stage=f"noise of {modality}",
+        units=cost.values,
+        cpu_seconds_each=cost.cpu_seconds,
+        bytes_each=cost.more_bytes,
     )
 
 

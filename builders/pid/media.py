@@ -24,7 +24,7 @@ from ..engine.executor import run_stage
 from ..engine.media_store import write_chunk
 from ..m3.media_store import MediaStore, chunk_path, write_index
 from .draw import draw_rows, draw_variants
-from .drawings import draw_grid, drawings_of, speak
+from .drawings import draw_grid, drawings_of, play, speak, tones_of
 from .spec import PidSpec
 
 CHUNK = 256  # media in one chunk
@@ -94,7 +94,7 @@ def _fill(build_dir: BuildDir, executor: Executor | None, spec: PidSpec, split: 
 
 
 def make_chunk(task: MediaTask, path: Path) -> dict[str, Any]:
-    """Draw or speak a chunk of media.
+    """Draw, speak or play a chunk of media.
 
     Returns:
         The number of media.
@@ -110,6 +110,9 @@ def make_medium(spec: PidSpec, split: str, modality: str, key: int) -> bytes:
     value, variant = divmod(key, spec.variants(split, modality))
     symbols = symbols_of(modality, spec.design, np.array([value]))
     stream = Stream(spec.seed, f"pid/{split}/{modality}/medium/{value}")
+    if spec.design.modalities[modality] == "audio" and spec.sounds == "tones":
+        blocks = zip(spec.design.scoped(modality), tones_of(modality, spec.design), strict=True)
+        return play([tones[int(symbols[block.name][0])] for block, tones in blocks], stream.generator(variant))
     if spec.design.modalities[modality] == "audio":
         return speak(texts(modality, spec.design, symbols, ". ")[0] + ".", stream, variant)
     blocks, alphabets = spec.design.scoped(modality), drawings_of(modality, spec.design)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from symile_data.datasets.pid.alphabets import alphabet_problems
 from symile_data.datasets.pid.design import MEDIA, Design, columns_of, refuse
@@ -14,7 +14,10 @@ from symile_data.format.shards import check_format
 from symile_data.missingness import check_rates
 from symile_data.reliability import Reliability, SplitRows
 
+from ..m3.audio.tones import TONES
 from .drawings import drawing_stems
+
+Sounds = Literal["words", "tones"]
 
 VECTOR_ROWS = (10_000, 1_000, 5_000)  # as binary XOR data
 MEDIA_ROWS = (8_000, 1_000, 3_000)
@@ -33,6 +36,7 @@ class PidSpec:
         missing: Modality -> rate in [0, 1] at which it is missing in the training and validation splits.
         missing_test: Whether modalities are missing in the test split too.
         reliability: Rates at which modalities are misaligned or noisy.
+        sounds: What audio shows symbols by: spoken "words", or "tones", which need no speech library.
         shard_format: "parquet" or "webdataset".
         seed: Seed of all random numbers.
 
@@ -46,6 +50,7 @@ class PidSpec:
     missing: Mapping[str, float] = field(default_factory=dict)
     missing_test: bool = False
     reliability: Reliability = field(default_factory=Reliability)
+    sounds: Sounds = "words"
     shard_format: str = "parquet"
     seed: int = 0
 
@@ -57,7 +62,12 @@ class PidSpec:
                 raise UsageError(f"rows of {split} is a number from 0 up", got=rows)
         if not self.rows.get("train"):
             raise UsageError("a dataset needs training rows", got="0 rows of train")
-        refuse(list(alphabet_problems(self.design, len(drawing_stems()))))
+        if self.sounds not in get_args(Sounds):
+            raise UsageError("unknown `sounds`", got=repr(self.sounds), do=f"choose {' or '.join(get_args(Sounds))}")
+        if self.sounds == "tones" and "audio" not in self.design.modalities.values():
+            raise UsageError("`sounds` says how audio shows symbols, and the design has none", do="leave it out")
+        tones = TONES if self.sounds == "tones" else None
+        refuse(list(alphabet_problems(self.design, len(drawing_stems()), tones)))
         unknown = sorted(set(self.missing) - set(self.design.names))
         if unknown:
             raise UsageError("a missing rate is of no modality of the design", got=unknown[0])
@@ -103,6 +113,7 @@ class PidSpec:
             "missing": {name: rate for name, rate in self.missing.items() if rate},
             "missing_test": self.missing_test,
             **self.reliability.to_json(),
+            **({"sounds": self.sounds} if self.sounds != "words" else {}),
             "format": self.shard_format,
         }
 

@@ -39,12 +39,16 @@ from symile_data.builders.m3.release.import_release import import_m3
 from symile_data.builders.mimic.build import build_mimic
 from symile_data.builders.mimic.release.import_release import import_mimic
 from symile_data.builders.mimic.spec import MimicSpec
+from symile_data.builders.pid.build import build_pid
+from symile_data.builders.pid.spec import PidSpec
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.cli import app
+from symile_data.datasets.pid import Block, Design
 from symile_data.errors import OutputError, SourceError, SymileDataError, UsageError
 from symile_data.files import write_text
 from symile_data.format.manifest import WRITER, BuildFingerprint, Manifest
+from symile_data.reliability import Reliability
 
 IDENTITY = BuildFingerprint(dataset="numbers", spec={}, sources={}, versions={})
 
@@ -206,6 +210,19 @@ def test_a_cluster_of_this_machine_can_be_started_for_a_build(tmp_path: Path, mo
     settings = XorSpec(rows={"train": 40, "validation": 0, "test": 20})
     build_xor(settings, Path("local"), workers=1, write_card=no_card)
     build_xor(settings, Path("cluster"), workers=1, executor="dask-local:1", write_card=no_card)
+    assert contents(tmp_path / "cluster") == contents(tmp_path / "local")
+
+
+def test_pid_data_with_sounds_and_noise_have_the_same_bytes_on_a_cluster(address: str, tmp_path: Path) -> None:
+    blocks = (Block(name="same", relation="redundant", scope=("heard", "read"), values=4),)
+    settings = PidSpec(
+        design=Design(modalities={"heard": "audio", "read": "text"}, blocks=blocks),
+        rows={"train": 24, "validation": 0, "test": 6},
+        sounds="tones",
+        reliability=Reliability(misaligned={"heard": 0.4}, noisy={"heard": 0.4}),
+    )
+    build_pid(settings, tmp_path / "local", workers=1, write_card=no_card)
+    build_pid(settings, tmp_path / "cluster", workers=1, executor=address, write_card=no_card)
     assert contents(tmp_path / "cluster") == contents(tmp_path / "local")
 
 

@@ -33,6 +33,7 @@ from symile_data.builders.m3.images.sample import sample_classes
 from symile_data.builders.m3.spec import M3Spec
 from symile_data.errors import SourceError
 from symile_data.files import pretty_json
+from symile_data.reliability import Reliability
 
 ROWS = {"train": 40, "validation": 6, "test": 6}
 FEW = dict(list(sample_classes().items())[:3])
@@ -136,6 +137,19 @@ def test_a_folder_of_images(
     names = ["pairs", "tables of images", "tables of audio"] if layout == "pooled" else ["shards"]
     assert list(stages(found)) == ["images", "audio", *names]
     assert stages(found)[names[0]].units == 52
+
+
+def test_donors_and_noise_are_counted(tree: Path, tmp_path: Path) -> None:
+    settings = Reliability(misaligned={"image": 0.5, "text": 0.5}, noisy={"image": 0.5, "audio": 0.5})
+    found = estimate_m3(spec(tree, rows=ROWS, reliability=settings), tmp_path / "out", workers=1)
+    named = stages(found)
+    assert list(named)[-3:] == ["donors", "noise of image", "noise of audio"]
+    clean = sum(rows for split, rows in ROWS.items() if split != "test")
+    assert named["donors"].units == clean
+    assert named["noise of image"].units == round(clean / 2)
+    assert all(named[name].cpu_seconds_each > 0 for name in list(named)[-3:])
+    built = Built(spec(tree, rows=ROWS, reliability=settings), tmp_path / "out")
+    assert found.dataset_bytes == pytest.approx(sum(built.data.values()), rel=0.3)
 
 
 def test_images_that_are_shrunk_are_kept_as_copies(tmp_path: Path) -> None:

@@ -16,10 +16,11 @@ import soundfile
 from factories import build, contents, problems, relist, rewrite, rows_of, spec
 from PIL import Image
 
+from symile_data.builders.m3.audio.tones import LOWEST_HZ, SEMITONES
 from symile_data.builders.m3.estimate.estimate import estimate_m3
 from symile_data.builders.m3.keys import media
 from symile_data.builders.m3.keys.draw import VARIANTS, draw_key
-from symile_data.builders.m3.keys.render import LOWEST_HZ, SEMITONES, codes, draw_symbol, play_tone
+from symile_data.builders.m3.keys.render import codes, draw_symbol, play_tone
 from symile_data.builders.m3.rows.plan import SplitPlan
 from symile_data.cards import write_card
 from symile_data.datasets.m3.schema import m3_schema

@@ -42,6 +42,7 @@ from ..sources import Sources, open_sources
 from ..spec import M3Spec
 from .cost import Estimate, StageCost, expected_used
 from .keys import SampledKey, key_stages, key_values, sample_keys
+from .unreliable import unreliable_stages
 
 SAMPLED = 24  # number of images and of recordings that are prepared
 
@@ -91,6 +92,8 @@ def estimate_m3(spec: M3Spec, out: Path, *, workers: int) -> Estimate:
     used_images, used_audio = sum(images_by_store), sum(audio_by_store)
     keys = sample_keys(state)
     used_keys = [used for key in keys.values() for used in key.used]
+    media = {"image": sampled_images.media, "audio": sampled_audio.media}
+    media |= {name: key.media for name, key in keys.items()}
     stages = [
         *_gathered(sources, sampled_images, used_images),
         StageCost(
@@ -107,6 +110,7 @@ def estimate_m3(spec: M3Spec, out: Path, *, workers: int) -> Estimate:
         ),
         *key_stages(keys),
         *_written(sources, catalogue, images, state, (used_images, used_audio), (sampled_images, sampled_audio), keys),
+        *unreliable_stages(state, media),
     ]
     return Estimate(
         rows=dict(state.rows),

@@ -10,21 +10,15 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from symile_data.datasets.m3.schema import SAMPLE_RATE_HZ
 from symile_data.rng import Stream
 
 from ..audio.espeak import encode_flac
 from ..audio.framing import SILENCE_SAMPLES, framed
+from ..audio.tones import tone
 from ..images.sample import draw_image
 from .draw import VARIANTS
 
-LOWEST_HZ = 440.0
-SEMITONES = 2.0  # between neighbouring values
-MOST_JITTER = 0.4  # semitones up or down, so that tones of different values are at least 1.2 semitones apart
-TONE_SECONDS = (0.4, 0.6)
 MOST_NOISE = 0.4  # of a code, up or down: the place of its value always holds the largest number
-
-_OVERTONES = (2, 3)
 
 
 def draw_symbol(seed: int, store: str, value: int, variant: int) -> bytes:
@@ -48,23 +42,17 @@ def play_tone(seed: int, store: str, value: int, variant: int) -> bytes:
     Args:
         seed: The build's seed.
         store: Name of the media store: a split, or "shared".
-        value: The tone is this many times `SEMITONES` above `LOWEST_HZ`.
+        value: The number of the tone; see `audio.tones`.
         variant: Number of the variant; it decides the exact pitch, the length, the overtones and the silence.
 
     Returns:
         FLAC, 16 kHz mono, at the loudness of the speech.
     """
     rng = _stream(seed, "tone", store, value).generator(variant)
-    hertz = LOWEST_HZ * 2 ** ((value * SEMITONES + rng.uniform(-MOST_JITTER, MOST_JITTER)) / 12)
-    samples = int(rng.uniform(*TONE_SECONDS) * SAMPLE_RATE_HZ)
-    turns = hertz * np.arange(samples) / SAMPLE_RATE_HZ
-    wave = np.sin(2 * np.pi * (turns + rng.random()))
-    for overtone in _OVERTONES:
-        wave += rng.uniform(0, 0.5 / overtone) * np.sin(2 * np.pi * (overtone * turns + rng.random()))
-    fade = np.minimum(1.0, np.minimum(np.arange(samples), np.arange(samples)[::-1]) / (0.02 * SAMPLE_RATE_HZ))
+    wave = tone(value, rng)
     shortest, longest = SILENCE_SAMPLES
     lead, tail = rng.integers(shortest, longest + 1, size=2).tolist()
-    return encode_flac(framed(wave * fade, lead, tail))
+    return encode_flac(framed(wave, lead, tail))
 
 
 @lru_cache(maxsize=4)

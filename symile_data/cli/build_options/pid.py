@@ -82,6 +82,7 @@ def pid_request(
     noisy: Noisy = "0",
     noisy_test: NoisyTest = False,
     noise_level: NoiseLevel = "",
+    sounds: Annotated[str, typer.Option(help="What audio shows symbols by: words (spoken) or tones.")] = "words",
     shard_format: Format = "parquet",
     seed: Seed = 0,
     workers: Workers = 0,
@@ -101,6 +102,7 @@ def pid_request(
         missing=parse_rates(missing, asked.names),
         missing_test=missing_test,
         reliability=reliability_of(asked.names, misaligned, misaligned_test, noisy, noisy_test, noise_level),
+        sounds=sounds,  # type: ignore[arg-type]  # checked by PidSpec
         shard_format=shard_format,
         seed=seed,
     )

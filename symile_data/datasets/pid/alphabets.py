@@ -108,18 +108,21 @@ def texts(modality: str, design: Design, symbols: Mapping[str, Symbols], separat
     return [separator.join(words) for words in zip(*columns, strict=True)]
 
 
-def alphabet_problems(design: Design, drawings: int) -> Iterator[str]:
+def alphabet_problems(design: Design, drawings: int, tones: int | None = None) -> Iterator[str]:
     """Yield a clause about every modality whose kind cannot show its symbols.
 
     Args:
         design: The design.
         drawings: Different drawings that an image can show.
+        tones: Different tones that audio can show; None where it shows words.
     """
+    alphabets = {"image": ("drawings", drawings), "audio": ("words", len(WORDS)), "text": ("words", len(WORDS))}
+    if tones is not None:
+        alphabets["audio"] = ("tones", tones)
     for name, kind in design.modalities.items():
         blocks = design.scoped(name)
-        needed, known = sum(block.values for block in blocks), {"image": drawings}.get(kind, len(WORDS))
-        if kind != "vector" and needed > known:
-            what = "drawings" if kind == "image" else "words"
+        needed, (what, known) = sum(block.values for block in blocks), alphabets.get(kind, ("", 0))
+        if what and needed > known:
             yield f"{name} needs {needed} {what} for its blocks ({kind}), and there are {known}"
         for block in blocks if kind == "vector" else ():
             if code_length(block) > LONGEST_ONE_HOT:
