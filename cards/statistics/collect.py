@@ -63,7 +63,7 @@ def compute_statistics(
         }
     columns = SmallColumns.of(schema, description)
     column_counts = {split: ColumnCounts(columns, schema) for split in splits}
-    swapped = [f"{modality.name}_misaligned" for modality in schema.modalities]
+    swapped = [f"{modality.name}{ending}" for modality in schema.modalities for ending in ("_misaligned", "_noisy")]
     apart = (*columns.masks, *(name for name in swapped if name in columns.categories))  # rows without ceilings
     ceilings = {split: CeilingCounts(apart) for split in splits if split != TRAIN} if columns.words else {}
     column_bytes: Counter[str] = Counter()

@@ -94,12 +94,37 @@ def test_curves_are_drawn_beside_what_validation_rows_allow(directory: Path) -> 
     assert references({"rows": 3, "counting": 0.4, "text_alone": 0.3}) == {"text_alone": 0.3, "counting": 0.4}
 
 
-def test_a_dataset_without_words_has_a_random_candidate_only(tmp_path: Path) -> None:
-    spec = XorSpec(dims=1, rows={"train": 20, "validation": 30, "test": 10})
+@pytest.mark.parametrize("p_hat", [1.0, 0.6])
+def test_xor_rows_have_their_own_ceilings(tmp_path: Path, p_hat: float) -> None:
+    spec = XorSpec(dims=3, p_hat=p_hat, rows={"train": 20, "validation": 30, "test": 12}, missing={"a": 0.2})
+    build_xor(replace(spec, missing_test=True), tmp_path, workers=1, write_card=no_card)
+    data, config = TrainingData(tmp_path), read_config("xor")
+    rows = [row for row in rows_of(tmp_path, "test") if not row["a_missing"]]
+    assert 0 < len(rows) < 12
+
+    def number(row: dict[str, Any], name: str) -> int:
+        return int(sum(bit * 2**place for place, bit in enumerate(row[name])))
+
+    there = sorted({number(row, "b") for row in rows})
+    sure, blind = [], []
+    for row in rows:
+        a, c = number(row, "a"), number(row, "c")
+        weights = np.array([p_hat * (c == a ^ b) + (1 - p_hat) * (c == a) for b in there])
+        sure.append(weights.max() / weights.sum())
+        blind.append(1 / len(there))  # one other variable tells nothing of b
+    found = ceilings_of(data, "test", Protocol(target="b"), "b")
+    assert found == pytest.approx({"all_others": np.mean(sure), "one_other": np.mean(blind)})
+    assert subsets_of(data, "test")["b"]["a+c"] == pytest.approx(np.mean(sure))
+    curves = validation_references(data, config)
+    assert list(curves) == ["all_others", "one_other", "random_candidate"]
+    assert ceilings_of(data, "test", Protocol(target="b"), "sample_id") == {}
+
+
+def test_a_dataset_without_ceilings_has_a_random_candidate_only(tmp_path: Path) -> None:
+    spec = XorSpec(dims=13, rows={"train": 20, "validation": 30, "test": 10})
     build_xor(spec, tmp_path, workers=1, write_card=no_card)
     data, config = TrainingData(tmp_path), read_config("xor")
-    ones = sum(row["b"][0] for row in rows_of(tmp_path, "validation")) / 30
-    assert validation_references(data, config) == pytest.approx({"random_candidate": ones**2 + (1 - ones) ** 2})
+    assert list(validation_references(data, config)) == ["random_candidate"]
     assert ceilings_of(data, "test", Protocol(target="b"), "b") == {} == subsets_of(data, "test")
     own = validation_references(data, replace(config, label="sample_id"))
     assert own == pytest.approx({"random_candidate": 1 / 30})
