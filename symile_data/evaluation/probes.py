@@ -1,9 +1,10 @@
-"""Linear probes: how much of a label a linear classifier reads off frozen embeddings.
+"""Probes: how much of a label a small classifier reads off frozen embeddings.
 
-A probe is a multinomial logistic regression (scikit-learn) on standardised features. It is fitted on training rows, the
-penalty is chosen by the accuracy on validation rows, and the accuracy is measured on test rows.
+A probe is fitted on the standardised features of training rows and tested on test rows. The linear probe is a
+multinomial logistic regression (scikit-learn), whose penalty is chosen by the log loss on validation rows. The MLP
+probe has one hidden layer; its number of epochs is chosen in the same way.
 
-Legend: N rows, D embedding size.
+Legend: N rows, D embedding size, C classes.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +21,18 @@ from symile_data.errors import UsageError
 from symile_data.extras import needs_extra
 from symile_data.format.schema import SPLITS
 
+from .classification import is_right
+
 CONCATENATION, PRODUCT, BOTH = "concatenation", "product", "both"
 COMBINED = (CONCATENATION, PRODUCT, BOTH)
-PENALTIES = (1e-1, 1e-2, 1e-3)  # of half the squared weights, beside the mean loss of a row; strongest first
+LINEAR, MLP = "linear", "mlp"
+HEADS = (LINEAR, MLP)
+PENALTIES = (1.0, 1e-1, 1e-2, 1e-3)  # of half the squared weights, beside the mean loss of a row; strongest first
 
 _ITERATIONS = 200
+_HIDDEN, _BATCH, _MLP_PENALTY = 64, 128, 1e-2  # units, rows of a step, and weight of half the squared weights
+_EPOCHS, _PATIENCE = 60, 8  # at most so many epochs, and so many without a lower log loss on validation rows
+_LEAST_PROBABILITY = 1e-12  # of a class, in the log loss of validation rows
 _CONSTANT = 1e-6  # a feature with a smaller share of the typical deviation holds rounding errors only
 
 FloatArray = npt.NDArray[np.floating]
@@ -35,17 +44,18 @@ class ProbeResult:
     """What one probe found.
 
     Args:
-        predicted: (N,) int64, the predicted labels of the test rows.
-        accuracy: Share of test rows whose label is predicted, from 0 to 1.
-        validation: The same share of the validation rows.
-        penalty: The chosen one of `PENALTIES`.
-        converged: Whether the fit with this penalty reached its optimum within the allowed iterations.
+        probabilities: (N, C) float64, those of each class for the test rows.
+        accuracy: Share of test rows whose most probable class is their label, from 0 to 1.
+        validation: Log loss of the validation rows, by which penalty or epochs were chosen.
+        chosen: The penalty, one of `PENALTIES`, of a linear probe; the number of epochs of an MLP probe.
+        converged: Whether the linear fit with this penalty reached its optimum within the allowed iterations; False for
+            an MLP whose log loss on validation rows still fell in the last epoch.
     """
 
-    predicted: IntArray
+    probabilities: FloatArray
     accuracy: float
     validation: float
-    penalty: float
+    chosen: float
     converged: bool
 
 
@@ -74,33 +84,34 @@ def probe_features(values: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     return {**values, CONCATENATION: joined, PRODUCT: product, BOTH: np.concatenate([joined, product], axis=1)}
 
 
-def linear_probe(features: Mapping[str, FloatArray], labels: Mapping[str, IntArray]) -> ProbeResult:
-    """Fit one probe for each penalty, choose among them, and test the chosen one.
+def fit_probe(
+    head: str, features: Mapping[str, FloatArray], labels: Mapping[str, IntArray], classes: int | None = None
+) -> ProbeResult:
+    """Fit a probe on training rows, choose its penalty or its epochs on validation rows, and test the choice.
 
-    Of penalties with the same validation accuracy the strongest is chosen. A label of a test row that no training row
-    has cannot be predicted and counts as wrong.
+    Penalties are tried from the strongest on, until one has a higher log loss on validation rows than the one before.
+    The choice does not depend on the test rows. A label that no training row has gets the probability 0 and counts as
+    wrong.
 
     Args:
+        head: "linear" or "mlp".
         features: "train", "validation" and "test" -> (N, D) finite numbers.
-        labels: The same splits -> (N,) int64.
+        labels: The same splits -> (N,) int64 from 0 to C - 1.
+        classes: C; None takes the largest label of all splits.
 
     Raises:
-        UsageError: a split has no rows, or the training rows have one label only.
+        UsageError: there is no such head, a split has no rows, or the training rows have one label only.
     """
+    if head not in HEADS:
+        raise UsageError("unknown head of a probe", got=repr(head), do=f"choose among {', '.join(HEADS)}")
     for split in SPLITS:
         if not len(labels[split]):
             raise UsageError("a probe needs rows in every split", got=f"0 rows of {split}")
     if len(np.unique(labels["train"])) < 2:
         raise UsageError("a probe needs two labels at least", got="one label in all training rows")
+    count = classes or 1 + max(int(values.max()) for values in labels.values())
     scaled = _standardised(features)
-    best: ProbeResult | None = None
-    for penalty in PENALTIES:
-        result = _fitted(scaled, labels, penalty)
-        best = result if best is None or result.validation > best.validation else best
-        if best.validation == 1.0:  # no weaker penalty can be better
-            break
-    assert best is not None  # noqa: S101  # there are penalties
-    return best
+    return (_linear_probe if head == LINEAR else _mlp_probe)(scaled, labels, count)
 
 
 def majority_accuracy(train: IntArray, test: IntArray) -> float:
@@ -113,7 +124,20 @@ def majority_accuracy(train: IntArray, test: IntArray) -> float:
     return float(np.mean(test == found[np.argmax(counts)]))
 
 
-def _fitted(features: Mapping[str, FloatArray], labels: Mapping[str, IntArray], penalty: float) -> ProbeResult:
+def _linear_probe(features: Mapping[str, FloatArray], labels: Mapping[str, IntArray], classes: int) -> ProbeResult:
+    best: ProbeResult | None = None
+    for penalty in PENALTIES:
+        result = _logistic_regression(features, labels, classes, penalty)
+        if best is not None and result.validation >= best.validation:
+            break
+        best = result
+    assert best is not None  # noqa: S101  # there are penalties
+    return best
+
+
+def _logistic_regression(
+    features: Mapping[str, FloatArray], labels: Mapping[str, IntArray], classes: int, penalty: float
+) -> ProbeResult:
     with needs_extra("train", "a linear probe"):
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
@@ -122,14 +146,56 @@ def _fitted(features: Mapping[str, FloatArray], labels: Mapping[str, IntArray], 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         model.fit(features["train"], labels["train"])
-    predicted = model.predict(features["test"])
-    return ProbeResult(
-        predicted=predicted,
-        accuracy=float(np.mean(predicted == labels["test"])),
-        validation=float(np.mean(model.predict(features["validation"]) == labels["validation"])),
-        penalty=penalty,
+    return _tested(
+        {split: _spread(model, features[split], classes) for split in SPLITS[1:]},
+        labels,
+        chosen=penalty,
         converged=not any(issubclass(warning.category, ConvergenceWarning) for warning in caught),
     )
+
+
+def _mlp_probe(features: Mapping[str, FloatArray], labels: Mapping[str, IntArray], classes: int) -> ProbeResult:
+    with needs_extra("train", "an MLP probe"):
+        from sklearn.neural_network import MLPClassifier
+    batch = min(_BATCH, len(labels["train"]))
+    model = MLPClassifier((_HIDDEN,), alpha=_MLP_PENALTY, batch_size=batch, random_state=0)
+    single = {split: values.astype(np.float32) for split, values in features.items()}
+    best: ProbeResult | None = None
+    for epoch in range(1, _EPOCHS + 1):
+        model.partial_fit(single["train"], labels["train"], classes=np.unique(labels["train"]))
+        known = {"validation": _spread(model, single["validation"], classes)}
+        loss = _log_loss(known["validation"], labels["validation"])
+        if best is None or loss < best.validation:
+            known["test"] = _spread(model, single["test"], classes)
+            best = _tested(known, labels, chosen=epoch, converged=epoch < _EPOCHS)
+        elif epoch >= best.chosen + _PATIENCE:
+            break
+    assert best is not None  # noqa: S101  # there is a first epoch
+    return best
+
+
+def _tested(
+    probabilities: Mapping[str, FloatArray], labels: Mapping[str, IntArray], *, chosen: float, converged: bool
+) -> ProbeResult:
+    return ProbeResult(
+        probabilities=probabilities["test"],
+        accuracy=float(np.mean(is_right(labels["test"], probabilities["test"]))),
+        validation=_log_loss(probabilities["validation"], labels["validation"]),
+        chosen=chosen,
+        converged=converged,
+    )
+
+
+def _spread(model: Any, features: FloatArray, classes: int) -> FloatArray:
+    """Predict the probabilities of all classes (N, C): those that no training row has get 0."""
+    spread = np.zeros((len(features), classes))
+    spread[:, model.classes_] = model.predict_proba(features)
+    return spread
+
+
+def _log_loss(probabilities: FloatArray, labels: IntArray) -> float:
+    own = probabilities[np.arange(len(labels)), labels]
+    return float(-np.mean(np.log(np.maximum(own, _LEAST_PROBABILITY))))
 
 
 def _standardised(features: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
