@@ -12,8 +12,8 @@ from symile_data.builders.pid.spec import PidSpec
 from symile_data.cards import write_card
 from symile_data.datasets.pid import PRESETS, Design
 from symile_data.training.config import read_config
+from symile_data.workflows.classification import probe_runs
 from symile_data.workflows.evaluate import Experiment, run_experiment
-from symile_data.workflows.probe import probe_runs
 from symile_data.workflows.training_data import TrainingData
 
 

@@ -1,85 +1,106 @@
-"""`symile-data probe`: linear probes on the frozen embeddings of trained runs."""
+"""`symile-data probe`: predict label columns from frozen embeddings, beside supervised baselines."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from .classification.labels import LabelNames, Uncertain, Unmentioned, label_policy, split_labels
+from .classification.tables import print_features, print_methods, print_notes
 from .common import Json
-from .output import say, say_json
+from .folds import Fold, FoldsFile, Repeat, chosen_fold
+from .output import say_json
 
 
 def probe(
     run: Annotated[
         Path,
-        typer.Argument(help="A run's directory, or one of several runs: runs/pid or, trained with --seeds, its base."),
+        typer.Argument(
+            help="A run's directory, or one of several runs: runs/pid or, trained with --seeds, its base; or a"
+            " dataset's directory, whose own values are probed."
+        ),
     ],
     data: Annotated[
         Path | None, typer.Option(help="The dataset to probe; default: the one that the run was trained on.")
     ] = None,
-    labels: Annotated[
-        list[str] | None,
-        typer.Option("--label", help="Column to predict; default: all label columns. Repeatable."),
+    labels: LabelNames = None,
+    uncertain: Uncertain = None,
+    unmentioned: Unmentioned = None,
+    heads: Annotated[
+        str, typer.Option(help="linear, mlp or both with a comma between; the first one is shown.")
+    ] = "linear",
+    features: Annotated[
+        str | None,
+        typer.Option(
+            help="Embeddings to probe, with commas between: modalities, concatenation, product, both. Default: all."
+        ),
+    ] = None,
+    bootstrap: Annotated[int, typer.Option(min=0, help="Bootstrap samples of the intervals; 0 for none.")] = 1000,
+    group: Annotated[
+        str | None,
+        typer.Option(help="Column whose rows are drawn together; default: subject_id, else each row alone."),
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Method that all others are tested against; default: symile.")
+    ] = None,
+    by_feature: Annotated[
+        bool | None,
+        typer.Option("--by-feature/--by-method", help="Show accuracies by feature, or one figure of each method."),
     ] = None,
     select: Annotated[str | None, typer.Option(help="Weights by val_accuracy or val_loss; default: config's.")] = None,
+    folds: FoldsFile = None,
+    fold: Fold = None,
+    repeat: Repeat = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Directory of the results; default: RUN, and probes/NAME for a dataset.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Fit linear probes on each modality's embedding, on all together and on their product, for each label.
+    """Predict labels from the frozen embeddings of each modality, of all together and of their product.
 
-    An untrained network of the same shape stands beside each run. Results also go to probe.json and probe.png in RUN.
+    An untrained network of the same shape stands beside each run, and so do supervised baselines in the same directory.
+    Results also go to probe.json, probe.csv, probe-differences.csv and probe.png.
 
     Examples:
 
         symile-data probe runs/pid/symile
 
         symile-data probe runs/pid --data build/pid-probe --label rule_holds
-    """
-    from symile_data.cli.output.tables import print_wide
-    from symile_data.workflows.probe import probe_runs
 
-    found = probe_runs(run, data, labels or (), select)
+        symile-data probe runs/symile-mimic --labels chexpert --heads linear,mlp
+
+        symile-data probe build/symile-mimic --labels chexpert --uncertain zeros
+    """
+    from symile_data.workflows.classification.probe import Probing, probe_runs
+
+    asked = Probing(
+        labels=split_labels(labels),
+        policy=label_policy(uncertain, unmentioned),
+        heads=_names(heads, "--heads"),
+        features=_names(features, "--features") if features else (),
+        bootstrap=bootstrap,
+        group=group,
+        against=against,
+        select=select,
+        by_feature=by_feature,
+        folds=chosen_fold(folds, fold, repeat),
+        out=out,
+    )
+    found = probe_runs(run, data, asked=asked)
     if as_json:
         say_json(found)
-        return
-    seeds = max(len(one["seeds"]) for one in found["runs"].values())
-    several = f", mean over {seeds} seeds, 95% interval" if seeds > 1 else ""
-    print_wide(_table(found), f"Test accuracy of linear probes{several}")
-    rows = ", ".join(f"{count:,} {split}" for split, count in found["rows"].items())
-    say(f"rows with every modality: {rows}")
-    for column, reason in found["left_out"].items():
-        say(f"not probed: {column} ({reason})")
+    elif found["by_feature"]:
+        print_features(found)
+    else:
+        print_methods(found)
+    if not as_json:
+        print_notes(found)
 
 
-def _table(found: dict[str, Any]) -> list[list[str]]:
-    """Make the cells: a line for each label and feature, columns for the references and for both networks of each run.
-
-    The column of Bayes accuracies is there for PID data only, where they are known.
-    """
-    runs, labels = found["runs"], found["labels"]
-    with_bayes = any("bayes" in described for described in labels.values())
-    networks = [(name, network) for name in runs for network in ("untrained", "trained")]
-    table = [["label", "features", "chance", *(["Bayes"] if with_bayes else []), *map(" ".join, _titles(networks))]]
-    for label, described in labels.items():
-        told = described.get("information")
-        for number, feature in enumerate(next(iter(runs.values()))["trained"][label]):
-            bayes = [_share(described.get("bayes", {}).get(feature))] if with_bayes else []
-            values = [_mean(runs[name][network][label][feature]) for name, network in networks]
-            shown = "" if number else f"{label} ({told})" if told else label
-            table.append([shown, feature, _share(described["chance"]), *bayes, *values])
-    return table
-
-
-def _titles(networks: list[tuple[str, str]]) -> list[tuple[str, ...]]:
-    """Title the columns: "symile" and "symile untrained"."""
-    return [(name,) if network == "trained" else (name, network) for name, network in networks]
-
-
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
-
-
-def _mean(value: dict[str, Any]) -> str:
-    interval = f" [{value['low']:.3f}, {value['high']:.3f}]" if "low" in value else ""
-    return f"{value['mean']:.3f}{interval}"
+def _names(text: str, option: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if not all(names) or len(set(names)) != len(names):
+        raise typer.BadParameter("it takes different names with commas between", param_hint=option)
+    return names

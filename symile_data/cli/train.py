@@ -13,6 +13,15 @@ import typer
 from symile_data.losses.objectives import COMPARED, all_objectives
 from symile_data.progress import hidden
 
+from .classification.labels import (
+    LabelNames,
+    Uncertain,
+    Unmentioned,
+    baseline_settings,
+    label_policy,
+    print_baselines,
+    split_labels,
+)
 from .common import Json, objective_names
 from .folds import Fold, FoldsFile, Repeat, chosen_fold
 from .output import say_json
@@ -44,6 +53,16 @@ def train(
     seeds: Annotated[
         int, typer.Option(min=1, help="Number of seeds to train with, from the seed on, and compare.")
     ] = 1,
+    supervised: Annotated[
+        str | None,
+        typer.Option(
+            help="Supervised baselines in place of objectives: unimodal:MODALITY, early, late, several with commas"
+            " between, or all."
+        ),
+    ] = None,
+    labels: LabelNames = None,
+    uncertain: Uncertain = None,
+    unmentioned: Unmentioned = None,
     negatives: Annotated[str | None, typer.Option(help="n or exact, instead of the config's.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Any other setting of the config: --set lr=1e-4. Repeatable.")
@@ -73,6 +92,8 @@ def train(
         symile-data train build/symile-m3-2 --seeds 5
 
         symile-data train build/symile-mimic --folds build/symile-mimic-folds.json --fold 0 --repeat 2
+
+        symile-data train build/symile-mimic --supervised all --labels chexpert --seeds 3
     """
     from symile_data.launch import launch, must_launch
     from symile_data.training.config import default_config, read_config
@@ -89,7 +110,14 @@ def train(
         raise typer.BadParameter("it is a setting of the objective symile", param_hint="--negatives")
     overrides = {**_settings(settings or []), **{name: value for name, value in changes.items() if value is not None}}
     name = config or default_config(data.manifest.identity.dataset, kinds, modalities)
-    configs = {choice: read_config(name, {**overrides, "objective": choice}).fitted(modalities) for choice in chosen}
+    changed = {choice: {"objective": choice} for choice in chosen}
+    if supervised is not None:
+        if objective or several or loss:
+            raise typer.BadParameter("it stands in place of objectives", param_hint="--supervised")
+        changed = baseline_settings(supervised, data, split_labels(labels), label_policy(uncertain, unmentioned))
+    elif labels or uncertain or unmentioned:
+        raise typer.BadParameter("labels are for baselines: give --supervised too", param_hint="--labels")
+    configs = {key: read_config(name, {**overrides, **own}).fitted(modalities) for key, own in changed.items()}
     if must_launch(devices):
         launch(devices)
         return
@@ -102,10 +130,12 @@ def train(
     experiment = Experiment(configs=configs, seeds=seeds, execution=execution)
     with lost_peers(), contextlib.nullcontext() if is_main_process() else hidden():
         join(devices, accelerator)
-        for choice in configs.values():
-            data.check(choice)
+        for its in configs.values():
+            data.check(its)
         results = run_experiment(experiment, data, out or _default_out(directory, chosen_folds))
-    if is_main_process():
+    if is_main_process() and supervised is not None and not as_json:
+        print_baselines(results["tests"])
+    elif is_main_process():
         _report(results, as_json)
 
 

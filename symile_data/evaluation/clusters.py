@@ -109,6 +109,21 @@ def wilson_interval(values: FloatArray, clusters: Clusters) -> tuple[float, floa
     return max(0.0, centre - margin), min(1.0, centre + margin)
 
 
+def perfect_interval(value: float, rows: int) -> tuple[float, float]:
+    """Compute Wilson's 95% interval of a share that is 0 or 1 in that many independent rows.
+
+    It stands for the bootstrap, which has no spread where no row is wrong.
+
+    >>> tuple(round(bound, 3) for bound in perfect_interval(1.0, 14))
+    (0.785, 1.0)
+    """
+    from scipy import stats
+
+    z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+    margin = z**2 / (rows + z**2)
+    return (1.0 - margin, 1.0) if value == 1.0 else (0.0, margin)
+
+
 def logit_interval(value: float, error: float) -> tuple[float, float]:
     """Compute the 95% interval of a share from its standard error, for its log-odds, so that it stays within 0 and 1.
 

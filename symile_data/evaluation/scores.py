@@ -3,7 +3,8 @@
 A method has one set of probabilities for each seed it was trained with; each figure is the mean over seeds. Intervals
 are for the rows, drawn again by cluster (such as patients), the same for every seed and method:
 
-- AUROC of two classes, AUPRC and Brier score: percentiles of a bootstrap of clusters.
+- AUROC of two classes, AUPRC and Brier score: percentiles of a bootstrap of clusters. An AUROC of 0 or 1, whose
+  replicates are all alike, has Wilson's interval for as many rows as the rarer class has clusters.
 - Macro AUROC of more than two classes: its log-odds, with the standard error of its placements.
 - Accuracy: Wilson's interval with the effective number of rows.
 - Expected calibration error: none, because its bootstrap replicates are biased upwards.
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ from .clusters import (
     logit_interval,
     paired_mean_test,
     percentile_interval,
+    perfect_interval,
     wilson_interval,
 )
 from .delong import area_test, macro_area, placements
@@ -121,7 +123,9 @@ def score(rows: LabelRows, probabilities: Sequence[FloatArray]) -> dict[str, Sco
         return {**found, AUROC: _macro(rows, probabilities)}
     positive = rows.labels == 1
     columns = [one[:, 1] for one in probabilities]
-    found[AUROC] = _bootstrapped(rows, columns, lambda column, weights: auroc(positive, column, weights))
+    found[AUROC] = _not_certain(
+        rows, _bootstrapped(rows, columns, lambda column, weights: auroc(positive, column, weights))
+    )
     found[AUPRC] = _bootstrapped(rows, columns, lambda column, weights: average_precision(positive, column, weights))
     return found
 
@@ -214,6 +218,16 @@ def _bootstrapped(
     bounds = percentile_interval(replicates) if len(replicates) else None
     low, high = bounds or (None, None)
     return Score(value=float(np.mean(found)), low=low, high=high, seeds=found, replicates=replicates)
+
+
+def _not_certain(rows: LabelRows, area: Score) -> Score:
+    """Give an area of 0 or 1, whose replicates are all alike, an interval by the clusters of the rarer class."""
+    if area.value not in (0.0, 1.0) or area.low is None:
+        return area
+    positive = rows.labels == 1
+    rarer = min(rows.clusters.take(positive).present(), rows.clusters.take(~positive).present())
+    low, high = perfect_interval(area.value, rarer)
+    return replace(area, low=low, high=high)
 
 
 def _macro(rows: LabelRows, probabilities: Sequence[FloatArray]) -> Score:

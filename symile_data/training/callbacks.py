@@ -15,8 +15,8 @@ from torch import Tensor
 from symile_data.progress import Advance, stage
 
 from .checkpoints import damaged
+from .encoding import EncodingModule
 from .finite import not_finite
-from .module import SymileModule
 
 _WANTED = {"epoch", "train_loss", "val_loss", "val_accuracy"}  # figures in a row of the curves
 
@@ -32,7 +32,7 @@ class Curves(lightning.Callback):
         epoch = trainer.current_epoch
         if not (epoch + 1) % int(trainer.check_val_every_n_epoch or 1):
             metrics = {name: value.item() for name, value in trainer.callback_metrics.items()}
-            if isinstance(pl_module, SymileModule):
+            if isinstance(pl_module, EncodingModule):
                 metrics["train_loss"] = pl_module.mean_training_loss()  # logged after this, for the loggers
             self.rows.append({"epoch": epoch, **dict(sorted(metrics.items()))})
 
@@ -113,7 +113,7 @@ class LastCheckpoint(Checkpoint):
 
     def _save(self, trainer: lightning.Trainer) -> None:
         module = trainer.lightning_module
-        if isinstance(module, SymileModule) and not module.is_finite():
+        if isinstance(module, EncodingModule) and not module.is_finite():
             raise not_finite("state of the weights", trainer)
         self._saved = trainer.global_step
         trainer.save_checkpoint(self._path)

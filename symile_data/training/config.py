@@ -18,6 +18,8 @@ from symile_data.format.typed_json import read_text, record
 from symile_data.losses.objectives import all_objectives, find_objective
 from symile_data.missingness import check_rates
 
+from .supervised.config import VAL_LOSS, SupervisedConfig
+
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 Schedule = Literal["cosine", "constant"]
@@ -102,6 +104,8 @@ class TrainConfig:
         precision: Precision of Lightning: "32-true", "bf16-mixed" or "16-mixed".
         val_every: Epochs between validations.
         select: Validation figure by which the weights are chosen, "val_accuracy" or "val_loss".
+        supervised: Train this supervised baseline in place of an objective; None trains the objective. Of the settings
+            above, those of the objective, its logit scale and the retrieval then have no effect.
         seed: Seed of all random draws.
         encoders: Settings of the encoder of each kind.
         inputs: Settings of the decoder of each kind (image size, mel bands, ...).
@@ -133,6 +137,7 @@ class TrainConfig:
     precision: str = "32-true"
     val_every: int = 1
     select: Selection = "val_accuracy"
+    supervised: SupervisedConfig | None = None
     seed: int = 0
     encoders: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     inputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -150,6 +155,11 @@ class TrainConfig:
         if self.candidates == 1:
             raise UsageError("one candidate leaves nothing to choose", got="candidates = 1", do="take 0 for all rows")
         check_rates({"every modality": self.missingness})
+
+    @property
+    def method(self) -> str:
+        """Return what is trained: the name of the objective, or the fusion of a supervised baseline."""
+        return self.objective if self.supervised is None else self.supervised.fusion
 
     def fitted(self, modalities: Collection[str]) -> TrainConfig:
         """Return the config for a dataset with these modalities: without the optional ones, marked by "?", that it
@@ -181,7 +191,7 @@ class TrainConfig:
         if unknown:
             raise UsageError("the config has an unknown setting", where=where, got=unknown[0])
         try:
-            return record(cls, {**value, "pretrain": value.get("pretrain") or None})
+            return record(cls, {**value, **{name: value.get(name) or None for name in ("pretrain", _SUPERVISED)}})
         except TypeError as error:
             raise UsageError("the config lacks or misnames a setting", where=where, got=error) from None
 
@@ -200,6 +210,7 @@ def _without_absent(table: Mapping[str, str], modalities: Collection[str]) -> di
     return kept
 
 
+_SUPERVISED = "supervised"  # the setting, and the table of a config with what differs for supervised baselines
 _OLD_NAMES = {
     "loss": "objective",
     "redraw_media": "resample_within_class",
@@ -248,7 +259,7 @@ def read_config(name: str, overrides: Mapping[str, Any] | None = None) -> TrainC
     """Read a bundled config by name, or a TOML file by path, with some settings replaced.
 
     A table of the file that is named after an objective, such as [symile] or [gram], has the settings that differ for
-    it.
+    it, and the table [supervised] those that differ for supervised baselines, whose weights are selected by the loss.
 
     Args:
         name: Name of the config or path of the file.
@@ -269,9 +280,12 @@ def read_config(name: str, overrides: Mapping[str, Any] | None = None) -> TrainC
         value = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # e.g. numbers with thousands of digits, deeply nested lists
         raise UsageError("the config is not readable TOML", where=name, got=error) from None
-    tables = {key: value.pop(key) for key in all_objectives() if isinstance(value.get(key), dict)}
+    keys = (*all_objectives(), _SUPERVISED)
+    tables = {key: value.pop(key) for key in keys if isinstance(value.get(key), dict)}
     common, given = _renamed(value, name), _renamed(overrides or {}, name)
     chosen = given.get("objective", common.get("objective", TrainConfig.objective))
+    if given.get(_SUPERVISED):
+        chosen, common = _SUPERVISED, {**common, "select": VAL_LOSS}
     layers = (common, _renamed(tables.get(chosen, {}), name), given)
     for layer in layers:
         if not isinstance(layer.get("settings", {}), Mapping):

@@ -12,13 +12,19 @@ from symile_data.files import atomic_path
 from symile_data.palette import OBJECTIVES
 
 
-def draw_curves(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]], bounds: Mapping[str, float]) -> None:
+def draw_curves(
+    path: Path,
+    runs: Mapping[str, Sequence[Mapping[str, Any]]],
+    bounds: Mapping[str, float],
+    title: str = "Zero-shot retrieval, validation",
+) -> None:
     """Draw the curves of some runs.
 
     Args:
         path: PNG to write.
         runs: Label -> rows with "epoch", "train_loss", "val_loss", "val_accuracy".
         bounds: Name of a reference (`symile_data.datasets.m3.ceilings.REFERENCES`) -> accuracy on the validation rows.
+        title: Title of the panel of accuracies.
     """
     from matplotlib.figure import Figure
 
@@ -36,7 +42,7 @@ def draw_curves(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]], bou
             value, color="0.35", linewidth=0.9, linestyle=line_style(name), label=f"{shown(name)}, {value:.3f}"
         )
     losses.set(xlabel="epoch", ylabel="loss", title="Loss")
-    accuracies.set(xlabel="epoch", ylabel="accuracy", title="Zero-shot retrieval, validation", ylim=(0, 1))
+    accuracies.set(xlabel="epoch", ylabel="accuracy", title=title, ylim=(0, 1))
     for axes in (losses, accuracies):
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)

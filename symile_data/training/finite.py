@@ -11,7 +11,7 @@ from torch import Tensor
 from symile_data.encoders import LabsEncoder
 from symile_data.errors import SymileDataError
 
-from .module import SymileModule
+from .encoding import EncodingModule
 
 _FULL = "32-true"
 _ADVICE = "lower the learning rate (lr) or set clip_gradient, and train with another `out`"
@@ -69,7 +69,7 @@ def diverged(what: str, step: int, rate: float, got: object = None, cause: str =
 
 def _faulty_values(module: lightning.LightningModule, batch: Mapping[str, Any]) -> str:
     """Return advice where values of the data are not finite; NaN is allowed only for unmeasured laboratory values."""
-    if not isinstance(module, SymileModule):
+    if not isinstance(module, EncodingModule):
         return ""
     for position, name in enumerate(module.names):
         values = batch.get(name)

@@ -21,6 +21,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch import Tensor
 
 from symile_data.errors import OutputError, UsageError
 from symile_data.evaluation.embeddings import Embeddings
@@ -29,11 +30,13 @@ from symile_data.files import write_errors
 from .callbacks import Curves, KeepSignals, LastCheckpoint, Progress
 from .checkpoints import KEPT, CheckpointFiles, damaged
 from .config import TrainConfig
+from .encoding import EncodingModule
 from .finite import StopWhereNotFinite
 from .loggers import make_loggers
 from .module import SymileModule
 from .ranks import is_lost, is_main_process
 from .run import BEST, IMPORTED, LAST, RunInfo, check_last, claim
+from .supervised.module import SupervisedModule
 
 # Errors that reading a checkpoint with foreign contents can raise.
 _UNFIT = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
@@ -59,7 +62,7 @@ class Execution:
 
 def fit(
     info: RunInfo,
-    module: SymileModule,
+    module: EncodingModule,
     data: lightning.LightningDataModule,
     directory: Path,
     execution: Execution | None = None,
@@ -104,7 +107,7 @@ def fit(
                 raise
             raise damaged(last, f"{type(error).__name__} while it is read") from error
     return {
-        "objective": config.objective,
+        "objective": config.method,
         "dataset": info.dataset,
         "fingerprint": info.fingerprint,
         "seed": config.seed,
@@ -139,7 +142,7 @@ def _trainer(
                 StopWhereNotFinite(),
                 *_best_checkpoints(directory),
                 LastCheckpoint(directory / LAST, how.save_every),
-                *([Progress(f"training {config.objective}")] if is_main_process() else []),
+                *([Progress(f"training {config.method}")] if is_main_process() else []),
             ],
             logger=loggers,
             plugins=[CheckpointFiles()],
@@ -170,6 +173,25 @@ def embed_split(
     """
     with torch.inference_mode():
         return Embeddings.join((module.embedded(_on(batch, module.device), label) for batch in batches), rows)
+
+
+def predict_split(module: SupervisedModule, batches: Iterable[Mapping[str, Any]]) -> tuple[Tensor, list[Tensor]]:
+    """Predict the rows of a split that have every modality.
+
+    Args:
+        module: Module in evaluation mode, on any device.
+        batches: Batches on the CPU.
+
+    Returns:
+        (N,) int64 sample ids, and for each label of the baseline (N, its classes) float64 probabilities.
+    """
+    ids, parts = [], []
+    with torch.inference_mode():
+        for batch in batches:
+            rows = ~batch["missing"].any(dim=1) & ~batch["padding"]
+            ids.append(batch["sample_id"][rows])
+            parts.append([one[rows] for one in module.probabilities(_on(batch, module.device))])
+    return torch.cat(ids), [torch.cat(columns) for columns in zip(*parts, strict=True)]
 
 
 def _on(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:

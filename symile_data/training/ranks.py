@@ -16,6 +16,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
@@ -141,6 +142,15 @@ def lost_peers() -> Iterator[None]:
 def rows_of_all_ranks(rows: int, device: torch.device) -> int:
     """Sum the numbers of rows over ranks, at least one of which has rows."""
     return rank_shard(rows, device, gather=True).total
+
+
+def sum_of_all_ranks(values: Tensor) -> Tensor:
+    """Sum a tensor over ranks; every rank gets the result."""
+    if not dist.is_available() or not dist.is_initialized():
+        return values
+    total = values.clone()
+    dist.all_reduce(total)
+    return total
 
 
 def gathered(embedded: Embeddings, device: torch.device) -> Embeddings:

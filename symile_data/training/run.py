@@ -23,9 +23,11 @@ from symile_data.format.typed_json import read_json, record
 from .callbacks import Curves
 from .checkpoints import KEPT, damaged, is_state, load_file, save_file, state_of
 from .config import TrainConfig, with_present_names
+from .encoding import EncodingModule
 from .fold_choice import FoldChoice
 from .module import SymileModule
 from .ranks import is_main_process, main_process_first
+from .supervised.module import SupervisedModule
 
 RUN_FILE, LAST, PRETRAINED = "run.json", "last.ckpt", "pretrained.pt"
 IMPORTED = "imported.json"  # of a run whose weights were trained elsewhere: their file and its checksum
@@ -47,6 +49,7 @@ class RunInfo:
         vocabularies: Words of each text modality.
         sizes: Length of the vectors of each modality of vectors.
         folds: The fold whose splits the run has, None for the dataset's own splits.
+        classes: Label that a supervised baseline predicts -> its classes, as texts.
     """
 
     config: TrainConfig
@@ -57,6 +60,7 @@ class RunInfo:
     vocabularies: Mapping[str, Sequence[str]]
     sizes: Mapping[str, int] = field(default_factory=dict)
     folds: FoldChoice | None = None
+    classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as written to run.json."""
@@ -69,11 +73,19 @@ class RunInfo:
             "vocabularies": {name: list(words) for name, words in self.vocabularies.items()},
             "sizes": dict(self.sizes),
             **({} if self.folds is None else {"folds": asdict(self.folds)}),
+            "classes": {name: list(classes) for name, classes in self.classes.items()},
         }
 
-    def make_module(self, pretrained: Weights | None = None) -> SymileModule:
-        """Make the untrained module, whose initial weights follow from the config's seed."""
+    def make_module(self, pretrained: Weights | None = None) -> EncodingModule:
+        """Make the untrained module, whose initial weights follow from the config's seed.
+
+        Raises:
+            UsageError: the modalities do not fit the config.
+        """
         lightning.seed_everything(self.config.seed, verbose=False)
+        if self.config.supervised is not None:
+            parts = (self.config, self.modalities, self.vocabularies, pretrained, self.sizes)
+            return SupervisedModule(*parts, classes=self.classes)
         return SymileModule(self.config, self.modalities, self.vocabularies, pretrained, self.sizes)
 
 
@@ -165,7 +177,7 @@ def pretrained_weights(info: RunInfo, directory: Path, make: Callable[[], Weight
     return made
 
 
-def load_module(directory: Path, select: str | None = None) -> SymileModule:
+def load_module(directory: Path, select: str | None = None) -> EncodingModule:
     """Load the trained module of a run, in evaluation mode.
 
     Args:
@@ -181,8 +193,9 @@ def load_module(directory: Path, select: str | None = None) -> SymileModule:
         raise DamageError("the run has no finished checkpoint yet", where=path, do="let the training finish")
     state = state_of(load_file(path), path)
     names = [] if info.config.pretrain is None else list(info.config.pretrain.labels)
+    pretrained = {name: _encoder_weights(state, name) for name in names}
     try:
-        module = info.make_module({name: _encoder_weights(state, name) for name in names})
+        module = info.make_module({name: weights for name, weights in pretrained.items() if weights})
         module.load_state_dict(state, strict=module.strict_loading)
     except (RuntimeError, TypeError, DamageError):
         raise not_of_this_run(path) from None
@@ -191,7 +204,7 @@ def load_module(directory: Path, select: str | None = None) -> SymileModule:
     return module.eval()
 
 
-def check_last(directory: Path, module: SymileModule, data: lightning.LightningDataModule) -> None:
+def check_last(directory: Path, module: EncodingModule, data: lightning.LightningDataModule) -> None:
     """Check that the checkpoint to continue from, where there is one, belongs to this run and is whole.
 
     Raises:

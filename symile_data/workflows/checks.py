@@ -34,7 +34,8 @@ def check_config(data: TrainingData, config: TrainConfig) -> None:
     config = config.fitted(names)
     check_splits(data)
     check_modalities(names, config)
-    config_objective(config, len(names))
+    if config.supervised is None:
+        config_objective(config, len(names))
     check_media(data.manifest, config)
     settings = config.pretrain
     labels = () if settings is None else settings.labels.values()

@@ -26,10 +26,10 @@ _RANKS = ("median_rank",)  # of the figures those that are no shares
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """The runs of a comparison.
+    """The runs of a comparison: of objectives, or of supervised baselines.
 
     Args:
-        configs: Loss -> config, with the first seed.
+        configs: Loss, or directory name of a baseline -> config, with the first seed.
         seeds: Number of consecutive seeds from the first on.
         execution: Devices, loggers and checkpoints of each run.
     """
@@ -48,8 +48,8 @@ def run_experiment(experiment: Experiment, data: TrainingData, base: Path) -> di
         base: Directory of the runs.
 
     Returns:
-        "tests" (loss -> figures of its test, for the last seed) and, with several seeds, "comparison": "seeds" and
-        "figures" (figure -> loss -> mean and interval, and "differences" of the first from each other one;
+        "tests" (loss -> figures of its test, for the last seed) and, for several seeds of objectives, "comparison":
+        "seeds" and "figures" (figure -> loss -> mean and interval, and "differences" of the first from each other one;
         see `symile_data.evaluation.comparison`). Empty in a process of a distributed run that is not the main one.
     """
     from symile_data.training.ranks import is_main_process
@@ -66,6 +66,8 @@ def run_experiment(experiment: Experiment, data: TrainingData, base: Path) -> di
         return {}
     last = runs[max(runs)]
     tests = {loss: metrics["test"] for loss, metrics in last.items()}
+    if any(config.supervised is not None for config in experiment.configs.values()):
+        return {"tests": tests}  # `classification.probe` compares baselines
     for seed, losses in runs.items():
         if len(losses) > 1:
             _draw_curves(base if experiment.seeds == 1 else base / f"seed-{seed}", losses)

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from symile_data.errors import DamageError
+from symile_data.errors import DamageError, UsageError
 
 from .affected import accuracies_apart
 from .bounds import ceilings_of, references, subsets_of, validation_references
@@ -36,7 +36,8 @@ def train_run(
     """Train a config, or continue where an interrupted training stopped, and test the best weights.
 
     Args:
-        config: Config with the objective and the seed of this run.
+        config: Config with the objective and the seed of this run, or with a supervised baseline
+            (`classification.supervised`).
         data: The dataset.
         run: Directory of the run; `symile_data.training.run` describes its files.
         shared: Directory of pretrained encoders that several runs share; None keeps them in `run`.
@@ -59,6 +60,10 @@ def train_run(
 
     config = config.fitted([modality.name for modality in data.manifest.modalities])
     data.check(config)
+    if config.supervised is not None:
+        from .classification.supervised import train_supervised
+
+        return train_supervised(config, data, run, shared, execution)
     info = data.run_info(config)
     weights = pretrained_weights(info, shared or run, partial(data.pretrained, config))
     module = info.make_module(weights)
@@ -160,6 +165,7 @@ def embed_run(
         UsageError: the dataset has no such modality or column.
     """
     from symile_data.evaluation.retrieval import Retrieval
+    from symile_data.training.module import SymileModule
     from symile_data.training.run import load_module, read_run
 
     config = read_run(run).config
@@ -169,5 +175,9 @@ def embed_run(
     label = given.get("label", config.label if target == config.target else "sample_id")
     candidates = given.get("candidates", config.candidates)
     module = load_module(run, select)
+    if not isinstance(module, SymileModule):
+        raise UsageError(
+            "a supervised baseline retrieves nothing", where=run, do="symile-data probe shows its figures beside others"
+        )
     embedded = data.embedded(module, split, label, candidates, target)
     return embedded, Retrieval(target=target, objective=module.loss, candidates=candidates), label

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from symile_data.loaders import BatchLoader, MediaCache, Split
     from symile_data.loaders.datamodule import DataModule
     from symile_data.training.config import TrainConfig
+    from symile_data.training.encoding import EncodingModule
     from symile_data.training.fold_choice import FoldChoice
     from symile_data.training.module import SymileModule
     from symile_data.training.run import RunInfo, Weights
@@ -138,7 +139,7 @@ class TrainingData:
         }
         return pretrain(config, settings, modalities, batches, values)
 
-    def fitting(self, module: SymileModule) -> DataModule:
+    def fitting(self, module: EncodingModule) -> DataModule:
         """Make the training and validation loaders, which deliver features in place of what frozen encoders encode."""
         from symile_data.loaders import Variation
         from symile_data.loaders.datamodule import DataModule
@@ -170,7 +171,7 @@ class TrainingData:
             },
         )
 
-    def means(self, module: SymileModule) -> dict[str, Tensor]:
+    def means(self, module: EncodingModule) -> dict[str, Tensor]:
         """Compute the means over the training split by which the module's encoders replace missing values.
 
         For frozen features and vectors it is the mean over the rows that have the modality; for laboratory values it is
@@ -189,7 +190,7 @@ class TrainingData:
             return {}
         encoders = {name: encode for name, encode in module.frozen_features().items() if name in wanted}
         batches = self._loader(config, "train", encoders=encoders, missingness=config.missingness)
-        positions = {name: module.names.index(name) for name in wanted}
+        positions = {name: module.modalities.index(name) for name in wanted}
         sums: dict[str, Tensor] = {}
         counts: dict[str, Tensor] = {}
         for batch in batches:
@@ -243,7 +244,7 @@ class TrainingData:
         )
         return embed_split(module.to(best_device()), batches, self.split(split).rows, label)
 
-    def encoded(self, module: SymileModule, split: str, columns: Sequence[str] = (), **options: Any) -> BatchLoader:
+    def encoded(self, module: EncodingModule, split: str, columns: Sequence[str] = (), **options: Any) -> BatchLoader:
         """Make a loader of all rows of a split in file order, with features in place of what frozen encoders encode.
 
         Args:

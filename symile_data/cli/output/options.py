@@ -13,7 +13,7 @@ _SAME_NAMES = (
     "accelerator allow_credentialed allow_missing audio candidates config data device devices dims executor image_size"
     " images layout logger manual mimic_cxr mimic_ecg mimic_iv misaligned missing mode noise_level noisy out"
     " pair_information patients plan precision reference replace rows sentences skip_unnamed_classes"
-    " sounds strict train validation within_stay words workers"
+    " sounds strict train uncertain unmentioned validation within_stay words workers"
     " fold folds group repeat repeats stratify"
 )
 
@@ -23,7 +23,7 @@ OPTIONS: Mapping[str, str] = {
     **{f"rows['{split}']": f"--{split}" for split in ("train", "validation", "test")},
     "batch_size": "--set batch_size=...",
     "images=None": "--images sample",
-    "labels": "--label",
+    "labels": "--labels",
     "languages": "--langs",
     "names": "--translations",
     "noise_levels": "--noise-level",

@@ -1,0 +1,1 @@
+"""What `train` and `probe` share where labels are predicted: options and tables."""

@@ -1,0 +1,1 @@
+"""Supervised baselines on the encoders of a config: one modality, early fusion and late fusion."""

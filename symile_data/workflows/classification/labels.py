@@ -1,0 +1,216 @@
+"""The labels that probes and supervised baselines predict: which columns of a dataset are labels, and their classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from symile_data.datasets.mimic.labels import GROUPS, LabelPolicy, is_finding
+from symile_data.datasets.pid import design_of
+from symile_data.datasets.pid.design import Design, symbol_column
+from symile_data.errors import UsageError
+from symile_data.format.schema import SPLITS
+from symile_data.reliability import Reliability
+
+if TYPE_CHECKING:
+    from symile_data.workflows.training_data import TrainingData
+
+NULL = -1  # the number of a row without a label
+MOST_CLASSES = 1_000  # of a column that is probed without being asked for
+FEWEST_ROWS = 5  # training rows for each class of such a column, on average
+
+_LONGEST_VECTOR = 64  # numbers of a vector whose value may be a label, as XOR's bits
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """The labels of some rows.
+
+    Args:
+        values: Column -> split -> (N,) int64 class numbers, `NULL` for a row without a label.
+        classes: Column -> its values in the order of their numbers, as texts. Of two, the second is the positive class.
+        left_out: Column that could be a label and is not predicted -> the reason.
+        policy: How the columns of CheXpert's findings became classes.
+    """
+
+    values: Mapping[str, Mapping[str, IntArray]]
+    classes: Mapping[str, tuple[str, ...]]
+    left_out: Mapping[str, str]
+    policy: LabelPolicy
+
+
+class _Column(NamedTuple):
+    values: dict[str, IntArray]
+    classes: tuple[str, ...]
+
+
+def design_in(data: TrainingData) -> Design | None:
+    """Return the design of PID data whose rows follow it exactly; None for other data and for unreliable modalities."""
+    spec = data.manifest.identity.spec
+    if not isinstance(spec.get("design"), dict) or Reliability.of(spec).to_json():
+        return None
+    return design_of(spec["design"])
+
+
+def read_labels(
+    data: TrainingData,
+    ids: Mapping[str, IntArray],
+    asked: Sequence[str] = (),
+    policy: LabelPolicy | None = None,
+) -> Labels:
+    """Read the labels of some rows.
+
+    Without `asked`, these columns are labels: of PID data every symbol and whether each relation holds; of other data
+    every column of integers, booleans or texts that belongs to no modality, and the value of a short vector (XOR's
+    bits). Left out are columns with one value, with more values than can be learned (`MOST_CLASSES`, `FEWEST_ROWS`),
+    and those that say the same as an earlier one.
+
+    Args:
+        data: The dataset.
+        ids: Split -> (N,) sample ids of the rows.
+        asked: Columns, or groups of columns (`datasets.mimic.labels.GROUPS`), in place of all. Of a group, the columns
+            that the dataset lacks or that have one value are left out.
+        policy: How the columns of CheXpert's findings become classes; None takes the default.
+
+    Raises:
+        UsageError: a column of `asked` does not exist or has one value, or there is no label at all.
+    """
+    policy = policy or LabelPolicy()
+    named, grouped = _asked(data, asked)
+    found: dict[str, _Column] = {}
+    left_out: dict[str, str] = {}
+    same: dict[bytes, str] = {}
+    for column in dict.fromkeys(named + grouped if asked else _label_columns(data)):
+        read = _read(data, column, ids, policy)
+        known = read.values["train"][read.values["train"] != NULL]
+        classes = len(np.unique(known))
+        key = np.concatenate([read.values[split] for split in SPLITS]).tobytes()
+        reason = ""
+        if classes < 2:
+            reason = f"{classes} values in the training rows"
+        elif not asked and (classes > MOST_CLASSES or classes * FEWEST_ROWS > len(known)):
+            reason = f"{classes:,} values in {len(known):,} training rows"
+        elif not asked and key in same:
+            reason = f"the same as {same[key]}"
+        if reason and column in named:
+            raise UsageError("a label to probe needs two values at least", got=f"{column} with {reason}")
+        if reason:
+            left_out[column] = reason
+            continue
+        same[key] = column
+        found[column] = read
+    if not found:
+        raise UsageError(
+            "the dataset has no label to probe",
+            where=data.directory,
+            got="; ".join(f"{column}: {reason}" for column, reason in left_out.items()) or None,
+            do="name a column with `labels`",
+        )
+    return Labels(
+        values={column: read.values for column, read in found.items()},
+        classes={column: read.classes for column, read in found.items()},
+        left_out=left_out,
+        policy=policy,
+    )
+
+
+def all_ids(data: TrainingData) -> dict[str, IntArray]:
+    """Return the sample ids of all rows: split -> (N,) int64, in file order."""
+    return {split: _ids(data, split) for split in SPLITS}
+
+
+def _asked(data: TrainingData, asked: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Resolve what was asked for into columns that were named, and columns that groups bring.
+
+    Raises:
+        UsageError: there is no such column or group.
+    """
+    there = data.split("train").columns
+    named: list[str] = []
+    grouped: list[str] = []
+    for name in asked:
+        members = [column for column in GROUPS.get(name, ()) if column in there]
+        if name in there:
+            named.append(name)
+        elif members:
+            grouped += members
+        else:
+            raise UsageError("the dataset has no such column", got=name, do=f"it has {', '.join(there)}")
+    return named, grouped
+
+
+def _label_columns(data: TrainingData) -> list[str]:
+    manifest, schema = data.manifest, data.split("train").schema
+    spec = manifest.identity.spec
+    if isinstance(spec.get("design"), dict):
+        design = design_of(spec["design"])
+        symbols = [symbol_column(name, block) for name in design.names for block in design.scoped(name)]
+        return [*symbols, *(f"{block.name}_holds" for block in design.blocks)]
+    reliability = Reliability.of(spec)
+    taken = {"sample_id"}
+    for modality in manifest.modalities:
+        taken |= {modality.column, modality.mask, *modality.null_columns, *([modality.id_column or modality.column])}
+        taken |= set(reliability.columns_of(modality.name))
+    columns = [field.name for field in schema if field.name not in taken and _is_scalar(field.type)]
+    vectors = [modality.column for modality in manifest.modalities if modality.kind == "vector"]
+    return [*columns, *(name for name in vectors if _is_short(schema.field(name).type))]
+
+
+def _is_scalar(kind: Any) -> bool:
+    tests = (pa.types.is_integer, pa.types.is_boolean, pa.types.is_string, pa.types.is_large_string)
+    return any(test(kind) for test in tests)
+
+
+def _is_short(kind: Any) -> bool:
+    return bool(pa.types.is_fixed_size_list(kind) and kind.list_size <= _LONGEST_VECTOR)
+
+
+def _read(data: TrainingData, column: str, ids: Mapping[str, IntArray], policy: LabelPolicy) -> _Column:
+    """Number the values of a column in ascending order, over all splits, and select rows by their ids."""
+    selected = [_selected(data, column, split, ids[split]) for split in SPLITS]
+    values = pa.chunked_array([chunk for part in selected for chunk in part.chunks], type=selected[0].type)
+    ends = np.cumsum([len(part) for part in selected])[:-1]
+    if is_finding(column):
+        found = pc.fill_null(values.cast(pa.int64()), 0).to_numpy()
+        numbers = policy.classes(found, values.is_null().to_numpy(), NULL)
+        return _Column(dict(zip(SPLITS, np.split(numbers, ends), strict=True)), ("0", "1"))
+    if pa.types.is_list(values.type) or pa.types.is_fixed_size_list(values.type):
+        values = pa.chunked_array([pa.array([None if row is None else repr(row) for row in values.to_pylist()])])
+    encoded = values.combine_chunks().dictionary_encode()
+    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+    there = encoded.dictionary.to_pylist()
+    order = sorted(range(len(there)), key=there.__getitem__)
+    rank = np.full(len(there) + 1, NULL)
+    rank[order] = np.arange(len(there))
+    numbers = rank[pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)]
+    classes = tuple(str(there[place]) for place in order)
+    return _Column(dict(zip(SPLITS, np.split(numbers, ends), strict=True)), classes)
+
+
+def _ids(data: TrainingData, split: str) -> IntArray:
+    opened = data.split(split)
+    if "sample_id" not in opened.columns:
+        return np.arange(opened.rows)
+    ids: IntArray = opened.read_all(["sample_id"])["sample_id"].to_numpy()
+    return ids
+
+
+def read_values(data: TrainingData, column: str, split: str, ids: IntArray) -> list[Any]:
+    """Read the values (N,) of a column for the rows with these sample ids."""
+    values: list[Any] = _selected(data, column, split, ids).to_pylist()
+    return values
+
+
+def _selected(data: TrainingData, column: str, split: str, ids: IntArray) -> Any:
+    there = _ids(data, split)
+    order = np.argsort(there, kind="stable")
+    table = data.split(split).read_all([column])
+    return table[column].take(pa.array(order[np.searchsorted(there, ids, sorter=order)]))
