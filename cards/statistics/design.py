@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from symile_data.datasets.mimic.sample_law import MODALITIES, sample_terms
+from symile_data.datasets.mimic.sample_law import MODALITIES, pair_information_of, sample_terms
 from symile_data.datasets.pid import design_of
 from symile_data.datasets.pid.terms import terms_of
-from symile_data.format.disclosure import is_synthetic
 from symile_data.format.manifest import Manifest
 from symile_data.format.schema import DatasetSchema
 
@@ -24,17 +21,9 @@ def sample_statistics(manifest: Manifest, schema: DatasetSchema) -> Statistics:
     """`sample`, the terms of synthetic admissions as `sample_terms` has them; empty for any other dataset, and for
     samples of versions that did not say how they were drawn.
     """
-    shared = _pair_information(manifest) if is_synthetic(manifest) else None
+    shared = pair_information_of(manifest)
     candidates = manifest.identity.spec.get("candidates")
     modalities = {modality.name for modality in schema.modalities}
     if shared is None or not isinstance(candidates, int) or not modalities.issuperset(MODALITIES):
         return {}
     return {"sample": sample_terms(shared, list(schema.features), candidates)}
-
-
-def _pair_information(manifest: Manifest) -> float | None:
-    """Return the setting of a sample that was built at once, or that its releases state; None where neither does."""
-    records = manifest.identity.sources.get("records")
-    stated = records.get("pair_information") if isinstance(records, Mapping) else None
-    found = manifest.identity.spec.get("pair_information", stated)
-    return float(found) if isinstance(found, int | float) and 0 <= found <= 1 else None

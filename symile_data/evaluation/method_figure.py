@@ -20,7 +20,7 @@ def draw_methods(path: Path, result: Mapping[str, Any]) -> None:
     """Draw the table of methods: the main figure of each label, and the mean over labels, with 95% intervals.
 
     A grey line marks what a method without features reaches: an AUROC of one half, or the accuracy of the most frequent
-    label.
+    label. A dotted one marks the exact AUROC of the best reader of all modalities, for synthetic admissions.
 
     Args:
         path: PNG to write.
@@ -46,6 +46,9 @@ def draw_methods(path: Path, result: Mapping[str, Any]) -> None:
     for place, (label, methods) in enumerate(table.items()):
         ends = [place - 0.42, place + 0.42]
         axes.plot([chance[label]] * 2, ends, color="0.75", linewidth=2, zorder=0)
+        ideal = result["labels"].get(label, {}).get("ideal")
+        if ideal is not None:
+            axes.plot([list(ideal.values())[-1]] * 2, ends, color="0.75", linewidth=2, linestyle=":", zorder=0)
         for number, (name, colour, marker) in enumerate(styles):
             _draw_dot(axes, methods.get(name), place + (number + 0.5) / len(names) * 0.8 - 0.4, colour, marker)
     for name, colour, marker in styles:

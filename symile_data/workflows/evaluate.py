@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .affected import accuracies_apart
 from .bounds import ceilings_of, references
+from .classification.labels import complete_rows, group_of, read_clusters
 from .train import embed_run, train_run
 from .training_data import TrainingData
 
@@ -106,7 +107,8 @@ class Evaluated:
     Args:
         results: Figure -> value; where rows of the split are misaligned or noisy, also "rows_clean", "accuracy_clean",
             "rows_affected" and "accuracy_affected".
-        extra: "bootstrap" -> figure -> mean and interval, where requested.
+        extra: Where requested, "bootstrap" (figure -> mean and interval) and "group", the column whose rows are drawn
+            together, such as those of a patient, or None.
     """
 
     results: dict[str, float]
@@ -136,7 +138,12 @@ def evaluate_in_full(run: Path, data: TrainingData, asked: Evaluation) -> Evalua
     results = {**retrieve(embedded, retrieval), **ceilings_of(data, asked.split, retrieval, label)}
     results |= accuracies_apart(data, asked.split, embedded, retrieval)
     results |= ablate(embedded, retrieval) if asked.ablate else {}
-    extra = {"bootstrap": bootstrap(embedded, retrieval, asked.bootstrap)} if asked.bootstrap else {}
+    extra: dict[str, Any] = {}
+    if asked.bootstrap:
+        clusters = None
+        if (group := group_of(data)) is not None:
+            clusters = read_clusters(data, asked.split, complete_rows(data, asked.split), group)
+        extra = {"bootstrap": bootstrap(embedded, retrieval, asked.bootstrap, clusters=clusters), "group": group}
     write_text(
         run / f"evaluation-{asked.split}.json",
         pretty_json({"asked": asdict(asked), "protocol": protocol, "results": results, **extra}),

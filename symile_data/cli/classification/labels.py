@@ -19,7 +19,7 @@ LabelNames = Annotated[
     typer.Option(
         "--labels",
         "--label",
-        help="Columns to predict, with commas between, or a group of them: chexpert or mortality. Repeatable.",
+        help="Columns to predict, with commas between, or a group of them: chexpert, mortality or icd. Repeatable.",
     ),
 ]
 Uncertain = Annotated[

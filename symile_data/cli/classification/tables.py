@@ -12,16 +12,25 @@ def print_methods(found: dict[str, Any]) -> None:
     from symile_data.cli.output.tables import print_wide
 
     methods = list(dict.fromkeys(name for its in found["table"].values() for name in its))
-    table = [["label", "positives", *methods]]
+    with_ideal = any("ideal" in described for described in found["labels"].values())
+    table = [["label", "positives", *(["ideal"] if with_ideal else []), *methods]]
     for label, its in found["table"].items():
         described = found["labels"][label]
         if described["classes"] == 2:
             shown = f"{described['positives']['test']} of {described['rows']['test']}"
         else:
             shown = f"{described['classes']} classes (accuracy)"
-        table.append([label, shown, *(_figure(its.get(name)) for name in methods)])
+        ideal = [_share(list(described.get("ideal", {"": None}).values())[-1])] if with_ideal else []
+        table.append([label, shown, *ideal, *(_figure(its.get(name)) for name in methods)])
     if found["mean"]:
-        table.append(["mean of labels", "", *(_figure(found["mean"].get(name)) for name in methods)])
+        table.append(
+            [
+                "mean of labels",
+                "",
+                *([""] if with_ideal else []),
+                *(_figure(found["mean"].get(name)) for name in methods),
+            ]
+        )
     print_wide(table, "Test AUROC, 95% interval")
     if found["differences"]["mean"]:
         against = found["differences"]["against"]

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from symile_data.errors import UsageError
 
+from .icd import CHAPTER_COLUMNS
 from .schema import FINDINGS
 
 POLICY_VERSION = 1
@@ -25,6 +26,7 @@ UNMENTIONED = ("ignore", "zeros")
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "chexpert": tuple(FINDINGS.values()),
     "mortality": ("hospital_expire_flag",),
+    "icd": CHAPTER_COLUMNS,
 }
 
 IntArray = npt.NDArray[np.int64]

@@ -19,6 +19,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from symile_data.format.disclosure import is_synthetic
+from symile_data.format.manifest import Manifest
+
 from .icd import PREFIX
 
 MODALITIES = ("cxr", "ecg", "labs")
@@ -270,3 +273,16 @@ def _wins(score: FloatArray, candidates: int) -> FloatArray:
     same = (rounded[None, :] == rounded[:, None]).mean(axis=1)
     result: FloatArray = ((1 - higher) ** candidates - (1 - higher - same) ** candidates) / (candidates * same)
     return result
+
+
+def pair_information_of(manifest: Manifest) -> float | None:
+    """Return the setting by which the synthetic admissions of a dataset were drawn.
+
+    None for real admissions, for other datasets, and for samples of versions that did not say how they were drawn.
+    """
+    if not is_synthetic(manifest):
+        return None
+    records = manifest.identity.sources.get("records")
+    stated = records.get("pair_information") if isinstance(records, Mapping) else None
+    found = manifest.identity.spec.get("pair_information", stated)
+    return float(found) if isinstance(found, int | float) and 0 <= found <= 1 else None

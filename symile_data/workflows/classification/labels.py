@@ -19,8 +19,10 @@ from symile_data.format.schema import SPLITS
 from symile_data.reliability import Reliability
 
 if TYPE_CHECKING:
+    from symile_data.evaluation.clusters import Clusters
     from symile_data.workflows.training_data import TrainingData
 
+PATIENT = "subject_id"  # the column whose rows are drawn together, where a dataset has it
 NULL = -1  # the number of a row without a label
 MOST_CLASSES = 1_000  # of a column that is probed without being asked for
 FEWEST_ROWS = 5  # training rows for each class of such a column, on average
@@ -127,6 +129,40 @@ def all_ids(data: TrainingData) -> dict[str, IntArray]:
     return {split: _ids(data, split) for split in SPLITS}
 
 
+def complete_rows(data: TrainingData, split: str) -> IntArray:
+    """Return the sample ids (N,) of the rows of a split that have every modality, in file order."""
+    masks = data.split(split).read_all([modality.mask for modality in data.manifest.modalities])
+    return _ids(data, split)[~np.logical_or.reduce([column.to_numpy() for column in masks.columns])]
+
+
+def group_of(data: TrainingData, column: str | None = None) -> str | None:
+    """Name the column whose equal values are one cluster: `PATIENT` where the dataset has it, None for no column.
+
+    Raises:
+        UsageError: the dataset lacks the column that was asked for.
+    """
+    there = data.split("test").columns
+    if column is not None and column not in there:
+        raise UsageError("the dataset has no such column", got=column, do=f"it has {', '.join(there)}")
+    return column or (PATIENT if PATIENT in there else None)
+
+
+def read_clusters(data: TrainingData, split: str, ids: IntArray, group: str | None) -> Clusters:
+    """Read the clusters of the rows (N,) with these sample ids; a row without a value is its own cluster.
+
+    Args:
+        data: The dataset.
+        split: The split of the rows.
+        ids: (N,) sample ids.
+        group: Column whose equal values are one cluster; None makes each row its own.
+    """
+    from symile_data.evaluation.clusters import Clusters
+
+    values: list[Any] = [None] * len(ids) if group is None else _selected(data, group, split, ids).to_pylist()
+    keys = [f"row {place}" if value is None else f"value {value}" for place, value in enumerate(values)]
+    return Clusters.of(np.array(keys))
+
+
 def _asked(data: TrainingData, asked: Sequence[str]) -> tuple[list[str], list[str]]:
     """Resolve what was asked for into columns that were named, and columns that groups bring.
 
@@ -201,12 +237,6 @@ def _ids(data: TrainingData, split: str) -> IntArray:
         return np.arange(opened.rows)
     ids: IntArray = opened.read_all(["sample_id"])["sample_id"].to_numpy()
     return ids
-
-
-def read_values(data: TrainingData, column: str, split: str, ids: IntArray) -> list[Any]:
-    """Read the values (N,) of a column for the rows with these sample ids."""
-    values: list[Any] = _selected(data, column, split, ids).to_pylist()
-    return values
 
 
 def _selected(data: TrainingData, column: str, split: str, ids: IntArray) -> Any:

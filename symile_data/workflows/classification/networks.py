@@ -13,6 +13,8 @@ import numpy as np
 from symile_data.errors import UsageError
 from symile_data.format.schema import SPLITS
 
+from .labels import complete_rows
+
 if TYPE_CHECKING:
     from symile_data.evaluation.probes import FloatArray, IntArray
     from symile_data.training.module import SymileModule
@@ -65,13 +67,9 @@ def complete_ids(data: TrainingData) -> dict[str, IntArray]:
     Raises:
         UsageError: a split has no such row.
     """
-    from .labels import all_ids
-
-    found: dict[str, IntArray] = {}
-    for split, ids in all_ids(data).items():
-        masks = data.split(split).read_all([modality.mask for modality in data.manifest.modalities])
-        found[split] = ids[~np.logical_or.reduce([column.to_numpy() for column in masks.columns])]
-        if not len(found[split]):
+    found = {split: complete_rows(data, split) for split in SPLITS}
+    for split, ids in found.items():
+        if not len(ids):
             raise UsageError("no row of a split has every modality", where=data.directory, got=split)
     return found
 

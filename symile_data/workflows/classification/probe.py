@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symile_data.datasets.mimic.labels import LabelPolicy
-from symile_data.errors import UsageError
 from symile_data.format.schema import SPLITS
 
-from .labels import design_in, read_labels
+from .labels import design_in, group_of, read_labels
 from .methods import Asked, predict_frozen, predict_runs
 from .networks import complete_ids
 from .results import Rows, results_of, rows_of_labels
@@ -21,8 +20,6 @@ from .tables import write_tables
 if TYPE_CHECKING:
     from symile_data.training.fold_choice import FoldChoice
     from symile_data.workflows.training_data import TrainingData
-
-PATIENT = "subject_id"  # the column whose equal values are one cluster, where a dataset has it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +32,8 @@ class Probing:
         heads: "linear", "mlp" or both. The first one's figures are those of the table.
         features: Embeddings to probe: modalities, "concatenation", "product", "both"; all where there are none.
         bootstrap: Replicates of the intervals; 0 for none.
-        group: Column whose equal values are drawn together, such as that of the patient; None takes `PATIENT` where the
-            dataset has it, else each row is drawn alone.
+        group: Column whose equal values are drawn together, such as that of the patient; None takes `subject_id`
+            where the dataset has it, else each row is drawn alone.
         against: Name of the run that the others are tested against; None takes symile, else the last run.
         select: Figure that chose the weights of runs, "val_accuracy" or "val_loss"; None takes each config's choice.
         by_feature: Show accuracies by feature rather than the main figure by method; None decides by the data.
@@ -77,7 +74,8 @@ def probe_runs(
 
     Returns:
         The contents of probe.json: "dataset", "fingerprint", "rows" (split -> number), "protocol", "labels" (column ->
-        "classes", "chance", "rows", "information" and, for PID data, "bayes": feature -> accuracy), "left_out" (column
+        "classes", "chance", "rows", "information" and, for PID data, "bayes": feature -> accuracy;
+        for synthetic admissions "ideal": modalities -> the exact AUROC of the best reader), "left_out" (column
         -> reason), "runs" (name -> "seeds", and network -> label -> feature -> the `summary` of its test accuracies
         over seeds, with "penalties", "converged" and "figures"; the MLP's under "mlp"), "table" (label -> method ->
         main figure), "mean" (method -> mean over labels of two classes) and "differences"; see `results`.
@@ -102,7 +100,7 @@ def probe_runs(
         found, told = predict_frozen(opened, read, fitted)
     else:
         found = predict_runs(runs, opened, read, fitted)
-    rows = rows_of_labels(opened, read, ids["test"], _group(opened, settings.group), settings.bootstrap)
+    rows = rows_of_labels(opened, read, ids["test"], group_of(opened, settings.group), settings.bootstrap)
     result = {
         "dataset": opened.manifest.identity.dataset,
         "fingerprint": opened.manifest.identity.fingerprint,
@@ -143,13 +141,6 @@ def _policy_of(runs: Mapping[str, Mapping[int, Path]]) -> LabelPolicy | None:
                 its = read_run(run).config.supervised
                 return None if its is None else its.policy
     return None
-
-
-def _group(data: TrainingData, column: str | None) -> str | None:
-    there = data.split("test").columns
-    if column is not None and column not in there:
-        raise UsageError("the dataset has no such column", got=column, do=f"it has {', '.join(there)}")
-    return column or (PATIENT if PATIENT in there else None)
 
 
 def _protocol(settings: Probing, policy: LabelPolicy, rows: Rows) -> dict[str, Any]:

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from symile_data.datasets.mimic.sample_law import label_aurocs, pair_information_of
 from symile_data.datasets.pid.probe_bayes import information_of, label_accuracy
 from symile_data.errors import UsageError
 from symile_data.format.schema import SPLITS
 
-from .labels import NULL, Labels, design_in, read_values
+from .labels import NULL, Labels, design_in, read_clusters
 from .methods import FROZEN, SUPERVISED, Found, Method, Predicted
 from .networks import TRAINED
 
@@ -57,15 +58,13 @@ def rows_of_labels(data: TrainingData, labels: Labels, ids: IntArray, group: str
         data: The dataset.
         labels: The labels.
         ids: (N,) sample ids of the complete test rows.
-        group: Column of the clusters; a row without a value is its own cluster.
+        group: Column of the clusters; None makes each row its own.
         replicates: B; 0 for no bootstrap.
     """
-    from symile_data.evaluation.clusters import Clusters, draw_counts
+    from symile_data.evaluation.clusters import draw_counts
     from symile_data.evaluation.scores import LabelRows
 
-    values: list[Any] = [None] * len(ids) if group is None else read_values(data, group, "test", ids)
-    keys = [f"row {place}" if value is None else f"value {value}" for place, value in enumerate(values)]
-    clusters = Clusters.of(np.array(keys))
+    clusters = read_clusters(data, "test", ids, group)
     counts = draw_counts(clusters.count, replicates) if replicates else None
     rows = {}
     for label, parts in labels.values.items():
@@ -251,6 +250,9 @@ def _described(data: TrainingData, labels: Labels, label: str) -> dict[str, Any]
     if len(labels.classes[label]) == 2:
         described["positive"] = labels.classes[label][1]
         described["positives"] = {split: int(np.sum(known[split] == 1)) for split in SPLITS}
+    shared = pair_information_of(data.manifest)
+    if shared is not None and label in (ideal := label_aurocs(shared)):
+        described["ideal"] = ideal[label]["auroc"]
     design = design_in(data)
     if design is None:
         return described

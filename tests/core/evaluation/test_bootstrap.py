@@ -1,11 +1,14 @@
 """Bootstrap intervals cover what they promise, shown by simulation, and a perfect model has no spread."""
 
+import numpy as np
 import pytest
 import torch
+from scipy import special
 from torch import Tensor
 from torch.nn import functional as F
 
 from symile_data.evaluation.bootstrap import bootstrap, interval
+from symile_data.evaluation.clusters import Clusters
 from symile_data.evaluation.embeddings import Embeddings
 from symile_data.evaluation.ranks import ranks_from_scores
 from symile_data.evaluation.retrieval import Retrieval, figures, ranks_of, retrieve
@@ -84,5 +87,28 @@ def test_an_interval_stays_within_what_the_figure_can_be() -> None:
     found = bootstrap(Embeddings({"image": image[0][:9], "text": query[0][:9]}, labels[:9]), ALL, 2)
     median = found.pop("median_rank")
     assert 1 <= median["low"] <= median["high"]
-    assert all(0 <= figure["low"] <= figure["high"] <= 1 for figure in found.values())
-    assert any(figure["low"] == 0 or figure["high"] == 1 for figure in found.values()), "the bounds were needed"
+    assert all(0 <= figure["low"] <= figure["mean"] <= figure["high"] <= 1 for figure in found.values())
+    spread = [figure for figure in found.values() if figure["se"] and 0 < figure["mean"] < 1]
+    assert any(12.7 * figure["se"] > min(figure["mean"], 1 - figure["mean"]) for figure in spread), (
+        "log-odds were needed"
+    )
+
+
+def test_the_interval_of_a_share_is_symmetric_in_its_log_odds() -> None:
+    values = torch.tensor([0.7, 0.8, 0.9], dtype=torch.float64)
+    plain, share = interval(values), interval(values, (0.0, 1.0))
+    below, above = (special.logit(share["mean"]) - special.logit(share["low"]), special.logit(share["high"]))
+    assert below == pytest.approx(above - special.logit(share["mean"]))
+    assert below * 0.8 * 0.2 == pytest.approx(plain["high"] - plain["mean"])
+    assert share["high"] < 1 < plain["high"]
+
+
+def test_all_rows_of_a_cluster_are_drawn_together() -> None:
+    """Twice the same rows are worth no more than once, so clusters of two have the interval of half as many rows."""
+    image, query, labels = splits(1, 4, 0.8)
+    rows = Embeddings({"image": image[0].repeat(2, 1), "text": query[0].repeat(2, 1)}, labels.repeat(2))
+    clusters = Clusters.of(np.tile(np.arange(ROWS), 2))
+    alone = bootstrap(rows, ALL, 400)["accuracy"]
+    together = bootstrap(rows, ALL, 400, clusters=clusters)["accuracy"]
+    assert together["se"] / alone["se"] == pytest.approx(2**0.5, rel=0.15)
+    assert together["mean"] == pytest.approx(alone["mean"], abs=0.01)

@@ -1,6 +1,8 @@
-"""Linear probes read what is linear in the features, and nothing else."""
+"""Linear probes read what is linear in the features, and nothing else; MLP probes read more."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,8 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symile_data.errors import UsageError
-from symile_data.evaluation.probes import PENALTIES, linear_probe, majority_accuracy, probe_features
+from symile_data.evaluation.probes import (
+    LINEAR,
+    MLP,
+    PENALTIES,
+    ProbeResult,
+    fit_probe,
+    majority_accuracy,
+    probe_features,
+)
 from symile_data.format.schema import SPLITS
+
+
+def linear_probe(features: dict[str, Any], labels: dict[str, Any]) -> ProbeResult:
+    return fit_probe(LINEAR, features, labels)
 
 
 @settings(max_examples=8, deadline=None)
@@ -19,8 +33,9 @@ def test_a_probe_on_one_hot_codes_is_exact(classes: int, seed: int, scale: float
     labels = {split: np.concatenate([np.arange(classes), rng.integers(classes, size=20)]) for split in SPLITS}
     codes = {split: scale * np.eye(classes)[values].astype(np.float32) for split, values in labels.items()}
     found = linear_probe(codes, labels)
-    assert found.accuracy == found.validation == 1.0
-    assert found.predicted.tolist() == labels["test"].tolist()
+    assert found.accuracy == 1.0 and found.validation < 0.1
+    assert found.probabilities.argmax(axis=1).tolist() == labels["test"].tolist()
+    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1.0)
 
 
 def test_the_product_shows_what_the_concatenation_cannot() -> None:
@@ -49,9 +64,11 @@ def test_the_penalty_is_chosen_on_validation_rows_alone() -> None:
     found = linear_probe(features, labels)
     other = {**labels, "test": 1 - labels["test"]}
     flipped = linear_probe(features, other)
-    assert (flipped.penalty, flipped.validation) == (found.penalty, found.validation)
+    assert (flipped.chosen, flipped.validation) == (found.chosen, found.validation)
     assert flipped.accuracy == pytest.approx(1 - found.accuracy)
-    assert found.penalty in PENALTIES
+    assert found.chosen in PENALTIES
+    losses = [-np.log(found.probabilities[row, label]) for row, label in enumerate(labels["test"])]
+    assert found.validation == pytest.approx(np.mean(losses), rel=0.5)
 
 
 def test_a_constant_feature_does_no_harm() -> None:
@@ -64,7 +81,22 @@ def test_a_constant_feature_does_no_harm() -> None:
 def test_a_label_that_training_rows_lack_counts_as_wrong() -> None:
     labels = {"train": np.array([0, 1] * 5), "validation": np.array([0, 1]), "test": np.array([0, 1, 2, 2])}
     features = {split: np.eye(3)[values] for split, values in labels.items()}
-    assert linear_probe(features, labels).accuracy == 0.5
+    for head in (LINEAR, MLP):
+        found = fit_probe(head, features, labels, 4)
+        assert found.accuracy == 0.5 and found.probabilities.shape == (4, 4)
+        assert not found.probabilities[:, 2:].any()
+
+
+def test_an_mlp_probe_reads_the_xor_that_a_linear_one_cannot() -> None:
+    rng = np.random.default_rng(2)
+    features = {split: rng.choice([-1.0, 1.0], size=(300, 4)) for split in SPLITS}
+    labels = {split: (values[:, 0] * values[:, 1] > 0).astype(np.int64) for split, values in features.items()}
+    found = fit_probe(MLP, features, labels)
+    assert found.accuracy > 0.97 and linear_probe(features, labels).accuracy < 0.62
+    assert 1 <= found.chosen <= 60
+    other = fit_probe(MLP, features, {**labels, "test": 1 - labels["test"]})
+    assert (other.chosen, other.validation) == (found.chosen, found.validation)
+    np.testing.assert_array_equal(other.probabilities, found.probabilities)
 
 
 def test_the_majority_is_that_of_the_training_rows() -> None:
@@ -78,5 +110,7 @@ def test_unusable_rows_and_names_are_refused() -> None:
         linear_probe(rows, {**labels, "train": np.zeros(4, np.int64)})
     with pytest.raises(UsageError, match="0 rows of validation"):
         linear_probe(rows, {**labels, "validation": np.zeros(0, np.int64)})
+    with pytest.raises(UsageError, match="unknown head of a probe; got 'forest'"):
+        fit_probe("forest", rows, labels)
     with pytest.raises(UsageError, match="name of a combined feature"):
         probe_features({"product": rows["test"], "b": rows["test"]})
