@@ -4,6 +4,7 @@ LANGS ?= 10
 OUT ?= build/symile-m3-$(LANGS)
 IMAGENET_DIR ?= sample
 MIMIC_OUT ?= build/symile-mimic
+LABELS ?= chexpert,icd,mortality
 ARGS ?=
 
 # The three MIMIC releases, or the synthetic sample where none is given.
@@ -13,11 +14,11 @@ MIMIC_SOURCES := $(addprefix --mimic-iv ,$(MIMIC_IV)) $(addprefix --mimic-cxr ,$
 PYTHON ?= python3
 
 # A setting that is misspelt on make's command line would be ignored: LANG for LANGS. The environment's LANG is no setting.
-SETTINGS := LANGS OUT IMAGENET_DIR MIMIC_OUT MIMIC_IV MIMIC_CXR MIMIC_ECG ARGS PYTHON
+SETTINGS := LANGS OUT IMAGENET_DIR MIMIC_OUT MIMIC_IV MIMIC_CXR MIMIC_ECG LABELS ARGS PYTHON
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 UNKNOWN := $(filter-out $(SETTINGS) BIN SYMILE SHELL,$(filter-out -%,$(GIVEN)))
 $(if $(UNKNOWN),$(error There is no setting $(firstword $(UNKNOWN)); choose among $(SETTINGS)))
-EMPTY := $(strip $(foreach name,LANGS OUT IMAGENET_DIR MIMIC_OUT PYTHON,$(if $(strip $($(name))),,$(name))))
+EMPTY := $(strip $(foreach name,LANGS OUT IMAGENET_DIR MIMIC_OUT LABELS PYTHON,$(if $(strip $($(name))),,$(name))))
 $(if $(EMPTY),$(error The setting $(firstword $(EMPTY)) is empty; give it a value or leave it out))
 
 BIN := .venv/bin
@@ -55,8 +56,9 @@ build-xor: .venv/extras/m3  ## build the synthetic XOR data: ARGS="..."
 train-m3: $(OUT)/manifest.json .venv/extras/train  ## train Symile and CLIP on it and compare them
 	$(SYMILE) train $(OUT) $(ARGS)
 
-train-mimic: $(MIMIC_OUT)/manifest.json .venv/extras/train  ## the same with 3 seeds, on Symile-MIMIC
+train-mimic: $(MIMIC_OUT)/manifest.json .venv/extras/train  ## the same with 3 seeds, on Symile-MIMIC, then baselines on LABELS=chexpert,...
 	$(SYMILE) train $(MIMIC_OUT) --seeds 3 $(ARGS)
+	$(SYMILE) train $(MIMIC_OUT) --seeds 3 --supervised all --labels $(LABELS)
 
 train-pid: build/pid/manifest.json .venv/extras/train  ## train Symile and CLIP on it and compare them
 	$(SYMILE) train build/pid $(ARGS)

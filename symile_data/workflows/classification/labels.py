@@ -86,9 +86,8 @@ def read_labels(
         UsageError: a column of `asked` does not exist or has one value, or there is no label at all.
     """
     policy = policy or LabelPolicy()
-    named, grouped = _asked(data, asked)
+    named, grouped, left_out = _asked(data, asked)
     found: dict[str, _Column] = {}
-    left_out: dict[str, str] = {}
     same: dict[bytes, str] = {}
     for column in dict.fromkeys(named + grouped if asked else _label_columns(data)):
         read = _read(data, column, ids, policy)
@@ -163,8 +162,8 @@ def read_clusters(data: TrainingData, split: str, ids: IntArray, group: str | No
     return Clusters.of(np.array(keys))
 
 
-def _asked(data: TrainingData, asked: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Resolve what was asked for into columns that were named, and columns that groups bring.
+def _asked(data: TrainingData, asked: Sequence[str]) -> tuple[list[str], list[str], dict[str, str]]:
+    """Resolve what was asked for: columns that were named, columns that groups bring, and groups without any column.
 
     Raises:
         UsageError: there is no such column or group.
@@ -172,15 +171,20 @@ def _asked(data: TrainingData, asked: Sequence[str]) -> tuple[list[str], list[st
     there = data.split("train").columns
     named: list[str] = []
     grouped: list[str] = []
+    empty: dict[str, str] = {}
     for name in asked:
-        members = [column for column in GROUPS.get(name, ()) if column in there]
         if name in there:
             named.append(name)
-        elif members:
+        elif name in GROUPS:
+            members = [column for column in GROUPS[name] if column in there]
             grouped += members
+            empty |= {} if members else {name: "the dataset has no column of this group"}
         else:
-            raise UsageError("the dataset has no such column", got=name, do=f"it has {', '.join(there)}")
-    return named, grouped
+            groups = ", ".join(GROUPS)
+            raise UsageError(
+                "the dataset has no such column", got=name, do=f"it has {', '.join(there)}; groups are {groups}"
+            )
+    return named, grouped, empty
 
 
 def _label_columns(data: TrainingData) -> list[str]:
