@@ -37,7 +37,8 @@ def auroc(positive: npt.NDArray[np.bool_], scores: FloatArray, weights: FloatArr
     hits, misses = _by_threshold(positive, scores, weights)
     above = np.cumsum(hits, axis=1) - 0.5 * hits
     with np.errstate(invalid="ignore"):
-        return np.sum(above * misses, axis=1) / (hits.sum(axis=1) * misses.sum(axis=1))
+        area: FloatArray = np.sum(above * misses, axis=1) / (hits.sum(axis=1) * misses.sum(axis=1))
+    return area
 
 
 def average_precision(positive: npt.NDArray[np.bool_], scores: FloatArray, weights: FloatArray) -> FloatArray:
@@ -53,7 +54,8 @@ def average_precision(positive: npt.NDArray[np.bool_], scores: FloatArray, weigh
     chosen = found + np.cumsum(misses, axis=1)
     with np.errstate(invalid="ignore"):
         precision = np.where(chosen > 0, found / np.where(chosen > 0, chosen, 1.0), 0.0)
-        return np.sum(hits * precision, axis=1) / hits.sum(axis=1)
+        area: FloatArray = np.sum(hits * precision, axis=1) / hits.sum(axis=1)
+    return area
 
 
 def brier_terms(labels: IntArray, probabilities: FloatArray) -> FloatArray:
@@ -61,9 +63,9 @@ def brier_terms(labels: IntArray, probabilities: FloatArray) -> FloatArray:
 
     With two classes it is that of the second class, from 0 to 1. With more it is added up over classes, from 0 to 2.
     """
-    if probabilities.shape[1] == 2:
-        return (probabilities[:, 1] - (labels == 1)) ** 2
-    return np.sum((probabilities - np.eye(probabilities.shape[1])[labels]) ** 2, axis=1)
+    wrong = probabilities - np.eye(probabilities.shape[1])[labels]
+    terms: FloatArray = wrong[:, 1] ** 2 if probabilities.shape[1] == 2 else np.sum(wrong**2, axis=1)
+    return terms
 
 
 def calibration_error(labels: IntArray, probabilities: FloatArray) -> float:

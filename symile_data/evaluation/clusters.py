@@ -54,7 +54,8 @@ class Clusters:
 
     def sums(self, values: FloatArray) -> FloatArray:
         """Add the values of each cluster up: (N,) to (G,) float64."""
-        return np.bincount(self.numbers, weights=values, minlength=self.count)
+        sums: FloatArray = np.bincount(self.numbers, weights=values, minlength=self.count).astype(np.float64)
+        return sums
 
 
 def draw_counts(clusters: int, replicates: int, seed: int = 0) -> FloatArray:
@@ -69,7 +70,7 @@ def draw_counts(clusters: int, replicates: int, seed: int = 0) -> FloatArray:
     if replicates < 2:
         raise UsageError("a bootstrap needs at least two replicates", got=replicates)
     generator = Stream(seed, "evaluation/bootstrap").generator(clusters)
-    drawn: FloatArray = generator.multinomial(clusters, np.full(clusters, 1.0 / clusters), size=replicates)
+    drawn = generator.multinomial(clusters, np.full(clusters, 1.0 / clusters), size=replicates)
     return drawn.astype(np.float32)
 
 

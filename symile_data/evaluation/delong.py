@@ -42,7 +42,8 @@ def placements(positive: BoolArray, scores: FloatArray) -> FloatArray:
     own[positive], own[~positive] = stats.rankdata(scores[positive]), stats.rankdata(scores[~positive])
     others = np.where(positive, np.sum(~positive), np.sum(positive))
     below = (ranks - own) / others
-    return np.where(positive, below, 1.0 - below)
+    placed: FloatArray = np.where(positive, below, 1.0 - below)
+    return placed
 
 
 def areas_and_covariance(

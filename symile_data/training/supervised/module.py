@@ -113,7 +113,7 @@ class SupervisedModule(EncodingModule):
 
     def _known(self, batch: Batch) -> Tensor:
         if self.targets is None:
-            raise UsageError("a supervised baseline is trained without the classes of its rows", do="set its targets first")
+            raise UsageError("a baseline is trained without the classes of its rows", do="set its targets first")
         return _only(~batch["padding"], self.targets.of_batch(batch["sample_id"]))
 
     def _losses(self, logits: Tensor, known: Tensor) -> Tensor:

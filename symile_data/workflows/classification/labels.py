@@ -86,14 +86,14 @@ def read_labels(
         UsageError: a column of `asked` does not exist or has one value, or there is no label at all.
     """
     policy = policy or LabelPolicy()
-    named, grouped, left_out = _asked(data, asked)
+    named, left_out = _asked(data, asked)
     found: dict[str, _Column] = {}
     same: dict[bytes, str] = {}
-    for column in dict.fromkeys(named + grouped if asked else _label_columns(data)):
+    for column in named if asked else dict.fromkeys(_label_columns(data)):
         read = _read(data, column, ids, policy)
         known = read.values["train"][read.values["train"] != NULL]
         classes = len(np.unique(known))
-        key = np.concatenate([read.values[split] for split in SPLITS]).tobytes()
+        key = _told_apart(np.concatenate([read.values[split] for split in SPLITS]))
         reason = ""
         if classes < 2:
             reason = f"{classes} values in the training rows"
@@ -101,7 +101,7 @@ def read_labels(
             reason = f"{classes:,} values in {len(known):,} training rows"
         elif not asked and key in same:
             reason = f"the same as {same[key]}"
-        if reason and column in named:
+        if reason and named.get(column):
             raise UsageError("a label to probe needs two values at least", got=f"{column} with {reason}")
         if reason:
             left_out[column] = reason
@@ -162,29 +162,35 @@ def read_clusters(data: TrainingData, split: str, ids: IntArray, group: str | No
     return Clusters.of(np.array(keys))
 
 
-def _asked(data: TrainingData, asked: Sequence[str]) -> tuple[list[str], list[str], dict[str, str]]:
-    """Resolve what was asked for: columns that were named, columns that groups bring, and groups without any column.
+def _told_apart(numbers: IntArray) -> bytes:
+    """Return the same bytes for columns that tell the same rows apart, whatever their classes are called."""
+    there, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
+    order = np.argsort(np.argsort(first))
+    return np.where(numbers == NULL, NULL, order[inverse] + (NULL not in there)).tobytes()
+
+
+def _asked(data: TrainingData, asked: Sequence[str]) -> tuple[dict[str, bool], dict[str, str]]:
+    """Resolve what was asked for: column -> whether it was named itself, and group without any column -> the reason.
 
     Raises:
         UsageError: there is no such column or group.
     """
     there = data.split("train").columns
-    named: list[str] = []
-    grouped: list[str] = []
+    named: dict[str, bool] = {}
     empty: dict[str, str] = {}
     for name in asked:
         if name in there:
-            named.append(name)
+            named[name] = True
         elif name in GROUPS:
             members = [column for column in GROUPS[name] if column in there]
-            grouped += members
+            named |= {column: False for column in members if column not in named}
             empty |= {} if members else {name: "the dataset has no column of this group"}
         else:
             groups = ", ".join(GROUPS)
             raise UsageError(
                 "the dataset has no such column", got=name, do=f"it has {', '.join(there)}; groups are {groups}"
             )
-    return named, grouped, empty
+    return named, empty
 
 
 def _label_columns(data: TrainingData) -> list[str]:

@@ -17,7 +17,7 @@ from symile_data.evaluation.classification import (
     is_right,
 )
 
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating]
 
 
 def drawn(seed: int, rows: int = 60) -> tuple[npt.NDArray[np.bool_], Floats, Floats]:

@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 from symile_data.evaluation.clusters import Clusters
 from symile_data.evaluation.delong import area_test, areas_and_covariance, macro_area, placements
 
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating]
 Bools = npt.NDArray[np.bool_]
 
 
@@ -53,7 +53,8 @@ def test_areas_and_covariance_are_those_of_the_definition(seed: int) -> None:
     assert areas.tolist() == pytest.approx(expected_areas)
     assert areas.tolist() == pytest.approx([roc_auc_score(positive, one) for one in scores])
     np.testing.assert_allclose(covariance, expected, atol=1e-12)
-    found = area_test(positive, *(placements(positive, one) for one in scores), Clusters.of(np.arange(len(positive))))
+    first, second = (placements(positive, one) for one in scores)
+    found = area_test(positive, first, second, Clusters.of(np.arange(len(positive))))
     error = math.sqrt(expected[0, 0] + expected[1, 1] - 2 * expected[0, 1])
     z = (expected_areas[0] - expected_areas[1]) / error
     assert found["p"] == pytest.approx(2 * stats.norm.sf(abs(z)))

@@ -12,7 +12,7 @@ from symile_data.evaluation.clusters import Clusters, draw_counts
 from symile_data.evaluation.delong import area_test, placements
 from symile_data.evaluation.scores import LabelRows, compare_means, compare_scores, mean_score, score
 
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating]
 
 
 def rows_and_seeds(
@@ -83,7 +83,7 @@ def test_methods_are_compared_by_the_mean_over_seeds() -> None:
     found = compare_scores(rows, seeds, worse)
     positive = rows.labels == 1
     placed = [np.mean([placements(positive, one[:, 1]) for one in method], axis=0) for method in (seeds, worse)]
-    assert {"figure": AUROC, "test": "DeLong", **area_test(positive, *placed, rows.clusters)} == found
+    assert {"figure": AUROC, "test": "DeLong", **area_test(positive, placed[0], placed[1], rows.clusters)} == found
     both = [score(rows, method)[AUROC].value for method in (seeds, worse)]
     assert both[0] is not None and both[1] is not None
     assert found["difference"] == pytest.approx(both[0] - both[1])
