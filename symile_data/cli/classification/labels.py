@@ -44,9 +44,10 @@ def label_policy(uncertain: str | None, unmentioned: str | None) -> LabelPolicy 
     """Return the policy that the options name; None where neither is given."""
     from symile_data.datasets.mimic.labels import LabelPolicy
 
-    given = {"uncertain": uncertain, "unmentioned": unmentioned}
-    chosen = {name: value for name, value in given.items() if value is not None}
-    return LabelPolicy(**chosen) if chosen else None
+    if uncertain is None and unmentioned is None:
+        return None
+    default = LabelPolicy()
+    return LabelPolicy(uncertain=uncertain or default.uncertain, unmentioned=unmentioned or default.unmentioned)
 
 
 def baseline_settings(

@@ -16,6 +16,7 @@ Legend: B rows, L labels, C classes of all labels together, D embedding size.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -83,7 +84,7 @@ class SupervisedModule(EncodingModule):
     def probabilities(self, batch: Batch) -> list[Tensor]:
         """Predict the rows of a batch: for each label (B, its classes) float64, on the CPU."""
         fused = self.fused(*self.logits(batch))
-        return [one.double().softmax(dim=1).cpu() for one in fused.split(self.sizes, dim=1)]
+        return [one.double().softmax(dim=1).cpu() for one in self._by_label(fused)]
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:
         """Return the loss of one batch, over the rows of all ranks."""
@@ -93,7 +94,9 @@ class SupervisedModule(EncodingModule):
             [self._losses(one, _only(rows, known)).sum(dim=0) for one, rows in zip(logits, judged.T, strict=True)]
         ).sum(dim=0)
         pairs, ranks = sum_of_all_ranks(torch.stack([sums[2].detach(), torch.ones_like(sums[2])]).double())
-        loss = sums[0] * (ranks / pairs.clamp(min=1.0)).to(sums.dtype)  # DDP takes the mean of the ranks' gradients
+        loss: Tensor = sums[0] * (ranks / pairs.clamp(min=1.0)).to(
+            sums.dtype
+        )  # DDP takes the mean of the ranks' gradients
         self.add_training_loss(loss)
         return loss
 
@@ -116,10 +119,15 @@ class SupervisedModule(EncodingModule):
             raise UsageError("a baseline is trained without the classes of its rows", do="set its targets first")
         return _only(~batch["padding"], self.targets.of_batch(batch["sample_id"]))
 
+    def _by_label(self, logits: Tensor) -> list[Tensor]:
+        """Part logits (B, C) into those of each label, (B, its classes)."""
+        ends = list(accumulate(self.sizes))
+        return [logits[:, end - size : end] for end, size in zip(ends, self.sizes, strict=True)]
+
     def _losses(self, logits: Tensor, known: Tensor) -> Tensor:
         """Sum over rows: for each label its cross-entropies, right predictions and rows, (L, 3)."""
         sums = []
-        for column, part in enumerate(logits.split(self.sizes, dim=1)):
+        for column, part in enumerate(self._by_label(logits)):
             labels = known[:, column]
             rows = labels != NO_CLASS
             loss = F.cross_entropy(part, labels, ignore_index=NO_CLASS, reduction="sum")

@@ -131,7 +131,9 @@ def all_ids(data: TrainingData) -> dict[str, IntArray]:
 def complete_rows(data: TrainingData, split: str) -> IntArray:
     """Return the sample ids (N,) of the rows of a split that have every modality, in file order."""
     masks = data.split(split).read_all([modality.mask for modality in data.manifest.modalities])
-    return _ids(data, split)[~np.logical_or.reduce([column.to_numpy() for column in masks.columns])]
+    complete = ~np.logical_or.reduce([column.to_numpy() for column in masks.columns])
+    ids: IntArray = _ids(data, split)[complete]
+    return ids
 
 
 def group_of(data: TrainingData, column: str | None = None) -> str | None:

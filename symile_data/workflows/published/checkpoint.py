@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from symile_data.training.config import TrainConfig
-    from symile_data.training.module import SymileModule
+    from symile_data.training.encoding import EncodingModule
 
 CONFIG = "paper-mimic"
 LABS = "labs"
@@ -169,7 +169,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _fill(module: SymileModule, state: Mapping[str, Tensor], file: Path, data: TrainingData) -> None:
+def _fill(module: EncodingModule, state: Mapping[str, Tensor], file: Path, data: TrainingData) -> None:
     """Load the weights into the module, and the means of the laboratory values.
 
     Raises:

@@ -103,5 +103,6 @@ def test_the_mean_over_labels_shares_its_replicates() -> None:
     single = mean_score(scores[:1])
     assert (single.value, single.low) == (scores[0].value, scores[0].low)
     test = compare_means(single, mean)
+    assert single.value is not None
     assert test["difference"] == pytest.approx(single.value - 0.5) and test["p"] <= 2 * (1 / 201) + 1e-9
     assert compare_means(mean, mean)["p"] == 1.0
