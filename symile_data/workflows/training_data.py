@@ -235,13 +235,7 @@ class TrainingData:
         target = target or module.config.target
         columns = [*self.columns(label or module.config.label), *self._candidates(candidates, split, target)]
         shown = self._value_labels({target: label or module.config.label})
-        batches = self._loader(
-            module.config,
-            split,
-            columns=columns,
-            encoders=module.frozen_features(),
-            variation=Variation(value_labels=shown),
-        )
+        batches = self.encoded(module, split, columns, variation=Variation(value_labels=shown))
         return embed_split(module.to(best_device()), batches, self.split(split).rows, label)
 
     def encoded(self, module: EncodingModule, split: str, columns: Sequence[str] = (), **options: Any) -> BatchLoader:
