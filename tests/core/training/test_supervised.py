@@ -146,7 +146,9 @@ def test_validation_is_the_loss_and_the_mean_accuracy_over_labels(monkeypatch: p
     module = module_of("late")
     module.targets = TARGETS
     logged: dict[str, float] = {}
-    monkeypatch.setattr(module, "log", lambda name, value: logged.update({name: float(value)}))
+    monkeypatch.setattr(
+        module, "log", lambda name, value: logged.update({name: float(torch.as_tensor(value).detach())})
+    )
     module.validation_step(batch(), 0)
     module.on_validation_epoch_end()
     fused = module.fused(*module.logits(batch())).detach()
