@@ -127,26 +127,32 @@ def schema_of(spec: XorSpec) -> DatasetSchema:
 
 
 def _batches(job: _Job) -> Iterator[pa.RecordBatch]:
-    spec, schema = job.spec, schema_of(job.spec).arrow
-    splits = list(spec.rows)
-    first_id = sum(spec.rows[before] for before in splits[: splits.index(job.split)])
-    split = SplitRows(job.split, first_id, spec.rows[job.split])
-    masked = job.split != "test" or spec.missing_test
+    schema = schema_of(job.spec).arrow
     for start in range(job.start, job.stop, ROWS_PER_GROUP):
-        stop = min(start + ROWS_PER_GROUP, job.stop)
-        ids = first_id + np.arange(start, stop)
-        rates = {name: spec.missing.get(name, 0.0) if masked else 0.0 for name in spec.names}
-        absent = {name: missing(spec.seed, ids, name, rate) for name, rate in rates.items()}
-        variables = dict(zip(spec.names, draw_bits(spec, job.split, start, stop), strict=True))
-        affected = {name: _affect(spec, split, start, name, variables, absent[name]) for name in spec.names}
-        columns = {
-            name: pa.FixedSizeListArray.from_arrays(pa.array(bits.ravel()), spec.dims, mask=pa.array(absent[name]))
-            for name, bits in variables.items()
-        }
-        masks = {f"{name}_missing": pa.array(values) for name, values in absent.items()}
-        drawn = {name: pa.array(values) for found in affected.values() for name, values in found.items()}
-        columns |= masks | {name: drawn[name] for name in schema.names if name in drawn}
-        yield pa.RecordBatch.from_pydict({"sample_id": pa.array(ids), **columns}, schema=schema)
+        columns = row_columns(job.spec, job.split, start, min(start + ROWS_PER_GROUP, job.stop))
+        yield pa.RecordBatch.from_arrays(
+            [pa.array(columns[name], schema.field(name).type) for name in schema.names], schema=schema
+        )
+
+
+def row_columns(spec: XorSpec, split: str, start: int, stop: int) -> dict[str, Any]:
+    """All columns of rows `start` to `stop - 1`, by name; variables as Arrow arrays of lists, with missing ones."""
+    splits = list(spec.rows)
+    first_id = sum(spec.rows[before] for before in splits[: splits.index(split)])
+    within = SplitRows(split, first_id, spec.rows[split])
+    masked = split != "test" or spec.missing_test
+    ids = first_id + np.arange(start, stop)
+    rates = {name: spec.missing.get(name, 0.0) if masked else 0.0 for name in spec.names}
+    absent = {name: missing(spec.seed, ids, name, rate) for name, rate in rates.items()}
+    variables = dict(zip(spec.names, draw_bits(spec, split, start, stop), strict=True))
+    affected = {name: _affect(spec, within, start, name, variables, absent[name]) for name in spec.names}
+    columns: dict[str, Any] = {"sample_id": ids}
+    for name, bits in variables.items():
+        columns[name] = pa.FixedSizeListArray.from_arrays(
+            pa.array(bits.ravel()), spec.dims, mask=pa.array(absent[name])
+        )
+        columns |= {f"{name}_missing": absent[name], **affected[name]}
+    return columns
 
 
 def _affect(

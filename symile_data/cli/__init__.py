@@ -32,6 +32,7 @@ from . import (
     probe,
     reproduce,
     reproduce_objectives,
+    reproduce_robustness,
     sample,
     translate,
 )
@@ -52,6 +53,7 @@ app.add_typer(imports.app, name="import")
 app.add_typer(export.app, name="export")
 app.add_typer(plan.app, name="plan")
 reproduce.app.command("objectives")(reproduce_objectives.objectives)
+reproduce.app.command("robustness")(reproduce_robustness.robustness)
 app.add_typer(reproduce.app, name="reproduce")
 for command in (
     datasets.verify,

@@ -65,9 +65,9 @@ def _panels(lines: Rows) -> dict[str, list[Mapping[str, Any]]]:
             heading = f"PID, {line['design']}, {line['encoder']} encoders"
         else:
             heading = f"XOR, M = {line['modalities']}, {line['encoder']} encoders"
-        if line["missing_rate"]:
+        if line["rate"]:
             bits = f", d = {line['dims']}" if line["dims"] else ""
-            heading = f"{heading}{bits}, missing"
+            heading = f"{heading}{bits}, {line['unreliable']}"
         panels.setdefault(heading, []).append(line)
     return panels
 
@@ -77,7 +77,7 @@ def _draw_panel(axes: Axes, lines: Rows, places: Mapping[str, int]) -> None:
     axes.axvline(lines[0]["bayes"], color="0.2", linestyle="--", linewidth=1, label="Bayes-optimal")
     if lines[0]["dataset"] != "xor":  # there pairs tell nothing
         axes.axvline(lines[0]["pairwise"], color="0.4", linestyle="-.", linewidth=1, label="what pairs tell")
-    if len(kinds) == 1 or lines[0]["missing_rate"]:
+    if len(kinds) == 1 or lines[0]["rate"]:
         axes.axvline(lines[0][RANDOM], color="0.5", linestyle=":", linewidth=1.2, label="random candidate")
     for number, kind in enumerate(kinds):
         colour, marker = OBJECTIVES[number % len(OBJECTIVES)], _MARKERS[number % len(_MARKERS)]
@@ -94,10 +94,10 @@ def _draw_panel(axes: Axes, lines: Rows, places: Mapping[str, int]) -> None:
             )
         means = [line["mean"] for line in chosen]
         axes.plot(means, heights, linestyle="none", color=colour, marker=marker, markersize=4, label=kind)
-        if len(kinds) > 1 and not chosen[0]["missing_rate"]:
+        if len(kinds) > 1 and not chosen[0]["rate"]:
             random = [line[RANDOM] for line in chosen]
             axes.plot(random, heights, linestyle="none", color=colour, marker="|", markersize=5, alpha=0.8)
-    if len(kinds) > 1 and not lines[0]["missing_rate"]:
+    if len(kinds) > 1 and not lines[0]["rate"]:
         axes.plot([], [], linestyle="none", color="0.4", marker="|", markersize=5, label="random candidate")
     axes.grid(axis="x", alpha=0.25)
     for place in places.values():
@@ -112,6 +112,6 @@ def _draw_panel(axes: Axes, lines: Rows, places: Mapping[str, int]) -> None:
 
 def _kind(line: Mapping[str, Any]) -> str:
     """Say in what the dots of one panel differ."""
-    if line["missing_rate"]:
-        return f"rate {line['missing_rate']:g}"
+    if line["rate"]:
+        return f"rate {line['rate']:g}"
     return f"d = {line['dims']}" if line["dataset"] == "xor" else "accuracy"

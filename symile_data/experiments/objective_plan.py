@@ -7,18 +7,20 @@ and tested. `PRESETS` holds the full plan and a small one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
+
+from symile_data.errors import UsageError
 
 XOR, M3, PID = "xor", "m3", "pid"
 LINEAR, MLP = "linear", "mlp"
-_M3_MODALITIES = _PID_MODALITIES = 3
+MISSING, MISALIGNED, NOISY = "missing", "misaligned", "noisy"
 
 
-@dataclass(frozen=True, kw_only=True, order=True)
+@dataclass(frozen=True, kw_only=True)
 class Point:
-    """Where the objectives are compared.
+    """Where objectives are compared.
 
     Args:
         dataset: "xor", "m3" or "pid".
@@ -27,7 +29,13 @@ class Point:
         languages: Languages, for Symile-M3; else 0.
         design: Name in `objective_designs.DESIGNS`, for PID data; else "".
         encoder: "linear" or "mlp".
-        rate: At which each modality of a training row is missing; validation and test rows are complete.
+        rate: At which a modality of a training row is unreliable; validation and test rows are not.
+        unreliable: How: "missing", "misaligned" (another row's value) or "noisy" (flipped bits).
+        affected: The modalities that are; all where none is given.
+        level: Probability that a bit of a noisy vector is flipped.
+
+    Raises:
+        UsageError: other than one modality is noisy.
     """
 
     dataset: Literal["xor", "m3", "pid"]
@@ -37,6 +45,13 @@ class Point:
     design: str = ""
     encoder: str = LINEAR
     rate: float = 0.0
+    unreliable: Literal["missing", "misaligned", "noisy"] = MISSING
+    affected: tuple[str, ...] = ()
+    level: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.rate and self.unreliable == NOISY and len(self.affected) != 1:
+            raise UsageError("`affected` names the one noisy modality of a point", got=", ".join(self.affected))
 
     @property
     def name(self) -> str:
@@ -46,8 +61,12 @@ class Point:
         'xor-5-of-3-mlp-missing-0.5'
         """
         size = f"{self.dims}-of-{self.modalities}" if self.dataset == XOR else self.design or f"{self.languages}"
-        missing = f"-missing-{self.rate:g}" if self.rate else ""
-        return f"{self.dataset}-{size}-{self.encoder}{missing}"
+        words = [self.dataset, size, self.encoder]
+        return "-".join([*words, self.unreliable, *self.affected, f"{self.rate:g}"] if self.rate else words)
+
+    def rates(self, names: Sequence[str]) -> dict[str, float]:
+        """Return the rate at which each unreliable modality is, of all modalities by name; {} where none is."""
+        return dict.fromkeys(self.affected or names, self.rate) if self.rate else {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,127 +101,120 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """All settings of the comparison.
+    """All settings of a comparison.
 
     Args:
+        points: Where objectives are compared.
         seeds: Seeds of the tested trainings, from 0; tuning takes seed 0.
-        xor: Points of complete XOR data: modalities -> bits of a variable.
-        encoders: Encoders of the XOR points.
-        languages: Points of complete Symile-M3 data.
-        designs: Points of complete PID data, with "mlp" encoders.
-        rates: Missing rates, at which only objectives that have a policy for missing modalities, and those of
-            `filled`, are compared.
-        masked_dims: Bits of a variable of the XOR data with missing modalities, of 3 variables with linear encoders.
-        masked_languages: Languages of the Symile-M3 data with missing modalities.
-        filled: Objectives without a policy that are compared at missing rates all the same: what is missing becomes
-            the mean of the training rows, with an indicator, or for a text a token of its own.
-        xor_rows: Rows of the splits of XOR and PID data.
+        vector_rows: Rows of the splits of XOR and PID data.
         m3_rows: Rows of the Symile-M3 splits.
         recipes: Of the trials, by the name of the dataset, or "m3-10" for one number of languages.
         batches: (objective, modalities) -> rows of a batch, where the work of a whole batch is out of proportion.
+        filled: Objectives without a policy for missing modalities that are compared where some are missing all the
+            same; None for all. What is missing becomes the mean of the training rows, with an indicator, or for a text
+            a token of its own.
     """
 
+    points: tuple[Point, ...]
     seeds: int
-    xor: Mapping[int, tuple[int, ...]]
-    encoders: tuple[str, ...]
-    languages: tuple[int, ...]
-    designs: tuple[str, ...]
-    rates: tuple[float, ...]
-    masked_dims: int
-    masked_languages: int
-    filled: tuple[str, ...] = ("symile", "clip")
-    xor_rows: Mapping[str, int]
+    vector_rows: Mapping[str, int]
     m3_rows: Mapping[str, int]
     recipes: Mapping[str, Recipe]
     batches: Mapping[str, int] = field(default_factory=dict)
-
-    def points(self) -> list[Point]:
-        """List the points, those of complete data first."""
-        xor = [
-            Point(dataset="xor", modalities=modalities, dims=bits, encoder=encoder)
-            for modalities, dims in self.xor.items()
-            for encoder in self.encoders
-            for bits in dims
-        ]
-        pid = [Point(dataset="pid", modalities=_PID_MODALITIES, design=name, encoder=MLP) for name in self.designs]
-        m3 = [Point(dataset="m3", modalities=_M3_MODALITIES, languages=number) for number in self.languages]
-        masked = [
-            point
-            for rate in self.rates
-            for point in (
-                Point(dataset="xor", modalities=3, dims=self.masked_dims, rate=rate),
-                Point(dataset="m3", modalities=_M3_MODALITIES, languages=self.masked_languages, rate=rate),
-            )
-            if point.dims or point.languages
-        ]
-        return [*xor, *pid, *m3, *sorted(masked, key=lambda point: (point.dataset != XOR, point.rate))]
+    filled: tuple[str, ...] | None = ("symile", "clip")
 
     def recipe(self, point: Point, objective: str) -> Recipe:
         """Return how an objective is trained at a point."""
         own = self.recipes.get(f"{point.dataset}-{point.languages}", self.recipes[point.dataset])
         rows = self.batches.get(f"{objective}/{point.modalities}", own.batch)
-        return own if rows >= own.batch else Recipe(**{**asdict(own), "batch": rows})
+        return own if rows >= own.batch else replace(own, batch=rows)
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as they are written to results.json."""
         return asdict(self)
 
 
-def _recipe(common: Mapping[str, Any], **changes: Any) -> Recipe:
-    return Recipe(**{**common, **changes})
-
-
-def _splits(train: int, validation: int, test: int) -> dict[str, int]:
+def splits(train: int, validation: int, test: int) -> dict[str, int]:
+    """Name the numbers of rows of the splits."""
     return {"train": train, "validation": validation, "test": test}
 
 
-_XOR_COMMON = {"dim": 16, "batch": 128, "weight_decay": 0.01}
-_PID_COMMON = {"dim": 32, "batch": 128, "weight_decay": 0.01}
+def xor_points(sizes: Mapping[int, Sequence[int]]) -> Iterator[Point]:
+    """Points of complete XOR data with each encoder: modalities -> bits of a variable."""
+    for modalities, dims in sizes.items():
+        for encoder in (LINEAR, MLP):
+            for bits in dims:
+                yield Point(dataset="xor", modalities=modalities, dims=bits, encoder=encoder)
+
+
+def pid_point(design: str) -> Point:
+    """Return a point of complete PID data."""
+    return Point(dataset="pid", modalities=3, design=design, encoder=MLP)
+
+
+def m3_point(languages: int) -> Point:
+    """Return a point of complete Symile-M3 data."""
+    return Point(dataset="m3", modalities=3, languages=languages)
+
+
+def missing_points(rates: Sequence[float]) -> Iterator[Point]:
+    """Points at which every modality of XOR and of Symile-M3 data is missing at some rates."""
+    for complete in (Point(dataset="xor", modalities=3, dims=3), m3_point(2)):
+        for rate in rates:
+            yield replace(complete, rate=rate)
+
+
 _DESIGNS = ("redundant", "synergistic", "mixed")
-_M3_COMMON = {
-    "dim": 128, "batch": 128, "weight_decay": 0.1, "dropout": 0.3, "lrs": (0.003, 0.01), "scales": (1.0, 4.0)
-}  # fmt: skip
+
+VECTOR_ROWS = splits(10_000, 512, 1_024)
+XOR_RECIPE = Recipe(
+    dim=16, batch=128, weight_decay=0.01, steps=300, tuning_steps=150, lrs=(0.03, 0.1, 0.01), scales=(1.0, 0.25)
+)
+PID_RECIPE = Recipe(
+    dim=32, batch=128, weight_decay=0.01, steps=400, tuning_steps=200, lrs=(0.01, 0.003), scales=(1.0, 0.25)
+)
+M3_RECIPE = Recipe(
+    dim=128, batch=128, weight_decay=0.1, dropout=0.3, steps=500, tuning_steps=250, lrs=(0.003, 0.01), scales=(1.0, 4.0)
+)
 # The work of exact Symile grows with the batch to the power of the number of modalities.
-_BATCHES = {"symile-exact/3": 64, "symile-exact/4": 24}
+BATCHES = {"symile-exact/3": 64, "symile-exact/4": 24}
 
 PRESETS: Mapping[str, Plan] = {
     "full": Plan(
+        points=(
+            *xor_points({3: (1, 2, 3, 4, 5), 4: (1, 2, 3, 4, 5)}),
+            *map(pid_point, _DESIGNS),
+            *map(m3_point, (2, 5, 10)),
+            *missing_points((0.25, 0.5, 0.75)),
+        ),
         seeds=5,
-        xor={3: (1, 2, 3, 4, 5), 4: (1, 2, 3, 4, 5)},
-        encoders=(LINEAR, MLP),
-        languages=(2, 5, 10),
-        designs=_DESIGNS,
-        rates=(0.25, 0.5, 0.75),
-        masked_dims=3,
-        masked_languages=2,
-        xor_rows=_splits(10_000, 512, 1_024),
-        m3_rows=_splits(8_000, 1_000, 1_000),
+        vector_rows=VECTOR_ROWS,
+        m3_rows=splits(8_000, 1_000, 1_000),
         recipes={
-            "xor": _recipe(_XOR_COMMON, steps=300, tuning_steps=150, lrs=(0.03, 0.1, 0.01), scales=(1.0, 0.25)),
-            "pid": _recipe(_PID_COMMON, steps=400, tuning_steps=200, lrs=(0.01, 0.003), scales=(1.0, 0.25)),
-            "m3": _recipe(_M3_COMMON, steps=500, tuning_steps=250),
-            "m3-5": _recipe(_M3_COMMON, steps=1_000, tuning_steps=500),
-            "m3-10": _recipe(_M3_COMMON, steps=2_000, tuning_steps=1_000),
+            "xor": XOR_RECIPE,
+            "pid": PID_RECIPE,
+            "m3": M3_RECIPE,
+            "m3-5": replace(M3_RECIPE, steps=1_000, tuning_steps=500),
+            "m3-10": replace(M3_RECIPE, steps=2_000, tuning_steps=1_000),
         },
-        batches=_BATCHES,
+        batches=BATCHES,
     ),
     "small": Plan(
+        points=(
+            *xor_points({3: (2, 5), 4: (2,)}),
+            *map(pid_point, _DESIGNS),
+            m3_point(2),
+            *missing_points((0.5,)),
+        ),
         seeds=3,
-        xor={3: (2, 5), 4: (2,)},
-        encoders=(LINEAR, MLP),
-        languages=(2,),
-        designs=_DESIGNS,
-        rates=(0.5,),
-        masked_dims=3,
-        masked_languages=2,
-        xor_rows=_splits(10_000, 512, 1_024),
-        m3_rows=_splits(4_000, 500, 1_000),
+        vector_rows=VECTOR_ROWS,
+        m3_rows=splits(4_000, 500, 1_000),
         recipes={
-            "xor": _recipe(_XOR_COMMON, steps=300, tuning_steps=150, lrs=(0.03, 0.1), scales=(1.0, 0.25)),
-            "pid": _recipe(_PID_COMMON, steps=200, tuning_steps=100, lrs=(0.01, 0.003), scales=(1.0,)),
-            "m3": _recipe(_M3_COMMON, steps=300, tuning_steps=150, scales=(1.0,)),
+            "xor": replace(XOR_RECIPE, lrs=(0.03, 0.1)),
+            "pid": replace(PID_RECIPE, steps=200, tuning_steps=100, scales=(1.0,)),
+            "m3": replace(M3_RECIPE, steps=300, tuning_steps=150, scales=(1.0,)),
         },
-        batches=_BATCHES,
+        batches=BATCHES,
     ),
 }
 

@@ -10,7 +10,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from symile_data.evaluation.comparison import compare
+from symile_data.evaluation.comparison import compare, summary
 from symile_data.losses.objectives import all_objectives
 
 Rows = Sequence[Mapping[str, Any]]
@@ -24,18 +24,24 @@ COLUMNS: Mapping[str, str] = {
     "design": "design",
     "encoder": "encoder",
     "objective": "objective",
-    "missing_rate": "missing_rate",
+    "unreliable": "unreliable",
+    "affected": "affected",
+    "rate": "rate",
     "lr": "lr",
     "scale": "scale",
     "seed": "seed",
     "accuracy": "accuracy",
     "bayes": "bayes",
     "pairwise": "pairwise",
+    "accuracy_affected": "accuracy_affected",
+    "bayes_affected": "bayes_affected",
     "random": "random_candidate",
     "finite": "finite",
 }
 
 
+_OF_A_SEED = ("seed", "accuracy", "accuracy_affected", "finite")
+_SUMMARISED = ("values", "mean", "low", "high")
 REFERENCES = ("bayes", "pairwise", "random_candidate")  # what accuracies are compared with
 
 
@@ -64,7 +70,8 @@ def summaries(rows: Rows) -> list[dict[str, Any]]:
         One row for each point and objective: what its rows of results have in common, "title", "values", "mean",
         "low" and "high" (a 95% interval within 0 and 1; not with one seed), "diverged" (seeds whose training did not
         stay finite), and for all but the first objective with several seeds "difference" and "p_holm" (see
-        `symile_data.evaluation.comparison`; the family of tests is that of the point).
+        `symile_data.evaluation.comparison`; the family of tests is that of the point). Where test rows were affected,
+        "values_affected", "mean_affected", "low_affected" and "high_affected" are of the accuracy among those.
     """
     points: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
     for row in rows:
@@ -73,9 +80,13 @@ def summaries(rows: Rows) -> list[dict[str, Any]]:
     for objectives in points.values():
         found = compare({name: [row["accuracy"] for row in seeds] for name, seeds in objectives.items()}, shares=True)
         for name, seeds in objectives.items():
-            common = {key: value for key, value in seeds[0].items() if key not in ("seed", "accuracy", "finite")}
+            common = {key: value for key, value in seeds[0].items() if key not in _OF_A_SEED}
             references = {key: _mean([row[key] for row in seeds]) for key in REFERENCES}
             line = {**common, **references, "title": title(name), **found[name]}
+            affected = [row["accuracy_affected"] for row in seeds]
+            if None not in affected:
+                of_affected = summary(affected, shares=True)
+                line |= {f"{key}_affected": of_affected[key] for key in _SUMMARISED if key in of_affected}
             line["diverged"] = sum(not row["finite"] for row in seeds)
             if name in found.get("differences", {}):
                 test = found["differences"][name]
@@ -92,7 +103,7 @@ def title(objective: str) -> str:
 
 def objectives_table(lines: Rows) -> list[list[str]]:
     """Rows of `summaries` as cells, the header first."""
-    header = ["data", "encoder", "missing", "objective", "accuracy", "95%", "first - this", "p (Holm)"]
+    header = ["data", "encoder", "unreliable", "objective", "accuracy", "95%", "first - this", "p (Holm)"]
     table = [[*header, "Bayes", "pairs", "random", "lr", "scale"]]
     for line in lines:
         interval = f"{line['low']:.3f} - {line['high']:.3f}" if "low" in line else ""
@@ -102,7 +113,7 @@ def objectives_table(lines: Rows) -> list[list[str]]:
             [
                 data_name(line),
                 line["encoder"],
-                f"{line['missing_rate']:g}",
+                f"{line['unreliable']} {line['rate']:g}" if line["rate"] else "",
                 line["title"],
                 f"{line['mean']:.3f}{diverged}",
                 interval,
@@ -145,8 +156,9 @@ def objectives_notes(lines: Rows) -> list[str]:
         "Bayes: the best possible accuracy. Pairs: the best possible by what each other modality alone tells of the"
         " target; with Symile-M3, of a reader of the text who sees which classes the candidates have. Random: the"
         " accuracy of a random candidate.",
-        "At missing rates above 0 an objective without a policy for missing modalities gets the mean of the training"
-        " rows with an indicator for what is missing, or a token of its own for a text.",
+        "Unreliable: how training rows are, and at which rate of each modality; all other rows are complete. An"
+        " objective without a policy for missing modalities gets the mean of the training rows with an indicator for"
+        " what is missing, or a token of its own for a text.",
         *(
             [f"{diverged} trainings did not stay finite: they count with the accuracy of a random candidate."]
             if diverged

@@ -8,11 +8,12 @@ from typing import Any
 
 from symile_data.datasets.m3.ceilings import RANDOM, TEXT_READERS
 from symile_data.errors import UsageError
-from symile_data.experiments.objective_plan import M3, PID, XOR, Plan, Point
+from symile_data.experiments.objective_plan import M3, MISSING, PID, XOR, Plan, Point
 from symile_data.losses.objectives import ObjectiveEntry, all_objectives, find_objective
 from symile_data.workflows.trials import on_workers
 
 from .m3_task import M3Data, prepare
+from .training import BAYES_AFFECTED
 from .trials import Cell, CellResult, measure_cell
 
 PAIRWISE = {XOR: RANDOM, PID: "pairwise", M3: TEXT_READERS[0]}  # which reference of a task is what pairs tell
@@ -32,10 +33,13 @@ def run_comparison(plan: Plan, out: Path, objectives: Sequence[str] = (), worker
 
     Returns:
         One row for each point, objective and seed: "point", "dataset", "modalities", "dims", "languages" and "design"
-        (None where it does not apply), "encoder", "objective", "missing_rate", "lr", "scale" (start of the logit scale
-        as a multiple of the objective's own), "seed", "validation" (of the chosen setting in tuning), "accuracy",
-        "bayes", "pairwise" (the best accuracy by what pairs with the target tell), "random_candidate" and "finite"
-        (False where training did not stay finite and the accuracy is that of a random candidate).
+        (None where it does not apply), "encoder", "objective", "unreliable" (how training rows are, None where they
+        are reliable), "affected" (of which modalities, None where of all), "rate", "lr", "scale" (start of the logit
+        scale as a multiple of the objective's own), "seed", "validation" (of the chosen setting in tuning), "accuracy",
+        "bayes", "accuracy_affected" and "bayes_affected" (among test rows as unreliable as those of training, None
+        where they are missing or reliable), "pairwise" (the best accuracy by what pairs with the target tell),
+        "random_candidate" and "finite" (False where training did not stay finite and the accuracy is that of a random
+        candidate).
 
     Raises:
         UsageError: an objective is unknown or named twice, or no point has one for which it is defined.
@@ -56,7 +60,7 @@ def run_comparison(plan: Plan, out: Path, objectives: Sequence[str] = (), worker
             if point.dataset == M3
             else None,
         )
-        for point in plan.points()
+        for point in plan.points
         for name, entry in entries.items()
         if is_compared(plan, point, name, entry)
     ]
@@ -78,7 +82,9 @@ def is_compared(plan: Plan, point: Point, name: str, entry: ObjectiveEntry) -> b
     """
     implementation = entry.load()
     defined = implementation.least <= point.modalities <= (implementation.most or point.modalities)
-    return defined and (not point.rate or implementation.takes_missing or name in plan.filled)
+    complete = not point.rate or point.unreliable != MISSING
+    filled = plan.filled is None or name in plan.filled
+    return defined and (complete or filled or implementation.takes_missing)
 
 
 def _rows(cell: Cell, result: CellResult) -> list[dict[str, Any]]:
@@ -93,12 +99,16 @@ def _rows(cell: Cell, result: CellResult) -> list[dict[str, Any]]:
             "design": point.design or None,
             "encoder": point.encoder,
             "objective": cell.objective,
-            "missing_rate": point.rate,
+            "unreliable": point.unreliable if point.rate else None,
+            "affected": "+".join(point.affected) or None,
+            "rate": point.rate,
             "lr": result.lr,
             "scale": result.scale,
             "seed": seed,
             "validation": result.validation,
             "accuracy": test["test"],
+            "accuracy_affected": test.get("affected"),
+            BAYES_AFFECTED: test.get(BAYES_AFFECTED),
             "bayes": test["bayes"],
             "pairwise": test[PAIRWISE[point.dataset]],
             RANDOM: test[RANDOM],

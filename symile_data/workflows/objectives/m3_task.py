@@ -18,17 +18,20 @@ import torch
 from torch import Tensor, nn
 
 from symile_data.datasets.m3.ceilings import RANDOM, TEXT_READERS
+from symile_data.datasets.m3.unreliable import misaligned_accuracy
 from symile_data.datasets.m3.words import WordRule
 from symile_data.encoders import DataDescription, make_encoder
 from symile_data.encoders.text import vocabulary_of
+from symile_data.errors import UsageError
 from symile_data.evaluation.embeddings import label_numbers
 from symile_data.evaluation.retrieval import random_candidate
-from symile_data.experiments.objective_plan import Point, Recipe
+from symile_data.experiments.objective_plan import MISALIGNED, MISSING, NOISY, Point, Recipe
 from symile_data.loaders.redraw_words import WordRedraw, collect_words
+from symile_data.misalignment import shown_rows
 from symile_data.missingness import missing
 from symile_data.rng import Stream, below
 
-from .training import Batch, Rows, row_order
+from .training import BAYES_AFFECTED, Batch, Rows, missing_identity, row_order
 
 if TYPE_CHECKING:
     from symile_data.training.config import TrainConfig
@@ -119,23 +122,32 @@ class M3Task:
     """Find the image of a row's class from its text and audio, among the rows of the test split.
 
     Args:
-        point: Missing rate.
+        point: How modalities are unreliable: missing or misaligned.
         data: Prepared before by `prepare`.
+
+    Raises:
+        UsageError: modalities are noisy, for which features of noisy media would be needed.
     """
 
     def __init__(self, point: Point, data: M3Data) -> None:
+        if point.rate and point.unreliable == NOISY:
+            raise UsageError("features of Symile-M3 are missing or misaligned", got=point.unreliable)
         self._saved = _loaded(data.directory / FEATURES)
-        self._rate = point.rate
+        self._point = point
         self.names: list[str] = self._saved["names"]
         self.target: str = self._saved["target"]
+        rates = point.rates(self.names)
+        self._missing = rates if point.unreliable == MISSING else {}
+        self._misaligned = rates if point.unreliable == MISALIGNED else {}
 
     def identity(self) -> Any:
         """Return what decides the data, JSON-like."""
-        return [self._saved["key"], self._rate]
+        misaligned = [{"misaligned": self._misaligned}] if self._misaligned else []
+        return [self._saved["key"], missing_identity(self._point, self.names), *misaligned]
 
     def encoders(self, recipe: Recipe, imputed: bool) -> list[nn.Module]:
         """Make a linear head for each modality of features and word vectors for texts; see `Task`."""
-        return [self._encoder(name, recipe, imputed and self._rate > 0) for name in self.names]
+        return [self._encoder(name, recipe, imputed and bool(self._missing)) for name in self.names]
 
     def _encoder(self, name: str, recipe: Recipe, filled: bool) -> nn.Module:
         values = self._saved["splits"]["train"][name]
@@ -154,9 +166,10 @@ class M3Task:
         """Yield batches of training rows with redrawn words, images and audios; see `Task`."""
         train = self._saved["splits"]["train"]
         count = len(train["sample_id"])
-        absent = self._absent() if self._rate else None
+        absent = self._absent() if self._missing else None
         words, ids = self._words(seed), train["sample_id"].numpy()
         classes = {name: label_numbers(train[label]).numpy() for name, label in self._saved["resampled"].items()}
+        shown = {name: self._shown("train", name) for name in self.names}
         chosen: dict[str, Tensor] = {}
         texts: npt.NDArray[np.object_] = np.empty(0, dtype=object)
         known = -1
@@ -169,27 +182,48 @@ class M3Task:
                     chosen[name] = torch.from_numpy(resampled(labels, uniform))
             values: list[Any] = []
             for m, name in enumerate(self.names):
+                rows_shown = shown[name][index]
                 if name == _TEXT:
                     away = np.zeros(len(index), dtype=bool) if absent is None else absent[index, m].numpy()
-                    values.append([None if gone else text for text, gone in zip(texts[index], away, strict=True)])
+                    values.append([None if gone else text for text, gone in zip(texts[rows_shown], away, strict=True)])
                 else:
-                    values.append(train[name][chosen[name][index] if name in chosen else index])
+                    values.append(train[name][chosen[name][rows_shown] if name in chosen else rows_shown])
             yield Batch(values=values, missing=None if absent is None else absent[index])
 
-    def held_out(self, split: str) -> Rows:
-        """Return the rows of a split, labelled by the class of the image; see `Task`."""
+    def held_out(self, split: str, affected: bool = False) -> Rows:
+        """Return the rows of a split, labelled by the class of the image that they show; see `Task`."""
         columns = self._saved["splits"][split]
-        return Rows(values=[columns[name] for name in self.names], labels=label_numbers(columns[self._saved["label"]]))
+        labels = label_numbers(columns[self._saved["label"]])
+        if not affected:
+            return Rows(values=[columns[name] for name in self.names], labels=labels)
+        shown = {name: self._shown(split, name) for name in self.names}
+        values = [
+            [columns[name][row] for row in shown[name]] if name == _TEXT else columns[name][shown[name]]
+            for name in self.names
+        ]
+        return Rows(values=values, labels=labels[shown[self.target]])
 
     def references(self) -> Mapping[str, float]:
         """Return what the text alone allows, and a random candidate; text and audio together tell the class."""
         ceilings = {name: value for name, value in self._saved["ceilings"].items() if name in TEXT_READERS[:1]}
-        return {"bayes": 1.0, **ceilings, RANDOM: random_candidate(self.held_out("test").labels)}
+        found = {"bayes": 1.0, **ceilings, RANDOM: random_candidate(self.held_out("test").labels)}
+        if self._misaligned:
+            rule = self._saved["rule"]
+            image, audio, text = (self._misaligned.get(name, 0.0) for name in (self.target, "audio", _TEXT))
+            found[BAYES_AFFECTED] = misaligned_accuracy(rule["words"], rule["classes"], image, text, [audio])
+        return found
+
+    def _shown(self, split: str, name: str) -> Tensor:
+        """(N,) int64: the row of a split whose value each row shows; the same for all seeds."""
+        ids = self._saved["splits"][split]["sample_id"].numpy()
+        places = np.arange(len(ids))
+        return torch.from_numpy(shown_rows(0, ids, places, name, self._misaligned.get(name, 0.0), len(ids)).places)
 
     def _absent(self) -> Tensor:
         """(N, M) bool, the modalities that are taken away from the training rows; the same for all seeds."""
         ids = self._saved["splits"]["train"]["sample_id"].numpy()
-        return torch.from_numpy(np.stack([missing(0, ids, name, self._rate, "load") for name in self.names], axis=1))
+        masks = [missing(0, ids, name, self._missing.get(name, 0.0), "load") for name in self.names]
+        return torch.from_numpy(np.stack(masks, axis=1))
 
     def _words(self, seed: int) -> WordRedraw:
         saved = self._saved

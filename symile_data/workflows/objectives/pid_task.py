@@ -1,80 +1,69 @@
-"""PID data in memory, for trials: the rows that `build pid` would write of a design of vectors."""
+"""PID data in memory, for trials: designs of vectors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from symile_data.builders.pid.draw import draw_rows
+from symile_data.builders.pid.shard import row_columns
 from symile_data.builders.pid.spec import PidSpec
 from symile_data.datasets.m3.ceilings import RANDOM
-from symile_data.datasets.pid.alphabets import code_table, vector_length, vectors
+from symile_data.datasets.pid.alphabets import code_table
 from symile_data.datasets.pid.bayes import bayes_accuracy, pairwise_accuracy
-from symile_data.datasets.pid.relations import value_numbers
+from symile_data.datasets.pid.unreliable import misaligned_accuracy, noisy_accuracy
 from symile_data.evaluation.retrieval import random_candidate
 from symile_data.experiments.objective_designs import DESIGNS, TARGET
-from symile_data.experiments.objective_plan import Point, Recipe
+from symile_data.experiments.objective_plan import MISALIGNED, NOISY, Point
 
-from .training import Batch, Rows, row_order
-from .vector_encoders import vector_encoder
+from .training import BAYES_AFFECTED
+from .vector_task import VectorTask
 
 
-class PidTask:
-    """Predict one modality of a design from all others, among the rows of the test split.
-
-    A candidate is right where its value, the tuple of its symbols, is the row's. Vectors enter less their mean and
-    twice as large, so that bits are -1 and 1.
+class PidTask(VectorTask[PidSpec]):
+    """Predict one modality of a design from all others, by its tuple of symbols; see `VectorTask`.
 
     Args:
-        point: Design and encoder.
+        point: Design, encoder, and how modalities are unreliable.
         rows: Split -> number of rows.
         seed: Seed of the data.
     """
 
     def __init__(self, point: Point, rows: Mapping[str, int], seed: int) -> None:
-        self.spec = PidSpec(design=DESIGNS[point.design], rows=rows, seed=seed)
-        self.names = self.spec.design.names
-        self.target = TARGET
-        self._point = point
+        spec = PidSpec(design=DESIGNS[point.design], rows=rows, seed=seed)
+        super().__init__(point, spec, spec.design.names, TARGET)
 
-    def identity(self) -> Any:
-        """Return what decides the data, JSON-like."""
-        return [self.spec.to_json(), self._point.rate]
+    def columns(self, spec: PidSpec, split: str) -> Mapping[str, Any]:
+        """All columns of a split, as `build pid` writes them."""
+        return row_columns(spec, split, 0, spec.rows[split], lambda *_: {})  # no modality is stored as files
 
-    def encoders(self, recipe: Recipe, imputed: bool) -> list[nn.Module]:
-        """Make one encoder per modality; see `Task`."""
-        sizes = [vector_length(name, self.spec.design) for name in self.names]
-        return [vector_encoder(self._point.encoder, size, recipe, imputed=False) for size in sizes]
-
-    def batches(self, rows: int, seed: int) -> Iterator[Batch]:
-        """Yield batches of training rows; see `Task`."""
-        values = self.held_out("train").values
-        for _, index in row_order(self.spec.rows["train"], rows, seed):
-            yield Batch(values=[value[index] for value in values])
-
-    def held_out(self, split: str) -> Rows:
-        """Return the rows of a split, labelled by the target's value; see `Task`."""
-        design = self.spec.design
-        symbols = draw_rows(self.spec, split, 0, self.spec.rows[split]).symbols
-        codes = [torch.from_numpy(vectors(name, design, symbols[name])) for name in self.names]
-        values = [2 * (code - self._mean(name)) for code, name in zip(codes, self.names, strict=True)]
-        labels = torch.from_numpy(value_numbers(self.target, design, symbols[self.target]))
-        return Rows(values=values, labels=labels)
+    def mean(self, modality: str) -> Tensor:
+        """(K,) float32, the mean of all symbols' codes."""
+        blocks = self.spec.design.scoped(modality)
+        return torch.from_numpy(np.concatenate([code_table(block).mean(axis=0) for block in blocks]))
 
     def references(self) -> Mapping[str, float]:
         """Return the best accuracies from all others and from pairs, and that of a random candidate; see `Task`."""
         design = self.spec.design
-        others = [name for name in self.names if name != self.target]
         return {
-            "bayes": bayes_accuracy(design, self.target, others),
+            "bayes": bayes_accuracy(design, self.target, self._others()),
             "pairwise": pairwise_accuracy(design, self.target),
             RANDOM: random_candidate(self.held_out("test").labels),
+            **self._affected(),
         }
 
-    def _mean(self, modality: str) -> Tensor:
-        """(K,) the mean of a modality's vectors."""
-        blocks = self.spec.design.scoped(modality)
-        return torch.cat([torch.from_numpy(code_table(block)).mean(dim=0) for block in blocks])
+    def _others(self) -> list[str]:
+        return [name for name in self.names if name != self.target]
+
+    def _affected(self) -> dict[str, float]:
+        point, design, others = self._point, self.spec.design, self._others()
+        rates = point.rates(self.names)
+        if rates and point.unreliable == MISALIGNED:
+            return {BAYES_AFFECTED: misaligned_accuracy(design, self.target, others, rates, known=False)}
+        if rates and point.unreliable == NOISY:
+            (noisy,) = rates
+            return {BAYES_AFFECTED: noisy_accuracy(design, self.target, others, noisy, point.rate, point.level)}
+        return {}

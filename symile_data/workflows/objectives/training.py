@@ -17,10 +17,12 @@ from torch.nn import functional as F
 
 from symile_data.evaluation.embeddings import Embeddings
 from symile_data.evaluation.retrieval import Retrieval, retrieval_accuracy
-from symile_data.experiments.objective_plan import Recipe
+from symile_data.experiments.objective_plan import MISSING, Point, Recipe
 from symile_data.losses.objective import BatchShape, Objective
 from symile_data.losses.objectives import make_objective
 from symile_data.rng import Stream
+
+BAYES_AFFECTED = "bayes_affected"  # among a task's references: the best accuracy on affected test rows
 
 _WARM_UP = 0.1  # fraction of the steps in which the learning rate rises
 
@@ -40,7 +42,7 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """All rows of a held-out split, each with all modalities.
+    """All rows of a held-out split, none of which lacks a modality.
 
     Args:
         values: M values that the task's encoders take.
@@ -81,14 +83,19 @@ class Task(Protocol):
         """Yield batches of so many training rows without end, in an order that follows from the seed."""
         ...
 
-    def held_out(self, split: str) -> Rows:
-        """Return the rows of the validation or the test split."""
+    def held_out(self, split: str, affected: bool = False) -> Rows:
+        """Return the rows of the validation or the test split.
+
+        Args:
+            split: Name of the split.
+            affected: Whether the rows are misaligned or noisy as those of training are; else they are reliable.
+        """
         ...
 
     def references(self) -> Mapping[str, float]:
         """Return what test accuracies are compared with: "bayes", "random_candidate" and what pairs tell.
 
-        The name of the last is that of `comparison.PAIRWISE`.
+        The name of the last is that of `comparison.PAIRWISE`. Where test rows may be affected, `BAYES_AFFECTED` too.
         """
         ...
 
@@ -129,14 +136,14 @@ class Trained:
     steps: int
     finite: bool
 
-    def accuracy(self, task: Task, split: str) -> float:
-        """Return the accuracy of retrieving the target among the rows of a split.
+    def accuracy(self, task: Task, split: str, affected: bool = False) -> float:
+        """Return the accuracy of retrieving the target among the rows of a split; see `Task.held_out`.
 
         Where the training did not stay finite, no candidate can be ranked, and it is that of a random candidate.
         """
         if not self.finite:
             return task.references()["random_candidate"]
-        rows = task.held_out(split)
+        rows = task.held_out(split, affected)
         for module in (*self.encoders, self.objective):
             module.eval()
         with torch.no_grad():
@@ -205,6 +212,12 @@ def embed(encoders: Sequence[nn.Module], batch: Batch) -> list[Tensor]:
         F.normalize(encoder(value, away), dim=1)
         for encoder, value, away in zip(encoders, batch.values, absent, strict=True)
     ]
+
+
+def missing_identity(point: Point, names: Sequence[str]) -> Any:
+    """Return what decides which modalities of training rows are missing, JSON-like."""
+    rates = point.rates(names) if point.unreliable == MISSING else {}
+    return rates if rates and point.affected else point.rate if rates else 0.0
 
 
 def row_order(rows: int, batch: int, seed: int) -> Iterator[tuple[int, Tensor]]:

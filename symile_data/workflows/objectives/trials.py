@@ -50,7 +50,7 @@ class Cell:
         if self.data is not None:
             return M3Task(self.point, self.data)
         task = PidTask if self.point.dataset == PID else XorTask
-        return task(self.point, self.plan.xor_rows, seed)
+        return task(self.point, self.plan.vector_rows, seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,14 +87,19 @@ class ObjectiveTrial:
 
     def measure(self) -> Accuracies:
         """Train with the setting, and retrieve on the split that it is measured on."""
-        from .training import train
+        from .training import BAYES_AFFECTED, train
 
         cell = self.cell
         task = cell.task(self.setting.seed)
         trained = train(task, cell.plan.recipe(cell.point, cell.objective), self.setting)
         split = "validation" if self.setting.tuning else "test"
         found = {split: trained.accuracy(task, split), "steps": float(trained.steps), "finite": float(trained.finite)}
-        return found if self.setting.tuning else {**found, **task.references()}
+        if self.setting.tuning:
+            return found
+        references = task.references()
+        if BAYES_AFFECTED in references:
+            found["affected"] = trained.accuracy(task, "test", affected=True)
+        return {**found, **references}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +110,8 @@ class CellResult:
         lr: Chosen learning rate.
         scale: Chosen start of the scale, as a multiple of the objective's own.
         validation: Validation accuracy of that setting in tuning.
-        tests: For each seed "test", the accuracy, "steps", "finite", 1 or 0, and the references of the
-            task.
+        tests: For each seed "test", the accuracy, "steps", "finite", 1 or 0, the references of the task and, where
+            test rows may be affected, the accuracy among those, "affected".
     """
 
     lr: float

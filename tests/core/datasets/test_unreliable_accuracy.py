@@ -12,6 +12,7 @@ import pytest
 from pid_enumeration import joint_law, random_designs
 
 from symile_data.datasets.m3 import unreliable as m3
+from symile_data.datasets.pid import PRESETS, Block, Design
 from symile_data.datasets.pid import unreliable as pid
 from symile_data.datasets.pid.bayes import bayes_accuracy as pid_bayes
 from symile_data.datasets.xor import unreliable as xor
@@ -121,11 +122,86 @@ def test_misaligned_designs_against_enumeration() -> None:
             others = [name for name in names if name != target]
             found = pid.misaligned_accuracy(design, target, others, rates)
             assert found == pytest.approx(best(shown, names.index(target), known=True), abs=1e-12)
-            assert best(shown, names.index(target), known=False) <= found + 1e-12
+            hidden = pid.misaligned_accuracy(design, target, others, rates, known=False)
+            assert hidden == pytest.approx(best(shown, names.index(target), known=False), abs=1e-12)
+            assert hidden <= found + 1e-12
         checked += 1
         if checked == 8:
             return
     assert checked >= 4
+
+
+def test_copies_that_contradict_one_another_are_misaligned() -> None:
+    blocks = (
+        Block(relation="redundant", scope=("a", "b", "c"), values=3),
+        Block(relation="xor", scope=("c", "a", "b"), values=2),
+    )
+    design = Design(modalities=dict.fromkeys("abc", "vector"), blocks=blocks)
+    shown = misaligned(joint_law(design), [0.3, 0.2, 0.6])
+    for target, name in enumerate("abc"):
+        others = [other for other in "abc" if other != name]
+        for known in (False, True):
+            found = pid.misaligned_accuracy(design, name, others, {"a": 0.3, "b": 0.2, "c": 0.6}, known=known)
+            assert found == pytest.approx(best(shown, target, known), abs=1e-12)
+
+
+def flipped(law: Law, codes: list[tuple[int, ...]], place: int, q: float, e: float) -> Law:
+    """(flag, what is shown) -> probability, where one modality shows its code, flipped place by place in some rows."""
+    shown: Law = defaultdict(float)
+    for row, weight in law.items():
+        code = sum((codes[symbol] for symbol in row[place]), ())
+        for flips in itertools.product((0, 1), repeat=len(code)):
+            share = math.prod(e if flip else 1 - e for flip in flips)
+            seen = tuple(bit ^ flip for bit, flip in zip(code, flips, strict=True))
+            shown[(True,), (*row[:place], seen, *row[place + 1 :])] += weight * q * share
+        shown[(False,), (*row[:place], code, *row[place + 1 :])] += weight * (1 - q)
+    return shown
+
+
+@pytest.mark.parametrize("relation", ["redundant", "synergistic"])
+@pytest.mark.parametrize(("values", "group"), [(2, "xor"), (4, "xor"), (3, "cyclic"), (2, "cyclic")])
+def test_one_noisy_modality_of_a_design_against_enumeration(relation: str, values: int, group: str) -> None:
+    draw = random.Random(values)
+    bits = group == "xor" and relation == "synergistic"
+    codes = [
+        tuple(value >> bit & 1 for bit in range(int(math.log2(values)))) if bits else
+        tuple(int(place == value) for place in range(values))
+        for value in range(values)
+    ]  # fmt: skip
+    for p, third in itertools.product((1.0, draw.random()), (True, False)):
+        scope = ("a", "b", "c") if third or relation == "synergistic" else ("a", "b")
+        blocks = [
+            Block(
+                relation=relation,
+                scope=scope,
+                values=values,
+                strength=p,
+                group=group if relation == "synergistic" else "",
+            )
+        ]
+        blocks += [Block(relation="private", scope=(name,), values=2) for name in "abc" if name not in scope]
+        design = Design(modalities=dict.fromkeys("abc", "vector"), blocks=tuple(blocks))
+        q, e = draw.random(), draw.random() / 2
+        shown = flipped(joint_law(design), codes, 0, q, e)
+        for known in (False, True):
+            found = pid.noisy_accuracy(design, "b", ["a", "c"], "a", q, e)
+            assert found == pytest.approx(best(shown, 1, known), abs=1e-12)
+        assert pid.noisy_accuracy(design, "b", ["a", "c"], "a", q, 0.0) == pytest.approx(
+            pid_bayes(design, "b", ["a", "c"])
+        )
+
+
+def test_blocks_of_a_noisy_modality_fail_together() -> None:
+    design = Design(
+        modalities=dict.fromkeys("abc", "vector"),
+        blocks=(
+            Block(relation="redundant", scope=("a", "b", "c"), values=2),
+            Block(relation="redundant", scope=("a", "b"), values=2),
+            Block(relation="synergistic", scope=("a", "b", "c"), values=4),
+        ),
+    )
+    assert pid.noisy_accuracy(design, "b", ["a", "c"], "a", 0.5, 0.25) == pytest.approx((1 + 0.75**3) / 2)
+    assert pid.noisy_accuracy(design, "b", ["a", "c"], "c", 0.5, 0.25) == pytest.approx((1 + 0.75**2) / 2)
 
 
 def test_without_rates_the_accuracies_are_those_of_reliable_data() -> None:
@@ -148,6 +224,11 @@ def test_without_rates_the_accuracies_are_those_of_reliable_data() -> None:
         lambda: m3.misaligned_accuracy(2, 5, 0, 2, [0]),
         lambda: pid.misaligned_accuracy(next(random_designs(5, 1)), "a", [], {"nothing": 0.5}),
         lambda: pid.misaligned_accuracy(next(random_designs(5, 1)), "a", [], {"a": 2}),
+        lambda: pid.misaligned_accuracy(PRESETS["xor"], "b", ["a"], {"a": 0.5}, "bits", known=False),
+        lambda: pid.noisy_accuracy(PRESETS["xor"], "b", ["a", "c"], "a", 0.5, 0.1),
+        lambda: pid.noisy_accuracy(PRESETS["xnor"], "b", ["c"], "a", 0.5, 0.1),
+        lambda: pid.noisy_accuracy(PRESETS["xnor"], "b", ["a", "c"], "a", 1.5, 0.1),
+        lambda: pid.noisy_accuracy(PRESETS["xnor"], "b", ["a", "c"], "a", 0.5, 0.6),
     ],
 )
 def test_impossible_arguments_are_refused(ask: Any) -> None:

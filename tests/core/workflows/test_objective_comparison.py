@@ -14,11 +14,8 @@ import pytest
 import torch
 from command import call
 
-from symile_data.builders.xor.build import build_xor
-from symile_data.builders.xor.spec import XorSpec
 from symile_data.errors import UsageError
 from symile_data.experiments import objective_plan
-from symile_data.experiments.objective_designs import DESIGNS
 from symile_data.experiments.objective_plan import PRESETS, Plan, Point, Recipe
 from symile_data.files import digest
 from symile_data.losses import objectives as registry
@@ -26,7 +23,6 @@ from symile_data.losses.objectives import find_objective, register
 from symile_data.losses.objectives.symile_pair import SymilePairLoss
 from symile_data.workflows.objectives import run_comparison, training
 from symile_data.workflows.objectives.m3_task import M3Data, M3Task, prepare, resampled
-from symile_data.workflows.objectives.pid_task import PidTask
 from symile_data.workflows.objectives.training import Setting, row_order, train
 from symile_data.workflows.objectives.trials import Cell, ObjectiveTrial, measure_cell
 from symile_data.workflows.objectives.xor_task import XorTask
@@ -35,21 +31,14 @@ RECIPE = Recipe(
     dim=4, batch=16, steps=6, tuning_steps=4, lrs=(0.1, 0.01), scales=(1.0, 2.0), weight_decay=0.0, check_every=2
 )
 ROWS = {"train": 64, "validation": 16, "test": 16}
+XOR = Point(dataset="xor", modalities=3, dims=1)
 PLAN = Plan(
+    points=(replace(XOR, encoder="mlp"), replace(XOR, rate=0.5)),
     seeds=2,
-    xor={3: (1,)},
-    encoders=("mlp",),
-    languages=(),
-    designs=(),
-    rates=(0.5,),
-    masked_dims=1,
-    masked_languages=0,
-    xor_rows=ROWS,
+    vector_rows=ROWS,
     m3_rows=ROWS,
     recipes={"xor": RECIPE, "m3": RECIPE},
 )
-
-XOR = Point(dataset="xor", modalities=3, dims=1)
 
 
 class Outsider(SymilePairLoss):
@@ -120,14 +109,15 @@ def test_a_cell_brings_its_objective_to_a_worker(
 
 
 def test_objectives_are_compared_where_they_are_defined(trained: list[Setting], tmp_path: Path) -> None:
-    plan = replace(PLAN, xor={4: (1,)}, encoders=("linear",), seeds=1)
+    four = replace(XOR, modalities=4)
+    plan = replace(PLAN, points=(four, replace(XOR, rate=0.5)), seeds=1)
     rows = run_comparison(plan, tmp_path, ["triangle", "symile", "gram-masked", "pmrl"])
-    compared = [(row["modalities"], row["missing_rate"], row["objective"]) for row in rows]
+    compared = [(row["modalities"], row["rate"], row["objective"]) for row in rows]
     assert compared == [
         (4, 0.0, "symile"), (4, 0.0, "gram-masked"), (4, 0.0, "pmrl"), (3, 0.5, "symile"), (3, 0.5, "gram-masked")
     ]  # fmt: skip
     with pytest.raises(UsageError, match="no objective is defined"):
-        run_comparison(replace(plan, rates=()), tmp_path, ["triangle"])
+        run_comparison(replace(plan, points=(four,)), tmp_path, ["triangle"])
     with pytest.raises(UsageError, match="names one twice"):
         run_comparison(plan, tmp_path, ["clip", "clip"])
 
@@ -152,7 +142,7 @@ def test_trials_of_xor_keep_their_keys() -> None:
     cell = Cell(point=point, objective="clip", entry=find_objective("clip"), plan=plan, out=Path("out"))
     trial = ObjectiveTrial(cell=cell, setting=Setting(objective="clip", lr=0.03, scale=1.0, seed=0, tuning=True))
     name = "xor-3-of-3-linear-missing-0.25/clip/tuning-200/lr-0.03-scale-1-seed-0"
-    assert point in plan.points() and trial.directory == Path("out/trials") / name
+    assert point in plan.points and trial.directory == Path("out/trials") / name
     assert digest(trial.identity()) == "f51075cde60027ce329758e03e47850bdc796e12cb5ee451ffb18493187b5390"
 
 
@@ -205,65 +195,6 @@ def test_a_training_that_does_not_stay_finite_counts_as_random(monkeypatch: pyte
     assert lost.accuracy(task, "test") == task.references()["random_candidate"]
 
 
-def test_xor_rows_are_those_of_a_build(tmp_path: Path) -> None:
-    from symile_data.builders.engine.card_hook import no_card
-    from symile_data.loaders import open_split
-
-    point = replace(XOR, modalities=4, dims=2, rate=0.5)
-    task = XorTask(point, ROWS, 3)
-    spec = XorSpec(variables=4, dims=2, rows=ROWS, seed=3, missing=dict.fromkeys("abcd", 0.5))
-    build_xor(spec, tmp_path, workers=1, write_card=no_card)
-    table = open_split(tmp_path, "test").read_all(["b", "d"])
-    held_out = task.held_out("test")
-    for name, place in (("b", 1), ("d", 3)):
-        assert held_out.values[place].tolist() == [[2 * bit - 1 for bit in bits] for bits in table[name].to_pylist()]
-    same = held_out.labels[:, None] == held_out.labels
-    assert torch.equal(same, (held_out.values[1][:, None] == held_out.values[1]).all(dim=2))
-    batch = next(task.batches(ROWS["train"], 0))
-    _, order = next(row_order(ROWS["train"], ROWS["train"], 0))
-    masks = open_split(tmp_path, "train").read_all([f"{name}_missing" for name in "abcd"])
-    stored = np.stack([masks[name].to_numpy() for name in masks.column_names], axis=1)
-    assert batch.missing is not None and np.array_equal(batch.missing.numpy(), stored[order.numpy()])
-    assert all((value[batch.missing[:, m]] == 0).all() for m, value in enumerate(batch.values))
-    assert all(value[~batch.missing[:, m]].abs().eq(1).all() for m, value in enumerate(batch.values))
-
-
-@pytest.mark.parametrize("design", DESIGNS)
-def test_pid_rows_are_those_of_a_build(design: str, tmp_path: Path) -> None:
-    from symile_data.builders.engine.card_hook import no_card
-    from symile_data.builders.pid.build import build_pid
-    from symile_data.builders.pid.spec import PidSpec
-    from symile_data.loaders import open_split
-
-    point = Point(dataset="pid", modalities=3, design=design, encoder="mlp")
-    task = PidTask(point, ROWS, 3)
-    build_pid(PidSpec(design=DESIGNS[design], rows=ROWS, seed=3), tmp_path, workers=1, write_card=no_card)
-    table = open_split(tmp_path, "train").read_all(["a", "b", "c"])
-    batch, (_, order) = next(task.batches(16, 0)), next(row_order(ROWS["train"], 16, 0))
-    for name, value in zip("abc", batch.values, strict=True):
-        stored = np.array(table[name].to_pylist())[order.numpy()]
-        shifted = value.numpy() / 2 - stored  # by the mean of each place, for all rows alike
-        assert np.allclose(shifted, shifted[0], atol=1e-6)
-        assert np.isclose(np.abs(value.numpy()).max(), 1.0) or stored.shape[1] != 2  # bits are signs
-    test = open_split(tmp_path, "test").read_all(["b_value"])["b_value"].to_numpy()
-    assert task.held_out("test").labels.tolist() == test.tolist()
-    encoders = task.encoders(RECIPE, imputed=True)
-    embedded = [encoder(value, None) for encoder, value in zip(encoders, batch.values, strict=True)]
-    assert [one.shape for one in embedded] == [(16, RECIPE.dim)] * 3
-
-
-def test_references_of_designs_are_exact() -> None:
-    """Pairs tell all of one design, nothing of the next, and a quarter of the third."""
-    known = {"redundant": (0.8125, 0.8125), "synergistic": (1.0, 1 / 13), "mixed": (1.0, 0.25)}
-    assert set(known) == set(DESIGNS)
-    for design, (bayes, pairwise) in known.items():
-        rows = {"train": 1, "validation": 1, "test": 20_000}
-        found = PidTask(Point(dataset="pid", modalities=3, design=design), rows, 0).references()
-        assert (found["bayes"], found["pairwise"]) == pytest.approx((bayes, pairwise), abs=1e-12)
-        values = DESIGNS[design].values_of("b")
-        assert found["random_candidate"] == pytest.approx(1 / values, rel=0.02)
-
-
 def test_an_epoch_holds_each_row_at_most_once() -> None:
     batches = row_order(10, 4, 0)
     epochs: dict[int, list[int]] = {}
@@ -300,10 +231,16 @@ def test_m3_trials_share_features_that_are_made_once(
         build(languages, rows, tree, directory, workers)  # of few images
 
     monkeypatch.setattr(m3_trials, "build_dataset", build_small)
-    plan = replace(PLAN, xor={}, languages=(2,), masked_languages=2, masked_dims=0, seeds=1)
-    plan = replace(plan, m3_rows={"train": 16, "validation": 8, "test": 8}, recipes={"m3": replace(RECIPE, batch=8)})
+    points = (rows_point(2), replace(rows_point(2), rate=0.5))
+    plan = replace(
+        PLAN,
+        points=points,
+        seeds=1,
+        m3_rows={"train": 16, "validation": 8, "test": 8},
+        recipes={"m3": replace(RECIPE, batch=8)},
+    )
     rows = run_comparison(plan, tmp_path, ["symile", "symile-subset", "gram"])
-    assert [(row["objective"], row["missing_rate"]) for row in rows] == [
+    assert [(row["objective"], row["rate"]) for row in rows] == [
         ("symile", 0.0), ("symile-subset", 0.0), ("gram", 0.0), ("symile", 0.5), ("symile-subset", 0.5)
     ]  # fmt: skip
     assert all(0.5 <= row["pairwise"] <= row["bayes"] == 1.0 for row in rows)

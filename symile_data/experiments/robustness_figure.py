@@ -1,0 +1,90 @@
+"""The figure of robustness: accuracy against the rate of unreliable training rows, one line for each objective."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from symile_data.files import atomic_path
+from symile_data.palette import OBJECTIVES
+
+from .objectives import title
+from .robustness import Panel
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "*", "h", "d", "8", "H")
+_STYLES: tuple[str | tuple[int, tuple[int, ...]], ...] = ("-", (0, (4, 2)), (0, (1, 1.2)))
+_JITTER = 0.022  # of the axis of rates, over which the markers of all objectives spread
+
+
+def draw_robustness(path: Path, panels: Sequence[Panel]) -> None:
+    """Draw a row of panels for each dataset, and a column for each way to be unreliable and kind of test rows.
+
+    Objectives differ by marker, and by colour and style of their lines; the legend below holds for all panels.
+
+    Args:
+        path: PNG to write.
+        panels: Panels of `robustness.panels`.
+    """
+    from matplotlib.figure import Figure
+
+    data = list(dict.fromkeys(panel.data for panel in panels))
+    kinds = list(dict.fromkeys((panel.unreliable, panel.test_affected) for panel in panels))
+    names = list(dict.fromkeys(name for panel in panels for name in panel.lines))
+    figure = Figure(figsize=(0.8 + 3.1 * len(kinds), 1.9 + 2.7 * len(data)), layout="constrained")
+    grid = figure.subplots(len(data), len(kinds), squeeze=False, sharex=True, sharey=True)
+    for axes in grid.flat:
+        axes.set_visible(False)
+    for panel in panels:
+        column = kinds.index((panel.unreliable, panel.test_affected))
+        axes = grid[data.index(panel.data), column]
+        axes.set_visible(True)
+        _draw_panel(axes, panel, names)
+        axes.tick_params(labelbottom=True)
+        if not column:
+            axes.set_ylabel(f"{panel.data}\ntest accuracy", fontsize=9)
+    for axes in grid[-1]:
+        axes.set_xlabel("rate in training rows", fontsize=8)
+    drawn = [axes.get_legend_handles_labels() for axes in figure.axes]
+    handles = {label: handle for handles, labels in drawn for handle, label in zip(handles, labels, strict=True)}
+    figure.legend(
+        handles.values(),
+        handles.keys(),
+        loc="outside lower center",
+        ncols=min(len(handles), 3 + len(kinds)),
+        frameon=False,
+        fontsize=8,
+        handlelength=3.2,
+    )
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=130, metadata={"Software": None})
+
+
+def _draw_panel(axes: Axes, panel: Panel, names: Sequence[str]) -> None:
+    for number, name in enumerate(names):
+        lines = panel.lines.get(name, {})
+        shift = _JITTER * (number / max(1, len(names) - 1) - 0.5)
+        axes.plot(
+            [rate + shift for rate in lines],
+            [panel.mean(line) for line in lines.values()],
+            color=OBJECTIVES[number % len(OBJECTIVES)],
+            linestyle=_STYLES[number // len(OBJECTIVES) % len(_STYLES)],
+            marker=_MARKERS[number % len(_MARKERS)],
+            markersize=4,
+            linewidth=1.2,
+            alpha=0.85,
+            label=title(name),
+        )
+    bayes, pairs, random = panel.bayes(), panel.pairs(), panel.random()
+    axes.plot(bayes.keys(), bayes.values(), color="0.1", linewidth=2.2, linestyle="--", zorder=1, label="Bayes-optimal")
+    if pairs and max(pairs.values()) > 1.2 * max(random.values()):
+        axes.plot(pairs.keys(), pairs.values(), color="0.35", linestyle="-.", zorder=1, label="what pairs tell")
+    axes.plot(random.keys(), random.values(), color="0.5", linestyle=":", zorder=1, label="random candidate")
+    axes.set_title(panel.heading.replace("; ", "\n"), fontsize=8)
+    axes.set(ylim=(-0.03, 1.05), xticks=panel.rates)
+    axes.grid(alpha=0.2)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)
