@@ -24,7 +24,7 @@ class Panel:
     Args:
         data: Name of the dataset.
         unreliable: "missing", "misaligned" or "noisy".
-        affected: Names of the unreliable modalities, or "all".
+        affected: Names of the unreliable modalities, or "every modality".
         test_affected: Whether test rows are as unreliable as training rows; else they are reliable.
         lines: Objective -> rate -> row of `objectives.summaries`, rates ascending.
     """
@@ -43,8 +43,8 @@ class Panel:
     @property
     def heading(self) -> str:
         """Say what training and test rows are like."""
-        rows = "alike" if self.test_affected else "reliable"
-        return f"{self.affected} {self.unreliable} in training; test rows {rows}"
+        test = "test rows alike" if self.test_affected else "reliable test rows"
+        return f"{self.affected} {self.unreliable} in training rows; {test}"
 
     def mean(self, line: Line) -> float:
         """The mean accuracy of a row of `objectives.summaries` in this panel."""
@@ -89,7 +89,7 @@ def panels(lines: Sequence[Line]) -> list[Panel]:
                 for apart in (False, True):
                     if apart and any("mean_affected" not in line for line in own):
                         continue
-                    data, named = data_name(own[0]), affected or "all"
+                    data, named = data_name(own[0]), affected or "every modality"
                     found.append(Panel(data, unreliable, named, apart, _by_objective([*complete, *own])))
     return found
 
