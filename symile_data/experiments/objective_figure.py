@@ -19,14 +19,14 @@ Rows = Sequence[Mapping[str, Any]]
 
 _COLUMNS = 3
 _MARKERS = ("o", "s", "^", "D", "v", "P")
-_SPREAD = 0.6  # of a line's height that its dots share
+_SPREAD = 0.66  # of a line's height that its dots share
 
 
 def draw_objectives(path: Path, lines: Rows) -> None:
     """Draw the mean accuracy of each objective, with its interval, beside the Bayes-optimal and a random one.
 
     Dots of one panel differ in the bits of a variable, or the missing rate, by colour and marker; thin ticks in the
-    colour of a dot mark the accuracy of a random candidate there.
+    colour of a dot mark the accuracy of a random candidate there. One legend below holds for all panels.
 
     Args:
         path: PNG to write.
@@ -38,33 +38,70 @@ def draw_objectives(path: Path, lines: Rows) -> None:
     names = list(dict.fromkeys(line["objective"] for line in lines))
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
-    size = (1.4 + 3.4 * columns, rows * (1.5 + 0.27 * len(names)))
-    figure = Figure(figsize=size, layout="constrained")
+    figure = Figure(figsize=(1.4 + 3.2 * columns, 0.9 + rows * (0.65 + 0.25 * len(names))), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True, sharex=True)
     places = {name: place for place, name in enumerate(names)}
+    styles = _styles(lines)
     for axes, (heading, members) in zip(grid.flat, panels.items(), strict=False):
-        _draw_panel(axes, members, places)
+        _draw_panel(axes, members, places, styles)
         axes.set_title(heading, fontsize=9)
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
-    grid[0, 0].set_yticks(range(len(names)), [title(name) for name in names], fontsize=8)
+    for axes in grid[:, 0]:
+        axes.set_yticks(range(len(names)), [title(name) for name in names], fontsize=8)
     grid[0, 0].set(ylim=(len(names) - 0.5, -0.5), xlim=(-0.03, 1.03))
     for axes in grid[-1]:
-        axes.set_xlabel("test accuracy")
+        axes.set_xlabel("test accuracy", fontsize=9)
+    drawn = [axes.get_legend_handles_labels() for axes in figure.axes]
+    handles = {label: handle for found, labels in drawn for handle, label in zip(found, labels, strict=True)}
+    order = sorted(handles, key=lambda label: [*_LINES, *styles].index(label))
+    figure.legend(
+        [handles[label] for label in order],
+        order,
+        loc="outside lower center",
+        ncols=min(len(order), 2 + 2 * columns),
+        frameon=False,
+        fontsize=8,
+        handletextpad=0.4,
+    )
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=130, metadata={"Software": None})
+
+
+# What is drawn beside the accuracies, by its name in the legend.
+_LINES: Mapping[str, Mapping[str, Any]] = {
+    "Bayes-optimal": {"color": "0.2", "linestyle": "--", "linewidth": 1},
+    "what pairs tell": {"color": "0.4", "linestyle": "-.", "linewidth": 1},
+    "random candidate": {"color": "0.5", "linestyle": ":", "linewidth": 1.2},
+    "random candidate for d": {"color": "0.4", "linestyle": "none", "marker": "|", "markersize": 5},
+}
+
+
+def _styles(lines: Rows) -> dict[str, dict[str, Any]]:
+    """Return the look of each kind of dot: rates are hollow, so that they are not taken for bits of equal colour."""
+    kinds = list(
+        dict.fromkeys(_kind(line) for line in sorted(lines, key=lambda line: (line["rate"], line["dims"] or 0)))
+    )
+    styles: dict[str, dict[str, Any]] = {}
+    for group in ("accuracy", "d = ", "rate "):
+        for number, kind in enumerate(kind for kind in kinds if kind.startswith(group)):
+            colour = "0.15" if group == "accuracy" else OBJECTIVES[number % len(OBJECTIVES)]
+            face = {"markerfacecolor": "white"} if group == "rate " else {}
+            styles[kind] = {"color": colour, "marker": _MARKERS[number % len(_MARKERS)], **face}
+    return styles
 
 
 def _panels(lines: Rows) -> dict[str, list[Mapping[str, Any]]]:
     """Group the lines by what a panel shows."""
     panels: dict[str, list[Mapping[str, Any]]] = {}
     for line in lines:
+        encoders = {"linear": "linear", "mlp": "MLP"}.get(line["encoder"], line["encoder"])
         if line["dataset"] == "m3":
             heading = f"Symile-M3, {line['languages']} languages"
         elif line["dataset"] == "pid":
-            heading = f"PID, {line['design']}, {line['encoder']} encoders"
+            heading = f"PID, {line['design']}, {encoders} encoders"
         else:
-            heading = f"XOR, M = {line['modalities']}, {line['encoder']} encoders"
+            heading = f"XOR, M = {line['modalities']}, {encoders} encoders"
         if line["rate"]:
             bits = f", d = {line['dims']}" if line["dims"] else ""
             heading = f"{heading}{bits}, {line['unreliable']}"
@@ -72,42 +109,37 @@ def _panels(lines: Rows) -> dict[str, list[Mapping[str, Any]]]:
     return panels
 
 
-def _draw_panel(axes: Axes, lines: Rows, places: Mapping[str, int]) -> None:
+def _draw_panel(axes: Axes, lines: Rows, places: Mapping[str, int], styles: Mapping[str, Mapping[str, Any]]) -> None:
     kinds = list(dict.fromkeys(_kind(line) for line in lines))
-    axes.axvline(lines[0]["bayes"], color="0.2", linestyle="--", linewidth=1, label="Bayes-optimal")
+    by_bits = len(kinds) > 1 and not lines[0]["rate"]
+    marked = {"Bayes-optimal": lines[0]["bayes"]}
     if lines[0]["dataset"] != "xor":  # there pairs tell nothing
-        axes.axvline(lines[0]["pairwise"], color="0.4", linestyle="-.", linewidth=1, label="what pairs tell")
-    if len(kinds) == 1 or lines[0]["rate"]:
-        axes.axvline(lines[0][RANDOM], color="0.5", linestyle=":", linewidth=1.2, label="random candidate")
+        marked["what pairs tell"] = lines[0]["pairwise"]
+    if not by_bits:
+        marked["random candidate"] = lines[0][RANDOM]
+    for label, place in marked.items():
+        axes.axvline(place, label=label, **_LINES[label])
     for number, kind in enumerate(kinds):
-        colour, marker = OBJECTIVES[number % len(OBJECTIVES)], _MARKERS[number % len(_MARKERS)]
         chosen = [line for line in lines if _kind(line) == kind]
         shift = _SPREAD * ((number + 0.5) / len(kinds) - 0.5)
         heights = [places[line["objective"]] + shift for line in chosen]
+        style = styles[kind]
         for line, height in zip(chosen, heights, strict=True):
-            axes.plot(
-                [line.get("low", line["mean"]), line.get("high", line["mean"])],
-                [height, height],
-                color=colour,
-                linewidth=1,
-                alpha=0.6,
-            )
+            ends = [line.get("low", line["mean"]), line.get("high", line["mean"])]
+            axes.plot(ends, [height, height], color=style["color"], linewidth=1, alpha=0.6)
         means = [line["mean"] for line in chosen]
-        axes.plot(means, heights, linestyle="none", color=colour, marker=marker, markersize=4, label=kind)
-        if len(kinds) > 1 and not chosen[0]["rate"]:
+        axes.plot(means, heights, linestyle="none", markersize=4, label=kind, **style)
+        if by_bits:
             random = [line[RANDOM] for line in chosen]
-            axes.plot(random, heights, linestyle="none", color=colour, marker="|", markersize=5, alpha=0.8)
-    if len(kinds) > 1 and not lines[0]["rate"]:
-        axes.plot([], [], linestyle="none", color="0.4", marker="|", markersize=5, label="random candidate")
+            axes.plot(random, heights, linestyle="none", color=style["color"], marker="|", markersize=5, alpha=0.8)
+    if by_bits:
+        axes.plot([], [], label="random candidate for d", **_LINES["random candidate for d"])
     axes.grid(axis="x", alpha=0.25)
     for place in places.values():
         axes.axhline(place + 0.5, color="0.9", linewidth=0.6, zorder=0)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    axes.legend(
-        frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=4, handletextpad=0.2,
-        columnspacing=0.9,
-    )  # fmt: skip
+    axes.tick_params(axis="x", labelbottom=True, labelsize=8)
 
 
 def _kind(line: Mapping[str, Any]) -> str:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from symile_data.errors import UsageError
 
 XOR, M3, PID = "xor", "m3", "pid"
 LINEAR, MLP = "linear", "mlp"
-MISSING, MISALIGNED, NOISY = "missing", "misaligned", "noisy"
+MISSING: Final = "missing"
+MISALIGNED: Final = "misaligned"
+NOISY: Final = "noisy"
 
 
 @dataclass(frozen=True, kw_only=True)

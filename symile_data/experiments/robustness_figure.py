@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "*", "h", "d", "8", "H")
-_STYLES: tuple[str | tuple[int, tuple[int, ...]], ...] = ("-", (0, (4, 2)), (0, (1, 1.2)))
+_STYLES = ("solid", "dashed", "dotted")
 _JITTER = 0.022  # of the axis of rates, over which the markers of all objectives spread
 
 
@@ -79,10 +79,12 @@ def _draw_panel(axes: Axes, panel: Panel, names: Sequence[str]) -> None:
             label=title(name),
         )
     bayes, pairs, random = panel.bayes(), panel.pairs(), panel.random()
-    axes.plot(bayes.keys(), bayes.values(), color="0.1", linewidth=2.2, linestyle="--", zorder=1, label="Bayes-optimal")
+    axes.plot(
+        list(bayes), list(bayes.values()), color="0.1", linewidth=2.2, linestyle="--", zorder=1, label="Bayes-optimal"
+    )
     if pairs and max(pairs.values()) > 1.2 * max(random.values()):
-        axes.plot(pairs.keys(), pairs.values(), color="0.35", linestyle="-.", zorder=1, label="what pairs tell")
-    axes.plot(random.keys(), random.values(), color="0.5", linestyle=":", zorder=1, label="random candidate")
+        axes.plot(list(pairs), list(pairs.values()), color="0.35", linestyle="-.", zorder=1, label="what pairs tell")
+    axes.plot(list(random), list(random.values()), color="0.5", linestyle=":", zorder=1, label="random candidate")
     axes.set_title(panel.heading.replace("; ", "\n"), fontsize=8)
     axes.set(ylim=(-0.03, 1.05), xticks=panel.rates)
     axes.grid(alpha=0.2)

@@ -37,7 +37,8 @@ class VectorTask(ABC, Generic[Spec]):
 
     def __init__(self, point: Point, spec: Spec, names: tuple[str, ...], target: str) -> None:
         self.names, self.target = names, target
-        self._point, self._reliable = point, spec
+        self._point = point
+        self._reliable: Spec = spec
         self._missing = dict(point.rates(names)) if point.unreliable == MISSING else {}
         self.spec: Spec = replace(spec, reliability=reliability_of(point, names))
 
@@ -81,8 +82,9 @@ class VectorTask(ABC, Generic[Spec]):
     def held_out(self, split: str, affected: bool = False) -> Rows:
         """Return the rows of a split, labelled by the value of the target; see `Task`."""
         values = self._values(self.columns(self.spec if affected else self._reliable, split))
-        _, labels = values[self.names.index(self.target)].unique(dim=0, return_inverse=True)
-        return Rows(values=values, labels=labels)
+        shown = values[self.names.index(self.target)].numpy()
+        _, labels = np.unique(shown, axis=0, return_inverse=True)
+        return Rows(values=values, labels=torch.from_numpy(labels.reshape(-1)))
 
     def _values(self, columns: Mapping[str, Any]) -> list[Tensor]:
         """M tensors (N, K) float32."""

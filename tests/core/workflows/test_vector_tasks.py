@@ -94,13 +94,13 @@ UNRELIABLE = [
 
 @pytest.mark.parametrize("point", UNRELIABLE, ids=lambda point: point.name)
 def test_unreliable_rows_are_those_of_a_build(point: Point, tmp_path: Path) -> None:
-    task, reliability = task_of(point, ROWS, 3), {}
+    task = task_of(point, ROWS, 3)
     rates = dict.fromkeys(point.affected or "abc", 0.5)
     if point.unreliable == "misaligned":
-        reliability = {"misaligned": rates, "misaligned_test": True}
+        reliability = Reliability(misaligned=rates, misaligned_test=True)
     else:
-        reliability = {"noisy": rates, "noise_levels": {"a": 0.25}, "noisy_test": True}
-    settings: dict[str, Any] = {"rows": ROWS, "seed": 3, "reliability": Reliability(**reliability)}
+        reliability = Reliability(noisy=rates, noise_levels={"a": 0.25}, noisy_test=True)
+    settings: dict[str, Any] = {"rows": ROWS, "seed": 3, "reliability": reliability}
     if point.dataset == "xor":
         build_xor(XorSpec(dims=3, **settings), tmp_path, workers=1, write_card=no_card)
     else:
