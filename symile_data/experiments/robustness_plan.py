@@ -56,7 +56,7 @@ PRESETS: Mapping[str, Plan] = {
         vector_rows=VECTOR_ROWS,
         m3_rows=splits(8_000, 1_000, 1_000),
         recipes={
-            "xor": replace(XOR_RECIPE, steps=300, tuning_steps=150, lrs=(0.03, 0.1), scales=(1.0, 0.25)),
+            "xor": replace(XOR_RECIPE, lrs=(0.03, 0.1)),
             "pid": replace(PID_RECIPE, steps=300, tuning_steps=150),
             "m3": replace(M3_RECIPE, steps=600, tuning_steps=300, lrs=(0.01, 0.003), scales=(1.0,)),
         },

@@ -136,8 +136,9 @@ def test_mistakes_are_refused(words: tuple[str, ...], said: str, capsys: pytest.
 
 
 def test_trials_of_xor_keep_their_keys() -> None:
-    """Directory and key of a trial of the full preset before PID data were compared: its result is found again."""
-    plan = PRESETS["full"]
+    """Directory and key of a trial from before PID data were compared: its result is found again."""
+    recipe = Recipe(dim=16, batch=128, steps=400, tuning_steps=200, lrs=(0.03,), scales=(1.0,), weight_decay=0.01)
+    plan = replace(PRESETS["full"], recipes={"xor": recipe})
     point = Point(dataset="xor", modalities=3, dims=3, encoder="linear", rate=0.25)
     cell = Cell(point=point, objective="clip", entry=find_objective("clip"), plan=plan, out=Path("out"))
     trial = ObjectiveTrial(cell=cell, setting=Setting(objective="clip", lr=0.03, scale=1.0, seed=0, tuning=True))
