@@ -74,6 +74,8 @@ def write_release(root: Path) -> Path:
                 {
                     **row,
                     "admittime": "2150-03-01 12:00:00",
+                    "dischtime": "2150-03-05 18:00:00",
+                    "hospital_expire_flag": number % 2,
                     "gender": "M",
                     "age": 61,
                     "cxr_dicom_id": f"d{hadm_id}",

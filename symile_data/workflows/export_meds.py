@@ -29,6 +29,7 @@ from symile_data.format import manifest as manifests
 from symile_data.format.manifest import Manifest
 from symile_data.loaders import open_split
 from symile_data.progress import stage
+from symile_data.reliability import Reliability
 
 DATASET = "symile-mimic"
 
@@ -46,7 +47,7 @@ def export_meds(directory: Path, out: Path) -> dict[str, int]:
         Split, as MEDS calls it -> number of events.
 
     Raises:
-        UsageError: The dataset has no admissions.
+        UsageError: The dataset has no admissions, or misaligned or noisy ones.
         DamageError: The dataset lacks columns, as those of versions before 0.2 do, or a patient is in two splits.
         OutputError: `out` holds files, or the disk fails.
     """
@@ -57,6 +58,12 @@ def export_meds(directory: Path, out: Path) -> dict[str, int]:
             where=directory,
             got=manifest.identity.dataset,
             do=f"give a dataset of {DATASET}",
+        )
+    if Reliability.of(manifest.identity.spec):
+        raise UsageError(
+            "rows of the dataset show other admissions' values or noise, which would be events of the wrong patient",
+            where=directory,
+            do="export a dataset that was built without `misaligned` and `noisy`",
         )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError("MEDS is exported into a new or empty directory", where=out, do="choose another `out`")

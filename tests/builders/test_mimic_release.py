@@ -59,6 +59,8 @@ def test_rows_values_and_media_are_the_releases(imported: Path) -> None:
         assert row["labs"] == [None if v is None else float(np.float32(v)) for v in labs(row["hadm_id"])]
         assert row["labs_missing"] == [value is None for value in labs(row["hadm_id"])]
         assert (row["cxr_hours"], row["ecg_hours"], row["gender"], row["age"]) == (30, -2, "M", 61)
+        assert (row["admittime"], row["length_of_stay_days"]) == ("2150-03-01 12:00:00", 4.25)
+        assert row["hospital_expire_flag"] == (row["hadm_id"] + 1) % 2 and "icd_blood" not in row
         assert (row["chexpert_edema"], row["chexpert_fracture"], row["chexpert_pneumonia"]) == (1, -1, None)
         assert (row["cxr_dicom_id"], row["cxr_study_id"], row["ecg_study_id"]) == (f"d{row['hadm_id']}", "5", "4")
 

@@ -32,6 +32,7 @@ from symile_data.datasets.mimic.meds.times import admission_times, hours_of, mom
 from symile_data.datasets.mimic.schema import FINDINGS
 from symile_data.errors import DamageError, OutputError, UsageError
 from symile_data.format import manifest as manifests
+from symile_data.reliability import Reliability
 from symile_data.workflows.export_meds import export_meds
 
 FIRST, STAY = 10_000_000, 20_000_000
@@ -271,6 +272,11 @@ def test_what_cannot_be_exported_is_refused(dataset: Path, tmp_path: Path) -> No
     build_xor(XorSpec(rows={"train": 4, "validation": 4, "test": 4}), tmp_path / "xor", workers=1, write_card=no_card)
     with pytest.raises(UsageError, match="only admissions are exported as MEDS"):
         export_meds(tmp_path / "xor", tmp_path / "out")
+    noisy = Reliability(noisy={"ecg": 0.5})
+    spec = MimicSpec(patients=20, candidates=2, validation=0, train=10, reliability=noisy)
+    build_mimic(spec, tmp_path / "noisy", workers=1, write_card=no_card)
+    with pytest.raises(UsageError, match="show other admissions' values or noise"):
+        export_meds(tmp_path / "noisy", tmp_path / "out")
     old = changed(dataset, tmp_path / "old", lambda table: table.drop_columns(["admittime"]))
     with pytest.raises(DamageError, match="lacks the column admittime"):
         export_meds(old, tmp_path / "out")
