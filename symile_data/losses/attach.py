@@ -33,7 +33,10 @@ class _Attach(torch.autograd.Function):
     def forward(ctx: Any, value: Tensor, count: int, *tensors: Tensor) -> Tensor:
         gradients, inputs = tensors[:count], tensors[count:]
         ctx.save_for_backward(*gradients)
-        ctx.shapes = [(tensor.shape, tensor.dtype) for tensor in inputs]
+        ctx.casts = [
+            None if one.shape == tensor.shape and one.dtype == tensor.dtype else (tensor.shape, tensor.dtype)
+            for one, tensor in zip(gradients, inputs, strict=True)
+        ]
         return value.clone()
 
     @staticmethod
@@ -43,8 +46,8 @@ class _Attach(torch.autograd.Function):
         gradients = ctx.saved_tensors
         needed = ctx.needs_input_grad[2 + len(gradients) :]
         # The product is taken before the cast, so that a loss scaler's factor lifts small values into float16's range.
-        results = [
-            (gradient * upstream).reshape(shape).to(dtype) if need else None
-            for gradient, (shape, dtype), need in zip(gradients, ctx.shapes, needed, strict=True)
-        ]
-        return (None, None, *(None for _ in gradients), *results)
+        results: list[Tensor | None] = []
+        for gradient, cast, need in zip(gradients, ctx.casts, needed, strict=True):
+            product = gradient * upstream if need else None
+            results.append(product if product is None or cast is None else product.reshape(cast[0]).to(cast[1]))
+        return (None, None, *([None] * len(gradients)), *results)

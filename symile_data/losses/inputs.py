@@ -8,6 +8,7 @@ costs nothing, may be called twice, and only the M (N, D) gradients are held in 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -89,17 +90,20 @@ def differentiable_loss(
     """
     embeddings = list(embeddings)
     _check(embeddings, groups, missing)
-    first = embeddings[0]
-    dtype = torch.promote_types(_common_dtype(embeddings), torch.float32)
+    first, common = embeddings[0], _common_dtype(embeddings)
+    dtype = torch.promote_types(common, torch.float32)
     scale = torch.as_tensor(logit_scale, device=first.device)
     if scale.numel() != 1:
         raise UsageError("logit_scale is one number", got=f"shape {tuple(scale.shape)}")
-    wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (*embeddings, scale, *parameters))
-    with torch.no_grad(), torch.autocast(first.device.type, enabled=False):
+    inputs_of_graph = (scale, *embeddings, *parameters)
+    wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs_of_graph)
+    device = first.device.type
+    outside = torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
+    with torch.no_grad(), outside:
         shard = rank_shard(first.shape[0], first.device, gather)
-        rows = shard.gather([embedding.to(_common_dtype(embeddings)) for embedding in embeddings])
+        rows = shard.gather([one if one.dtype == common else one.to(common) for one in embeddings])
         inputs = LossInputs(
-            embeddings=[row.to(dtype).contiguous() for row in rows],
+            embeddings=[(row if row.dtype == dtype else row.to(dtype)).contiguous() for row in rows],
             scale=scale.detach().reshape(()).to(dtype) * factor,
             groups=_canonical_groups(groups, first, shard),
             shard=shard,
@@ -109,7 +113,7 @@ def differentiable_loss(
     if not wanted:
         return result.value
     gradients = (result.scale_gradient * factor, *result.gradients, *result.parameter_gradients)
-    return attach(result.value, gradients, (scale, *embeddings, *parameters))
+    return attach(result.value, gradients, inputs_of_graph)
 
 
 def mip_factor(mip_scale: str, modalities: int, width: int) -> float:
@@ -128,7 +132,8 @@ def mip_factor(mip_scale: str, modalities: int, width: int) -> float:
 def _common_dtype(embeddings: Sequence[Tensor]) -> torch.dtype:
     dtype = embeddings[0].dtype
     for embedding in embeddings[1:]:
-        dtype = torch.promote_types(dtype, embedding.dtype)
+        if embedding.dtype != dtype:
+            dtype = torch.promote_types(dtype, embedding.dtype)
     return dtype
 
 

@@ -52,6 +52,30 @@ def checked_settings(name: str, implementation: type[Objective], given: Mapping[
     return {key: _fitted(f"{key} of the objective {name}", hints.get(key, Any), one) for key, one in given.items()}
 
 
+def check_complete(name: str, implementation: type[Objective], given: Mapping[str, Any]) -> None:
+    """Check that a class can be made of its settings, where it does not say otherwise by `for_batch`.
+
+    Args:
+        name: Key of the objective, for messages.
+        implementation: Its class.
+        given: Setting -> value.
+
+    Raises:
+        UsageError: an argument without a default is not given.
+    """
+    from symile_data.losses.objective import Objective
+
+    if getattr(implementation.for_batch, "__func__", None) is not vars(Objective)["for_batch"].__func__:
+        return
+    for argument, parameter in list(inspect.signature(implementation.__init__).parameters.items())[1:]:
+        if parameter.default is inspect.Parameter.empty and parameter.kind not in _VARIABLE and argument not in given:
+            raise UsageError(
+                f"the objective {name} cannot be made without {argument}, an argument of {implementation.__name__}"
+                " that has no default",
+                do=f"give the argument a default, pass it as settings.{argument}, or override for_batch",
+            )
+
+
 def _fitted(what: str, hint: Any, value: Any) -> Any:
     """Return a value of an annotated type, or raise `UsageError`."""
     import torch

@@ -49,6 +49,36 @@ def products_of_others(factors: Sequence[Tensor]) -> list[Tensor]:
     return [after[0], *middle, before[-1]]
 
 
+def stacked_products_of_others(factors: Sequence[Tensor]) -> Tensor:
+    """Return `products_of_others` as one tensor (M, ...), of three factors without copies."""
+    if len(factors) != 3:
+        return torch.stack(products_of_others(factors))
+    first, second, third = factors
+    products = first.new_empty((3, *first.shape))
+    for product, one, other in zip(products, (second, first, first), (third, third, second), strict=True):
+        torch.mul(one, other, out=product)
+    return products
+
+
+def add_through_products(totals: Sequence[Tensor], by_products: Sequence[Tensor], factors: Sequence[Tensor]) -> None:
+    """Add to each factor's gradient what it gets from the gradients of `products_of_others`, in place.
+
+    Args:
+        totals: Gradient of each of M factors so far, changed in place.
+        by_products: Gradient of the product of all factors but one, for each one.
+        factors: The factors.
+
+    >>> totals = [torch.zeros(()) for _ in range(3)]
+    >>> add_through_products(totals, [torch.tensor(1.0), torch.tensor(10.0), torch.tensor(100.0)], torch.arange(1.0, 4))
+    >>> [total.item() for total in totals]
+    [230.0, 103.0, 12.0]
+    """
+    for left_out, by_product in enumerate(by_products):
+        others = [m for m in range(len(factors)) if m != left_out]
+        for m, rest in zip(others, products_of_others([factors[m] for m in others]), strict=True):
+            totals[m].addcmul_(by_product, rest)
+
+
 def matmul(a: Tensor, b: Tensor, operands: torch.dtype | None, out: Tensor) -> Tensor:
     """Return a @ b, in full precision or with operands rounded to a shorter type.
 

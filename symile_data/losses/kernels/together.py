@@ -18,10 +18,16 @@ from symile_data.losses.attach import attach
 from .comparison import Direction, inner_products
 from .contrast import contrast
 from .powers import LOG2_E
-from .shared_reference import SAFE_RANGE
 
 _ELEMENTS = 1 << 19  # of all logits
 _LN_2 = 1 / LOG2_E
+# Largest sum of exponentials, and inverse of the least: the quotient of two within them does not overflow.
+_LIMITS = {torch.float32: 2.0**63, torch.float64: 2.0**510}
+
+
+def fit_together(count: int, rows: int) -> bool:
+    """Return whether the logits of so many contrasts of so many rows are few enough to be computed at once."""
+    return 0 < count * rows**2 <= _ELEMENTS
 
 
 def sum_of_contrasts(
@@ -38,7 +44,7 @@ def sum_of_contrasts(
     Returns:
         () tensor, differentiable by all of them.
     """
-    if 0 < len(left) * left[0].shape[0] ** 2 <= _ELEMENTS:
+    if fit_together(len(left), left[0].shape[0]):
         lefts, rights = torch.stack(list(left)), torch.stack(list(right))
         inputs = [lefts, rights, scale]
         wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
@@ -52,9 +58,11 @@ def sum_of_contrasts(
 
 
 def contrasts_at_once(
-    left: Tensor, right: Tensor, scale: Tensor, direction: Direction, wanted: bool
+    left: Tensor, right: Tensor, scale: Tensor, direction: Direction, wanted: bool, share: float = 1.0
 ) -> tuple[Tensor, list[Tensor]] | None:
-    """Return the sum of T contrasts and its gradients by left, right and scale; None where the range is too wide.
+    """Return the sum of T contrasts and its gradients by left, right and scale.
+
+    Returns None where the range of the logits is too wide, and where the scale is 0.
 
     Args:
         left: (T, N, D).
@@ -62,30 +70,41 @@ def contrasts_at_once(
         scale: () tensor.
         direction: As in `contrast`.
         wanted: Also compute gradients.
+        share: Factor of the sum.
     """
-    scaled = left * (scale * LOG2_E)
-    p = scaled @ right.mT
-    diagonal = p.diagonal(dim1=1, dim2=2)
-    positives = diagonal.clone()
-    reference = positives.mean()
-    diagonal.fill_(-torch.inf)
-    p.sub_(reference).exp2_()
-    sums = [p.sum(dim=dim) for dim in {"rows": (2,), "columns": (1,), "both": (2, 1)}[direction]]
-    negatives = torch.stack(sums).log2_().add_(reference)
-    below = reference - torch.logaddexp2(negatives, positives)
-    if not bool((below.abs() <= SAFE_RANGE[below.dtype]).all()):
+    factor = float(scale)
+    if not factor:
         return None
-    weight = _LN_2 / (len(sums) * left.shape[1])
-    value = torch.logaddexp2(negatives - positives, torch.zeros_like(positives)).sum() * weight
+    scale2, rows = factor * LOG2_E, left.shape[1]
+    p = torch.baddbmm(scale, left, right.mT, beta=0, alpha=scale2)
+    diagonal = p.diagonal(dim1=1, dim2=2)
+    # Exponentials are relative to the mean of the positives, as one less operation than its division takes.
+    total, part = diagonal.sum(), 1 / diagonal.numel()
+    positives = torch.sub(diagonal, total, alpha=part).exp2_()
+    diagonal.fill_(-torch.inf)
+    p.sub_(total, alpha=part).exp2_()
+    # Sums over the negatives of each anchor, (T, N), or (2, T, N) for both directions.
+    if direction == "both":
+        sums = torch.stack([p.sum(dim=2), p.sum(dim=1)])
+    else:
+        sums = p.sum(dim=2 if direction == "rows" else 1)
+    weight = share / (2 * rows if direction == "both" else rows)
+    whole = sums + positives
+    limit = _LIMITS[p.dtype]
+    if not (float(positives.amin()) >= 1 / limit and float(whole.amax()) <= limit):
+        return None
+    value = (sums / positives).log1p_().sum() * weight
     if not wanted:
         return value, []
-    own = (negatives - reference).add_(below).exp2_().sum(dim=0).mul_(-weight)
-    factors = below.exp2_().mul_(weight)
+    factors = whole.reciprocal_().mul_(weight * _LN_2)
+    own = sums.mul_(factors).neg_()
     if direction == "both":
+        own = own.sum(dim=0)
         p *= factors[0, :, :, None] + factors[1, :, None, :]
     else:
-        p *= factors[0, :, :, None] if direction == "rows" else factors[0, :, None, :]
+        p *= factors[:, :, None] if direction == "rows" else factors[:, None, :]
     diagonal.copy_(own)
-    by_left = p @ right
-    by_scale = torch.linalg.vecdot(by_left.flatten(), left.flatten()) * LOG2_E
-    return value, [by_left.mul_(scale * LOG2_E), p.mT @ scaled, by_scale]
+    by_left = torch.baddbmm(scale, p, right, beta=0, alpha=scale2)
+    by_right = torch.baddbmm(scale, p.mT, left, beta=0, alpha=scale2)
+    by_scale = torch.linalg.vecdot(by_left.view(-1), left.reshape(-1)) / factor
+    return value, [by_left, by_right, by_scale]

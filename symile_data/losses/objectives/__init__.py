@@ -8,6 +8,8 @@ nor the module of any objective.
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,7 +18,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from symile_data.errors import UsageError
-from symile_data.losses.settings import checked_settings
+from symile_data.losses.settings import check_complete, checked_settings
 
 if TYPE_CHECKING:
     from symile_data.losses.objective import BatchShape, Objective
@@ -25,6 +27,18 @@ NEGATIVES = ("n", "exact")
 MIP_SCALES = ("none", "aligned", "unit")
 
 GROUP = "symile_data.objectives"  # of entry points
+
+# Settings of `symile_data.training.config.TrainConfig`, present and former. In a config the table of an objective
+# stands beside them, so that no objective can have one of these names.
+RESERVED = frozenset(
+    (
+        *("objective", "settings", "epochs", "batch_size", "accumulate", "dim", "lr", "schedule", "weight_decay"),
+        *("clip_gradient", "logit_scale_init", "logit_scale_max", "normalise", "missing", "group_missing"),
+        *("missingness", "missingness_in_validation", "target", "label", "candidates", "redraw_words"),
+        *("resample_within_class", "pretrain", "precision", "val_every", "select", "seed", "encoders", "inputs"),
+        *("loss", "redraw_media", "negatives", "shuffles", "mip_scale"),
+    )
+)
 
 _HERE = __name__
 
@@ -37,11 +51,13 @@ class ObjectiveEntry:
         implementation: "module:Class" of a subclass of `symile_data.losses.objective.Objective`, or the class itself.
         title: Name in tables and figures.
         settings: Settings of the class that this key fixes.
+        package: Name of the installed package that declares it, where one does.
     """
 
     implementation: str | type[Objective]
     title: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    package: str | None = None
 
     def load(self) -> type[Objective]:
         """Import the class, and torch with it.
@@ -57,8 +73,9 @@ class ObjectiveEntry:
             try:
                 found = getattr(import_module(module), name)
             except Exception as error:  # a module from outside may raise anything when it is imported
+                of_package = "" if self.package is None else f" of the package {self.package}"
                 raise UsageError(
-                    "an objective cannot be imported", where=str(self.implementation), got=error
+                    f"an objective{of_package} cannot be imported", where=str(self.implementation), got=error
                 ) from error
         if not (isinstance(found, type) and issubclass(found, Objective)):
             raise UsageError(
@@ -106,11 +123,23 @@ def register(name: str, implementation: str | type[Objective], title: str | None
         title: Name in tables and figures; the key where not given.
 
     Raises:
-        UsageError: the name is taken.
+        UsageError: the name is taken, or cannot name a table of a config.
     """
+    fault = _fault_of_name(name)
+    if fault:
+        raise UsageError(f"the name of an objective {fault}", got=repr(name), do="choose another name")
     if name in all_objectives():
         raise UsageError("there is an objective of this name already", got=repr(name), do="choose another name")
     _registered[name] = ObjectiveEntry(implementation=implementation, title=title or name)
+
+
+def _fault_of_name(name: str) -> str | None:
+    """Return what is wrong with the name of an objective, or None."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
+        return "is a letter followed by letters, digits, - and _"
+    if name in RESERVED:
+        return "is not that of a setting of configs, which hold a table for each objective"
+    return None
 
 
 def all_objectives() -> dict[str, ObjectiveEntry]:
@@ -124,11 +153,22 @@ def _others() -> dict[str, ObjectiveEntry]:
 
 @lru_cache(maxsize=1)
 def _installed() -> dict[str, ObjectiveEntry]:
-    """Return the objectives that installed packages declare; their modules are not imported yet."""
-    return {
-        point.name: ObjectiveEntry(implementation=point.value, title=point.name)
-        for point in sorted(entry_points(group=GROUP), key=lambda point: point.name)
-    }
+    """Return the objectives that installed packages declare; their modules are not imported yet.
+
+    Warns:
+        UserWarning: a declared name is none that an objective can have, and is left out.
+    """
+    found = {}
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        package, fault = point.dist.name if point.dist else None, _fault_of_name(point.name)
+        if fault:
+            warnings.warn(
+                f"the objective {point.name!r} of the package {package} is left out: the name of an objective {fault}",
+                stacklevel=2,
+            )
+            continue
+        found[point.name] = ObjectiveEntry(implementation=point.value, title=point.name, package=package)
+    return found
 
 
 def find_objective(name: str) -> ObjectiveEntry:
@@ -155,12 +195,13 @@ def make_objective(name: str, shape: BatchShape, settings: Mapping[str, Any] | N
         settings: Keyword arguments of its class, on top of those that the key fixes.
 
     Raises:
-        UsageError: there is no such objective or setting, a setting has a wrong type, or the objective is not defined
-            for so many modalities.
+        UsageError: there is no such objective or setting, a setting is lacking or has a wrong type, or the objective
+            is not defined for so many modalities.
     """
     entry = find_objective(name)
     implementation = entry.load()
     given = {**entry.settings, **(settings or {})}
+    check_complete(name, implementation, given)
     made = implementation.for_batch(shape, **checked_settings(name, implementation, given))
     made.check_modalities(shape.modalities)
     made.gather = True

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from symile_data.errors import UsageError
-from symile_data.losses.kernels.together import sum_of_contrasts
+from symile_data.losses.inputs import LossInputs, LossResult
+from symile_data.losses.kernels.together import contrasts_at_once, fit_together, sum_of_contrasts
 from symile_data.losses.objective import PairwiseObjective
 
 
@@ -46,3 +48,18 @@ class AnchorLoss(PairwiseObjective):
         """Return the sum over the other modalities of the symmetric contrast with the anchor; see the module."""
         others = [embedding for m, embedding in enumerate(embeddings) if m != self.anchor]
         return sum_of_contrasts([embeddings[self.anchor]] * len(others), others, scale)
+
+    def closed_form(self, inputs: LossInputs, wanted: bool) -> LossResult | None:
+        """Return value and gradients of a small batch; see `Objective`."""
+        every = inputs.embeddings
+        numbers = [m for m in range(len(every)) if m != self.anchor]
+        if not fit_together(len(numbers), every[0].shape[0]):
+            return None
+        others = torch.stack([every[m] for m in numbers])
+        found = contrasts_at_once(every[self.anchor].expand_as(others), others, inputs.scale, "both", wanted)
+        if found is None or not wanted:
+            return None if found is None else LossResult(found[0], [], torch.zeros_like(inputs.scale))
+        value, (by_anchor, by_others, by_scale) = found
+        gradients = list(by_others.unbind())
+        gradients.insert(self.anchor, by_anchor.sum(dim=0))
+        return LossResult(value, gradients, by_scale)

@@ -19,7 +19,7 @@ from symile_data.losses.inputs import LossInputs, LossResult, differentiable_los
 from symile_data.losses.kernels.budget import Options
 from symile_data.losses.kernels.exact import solve_exact
 from symile_data.losses.kernels.together import contrasts_at_once
-from symile_data.losses.objective import PairwiseObjective, check_no_mask
+from symile_data.losses.objective import PairwiseObjective
 
 _FEW_ROWS = 256
 
@@ -128,7 +128,7 @@ class ClipLoss(PairwiseObjective):
         missing: Tensor | None = None,
     ) -> Tensor:
         """Return the loss of M tensors (N, D), a () tensor; see `pairwise_clip_loss`."""
-        check_no_mask(self, missing)
+        self.check_mask(missing)
         return pairwise_clip_loss(
             embeddings,
             logit_scale,

@@ -57,13 +57,10 @@ class PmrlLoss(Objective):
         wide = rows.double()
         values, vectors = leading_spectrum(wide @ wide.mT)
         singular = values.clamp(min=_LEAST).sqrt()
-        leading = (vectors[..., None] * wide).sum(dim=1) / singular[:, :1]
+        leading = ((vectors / singular[:, :1])[:, None].to(rows.dtype) @ rows)[:, 0]
         first = torch.zeros(len(rows), dtype=torch.long, device=rows.device)
         alignment = F.cross_entropy(singular.to(rows.dtype) / self.tau1, first)
-        directions = leading.to(rows.dtype)
-        contrasted = contrast(
-            _unsigned, [directions], [directions], torch.ones_like(scale) / self.tau2, direction="rows"
-        )
+        contrasted = contrast(_unsigned, [leading], [leading], torch.ones_like(scale) / self.tau2, direction="rows")
         return alignment + contrasted
 
     def tuple_score(self, embeddings: Sequence[Tensor], target: int) -> Tensor:

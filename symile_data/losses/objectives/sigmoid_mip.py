@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from symile_data.losses.kernels.blocks import sum_of_blocks
-from symile_data.losses.kernels.products import products_of_others
+from symile_data.losses.attach import attach
+from symile_data.losses.inputs import LossInputs, LossResult
+from symile_data.losses.kernels.sigmoid import sigmoid_of_products
 from symile_data.losses.objective import BatchShape, ProductObjective
 
 
@@ -45,15 +46,15 @@ class SigmoidMipLoss(ProductObjective):
     def formula(self, embeddings: Sequence[Tensor], scale: Tensor, missing: Tensor | None) -> Tensor:
         """Return the mean over targets of the losses of all pairs; see the module."""
         bias = self.bias.to(scale.dtype)
-        targets, tuples = torch.stack(list(embeddings), dim=1), torch.stack(products_of_others(embeddings), dim=1)
-        rows, modalities, _ = targets.shape
-        return sum_of_blocks(_pairs, [targets], [tuples, scale, bias]) / (modalities * rows)
+        tensors = [*embeddings, scale, bias]
+        wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+        with torch.no_grad():
+            found = sigmoid_of_products(embeddings, scale, bias, wanted)
+        if not wanted:
+            return found.value
+        return attach(found.value, [*found.gradients, found.scale_gradient, *found.parameter_gradients], tensors)
 
-
-def _pairs(start: int, cut: Sequence[Tensor], whole: Sequence[Tensor]) -> Tensor:
-    """Return the sum of the losses of a block of targets with all tuples; the positives lie on the diagonals."""
-    (targets,), (tuples, scale, bias) = cut, whole
-    logits = torch.baddbmm(bias, (scale * targets).transpose(0, 1), tuples.permute(1, 2, 0))
-    positives = logits.diagonal(offset=start, dim1=1, dim2=2)
-    # softplus(-x) = softplus(x) - x, so the positives are negatives first and are then corrected.
-    return F.softplus(logits).sum() - positives.sum()
+    def closed_form(self, inputs: LossInputs, wanted: bool) -> LossResult | None:
+        """Return value and gradients; see `Objective`."""
+        found = sigmoid_of_products(inputs.embeddings, inputs.scale, self.bias.to(inputs.scale.dtype), wanted)
+        return found if self.bias.requires_grad else replace(found, parameter_gradients=[])

@@ -20,7 +20,7 @@ from symile_data.losses.inputs import LossInputs, LossResult, differentiable_los
 from symile_data.losses.kernels.budget import Options
 from symile_data.losses.kernels.exact import solve_exact
 from symile_data.losses.kernels.sampled import solve_sampled
-from symile_data.losses.objective import BatchShape, ProductObjective, check_no_mask
+from symile_data.losses.objective import BatchShape, ProductObjective
 from symile_data.losses.objectives import MIP_SCALES, NEGATIVES
 
 
@@ -149,7 +149,7 @@ class SymileLoss(ProductObjective):
         missing: Tensor | None = None,
     ) -> Tensor:
         """Return the loss of M tensors (N, D), a () tensor; see `symile_loss`."""
-        check_no_mask(self, missing)
+        self.check_mask(missing)
         return symile_loss(
             embeddings,
             logit_scale,

@@ -15,10 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
-from symile_data.losses.kernels.products import products_of_others
-from symile_data.losses.kernels.together import sum_of_contrasts
+from symile_data.losses.inputs import LossInputs, LossResult
+from symile_data.losses.kernels.products import add_through_products, products_of_others, stacked_products_of_others
+from symile_data.losses.kernels.together import contrasts_at_once, fit_together, sum_of_contrasts
 from symile_data.losses.objective import ProductObjective
 
 
@@ -43,6 +45,10 @@ class SymilePairLoss(ProductObjective):
         """Return the mean over targets of the contrast of tuples with targets; see the module."""
         return pair_loss(embeddings, scale, both=self.both)
 
+    def closed_form(self, inputs: LossInputs, wanted: bool) -> LossResult | None:
+        """Return value and gradients of a small batch; see `Objective`."""
+        return pair_at_once(inputs.embeddings, inputs.scale, wanted, both=self.both)
+
 
 def pair_loss(embeddings: Sequence[Tensor], scale: Tensor, *, both: bool = False) -> Tensor:
     """Return the loss of the module in plain torch, for rows that are here already.
@@ -57,3 +63,29 @@ def pair_loss(embeddings: Sequence[Tensor], scale: Tensor, *, both: bool = False
     """
     tuples = products_of_others(embeddings)
     return sum_of_contrasts(tuples, embeddings, scale, "both" if both else "rows") / len(tuples)
+
+
+def pair_at_once(
+    embeddings: Sequence[Tensor], scale: Tensor, wanted: bool, *, both: bool = False, share: float = 1.0
+) -> LossResult | None:
+    """Return `pair_loss` and its gradients in few operations, or None where rows are many or logits wide.
+
+    Args:
+        embeddings: M tensors (N, D), without gradient.
+        scale: () tensor.
+        wanted: Also compute gradients.
+        both: Contrast in both directions.
+        share: Factor of the loss.
+    """
+    if not fit_together(len(embeddings), embeddings[0].shape[0]):
+        return None
+    targets = torch.stack(list(embeddings))
+    tuples = stacked_products_of_others(embeddings)
+    direction = "both" if both else "rows"
+    found = contrasts_at_once(tuples, targets, scale, direction, wanted, share / len(targets))
+    if found is None or not wanted:
+        return None if found is None else LossResult(found[0], [], torch.zeros_like(scale))
+    value, (by_tuples, by_targets, by_scale) = found
+    gradients = list(by_targets.unbind())
+    add_through_products(gradients, by_tuples.unbind(), embeddings)
+    return LossResult(value, gradients, by_scale)

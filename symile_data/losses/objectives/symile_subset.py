@@ -21,10 +21,11 @@ import torch
 from torch import Tensor
 
 from symile_data.errors import UsageError
+from symile_data.losses.inputs import LossInputs, LossResult
 from symile_data.losses.objective import BatchShape, ProductObjective
 
 from .symile import symile_loss
-from .symile_pair import pair_loss
+from .symile_pair import pair_at_once, pair_loss
 
 _NEGATIVES = ("pair", "n")
 _WEIGHTS = ("rows", "patterns")
@@ -76,26 +77,54 @@ class SubsetSymileLoss(ProductObjective):
 
     def formula(self, embeddings: Sequence[Tensor], scale: Tensor, missing: Tensor | None) -> Tensor:
         """Return the weighted mean over patterns of their losses; see the module."""
-        rows, dim = embeddings[0].shape
-        absent = torch.zeros(rows, len(embeddings), dtype=torch.bool) if missing is None else missing.cpu()
+        dim, losses, weights = embeddings[0].shape[1], [], []
         shuffles = self.generator if self.training else torch.Generator().manual_seed(self.seed)
-        losses, counts = [], []
-        for pattern in torch.unique(absent, dim=0):
-            index = (absent == pattern).all(dim=1).nonzero()[:, 0].to(scale.device)
-            present = (~pattern).nonzero()[:, 0].tolist()
-            if len(present) < 2 or len(index) < self.least_rows:
-                continue
+        for present, index, weight in self._patterns(embeddings, missing):
             values = [embeddings[m][index] for m in present]
             factor = scale * math.pow(dim, (len(present) - 2) / 2)
             if self.negatives == "pair":
                 losses.append(pair_loss(values, factor))
             else:
                 losses.append(symile_loss(values, factor, generator=shuffles))
-            counts.append(float(len(index)) if self.weights == "rows" else 1.0)
+            weights.append(weight)
         if not losses:
             return scale * 0.0
-        weights = torch.tensor(counts, dtype=scale.dtype, device=scale.device)
-        return (torch.stack(losses) * weights).sum() / weights.sum()
+        return (torch.stack(losses) * torch.tensor(weights, dtype=scale.dtype, device=scale.device)).sum()
+
+    def closed_form(self, inputs: LossInputs, wanted: bool) -> LossResult | None:
+        """Return value and gradients of small patterns of pairs; see `Objective`."""
+        if self.negatives != "pair":
+            return None
+        embeddings, scale = inputs.embeddings, inputs.scale
+        value, by_scale = torch.zeros_like(scale), torch.zeros_like(scale)
+        gradients = [torch.zeros_like(embedding) for embedding in embeddings] if wanted else []
+        for present, index, weight in self._patterns(embeddings, inputs.missing):
+            factor = math.pow(embeddings[0].shape[1], (len(present) - 2) / 2)
+            found = pair_at_once([embeddings[m][index] for m in present], scale * factor, wanted, share=weight)
+            if found is None:
+                return None
+            value += found.value
+            if wanted:
+                by_scale += found.scale_gradient * factor
+                for m, gradient in zip(present, found.gradients, strict=True):
+                    gradients[m].index_copy_(0, index, gradient)  # a row has one pattern
+        return LossResult(value, gradients, by_scale)
+
+    def _patterns(self, embeddings: Sequence[Tensor], missing: Tensor | None) -> list[tuple[list[int], Tensor, float]]:
+        """Return the present modalities, the rows and the weight of each pattern that takes part."""
+        rows, modalities = embeddings[0].shape[0], range(len(embeddings))
+        absent = [[False] * len(embeddings)] * rows if missing is None else missing.tolist()
+        by_pattern: dict[tuple[bool, ...], list[int]] = {}
+        for row, pattern in enumerate(absent):
+            by_pattern.setdefault(tuple(pattern), []).append(row)
+        found = []
+        for pattern in sorted(by_pattern):
+            present, own = [m for m in modalities if not pattern[m]], by_pattern[pattern]
+            if len(present) >= 2 and len(own) >= self.least_rows:
+                found.append((present, own, float(len(own)) if self.weights == "rows" else 1.0))
+        total = sum(weight for _, _, weight in found)
+        device = embeddings[0].device
+        return [(present, torch.tensor(own, device=device), weight / total) for present, own, weight in found]
 
     def get_extra_state(self) -> Tensor:
         """Return the generator's state, a uint8 tensor."""

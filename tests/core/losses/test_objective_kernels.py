@@ -1,4 +1,4 @@
-"""The kernels of the objectives: cross-entropy in blocks, sums of blocks, spans of tuples and leading eigenvectors."""
+"""The kernels of the objectives: cross-entropy in blocks, sigmoids of pairs, spans of tuples, leading eigenvectors."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,9 +10,10 @@ from slow_losses import random_embeddings, worst_error
 from torch import Tensor
 from torch.nn import functional as F
 
-from symile_data.losses.kernels.blocks import row_blocks, sum_of_blocks
+from symile_data.losses.kernels.blocks import row_blocks
 from symile_data.losses.kernels.comparison import Direction
 from symile_data.losses.kernels.contrast import contrast, inner_products
+from symile_data.losses.kernels.sigmoid import sigmoid_of_products
 from symile_data.losses.kernels.spectrum import leading_spectrum
 from symile_data.losses.kernels.volumes import outside_of_span, whiten
 
@@ -94,25 +95,24 @@ def test_contrast_keeps_its_digits_near_zero() -> None:
 
 
 @pytest.mark.parametrize("block", [None, 1, 2, 5])
-def test_sums_of_blocks_are_sums(block: int | None) -> None:
-    first, second, whole = random_embeddings(3, 5, 3)
-    fixed = torch.arange(5.0, dtype=torch.float64)[:, None]
+@pytest.mark.parametrize("modalities", [2, 3, 4])
+def test_the_sigmoid_loss_is_that_of_every_pair(modalities: int, block: int | None) -> None:
+    rows = random_embeddings(modalities, 5, 3)
+    numbers = [torch.tensor(30.0, dtype=torch.float64), torch.tensor(-0.7, dtype=torch.float64)]
 
-    def part(start: int, cut: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
-        numbers = torch.arange(start, start + len(cut[0]))
-        assert torch.equal(cut[2][:, 0].long(), numbers)
-        return ((cut[0] @ others[0].t()) * cut[2]).sin().sum() + cut[1].exp().sum()
+    def expected(*tensors: Tensor) -> Tensor:
+        *e, scale, bias = tensors
+        terms = []
+        for m, own in enumerate(e):
+            others = torch.stack([one for o, one in enumerate(e) if o != m]).prod(dim=0)
+            logits = scale * own @ others.t() + bias
+            terms.append(-F.logsigmoid((2 * torch.eye(5, dtype=torch.float64) - 1) * logits).sum() / 5)
+        return torch.stack(terms).mean()
 
-    def ours(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-        return sum_of_blocks(part, [a, b, fixed], [c], block)
-
-    def expected(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-        return ((a @ c.t()) * fixed).sin().sum() + b.exp().sum()
-
-    inputs = [first, second, whole]
-    assert worst_error(gradients(ours, inputs), gradients(expected, inputs)) < 1e-12
-    assert not ours(*inputs).requires_grad
-    assert sum_of_blocks(lambda _, cut, others: cut[0].sum(), [first], [whole], block) == pytest.approx(first.sum())
+    found = sigmoid_of_products(rows, *numbers, True, block)
+    ours = [found.value, *found.gradients, found.scale_gradient, *found.parameter_gradients]
+    assert worst_error(ours, gradients(expected, [*rows, *numbers])) < 1e-11
+    assert sigmoid_of_products(rows, *numbers, False, block).value == pytest.approx(found.value.item(), rel=1e-14)
 
 
 @pytest.mark.parametrize(("rows", "block"), [(7, None), (7, 3), (6, 3), (1, 9), (0, 2)])

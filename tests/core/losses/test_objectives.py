@@ -3,9 +3,11 @@
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
+from typing import Any, Self
 
 import pytest
 import torch
@@ -112,6 +114,71 @@ def test_an_objective_from_outside_is_registered_and_made(clean: ModuleType) -> 
     for taken in ("mine", "symile"):
         with pytest.raises(UsageError, match="there is an objective of this name already"):
             register(taken, Mine)
+
+
+@pytest.mark.parametrize("name", ["", " ", "a/b", "a,b", "my loss", "1st", "a.b", "é", "name\n", "-x"])
+def test_a_name_that_no_table_of_a_config_can_have_is_refused(clean: ModuleType, name: str) -> None:
+    from symile_data.losses import register
+
+    with pytest.raises(UsageError, match="the name of an objective is a letter followed by letters, digits, - and _"):
+        register(name, Mine)
+    assert list(registry()) == KEYS
+
+
+def test_the_name_of_a_setting_of_configs_is_refused(clean: ModuleType) -> None:
+    from symile_data.losses import register
+    from symile_data.training import config
+
+    settings = {item.name for item in fields(TrainConfig)} | {*config._OLD_NAMES, *config._SYMILE_SETTINGS}
+    assert settings == clean.RESERVED
+    for name in settings:
+        with pytest.raises(UsageError, match=f"is not that of a setting of configs.*; got '{name}'"):
+            register(name, Mine)
+
+
+class Demanding(Mine):
+    """An objective with an argument that has no default."""
+
+    def __init__(self, table: str, *, weight: float = 1.0) -> None:
+        super().__init__(weight=weight)
+        self.table = table
+
+
+class Shaped(Demanding):
+    """One that gets it from the shape of the batch."""
+
+    @classmethod
+    def for_batch(cls, shape: BatchShape, **settings: Any) -> Self:
+        return cls(str(shape.rows), **settings)
+
+
+def test_an_argument_without_a_default_is_named(clean: ModuleType) -> None:
+    from symile_data.losses import make_objective, register
+
+    register("demanding", Demanding)
+    register("shaped", Shaped)
+    with pytest.raises(UsageError, match=r"demanding cannot be made without table, an argument .*for_batch"):
+        make_objective("demanding", SHAPE, {"weight": 2.0})
+    assert vars(make_objective("demanding", SHAPE, {"table": "a"}))["table"] == "a"
+    assert vars(make_objective("shaped", SHAPE))["table"] == "6"
+
+
+def test_the_package_of_a_broken_entry_point_is_named(
+    clean: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from symile_data.losses import make_objective
+
+    folder = tmp_path / "their_losses-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: their-losses\nVersion: 1.0\n")
+    declared = f"[{clean.GROUP}]\nbroken = no_such_module:Loss\nsettings = no_such_module:Loss\n"
+    (folder / "entry_points.txt").write_text(declared)
+    monkeypatch.syspath_prepend(tmp_path)
+    clean._installed.cache_clear()
+    with pytest.warns(UserWarning, match="'settings' of the package their-losses is left out"):
+        assert list(registry()) == [*KEYS, "broken"]
+    with pytest.raises(UsageError, match=r"of the package their-losses cannot be imported.*no_such_module"):
+        make_objective("broken", SHAPE)
 
 
 def test_scores_that_an_objective_does_not_speed_up_are_made_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
