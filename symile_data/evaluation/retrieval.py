@@ -25,6 +25,7 @@ from symile_data.rng import Stream
 from .embeddings import Embeddings
 from .ranks import Ranks, ranks_from_scores
 
+CANDIDATES = 1 << 22  # numbers of the embeddings of candidates at a time, of which some scores make several copies
 CHUNK = 1 << 23  # scores (or products, for sets of candidates) at a time; with all else they take about 100 MB
 AT = (1, 5, 10)  # the values k for which recall is computed
 
@@ -175,7 +176,8 @@ def _among_all(embedded: Embeddings, retrieval: Retrieval) -> Iterator[tuple[Ten
         right = torch.where(places < last[:, None], order[places.clamp(max=len(labels) - 1)], -1)
         asked = {m: query[start:stop] for m, query in queries.items()}
         with torch.no_grad():
-            scores = retrieval.objective.scores(asked, candidates, target)
+            parts = candidates.split(max(1, CANDIDATES // max(candidates.shape[1], 1)))
+            scores = torch.cat([retrieval.objective.scores(asked, part, target) for part in parts], dim=1)
         yield scores, right
 
 

@@ -23,7 +23,7 @@ from symile_data.evaluation.retrieval import (
     retrieval_accuracy,
     retrieve,
 )
-from symile_data.losses import ClipLoss, SymileLoss
+from symile_data.losses import BatchShape, ClipLoss, Objective, SymileLoss, make_objective
 
 OBJECTIVE = {"symile": SymileLoss(), "clip": ClipLoss()}
 
@@ -71,6 +71,28 @@ def test_chunks_change_nothing(chunk: int, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(retrieval, "CHUNK", chunk)
     assert torch.equal(hits(rows, "text", "symile"), whole)
     assert torch.equal(ranks_of(rows, of("text", candidates=4)).expected(), sets)
+
+
+@pytest.mark.parametrize("name", ["symile", "pmrl", "gated", "gram"])
+def test_candidates_are_scored_a_part_at_a_time(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scores that copy their candidates, widened or through a network, then hold a part of them only."""
+    rows = embedded()
+    values = {key: F.normalize(value, dim=1) for key, value in rows.values.items()}
+    rows = Embeddings(values, rows.labels)
+    objective = make_objective(name, BatchShape(modalities=3, dim=6, rows=23))
+    asked = Retrieval(target="audio", objective=objective)
+    whole = ranks_of(rows, asked).expected()
+    seen, scores = [], type(objective).scores
+
+    def noted(self: Objective, queries: Any, candidates: Tensor, target: int) -> Tensor:
+        seen.append(len(candidates))
+        return scores(self, queries, candidates, target)
+
+    monkeypatch.setattr(type(objective), "scores", noted)
+    monkeypatch.setattr(retrieval, "CANDIDATES", 6 * 5)
+    monkeypatch.setattr(retrieval, "CHUNK", 1000)
+    torch.testing.assert_close(ranks_of(rows, asked).expected(), whole)
+    assert set(seen) == {5, 3} and sum(seen) % 23 == 0
 
 
 def test_accuracy_is_the_share_of_hits_also_of_joined_batches() -> None:

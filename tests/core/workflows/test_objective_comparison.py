@@ -271,14 +271,3 @@ def test_m3_trials_share_features_that_are_made_once(
 
 def rows_point(languages: int) -> Point:
     return Point(dataset="m3", modalities=3, languages=languages)
-
-
-def test_one_process_and_two_give_the_same_results(tmp_path: Path) -> None:
-    plan, names = replace(PLAN, seeds=1, rates=()), ["symile", "clip"]
-    for workers in (1, 2):
-        run_comparison(plan, tmp_path / str(workers), names, workers=workers)
-    for name in ("results.csv", "results.json", "results.md"):
-        one, two = ((tmp_path / str(workers) / name).read_bytes() for workers in (1, 2))
-        assert one == two and b"clip" in one.lower()
-    kept = [sorted(one.relative_to(tmp_path / w) for one in (tmp_path / w / "trials").rglob("*")) for w in "12"]
-    assert kept[0] == kept[1] and kept[0]
