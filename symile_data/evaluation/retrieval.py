@@ -176,7 +176,7 @@ def _among_all(embedded: Embeddings, retrieval: Retrieval) -> Iterator[tuple[Ten
         right = torch.where(places < last[:, None], order[places.clamp(max=len(labels) - 1)], -1)
         asked = {m: query[start:stop] for m, query in queries.items()}
         with torch.no_grad():
-            parts = candidates.split(max(1, CANDIDATES // max(candidates.shape[1], 1)))
+            parts = torch.split(candidates, max(1, CANDIDATES // max(candidates.shape[1], 1)))
             scores = torch.cat([retrieval.objective.scores(asked, part, target) for part in parts], dim=1)
         yield scores, right
 

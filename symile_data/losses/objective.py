@@ -264,9 +264,9 @@ class Objective(nn.Module):
 
     def _solve(self, inputs: LossInputs, wanted: bool, parameters: Sequence[Tensor]) -> LossResult:
         """Differentiate the formula: every rank computes the loss of all rows and keeps the gradients of its own."""
-        found = self.closed_form(inputs, wanted) if inputs.shard.world == 1 else None
-        if found is not None and (not wanted or len(found.parameter_gradients) == len(parameters)):
-            return found
+        closed = self.closed_form(inputs, wanted) if inputs.shard.world == 1 else None
+        if closed is not None and (not wanted or len(closed.parameter_gradients) == len(parameters)):
+            return closed
         if not wanted:
             value = self.formula(inputs.embeddings, inputs.scale, inputs.missing)
             return LossResult(value, [], torch.zeros_like(inputs.scale))

@@ -36,7 +36,7 @@ RESERVED = frozenset(
         *("clip_gradient", "logit_scale_init", "logit_scale_max", "normalise", "missing", "group_missing"),
         *("missingness", "missingness_in_validation", "target", "label", "candidates", "redraw_words"),
         *("resample_within_class", "pretrain", "precision", "val_every", "select", "seed", "encoders", "inputs"),
-        *("loss", "redraw_media", "negatives", "shuffles", "mip_scale"),
+        *("supervised", "loss", "redraw_media", "negatives", "shuffles", "mip_scale"),
     )
 )
 

@@ -81,8 +81,7 @@ def pair_at_once(
         return None
     targets = torch.stack(list(embeddings))
     tuples = stacked_products_of_others(embeddings)
-    direction = "both" if both else "rows"
-    found = contrasts_at_once(tuples, targets, scale, direction, wanted, share / len(targets))
+    found = contrasts_at_once(tuples, targets, scale, "both" if both else "rows", wanted, share / len(targets))
     if found is None or not wanted:
         return None if found is None else LossResult(found[0], [], torch.zeros_like(scale))
     value, (by_tuples, by_targets, by_scale) = found

@@ -98,21 +98,21 @@ def test_contrast_keeps_its_digits_near_zero() -> None:
 @pytest.mark.parametrize("modalities", [2, 3, 4])
 def test_the_sigmoid_loss_is_that_of_every_pair(modalities: int, block: int | None) -> None:
     rows = random_embeddings(modalities, 5, 3)
-    numbers = [torch.tensor(30.0, dtype=torch.float64), torch.tensor(-0.7, dtype=torch.float64)]
+    scale, bias = torch.tensor(30.0, dtype=torch.float64), torch.tensor(-0.7, dtype=torch.float64)
 
     def expected(*tensors: Tensor) -> Tensor:
-        *e, scale, bias = tensors
+        *e, factor, offset = tensors
         terms = []
         for m, own in enumerate(e):
             others = torch.stack([one for o, one in enumerate(e) if o != m]).prod(dim=0)
-            logits = scale * own @ others.t() + bias
+            logits = factor * own @ others.t() + offset
             terms.append(-F.logsigmoid((2 * torch.eye(5, dtype=torch.float64) - 1) * logits).sum() / 5)
         return torch.stack(terms).mean()
 
-    found = sigmoid_of_products(rows, *numbers, True, block)
+    found = sigmoid_of_products(rows, scale, bias, True, block)
     ours = [found.value, *found.gradients, found.scale_gradient, *found.parameter_gradients]
-    assert worst_error(ours, gradients(expected, [*rows, *numbers])) < 1e-11
-    assert sigmoid_of_products(rows, *numbers, False, block).value == pytest.approx(found.value.item(), rel=1e-14)
+    assert worst_error(ours, gradients(expected, [*rows, scale, bias])) < 1e-11
+    assert sigmoid_of_products(rows, scale, bias, False, block).value == pytest.approx(found.value.item(), rel=1e-14)
 
 
 @pytest.mark.parametrize(("rows", "block"), [(7, None), (7, 3), (6, 3), (1, 9), (0, 2)])
