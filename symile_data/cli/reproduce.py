@@ -159,7 +159,8 @@ def m3(
     numbers = _language_sets(langs, KEY_LANGUAGES if keys else LANGUAGES)
     if keys:
         key_swept = key_points(numbers)
-        trials = [_key_trial(out, place, config, seed, epochs) for place in key_swept for seed in range(seeds)]
+        source = max(key_swept, key=lambda point: (point.languages, point.modalities))
+        trials = [_key_trial(out, place, source, config, seed, epochs) for place in key_swept for seed in range(seeds)]
         data = {(point.languages, point.keys): trials[at * seeds].data for at, point in enumerate(key_swept)}
     else:
         swept = points(numbers, _numbers(rates, "--rates", RATES))
@@ -197,8 +198,10 @@ def _m3_accuracies(
     return run_trials("M3 sweep", trials, workers)
 
 
-def _key_trial(out: Path, point: KeyPoint, config: str, seed: int, epochs: int | None) -> M3Trial:
-    """Make a trial. Without further keys the target language of a row is that of its audio."""
+def _key_trial(out: Path, point: KeyPoint, source: KeyPoint, config: str, seed: int, epochs: int | None) -> M3Trial:
+    """Make a trial, whose encoders are pretrained on the dataset of the point `source`. Without further keys the target
+    language of a row is that of its audio.
+    """
     from dataclasses import replace
 
     from symile_data.datasets.m3.keys import TARGET_LANGUAGE
@@ -207,22 +210,22 @@ def _key_trial(out: Path, point: KeyPoint, config: str, seed: int, epochs: int |
     from symile_data.workflows.m3_trials import M3Trial
 
     changes = {"seed": seed, **({} if epochs is None else {"epochs": epochs})}
-    names = ("image", "audio", "text", *point.keys)
     configs = {}
     for loss in LOSSES:
-        fitted = read_config(config, {**changes, "objective": loss}).fitted(names)
+        whole = read_config(config, {**changes, "objective": loss})
         labels = {
             name: "lang" if label == TARGET_LANGUAGE and not point.keys else label
-            for name, label in fitted.resample_within_class.items()
+            for name, label in whole.resample_within_class.items()
         }
-        configs[loss] = replace(fitted, resample_within_class=labels)
-    base = out / f"m3-{point.languages}-modalities-{point.modalities}"
+        configs[loss] = replace(whole, resample_within_class=labels)
+    base = out / point.name
     return M3Trial(
         directory=base / f"seed-{seed}",
         data=base / "data",
-        cache=base / "cache",
-        shared=base / f"pretrained-{seed}",
+        cache=out / "cache",
+        shared=out / f"pretrained-{seed}",
         configs=configs,
+        pretrained_on=out / source.name / "data",
     )
 
 

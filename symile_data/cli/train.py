@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from symile_data.losses.objectives import COMPARED, all_objectives
+from symile_data.losses.objectives import COMPARED, COMPARED_WITH_KEYS, all_objectives
 from symile_data.progress import hidden
 
 from .classification.labels import (
@@ -43,7 +44,7 @@ def train(
         typer.Option(
             "--objectives",
             help="Several, with commas between, compared on the same data.",
-            show_default=",".join(COMPARED),
+            show_default=f"{','.join(COMPARED)}; for Symile-M3 with keys {','.join(COMPARED_WITH_KEYS)}",
         ),
     ] = None,
     loss: Annotated[str | None, typer.Option(hidden=True, help="Former name of --objective.")] = None,
@@ -96,7 +97,8 @@ def train(
         symile-data train build/symile-mimic --supervised all --labels chexpert --seeds 3
     """
     from symile_data.launch import launch, must_launch
-    from symile_data.training.config import default_config, read_config
+    from symile_data.training.config import read_config
+    from symile_data.training.defaults import default_config, default_objectives
     from symile_data.workflows.evaluate import Experiment, run_experiment
     from symile_data.workflows.training_data import TrainingData
 
@@ -105,11 +107,12 @@ def train(
     kinds = [modality.kind for modality in data.manifest.modalities]
     modalities = [modality.name for modality in data.manifest.modalities]
     changes = {"epochs": epochs, "seed": seed, "negatives": negatives}
-    chosen = _objectives(objective, several, loss)
+    dataset = data.manifest.identity.dataset
+    chosen = _objectives(objective, several, loss, default_objectives(dataset, modalities))
     if negatives is not None and "symile" not in chosen:
         raise typer.BadParameter("it is a setting of the objective symile", param_hint="--negatives")
     overrides = {**_settings(settings or []), **{name: value for name, value in changes.items() if value is not None}}
-    name = config or default_config(data.manifest.identity.dataset, kinds, modalities)
+    name = config or default_config(dataset, kinds, modalities)
     changed = {choice: {"objective": choice} for choice in chosen}
     if supervised is not None:
         if objective or several or loss:
@@ -200,14 +203,14 @@ def _default_out(directory: Path, folds: FoldChoice | None) -> Path:
     return place if folds is None else place / f"repeat-{folds.repeat}-fold-{folds.fold}"
 
 
-def _objectives(one: str | None, several: str | None, former: str | None) -> list[str]:
+def _objectives(one: str | None, several: str | None, former: str | None, default: Sequence[str]) -> list[str]:
     """Return the objectives that are trained, each once, in the order given."""
     if sum(option is not None for option in (one, several, former)) > 1:
         raise typer.BadParameter("give either --objective or --objectives", param_hint="--objective")
     chosen = former if one is None else one
     if chosen is not None:
         return [chosen]
-    return list(COMPARED) if several is None else objective_names(several)
+    return list(default) if several is None else objective_names(several)
 
 
 def _settings(pairs: list[str]) -> dict[str, Any]:

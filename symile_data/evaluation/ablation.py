@@ -11,6 +11,7 @@ import torch
 from .embeddings import Embeddings
 from .retrieval import Retrieval, retrieval_accuracy
 
+SHUFFLED = "shuffled_"  # before the name of a modality in results
 _REPEATS = 5  # number of averaged permutations, since a single one of a thousand rows is noisy
 
 
@@ -30,5 +31,5 @@ def ablate(embedded: Embeddings, retrieval: Retrieval, seed: int = 0) -> dict[st
     for modality in embedded.values:
         if modality != retrieval.target:
             repeats = [retrieval_accuracy(embedded.shuffled(modality, generator), retrieval) for _ in range(_REPEATS)]
-            result[f"shuffled_{modality}"] = sum(repeats) / _REPEATS
+            result[f"{SHUFFLED}{modality}"] = sum(repeats) / _REPEATS
     return result

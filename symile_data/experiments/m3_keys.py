@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from symile_data.datasets.m3.ceilings import ONE_LEFT_OUT, RANDOM, REFERENCES, shown
-from symile_data.losses.objectives import OBJECTIVES
+from symile_data.losses.objectives import COMPARED_WITH_KEYS, OBJECTIVES
 
 from .tables import Accuracies, accuracy, summary
 
-LOSSES = ("symile-pair", "clip")
+LOSSES = COMPARED_WITH_KEYS
 TITLES = tuple(OBJECTIVES[loss].title for loss in LOSSES)
 LANGUAGES = (2, 5)
 KEYS: tuple[tuple[str, ...], ...] = ((), ("symbol",), ("symbol", "tone"))  # M = 3, 4 and 5
@@ -40,6 +40,11 @@ class KeyPoint:
         """M, the number of modalities."""
         return 3 + len(self.keys)
 
+    @property
+    def name(self) -> str:
+        """The name of the point's folder."""
+        return f"m3-{self.languages}-modalities-{self.modalities}"
+
 
 def key_points(languages: Sequence[int]) -> list[KeyPoint]:
     """Return the points of the sweep: three, four and five modalities for each number of languages.
@@ -56,16 +61,23 @@ def key_row(point: KeyPoint, rows: int, seeds: Sequence[Accuracies]) -> dict[str
     Args:
         point: The point.
         rows: Number of training rows.
-        seeds: For each seed, the test accuracy by loss, and the ceilings by the names of
-            `symile_data.datasets.m3.ceilings.REFERENCES`, which are equal for all seeds since the test split is.
+        seeds: For each seed, the test accuracy by loss; by "loss/modality" that with the modality shuffled; and the
+            ceilings by the names of `symile_data.datasets.m3.ceilings.REFERENCES`, which are equal for all seeds since
+            the test split is.
 
     Returns:
         "languages", "modalities", "keys", "rows", the known ones of `REFERENCES`, "one_left_out" (the best accuracy of
-        a reader who lacks one modality) and for each loss its `summary`.
+        a reader who lacks one modality), for each loss its `summary`, and in "shuffled", by loss and modality, the
+        `summary` with that modality shuffled among rows.
 
     >>> key_row(KeyPoint(languages=2), 8000, [{"clip": 0.5, "counting": 0.6, "random_candidate": 0.01}])["one_left_out"]
     0.6
     """
+    shuffled: dict[str, dict[str, Any]] = {}
+    for name in seeds[0]:
+        loss, slash, modality = name.partition("/")
+        if slash:
+            shuffled.setdefault(loss, {})[modality] = summary([accuracies[name] for accuracies in seeds])
     known = {name: seeds[0][name] for name in REFERENCES if name in seeds[0]}
     return {
         "languages": point.languages,
@@ -76,17 +88,21 @@ def key_row(point: KeyPoint, rows: int, seeds: Sequence[Accuracies]) -> dict[str
         ONE_LEFT_OUT: known.get(_COUNTING),
         **known,
         **{loss: summary([accuracies[loss] for accuracies in seeds]) for loss in LOSSES if loss in seeds[0]},
+        "shuffled": shuffled,
     }
 
 
 def key_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """Format rows of `key_row` as cells, the header first."""
     bounds = ("text_alone", ONE_LEFT_OUT, RANDOM)
-    table = [["M", "langs", "keys", *TITLES, *(shown(name) for name in bounds)]]
+    first = LOSSES[0]
+    table = [["M", "langs", "keys", *TITLES, f"{TITLES[0]}, one shuffled", *(shown(name) for name in bounds)]]
     for row in rows:
         keys = ", ".join(["audio", *row["keys"]])
         measured = [accuracy(row[loss]) for loss in LOSSES]
-        cells = [str(row["modalities"]), str(row["languages"]), keys, *measured]
+        shuffled = row["shuffled"].get(first)
+        highest = accuracy(max(shuffled.values(), key=lambda one: one["mean"])) if shuffled else "-"
+        cells = [str(row["modalities"]), str(row["languages"]), keys, *measured, highest]
         table.append([*cells, *(f"{row[name]:.3f}" for name in bounds)])
     return table
 
@@ -100,7 +116,10 @@ def key_notes(rows: int) -> list[str]:
     return [
         f"{rows:,} training rows. In each epoch a training row gets anew: the distractor words of its text, its image"
         " (of the same class) and its keys (other keys of the same sum). Validation and test rows stay as they are."
-        " This holds for all losses.",
+        " This holds for all losses. The small encoders are pretrained on labels of the training split of the dataset"
+        " with the most languages and modalities, and serve all datasets of the sweep.",
+        f"{TITLES[0]}, one shuffled: its highest accuracy where the values of one of the queried modalities are"
+        ' permuted among rows. It is at most the ceiling "one left out", up to chance.',
         "These values are counted from the test rows, all of which are candidates for the image, by its class: text"
         " alone, the best accuracy without any one of the keys of a reader who knows the candidates' classes; one left"
         " out, the best accuracy of a reader who lacks one modality, whichever it is, and also counts the candidates of"

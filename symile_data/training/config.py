@@ -9,9 +9,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
-from symile_data.datasets.m3.keys import KEYS
 from symile_data.errors import UsageError
 from symile_data.format.schema import joined_names
 from symile_data.format.typed_json import read_text, record
@@ -25,6 +24,7 @@ PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 Schedule = Literal["cosine", "constant"]
 Missing = Literal["embedding", "input", "neutral"]
 Selection = Literal["val_accuracy", "val_loss"]
+Value = TypeVar("Value")
 
 _MOST_BYTES = 1 << 20  # largest config file
 _MOST_SEED = 2**32 - 1  # of numpy's generator, which Lightning seeds too
@@ -46,7 +46,10 @@ class PretrainConfig:
         batch_size: Rows in a step.
         lr: Peak learning rate.
         weight_decay: Weight decay of AdamW.
-        jitter: Largest random shift of images, as a fraction of the side, with random mirroring; 0 for neither.
+        jitter: Largest random shift of images, as a fraction of the side, with random mirroring except of the keys of
+            Symile-M3, whose digits have a right and a left; 0 for neither.
+        intervals: Modality name -> its encoder is trained on one batch of so many, on every batch where it is not
+            given. An encoder of few different values needs few steps. At least one modality has every batch.
     """
 
     labels: Mapping[str, str]
@@ -55,9 +58,17 @@ class PretrainConfig:
     lr: float
     weight_decay: float = 0.0
     jitter: float = 0.0
+    intervals: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_numbers(self, {"epochs": 1, "batch_size": 1, "lr": 0, "weight_decay": 0, "jitter": 0}, " of [pretrain]")
+        for name, interval in self.intervals.items():
+            if name not in self.labels:
+                raise UsageError("intervals of [pretrain] names a modality that its labels do not name", got=name)
+            if not isinstance(interval, int) or isinstance(interval, bool) or interval < 1:
+                raise UsageError(f"intervals of [pretrain] has a whole number from 1 for {name}", got=repr(interval))
+        if self.intervals and not any(self.intervals.get(name, 1) == 1 for name in self.labels):
+            raise UsageError("intervals of [pretrain] leaves batches on which nothing is trained", do="leave one out")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +110,8 @@ class TrainConfig:
             be memorised. Names joined by "+" are taken together from one other row: with "audio+symbol" by the column
             `target_lang`, a row of Symile-M3 gets other keys of the same sum. Like `redraw_words`, it is off in the
             paper's configs.
-        pretrain: Pretrain and freeze some encoders first; None trains all from scratch. In its labels and in
-            `resample_within_class`, "?" after a name marks a modality that a dataset may lack; see `fitted`.
+        pretrain: Pretrain and freeze some encoders first; None trains all from scratch. In its labels and intervals and
+            in `resample_within_class`, "?" after a name marks a modality that a dataset may lack; see `fitted`.
         precision: Precision of Lightning: "32-true", "bf16-mixed" or "16-mixed".
         val_every: Epochs between validations.
         select: Validation figure by which the weights are chosen, "val_accuracy" or "val_loss".
@@ -169,7 +180,9 @@ class TrainConfig:
         if self.pretrain is None:
             return replace(self, resample_within_class=redrawn)
         labels = _without_absent(self.pretrain.labels, modalities)
-        return replace(self, resample_within_class=redrawn, pretrain=replace(self.pretrain, labels=labels))
+        intervals = _without_absent(self.pretrain.intervals, modalities)
+        pretrained = replace(self.pretrain, labels=labels, intervals=intervals)
+        return replace(self, resample_within_class=redrawn, pretrain=pretrained)
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as they are saved with a run."""
@@ -196,7 +209,7 @@ class TrainConfig:
             raise UsageError("the config lacks or misnames a setting", where=where, got=error) from None
 
 
-def _without_absent(table: Mapping[str, str], modalities: Collection[str]) -> dict[str, str]:
+def _without_absent(table: Mapping[str, Value], modalities: Collection[str]) -> dict[str, Value]:
     """Remove the optional names of a table that are no modalities, and the marks of the others.
 
     >>> _without_absent({"audio+symbol?+tone?": "target_lang", "code?": "code_id"}, ["audio", "tone"])
@@ -323,26 +336,3 @@ def _read(path: Path) -> str:
         raise UsageError("the config cannot be opened", where=path, got=error.strerror) from error
     except ValueError as error:
         raise UsageError("the config is not UTF-8 text of a usual size", where=path, got=error) from None
-
-
-def default_config(dataset: str, kinds: Collection[str] = (), modalities: Collection[str] = ()) -> str:
-    """Return the name of the config that suits a bundled dataset on a CPU.
-
-    Args:
-        dataset: Name of the dataset.
-        kinds: Kinds of its modalities.
-        modalities: Their names.
-
-    Raises:
-        UsageError: the dataset has no default config.
-    """
-    defaults = {"symile-m3": "m3-small", "symile-mimic": "mimic-small", "xor": "xor", "pid": "pid"}
-    if "features" in kinds:  # of frozen encoders, in a dataset that keeps the name of the one that they come from
-        defaults = {"symile-m3": "m3-frozen", "symile-mimic": "mimic-frozen"}
-    if dataset == "pid" and set(kinds) == {"vector"}:
-        return "pid-vectors"
-    if dataset == "symile-m3" and "features" not in kinds and KEYS.keys() & set(modalities):
-        return "m3-keys"
-    if dataset not in defaults:
-        raise UsageError("there is no default config for this dataset", got=dataset, do="name one with `config`")
-    return defaults[dataset]

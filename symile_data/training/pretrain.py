@@ -36,7 +36,7 @@ def pretrain(
     batches: Any,
     label_values: Mapping[str, Sequence[Any]],
 ) -> dict[str, dict[str, Tensor]]:
-    """Train encoders to predict their labels, all on the same batches.
+    """Train encoders to predict their labels, all on the same batches or some on every few of them.
 
     Args:
         config: Config of the run, of which `encoders`, `dim` and `seed` are used.
@@ -65,9 +65,11 @@ def pretrain(
     reduced = REDUCED[fast_precision(torch.device("cpu"))]
     with stage("pretraining encoders", settings.epochs, "epochs") as advance:
         for _ in range(settings.epochs):
-            for batch in batches:
+            for number, batch in enumerate(batches):
                 loss = torch.zeros(())
                 for name, column in settings.labels.items():
+                    if number % settings.intervals.get(name, 1):
+                        continue
                     present = ~batch["missing"][:, positions.index(name)]
                     target = torch.tensor([labels[name][value] for value in _values(batch[column])])[present]
                     with torch.autocast("cpu", reduced, enabled=reduced != torch.float32):

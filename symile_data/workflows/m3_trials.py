@@ -28,9 +28,10 @@ class M3Trial:
     Args:
         directory: Folder of a run directory for each loss, and of `result.json`.
         data: Directory of the dataset.
-        cache: Directory of its decoded media, which all trials share.
+        cache: Directory of decoded media, which all trials share.
         shared: Directory of the pretrained encoders of the trial's seed.
         configs: Loss -> its config.
+        pretrained_on: Directory of the dataset on whose training split encoders are pretrained; None takes `data`.
     """
 
     directory: Path
@@ -38,33 +39,47 @@ class M3Trial:
     cache: Path
     shared: Path
     configs: Mapping[str, TrainConfig]
+    pretrained_on: Path | None = None
 
     def identity(self) -> Any:
-        """Return what decides the result: the dataset's settings and the config of each loss."""
+        """Return what decides the result: the settings of the datasets and the config of each loss."""
         from symile_data.format import manifest
 
-        fingerprint = manifest.read(self.data).identity.fingerprint
-        return [fingerprint, {loss: config.to_json() for loss, config in self.configs.items()}]
+        datasets = [self.data, *([] if self.pretrained_on is None else [self.pretrained_on])]
+        fingerprints = [manifest.read(directory).identity.fingerprint for directory in datasets]
+        return [*fingerprints, {loss: config.to_json() for loss, config in self.configs.items()}]
 
     def measure(self) -> Accuracies:
-        """Train and test each loss. Return the test accuracy by loss, and the references by the names of
-        `symile_data.datasets.m3.ceilings.REFERENCES`.
+        """Train and test each loss.
+
+        Returns:
+            The test accuracy by loss; by "loss/modality" the accuracy with that modality shuffled among rows; and the
+            references by the names of `symile_data.datasets.m3.ceilings.REFERENCES`.
         """
+        from symile_data.evaluation.ablation import SHUFFLED
+
         from .train import train_run
 
-        data = self._open()
+        data = self._open(self.data)
+        source = data if self.pretrained_on is None else self._open(self.pretrained_on)
         tests = {
-            loss: train_run(config, data, self.directory / loss, self.shared)["test"]
+            loss: train_run(config, data, self.directory / loss, self.shared, pretrained_on=source)["test"]
             for loss, config in self.configs.items()
         }
         accuracies = {loss: float(test["accuracy"]) for loss, test in tests.items()}
+        shuffled = {
+            f"{loss}/{name.removeprefix(SHUFFLED)}": float(value)
+            for loss, test in tests.items()
+            for name, value in test.items()
+            if name.startswith(SHUFFLED)
+        }
         test = next(iter(tests.values()))
-        return {**accuracies, **{name: float(test[name]) for name in REFERENCES if name in test}}
+        return {**accuracies, **shuffled, **{name: float(test[name]) for name in REFERENCES if name in test}}
 
-    def _open(self) -> TrainingData:
+    def _open(self, directory: Path) -> TrainingData:
         from .training_data import TrainingData
 
-        return TrainingData(self.data, self.cache)
+        return TrainingData(directory, self.cache)
 
 
 def build_dataset(
@@ -102,7 +117,7 @@ def pretrain(trial: M3Trial) -> None:
     """Make the pretrained encoders that a trial shares with others, unless they exist."""
     from symile_data.training.run import pretrained_weights
 
-    data = trial._open()
+    data = trial._open(trial.pretrained_on or trial.data)
     config = next(iter(trial.configs.values())).fitted([modality.name for modality in data.manifest.modalities])
     data.check(config)
     pretrained_weights(data.run_info(config), trial.shared, partial(data.pretrained, config))

@@ -32,6 +32,7 @@ def train_run(
     run: Path,
     shared: Path | None = None,
     execution: Execution | None = None,
+    pretrained_on: TrainingData | None = None,
 ) -> dict[str, Any]:
     """Train a config, or continue where an interrupted training stopped, and test the best weights.
 
@@ -42,6 +43,8 @@ def train_run(
         run: Directory of the run; `symile_data.training.run` describes its files.
         shared: Directory of pretrained encoders that several runs share; None keeps them in `run`.
         execution: Devices, loggers and checkpoints.
+        pretrained_on: Dataset on whose training split encoders are pretrained; None takes `data`. It has the modalities
+            of `data`, and possibly more.
 
     Returns:
         The contents of metrics.json: "objective", "seed", "epochs", "best_epoch", "val_accuracy", "val_loss", "curves"
@@ -58,6 +61,8 @@ def train_run(
     from symile_data.training.ranks import is_main_process, main_process_first
     from symile_data.training.run import pretrained_weights
 
+    source = pretrained_on or data
+    general = config.fitted([modality.name for modality in source.manifest.modalities])
     config = config.fitted([modality.name for modality in data.manifest.modalities])
     data.check(config)
     if config.supervised is not None:
@@ -65,8 +70,9 @@ def train_run(
 
         return train_supervised(config, data, run, shared, execution)
     info = data.run_info(config)
-    weights = pretrained_weights(info, shared or run, partial(data.pretrained, config))
-    module = info.make_module(weights)
+    weights = pretrained_weights(source.run_info(general), shared or run, partial(source.pretrained, general))
+    wanted = () if config.pretrain is None else config.pretrain.labels
+    module = info.make_module({name: weights[name] for name in wanted})
     module.fill_means(data.means(module))
     metrics = fit(info, module, data.fitting(module), run, execution)
     with main_process_first():

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symile_data.datasets.m3.keys import KEYS
 from symile_data.errors import DamageError, UsageError
 from symile_data.format import manifest as manifests
 
@@ -124,8 +125,8 @@ class TrainingData:
             return {}
         split = self.split("train")
         modalities = self.manifest.modalities
-        images = [modality.name for modality in modalities if modality.kind == _IMAGES]
-        views = {name: ImageJitter(shift=settings.jitter) for name in images} if settings.jitter else {}
+        flips = {m.name: 0.0 if m.name in KEYS else 0.5 for m in modalities if m.kind == _IMAGES and settings.jitter}
+        views = {name: ImageJitter(shift=settings.jitter, flip=flip) for name, flip in flips.items()}
         batches = self._loader(
             config,
             "train",

@@ -1,6 +1,8 @@
 """Pretraining: a toy of light and dark images is learned, reproducibly, and only encoders with features take part."""
 
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -87,3 +89,25 @@ def test_a_loss_that_is_not_finite_ends_the_pretraining() -> None:
     )
     with pytest.raises(SymileDataError, match=message):
         pretrain(config(), settings, [IMAGE], Toy(), {"image": SHADES})
+
+
+def test_an_interval_trains_an_encoder_on_every_few_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The toy's images appear under two names; the second one is encoded in batches 0 and 3 of the four."""
+    again = Modality(name="symbol", kind="image", column="symbol", null_columns=("symbol",))
+    settings = replace(SETTINGS, labels={"image": "shade", "symbol": "shade"}, epochs=2, intervals={"symbol": 3})
+    calls = Counter[int]()
+
+    def counted(encoder: SmallImageEncoder, media: torch.Tensor) -> torch.Tensor:
+        calls[id(encoder)] += 1
+        return usual(encoder, media)
+
+    usual = SmallImageEncoder.features
+    monkeypatch.setattr(SmallImageEncoder, "features", counted)
+
+    class Twice(Toy):
+        def __iter__(self) -> Iterator[dict[str, Any]]:
+            for batch in super().__iter__():
+                yield {**batch, "symbol": batch["image"], "missing": batch["missing"].expand(-1, 2)}
+
+    pretrain(config(), settings, [IMAGE, again], Twice(), {"image": SHADES, "symbol": SHADES})
+    assert sorted(calls.values()) == [4, 8]

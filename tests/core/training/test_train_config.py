@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from symile_data.builders.xor.build import DATASET as XOR
 from symile_data.encoders import ENCODERS
 from symile_data.errors import UsageError
 from symile_data.loaders.decoders import DECODERS
-from symile_data.training.config import PretrainConfig, TrainConfig, default_config, named_configs, read_config
+from symile_data.training.config import PretrainConfig, TrainConfig, named_configs, read_config
 
 LEAST: dict[str, Any] = {
     "epochs": 1, "batch_size": 2, "dim": 4, "lr": 0.1, "logit_scale_init": 0.0, "target": "image", "label": "cls_id",
@@ -22,17 +21,6 @@ PRETRAIN = {"labels": {"image": "cls_id"}, "epochs": 1, "batch_size": 2, "lr": 0
 def test_bundled_configs_parse_and_come_back_from_json(name: str) -> None:
     config = read_config(name)
     assert TrainConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
-
-
-def test_defaults_name_bundled_configs() -> None:
-    for dataset in ("symile-m3", "symile-mimic", XOR):
-        assert default_config(dataset) in named_configs()
-    for dataset, name in {"symile-m3": "m3-frozen", "symile-mimic": "mimic-frozen"}.items():
-        assert default_config(dataset, ["features", "text"]) == name in named_configs()
-    with pytest.raises(UsageError, match=r"no default config for this dataset.*other.*`config`"):
-        default_config("other")
-    with pytest.raises(UsageError, match=r"no default config for this dataset.*other.*`config`"):
-        default_config("other", ["features"])
 
 
 @pytest.mark.parametrize("name", named_configs())
@@ -174,13 +162,22 @@ def test_the_config_of_keys_fits_any_dataset_with_keys() -> None:
     assert fitted.resample_within_class == {"image": "cls_id", "audio+tone+code": "target_lang"}
     assert fitted.pretrain is not None
     assert fitted.pretrain.labels == {"image": "cls_id", "audio": "lang", "tone": "tone_id"}
+    assert fitted.pretrain.intervals == {"tone": 8}
     assert fitted.fitted(["image"]) == fitted
     plain = read_config("m3-small")
     assert plain.fitted(["image", "audio", "text"]) == plain
     assert read_config("xor").fitted([]) == read_config("xor")
 
 
-def test_datasets_with_keys_have_a_config_of_their_own() -> None:
-    assert default_config("symile-m3", ["image"], ["image", "audio", "text", "code"]) == "m3-keys"
-    assert default_config("symile-m3", ["image"], ["image", "audio", "text"]) == "m3-small"
-    assert default_config("symile-m3", ["features", "vector"], ["image", "audio", "text", "code"]) == "m3-frozen"
+@pytest.mark.parametrize(
+    ("intervals", "said"),
+    [
+        ({"audio": 2}, "names a modality that its labels do not name.*audio"),
+        ({"image": 0}, "a whole number from 1 for image.*0"),
+        ({"image": True}, "a whole number from 1 for image.*True"),
+        ({"image": 2}, "leaves batches on which nothing is trained"),
+    ],
+)
+def test_intervals_of_the_pretraining_are_checked(intervals: dict[str, int], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        PretrainConfig(**PRETRAIN, intervals=intervals)

@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from command import call
 
 from symile_data.experiments import m3_keys
-from symile_data.training.run import read_run
+from symile_data.training.checkpoints import load_file
+from symile_data.training.run import load_module, read_run
 
 CONFIG = """
 epochs = 1
@@ -45,7 +47,7 @@ def test_accuracy_over_modalities_stands_beside_the_ceilings(
     words = ("--out", out, "--langs", "2", "--config", tmp_path / "tiny.toml", *sizes)
     assert call("reproduce", "m3", "--keys", *words) == 0
     said = capsys.readouterr()
-    assert "M3 sweep: 2/2 trials" in said.err and "pretraining encoders: 2/2 sets" in said.err
+    assert "M3 sweep: 2/2 trials" in said.err and "pretraining encoders: 1/1 sets" in said.err
     points = json.loads((out / "results.json").read_text())["points"]
     assert [(point["modalities"], point["keys"]) for point in points] == [
         (3, []),
@@ -53,6 +55,7 @@ def test_accuracy_over_modalities_stands_beside_the_ceilings(
     ]
     for point in points:
         assert 0 <= point["symile-pair"]["mean"] <= 1 and len(point["clip"]["values"]) == 1
+        assert set(point["shuffled"]["symile-pair"]) == {"audio", "text", *point["keys"]}
         assert point["text_alone"] <= point["one_left_out"] == point["counting"] <= 1
     table = (out / "results.md").read_text()
     assert table.startswith("| M | langs | keys |") and "| 5 | 2 | audio, symbol, tone |" in table
@@ -63,6 +66,15 @@ def test_accuracy_over_modalities_stands_beside_the_ceilings(
     assert config.pretrain is not None and set(config.pretrain.labels) == {"image", "audio", "symbol", "tone"}
     three = read_run(out / "m3-2-modalities-3" / "seed-0" / "clip").config
     assert three.resample_within_class == {"image": "cls_id", "audio": "lang"}
+    assert three.pretrain is not None and set(three.pretrain.labels) == {"image", "audio"}
+    shared, own = (
+        {name: value for name, value in state.items() if name.startswith("backbone.") and value.dim()}
+        for state in (
+            load_file(out / "pretrained-0" / "pretrained.pt")["weights"]["audio"],
+            load_module(out / "m3-2-modalities-3" / "seed-0" / "clip").encoders["audio"].state_dict(),
+        )
+    )
+    assert shared and all(torch.equal(value, own[name]) for name, value in shared.items())
     assert call("reproduce", "m3", "--keys", *words, "--json") == 0
     assert json.loads(capsys.readouterr().out)["points"][1]["clip"] == points[1]["clip"]
 

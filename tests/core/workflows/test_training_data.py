@@ -27,11 +27,12 @@ from symile_data.workflows.evaluate import Experiment, run_experiment
 from symile_data.workflows.train import evaluate_run, train_run
 from symile_data.workflows.training_data import TrainingData
 
+PRETRAIN = {"labels": {"image": "cls_id", "audio": "lang"}, "epochs": 1, "batch_size": 6, "lr": 0.01}
 SMALL = {
     "epochs": 1, "batch_size": 6, "dim": 4, "lr": 0.01, "logit_scale_init": -1.0, "target": "image", "label": "cls_id",
     "encoders": {"image": {"width": 2}, "audio": {"width": 4}},
     "inputs": {"image": {"size": 16}, "audio": {"n_mels": 40, "seconds": 0.5}},
-    "pretrain": {"labels": {"image": "cls_id", "audio": "lang"}, "epochs": 1, "batch_size": 6, "lr": 0.01},
+    "pretrain": PRETRAIN,
 }  # fmt: skip
 
 
@@ -57,6 +58,25 @@ def test_media_are_decoded_and_encoded_once_for_all_runs(
     memory = data._cache
     assert isinstance(memory, MediaCache)
     assert len(memory.features) == 2 * 3  # of pictures and clips, shared by both losses
+
+
+def test_digits_are_not_mirrored_in_pretraining(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a shift of less than a pixel nothing but the mirror image is left of the jitter."""
+    build(tree, tmp_path / "m3", keys=("symbol",))
+    data = TrainingData(tmp_path / "m3")
+    labels = {"image": "cls_id", "symbol": "symbol_id"}
+    config = TrainConfig.from_json(SMALL | {"pretrain": {**PRETRAIN, "labels": labels, "jitter": 0.01}})
+    monkeypatch.setattr("symile_data.training.pretrain.pretrain", lambda *given: {"batches": list(given[3])})
+    jittered, stored = dict[str, dict[int, Any]](), dict[str, dict[int, Any]]()
+    for name in labels:
+        for kept, batches in (
+            (jittered, data.pretrained(config)["batches"]),
+            (stored, data._loader(config, "train")),
+        ):
+            for batch in batches:
+                kept.setdefault(name, {}).update(zip(batch["sample_id"].tolist(), batch[name], strict=True))
+    same = {name: [torch.equal(jittered[name][row], stored[name][row]) for row in stored[name]] for name in labels}
+    assert all(same["symbol"]) and len(same["symbol"]) == 12 and set(same["image"]) == {True, False}
 
 
 def test_a_dataset_is_opened_once_for_all_that_is_done_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
