@@ -19,6 +19,7 @@ with needs_extra("train", "symile_data.encoders"):
 
     from .audio import SmallAudioEncoder
     from .base import DataDescription, FeatureEncoder, Imputation
+    from .classified import ClassifiedEncoder
     from .ecg import SmallEcgEncoder
     from .image import SmallImageEncoder
     from .labs import LabsEncoder
@@ -34,6 +35,7 @@ __all__ = [
     "ENCODERS",
     "BertEncoder",
     "BitEncoder",
+    "ClassifiedEncoder",
     "ClipVisionEncoder",
     "DataDescription",
     "FeatureEncoder",

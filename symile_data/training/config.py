@@ -24,6 +24,7 @@ PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 Schedule = Literal["cosine", "constant"]
 Missing = Literal["embedding", "input", "neutral"]
 Selection = Literal["val_accuracy", "val_loss"]
+Features = Literal["backbone", "probabilities"]
 Value = TypeVar("Value")
 
 _MOST_BYTES = 1 << 20  # largest config file
@@ -50,6 +51,8 @@ class PretrainConfig:
             Symile-M3, whose digits have a right and a left; 0 for neither.
         intervals: Modality name -> its encoder is trained on one batch of so many, on every batch where it is not
             given. An encoder of few different values needs few steps. At least one modality has every batch.
+        features: Features of the frozen encoders: "backbone", what its last layer before the classifier says, or
+            "probabilities", what the classifier says of each class; see `symile_data.encoders.ClassifiedEncoder`.
     """
 
     labels: Mapping[str, str]
@@ -59,6 +62,7 @@ class PretrainConfig:
     weight_decay: float = 0.0
     jitter: float = 0.0
     intervals: Mapping[str, int] = field(default_factory=dict)
+    features: Features = "backbone"
 
     def __post_init__(self) -> None:
         _check_numbers(self, {"epochs": 1, "batch_size": 1, "lr": 0, "weight_decay": 0, "jitter": 0}, " of [pretrain]")
@@ -67,6 +71,9 @@ class PretrainConfig:
                 raise UsageError("intervals of [pretrain] names a modality that its labels do not name", got=name)
             if not isinstance(interval, int) or isinstance(interval, bool) or interval < 1:
                 raise UsageError(f"intervals of [pretrain] has a whole number from 1 for {name}", got=repr(interval))
+        if self.features not in get_args(Features):
+            known = ", ".join(get_args(Features))
+            raise UsageError("unknown features of [pretrain]", got=repr(self.features), do=f"choose among {known}")
         if self.intervals and not any(self.intervals.get(name, 1) == 1 for name in self.labels):
             raise UsageError("intervals of [pretrain] leaves batches on which nothing is trained", do="leave one out")
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from symile_data.encoders import DataDescription, FeatureEncoder, LabsEncoder, make_encoder
+from symile_data.encoders import ClassifiedEncoder, DataDescription, FeatureEncoder, LabsEncoder, make_encoder
 from symile_data.errors import DamageError, UsageError
 from symile_data.format.schema import Modality
 from symile_data.losses import NeutralVectors
@@ -24,6 +24,8 @@ from .config import TrainConfig
 from .features import FeatureFunction
 
 _WARM_UP = 0.1  # fraction of the steps in which the learning rate rises
+
+_CLASSIFIER = "classifier.weight"  # key of the weights of a `ClassifiedEncoder`
 
 _RNG, _CUDA_RNG, _TRAINING = "rng_state", "cuda_rng_state", "training_loss"  # keys in a checkpoint
 
@@ -209,6 +211,10 @@ class EncodingModule(lightning.LightningModule):
     def _freeze(self, name: str, weights: Mapping[str, Tensor]) -> None:
         """Load a pretrained encoder, keep the fresh weights of its head, and train only the head."""
         encoder = self.encoders[name]
+        if _CLASSIFIER in weights and isinstance(encoder, FeatureEncoder):
+            description = DataDescription(imputed=self.config.missing == "input")
+            encoder = ClassifiedEncoder(encoder, len(weights[_CLASSIFIER]), self.config.dim, description)
+            self.encoders[name] = encoder
         new = {key: value for key, value in encoder.state_dict().items() if key.startswith(("head.", "imputation."))}
         try:
             encoder.load_state_dict({**weights, **new})

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from symile_data.encoders import FeatureEncoder, make_encoder
+from symile_data.encoders import ClassifiedEncoder, DataDescription, FeatureEncoder, make_encoder
 from symile_data.errors import UsageError
 from symile_data.format.schema import Modality
 from symile_data.progress import stage
@@ -46,7 +46,8 @@ def pretrain(
         label_values: Modality name -> the distinct values of its label column.
 
     Returns:
-        Modality name -> weights of its encoder (without the classifier).
+        Modality name -> weights of its encoder, or of a `ClassifiedEncoder`, whose classifier they include, where the
+        settings ask for probabilities.
 
     Raises:
         SymileDataError: the loss is not finite.
@@ -84,7 +85,15 @@ def pretrain(
                 optimizer.step()
                 schedule.step()
             advance()
-    return {name: encoder.state_dict() for name, encoder in encoders.items()}
+    if settings.features == "backbone":
+        return {name: encoder.state_dict() for name, encoder in encoders.items()}
+    return {name: _classified(encoder, classifiers[name]) for name, encoder in encoders.items()}
+
+
+def _classified(encoder: FeatureEncoder, classifier: nn.Linear) -> dict[str, Tensor]:
+    whole = ClassifiedEncoder(encoder, classifier.out_features, 1, DataDescription())
+    whole.classifier = classifier
+    return {key: value for key, value in whole.state_dict().items() if not key.startswith("head.")}
 
 
 def _backbone(config: TrainConfig, kind: str) -> FeatureEncoder:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from symile_data.encoders import DataDescription, make_encoder
+from symile_data.encoders import ClassifiedEncoder, DataDescription, make_encoder
 from symile_data.encoders.image import SmallImageEncoder
 from symile_data.errors import SymileDataError, UsageError
 from symile_data.format.schema import Modality
@@ -111,3 +111,17 @@ def test_an_interval_trains_an_encoder_on_every_few_batches(monkeypatch: pytest.
 
     pretrain(config(), settings, [IMAGE, again], Twice(), {"image": SHADES, "symbol": SHADES})
     assert sorted(calls.values()) == [4, 8]
+
+
+def test_probabilities_come_to_name_the_labels() -> None:
+    settings = replace(SETTINGS, features="probabilities")
+    weights = pretrain(config(), settings, [IMAGE], Toy(), {"image": SHADES})["image"]
+    small = make_encoder("image", 4, {"width": 2})
+    assert isinstance(small, SmallImageEncoder)
+    encoder = ClassifiedEncoder(small, len(SHADES), 4, DataDescription())
+    heads = {name: value for name, value in encoder.state_dict().items() if name.startswith("head.")}
+    encoder.load_state_dict({**weights, **heads})
+    batches = list(Toy())
+    features = FeatureFunction(encoder)(torch.cat([batch["image"] for batch in batches]))
+    light = [SHADES.index(name) for batch in batches for name in batch["shade"]]
+    assert features.argmax(dim=1).tolist() == light

@@ -181,3 +181,8 @@ def test_the_config_of_keys_fits_any_dataset_with_keys() -> None:
 def test_intervals_of_the_pretraining_are_checked(intervals: dict[str, int], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         PretrainConfig(**PRETRAIN, intervals=intervals)
+
+
+def test_features_of_the_pretraining_are_one_of_two() -> None:
+    with pytest.raises(UsageError, match=r"unknown features of \[pretrain\].*'logits'.*backbone, probabilities"):
+        PretrainConfig(**PRETRAIN, features="logits")  # type: ignore[arg-type]
