@@ -30,9 +30,10 @@ class ClassifiedEncoder(FeatureEncoder):
         encoder.head, encoder.imputation = nn.Sequential(), None
         self.encoder = encoder
         self.classifier = nn.Linear(encoder.feature_size, classes)
-        table = self.head[-1]
+        table = nn.Linear(classes + (0 if self.imputation is None else self.imputation.extra), dim)
         nn.init.normal_(table.weight)
         nn.init.zeros_(table.bias)
+        self.head = nn.Sequential(table)
 
     def features(self, media: Any) -> Tensor:
         """Map decoded values (B, ...) to probabilities (B, C) float32."""

@@ -14,7 +14,7 @@ from symile_data.training.config import PretrainConfig, TrainConfig, named_confi
 LEAST: dict[str, Any] = {
     "epochs": 1, "batch_size": 2, "dim": 4, "lr": 0.1, "logit_scale_init": 0.0, "target": "image", "label": "cls_id",
 }  # fmt: skip
-PRETRAIN = {"labels": {"image": "cls_id"}, "epochs": 1, "batch_size": 2, "lr": 0.1}
+PRETRAIN: dict[str, Any] = {"labels": {"image": "cls_id"}, "epochs": 1, "batch_size": 2, "lr": 0.1}
 
 
 @pytest.mark.parametrize("name", named_configs())

@@ -66,16 +66,15 @@ def test_digits_are_not_mirrored_in_pretraining(tree: Path, tmp_path: Path, monk
     data = TrainingData(tmp_path / "m3")
     labels = {"image": "cls_id", "symbol": "symbol_id"}
     config = TrainConfig.from_json(SMALL | {"pretrain": {**PRETRAIN, "labels": labels, "jitter": 0.01}})
-    monkeypatch.setattr("symile_data.training.pretrain.pretrain", lambda *given: {"batches": list(given[3])})
-    jittered, stored = dict[str, dict[int, Any]](), dict[str, dict[int, Any]]()
-    for name in labels:
-        for kept, batches in (
-            (jittered, data.pretrained(config)["batches"]),
-            (stored, data._loader(config, "train")),
-        ):
-            for batch in batches:
-                kept.setdefault(name, {}).update(zip(batch["sample_id"].tolist(), batch[name], strict=True))
-    same = {name: [torch.equal(jittered[name][row], stored[name][row]) for row in stored[name]] for name in labels}
+    monkeypatch.setattr("symile_data.training.pretrain.pretrain", lambda *given: {"batches": given[3]})
+    jittered: Any = data.pretrained(config)["batches"]
+    seen: list[dict[str, dict[int, torch.Tensor]]] = []
+    for batches in (jittered, data._loader(config, "train")):
+        whole = list[Any](batches)
+        ids = [row for batch in whole for row in batch["sample_id"].tolist()]
+        seen.append({name: dict(zip(ids, torch.cat([batch[name] for batch in whole]), strict=True)) for name in labels})
+    shown, stored = seen
+    same = {name: [torch.equal(shown[name][row], stored[name][row]) for row in stored[name]] for name in labels}
     assert all(same["symbol"]) and len(same["symbol"]) == 12 and set(same["image"]) == {True, False}
 
 
