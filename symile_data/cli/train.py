@@ -98,7 +98,7 @@ def train(
     """
     from symile_data.launch import launch, must_launch
     from symile_data.training.config import read_config
-    from symile_data.training.defaults import default_config, default_objectives
+    from symile_data.workflows.datasets import default_config, default_objectives
     from symile_data.workflows.evaluate import Experiment, run_experiment
     from symile_data.workflows.training_data import TrainingData
 

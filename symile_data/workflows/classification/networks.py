@@ -122,7 +122,8 @@ _DESCRIBED: Mapping[str, str] = {
 
 
 def _default_network(data: TrainingData) -> SymileModule:
-    from symile_data.training.config import default_config, read_config
+    from symile_data.training.config import read_config
+    from symile_data.workflows.datasets import default_config
 
     kinds = [modality.kind for modality in data.manifest.modalities]
     names = [modality.name for modality in data.manifest.modalities]

@@ -27,8 +27,9 @@ from symile_data.datasets.pid import Block, Design
 from symile_data.errors import DamageError, UsageError
 from symile_data.format import manifest as manifests
 from symile_data.format.disclosure import is_confidential
-from symile_data.training.config import TrainConfig, default_config, read_config
+from symile_data.training.config import TrainConfig, read_config
 from symile_data.training.run import load_module
+from symile_data.workflows.datasets import default_config
 from symile_data.workflows.evaluate import Evaluation, evaluate_in_full
 from symile_data.workflows.export.embeddings import export_embeddings
 from symile_data.workflows.train import train_run
