@@ -24,7 +24,7 @@ class Panel:
     Args:
         data: Name of the dataset.
         unreliable: "missing", "misaligned" or "noisy".
-        affected: Names of the unreliable modalities, or "every modality".
+        affected: Names of the unreliable modalities, "image alone", or "every modality".
         test_affected: Whether test rows are as unreliable as training rows; else they are reliable.
         lines: Objective -> rate -> row of `objectives.summaries`, rates ascending.
     """
@@ -89,7 +89,7 @@ def panels(lines: Sequence[Line]) -> list[Panel]:
                 for apart in (False, True):
                     if apart and any("mean_affected" not in line for line in own):
                         continue
-                    data, named = data_name(own[0]), affected or "every modality"
+                    data, named = data_name(own[0]), f"{affected} alone" if affected else "every modality"
                     found.append(Panel(data, unreliable, named, apart, _by_objective([*complete, *own])))
     return found
 

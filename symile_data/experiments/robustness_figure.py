@@ -44,10 +44,9 @@ def draw_robustness(path: Path, panels: Sequence[Panel]) -> None:
         axes.set_visible(True)
         _draw_panel(axes, panel, names)
         axes.tick_params(labelbottom=True)
+        axes.set_xlabel("rate in training rows", fontsize=8)
         if not column:
             axes.set_ylabel(f"{panel.data}\ntest accuracy", fontsize=9)
-    for axes in grid[-1]:
-        axes.set_xlabel("rate in training rows", fontsize=8)
     drawn = [axes.get_legend_handles_labels() for axes in figure.axes]
     handles = {label: handle for handles, labels in drawn for handle, label in zip(handles, labels, strict=True)}
     figure.legend(

@@ -67,7 +67,7 @@ def test_rate_0_belongs_to_every_panel() -> None:
     assert missing.pairs() == {0.0: 0.25, 0.5: 0.25} and alike.pairs() == {}
     assert [missing.mean(line) for line in missing.lines["symile"].values()] == pytest.approx([0.995, 0.745])
     assert [alike.mean(line) for line in alike.lines["symile"].values()] == pytest.approx([0.995, 0.3])
-    assert alike.heading == "a noisy in training rows; test rows alike"
+    assert alike.heading == "a alone noisy in training rows; test rows alike"
     assert (
         panel_of(found, "misaligned", False).heading == "every modality misaligned in training rows; reliable test rows"
     )
