@@ -111,8 +111,8 @@ def make_medium(spec: PidSpec, split: str, modality: str, key: int) -> bytes:
     symbols = symbols_of(modality, spec.design, np.array([value]))
     stream = Stream(spec.seed, f"pid/{split}/{modality}/medium/{value}")
     if spec.design.modalities[modality] == "audio" and spec.sounds == "tones":
-        blocks = zip(spec.design.scoped(modality), tones_of(modality, spec.design), strict=True)
-        return play([tones[int(symbols[block.name][0])] for block, tones in blocks], stream.generator(variant))
+        played = zip(spec.design.scoped(modality), tones_of(modality, spec.design), strict=True)
+        return play([tones[int(symbols[block.name][0])] for block, tones in played], stream.generator(variant))
     if spec.design.modalities[modality] == "audio":
         return speak(texts(modality, spec.design, symbols, ". ")[0] + ".", stream, variant)
     blocks, alphabets = spec.design.scoped(modality), drawings_of(modality, spec.design)

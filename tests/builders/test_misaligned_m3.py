@@ -132,7 +132,7 @@ def test_noise_has_its_level_and_needs_no_other_row(noisy: tuple[Path, Path], tr
     pairs = [(row["code"], own["code"]) for row, own in zip(rows, clean, strict=True) if row["code_noisy"]]
     shifts = np.array([one for one, _ in pairs]) - np.array([other for _, other in pairs])
     assert abs(shifts.std() - 2.0) < 4 * 2.0 / np.sqrt(2 * shifts.size)
-    settings = {"keys": ("symbol", "code"), "missing": {"audio": 0.2}, "reliability": NOISE}
+    settings: dict[str, Any] = {"keys": ("symbol", "code"), "missing": {"audio": 0.2}, "reliability": NOISE}
     build(tree, tmp_path / "two", rows=ROWS, workers=2, **settings)
     assert contents(tmp_path / "two") == contents(noisy[0])
 
