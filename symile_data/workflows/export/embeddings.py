@@ -23,7 +23,7 @@ from ..train import check_fingerprint
 
 if TYPE_CHECKING:
     from symile_data.builders.engine.card_hook import CardWriter
-    from symile_data.training.module import SymileModule
+    from symile_data.training.module import EncodingModule
     from symile_data.training.run import RunInfo
 
     from ..training_data import TrainingData
@@ -47,8 +47,8 @@ def export_embeddings(
 ) -> Manifest:
     """Write the embeddings of a run's dataset, one float32 list of D numbers for each modality of each row.
 
-    They are those by which the run retrieves: after the layer norm or, where the config says so, of unit length. A
-    missing modality is null, whatever stands for it in training.
+    They are those by which the run retrieves, or which a supervised baseline classifies: after the layer norm or, where
+    the config says so, of unit length. A missing modality is null, whatever stands for it in training.
 
     Args:
         run: Directory of the run.
@@ -64,7 +64,7 @@ def export_embeddings(
 
     Raises:
         DamageError: the run was trained on another dataset or is not finished, or the dataset is damaged.
-        UsageError: there is no such split.
+        UsageError: there is no such split, or the run encodes one modality only.
         OutputError: the output directory is unsuitable, or the disk fails.
     """
     from symile_data.builders.engine.stages import run_build
@@ -82,6 +82,13 @@ def export_embeddings(
             do=f"choose among {', '.join(name for name, rows in there.splits.items() if rows)}",
         )
     module = load_module(run, select).to(best_device())
+    if len(module.names) < len(there.modalities):
+        raise UsageError(
+            "a baseline of one modality has no embeddings of the others",
+            where=run,
+            got=f"{', '.join(module.names)} of {', '.join(modality.name for modality in there.modalities)}",
+            do="export a run that encodes every modality",
+        )
     schema = embedding_schema(data.split(chosen[0]).schema, there.modalities, info, module)
     group = min(info.config.batch_size, MOST_ROWS_PER_GROUP)
     identity = _identity(there, schema, chosen, group, module)
@@ -102,7 +109,7 @@ def export_embeddings(
 
 
 def embedding_schema(
-    stored: pa.Schema, modalities: Sequence[Modality], info: RunInfo, module: SymileModule
+    stored: pa.Schema, modalities: Sequence[Modality], info: RunInfo, module: EncodingModule
 ) -> DatasetSchema:
     """Return the schema of the source with lists of D float32 in the place of every modality's values."""
     from datasets import Features, List, Value
@@ -113,13 +120,13 @@ def embedding_schema(
     weights, made = weights_fingerprint(module), []
     for modality in modalities:
         features[modality.column] = List(Value("float32"), length=info.config.dim)
-        model = {"model": f"{info.config.objective} run", "weights": weights, "size": info.config.dim}
+        model = {"model": f"{_trained(info)} run", "weights": weights, "size": info.config.dim}
         made.append(replace(modality, kind=KIND, details={"of": modality.kind, **model}, suffix="npy"))
     return DatasetSchema(features=features, modalities=tuple(made))
 
 
 def _identity(
-    there: Manifest, schema: DatasetSchema, splits: Sequence[str], group: int, module: SymileModule
+    there: Manifest, schema: DatasetSchema, splits: Sequence[str], group: int, module: EncodingModule
 ) -> BuildFingerprint:
     """Add the run to the source's settings and the source's own fingerprint to its sources."""
     source = there.identity
@@ -137,18 +144,24 @@ def _identity(
     )
 
 
+def _trained(info: RunInfo) -> str:
+    """Name what a run was trained for: its objective, or its labels as a supervised baseline."""
+    supervised = info.config.supervised
+    return info.config.objective if supervised is None else f"supervised baseline {supervised.run_name}"
+
+
 def _note(info: RunInfo) -> str:
     folds = info.folds
     fold = "" if folds is None else f", on fold {folds.fold} of repetition {folds.repeat} of its file of folds"
     return (
         f"The columns of {', '.join(modality.name for modality in info.modalities)} hold embeddings of "
-        f"{info.config.dim} float32 numbers by a network that was trained on this dataset with the objective "
-        f"{info.config.objective} and seed {info.config.seed}{fold}."
+        f"{info.config.dim} float32 numbers by a network that was trained on this dataset "
+        f"({_trained(info)}, seed {info.config.seed}{fold})."
     )
 
 
 def _shards(
-    out: Path, schema: DatasetSchema, module: SymileModule, data: TrainingData, split: str, group: int
+    out: Path, schema: DatasetSchema, module: EncodingModule, data: TrainingData, split: str, group: int
 ) -> Iterator[FileEntry]:
     """Write the shards of a split, of whole row groups."""
     batches = _batches(schema, module, data, split, group)
@@ -160,7 +173,7 @@ def _shards(
 
 
 def _batches(
-    schema: DatasetSchema, module: SymileModule, data: TrainingData, split: str, group: int
+    schema: DatasetSchema, module: EncodingModule, data: TrainingData, split: str, group: int
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a split in file order, with their embeddings."""
     import torch

@@ -98,7 +98,7 @@ def test_it_is_a_dataset_like_any_other(place: Path, tmp_path: Path) -> None:
     assert {split: len(loaded[split]) for split in SPLITS} == manifest.splits
     assert loaded["test"].features["cxr"] == datasets.List(datasets.Value("float32"), length=8)
     text = (out / "README.md").read_text()
-    assert "hold embeddings of 8 float32 numbers by a network that was trained on this dataset" in text
+    assert "hold embeddings of 8 float32 numbers by a network that was trained on this dataset (symile, seed 0)" in text
     name = default_config("symile-mimic", ["features"] * 3, MODALITIES)
     config = read_config(name, {"epochs": 1, "batch_size": 16, "dim": 4, "candidates": 3})
     assert train_run(config, TrainingData(out), tmp_path / "run")["test"]["candidates"] == 3
@@ -113,6 +113,20 @@ def test_embeddings_of_patients_data_are_patients_data(place: Path) -> None:
     }
     identity = manifests.BuildFingerprint(dataset=manifest.identity.dataset, versions={}, **real)
     assert is_confidential(manifests.Manifest(identity=identity, modalities=(), splits={}))
+
+
+def test_supervised_baselines_are_exported_where_they_see_every_modality(place: Path, tmp_path: Path) -> None:
+    small = {"epochs": 1, "batch_size": 16, "dim": 8, "encoders": {"labs": {"widths": [8]}, "ecg": {"width": 4}},
+             "inputs": {"image": {"size": 16}, "ecg": {"scale": False}}}  # fmt: skip
+    data = TrainingData(place / "mimic")
+    for fusion in ("late", "unimodal:labs"):
+        supervised = {"fusion": fusion, "labels": ["chexpert_edema"]}
+        config = read_config("mimic-small", {**small, "supervised": supervised})
+        train_run(config, data, tmp_path / fusion)
+    manifest = export_embeddings(tmp_path / "late", data, tmp_path / "out", splits=["test"], write_card=no_card)
+    assert "(supervised baseline late, seed 0)" in manifest.notes[-1] and problems(tmp_path / "out") == []
+    with pytest.raises(UsageError, match=r"a baseline of one modality .*got labs of cxr, ecg, labs"):
+        export_embeddings(tmp_path / "unimodal:labs", data, tmp_path / "no", write_card=no_card)
 
 
 def xor_run(out: Path, dims: int = 2, **changes: Any) -> Path:
