@@ -31,8 +31,6 @@ from . import (
     plan,
     probe,
     reproduce,
-    reproduce_objectives,
-    reproduce_robustness,
     sample,
     translate,
 )
@@ -52,8 +50,6 @@ app.add_typer(sample.app, name="sample")
 app.add_typer(imports.app, name="import")
 app.add_typer(export.app, name="export")
 app.add_typer(plan.app, name="plan")
-reproduce.app.command("objectives")(reproduce_objectives.objectives)
-reproduce.app.command("robustness")(reproduce_robustness.robustness)
 app.add_typer(reproduce.app, name="reproduce")
 for command in (
     datasets.verify,

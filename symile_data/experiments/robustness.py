@@ -37,7 +37,7 @@ class Panel:
 
     @property
     def rates(self) -> list[float]:
-        """All rates, ascending."""
+        """All rates that any line has, ascending."""
         return sorted({rate for lines in self.lines.values() for rate in lines})
 
     @property

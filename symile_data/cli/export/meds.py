@@ -22,7 +22,7 @@ def meds(
 
         symile-data export meds build/symile-mimic --out build/symile-mimic-meds
     """
-    from symile_data.workflows.export_meds import export_meds
+    from symile_data.workflows.export.meds import export_meds
 
     counts = export_meds(directory, out)
     told = ", ".join(f"{count:,} {split}" for split, count in counts.items())

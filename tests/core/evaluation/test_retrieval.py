@@ -1,6 +1,7 @@
 """Zero-shot retrieval against a slow loop, its chance level, and what an ablation makes of an oracle."""
 
 import itertools
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -225,7 +226,8 @@ def test_a_bootstrap_has_the_spread_of_the_mean() -> None:
     found = bootstrap(rows, of("image", candidates=10), 300)["accuracy"]
     assert found["mean"] == pytest.approx(share, abs=0.01)
     assert found["se"] == pytest.approx((share * (1 - share) / 400) ** 0.5, rel=0.15)
-    assert found["low"] == pytest.approx(found["mean"] - 1.96 * found["se"], rel=1e-3)
+    odds = 1.96 * found["se"] / (found["mean"] * (1 - found["mean"]))  # an interval of the log-odds
+    assert found["low"] == pytest.approx(1 / (1 + (1 / found["mean"] - 1) * math.exp(odds)), rel=1e-3)
     assert found == bootstrap(rows, of("image", candidates=10), 300)["accuracy"]
     assert found != bootstrap(rows, of("image", candidates=10), 300, seed=1)["accuracy"]
     with pytest.raises(UsageError, match="at least two replicates"):

@@ -33,7 +33,7 @@ from symile_data.datasets.mimic.schema import FINDINGS
 from symile_data.errors import DamageError, OutputError, UsageError
 from symile_data.format import manifest as manifests
 from symile_data.reliability import Reliability
-from symile_data.workflows.export_meds import export_meds
+from symile_data.workflows.export.meds import export_meds
 
 FIRST, STAY = 10_000_000, 20_000_000
 UNITS = {ITEM_IDS[5]: "", 50912: "mg/dL"}

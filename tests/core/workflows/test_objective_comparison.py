@@ -271,3 +271,12 @@ def test_m3_trials_share_features_that_are_made_once(
 
 def rows_point(languages: int) -> Point:
     return Point(dataset="m3", modalities=3, languages=languages)
+
+
+def test_one_process_and_two_give_the_same_results(tmp_path: Path) -> None:
+    plan, names = replace(PLAN, seeds=1), ["symile", "clip"]
+    one, two = (run_comparison(plan, tmp_path / str(workers), names, workers=workers) for workers in (1, 2))
+    assert one == two
+    assert {row["objective"] for row in one} == set(names)
+    kept = [sorted(path.relative_to(tmp_path / n) for path in (tmp_path / n / "trials").rglob("*.json")) for n in "12"]
+    assert kept[0] == kept[1] != []

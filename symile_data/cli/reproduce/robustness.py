@@ -9,8 +9,8 @@ import typer
 
 from symile_data.experiments.robustness_plan import PRESETS
 
-from .common import Json, objective_names, worker_count
-from .output import say, say_json
+from ..common import Json, objective_names, worker_count
+from ..output import say, say_json
 
 
 def robustness(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import Json, RowCount, worker_count
-from .output import say, say_json
+from ..common import Json, RowCount, worker_count
+from ..output import say, say_json
 
 if TYPE_CHECKING:
     from symile_data.experiments.m3 import Point
