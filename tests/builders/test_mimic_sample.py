@@ -16,12 +16,13 @@ from PIL import Image
 
 from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.mimic.build import build_mimic
-from symile_data.builders.mimic.sample.patients import LAB_BITS, STATES, USUAL, draw_patient
+from symile_data.builders.mimic.sample.patients import LAB_BITS, USUAL, draw_patient
 from symile_data.builders.mimic.sample.release import is_sample, sample_roots, write_sample_mimic
 from symile_data.builders.mimic.sample.signals import draw_ecg, draw_xray
 from symile_data.builders.mimic.signals.waveform import plain_leads
 from symile_data.builders.mimic.spec import MimicSpec
 from symile_data.datasets.mimic.lab_items import ITEM_IDS
+from symile_data.datasets.mimic.sample_law import STATES
 from symile_data.datasets.mimic.schema import NAN_VALUE
 from symile_data.errors import OutputError
 from symile_data.format import manifest as manifests

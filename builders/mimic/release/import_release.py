@@ -257,7 +257,7 @@ def _described(release: Release, tables: list[pl.DataFrame]) -> pl.DataFrame:
 
     whole = release.table(COHORT)
     form = "%Y-%m-%d %H:%M:%S"
-    moments = {
+    moments: dict[str, pl.Expr] = {
         name: pl.col(name).cast(pl.String).str.to_datetime(form)
         for name in ("admittime", "dischtime", "cxr_StudyDateTime", "ecg_time")
         if name in whole.columns

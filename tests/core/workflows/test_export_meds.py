@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 from datetime import datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import meds
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +17,7 @@ from command import outcome
 from factories import contents, relist
 from hypothesis import given
 from hypothesis import strategies as st
+from meds import schema as meds
 from mimic_tree import START, Tree
 
 from symile_data.builders.engine.card_hook import no_card
@@ -92,7 +93,7 @@ def test_the_schemas_are_those_of_the_package() -> None:
     ):
         for field in theirs.schema():
             assert schema.field(field.name).type == field.type
-    assert meds.__version__ == ours.MEDS_VERSION
+    assert version("meds") == ours.MEDS_VERSION
     assert (
         meds.code_metadata_filepath, meds.subject_splits_filepath, meds.dataset_metadata_filepath,
     ) == (ours.CODES_FILE, ours.SPLITS_FILE, ours.DATASET_FILE)  # fmt: skip

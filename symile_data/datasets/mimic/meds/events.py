@@ -93,7 +93,8 @@ def end_of_reading(rows: pa.Table) -> Times:
     times = [np.where(np.isnan(of), admitted, moments(admitted, of)) for of in hours]
     of_tests, _ = _test_times(rows, admitted)
     measured = ~np.isnan(_lists(rows["labs"]))
-    return np.maximum.reduce([*times, np.where(measured, of_tests, admitted[:, None]).max(axis=1)])
+    latest: Times = np.maximum.reduce([*times, np.where(measured, of_tests, admitted[:, None]).max(axis=1)])
+    return latest
 
 
 def _order(events: pa.Table) -> npt.NDArray[np.int64]:
@@ -145,7 +146,7 @@ def _media(
     """Make the events of one kind of media, for the rows that have it."""
     there = ~rows[f"{name}_missing"].to_numpy()
     chosen = rows.filter(pa.array(there))
-    numbers = np.flatnonzero(there)
+    numbers = np.flatnonzero(there).tolist()
     hours = _numbers(chosen[f"{name}_hours"])
     return _of_rows(
         chosen,
