@@ -28,6 +28,7 @@ from symile_data.format.location import Location
 from symile_data.format.shards import open_shard
 from symile_data.losses import SymileLoss
 from symile_data.training.config import read_config
+from symile_data.training.module import SymileModule
 from symile_data.workflows.training_data import TrainingData
 
 
@@ -114,7 +115,9 @@ def test_only_queries_of_a_part_retrieve(part: Path) -> None:
     data = TrainingData(part)
     settings = {"dim": 8, "candidates": SET, "batch_size": 2}
     config = read_config("mimic-small", {**settings, "inputs": {"image": {"size": 16}, "ecg": {"scale": False}}})
-    embedded = data.embedded(data.run_info(config).make_module().eval(), "test", "hadm_id", SET)
+    module = data.run_info(config).make_module().eval()
+    assert isinstance(module, SymileModule)
+    embedded = data.embedded(module, "test", "hadm_id", SET)
     assert embedded.queries.tolist() == [0] and embedded.labels.tolist() == [20_000_008, 20_000_009]
     among = Retrieval(target="cxr", candidates=SET, objective=SymileLoss())
     figures = retrieve(embedded, among)

@@ -23,7 +23,7 @@ from ..train import check_fingerprint
 
 if TYPE_CHECKING:
     from symile_data.builders.engine.card_hook import CardWriter
-    from symile_data.training.module import EncodingModule
+    from symile_data.training.encoding import EncodingModule
     from symile_data.training.run import RunInfo
 
     from ..training_data import TrainingData

@@ -28,11 +28,10 @@ from symile_data.errors import DamageError, UsageError
 from symile_data.format import manifest as manifests
 from symile_data.format.disclosure import is_confidential
 from symile_data.training.config import TrainConfig, read_config
-from symile_data.training.run import load_module
 from symile_data.workflows.datasets import default_config
 from symile_data.workflows.evaluate import Evaluation, evaluate_in_full
 from symile_data.workflows.export.embeddings import export_embeddings
-from symile_data.workflows.train import train_run
+from symile_data.workflows.train import embed_run, train_run
 from symile_data.workflows.training_data import TrainingData
 
 SPLITS = ("train", "validation", "test")
@@ -67,11 +66,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_numbers_are_those_by_which_the_run_retrieves(place: Path) -> None:
-    module = load_module(place / "run")
     for split in SPLITS:
         rows = rows_of(place / "embeddings", split)
         complete = [row for row in rows if not any(row[mask] for mask in MASKS.values())]
-        expected = TrainingData(place / "mimic").embedded(module, split, "hadm_id")
+        expected, _, _ = embed_run(place / "run", TrainingData(place / "mimic"), split, changes={"candidates": 0})
         assert expected.labels.tolist() == [row["hadm_id"] for row in complete]
         for name in MODALITIES:
             found = torch.tensor([row[name] for row in complete])
@@ -159,11 +157,12 @@ def test_the_recipe_with_faiss_finds_what_evaluation_finds(
     names: dict[str, Any] = {}
     exec(compile(code, "docs/training.md", "exec"), names)
     printed = float(capsys.readouterr().out.split("right:")[1])
-    module = load_module(run)
-    values = data.embedded(module, "test", "sample_id").values
-    scores = module.loss.scores({0: values["a"], 2: values["c"]}, values["b"], 1)
-    assert (names["found"] == scores.topk(10).indices.numpy()).mean() > 0.99  # neighbours may change places by rounding
     asked = Evaluation(target="b", label="sample_id", candidates=0)
+    changes = {"target": asked.target, "label": asked.label, "candidates": asked.candidates}
+    embedded, retrieval, _ = embed_run(run, data, "test", changes=changes)
+    queries = {0: embedded.values["a"], 2: embedded.values["c"]}
+    scores = retrieval.objective.scores(queries, embedded.values["b"], 1)
+    assert (names["found"] == scores.topk(10).indices.numpy()).mean() > 0.99  # neighbours may change places by rounding
     assert printed == pytest.approx(evaluate_in_full(run, data, asked).results["accuracy"])
 
 

@@ -22,9 +22,10 @@ from symile_data.builders.mimic.release.import_release import import_mimic
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.errors import OutputError, SourceError, UsageError
-from symile_data.training.run import load_module, read_run
+from symile_data.training.run import read_run
 from symile_data.workflows.evaluate import Evaluation, evaluate_in_full
 from symile_data.workflows.published.checkpoint import import_checkpoint
+from symile_data.workflows.train import embed_run
 from symile_data.workflows.training_data import TrainingData, data_of_run
 
 
@@ -72,7 +73,7 @@ def embeddings(place: Path) -> dict[int, dict[str, torch.Tensor]]:
 
 def test_embeddings_are_those_of_the_public_model(place: Path, embeddings: dict[int, dict[str, torch.Tensor]]) -> None:
     info = read_run(place / "run")
-    found = data_of_run(info).embedded(load_module(place / "run"), "test", "hadm_id")
+    found, _, _ = embed_run(place / "run", data_of_run(info), "test")
     assert found.labels.tolist() == list(embeddings)
     for row, expected in enumerate(embeddings.values()):
         for name, value in expected.items():
