@@ -235,15 +235,15 @@ def mix(splits: Sequence[Split], weights: Sequence[float], *, rows: int | None =
     """
     if len(splits) < 2 or len(splits) != len(weights):
         raise UsageError(
-            "a mix needs two or more `splits`, and one of `weights` for each",
+            "a mix needs two or more splits, and one of weights for each",
             got=f"{len(splits)} splits, {len(weights)} weights",
         )
     if not all(0 < weight < float("inf") for weight in weights):
-        raise UsageError("each of `weights` must be a positive number", got=", ".join(map(str, weights)))
+        raise UsageError("each of weights must be a positive number", got=", ".join(map(str, weights)))
     quotas = quotas_of(weights)
     if 0 in quotas:
         raise UsageError(
-            f"each of `weights` must be at least a {BLOCK}th of their sum", got=", ".join(map(str, weights))
+            f"each of weights must be at least a {BLOCK}th of their sum", got=", ".join(map(str, weights))
         )
     if rows is not None and rows < 1:
         raise UsageError("an epoch needs at least one of `rows`", got=rows)

@@ -108,7 +108,7 @@ class Split:
         unknown = [name for name in names if name not in known]
         if unknown:
             raise UsageError(
-                "`modalities` names no modality of this split", got=unknown[0], do=f"choose among {', '.join(known)}"
+                "modalities names no modality of this split", got=unknown[0], do=f"choose among {', '.join(known)}"
             )
         return replace(self, modalities=tuple(modality for modality in self.modalities if modality.name in names))
 

@@ -110,7 +110,7 @@ def build_pid(
     from symile_data.errors import UsageError
 
     if isinstance(design, str) and design not in PRESETS:
-        raise UsageError("`design` names no preset", got=repr(design), do=f"choose among {', '.join(PRESETS)}")
+        raise UsageError("design names no preset", got=repr(design), do=f"choose among {', '.join(PRESETS)}")
     chosen = PRESETS[design] if isinstance(design, str) else design
     spec = PidSpec(design=chosen, rows=_rows(rows, tuple(default_rows(chosen).values())), **settings)
     build(spec, Path(out), workers=_worker_count(workers), write_card=write_card)

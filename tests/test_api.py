@@ -71,7 +71,7 @@ def test_the_small_builds_take_their_settings(tmp_path: Path) -> None:
 def test_mistakes_are_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="`rows` names no split; got 'dev'"):
         symile_data.build_xor(tmp_path / "x", rows={"dev": 3})
-    with pytest.raises(UsageError, match="`design` names no preset; got 'none'"):
+    with pytest.raises(UsageError, match="design names no preset; got 'none'"):
         symile_data.build_pid(tmp_path / "x", design="none")
     with pytest.raises(AttributeError, match="has no attribute 'build_none'"):
         symile_data.build_none  # noqa: B018

@@ -57,7 +57,7 @@ def filter_rows(split: Split, where: str | pc.Expression | None, rows: slice | r
         raise UsageError(
             f"no row of split {split.name} is left",
             where=split.location,
-            got=f"`where` {where!s}, `rows` {rows}",
+            got=f"where {where!s}, `rows` {rows}",
             do="ask for rows that the split has",
         )
     key = ["rows", None if where is None else str(where), [asked.start, asked.stop, asked.step]]
@@ -95,7 +95,7 @@ def _expression(split: Split, where: str | pc.Expression) -> tuple[pc.Expression
     # Arrow does not tell which columns an expression names; one that it does not name costs time only.
     columns = [name for name in light if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", str(where))]
     if not columns:
-        raise UsageError("the filter `where` names no column", got=str(where), do=f"choose among {', '.join(light)}")
+        raise UsageError("the filter where names no column", got=str(where), do=f"choose among {', '.join(light)}")
     return where, columns
 
 
@@ -120,7 +120,7 @@ def _keep_fulfilled(
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
         types = ", ".join(f"{name}: {split.schema.field(name).type}" for name in columns)
         raise UsageError(
-            "the filter `where` does not fit the columns' types",
+            "the filter where does not fit the columns' types",
             where=split.location,
             got=f"{expression}: {' '.join(str(error).split())}",
             do=f"compare values of one type ({types})",

@@ -96,7 +96,7 @@ def _tokens(text: str) -> list[Token]:
 
 def _unreadable(text: str, at: int, expected: str) -> UsageError:
     return UsageError(
-        "the filter `where` cannot be read",
+        "the filter where cannot be read",
         got=repr(text),
         do=f"write {expected} at character {at + 1}, where {text[at : at + 12]!r} stands"
         if at < len(text)
@@ -163,7 +163,7 @@ class _Parser:
             raise self.expected("a column, `not` or a parenthesis")
         if token.value not in self.columns:
             raise UsageError(
-                "the filter `where` names no column", got=token.value, do=f"choose among {', '.join(self.columns)}"
+                "the filter where names no column", got=token.value, do=f"choose among {', '.join(self.columns)}"
             )
         self.used.append(token.value)
         column = pc.field(token.value)

@@ -53,7 +53,7 @@ class Point:
 
     def __post_init__(self) -> None:
         if self.rate and self.unreliable == NOISY and len(self.affected) != 1:
-            raise UsageError("`affected` names the one noisy modality of a point", got=", ".join(self.affected))
+            raise UsageError("affected names the one noisy modality of a point", got=", ".join(self.affected))
 
     @property
     def name(self) -> str:

@@ -510,7 +510,7 @@ def test_modalities_that_are_left_out_are_not_read(m3, monkeypatch, names, cache
 
 
 def test_a_modality_that_is_not_there_cannot_be_chosen(m3):
-    with pytest.raises(UsageError, match="`modalities` names no modality of this split; got video"):
+    with pytest.raises(UsageError, match="modalities names no modality of this split; got video"):
         BatchLoader(m3, 4, modalities=["video"])
     with pytest.raises(UsageError, match="transforms names no modality of this split; got image"):
         BatchLoader(m3, 4, modalities=["text"], transforms={"image": IMAGE})

@@ -171,8 +171,8 @@ def test_what_cannot_be_mixed_is_refused(splits, tmp_path):
     media = open_split(write_m3(tmp_path, 12), "train")
     two = splits[:2]
     for call, said in (
-        (lambda: mix(splits[:1], [1]), "two or more `splits`"),
-        (lambda: mix(two, [1]), "one of `weights` for each"),
+        (lambda: mix(splits[:1], [1]), "two or more splits"),
+        (lambda: mix(two, [1]), "one of weights for each"),
         (lambda: mix(two, [1, 0]), "must be a positive number"),
         (lambda: mix(two, [1, float("nan")]), "must be a positive number"),
         (lambda: mix(two, [10_000, 1]), "at least a 1000th"),

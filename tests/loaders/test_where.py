@@ -192,7 +192,7 @@ def test_what_statistics_exclude_is_not_read(dataset, monkeypatch):
 def test_what_cannot_be_read_is_refused_at_its_place(where, said):
     with pytest.raises(UsageError) as error:
         parse_filter(where, COLUMNS)
-    assert str(error.value).startswith("the filter `where` cannot be read")
+    assert str(error.value).startswith("the filter where cannot be read")
     assert said in str(error.value)
 
 
