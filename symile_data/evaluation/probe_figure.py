@@ -19,7 +19,7 @@ def draw_probes(path: Path, result: Mapping[str, Any]) -> None:
 
     Args:
         path: PNG to write.
-        result: What `symile_data.workflows.probe.probe_runs` returns.
+        result: What `symile_data.workflows.classification.probe_runs` returns.
     """
     from matplotlib.figure import Figure
 
