@@ -88,6 +88,16 @@ def test_positions_hold_what_a_walk_finds(splits, data, seed, epoch, window, shu
     assert np.array_equal(mixed.source_of(found), [source for source, _ in expected[start:stop]])
 
 
+def test_a_split_that_is_begun_again_comes_in_another_order(splits):
+    mixed = mix(splits, [1, 1, 1], rows=200)
+    order = mixed.order(0, 0, 2, True)
+    found = as_pairs(mixed, order.rows_at(0, mixed.epoch_rows)[0])
+    assert found == walked(splits, mixed, 0, 0, 2)
+    last = [row for source, row in found if source == 2]
+    assert sorted(last[:20]) == sorted(last[20:40]) == list(range(20))
+    assert last[:20] != last[20:40]
+
+
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     ranks=st.integers(1, 8),
