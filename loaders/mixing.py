@@ -242,9 +242,7 @@ def mix(splits: Sequence[Split], weights: Sequence[float], *, rows: int | None =
         raise UsageError("each of weights must be a positive number", got=", ".join(map(str, weights)))
     quotas = quotas_of(weights)
     if 0 in quotas:
-        raise UsageError(
-            f"each of weights must be at least a {BLOCK}th of their sum", got=", ".join(map(str, weights))
-        )
+        raise UsageError(f"each of weights must be at least a {BLOCK}th of their sum", got=", ".join(map(str, weights)))
     if rows is not None and rows < 1:
         raise UsageError("an epoch needs at least one of `rows`", got=rows)
     pattern = Pattern(quotas=quotas)
