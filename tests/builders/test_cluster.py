@@ -21,9 +21,9 @@ import dask
 import distributed
 import pytest
 from factories import contents, spec
+from mimic_release_files import write_release as write_mimic_release
 from mimic_tree import Tree
 from release_files import write_release as write_m3_release
-from test_mimic_release import write_release as write_mimic_release
 from typer.testing import CliRunner
 
 from symile_data import files

@@ -1,5 +1,7 @@
 """Reports of a loader's time: what is counted, and what the sentence advises."""
 
+from dataclasses import replace
+
 import pytest
 from small_datasets import write_m3
 
@@ -54,9 +56,8 @@ def test_a_cached_loader_counts_filling_and_gathering(split):
 
 def made(**changes):
     seconds = {"read": 1.0, "decode image": 6.0, "decode text": 1.0}
-    return LoadReport(
-        **{"rows": 10, "waited": 4.0, "used": 4.0, "seconds": seconds, "bytes": 5, "threads": 2} | changes
-    )
+    report = LoadReport(rows=10, waited=4.0, used=4.0, seconds=seconds, bytes=5, threads=2)
+    return replace(report, **changes)
 
 
 @pytest.mark.parametrize(
