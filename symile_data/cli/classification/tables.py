@@ -7,6 +7,9 @@ from typing import Any
 from symile_data.cli.output import say
 
 
+_NEARLY_ONE = 0.995  # is 1.00 in two decimals
+
+
 def print_methods(found: dict[str, Any]) -> None:
     """Print the main figure of each label for each method, the mean over labels, and how methods differ in it."""
     from symile_data.cli.output.tables import print_wide
@@ -102,7 +105,12 @@ def _title(network: tuple[str, str]) -> str:
 def _figure(one: dict[str, Any] | None) -> str:
     if one is None or one["value"] is None:
         return ""
-    return _share(one["value"]) if one["low"] is None else f"{one['value']:.3f} [{one['low']:.2f}, {one['high']:.2f}]"
+    return f"{one['value']:.2f}" + ("" if one["low"] is None else f" [{_bound(one['low'])}, {_bound(one['high'])}]")
+
+
+def _bound(value: float) -> str:
+    """Write an end of an interval within 0 and 1 in three characters: ".46" or "1.0"."""
+    return f"{value:.2f}"[1:] if value < _NEARLY_ONE else "1.0"
 
 
 def _signed(test: dict[str, Any], key: str) -> str:
