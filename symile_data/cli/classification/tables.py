@@ -6,7 +6,6 @@ from typing import Any
 
 from symile_data.cli.output import say
 
-
 _NEARLY_ONE = 0.995  # is 1.00 in two decimals
 
 
