@@ -206,7 +206,7 @@ def retrieval_ceilings(pair_information: float, candidates: int) -> dict[str, fl
     weights = {both: sum(triples.get((cxr, *both), 0.0) for cxr in (0, 1)) for both in given}
     agree = (1 + pair_information) / 2
     alone = [np.array([agree if cxr == other else 1 - agree for cxr in (0, 1)]) for other in (0, 1)]
-    found = dict.fromkeys(("joint", "pairwise"), 0.0)
+    found: dict[str, float] = {"joint": 0.0, "pairwise": 0.0}
     for bits in product(given, repeat=BITS):
         weight = float(np.prod([weights[both] for both in bits]))
         if not weight:
