@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 READ, GATHER, FILL = "read", "gather from the cache", "fill the cache"
 _T = TypeVar("_T")
@@ -94,6 +94,13 @@ class LoadClock:
     bytes: int = 0
     _seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the lock, as a loader may be sent to another process."""
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock())
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
