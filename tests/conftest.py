@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,3 +80,14 @@ def copied(documented: Tiny, tmp_path: Path) -> Tiny:
     directory = tmp_path / "copy"
     shutil.copytree(documented.directory, directory)
     return replace(documented, directory=directory)
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Tensors of tests are slower with several threads, and much slower where the cores are shared."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

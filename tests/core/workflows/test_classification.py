@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from command import call, outcome
 from datasets import Features, List, Value
 from sklearn.metrics import roc_auc_score
@@ -69,12 +68,7 @@ def rows(split: str) -> Iterator[dict[str, Any]]:
         }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
