@@ -164,7 +164,10 @@ def test_plain_load_dataset_reads_it(
     loaded = load_dataset(str(directory), streaming=streaming, cache_dir=str(tmp_path))
     assert sorted(loaded) == sorted(SPLITS)
     for split in SPLITS:
-        assert loaded[split].features == m3_schema().features
+        expected_features = m3_schema().features.copy()
+        if card:  # the card asks for the bytes of audio, so that a row prints without torchcodec
+            expected_features["audio"] = Audio(sampling_rate=16_000, decode=False)
+        assert loaded[split].features == expected_features
         undecoded = loaded[split].cast_column("audio", Audio(sampling_rate=16_000, decode=False))
         rows = list(undecoded)  # to the end: a half-read stream can abort the interpreter when it exits
         expected = rows_of(directory, split)
