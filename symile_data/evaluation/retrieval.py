@@ -149,7 +149,9 @@ def candidate_rows(embedded: Embeddings, retrieval: Protocol) -> Tensor:
         return _drawn(embedded.labels, size, retrieval.seed)
     if given.shape[1] != size:
         raise UsageError(
-            "the dataset's sets have another number of candidates", got=size, do=f"ask for {given.shape[1]}"
+            "the dataset's sets have another number of candidates",
+            got=size,
+            do=f"evaluate with `candidates={given.shape[1]}`, or set candidates to that in the config",
         )
     given = given[embedded.queries]
     order = torch.argsort(embedded.labels)
@@ -159,7 +161,7 @@ def candidate_rows(embedded: Embeddings, retrieval: Protocol) -> Tensor:
         raise UsageError(
             "a set of candidates names a row that the split does not have, or not with all modalities",
             got=int(given[unknown][0]),
-            do="take all rows, with candidates = 0",
+            do="take all rows, with `candidates=0`",
         )
     return index
 

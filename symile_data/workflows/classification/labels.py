@@ -96,7 +96,7 @@ def read_labels(
         key = _told_apart(np.concatenate([read.values[split] for split in SPLITS]))
         reason = ""
         if classes < 2:
-            reason = f"{classes} values in the training rows"
+            reason = f"{'one value' if classes else 'no value'} in the training rows"
         elif not asked and (classes > MOST_CLASSES or classes * FEWEST_ROWS > len(known)):
             reason = f"{classes:,} values in {len(known):,} training rows"
         elif not asked and key in same:

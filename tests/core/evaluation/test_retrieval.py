@@ -196,7 +196,7 @@ def test_given_sets_of_candidates_are_ranked_within(loss: str) -> None:
         scores = slow_scores(rows, "image", loss, i)
         assert found.expected()[i] == 1 + sum(scores[(i + step) % 23] > scores[i] for step in (3, 7, 11))
     assert retrieve(replace(rows, candidates=sets), of("image", candidates=4))["random_candidate"] == 0.25
-    with pytest.raises(UsageError, match=r"another number of candidates; got 5\. Ask for 4"):
+    with pytest.raises(UsageError, match=r"another number of candidates; got 5\. Evaluate with `candidates=4`"):
         ranks_of(replace(rows, candidates=sets), of("image", candidates=5))
     with pytest.raises(UsageError, match=r"names a row that the split does not have.*got -3"):
         ranks_of(replace(rows, candidates=sets.where(torch.arange(4) < 3, -3)), of("image", candidates=4))

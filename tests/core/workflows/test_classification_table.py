@@ -114,7 +114,7 @@ def test_baselines_and_probes_stand_in_one_table(place: Path, found: dict[str, A
         "symile",
     ]
     assert list(found["table"]) == [EDEMA, WARD, "hospital_expire_flag"]
-    assert found["left_out"] == {FRACTURE: "0 values in the training rows"}
+    assert found["left_out"] == {FRACTURE: "no value in the training rows"}
     assert all(list(methods) == METHODS for methods in found["table"].values())
     edema, ward = found["table"][EDEMA], found["table"][WARD]
     assert edema["clip"]["figure"] == "auroc" and ward["clip"]["figure"] == "accuracy"
@@ -215,7 +215,7 @@ def test_the_command_trains_and_shows_baselines(
     words = ("train", place / "data", "--config", place / "clinic.toml", "--out", tmp_path / "runs", "--epochs", "1")
     said = outcome(capsys, *words, "--supervised", "unimodal:a,late", "--labels", "chexpert", "--uncertain", "ones")
     assert said.code == 0 and "unimodal-a" in said.out and EDEMA in said.out
-    assert f"not predicted: {FRACTURE} (0 values in the training rows)" in said.err
+    assert f"not predicted: {FRACTURE} (no value in the training rows)" in said.err
     read = read_run(tmp_path / "runs" / "late").config.supervised
     assert read is not None and read.policy == LabelPolicy(uncertain="ones") and read.labels == (EDEMA,)
     said = outcome(capsys, "probe", tmp_path / "runs", "--labels", EDEMA, "--bootstrap", "50")
@@ -236,7 +236,7 @@ def test_what_the_command_refuses(place: Path, capsys: pytest.CaptureFixture[str
         (("--supervised", "unimodal:d", "--labels", EDEMA), "no such modality"),
         (("--supervised", "late", "--labels", EDEMA, "--objective", "clip"), "in place of objectives"),
         (("--supervised", "late", "--labels", EDEMA, "--uncertain", "half"), "unknown --uncertain"),
-        (("--supervised", "late", "--labels", FRACTURE), "0 values in the training rows"),
+        (("--supervised", "late", "--labels", FRACTURE), "no value in the training rows"),
     ]:
         said = outcome(capsys, *base, *words)
         assert said.code == 2 and told in said.err, words

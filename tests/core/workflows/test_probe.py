@@ -64,7 +64,7 @@ def test_the_table_and_the_files(place: Path, capsys: pytest.CaptureFixture[str]
     assert set(found["labels"]) == {"a_shape", "a_colour", "a_rule", "b_rule", "c_rule", "rule_holds"}
     assert found["left_out"] == {
         "b_shape": "the same as a_shape", "c_shape": "the same as a_shape",
-        "shape_holds": "1 values in the training rows", "colour_holds": "1 values in the training rows",
+        "shape_holds": "one value in the training rows", "colour_holds": "one value in the training rows",
     }  # fmt: skip
     bayes = found["labels"]["rule_holds"]["bayes"]
     assert bayes == {"a": 0.5, "b": 0.5, "c": 0.5, "concatenation": 1.0, "product": 1.0, "both": 1.0}
@@ -95,7 +95,7 @@ def test_what_is_refused(place: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     said = outcome(capsys, "probe", runs, "--label", "size")
     assert said.code == 2 and "the dataset has no such column; got size" in said.err
     said = outcome(capsys, "probe", runs, "--label", "rule_holds")
-    assert said.code == 2 and "rule_holds with 1 values in the training rows" in said.err
+    assert said.code == 2 and "rule_holds with one value in the training rows" in said.err
     said = outcome(capsys, "probe", tmp_path)
     assert said.code == 1 and "this is not a run directory" in said.err
     build_xor(XorSpec(dims=2, rows=SIZES), tmp_path / "xor", workers=1, write_card=no_card)
