@@ -32,11 +32,12 @@ def draw_curves(
     losses, accuracies = figure.subplots(1, 2)
     for colour, (label, rows) in zip(cycle(OBJECTIVES), runs.items(), strict=False):
         epochs = [row["epoch"] + 1 for row in rows]
-        losses.plot(epochs, [row.get("train_loss") for row in rows], color=colour, label=f"{label}, training")
-        losses.plot(
-            epochs, [row.get("val_loss") for row in rows], color=colour, linestyle=":", label=f"{label}, validation"
-        )
-        accuracies.plot(epochs, [row["val_accuracy"] for row in rows], color=colour, label=label)
+        # A line of one point would show nothing.
+        style: dict[str, Any] = {"color": colour, "marker": "o" if len(rows) == 1 else ""}
+        training, validation = ([row.get(name) for row in rows] for name in ("train_loss", "val_loss"))
+        losses.plot(epochs, training, label=f"{label}, training", **style)
+        losses.plot(epochs, validation, linestyle=":", label=f"{label}, validation", **style)
+        accuracies.plot(epochs, [row["val_accuracy"] for row in rows], label=label, **style)
     for name, value in bounds.items():
         accuracies.axhline(
             value, color="0.35", linewidth=0.9, linestyle=line_style(name), label=f"{shown(name)}, {value:.3f}"
