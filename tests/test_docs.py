@@ -140,8 +140,8 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
         shutil.copytree(REPOSITORY / name, tmp_path / name)
     tree = tmp_path / "build" / "tree" / "symile_data"
     tree.mkdir(parents=True)
-    for part in (*(REPOSITORY / "symile_data").iterdir(), *(REPOSITORY / n for n in ("builders", "loaders", "cards"))):
-        (tree / part.name).symlink_to(part)
+    for part in (REPOSITORY / "symile_data").iterdir():
+        (tree / part.name).symlink_to(part.resolve())
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-f", ".ci/mkdocs.yml"]
     said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240)
     assert said.returncode == 0, said.stderr
