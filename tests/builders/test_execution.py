@@ -172,7 +172,9 @@ def test_a_worker_takes_no_interrupt_from_its_first_moment_on(capfd: pytest.Capt
     assert not is_blocked()
 
 
-def test_an_interrupt_while_workers_start_comes_afterwards() -> None:
+def test_an_interrupt_while_workers_start_comes_afterwards(request: pytest.FixtureRequest) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     reached = []
     with pytest.raises(KeyboardInterrupt), started_unreached():
         signal.pthread_kill(threading.get_ident(), signal.SIGINT)
