@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 from symile_data.errors import DamageError, UsageError
 from symile_data.files import digest
 from symile_data.format import manifest as manifests
+from symile_data.format.feature_sets.joined import join, open_feature_sets
 from symile_data.format.location import Location
 from symile_data.format.manifest import UNFINISHED
 from symile_data.format.media import UnfitMediumError, decoded_file
@@ -202,6 +203,7 @@ def open_split(
     *,
     where: str | pc.Expression | None = None,
     rows: slice | range | None = None,
+    features: Sequence[str] = (),
     config: str | None = None,
     manifest: manifests.Manifest | None = None,
 ) -> Split:
@@ -215,16 +217,18 @@ def open_split(
         where: Which rows are opened: a text such as "lang = 'ja' and not image_missing" with comparisons, `in (...)`,
             `is null`, `and`, `or` and `not`, or an Arrow expression. Only the columns that it names are read.
         rows: Numbers of the rows among which `where` chooses, such as `slice(1000)`; they ascend.
+        features: Names of sets of features beside the dataset (`symile-data embed --beside`), whose columns are joined
+            to the rows as further modalities, such as "image_clip-l". Each shares the mask of what it encodes.
         config: The configuration, where a directory without a manifest has several: a name in the front matter or a
             folder.
         manifest: The manifest of a local directory, if it was read already (`symile_data.format.manifest.read`); it
             is read and checked otherwise.
 
     Raises:
-        UsageError: there is no such split or configuration, the location is of an unknown kind, or `where` or `rows`
-            does not fit the split or leaves nothing of it.
+        UsageError: there is no such split, configuration or set of features, the location is of an unknown kind, or
+            `where` or `rows` does not fit the split or leaves nothing of it.
         DamageError: a shard is missing, truncated or differs from the manifest; the split is empty; the build is
-            unfinished; shards, masks or ids have types that cannot be read.
+            unfinished; shards, masks or ids have types that cannot be read; a set of features is of other rows.
 
     Warns:
         UserWarning: without a manifest, names the columns that look like a modality and are not used, with the reason.
@@ -232,43 +236,28 @@ def open_split(
     place = Location.of(location)
     if not place.is_directory():
         raise UsageError("the dataset's directory does not exist", where=place.url)
-    known = manifest or _read_manifest(place)
+    known = manifest or manifests.read_at(place)
     if known is not None and config is not None:
         raise UsageError(
             "a dataset with a manifest has no configurations", where=place.url, got=repr(config), do="leave it out"
         )
-    whole = _open_discovered(place, split, config) if known is None else _open_built(place, split, known)
+    if known is None and features:
+        raise UsageError("a dataset without a manifest has no sets of features", where=place.url, got=features[0])
+    whole = _open_discovered(place, split, config) if known is None else _open_built(place, split, known, features)
     return whole if where is None and rows is None else filter_rows(whole, where, rows)
 
 
-def _read_manifest(place: Location) -> manifests.Manifest | None:
-    """Read and check the manifest, unless there is none.
-
-    Raises:
-        DamageError: the location cannot be read, or the manifest is damaged or names files outside the dataset.
-    """
-    try:
-        text = place.read_text(manifests.FILE_NAME)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise DamageError("the dataset's location cannot be read", where=place.url, got=error) from None
-    except ValueError as error:
-        raise manifests.not_json(place.where(manifests.FILE_NAME), error) from None
-    manifest = manifests.parse(text, place.where(manifests.FILE_NAME))
-    if place.system is None:
-        manifests.check_links(Path(place.root), manifest)
-    return manifest
-
-
-def _open_built(location: Location, split: str, manifest: manifests.Manifest) -> Split:
+def _open_built(location: Location, split: str, manifest: manifests.Manifest, features: Sequence[str]) -> Split:
     if split not in manifest.splits:
         raise unknown_split(location, split, list(manifest.splits))
     entries = manifest.shards(split)
+    sets, encoded = open_feature_sets(location, manifest, features)
     with ThreadPoolExecutor(_OPENING_THREADS) as pool:
         opened = pool.map(lambda e: open_shard(location, e.path, size=e.bytes, rows=e.rows), entries)
         media = pooled_media(location, manifest, split)
-        shards = tuple(with_media(location, shard, media) for shard in opened)
+        stored = [with_media(location, shard, media) for shard in opened]
+        beside = zip(*(found.shards(split) for found in sets), strict=True) if sets else [()] * len(stored)
+        shards = tuple(pool.map(lambda shard, files: join(location, shard, files, sets), stored, beside))
     if sum(shard.rows for shard in shards) != manifest.splits[split]:
         raise DamageError(
             f"the shards of split {split} have other rows than the manifest says",
@@ -280,8 +269,8 @@ def _open_built(location: Location, split: str, manifest: manifests.Manifest) ->
         location,
         split,
         shards,
-        modalities=manifest.modalities,
-        fingerprint=digest([manifest.identity.fingerprint, split]),
+        modalities=(*manifest.modalities, *encoded),
+        fingerprint=digest([manifest.identity.fingerprint, split, *(s.manifest.identity.fingerprint for s in sets)]),
         spec=manifest.identity.spec,
     )
 

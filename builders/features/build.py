@@ -5,7 +5,7 @@ Ids, masks, labels, splits and the order of rows are those of the source. Each s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,32 +13,27 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from symile_data.errors import UsageError
 from symile_data.format import manifest as manifests
 from symile_data.format.manifest import BuildFingerprint, FileEntry, Manifest, library_versions
 from symile_data.format.schema import DatasetSchema, Modality
 from symile_data.format.shards import check_format
 from symile_data.format.shards.writer import write_shard
 
-from ..engine.build_dir import Artifact, BuildDir
+from ..engine.build_dir import BuildDir
 from ..engine.card_hook import CardWriter
 from ..engine.dask_executor import LOCAL
-from ..engine.executor import run_stage
 from ..engine.stages import run_build, run_shards
-from .chunks import MEDIA_PER_CHUNK, ChunkedFeatures, EncodeJob, chunk_path, forget_chunks, make_chunk
-from .lengths import check_lengths
-from .media import MediaIndex, index_media
+from .chunks import ChunkedFeatures, forget_chunks
+from .encoding import KIND, PACKAGES, Source, check_models, check_windows, encode_all, feature_notes
+from .media import MediaIndex
 from .source import SourceRows, source_rows
 from .spec import Encode, FeatureSpec
 
 if TYPE_CHECKING:
     from datasets import Features
 
-KIND = "features"
 ROWS_PER_SHARD = 20_000
 ROWS_PER_GROUP = 500  # about two megabytes of features
-
-_PACKAGES = ("librosa", "numpy", "pyarrow", "torch", "transformers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,22 +83,22 @@ def build_features(
     """
     check_format(spec.shard_format)
     there = manifests.read(source)
-    _check_models(source, there, spec)
+    check_models(source, there, spec)
     forget_chunks()
     splits = {split: source_rows(source, split) for split in there.splits}
-    _check_windows(there, splits, spec)
+    check_windows(there, splits, spec)
     schema = feature_schema(next(iter(splits.values())).schema, there.modalities, spec)
     identity = _identity(there, spec)
-    encoded = _Source(source, there, splits)
+    encoded = Source(source, there, splits)
 
     def stages(build_dir: BuildDir, pool: Executor | None) -> Manifest:
-        _encode(build_dir, pool, encoded, spec, encode)
+        encode_all(build_dir, pool, encoded, spec, encode)
         return replace(
             there,
             identity=identity,
             modalities=schema.modalities,
             files=_shards(build_dir, pool, encoded, spec),
-            notes=[*there.notes, *_notes(spec)],
+            notes=[*there.notes, *feature_notes(spec)],
             pooled=None,
         )
 
@@ -163,51 +158,7 @@ def _batches(job: ShardTask, rows: SourceRows, schema: pa.Schema) -> Iterator[pa
         yield pa.RecordBatch.from_arrays([arrays[field.name].cast(field.type) for field in schema], schema=schema)
 
 
-@dataclass(frozen=True)
-class _Source:
-    """The source dataset with its manifest and the rows of each split."""
-
-    directory: Path
-    manifest: Manifest
-    splits: dict[str, SourceRows]
-
-    @property
-    def first_rows(self) -> dict[str, int]:
-        """Return for each split the number of its first row, counted through all splits."""
-        firsts, total = {}, 0
-        for split, rows in self.splits.items():
-            firsts[split] = total
-            total += rows.rows
-        return firsts
-
-
-def _encode(build_dir: BuildDir, pool: Executor | None, source: _Source, spec: FeatureSpec, encode: Encode) -> None:
-    modalities = {modality.name: modality for modality in source.manifest.modalities}
-    for model in spec.models:
-        modality = modalities[model.modality]
-        index = index_media(modality, source.splits)
-        index.write(build_dir.internal, model.modality)
-        artifacts = []
-        for chunk, start in enumerate(range(0, len(index.owners), MEDIA_PER_CHUNK)):
-            stop = min(start + MEDIA_PER_CHUNK, len(index.owners))
-            job = EncodeJob(
-                source=source.directory,
-                internal=build_dir.internal,
-                first_rows=source.first_rows,
-                spec=spec,
-                model=model,
-                kind=modality.kind,
-                column=modality.column,
-                encode=encode,
-                start=start,
-                stop=stop,
-            )
-            key = [KIND, model.modality, start, stop]
-            artifacts.append(Artifact(path=chunk_path(model.modality, chunk), arguments=job, key=key))
-        run_stage(build_dir, f"encoding {model.modality}", artifacts, make_chunk, pool)
-
-
-def _shards(build_dir: BuildDir, pool: Executor | None, source: _Source, spec: FeatureSpec) -> list[FileEntry]:
+def _shards(build_dir: BuildDir, pool: Executor | None, source: Source, spec: FeatureSpec) -> list[FileEntry]:
     def job(split: str, start: int, stop: int) -> ShardTask:
         return ShardTask(
             source=source.directory,
@@ -233,33 +184,5 @@ def _identity(there: Manifest, spec: FeatureSpec) -> BuildFingerprint:
         dataset=source.dataset,
         spec={**source.spec, **layout, "format": spec.shard_format, KIND: spec.to_json()},
         sources={**source.sources, "encoded": source.fingerprint},
-        versions=library_versions(_PACKAGES, "pretrained"),
+        versions=library_versions(PACKAGES, "pretrained"),
     )
-
-
-def _notes(spec: FeatureSpec) -> list[str]:
-    return [
-        f"The column of {model.modality} holds features of {model.to_json()['model']}: {model.size} float16, "
-        f"computed once for each medium ({spec.precision} on {spec.device})."
-        for model in spec.models
-    ]
-
-
-def _check_windows(there: Manifest, splits: Mapping[str, SourceRows], spec: FeatureSpec) -> None:
-    modalities = {modality.name: modality for modality in there.modalities}
-    for model in spec.models:
-        if model.settings.get("seconds") is not None:
-            check_lengths(modalities[model.modality], splits, model.settings["seconds"])
-
-
-def _check_models(source: Path, there: Manifest, spec: FeatureSpec) -> None:
-    kinds = {modality.name: modality.kind for modality in there.modalities}
-    for model in spec.models:
-        if model.modality not in kinds:
-            raise UsageError(
-                "the dataset has no such modality", where=source, got=model.modality, do=f"it has {', '.join(kinds)}"
-            )
-        if kinds[model.modality] == KIND:
-            raise UsageError("the modality holds features already", where=source, got=model.modality)
-    if not spec.models:
-        raise UsageError("nothing is to be encoded", do="name a model for at least one modality")

@@ -5,6 +5,7 @@ Shards are opened on first use, so that a task on a dataset of thousands of shar
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -48,6 +49,15 @@ class SourceRows:
     def rows(self) -> int:
         """Number of rows in the split."""
         return int(self._starts[-1])
+
+    @property
+    def shard_ranges(self) -> list[tuple[int, int]]:
+        """First row of each shard, and the row after its last."""
+        return list(itertools.pairwise(self._starts.tolist()))
+
+    def group_rows(self, index: int) -> tuple[int, ...]:
+        """Return the number of rows in each row group of a shard."""
+        return self._shard(index).group_rows
 
     @property
     def schema(self) -> pa.Schema:

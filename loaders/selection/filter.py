@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from symile_data.errors import UsageError
 from symile_data.files import digest
+from symile_data.format.feature_sets.joined import JoinedShard
 from symile_data.format.shards.arrow_numpy import arrow_int64, numbers
 from symile_data.format.shards.parquet import ParquetShard
 from symile_data.format.shards.selected import select_from
@@ -109,7 +110,10 @@ def _keep_fulfilled(
         DamageError: the shard cannot be read.
     """
     try:
-        for group in shard.groups_without(expression) if isinstance(shard, ParquetShard) else ():
+        # Files of features have no statistics that a filter could use.
+        stored = shard.whole if isinstance(shard, JoinedShard) else shard
+        told = set(columns) <= set(stored.schema.names)
+        for group in stored.groups_without(expression) if isinstance(stored, ParquetShard) and told else ():
             start = sum(shard.group_rows[:group])
             selected[start : start + shard.group_rows[group]] = False
         if not selected.any():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import ExecutorName, Format, Out, command_line, report
+from .common import ExecutorName, Format, command_line, report
+from .output import say
 
 if TYPE_CHECKING:
     from symile_data.builders.features.spec import FrozenModel
@@ -18,7 +20,13 @@ _HUB = "id on the Hugging Face Hub, or a folder that holds a copy."
 
 def embed(
     directory: Annotated[Path, typer.Argument(help="A dataset's directory.")],
-    out: Out,
+    out: Annotated[
+        Path | None, typer.Option(help="Directory of the dataset of features; an interrupted build there is finished.")
+    ] = None,
+    beside: Annotated[
+        str | None,
+        typer.Option(help="Instead of --out: write only the features, under this name in the dataset's own directory."),
+    ] = None,
     image_model: Annotated[str | None, typer.Option(help=f"CLIP, or any vision model of transformers: {_HUB}")] = None,
     audio_model: Annotated[str | None, typer.Option(help=f"Whisper: {_HUB}")] = None,
     text_model: Annotated[
@@ -52,13 +60,20 @@ def embed(
 
         symile-data embed build/symile-m3-2 --out build/m3-2-features --image-model models/dinov2
         --audio-model models/whisper --audio-seconds 5
+
+        symile-data embed build/symile-m3-2 --beside clip-l --image-model openai/clip-vit-large-patch14
     """
+    from symile_data.builders.features.beside import build_beside
     from symile_data.builders.features.build import build_features
     from symile_data.builders.features.spec import FeatureSpec
     from symile_data.cards import write_card
     from symile_data.format import manifest as manifests
     from symile_data.workflows.embed import encode_media
 
+    if (out is None) == (beside is None):
+        raise typer.BadParameter("give either it or --beside", param_hint="--out")
+    if beside is not None and shard_format != "parquet":
+        raise typer.BadParameter("features beside a dataset are Parquet, whatever its format", param_hint="--format")
     names = {"image": image_model, "audio": audio_model, "text": text_model}
     settings: dict[str, dict[str, Any]] = {
         "audio": {"pool": pool} if audio_seconds is None else {"pool": pool, "seconds": audio_seconds},
@@ -75,17 +90,25 @@ def embed(
         batch_size=batch_size,
         shard_format=shard_format,
     )
-    manifest = build_features(
-        directory,
-        out,
-        spec,
-        encode_media,
-        workers=workers or count,
-        executor=executor,
-        write_card=write_card,
-        command=command_line(directory, out, *(name for name in names.values() if name)),
-    )
-    report(out, manifest)
+    options: dict[str, Any] = {"workers": workers or count, "executor": executor}
+    given = [name for name in names.values() if name]
+    if out is None:
+        command = command_line(directory, *given)
+        manifest = build_beside(directory, str(beside), spec, encode_media, command=command, **options)
+        _report_beside(directory, str(beside), manifest)
+        return
+    command = command_line(directory, out, *given)
+    report(out, build_features(directory, out, spec, encode_media, write_card=write_card, command=command, **options))
+
+
+def _report_beside(directory: Path, name: str, manifest: Manifest) -> None:
+    rows = ", ".join(f"{rows:,} {split}" for split, rows in manifest.splits.items())
+    size = sum(entry.bytes for entry in manifest.files)
+    columns = ", ".join(modality.column for modality in manifest.modalities)
+    say(f"features {name} beside {directory}: {columns}; {rows} rows, {size / 1e6:,.1f} MB")
+    split = next(iter(manifest.splits))
+    say(f"load them with: symile_data.loaders.open_split({str(directory)!r}, {split!r}, features=[{name!r}])")
+    say(f"train on them with: symile-data train {shlex.quote(str(directory))} --features {name}")
 
 
 def _models(

@@ -75,6 +75,12 @@ def train(
     ] = None,
     save_every: Annotated[int, typer.Option(min=0, help="Steps between checkpoints within an epoch.")] = 1000,
     cache: Annotated[Path | None, typer.Option(help="Keep decoded media in this directory for later runs.")] = None,
+    features: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Set of features beside the dataset (embed --beside), in place of what it encodes. Repeatable."
+        ),
+    ] = None,
     folds: FoldsFile = None,
     fold: Fold = None,
     repeat: Repeat = 0,
@@ -92,6 +98,8 @@ def train(
 
         symile-data train build/symile-m3-2 --seeds 5
 
+        symile-data train build/symile-m3-2 --features clip-l
+
         symile-data train build/symile-mimic --folds build/symile-mimic-folds.json --fold 0 --repeat 2
 
         symile-data train build/symile-mimic --supervised all --labels chexpert --seeds 3
@@ -103,7 +111,7 @@ def train(
     from symile_data.workflows.training_data import TrainingData
 
     chosen_folds = chosen_fold(folds, fold, repeat)
-    data = TrainingData(directory, cache, chosen_folds)
+    data = TrainingData(directory, cache, chosen_folds, features or ())
     kinds = [modality.kind for modality in data.manifest.modalities]
     modalities = [modality.name for modality in data.manifest.modalities]
     changes = {"epochs": epochs, "seed": seed, "negatives": negatives}

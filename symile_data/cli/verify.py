@@ -38,7 +38,7 @@ def verify(
         symile-data verify build/symile-m3-10 --sample 4 --deep
     """
     from symile_data.format import manifest as manifests
-    from symile_data.format.verify import to_read
+    from symile_data.format.verify import feature_folders, to_read
     from symile_data.format.verify import verify as find_problems
     from symile_data.workflows.datasets import invariants_of
 
@@ -47,15 +47,17 @@ def verify(
     found = find_problems(directory, invariants_of(manifest), workers=threads, sample=sample, deep=deep)
     problems = list(found)
     chosen = to_read(manifest, sample)
+    sets = feature_folders(directory)
     unread = [entry for entry in manifest.files if entry.path not in chosen]
     if as_json:
         looked = {} if sample is None else {"unread": [entry.path for entry in unread]}
-        say_json({"ok": not problems, "problems": problems, **looked})
+        say_json({"ok": not problems, "problems": problems, **looked, **({"features": sets} if sets else {})})
     elif problems:
         for problem in problems:
             say(problem)
     elif not unread:
-        say(f"{directory}: {len(manifest.files)} files, {sum(manifest.splits.values()):,} rows, all as built")
+        beside = f", with the features {', '.join(sets)} beside them" if sets else ""
+        say(f"{directory}: {len(manifest.files)} files, {sum(manifest.splits.values()):,} rows{beside}, all as built")
     if unread and not as_json:
         rows = sum(entry.rows or 0 for entry in unread)
         verdict = "" if problems else ", all as built"
@@ -85,11 +87,14 @@ def info(directory: Directory, as_json: Json = False) -> None:
     from rich.table import Table
 
     from symile_data.format.disclosure import told
+    from symile_data.format.verify import feature_folders
 
     table = Table(title=cell(f"{manifest.identity.dataset} ({manifest.identity.fingerprint[:12]})"), show_header=False)
     for split, rows in manifest.splits.items():
         table.add_row(cell(split), f"{rows:,} rows in {len(manifest.shards(split))} shards")
     table.add_row("modalities", cell(", ".join(f"{m.name} ({m.kind})" for m in manifest.modalities)))
+    if sets := feature_folders(directory):
+        table.add_row("features", cell(", ".join(sets)))
     for name, setting in manifest.identity.spec.items():
         table.add_row(cell(name), cell(", ".join(map(str, setting)) if isinstance(setting, list) else setting))
     for entry in manifest.dropped:

@@ -20,6 +20,7 @@ from symile_data.errors import DamageError, MissingPackageError, no_directory
 from symile_data.files import digest, file_sha256, pretty_json, write_text
 
 from .deduplicated import Deduplicated
+from .location import Location
 from .safe_paths import check_inside, is_plain_path
 from .schema import Modality
 from .typed_json import parse_json, read_text, record
@@ -175,6 +176,26 @@ def read(directory: Path) -> Manifest:
         raise not_json(path, error) from None
     manifest = parse(text, path)
     check_links(directory, manifest)
+    return manifest
+
+
+def read_at(place: Location) -> Manifest | None:
+    """Read and check the manifest of a dataset that is anywhere; None where it has no manifest.
+
+    Raises:
+        DamageError: the location cannot be read, or the manifest is damaged or names files outside the dataset.
+    """
+    try:
+        text = place.read_text(FILE_NAME)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DamageError("the dataset's location cannot be read", where=place.url, got=error) from None
+    except ValueError as error:
+        raise not_json(place.where(FILE_NAME), error) from None
+    manifest = parse(text, place.where(FILE_NAME))
+    if place.system is None:
+        check_links(Path(place.root), manifest)
     return manifest
 
 

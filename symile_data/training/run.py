@@ -49,6 +49,7 @@ class RunInfo:
         vocabularies: Words of each text modality.
         sizes: Length of the vectors of each modality of vectors.
         folds: The fold whose splits the run has, None for the dataset's own splits.
+        features: Names of the sets of features beside the dataset that stand in the place of what they encode.
         classes: Label that a supervised baseline predicts -> its classes, as texts.
     """
 
@@ -60,6 +61,7 @@ class RunInfo:
     vocabularies: Mapping[str, Sequence[str]]
     sizes: Mapping[str, int] = field(default_factory=dict)
     folds: FoldChoice | None = None
+    features: tuple[str, ...] = ()
     classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -73,6 +75,7 @@ class RunInfo:
             "vocabularies": {name: list(words) for name, words in self.vocabularies.items()},
             "sizes": dict(self.sizes),
             **({} if self.folds is None else {"folds": asdict(self.folds)}),
+            **({"features": list(self.features)} if self.features else {}),
             "classes": {name: list(classes) for name, classes in self.classes.items()},
         }
 

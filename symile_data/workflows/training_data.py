@@ -5,14 +5,16 @@ values, and what encoders must know of the data. The training code takes any bat
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symile_data.datasets.m3.keys import KEYS
-from symile_data.errors import DamageError, UsageError
+from symile_data.errors import UsageError
 from symile_data.format import manifest as manifests
 
+from .feature_view import with_features
 from .folds.view import FoldView
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ def data_of_run(info: RunInfo, directory: Path | None = None, folds: FoldChoice 
         directory: The dataset, where it has moved; by default where it was when the run was trained.
         folds: The fold, where its file has moved; by default that of the run.
     """
-    return TrainingData(directory or Path(info.location), folds=folds or info.folds)
+    return TrainingData(directory or Path(info.location), folds=folds or info.folds, features=info.features)
 
 
 class TrainingData:
@@ -53,17 +55,28 @@ class TrainingData:
         cache: Directory that keeps decoded images and audio, memory-mapped, for other processes and later runs; where
             it is not given they are kept in memory.
         folds: Fold that gives the splits, in place of the dataset's own; the manifest is then that of the fold.
+        features: Names of sets of features beside the dataset. What they encode is then read from them, and is of kind
+            "features" in the manifest.
 
     Raises:
-        DamageError: the directory holds no finished dataset, or the file of folds is damaged.
-        UsageError: the file of folds is of another dataset, or has no such fold.
+        DamageError: the directory holds no finished dataset, or the file of folds or a set of features is damaged.
+        UsageError: the file of folds is of another dataset, or has no such fold; the dataset has no such set of
+            features, or two of them encode the same modality.
     """
 
-    def __init__(self, directory: Path, cache: Path | None = None, folds: FoldChoice | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        cache: Path | None = None,
+        folds: FoldChoice | None = None,
+        features: Sequence[str] = (),
+    ) -> None:
         whole = manifests.read(directory)
-        self.directory, self.folds = directory, folds
-        self._fold = None if folds is None else FoldView(directory, whole, folds)
-        self.manifest: Manifest = whole if self._fold is None else self._fold.manifest
+        self.directory, self.folds, self.features = directory, folds, tuple(features)
+        self._whole = whole
+        self._fold = None if folds is None else FoldView(directory, whole, folds, self.features)
+        own: Manifest = whole if self._fold is None else self._fold.manifest
+        self.manifest: Manifest = with_features(directory, own, whole, self.features)
         self._directory_cache = cache
         self._splits: dict[str, Split] = {}
 
@@ -78,9 +91,10 @@ class TrainingData:
 
         if name not in self._splits:
             if self._fold is None:
-                self._splits[name] = open_split(self.directory, name, manifest=self.manifest)
+                opened = open_split(self.directory, name, manifest=self._whole, features=self.features)
             else:
-                self._splits[name] = self._fold.split(name)
+                opened = self._fold.split(name)
+            self._splits[name] = replace(opened, modalities=self.manifest.modalities)
         return self._splits[name]
 
     def run_info(self, config: TrainConfig) -> RunInfo:
@@ -97,6 +111,7 @@ class TrainingData:
             vocabularies=self._vocabularies,
             sizes=self._sizes,
             folds=self.folds,
+            features=self.features,
         )
 
     def check(self, config: TrainConfig) -> None:
@@ -184,32 +199,14 @@ class TrainingData:
         Raises:
             DamageError: a mean is not finite.
         """
-        import torch
+        from .means import training_means
 
         wanted, config = module.means_wanted(), module.config
         if not wanted:
             return {}
         encoders = {name: encode for name, encode in module.frozen_features().items() if name in wanted}
         batches = self._loader(config, "train", encoders=encoders, missingness=config.missingness)
-        positions = {name: module.modalities.index(name) for name in wanted}
-        sums: dict[str, Tensor] = {}
-        counts: dict[str, Tensor] = {}
-        for batch in batches:
-            for name, position in positions.items():
-                values = module.fixed_features(name, batch[name]).double()
-                present = ~batch["missing"][:, position, None] & ~values.isnan()
-                sums[name] = sums.get(name, 0.0) + torch.where(present, values, 0.0).sum(dim=0)
-                counts[name] = counts.get(name, 0) + present.sum(dim=0)
-        means = {name: (sums[name] / counts[name].clamp(min=1)).float() for name in wanted}
-        for name, mean in means.items():
-            if not mean.isfinite().all():
-                raise DamageError(
-                    "the training split's mean of a modality is not finite",
-                    where=self.directory,
-                    got=name,
-                    do="declare values that are not finite missing and build again",
-                )
-        return means
+        return training_means(module, batches, wanted, self.directory)
 
     def embedded(
         self,

@@ -6,11 +6,8 @@ no dataset by name.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -18,21 +15,22 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from symile_data.errors import DamageError
-from symile_data.files import file_sha256
+from symile_data.errors import UsageError
 from symile_data.format import manifest as manifests
+from symile_data.format.feature_sets import DATASET, FOLDER
 from symile_data.format.manifest import FileEntry, Manifest
-from symile_data.format.media import medium_problems
 from symile_data.format.schema import mask_problems
-from symile_data.format.shards import is_shard, open_shard
 from symile_data.format.typed_json import read_text
 from symile_data.progress import stage
 
 from .deduplicated import MediaTables
-from .file_copy import file_copy
+from .examine import examine_file, in_order, to_read
+from .feature_sets import feature_folders, feature_problems
 from .misaligned import UnreliableRows
-from .shared_media import Hashes, MediaBySplit, Rows, media_hashes
-from .unlisted import kind_of, unlisted_problems
+from .shared_media import MediaBySplit
+from .unlisted import unlisted_problems
+
+__all__ = ["Invariants", "feature_folders", "to_read", "verify"]
 
 SAMPLE_ID = "sample_id"  # a row's number, from which tars make their keys
 
@@ -78,19 +76,26 @@ def verify(
 
     Raises:
         DamageError: there is no readable manifest to check against.
+        UsageError: the directory is that of a set of features.
     """
     manifest = manifests.read(directory)
+    if manifest.identity.dataset == DATASET:
+        raise UsageError(
+            "this is a set of features beside a dataset",
+            where=directory,
+            do="verify the dataset, which checks its sets of features too",
+        )
     if not manifests.is_as_written(read_text(directory / manifests.FILE_NAME)):
         yield f"{manifests.FILE_NAME}: its blanks or line ends are not those that the build wrote"
     chosen = to_read(manifest, sample)
     schemas: dict[str, str] = {}
     media, tables, unreliable = MediaBySplit(), MediaTables(manifest), UnreliableRows(manifest)
     compared = deep and sample is None and invariants is not None and invariants.disjoint_media
-    examine = partial(_examine, directory, manifest, chosen, deep=deep, compared=compared)
+    examine = partial(examine_file, directory, manifest, chosen, deep=deep, compared=compared)
     files = sorted(manifest.files, key=lambda entry: entry.pool is None)  # media tables before the rows that need them
     with (
         stage("verifying", len(files), "files") as advance,
-        closing(_in_order(examine, files, workers)) as results,
+        closing(in_order(examine, files, workers)) as results,
     ):
         for entry, found in zip(files, results, strict=True):
             for clause in (*found.problems, *_table_problems(found.table, entry, manifest, schemas, invariants)):
@@ -109,7 +114,11 @@ def verify(
         yield from unreliable.problems()
         yield from media.problems()
     yield from _count_problems(manifest)
-    yield from unlisted_problems(directory, {entry.path for entry in manifest.files})
+    found_sets = feature_folders(directory)
+    for name in found_sets:
+        yield from feature_problems(directory, name, manifest, workers=workers, sample=sample)
+    folders = {f"{FOLDER}/{name}" for name in found_sets}
+    yield from unlisted_problems(directory, {entry.path for entry in manifest.files}, known=folders)
 
 
 def _splits_of(entry: FileEntry, manifest: Manifest) -> list[str]:
@@ -117,94 +126,6 @@ def _splits_of(entry: FileEntry, manifest: Manifest) -> list[str]:
     if entry.pool is None or manifest.pooled is None:
         return [] if entry.split is None else [entry.split]
     return [split for pool in manifest.pooled.pools for split in pool.names if pool.key(split) == entry.pool]
-
-
-def to_read(manifest: Manifest, sample: int | None) -> set[str]:
-    """Choose the files that a verification reads completely.
-
-    Args:
-        sample: None for all; else every file without rows, and of each split (or other kind of table) this many
-            files, evenly spaced.
-    """
-    if sample is None:
-        return {entry.path for entry in manifest.files}
-    chosen = {entry.path for entry in manifest.files if entry.rows is None}
-    kinds: dict[str, list[str]] = {}
-    for entry in manifest.files:
-        if entry.rows is not None:
-            kinds.setdefault(entry.split or entry.path.rpartition("-of-")[0].rpartition("-")[0], []).append(entry.path)
-    for paths in kinds.values():
-        count = min(sample, len(paths))
-        chosen.update(paths[index * len(paths) // count] for index in range(count))
-    return chosen
-
-
-@dataclass
-class _Examined:
-    """The findings about one file, and its table if its rows are checked."""
-
-    problems: list[str] = field(default_factory=list)
-    table: pa.Table | None = None
-    media: dict[str, tuple[Hashes, Rows]] = field(default_factory=dict)
-
-
-def _in_order(
-    examine: Callable[[FileEntry], _Examined], entries: Sequence[FileEntry], workers: int
-) -> Generator[_Examined, None, None]:
-    """Examine files on threads, a few ahead of the consumer, so that memory holds a few tables only."""
-    waiting: deque[Future[_Examined]] = deque()
-    with ThreadPoolExecutor(max(workers, 1), thread_name_prefix="verify") as pool:
-        try:
-            for entry in entries:
-                waiting.append(pool.submit(examine, entry))
-                if len(waiting) > workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _examine(
-    directory: Path, manifest: Manifest, chosen: Collection[str], entry: FileEntry, *, deep: bool, compared: bool
-) -> _Examined:
-    """Examine one file. Its bytes are read once: a shard is opened from the copy in memory that was hashed."""
-    path = directory / entry.path
-    try:
-        problem = _size_problem(path, entry)
-        if problem or entry.path not in chosen:
-            return _Examined([problem] if problem else [])
-        if entry.rows is None or not is_shard(entry.path):
-            return _Examined() if file_sha256(path) == entry.sha256 else _Examined([_OTHER_CONTENTS])
-        with file_copy(directory, entry.path) as (location, sha256):
-            if sha256 != entry.sha256:
-                return _Examined([_OTHER_CONTENTS])
-            shard = open_shard(location, entry.path)
-            table = shard.read_all(shard.schema.names)
-            problems = list(shard.problems())
-    except OSError as error:
-        return _Examined([f"cannot be read ({error.strerror})"])
-    except DamageError as error:
-        return _Examined([f"{error.what} ({error.got})"])
-    if table.num_rows != entry.rows:
-        problems.append(f"{table.num_rows} rows, the manifest says {entry.rows}")
-    if deep:
-        problems += medium_problems(table, manifest.modalities)
-    media = media_hashes(table, manifest.modalities) if compared else {}
-    return _Examined(problems, table if entry.split is not None or entry.pool is not None else None, media)
-
-
-_OTHER_CONTENTS = "its SHA-256 differs from the manifest: the contents changed after the build"
-
-
-def _size_problem(path: Path, entry: FileEntry) -> str | None:
-    kind = kind_of(path)
-    if kind != "a file":
-        return "missing" if kind == "nothing" else f"{kind}, the manifest says a file"
-    size = path.stat().st_size
-    if size != entry.bytes:
-        return f"{size} bytes, the manifest says {entry.bytes}: it was truncated or replaced"
-    return None
 
 
 def _table_problems(

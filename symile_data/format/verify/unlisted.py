@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from symile_data.files import sorted_entries
@@ -17,13 +17,16 @@ _FOLDER = ".cache/huggingface"
 _NOT_LISTED = "not in the manifest; remove it or build the dataset again"
 
 
-def unlisted_problems(directory: Path, listed: set[str], folder: str = "") -> Iterator[str]:
+def unlisted_problems(
+    directory: Path, listed: set[str], folder: str = "", *, known: Collection[str] = ()
+) -> Iterator[str]:
     """Yield a sentence for each entry that the manifest does not list, in the order of paths. No link is followed.
 
     Args:
         directory: Directory of the dataset.
         listed: Paths of the manifest's files, which other checks examine.
         folder: The folder to search, relative to the directory.
+        known: Folders below it that are passed over, relative to the directory.
     """
     try:
         entries = sorted_entries(directory / folder)
@@ -38,8 +41,8 @@ def unlisted_problems(directory: Path, listed: set[str], folder: str = "") -> It
             continue
         kind = kind_of(Path(entry.path))
         if kind == "a directory":
-            if name != _FOLDER:
-                yield from unlisted_problems(directory, listed, name)
+            if name != _FOLDER and name not in known:
+                yield from unlisted_problems(directory, listed, name, known=known)
         elif kind != "a file":
             yield f"{name}: {kind}, {_NOT_LISTED}"
         elif name not in _FILES:

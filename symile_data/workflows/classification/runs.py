@@ -85,7 +85,10 @@ def open_dataset(
 
     infos = {run: read_run(run) for seeds in runs.values() for run in seeds.values()}
     first = next(iter(infos.values()))
-    data = data_of_run(first, folds=folds) if directory is None else TrainingData(directory, folds=folds)
+    if directory is None:
+        data = data_of_run(first, folds=folds)
+    else:
+        data = TrainingData(directory, folds=folds, features=first.features)
     for run, info in infos.items():
         if directory is None:
             check_fingerprint(run, info, data)

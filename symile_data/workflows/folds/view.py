@@ -7,7 +7,7 @@ rows of other patients that have the modality to retrieve. A set of a fold lies 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -37,15 +37,16 @@ class FoldView:
         directory: The dataset's directory.
         manifest: Its manifest.
         choice: The file, the fold and the repetition.
+        features: Names of sets of features beside the dataset, whose columns the splits have too.
 
     Raises:
         DamageError: the file of folds cannot be read or was changed.
         UsageError: it is of another dataset, or has no such fold or repetition.
     """
 
-    def __init__(self, directory: Path, manifest: Manifest, choice: FoldChoice) -> None:
+    def __init__(self, directory: Path, manifest: Manifest, choice: FoldChoice, features: Sequence[str] = ()) -> None:
         path = Path(choice.file)
-        self._directory, self._whole, self._choice = directory, manifest, choice
+        self._directory, self._whole, self._choice, self._features = directory, manifest, choice, features
         self._file = read_folds(path)
         check_dataset(self._file, manifest, directory, path)
         self._rows = fold_rows(self._file, choice.fold, choice.repeat)
@@ -85,8 +86,12 @@ class FoldView:
     def _splits(self) -> list[Split]:
         from symile_data.loaders import open_split
 
-        there = self._whole.splits
-        return [open_split(self._directory, split, manifest=self._whole) for split in there if there[split]]
+        there = self._whole
+        return [
+            open_split(self._directory, split, manifest=there, features=self._features)
+            for split, rows in there.splits.items()
+            if rows
+        ]
 
     def _candidates(self, split: Split) -> pa.Array:
         """Draw the sets of the rows of a split; null in the training split and for rows without an X-ray."""

@@ -156,7 +156,7 @@ def test_each_unique_medium_is_encoded_once(
 def test_the_bytes_depend_neither_on_workers_nor_on_the_layout_nor_on_an_interruption(
     tree: Path, m3: Path, models: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("symile_data.builders.features.build.MEDIA_PER_CHUNK", 7)
+    monkeypatch.setattr("symile_data.builders.features.encoding.MEDIA_PER_CHUNK", 7)
     monkeypatch.setattr("symile_data.builders.features.chunks.MEDIA_PER_CHUNK", 7)
     spec, chunks = spec_of(models, "image"), list[Media]()
 
