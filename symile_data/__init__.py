@@ -33,6 +33,7 @@ The parts:
     encoders    one small network for each kind of modality
     datasets    the contracts of the bundled datasets: schemas, rules, ceilings, invariants
     format      one dataset on disk: schema, manifest, Parquet and tar shards, verification, publishing
+    plotting    the style, colours and fonts of all figures and pages
     errors      the deliberate errors; all derive from `SymileDataError`
 
 Importing this package is cheap: torch, polars and transformers are imported only by the parts that need them.

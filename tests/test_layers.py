@@ -30,7 +30,7 @@ LAYERS = (
         "progress",
         "environment",
         "launch",
-        "palette",
+        "plotting",
     ),
     ("format",),
     ("datasets",),

@@ -82,7 +82,13 @@ def files_of_the_package() -> set[str]:
 def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert held == files_of_the_package()
-    assert {"symile_data/builders/m3/data/class_names.tsv", "symile_data/py.typed"} <= held
+    data = {
+        "builders/m3/data/class_names.tsv",
+        "plotting/fonts/OFL.txt",
+        "plotting/fonts/SymileSansJP-Regular.otf",
+        "py.typed",
+    }
+    assert {f"symile_data/{name}" for name in data} <= held
 
 
 def test_the_source_distribution_is_complete_and_without_tests(wheel: Path) -> None:

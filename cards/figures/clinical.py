@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from symile_data.format.disclosure import told
+from symile_data.plotting import style
 
 from ..groups import CategoryGroup
 from ..statistics.collect import Statistics
-from . import style
 
 _COLOURS = {"1": style.RED, "-1": style.ORANGE, "0": style.SKY}
 _REST = style.FAINT

@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from symile_data.format.images import shown
 from symile_data.format.media import UnfitMediumError, open_image, read_audio
+from symile_data.plotting import style
+from symile_data.plotting.fonts import drawable, families
 
 from ..samples import Sample, Word
-from . import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,7 +61,7 @@ def caption_of(word: Word) -> str:
     if word.text == word.english:
         return word.text
     # The mark keeps the order of the two parts where the word is written from right to left.
-    return f"{_LEFT_TO_RIGHT}{word.text} ({word.english})" if style.drawable(word.text) else f"({word.english})"
+    return f"{_LEFT_TO_RIGHT}{word.text} ({word.english})" if drawable(word.text) else f"({word.english})"
 
 
 def _draw_image(axes: Axes, data: bytes | None) -> None:
@@ -96,7 +97,7 @@ def _draw_wave(axes: Axes, sample: Sample) -> None:
 def _draw_words(axes: Axes, sample: Sample, lines: int) -> None:
     axes.set(xlim=(0, 1), ylim=(lines + 0.2 / _LINE, 0))
     if not sample.words:
-        axes.text(0, 0.6, "text missing", fontsize=7.5, color=style.MUTED, fontstyle="italic")
+        axes.text(0, 0.6, "text missing", fontsize=7.5, color=style.MUTED)
         return
     for line, word in enumerate(sample.words):
         target = word.lang == (sample.target_lang or sample.lang) and word.text == sample.target_text
@@ -106,7 +107,14 @@ def _draw_words(axes: Axes, sample: Sample, lines: int) -> None:
             axes.text(0, at, "▶", fontsize=6, color=colour, va="center_baseline")
         axes.text(0.06, at, word.lang, fontsize=7, color=colour if target else style.MUTED, va="center_baseline")
         written = axes.text(
-            _WORD_AT, at, caption_of(word), fontsize=7.5, color=colour, fontweight=weight, va="center_baseline"
+            _WORD_AT,
+            at,
+            caption_of(word),
+            fontsize=7.5,
+            fontfamily=families(word.lang),
+            color=colour,
+            fontweight=weight,
+            va="center_baseline",
         )
         _fit(written, _WORD_WIDTH)
     for drawn in axes.texts:

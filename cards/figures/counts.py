@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from symile_data.plotting import style
+
 from ..statistics.collect import Statistics
-from . import style
 from .drawing import FOLDER, Drawing
 
 if TYPE_CHECKING:

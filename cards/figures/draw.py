@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from symile_data.plotting.fonts import drawable
+
 from ..descriptions import Description
 from ..samples import Sample
 from ..statistics.collect import Statistics
-from . import style
 from .clinical import draw_cohort_flow, draw_findings, draw_hours, draw_measured
 from .contact_sheet import draw_contact_sheet
 from .counts import draw_category, draw_rows, values_of
@@ -26,7 +27,7 @@ def draw_figures(directory: Path, statistics: Statistics, samples: list[Sample],
     drawings = []
     if samples:
         target = "spoken language" if samples[0].target_lang is None else "language that the keys name"
-        unwritten = any(not style.drawable(word.text) for sample in samples for word in sample.words)
+        unwritten = any(not drawable(word.text) for sample in samples for word in sample.words)
         draw_contact_sheet(directory / FOLDER / "samples.png", samples)
         drawings.append(
             Drawing(
@@ -35,11 +36,7 @@ def draw_figures(directory: Path, statistics: Statistics, samples: list[Sample],
                 caption=(
                     f"Rows of the {samples[0].split} split: the image, the waveform of the audio and the words of the "
                     f"text with languages and English meanings. The target, the one word in the {target}, is marked."
-                    + (
-                        " Where no font for a script was installed, the English meaning stands alone."
-                        if unwritten
-                        else ""
-                    )
+                    + (" Where no font has a script, the English meaning stands alone." if unwritten else "")
                 ),
             )
         )

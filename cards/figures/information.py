@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import style
+from symile_data.plotting import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

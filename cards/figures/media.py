@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from symile_data.format.disclosure import told
+from symile_data.plotting import style
 
 from ..statistics.quantiles import MARKS, draw_box
 from ..statistics.word_counts import draw_words
-from . import style
 from .drawing import FOLDER, Drawing
 
 if TYPE_CHECKING:

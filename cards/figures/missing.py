@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from symile_data.plotting import style
+
 from ..statistics.collect import Statistics
-from . import style
 from .drawing import FOLDER, Drawing
 
 _MOST_PATTERNS = 12  # combinations of missing modalities that are drawn

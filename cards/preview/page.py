@@ -8,6 +8,7 @@ from typing import Any
 from symile_data.errors import harmless
 from symile_data.format.manifest import Manifest
 from symile_data.format.schema import Modality
+from symile_data.plotting.fonts import css_families, font_faces
 
 from ..descriptions import description_of, title_of
 from ..sharing import restriction_of
@@ -16,6 +17,7 @@ from .rows import Row
 
 _HUES = 10  # number of colours for languages; each language is also named beside its word
 _LEAD_LABELS = ("cls", "lang", "target_text")  # columns that are shown first, where the dataset has them
+_FONTS = "/* fonts */"  # where the fonts go, once the letters of the page are known
 _SHORT = 6  # labels that are always visible
 
 
@@ -42,7 +44,8 @@ def page_of(manifest: Manifest, split: str, rows: list[Row]) -> str:
     """Return the HTML of the whole page, which loads nothing from elsewhere."""
     restriction = restriction_of(manifest)
     cards = [card_of(row, manifest.modalities) for row in rows]
-    return _render(
+    page = _render(
+        fonts=_FONTS,
         title=title_of(manifest),
         summary=description_of(manifest).summary,
         licence=description_of(manifest).licence(manifest).label,
@@ -55,6 +58,7 @@ def page_of(manifest: Manifest, split: str, rows: list[Row]) -> str:
         hues=_hues(cards),
         short=_SHORT,
     )
+    return page.replace(_FONTS, f"{font_faces([page])}\n{css_families()}", 1)
 
 
 def card_of(row: Row, modalities: tuple[Modality, ...]) -> Card:

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from symile_data.datasets.m3.keys import TARGET_LANGUAGE
+from symile_data.plotting import style
 
-from ..figures import style
 from .quantiles import draw_box, quantiles
 
 if TYPE_CHECKING:

@@ -70,11 +70,11 @@ def _speech() -> Finding:
 
 
 def _fonts() -> Finding:
-    """Check which scripts figures can draw."""
+    """Check which scripts figures can draw: the fonts come with the package, the joining of letters with matplotlib."""
     from symile_data.builders.m3.text.languages import LANGUAGES
-    from symile_data.cards.figures.style import drawable
     from symile_data.datasets.m3.names import read_names
     from symile_data.environment import Finding
+    from symile_data.plotting.fonts import drawable
 
     names = read_names().names
     absent = [language for language in LANGUAGES if not drawable(names[language][0])]
@@ -86,7 +86,7 @@ def _fonts() -> Finding:
         status="gap",
         found=written,
         cost=f"figures show English meanings instead of words in {', '.join(absent)}; the data are not affected",
-        do="install the Noto fonts (fonts-noto-core and fonts-noto-cjk on Debian)",
+        do="pip install 'matplotlib>=3.11', which joins the letters of these scripts",
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from symile_data.files import atomic_path
-from symile_data.palette import OBJECTIVES
+from symile_data.plotting.palette import OBJECTIVES
 
 _LINE = 0.11  # inches for the dot of one method
 _GAP = 0.16  # inches between labels

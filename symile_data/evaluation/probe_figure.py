@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from symile_data.files import atomic_path
-from symile_data.palette import OBJECTIVES
+from symile_data.plotting.palette import OBJECTIVES
 
 _COLUMNS = 3  # panels beside each other
 _GROUP = 0.8  # total width of the bars of one feature, in units of the axis

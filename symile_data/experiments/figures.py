@@ -16,7 +16,7 @@ from symile_data.datasets.xor.information import (
     total_correlation,
 )
 from symile_data.files import atomic_path
-from symile_data.palette import GREEN, OBJECTIVES, ORANGE, PURPLE
+from symile_data.plotting.palette import GREEN, OBJECTIVES, ORANGE, PURPLE
 
 from . import m3_keys
 from .m3 import MODALITIES

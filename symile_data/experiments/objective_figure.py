@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from symile_data.datasets.m3.ceilings import RANDOM
 from symile_data.files import atomic_path
-from symile_data.palette import OBJECTIVES
+from symile_data.plotting.palette import OBJECTIVES
 
 from .objectives import title
 

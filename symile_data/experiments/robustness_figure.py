@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from symile_data.files import atomic_path
-from symile_data.palette import OBJECTIVES
+from symile_data.plotting.palette import OBJECTIVES
 
 from .objectives import title
 from .robustness import Panel

@@ -9,7 +9,7 @@ from typing import Any
 
 from symile_data.datasets.m3.ceilings import line_style, shown
 from symile_data.files import atomic_path
-from symile_data.palette import OBJECTIVES
+from symile_data.plotting.palette import OBJECTIVES
 
 
 def draw_curves(

@@ -10,10 +10,10 @@ from tiny_datasets import Tiny, xor_tiny
 
 from symile_data.cards import write_card
 from symile_data.cards.descriptions import description_of
-from symile_data.cards.figures import style
 from symile_data.cards.figures.contact_sheet import caption_of
 from symile_data.cards.figures.draw import draw_figures
 from symile_data.cards.samples import COUNT, Word, choose_samples
+from symile_data.plotting import style
 
 
 def test_the_same_dataset_gives_the_same_bytes(documented: Tiny, copied: Tiny) -> None:

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import unicodedata
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symile_data.files import atomic_path
-from symile_data.palette import BLUE as BLUE
-from symile_data.palette import GREEN as GREEN
-from symile_data.palette import ORANGE as ORANGE
-from symile_data.palette import PURPLE as PURPLE
-from symile_data.palette import RED as RED
-from symile_data.palette import SKY as SKY
+from symile_data.plotting.fonts import families
+from symile_data.plotting.palette import BLUE as BLUE
+from symile_data.plotting.palette import GREEN as GREEN
+from symile_data.plotting.palette import ORANGE as ORANGE
+from symile_data.plotting.palette import PURPLE as PURPLE
+from symile_data.plotting.palette import RED as RED
+from symile_data.plotting.palette import SKY as SKY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,37 +30,18 @@ DPI = 160
 
 INK, MUTED, FAINT = "#1A1A1A", "#666666", "#DDDDDD"
 
-_FAMILY = "DejaVu Sans"  # comes with matplotlib, so it is always installed
-# Fonts for scripts that DejaVu Sans lacks, used where they are installed.
-_MORE_FAMILIES = (
-    "Noto Sans CJK JP",
-    "Noto Sans CJK SC",
-    "Noto Sans CJK KR",
-    "Noto Sans Devanagari",
-    "Noto Sans Telugu",
-    "Noto Sans Thai",
-    "Noto Sans Arabic",
-    "Source Han Sans",
-    "WenQuanYi Zen Hei",
-    "IPAGothic",
-    "NanumGothic",
-    "Lohit Devanagari",
-    "Lohit Telugu",
-    "Garuda",
-    "Arial Unicode MS",
-)
-# Scripts whose letters do not join or combine. Others need a text shaper, which matplotlib has from 3.11 on.
-_UNSHAPED = ("LATIN", "GREEK", "CYRILLIC", "CJK", "HIRAGANA", "KATAKANA", "HANGUL")
-
 
 @contextlib.contextmanager
-def figure(height: float, rows: int = 1, columns: int = 1, **layout: Any) -> Iterator[tuple[Figure, list[Axes]]]:
-    """Make a page-wide figure in the project's style, on the Agg backend, without changing global state.
+def figure(
+    height: float, rows: int = 1, columns: int = 1, *, width: float = WIDTH, **layout: Any
+) -> Iterator[tuple[Figure, list[Axes]]]:
+    """Make a figure in the project's style, on the Agg backend, without changing global state.
 
     Args:
         height: Height in inches.
         rows: Number of rows of axes.
         columns: Number of columns of axes.
+        width: Width in inches; a page's without it.
         layout: Passed on to `Figure.subplots`.
 
     Yields:
@@ -74,7 +54,7 @@ def figure(height: float, rows: int = 1, columns: int = 1, **layout: Any) -> Ite
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_parameters())
-        drawn = Figure(figsize=(WIDTH, height), layout="constrained")
+        drawn = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(drawn)
         axes = drawn.subplots(rows, columns, squeeze=False, **layout)
         yield drawn, list(axes.flat)
@@ -89,18 +69,6 @@ def save(drawn: Figure, path: Path) -> None:
     """Write a figure as PNG, without dates or software names."""
     with atomic_path(path) as temporary:
         drawn.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
-
-
-def drawable(text: str) -> bool:
-    """Whether the installed fonts can draw the text properly.
-
-    >>> drawable("λιοντάρι")
-    True
-    """
-    letters = [letter for letter in text if not letter.isspace()]
-    if not _shapes() and any(letter.isalpha() and not _unshaped(letter) for letter in letters):
-        return False
-    return all(ord(letter) in _glyphs() for letter in letters)
 
 
 def width_of(written: Text) -> float:
@@ -121,7 +89,7 @@ def thousands(axis: object) -> None:
 
 def _parameters() -> dict[Any, Any]:
     return {
-        "font.family": list(_families()),
+        "font.family": families(),
         "font.size": 8.5,
         "text.color": INK,
         "axes.labelcolor": INK,
@@ -149,34 +117,3 @@ def _parameters() -> dict[Any, Any]:
         "savefig.facecolor": "white",
         "image.interpolation": "antialiased",
     }
-
-
-@cache
-def _families() -> tuple[str, ...]:
-    from matplotlib import font_manager
-
-    installed = {entry.name for entry in font_manager.fontManager.ttflist}
-    return (_FAMILY, *(family for family in _MORE_FAMILIES if family in installed))
-
-
-@cache
-def _glyphs() -> frozenset[int]:
-    """Return the code points that one of the used fonts has."""
-    from matplotlib import font_manager
-
-    points: set[int] = set()
-    for family in _families():
-        path = font_manager.findfont(font_manager.FontProperties(family=[family]))
-        points |= set(font_manager.get_font(path).get_charmap())
-    return frozenset(points)
-
-
-@cache
-def _shapes() -> bool:
-    from matplotlib import ft2font
-
-    return hasattr(ft2font, "__libraqm_version__")
-
-
-def _unshaped(letter: str) -> bool:
-    return unicodedata.name(letter, "").startswith(_UNSHAPED)
