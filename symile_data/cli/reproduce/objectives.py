@@ -30,7 +30,7 @@ def objectives(
     results.md the means with intervals, results.json the plan besides, results.png the figure. Running again continues,
     and keeps what is finished, also where objectives are added.
 
-    The full preset takes about 1 hour on 2 cores, the small one 20 minutes.
+    The full preset takes about 1 hour on 2 cores, the small one 10 minutes.
 
     Examples:
 
