@@ -7,7 +7,7 @@ fill disjoint rows of it. Python values (texts, strings, lists) are object array
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -21,7 +21,8 @@ from symile_data.format.schema import Modality
 from symile_data.format.shards.arrow_numpy import null_mask, numbers, one_chunk
 
 from .decoders import decoder_for
-from .decoders.base import Decoder, Layout, UndecodableError
+from .decoders.audio import AudioSettings
+from .decoders.base import Decoder, Layout, UndecodableError, layout_of
 from .labels import Label, as_int64, check_no_nulls, label_of, label_values
 from .split import Split
 
@@ -145,8 +146,9 @@ def make_batch_spec(
     rates: Mapping[str, float],
     misaligned: Mapping[str, float],
     donors_differ_in: str = "",
+    own_length: str | None = None,
 ) -> BatchSpec:
-    """Check the arguments of a loader against its split.
+    """Check the arguments of a loader against its split; `own_length` names the audio that is padded batch by batch.
 
     Raises:
         UsageError: an unknown modality, column or setting.
@@ -161,11 +163,17 @@ def make_batch_spec(
     missingness.check_rates(rates)
     readers = []
     for modality in split.modalities:
-        decoder, settings = decoder_for(modality.name, modality.kind, transforms.get(modality.name))
+        asked = transforms.get(modality.name)
+        if modality.name == own_length and asked is None:
+            asked = AudioSettings(seconds=None)
+        decoder, settings = decoder_for(modality.name, modality.kind, asked)
         column = decoder.column(modality)
         if column not in split.columns:
             raise UsageError(f"modality {modality.name} lacks a column", where=split.location, got=f"no {column}")
-        layout = decoder.layout(settings, split.schema.field(column).type)
+        fixed = replace(settings, seconds=1.0) if modality.name == own_length else settings
+        layout = decoder.layout(fixed, split.schema.field(column).type)
+        if modality.name == own_length:
+            layout = layout_of((), object)
         readers.append(
             ModalityReader(
                 modality=modality,
@@ -177,7 +185,7 @@ def make_batch_spec(
             )
         )
     wanted = [*([_CLASS] if _CLASS in split.columns else []), *columns]
-    reserved = {*names, _MASK, _PADDING, _ID}
+    reserved = {*names, _MASK, _PADDING, _ID, *([] if own_length is None else [f"{own_length}_length"])}
     labels = [label_of(split, name) for name in dict.fromkeys(wanted) if name != _ID]
     clash = [label.name for label in labels if label.name in reserved]
     if clash:

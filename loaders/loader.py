@@ -21,6 +21,7 @@ from symile_data.format.schema import joined_names
 
 from .arguments import Distribution, OlderArguments, Resources, Variation, grouped
 from .batches import Array, DecodeErrors, keep_rows, make_batch_spec
+from .buckets import make_buckets
 from .cache.decode_split import decode_split
 from .cache.media_cache import DecodedSplit, Encode, MediaCache
 from .checkpoint import make_checkpoint, read_checkpoint
@@ -77,6 +78,8 @@ class BatchLoader:
             loaders that are given it; a directory keeps it there, memory-mapped and shared by processes and runs.
         on_error: "skip" passes over samples with a value that cannot be decoded and counts them in `skipped`. With
             one rank such a batch is shorter; with several, another row takes the place, marked as padding.
+        bucket_by: "audio_seconds" puts audio of near-equal length into one batch, padded to its longest; the batch then
+            has `audio_length`. `AudioSettings(seconds=None)` goes with it. See `symile_data.loaders.buckets`.
         variation: What varies by epoch in training: redrawn words, redrawn images and audio, random views of images.
         resources: Threads, prefetched batches, and the window of row groups that are shuffled together.
         distribution: Rank of this process among those that share the epoch.
@@ -103,6 +106,7 @@ class BatchLoader:
         encoders: Mapping[str, Encode] | None = None,
         cache: bool | str | Path | MediaCache = False,
         on_error: Literal["raise", "skip"] = "raise",
+        bucket_by: str | None = None,
         variation: Variation | None = None,
         resources: Resources | None = None,
         distribution: Distribution | None = None,
@@ -130,6 +134,10 @@ class BatchLoader:
         cached = cache is not False
         check_mix(split, variation, cached=cached)
         check_misaligned(variation, split, cached=cached)
+        self._clock, rows = LoadClock(), batch_size * self.world_size
+        self._buckets = make_buckets(
+            bucket_by, split, transforms, rows, resources.threads, self._clock, shuffle=shuffle, cached=cached
+        )
         self._spec = make_batch_spec(
             split,
             seed=seed,
@@ -138,6 +146,7 @@ class BatchLoader:
             rates=rates,
             misaligned=variation.misaligned,
             donors_differ_in=differing_column(variation, split),
+            own_length=None if self._buckets is None else self._buckets.modality,
         )
         self._value_labels = dict(variation.value_labels)
         self._owners = OwnerRows(split)
@@ -156,7 +165,6 @@ class BatchLoader:
         self._cache = cache
         self._decoded: DecodedSplit | None = None
         self._decode_errors = DecodeErrors(skip=on_error == "skip")
-        self._clock = LoadClock()
         self._epoch = self._position = 0
         self._begun = False  # whether an iteration has started the epoch that `_epoch` names
 
@@ -222,7 +230,9 @@ class BatchLoader:
         if self._begun or not self._batches_after(self._position):
             self._epoch, self._position = self._epoch + 1, 0
         self._begun = True
-        shuffle = self.split.order(self.seed, self._epoch, self._resources.window, self._shuffle)
+        shuffle: Order = self.split.order(self.seed, self._epoch, self._resources.window, self._shuffle)
+        if self._buckets is not None:
+            shuffle = self._buckets.order(shuffle, self.split, self._resources.window)
         started = time.perf_counter()
         for filled in self._filled(shuffle):
             # With the last batch the next epoch is due: a state saved now must not lead to an epoch without batches.
@@ -285,6 +295,8 @@ class BatchLoader:
             arrays[name] = jitter.apply(arrays[name], self.seed, epoch, name, arrays["sample_id"])
         if filled.damaged.any():
             arrays = self._without(arrays, filled)
+        if self._buckets is not None:
+            self._buckets.pad(arrays, self._spec.readers)
         return {name: _handed_out(values) for name, values in arrays.items()}
 
     def _without(self, arrays: dict[str, Array], filled: PartialBatch) -> dict[str, Array]:
@@ -320,6 +332,7 @@ class BatchLoader:
             "missingness": {reader.name: reader.rate for reader in self._spec.readers},
             "redraw_words": self._words is not None,
             **({"misaligned": misaligned, **differing} if misaligned else {}),
+            **({} if self._buckets is None else self._buckets.settings),
             "resample_within_class": self._resample_within_class,
             "augment": {
                 name: {"view": type(view).__name__, **{key: str(value) for key, value in asdict(view).items()}}

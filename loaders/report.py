@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-READ, GATHER, FILL = "read", "gather from the cache", "fill the cache"
+READ, GATHER, FILL, MEASURE = "read", "gather from the cache", "fill the cache", "measure audio"
 _T = TypeVar("_T")
 _LITTLE = 0.05  # share of the time that a consumer may wait without harm
 
@@ -25,7 +25,8 @@ class LoadReport:
         waited: Seconds in which the consumer waited for batches.
         used: Seconds in which the consumer worked with them.
         seconds: Stage -> seconds of work, summed over the threads: "read" (disk or network, checksums, inflation),
-            "decode image" and so on for each modality; with a cache "fill the cache" and "gather from the cache".
+            "decode image" and so on for each modality, "measure audio" with `bucket_by`; with a cache "fill the cache"
+            and "gather from the cache".
         bytes: Bytes of the columns that were read, inflated.
         threads: Threads of the loader.
     """
@@ -71,6 +72,8 @@ class LoadReport:
         )
         if stage == FILL:
             return "give `cache` a directory, so that the next run finds the decoded values"
+        if stage == MEASURE:
+            return "store the lengths in a column of the dataset that has the name in `bucket_by`"
         if stage == GATHER:
             return "lower `batch_size` or leave out modalities that the consumer does not use"
         if stage == READ:

@@ -22,8 +22,8 @@ class AudioSettings:
     """Audio becomes float32 mono at 16 kHz: (samples,), or (n_mels, samples // 160) log-mel.
 
     Args:
-        seconds: Cut or pad with silence to this length; None keeps each one's own length (for
-            `decode_audio`, not for batches).
+        seconds: Cut or pad with silence to this length; None keeps each one's own length, for `decode_audio` and
+            for loaders with `bucket_by`.
         n_mels: None for the waveform, else the number of filters of Whisper's log-mel spectrogram (80 or 128).
         store: Dtype in which a cache keeps decoded audio; batches are float32 in any case.
     """
@@ -103,7 +103,9 @@ def _layout(settings: AudioSettings, kind: pa.DataType) -> Layout:
     check_files(kind)
     if settings.samples is None:
         raise UsageError(
-            "the audio of a batch needs one length", got="seconds=None", do="give AudioSettings(seconds=...)"
+            "the audio of a batch needs one length",
+            got="seconds=None",
+            do="give AudioSettings(seconds=...), or `bucket_by`",
         )
     if settings.n_mels is None:
         return layout_of((settings.samples,), np.float32, settings.store)

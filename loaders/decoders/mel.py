@@ -49,6 +49,15 @@ def log_mel(waveform: FloatArray, n_mels: int = 80) -> FloatArray:
     return np.ascontiguousarray(((np.maximum(mel, mel.max() - np.float32(_RANGE)) + 4.0) / 4.0).T, dtype=np.float32)
 
 
+def silence(spectrogram: FloatArray) -> float:
+    """Return the value that `log_mel` gives to silence behind a sound with this spectrogram.
+
+    >>> silence(np.array([[0.5, 1.0]], dtype=np.float32))
+    -1.0
+    """
+    return max(float(spectrogram.max()) - _RANGE / 4.0, (float(np.log10(_FLOOR)) + 4.0) / 4.0)
+
+
 @cache
 def _window() -> FloatArray:
     """(400,) periodic Hann window."""
