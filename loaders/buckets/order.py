@@ -42,7 +42,7 @@ class BucketedOrder:
 
     @property
     def seed(self) -> int:
-        """The user's seed."""
+        """The seed that the user gave the loader."""
         return self.inner.seed
 
     @property
