@@ -63,7 +63,7 @@ def write_card(directory: Path, manifest: Manifest, schema: DatasetSchema) -> li
         statistics = publishable(statistics, schema.modalities, description)
     samples = choose_samples(directory, manifest, schema)
     statistics["samples"] = [sample.to_json() for sample in samples]
-    drawings = draw_figures(directory, statistics, samples, description)
+    drawings = draw_figures(directory, statistics, samples, description, schema.modalities)
     _remove_others(directory, drawings)
     bibtex = citations(description.sources(manifest))[0]
     tables = tables_of(directory, manifest, schema)

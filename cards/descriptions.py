@@ -55,6 +55,7 @@ class Description:
         hours: Columns of hours since admission, with what happened then.
         plain_lists: Lists of numbers whose mean says nothing.
         meaning: (column, modalities) -> meaning of a column that is named after a modality; "" for any other.
+        target: The modality that the dataset's task is to find from the others; "" where it may be any.
         changes: The maintainers' log: version of this package -> what changed in the datasets it builds.
     """
 
@@ -73,6 +74,7 @@ class Description:
     hours: Mapping[str, str] = field(default_factory=dict)
     plain_lists: tuple[str, ...] = ()
     meaning: Callable[[str, tuple[Modality, ...]], str] = lambda *_: ""
+    target: str = ""
     changes: Mapping[str, str] = field(default_factory=dict)
 
     def group_of(self, column: str) -> CategoryGroup | None:
@@ -201,6 +203,7 @@ DESCRIPTIONS = {
             "spoken language and the text together name the image's class: no pair of modalities tells it."
         ),
         template="symile-m3.md",
+        target="image",
         tasks=("zero-shot-image-classification", "feature-extraction"),
         tags=("multimodal", "contrastive-learning", "symile", "image", "audio", "text", "multilingual"),
         sources=m3_sources,
@@ -235,6 +238,7 @@ DESCRIPTIONS = {
         title="Symile-MIMIC{sample}",
         summary="Hospital admissions with a chest X-ray, a 12-lead electrocardiogram and 50 blood tests each.",
         template="symile-mimic.md",
+        target="cxr",
         tasks=("feature-extraction",),
         tags=("multimodal", "contrastive-learning", "symile", "medical", "chest-x-ray", "ecg", "laboratory"),
         sources=mimic_sources,

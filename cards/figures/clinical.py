@@ -19,7 +19,7 @@ def draw_cohort_flow(path: Path, steps: list[dict[str, Any]]) -> None:
     """Draw one bar for each rule, whose length is the number of admissions that it left."""
     counts = [step["count"] or 0 for step in steps]
     most = max([*counts, 1])
-    with style.figure(0.6 + 0.27 * len(steps)) as (drawn, (axes,)):
+    with style.figure(0.6 + 0.27 * len(steps), title="Admissions that each rule left") as (drawn, (axes,)):
         axes.barh(range(len(steps)), counts, 0.72, color=[style.MUTED, *[style.BLUE] * (len(steps) - 1)])
         for place, (count, step) in enumerate(zip(counts, steps, strict=True)):
             share = f"  ({100 * count / most:.0f} %)" if place and count else ""
@@ -36,7 +36,8 @@ def draw_hours(path: Path, hours: dict[str, dict[str, Any]], names: dict[str, st
     shown = {name: of for name, of in hours.items() if of["counts"]}
     first = min(of["first_bin"] for of in shown.values())
     last = max(of["first_bin"] + of["bin"] * len(of["counts"]) for of in shown.values())
-    with style.figure(0.5 + 1.05 * len(shown), len(shown), 1, sharex=True) as (drawn, panels):
+    height, title = 0.5 + 1.05 * len(shown), "Times of the recorded events"
+    with style.figure(height, len(shown), 1, title=title, sharex=True) as (drawn, panels):
         colours = (style.BLUE, style.GREEN, style.ORANGE)
         for axes, (name, of), colour in zip(panels, shown.items(), colours, strict=False):
             places = [of["first_bin"] + of["bin"] * index for index in range(len(of["counts"]))]
@@ -44,6 +45,7 @@ def draw_hours(path: Path, hours: dict[str, dict[str, Any]], names: dict[str, st
             axes.axvline(0, color=style.INK, linewidth=0.8)
             axes.set_title(names.get(name, name))
             axes.set_xlim(first, last)
+            axes.set_ylabel("rows")
             axes.grid(axis="y")
             style.thousands(axes.yaxis)
         panels[-1].set_xticks(range(first - first % 12, last + 1, 12))
@@ -65,7 +67,7 @@ def draw_findings(
     splits = list(rows)
     complete = all(sum(counts[split].values()) == rows[split] for counts in findings.values() for split in splits)
     rest_label = group.null if complete else f"{group.null}, or withheld"
-    with style.figure(1.0 + 0.2 * len(findings), 1, len(splits), sharey=True) as (drawn, panels):
+    with style.figure(1.0 + 0.2 * len(findings), 1, len(splits), title=group.title, sharey=True) as (drawn, panels):
         for axes, split in zip(panels, splits, strict=True):
             left = [0.0] * len(findings)
             for value, label in group.values.items():
@@ -93,7 +95,7 @@ def draw_measured(path: Path, statistics: Statistics) -> None:
     first = splits[0]
     ranked = sorted(shares[first], key=lambda name: (-shares[first][name], name))
     half = -(-len(ranked) // 2)
-    with style.figure(0.9 + 0.165 * half, 1, 2) as (drawn, panels):
+    with style.figure(0.9 + 0.165 * half, 1, 2, title="Rows in which each test was measured") as (drawn, panels):
         for axes, names in zip(panels, (ranked[:half], ranked[half:]), strict=True):
             places = range(len(names))
             axes.barh(places, [shares[first][name] for name in names], 0.7, color=style.SKY, label=first)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from symile_data.datasets.m3.languages import language_label
 from symile_data.format.images import shown
 from symile_data.format.media import UnfitMediumError, open_image, read_audio
 from symile_data.plotting import style
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 COLUMNS = 3
 
 _LINE = 0.165  # height of a word in inches
-_WORD_AT = 0.21  # left end of the words, as a fraction of a column's width
+_WORD_AT = 0.24  # left end of the words, as a fraction of a column's width
 _WORD_WIDTH = style.WIDTH / COLUMNS * (1 - _WORD_AT) - 0.22  # inches
 _LEFT_TO_RIGHT = "\u200e"
 _BINS = 160  # steps of a waveform
@@ -42,10 +43,10 @@ def draw_contact_sheet(path: Path, samples: list[Sample]) -> None:
             panel, wave, words = grid[3 * band : 3 * band + 3, column]
             if index < len(samples):
                 sample = samples[index]
-                _fit(panel.set_title(sample.cls), style.WIDTH / COLUMNS - 0.2)
-                _draw_image(panel, sample.image)
-                _draw_wave(wave, sample)
-                _draw_words(words, sample, lines)
+                shorten(panel.set_title(sample.cls), style.WIDTH / COLUMNS - 0.2)
+                draw_image(panel, sample.image)
+                draw_wave(wave, sample)
+                draw_words(words, sample, lines, _WORD_WIDTH)
             for one in (panel, wave, words):
                 one.set_axis_off()
         style.save(drawn, path)
@@ -64,7 +65,8 @@ def caption_of(word: Word) -> str:
     return f"{_LEFT_TO_RIGHT}{word.text} ({word.english})" if drawable(word.text) else f"({word.english})"
 
 
-def _draw_image(axes: Axes, data: bytes | None) -> None:
+def draw_image(axes: Axes, data: bytes | None) -> None:
+    """Draw an image at the upper left of its axes, or say that it is missing or unreadable."""
     if data is None:
         _draw_missing(axes, "image missing")
         return
@@ -79,7 +81,8 @@ def _draw_image(axes: Axes, data: bytes | None) -> None:
     axes.set_anchor("NW")
 
 
-def _draw_wave(axes: Axes, sample: Sample) -> None:
+def draw_wave(axes: Axes, sample: Sample) -> None:
+    """Draw the waveform of a sample's audio, with its language and duration below it."""
     if sample.audio is None:
         _draw_missing(axes, "audio missing")
         return
@@ -91,10 +94,25 @@ def _draw_wave(axes: Axes, sample: Sample) -> None:
     axes.fill_between(np.arange(len(low)), low, high, color=style.BLUE, linewidth=0)
     most = max(float(np.abs([low, high]).max()), 1e-6)
     axes.set(xlim=(0, len(low)), ylim=(-2.1 * most, most))
-    axes.text(0, 0, f"spoken: {sample.lang}, {seconds:.1f} s", transform=axes.transAxes, va="bottom", fontsize=7.5)
+    axes.text(
+        0,
+        0,
+        f"spoken: {language_label(sample.lang)}, {seconds:.1f} s",
+        transform=axes.transAxes,
+        va="bottom",
+        fontsize=7.5,
+    )
 
 
-def _draw_words(axes: Axes, sample: Sample, lines: int) -> None:
+def draw_words(axes: Axes, sample: Sample, lines: int, width: float) -> None:
+    """Draw the words of a sample's text, one on each of `lines` lines, the target marked.
+
+    Args:
+        axes: Axes of which nothing else is drawn.
+        sample: The sample.
+        lines: Number of lines of the axes, at least the number of words.
+        width: Largest width of a word in inches.
+    """
     axes.set(xlim=(0, 1), ylim=(lines + 0.2 / _LINE, 0))
     if not sample.words:
         axes.text(0, 0.6, "text missing", fontsize=7.5, color=style.MUTED)
@@ -116,7 +134,7 @@ def _draw_words(axes: Axes, sample: Sample, lines: int) -> None:
             fontweight=weight,
             va="center_baseline",
         )
-        _fit(written, _WORD_WIDTH)
+        shorten(written, width)
     for drawn in axes.texts:
         drawn.set_in_layout(False)  # long words must not squeeze the images
 
@@ -129,7 +147,7 @@ def _draw_missing(axes: Axes, text: str) -> None:
     )
 
 
-def _fit(written: Text, width: float) -> None:
+def shorten(written: Text, width: float) -> None:
     """Shorten a text that is wider than `width` inches."""
     text = written.get_text()
     most = len(text)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from symile_data.datasets.m3.keys import TARGET_LANGUAGE
+from symile_data.datasets.m3.languages import language_label
 from symile_data.plotting import style
 
 from ..statistics.collect import Statistics
@@ -15,6 +17,7 @@ from .drawing import FOLDER, Drawing
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+LANGUAGES = ("lang", TARGET_LANGUAGE)  # columns of language codes
 _MOST_BARS = 40  # values of a category beyond which a curve replaces the bars
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # background that keeps lines out of a text
 
@@ -22,7 +25,7 @@ _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # background t
 def draw_rows(directory: Path, statistics: Statistics) -> Drawing:
     """Draw the number of rows of each split, as bars."""
     rows: dict[str, int] = statistics["rows"]
-    with style.figure(0.55 + 0.32 * len(rows)) as (drawn, (axes,)):
+    with style.figure(0.55 + 0.32 * len(rows), title="Rows of each split") as (drawn, (axes,)):
         _bars(axes, rows, style.BLUE)
         axes.set_xlabel("rows")
         path = f"{FOLDER}/splits.png"
@@ -40,7 +43,7 @@ def draw_category(directory: Path, column: str, counts: dict[str, dict[str, int]
     """
     path = f"{FOLDER}/{column}.png"
     if len(values_of(counts)) > _MOST_BARS:
-        _ranked(directory / path, counts)
+        _ranked(directory / path, column, counts)
         caption = (
             f"Rows of each value of {column}, from the most frequent to the rarest. The dashed line is the mean; the "
             "most frequent and the rarest value are named."
@@ -48,18 +51,20 @@ def draw_category(directory: Path, column: str, counts: dict[str, dict[str, int]
         return Drawing(path=path, title=f"Balance of {column}", caption=caption)
     values = values_of(counts)
     height = 0.75 + 0.21 * len(values)
-    with style.figure(height, 1, len(counts), sharey=True) as (drawn, panels):
+    shown = language_label if column in LANGUAGES else str
+    with style.figure(height, 1, len(counts), title=f"Rows by {column}", sharey=True) as (drawn, panels):
         for axes, (split, of_split), colour in zip(panels, counts.items(), style.split_colours(), strict=False):
-            _bars(axes, {value: of_split.get(value, 0) for value in values}, colour)
+            _bars(axes, {shown(value): of_split.get(value, 0) for value in values}, colour)
             axes.set_title(split)
             axes.set_xlabel("rows")
         style.save(drawn, directory / path)
     return Drawing(path=path, title=f"Rows by {column}", caption=f"Rows of each value of {column}, split by split.")
 
 
-def _ranked(path: Path, counts: dict[str, dict[str, int]]) -> None:
+def _ranked(path: Path, column: str, counts: dict[str, dict[str, int]]) -> None:
     values = values_of(counts)
-    with style.figure(2.5, 1, len(counts)) as (drawn, panels):
+    axis = "class" if column == "cls_id" else f"value of {column}"
+    with style.figure(2.5, 1, len(counts), title=f"Balance of {column}: rows of each {axis}") as (drawn, panels):
         for axes, (split, of_split), colour in zip(panels, counts.items(), style.split_colours(), strict=False):
             ranked = sorted(((value, of_split.get(value, 0)) for value in values), key=lambda item: (-item[1], item[0]))
             heights = [count for _, count in ranked]
@@ -68,7 +73,10 @@ def _ranked(path: Path, counts: dict[str, dict[str, int]]) -> None:
             )
             axes.axhline(float(np.mean(heights)), color=style.INK, linestyle="--", linewidth=0.9)
             axes.set(
-                xlim=(0, len(heights)), ylim=(0, max(heights) * 1.28), title=split, xlabel="values, most frequent first"
+                xlim=(0, len(heights)),
+                ylim=(0, max(heights) * 1.28),
+                title=split,
+                xlabel=f"{axis}, most frequent first",
             )
             first, last = (f"{_shortened(ranked[place][0], 22)}, {heights[place]:,}" for place in (0, -1))
             ends = f"most: {first}\nleast: {last}"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from symile_data.format.schema import Modality
 from symile_data.plotting.fonts import drawable
 
 from ..descriptions import Description
@@ -18,13 +19,20 @@ from .drawing import FOLDER, Drawing
 from .information import INFORMATION, draw_information
 from .media import draw_durations, draw_sizes, draw_word_counts
 from .missing import draw_missing
+from .task import draw_task
 
 _WITHHELD = " Withheld counts are drawn as zero."
 
 
-def draw_figures(directory: Path, statistics: Statistics, samples: list[Sample], about: Description) -> list[Drawing]:
-    """Draw every figure for which there are statistics, in the card's order."""
-    drawings = []
+def draw_figures(
+    directory: Path,
+    statistics: Statistics,
+    samples: list[Sample],
+    about: Description,
+    modalities: tuple[Modality, ...] = (),
+) -> list[Drawing]:
+    """Draw every figure for which there are statistics, in the card's order: first the one that shows the task."""
+    drawings = draw_task(directory, samples, about, modalities)
     if samples:
         target = "spoken language" if samples[0].target_lang is None else "language that the keys name"
         unwritten = any(not drawable(word.text) for sample in samples for word in sample.words)

@@ -30,7 +30,8 @@ def draw_information(path: Path, terms: dict[str, Any]) -> None:
         terms: As `symile_data.datasets.pid.terms.terms_of` returns them.
     """
     targets = list(terms["entropies"])[:_MOST_TARGETS]
-    with style.figure(1.6 + 0.3 * len(targets), 1, 2) as (drawn, (left, right)):
+    height, title = 1.6 + 0.3 * len(targets), "What the modalities tell of one another"
+    with style.figure(height, 1, 2, title=title) as (drawn, (left, right)):
         _decompositions(left, terms, targets)
         width = 0.84 / len(targets)
         for number, (target, colour) in enumerate(zip(targets, _COLOURS, strict=False)):
@@ -57,7 +58,7 @@ def _decompositions(axes: Axes, terms: dict[str, Any], targets: list[str]) -> No
         groups = f"\n{'+'.join(found['first'])} | {'+'.join(found['second'])}" if found else ""
         labels.append(f"{target}{groups}")
     axes.set_yticks(range(len(targets)), labels)
-    axes.set(ylim=(len(targets) - 0.4, -0.6), xlabel="nats")
+    axes.set(ylim=(len(targets) - 0.4, -0.6), xlabel="information (nats)")
     axes.tick_params(axis="y", length=0)
     handles = [axes.barh(0, 0, color=colour) for colour in (*(colour for _, colour in _PARTS), style.FAINT)]
     axes.legend(handles, _LABELS, ncols=2, loc="lower center", bbox_to_anchor=(0.4, 1.0))

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from symile_data.datasets.m3.languages import language_label
 from symile_data.format.disclosure import told
 from symile_data.plotting import style
 
 from ..statistics.quantiles import MARKS, draw_box
 from ..statistics.word_counts import draw_words
+from .counts import LANGUAGES
 from .drawing import FOLDER, Drawing
 
 if TYPE_CHECKING:
@@ -24,13 +26,15 @@ def draw_durations(directory: Path, column: str, media: dict[str, Any]) -> Drawi
     by = next(iter(media["seconds_by"]), "")
     groups = media["seconds_by"].get(by, {})
     boxes = {"all": media["seconds"], **(groups if len(groups) > 1 else {})}
-    with style.figure(0.75 + 0.24 * len(boxes)) as (drawn, (axes,)):
+    shown = [language_label(name) for name in boxes] if by in LANGUAGES else list(boxes)
+    title = f"Durations of {column}" + (f" by {by}" if len(boxes) > 1 else "")
+    with style.figure(0.75 + 0.24 * len(boxes), title=title) as (drawn, (axes,)):
         for place, marks in enumerate(boxes.values()):
             draw_box(axes, place, marks, style.MUTED if place == 0 and len(boxes) > 1 else style.BLUE)
-        axes.set_yticks(range(len(boxes)), list(boxes))
+        axes.set_yticks(range(len(boxes)), shown)
         axes.invert_yaxis()
         axes.set_xlim(left=0)
-        axes.set_xlabel("seconds")
+        axes.set_xlabel("duration (s)")
         axes.grid(axis="x")
         axes.tick_params(axis="y", length=0)
         style.save(drawn, directory / path)
@@ -39,7 +43,7 @@ def draw_durations(directory: Path, column: str, media: dict[str, Any]) -> Drawi
 
 
 def draw_sizes(directory: Path, column: str, media: dict[str, Any]) -> Drawing:
-    """Draw widths and heights of a column's images in pixels, and the sizes of their files in KiB."""
+    """Draw widths and heights of a column's images in pixels, and the sizes of their files in kB."""
     path = f"{FOLDER}/{column}_sizes.png"
     sizes = media["sizes"]
     if len(sizes) == 1:
@@ -47,23 +51,29 @@ def draw_sizes(directory: Path, column: str, media: dict[str, Any]) -> Drawing:
             f"All {told(media['measured'])} images measured are {sizes[0][0]} x {sizes[0][1]} pixels. The size of "
             f"their files: {MARKS}."
         )
-        with style.figure(1.0) as (drawn, (axes,)):
-            _quantile_bar(axes, {name: value / 1024 for name, value in media["bytes"].items()})
-            axes.set_xlabel("KiB per image")
+        title = f"Files of {column}, all of {sizes[0][0]} x {sizes[0][1]} pixels"
+        with style.figure(1.0, title=title) as (drawn, (axes,)):
+            _quantile_bar(axes, _kilobytes(media))
+            axes.set_xlabel("size of a file (kB)")
             style.save(drawn, directory / path)
         return Drawing(path=path, title="Image sizes", caption=caption)
     widths, heights, counts = (np.array(values) for values in zip(*sizes, strict=True))
-    with style.figure(3.6, 1, 2, width_ratios=[1.25, 1]) as (drawn, (scatter, bar)):
+    with style.figure(3.6, 1, 2, title=f"Sizes of {column}", width_ratios=[1.25, 1]) as (drawn, (scatter, bar)):
         area = 14 + 500 * counts / max(counts.max(), 1)
         scatter.scatter(widths, heights, s=area, color=style.BLUE, alpha=0.45, linewidths=0)
         top = max(widths.max(), heights.max()) * 1.06
         scatter.plot([0, top], [0, top], color=style.MUTED, linewidth=0.7, linestyle="--")
         scatter.set(
-            xlim=(0, top), ylim=(0, top), xlabel="width, pixels", ylabel="height, pixels", title="Sizes", aspect="equal"
+            xlim=(0, top),
+            ylim=(0, top),
+            xlabel="width (pixels)",
+            ylabel="height (pixels)",
+            title="Images",
+            aspect="equal",
         )
         scatter.grid()
-        _quantile_bar(bar, {name: value / 1024 for name, value in media["bytes"].items()})
-        bar.set(xlabel="KiB per image", title="Files")
+        _quantile_bar(bar, _kilobytes(media))
+        bar.set(xlabel="size of a file (kB)", title="Files")
         bar.set_ylim(1.6, -1.6)
         style.save(drawn, directory / path)
     caption = (
@@ -82,6 +92,11 @@ def draw_word_counts(directory: Path, split: str, words: dict[str, Any]) -> Draw
         f"number of words that a class has in the language, over all classes: {MARKS}."
     )
     return Drawing(path=path, title="Words by language and class", caption=caption)
+
+
+def _kilobytes(media: dict[str, Any]) -> dict[str, float]:
+    """Return quantiles of bytes in kB, the unit of the card's text and of the preview."""
+    return {name: value / 1000 for name, value in media["bytes"].items()}
 
 
 def _quantile_bar(axes: Axes, marks: dict[str, float]) -> None:

@@ -24,7 +24,11 @@ def draw_missing(directory: Path, statistics: Statistics) -> Drawing:
     ranked = sorted(totals, key=lambda pattern: (pattern != "", -totals[pattern], pattern))[:_MOST_PATTERNS]
     places = [float(place) for place in range(len(ranked))]
     ratios = [2.0, 0.34 * len(names)]
-    with style.figure(2.7 + 0.3 * len(names), 2, 1, sharex=True, height_ratios=ratios) as (drawn, (bars, dots)):
+    title = "Rows by the modalities that they lack"
+    with style.figure(2.7 + 0.3 * len(names), 2, 1, title=title, sharex=True, height_ratios=ratios) as (
+        drawn,
+        (bars, dots),
+    ):
         width = 0.8 / len(splits)
         most = 0.0
         for index, ((split, of_split), colour) in enumerate(zip(splits.items(), style.split_colours(), strict=False)):

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from symile_data.datasets.m3.keys import TARGET_LANGUAGE
+from symile_data.datasets.m3.languages import language_label
 from symile_data.plotting import style
 
 from .quantiles import draw_box, quantiles
@@ -67,11 +68,12 @@ class WordCounts:
 def draw_words(path: Path, words: dict[str, Any]) -> None:
     """Draw the words per class in each language, as target and as distractor, from one split's summary."""
     languages = sorted({language for part in PARTS for language in words[part]})
-    with style.figure(0.85 + 0.21 * len(languages), 1, 2, sharey=True) as (drawn, panels):
+    title = "Words of each class, by the language in which they are written"
+    with style.figure(0.85 + 0.21 * len(languages), 1, 2, title=title, sharey=True) as (drawn, panels):
         for axes, part in zip(panels, PARTS, strict=True):
             _draw_part(axes, languages, words[part])
             axes.set_title(f"As {part}")
-            axes.set_xlabel("words of a class in the language")
+            axes.set_xlabel("words of a class")
         style.save(drawn, path)
 
 
@@ -79,7 +81,7 @@ def _draw_part(axes: Axes, languages: list[str], counts: dict[str, Any]) -> None
     for place, language in enumerate(languages):
         if language in counts:
             draw_box(axes, place, counts[language]["per_class"], style.BLUE)
-    axes.set_yticks(range(len(languages)), languages)
+    axes.set_yticks(range(len(languages)), [language_label(language) for language in languages])
     axes.set_ylim(len(languages) - 0.4, -0.6)
     axes.set_xlim(left=0)
     axes.tick_params(axis="y", length=0)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from symile_data.datasets.m3.ceilings import line_style, shown
-from symile_data.files import atomic_path
+from symile_data.plotting import style
 from symile_data.plotting.palette import OBJECTIVES
 
 FIGURES = {"accuracy": "recall at 1", "recall_at_5": "recall at 5", "recall_at_10": "recall at 10"}
@@ -16,6 +16,7 @@ FIGURES = {"accuracy": "recall at 1", "recall_at_5": "recall at 5", "recall_at_1
 _GROUP = 0.8  # total width of the bars of one figure, in units of the axis
 
 
+@style.in_style()
 def draw_recalls(
     path: Path, losses: Mapping[str, Mapping[str, Mapping[str, Any]]], bounds: Mapping[str, float], title: str
 ) -> None:
@@ -29,9 +30,7 @@ def draw_recalls(
             recall at 1.
         title: Title of the plot.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    figure = style.sheet(6.4, 3.6)
     axes = figure.subplots()
     width = _GROUP / len(losses)
     for index, (colour, (loss, values)) in enumerate(zip(cycle(OBJECTIVES), losses.items(), strict=False)):
@@ -44,7 +43,7 @@ def draw_recalls(
                 axes.errorbar(x, value["mean"], yerr=whisker, color="0.2", capsize=3, linewidth=1)
             singles = value.get("values", []) if len(value.get("values", [])) > 1 else []
             axes.scatter([x] * len(singles), singles, s=9, color="0.2", zorder=3)
-            axes.annotate(f"{value['mean']:.3f}", (x, top), (0, 4), textcoords="offset points", ha="center", fontsize=8)
+            axes.annotate(f"{value['mean']:.3f}", (x, top), (0, 4), textcoords="offset points", ha="center")
     for name, bound in bounds.items():
         ends = [-_GROUP / 2 - 0.08, _GROUP / 2 + 0.08]
         label = f"{shown(name)}, {bound:.3f}"
@@ -52,8 +51,6 @@ def draw_recalls(
     axes.set_xticks(range(len(FIGURES)), list(FIGURES.values()))
     axes.set(xlim=(-0.6, len(FIGURES) - 0.4), ylim=(0, 1.1), ylabel="share of queries", title=title)
     axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])
-    axes.grid(axis="y", alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=130, metadata={"Software": None})
+    axes.grid(axis="y")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    style.save(figure, path)

@@ -7,7 +7,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from symile_data.files import atomic_path
+from symile_data.plotting import style
 from symile_data.plotting.palette import OBJECTIVES
 
 _LINE = 0.11  # inches for the dot of one method
@@ -16,6 +16,7 @@ _MARKERS = "os^Dv<>P"
 _SHOWN = {"auroc": "AUROC", "accuracy": "accuracy"}
 
 
+@style.in_style()
 def draw_methods(path: Path, result: Mapping[str, Any]) -> None:
     """Draw the table of methods: the main figure of each label, and the mean over labels, with 95% intervals.
 
@@ -26,8 +27,6 @@ def draw_methods(path: Path, result: Mapping[str, Any]) -> None:
         path: PNG to write.
         result: What `symile_data.workflows.classification.probe_runs` returns.
     """
-    from matplotlib.figure import Figure
-
     table = {label: dict(methods) for label, methods in result["table"].items()}
     chance = {
         label: 0.5 if its["classes"] == 2 else its["chance"]
@@ -41,7 +40,7 @@ def draw_methods(path: Path, result: Mapping[str, Any]) -> None:
     names = list(dict.fromkeys(name for methods in table.values() for name in methods))
     styles = list(zip(names, cycle((*OBJECTIVES, "0.25")), cycle(_MARKERS), strict=False))
     height = len(table) * (len(names) * _LINE + _GAP)
-    figure = Figure(figsize=(8.5, max(2.5, height + 1.1)), layout="constrained")
+    figure = style.sheet(8.5, max(2.5, height + 1.4), "Methods by label, test split")
     axes = figure.subplots()
     for place, (label, methods) in enumerate(table.items()):
         ends = [place - 0.42, place + 0.42]
@@ -55,15 +54,14 @@ def draw_methods(path: Path, result: Mapping[str, Any]) -> None:
         axes.plot([], [], marker=marker, color=colour, linestyle="", markersize=5, label=name)
     kinds = list(dict.fromkeys(_SHOWN[one["figure"]] for methods in table.values() for one in methods.values()))
     shown = [_told(label, methods, kinds) for label, methods in table.items()]
-    axes.set_yticks(range(len(table)), shown, fontsize=8)
+    axes.set_yticks(range(len(table)), shown)
     axes.set(xlim=(0, 1), ylim=(len(table) - 0.5, -0.5))
-    axes.set_xlabel(f"test {' or '.join(kinds)}, 95% interval", fontsize=9)
-    axes.grid(axis="x", alpha=0.25)
+    axes.set_xlabel(f"{' or '.join(kinds)}, with 95 % interval")
+    axes.grid(axis="x")
     axes.tick_params(left=False)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(4, len(names)))
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=130, metadata={"Software": None})
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(4, len(names)))
+    style.save(figure, path)
 
 
 def _draw_dot(axes: Any, one: Mapping[str, Any] | None, y: float, colour: str, marker: str) -> None:

@@ -7,13 +7,14 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from symile_data.files import atomic_path
+from symile_data.plotting import style
 from symile_data.plotting.palette import OBJECTIVES
 
 _COLUMNS = 3  # panels beside each other
 _GROUP = 0.8  # total width of the bars of one feature, in units of the axis
 
 
+@style.in_style()
 def draw_probes(path: Path, result: Mapping[str, Any]) -> None:
     """Draw mean test accuracies by label and feature, with whiskers from "low" to "high" where there are several seeds.
 
@@ -21,22 +22,19 @@ def draw_probes(path: Path, result: Mapping[str, Any]) -> None:
         path: PNG to write.
         result: What `symile_data.workflows.classification.probe_runs` returns.
     """
-    from matplotlib.figure import Figure
-
     labels = result["labels"]
     columns = min(_COLUMNS, len(labels))
     rows = -(-len(labels) // columns)
-    figure = Figure(figsize=(4.2 * columns, 2.9 * rows), layout="constrained")
+    figure = style.sheet(4.2 * columns, 2.9 * rows + 0.3, "Linear probes on frozen embeddings, test split")
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True).flat
     for axes in panels:
         axes.set_visible(False)
     for axes, (label, described) in zip(figure.axes, labels.items(), strict=False):
         axes.set_visible(True)
         _draw_label(axes, result["runs"], label, described)
-    figure.axes[0].legend(frameon=False, fontsize=7, loc="upper left")
-    figure.supylabel("test accuracy of a linear probe", fontsize=9)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=130, metadata={"Software": None})
+    figure.axes[0].legend(fontsize=7, loc="upper left")
+    figure.supylabel("accuracy", fontsize=8.5)
+    style.save(figure, path)
 
 
 def _draw_label(axes: Any, runs: Mapping[str, Any], label: str, described: Mapping[str, Any]) -> None:
@@ -61,9 +59,8 @@ def _draw_label(axes: Any, runs: Mapping[str, Any], label: str, described: Mappi
             shown = "Bayes" if place == 0 else None
             axes.plot(ends, [bayes] * 2, color="0.4", linewidth=1, linestyle="--", label=shown)
     information = f" ({described['information']})" if described.get("information") else ""
-    axes.set_title(f"{label}{information}", fontsize=9)
+    axes.set_title(f"{label}{information}")
     axes.set_xticks(range(len(features)), features, rotation=25, ha="right", fontsize=7)
     axes.set(ylim=(0, 1.08))
     axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])
-    axes.grid(axis="y", alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y")

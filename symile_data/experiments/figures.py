@@ -15,7 +15,7 @@ from symile_data.datasets.xor.information import (
     pair_information,
     total_correlation,
 )
-from symile_data.files import atomic_path
+from symile_data.plotting import style
 from symile_data.plotting.palette import GREEN, OBJECTIVES, ORANGE, PURPLE
 
 from . import m3_keys
@@ -28,10 +28,8 @@ if TYPE_CHECKING:
 
 Rows = Sequence[Mapping[str, Any]]
 
-_LOSSES = {loss: style for loss, *style in zip(LOSSES, TITLES, OBJECTIVES, ("o", "s"), strict=False)}
-_KEY_LOSSES = {
-    loss: style for loss, *style in zip(m3_keys.LOSSES, m3_keys.TITLES, OBJECTIVES, ("o", "s"), strict=False)
-}
+_LOSSES = {loss: look for loss, *look in zip(LOSSES, TITLES, OBJECTIVES, ("o", "s"), strict=False)}
+_KEY_LOSSES = {loss: look for loss, *look in zip(m3_keys.LOSSES, m3_keys.TITLES, OBJECTIVES, ("o", "s"), strict=False)}
 _TERMS = (
     (total_correlation, "total correlation", "0.35", ":"),
     (conditional_information, "I(a; b | c) = I(b; c | a)", GREEN, "-"),
@@ -41,6 +39,7 @@ _TERMS = (
 _CURVE = [percent / 100 for percent in range(101)]  # p-hats at which exact curves are drawn
 
 
+@style.in_style()
 def draw_p_hat(path: Path, rows: Rows, dims: int) -> None:
     """Draw the accuracy with the Bayes-optimal curve, and beside it the information terms.
 
@@ -54,13 +53,14 @@ def draw_p_hat(path: Path, rows: Rows, dims: int) -> None:
     best = [bayes_accuracy(p_hat, dims) for p_hat in _CURVE]
     accuracies.plot(_CURVE, best, color="0.2", linestyle="--", label="Bayes-optimal")
     _plot_losses(accuracies, p_hats, rows)
-    accuracies.set(xlabel=r"$\hat p$, share of XOR rows", ylabel="accuracy", title="Predict b from a and c, test split")
-    for term, label, colour, style in _TERMS:
-        terms.plot(_CURVE, [term(p_hat, dims) for p_hat in _CURVE], color=colour, linestyle=style, label=label)
-    terms.set(xlabel=r"$\hat p$, share of XOR rows", ylabel="nats", title="Information between the variables")
+    accuracies.set(xlabel="p-hat, share of XOR rows", ylabel="accuracy", title="Predict b from a and c, test split")
+    for term, label, colour, line in _TERMS:
+        terms.plot(_CURVE, [term(p_hat, dims) for p_hat in _CURVE], color=colour, linestyle=line, label=label)
+    terms.set(xlabel="p-hat, share of XOR rows", ylabel="information (nats)", title="Information between the variables")
     _save(figure, path)
 
 
+@style.in_style()
 def draw_missing(path: Path, rows: Rows) -> None:
     """Draw the accuracy on complete test rows over the rate at which each variable is missing in training.
 
@@ -78,6 +78,7 @@ def draw_missing(path: Path, rows: Rows) -> None:
     _save(figure, path)
 
 
+@style.in_style()
 def draw_m3(path: Path, rows: Rows) -> None:
     """Draw the accuracy over the number of languages, and beside it over the missing rate, with the paper's numbers.
 
@@ -110,6 +111,7 @@ def draw_m3(path: Path, rows: Rows) -> None:
     _save(figure, path, below=True)
 
 
+@style.in_style()
 def draw_keys(path: Path, rows: Rows) -> None:
     """Draw the accuracy over the number of modalities, one plot for each number of languages, with the ceiling of a
     reader who lacks one modality.
@@ -152,9 +154,7 @@ def _plot_published(axes: Axes, key: str, rows: Rows) -> None:
 
 
 def _figure(count: int) -> tuple[Figure, list[Axes]]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.8 * count, 3.6), layout="constrained")
+    figure = style.sheet(4.8 * count, 3.6)
     return figure, list(figure.subplots(1, count, squeeze=False)[0])
 
 
@@ -176,8 +176,6 @@ def _save(figure: Figure, path: Path, *, below: bool = False) -> None:
     """Write the figure, with legends in the plots or below them."""
     place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.19), "ncols": 2} if below else {}
     for axes in figure.axes:
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize=8, **place)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=130, metadata={"Software": None})
+        axes.grid()
+        axes.legend(**place)
+    style.save(figure, path)

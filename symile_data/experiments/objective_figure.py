@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symile_data.datasets.m3.ceilings import RANDOM
-from symile_data.files import atomic_path
+from symile_data.plotting import style
 from symile_data.plotting.palette import OBJECTIVES
 
 from .objectives import title
@@ -22,6 +22,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P")
 _SPREAD = 0.66  # of a line's height that its dots share
 
 
+@style.in_style()
 def draw_objectives(path: Path, lines: Rows) -> None:
     """Draw the mean accuracy of each objective, with its interval, beside the Bayes-optimal and a random one.
 
@@ -32,26 +33,26 @@ def draw_objectives(path: Path, lines: Rows) -> None:
         path: PNG to write.
         lines: Rows of `objectives.summaries`.
     """
-    from matplotlib.figure import Figure
-
     panels = _panels(lines)
     names = list(dict.fromkeys(line["objective"] for line in lines))
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(1.4 + 3.2 * columns, 0.9 + rows * (0.65 + 0.25 * len(names))), layout="constrained")
+    figure = style.sheet(
+        1.4 + 3.2 * columns, 1.2 + rows * (0.65 + 0.25 * len(names)), "Test accuracy by objective and data"
+    )
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True, sharex=True)
     places = {name: place for place, name in enumerate(names)}
     styles = _styles(lines)
     for axes, (heading, members) in zip(grid.flat, panels.items(), strict=False):
         _draw_panel(axes, members, places, styles)
-        axes.set_title(heading, fontsize=9)
+        axes.set_title(heading)
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
     for axes in grid[:, 0]:
-        axes.set_yticks(range(len(names)), [title(name) for name in names], fontsize=8)
+        axes.set_yticks(range(len(names)), [title(name) for name in names])
     grid[0, 0].set(ylim=(len(names) - 0.5, -0.5), xlim=(-0.03, 1.03))
     for axes in grid[-1]:
-        axes.set_xlabel("test accuracy", fontsize=9)
+        axes.set_xlabel("test accuracy")
     drawn = [axes.get_legend_handles_labels() for axes in figure.axes]
     handles = {label: handle for found, labels in drawn for handle, label in zip(found, labels, strict=True)}
     order = sorted(handles, key=lambda label: [*_LINES, *styles].index(label))
@@ -60,12 +61,9 @@ def draw_objectives(path: Path, lines: Rows) -> None:
         order,
         loc="outside lower center",
         ncols=min(len(order), 2 + 2 * columns),
-        frameon=False,
-        fontsize=8,
         handletextpad=0.4,
     )
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=130, metadata={"Software": None})
+    style.save(figure, path)
 
 
 # What is drawn beside the accuracies, by its name in the legend.
@@ -123,21 +121,20 @@ def _draw_panel(axes: Axes, lines: Rows, places: Mapping[str, int], styles: Mapp
         chosen = [line for line in lines if _kind(line) == kind]
         shift = _SPREAD * ((number + 0.5) / len(kinds) - 0.5)
         heights = [places[line["objective"]] + shift for line in chosen]
-        style = styles[kind]
+        look = styles[kind]
         for line, height in zip(chosen, heights, strict=True):
             ends = [line.get("low", line["mean"]), line.get("high", line["mean"])]
-            axes.plot(ends, [height, height], color=style["color"], linewidth=1, alpha=0.6)
+            axes.plot(ends, [height, height], color=look["color"], linewidth=1, alpha=0.6)
         means = [line["mean"] for line in chosen]
-        axes.plot(means, heights, linestyle="none", markersize=4, label=kind, **style)
+        axes.plot(means, heights, linestyle="none", markersize=4, label=kind, **look)
         if by_bits:
             random = [line[RANDOM] for line in chosen]
-            axes.plot(random, heights, linestyle="none", color=style["color"], marker="|", markersize=5, alpha=0.8)
+            axes.plot(random, heights, linestyle="none", color=look["color"], marker="|", markersize=5, alpha=0.8)
     if by_bits:
         axes.plot([], [], label="random candidate for d", **_LINES["random candidate for d"])
-    axes.grid(axis="x", alpha=0.25)
+    axes.grid(axis="x")
     for place in places.values():
         axes.axhline(place + 0.5, color="0.9", linewidth=0.6, zorder=0)
-    axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", labelbottom=True, labelsize=8)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from symile_data.files import atomic_path
+from symile_data.plotting import style
 from symile_data.plotting.palette import OBJECTIVES
 
 from .objectives import title
@@ -20,6 +20,7 @@ _STYLES = ("solid", "dashed", "dotted")
 _JITTER = 0.022  # of the axis of rates, over which the markers of all objectives spread
 
 
+@style.in_style()
 def draw_robustness(path: Path, panels: Sequence[Panel]) -> None:
     """Draw a row of panels for each dataset, and a column for each way to be unreliable and kind of test rows.
 
@@ -29,12 +30,12 @@ def draw_robustness(path: Path, panels: Sequence[Panel]) -> None:
         path: PNG to write.
         panels: Panels of `robustness.panels`.
     """
-    from matplotlib.figure import Figure
-
     data = list(dict.fromkeys(panel.data for panel in panels))
     kinds = list(dict.fromkeys((panel.unreliable, panel.test_affected) for panel in panels))
     names = list(dict.fromkeys(name for panel in panels for name in panel.lines))
-    figure = Figure(figsize=(0.8 + 3.1 * len(kinds), 1.9 + 2.7 * len(data)), layout="constrained")
+    figure = style.sheet(
+        0.8 + 3.1 * len(kinds), 2.2 + 2.7 * len(data), "Accuracy by the rate of unreliable training rows"
+    )
     grid = figure.subplots(len(data), len(kinds), squeeze=False, sharex=True, sharey=True)
     for axes in grid.flat:
         axes.set_visible(False)
@@ -44,9 +45,9 @@ def draw_robustness(path: Path, panels: Sequence[Panel]) -> None:
         axes.set_visible(True)
         _draw_panel(axes, panel, names)
         axes.tick_params(labelbottom=True)
-        axes.set_xlabel("rate in training rows", fontsize=8)
+        axes.set_xlabel("rate in training rows")
         if not column:
-            axes.set_ylabel(f"{panel.data}\ntest accuracy", fontsize=9)
+            axes.set_ylabel(f"{panel.data}\ntest accuracy")
     drawn = [axes.get_legend_handles_labels() for axes in figure.axes]
     handles = {label: handle for handles, labels in drawn for handle, label in zip(handles, labels, strict=True)}
     figure.legend(
@@ -54,12 +55,9 @@ def draw_robustness(path: Path, panels: Sequence[Panel]) -> None:
         handles.keys(),
         loc="outside lower center",
         ncols=min(len(handles), 3 + len(kinds)),
-        frameon=False,
-        fontsize=8,
         handlelength=3.2,
     )
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=130, metadata={"Software": None})
+    style.save(figure, path)
 
 
 def _draw_panel(axes: Axes, panel: Panel, names: Sequence[str]) -> None:
@@ -84,8 +82,7 @@ def _draw_panel(axes: Axes, panel: Panel, names: Sequence[str]) -> None:
     if pairs and max(pairs.values()) > 1.2 * max(random.values()):
         axes.plot(list(pairs), list(pairs.values()), color="0.35", linestyle="-.", zorder=1, label="what pairs tell")
     axes.plot(list(random), list(random.values()), color="0.5", linestyle=":", zorder=1, label="random candidate")
-    axes.set_title(panel.heading.replace("; ", "\n"), fontsize=8)
+    axes.set_title(panel.heading.replace("; ", "\n"))
     axes.set(ylim=(-0.03, 1.05), xticks=panel.rates)
-    axes.grid(alpha=0.2)
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid()
     axes.tick_params(labelsize=8)

@@ -27,35 +27,58 @@ if TYPE_CHECKING:
 
 WIDTH = 7.0  # inches
 DPI = 160
+_TITLE = 0.28  # inches
 
 INK, MUTED, FAINT = "#1A1A1A", "#666666", "#DDDDDD"
 
 
 @contextlib.contextmanager
-def figure(
-    height: float, rows: int = 1, columns: int = 1, *, width: float = WIDTH, **layout: Any
-) -> Iterator[tuple[Figure, list[Axes]]]:
-    """Make a figure in the project's style, on the Agg backend, without changing global state.
+def in_style() -> Iterator[None]:
+    """Draw in the project's style, as a context or as the decorator of a function, without changing global state."""
+    import matplotlib as mpl
+
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_parameters())
+        yield
+
+
+def sheet(width: float, height: float, title: str = "") -> Figure:
+    """Make a figure without axes, on the Agg backend; `in_style` must hold.
 
     Args:
-        height: Height in inches.
+        width: Width in inches.
+        height: Height in inches, the title's line included.
+        title: What the figure shows, at its upper left.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    drawn = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(drawn)
+    if title:
+        drawn.suptitle(title, x=0.006, ha="left")
+    return drawn
+
+
+@contextlib.contextmanager
+def figure(
+    height: float, rows: int = 1, columns: int = 1, *, title: str = "", **layout: Any
+) -> Iterator[tuple[Figure, list[Axes]]]:
+    """Make a page-wide figure in the project's style, without changing global state.
+
+    Args:
+        height: Height in inches, without the title's line.
         rows: Number of rows of axes.
         columns: Number of columns of axes.
-        width: Width in inches; a page's without it.
+        title: What the figure shows, at its upper left.
         layout: Passed on to `Figure.subplots`.
 
     Yields:
         The figure and its axes, row by row.
     """
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(_parameters())
-        drawn = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasAgg(drawn)
+    with in_style():
+        drawn = sheet(WIDTH, height + (_TITLE if title else 0.0), title)
         axes = drawn.subplots(rows, columns, squeeze=False, **layout)
         yield drawn, list(axes.flat)
 
@@ -95,8 +118,10 @@ def _parameters() -> dict[Any, Any]:
         "axes.labelcolor": INK,
         "axes.edgecolor": MUTED,
         "axes.linewidth": 0.6,
-        "axes.titlesize": 9.5,
+        "axes.titlesize": 9,
         "axes.titleweight": "bold",
+        "figure.titlesize": 10,
+        "figure.titleweight": "bold",
         "axes.titlelocation": "left",
         "axes.labelsize": 8.5,
         "axes.spines.top": False,
@@ -104,6 +129,7 @@ def _parameters() -> dict[Any, Any]:
         "axes.axisbelow": True,
         "grid.color": FAINT,
         "grid.linewidth": 0.6,
+        "ytick.alignment": "center_baseline",
         "xtick.labelsize": 8,
         "ytick.labelsize": 8,
         "xtick.color": MUTED,

@@ -1,24 +1,31 @@
-"""Draw curves.png: losses and retrieval accuracy over the epochs of one run or of several runs."""
+"""Draw curves.png: losses and retrieval accuracy over the epochs of one run or of several runs.
+
+The losses of two objectives have different zeros and scales, so each has axes of its own; accuracies share theirs.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symile_data.datasets.m3.ceilings import line_style, shown
-from symile_data.files import atomic_path
+from symile_data.plotting import style
 from symile_data.plotting.palette import OBJECTIVES
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
+
+@style.in_style()
 def draw_curves(
     path: Path,
     runs: Mapping[str, Sequence[Mapping[str, Any]]],
     bounds: Mapping[str, float],
     title: str = "Zero-shot retrieval, validation",
 ) -> None:
-    """Draw the curves of some runs.
+    """Draw the curves of some runs: a panel of the losses of each, beside one panel of all accuracies.
 
     Args:
         path: PNG to write.
@@ -26,27 +33,33 @@ def draw_curves(
         bounds: Name of a reference (`symile_data.datasets.m3.ceilings.REFERENCES`) -> accuracy on the validation rows.
         title: Title of the panel of accuracies.
     """
-    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(11, 3.4), layout="constrained")
-    losses, accuracies = figure.subplots(1, 2)
-    for colour, (label, rows) in zip(cycle(OBJECTIVES), runs.items(), strict=False):
+    height = max(3.4, 0.9 + 1.25 * len(runs))
+    figure = style.sheet(9.5, height)
+    grid = figure.add_gridspec(len(runs), 2, width_ratios=(1, 1.15))
+    accuracies = figure.add_subplot(grid[:, 1])
+    first: Axes | None = None
+    for place, (colour, (label, rows)) in enumerate(zip(cycle(OBJECTIVES), runs.items(), strict=False)):
+        losses = figure.add_subplot(grid[place, 0], sharex=first)
+        first = first or losses
         epochs = [row["epoch"] + 1 for row in rows]
         # A line of one point would show nothing.
-        style: dict[str, Any] = {"color": colour, "marker": "o" if len(rows) == 1 else ""}
-        training, validation = ([row.get(name) for row in rows] for name in ("train_loss", "val_loss"))
-        losses.plot(epochs, training, label=f"{label}, training", **style)
-        losses.plot(epochs, validation, linestyle=":", label=f"{label}, validation", **style)
-        accuracies.plot(epochs, [row["val_accuracy"] for row in rows], label=label, **style)
+        look: dict[str, Any] = {"color": colour, "marker": "o" if len(rows) == 1 else ""}
+        for name, line, kind in (("train_loss", "-", "training"), ("val_loss", ":", "validation")):
+            losses.plot(epochs, [row.get(name) for row in rows], linestyle=line, label=kind, **look)
+        losses.set(title=f"Loss: {label}", ylabel="loss")
+        losses.tick_params(labelbottom=place == len(runs) - 1)
+        losses.legend(loc="upper right", ncols=2)
+        accuracies.plot(epochs, [row["val_accuracy"] for row in rows], label=label, **look)
     for name, value in bounds.items():
         accuracies.axhline(
-            value, color="0.35", linewidth=0.9, linestyle=line_style(name), label=f"{shown(name)}, {value:.3f}"
+            value, color=style.MUTED, linewidth=0.9, linestyle=line_style(name), label=f"{shown(name)}, {value:.3f}"
         )
-    losses.set(xlabel="epoch", ylabel="loss", title="Loss")
+    losses.set_xlabel("epoch")
     accuracies.set(xlabel="epoch", ylabel="accuracy", title=title, ylim=(0, 1))
-    for axes in (losses, accuracies):
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=130, metadata={"Software": None})
+    accuracies.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    for axes in figure.axes:
+        axes.grid()
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    style.save(figure, path)

@@ -12,7 +12,9 @@ from symile_data.cards import write_card
 from symile_data.cards.descriptions import description_of
 from symile_data.cards.figures.contact_sheet import caption_of
 from symile_data.cards.figures.draw import draw_figures
+from symile_data.cards.figures.task import draw_task
 from symile_data.cards.samples import COUNT, Word, choose_samples
+from symile_data.format.schema import Modality
 from symile_data.plotting import style
 
 
@@ -26,7 +28,7 @@ def test_the_same_dataset_gives_the_same_bytes(documented: Tiny, copied: Tiny) -
 
 def test_images_name_no_software_or_date(documented: Tiny) -> None:
     paths = sorted(documented.directory.glob("figures/*.png"))
-    assert len(paths) == 8
+    assert len(paths) == 9
     for path in paths:
         with Image.open(path) as image:
             assert not set(image.info) - {"dpi"}
@@ -45,7 +47,7 @@ def test_a_figure_no_longer_drawn_is_removed(copied: Tiny, monkeypatch: pytest.M
 def test_missingness_is_drawn_only_where_there_is_any(tmp_path: Path) -> None:
     tiny = xor_tiny(tmp_path)
     tiny.card()
-    assert sorted(path.name for path in tmp_path.glob("figures/*")) == ["missing.png", "splits.png"]
+    assert sorted(path.name for path in tmp_path.glob("figures/*")) == ["missing.png", "splits.png", "task.png"]
     statistics = {"rows": {"train": 3}, "missing": {"train": {"rates": {"a": 0.0}, "patterns": {"": 3}}}}
     assert [drawing.path for drawing in draw_figures(tmp_path, statistics, [], description_of(tiny.manifest))] == [
         "figures/splits.png"
@@ -70,7 +72,34 @@ def test_a_sheet_of_incomplete_and_broken_rows_can_be_drawn(copied: Tiny) -> Non
     bare[0] = replace(samples[0], image=b"no image", audio=b"no audio")
     statistics = {"rows": {"train": 3}}
     drawings = draw_figures(copied.directory, statistics, bare, description_of(copied.manifest))
-    assert drawings[0].path == "figures/samples.png"
+    assert [drawing.path for drawing in drawings[:2]] == ["figures/task.png", "figures/samples.png"]
+
+
+def test_the_figure_of_the_task_frames_the_image_of_its_first_row(documented: Tiny, tmp_path: Path) -> None:
+    samples = choose_samples(documented.directory, documented.manifest, documented.schema)
+    about, modalities = description_of(documented.manifest), documented.schema.modalities
+    (drawing,) = draw_task(tmp_path, samples, about, modalities)
+    with Image.open(tmp_path / drawing.path) as image:
+        pixels = np.asarray(image.convert("RGB"), dtype=int)
+    red = np.abs(pixels - [0xD5, 0x5E, 0x00]).sum(axis=2) < 12
+    right = red[:, round(0.62 * red.shape[1]) :]
+    assert right.sum(axis=0).max() > 0.2 * red.shape[0]  # a side of the frame
+    assert str(len(samples[0].words)) in drawing.caption
+    assert "image" in drawing.caption
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, 0), (2, 1), (3, 1), (9, 1)])
+def test_the_task_of_other_datasets_is_drawn_as_boxes(tmp_path: Path, count: int, expected: int) -> None:
+    tiny = xor_tiny(tmp_path)
+    about = replace(description_of(tiny.manifest), target="m1")
+    modalities = tuple(
+        Modality(name=f"m{place}", kind="vector", column=f"m{place}", null_columns=(f"m{place}",))
+        for place in range(count)
+    )
+    drawings = draw_task(tmp_path, [], about, modalities)
+    assert len(drawings) == expected
+    if drawings:
+        assert drawings[0].caption.startswith("The task: find m1 of a row")
 
 
 def test_a_word_without_a_font_is_shown_in_english() -> None:

@@ -1,7 +1,8 @@
 """The languages of Symile-M3, one row each, and the language sets of the paper.
 
-A new language needs a row here, a column in `data/class_names.tsv` and one in `data/sentences.tsv`. For a single build
-no row is needed: any code that is the name of an espeak-ng voice works with tables that have its column.
+A new language needs a row here, a name in `symile_data/datasets/m3/languages.py`, a column in `data/class_names.tsv`
+and one in `data/sentences.tsv`. For a single build no row is needed: any code that is the name of an espeak-ng voice
+works with tables that have its column.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from symile_data.datasets.m3.languages import LANGUAGE_NAMES
 from symile_data.errors import UsageError
 
 
@@ -34,16 +36,16 @@ class Language:
 LANGUAGES = {
     language.code: language
     for language in (
-        Language(code="ar", name="Arabic", espeak="ar", spoken="ar_vowelled"),
-        Language(code="el", name="Greek", espeak="el", spoken="el"),
-        Language(code="en", name="English", espeak="en", spoken="en"),
-        Language(code="hi", name="Hindi", espeak="hi", spoken="hi"),
-        Language(code="ja", name="Japanese", espeak="ja", spoken="ja_kana"),
-        Language(code="ko", name="Korean", espeak="ko", spoken="ko"),
-        Language(code="te", name="Telugu", espeak="te", spoken="te"),
-        Language(code="th", name="Thai", espeak="th", spoken="th_phonemes"),
-        Language(code="uk", name="Ukrainian", espeak="uk", spoken="uk"),
-        Language(code="zh-CN", name="Mandarin Chinese", espeak="cmn", spoken="zh-CN"),
+        Language(code="ar", name=LANGUAGE_NAMES["ar"], espeak="ar", spoken="ar_vowelled"),
+        Language(code="el", name=LANGUAGE_NAMES["el"], espeak="el", spoken="el"),
+        Language(code="en", name=LANGUAGE_NAMES["en"], espeak="en", spoken="en"),
+        Language(code="hi", name=LANGUAGE_NAMES["hi"], espeak="hi", spoken="hi"),
+        Language(code="ja", name=LANGUAGE_NAMES["ja"], espeak="ja", spoken="ja_kana"),
+        Language(code="ko", name=LANGUAGE_NAMES["ko"], espeak="ko", spoken="ko"),
+        Language(code="te", name=LANGUAGE_NAMES["te"], espeak="te", spoken="te"),
+        Language(code="th", name=LANGUAGE_NAMES["th"], espeak="th", spoken="th_phonemes"),
+        Language(code="uk", name=LANGUAGE_NAMES["uk"], espeak="uk", spoken="uk"),
+        Language(code="zh-CN", name=LANGUAGE_NAMES["zh-CN"], espeak="cmn", spoken="zh-CN"),
     )
 }
 

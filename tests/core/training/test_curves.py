@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from matplotlib.figure import Figure
+
+from symile_data.plotting import style
 from symile_data.training.curves import draw_curves
 
 
@@ -15,3 +19,23 @@ def test_a_run_that_was_validated_once_is_visible(tmp_path: Path) -> None:
         draw_curves(tmp_path / "curves.png", {"symile": [row]}, {"random_candidate": 0.1})
         drawn.append((tmp_path / "curves.png").read_bytes())
     assert drawn[0] != drawn[1]
+
+
+def test_each_run_has_its_own_axis_of_losses_and_all_share_that_of_accuracies(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures: list[Figure] = []
+    monkeypatch.setattr(style, "save", lambda figure, _: figures.append(figure))
+    runs = {
+        name: [
+            {"epoch": epoch, "train_loss": scale / (epoch + 1), "val_loss": scale, "val_accuracy": 0.1 * (epoch + 1)}
+            for epoch in range(3)
+        ]
+        for name, scale in (("symile", 20.0), ("clip", 0.5))
+    }
+    draw_curves(Path("curves.png"), runs, {"text_alone": 0.2, "random_candidate": 0.1})
+    accuracies, *losses = figures[0].axes
+    assert [axes.get_title(loc="left") for axes in losses] == ["Loss: symile", "Loss: clip"]
+    assert losses[0].get_ylim()[1] > 20 > 1 > losses[1].get_ylim()[1]
+    drawn = {str(line.get_label()): list(line.get_ydata()) for line in accuracies.lines}  # type: ignore[arg-type]
+    assert drawn["symile"] == drawn["clip"] == pytest.approx([0.1, 0.2, 0.3])
+    assert drawn["text alone, 0.200"] == [0.2, 0.2]
+    assert accuracies.get_ylim() == (0, 1)
