@@ -16,7 +16,7 @@ from .drawing import FOLDER, Drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import SubFigure
 
 _CANDIDATES = 4  # images among which the one of the row is found
 _MOST_BOXES = 6  # modalities that are drawn, the target among them
@@ -63,7 +63,7 @@ def _draw_sample(path: Path, samples: list[Sample]) -> None:
     lines = len(sample.words)
     with style.in_style():
         drawn = style.sheet(style.WIDTH, max(2.5, 1.0 + 0.165 * lines))
-        given, found = drawn.subfigures(1, 2, width_ratios=[1.55, 1])
+        given, found = drawn.subfigures(1, 2, squeeze=False, width_ratios=[1.55, 1])[0]
         audio, words = given.subplots(1, 2, width_ratios=[0.8, 1])
         draw_wave(audio, sample)
         audio.set_title("Given: the audio" if sample.target_lang is None else "Given: audio and keys")
@@ -77,7 +77,7 @@ def _draw_sample(path: Path, samples: list[Sample]) -> None:
         style.save(drawn, path)
 
 
-def _draw_candidates(figure: Figure, samples: list[Sample]) -> None:
+def _draw_candidates(figure: SubFigure, samples: list[Sample]) -> None:
     """Draw the images of some samples in two columns; that of the first is framed and stands second."""
     figure.suptitle("To find: the image", x=0.02, ha="left", fontsize=9)
     shown = [*samples[1:2], samples[0], *samples[2:]]

@@ -47,7 +47,8 @@ def draw_curves(
         # A line of one point would show nothing.
         look: dict[str, Any] = {"color": colour, "marker": "o" if len(rows) == 1 else ""}
         for name, line, kind in (("train_loss", "-", "training"), ("val_loss", ":", "validation")):
-            losses.plot(epochs, [row.get(name) for row in rows], linestyle=line, label=kind, **look)
+            known: list[Any] = [row.get(name) for row in rows]  # None leaves a gap
+            losses.plot(epochs, known, linestyle=line, label=kind, **look)
         losses.set(title=f"Loss: {label}", ylabel="loss")
         losses.tick_params(labelbottom=place == len(runs) - 1)
         losses.legend(loc="upper right", ncols=2)
