@@ -12,6 +12,7 @@ from typing import Any
 
 from symile_data.errors import harmless, printable
 from symile_data.format.disclosure import told
+from symile_data.progress.amounts import size
 
 
 def render(template: str, **values: Any) -> str:
@@ -31,7 +32,7 @@ def render(template: str, **values: Any) -> str:
         "cell": _cell,
         "code": _code,
         "number": told,
-        "size": _size,
+        "size": size,
         "percent": _percent,
         "nats_and_bits": _nats_and_bits,
         "signed_nats_and_bits": _signed_nats_and_bits,
@@ -82,18 +83,6 @@ def _code(value: object) -> str:
     return "`" + _cell(value).replace("`", "'") + "`"
 
 
-def _size(value: int) -> str:
-    """Format a number of bytes with a unit.
-
-    >>> _size(1_500_000)
-    '1.5 MB'
-    """
-    scaled, units = float(value), ["B", "kB", "MB", "GB", "TB"]
-    while scaled >= 1000 and len(units) > 1:
-        scaled, units = scaled / 1000, units[1:]
-    return f"{scaled:.1f} {units[0]}" if units[0] != "B" else f"{value} B"
-
-
 def _percent(share: float | None) -> str:
     """Format 0.125 as "12.5 %"."""
     return told(None) if share is None else f"{100 * share:.1f} %"
@@ -127,9 +116,11 @@ def _listed(values: list[str]) -> str:
 
 
 def _setting(value: object) -> str:
-    """Format a setting's value as the manifest has it.
+    """Format a setting's value as the manifest has it, but a table or list without entries as a word.
 
-    >>> _setting(["el", "en"]), _setting(None)
-    ('`["el", "en"]`', '`null`')
+    >>> _setting(["el", "en"]), _setting(None), _setting({})
+    ('`["el", "en"]`', '`null`', 'none')
     """
+    if isinstance(value, dict | list) and not value:
+        return "none"
     return _Verbatim(_code(json.dumps(value, ensure_ascii=False)).replace("<", "\\u003c"))

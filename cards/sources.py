@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from symile_data.format.disclosure import is_synthetic
 from symile_data.format.manifest import Manifest
+from symile_data.progress.amounts import counted
 
 SYMILE_URL = "https://arxiv.org/abs/2411.01053"
 
@@ -141,7 +142,7 @@ def _m3_images(manifest: Manifest) -> Source:
         if "repository" in listed:
             origin = f"{listed['repository']} (split {listed['split']}), a repository in ImageNet's layout"
         elif "files" in listed:
-            origin += f" ({listed['files']:,} files in {listed['classes']:,} classes)"
+            origin += f" ({counted(listed['files'], 'file')} in {counted(listed['classes'], 'class', 'classes')})"
         return Source(
             part="Images",
             origin=origin,

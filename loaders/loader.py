@@ -18,6 +18,7 @@ import numpy as np
 from symile_data.errors import DamageError, UsageError
 from symile_data.extras import needs_extra
 from symile_data.format.schema import joined_names
+from symile_data.progress.amounts import counted
 
 from .arguments import Distribution, OlderArguments, Resources, Variation, grouped
 from .batches import Array, DecodeErrors, keep_rows, make_batch_spec
@@ -126,7 +127,7 @@ class BatchLoader:
             raise UsageError(
                 "the split has fewer rows than one global batch, and drop_last leaves nothing",
                 where=split.location,
-                got=f"{split.epoch_rows} rows, {batch_size} x {self.world_size} in a batch",
+                got=f"{counted(split.epoch_rows, 'row')}, {batch_size} x {self.world_size} in a batch",
                 do="lower batch_size or pass drop_last=False",
             )
         names = [modality.name for modality in split.modalities]

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from symile_data.progress.amounts import counted, size
+
 READ, GATHER, FILL, MEASURE = "read", "gather from the cache", "fill the cache", "measure audio"
 _T = TypeVar("_T")
 _LITTLE = 0.05  # share of the time that a consumer may wait without harm
@@ -82,7 +84,10 @@ class LoadReport:
 
     def __str__(self) -> str:
         """Return a table of the stages, and the advice."""
-        lines = [f"{self.rows:,} rows, {self.bytes / 1e6:,.1f} MB read", f"{self.waited:9.2f} s waited by the consumer"]
+        lines = [
+            f"{counted(self.rows, 'row')}, {size(self.bytes)} read",
+            f"{self.waited:9.2f} s waited by the consumer",
+        ]
         lines += [f"{seconds:9.2f} s {stage}" for stage, seconds in sorted(self.seconds.items(), key=lambda i: -i[1])]
         return "\n".join([*lines, f"{self.idle:9.2f} s idle threads", self.advice])
 

@@ -35,6 +35,7 @@ The parts:
     format      one dataset on disk: schema, manifest, Parquet and tar shards, verification, publishing
     plotting    the style, colours and fonts of all figures and pages
     errors      the deliberate errors; all derive from `SymileDataError`
+    progress    stages with rate and time left; sizes, times and counts as people read them
 
 Importing this package is cheap: torch, polars and transformers are imported only by the parts that need them.
 docs/architecture.md shows how the parts fit together; `make docs` builds the reference.

@@ -97,8 +97,7 @@ def run_stage(
     """
     finished = {artifact.path: build_dir.finished(artifact) for artifact in artifacts}
     todo = [artifact for artifact in artifacts if finished[artifact.path] is None]
-    with stage(title, len(artifacts), _unit(artifacts)) as advance:
-        advance(len(artifacts) - len(todo))
+    with stage(title, len(artifacts), _unit(artifacts), done=len(artifacts) - len(todo)) as advance:
 
         def done(artifact: Artifact, outcome: _Outcome) -> None:
             made, attempt = outcome

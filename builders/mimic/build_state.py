@@ -18,6 +18,7 @@ from symile_data.datasets.mimic.lab_items import LABS
 from symile_data.datasets.mimic.schema import FINDINGS, STAY_COLUMNS, mimic_schema
 from symile_data.errors import UsageError
 from symile_data.files import atomic_path
+from symile_data.progress.amounts import counted
 
 from .cohort.candidates import draw_candidates
 from .cohort.selection import Cohort
@@ -49,7 +50,7 @@ def assign_splits(cohort: Cohort, spec: MimicSpec) -> dict[str, RowNumbers]:
     if not len(splits["train"]):
         raise UsageError(
             "a dataset needs training rows, and no patient fits into the training split with all admissions",
-            got=f"{train:,} rows of {len(subjects):,} admissions",
+            got=f"{counted(train, 'row')} of {counted(len(subjects), 'admission')}",
             do="give `train` more rows",
         )
     return {split: rows for split, rows in splits.items() if len(rows)}

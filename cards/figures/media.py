@@ -10,6 +10,7 @@ import numpy as np
 from symile_data.datasets.m3.languages import language_label
 from symile_data.format.disclosure import told
 from symile_data.plotting import style
+from symile_data.progress.amounts import counted
 
 from ..statistics.quantiles import MARKS, draw_box
 from ..statistics.word_counts import draw_words
@@ -38,7 +39,7 @@ def draw_durations(directory: Path, column: str, media: dict[str, Any]) -> Drawi
         axes.grid(axis="x")
         axes.tick_params(axis="y", length=0)
         style.save(drawn, directory / path)
-    caption = f"Duration of {media['measured']:,} recordings{f' by {by}' if len(boxes) > 1 else ''}: {MARKS}."
+    caption = f"Duration of {counted(media['measured'], 'recording')}{f' by {by}' if len(boxes) > 1 else ''}: {MARKS}."
     return Drawing(path=path, title="Audio durations", caption=caption)
 
 

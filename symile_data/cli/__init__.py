@@ -10,10 +10,12 @@ import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from symile_data import __version__
 from symile_data.cli.output.mistakes import as_sentence
@@ -21,51 +23,55 @@ from symile_data.cli.output.options import with_options
 from symile_data.errors import SymileDataError
 from symile_data.launch import end_with_launcher, is_watched
 
-from . import (
-    build,
-    doctor,
-    embed,
-    export,
-    folds,
-    imports,
-    plan,
-    probe,
-    reproduce,
-    sample,
-    translate,
-)
-from . import card as share
-from . import train as learn
-from . import verify as datasets
+from . import build, card, doctor, embed, export, folds, imports, languages, plan, probe, reproduce, sample, train
+from . import translate as translation
+from . import verify as checks
+
+# Help lists the commands in this order, the order of use, under these headings.
+COMMANDS: Mapping[str, Mapping[str, typer.Typer | Callable[..., None]]] = {
+    "Build": {
+        "doctor": doctor.doctor,
+        "languages": languages.languages,
+        "plan": plan.app,
+        "build": build.app,
+        "import": imports.app,
+        "sample": sample.app,
+        "translate": translation.translate,
+    },
+    "Look": {"info": checks.info, "preview": card.preview, "verify": checks.verify},
+    "Train": {
+        "train": train.train,
+        "evaluate": train.evaluate,
+        "probe": probe.probe,
+        "embed": embed.embed,
+        "folds": folds.folds,
+        "reproduce": reproduce.app,
+    },
+    "Share": {"card": card.card, "push": card.push, "export": export.app},
+}
+
+
+class _InOrderOfUse(TyperGroup):
+    """The group of all commands; typer's own lists those without subcommands first."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [name for group in COMMANDS.values() for name in group]
+
 
 app = typer.Typer(
     name="symile-data",
+    cls=_InOrderOfUse,
     help="Build, load and learn from datasets of three and more modalities.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(build.app, name="build")
-app.add_typer(sample.app, name="sample")
-app.add_typer(imports.app, name="import")
-app.add_typer(export.app, name="export")
-app.add_typer(plan.app, name="plan")
-app.add_typer(reproduce.app, name="reproduce")
-for command in (
-    datasets.verify,
-    datasets.info,
-    share.preview,
-    share.card,
-    embed.embed,
-    folds.folds,
-    learn.train,
-    learn.evaluate,
-    probe.probe,
-    share.push,
-    translate.translate,
-    doctor.doctor,
-):
-    app.command()(command)
+for heading, group in COMMANDS.items():
+    for name, command in group.items():
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name, rich_help_panel=heading)
+        else:
+            app.command(name, rich_help_panel=heading)(command)
 
 _DEBUG = "--debug"
 # Exit codes: typer's, which exits silently on Ctrl-C, and ours on SIGTERM.

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from symile_data.progress.amounts import counted, size
+
+from .choices import Split
 from .common import Json
 from .output import say, say_json, say_text
 
@@ -21,7 +24,7 @@ def preview(
     out: Annotated[
         Path | None, typer.Option(help="The page; default: <directory>-preview.html beside the dataset.")
     ] = None,
-    split: Annotated[str, typer.Option(help="Split whose rows are shown.")] = "train",
+    split: Annotated[Split, typer.Option(help="Split whose rows are shown.")] = "train",
     count: Annotated[int, typer.Option(min=1, help="Rows shown, evenly spaced through the split.")] = 24,
     allow_credentialed: Annotated[
         bool, typer.Option("--allow-credentialed", help="Also copy patients' records into the page.")
@@ -43,7 +46,7 @@ def preview(
     if as_json:
         say_json({"page": str(page), "rows": rows})
     else:
-        say(f"{page}: {rows} rows of {split}, {page.stat().st_size / 1e6:.1f} MB; open it in a browser")
+        say(f"{page}: {counted(rows, 'row')} of {split}, {size(page.stat().st_size)}; open it in a browser")
 
 
 def card(
@@ -75,7 +78,7 @@ def card(
     if as_json:
         say_json({"written": names})
     else:
-        say(f"{directory}: {len(names)} files written: {', '.join(names)}")
+        say(f"{directory}: {counted(len(names), 'file')} written: {', '.join(names)}")
 
 
 def push(
@@ -118,9 +121,9 @@ def push(
     elif dry_run:
         for upload in uploads:
             say(f"{upload.bytes:>15,}  {upload.path}")
-        say(f"{len(uploads)} files, {total:,} bytes would go to {repo}")
+        say(f"{counted(len(uploads), 'file')}, {counted(total, 'byte')} would go to {repo}")
     else:
-        say(f"{len(uploads)} files, {total:,} bytes are in {url}")
+        say(f"{counted(len(uploads), 'file')}, {counted(total, 'byte')} are in {url}")
 
 
 def _refuse_restricted(directory: Path, manifest: Manifest, allow_images: bool) -> None:

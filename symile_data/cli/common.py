@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from symile_data.progress.amounts import size
+
+from .choices import ShardFormat, one_of
 from .output import say
 
 if TYPE_CHECKING:
@@ -27,12 +30,13 @@ ExecutorName = Annotated[
     typer.Option(
         "--executor",
         help="local: --workers processes here; dask:ADDRESS or dask-local:N: workers of a cluster (docs/scale.md).",
+        autocompletion=one_of("local", "dask:", "dask-local:"),
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Format = Annotated[
-    str,
-    typer.Option("--format", help="Format of the shards: parquet or webdataset (tar); docs/formats.md compares them."),
+    ShardFormat,
+    typer.Option("--format", help="Format of the shards; webdataset writes tars. docs/formats.md compares them."),
 ]
 RowCount = Annotated[int | None, typer.Option(min=0, max=MOST_ROWS, help="Rows of this split.")]
 
@@ -71,8 +75,8 @@ def report(out: Path, manifest: Manifest) -> None:
     from symile_data.format.schema import SPLITS
 
     rows = ", ".join(f"{rows:,} {split}" for split, rows in manifest.splits.items())
-    size = sum(entry.bytes for entry in manifest.files)
-    say(f"{manifest.identity.dataset} in {out}: {rows} rows, {size / 1e6:,.0f} MB")
+    written = sum(entry.bytes for entry in manifest.files)
+    say(f"{manifest.identity.dataset} in {out}: {rows} rows, {size(written)}")
     for split in SPLITS:
         if split not in manifest.splits:
             say(f"the {split} split is empty")

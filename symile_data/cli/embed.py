@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .choices import Device, Pool, Precision
 from .common import ExecutorName, Format, command_line, report
 from .output import say
 
@@ -33,7 +34,7 @@ def embed(
         str | None, typer.Option(help=f"XLM-RoBERTa, or another text encoder of BERT's kind: {_HUB}")
     ] = None,
     pool: Annotated[
-        str, typer.Option(help="Mean over the audio's and text's own positions (observed), or over all, as the paper.")
+        Pool, typer.Option(help="Mean over the audio's and text's own positions (observed), or over all, as the paper.")
     ] = "observed",
     audio_seconds: Annotated[
         float | None,
@@ -44,9 +45,9 @@ def embed(
         typer.Option(min=0, help="First layers of the text model; default: 1 of XLM-RoBERTa (the paper's), else all."),
     ] = None,
     text_tokens: Annotated[int, typer.Option(min=3, help="Tokens to which texts are padded.")] = 128,
-    precision: Annotated[str, typer.Option(help="32-true, bf16-mixed or 16-mixed.")] = "32-true",
+    precision: Annotated[Precision, typer.Option(help="Of the models' numbers.")] = "32-true",
     batch_size: Annotated[int, typer.Option(min=1, help="Images, audio or texts in a forward pass.")] = 64,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda; on another kind the last bits differ.")] = "auto",
+    device: Annotated[Device, typer.Option(help="What encodes; on another kind the last bits differ.")] = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Processes (0: one for each GPU, or one on a CPU).")] = 0,
     executor: ExecutorName = "local",
     shard_format: Format = "parquet",
@@ -82,7 +83,6 @@ def embed(
     _check_used("--audio-seconds", audio_seconds, "--audio-model", audio_model)
     _check_used("--text-layers", text_layers, "--text-model", text_model)
     kind, count = _devices(device, executor)
-    _check_precision(precision)
     spec = FeatureSpec(
         models=_models(directory, manifests.read(directory), names, settings),
         precision=precision,
@@ -152,19 +152,9 @@ def _devices(asked: str, executor: str) -> tuple[str, int]:
     with needs_extra("pretrained", "symile-data embed"):
         import torch
 
-    if asked not in ("auto", "cpu", "cuda"):
-        raise UsageError("unknown --device", got=repr(asked), do="choose auto, cpu or cuda")
     if asked == "cuda" and executor != "local":
         return "cuda", 1
     gpus = 0 if asked == "cpu" else torch.cuda.device_count()
     if asked == "cuda" and not gpus:
         raise UsageError("there is no GPU that torch can use", got="--device cuda", do="choose --device cpu")
     return ("cuda", gpus) if gpus else ("cpu", 1)
-
-
-def _check_precision(asked: str) -> None:
-    from symile_data.errors import UsageError
-    from symile_data.training.features import REDUCED
-
-    if asked not in REDUCED:
-        raise UsageError("unknown --precision", got=repr(asked), do=f"choose among {', '.join(REDUCED)}")

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from symile_data.progress.amounts import counted
+
+from .choices import PaperObjective
 from .common import ExecutorName, Format, Out, Workers, command_line, report, worker_count
 from .output import say
 
@@ -97,9 +100,7 @@ def checkpoint(
     file: Annotated[Path, typer.Argument(help="symile_mimic_model.ckpt of the release on PhysioNet.")],
     data: Annotated[Path, typer.Option(help="The dataset to evaluate on, as `import mimic` writes it.")],
     out: Annotated[Path, typer.Option(help="Run directory to write.")],
-    objective: Annotated[
-        str | None, typer.Option(help="symile or clip; default: what the file says, else symile.")
-    ] = None,
+    objective: Annotated[PaperObjective | None, typer.Option(help="Default: what the file says, else symile.")] = None,
 ) -> None:
     """Import the published checkpoint of Symile-MIMIC as a run that evaluate takes. Nothing in it is executed.
 
@@ -113,4 +114,5 @@ def checkpoint(
     from symile_data.workflows.training_data import TrainingData
 
     config = import_checkpoint(file, TrainingData(data), out, objective)
-    say(f"{config.objective} with {config.dim} numbers in {out}; evaluate it with: symile-data evaluate {out}")
+    numbers = counted(config.dim, "number")
+    say(f"{config.objective} with {numbers} in {out}; evaluate it with: symile-data evaluate {out}")

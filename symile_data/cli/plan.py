@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from symile_data.progress.amounts import counted, duration, size
 
 from .build_options.m3 import m3_request, with_m3_options
 from .build_options.pid import pid_request, with_pid_options
@@ -21,18 +23,28 @@ app = typer.Typer(
 )
 
 _JSON = inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Json)
+_OUT = inspect.Parameter(
+    "out",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=Path(),
+    annotation=Annotated[
+        Path, typer.Option(help="Where it would be built; its disk is examined.", show_default="here")
+    ],
+)
 
 
 @app.command()
-@with_m3_options(_JSON)
+@with_m3_options(_OUT, _JSON)
 def m3(*, as_json: bool, **options: Any) -> None:
     """Estimate `symile-data build m3` with the same options: a few images, recordings and rows are prepared and timed.
 
     A warning says where the disk is too small. The card is not counted.
 
-    Example:
+    Examples:
 
-        symile-data plan m3 --out build/l --images /data/imagenet --size l --layout pooled
+        symile-data plan m3 --langs 10
+
+        symile-data plan m3 --out /data/l --images /data/imagenet --size l --layout pooled
     """
     from symile_data.builders.m3.estimate.estimate import estimate_m3
 
@@ -42,7 +54,7 @@ def m3(*, as_json: bool, **options: Any) -> None:
 
 
 @app.command()
-@with_pid_options(_JSON)
+@with_pid_options(_OUT, _JSON)
 def pid(*, as_json: bool, **options: Any) -> None:
     """Estimate `symile-data build pid` with the same options: a few images, sounds and rows are made and timed.
 
@@ -50,7 +62,7 @@ def pid(*, as_json: bool, **options: Any) -> None:
 
     Example:
 
-        symile-data plan pid --out build/pid-large --rows 1000000
+        symile-data plan pid --rows 1000000
     """
     from symile_data.builders.pid.estimate import estimate_pid
 
@@ -67,10 +79,10 @@ def _report(estimate: Estimate, out: Path, as_json: bool, remedy: str) -> None:
     for note in estimate.notes:
         say(f"symile-data: {note}.", error=True)
     if not estimate.fits:
-        needed = (estimate.dataset_bytes + estimate.working_bytes) / 1e9
+        needed = size(estimate.dataset_bytes + estimate.working_bytes)
         say(
-            f"symile-data: the disk of {out} is too small: {needed:,.1f} GB are needed, "
-            f"{estimate.free_bytes / 1e9:,.1f} GB are free. Choose another --out, {remedy}.",
+            f"symile-data: the disk of {out.resolve() if out == Path() else out} is too small: {needed} are needed, "
+            f"{size(estimate.free_bytes)} are free. Choose another --out, {remedy}.",
             error=True,
         )
 
@@ -79,7 +91,7 @@ def _show(estimate: Estimate) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("stage", "units", "ms each", "CPU s", "bytes each", "GB kept", "GB working")
+    table = Table("stage", "units", "ms each", "CPU s", "bytes each", "kept", "working")
     for stage in estimate.stages:
         table.add_row(
             stage.stage,
@@ -87,13 +99,17 @@ def _show(estimate: Estimate) -> None:
             f"{1000 * stage.cpu_seconds_each:.3f}",
             f"{stage.units * stage.cpu_seconds_each:,.0f}",
             f"{stage.bytes_each or stage.working_bytes_each:,.0f}",
-            f"{stage.units * stage.bytes_each / 1e9:,.2f}",
-            f"{stage.units * stage.working_bytes_each / 1e9:,.2f}",
+            size(stage.units * stage.bytes_each) if stage.bytes_each else "",
+            size(stage.units * stage.working_bytes_each) if stage.working_bytes_each else "",
         )
     Console().print(table)
     rows = ", ".join(f"{count:,} {split}" for split, count in estimate.rows.items())
-    print(f"rows: {rows}, in {estimate.files:,} files")
-    print(f"disk: {estimate.dataset_bytes / 1e9:,.2f} GB, and {estimate.working_bytes / 1e9:,.2f} GB until it is built")
-    print(f"time: {estimate.cpu_seconds / 3600:,.2f} CPU hours, {estimate.seconds / 60:,.0f} minutes with "
-          f"{estimate.workers} workers; the card comes on top")  # fmt: skip
-    print(f"memory: {estimate.memory_bytes / 1e6:,.0f} MB")
+    until = f", and {size(estimate.working_bytes)} until it is built" if estimate.working_bytes else ""
+    workers = counted(estimate.workers, "worker")
+    print(f"rows: {rows}, in {counted(estimate.files, 'file')}")
+    print(f"disk: {size(estimate.dataset_bytes)}{until}")
+    print(
+        f"time: {duration(estimate.cpu_seconds)} of CPU, {duration(estimate.seconds)} with {workers};"
+        " the card comes on top"
+    )
+    print(f"memory: {size(estimate.memory_bytes)}")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .choices import Selection, several_of
 from .classification.labels import LabelNames, Uncertain, Unmentioned, label_policy, split_labels
 from .classification.tables import print_features, print_methods, print_notes
 from .common import Json
@@ -29,7 +30,11 @@ def probe(
     uncertain: Uncertain = None,
     unmentioned: Unmentioned = None,
     heads: Annotated[
-        str, typer.Option(help="linear, mlp or both with a comma between; the first one is shown.")
+        str,
+        typer.Option(
+            help="linear, mlp or both with a comma between; the first one is shown.",
+            autocompletion=several_of("linear", "mlp"),
+        ),
     ] = "linear",
     features: Annotated[
         str | None,
@@ -49,7 +54,9 @@ def probe(
         bool | None,
         typer.Option("--by-feature/--by-method", help="Show accuracies by feature, or one figure of each method."),
     ] = None,
-    select: Annotated[str | None, typer.Option(help="Weights by val_accuracy or val_loss; default: config's.")] = None,
+    select: Annotated[
+        Selection | None, typer.Option(help="Figure by which the weights were chosen; default: the config's.")
+    ] = None,
     folds: FoldsFile = None,
     fold: Fold = None,
     repeat: Repeat = 0,

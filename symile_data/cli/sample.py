@@ -8,6 +8,9 @@ from typing import Annotated
 
 import typer
 
+from symile_data.progress.amounts import counted
+
+from .choices import languages
 from .common import MOST_SEED
 from .output import say
 
@@ -30,14 +33,17 @@ def imagenet(
 
     count = write_sample_imagenet(directory, seed, per_class)
     images = quote(str(directory))
-    say(f"{count:,} images in {directory}; build with: symile-data build m3 --out OUT --images {images}")
+    say(f"{counted(count, 'image')} in {directory}; build with: symile-data build m3 --out OUT --images {images}")
 
 
 @app.command("common-voice")
 def common_voice(
     directory: Annotated[Path, typer.Argument(help="Where to write <locale>/{clips/*.mp3, train.tsv, ...}.")],
     clips: Annotated[int, typer.Option(min=6, help="Recordings of each language in its train table.")] = 40,
-    langs: Annotated[str, typer.Option(help="Languages: 2, 5, 10, or codes such as el,en.")] = "10",
+    langs: Annotated[
+        str,
+        typer.Option(help="Languages: 2, 5, 10, or codes such as el,en.", autocompletion=languages),
+    ] = "10",
     seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Same seed, same recordings.")] = 0,
 ) -> None:
     """Write speech of espeak-ng in the layout of a Common Voice release: mp3, 48 kHz, several speakers.
@@ -51,7 +57,7 @@ def common_voice(
 
     count = write_sample_common_voice(directory, languages_of(langs), clips, seed)
     audio = quote(f"common-voice:{directory}")
-    say(f"{count:,} recordings in {directory}; build with: symile-data build m3 --out OUT --audio {audio}")
+    say(f"{counted(count, 'recording')} in {directory}; build with: symile-data build m3 --out OUT --audio {audio}")
 
 
 @app.command()
@@ -76,7 +82,7 @@ def mimic(
     count = write_sample_mimic(directory, patients, seed, pair_information)
     roots = sample_roots(directory)
     say(
-        f"{count:,} admissions in {directory}; build with: symile-data build mimic --out OUT --mimic-iv "
+        f"{counted(count, 'admission')} in {directory}; build with: symile-data build mimic --out OUT --mimic-iv "
         f"{quote(str(roots.mimic_iv))} --mimic-cxr {quote(str(roots.mimic_cxr))} "
         f"--mimic-ecg {quote(str(roots.mimic_ecg))}"
     )

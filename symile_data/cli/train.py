@@ -13,7 +13,19 @@ import typer
 
 from symile_data.losses.objectives import COMPARED, COMPARED_WITH_KEYS, all_objectives
 from symile_data.progress import hidden
+from symile_data.progress.amounts import counted
 
+from .choices import (
+    Accelerator,
+    HeldOutSplit,
+    Negatives,
+    RunLogger,
+    Selection,
+    a_config,
+    an_objective,
+    several_of,
+    some_objectives,
+)
 from .classification.labels import (
     LabelNames,
     Uncertain,
@@ -36,15 +48,20 @@ _COMPARED = ("accuracy", "recall_at_5", "recall_at_10", "median_rank")
 def train(
     directory: Annotated[Path, typer.Argument(help="A dataset's directory.")],
     config: Annotated[
-        str | None, typer.Option(help="Named config or TOML file; default: the small one of the dataset.")
+        str | None,
+        typer.Option(help="Named config or TOML file; default: the small one of the dataset.", autocompletion=a_config),
     ] = None,
-    objective: Annotated[str | None, typer.Option(help=f"One of {', '.join(all_objectives())}.")] = None,
+    objective: Annotated[
+        str | None,
+        typer.Option(help=f"One of {', '.join(all_objectives())}.", autocompletion=an_objective),
+    ] = None,
     several: Annotated[
         str | None,
         typer.Option(
             "--objectives",
             help="Several, with commas between, compared on the same data.",
             show_default=f"{','.join(COMPARED)}; for Symile-M3 with keys {','.join(COMPARED_WITH_KEYS)}",
+            autocompletion=some_objectives,
         ),
     ] = None,
     loss: Annotated[str | None, typer.Option(hidden=True, help="Former name of --objective.")] = None,
@@ -58,20 +75,21 @@ def train(
         str | None,
         typer.Option(
             help="Supervised baselines in place of objectives: unimodal:MODALITY, early, late, several with commas"
-            " between, or all."
+            " between, or all.",
+            autocompletion=several_of("all", "early", "late", "unimodal:"),
         ),
     ] = None,
     labels: LabelNames = None,
     uncertain: Uncertain = None,
     unmentioned: Unmentioned = None,
-    negatives: Annotated[str | None, typer.Option(help="n or exact, instead of the config's.")] = None,
+    negatives: Annotated[Negatives | None, typer.Option(help="Of symile, instead of the config's.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Any other setting of the config: --set lr=1e-4. Repeatable.")
     ] = None,
     devices: Annotated[int, typer.Option(min=1, help="Processes or GPUs that share every batch.")] = 1,
-    accelerator: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    accelerator: Annotated[Accelerator, typer.Option(help="What to train on.")] = "auto",
     logger: Annotated[
-        list[str] | None, typer.Option(help="tensorboard or wandb, besides CSV files. Repeatable.")
+        list[RunLogger] | None, typer.Option(help="Log there too, besides CSV files. Repeatable.")
     ] = None,
     save_every: Annotated[int, typer.Option(min=0, help="Steps between checkpoints within an epoch.")] = 1000,
     cache: Annotated[Path | None, typer.Option(help="Keep decoded media in this directory for later runs.")] = None,
@@ -106,13 +124,13 @@ def train(
     """
     from symile_data.launch import launch, must_launch
     from symile_data.training.config import read_config
-    from symile_data.workflows.datasets import default_config, default_objectives
+    from symile_data.workflows.configs import config_for
+    from symile_data.workflows.datasets import default_objectives
     from symile_data.workflows.evaluate import Experiment, run_experiment
     from symile_data.workflows.training_data import TrainingData
 
     chosen_folds = chosen_fold(folds, fold, repeat)
     data = TrainingData(directory, cache, chosen_folds, features or ())
-    kinds = [modality.kind for modality in data.manifest.modalities]
     modalities = [modality.name for modality in data.manifest.modalities]
     changes = {"epochs": epochs, "seed": seed, "negatives": negatives}
     dataset = data.manifest.identity.dataset
@@ -120,7 +138,7 @@ def train(
     if negatives is not None and "symile" not in chosen:
         raise typer.BadParameter("it is a setting of the objective symile", param_hint="--negatives")
     overrides = {**_settings(settings or []), **{name: value for name, value in changes.items() if value is not None}}
-    name = config or default_config(dataset, kinds, modalities)
+    name = config or config_for(data)
     changed = {choice: {"objective": choice} for choice in chosen}
     if supervised is not None:
         if objective or several or loss:
@@ -137,7 +155,12 @@ def train(
     from symile_data.training.fit import Execution
     from symile_data.training.ranks import is_main_process, join, lost_peers
 
-    execution = Execution(accelerator=accelerator, devices=devices, loggers=tuple(logger or ()), save_every=save_every)
+    execution = Execution(
+        accelerator=accelerator,
+        devices=devices,
+        loggers=tuple(str(name) for name in logger or ()),
+        save_every=save_every,
+    )
     experiment = Experiment(configs=configs, seeds=seeds, execution=execution)
     with lost_peers(), contextlib.nullcontext() if is_main_process() else hidden():
         join(devices, accelerator)
@@ -153,7 +176,7 @@ def train(
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run directory, such as runs/symile-m3-10/symile.")],
     data: Annotated[Path | None, typer.Option(help="The dataset, where it has moved.")] = None,
-    split: Annotated[str, typer.Option(help="validation or test.")] = "test",
+    split: Annotated[HeldOutSplit, typer.Option(help="Split whose rows are retrieved.")] = "test",
     target: Annotated[str | None, typer.Option(help="Modality to retrieve; default: the config's.")] = None,
     label: Annotated[
         str | None,
@@ -163,7 +186,9 @@ def evaluate(
         int | None, typer.Option(min=0, help="Candidates of each row; 0: all rows. Default: the config's.")
     ] = None,
     bootstrap: Annotated[int, typer.Option(min=0, help="Number of bootstrap samples of the rows, for intervals.")] = 0,
-    select: Annotated[str | None, typer.Option(help="Weights by val_accuracy or val_loss; default: config's.")] = None,
+    select: Annotated[
+        Selection | None, typer.Option(help="Figure by which the weights were chosen; default: the config's.")
+    ] = None,
     folds: FoldsFile = None,
     fold: Fold = None,
     repeat: Repeat = 0,
@@ -202,7 +227,7 @@ def evaluate(
     print_results({info.config.objective: found.results})
     if bootstrap:
         print_intervals(
-            {info.config.objective: found.extra["bootstrap"]}, f"Mean of {bootstrap} bootstrap samples, 95%"
+            {info.config.objective: found.extra["bootstrap"]}, f"Mean of {counted(bootstrap, 'bootstrap sample')}, 95%"
         )
 
 

@@ -8,15 +8,22 @@ from typing import Annotated
 
 import typer
 
+from symile_data.progress.amounts import counted
+
+from .choices import LanguageCount, TranslationEngine, one_of
 from .output import say
 
 
 def translate(
     out: Annotated[Path, typer.Option(help="The names table to write (TSV: wnid, en, codes).")],
-    langs: Annotated[int, typer.Option(help="Languages: 2 (el en), 5 (el en hi ja uk) or 10.")] = 10,
-    engine: Annotated[str, typer.Option(help="google or mymemory.")] = "google",
+    langs: Annotated[LanguageCount, typer.Option(help="Number of languages: el en, el en hi ja uk, or all.")] = "10",
+    engine: Annotated[TranslationEngine, typer.Option(help="Online translator.")] = "google",
     names: Annotated[
-        str, typer.Option(help="Names to translate and to fall back to: 'bundled' or a names table.")
+        str,
+        typer.Option(
+            help="Names to translate and to fall back to: 'bundled' or a names table.",
+            autocompletion=one_of("bundled"),
+        ),
     ] = "bundled",
     cache: Annotated[
         Path | None,
@@ -37,16 +44,13 @@ def translate(
     """
     from symile_data.builders.m3.text.languages import language_set
     from symile_data.builders.m3.text.online import default_cache
-    from symile_data.builders.m3.text.translate import ENGINES, format_names, translate_names
+    from symile_data.builders.m3.text.translate import format_names, translate_names
     from symile_data.datasets.m3.names import read_names
-    from symile_data.errors import UsageError
     from symile_data.files import check_replaceable, write_text
     from symile_data.format.disclosure import told
 
-    if engine not in ENGINES:
-        raise UsageError("unknown --engine", got=repr(engine), do=f"choose among {', '.join(ENGINES)}")
     check_replaceable(out)
-    languages = language_set(langs)
+    languages = language_set(int(langs))
     table = read_names(None if names == "bundled" else Path(names))
     translated, dropped = translate_names(
         table, table.wnids, languages, engine=engine, cache=cache or default_cache(), strict=strict
@@ -54,7 +58,8 @@ def translate(
     write_text(out, format_names(translated, languages))
     kept = sum(entry.count or 0 for entry in dropped)
     total = len(table.wnids) * (len(languages) - 1)
-    say(f"{out}: {len(table.wnids):,} classes in {len(languages)} languages, {total - kept:,} names by {engine}")
+    classes = counted(len(table.wnids), "class", "classes")
+    say(f"{out}: {classes} in {len(languages)} languages, {counted(total - kept, 'name')} by {engine}")
     for entry in dropped:
         say(f"kept as they were: {told(entry.count)} ({entry.reason}), such as {', '.join(entry.examples[:2])}")
     say(f"use it with: symile-data build m3 --langs {langs} --translations {quote(str(out))}")

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from symile_data.progress.amounts import counted, setting, size
+
 from .common import Json
 from .output import cell, say, say_json
 
@@ -57,13 +59,15 @@ def verify(
             say(problem)
     elif not unread:
         beside = f", with the features {', '.join(sets)} beside them" if sets else ""
-        say(f"{directory}: {len(manifest.files)} files, {sum(manifest.splits.values()):,} rows{beside}, all as built")
+        files, rows_in_all = len(manifest.files), sum(manifest.splits.values())
+        say(f"{directory}: {counted(files, 'file')}, {counted(rows_in_all, 'row')}{beside}, all as built")
     if unread and not as_json:
         rows = sum(entry.rows or 0 for entry in unread)
         verdict = "" if problems else ", all as built"
         say(
-            f"{directory}: {len(chosen)} of {len(manifest.files)} files were read{verdict}. "
-            f"Of the other {len(unread)}, with {rows:,} rows, only the sizes were checked, and no rules across shards."
+            f"{directory}: {len(chosen)} of {counted(len(manifest.files), 'file')} were read{verdict}. "
+            f"Of the other {len(unread):,}, with {counted(rows, 'row')}, only the sizes were checked, and no rules"
+            " across shards."
         )
     if problems:
         raise typer.Exit(1)
@@ -91,13 +95,13 @@ def info(directory: Directory, as_json: Json = False) -> None:
 
     table = Table(title=cell(f"{manifest.identity.dataset} ({manifest.identity.fingerprint[:12]})"), show_header=False)
     for split, rows in manifest.splits.items():
-        table.add_row(cell(split), f"{rows:,} rows in {len(manifest.shards(split))} shards")
+        table.add_row(cell(split), f"{counted(rows, 'row')} in {counted(len(manifest.shards(split)), 'shard')}")
     table.add_row("modalities", cell(", ".join(f"{m.name} ({m.kind})" for m in manifest.modalities)))
     if sets := feature_folders(directory):
         table.add_row("features", cell(", ".join(sets)))
-    for name, setting in manifest.identity.spec.items():
-        table.add_row(cell(name), cell(", ".join(map(str, setting)) if isinstance(setting, list) else setting))
+    for name, value in manifest.identity.spec.items():
+        table.add_row(cell(name), cell(setting(value)))
     for entry in manifest.dropped:
         table.add_row("dropped", cell(f"{told(entry.count)}: {entry.reason}"))
-    table.add_row("bytes", f"{sum(entry.bytes for entry in manifest.files):,}")
+    table.add_row("size", size(sum(entry.bytes for entry in manifest.files)))
     Console().print(table)

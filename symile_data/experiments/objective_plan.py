@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal
 
 from symile_data.errors import UsageError
+from symile_data.progress.amounts import counted
 
 XOR, M3, PID = "xor", "m3", "pid"
 LINEAR, MLP = "linear", "mlp"
@@ -235,8 +236,8 @@ def described(plan: Plan) -> Sequence[str]:
         + ". ".join(grids)
         + ".",
         "The learning rate and the start of the scale are chosen on the validation split with seed 0; the search ends"
-        f" where validation is perfect. The test accuracies are of {plan.seeds} seeds with the chosen setting. Seeds"
-        " pair the objectives: the same data, order of rows and initial encoders.",
+        f" where validation is perfect. The test accuracies are of {counted(plan.seeds, 'seed')} with the chosen"
+        " setting. Seeds pair the objectives: the same data, order of rows and initial encoders.",
         *([f"Rows a batch (objective/modalities): {smaller}."] if smaller else []),
     ]
 

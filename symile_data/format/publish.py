@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from symile_data.errors import DamageError, OutputError, UsageError
+from symile_data.progress.amounts import counted
 
 from . import manifest as manifests
 from .manifest import Manifest
@@ -94,9 +95,9 @@ def push(
         stale = stale_files(hub.list_repo_files(repo, repo_type=_KIND), uploads)
         if stale and not replace:
             raise OutputError(
-                f"the repository holds {len(stale)} files of another dataset",
+                "the repository holds files of another dataset",
                 where=repo,
-                got=stale[0],
+                got=stale[0] if len(stale) == 1 else f"{counted(len(stale), 'file')}, such as {stale[0]}",
                 do="choose another repository, or pass `replace` to remove them",
             )
         *files, last = [glob.escape(upload.path) for upload in uploads]
@@ -121,7 +122,7 @@ def _check_arrived(hub: HfApi, directory: Path, repo: str, uploads: Sequence[Upl
     wrong = sorted({entry["path"] for entry in found.mismatches} & sent | set(found.extra_paths) & sent)
     if wrong:
         raise DamageError(
-            f"{len(wrong)} files did not arrive as they were sent",
+            f"{counted(len(wrong), 'file')} did not arrive as they were sent",
             where=f"{repo}, {wrong[0]}",
             do="run the same command again",
         )

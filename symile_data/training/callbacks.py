@@ -135,8 +135,8 @@ class Progress(lightning.Callback):
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Open the bar with the total number of steps."""
         total = int(trainer.estimated_stepping_batches)
-        self._advance = self._open.enter_context(stage(self._title, total, "steps"))
-        self._move(trainer)
+        self._done = trainer.global_step
+        self._advance = self._open.enter_context(stage(self._title, total, "steps", done=self._done))
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any, **__: Any

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from symile_data.errors import UsageError
+from symile_data.progress.amounts import counted
 
 if TYPE_CHECKING:
     from symile_data.format.manifest import Manifest
@@ -49,7 +50,7 @@ def check_config(data: TrainingData, config: TrainConfig) -> None:
             raise UsageError(
                 "the training split has fewer rows than one batch",
                 where=data.directory,
-                got=f"{rows} rows, {name} = {size}",
+                got=f"{counted(rows, 'row')}, {name} = {size}",
                 do="build more rows, or lower it (`batch_size` or a config file)",
             )
 

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symile_data.progress.amounts import counted
+
 from .affected import accuracies_apart
 from .bounds import ceilings_of, references
 from .classification.labels import complete_rows, group_of, read_clusters
@@ -178,5 +180,7 @@ def _compared(
     result = {"seeds": list(runs), "figures": figures, "bounds": dict(lines)}
     write_text(base / "comparison.json", pretty_json(result))
     drawn = {loss: {name: figures[name][loss] for name in FIGURES} for loss in losses}
-    draw_recalls(base / "comparison.png", drawn, lines, f"Zero-shot retrieval, test split, {len(runs)} seeds")
+    draw_recalls(
+        base / "comparison.png", drawn, lines, f"Zero-shot retrieval, test split, {counted(len(runs), 'seed')}"
+    )
     return result

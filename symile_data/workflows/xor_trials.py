@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symile_data.errors import UsageError
+from symile_data.progress.amounts import counted
 
 from .trials import Accuracies
 
@@ -67,6 +68,6 @@ def _check_candidates(spec: XorSpec) -> None:
     if found < 2**spec.dims:
         raise UsageError(
             f"the test split lacks some of the {2**spec.dims} values among which the target is retrieved",
-            got=f"{found} in {spec.rows['test']} rows",
+            got=f"{found} in {counted(spec.rows['test'], 'row')}",
             do="lower `dims`",
         )

@@ -229,7 +229,7 @@ def test_nothing_is_promised_of_speakers_unless_every_recording_has_one(tmp_path
     assert PROMISE in known.notes[0]
     some = source(locale(tmp_path / "some" / "el", [f"{nobody}\t0.mp3\t-", *LINES[1:]]), ("el",))
     assert some.notes == [
-        "Speech is recorded from people (Common Voice, its train tables). Of 30 recordings, 1 name no speaker "
+        "Speech is recorded from people (Common Voice, its train tables). Of 30 recordings, 1 names no speaker "
         "(client_id): these are divided one by one, and a person may be heard in several splits."
     ]
     none = source(locale(tmp_path / "none" / "el", [f"{nobody}\t{n}.mp3\t-" for n in range(30)]), ("el",))

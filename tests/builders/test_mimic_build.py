@@ -292,7 +292,7 @@ def damaged(tmp_path: Path, table: str, change: object) -> Roots:
         ("admissions", lambda text, _: text.replace("2150-03-01 12", "1 March"), "that its column does not allow"),
         ("admissions", lambda text, _: text.replace(",20000001,", ",20000000,"), r"listed twice .*hadm_id 20000000"),
         ("patients", lambda text, _: text.replace("10000003", "10000099"),
-         r"1 admissions are of patients that the patients table lacks .*got subject_id 10000003"),
+         r"patients of 1 admission are not in the patients table .*got subject_id 10000003"),
         ("patients", lambda text, _: text.replace("10000003,F", "10000002,M"), r"a patient is listed twice"),
         ("chexpert", lambda text, _: text + text.splitlines()[1].replace("1.0", "0.0") + "\n",
          r"a study is listed twice"),

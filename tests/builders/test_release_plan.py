@@ -130,7 +130,7 @@ def test_strict_stops_at_a_medium_that_is_not_there(place: Path) -> None:
     lost = sorted((place / "imagenet").rglob("*.JPEG"))[0]
     data = lost.read_bytes()
     lost.unlink()
-    with pytest.raises(SourceError, match=rf"rows of the plan name image files that do not exist .*{lost.name}"):
+    with pytest.raises(SourceError, match=rf"the image files of .* of the plan do not exist .*{lost.name}"):
         rebuilt(place, strict=True)
     lost.write_bytes(data[:50])
     with pytest.raises(

@@ -84,7 +84,7 @@ def test_a_truncated_file_is_named(dataset: Path, name: str, keep: float) -> Non
     kept = int(len(data) * keep)
     (dataset / name).write_bytes(data[:kept])
     assert list(verify(dataset)) == [
-        f"{name}: {kept} bytes, the manifest says {len(data)}: it was truncated or replaced"
+        f"{name}: {kept:,} bytes, the manifest says {len(data):,}: it was truncated or replaced"
     ]
 
 
@@ -350,7 +350,7 @@ def test_problems_and_their_order_do_not_depend_on_the_workers(dataset: Path, wo
 
 def test_progress_is_told(sound: Path, capsys: pytest.CaptureFixture[str]) -> None:
     list(verify(sound))
-    assert capsys.readouterr().err.splitlines()[-1] == "verifying: 4/4 files"
+    assert capsys.readouterr().err.splitlines()[-1].startswith("verifying: 4/4 files")
 
 
 def test_a_sample_reads_some_shards_of_each_split_and_the_size_of_the_others(dataset: Path) -> None:

@@ -25,6 +25,7 @@ from symile_data.files import digest
 from symile_data.format.manifest import Dropped
 from symile_data.format.media import UnfitMediumError, read_audio
 from symile_data.format.schema import SPLITS
+from symile_data.progress.amounts import counted
 from symile_data.rng import Stream
 
 from ..text.sentences import proportions
@@ -187,8 +188,8 @@ def _speakers_note(listed: Sequence[Sequence[Recording]], shared: bool) -> str:
     if not unknown:
         return f"{recorded}; no speaker is in two splits."
     return (
-        f"{recorded}. Of {len(every):,} recordings, {unknown:,} name no speaker (client_id): these are divided one by "
-        "one, and a person may be heard in several splits."
+        f"{recorded}. Of {counted(len(every), 'recording')}, {unknown:,} {'names' if unknown == 1 else 'name'} no"
+        " speaker (client_id): these are divided one by one, and a person may be heard in several splits."
     )
 
 

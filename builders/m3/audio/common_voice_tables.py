@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from symile_data.errors import SourceError
+from symile_data.progress.amounts import counted
 
 TABLE = "train.tsv"
 DURATIONS = "clip_durations.tsv"
@@ -114,7 +115,7 @@ def read_recordings(folder: Path, left_out: LeftOut) -> list[Recording]:
         raise SourceError(
             "a Common Voice locale has no recordings",
             where=table.path,
-            got=f"{len(table.lines)} lines, none with a usable recording",
+            got=f"{counted(len(table.lines), 'line')}, none with a usable recording",
             do="download the locale again, or leave the language out with `languages`",
         )
     return recordings

@@ -27,6 +27,7 @@ from symile_data.format.images import is_turned, shown
 from symile_data.format.manifest import Dropped
 from symile_data.format.media import IMAGE_FORMATS, MOST_PIXELS, UnfitMediumError, quiet_pillow
 from symile_data.format.schema import SPLITS
+from symile_data.progress.amounts import counted
 from symile_data.rng import Stream
 
 from ..text.sentences import proportions
@@ -177,7 +178,7 @@ def split_images(catalogue: ImageCatalogue, seed: int, rows: dict[str, int], sha
             raise SourceError(
                 f"a class has too few images for {len(used)} splits without shared images",
                 where=catalogue.root / catalogue.wnids[cls],
-                got=f"{len(files)} files",
+                got=counted(len(files), "file"),
                 do="add images, ask for fewer splits (`rows['validation']=0`), or use `split_policy='shared'`",
             )
         shuffled = Stream(seed, "m3/images").generator(cls).permutation(len(files))

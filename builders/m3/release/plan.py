@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from symile_data.errors import SourceError, UsageError
 from symile_data.files import atomic_path
 from symile_data.format.manifest import Dropped
+from symile_data.progress.amounts import counted
 
 from ...engine.build_dir import INTERNAL, Artifact, BuildDir
 from ...engine.executor import run_stage
@@ -90,7 +91,7 @@ def prepare_plan(
         examples = list(dict.fromkeys(name for result in results for name in result["absent"][modality][1]))[:_EXAMPLES]
         if count and strict:
             raise SourceError(
-                f"{count} rows of the plan name {modality} files that do not exist",
+                f"the {modality} files of {counted(count, 'row')} of the plan do not exist",
                 where=catalogue.root if modality == "image" else None,
                 got=examples[0],
                 do="add the files, or leave out `strict` to keep these rows with the modality missing",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from symile_data.errors import SourceError
 from symile_data.format.manifest import Dropped
+from symile_data.progress.amounts import counted
 
 from ..spec import Roots
 from ..tables import ADMISSIONS, PATIENTS, read
@@ -76,7 +77,7 @@ def _patients(
     unknown = admissions.join(patients, on="subject_id", how="anti")
     if len(unknown) and not reference:
         raise SourceError(
-            f"{len(unknown)} admissions are of patients that the patients table lacks",
+            f"patients of {counted(len(unknown), 'admission')} are not in the patients table",
             where=path,
             got=f"subject_id {unknown['subject_id'][0]}",
             do=f"take both tables from the same release ({where.name} is beside it)",

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from symile_data.errors import UsageError
 from symile_data.format.schema import SPLITS
+from symile_data.progress.amounts import counted
 from symile_data.rng import Stream
 
 from ..spec import MimicSpec
@@ -32,7 +33,7 @@ def split_sizes(spec: MimicSpec, admissions: int) -> tuple[int, int]:
     if train + validation > admissions:
         raise UsageError(
             "`train` and `validation` ask for more rows than the cohort has",
-            got=f"{train:,} and {validation:,} of {admissions:,} admissions",
+            got=f"{train:,} and {validation:,} of {counted(admissions, 'admission')}",
             do="ask for fewer",
         )
     return train, validation

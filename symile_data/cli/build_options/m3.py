@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..choices import Layout, Mode, Size, SplitPolicy, languages, one_of, several_of
 from ..common import Format, Out, RowCount, Seed, Workers, command_line, worker_count
 from .reliability import Misaligned, MisalignedTest, NoiseLevel, Noisy, NoisyTest, reliability_of
+from .shared import with_options_of
 
 if TYPE_CHECKING:
     from symile_data.builders.m3.spec import M3Spec
@@ -36,43 +38,54 @@ class M3Request:
 
 
 def with_m3_options(*others: inspect.Parameter) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a verb the parameters of `m3_request`, followed by some others; it is called with their values.
+    """Give a verb the parameters of `m3_request` and some others; it is called with their values.
 
     Args:
-        others: Further keyword parameters of the verb.
+        others: Keyword parameters of the verb, in place of those of the same name or behind all.
     """
-
-    def decorate(verb: Callable[..., None]) -> Callable[..., None]:
-        shared = inspect.signature(m3_request, eval_str=True).parameters.values()
-        kinds = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*shared, *others)]
-        verb.__signature__ = inspect.Signature(kinds)  # type: ignore[attr-defined]  # what typer reads
-        return verb
-
-    return decorate
+    return with_options_of(m3_request, others)
 
 
 def m3_request(
     out: Out,
     langs: Annotated[
-        str, typer.Option(help="Languages: 2 (el en), 5 (el en hi ja uk), 10, or codes such as el,en,fr.")
+        str,
+        typer.Option(
+            help="Languages: 2 (el en), 5 (el en hi ja uk), 10, or codes such as el,en,fr (symile-data languages).",
+            autocompletion=languages,
+        ),
     ] = "10",
-    size: Annotated[str | None, typer.Option(help="The published sizes: xs, s, m or l.")] = None,
+    size: Annotated[Size | None, typer.Option(help="A published size, in place of rows of each split.")] = None,
     train: RowCount = None,
     validation: RowCount = None,
     test: RowCount = None,
     words: Annotated[int | None, typer.Option(help="Words in a text; default: one for each language.")] = None,
     mode: Annotated[
-        str, typer.Option(help="disjoint: every word has its own class and language; overlap: words may share them.")
+        Mode, typer.Option(help="disjoint: every word has its own class and language; overlap: words may share them.")
     ] = "disjoint",
     splits: Annotated[
-        str, typer.Option(help="disjoint: each split has its own media; shared: as in the paper.")
+        SplitPolicy, typer.Option(help="disjoint: each split has its own media; shared: as in the paper.")
     ] = "disjoint",
     images: Annotated[
-        str, typer.Option(help="'sample' (drawn here), an ImageNet folder, or hf:REPO[@REVISION].")
+        str,
+        typer.Option(
+            help="'sample' (drawn here), an ImageNet folder, or hf:REPO[@REVISION].",
+            autocompletion=one_of("sample", "hf:"),
+        ),
     ] = "sample",
-    audio: Annotated[str, typer.Option(help="'espeak', 'gtts' (online) or common-voice:PATH.")] = "espeak",
+    audio: Annotated[
+        str,
+        typer.Option(
+            help="'espeak', 'gtts' (online) or common-voice:PATH.",
+            autocompletion=one_of("espeak", "gtts", "common-voice:"),
+        ),
+    ] = "espeak",
     translations: Annotated[
-        str, typer.Option(help="'bundled', a names table (TSV: wnid, en, codes), 'google' or 'mymemory' (online).")
+        str,
+        typer.Option(
+            help="'bundled', a names table (TSV: wnid, en, codes), 'google' or 'mymemory' (online).",
+            autocompletion=one_of("bundled", "google", "mymemory"),
+        ),
     ] = "bundled",
     manual: Annotated[
         Path | None, typer.Option(help="Names that replace others: a TSV of the same form; empty cells change nothing.")
@@ -104,11 +117,15 @@ def m3_request(
         Path | None, typer.Option(help="Rebuild a published dataset row for row: its train.csv, or the folder of CSVs.")
     ] = None,
     layout: Annotated[
-        str, typer.Option(help="shards: every row has its media; pooled: each image and audio once, in other tables.")
+        Layout,
+        typer.Option(help="shards: every row has its media; pooled: each image and audio once, in other tables."),
     ] = "shards",
     keys: Annotated[
         str | None,
-        typer.Option(help="Further modalities that only together with the audio name the word: symbol, tone, code."),
+        typer.Option(
+            help="Further modalities that only together with the audio name the word: symbol, tone, code.",
+            autocompletion=several_of("symbol", "tone", "code"),
+        ),
     ] = None,
     shard_format: Format = "parquet",
     seed: Seed = 0,
@@ -125,32 +142,27 @@ def m3_request(
     from symile_data.builders.m3.text.translate import ENGINES
     from symile_data.datasets.m3.keys import parse_keys
     from symile_data.datasets.m3.schema import m3_modalities
-    from symile_data.datasets.m3.words import MODES
     from symile_data.errors import UsageError
     from symile_data.format.schema import SPLITS
     from symile_data.missingness import parse_rates
 
     if plan is not None and (size, train, validation, test, words) != (None,) * 5:
         raise UsageError("--plan decides the rows and the words", do="leave out --size, --train, --words and the like")
-    if size is not None and size not in SIZES:
-        raise UsageError("unknown --size", got=repr(size), do=f"choose among {', '.join(SIZES)}")
-    if mode not in MODES:
-        raise UsageError("unknown --mode", got=repr(mode), do=f"choose among {', '.join(MODES)}")
     defaults = DEFAULT_ROWS if size is None else SIZES[size]
     asked = (train, validation, test)
     if not re.fullmatch(r"\s*-?\d+\s*|.*,.*", langs):
         raise typer.BadParameter("it takes 2, 5, 10 or codes separated by commas", param_hint="--langs")
-    languages = languages_of(langs.strip())
+    codes = languages_of(langs.strip())
     speaker, colon, recordings = audio.partition(":")
     extra = () if keys is None else parse_keys(keys)
     engine = translations if translations in ENGINES else None
     names = [modality.name for modality in m3_modalities(extra)]
     spec = M3Spec(
-        languages=languages,
-        words=len(languages) if words is None else words,
-        mode=mode,  # type: ignore[arg-type]  # one of MODES, checked above
+        languages=codes,
+        words=len(codes) if words is None else words,
+        mode=mode,
         rows={split: default if n is None else n for split, default, n in zip(SPLITS, defaults, asked, strict=True)},
-        split_policy=splits,  # type: ignore[arg-type]  # checked by M3Spec
+        split_policy=splits,
         images=None if images == "sample" else parse_hub(images) or Path(images),
         audio=speaker,  # type: ignore[arg-type]  # checked by M3Spec
         recordings=Path(recordings) if colon else None,
@@ -168,7 +180,7 @@ def m3_request(
         shard_format=shard_format,
         seed=seed,
         plan=plan,
-        layout=layout,  # type: ignore[arg-type]  # checked by M3Spec
+        layout=layout,
         keys=extra,
     )
     paths = [path for path in (out, images, translations, manual, sentences, cache, plan) if path is not None]

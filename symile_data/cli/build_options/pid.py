@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..choices import Preset, Sounds
 from ..common import MOST_ROWS, Format, Out, RowCount, Seed, Workers, command_line, worker_count
 from .reliability import Misaligned, MisalignedTest, NoiseLevel, Noisy, NoisyTest, reliability_of
+from .shared import with_options_of
 
 if TYPE_CHECKING:
     from symile_data.builders.pid.spec import PidSpec
@@ -36,19 +38,12 @@ class PidRequest:
 
 
 def with_pid_options(*others: inspect.Parameter) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a verb the parameters of `pid_request`, followed by some others; it is called with their values.
+    """Give a verb the parameters of `pid_request` and some others; it is called with their values.
 
     Args:
-        others: Further keyword parameters of the verb.
+        others: Keyword parameters of the verb, in place of those of the same name or behind all.
     """
-
-    def decorate(verb: Callable[..., None]) -> Callable[..., None]:
-        shared = inspect.signature(pid_request, eval_str=True).parameters.values()
-        kinds = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*shared, *others)]
-        verb.__signature__ = inspect.Signature(kinds)  # type: ignore[attr-defined]  # what typer reads
-        return verb
-
-    return decorate
+    return with_options_of(pid_request, others)
 
 
 def pid_request(
@@ -65,7 +60,7 @@ def pid_request(
         Path | None, typer.Option(help="A design file (TOML) in place of --modality and --block.")
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="A design by name: mixed (the default), xor, xnor, redundant, trifeature.")
+        Preset | None, typer.Option(help="A design by name; mixed where no option names another design.")
     ] = None,
     rows: Annotated[
         int | None, typer.Option(min=10, max=MOST_ROWS, help="Rows of all splits together: 80, 10 and 10 %.")
@@ -82,7 +77,7 @@ def pid_request(
     noisy: Noisy = "0",
     noisy_test: NoisyTest = False,
     noise_level: NoiseLevel = "",
-    sounds: Annotated[str, typer.Option(help="What audio shows symbols by: words (spoken) or tones.")] = "words",
+    sounds: Annotated[Sounds, typer.Option(help="What audio shows symbols by: spoken words, or tones.")] = "words",
     shard_format: Format = "parquet",
     seed: Seed = 0,
     workers: Workers = 0,
@@ -102,7 +97,7 @@ def pid_request(
         missing=parse_rates(missing, asked.names),
         missing_test=missing_test,
         reliability=reliability_of(asked.names, misaligned, misaligned_test, noisy, noisy_test, noise_level),
-        sounds=sounds,  # type: ignore[arg-type]  # checked by PidSpec
+        sounds=sounds,
         shard_format=shard_format,
         seed=seed,
     )
@@ -110,7 +105,7 @@ def pid_request(
     return PidRequest(spec=spec, out=out, workers=worker_count(workers), command=command_line(*paths))
 
 
-def chosen_design(modalities: Sequence[str], blocks: Sequence[str], file: Path | None, preset: str | None) -> Design:
+def chosen_design(modalities: Sequence[str], blocks: Sequence[str], file: Path | None, preset: Preset | None) -> Design:
     """The design that the options name.
 
     Raises:
@@ -129,8 +124,6 @@ def chosen_design(modalities: Sequence[str], blocks: Sequence[str], file: Path |
             raise UsageError("--preset brings its own blocks", do="leave out --preset or --block")
         return Design(modalities=modalities_of(modalities), blocks=tuple(block_of(text) for text in blocks))
     name = preset or DEFAULT_PRESET
-    if name not in PRESETS:
-        raise UsageError("unknown --preset", got=repr(name), do=f"choose among {', '.join(PRESETS)}")
     if modalities and not preset:
         raise UsageError(
             "--modality needs blocks", do="give --block, or --preset to change the kinds of its modalities"

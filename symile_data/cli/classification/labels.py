@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from symile_data.cli import choices
 from symile_data.cli.output import say
 
 if TYPE_CHECKING:
@@ -23,12 +24,12 @@ LabelNames = Annotated[
     ),
 ]
 Uncertain = Annotated[
-    str | None,
-    typer.Option(help="What CheXpert's uncertain findings (-1) become: ignore (left out), zeros or ones."),
+    choices.Uncertain | None,
+    typer.Option(help="What CheXpert's uncertain findings (-1) become; ignore leaves them out."),
 ]
 Unmentioned = Annotated[
-    str | None,
-    typer.Option(help="What findings that a report does not mention become: ignore (left out) or zeros."),
+    choices.Unmentioned | None,
+    typer.Option(help="What findings that a report does not mention become; ignore leaves them out."),
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from symile_data.cli.output import say
+from symile_data.progress.amounts import counted
 
 _NEARLY_ONE = 0.995  # is 1.00 in two decimals
 
@@ -59,7 +60,7 @@ def print_notes(found: dict[str, Any]) -> None:
     say(f"rows with every modality: {rows}")
     protocol = found["protocol"]
     if protocol["group"] is not None:
-        say(f"test rows are drawn by {protocol['group']}: {protocol['groups']:,} groups")
+        say(f"test rows are drawn by {protocol['group']}: {counted(protocol['groups'], 'group')}")
     if any(label.startswith("chexpert_") for label in found["labels"]):
         policy = protocol["policy"]
         told = f"uncertain {policy['uncertain']}, unmentioned {policy['unmentioned']}"

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..choices import EachSplit, Selection
 from ..common import Out, command_line, report
 from ..folds import Fold, FoldsFile, Repeat, chosen_fold
 
@@ -14,9 +15,11 @@ from ..folds import Fold, FoldsFile, Repeat, chosen_fold
 def embeddings(
     run: Annotated[Path, typer.Argument(help="A run directory, such as runs/symile-mimic/symile.")],
     out: Out,
-    split: Annotated[list[str] | None, typer.Option(help="Split to embed; default: all. Repeatable.")] = None,
+    split: Annotated[list[EachSplit] | None, typer.Option(help="Split to embed; default: all. Repeatable.")] = None,
     data: Annotated[Path | None, typer.Option(help="The dataset, where it has moved.")] = None,
-    select: Annotated[str | None, typer.Option(help="Weights by val_accuracy or val_loss; default: config's.")] = None,
+    select: Annotated[
+        Selection | None, typer.Option(help="Figure by which the weights were chosen; default: the config's.")
+    ] = None,
     folds: FoldsFile = None,
     fold: Fold = None,
     repeat: Repeat = 0,
@@ -39,7 +42,7 @@ def embeddings(
         run,
         opened,
         out,
-        splits=split or (),
+        splits=[str(name) for name in split or ()],
         select=select,
         write_card=write_card,
         command=command_line(run, out, *([] if data is None else [data]), *([] if folds is None else [folds])),

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from symile_data.progress.amounts import counted
+
 from ..output import say
 
 
@@ -26,5 +28,5 @@ def meds(
 
     counts = export_meds(directory, out)
     told = ", ".join(f"{count:,} {split}" for split, count in counts.items())
-    say(f"{sum(counts.values()):,} events in {out}: {told}")
+    say(f"{counted(sum(counts.values()), 'event')} in {out}: {told}")
     say("It holds what the dataset holds: where that is patients' data, so is this.")

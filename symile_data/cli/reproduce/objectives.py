@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from symile_data.experiments.objective_plan import PRESETS
-
+from ..choices import Effort, some_objectives
 from ..common import Json, objective_names, worker_count
 from ..output import say, say_json
 
@@ -17,9 +16,14 @@ def objectives(
     out: Annotated[Path, typer.Option(help="Where datasets, trials and results go.")] = Path(
         "runs/reproduce-objectives"
     ),
-    preset: Annotated[str, typer.Option(help=f"{' or '.join(PRESETS)}: points, steps, grids and seeds.")] = "full",
+    preset: Annotated[Effort, typer.Option(help="Points, steps, grids and seeds.")] = "full",
     chosen: Annotated[
-        str | None, typer.Option("--objectives", help="With commas between; the first is compared with. Default: all.")
+        str | None,
+        typer.Option(
+            "--objectives",
+            help="With commas between; the first is compared with. Default: all.",
+            autocompletion=some_objectives,
+        ),
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes; 0 for one per core.")] = 0,
     as_json: Json = False,
@@ -38,11 +42,9 @@ def objectives(
 
         symile-data reproduce objectives --objectives symile,clip,my-objective
     """
-    if preset not in PRESETS:
-        raise typer.BadParameter(f"it takes one of {', '.join(PRESETS)}", param_hint="--preset")
     from symile_data.cli.output.tables import print_wide
     from symile_data.experiments.objective_figure import draw_objectives
-    from symile_data.experiments.objective_plan import described
+    from symile_data.experiments.objective_plan import PRESETS, described
     from symile_data.experiments.objectives import objectives_notes, objectives_table, summaries, tidy_csv
     from symile_data.experiments.tables import markdown
     from symile_data.files import pretty_json, write_text

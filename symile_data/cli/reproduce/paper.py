@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..choices import a_config
 from ..common import Json, RowCount, worker_count
 from ..output import say, say_json
 
@@ -123,7 +124,10 @@ def m3(
         typer.Option("--keys", help="Instead: accuracy over 3, 4 and 5 modalities, with keys; --langs 2,5 by default."),
     ] = False,
     config: Annotated[
-        str | None, typer.Option(help="A named config or a TOML file; default: m3-small, with --keys m3-keys.")
+        str | None,
+        typer.Option(
+            help="A named config or a TOML file; default: m3-small, with --keys m3-keys.", autocompletion=a_config
+        ),
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the config's.")] = None,
     workers: Workers = 0,

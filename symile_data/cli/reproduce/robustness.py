@@ -9,6 +9,7 @@ import typer
 
 from symile_data.experiments.robustness_plan import PRESETS
 
+from ..choices import Effort, some_objectives
 from ..common import Json, objective_names, worker_count
 from ..output import say, say_json
 
@@ -17,9 +18,14 @@ def robustness(
     out: Annotated[Path, typer.Option(help="Where datasets, trials and results go.")] = Path(
         "runs/reproduce-robustness"
     ),
-    preset: Annotated[str, typer.Option(help=f"{' or '.join(PRESETS)}: rates, steps, grids and seeds.")] = "full",
+    preset: Annotated[Effort, typer.Option(help="Rates, steps, grids and seeds.")] = "full",
     chosen: Annotated[
-        str | None, typer.Option("--objectives", help="With commas between. Default: all of the registry.")
+        str | None,
+        typer.Option(
+            "--objectives",
+            help="With commas between. Default: all of the registry.",
+            autocompletion=some_objectives,
+        ),
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes; 0 for one per core.")] = 0,
     as_json: Json = False,
@@ -40,8 +46,6 @@ def robustness(
 
         symile-data reproduce robustness --objectives symile,symile-pair,clip,gated
     """
-    if preset not in PRESETS:
-        raise typer.BadParameter(f"it takes one of {', '.join(PRESETS)}", param_hint="--preset")
     from symile_data.cli.output.tables import print_wide
     from symile_data.experiments.objective_plan import described
     from symile_data.experiments.objectives import summaries, tidy_csv

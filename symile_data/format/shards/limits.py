@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from symile_data.errors import DamageError
 from symile_data.format.location import Location
+from symile_data.progress.amounts import counted
 
 AGAIN = "fetch it again, or build the dataset again"
 
@@ -35,7 +36,7 @@ def check_size(location: Location, name: str, size: int | None) -> int:
         raise DamageError(
             "a shard was truncated or replaced",
             where=location.where(name),
-            got=f"{actual} bytes, the manifest says {size}",
+            got=f"{counted(actual, 'byte')}, the manifest says {size}",
             do=AGAIN,
         )
     return actual
@@ -51,7 +52,7 @@ def check_rows(location: Location, name: str, found: int, rows: int | None) -> N
         raise DamageError(
             "a shard has another number of rows than the manifest says",
             where=location.where(name),
-            got=f"{found} rows, the manifest says {rows}",
+            got=f"{counted(found, 'row')}, the manifest says {rows}",
             do=AGAIN,
         )
 

@@ -22,6 +22,7 @@ from symile_data.format.manifest import FileEntry, Manifest
 from symile_data.format.schema import mask_problems
 from symile_data.format.typed_json import read_text
 from symile_data.progress import stage
+from symile_data.progress.amounts import counted
 
 from .deduplicated import MediaTables
 from .examine import examine_file, in_order, to_read
@@ -177,4 +178,4 @@ def _count_problems(manifest: Manifest) -> Iterator[str]:
     for split, rows in manifest.splits.items():
         listed = sum(entry.rows or 0 for entry in manifest.shards(split))
         if listed != rows:
-            yield f"{manifests.FILE_NAME}: split {split} has {rows} rows but its shards have {listed}"
+            yield f"{manifests.FILE_NAME}: split {split} has {counted(rows, 'row')} but its shards have {listed:,}"

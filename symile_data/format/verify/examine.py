@@ -15,6 +15,7 @@ from symile_data.files import file_sha256
 from symile_data.format.manifest import FileEntry, Manifest
 from symile_data.format.media import medium_problems
 from symile_data.format.shards import is_shard, open_shard
+from symile_data.progress.amounts import counted
 
 from .file_copy import file_copy
 from .shared_media import Hashes, Rows, media_hashes
@@ -89,7 +90,7 @@ def examine_file(
     except DamageError as error:
         return Examined([f"{error.what} ({error.got})"])
     if table.num_rows != entry.rows:
-        problems.append(f"{table.num_rows} rows, the manifest says {entry.rows}")
+        problems.append(f"{counted(table.num_rows, 'row')}, the manifest says {entry.rows}")
     if deep:
         problems += medium_problems(table, manifest.modalities)
     media = media_hashes(table, manifest.modalities) if compared else {}
@@ -105,5 +106,5 @@ def _size_problem(path: Path, entry: FileEntry) -> str | None:
         return "missing" if kind == "nothing" else f"{kind}, the manifest says a file"
     size = path.stat().st_size
     if size != entry.bytes:
-        return f"{size} bytes, the manifest says {entry.bytes}: it was truncated or replaced"
+        return f"{counted(size, 'byte')}, the manifest says {entry.bytes:,}: it was truncated or replaced"
     return None

@@ -22,6 +22,7 @@ from symile_data.files import digest, write_text
 from symile_data.format.manifest import Manifest
 from symile_data.format.schema import SPLITS
 from symile_data.format.typed_json import MOST_BYTES, parse_json, read_text, record
+from symile_data.progress.amounts import counted
 
 FORMAT = "symile-data/folds-1"
 LEAST_FOLDS = 3  # one to test on, one to choose weights on, and the others to train on
@@ -85,7 +86,7 @@ def write_folds(path: Path, folds: FoldFile) -> None:
     if len(text) > MOST_BYTES:
         raise UsageError(
             "the dataset has too many rows for a file of folds",
-            got=f"{len(folds.sample_ids):,} rows, {folds.repeats} repetitions",
+            got=f"{counted(len(folds.sample_ids), 'row')}, {counted(folds.repeats, 'repetition')}",
             do=f"ask for fewer `repeats`: a file has at most {MOST_BYTES >> 20} MiB",
         )
     try:

@@ -19,6 +19,7 @@ import pyarrow as pa
 from symile_data.errors import UsageError
 from symile_data.files import digest
 from symile_data.format.manifest import Manifest
+from symile_data.progress.amounts import counted
 
 from .fold_file import check_dataset, fold_rows, read_folds
 
@@ -111,7 +112,7 @@ class FoldView:
             raise UsageError(
                 "a fold has too few patients for the dataset's sets of candidates",
                 where=self._choice.file,
-                got=f"{len(set(subjects.tolist()))} patients, {spec[CANDIDATES]} candidates",
+                got=f"{counted(len(set(subjects.tolist())), 'patient')}, {spec[CANDIDATES]} candidates",
                 do="make fewer `folds`",
             ) from None
         return pa.array([None if row[0] < 0 else ids[row].tolist() for row in rows], kind)

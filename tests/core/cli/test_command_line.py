@@ -1,6 +1,7 @@
 """The command line: help, results on stdout, one sentence on stderr, exit codes 0, 1 and 2."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -61,9 +62,6 @@ def test_help_tells_what_there_is(
     ("words", "sentence"),
     [
         (("--langs", "3"), "--langs takes the number of languages; got 3. Choose 2, 5 or 10."),
-        (("--size", "xl"), "unknown --size; got 'xl'. Choose among xs, s, m, l."),
-        (("--mode", "wild"), "unknown --mode; got 'wild'. Choose among disjoint, overlap."),
-        (("--splits", "none"), "unknown --splits; got 'none'. Choose disjoint or shared."),
         (("--missing", "1.5"), "a missing rate is a number between 0 and 1; got '1.5'."),
         (("--image-size", "8"), "--image-size is the shorter side in pixels, at least 16; got 8."),
         (("--train", "0"), "a dataset needs training rows; got --train 0."),
@@ -95,6 +93,10 @@ def test_a_wrong_option_exits_with_2(
         ("build", "m3", "--out", "x", "--langs", "many"),
         ("build", "m3", "--out", "x", "--train", "-1"),
         ("build", "m3", "--out", "x", "--colour", "red"),
+        ("build", "m3", "--out", "x", "--size", "xl"),
+        ("build", "m3", "--out", "x", "--mode", "wild"),
+        ("build", "m3", "--out", "x", "--splits", "none"),
+        ("build", "m3", "--out", "x", "--layout", "heap"),
         ("verify",),
     ],
 )
@@ -225,7 +227,7 @@ def test_info_shows_splits_settings_and_modalities(run: Callable[..., Outcome], 
     assert said.code == 0
     for shown in (
         "symile-m3",
-        "12 rows in 1 shards",
+        "12 rows in 1 shard",
         "image (image), audio (audio), text (text)",
         "el, en",
         "disjoint",
@@ -296,8 +298,30 @@ def test_a_plan_says_what_a_build_takes_and_writes_nothing(
     assert ("is too small" in said.err) == (not found["fits"])
     pooled = json.loads(run("plan", *options, "--layout", "pooled", "--json").out)
     assert pooled["dataset_bytes"] < found["dataset_bytes"] / 10
-    assert "CPU hours" in run("plan", *options).out
+    assert "of CPU" in run("plan", *options).out
     assert not (tmp_path / "out").exists()
+
+
+def test_a_plan_needs_no_directory(
+    run: Callable[..., Outcome], tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = run("plan", "m3", "--images", tree, "--langs", "2", "--train", "30", "--validation", "0", "--test", "0")
+    assert said.code == 0
+    lines = dict(line.split(": ", 1) for line in said.out.splitlines() if ": " in line)
+    assert lines["rows"] == "30 train, in 1 file"
+    assert re.fullmatch(r"[\d.]+ [kM]B, and [\d.]+ [kM]B until it is built", lines["disk"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_languages_are_listed(run: Callable[..., Outcome]) -> None:
+    said = run("languages")
+    assert said.code == 0
+    for row in (r"el +│ Greek +│ el +│ 2, 5, 10", r"zh-CN +│ Mandarin Chinese +│ cmn +│ 10 "):
+        assert re.search(row, said.out), row
+    listed = json.loads(run("languages", "--json").out)
+    assert [row["code"] for row in listed if 5 in row["sets"]] == ["el", "en", "hi", "ja", "uk"]
+    assert len(listed) == 10
 
 
 def test_an_estimate_of_a_small_build_is_near_what_is_written(

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import typer
+from command import outcome
 
 from symile_data.cli import app
 
@@ -95,7 +96,22 @@ def test_completion_lists_the_commands() -> None:
         text=True,
         timeout=60,
     )
-    assert said.stdout.split() == ["preview", "probe", "push", "plan"]
+    assert said.stdout.split() == ["plan", "preview", "probe", "push"]
+
+
+def test_the_commands_stand_in_the_order_of_use_in_groups(capsys: pytest.CaptureFixture[str]) -> None:
+    said = outcome(capsys, "--help").out
+    listed = re.findall(r"^(?:╭─ (\w+) ─|│ ([a-z]+)  )", said, flags=re.MULTILINE)
+    groups: dict[str, list[str]] = {}
+    for heading, command in listed:
+        if heading:
+            groups[heading] = []
+        elif groups and command:
+            groups[list(groups)[-1]].append(command)
+    assert list(groups) == ["Options", "Build", "Look", "Train", "Share"]
+    assert groups["Build"][:4] == ["doctor", "languages", "plan", "build"]
+    assert groups["Train"][:2] == ["train", "evaluate"]
+    assert {name for names in groups.values() for name in names} == {path[0] for path in ALL}
 
 
 @pytest.mark.parametrize(

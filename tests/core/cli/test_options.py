@@ -86,5 +86,6 @@ def option_names(command: click.Command) -> Iterator[str]:
 
 
 def test_the_command_prints_options(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    found = outcome(capsys, "build", "m3", "--out", tmp_path / "x", "--layout", "heap")
-    assert (found.code, found.err) == (2, "symile-data: unknown --layout; got 'heap'. Choose shards or pooled.\n")
+    found = outcome(capsys, "build", "m3", "--out", tmp_path / "x", "--langs", "3")
+    sentence = "symile-data: --langs takes the number of languages; got 3. Choose 2, 5 or 10.\n"
+    assert (found.code, found.err) == (2, sentence)

@@ -1,6 +1,7 @@
 """What is printed holds no control sequence and no markup of strangers, and what it tells to paste can be pasted."""
 
 import json
+import re
 import shlex
 import shutil
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import datasets
 import pytest
 from command import Outcome, outcome
 
+import symile_data.cli
 from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
@@ -110,3 +112,17 @@ def test_commands_to_paste_are_quoted(run: Callable[..., Outcome], tmp_path: Pat
     said = run("sample", "mimic", place, "--patients", "20")
     words = shlex.split(said.out.split("build with: ")[1])
     assert words[words.index("--mimic-iv") + 1] == str(place / "mimic-iv")
+
+
+def test_numbers_and_their_nouns_agree() -> None:
+    """A number that may be one stands before its noun through `counted`; the rows of several splits are listed."""
+    folder = Path(symile_data.cli.__file__).parent
+    nouns = "rows|files|shards|images|recordings|admissions|events|classes|names|numbers|samples|seeds|groups|workers"
+    found = [
+        (path.name, line.strip())
+        for path in sorted(folder.rglob("*.py"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.search(rf"\}} ({nouns}|MB|GB)\b", line)
+    ]
+    allowed = (": {rows} rows, ", "{seeds} seeds, 95%", "{count} seeds, 95%", "{described['classes']} classes")
+    assert [line for _, line in found if not any(part in line for part in allowed)] == []

@@ -85,7 +85,6 @@ def test_verify_info_and_train_know_it(noisy: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--preset", "odd"], "unknown --preset; got 'odd'. Choose among mixed, xor"),
         (["--preset", "xor", "--block", "private:a:n=2"], "--preset brings its own blocks"),
         (["--modality", "a"], "--modality needs blocks"),
         (["--preset", "xor", "--modality", "z=text"], "--preset xor has no such modality; got 'z'"),

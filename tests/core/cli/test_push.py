@@ -112,7 +112,7 @@ def test_shards_of_another_build_are_not_mixed_in(push: Push, there: Hub, datase
     there.files[REPO] = {stale: b"old", "notes.md": b"mine"}
     said = push(dataset, REPO)
     assert said.code == 1
-    assert f"the repository holds 1 files of another dataset ({REPO}); got {stale}." in said.err
+    assert f"the repository holds files of another dataset ({REPO}); got {stale}." in said.err
     assert set(there.files[REPO]) == {stale, "notes.md"}
     assert push(dataset, REPO, "--replace").code == 0
     assert set(there.files[REPO]) == {*contents(dataset), "notes.md"}
@@ -122,7 +122,7 @@ def test_what_did_not_arrive_whole_is_noticed(push: Push, there: Hub, dataset: P
     there.spoiled.add("stats.json")
     said = push(dataset, REPO)
     assert said.code == 1
-    assert f"1 files did not arrive as they were sent ({REPO}, stats.json)" in said.err
+    assert f"1 file did not arrive as they were sent ({REPO}, stats.json)" in said.err
 
 
 def test_a_damaged_dataset_stays_at_home(push: Push, there: Hub, dataset: Path) -> None:

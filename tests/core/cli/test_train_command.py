@@ -146,7 +146,7 @@ def test_what_does_not_fit_is_said(xor: Path, tmp_path: Path, capsys: pytest.Cap
         ),
         (("--set", "label=cls_id"), "lacks a column that the config names"),
         (("--set", "colour=red"), "the config has an unknown setting (xor); got colour"),
-        (("--set", "batch_size=16", "--logger", "paper"), "unknown logger; got 'paper'"),
+        (("--set", "batch_size=16", "--logger", "paper"), "'paper' is not one of 'tensorboard', 'wandb'"),
         (("--set", "batch_size"), "it takes setting=value"),
         (("--objective", "clip"), "give either --objective or --objectives"),
         (("--objectives", "clip,gram"), "give either --objective or --objectives"),

@@ -235,7 +235,7 @@ def test_what_the_command_refuses(place: Path, capsys: pytest.CaptureFixture[str
         (("--supervised", "middle", "--labels", EDEMA), "unknown supervised baseline"),
         (("--supervised", "unimodal:d", "--labels", EDEMA), "no such modality"),
         (("--supervised", "late", "--labels", EDEMA, "--objective", "clip"), "in place of objectives"),
-        (("--supervised", "late", "--labels", EDEMA, "--uncertain", "half"), "unknown --uncertain"),
+        (("--supervised", "late", "--labels", EDEMA, "--uncertain", "half"), "'half' is not one of 'ignore'"),
         (("--supervised", "late", "--labels", FRACTURE), "no value in the training rows"),
     ]:
         said = outcome(capsys, *base, *words)

@@ -125,7 +125,7 @@ def test_objectives_are_compared_where_they_are_defined(trained: list[Setting], 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--preset", "large"), "it takes one of full, small"),
+        (("--preset", "large"), "is not one of 'small', 'full'"),
         (("--objectives", "clip,,gram"), "different objectives with commas between"),
         (("--objectives", "clip,clap"), "unknown objective"),
     ],

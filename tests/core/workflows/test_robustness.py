@@ -62,4 +62,4 @@ def test_every_objective_is_compared_at_every_rate(
 
 def test_an_unknown_preset_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("reproduce", "robustness", "--preset", "large") == 2
-    assert "it takes one of full, small" in " ".join(capsys.readouterr().err.split())
+    assert "is not one of 'small', 'full'" in " ".join(capsys.readouterr().err.split())
