@@ -38,7 +38,7 @@ def robustness(
     means by rate, robustness.json intervals and the plan besides, robustness.png the figure. Running again continues,
     and keeps what is finished.
 
-    The full preset takes about 1 hour on 2 cores, the small one 15 minutes.
+    The full preset takes about 1 hour on 2 cores, the small one 10 minutes.
 
     Examples:
 
