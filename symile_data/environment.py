@@ -85,7 +85,7 @@ def packages(requirements: list[str]) -> Iterator[Finding]:
                 status="problem" if absent else "ok",
                 found=found,
                 cost="nothing works without them" if absent else "",
-                do=f"pip install {DISTRIBUTION}" if absent else "",
+                do=f"pip install {' '.join(absent)}" if absent else "",
             )
         elif absent:
             cost = _COSTS.get(extra, "what needs it is refused, with the command that installs it")

