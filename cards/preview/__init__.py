@@ -14,9 +14,11 @@ from symile_data.format import manifest as manifests
 
 from ..sharing import CREDENTIALED, restriction_of
 from .page import page_of
-from .rows import choose_rows
+from .rows import choose_rows, spaced
 
 __all__ = ["default_path", "write_preview"]
+
+MOST_BYTES = 3_000_000  # of a page, so that it can be sent by mail and opens at once
 
 
 def default_path(directory: Path) -> Path:
@@ -42,7 +44,8 @@ def write_preview(
         directory: A dataset with Parquet shards.
         out: The file to write, outside the dataset.
         split: The split whose rows are shown.
-        count: Largest number of rows, which are evenly spaced.
+        count: Largest number of rows, which are evenly spaced. Fewer are shown where the page would be larger than
+            `MOST_BYTES`, but at least one.
         allow_credentialed: Also show patients' records.
 
     Returns:
@@ -70,5 +73,10 @@ def write_preview(
         )
     check_replaceable(out)
     rows = choose_rows(directory, manifest, split, count)
-    write_text(out, page_of(manifest, split, rows))
+    page = page_of(manifest, split, rows)
+    while (size := len(page.encode("utf-8"))) > MOST_BYTES and len(rows) > 1:
+        kept = min(len(rows) - 1, max(1, len(rows) * MOST_BYTES // size))
+        rows = [rows[place] for place in spaced(len(rows), kept)]
+        page = page_of(manifest, split, rows, cut=True)
+    write_text(out, page)
     return len(rows)

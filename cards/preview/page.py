@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from symile_data.datasets.m3.keys import TARGET_LANGUAGE
+from symile_data.datasets.m3.languages import LANGUAGE_NAMES, language_label
 from symile_data.errors import harmless
 from symile_data.format.manifest import Manifest
 from symile_data.format.schema import Modality
 from symile_data.plotting.fonts import css_families, font_faces
+from symile_data.progress.amounts import size
 
 from ..descriptions import description_of, title_of
 from ..sharing import restriction_of
@@ -16,9 +19,8 @@ from .panels import Panel, panel_of
 from .rows import Row
 
 _HUES = 10  # number of colours for languages; each language is also named beside its word
-_LEAD_LABELS = ("cls", "lang", "target_text")  # columns that are shown first, where the dataset has them
+_LEAD_LABELS = ("lang", TARGET_LANGUAGE, "target_text")  # columns that are always shown, where the dataset has them
 _FONTS = "/* fonts */"  # where the fonts go, once the letters of the page are known
-_SHORT = 6  # labels that are always visible
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,19 +31,26 @@ class Card:
         name: "sample" and its id.
         title: Name of its class, or `name` again.
         panels: One panel for each modality.
-        masks: (modality, whether it is missing).
-        labels: (column, value) of all other columns with one small value.
+        lead: (column, value) of the columns in `_LEAD_LABELS`.
+        labels: The same of all other columns with one small value, which the page folds.
     """
 
     name: str
     title: str
     panels: list[Panel]
-    masks: list[tuple[str, bool]]
+    lead: list[tuple[str, str]]
     labels: list[tuple[str, str]]
 
 
-def page_of(manifest: Manifest, split: str, rows: list[Row]) -> str:
-    """Return the HTML of the whole page, which loads nothing from elsewhere."""
+def page_of(manifest: Manifest, split: str, rows: list[Row], *, cut: bool = False) -> str:
+    """Return the HTML of the whole page, which loads nothing from elsewhere.
+
+    Args:
+        manifest: The dataset's manifest.
+        split: Name of the split.
+        rows: The rows that are shown.
+        cut: Whether more rows were asked for than one page may hold; the page says so.
+    """
     restriction = restriction_of(manifest)
     cards = [card_of(row, manifest.modalities) for row in rows]
     page = _render(
@@ -56,21 +65,21 @@ def page_of(manifest: Manifest, split: str, rows: list[Row]) -> str:
         modalities=manifest.modalities,
         cards=cards,
         hues=_hues(cards),
-        short=_SHORT,
+        cut=cut,
     )
     return page.replace(_FONTS, f"{font_faces([page])}\n{css_families()}", 1)
 
 
 def card_of(row: Row, modalities: tuple[Modality, ...]) -> Card:
-    """Collect the panels, masks and labels of one row."""
+    """Collect the panels and labels of one row."""
     panels = [panel_of(row, modality) for modality in modalities]
     labels = dict(_labels(row, modalities))
     return Card(
         name=f"sample {row.id}",
         title=labels.get("cls", f"sample {row.id}"),
         panels=panels,
-        masks=[(panel.modality, panel.macro == "missing") for panel in panels],
-        labels=sorted(labels.items(), key=lambda item: item[0] not in _LEAD_LABELS),
+        lead=[(name, labels[name]) for name in _LEAD_LABELS if name in labels],
+        labels=[(name, value) for name, value in labels.items() if name not in _LEAD_LABELS],
     )
 
 
@@ -82,7 +91,8 @@ def _labels(row: Row, modalities: tuple[Modality, ...]) -> list[tuple[str, str]]
         value = None if name in taken else row.value(name)
         if isinstance(value, bool | int | float | str):
             meaning = row.class_name(name, value) if isinstance(value, int) else ""
-            found.append((name, f"{value} ({meaning})" if meaning else _shown(value)))
+            shown = language_label(str(value)) if name in ("lang", TARGET_LANGUAGE) else _shown(value)
+            found.append((name, f"{value} ({meaning})" if meaning else shown))
     return found
 
 
@@ -114,4 +124,6 @@ def _render(**values: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["size"] = size
+    environment.filters["language"] = lambda code: LANGUAGE_NAMES.get(code, code)
     return environment.get_template("preview.html").render(**values)

@@ -27,6 +27,7 @@ from symile_data.cards.preview.drawing import bar_path, envelope_path
 from symile_data.cards.preview.panels import panel_of
 from symile_data.cards.preview.rows import Row, choose_rows, spaced
 from symile_data.cards.preview.sound import spectrogram
+from symile_data.datasets.m3.languages import LANGUAGE_NAMES
 from symile_data.errors import DamageError, UsageError
 from symile_data.format import manifest as manifests
 from symile_data.format.schema import Modality
@@ -89,7 +90,7 @@ def test_the_page_asks_for_nothing(m3_page: str) -> None:
     page = Page(m3_page)
     for tag, attributes in page.elements:
         for name in ("src", "href", "srcset", "poster", "action", "data"):
-            assert attributes.get(name, "data:").startswith("data:"), (tag, name)
+            assert attributes.get(name, "data:").startswith(("data:", "#")), (tag, name)
         assert not any(name.startswith("on") for name in attributes)
     assert not page.of("script") and not page.of("link")
     assert not re.search(r"url\((?!data:font)|@import", m3_page)
@@ -112,8 +113,8 @@ def test_every_row_has_its_media_words_and_masks(documented: Tiny, m3_page: str)
         targets = re.findall(r'class="target"[^>]*><bdi lang="[^"]+">([^<]+)', text)
         assert targets == ([row["target_text"]] if row["words"] else [])
         for name in ("image", "audio", "text"):
-            state = "missing" if row[f"{name}_missing"] else "present"
-            assert f"{name} {state}" in page.text
+            assert (f"{name} is missing" in page.text) == row[f"{name}_missing"]
+            assert f"{name} present" not in page.text  # what is always there needs no mark
         assert f"sample {row['sample_id']}" in page.text
 
 
@@ -126,6 +127,42 @@ def test_images_sounds_and_drawings_are_named_for_those_who_cannot_see_them(m3_p
     assert "width=device-width" in next(meta["content"] for meta in page.of("meta") if meta.get("name") == "viewport")
     identifiers = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(identifiers) == len(set(identifiers))
+
+
+def test_languages_are_named_and_other_columns_folded(documented: Tiny, m3_page: str) -> None:
+    row = documented.rows["train"][0]
+    article = m3_page.split("<article")[1]
+    always, _, folded = article.partition("<details>")
+    assert f"{LANGUAGE_NAMES[row['lang']]} ({row['lang']})" in always
+    assert "<dt>lang</dt>" in always
+    assert "<dt>wnid</dt>" in folded and "<dt>wnid</dt>" not in always
+    codes = re.findall(r'class="code" title="([^"]+)">([^<]+)<', m3_page)
+    assert codes
+    assert {code: LANGUAGE_NAMES[code] for code, _ in codes} == dict(codes)
+
+
+def test_the_keyboard_reaches_everything_and_can_skip_the_head(m3_page: str) -> None:
+    page = Page(m3_page)
+    (skip,) = page.of("a")
+    assert skip["href"] == "#samples"
+    assert page.of("main")[0]["id"] == "samples"
+    # Players and folded columns are elements that take the focus by themselves.
+    assert all("controls" in player for player in page.of("audio"))
+    assert len(page.of("summary")) == len(page.of("details")) == len(page.of("article"))
+    assert all(int(attributes.get("tabindex", "-1")) < 0 for _, attributes in page.elements)
+
+
+def test_a_page_stays_below_its_bound_and_says_what_it_left_out(
+    documented: Tiny, copied: Tiny, tmp_path: Path, m3_page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound = len(m3_page.encode()) // 2
+    monkeypatch.setattr("symile_data.cards.preview.MOST_BYTES", bound)
+    text = page_of(copied, tmp_path, count=24)
+    assert len(text.encode()) <= bound
+    shown = re.findall(r"sample (\d+)<", text)
+    assert 3 < len(shown) < len(documented.rows["train"])
+    assert "a page holds no more" in text
+    assert "a page holds no more" not in m3_page
 
 
 def test_the_same_dataset_gives_the_same_page(documented: Tiny, m3_page: str, copied: Tiny, tmp_path: Path) -> None:
