@@ -74,15 +74,16 @@ class Stream:
             (N, width) float64 in [0, 1).
         """
         blocks = _blocks(width)
-        out = np.empty((len(row_ids), blocks * WORDS_PER_BLOCK), dtype=np.uint64)
-        for start in range(0, len(row_ids), _CHUNK):
-            first = np.asarray(row_ids[start : start + _CHUNK]).astype(np.uint64) * np.uint64(blocks)
-            for block in range(blocks):
-                # numpy increments the counter before its first output, hence the + 1.
-                words = _philox(first + np.uint64(block + 1), self._key)
-                for lane, values in enumerate(words):
-                    out[start : start + _CHUNK, block * WORDS_PER_BLOCK + lane] = values
-        return _to_unit(out[:, :width])
+        out = np.empty((len(row_ids), blocks, WORDS_PER_BLOCK), dtype=np.uint64)
+        # numpy increments the counter before its first output, hence from 1.
+        numbers = np.arange(1, blocks + 1, dtype=np.uint64)
+        step = max(1, _CHUNK // max(blocks, 1))
+        for start in range(0, len(row_ids), step):
+            first = np.asarray(row_ids[start : start + step]).astype(np.uint64) * np.uint64(blocks)
+            words = _philox((first[:, None] + numbers).ravel(), self._key)
+            for lane, values in enumerate(words):
+                out[start : start + step, :, lane] = values.reshape(-1, blocks)
+        return _to_unit(out.reshape(len(row_ids), blocks * WORDS_PER_BLOCK)[:, :width])
 
     def generator(self, row: int = 0) -> np.random.Generator:
         """Return a numpy generator for one row of the stream, for draws of an unknown number of values.

@@ -5,6 +5,7 @@ Symile-M3. The paper's is `xlm_roberta`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 
 import torch
 from torch import Tensor, nn
@@ -41,15 +42,11 @@ class WordEncoder(nn.Module):
         Returns:
             (B, D).
         """
-        index = self._index
-        bags = [
-            [_MISSING] if text is None else [index.get(word, _UNKNOWN) for word in text.split(SEPARATOR)]
-            for text in texts
-        ]
-        flat = [word for words in bags for word in words]
-        starts = [0]
-        for words in bags[:-1]:
-            starts.append(starts[-1] + len(words))
+        flat: list[int] = []
+        starts = []
+        for text in texts:
+            starts.append(len(flat))
+            flat.extend([_MISSING] if text is None else map(self._index.get, text.split(SEPARATOR), repeat(_UNKNOWN)))
         device = self.words.weight.device
         tokens = torch.tensor(flat, dtype=torch.long, device=device)
         embedding: Tensor = self.words(tokens, torch.tensor(starts, device=device))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from symile_data.encoders import FeatureEncoder
 from symile_data.files import digest
+from symile_data.losses.settings import multiplies_bfloat16
 
 # Lightning's name of a precision -> type of the operations that may be computed in less than float32.
 REDUCED = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
@@ -57,15 +58,9 @@ def compute_features(encoder: Any, media: Any, device: torch.device, precision: 
 def fast_precision(device: torch.device) -> str:
     """Return the key of `REDUCED` in which a small network runs fastest on a device.
 
-    That is bfloat16 on a GPU and on a processor with instructions for it; elsewhere a processor imitates bfloat16, ten
-    times slower than it computes in float32.
+    That is bfloat16 on a GPU and on a processor with instructions for it; see `multiplies_bfloat16`.
     """
-    return "bf16-mixed" if device.type != "cpu" or _multiplies_bfloat16() else "32-true"
-
-
-def _multiplies_bfloat16() -> bool:
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return "bf16-mixed" if device.type != "cpu" or multiplies_bfloat16() else "32-true"
 
 
 def best_device() -> torch.device:

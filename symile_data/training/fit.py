@@ -30,7 +30,7 @@ from symile_data.files import write_errors
 from .callbacks import Curves, KeepSignals, LastCheckpoint, Progress
 from .checkpoints import KEPT, CheckpointFiles, damaged
 from .config import TrainConfig
-from .encoding import EncodingModule
+from .encoding import EncodingModule, on_device
 from .finite import StopWhereNotFinite
 from .loggers import make_loggers
 from .module import SymileModule
@@ -172,7 +172,7 @@ def embed_split(
         label: Column of the labels; None uses the config's.
     """
     with torch.inference_mode():
-        return Embeddings.join((module.embedded(_on(batch, module.device), label) for batch in batches), rows)
+        return Embeddings.join((module.embedded(on_device(batch, module.device), label) for batch in batches), rows)
 
 
 def predict_split(module: SupervisedModule, batches: Iterable[Mapping[str, Any]]) -> tuple[Tensor, list[Tensor]]:
@@ -190,12 +190,8 @@ def predict_split(module: SupervisedModule, batches: Iterable[Mapping[str, Any]]
         for batch in batches:
             rows = ~batch["missing"].any(dim=1) & ~batch["padding"]
             ids.append(batch["sample_id"][rows])
-            parts.append([one[rows] for one in module.probabilities(_on(batch, module.device))])
+            parts.append([one[rows] for one in module.probabilities(on_device(batch, module.device))])
     return torch.cat(ids), [torch.cat(columns) for columns in zip(*parts, strict=True)]
-
-
-def _on(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
-    return {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in batch.items()}
 
 
 def _best(rows: list[dict[str, float]], figure: str) -> dict[str, float]:

@@ -60,7 +60,7 @@ def pretrain(
     labels = {name: {value: i for i, value in enumerate(values)} for name, values in label_values.items()}
     classifiers = {name: nn.Linear(encoder.feature_size, len(labels[name])) for name, encoder in encoders.items()}
     networks = nn.ModuleDict({**encoders, **{f"{name}_labels": layer for name, layer in classifiers.items()}})
-    optimizer = torch.optim.AdamW(networks.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+    optimizer = torch.optim.AdamW(networks.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
     steps = settings.epochs * len(batches)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.lr, total_steps=steps, pct_start=_WARM_UP)
     reduced = REDUCED[fast_precision(torch.device("cpu"))]

@@ -103,9 +103,33 @@ def matmul(a: Tensor, b: Tensor, operands: torch.dtype | None, out: Tensor) -> T
     return product.to(out.dtype)
 
 
-def add_matmul(total: Tensor, a: Tensor, b: Tensor, operands: torch.dtype | None) -> None:
-    """Add a @ b to `total` (R, N) in place, with the precision of `matmul`."""
-    if operands is None:
+def batched_matmul(a: Tensor, b: Tensor, factor: float, dtype: torch.dtype) -> Tensor:
+    """Return factor * (a @ b) for T pairs of matrices of one type.
+
+    Args:
+        a: (T, R, D).
+        b: (T, D, N).
+        factor: Factor of the products.
+        dtype: Type of the result; that of the operands or a longer one.
+
+    Returns:
+        (T, R, N).
+    """
+    if a.dtype == dtype:
+        return torch.baddbmm(a.new_empty(()), a, b, beta=0, alpha=factor)
+    return torch.bmm(a, b).to(dtype).mul_(factor)
+
+
+def add_matmul(total: Tensor, a: Tensor, b: Tensor, operands: torch.dtype | None, *, fresh: bool = False) -> None:
+    """Add a @ b to `total` (R, N) in place, with the precision of `matmul`.
+
+    Where `total` is fresh, its contents do not count and are replaced.
+    """
+    if not fresh and operands is None:
         total.addmm_(a, b)
-    else:
+    elif not fresh:
         total.add_(matmul(a, b, operands, out=total))
+    elif operands is None:
+        torch.mm(a, b, out=total)
+    else:
+        total.copy_(matmul(a, b, operands, out=total))

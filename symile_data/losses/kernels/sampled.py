@@ -136,11 +136,10 @@ def solve_sampled(
         for rows in gathered[1:]:
             columns.mul_(rows)
         low = columns.to(gemm_dtype or columns.dtype)
-        if wanted:
-            column_gradient.zero_()
+        low_anchors = anchors.to(gemm_dtype or anchors.dtype)
 
         for start, stop in blocks:
-            logits = matmul(anchors[start:stop], low.t(), gemm_dtype, logits_buffer[: stop - start])
+            logits = matmul(low_anchors[start:stop], low.t(), gemm_dtype, logits_buffer[: stop - start])
             logits.mul_(scale2)
             if shuffles:
                 logits[numbers[: stop - start], drawn.replaced[start:stop]] = -torch.inf
@@ -153,9 +152,10 @@ def solve_sampled(
             loss += torch.logaddexp2(negatives - positive, torch.zeros_like(positive)).sum()
             if wanted:
                 positive_gradient[block] -= (negatives - lse).exp2()
-                probabilities = logits.sub_(lse[:, None]).exp2_()
+                probabilities = logits.sub_(lse[:, None]).exp2_().to(gemm_dtype or logits.dtype)
                 add_matmul(gradients[m][start:stop], probabilities, low, gemm_dtype)
-                add_matmul(column_gradient, probabilities.t(), anchors[start:stop], gemm_dtype)
+                fresh = start == shard.start  # the first block's product replaces the last anchor modality's sums
+                add_matmul(column_gradient, probabilities.t(), low_anchors[start:stop], gemm_dtype, fresh=fresh)
         if wanted:
             by_set = column_gradient.view_as(candidates)
             parts = [embeddings[first].expand_as(candidates), *(rows.view_as(candidates) for rows in gathered)]

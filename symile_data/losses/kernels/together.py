@@ -18,6 +18,7 @@ from symile_data.losses.attach import attach
 from .comparison import Direction, inner_products
 from .contrast import contrast
 from .powers import LOG2_E
+from .products import batched_matmul
 
 _ELEMENTS = 1 << 19  # of all logits
 _LN_2 = 1 / LOG2_E
@@ -58,7 +59,13 @@ def sum_of_contrasts(
 
 
 def contrasts_at_once(
-    left: Tensor, right: Tensor, scale: Tensor, direction: Direction, wanted: bool, share: float = 1.0
+    left: Tensor,
+    right: Tensor,
+    scale: Tensor,
+    direction: Direction,
+    wanted: bool,
+    share: float = 1.0,
+    gemm_dtype: torch.dtype | None = None,
 ) -> tuple[Tensor, list[Tensor]] | None:
     """Return the sum of T contrasts and its gradients by left, right and scale.
 
@@ -71,13 +78,18 @@ def contrasts_at_once(
         direction: As in `contrast`.
         wanted: Also compute gradients.
         share: Factor of the sum.
+        gemm_dtype: Operand type of matrix products, or None; the products of the positives are in full precision.
     """
     factor = float(scale)
     if not factor:
         return None
     scale2, rows = factor * LOG2_E, left.shape[1]
-    p = torch.baddbmm(scale, left, right.mT, beta=0, alpha=scale2)
+    short = gemm_dtype or left.dtype
+    low_left, low_right = left.to(short), right.to(short)
+    p = batched_matmul(low_left, low_right.mT, scale2, left.dtype)
     diagonal = p.diagonal(dim1=1, dim2=2)
+    if gemm_dtype is not None:
+        diagonal.copy_(torch.linalg.vecdot(left, right).mul_(scale2))
     # Exponentials are relative to the mean of the positives, as one less operation than its division takes.
     total, part = diagonal.sum(), 1 / diagonal.numel()
     positives = torch.sub(diagonal, total, alpha=part).exp2_()
@@ -104,7 +116,8 @@ def contrasts_at_once(
     else:
         p *= factors[:, :, None] if direction == "rows" else factors[:, None, :]
     diagonal.copy_(own)
-    by_left = torch.baddbmm(scale, p, right, beta=0, alpha=scale2)
-    by_right = torch.baddbmm(scale, p.mT, left, beta=0, alpha=scale2)
+    low = p.to(short)
+    by_left = batched_matmul(low, low_right, scale2, left.dtype)
+    by_right = batched_matmul(low.mT, low_left, scale2, left.dtype)
     by_scale = torch.linalg.vecdot(by_left.view(-1), left.reshape(-1)) / factor
     return value, [by_left, by_right, by_scale]

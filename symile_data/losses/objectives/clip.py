@@ -62,8 +62,8 @@ def pairwise_clip_loss(
 
     def solve(inputs: LossInputs, wanted: bool) -> LossResult:
         few = inputs.embeddings[0].shape[0] <= _FEW_ROWS and inputs.shard.world == 1
-        if few and inputs.groups is None and options == Options():
-            found = _at_once(inputs, wanted)
+        if few and inputs.groups is None and options == Options(gemm_dtype=gemm_dtype):
+            found = _at_once(inputs, wanted, gemm_dtype)
             if found is not None:
                 return found
         value, scale_gradient = torch.zeros_like(inputs.scale), torch.zeros_like(inputs.scale)
@@ -81,12 +81,12 @@ def pairwise_clip_loss(
     return differentiable_loss(embeddings, logit_scale, solve, groups=groups, factor=1.0, gather=gather)
 
 
-def _at_once(inputs: LossInputs, wanted: bool) -> LossResult | None:
+def _at_once(inputs: LossInputs, wanted: bool, gemm_dtype: torch.dtype | None) -> LossResult | None:
     """Compute the losses of all pairs at once; None where their range is too wide for that."""
     every = inputs.embeddings
     pairs = list(combinations(range(len(every)), 2))
     left, right = (torch.stack([every[pair[side]] for pair in pairs]) for side in (0, 1))
-    found = contrasts_at_once(left, right, inputs.scale, "both", wanted)
+    found = contrasts_at_once(left, right, inputs.scale, "both", wanted, gemm_dtype=gemm_dtype)
     if found is None or not wanted:
         return None if found is None else LossResult(found[0], [], torch.zeros_like(inputs.scale))
     value, (by_left, by_right, by_scale) = found

@@ -15,6 +15,7 @@ from symile_data.encoders import (
     WordEncoder,
     make_encoder,
 )
+from symile_data.encoders.base import UniformDropout
 from symile_data.encoders.ecg import unit_range
 from symile_data.encoders.text import vocabulary_of
 from symile_data.errors import UsageError
@@ -184,3 +185,14 @@ def test_an_unknown_kind_model_or_setting_is_refused() -> None:
 def test_an_encoder_without_features_says_so() -> None:
     with pytest.raises(TypeError, match="FeatureEncoder does not define features"):
         FeatureEncoder(4, 2, DESCRIPTION)(torch.zeros(2, 4))
+
+
+def test_dropout_keeps_its_share_and_the_mean_in_training_and_everything_otherwise() -> None:
+    torch.manual_seed(0)
+    layer, ones = UniformDropout(0.3), torch.ones(200, 500)
+    dropped = layer(ones)
+    assert dropped.unique().tolist() == pytest.approx([0.0, 1 / 0.7])
+    assert (dropped == 0).float().mean().item() == pytest.approx(0.3, abs=0.01)  # six standard deviations
+    assert torch.equal(layer.eval()(ones), ones)
+    assert not torch.equal(dropped, layer.train()(ones))
+    assert torch.equal(UniformDropout(0.0)(ones), ones) and not UniformDropout(1.0)(ones).any()

@@ -51,6 +51,17 @@ def test_values_that_fit_are_taken() -> None:
         make_objective("gated", SHAPE, {"width": 0})
 
 
+@pytest.mark.parametrize(
+    ("capabilities", "expected"), [({"avx512_bf16": True}, torch.bfloat16), ({"avx2": True}, None)]
+)
+def test_the_fast_type_is_the_one_that_the_processor_multiplies(
+    capabilities: dict[str, bool], expected: torch.dtype | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    for objective in ("symile", "clip"):
+        assert vars(make_objective(objective, SHAPE, {"gemm_dtype": "fast"}))["gemm_dtype"] is expected
+
+
 @pytest.mark.parametrize("name", list(all_objectives()))
 def test_every_setting_of_the_bundled_objectives_has_a_type_that_is_checked(name: str) -> None:
     implementation = find_objective(name).load()

@@ -9,6 +9,7 @@ from symile import Symile as PackageSymile
 
 from symile_data.errors import UsageError
 from symile_data.losses import SymileLoss, symile_loss
+from symile_data.losses.kernels import sampled
 from symile_data.losses.kernels.sampled import draw_candidates
 
 
@@ -134,6 +135,18 @@ def test_bfloat16_products_come_close():
 
     rounded = with_gradients(loss(torch.bfloat16), embeddings, 5.0)
     assert worst_error(rounded, with_gradients(loss(None), embeddings, 5.0)) < 3e-2
+
+
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16])
+def test_the_division_into_blocks_changes_no_more_than_rounding(dtype, monkeypatch):
+    embeddings = random_embeddings(4, 40, 16, dtype=torch.float32)
+
+    def loss(e, s):
+        return symile_loss(e, s, shuffles=2, generator=seeded(), gemm_dtype=dtype)
+
+    whole = with_gradients(loss, embeddings, 0.5)
+    monkeypatch.setattr(sampled, "_BLOCK_ELEMENTS", 1)  # blocks of 16 rows, of which the last has 8
+    assert worst_error(with_gradients(loss, embeddings, 0.5), whole) < (1e-5 if dtype is None else 3e-2)
 
 
 def test_the_global_random_state_is_left_alone():

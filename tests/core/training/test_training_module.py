@@ -65,6 +65,18 @@ def test_missing_values_are_embedded_by_the_learned_vector() -> None:
     assert vectors.grad[[0, 2]].any(dim=1).all() and not vectors.grad[1].any()
 
 
+def test_where_nothing_is_missing_the_learned_vectors_have_gradients_of_zero() -> None:
+    module = module_of()
+    assert module.missing is not None
+    module.missing.data.normal_(generator=torch.Generator().manual_seed(1))
+    embeddings = module.embed(batch())
+    for name, embedding in zip(NAMES, embeddings, strict=True):
+        assert torch.equal(embedding, module.norms[name](module.encoders[name](batch()[name])))
+    torch.stack([embedding[:, 0].sum() for embedding in embeddings]).sum().backward()
+    gradients = module.missing.grad
+    assert gradients is not None and not gradients.any()  # processes average them, so they are not None
+
+
 @pytest.mark.parametrize("strategy", ["embedding", "input", "neutral"])
 def test_nothing_of_a_missing_value_matters(strategy: str) -> None:
     module, missing = module_of(missing=strategy), some_missing()
@@ -134,6 +146,22 @@ def test_the_mean_training_loss_survives_an_interruption() -> None:
     resumed.on_load_checkpoint(checkpoint)
     losses.append(resumed.training_step(batch(some_missing()), 2).item())
     assert resumed.mean_training_loss() == pytest.approx(sum(losses) / 3)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "16-mixed"])
+def test_the_optimiser_takes_fused_steps_where_gradients_are_not_scaled(precision: str) -> None:
+    module = module_of(precision=precision)
+    fused = module.configure_optimizers().defaults["fused"]
+    assert bool(fused) == (precision == "32-true")
+
+
+def test_tensors_of_a_batch_are_moved_and_everything_else_is_left() -> None:
+    given = batch() | {"words": ["lion", None]}
+    moved = module_of().transfer_batch_to_device(given, torch.device("meta"), 0)
+    assert {name: value.device.type for name, value in moved.items() if isinstance(value, Tensor)} == dict.fromkeys(
+        given.keys() - {"words"}, "meta"
+    )
+    assert moved["words"] is given["words"]
 
 
 def test_the_logit_scale_does_not_decay() -> None:
