@@ -1,8 +1,8 @@
 """Write the files that document a dataset: statistics, figures, Croissant description and dataset card.
 
-They are generated from the manifest, the schema and the shards; equal inputs give equal bytes. `write_card` and
-`refresh_card` are the interface. The texts of a dataset's card are one row in `descriptions` and one template.
-`preview` makes a page of samples, and `sharing` decides what may be passed on.
+They are generated from the manifest, the schema and the shards; equal inputs give equal bytes. `write_card`,
+`refresh_card` and `state` are the interface. The texts of a dataset's card are one row in `descriptions` and one
+template. `preview` makes a page of samples, and `sharing` decides what may be passed on.
 """
 
 from __future__ import annotations
@@ -14,28 +14,31 @@ from symile_data.files import pretty_json, write_text
 from symile_data.format import manifest as manifests
 from symile_data.format.disclosure import disclosed, is_confidential
 from symile_data.format.location import Location
-from symile_data.format.manifest import Manifest, file_entry
+from symile_data.format.manifest import Manifest, Publication, file_entry
 from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards.deduplicated import pooled_media
 
+from .citation import dataset_entry
 from .croissant import FILE_NAME as CROISSANT
 from .croissant import croissant_of
 from .deduplicated import tables_of
-from .descriptions import description_of
+from .descriptions import description_of, is_custom
 from .figures.draw import draw_figures
 from .figures.drawing import FOLDER, Drawing
+from .publication import check_publication, with_publication
 from .readme import FILE_NAME as README
 from .readme import readme_of
 from .samples import choose_samples
-from .sources import citations
 from .statistics.clinical import clinical_statistics
 from .statistics.collect import compute_statistics, open_listed, used_splits
 from .statistics.design import design_statistics, sample_statistics
 from .statistics.suppression import publishable
 
-__all__ = ["CROISSANT", "README", "STATISTICS", "refresh_card", "write_card"]
+__all__ = ["CROISSANT", "README", "STATISTICS", "refresh_card", "state", "write_card"]
 
 STATISTICS = "stats.json"
+
+_NOTHING = Publication()
 
 
 def write_card(directory: Path, manifest: Manifest, schema: DatasetSchema) -> list[Path]:
@@ -52,8 +55,10 @@ def write_card(directory: Path, manifest: Manifest, schema: DatasetSchema) -> li
     Raises:
         DamageError: a shard cannot be read.
         OutputError: a file cannot be written.
+        UsageError: the manifest's `publication` has a statement that the card cannot show.
     """
     manifest = disclosed(manifest)
+    check_publication(manifest)
     description = description_of(manifest)
     statistics = compute_statistics(directory, manifest, schema, description)
     statistics |= clinical_statistics(directory, manifest, schema, description)
@@ -65,9 +70,8 @@ def write_card(directory: Path, manifest: Manifest, schema: DatasetSchema) -> li
     statistics["samples"] = [sample.to_json() for sample in samples]
     drawings = draw_figures(directory, statistics, samples, description, schema.modalities)
     _remove_others(directory, drawings)
-    bibtex = citations(description.sources(manifest))[0]
     tables = tables_of(directory, manifest, schema)
-    croissant = croissant_of(manifest, schema, description, description.licence(manifest), bibtex, tables)
+    croissant = croissant_of(manifest, schema, description, tables)
     texts = {
         STATISTICS: pretty_json(statistics),
         CROISSANT: pretty_json(croissant),
@@ -78,11 +82,12 @@ def write_card(directory: Path, manifest: Manifest, schema: DatasetSchema) -> li
     return [*(directory / name for name in texts), *(directory / drawing.path for drawing in drawings)]
 
 
-def refresh_card(directory: Path) -> list[Path]:
+def refresh_card(directory: Path, stated: Publication = _NOTHING) -> list[Path]:
     """Write a finished dataset's card anew and enter it in the manifest; the shards are only read.
 
     Args:
-        directory: With manifest.json and Parquet shards.
+        directory: With manifest.json and shards.
+        stated: What people state of the dataset, in place of what the manifest says; what is not stated stays.
 
     Returns:
         The files written, without the manifest.
@@ -90,12 +95,43 @@ def refresh_card(directory: Path) -> list[Path]:
     Raises:
         DamageError: the manifest or a shard cannot be read.
         OutputError: a file cannot be written.
+        UsageError: a statement has no fitting form, or the dataset does not take it.
     """
-    manifest = disclosed(manifests.read(directory))
+    manifest = with_publication(disclosed(manifests.read(directory)), stated)
     written = write_card(directory, manifest, schema_of(directory, manifest))
     documents = [file_entry(directory, path) for path in sorted(written)]
     manifests.write(directory, replace(manifest, files=[*manifest.shards(), *manifest.pool_files(), *documents]))
     return written
+
+
+def state(directory: Path, stated: Publication) -> Manifest:
+    """Enter what people state of a finished dataset in its manifest, croissant.json and the citation of its card. No
+    statistic is counted again and no figure drawn. Where everything is stated already, no file changes.
+
+    Returns:
+        The manifest, which is the new one.
+
+    Raises:
+        DamageError: the manifest or the first shard cannot be read.
+        OutputError: a file cannot be written.
+        UsageError: a statement has no fitting form, or the dataset does not take it.
+    """
+    before = manifests.read(directory)
+    manifest = with_publication(disclosed(before), stated)
+    if manifest == before:
+        return before
+    schema, description = schema_of(directory, manifest), description_of(manifest)
+    croissant = croissant_of(manifest, schema, description, tables_of(directory, manifest, schema))
+    write_text(directory / CROISSANT, pretty_json(croissant))
+    changed = [directory / CROISSANT]
+    if is_custom(manifest) and (directory / README).is_file():
+        text = (directory / README).read_text(encoding="utf-8")
+        write_text(directory / README, text.replace(dataset_entry(before), dataset_entry(manifest)))
+        changed.append(directory / README)
+    entries = {entry.path: entry for entry in [*manifest.files, *(file_entry(directory, path) for path in changed)]}
+    manifest = replace(manifest, files=list(entries.values()))
+    manifests.write(directory, manifest)
+    return manifest
 
 
 def schema_of(directory: Path, manifest: Manifest) -> DatasetSchema:

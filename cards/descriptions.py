@@ -26,8 +26,20 @@ from symile_data.reliability import Reliability
 
 from .groups import CategoryGroup
 from .mimic import MIMIC_COLUMNS, MIMIC_GROUPS
-from .pid import design_title, pid_licence, pid_meaning, pid_sources
-from .sources import Licence, Source, m3_licence, m3_sources, mimic_licence, mimic_sources, xor_sources
+from .pid import design_title, pid_meaning
+from .sources import (
+    Licence,
+    Source,
+    custom_licence,
+    custom_sources,
+    m3_licence,
+    m3_sources,
+    mimic_licence,
+    mimic_sources,
+    pid_licence,
+    pid_sources,
+    xor_sources,
+)
 from .unreliable import unreliable_meaning
 
 Sources = Callable[[Manifest], list[Source]]
@@ -83,8 +95,10 @@ class Description:
 
 
 def description_of(manifest: Manifest) -> Description:
-    """Return the description of a dataset, or the plain one."""
+    """Return the description of a dataset, or the plain one with the summary that people state."""
     found = _reliable_description(manifest)
+    if is_custom(manifest) and manifest.publication.summary:
+        found = replace(found, summary=manifest.publication.summary)
     settings = Reliability.of(manifest.identity.spec)
     if not settings:
         return found
@@ -93,6 +107,11 @@ def description_of(manifest: Manifest) -> Description:
         return unreliable_meaning(column, modalities, settings) or found.meaning(column, modalities)
 
     return replace(found, meaning=meaning)
+
+
+def is_custom(manifest: Manifest) -> bool:
+    """Whether a dataset is none of those that this package builds, so that only people know its licence and sources."""
+    return manifest.identity.dataset not in DESCRIPTIONS
 
 
 def _reliable_description(manifest: Manifest) -> Description:
@@ -191,8 +210,8 @@ _PLAIN = Description(
     template="_base.md",
     tasks=("feature-extraction",),
     tags=("multimodal", "contrastive-learning"),
-    sources=lambda _: [],
-    licence=lambda _: Licence(identifier="other", name="see-the-sources-of-this-dataset", url="README.md"),
+    sources=custom_sources,
+    licence=custom_licence,
 )
 
 DESCRIPTIONS = {

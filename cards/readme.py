@@ -17,12 +17,13 @@ from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards import FORMATS
 from symile_data.format.shards.tar_layout import hub_features, members_of
 
+from .citation import citations_of
 from .deduplicated import Table
 from .descriptions import Description, hub_language, meaning_of, title_of
 from .figures.drawing import Drawing
 from .markdown import render
 from .samples import Sample
-from .sources import Licence, citations
+from .sources import Licence
 from .statistics.collect import Statistics, used_splits
 from .unreliable import unreliable_part
 
@@ -81,7 +82,7 @@ def readme_of(
         image_columns=_columns_of(schema, "Image"),
         sources=sources,
         licence=licence,
-        citations=citations(sources),
+        citations=citations_of(manifest, description),
         derived=description.derived(manifest),
         unreliable=unreliable_part(manifest, statistics),
         tables=tables,

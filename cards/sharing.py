@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from symile_data.format.manifest import Manifest
 
 from .descriptions import description_of
+from .sources.mimic import CREDENTIALED_LICENCE
 
 CREDENTIALED = "credentialed"
 IMAGES = "images"
 
-_CREDENTIALED_LICENCE = "physionet-credentialed-health-data-license-1.5.0"
 _FREE_IMAGES = ("sample",)
 
 
@@ -35,7 +35,7 @@ def restriction_of(manifest: Manifest) -> Restriction | None:
     Synthetic MIMIC data (`--sample`) and sample images are free. Everything that was read from PhysioNet is restricted,
     and so is every image that this package did not draw.
     """
-    if description_of(manifest).licence(manifest).name == _CREDENTIALED_LICENCE:
+    if description_of(manifest).licence(manifest).name == CREDENTIALED_LICENCE:
         return Restriction(
             kind=CREDENTIALED,
             reason="this dataset contains records of patients under PhysioNet's data use agreement",

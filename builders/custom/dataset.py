@@ -20,8 +20,15 @@ import pyarrow as pa
 
 from symile_data.errors import SourceError, UsageError
 from symile_data.format.id_set import IdSet
-from symile_data.format.manifest import BuildFingerprint, FileEntry, Manifest, file_entry, library_versions
-from symile_data.format.schema import DatasetSchema, Modality
+from symile_data.format.manifest import (
+    BuildFingerprint,
+    FileEntry,
+    Manifest,
+    Publication,
+    file_entry,
+    library_versions,
+)
+from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards import FORMATS, check_format
 from symile_data.format.shards.writer import ROWS_PER_GROUP, write_shard
 from symile_data.reliability import Reliability
@@ -33,86 +40,17 @@ from .unreliable import UnreliableValues, spec_with
 from .values import Store, count_non_finite, described, shown, stored, stores_of
 
 if TYPE_CHECKING:
-    from datasets import Features
+    pass
 
 ROWS_PER_SHARD = 5_000
 _RELIABLE = Reliability()
+_NOTHING_STATED = Publication()
 _PACKAGES = ("numpy", "pillow", "pyarrow", "soundfile")
 
 Row = Mapping[str, Any]
 NumberedRow = tuple[int, Row]
 
 _ARROW_ERRORS = (pa.ArrowException, TypeError, ValueError, OverflowError)
-
-
-def own_schema(features: Features, modalities: Mapping[str, str | Modality]) -> DatasetSchema:
-    """Make the schema of a dataset: your columns, then `sample_id` and the masks.
-
-    Args:
-        features: Your typed columns.
-        modalities: Name -> kind ("image", "audio", "text", "vector", ...) for a modality whose only column has its
-            name; name -> `Modality` for any other. Batches list them in this order.
-
-    Raises:
-        UsageError: there are fewer than two modalities; a modality lacks its column, has one of a type that does not
-            fit its kind, or an id column that is not among its null_columns; `sample_id` or a mask is among the
-            features with another type.
-    """
-    from datasets import Features, Value
-
-    made = tuple(
-        kind
-        if isinstance(kind, Modality)
-        else Modality(name=name, kind=kind, column=name, null_columns=(name,), id_column=None)
-        for name, kind in modalities.items()
-    )
-    if len(made) < 2:
-        raise UsageError("a dataset needs at least two modalities", got=", ".join(modalities) or "none")
-    lacking = [column for modality in made for column in modality.null_columns if column not in features]
-    if lacking:
-        raise UsageError(
-            "a modality's column is not among the features", got=lacking[0], do=f"there are {', '.join(features)}"
-        )
-    for modality in made:
-        if modality.id_column not in (None, *modality.null_columns):
-            raise UsageError(
-                "the id_column of a modality must be among its null_columns, or a missing value's id would be stored",
-                got=f"{modality.id_column} of {modality.name}",
-            )
-        _check_kind(modality, features)
-    added = {"sample_id": Value("int64"), **{modality.mask: Value("bool") for modality in made}}
-    for name, feature in added.items():
-        if features.get(name, feature) != feature:
-            raise UsageError(f"column {name} must be {feature.dtype}", got=described(features[name]), do="rename yours")
-    return DatasetSchema(features=Features({**features, **added}), modalities=made)
-
-
-def _check_kind(modality: Modality, features: Features) -> None:
-    """Refuse a column that cannot be decoded as its kind; kinds that are not listed here are not checked.
-
-    Raises:
-        UsageError: the column has another type than its kind needs; the message names that type.
-    """
-    from datasets import Audio, Image, List
-
-    feature = features[modality.column]
-    dtype = str(getattr(feature.feature if isinstance(feature, List) else feature, "dtype", ""))
-    numbers = isinstance(feature, List) and feature.length > 0 and dtype.startswith(("bool", "int", "uint", "float"))
-    fits, needed = {
-        "image": (isinstance(feature, Image), "Image()"),
-        "audio": (isinstance(feature, Audio), "Audio(sampling_rate=...)"),
-        "text": (dtype in ("string", "large_string") and not numbers, "Value('string')"),
-        "vector": (numbers, "List(Value('float32'), length=...)"),
-        "features": (numbers, "List(Value('float32'), length=...)"),
-        "ecg": (numbers and dtype.startswith("int"), "List(Value('int16'), length=...)"),
-        "labs": (numbers and dtype.startswith("float"), "List(Value('float32'), length=...)"),
-    }.get(modality.kind, (True, ""))
-    if not fits:
-        raise UsageError(
-            f"column {modality.column} cannot be of kind {modality.kind}",
-            got=described(feature),
-            do=f"declare it as {needed}",
-        )
 
 
 def write_dataset(
@@ -124,6 +62,7 @@ def write_dataset(
     spec: Mapping[str, Any],
     write_card: CardWriter = no_card,
     notes: Sequence[str] = (),
+    publication: Publication = _NOTHING_STATED,
     rows_per_shard: int = ROWS_PER_SHARD,
     shard_format: str = "parquet",
     reliability: Reliability = _RELIABLE,
@@ -145,6 +84,8 @@ def write_dataset(
             specs mean equal datasets.
         write_card: The function that writes the card, such as `symile_data.cards.write_card`; none by default.
         notes: Known limits, for the card.
+        publication: What only you know, for the card: what the dataset is, its licence, sources and creators, biases
+            and use. `symile-data card DIR --statements FILE` changes it later.
         rows_per_shard: The largest number of rows in a shard.
         shard_format: "parquet" or "webdataset"; written into the manifest's spec as `format`.
         reliability: Rates at which modalities show another row's value or a noisy one. Where some are misaligned, the
@@ -182,7 +123,14 @@ def write_dataset(
             counts[split] = sum(entry.rows or 0 for entry in written)
             shards += written
         told = [*notes, *taker.notes()]
-        return Manifest(identity=identity, modalities=schema.modalities, splits=counts, files=shards, notes=told)
+        return Manifest(
+            identity=identity,
+            modalities=schema.modalities,
+            splits=counts,
+            files=shards,
+            notes=told,
+            publication=publication,
+        )
 
     return run_build(out, identity, schema, stages, workers=1, write_card=write_card)
 

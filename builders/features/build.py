@@ -100,6 +100,7 @@ def build_features(
             files=_shards(build_dir, pool, encoded, spec),
             notes=[*there.notes, *feature_notes(spec)],
             pooled=None,
+            publication=there.publication.inherited(),
         )
 
     return run_build(

@@ -22,7 +22,7 @@ from typing import Any
 from symile_data.datasets.m3.names import imagenet_classes
 from symile_data.errors import SourceError, SymileDataError, UsageError
 from symile_data.files import digest, open_regular, pretty_json, write_errors, write_text
-from symile_data.format.front_matter import CARD, MOST_CARD_BYTES, configs_of
+from symile_data.format.front_matter import CARD, MOST_CARD_BYTES, configs_of, read_front_matter
 from symile_data.format.location import Location
 from symile_data.format.manifest import Dropped
 from symile_data.progress import stage
@@ -104,7 +104,7 @@ def open_hub(images: HubImages) -> HubStream:
 
     with _hub_errors(images):
         revision = _revision(images)
-        _check_card(images, revision)
+        licence = _licence(_read_card(images, revision))
         splits = load_dataset(
             images.repo,
             revision=None if images.is_folder else revision,
@@ -129,7 +129,7 @@ def open_hub(images: HubImages) -> HubStream:
     kind: dict[str, Any] = {"kind": "imagenet", "repository": images.name, "split": name}
     return HubStream(
         images=images,
-        fingerprint=kind | ({"listing": revision} if images.is_folder else {"revision": revision}),
+        fingerprint=kind | licence | ({"listing": revision} if images.is_folder else {"revision": revision}),
         rows=info.num_examples if info is not None and info.num_examples else 0,
         wnids=wnids,
         stream=stream,
@@ -197,18 +197,19 @@ def _rows(opened: HubStream, start: int) -> Generator[dict[str, Any], None, None
         gc.collect()
 
 
-def _check_card(images: HubImages, revision: str) -> None:
-    """Refuse a card that is not safe for `datasets`, whose reader expands YAML aliases without a limit and opens files
-    outside the dataset that the card names.
+def _read_card(images: HubImages, revision: str) -> str:
+    """Read the card, "" where there is none. A card is refused that is not safe for `datasets`, whose reader expands
+    YAML aliases without a limit and opens files outside the dataset that the card names.
 
     Raises:
         SourceError: the card cannot be parsed safely, or names files outside the dataset.
     """
     place = Location.of(images.repo if images.is_folder else f"hf://datasets/{images.repo}@{revision}")
     try:
-        configs = configs_of(place.read_text(CARD, MOST_CARD_BYTES))
+        card = place.read_text(CARD, MOST_CARD_BYTES)
+        configs = configs_of(card)
     except FileNotFoundError:
-        return
+        return ""
     except ValueError as error:
         raise _refused(place, error) from None
     named = [pattern for config in configs for files in config.files or () for pattern in files.patterns]
@@ -216,6 +217,24 @@ def _check_card(images: HubImages, revision: str) -> None:
     outside = next((path for path in named if not _is_inside(path)), None)
     if outside is not None:
         raise _refused(place, f"files outside the dataset ({outside})")
+    return card
+
+
+def _licence(card: str) -> dict[str, str | None]:
+    r"""Return what a card that was read says of the licence: "licence", None where it states none, and "licence_link".
+
+    >>> _licence("---\nlicense: other\nlicense_name: its-terms\nlicense_link: https://example.org/\n---\n")
+    {'licence': 'its-terms', 'licence_link': 'https://example.org/'}
+    """
+    matter = read_front_matter(card)
+    stated = matter if isinstance(matter, dict) else {}
+    names = [stated.get("license_name")] if stated.get("license_name") else stated.get("license")
+    listed = [name for name in (names if isinstance(names, list) else [names]) if isinstance(name, str)]
+    link = stated.get("license_link")
+    return {
+        "licence": ", ".join(listed) or None,
+        **({"licence_link": link} if isinstance(link, str) and link.startswith("https://") else {}),
+    }
 
 
 def _is_inside(path: str) -> bool:

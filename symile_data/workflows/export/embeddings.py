@@ -103,6 +103,7 @@ def export_embeddings(
             files=entries,
             notes=[*there.notes, _note(info)],
             pooled=None,
+            publication=there.publication.inherited(),
         )
 
     return run_build(out, identity, schema, stages, workers=1, write_card=write_card, command=command)

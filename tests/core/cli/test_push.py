@@ -53,7 +53,8 @@ def push(there: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     def run(*words: str | Path, token: str = "a-token", endpoint: str = there.endpoint) -> Outcome:
         monkeypatch.setattr(constants, "ENDPOINT", endpoint)
         monkeypatch.setenv("HF_TOKEN", token)
-        return outcome(capsys, "push", *words)
+        named = () if "--creator" in words else ("--creator", "Ada Lovelace", "--published", "2026-12-01")
+        return outcome(capsys, "push", *words, *named)
 
     return run
 

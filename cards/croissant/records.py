@@ -1,4 +1,4 @@
-"""croissant.json: files, hashes, fields and splits in the Croissant vocabulary (mlcommons.org/croissant, 1.0)."""
+"""The files, record sets and fields of croissant.json: what lies where, with which type and meaning."""
 
 from __future__ import annotations
 
@@ -8,122 +8,51 @@ from typing import TYPE_CHECKING, Any
 from symile_data.format.manifest import FileEntry, Manifest
 from symile_data.format.schema import DatasetSchema
 
-from .deduplicated import Table
-from .descriptions import Description, meaning_of, title_of
-from .responsible_ai import responsible_ai_fields
-from .sources import SYMILE_URL, Licence
-from .statistics.collect import used_splits
+from ..deduplicated import Table
+from ..descriptions import Description, meaning_of
+from ..statistics.collect import used_splits
 
 if TYPE_CHECKING:
     from datasets import Features
 
-FILE_NAME = "croissant.json"
 RECORDS = "default"
 
-_CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
-_CONFORMS_TO_RAI = "http://mlcommons.org/croissant/RAI/1.0"
 _FILES = "shards"
 _SPLITS = "splits"
-
-# The vocabulary's standard context, as its specification prints it.
-_CONTEXT: dict[str, Any] = {
-    "@language": "en",
-    "@vocab": "https://schema.org/",
-    "citeAs": "cr:citeAs",
-    "column": "cr:column",
-    "conformsTo": "dct:conformsTo",
-    "cr": "http://mlcommons.org/croissant/",
-    "rai": "http://mlcommons.org/croissant/RAI/",
-    "data": {"@id": "cr:data", "@type": "@json"},
-    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-    "dct": "http://purl.org/dc/terms/",
-    "equivalentProperty": "cr:equivalentProperty",
-    "examples": {"@id": "cr:examples", "@type": "@json"},
-    "extract": "cr:extract",
-    "field": "cr:field",
-    "fileProperty": "cr:fileProperty",
-    "fileObject": "cr:fileObject",
-    "fileSet": "cr:fileSet",
-    "format": "cr:format",
-    "includes": "cr:includes",
-    "isLiveDataset": "cr:isLiveDataset",
-    "jsonPath": "cr:jsonPath",
-    "key": "cr:key",
-    "md5": "cr:md5",
-    "parentField": "cr:parentField",
-    "path": "cr:path",
-    "recordSet": "cr:recordSet",
-    "references": "cr:references",
-    "regex": "cr:regex",
-    "repeated": "cr:repeated",
-    "replace": "cr:replace",
-    "samplingRate": "cr:samplingRate",
-    "sc": "https://schema.org/",
-    "separator": "cr:separator",
-    "source": "cr:source",
-    "subField": "cr:subField",
-    "transform": "cr:transform",
-}
 
 _ENCODINGS = {".parquet": "application/x-parquet", ".tar": "application/x-tar"}
 
 
-def croissant_of(
-    manifest: Manifest,
-    schema: DatasetSchema,
-    description: Description,
-    licence: Licence,
-    bibtex: str,
-    tables: Sequence[Table] = (),
-) -> dict[str, Any]:
-    """Make the whole JSON document.
-
-    Args:
-        manifest: The manifest of the dataset.
-        schema: Columns and modalities of a row.
-        description: The dataset's description.
-        licence: The licence of the whole dataset.
-        bibtex: The entries to cite.
-        tables: The kinds of tables of a dataset in the deduplicated layout.
-    """
-    document: dict[str, Any] = {
-        "@context": _CONTEXT,
-        "@type": "sc:Dataset",
-        "name": title_of(manifest),
-        "description": description.summary,
-        "conformsTo": [_CONFORMS_TO, _CONFORMS_TO_RAI],
-        "citeAs": bibtex,
-        "license": licence.link,
-        "url": SYMILE_URL,
-        "version": "1.0.0",
-        "keywords": list(description.tags),
-        "isLiveDataset": False,
-        **responsible_ai_fields(manifest, description),
-        "distribution": [_file_object(entry) for entry in (*manifest.shards(), *manifest.pool_files())],
-    }
+def distribution(manifest: Manifest, tables: Sequence[Table]) -> list[dict[str, Any]]:
+    """Describe every file with rows or media by size and hash, and the sets of Parquet files that belong together."""
+    described = [_file_object(entry) for entry in (*manifest.shards(), *manifest.pool_files())]
     if any(entry.path.endswith(".parquet") for entry in manifest.shards()):
-        document["distribution"].append(
-            {
-                "@type": "cr:FileSet",
-                "@id": _FILES,
-                "description": "All Parquet shards; the part of a name before the dash is the split.",
-                "encodingFormat": _ENCODINGS[".parquet"],
-                "includes": "data/*.parquet",
-            }
-        )
-        document["recordSet"] = [_splits(manifest), _records(manifest, schema, description, tables)]
+        about = "All Parquet shards; the part of a name before the dash is the split."
+        described.append(_file_set(_FILES, about, "data/*.parquet"))
     for table in tables[1:]:
-        document["distribution"].append(
-            {
-                "@type": "cr:FileSet",
-                "@id": f"{table.name}-files",
-                "description": f"The tables of {table.name}, with each of them once.",
-                "encodingFormat": _ENCODINGS[".parquet"],
-                "includes": table.pattern,
-            }
-        )
-        document["recordSet"].append(_media_records(table, schema, description))
-    return document
+        about = f"The tables of {table.name}, with each of them once."
+        described.append(_file_set(f"{table.name}-files", about, table.pattern))
+    return described
+
+
+def record_sets(
+    manifest: Manifest, schema: DatasetSchema, description: Description, tables: Sequence[Table]
+) -> list[dict[str, Any]]:
+    """Describe the splits, the rows and the tables of media; [] for tars, whose members no record set can name."""
+    if not any(entry.path.endswith(".parquet") for entry in manifest.shards()):
+        return []
+    media = [_media_set(table, schema, description) for table in tables[1:]]
+    return [_splits_set(manifest), _row_set(manifest, schema, description, tables), *media]
+
+
+def _file_set(name: str, about: str, pattern: str) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileSet",
+        "@id": name,
+        "description": about,
+        "encodingFormat": _ENCODINGS[".parquet"],
+        "includes": pattern,
+    }
 
 
 def _file_object(entry: FileEntry) -> dict[str, Any]:
@@ -139,7 +68,7 @@ def _file_object(entry: FileEntry) -> dict[str, Any]:
     }
 
 
-def _splits(manifest: Manifest) -> dict[str, Any]:
+def _splits_set(manifest: Manifest) -> dict[str, Any]:
     standard = {"train": "TrainingSplit", "validation": "ValidationSplit", "test": "TestSplit"}
     return {
         "@type": "cr:RecordSet",
@@ -162,7 +91,7 @@ def _splits(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _media_records(table: Table, schema: DatasetSchema, description: Description) -> dict[str, Any]:
+def _media_set(table: Table, schema: DatasetSchema, description: Description) -> dict[str, Any]:
     return {
         "@type": "cr:RecordSet",
         "@id": table.name,
@@ -171,7 +100,7 @@ def _media_records(table: Table, schema: DatasetSchema, description: Description
     }
 
 
-def _records(
+def _row_set(
     manifest: Manifest, schema: DatasetSchema, description: Description, tables: Sequence[Table]
 ) -> dict[str, Any]:
     return {
@@ -226,12 +155,21 @@ def _typed(name: str, feature: Any, records: str, files: str) -> dict[str, Any]:
             }
             for part, inner in feature.feature.items()
         ]
-        return {"repeated": True, "subField": parts}
+        return {**_array(feature.length), "subField": parts}
     if isinstance(feature, List):
-        return {"repeated": True, "dataType": _scalar(feature.feature), "source": _source(files, name)}
+        return {**_array(feature.length), "dataType": _scalar(feature.feature), "source": _source(files, name)}
     if hasattr(feature, "shape"):  # ArrayXD
-        return {"repeated": True, "dataType": _scalar(feature), "source": _source(files, name)}
+        return {**_array(*feature.shape), "dataType": _scalar(feature), "source": _source(files, name)}
     return {"dataType": _scalar(feature), "source": _source(files, name)}
+
+
+def _array(*shape: int | None) -> dict[str, Any]:
+    """Describe an array; -1 is a length that differs from row to row.
+
+    >>> _array(12, None)
+    {'isArray': True, 'arrayShape': '12,-1'}
+    """
+    return {"isArray": True, "arrayShape": ",".join(str(-1 if size is None else size) for size in shape)}
 
 
 def _source(files: str, column: str, part: str = "") -> dict[str, Any]:

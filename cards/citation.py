@@ -1,0 +1,55 @@
+"""What to cite for a dataset: BibTeX entries of the paper, of the sources, or of the dataset itself."""
+
+from __future__ import annotations
+
+import re
+
+from symile_data.format.manifest import Manifest
+
+from .descriptions import Description, is_custom, title_of
+from .sources import citations
+
+
+def citations_of(manifest: Manifest, description: Description) -> list[str]:
+    """Return distinct BibTeX entries, the most important first: the one that people state, or for a bundled dataset
+    the paper's and for a custom one that of the dataset; then those of the sources.
+    """
+    stated = [manifest.publication.citation] if manifest.publication.citation else []
+    if is_custom(manifest):
+        return stated or [dataset_entry(manifest)]
+    return list(dict.fromkeys([*stated, *citations(description.sources(manifest))]))
+
+
+def dataset_entry(manifest: Manifest) -> str:
+    """Return a BibTeX entry of the dataset, with creators, year and address where people state them."""
+    publication, identity = manifest.publication, manifest.identity
+    version = identity.versions.get("symile-data", "")
+    fields = {
+        "title": _plain(title_of(manifest)),
+        "author": " and ".join(_author(name) for name in publication.creators),
+        "year": publication.published[:4],
+        "url": publication.url,
+        "note": f"Written by symile-data {version}".rstrip() + f", fingerprint {identity.fingerprint[:12]}",
+    }
+    key = re.sub(r"\W+", "-", identity.dataset).strip("-") or "dataset"
+    lines = [f"  {name:<6} = {{{value}}}" for name, value in fields.items() if value]
+    return f"@misc{{{key},\n" + ",\n".join(lines) + "\n}"
+
+
+def _author(name: str) -> str:
+    """Write a creator as BibTeX takes it: an organization in braces, which keep its words together.
+
+    >>> _author("org:A Lab and Sons"), _author("Ada Lovelace")
+    ('{A Lab and Sons}', 'Ada Lovelace')
+    """
+    plain = _plain(name.removeprefix("org:"))
+    return f"{{{plain}}}" if name.startswith("org:") else plain
+
+
+def _plain(text: str) -> str:
+    r"""Write a name in one line without what BibTeX or a code block would take for markup.
+
+    >>> _plain("a\n{\\frac}`b")
+    'a frac b'
+    """
+    return " ".join(re.sub(r"[{}\\`]", " ", text).split())
