@@ -25,6 +25,8 @@ from .deduplicated import tables_of
 from .descriptions import description_of, is_custom
 from .figures.draw import draw_figures
 from .figures.drawing import FOLDER, Drawing
+from .hub_info import FILE_NAME as INFOS
+from .hub_info import has_many_names, infos_of
 from .publication import check_publication, with_publication
 from .readme import FILE_NAME as README
 from .readme import readme_of
@@ -42,7 +44,8 @@ _NOTHING = Publication()
 
 
 def write_card(directory: Path, manifest: Manifest, schema: DatasetSchema) -> list[Path]:
-    """Write stats.json, figures/*.png, croissant.json and README.md beside the shards.
+    """Write stats.json, figures/*.png, croissant.json and README.md beside the shards, and dataset_infos.json where the
+    dataset has very many class names.
 
     Args:
         directory: The dataset's directory; the shards that `manifest` lists are in it.
@@ -72,7 +75,10 @@ def write_card(directory: Path, manifest: Manifest, schema: DatasetSchema) -> li
     _remove_others(directory, drawings)
     tables = tables_of(directory, manifest, schema)
     croissant = croissant_of(manifest, schema, description, tables)
+    infos = infos_of(manifest, schema, tables)
+    (directory / INFOS).unlink(missing_ok=True)
     texts = {
+        **({INFOS: pretty_json({info.name: info.to_json() for info in infos})} if has_many_names(infos) else {}),
         STATISTICS: pretty_json(statistics),
         CROISSANT: pretty_json(croissant),
         README: readme_of(manifest, schema, description, statistics, drawings, samples, tables),

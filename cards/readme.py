@@ -1,34 +1,32 @@
 """Write README.md, the dataset card: YAML front matter that `datasets` and the Hub read, and text from a template.
 
 The front matter lists every split's files and the type of every column, so `load_dataset(DIRECTORY)` has nothing to
-guess. The template is filled with the manifest, the statistics and the dataset's description.
+guess; very many class names stand in a file of their own (`hub_info`). The template is filled with the manifest, the
+statistics and the dataset's description.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from symile_data.errors import harmless
 from symile_data.format.manifest import Manifest
 from symile_data.format.schema import DatasetSchema
-from symile_data.format.shards import FORMATS
-from symile_data.format.shards.tar_layout import hub_features, members_of
+from symile_data.format.shards.tar_layout import members_of
 
 from .citation import citations_of
 from .deduplicated import Table
 from .descriptions import Description, hub_language, meaning_of, title_of
 from .figures.drawing import Drawing
+from .hub_info import has_many_names, infos_of, is_tar
 from .markdown import render
+from .responsible_ai import PREFIX, responsible_ai_fields
 from .samples import Sample
 from .sources import Licence
 from .statistics.collect import Statistics, used_splits
 from .unreliable import unreliable_part
-
-if TYPE_CHECKING:
-    from datasets import Features
 
 FILE_NAME = "README.md"
 
@@ -84,6 +82,8 @@ def readme_of(
         licence=licence,
         citations=citations_of(manifest, description),
         derived=description.derived(manifest),
+        limits=[*manifest.notes, *_listed(manifest.publication.rai.get("dataLimitations", []))],
+        responsible=_responsible(manifest, description),
         unreliable=unreliable_part(manifest, statistics),
         tables=tables,
         pools=() if manifest.pooled is None else manifest.pooled.pools,
@@ -117,68 +117,28 @@ def front_matter(
             }
         ],
     }
-    sizes = {split: sum(entry.bytes for entry in manifest.shards(split)) for split in splits}
-    matter["dataset_info"] = {
-        "features": _listed(hub_features(schema) if is_tar(manifest) else schema.features),
-        "splits": [
-            {"name": split, "num_bytes": sizes[split], "num_examples": manifest.splits[split]} for split in splits
-        ],
-        "download_size": sum(sizes.values()),
-        "dataset_size": sum(sizes.values()),
-    }
     if tables:
-        matter |= _configurations(tables)
+        matter["configs"] = _configurations(tables)
+    infos = infos_of(manifest, schema, tables)
+    if not has_many_names(infos):
+        named = [{"config_name": info.name, **info.to_yaml()} for info in infos]
+        matter["dataset_info"] = named if tables else infos[0].to_yaml()
     return {key: value for key, value in matter.items() if value is not None}
 
 
-def _configurations(tables: Sequence[Table]) -> dict[str, Any]:
+def _configurations(tables: Sequence[Table]) -> list[dict[str, Any]]:
     """Return one configuration for each kind of tables; `load_dataset` without a name uses the first."""
-    return {
-        "configs": [
-            {
-                "config_name": table.name,
-                **({"default": True} if table is tables[0] else {}),
-                "data_files": [
-                    {"split": split, "path": f"{Path(entries[0].path).parent}/{split}-*.parquet"}
-                    for split, entries in table.files.items()
-                ],
-            }
-            for table in tables
-        ],
-        "dataset_info": [
-            {
-                "config_name": table.name,
-                "features": _listed(table.features),
-                "splits": [
-                    {"name": split, "num_bytes": table.bytes[split], "num_examples": rows}
-                    for split, rows in table.rows.items()
-                ],
-                "download_size": sum(table.bytes.values()),
-                "dataset_size": sum(table.bytes.values()),
-            }
-            for table in tables
-        ],
-    }
-
-
-def _listed(features: Features) -> list[dict[str, Any]]:
-    """Return columns in the Hub's terms, audio as bytes for whoever loads the dataset.
-
-    Decoding it is one cast away, and needs torchcodec and ffmpeg, without which not even a row's text could be shown.
-    """
-    from datasets import Audio, Features
-
-    kept = {
-        name: dataclasses.replace(feature, decode=False) if isinstance(feature, Audio) else feature
-        for name, feature in features.items()
-    }
-    listed: list[dict[str, Any]] = Features(kept)._to_yaml_list()
-    return listed
-
-
-def is_tar(manifest: Manifest) -> bool:
-    """Whether the shards are WebDataset tars."""
-    return any(entry.path.endswith(FORMATS["webdataset"]) for entry in manifest.shards())
+    return [
+        {
+            "config_name": table.name,
+            **({"default": True} if table is tables[0] else {}),
+            "data_files": [
+                {"split": split, "path": f"{Path(entries[0].path).parent}/{split}-*.parquet"}
+                for split, entries in table.files.items()
+            ],
+        }
+        for table in tables
+    ]
 
 
 def languages_of(manifest: Manifest) -> list[str]:
@@ -220,6 +180,23 @@ def type_of(feature: Any) -> str:
         return "{" + ", ".join(f"{name}: {type_of(inner)}" for name, inner in feature.items()) + "}"
     shape = getattr(feature, "shape", None)
     return f"array {'x'.join(map(str, shape))} {feature.dtype}" if shape else type(feature).__name__
+
+
+def _responsible(manifest: Manifest, description: Description) -> dict[str, list[str]]:
+    """Return what the card says of responsible use, by title; limits have a section of their own."""
+    titles = {
+        "dataUseCases": "Meant for",
+        "dataBiases": "Biases",
+        "personalSensitiveInformation": "Personal information",
+        "dataSocialImpact": "Impact",
+    }
+    fields = responsible_ai_fields(manifest, description)
+    stated = {title: fields.get(f"{PREFIX}{term}", []) for term, title in titles.items()}
+    return {title: _listed(texts) for title, texts in stated.items() if texts}
+
+
+def _listed(texts: str | Sequence[str]) -> list[str]:
+    return [texts] if isinstance(texts, str) else list(texts)
 
 
 def _columns_of(schema: DatasetSchema, kind: str) -> list[str]:

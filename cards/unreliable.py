@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from symile_data.datasets.m3 import unreliable as m3
-from symile_data.datasets.pid import design_of
+from symile_data.datasets.pid import Design, design_of
 from symile_data.datasets.pid import unreliable as pid
 from symile_data.datasets.xor import unreliable as xor
+from symile_data.errors import UsageError
 from symile_data.format.manifest import Manifest
 from symile_data.format.schema import Modality
 from symile_data.reliability import TEST, Reliability
 
 if TYPE_CHECKING:
     from .statistics.collect import Statistics
+
+_MOST_ROWS = 1 << 20  # different rows times sets of misaligned modalities, for readers who do not know these
 
 
 def unreliable_part(manifest: Manifest, statistics: Statistics) -> dict[str, Any]:
@@ -104,8 +109,27 @@ def _accuracies(
         keys = [by_name[name] for name in names if name not in ("image", "text")]
         best = m3.misaligned_accuracy(spec["words"], classes, by_name["image"], by_name["text"], keys)
         yield f"the class of image among {classes}, from all others", best, best
-    elif manifest.identity.dataset == "pid" and not settings.noisy and len(settings.misaligned) <= pid.MOST_MISALIGNED:
-        design = design_of(spec["design"])
-        for name in names:
-            others = [other for other in names if other != name]
-            yield f"{name}, from all others", None, pid.misaligned_accuracy(design, name, others, settings.misaligned)
+    elif manifest.identity.dataset == "pid":
+        yield from _pid_accuracies(design_of(spec["design"]), settings)
+
+
+def _pid_accuracies(design: Design, settings: Reliability) -> Iterator[tuple[str, float | None, float]]:
+    """Yield the accuracies of PID data in which modalities are misaligned, or the vectors of one are noisy."""
+    rates, told = settings.misaligned, "{}, from all others"
+    if not settings.noisy and len(rates) <= pid.MOST_MISALIGNED:
+        rows = math.prod(design.values_of(name) for name in design.names) << len(rates)
+        for name in design.names:
+            others = [other for other in design.names if other != name]
+            known = pid.misaligned_accuracy(design, name, others, rates)
+            hidden = pid.misaligned_accuracy(design, name, others, rates, known=False) if rows <= _MOST_ROWS else None
+            yield told.format(name), hidden, known
+    elif not rates and len(settings.noisy) == 1 and set(design.modalities.values()) == {"vector"}:
+        ((noisy, rate),) = settings.noisy.items()
+        level = settings.noise_level(noisy, "vector")
+        for name in design.names:
+            if name == noisy:
+                continue
+            with contextlib.suppress(UsageError):  # not known for a noisy modality in a block of the relation xor
+                others = [other for other in design.names if other != name]
+                best = pid.noisy_accuracy(design, name, others, noisy, rate, level)
+                yield told.format(name), best, best

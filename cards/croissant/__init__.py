@@ -14,11 +14,11 @@ from ..citation import citations_of
 from ..deduplicated import Table
 from ..descriptions import Description, is_custom, title_of
 from ..readme import languages_of
+from ..responsible_ai import responsible_ai_fields
 from ..sources import SYMILE_URL
 from .context import CONTEXT
 from .provenance import DERIVED_FROM, GENERATED_BY, derived_from, generated_by, usage_info
 from .records import distribution, record_sets
-from .responsible_ai import responsible_ai_fields
 
 FILE_NAME = "croissant.json"
 CONFORMS_TO = "http://mlcommons.org/croissant/1.1"

@@ -1,18 +1,89 @@
-"""Count the accuracy ceilings of Symile-M3 for stats.json from the complete rows of validation and test."""
+"""Count accuracy ceilings for stats.json from the complete rows of validation and test: of Symile-M3 by the words of
+its rows, of PID and XOR data by their symbols.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from symile_data.datasets.m3.ceilings import ONE_LEFT_OUT, RANDOM, named_ceilings, random_candidate, subset_ceilings
 from symile_data.datasets.m3.word_rows import WordRowsReader
+from symile_data.datasets.pid.ceilings import subset_ceilings as symbol_ceilings
+from symile_data.datasets.symbol_rows import SymbolReader
+from symile_data.format.manifest import Manifest
 
 _DIGITS = 6
+_MOST_CELLS = 1 << 28  # rows times values that occur; with more rows the ceilings are the rates of the design
+
+
+class CeilingCounter(Protocol):
+    """Collects the rows of one split batch by batch and counts its ceilings."""
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Collect one batch of rows."""
+        ...
+
+    def summary(self) -> dict[str, Any]:
+        """Return the ceilings; {} where there are none."""
+        ...
+
+
+def ceiling_counter(manifest: Manifest, masks: tuple[str, ...], words: bool) -> CeilingCounter | None:
+    """Return the counter for one split of a dataset; None where no ceilings are known.
+
+    Args:
+        manifest: The manifest of the dataset.
+        masks: Bool columns that mark the rows to leave out.
+        words: Whether the rows have the words of Symile-M3.
+    """
+    if words:
+        return CeilingCounts(masks)
+    reader = symbol_reader(manifest)
+    return None if reader is None else SymbolCeilings(reader, masks)
+
+
+def symbol_reader(manifest: Manifest) -> SymbolReader | None:
+    """Return what reads the symbols of PID and XOR data; None for other datasets."""
+    return SymbolReader.of(manifest.identity.spec, manifest.modalities)
+
+
+@dataclass
+class SymbolCeilings:
+    """The symbols of one split's complete rows, collected batch by batch.
+
+    Args:
+        reader: Reads symbols from the rows.
+        masks: Bool columns that mark the rows to leave out.
+    """
+
+    reader: SymbolReader
+    masks: tuple[str, ...]
+    _parts: list[pa.RecordBatch] = field(default_factory=list)
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Collect one batch of rows, which has the masks and the columns of the reader."""
+        self._parts.append(batch.select(self.reader.columns).filter(pa.array(~_lacking(batch, self.masks))))
+
+    def summary(self) -> dict[str, Any]:
+        """Return the ceilings of finding a modality by its value among all rows: "rows", and "subsets", the best
+        accuracy by target and by the modalities that are read. The result is empty where there are no complete rows,
+        or so many that their ceilings are the Bayes accuracies of the design.
+        """
+        table = pa.Table.from_batches(self._parts) if self._parts else None
+        if table is None or not table.num_rows:
+            return {}
+        design = self.reader.design
+        values = max(min(table.num_rows, design.values_of(name)) for name in design.names)
+        if table.num_rows * values > _MOST_CELLS:
+            return {}
+        found = symbol_ceilings(design, self.reader.rows(table).symbols)
+        return {"rows": table.num_rows, "subsets": {target: _rounded(ceilings) for target, ceilings in found.items()}}
 
 
 @dataclass
@@ -30,10 +101,7 @@ class CeilingCounts:
         """Count one batch of rows, which has the masks and the columns of `WordRowsReader`."""
         if not self._reader.fits(batch.schema):
             return
-        lacking = np.zeros(len(batch), dtype=bool)
-        for name in self.masks:
-            lacking |= pc.fill_null(batch[name], True).to_numpy(zero_copy_only=False)
-        self._reader.add(batch, lacking)
+        self._reader.add(batch, _lacking(batch, self.masks))
 
     def summary(self) -> dict[str, Any]:
         """Return the ceilings of finding the image by its class among all rows: "rows", "random_candidate",
@@ -52,6 +120,14 @@ class CeilingCounts:
         return found | {
             "without_one": _rounded({target: named_ceilings(rows, target)[ONE_LEFT_OUT] for target in subsets})
         }
+
+
+def _lacking(batch: pa.RecordBatch, masks: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+    """(N,) bool: the rows that some mask marks."""
+    lacking = np.zeros(len(batch), dtype=bool)
+    for name in masks:
+        lacking |= pc.fill_null(batch[name], True).to_numpy(zero_copy_only=False)
+    return lacking
 
 
 def _rounded(values: dict[str, float]) -> dict[str, float]:

@@ -26,7 +26,7 @@ from symile_data.format.shards.deduplicated import DeduplicatedMedia, pooled_med
 from symile_data.progress import stage
 
 from ..descriptions import Description
-from .ceilings import CeilingCounts
+from .ceilings import ceiling_counter, symbol_reader
 from .column_counts import ColumnCounts, SmallColumns, shared_identifiers
 from .media_sizes import MediaSizes
 
@@ -65,7 +65,10 @@ def compute_statistics(
     column_counts = {split: ColumnCounts(columns, schema) for split in splits}
     swapped = [f"{modality.name}{ending}" for modality in schema.modalities for ending in ("_misaligned", "_noisy")]
     apart = (*columns.masks, *(name for name in swapped if name in columns.categories))  # rows without ceilings
-    ceilings = {split: CeilingCounts(apart) for split in splits if split != TRAIN} if columns.words else {}
+    counters = {split: ceiling_counter(manifest, apart, columns.words) for split in splits if split != TRAIN}
+    ceilings = {split: counter for split, counter in counters.items() if counter is not None}
+    symbols = symbol_reader(manifest) if ceilings and not columns.words else None
+    read = columns.names if symbols is None else list(dict.fromkeys([*columns.names, *symbols.columns]))
     column_bytes: Counter[str] = Counter()
     media = MediaSizes.of(schema.features, description)
     with stage("card", len(manifest.shards()), "shards") as advance:
@@ -76,7 +79,7 @@ def compute_statistics(
                 shard = open_listed(directory, entry, attached)
                 with _complete(directory, entry):
                     column_bytes.update(shard.column_bytes())
-                    for batch in batches_of(shard, columns.names):
+                    for batch in batches_of(shard, read):
                         column_counts[split].add(batch)
                         if split in ceilings:
                             ceilings[split].add(batch)
@@ -100,7 +103,8 @@ def compute_statistics(
     }
     if columns.words:
         statistics["words"] = {split: counts.words.summary() for split, counts in column_counts.items()}
-        counted = {split: counts.summary() for split, counts in ceilings.items()}
+    if ceilings:
+        counted = {split: counter.summary() for split, counter in ceilings.items()}
         statistics["ceilings"] = {split: found for split, found in counted.items() if found}
     statistics["media"] = media.summary()
     return statistics

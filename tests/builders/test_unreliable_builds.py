@@ -277,7 +277,15 @@ def test_the_card_has_rates_and_accuracies(tmp_path: Path) -> None:
     design = PRESETS["xor"]
     swaps = Reliability(misaligned={"a": 0.5})
     build_pid(PidSpec(design=design, rows=ROWS, reliability=swaps), tmp_path / "p", workers=1, write_card=write_card)
-    assert "| b, from all others | at most the next | 0.5156 |" in (tmp_path / "p" / "README.md").read_text()
+    assert "| b, from all others | 0.5156 | 0.5156 |" in (tmp_path / "p" / "README.md").read_text()
+    many = PidSpec(design=PRESETS["trifeature"], rows=ROWS, reliability=swaps)  # too many rows to be enumerated
+    build_pid(many, tmp_path / "t", workers=1, write_card=write_card)
+    assert "| b, from all others | at most the next | 0.0600 |" in (tmp_path / "t" / "README.md").read_text()
+    flips = Reliability(noisy={"a": 0.5}, noise_levels={"a": 0.5})
+    vectors = PidSpec(design=PRESETS["xnor"], rows=ROWS, reliability=flips)
+    build_pid(vectors, tmp_path / "f", workers=1, write_card=write_card)
+    card = (tmp_path / "f" / "README.md").read_text()
+    assert "| b, from all others | 0.5156 | 0.5156 |" in card and "| a, from all others |" not in card
     noise = Reliability(noisy={"c": 0.5}, noise_levels={"c": 0.5}, noisy_test=True)
     build_xor(XorSpec(rows=ROWS, reliability=noise), tmp_path / "n", workers=1, write_card=write_card)
     card = (tmp_path / "n" / "README.md").read_text()

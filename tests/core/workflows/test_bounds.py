@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +14,16 @@ import torch
 from factories import build, rows_of
 
 from symile_data.builders.engine.card_hook import no_card
+from symile_data.builders.pid.build import build_pid
+from symile_data.builders.pid.spec import PidSpec
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
+from symile_data.cards import write_card
+from symile_data.datasets.pid import PRESETS
 from symile_data.evaluation.embeddings import Embeddings
 from symile_data.evaluation.retrieval import Protocol, candidate_rows
 from symile_data.missingness import missing
+from symile_data.reliability import Reliability
 from symile_data.training.config import read_config
 from symile_data.workflows.bounds import ceilings_of, references, subsets_of, validation_references
 from symile_data.workflows.training_data import TrainingData
@@ -118,6 +124,29 @@ def test_xor_rows_have_their_own_ceilings(tmp_path: Path, p_hat: float) -> None:
     curves = validation_references(data, config)
     assert list(curves) == ["all_others", "one_other", "random_candidate"]
     assert ceilings_of(data, "test", Protocol(target="b"), "sample_id") == {}
+
+
+@pytest.mark.parametrize("name", ["xor", "pid"])
+def test_the_card_counts_the_ceilings_of_evaluation(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("symile_data.cards.draw_figures", lambda *_: [])
+    gone, swapped = {"b": 0.2}, Reliability(misaligned={"a": 0.3})
+    if name == "xor":
+        spec = XorSpec(dims=3, p_hat=0.7, rows=ROWS, missing=gone, missing_test=True, reliability=swapped)
+        build_xor(spec, tmp_path, workers=1, write_card=write_card)
+    else:
+        design = PidSpec(design=PRESETS["xnor"], rows=ROWS, missing=gone, missing_test=True, reliability=swapped)
+        build_pid(design, tmp_path, workers=1, write_card=write_card)
+    counted = json.loads((tmp_path / "stats.json").read_text())["ceilings"]
+    rows = [row for row in rows_of(tmp_path, "validation") if not row["b_missing"] and not row["a_misaligned"]]
+    assert counted["validation"]["rows"] == len(rows) < ROWS["validation"]
+    assert set(counted) == {"validation", "test"}
+    expected = subsets_of(TrainingData(tmp_path), "test")
+    assert set(counted["test"]["subsets"]) == set(expected) == {"a", "b", "c"}
+    for target, found in counted["test"]["subsets"].items():
+        assert found == pytest.approx(expected[target], abs=1e-6)
+    best = expected["b"]["a+c"]
+    lines = [line for line in (tmp_path / "README.md").read_text().splitlines() if line.startswith("| test | ")]
+    assert any(f"| `b` | {best:.4f} |" in line for line in lines)
 
 
 def test_a_dataset_without_ceilings_has_a_random_candidate_only(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 from symile_data.format.disclosure import is_synthetic, told
 from symile_data.format.manifest import Manifest
 
-from ..descriptions import Description
-from ..sources.base import Source, kind_of
+from .descriptions import Description
+from .sources.base import Source, kind_of
 
 PREFIX = "rai:"
 _FEATURES = "features"  # in the spec of data whose values were computed by models from another dataset
