@@ -227,9 +227,7 @@ def _to_publish(manifest: Manifest, repo: str, creator: list[str] | None, publis
     asks = sys.stdin is not None and sys.stdin.isatty()
     if not known.creators:
         if not asks:
-            raise UsageError(
-                "nobody is named as the dataset's creator", do='give --creator NAME, as in --creator "Ada"'
-            )
+            raise UsageError("nobody is named as the dataset's creator", do="give --creator NAME, or org:NAME")
         names = typer.prompt("Who made the dataset? (several: with commas; an organization: org:NAME)", err=True)
         stated = replace(stated, creators=tuple(name.strip() for name in names.split(",") if name.strip()))
     if not known.published:

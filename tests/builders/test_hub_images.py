@@ -50,6 +50,29 @@ def test_a_repository_builds_like_a_folder(tmp_path: Path) -> None:
     assert build(repo, tmp_path / "out", rows=rows) == manifest
 
 
+@pytest.mark.parametrize(
+    ("matter", "recorded"),
+    [
+        (None, {"licence": None}),
+        ("tags: [images]", {"licence": None}),
+        ("license: [mit, cc0-1.0]", {"licence": "mit, cc0-1.0"}),
+        (
+            "license: other\nlicense_name: imagenet-agreement\nlicense_link: https://example.org/terms",
+            {"licence": "imagenet-agreement", "licence_link": "https://example.org/terms"},
+        ),
+        ("license: mit\nlicense_link: LICENSE", {"licence": "mit"}),
+    ],
+)
+def test_the_licence_that_a_repository_states_is_recorded(
+    tmp_path: Path, matter: str | None, recorded: dict[str, str | None]
+) -> None:
+    repo = repository(tmp_path / "pictures")
+    if matter is not None:
+        (repo / "README.md").write_text(f"---\n{matter}\n---\n# Pictures\n")
+    found = open_hub(HubImages(str(repo))).fingerprint
+    assert {name: value for name, value in found.items() if name.startswith("licence")} == recorded
+
+
 def test_a_thousand_names_are_the_classes_in_order(tmp_path: Path) -> None:
     _, english = imagenet_classes()
     opened = open_hub(HubImages(str(repository(tmp_path / "pictures", tuple(english)))))

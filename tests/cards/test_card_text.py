@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from datasets import Audio, Features, load_dataset
 from huggingface_hub import DatasetCard
-from tiny_datasets import Tiny, m3_identity, mimic_tiny, write_tiny, xor_tiny
+from tiny_datasets import Tiny, m3_identity, m3_tiny, mimic_tiny, write_tiny, xor_tiny
 
 from symile_data.cards.readme import MOST_FILES, languages_of, type_of
 from symile_data.format.manifest import BuildFingerprint, Dropped, Manifest
@@ -60,6 +60,22 @@ def test_the_front_matter_alone_types_every_column(documented: Tiny) -> None:
     info = front(documented)["dataset_info"]
     assert Features._from_yaml_list(info["features"]) == undecoded(documented.schema.features)
     assert [split["num_examples"] for split in info["splits"]] == [24, 6, 6]
+
+
+def test_very_many_class_names_stand_in_a_file_of_their_own(
+    documented: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("symile_data.cards.hub_info.MOST_NAMES", 3)
+    tiny = m3_tiny(tmp_path / "m3")
+    matter = tiny.card().split("\n---\n")[0]
+    assert "dataset_info" not in matter and "lemon" not in matter
+    for streaming in (False, True):
+        found = load_dataset(str(tiny.directory), cache_dir=str(tmp_path / "cache"), streaming=streaming)
+        assert found["train"].features == undecoded(documented.schema.features)
+    monkeypatch.setattr("symile_data.cards.hub_info.MOST_NAMES", 4)
+    tiny.card()
+    assert not (tiny.directory / "dataset_infos.json").exists()
+    assert not (documented.directory / "dataset_infos.json").exists()
 
 
 def test_the_front_matter_says_what_the_hub_needs(documented: Tiny) -> None:
@@ -145,7 +161,18 @@ def test_a_repository_of_images_is_named(copied: Tiny) -> None:
     sources = {"images": {"kind": "imagenet", "repository": "someone/images", "split": "train", "revision": "1f"}}
     text = copied.card(identity=replace(m3_identity(images="imagenet"), sources=sources))
     assert "someone/images (split train), a repository in ImageNet's layout" in text
-    assert "ImageNet terms of access" in text and "ImageNet (ILSVRC-2012) folder" not in text
+    assert "not recorded for the repository; ImageNet terms of access" in text
+    assert "ImageNet (ILSVRC-2012) folder" not in text
+    for stated, told in [
+        ({"licence": None}, "none stated by the repository; ImageNet terms of access"),
+        (
+            {"licence": "its-terms", "licence_link": "https://example.org/terms"},
+            "its-terms (https://example.org/terms) by the card of the repository; ImageNet terms of access",
+        ),
+    ]:
+        listed = {"images": {**sources["images"], **stated}}
+        text = copied.card(identity=replace(m3_identity(images="imagenet"), sources=listed))
+        assert f"| {told} |" in text
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
+import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -59,6 +64,21 @@ def push(there: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     return run
 
 
+@pytest.fixture
+def bare(there: Hub, push: Push, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Push:
+    """Like `push`, without names and dates that the words do not give."""
+    monkeypatch.setattr(constants, "ENDPOINT", there.endpoint)
+    monkeypatch.setenv("HF_TOKEN", "a-token")
+    return lambda *words: outcome(capsys, "push", *words)
+
+
+class Terminal(io.StringIO):
+    """A standard input at which somebody sits."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 def contents(directory: Path) -> dict[str, bytes]:
     files = (path for path in directory.rglob("*") if path.is_file())
     return {path.relative_to(directory).as_posix(): path.read_bytes() for path in files}
@@ -77,6 +97,77 @@ def test_everything_arrives_and_the_manifest_comes_last(push: Push, there: Hub, 
     assert len(first) == len(files) - 1
     assert push(dataset, REPO).code == 0
     assert len(there.commits[REPO]) == 2  # everything was there
+
+
+def test_who_and_when_are_asked_for_once_and_kept(
+    bare: Push, there: Hub, dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal("Ada Lovelace, org:A Lab\n2026-12-01\n"))
+    said = bare(dataset, REPO)
+    assert said.code == 0, said.err
+    assert "Who made the dataset?" in said.err and "Date of publication" in said.err
+    described = json.loads(there.files[REPO]["croissant.json"])
+    assert [creator["name"] for creator in described["creator"]] == ["Ada Lovelace", "A Lab"]
+    assert described["datePublished"] == "2026-12-01"
+    assert described["url"] == f"{there.endpoint}/datasets/{REPO}"
+    assert len(described["prov:wasDerivedFrom"]) == 1 and len(described["prov:wasGeneratedBy"]) == 1
+    assert json.loads(there.files[REPO]["manifest.json"])["publication"]["creators"] == ["Ada Lovelace", "org:A Lab"]
+    monkeypatch.setattr("sys.stdin", Terminal(""))  # nobody answers
+    said = bare(dataset, REPO)
+    assert (said.code, len(there.commits[REPO])) == (0, 2), said.err  # nothing was asked, nothing changed
+
+
+def test_without_a_terminal_a_name_is_needed_and_the_date_is_today(bare: Push, there: Hub, dataset: Path) -> None:
+    before = contents(dataset)
+    said = bare(dataset, REPO)
+    assert (said.code, said.err) == (
+        2,
+        "symile-data: nobody is named as the dataset's creator. Give --creator NAME, or org:NAME.\n",
+    )
+    assert bare(dataset, REPO, "--dry-run").code == 0
+    assert contents(dataset) == before and not there.files
+    assert bare(dataset, REPO, "--creator", "Ada").code == 0
+    today = {datetime.date.today().isoformat(), (datetime.date.today() - datetime.timedelta(days=1)).isoformat()}
+    assert json.loads(there.files[REPO]["croissant.json"])["datePublished"] in today
+
+
+def test_what_was_pushed_opens_as_it_lies_here(push: Push, there: Hub, tree: Path, tmp_path: Path) -> None:
+    local = tmp_path / "m3"
+    build(tree, local, write_card=write_card, missing={"audio": 0.3, "image": 0.3})
+    assert push(local, "me/m3", "--allow-pictures").code == 0
+    environment = {
+        **os.environ, "HF_ENDPOINT": there.endpoint, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_OFFLINE": "0", "HF_DATASETS_OFFLINE": "0", "OMP_NUM_THREADS": "1",
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", _COMPARED, str(local)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    rows, names, audio = done.stdout.split()
+    assert (int(rows), int(names)) == (20, 1000) and int(audio) > 0
+
+
+_COMPARED = """
+import sys
+from datasets import Image, load_dataset
+
+there, here = load_dataset("me/m3"), load_dataset(sys.argv[1])
+assert there.keys() == here.keys(), (there, here)
+rows = audio = 0
+for split in here:
+    assert there[split].features == here[split].features
+    far, near = (part.cast_column("image", Image(decode=False)) for part in (there[split], here[split]))
+    assert len(far) == len(near)
+    for one, other in zip(far, near):
+        assert one == other, (one, other)
+        rows, audio = rows + 1, audio + (one["audio"] is not None)
+print(rows, len(here["train"].features["cls_id"].names), audio)
+"""
 
 
 def test_an_interrupted_upload_goes_on(push: Push, there: Hub, dataset: Path) -> None:
