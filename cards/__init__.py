@@ -14,7 +14,8 @@ from symile_data.files import pretty_json, write_text
 from symile_data.format import manifest as manifests
 from symile_data.format.disclosure import disclosed, is_confidential
 from symile_data.format.location import Location
-from symile_data.format.manifest import Manifest, Publication, file_entry
+from symile_data.format.manifest import Manifest, file_entry
+from symile_data.format.publication import Publication
 from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards.deduplicated import pooled_media
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from symile_data.errors import SourceError, UsageError, harmless
-from symile_data.format.manifest import Manifest, Publication
+from symile_data.format.manifest import Manifest
+from symile_data.format.publication import Publication
 from symile_data.format.typed_json import read_text, record
 
 from .descriptions import is_custom

@@ -24,10 +24,10 @@ from symile_data.format.manifest import (
     BuildFingerprint,
     FileEntry,
     Manifest,
-    Publication,
     file_entry,
     library_versions,
 )
+from symile_data.format.publication import Publication
 from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards import FORMATS, check_format
 from symile_data.format.shards.writer import ROWS_PER_GROUP, write_shard

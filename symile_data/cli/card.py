@@ -9,12 +9,13 @@ import typer
 
 from symile_data.progress.amounts import counted, size
 
-from .choices import Split
+from .choices import Split, Track
 from .common import Json
 from .output import say, say_json, say_text
 
 if TYPE_CHECKING:
-    from symile_data.format.manifest import Manifest, Publication
+    from symile_data.format.manifest import Manifest
+    from symile_data.format.publication import Publication
 
 Directory = Annotated[Path, typer.Argument(help="A dataset's directory.")]
 Creators = Annotated[
@@ -61,9 +62,7 @@ def card(
     statements: Annotated[
         Path | None, typer.Option(help="TOML file with what only people know: licence, biases, ... (docs/cards.md).")
     ] = None,
-    check: Annotated[
-        str, typer.Option(metavar="neurips", help="List what a datasets track asks for and the card lacks.")
-    ] = "",
+    check: Annotated[Track | None, typer.Option(help="List what a datasets track asks for and the card lacks.")] = None,
     show: Annotated[bool, typer.Option("--print", help="Print the existing card; write nothing.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -86,7 +85,7 @@ def card(
     if (stated and (check or show)) or (check and show):
         raise UsageError("--check and --print write nothing, so they stand alone", do="give the other options first")
     if check:
-        raise typer.Exit(_check(directory, check, as_json))
+        raise typer.Exit(_check(directory, as_json))
     if show:
         _print_card(directory)
         return
@@ -114,20 +113,17 @@ def _stated(creator: list[str] | None, published: str, statements: Path | None =
     from dataclasses import replace
 
     from symile_data.cards.publication import read_statements
-    from symile_data.format.manifest import Publication
+    from symile_data.format.publication import Publication
 
     found = read_statements(statements) if statements else Publication()
     found = replace(found, creators=tuple(creator)) if creator else found
     return replace(found, published=published) if published else found
 
 
-def _check(directory: Path, name: str, as_json: bool) -> int:
+def _check(directory: Path, as_json: bool) -> int:
     """Print what is missing and how to give it; return the exit code."""
     from symile_data.cards.croissant.check import CORE, RESPONSIBLE, missing_fields
-    from symile_data.errors import UsageError
 
-    if name != "neurips":
-        raise UsageError("unknown --check", got=name, do="there is neurips")
     missing = {field: _how_to_give(field) for field in missing_fields(directory)}
     if as_json:
         say_json({"missing": missing})

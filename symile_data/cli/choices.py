@@ -31,6 +31,7 @@ Uncertain = Literal["ignore", "zeros", "ones"]
 Unmentioned = Literal["ignore", "zeros"]
 PaperObjective = Literal["symile", "clip"]
 Effort = Literal["small", "full"]
+Track = Literal["neurips"]
 
 
 class RunLogger(StrEnum):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from symile_data.files import digest, file_sha256, pretty_json, write_text
 
 from .deduplicated import Deduplicated
 from .location import Location
+from .publication import Publication
 from .safe_paths import check_inside, is_plain_path
 from .schema import Modality
 from .typed_json import parse_json, read_text, record
@@ -93,39 +94,6 @@ class BuildFingerprint:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Publication:
-    """What people state of a dataset and no build can know. It is for the card and no part of the fingerprint.
-
-    Args:
-        creators: Names of persons; "org:NAME" is an organization.
-        published: Date of the publication as YYYY-MM-DD.
-        url: Page of the dataset.
-        licence: SPDX identifier or address of the licence of a custom dataset; that of others follows from its sources.
-        citation: BibTeX entry of the dataset.
-        summary: What a custom dataset is, in a sentence or more.
-        derived_from: Sources of a custom dataset: "name" and perhaps "url" and "licence" of each.
-        rai: Term of the Croissant RAI vocabulary, such as "dataBiases", -> text, texts, or bool for "hasSyntheticData".
-    """
-
-    creators: tuple[str, ...] = ()
-    published: str = ""
-    url: str = ""
-    licence: str = ""
-    citation: str = ""
-    summary: str = ""
-    derived_from: tuple[dict[str, str], ...] = ()
-    rai: dict[str, Any] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what is stated; {} where nothing is."""
-        return {name: value for name, value in asdict(self).items() if value}
-
-    def inherited(self) -> Publication:
-        """Return what also holds for a dataset that is made of this one: all but who published it, when and where."""
-        return replace(self, creators=(), published="", url="")
-
-
-@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """The contents of manifest.json. `files` lists every file of the dataset except manifest.json itself. `cohort_flow`
     lists the steps that selected rows from a source, if there were any. `pooled` describes the media tables of the
@@ -141,7 +109,7 @@ class Manifest:
     command: str = ""
     notes: list[str] = field(default_factory=list)
     pooled: Deduplicated | None = None
-    publication: Publication = Publication()
+    publication: Publication = field(default_factory=Publication)
 
     def shards(self, split: str | None = None) -> list[FileEntry]:
         """Return the entries of all shards or of one split, in order."""

@@ -30,7 +30,7 @@ from symile_data.cards import state, write_card
 from symile_data.cards.croissant.check import missing_fields
 from symile_data.datasets.pid.presets import PRESETS
 from symile_data.format import manifest as manifests
-from symile_data.format.manifest import Publication
+from symile_data.format.publication import Publication
 from symile_data.format.verify import verify
 
 ROWS = {"train": 12, "validation": 4, "test": 4}

@@ -15,7 +15,8 @@ from symile_data.cards.publication import check_publication, read_statements, wi
 from symile_data.cards.sharing import restriction_of
 from symile_data.errors import SourceError, UsageError
 from symile_data.format import manifest as manifests
-from symile_data.format.manifest import BuildFingerprint, Manifest, Publication
+from symile_data.format.manifest import BuildFingerprint, Manifest
+from symile_data.format.publication import Publication
 from symile_data.format.verify import verify
 
 STATEMENTS = """

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from symile_data.format.id_set import IdSet, sample_ids
 from symile_data.format.manifest import Manifest
-from symile_data.format.stored_paths import has_paths, path_problems
+from symile_data.format.verify.stored_paths import has_paths, path_problems
 from symile_data.reliability import Reliability
 
 from .keys import TARGET_LANGUAGE, Key, keys_of_spec, target_language

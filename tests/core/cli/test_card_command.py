@@ -102,10 +102,7 @@ def test_a_card_of_an_older_version_is_told_from_a_new_one(xor: Path) -> None:
 
 
 def test_mistakes_are_told(xor: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert outcome(capsys, "card", xor, "--check", "icml")[::2] == (
-        2,
-        "symile-data: unknown --check; got icml. There is neurips.\n",
-    )
+    assert outcome(capsys, "card", xor, "--check", "icml").code == 2
     for words in (("--check", "neurips", "--creator", "A"), ("--print", "--published", "2026-12-01")):
         found = outcome(capsys, "card", xor, *words)
         assert found.code == 2 and "--check and --print write nothing, so they stand alone" in found.err
