@@ -142,8 +142,11 @@ def test_the_card_says_how_to_join_and_its_statistics_are_the_rows(pair: tuple[P
     text = (parts / "README.md").read_text(encoding="utf-8")
     assert "`image_row` (row of the table `images`)" in text
     assert "images/" in text[text.index("## Files and checksums") :]
-    block = text[text.index("```python\nfrom datasets") + 10 :].partition("```")[0]
-    exec(compile(block.replace("path/to/this/directory", str(parts)), "README.md", "exec"), {})
+    block = text[text.index("```python\n") + 10 :].partition("```")[0]
+    found: dict[str, Any] = {}
+    exec(compile(block.replace("path/to/this/directory", str(parts)), "README.md", "exec"), found)
+    assert found["row"]["clip_row"] is None or (found["rate"] == 16_000 and found["wave"].size)
+    assert found["row"]["image_row"] is None or found["image"].size
     one, other = (json.loads((directory / "stats.json").read_text()) for directory in pair)
     for name in ("rows", "missing", "categories", "identifiers", "words", "samples"):
         assert one[name] == other[name]
