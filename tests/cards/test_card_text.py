@@ -158,19 +158,21 @@ def test_of_recordings_no_sentences_are_promised(copied: Tiny) -> None:
 
 
 def test_a_repository_of_images_is_named(copied: Tiny) -> None:
-    sources = {"images": {"kind": "imagenet", "repository": "someone/images", "split": "train", "revision": "1f"}}
+    there: dict[str, Any] = {"kind": "imagenet", "repository": "someone/images", "split": "train", "revision": "1f"}
+    sources = {"images": there}
     text = copied.card(identity=replace(m3_identity(images="imagenet"), sources=sources))
     assert "someone/images (split train), a repository in ImageNet's layout" in text
     assert "not recorded for the repository; ImageNet terms of access" in text
     assert "ImageNet (ILSVRC-2012) folder" not in text
-    for stated, told in [
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"licence": None}, "none stated by the repository; ImageNet terms of access"),
         (
             {"licence": "its-terms", "licence_link": "https://example.org/terms"},
             "its-terms (https://example.org/terms) by the card of the repository; ImageNet terms of access",
         ),
-    ]:
-        listed = {"images": {**sources["images"], **stated}}
+    ]
+    for stated, told in cases:
+        listed = {"images": {**there, **stated}}
         text = copied.card(identity=replace(m3_identity(images="imagenet"), sources=listed))
         assert f"| {told} |" in text
 
