@@ -163,7 +163,7 @@ class BatchSlice:
         rows: (B,) row numbers.
         padding: (B,) True for rows that repeat others of the batch, only so that all ranks get equally many.
         stop: Position after the global batch, from which an epoch continues once the batch was used.
-        window: Index of the first window that the batch needs; row groups of earlier windows are not needed again.
+        window: Index of the first window that later batches need; row groups of earlier windows are not needed again.
     """
 
     rows: IntArray
@@ -222,7 +222,7 @@ def slices(
             rows=rows[here][sort][wanted % len(sort)],
             padding=wanted >= len(sort),
             stop=end,
-            window=shuffle.window_at(begin),
+            window=shuffle.window_at(end),
         )
 
 

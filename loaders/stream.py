@@ -1,15 +1,17 @@
 """Batches straight from the shards: threads read row groups and decode values a few batches ahead of the consumer.
 
 Each batch is cut into one piece for each thread. Its rows are in reading order, so a piece meets few row groups; a
-row group is read once, by whichever thread comes first, and forgotten when no later batch can need it.
+row group is read once, by whichever thread comes first, and forgotten as soon as the last piece that needs it is done.
+So where one window follows another, little more than one window is in memory.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -72,19 +74,21 @@ class Streaming:
             batch, pieces = pending.popleft()
             for piece in pieces:
                 piece.result()
-            groups.forget_before(batch.part.window)
             return batch
 
         try:
             for part in parts:
                 rows = len(part.rows)
                 batch = PartialBatch(part, self.spec.allocate(rows), np.zeros(rows, dtype=bool))
+                group_of = np.searchsorted(self.spec.split.group_starts, part.rows, side="right") - 1
                 edges = [rows * index // threads for index in range(threads + 1)]
-                pieces = [
-                    pool.submit(self._fill, batch, start, stop, groups, shuffle, decode_errors)
+                cuts = [
+                    [(index, start + first, start + last) for index, first, last in runs(group_of[start:stop])]
                     for start, stop in pairwise(edges)
                     if stop > start
                 ]
+                groups.expect([index for cut in cuts for index, _, _ in cut], part.window)
+                pieces = [pool.submit(self._fill, batch, cut, groups, shuffle, decode_errors) for cut in cuts]
                 pending.append((batch, pieces))
                 if len(pending) > self.resources.prefetch:
                     yield finished()
@@ -96,23 +100,20 @@ class Streaming:
     def _fill(
         self,
         batch: PartialBatch,
-        start: int,
-        stop: int,
+        cut: list[tuple[int, int, int]],
         groups: _Groups,
         shuffle: Order,
         decode_errors: DecodeErrors,
     ) -> None:
-        """Fill the rows `start` to `stop - 1` of a batch."""
-        arrays, rows = batch.arrays, batch.part.rows[start:stop]
-        starts = self.spec.split.group_starts
-        for index, first, last in runs(np.searchsorted(starts, rows, side="right") - 1):
-            group, here = groups.get(index), slice(start + first, start + last)
-            inside = rows[first:last] - group.first_row
-            arrays["sample_id"][here] = group.sample_ids[inside]
-            arrays["missing"][here] = group.missing[inside]
-            for name, values in group.labels.items():
-                arrays[name][here] = values[inside]
-            self._decode(batch, start + first, group, inside, shuffle, decode_errors)
+        """Fill some rows of a batch: (row group, start, stop) for each run of rows of one group."""
+        for index, start, stop in cut:
+            with groups.use(index) as group:
+                here, inside = slice(start, stop), batch.part.rows[start:stop] - group.first_row
+                batch.arrays["sample_id"][here] = group.sample_ids[inside]
+                batch.arrays["missing"][here] = group.missing[inside]
+                for name, values in group.labels.items():
+                    batch.arrays[name][here] = values[inside]
+                self._decode(batch, start, group, inside, shuffle, decode_errors)
 
     def _decode(
         self,
@@ -167,9 +168,20 @@ class _Groups:
         self._spec, self._window_of, self._clock = spec, window_of, clock
         self._lock = threading.Lock()
         self._known: dict[int, Future[Group]] = {}
+        self._expected: Counter[int] = Counter()
+        self._window = 0
 
-    def get(self, index: int) -> Group:
-        """Return a row group; the first thread that asks for it reads it."""
+    def expect(self, indices: list[int], window: int) -> None:
+        """Announce uses of row groups, each once for each use; later uses are of this window or a later one only."""
+        with self._lock:
+            self._expected.update(indices)
+            self._window = window
+            for index in [index for index in self._known if self._over(index)]:
+                del self._known[index]
+
+    @contextmanager
+    def use(self, index: int) -> Iterator[Group]:
+        """Yield a row group; the first thread that asks for it reads it, and the last one forgets it."""
         with self._lock:
             known = self._known.get(index)
             mine = known is None
@@ -183,10 +195,11 @@ class _Groups:
                 known.set_result(group)
             except BaseException as error:
                 known.set_exception(error)
-        return known.result()
-
-    def forget_before(self, window: int) -> None:
-        """Drop the row groups of earlier windows."""
+        yield known.result()
         with self._lock:
-            for index in [index for index in self._known if self._window_of[index] < window]:
+            self._expected[index] -= 1
+            if self._over(index):
                 del self._known[index]
+
+    def _over(self, index: int) -> bool:
+        return not self._expected[index] and bool(self._window_of[index] < self._window)
