@@ -54,6 +54,8 @@ class Resources:
         prefetch: Number of batches under construction while one is in use, from 0.
         window: Number of row groups whose rows are shuffled together, at least 1; about as many are in memory. The
             order of the rows depends on it.
+        checksums: Verify the checksums of images and audio as they are read. False saves 0.03 ms of CPU for 130 KB;
+            it holds for uncompressed columns of local Parquet files, and what is read otherwise is always verified.
 
     Raises:
         UsageError: a number is too small.
@@ -62,6 +64,7 @@ class Resources:
     threads: int = 2
     prefetch: int = 2
     window: int = 16
+    checksums: bool = True
 
     def __post_init__(self) -> None:
         for name, least in (("threads", 1), ("prefetch", 0), ("window", 1)):

@@ -19,10 +19,12 @@ from symile_data import missingness
 from symile_data.errors import DamageError, UsageError
 from symile_data.format.schema import Modality
 from symile_data.format.shards.arrow_numpy import null_mask, numbers, one_chunk
+from symile_data.format.shards.pages.files import OpenFiles
+from symile_data.format.shards.pages.media import find_media
 
 from .decoders import decoder_for
 from .decoders.audio import AudioSettings
-from .decoders.base import Decoder, Layout, UndecodableError, layout_of
+from .decoders.base import Decoder, Layout, MediaInFile, StoredMedia, UndecodableError, layout_of
 from .labels import Label, as_int64, check_no_nulls, label_of, label_values
 from .split import Split
 
@@ -205,7 +207,7 @@ class Group:
         missing: (rows, M), stored or simulated.
         values: By modality, the raw values of the rows, a list or an array.
         labels: (rows, ...) values, by label column.
-        bytes: Size of the columns that were read, inflated.
+        bytes: Size of the columns, inflated.
     """
 
     first_row: int
@@ -216,24 +218,39 @@ class Group:
     bytes: int
 
 
-def read_group(spec: BatchSpec, index: int) -> Group:
+def read_group(spec: BatchSpec, index: int, files: OpenFiles, *, checksums: bool = True) -> Group:
     """Read the columns of one row group that a batch needs.
+
+    Args:
+        spec: The contents of a sample.
+        index: The row group.
+        files: Keeps open the files of images and audio that are read when they are decoded.
+        checksums: Whether the checksums of these are verified.
 
     Raises:
         DamageError: the row group cannot be read.
     """
-    media = [reader.column for reader in spec.readers]
-    table = spec.split.read(list(dict.fromkeys([*spec.light_columns(), *media])), index)
+    media = [reader.column for reader in spec.readers if reader.decoder.values is StoredMedia]
+    stored = find_media(*spec.split.shard_of(index), media, files, checksums=checksums)
+    others = [reader.column for reader in spec.readers if reader.column not in stored]
+    table = spec.split.read(list(dict.fromkeys([*spec.light_columns(), *others])), index)
     first_row = int(spec.split.group_starts[index])
     sample_ids = spec.sample_ids(table, first_row)
     missing = spec.stored_missing(table, first_row) | spec.simulated_missing(sample_ids)
+    values: dict[str, Any] = {}
+    for position, reader in enumerate(spec.readers):
+        if (found := stored.get(reader.column)) is not None:
+            missing[:, position] |= found.null
+            values[reader.name] = MediaInFile(found)
+        else:
+            values[reader.name] = reader.decoder.values(one_chunk(table[reader.column]))
     return Group(
         first_row=first_row,
         sample_ids=sample_ids,
         missing=missing,
-        values={reader.name: reader.decoder.values(one_chunk(table[reader.column])) for reader in spec.readers},
+        values=values,
         labels={label.name: label_values(spec.split, label, table, missing, first_row) for label in spec.labels},
-        bytes=table.nbytes,
+        bytes=table.nbytes + sum(found.bytes for found in stored.values()),
     )
 
 

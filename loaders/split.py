@@ -125,11 +125,19 @@ class Split:
             raise UsageError(
                 "no such column", where=self.location, got=unknown[0], do=f"choose among {', '.join(self.columns)}"
             )
+        shard, group = self.shard_of(row_group)
+        return self._plain(shard, shard.read(group, columns), columns)
+
+    def shard_of(self, row_group: int) -> tuple[Shard, int]:
+        """Return the shard that holds a row group, and the group's number there.
+
+        Raises:
+            UsageError: there is no such row group.
+        """
         if not 0 <= row_group < len(self.group_rows):
             raise UsageError("no such row group", where=self.location, got=row_group)
         index = int(np.searchsorted(self._shard_groups, row_group, side="right")) - 1
-        shard = self.shards[index]
-        return self._plain(shard, shard.read(row_group - int(self._shard_groups[index]), columns), columns)
+        return self.shards[index], row_group - int(self._shard_groups[index])
 
     def row(self, number: int) -> dict[str, Any]:
         """Return one row to look at: column -> value, None where it is missing.

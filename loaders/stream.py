@@ -18,12 +18,16 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from symile_data.format.shards.pages.files import OpenFiles
+
 from .arguments import Resources
 from .batches import Array, BatchSpec, BoolArray, DecodeErrors, Group, read_group, runs
 from .decoders.augment import ImageAugment, ImageCrop
 from .decoders.base import UndecodableError
 from .report import READ, LoadClock
 from .shuffle import BatchSlice, Order
+
+_KEPT_BYTES = 32 << 20  # a few batches
 
 
 @dataclass
@@ -65,7 +69,8 @@ class Streaming:
         Raises:
             DamageError: a shard cannot be read, or a value cannot be decoded and `decode_errors` does not skip it.
         """
-        groups = _Groups(self.spec, shuffle.window_of_groups(), self.clock)
+        _keep_freed_memory()
+        groups = _Groups(self.spec, shuffle.window_of_groups(), self.clock, checksums=self.resources.checksums)
         pending: deque[tuple[PartialBatch, list[Future[None]]]] = deque()
         threads = self.resources.threads
         pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
@@ -106,66 +111,87 @@ class Streaming:
         decode_errors: DecodeErrors,
     ) -> None:
         """Fill some rows of a batch: (row group, start, stop) for each run of rows of one group."""
-        for index, start, stop in cut:
-            with groups.use(index) as group:
-                here, inside = slice(start, stop), batch.part.rows[start:stop] - group.first_row
-                batch.arrays["sample_id"][here] = group.sample_ids[inside]
-                batch.arrays["missing"][here] = group.missing[inside]
+        with groups.use([index for index, _, _ in cut]) as found:
+            pieces = [
+                _Piece(group, start, batch.part.rows[start:stop] - group.first_row)
+                for group, (_, start, stop) in zip(found, cut, strict=True)
+            ]
+            for piece in pieces:
+                here, group = piece.here, piece.group
+                batch.arrays["sample_id"][here] = group.sample_ids[piece.inside]
+                batch.arrays["missing"][here] = group.missing[piece.inside]
                 for name, values in group.labels.items():
-                    batch.arrays[name][here] = values[inside]
-                self._decode(batch, start, group, inside, shuffle, decode_errors)
+                    batch.arrays[name][here] = values[piece.inside]
+            for index, reader in enumerate(self.spec.readers):
+                with self.clock.stage(f"decode {reader.name}"):
+                    for piece in pieces:
+                        self._decode(batch, piece, index, shuffle, decode_errors)
 
     def _decode(
-        self,
-        batch: PartialBatch,
-        at: int,
-        group: Group,
-        inside: npt.NDArray[np.int64],
-        shuffle: Order,
-        decode_errors: DecodeErrors,
+        self, batch: PartialBatch, piece: _Piece, index: int, shuffle: Order, decode_errors: DecodeErrors
     ) -> None:
-        """Decode the values of some rows of a row group into the rows of the batch from `at` on."""
-        for index, reader in enumerate(self.spec.readers):
-            with self.clock.stage(f"decode {reader.name}"):
-                self._decode_modality(batch, at, group, inside, index, shuffle, decode_errors)
-
-    def _decode_modality(
-        self,
-        batch: PartialBatch,
-        at: int,
-        group: Group,
-        inside: npt.NDArray[np.int64],
-        index: int,
-        shuffle: Order,
-        decode_errors: DecodeErrors,
-    ) -> None:
-        reader = self.spec.readers[index]
-        out, values = batch.arrays[reader.name], group.values[reader.name]
+        """Decode the values of one modality of some rows of a row group."""
+        reader, group, inside = self.spec.readers[index], piece.group, piece.inside
+        out, values, decode, settings = (
+            batch.arrays[reader.name],
+            group.values[reader.name],
+            reader.decoder.decode,
+            reader.settings,
+        )
+        present = np.flatnonzero(~group.missing[inside, index])
         if reader.decoder.batched:
-            present = np.flatnonzero(~group.missing[inside, index])
-            out[at + present] = reader.decoder.decode(values[inside[present]], reader.settings)
+            out[piece.start + present] = decode(values[inside[present]], settings)
             return
         augment = self.augment.get(reader.name)
         if augment is not None:
             views = augment.draw(shuffle.seed, shuffle.epoch, reader.name, group.sample_ids[inside])
-        for offset, row in enumerate(inside.tolist()):
-            if group.missing[row, index]:
-                continue
+        for offset, row in zip(present.tolist(), inside[present].tolist(), strict=True):
             try:
                 if augment is None:
-                    out[at + offset] = reader.decoder.decode(values[row], reader.settings)
+                    out[piece.start + offset] = decode(values[row], settings)
                 else:
-                    out[at + offset] = augment.decode(values[row], reader.settings, views[offset])
+                    out[piece.start + offset] = augment.decode(values[row], settings, views[offset])
             except UndecodableError as error:
                 decode_errors.meet(self.spec, reader, group.first_row + row, error)
-                batch.damaged[at + offset] = True
+                batch.damaged[piece.start + offset] = True
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Rows of a batch that lie in one row group.
+
+    Args:
+        group: The row group.
+        start: The first of these rows in the batch.
+        inside: (R,) their places within the row group.
+    """
+
+    group: Group
+    start: int
+    inside: npt.NDArray[np.int64]
+
+    @property
+    def here(self) -> slice:
+        """The rows of the batch."""
+        return slice(self.start, self.start + len(self.inside))
+
+
+def _keep_freed_memory() -> None:
+    """Let the C library use the memory of one batch for the next.
+
+    glibc gives freed memory back to the system beyond a threshold of 128 KB, and the next batch then costs a page fault
+    for every 4 KB. It raises that threshold to twice the size of the largest block that was freed so far; no page of
+    this block is touched.
+    """
+    np.empty(_KEPT_BYTES // 2, dtype=np.uint8)
 
 
 class _Groups:
     """The row groups in use, each read once and shared by the threads."""
 
-    def __init__(self, spec: BatchSpec, window_of: npt.NDArray[np.int64], clock: LoadClock) -> None:
+    def __init__(self, spec: BatchSpec, window_of: npt.NDArray[np.int64], clock: LoadClock, *, checksums: bool) -> None:
         self._spec, self._window_of, self._clock = spec, window_of, clock
+        self._files, self._checksums = OpenFiles(), checksums
         self._lock = threading.Lock()
         self._known: dict[int, Future[Group]] = {}
         self._expected: Counter[int] = Counter()
@@ -180,8 +206,16 @@ class _Groups:
                 del self._known[index]
 
     @contextmanager
-    def use(self, index: int) -> Iterator[Group]:
-        """Yield a row group; the first thread that asks for it reads it, and the last one forgets it."""
+    def use(self, indices: list[int]) -> Iterator[list[Group]]:
+        """Yield row groups; the first thread that asks for one reads it, and the last one forgets it."""
+        yield [self._get(index) for index in indices]
+        with self._lock:
+            self._expected.subtract(indices)
+            for index in indices:
+                if self._over(index):
+                    self._known.pop(index, None)
+
+    def _get(self, index: int) -> Group:
         with self._lock:
             known = self._known.get(index)
             mine = known is None
@@ -190,16 +224,12 @@ class _Groups:
         if mine:
             try:
                 with self._clock.stage(READ):
-                    group = read_group(self._spec, index)
+                    group = read_group(self._spec, index, self._files, checksums=self._checksums)
                 self._clock.read(group.bytes)
                 known.set_result(group)
             except BaseException as error:
                 known.set_exception(error)
-        yield known.result()
-        with self._lock:
-            self._expected[index] -= 1
-            if self._over(index):
-                del self._known[index]
+        return known.result()
 
     def _over(self, index: int) -> bool:
         return not self._expected[index] and bool(self._window_of[index] < self._window)

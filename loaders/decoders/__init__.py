@@ -5,10 +5,11 @@ A new kind needs a module with its settings and functions, and a row here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 
 from symile_data.errors import UsageError
@@ -63,9 +64,8 @@ def _vector_layout(settings: VectorSettings, kind: pa.DataType) -> Layout:
     return layout_of((kind.list_size,), settings.dtype)
 
 
-def _texts(column: pa.Array) -> Sequence[Any]:
-    texts: list[Any] = column.to_pylist()
-    return texts
+def _texts(column: pa.Array) -> Array:
+    return np.array(column.to_pylist(), dtype=object)
 
 
 def _text(value: Any, _: TextSettings) -> Any:
@@ -86,7 +86,7 @@ _STORED = Decoder(settings=StoredSettings, layout=_stored_layout, values=StoredM
 DECODERS: Mapping[str, Decoder] = {
     "image": image.DECODER,
     "audio": audio.DECODER,
-    "text": Decoder(settings=TextSettings, layout=_text_layout, values=_texts, decode=_text),
+    "text": Decoder(settings=TextSettings, layout=_text_layout, values=_texts, decode=_text, batched=True),
     "ecg": ecg.DECODER,
     "labs": labs.DECODER,
     "vector": _VECTOR,

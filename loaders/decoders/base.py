@@ -13,11 +13,14 @@ import pyarrow as pa
 from symile_data.errors import UsageError
 from symile_data.format.schema import Modality
 from symile_data.format.shards.arrow_numpy import null_mask, numbers
+from symile_data.format.shards.pages.media import StoredValues
 
 from ..discover.columns import holds_files
 
 Array = npt.NDArray[Any]
 Stored = bytes | memoryview  # an image or audio file as the shard holds it
+
+_NO_BYTES = "there are no bytes, at most the path of a file"
 
 
 class UndecodableError(Exception):
@@ -97,8 +100,23 @@ class StoredMedia(Sequence[Any]):
     def __getitem__(self, row: Any) -> Any:
         stored = self._payload[int(row)].as_buffer()
         if stored is None:
-            raise UndecodableError("there are no bytes, at most the path of a file")
+            raise UndecodableError(_NO_BYTES)
         return memoryview(stored).cast("B")  # pyarrow gives signed bytes
+
+
+class MediaInFile(Sequence[Any]):
+    """The bytes of each row as `StoredMedia` gives them, but read from the shard when they are asked for."""
+
+    def __init__(self, values: StoredValues) -> None:
+        self._values = values
+
+    def __len__(self) -> int:
+        return len(self._values.starts)
+
+    def __getitem__(self, row: Any) -> Any:
+        if (stored := self._values.read(int(row))) is None:
+            raise UndecodableError(_NO_BYTES)
+        return stored
 
 
 def fixed_lists(column: pa.Array) -> Array:

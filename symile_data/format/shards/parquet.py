@@ -20,7 +20,7 @@ from .opened import OpenedShard
 from .seal import SEAL_BYTES, TAIL_BYTES, check_seal
 from .spans import NotFetchedError, SpanFile, Spans, fetch_spans
 
-_KIND = "Parquet file"
+KIND = "Parquet file"
 _FIRST_READ_BYTES = 1 << 16  # the footer of most shards is within that of the end
 _FOOTERS_KEPT = 64
 
@@ -45,11 +45,11 @@ class ParquetShard(OpenedShard):
         """
         counts: Counter[str] = Counter()
         try:
-            footer = _footer(self.location, self.name, self.size, self.footer_sha256)
+            footer = self.footer()
             for column, (start, stop) in _chunks(footer, range(len(self.group_rows)), self.schema.names):
                 counts[column] += stop - start
         except PARQUET_ERRORS as error:
-            raise unreadable(self.location, self.name, error, _KIND) from None
+            raise unreadable(self.location, self.name, error, KIND) from None
         return dict(counts)
 
     def groups_without(self, expression: pc.Expression) -> list[int]:
@@ -66,13 +66,22 @@ class ParquetShard(OpenedShard):
         kept = {group.id for group in fragment.subset(expression, schema=self.schema).row_groups}
         return [group for group in range(len(self.group_rows)) if group not in kept]
 
+    def footer(self) -> pq.FileMetaData:
+        """Return the file's footer.
+
+        Raises:
+            OSError: the file is missing or was replaced.
+            ArrowException: the file is no Parquet file.
+        """
+        return _footer(self.location, self.name, self.size, self.footer_sha256)
+
     def problems(self) -> Sequence[str]:
         """Return nothing, as pyarrow reports contradictions when it reads."""
         return ()
 
     def _read(self, groups: range, columns: Sequence[str]) -> pa.Table:
         try:
-            footer = _footer(self.location, self.name, self.size, self.footer_sha256)
+            footer = self.footer()
             path = self.location.path(self.name)
             source: Any = path
             if path is None:
@@ -91,7 +100,7 @@ class ParquetShard(OpenedShard):
             return pa.Table.from_batches(batches, schema)
         except PARQUET_ERRORS as error:
             met = OSError(_PAGE_DAMAGE) if _PYARROWS_PAGE_DAMAGE in str(error) else error
-            raise unreadable(self.location, self.name, met, _KIND) from None
+            raise unreadable(self.location, self.name, met, KIND) from None
 
     def _bounded(self, batches: Iterable[pa.RecordBatch]) -> list[pa.RecordBatch]:
         """Validate batches; stop at the decompression limit."""
@@ -129,7 +138,7 @@ def open_parquet(location: Location, name: str, *, size: int | None = None, rows
         if any(count < 0 for count in groups) or sum(groups) > most_bytes(actual):
             raise ValueError(f"its footer claims {sum(groups)} rows")
     except PARQUET_ERRORS as error:
-        raise unreadable(location, name, error, _KIND) from None
+        raise unreadable(location, name, error, KIND) from None
     check_rows(location, name, sum(groups), rows)
     return ParquetShard(
         location=location, name=name, size=actual, group_rows=groups, footer_sha256=sha256, schema=schema

@@ -1,0 +1,162 @@
+"""Images and audio of one row group of a local Parquet shard, read one value at a time."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+
+from ..limits import unreadable
+from ..parquet import KIND, PARQUET_ERRORS, ParquetShard
+from ..selected import SelectedShard
+from .files import OpenFile, OpenFiles
+from .plain import find_values
+
+if TYPE_CHECKING:
+    from symile_data.format.shards import Shard
+
+_ENCODINGS = {"PLAIN", "RLE"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredValues:
+    """Where the values of a column are in one row group; they are read when they are asked for.
+
+    Args:
+        shard: The shard.
+        path: Its file.
+        files: Opens the file again.
+        file: The file while it is open.
+        version: Size and time of the file when the values were found.
+        null: (rows,) True where the column is null. A struct that holds no bytes is not null itself.
+        starts: (rows,) first byte of each value in the file; -1 where there is no value.
+        stops: (rows,) the byte after each value; -1 where there is no value.
+    """
+
+    shard: ParquetShard
+    path: Path
+    files: OpenFiles
+    file: weakref.ref[OpenFile]
+    version: tuple[int, int]
+    null: npt.NDArray[np.bool_]
+    starts: list[int]
+    stops: list[int]
+
+    @property
+    def bytes(self) -> int:
+        """The size of all values."""
+        return sum(self.stops) - sum(self.starts)
+
+    def read(self, row: int) -> bytes | None:
+        """Read a value; None if there is none.
+
+        Raises:
+            DamageError: the file cannot be read, or was written since its checksums were verified.
+        """
+        start = self.starts[row]
+        if start < 0:
+            return None
+        try:
+            return (self.file() or self._reopened()).read(start, self.stops[row])
+        except OSError as error:
+            raise unreadable(self.shard.location, self.shard.name, error, KIND) from None
+
+    def _reopened(self) -> OpenFile:
+        """Open the file again that was closed for others."""
+        file = self.files.get(self.path)
+        if file.version != self.version:
+            raise OSError("it was written or replaced while it was read")
+        return file
+
+    def selected(self, places: npt.NDArray[np.int64]) -> StoredValues:
+        """Return the values of some rows."""
+        rows = places.tolist()
+        starts, stops = ([values[row] for row in rows] for values in (self.starts, self.stops))
+        return replace(self, null=self.null[places], starts=starts, stops=stops)
+
+
+def find_media(
+    shard: Shard, group: int, columns: Sequence[str], files: OpenFiles, *, checksums: bool = True
+) -> Mapping[str, StoredValues]:
+    """Find those of the columns that are stored plainly: uncompressed binary, alone or in a struct as `bytes`.
+
+    The caller reads the others by `Shard.read`, which also says what is wrong with a file that is damaged.
+
+    Args:
+        shard: The shard; only local Parquet files, or rows selected from them, have such columns.
+        group: The row group.
+        columns: Names of columns that hold media.
+        files: Keeps files open.
+        checksums: Whether the checksums of the pages are verified.
+    """
+    if isinstance(shard, SelectedShard):
+        number, places = shard.groups[group]
+        stored = [column for column in columns if column not in shard.columns]
+        found = find_media(shard.whole, number, stored, files, checksums=checksums)
+        return {column: values.selected(places) for column, values in found.items()}
+    path = shard.location.path(shard.name) if isinstance(shard, ParquetShard) else None
+    if not isinstance(shard, ParquetShard) or path is None:
+        return {}
+    try:
+        chunks = _plain_chunks(shard.footer(), group, columns)
+        return {chunk.column: _find(shard, group, chunk, path, files, checksums=checksums) for chunk in chunks}
+    except (*PARQUET_ERRORS, IndexError):
+        return {}
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Where a column's values are in the file: [start, stop) in bytes, and the level of a value that is present."""
+
+    column: str
+    start: int
+    stop: int
+    most_level: int
+
+
+def _plain_chunks(footer: pq.FileMetaData, group: int, columns: Sequence[str]) -> Iterator[_Chunk]:
+    """Yield the column chunks that, as far as their footer says, are stored plainly."""
+    owner = {name: column for column in columns for name in (column, f"{column}.bytes")}
+    row_group = footer.row_group(group)
+    for leaf in range(footer.num_columns):
+        described = footer.schema.column(leaf)
+        if described.path not in owner or described.physical_type != "BYTE_ARRAY" or described.max_repetition_level:
+            continue
+        chunk = row_group.column(leaf)
+        plain = chunk.compression == "UNCOMPRESSED" and set(chunk.encodings) <= _ENCODINGS
+        if plain and chunk.dictionary_page_offset is None:
+            start = chunk.data_page_offset
+            stop = start + chunk.total_compressed_size
+            yield _Chunk(owner[described.path], start, stop, described.max_definition_level)
+
+
+def _find(
+    shard: ParquetShard, group: int, chunk: _Chunk, path: Path, files: OpenFiles, *, checksums: bool
+) -> StoredValues:
+    """Find the values of one column chunk.
+
+    Raises:
+        ValueError, IndexError: they are stored in another way, or damaged.
+        OSError: the file cannot be read.
+    """
+    rows, file = shard.group_rows[group], files.get(path)
+    data = memoryview(np.empty(chunk.stop - chunk.start, dtype=np.uint8))
+    file.read_into(data, chunk.start)
+    places = find_values(data, rows, chunk.most_level, checksums=checksums)
+    nullable = shard.schema.field(chunk.column).nullable
+    return StoredValues(
+        shard=shard,
+        path=path,
+        files=files,
+        file=weakref.ref(file),
+        version=file.version,
+        null=places.levels == 0 if nullable else np.zeros(rows, dtype=bool),
+        starts=[start if start < 0 else chunk.start + start for start in places.starts],
+        stops=[stop if stop < 0 else chunk.start + stop for stop in places.stops],
+    )
