@@ -250,7 +250,7 @@ def read_group(spec: BatchSpec, index: int, files: OpenFiles, *, checksums: bool
         missing=missing,
         values=values,
         labels={label.name: label_values(spec.split, label, table, missing, first_row) for label in spec.labels},
-        bytes=table.nbytes + sum(found.bytes for found in stored.values()),
+        bytes=table.nbytes + sum(found.size for found in stored.values()),
     )
 
 

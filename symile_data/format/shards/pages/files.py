@@ -76,3 +76,8 @@ class OpenFiles:
             if len(self._files) > _MOST_OPEN:
                 self._files.popitem(last=False)
         return file
+
+    def close(self) -> None:
+        """Close the files that are not in use."""
+        with self._lock:
+            self._files.clear()

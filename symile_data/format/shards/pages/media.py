@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
+from symile_data.format.feature_sets.joined import JoinedShard
+
 from ..limits import unreadable
 from ..parquet import KIND, PARQUET_ERRORS, ParquetShard
 from ..selected import SelectedShard
@@ -49,8 +51,8 @@ class StoredValues:
     stops: list[int]
 
     @property
-    def bytes(self) -> int:
-        """The size of all values."""
+    def size(self) -> int:
+        """The bytes of all values together."""
         return sum(self.stops) - sum(self.starts)
 
     def read(self, row: int) -> bytes | None:
@@ -89,7 +91,8 @@ def find_media(
     The caller reads the others by `Shard.read`, which also says what is wrong with a file that is damaged.
 
     Args:
-        shard: The shard; only local Parquet files, or rows selected from them, have such columns.
+        shard: The shard; only local Parquet files have such columns, also where a filter selects rows of them or
+            features are joined to them.
         group: The row group.
         columns: Names of columns that hold media.
         files: Keeps files open.
@@ -100,6 +103,9 @@ def find_media(
         stored = [column for column in columns if column not in shard.columns]
         found = find_media(shard.whole, number, stored, files, checksums=checksums)
         return {column: values.selected(places) for column, values in found.items()}
+    if isinstance(shard, JoinedShard):
+        stored = [column for column in columns if column in shard.whole.schema.names]
+        return find_media(shard.whole, group, stored, files, checksums=checksums)
     path = shard.location.path(shard.name) if isinstance(shard, ParquetShard) else None
     if not isinstance(shard, ParquetShard) or path is None:
         return {}
@@ -146,7 +152,7 @@ def _find(
         OSError: the file cannot be read.
     """
     rows, file = shard.group_rows[group], files.get(path)
-    data = memoryview(np.empty(chunk.stop - chunk.start, dtype=np.uint8))
+    data = np.empty(chunk.stop - chunk.start, dtype=np.uint8).data  # not set to zero first
     file.read_into(data, chunk.start)
     places = find_values(data, rows, chunk.most_level, checksums=checksums)
     nullable = shard.schema.field(chunk.column).nullable
