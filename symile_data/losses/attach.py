@@ -24,14 +24,13 @@ def attach(value: Tensor, gradients: Sequence[Tensor], inputs: Sequence[Tensor])
     Returns:
         () tensor equal to `value`, differentiable by `inputs`.
     """
-    attached: Tensor = _Attach.apply(value, len(gradients), *gradients, *inputs)  # type: ignore[no-untyped-call]
+    attached: Tensor = _Attach.apply(value, gradients, *inputs)  # type: ignore[no-untyped-call]
     return attached
 
 
 class _Attach(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, value: Tensor, count: int, *tensors: Tensor) -> Tensor:
-        gradients, inputs = tensors[:count], tensors[count:]
+    def forward(ctx: Any, value: Tensor, gradients: Sequence[Tensor], *inputs: Tensor) -> Tensor:
         ctx.save_for_backward(*gradients)
         ctx.casts = [
             None if one.shape == tensor.shape and one.dtype == tensor.dtype else (tensor.shape, tensor.dtype)
@@ -44,10 +43,10 @@ class _Attach(torch.autograd.Function):
         if torch.is_grad_enabled():  # autograd's sign that create_graph is set
             raise UsageError("the losses have no second derivative", do="differentiate without create_graph=True")
         gradients = ctx.saved_tensors
-        needed = ctx.needs_input_grad[2 + len(gradients) :]
+        needed = ctx.needs_input_grad[2:]
         # The product is taken before the cast, so that a loss scaler's factor lifts small values into float16's range.
         results: list[Tensor | None] = []
         for gradient, cast, need in zip(gradients, ctx.casts, needed, strict=True):
             product = gradient * upstream if need else None
             results.append(product if product is None or cast is None else product.reshape(cast[0]).to(cast[1]))
-        return (None, None, *([None] * len(gradients)), *results)
+        return (None, None, *results)

@@ -2,7 +2,8 @@
 
 The losses compute their gradients together with the value (see `exact`, `sampled` and `contrast`), outside autocast, in
 float32 or better. `attach` then makes the value a node of the graph whose backward is one multiplication: backward
-costs nothing, may be called twice, and only the M (N, D) gradients are held in between.
+costs nothing, may be called twice, and only the M (N, D) gradients are held in between. Objectives that are plain
+formulas stay in autograd's graph where one process computes them.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ class LossResult:
     """The value of a loss and its gradients.
 
     Args:
-        value: () tensor, the loss of the batch of all ranks.
+        value: () tensor, the loss of the batch of all ranks. Where it lies in autograd's graph already, the gradients
+            are left to that.
         gradients: M tensors (n_r, D) for this rank's rows, multiplied by the number of ranks; empty when not asked for.
         scale_gradient: () tensor, the derivative by `LossInputs.scale`, the same on every rank.
         parameter_gradients: Derivatives by the parameters of the loss itself, the same on every rank.
@@ -110,10 +112,38 @@ def differentiable_loss(
             missing=None if missing is None else shard.gather([missing.to(first.device, torch.uint8)])[0].bool(),
         )
         result = solve(inputs, wanted)
-    if not wanted:
+    if not wanted or result.value.requires_grad:
         return result.value
     gradients = (result.scale_gradient * factor, *result.gradients, *result.parameter_gradients)
     return attach(result.value, gradients, inputs_of_graph)
+
+
+def differentiate(
+    formula: Callable[[Sequence[Tensor], Tensor, Tensor | None], Tensor],
+    inputs: LossInputs,
+    parameters: Sequence[Tensor],
+) -> LossResult:
+    """Differentiate a formula of all rows by autograd: every rank computes it whole and keeps its own rows' gradients.
+
+    Args:
+        formula: Called with M tensors (N, D), the scale and the mask of missing modalities.
+        inputs: The batch of all ranks.
+        parameters: Parameters that the formula may use; those that it does not use get zeros.
+    """
+    with torch.enable_grad():
+        leaves = [embedding.detach().requires_grad_() for embedding in inputs.embeddings]
+        scale = inputs.scale.detach().requires_grad_()
+        value = formula(leaves, scale, inputs.missing)
+    variables = [*leaves, scale, *parameters]
+    found: Sequence[Tensor | None] = [None] * len(variables)
+    if value.requires_grad:  # it does not where no row takes part
+        found = torch.autograd.grad(value, variables, allow_unused=True)
+    gradients = [torch.zeros_like(leaf) if one is None else one for leaf, one in zip(variables, found, strict=True)]
+    shard, count = inputs.shard, len(leaves)
+    own = gradients[:count]
+    if shard.world > 1:
+        own = [gradient[shard.start : shard.stop] * shard.world for gradient in own]
+    return LossResult(value.detach(), own, gradients[count], gradients[count + 1 :])
 
 
 def mip_factor(mip_scale: str, modalities: int, width: int) -> float:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from symile_data.errors import UsageError
 
-from .inputs import LossInputs, LossResult, differentiable_loss
+from .inputs import LossInputs, LossResult, differentiable_loss, differentiate
 from .kernels.products import product_of_all, sum_of_all
 from .similarity import combined_scores
 
@@ -205,7 +205,7 @@ class Objective(nn.Module):
         parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
 
         def solve(inputs: LossInputs, wanted: bool) -> LossResult:
-            return self._solve(inputs, wanted, parameters)
+            return self._solve(inputs, wanted, parameters, (embeddings, logit_scale))
 
         return differentiable_loss(
             embeddings,
@@ -262,28 +262,30 @@ class Objective(nn.Module):
         if "formula" in vars(cls) and "closed_form" not in vars(cls):
             cls.closed_form = Objective.closed_form  # type: ignore[method-assign]
 
-    def _solve(self, inputs: LossInputs, wanted: bool, parameters: Sequence[Tensor]) -> LossResult:
-        """Differentiate the formula: every rank computes the loss of all rows and keeps the gradients of its own."""
+    def _solve(
+        self,
+        inputs: LossInputs,
+        wanted: bool,
+        parameters: Sequence[Tensor],
+        sources: tuple[Sequence[Tensor], Tensor | float],
+    ) -> LossResult:
+        """Return the closed form, or differentiate the formula.
+
+        One process alone leaves the formula in the graph of its `sources`, the embeddings and the scale as they came:
+        gradients that are computed now, those of own networks among them, are copied once more in the backward pass.
+        """
         closed = self.closed_form(inputs, wanted) if inputs.shard.world == 1 else None
         if closed is not None and (not wanted or len(closed.parameter_gradients) == len(parameters)):
             return closed
-        if not wanted:
-            value = self.formula(inputs.embeddings, inputs.scale, inputs.missing)
-            return LossResult(value, [], torch.zeros_like(inputs.scale))
-        with torch.enable_grad():
-            leaves = [embedding.detach().requires_grad_() for embedding in inputs.embeddings]
-            scale = inputs.scale.detach().requires_grad_()
-            value = self.formula(leaves, scale, inputs.missing)
-        variables = [*leaves, scale, *parameters]
-        found: Sequence[Tensor | None] = [None] * len(variables)
-        if value.requires_grad:  # it does not where no row takes part
-            found = torch.autograd.grad(value, variables, allow_unused=True)
-        gradients = [torch.zeros_like(leaf) if one is None else one for leaf, one in zip(variables, found, strict=True)]
-        shard, count = inputs.shard, len(leaves)
-        own = gradients[:count]
-        if shard.world > 1:
-            own = [gradient[shard.start : shard.stop] * shard.world for gradient in own]
-        return LossResult(value.detach(), own, gradients[count], gradients[count + 1 :])
+        if wanted and inputs.shard.world > 1:
+            return differentiate(self.formula, inputs, parameters)
+        with torch.set_grad_enabled(wanted):
+            given = [one.to(inputs.scale.dtype).contiguous() for one in sources[0]] if wanted else inputs.embeddings
+            scale = torch.as_tensor(sources[1]).reshape(()).to(inputs.scale) if wanted else inputs.scale
+            value = self.formula(given, scale, inputs.missing)
+        if wanted and not value.requires_grad:  # no row takes part
+            return differentiate(self.formula, inputs, parameters)
+        return LossResult(value, [], torch.zeros_like(inputs.scale))
 
 
 class InnerProductObjective(Objective):

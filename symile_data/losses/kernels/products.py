@@ -49,17 +49,6 @@ def products_of_others(factors: Sequence[Tensor]) -> list[Tensor]:
     return [after[0], *middle, before[-1]]
 
 
-def stacked_products_of_others(factors: Sequence[Tensor]) -> Tensor:
-    """Return `products_of_others` as one tensor (M, ...), of three factors without copies."""
-    if len(factors) != 3:
-        return torch.stack(products_of_others(factors))
-    first, second, third = factors
-    products = first.new_empty((3, *first.shape))
-    for product, one, other in zip(products, (second, first, first), (third, third, second), strict=True):
-        torch.mul(one, other, out=product)
-    return products
-
-
 def add_through_products(totals: Sequence[Tensor], by_products: Sequence[Tensor], factors: Sequence[Tensor]) -> None:
     """Add to each factor's gradient what it gets from the gradients of `products_of_others`, in place.
 
@@ -101,23 +90,6 @@ def matmul(a: Tensor, b: Tensor, operands: torch.dtype | None, out: Tensor) -> T
         return torch.mm(a, b, out_dtype=torch.float32).to(out.dtype)
     product = torch.mm(a, b)
     return product.to(out.dtype)
-
-
-def batched_matmul(a: Tensor, b: Tensor, factor: float, dtype: torch.dtype) -> Tensor:
-    """Return factor * (a @ b) for T pairs of matrices of one type.
-
-    Args:
-        a: (T, R, D).
-        b: (T, D, N).
-        factor: Factor of the products.
-        dtype: Type of the result; that of the operands or a longer one.
-
-    Returns:
-        (T, R, N).
-    """
-    if a.dtype == dtype:
-        return torch.baddbmm(a.new_empty(()), a, b, beta=0, alpha=factor)
-    return torch.bmm(a, b).to(dtype).mul_(factor)
 
 
 def add_matmul(total: Tensor, a: Tensor, b: Tensor, operands: torch.dtype | None, *, fresh: bool = False) -> None:

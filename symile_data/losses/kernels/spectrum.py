@@ -41,22 +41,43 @@ def finite_only(matrices: Tensor) -> tuple[Tensor, Tensor]:
     return matrices.masked_fill(unfit[..., None, None], 0.0), unfit
 
 
+def spectrum(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the eigenvalues (N, M) of symmetric matrices, the largest first, and their vectors (N, M, M) as columns.
+
+    Eigenvalues of matrices that are not finite are NaN.
+    """
+    finite, unfit = finite_only(matrices)
+    values, vectors = torch.linalg.eigh(finite)
+    return values.flip(-1).masked_fill(unfit[..., None], torch.nan), vectors.flip(-1)
+
+
+def gradient_of_spectrum(values: Tensor, vectors: Tensor, by_values: Tensor, by_vector: Tensor) -> Tensor:
+    """Return the gradient by the matrices, (N, M, M) and symmetric.
+
+    Args:
+        values: (N, M), from `spectrum`.
+        vectors: (N, M, M), from `spectrum`.
+        by_values: (N, M), gradient by the eigenvalues.
+        by_vector: (N, M), gradient by the leading vectors.
+    """
+    others = vectors[..., 1:]
+    gaps = (values[..., :1] - values[..., 1:]).clamp(min=_GAP)
+    weights = (others.mT @ by_vector[..., None])[..., 0] / gaps
+    # V diag(by_values) V' and the symmetric part of (sum_k w_k v_k) v_1' share their left factor.
+    inner = torch.diag_embed(by_values)
+    inner[..., 1:, 0] = inner[..., 0, 1:] = weights / 2
+    gradient: Tensor = vectors @ inner @ vectors.mT
+    return gradient
+
+
 class _LeadingSpectrum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, matrices: Tensor) -> tuple[Tensor, Tensor]:
-        finite, unfit = finite_only(matrices)
-        values, vectors = torch.linalg.eigh(finite)
-        values, vectors = values.flip(-1).masked_fill(unfit[..., None], torch.nan), vectors.flip(-1)
+        values, vectors = spectrum(matrices)
         ctx.save_for_backward(values, vectors)
         return values, vectors[..., 0].clone()
 
     @staticmethod
     def backward(ctx: Any, by_values: Tensor, by_vector: Tensor) -> Tensor:
         values, vectors = ctx.saved_tensors
-        gradient = (vectors * by_values[..., None, :]) @ vectors.mT
-        others = vectors[..., 1:]
-        gaps = (values[..., :1] - values[..., 1:]).clamp(min=_GAP)
-        weights = (others.mT @ by_vector[..., None])[..., 0] / gaps
-        part = (others @ weights[..., None]) @ vectors[..., None, :, 0]
-        total: Tensor = gradient + (part + part.mT) / 2
-        return total
+        return gradient_of_spectrum(values, vectors, by_values, by_vector)

@@ -1,7 +1,8 @@
 """Several contrasts of inner products at once: what small batches cost is the number of operations, not their size.
 
-The T matrices of logits are one (T, N, N) tensor, and the loss of all is computed as `shared_reference` does that of
-one. Where they would not fit a processor's cache, or their range is too wide, each is computed alone.
+The T matrices of logits are one (T, N, N) tensor, and the losses of all are computed as `shared_reference` does that of
+one. Matrix products read the tensors where they lie and add up gradients where they belong, so that nothing is copied.
+Where the logits would take much memory, or their range is too wide, each contrast is computed alone.
 
 Shapes: T pairs of tensors, N rows, D width.
 """
@@ -18,12 +19,12 @@ from symile_data.losses.attach import attach
 from .comparison import Direction, inner_products
 from .contrast import contrast
 from .powers import LOG2_E
-from .products import batched_matmul
+from .products import matmul
 
-_ELEMENTS = 1 << 19  # of all logits
-_LN_2 = 1 / LOG2_E
+_ELEMENTS = 1 << 22  # of all logits, 16 MiB of float32
 # Largest sum of exponentials, and inverse of the least: the quotient of two within them does not overflow.
 _LIMITS = {torch.float32: 2.0**63, torch.float64: 2.0**510}
+_SMALL = 16.0  # to base 2; positives that are smaller on average leave the exponentials room enough on both sides
 
 
 def fit_together(count: int, rows: int) -> bool:
@@ -46,55 +47,87 @@ def sum_of_contrasts(
         () tensor, differentiable by all of them.
     """
     if fit_together(len(left), left[0].shape[0]):
-        lefts, rights = torch.stack(list(left)), torch.stack(list(right))
-        inputs = [lefts, rights, scale]
+        inputs = [*left, *right, scale]
         wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
         with torch.no_grad():
-            found = contrasts_at_once(lefts, rights, scale, direction, wanted)
+            found = contrasts_at_once(left, right, scale, direction, wanted)
+            if found is not None:
+                value, slopes = found
+                if not wanted:
+                    return value
+                by_left = [slope @ one for slope, one in zip(slopes, right, strict=True)]
+                by_right = [slope.t() @ one for slope, one in zip(slopes, left, strict=True)]
+                by_scale = sum_of_products(by_left, left) / scale
         if found is not None:
-            value, gradients = found
-            return attach(value, gradients, inputs) if wanted else value
+            return attach(value, [*by_left, *by_right, by_scale], inputs)
     terms = [contrast(inner_products, [a], [b], scale, direction=direction) for a, b in zip(left, right, strict=True)]
     return sum(terms[1:], terms[0])
 
 
 def contrasts_at_once(
-    left: Tensor,
-    right: Tensor,
+    left: Sequence[Tensor],
+    right: Sequence[Tensor],
     scale: Tensor,
     direction: Direction,
     wanted: bool,
     share: float = 1.0,
     gemm_dtype: torch.dtype | None = None,
 ) -> tuple[Tensor, list[Tensor]] | None:
-    """Return the sum of T contrasts and its gradients by left, right and scale.
+    """Return the sum of T contrasts, and its gradients by the inner products, T tensors (N, N).
 
     Returns None where the range of the logits is too wide, and where the scale is 0.
 
     Args:
-        left: (T, N, D).
-        right: (T, N, D).
+        left: T tensors (N, D).
+        right: T tensors (N, D).
         scale: () tensor.
         direction: As in `contrast`.
-        wanted: Also compute gradients.
+        wanted: Also compute gradients; there are none otherwise.
         share: Factor of the sum.
         gemm_dtype: Operand type of matrix products, or None; the products of the positives are in full precision.
     """
-    factor = float(scale)
+    factor = scale.item()
     if not factor:
         return None
-    scale2, rows = factor * LOG2_E, left.shape[1]
-    short = gemm_dtype or left.dtype
-    low_left, low_right = left.to(short), right.to(short)
-    p = batched_matmul(low_left, low_right.mT, scale2, left.dtype)
+    rows = left[0].shape[0]
+    p = scale.new_empty((len(left), rows, rows))
+    layers = list(p.unbind())
+    for layer, one, other in zip(layers, left, right, strict=True):
+        if gemm_dtype is None:
+            layer.addmm_(one, other.t(), beta=0, alpha=factor * LOG2_E)
+            continue
+        torch.mul(matmul(one, other.t(), gemm_dtype, layer), factor * LOG2_E, out=layer)
+        layer.diagonal().copy_(torch.linalg.vecdot(one, other).mul_(factor * LOG2_E))
+    value = losses_to_slopes(p, direction, wanted, share, factor)
+    return None if value is None else (value, layers if wanted else [])
+
+
+def losses_to_slopes(
+    p: Tensor, direction: Direction, wanted: bool, share: float = 1.0, factor: float = 1.0
+) -> Tensor | None:
+    """Return the sum of T contrasts of given logits, which become its derivatives by them in place.
+
+    Args:
+        p: (T, N, N) logits to base 2.
+        direction: As in `contrast`.
+        wanted: Also compute derivatives; else the logits become meaningless.
+        share: Factor of the sum.
+        factor: Factor of the derivatives, in which logits are to base e.
+
+    Returns:
+        () tensor; None where the range of the logits is too wide.
+    """
+    rows = p.shape[1]
     diagonal = p.diagonal(dim1=1, dim2=2)
-    if gemm_dtype is not None:
-        diagonal.copy_(torch.linalg.vecdot(left, right).mul_(scale2))
-    # Exponentials are relative to the mean of the positives, as one less operation than its division takes.
-    total, part = diagonal.sum(), 1 / diagonal.numel()
-    positives = torch.sub(diagonal, total, alpha=part).exp2_()
+    positives = diagonal.clone()
     diagonal.fill_(-torch.inf)
-    p.sub_(total, alpha=part).exp2_()
+    # One reference for all exponentials, which matters only where numbers would leave the dtype's range without it.
+    reference = positives.mean().item()
+    if abs(reference) > _SMALL:
+        positives.sub_(reference)
+        p.sub_(reference)
+    positives.exp2_()
+    p.exp2_()
     # Sums over the negatives of each anchor, (T, N), or (2, T, N) for both directions.
     if direction == "both":
         sums = torch.stack([p.sum(dim=2), p.sum(dim=1)])
@@ -103,21 +136,24 @@ def contrasts_at_once(
     weight = share / (2 * rows if direction == "both" else rows)
     whole = sums + positives
     limit = _LIMITS[p.dtype]
-    if not (float(positives.amin()) >= 1 / limit and float(whole.amax()) <= limit):
+    if not (positives.amin().item() >= 1 / limit and whole.amax().item() <= limit):
         return None
     value = (sums / positives).log1p_().sum() * weight
     if not wanted:
-        return value, []
-    factors = whole.reciprocal_().mul_(weight * _LN_2)
+        return value
+    factors = whole.reciprocal_().mul_(weight * factor)
     own = sums.mul_(factors).neg_()
     if direction == "both":
         own = own.sum(dim=0)
-        p *= factors[0, :, :, None] + factors[1, :, None, :]
+        for layer, by_row, by_column in zip(p.unbind(), factors[0].unbind(), factors[1].unbind(), strict=True):
+            layer *= by_row[:, None] + by_column
     else:
-        p *= factors[:, :, None] if direction == "rows" else factors[:, None, :]
+        p *= factors.unsqueeze(2 if direction == "rows" else 1)
     diagonal.copy_(own)
-    low = p.to(short)
-    by_left = batched_matmul(low, low_right, scale2, left.dtype)
-    by_right = batched_matmul(low.mT, low_left, scale2, left.dtype)
-    by_scale = torch.linalg.vecdot(by_left.view(-1), left.reshape(-1)) / factor
-    return value, [by_left, by_right, by_scale]
+    return value
+
+
+def sum_of_products(left: Sequence[Tensor], right: Sequence[Tensor]) -> Tensor:
+    """Return the sum over pairs of tensors of their inner products, a () tensor."""
+    terms = [torch.dot(one.reshape(-1), other.reshape(-1)) for one, other in zip(left, right, strict=True)]
+    return sum(terms[1:], terms[0])

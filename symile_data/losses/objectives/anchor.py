@@ -17,7 +17,12 @@ from torch import Tensor
 
 from symile_data.errors import UsageError
 from symile_data.losses.inputs import LossInputs, LossResult
-from symile_data.losses.kernels.together import contrasts_at_once, fit_together, sum_of_contrasts
+from symile_data.losses.kernels.together import (
+    contrasts_at_once,
+    fit_together,
+    sum_of_contrasts,
+    sum_of_products,
+)
 from symile_data.losses.objective import PairwiseObjective
 
 
@@ -55,11 +60,14 @@ class AnchorLoss(PairwiseObjective):
         numbers = [m for m in range(len(every)) if m != self.anchor]
         if not fit_together(len(numbers), every[0].shape[0]):
             return None
-        others = torch.stack([every[m] for m in numbers])
-        found = contrasts_at_once(every[self.anchor].expand_as(others), others, inputs.scale, "both", wanted)
+        anchor, others = every[self.anchor], [every[m] for m in numbers]
+        found = contrasts_at_once([anchor] * len(others), others, inputs.scale, "both", wanted)
         if found is None or not wanted:
             return None if found is None else LossResult(found[0], [], torch.zeros_like(inputs.scale))
-        value, (by_anchor, by_others, by_scale) = found
-        gradients = list(by_others.unbind())
-        gradients.insert(self.anchor, by_anchor.sum(dim=0))
-        return LossResult(value, gradients, by_scale)
+        value, slopes = found
+        by_anchor = slopes[0] @ others[0]
+        for slope, other in zip(slopes[1:], others[1:], strict=True):
+            by_anchor.addmm_(slope, other)
+        gradients = [slope.t() @ anchor for slope in slopes]
+        gradients.insert(self.anchor, by_anchor)
+        return LossResult(value, gradients, sum_of_products([anchor], [by_anchor]) / inputs.scale)

@@ -18,10 +18,9 @@ from torch import Tensor
 from symile_data.losses.inputs import LossInputs, LossResult, differentiable_loss
 from symile_data.losses.kernels.budget import Options
 from symile_data.losses.kernels.exact import solve_exact
-from symile_data.losses.kernels.together import contrasts_at_once
+from symile_data.losses.kernels.products import add_matmul
+from symile_data.losses.kernels.together import contrasts_at_once, fit_together, sum_of_products
 from symile_data.losses.objective import PairwiseObjective
-
-_FEW_ROWS = 256
 
 
 def pairwise_clip_loss(
@@ -61,8 +60,7 @@ def pairwise_clip_loss(
     options = Options(tile_rows=tile_rows, cache_bytes=cache_bytes, max_flops=max_flops, gemm_dtype=gemm_dtype)
 
     def solve(inputs: LossInputs, wanted: bool) -> LossResult:
-        few = inputs.embeddings[0].shape[0] <= _FEW_ROWS and inputs.shard.world == 1
-        if few and inputs.groups is None and options == Options(gemm_dtype=gemm_dtype):
+        if inputs.shard.world == 1 and inputs.groups is None and options == Options(gemm_dtype=gemm_dtype):
             found = _at_once(inputs, wanted, gemm_dtype)
             if found is not None:
                 return found
@@ -82,19 +80,25 @@ def pairwise_clip_loss(
 
 
 def _at_once(inputs: LossInputs, wanted: bool, gemm_dtype: torch.dtype | None) -> LossResult | None:
-    """Compute the losses of all pairs at once; None where their range is too wide for that."""
+    """Compute the losses of all pairs at once; None where rows are many or the logits' range is too wide for that."""
     every = inputs.embeddings
     pairs = list(combinations(range(len(every)), 2))
-    left, right = (torch.stack([every[pair[side]] for pair in pairs]) for side in (0, 1))
+    if not fit_together(len(pairs), len(every[0])):
+        return None
+    left, right = ([every[pair[side]] for pair in pairs] for side in (0, 1))
     found = contrasts_at_once(left, right, inputs.scale, "both", wanted, gemm_dtype=gemm_dtype)
     if found is None or not wanted:
         return None if found is None else LossResult(found[0], [], torch.zeros_like(inputs.scale))
-    value, (by_left, by_right, by_scale) = found
-    gradients = [torch.zeros_like(embedding) for embedding in every]
-    for (a, b), one, other in zip(pairs, by_left, by_right, strict=True):
-        gradients[a] += one
-        gradients[b] += other
-    return LossResult(value, gradients, by_scale)
+    value, slopes = found
+    gradients, fresh = [torch.empty_like(one) for one in every], set(range(len(every)))
+    short = [one.to(gemm_dtype or one.dtype) for one in every]
+    for (a, b), slope in zip(pairs, slopes, strict=True):
+        low = slope.to(gemm_dtype or slope.dtype)
+        for m, factors, other in ((a, low, short[b]), (b, low.t(), short[a])):
+            add_matmul(gradients[m], factors, other, gemm_dtype, fresh=m in fresh)
+            fresh.discard(m)
+    # Each pair's logits count in the gradients of both of its modalities.
+    return LossResult(value, gradients, sum_of_products(every, gradients) / (2 * inputs.scale))
 
 
 class ClipLoss(PairwiseObjective):

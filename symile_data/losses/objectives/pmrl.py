@@ -21,8 +21,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from symile_data.errors import UsageError
+from symile_data.losses.inputs import LossInputs, LossResult
 from symile_data.losses.kernels.contrast import contrast
-from symile_data.losses.kernels.spectrum import finite_only, leading_spectrum
+from symile_data.losses.kernels.powers import LOG2_E
+from symile_data.losses.kernels.spectrum import finite_only, gradient_of_spectrum, leading_spectrum, spectrum
+from symile_data.losses.kernels.together import fit_together, losses_to_slopes
 from symile_data.losses.objective import Objective
 
 _LEAST = 1e-12  # of eigenvalues below it the root has no gradient
@@ -63,6 +66,38 @@ class PmrlLoss(Objective):
         contrasted = contrast(_unsigned, [leading], [leading], torch.ones_like(scale) / self.tau2, direction="rows")
         return alignment + contrasted
 
+    def closed_form(self, inputs: LossInputs, wanted: bool) -> LossResult | None:
+        """Return value and gradients of a small batch; see `Objective`."""
+        if not fit_together(1, inputs.embeddings[0].shape[0]):
+            return None
+        rows = torch.stack(inputs.embeddings, dim=1)
+        wide = rows.double()
+        values, vectors = spectrum(wide @ wide.mT)
+        singular = values.clamp(min=_LEAST).sqrt()
+        first = singular[:, :1]
+        weights = vectors[..., 0] / first
+        coefficients = weights.to(rows.dtype)[..., None]
+        leading = (coefficients * rows).sum(dim=1)
+        contrasted = _unsigned_contrast(leading, 1 / self.tau2, wanted)
+        if contrasted is None:
+            return None
+        value, by_leading = contrasted
+        # Relative to the largest, a loss near zero keeps its digits.
+        others = ((singular[:, 1:] - first) / self.tau1).exp_()
+        total = others.sum(dim=1, keepdim=True)
+        value = value + total.log1p().mean().to(value.dtype)
+        if not wanted:
+            return LossResult(value, [], torch.zeros_like(inputs.scale))
+        by_singular = torch.cat([-total, others], dim=1) / ((1 + total) * (self.tau1 * len(rows)))
+        by_weights = (rows * by_leading[:, None]).sum(dim=2).double()
+        by_singular[:, 0] -= (by_weights * weights).sum(dim=1) / first[:, 0]
+        by_values = (by_singular / (2 * singular)).masked_fill_(values < _LEAST, 0.0)
+        by_gram = gradient_of_spectrum(values, vectors, by_values, by_weights / first)
+        # The Gram matrix of rows Z is Z Z', whose gradient is symmetric.
+        by_rows = torch.matmul(by_gram.mul_(2).to(rows.dtype), rows)
+        by_rows.addcmul_(coefficients, by_leading[:, None])
+        return LossResult(value, list(by_rows.unbind(dim=1)), torch.zeros_like(inputs.scale))
+
     def tuple_score(self, embeddings: Sequence[Tensor], target: int) -> Tensor:
         """Return the largest singular value of each row's vectors, (R,); see `Objective`."""
         rows = torch.stack([embedding.double() for embedding in embeddings], dim=1)
@@ -102,6 +137,20 @@ def _largest_of_three(tuples: Tensor, candidates: Tensor) -> Tensor:
     ratio = (p * q * r) / third.clamp(min=_LEAST) ** 1.5
     eigenvalue: Tensor = 1 + 2 * third.sqrt() * (ratio.clamp(-1.0, 1.0).acos() / 3).cos()
     return eigenvalue.sqrt()
+
+
+def _unsigned_contrast(vectors: Tensor, scale: float, wanted: bool) -> tuple[Tensor, Tensor] | None:
+    """Return the contrast by rows of the absolute inner products of few vectors, and its gradient by them.
+
+    Returns None where the range of the logits is too wide.
+    """
+    products = vectors @ vectors.t()
+    logits = products.abs().mul_(scale * LOG2_E)[None]
+    value = losses_to_slopes(logits, "rows", wanted, factor=scale)
+    if value is None or not wanted:
+        return None if value is None else (value, vectors)
+    slopes = logits[0].mul_(products.sign_())
+    return value, (slopes + slopes.t()) @ vectors
 
 
 def _unsigned(left: Sequence[Tensor], right: Sequence[Tensor], _shared: Sequence[Tensor]) -> Tensor:

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from symile_data.losses.inputs import LossInputs, LossResult
-from symile_data.losses.kernels.products import add_through_products, products_of_others, stacked_products_of_others
-from symile_data.losses.kernels.together import contrasts_at_once, fit_together, sum_of_contrasts
+from symile_data.losses.kernels.products import add_through_products, products_of_others
+from symile_data.losses.kernels.together import contrasts_at_once, fit_together, sum_of_contrasts, sum_of_products
 from symile_data.losses.objective import ProductObjective
 
 
@@ -79,12 +79,13 @@ def pair_at_once(
     """
     if not fit_together(len(embeddings), embeddings[0].shape[0]):
         return None
-    targets = torch.stack(list(embeddings))
-    tuples = stacked_products_of_others(embeddings)
-    found = contrasts_at_once(tuples, targets, scale, "both" if both else "rows", wanted, share / len(targets))
+    tuples = products_of_others(embeddings)
+    found = contrasts_at_once(tuples, embeddings, scale, "both" if both else "rows", wanted, share / len(tuples))
     if found is None or not wanted:
         return None if found is None else LossResult(found[0], [], torch.zeros_like(scale))
-    value, (by_tuples, by_targets, by_scale) = found
-    gradients = list(by_targets.unbind())
-    add_through_products(gradients, by_tuples.unbind(), embeddings)
-    return LossResult(value, gradients, by_scale)
+    value, slopes = found
+    gradients = [slope.t() @ one for slope, one in zip(slopes, tuples, strict=True)]
+    by_tuples = [slope @ one for slope, one in zip(slopes, embeddings, strict=True)]
+    add_through_products(gradients, by_tuples, embeddings)
+    # Every logit is s times a product with one factor of each modality, so that s dL/ds = <E_m, dL/dE_m> for any m.
+    return LossResult(value, gradients, sum_of_products(embeddings[:1], gradients[:1]) / scale)

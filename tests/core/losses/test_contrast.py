@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from symile_data.losses.kernels import shared_reference
 from symile_data.losses.kernels.comparison import Direction
 from symile_data.losses.kernels.contrast import contrast, inner_products
+from symile_data.losses.kernels.together import contrasts_at_once, sum_of_contrasts
 
 ROWS, WIDTH = 7, 4
 
@@ -105,3 +106,23 @@ def test_a_loss_near_zero_keeps_its_digits() -> None:
     e = torch.eye(3)
     value = contrast(inner_products, [e], [e], torch.tensor(40.0))
     assert value.item() == pytest.approx(2 * torch.tensor(-40.0, dtype=torch.float64).exp().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("direction", ["rows", "columns", "both"])
+@pytest.mark.parametrize(
+    "factor", [0.7, -4.0, 20.0]
+)  # positives of the last are too large for exponentials of their own
+def test_contrasts_at_once_are_the_sum_of_their_cross_entropies(direction: Direction, factor: float) -> None:
+    first, second = tensors()[:2]
+    left, right = [first, second, first], [first + 0.1 * second, second, first.flip(1) + first]
+    scale = torch.tensor(factor, dtype=torch.float64)
+    positives = [torch.linalg.vecdot(a, b) * factor for a, b in zip(left, right, strict=True)]
+    assert (torch.stack(positives).mean() > 20) == (factor == 20.0)
+    assert contrasts_at_once(left, right, scale, direction, False) is not None
+    leaves = [tensor.clone().requires_grad_() for tensor in (*left, *right, scale)]
+    found = sum_of_contrasts(leaves[:3], leaves[3:6], leaves[6], direction)
+    expected = sum(slow(leaves[6] * a @ b.t(), direction, 0.0) for a, b in zip(leaves[:3], leaves[3:6], strict=True))
+    assert isinstance(expected, Tensor)
+    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-13)
+    for ours, theirs in zip(torch.autograd.grad(found, leaves), torch.autograd.grad(expected, leaves), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)

@@ -96,9 +96,11 @@ def test_contrast_keeps_its_digits_near_zero() -> None:
 
 @pytest.mark.parametrize("block", [None, 1, 2, 5])
 @pytest.mark.parametrize("modalities", [2, 3, 4])
-def test_the_sigmoid_loss_is_that_of_every_pair(modalities: int, block: int | None) -> None:
-    rows = random_embeddings(modalities, 5, 3)
-    scale, bias = torch.tensor(30.0, dtype=torch.float64), torch.tensor(-0.7, dtype=torch.float64)
+@pytest.mark.parametrize("factor", [30.0, 9000.0])  # exponentials of the second overflow
+def test_the_sigmoid_loss_is_that_of_every_pair(factor: float, modalities: int, block: int | None) -> None:
+    lengths = torch.logspace(-1.2, 0, 5, dtype=torch.float64)[:, None]
+    rows = [lengths * one for one in random_embeddings(modalities, 5, 3)]
+    scale, bias = torch.tensor(factor, dtype=torch.float64), torch.tensor(-0.7, dtype=torch.float64)
 
     def expected(*tensors: Tensor) -> Tensor:
         *e, factor, offset = tensors
