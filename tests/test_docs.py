@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -92,7 +93,7 @@ def test_blocks_of_code_are_right(page: Path) -> None:
                 assert all(hasattr(import_module(node.module), alias.name) for alias in node.names)
     root = typer.main.get_command(app)
     for line in re.findall(r"^symile-data (.*)$", text, flags=re.MULTILINE):
-        command, words = root, line.split()
+        command, words = root, shlex.split(line, comments=True)
         while hasattr(command, "commands"):
             command = command.commands[words.pop(0)]
         command.make_context("symile-data", words).close()

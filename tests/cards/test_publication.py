@@ -11,6 +11,7 @@ from huggingface_hub import DatasetCard
 from tiny_datasets import Tiny, xor_tiny
 
 from symile_data.cards import refresh_card, state
+from symile_data.cards.croissant.check import missing_fields
 from symile_data.cards.publication import check_publication, read_statements, with_publication
 from symile_data.cards.sharing import restriction_of
 from symile_data.errors import SourceError, UsageError
@@ -143,6 +144,16 @@ def test_what_follows_from_the_sources_cannot_be_stated(tmp_path: Path) -> None:
     named = with_publication(patients, Publication(creators=("Ada",)))
     restriction = restriction_of(named)
     assert restriction is not None and restriction.kind == "credentialed"
+
+
+def test_the_file_on_the_page_states_everything(mine: Tiny, tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "cards.md").read_text(encoding="utf-8")
+    path = tmp_path / "statements.toml"
+    path.write_text(page.partition("```toml\n")[2].partition("```")[0], encoding="utf-8")
+    refresh_card(mine.directory, read_statements(path))
+    assert missing_fields(mine.directory) == []
+    text = (mine.directory / "README.md").read_text(encoding="utf-8")
+    assert "@article{lovelace2026" in text and "- Machines of one factory only" in text
 
 
 @pytest.mark.parametrize(
