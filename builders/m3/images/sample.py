@@ -34,6 +34,9 @@ _SIZE = 128  # pixels, square
 _ART_SIZE = 160  # artwork is rendered once at this size, then warped
 _JPEG_QUALITY = 88
 _CLUTTER = 4  # largest number of background shapes behind the drawing
+_LEVELS = np.arange(256, dtype=np.float32)[None]
+
+Shares = npt.NDArray[np.float32]  # (height, width), from 0 to 1
 
 
 def sample_classes() -> dict[str, list[str]]:
@@ -182,13 +185,13 @@ def draw_background(rng: np.random.Generator) -> Image.Image:
     """A square of 128 pixels: a gradient or smooth noise between two random colours, with a few soft shapes."""
     first, second = rng.integers(0, 256, size=(2, 3)).astype(np.float32)
     if rng.random() < 0.5:
-        blend = _gradient(rng)
+        canvas = _blend_of_colours(first, second, _gradient(rng))
     else:
         cells = int(rng.integers(3, 9))
         noise = Image.fromarray(rng.integers(0, 256, size=(cells, cells), dtype=np.uint8))
-        blend = np.asarray(noise.resize((_SIZE, _SIZE), Image.Resampling.BICUBIC), dtype=np.float32) / 255.0
-    pixels = first + (second - first) * blend[:, :, None]
-    canvas = Image.fromarray(pixels.astype(np.uint8))
+        levels = _blend_of_colours(first, second, _LEVELS / 255.0).tobytes()
+        smooth = noise.resize((_SIZE, _SIZE), Image.Resampling.BICUBIC)
+        canvas = Image.merge("RGB", [smooth.point(levels[channel::3]) for channel in range(3)])
     draw = ImageDraw.Draw(canvas)
     for _ in range(int(rng.integers(0, _CLUTTER + 1))):
         x, y = rng.uniform(0, _SIZE, size=2)
@@ -199,7 +202,16 @@ def draw_background(rng: np.random.Generator) -> Image.Image:
     return canvas.filter(ImageFilter.BoxBlur(2))
 
 
-def _gradient(rng: np.random.Generator) -> npt.NDArray[np.float32]:
+def _blend_of_colours(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32], shares: Shares) -> Image.Image:
+    """Blend two colours, (3,) from 0 to 255, by the share of the second in each pixel.
+
+    The channels are computed one by one, because operations along an axis of three numbers are slow.
+    """
+    planes = [(one + (other - one) * shares).astype(np.uint8) for one, other in zip(first, second, strict=True)]
+    return Image.merge("RGB", [Image.fromarray(plane) for plane in planes])
+
+
+def _gradient(rng: np.random.Generator) -> Shares:
     """(S, S) float32 in [0, 1]: a linear ramp in a random direction."""
     angle = rng.uniform(0, 2 * math.pi)
     line = np.linspace(-1, 1, _SIZE, dtype=np.float32)
