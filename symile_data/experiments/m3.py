@@ -100,6 +100,11 @@ def m3_row(point: Point, rows: int, seeds: Sequence[Accuracies]) -> dict[str, An
     }
 
 
+def m3_name(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Return dataset and setting of a row of `m3_row`, as the leaderboard names them."""
+    return f"M3-{row['languages']}", f"missing at {row['rate']:g}" if row["rate"] else "complete training rows"
+
+
 def m3_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """Format rows of `m3_row` as cells, the header first. An unconfirmed number of the paper ends in "?"."""
     known = [*(shown(name) for name in (*TEXT_READERS, RANDOM)), *(f"paper: {title}" for title in TITLES)]

@@ -92,6 +92,11 @@ def key_row(point: KeyPoint, rows: int, seeds: Sequence[Accuracies]) -> dict[str
     }
 
 
+def keys_name(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Return dataset and setting of a row of `key_row`, as the leaderboard names them."""
+    return f"M3-{row['languages']}", f"keys: {', '.join(['audio', *row['keys']])}"
+
+
 def key_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """Format rows of `key_row` as cells, the header first."""
     bounds = ("text_alone", ONE_LEFT_OUT, RANDOM)

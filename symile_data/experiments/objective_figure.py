@@ -51,7 +51,7 @@ def draw_objectives(path: Path, lines: Rows) -> None:
     for axes in grid[:, 0]:
         axes.set_yticks(range(len(names)), [title(name) for name in names])
     grid[0, 0].set(ylim=(len(names) - 0.5, -0.5), xlim=(-0.03, 1.03))
-    for axes in grid[-1]:
+    for axes in grid.flat[max(len(panels) - columns, 0) : len(panels)]:  # the lowest panel of each column
         axes.set_xlabel("test accuracy")
     drawn = [axes.get_legend_handles_labels() for axes in figure.axes]
     handles = {label: handle for found, labels in drawn for handle, label in zip(found, labels, strict=True)}

@@ -10,6 +10,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from symile_data.errors import SourceError
 from symile_data.evaluation.comparison import compare, summary
 from symile_data.losses.objectives import all_objectives
 
@@ -40,6 +41,9 @@ COLUMNS: Mapping[str, str] = {
 }
 
 
+_TEXTS = ("dataset", "design", "encoder", "objective", "unreliable", "affected")
+_WHOLE = ("modalities", "dims", "languages", "seed")
+_OF_A_POINT = ("dataset", "modalities", "dims", "languages", "design", "encoder", "unreliable", "affected", "rate")
 _OF_A_SEED = ("seed", "accuracy", "accuracy_affected", "finite")
 _SUMMARISED = ("values", "mean", "low", "high")
 REFERENCES = ("bayes", "pairwise", "random_candidate")  # what accuracies are compared with
@@ -53,6 +57,35 @@ def tidy_csv(rows: Rows) -> str:
     for row in rows:
         writer.writerow([_csv_cell(row[key]) for key in COLUMNS.values()])
     return text.getvalue()
+
+
+def read_tests(text: str, where: str = "results.csv") -> list[dict[str, Any]]:
+    """Read what `tidy_csv` wrote, as rows of results; "point" joins what the tests of a point have in common.
+
+    Raises:
+        SourceError: the columns are others.
+    """
+    lines = csv.DictReader(io.StringIO(text))
+    if tuple(lines.fieldnames or ()) != tuple(COLUMNS):
+        raise SourceError(
+            "a table of tests has other columns", where=where, got=lines.fieldnames, do=f"give {', '.join(COLUMNS)}"
+        )
+    rows = []
+    for line in lines:
+        row = {key: _value(column, line[column]) for column, key in COLUMNS.items()}
+        rows.append({"point": "/".join(str(row[name]) for name in _OF_A_POINT), **row})
+    return rows
+
+
+def _value(column: str, cell: str) -> Any:
+    """Read a cell: text, or a number that is whole for numbers of things."""
+    if not cell:
+        return None
+    if column in _TEXTS:
+        return cell
+    if column == "finite":
+        return cell == "1"
+    return int(cell) if column in _WHOLE else float(cell)
 
 
 def _csv_cell(value: Any) -> str:

@@ -10,6 +10,7 @@ import typer
 from ..choices import Effort, some_objectives
 from ..common import Json, objective_names, worker_count
 from ..output import say, say_json
+from .runs import this_run
 
 
 def objectives(
@@ -31,8 +32,9 @@ def objectives(
     """Accuracy of every objective on XOR, PID and Symile-M3, also with missing modalities, beside what is possible.
 
     Learning rate and start of the scale are tuned for each objective and point. results.csv has a line for each test,
-    results.md the means with intervals, results.json the plan besides, results.png the figure. Running again continues,
-    and keeps what is finished, also where objectives are added.
+    results.md the means with intervals, leaderboard.csv the same with command and version, results.json the plan
+    besides, results.png the figure. Running again continues, and keeps what is finished, also where objectives are
+    added.
 
     The full preset takes about 1 hour on 2 cores, the small one 10 minutes.
 
@@ -43,6 +45,7 @@ def objectives(
         symile-data reproduce objectives --objectives symile,clip,my-objective
     """
     from symile_data.cli.output.tables import print_wide
+    from symile_data.experiments.leaderboard import compared_entries, leaderboard_csv
     from symile_data.experiments.objective_figure import draw_objectives
     from symile_data.experiments.objective_plan import PRESETS, described
     from symile_data.experiments.objectives import objectives_notes, objectives_table, summaries, tidy_csv
@@ -56,6 +59,7 @@ def objectives(
     table = objectives_table(lines)
     notes = [*described(plan), *objectives_notes(lines)]
     write_text(out / "results.csv", tidy_csv(rows))
+    write_text(out / "leaderboard.csv", leaderboard_csv(compared_entries(lines, this_run(out))))
     write_text(out / "results.json", pretty_json({"plan": plan.to_json(), "notes": notes, "points": lines}))
     write_text(out / "results.md", "\n".join([markdown(table), *(f"- {note}" for note in notes)]) + "\n")
     draw_objectives(out / "results.png", lines)

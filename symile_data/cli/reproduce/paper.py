@@ -11,8 +11,10 @@ import typer
 from ..choices import a_config
 from ..common import Json, RowCount, worker_count
 from ..output import say, say_json
+from .runs import this_run
 
 if TYPE_CHECKING:
+    from symile_data.experiments.leaderboard import Entry
     from symile_data.experiments.m3 import Point
     from symile_data.experiments.m3_keys import KeyPoint
     from symile_data.training.config import TrainConfig
@@ -49,6 +51,8 @@ def xor(
     """
     from symile_data.builders.xor.spec import XorSpec
     from symile_data.experiments.figures import draw_p_hat
+    from symile_data.experiments.leaderboard import swept_entries
+    from symile_data.experiments.tables import LOSSES
     from symile_data.experiments.xor import P_HATS, p_hat_row, p_hat_table
     from symile_data.workflows.trials import run_trials
 
@@ -58,7 +62,8 @@ def xor(
     found = run_trials("p-hat sweep", trials, worker_count(workers))
     rows = [p_hat_row(value, dims, found[at * seeds : (at + 1) * seeds]) for at, value in enumerate(values)]
     draw_p_hat(out / "results.png", rows, dims)
-    _report(out, trials[0].configs, rows, p_hat_table(rows), as_json)
+    entries = swept_entries(rows, LOSSES, lambda row: (f"XOR, d = {dims}", f"p-hat {row['p_hat']:g}"), this_run(out))
+    _report(out, trials[0].configs, rows, p_hat_table(rows), as_json, entries)
 
 
 @app.command("xor-missing")
@@ -83,6 +88,8 @@ def xor_missing(
     """
     from symile_data.builders.xor.spec import XorSpec
     from symile_data.experiments.figures import draw_missing
+    from symile_data.experiments.leaderboard import swept_entries
+    from symile_data.experiments.tables import LOSSES
     from symile_data.experiments.xor import RATES, missing_row, missing_table
     from symile_data.workflows.trials import run_trials
 
@@ -102,7 +109,10 @@ def xor_missing(
         missing_row(value, len(names), dims, found[at * seeds : (at + 1) * seeds]) for at, value in enumerate(values)
     ]
     draw_missing(out / "results.png", rows)
-    _report(out, trials[0].configs, rows, missing_table(rows), as_json)
+    entries = swept_entries(
+        rows, LOSSES, lambda row: (f"XOR, d = {dims}", f"missing at {row['rate']:g}"), this_run(out)
+    )
+    _report(out, trials[0].configs, rows, missing_table(rows), as_json, entries)
 
 
 @app.command()
@@ -148,9 +158,12 @@ def m3(
     """
     from symile_data.builders.m3.spec import DEFAULT_ROWS
     from symile_data.experiments.figures import draw_keys, draw_m3
-    from symile_data.experiments.m3 import LANGUAGES, RATES, m3_notes, m3_row, m3_table, points
+    from symile_data.experiments.leaderboard import swept_entries
+    from symile_data.experiments.m3 import LANGUAGES, RATES, m3_name, m3_notes, m3_row, m3_table, points
     from symile_data.experiments.m3_keys import LANGUAGES as KEY_LANGUAGES
-    from symile_data.experiments.m3_keys import key_notes, key_points, key_row, key_table
+    from symile_data.experiments.m3_keys import LOSSES as KEY_LOSSES
+    from symile_data.experiments.m3_keys import key_notes, key_points, key_row, key_table, keys_name
+    from symile_data.experiments.tables import LOSSES
     from symile_data.format.schema import SPLITS
 
     if keys and rates is not None:
@@ -176,11 +189,14 @@ def m3(
     if keys:
         results = [key_row(point, rows["train"], some) for point, some in zip(key_swept, by_point, strict=True)]
         draw_keys(out / "results.png", results)
-        _report(out, configs, results, key_table(results), as_json, key_notes(rows["train"]))
+        entries = swept_entries(results, KEY_LOSSES, keys_name, this_run(out))
+        _report(out, configs, results, key_table(results), as_json, entries, key_notes(rows["train"]))
         return
     results = [m3_row(point, rows["train"], some) for point, some in zip(swept, by_point, strict=True)]
     draw_m3(out / "results.png", results)
-    _report(out, configs, results, m3_table(results), as_json, m3_notes(rows["train"], configs["symile"].to_json()))
+    entries = swept_entries(results, LOSSES, m3_name, this_run(out))
+    notes = m3_notes(rows["train"], configs["symile"].to_json())
+    _report(out, configs, results, m3_table(results), as_json, entries, notes)
 
 
 def _m3_accuracies(
@@ -293,20 +309,23 @@ def _report(
     rows: Sequence[Mapping[str, Any]],
     table: Sequence[Sequence[str]],
     as_json: bool,
+    entries: Sequence[Entry],
     notes: Sequence[str] = (),
 ) -> None:
-    """Write results.json and results.md, and print one of them."""
+    """Write results.json, results.md and leaderboard.csv, and print the table or the points."""
     from symile_data.cli.output.tables import print_wide
+    from symile_data.experiments.leaderboard import leaderboard_csv
     from symile_data.experiments.tables import markdown
     from symile_data.files import pretty_json, write_text
 
     results = {"configs": {loss: config.to_json() for loss, config in configs.items()}, "points": list(rows)}
     write_text(out / "results.json", pretty_json({**results, **({"notes": list(notes)} if notes else {})}))
     write_text(out / "results.md", "\n".join([markdown(table), *(f"- {note}" for note in notes)]).rstrip() + "\n")
+    write_text(out / "leaderboard.csv", leaderboard_csv(entries))
     if as_json:
         say_json({"points": list(rows)})
         return
     print_wide(table, "Test accuracy")
     for note in notes:
         say(note)
-    say(f"figure, table and numbers: {out / 'results.png'}, results.md, results.json")
+    say(f"figure, table and numbers: {out / 'results.png'}, results.md, results.json, leaderboard.csv")

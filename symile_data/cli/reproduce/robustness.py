@@ -12,6 +12,7 @@ from symile_data.experiments.robustness_plan import PRESETS
 from ..choices import Effort, some_objectives
 from ..common import Json, objective_names, worker_count
 from ..output import say, say_json
+from .runs import this_run
 
 
 def robustness(
@@ -35,7 +36,8 @@ def robustness(
     On XOR, PID data and Symile-M3 with five languages, at rates up to 0.75, beside the best possible. Each objective is
     tuned at each rate on reliable validation rows. It is tested on reliable rows and, where training rows are
     misaligned or noisy, also on test rows that are so too. robustness.csv has a line for each test, robustness.md the
-    means by rate, robustness.json intervals and the plan besides, robustness.png the figure. Running again continues,
+    means by rate, robustness.json intervals and the plan besides, leaderboard.csv the means with command and version,
+    robustness.png the figure. Running again continues,
     and keeps what is finished.
 
     The full preset takes about 1 hour on 2 cores, the small one 10 minutes.
@@ -47,6 +49,7 @@ def robustness(
         symile-data reproduce robustness --objectives symile,symile-pair,clip,gated
     """
     from symile_data.cli.output.tables import print_wide
+    from symile_data.experiments.leaderboard import compared_entries, leaderboard_csv
     from symile_data.experiments.objective_plan import described
     from symile_data.experiments.objectives import summaries, tidy_csv
     from symile_data.experiments.robustness import panels, robustness_notes, robustness_table
@@ -62,6 +65,7 @@ def robustness(
     tables = [(f"{panel.data}: {panel.heading}", robustness_table(panel)) for panel in panels(lines)]
     sections = [f"## {heading}\n\n{markdown(table)}\n" for heading, table in tables]
     write_text(out / "robustness.csv", tidy_csv(rows))
+    write_text(out / "leaderboard.csv", leaderboard_csv(compared_entries(lines, this_run(out))))
     write_text(out / "robustness.json", pretty_json({"plan": plan.to_json(), "notes": notes, "points": lines}))
     write_text(out / "robustness.md", "".join([*sections, *(f"- {note}\n" for note in notes)]))
     draw_robustness(out / "robustness.png", panels(lines))

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from command import call
 
+from symile_data import __version__
+from symile_data.experiments.leaderboard import read_leaderboard
 from symile_data.workflows import trials
 from symile_data.workflows.trials import Accuracies
 from symile_data.workflows.xor_trials import XorTrial
@@ -39,6 +41,13 @@ def test_the_p_hat_sweep(asked: list[XorTrial], tmp_path: Path, capsys: pytest.C
     points = json.loads((tmp_path / "results.json").read_text())["points"]
     assert [point["symile"]["mean"] for point in points] == [tenths / 10 for tenths in range(11)]
     assert (tmp_path / "results.md").read_text().startswith("| p-hat | Symile | CLIP | Bayes |")
+    board = read_leaderboard((tmp_path / "leaderboard.csv").read_text(encoding="utf-8"))
+    assert [(entry.setting, entry.objective, entry.seeds) for entry in board] == [
+        (f"p-hat {point['p_hat']:g}", objective, len(point[objective]["values"]))
+        for point in points
+        for objective in ("symile", "clip")
+    ]
+    assert board[0].command.startswith("symile-data") and board[0].version == __version__
     assert (tmp_path / "results.png").read_bytes().startswith(b"\x89PNG")
 
 
