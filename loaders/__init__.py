@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from symile_data.format.remote_cache import RemoteCache
+
 from .arguments import Distribution, Resources, Variation
 from .decoders import StoredSettings, TextSettings, VectorSettings
 from .decoders.audio import AudioSettings
@@ -40,6 +42,7 @@ __all__ = [
     "LabsSettings",
     "MediaCache",
     "Mix",
+    "RemoteCache",
     "Resources",
     "Split",
     "StoredSettings",

@@ -103,6 +103,10 @@ class BatchSpec:
         masks = [reader.modality.mask for reader in self.readers if reader.modality.mask in names]
         return list(dict.fromkeys([*masks, *([_ID] if _ID in names else []), *(label.name for label in self.labels)]))
 
+    def read_columns(self) -> list[str]:
+        """List all columns that a batch needs, each once."""
+        return list(dict.fromkeys([*self.light_columns(), *(reader.column for reader in self.readers)]))
+
     def sample_ids(self, table: pa.Table, first_row: int) -> IntArray:
         """Return the (rows,) ids of consecutive rows; without an id column, their numbers in the split.
 

@@ -24,6 +24,7 @@ from .arguments import Distribution, OlderArguments, Resources, Variation, group
 from .batches import Array, DecodeErrors, keep_rows, make_batch_spec
 from .buckets import make_buckets
 from .cache.decode_split import decode_split
+from .cache.fetch_ahead import fetched_ahead
 from .cache.media_cache import DecodedSplit, Encode, MediaCache
 from .checkpoint import make_checkpoint, read_checkpoint
 from .checks import check_mix, check_redraw, check_views
@@ -257,7 +258,7 @@ class BatchLoader:
         )
         if self._cache is False:
             streaming = Streaming(spec=self._spec, augment=self._augment, resources=self._resources, clock=self._clock)
-            return streaming.batches(shuffle, parts, self._decode_errors)
+            return streaming.batches(shuffle, fetched_ahead(parts, self._spec), self._decode_errors)
         if self._decoded is None:
             memory = self._cache if isinstance(self._cache, MediaCache) else None
             store = memory or (Path(self._cache) if isinstance(self._cache, str | Path) else None)

@@ -27,6 +27,7 @@ from symile_data.format.feature_sets.joined import join, open_feature_sets
 from symile_data.format.location import Location
 from symile_data.format.manifest import UNFINISHED
 from symile_data.format.media import UnfitMediumError, decoded_file
+from symile_data.format.remote_cache import RemoteCache
 from symile_data.format.schema import Modality
 from symile_data.format.shards import Shard, open_shard
 from symile_data.format.shards.deduplicated import pooled_media, with_media
@@ -214,6 +215,7 @@ def open_split(
     features: Sequence[str] = (),
     config: str | None = None,
     manifest: manifests.Manifest | None = None,
+    remote_cache: RemoteCache | None = None,
 ) -> Split:
     """Open one split of a dataset, or some of its rows.
 
@@ -231,6 +233,7 @@ def open_split(
             folder.
         manifest: The manifest of a local directory, if it was read already (`symile_data.format.manifest.read`); it
             is read and checked otherwise.
+        remote_cache: Keeps the bytes of a remote dataset on the local disk (`symile_data.format.remote_cache`).
 
     Raises:
         UsageError: there is no such split, configuration or set of features, the location is of an unknown kind, or
@@ -241,7 +244,7 @@ def open_split(
     Warns:
         UserWarning: without a manifest, names the columns that look like a modality and are not used, with the reason.
     """
-    place = Location.of(location)
+    place = Location.of(location).with_cache(remote_cache)
     if not place.is_directory():
         raise UsageError("the dataset's directory does not exist", where=place.url)
     known = manifest or manifests.read_at(place)

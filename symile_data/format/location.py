@@ -11,13 +11,14 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from symile_data.errors import UsageError
 from symile_data.files import RefusedError, open_regular
 
+from .remote_cache import RemoteCache
 from .typed_json import MOST_BYTES, read_text
 
 RETRY_PAUSES_S = (0.5, 2.0, 8.0)  # between the attempts of a remote read
@@ -39,11 +40,13 @@ class Location:
         url: The path or URL as given, without a final slash; messages show it.
         root: The path within the file system.
         system: An fsspec file system; None for local directories.
+        cache: Keeps the bytes that are read; None for local directories and where none is wanted.
     """
 
     url: str
     root: str
     system: Any = None
+    cache: RemoteCache | None = None
 
     @classmethod
     def of(cls, place: str | Path | Location) -> Location:
@@ -67,12 +70,15 @@ class Location:
             system, root = fsspec.core.url_to_fs(text)
         except (ImportError, ValueError) as error:  # both say what is missing
             raise UsageError("this kind of location cannot be opened", got=text, do=str(error)) from None
-        if "file" in ([system.protocol] if isinstance(system.protocol, str) else system.protocol):
-            return cls(root, root)
-        return cls(text.rstrip("/"), root.rstrip("/"), system)
+        found = cls(text.rstrip("/"), root.rstrip("/"), system)
+        return cls(root, root) if "file" in found._protocols else found
 
     def __str__(self) -> str:
         return self.url
+
+    def with_cache(self, cache: RemoteCache | None) -> Location:
+        """Return the directory with its reads going through a cache; a local one stays as it is."""
+        return self if self.system is None else replace(self, cache=cache)
 
     def where(self, name: str) -> str:
         """Return the full name of a file of the directory, for messages."""
@@ -94,6 +100,8 @@ class Location:
         """
         if self.system is None:
             return Path(self.root, name).stat().st_size
+        if self.cache is not None:
+            return self.cache.size(self, name)
         found = _persistently(lambda: self.system.size(f"{self.root}/{name}"))
         if found is None:
             raise OSError("the server does not tell the file's size")
@@ -113,10 +121,28 @@ class Location:
         Raises:
             OSError: the file does not exist or cannot be reached, or fewer bytes arrive.
         """
+        if self.cache is not None:
+            return self.cache.read(self, name, ranges)
         if self.system is not None:
-            return _persistently(lambda: self._fetch(name, ranges))
+            return self.fetch(name, ranges)
         with open_regular(Path(self.root, name)) as file:
             return [_whole(_pread(file.fileno(), stop - start, start), (start, stop)) for start, stop in ranges]
+
+    def fetch(self, name: str, ranges: Sequence[Range]) -> Sequence[Piece]:
+        """Read byte ranges of a remote file, past any cache.
+
+        Raises:
+            OSError: the file does not exist or cannot be reached, or fewer bytes arrive.
+        """
+        return _persistently(lambda: self._fetch(name, ranges))
+
+    def describe(self, name: str) -> dict[str, Any]:
+        """Return what the file system says of a remote file: its size, and what tells its version.
+
+        Raises:
+            OSError: the file does not exist or cannot be reached.
+        """
+        return dict(_persistently(lambda: self.system.info(f"{self.root}/{name}")))
 
     def read_text(self, name: str, most_bytes: int = MOST_BYTES) -> str:
         """Read a whole UTF-8 file.
@@ -169,13 +195,20 @@ class Location:
         parts = [(*entry["name"].rstrip("/").rpartition("/"), entry.get("type", "file")) for entry in found]
         return {(name, type_) for parent, _, name, type_ in parts if parent.endswith(inside)}
 
+    @property
+    def _protocols(self) -> tuple[str, ...]:
+        protocol = getattr(self.system, "protocol", ())
+        return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+
     def _fetch(self, name: str, ranges: Sequence[Range]) -> list[Piece]:
         full = f"{self.root}/{name}"
         starts, stops = [start for start, _ in ranges], [stop for _, stop in ranges]
+        # The Hub's files would read five megabytes ahead of what is asked for.
+        options = {"cache_type": "none"} if "hf" in self._protocols else {}
         if len(ranges) == 1:
-            found = [self.system.cat_file(full, start=starts[0], end=stops[0])]
+            found = [self.system.cat_file(full, start=starts[0], end=stops[0], **options)]
         else:
-            found = self.system.cat_ranges([full] * len(ranges), starts, stops, on_error="raise")
+            found = self.system.cat_ranges([full] * len(ranges), starts, stops, on_error="raise", **options)
         pieces = [data if isinstance(data, memoryview) else bytes(data) for data in found]
         return [_whole(piece, asked) for piece, asked in zip(pieces, ranges, strict=True)]
 

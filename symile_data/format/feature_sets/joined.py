@@ -60,6 +60,22 @@ class JoinedShard:
         """The number of rows in the shard."""
         return self.whole.rows
 
+    @property
+    def cached(self) -> bool:
+        """Whether the bytes of the dataset's file go through a cache of remote data."""
+        return self.whole.cached
+
+    def prefetch(self, group: int, columns: Sequence[str]) -> None:
+        """Bring the bytes of the named columns of one row group into the cache.
+
+        Raises:
+            DamageError: a file is missing or cannot be read.
+        """
+        for shard, names in ((self.whole, self.whole.schema.names), *self.features):
+            asked = [name for name in columns if name in names]
+            if asked:
+                shard.prefetch(group, [SAMPLE_ID, *asked])
+
     def stored_row(self, row: int) -> int:
         """Return the number of a row within the dataset's file."""
         return self.whole.stored_row(row)

@@ -65,6 +65,19 @@ class Shard(Protocol):
         """
         ...
 
+    @property
+    def cached(self) -> bool:
+        """Whether the file's bytes go through a cache of remote data."""
+        ...
+
+    def prefetch(self, group: int, columns: Sequence[str]) -> None:
+        """Bring the bytes of the named columns of one row group into the cache, and decode nothing.
+
+        Raises:
+            DamageError: the file is missing or cannot be read.
+        """
+        ...
+
     def stored_row(self, row: int) -> int:
         """Return the number of a row within the file, for messages: they differ where only some rows are presented."""
         ...

@@ -88,6 +88,22 @@ class PoolReader:
         media = pa.concat_arrays(pieces) if pieces else pa.nulls(1, self.schema.field(self._column).type)
         return media.take(arrow_int64(indices, ~present))
 
+    def prefetch(self, rows: pa.Array) -> None:
+        """Bring the media of some rows into the cache of remote data, given as for `take`.
+
+        Raises:
+            DamageError: a file cannot be read.
+        """
+        wanted = np.unique(numbers(rows)[~null_mask(rows)])
+        wanted = wanted[(wanted >= 0) & (wanted < self.rows)]  # `take` names the others
+        of_file = np.searchsorted(self._starts, wanted, side="right") - 1
+        for file in np.unique(of_file).tolist():
+            shard = self._file(file)
+            starts = np.cumsum([0, *shard.group_rows], dtype=np.int64)
+            inside = wanted[of_file == file] - int(self._starts[file])
+            for group in np.unique(np.searchsorted(starts, inside, side="right") - 1).tolist():
+                shard.prefetch(group, [self._column])
+
     def _media(self, file: int, rows: npt.NDArray[np.int64]) -> list[pa.Array]:
         """Read the media of sorted rows of one file. Whole row groups are read, so media tables have small ones."""
         shard = self._file(file)
@@ -145,6 +161,12 @@ class DeduplicatedMedia:
         fields = [schema.field(column) for column in columns]
         return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=schema.metadata))
 
+    def prefetch(self, table: pa.Table, columns: Sequence[str]) -> None:
+        """Bring the media of some rows into the cache of remote data; arguments as for `attach`."""
+        for pool, reader in self.pools:
+            if pool.column in columns:
+                reader.prefetch(table[pool.row_column].combine_chunks())
+
     def schema(self, stored: pa.Schema) -> pa.Schema:
         """Return the Arrow schema of rows with their media, given that of the split's table."""
         sources: dict[str, pa.Schema] = dict.fromkeys(self.columns, stored)
@@ -190,6 +212,22 @@ class DeduplicatedShard:
     def rows(self) -> int:
         """The number of rows in the shard."""
         return self.table.rows
+
+    @property
+    def cached(self) -> bool:
+        """Whether the bytes of the table and of the media go through a cache of remote data."""
+        return self.table.cached
+
+    def prefetch(self, group: int, columns: Sequence[str]) -> None:
+        """Bring the bytes of the named columns of one group, media included, into the cache.
+
+        Raises:
+            DamageError: a file is missing or cannot be read.
+        """
+        if self.cached:
+            stored, first = self.places[group]
+            table = self.table.read(stored, self.media.stored_columns(columns))
+            self.media.prefetch(table.slice(first, self.group_rows[group]), columns)
 
     def stored_row(self, row: int) -> int:
         """Return the number of a row within the table, which is its own number."""

@@ -12,6 +12,8 @@ import pyarrow as pa
 
 from symile_data.format.location import Location
 
+from .spans import Spans
+
 
 @dataclass(frozen=True, kw_only=True)
 class OpenedShard(ABC):
@@ -38,6 +40,20 @@ class OpenedShard(ABC):
         """The number of rows in the shard."""
         return sum(self.group_rows)
 
+    @property
+    def cached(self) -> bool:
+        """Whether the file's bytes go through a cache of remote data."""
+        return self.location.cache is not None
+
+    def prefetch(self, group: int, columns: Sequence[str]) -> None:
+        """Bring the bytes of the named columns of one row group into the cache, and decode nothing.
+
+        Raises:
+            DamageError: the file is missing, was replaced or cannot be reached.
+        """
+        if self.cached:
+            self._spans(range(group, group + 1), columns)
+
     def stored_row(self, row: int) -> int:
         """Return the number of a row within the file, which is its own number."""
         return row
@@ -57,3 +73,7 @@ class OpenedShard(ABC):
     @abstractmethod
     def _read(self, groups: range, columns: Sequence[str]) -> pa.Table:
         """Read the named columns of consecutive row groups."""
+
+    @abstractmethod
+    def _spans(self, groups: range, columns: Sequence[str]) -> Spans:
+        """Fetch the bytes of the named columns of consecutive row groups."""

@@ -79,14 +79,21 @@ class ParquetShard(OpenedShard):
         """Return nothing, as pyarrow reports contradictions when it reads."""
         return ()
 
+    def _spans(self, groups: range, columns: Sequence[str]) -> Spans:
+        try:
+            footer = _footer(self.location, self.name, self.size, self.footer_sha256)
+            wanted = [span for _, span in _chunks(footer, groups, columns)]
+            return fetch_spans(self.location, self.name, wanted)
+        except PARQUET_ERRORS as error:
+            raise unreadable(self.location, self.name, error, _KIND) from None
+
     def _read(self, groups: range, columns: Sequence[str]) -> pa.Table:
         try:
             footer = self.footer()
             path = self.location.path(self.name)
             source: Any = path
             if path is None:
-                wanted = [span for _, span in _chunks(footer, groups, columns)]
-                source = SpanFile(fetch_spans(self.location, self.name, wanted), self.size)
+                source = SpanFile(self._spans(groups, columns), self.size)
             # A file object of its own: pyarrow's readers are not made for concurrent use, and threads run above this
             # call. Not memory-mapped: a file that is cut short while it is read would end the process by a signal.
             with pq.ParquetFile(source, metadata=footer, pre_buffer=False, page_checksum_verification=True) as file:

@@ -58,6 +58,19 @@ class SelectedShard:
         """The number of selected rows."""
         return sum(self.group_rows)
 
+    @property
+    def cached(self) -> bool:
+        """Whether the file's bytes go through a cache of remote data."""
+        return self.whole.cached
+
+    def prefetch(self, group: int, columns: Sequence[str]) -> None:
+        """Bring the bytes of the named columns of one group into the cache.
+
+        Raises:
+            DamageError: the file is missing or cannot be read.
+        """
+        self.whole.prefetch(self.groups[group][0], [name for name in columns if name not in self.columns])
+
     def stored_row(self, row: int) -> int:
         """Return the number of a selected row within the whole shard's file."""
         starts = np.cumsum([0, *self.group_rows])

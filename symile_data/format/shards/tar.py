@@ -66,15 +66,18 @@ class TarShard(OpenedShard):
         except (OSError, ValueError) as error:
             raise unreadable(self.location, self.name, error, _KIND) from None
 
-    def _read(self, groups: range, columns: Sequence[str]) -> pa.Table:
+    def _spans(self, groups: range, columns: Sequence[str]) -> Spans:
         index = self._index()
-        rows = index.rows_of(groups)
-        fields = [name for name in field_columns(index.schema, index.members) if name in columns]
-        kinds = [k for k, member in enumerate(index.members) if member.column in columns or (k == 0 and fields)]
         try:
-            spans = fetch_spans(self.location, self.name, _ranges(index, rows, kinds))
+            return fetch_spans(self.location, self.name, _ranges(index, index.rows_of(groups), _kinds(index, columns)))
         except OSError as error:
             raise unreadable(self.location, self.name, error, _KIND) from None
+
+    def _read(self, groups: range, columns: Sequence[str]) -> pa.Table:
+        index, spans = self._index(), self._spans(groups, columns)
+        rows = index.rows_of(groups)
+        fields = [name for name in field_columns(index.schema, index.members) if name in columns]
+        kinds = _kinds(index, columns)
         found: dict[str, pa.Array] = {}
         for kind in kinds:
             member = index.members[kind]
@@ -176,6 +179,12 @@ def _check(index: Index, start: int) -> None:
         )
     if index.end + BLOCK_BYTES != start:
         raise ValueError(f"its index describes {index.end} bytes of rows, the archive has {start - BLOCK_BYTES}")
+
+
+def _kinds(index: Index, columns: Sequence[str]) -> list[int]:
+    """Return the numbers of the members that hold the named columns; the first one is the JSON of a row."""
+    fields = any(name in columns for name in field_columns(index.schema, index.members))
+    return [kind for kind, member in enumerate(index.members) if member.column in columns or (kind == 0 and fields)]
 
 
 def _ranges(index: Index, rows: slice, kinds: Sequence[int]) -> Iterator[Range]:
