@@ -17,7 +17,7 @@ from symile_data.cli.output.options import OPTIONS, with_options
 REPOSITORY = Path(__file__).resolve().parents[3]
 PRINTED = ("symile_data/cli",)  # speaks of options itself
 # Arguments of functions that no option of the command line sets.
-OF_THE_LIBRARY_ALONE = {"augment", "bucket_by", "columns", "threads", "tokens", "transforms"}
+OF_THE_LIBRARY_ALONE = {"augment", "bucket_by", "columns", "limit", "threads", "tokens", "transforms"}
 
 
 @pytest.mark.parametrize(
