@@ -85,7 +85,7 @@ class ParquetShard(OpenedShard):
             wanted = [span for _, span in _chunks(footer, groups, columns)]
             return fetch_spans(self.location, self.name, wanted)
         except PARQUET_ERRORS as error:
-            raise unreadable(self.location, self.name, error, _KIND) from None
+            raise unreadable(self.location, self.name, error, KIND) from None
 
     def _read(self, groups: range, columns: Sequence[str]) -> pa.Table:
         try:
