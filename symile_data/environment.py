@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib import metadata
+from dataclasses import dataclass, replace
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +23,8 @@ Status = Literal["ok", "gap", "problem"]
 
 _ROOM_BYTES = 2_000_000_000  # a default build with its intermediate files, and some to spare
 _VERSION_TIMEOUT_S = 10
+_TORCHCODEC = "0.13.0"  # for torch 2.11 and later
+_FFMPEG = "4 to 8, with shared libraries; ffmpeg on Debian and Ubuntu"
 
 # Extra -> what does not work without it.
 _COSTS = {
@@ -146,16 +149,39 @@ def _audio_codecs() -> Finding:
     )
 
 
+def torchcodec_for(torch: str | None) -> str:
+    """Return what pip installs so that `datasets` decodes audio with this version of torch, or with none yet.
+
+    The versions are those of torchcodec's own table; 0.13.0 was tried with the CPU build of torch 2.13.0 and ffmpeg
+    5.1, and so was 0.14.0, which needs CUDA's libraries.
+
+    >>> torchcodec_for("2.13.0+cpu"), torchcodec_for("2.8.0")
+    ('torchcodec==0.13.0', 'torchcodec==0.7.*')
+    """
+    minor = re.match(r"2\.(\d+)", torch or "")
+    known = {6: "0.2.*", 7: "0.5.*", 8: "0.7.*", 9: "0.9.*", 10: "0.10.*"}
+    wanted = known.get(int(minor[1]), _TORCHCODEC) if minor else _TORCHCODEC
+    return f"torchcodec=={wanted}" if torch else f"torch torchcodec=={wanted}"
+
+
 def _decoding_in_datasets() -> Finding:
-    if importlib.util.find_spec("torchcodec") is not None:
-        return Finding(name="torchcodec", status="ok", found=str(_version("torchcodec")))
-    return Finding(
+    torch, found = _version("torch"), _version("torchcodec")
+    gap = Finding(
         name="torchcodec",
         status="gap",
-        found="not installed",
+        found="not installed" if found is None else found,
         cost="datasets decodes no audio: take their bytes with Audio(decode=False) and read them with soundfile",
-        do="pip install torchcodec, in the version that goes with your torch; the loaders here do not need it",
+        do=f"pip install {torchcodec_for(torch)}, which needs ffmpeg's libraries ({_FFMPEG}); the loaders here need"
+        " neither",
     )
+    if found is None:
+        return gap
+    try:
+        import_module("torchcodec.decoders")
+    except (ImportError, OSError, RuntimeError) as error:
+        said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        return replace(gap, found=f"{found} with torch {torch}, which does not load: {said}")
+    return Finding(name="torchcodec", status="ok", found=f"{found} with torch {torch}")
 
 
 def _ffmpeg() -> Finding:
@@ -166,7 +192,7 @@ def _ffmpeg() -> Finding:
             status="gap",
             found="not installed",
             cost="torchcodec cannot load; nothing else here uses it",
-            do="install it with the system's package manager",
+            do=f"install ffmpeg ({_FFMPEG}) with the system's package manager",
         )
     said = subprocess.run(  # noqa: S603
         [program, "-version"], capture_output=True, text=True, timeout=_VERSION_TIMEOUT_S, check=False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -106,6 +107,44 @@ def test_decoders_that_are_lacking_are_named(monkeypatch: pytest.MonkeyPatch, tm
     findings = {finding.name: finding for finding in environment.examine(tmp_path)}
     assert findings["audio codecs"].cost == "audio files in OGG, MP3 cannot be read; Common Voice is MP3"
     assert findings["image codecs"].cost == "images in WebP count as unreadable"
+
+
+@pytest.mark.parametrize(
+    ("torch", "wanted"),
+    [
+        ("2.13.0+cpu", "torchcodec==0.13.0"),
+        ("2.11.1", "torchcodec==0.13.0"),
+        ("2.10.0+cu130", "torchcodec==0.10.*"),
+        ("2.6.0", "torchcodec==0.2.*"),
+        (None, "torch torchcodec==0.13.0"),
+    ],
+)
+def test_the_torchcodec_of_the_installed_torch_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, torch: str | None, wanted: str
+) -> None:
+    versions = {"torch": torch, "torchcodec": None}
+    monkeypatch.setattr(environment, "_version", lambda name: versions.get(name, "1"))
+    finding = next(finding for finding in environment.examine(tmp_path) if finding.name == "torchcodec")
+    assert finding.do.startswith(f"pip install {wanted}, which needs ffmpeg's libraries (4 to 8")
+
+
+def test_a_torchcodec_that_does_not_load_is_a_gap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A package in its place that fails as the real one does where ffmpeg or the right torch is lacking."""
+    (tmp_path / "torchcodec").mkdir()
+    (tmp_path / "torchcodec" / "__init__.py").touch()
+    code = "raise RuntimeError('\\nCould not load libtorchcodec. Likely causes:\\n  1. FFmpeg')"
+    (tmp_path / "torchcodec" / "decoders.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    versions = {"torch": "2.13.0+cpu", "torchcodec": "0.14.0"}
+    monkeypatch.setattr(environment, "_version", lambda name: versions.get(name, "1"))
+    finding = next(finding for finding in environment.examine(tmp_path) if finding.name == "torchcodec")
+    for name in ("torchcodec", "torchcodec.decoders"):
+        sys.modules.pop(name, None)
+    assert finding.status == "gap"
+    assert finding.found == (
+        "0.14.0 with torch 2.13.0+cpu, which does not load: Could not load libtorchcodec. Likely causes:"
+    )
+    assert "pip install torchcodec==0.13.0" in finding.do
 
 
 def test_an_accelerator_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
