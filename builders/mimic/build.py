@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from symile_data.datasets.mimic.lab_items import ITEM_IDS
+from symile_data.datasets.mimic.sample_terms import LAW, LAW_KEY
 from symile_data.datasets.mimic.schema import FINDINGS, STAY_COLUMNS, mimic_schema
 from symile_data.files import file_sha256, write_text
 from symile_data.format.manifest import BuildFingerprint, Dropped, FileEntry, Manifest, file_entry, library_versions
@@ -31,7 +32,7 @@ from .cohort.cxr import KINDS
 from .cohort.selection import Cohort, Survey, select_cohort, survey_sources
 from .cohort.splits import RowNumbers
 from .rules import notes
-from .sample.release import SampleTask, draw_patients, is_sample, pair_information_of, sample_roots, write_tables
+from .sample.release import SampleTask, draw_patients, drawn_by, is_sample, sample_roots, write_tables
 from .shard import ROWS_PER_SHARD, ShardTask, make_shard
 from .spec import MimicSpec, Roots
 from .tables import OPTIONAL_TABLES, TABLES
@@ -121,17 +122,16 @@ def _with_unit(item: dict[str, Any], units: dict[int, str]) -> dict[str, Any]:
 
 def _identity(spec: MimicSpec, survey: Survey | None, versions: dict[str, str]) -> BuildFingerprint:
     if survey is None:
-        sources: dict[str, Any] = {"records": {"kind": "sample", "patients": spec.patients}}
+        sources: dict[str, Any] = {"records": {"kind": "sample", "patients": spec.patients, LAW_KEY: LAW}}
         return BuildFingerprint(dataset=DATASET, spec=spec.to_json(), sources=sources, versions=versions)
     if survey.radiographs.suffix == ".dcm":
         versions = versions | library_versions(_DICOM_PACKAGES, "mimic")
     kind = "sample" if is_sample(survey.roots) else "mimic"
-    shared = pair_information_of(survey.roots) if kind == "sample" else None
     found = {table.stem: find_table(survey.roots, table) for table in TABLES}
     found |= {table.stem: path for table in OPTIONAL_TABLES if (path := find_optional_table(survey.roots, table))}
     tables = {stem: file_sha256(path) for stem, path in found.items()}
     sources = {
-        "records": {"kind": kind, "tables": tables, **({} if shared is None else {"pair_information": shared})},
+        "records": {"kind": kind, "tables": tables, **(drawn_by(survey.roots) if kind == "sample" else {})},
         "cxr": {"kind": KINDS[survey.radiographs.suffix], "listing": survey.radiographs.listing},
         "ecg": {"kind": "mimic-iv-ecg", "listing": survey.electrocardiograms.listing},
     }

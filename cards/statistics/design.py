@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from symile_data.datasets.mimic.sample_law import MODALITIES, pair_information_of, sample_terms
+from symile_data.datasets.mimic.sample_law import MODALITIES
+from symile_data.datasets.mimic.sample_terms import sample_terms
 from symile_data.datasets.pid import design_of
 from symile_data.datasets.pid.terms import terms_of
 from symile_data.format.manifest import Manifest
@@ -21,9 +22,9 @@ def sample_statistics(manifest: Manifest, schema: DatasetSchema) -> Statistics:
     """`sample`, the terms of synthetic admissions as `sample_terms` has them; empty for any other dataset, and for
     samples of versions that did not say how they were drawn.
     """
-    shared = pair_information_of(manifest)
     candidates = manifest.identity.spec.get("candidates")
     modalities = {modality.name for modality in schema.modalities}
-    if shared is None or not isinstance(candidates, int) or not modalities.issuperset(MODALITIES):
+    if not isinstance(candidates, int) or not modalities.issuperset(MODALITIES):
         return {}
-    return {"sample": sample_terms(shared, list(schema.features), candidates)}
+    terms = sample_terms(manifest, list(schema.features), candidates)
+    return {"sample": terms} if terms else {}

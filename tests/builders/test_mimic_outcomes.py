@@ -17,15 +17,24 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from symile_data.builders.mimic.build import build_mimic
-from symile_data.builders.mimic.sample.outcomes import TRAIT_TESTS, draw_person, signs_of
+from symile_data.builders.mimic.sample.outcomes import (
+    TRAIT_TESTS,
+    _chosen_xray,
+    draw_findings,
+    draw_person,
+    signs_of,
+)
 from symile_data.builders.mimic.sample.patients import USUAL, Patient, draw_patient
-from symile_data.builders.mimic.sample.release import MARK, pair_information_of, sample_roots, write_tables
+from symile_data.builders.mimic.sample.release import MARK, drawn_by, sample_roots, write_tables
 from symile_data.builders.mimic.sample.signals import draw_ecg, draw_xray, has_high_rate, has_large_heart
 from symile_data.builders.mimic.spec import MimicSpec, Roots
 from symile_data.cards import write_card
 from symile_data.datasets.mimic.icd import PREFIX, chapter_of
 from symile_data.datasets.mimic.lab_items import ITEM_IDS
-from symile_data.datasets.mimic.sample_law import RULES, STATES, label_aurocs, pair_bits, readers
+from symile_data.datasets.mimic.sample_labels import FINDING_RULES, RULES, LabelRule, label_aurocs
+from symile_data.datasets.mimic.sample_law import STATES, joint_states, pair_bits, readers
+from symile_data.datasets.mimic.sample_terms import LAW, LAW_KEY
+from symile_data.datasets.mimic.schema import FINDINGS
 from symile_data.errors import UsageError
 from symile_data.format import manifest as manifests
 
@@ -57,12 +66,51 @@ def test_ideal_readers_of_the_signs_reach_the_stated_areas(pair_information: flo
     ]
     for rule in RULES:
         positive = np.array([labels[rule.column] for _, labels in drawn])
-        exact = label_aurocs(pair_information)[rule.column]
-        assert abs(positive.mean() - exact["prevalence"]) < 4 * np.sqrt(0.25 / len(drawn))
-        for some in readers():
-            scores = [posterior(pair_information, rule.column, some, signs) for signs, _ in drawn]
-            wide = 4 * np.sqrt(1 / (12 * positive.sum()) + 1 / (12 * (~positive).sum()))
-            assert roc_auc_score(positive, scores) == pytest.approx(exact["auroc"]["+".join(some)], abs=wide)
+        check_areas(pair_information, rule, [signs for signs, _ in drawn], positive)
+
+
+@pytest.mark.parametrize("pair_information", [0.0, 0.5])
+def test_ideal_readers_reach_the_stated_areas_of_findings(pair_information: float) -> None:
+    """The rows are those whose report is certain; -1 and null are frequent enough for policies to matter."""
+    drawn = [
+        (signs_of(0, person, stay), draw_findings(0, person, xray))
+        for person in people(pair_information)
+        for stay in person.stays
+        if (xray := _chosen_xray(person, stay))
+    ]
+    assert list(drawn[0][1]) == list(FINDINGS.values()) == [rule.column for rule in FINDING_RULES]
+    for rule in FINDING_RULES:
+        said = [(signs, findings[rule.column]) for signs, findings in drawn]
+        certain = [(signs, value) for signs, value in said if value in (0, 1)]
+        assert sum(value == -1 for _, value in said) > 0.04 * len(said)
+        assert sum(value is None for _, value in said) > 0.1 * len(said)
+        check_areas(
+            pair_information,
+            rule,
+            [signs for signs, _ in certain],
+            np.array([value == 1 for _, value in certain]),
+        )
+
+
+def check_areas(pair_information: float, rule: LabelRule, signs: list[dict[str, int]], positive: np.ndarray) -> None:
+    """Compare the share of positives, and the area of each reader who knows the law, with the exact numbers."""
+    exact = label_aurocs(pair_information)[rule.column]
+    assert abs(positive.mean() - exact["prevalence"]) < 4 * np.sqrt(0.25 / len(positive))
+    wide = 4 * np.sqrt(1 / (12 * positive.sum()) + 1 / (12 * (~positive).sum()))
+    for some in readers():
+        scores = [posterior(pair_information, rule.column, some, shown) for shown in signs]
+        assert roc_auc_score(positive, scores) == pytest.approx(exact["auroc"]["+".join(some)], abs=wide)
+
+
+def test_shadows_are_told_as_the_xray_shows_them() -> None:
+    """Also of X-rays that no build chooses, whatever the stay they belong to."""
+    xrays = [(person, xray) for person in people(0.0)[:150] for xray in person.xrays]
+    for person, xray in xrays:
+        told = draw_findings(0, person, xray)
+        for name, bit in (("Lung Opacity", 0), ("Atelectasis", 1), ("Edema", 2), ("Pleural Effusion", 3)):
+            assert told[FINDINGS[name]] in (None, -1, xray.state >> bit & 1)
+        assert told[FINDINGS["No Finding"]] in (None, -1, int(not xray.state))
+    assert len(xrays) > 300
 
 
 def posterior(pair_information: float, column: str, some: tuple[str, ...], signs: Mapping[str, int]) -> float:
@@ -71,12 +119,10 @@ def posterior(pair_information: float, column: str, some: tuple[str, ...], signs
 
 @lru_cache
 def tables(pair_information: float) -> dict[tuple[str, tuple[str, ...]], dict[tuple[int, ...], float]]:
-    from symile_data.datasets.mimic.sample_law import joint_states
-
     probability, signs = joint_states(pair_information)
     found = {}
-    for rule in RULES:
-        chance = np.array(rule.chances)[rule.case(signs)]
+    for rule in (*RULES, *FINDING_RULES):
+        chance = np.broadcast_to(rule.chance(signs), probability.shape)
         for some in readers():
             mass: dict[tuple[int, ...], list[float]] = {}
             for state, (p, c) in enumerate(zip(probability, chance, strict=True)):
@@ -141,9 +187,11 @@ def test_pair_information_changes_states_only() -> None:
 def test_the_files_say_how_they_were_drawn(tmp_path: Path) -> None:
     write_tables(tmp_path, 20, 0, 0.25)
     roots = sample_roots(tmp_path)
-    assert pair_information_of(roots) == 0.25
+    assert drawn_by(roots) == {"pair_information": 0.25, LAW_KEY: LAW}
+    (roots.mimic_iv / MARK).write_text("Invented records.\n\npair information: 0.25\n")
+    assert drawn_by(roots) == {"pair_information": 0.25}
     (roots.mimic_iv / MARK).write_text("Invented records.\n")
-    assert pair_information_of(roots) is None
+    assert drawn_by(roots) == {}
     stays = [stay for index in range(20) for stay in draw_person(0, index, 0.25).stays]
     admissions = {row["hadm_id"]: row for row in rows_of(roots.mimic_iv / "hosp" / "admissions.csv.gz")}
     patients = {row["subject_id"]: row for row in rows_of(roots.mimic_iv / "hosp" / "patients.csv.gz")}
@@ -177,11 +225,18 @@ def test_built_rows_carry_the_labels_and_the_card_their_areas(tmp_path: Path, mo
         assert {name: bool(row[name]) for name in flags} == flags
         assert row["length_of_stay_days"] == pytest.approx((stay.discharged - stay.admitted).total_seconds() / 86400)
         assert signs_of(0, someone, stay)["labs"] >> 4 == trait_of(row)
+        assert findings_agree(row, someone, stay)
     statistics = json.loads((out / "stats.json").read_text())["sample"]
     assert statistics["labels"] == label_aurocs(0.5) and statistics["pair_bits"] == pair_bits(0.5)
     text = (out / "README.md").read_text()
     assert "| `icd_infectious` | 50.0 % | 0.500 | 0.500 | 0.500 | 0.500 | 0.500 | 0.500 | 0.900 |" in text
     assert "Any two of the three tell 0.755 bits of each other." in text
+
+
+def findings_agree(row: Mapping[str, Any], someone: Patient, stay: Any) -> bool:
+    xray = _chosen_xray(someone, stay)
+    told = draw_findings(0, someone, xray) if xray is not None and xray.labelled else {}
+    return all(row[column] == told.get(column) for column in FINDINGS.values())
 
 
 def trait_of(row: Mapping[str, Any]) -> int:

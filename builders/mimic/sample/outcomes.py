@@ -1,19 +1,21 @@
-"""Diagnoses and deaths of the invented patients, which depend on what their modalities show.
+"""Diagnoses, deaths and findings of the invented patients, which depend on what their modalities show.
 
-`symile_data.datasets.mimic.sample_law` has the rules. They look at the X-ray, the electrocardiogram and the tests that
-a build chooses by default, so that a label agrees with the media of its row.
+`symile_data.datasets.mimic.sample_labels` has the rules. They look at the X-ray, the electrocardiogram and the tests
+that a build chooses by default, so that a label agrees with the media of its row.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import accumulate
 from math import log
 
 import numpy as np
 
 from symile_data.datasets.mimic.icd import NINTH, PREFIX, TENTH
-from symile_data.datasets.mimic.sample_law import MODALITIES, RULES, TRAIT
+from symile_data.datasets.mimic.sample_labels import FINDING_RULES, RULES, SAYS
+from symile_data.datasets.mimic.sample_law import MODALITIES, TRAIT
 from symile_data.datasets.mimic.windows import CXR_WINDOW, ECG_WINDOW, LABS_WINDOW, Window
 from symile_data.rng import Stream
 
@@ -81,11 +83,39 @@ def signs_of(seed: int, person: Patient, stay: Stay) -> dict[str, int]:
     return {name: states[name] | int(traits[name]) << TRAIT for name in MODALITIES}
 
 
+def draw_findings(seed: int, person: Patient, xray: Xray) -> dict[str, int | None]:
+    """Draw what the report of an X-ray's study says of each finding.
+
+    A finding looks at the X-ray itself, and at the electrocardiogram and the tests of the stay for which a build
+    chooses the study; for any other study these are of the patient's last stay that began before it.
+
+    Returns:
+        Column -> 1, 0, -1 where the report is uncertain, or None where it does not mention the finding.
+    """
+    stay = _stay_of(person, xray)
+    signs = {**signs_of(seed, person, stay), "cxr": xray.state | int(has_large_heart(seed, xray.dicom_id)) << TRAIT}
+    rows = Stream(seed, "mimic/sample/reports").rows(xray.study_id, xray.study_id + 1, 2 * len(FINDING_RULES))
+    said: dict[str, int | None] = {}
+    for rule, (truth, words) in zip(FINDING_RULES, rows.reshape(-1, 2).tolist(), strict=True):
+        present = truth < rule.chance(signs)
+        ends = accumulate(SAYS[value][0 if present else 1] for value in SAYS)
+        said[rule.column] = next((value for value, end in zip(SAYS, ends, strict=True) if words < end), None)
+    return said
+
+
+def _stay_of(person: Patient, xray: Xray) -> Stay:
+    for stay in person.stays:
+        chosen = _chosen_xray(person, stay)
+        if chosen is not None and chosen.study_id == xray.study_id:
+            return stay
+    return max((stay for stay in person.stays if stay.admitted <= xray.time), key=lambda stay: stay.admitted)
+
+
 def _ended(seed: int, person: Patient, stay: Stay, *, last: bool) -> Stay:
     """Draw the labels of a stay, and turn them into a death and diagnoses."""
     rng = Stream(seed, "mimic/sample/outcomes").generator(stay.hadm_id)
     signs = signs_of(seed, person, stay)
-    chances = {rule.column: rule.chances[rule.case(signs)] for rule in RULES if last or not rule.last_stay}
+    chances = {rule.column: rule.chance(signs) for rule in RULES if last or not rule.last_stay}
     drawn = {rule.column: rng.random() < chances.get(rule.column, 0.0) for rule in RULES}
     died = drawn.pop("hospital_expire_flag")
     chapters = [column.removeprefix(PREFIX) for column, positive in drawn.items() if positive]

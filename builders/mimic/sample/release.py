@@ -16,15 +16,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from symile_data.datasets.mimic.lab_items import LAB_ITEMS
+from symile_data.datasets.mimic.sample_terms import LAW, LAW_KEY
 from symile_data.datasets.mimic.schema import FINDINGS, LEADS, RATE_HZ, SAMPLES, UNITS_PER_MV
 from symile_data.errors import OutputError
 from symile_data.files import write_unsynced
 from symile_data.progress import stage
-from symile_data.rng import Stream
 
 from ...engine.source_files import pack_files
 from ..spec import SAMPLE_PATIENTS, Roots, check_pair_information
-from .outcomes import draw_person
+from .outcomes import draw_findings, draw_person
 from .patients import Ecg, Patient, Xray, draw_patient
 from .signals import draw_ecg, draw_xray
 
@@ -34,6 +34,7 @@ FOLDERS = ("mimic-iv", "mimic-cxr-jpg", "mimic-iv-ecg")
 _PATIENTS_PER_JOB = 25
 _MARK_TEXT = "Invented records in the layout of a MIMIC release, written by symile-data. No patient's data.\n"
 _SETTING = re.compile(r"^pair information: ([0-9.e-]+)$", re.MULTILINE)
+_LAW = re.compile(r"^law: ([0-9]{1,4})$", re.MULTILINE)
 _MOST_MARK_BYTES = 1 << 12
 
 _ADMISSIONS = (
@@ -83,13 +84,15 @@ def is_sample(roots: Roots) -> bool:
     return all((root / MARK).is_file() for root in (roots.mimic_iv, roots.mimic_cxr, roots.mimic_ecg))
 
 
-def pair_information_of(roots: Roots) -> float | None:
-    """Return the setting with which marked releases were written; None where the mark does not say it, as that of
-    releases without diagnoses, which older versions wrote.
+def drawn_by(roots: Roots) -> dict[str, float | int]:
+    """Return how marked releases were drawn, as far as their mark says it: "pair_information" and the version of the
+    law. Older versions wrote marks, and samples, without the one or the other.
     """
     with (roots.mimic_iv / MARK).open(encoding="utf-8", errors="replace") as file:
-        found = _SETTING.search(file.read(_MOST_MARK_BYTES))
-    return float(found[1]) if found else None
+        text = file.read(_MOST_MARK_BYTES)
+    setting, law = _SETTING.search(text), _LAW.search(text)
+    stated = {"pair_information": float(setting[1])} if setting else {}
+    return {**stated, **({LAW_KEY: int(law[1])} if law else {})}
 
 
 def write_sample_mimic(
@@ -152,7 +155,7 @@ def write_tables(directory: Path, patients: int, seed: int, pair_information: fl
     columns = ("subject_id", "study_id", "file_name", "ecg_time", "path")
     _write_table(roots.mimic_ecg / "record_list.csv", columns, records)
     for root in (roots.mimic_iv, roots.mimic_cxr, roots.mimic_ecg):
-        write_unsynced(root / MARK, f"{_MARK_TEXT}\npair information: {pair_information}\n".encode())
+        write_unsynced(root / MARK, f"{_MARK_TEXT}\npair information: {pair_information}\n{LAW_KEY}: {LAW}\n".encode())
     return sum(len(person.stays) for person in people)
 
 
@@ -272,23 +275,14 @@ def _xray_row(person: Patient, xray: Xray) -> Row:
 
 
 def _finding_rows(people: Sequence[Patient], seed: int) -> Iterator[Row]:
-    """Label each study as CheXpert does: the findings that its X-ray shows, with gaps and uncertain labels."""
+    """Label each study as CheXpert does; some studies have no labels."""
     for person in people:
         studies = {xray.study_id: xray for xray in person.xrays if xray.labelled}
         for study_id, xray in studies.items():
-            shown = [bool(xray.state >> bit & 1) for bit in range(4)]
-            findings: dict[str, bool] = dict(
-                zip(("Lung Opacity", "Atelectasis", "Edema", "Pleural Effusion"), shown, strict=True)
-            )
-            findings["No Finding"] = not any(shown)
-            chances = Stream(seed, "mimic/sample/findings").rows(study_id, study_id + 1, len(FINDINGS))[0]
+            said = draw_findings(seed, person, xray)
+            findings = {name: said[column] for name, column in FINDINGS.items()}
             row: Row = {"subject_id": person.subject_id, "study_id": study_id}
-            for name, chance in zip(FINDINGS, chances.tolist(), strict=True):
-                if name in findings and chance > 0.05:
-                    row[name] = float(findings[name]) if findings[name] or chance > 0.5 else ""
-                elif chance < 0.02:
-                    row[name] = -1.0
-            yield row
+            yield row | {name: float(value) for name, value in findings.items() if value is not None}
 
 
 def _record_row(person: Patient, ecg: Ecg) -> Row:

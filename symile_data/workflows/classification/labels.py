@@ -79,11 +79,11 @@ def read_labels(
         data: The dataset.
         ids: Split -> (N,) sample ids of the rows.
         asked: Columns, or groups of columns (`datasets.mimic.labels.GROUPS`), in place of all. Of a group, the columns
-            that the dataset lacks or that have one value are left out.
+            that the dataset lacks, that have one value or that have none in a split are left out.
         policy: How the columns of CheXpert's findings become classes; None takes the default.
 
     Raises:
-        UsageError: a column of `asked` does not exist or has one value, or there is no label at all.
+        UsageError: a column of `asked` does not exist, has one value or none in a split, or there is no label at all.
     """
     policy = policy or LabelPolicy()
     named, left_out = _asked(data, asked)
@@ -95,14 +95,21 @@ def read_labels(
         classes = len(np.unique(known))
         key = _told_apart(np.concatenate([read.values[split] for split in SPLITS]))
         reason = ""
+        unknown = [split for split in SPLITS[1:] if len(ids[split]) and (read.values[split] == NULL).all()]
         if classes < 2:
             reason = f"{'one value' if classes else 'no value'} in the training rows"
+        elif unknown:
+            reason = f"no value in the {unknown[0]} rows"
         elif not asked and (classes > MOST_CLASSES or classes * FEWEST_ROWS > len(known)):
             reason = f"{classes:,} values in {len(known):,} training rows"
         elif not asked and key in same:
             reason = f"the same as {same[key]}"
         if reason and named.get(column):
-            raise UsageError("a label to probe needs two values at least", got=f"{column} with {reason}")
+            raise UsageError(
+                "a label needs two values in the training rows, and known ones in every split",
+                got=f"{column} with {reason}",
+                do="leave it out of `labels`",
+            )
         if reason:
             left_out[column] = reason
             continue

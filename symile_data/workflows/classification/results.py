@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symile_data.datasets.mimic.sample_law import label_aurocs, pair_information_of
+from symile_data.datasets.mimic.labels import LabelPolicy, is_finding
+from symile_data.datasets.mimic.sample_terms import known_aurocs
 from symile_data.datasets.pid.probe_bayes import information_of, label_accuracy
 from symile_data.errors import UsageError
 from symile_data.format.schema import SPLITS
@@ -101,8 +102,9 @@ def results_of(
         for label in labels.values
     }
     means = _means(rows, scored, shown)
+    ideal = _ideal(data, labels)
     return {
-        "labels": {label: _described(data, labels, label) for label in labels.values},
+        "labels": {label: _described(data, labels, label, ideal) for label in labels.values},
         "left_out": dict(labels.left_out),
         "runs": _runs(scored, found, seeds),
         "table": table,
@@ -236,7 +238,17 @@ def _runs(scored: Scored, found: Found, seeds: Mapping[str, Sequence[int]]) -> d
     return runs
 
 
-def _described(data: TrainingData, labels: Labels, label: str) -> dict[str, Any]:
+def _ideal(data: TrainingData, labels: Labels) -> dict[str, dict[str, Any]]:
+    """Compute the exact areas of synthetic admissions; of findings under the default policy alone, since they are those
+    of rows whose report is certain.
+    """
+    changed = labels.policy != LabelPolicy()
+    return {label: of for label, of in known_aurocs(data.manifest).items() if not (changed and is_finding(label))}
+
+
+def _described(
+    data: TrainingData, labels: Labels, label: str, ideal: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
     """Describe a label: its classes, its rows, and what can be reached without and with the data."""
     from symile_data.evaluation.probes import COMBINED, majority_accuracy
 
@@ -250,8 +262,7 @@ def _described(data: TrainingData, labels: Labels, label: str) -> dict[str, Any]
     if len(labels.classes[label]) == 2:
         described["positive"] = labels.classes[label][1]
         described["positives"] = {split: int(np.sum(known[split] == 1)) for split in SPLITS}
-    shared = pair_information_of(data.manifest)
-    if shared is not None and label in (ideal := label_aurocs(shared)):
+    if label in ideal:
         described["ideal"] = ideal[label]["auroc"]
     design = design_in(data)
     if design is None:

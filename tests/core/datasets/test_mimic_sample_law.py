@@ -13,17 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from symile_data.datasets.mimic.sample_law import (
-    MODALITIES,
-    RULES,
-    ideal_auroc,
-    joint_states,
-    label_aurocs,
-    pair_bits,
-    readers,
-    retrieval_ceilings,
-    sample_terms,
-)
+from symile_data.datasets.mimic.sample_labels import FINDING_RULES, RULES, ideal_auroc, label_aurocs
+from symile_data.datasets.mimic.sample_law import MODALITIES, joint_states, pair_bits, readers, retrieval_ceilings
+from symile_data.datasets.mimic.sample_terms import LAW, LAW_KEY, known_aurocs, sample_terms
+from symile_data.datasets.mimic.schema import FINDINGS
+from symile_data.format.manifest import BuildFingerprint, Manifest
 
 
 def auroc_by_pairs(probability: list[float], chance: list[float], seen: list[int]) -> float:
@@ -76,8 +70,8 @@ def test_simulated_ideal_readers_reach_the_areas(pair_information: float) -> Non
     states = rng.choice(len(probability), size=120_000, p=probability)
     half = len(states) // 2
     areas = label_aurocs(pair_information)
-    for rule in RULES:
-        chance = np.array(rule.chances)[rule.case(signs)] * (5 / 7 if rule.last_stay else 1)
+    for rule in (*RULES, *FINDING_RULES):
+        chance = np.broadcast_to(rule.chance(signs), probability.shape) * (5 / 7 if rule.last_stay else 1)
         positive = rng.random(len(states)) < chance[states]
         for some in readers():
             # What a reader sees of the bits on which the label depends, in a table of 64 places at most.
@@ -97,7 +91,7 @@ def relevant(bits: tuple[tuple[str, int], ...], name: str) -> list[int]:
 
 
 def test_labels_need_one_two_or_three_modalities() -> None:
-    areas = {column: found["auroc"] for column, found in label_aurocs(0.0).items()}
+    areas = {column: found["auroc"] for column, found in label_aurocs(0.0).items() if column not in FINDINGS.values()}
     chance = {column: {some for some, area in of.items() if area == 0.5} for column, of in areas.items()}
     singles = set(MODALITIES)
     assert (
@@ -170,10 +164,43 @@ def test_retrieval_ceilings_are_reached_by_simulated_readers(pair_information: f
         assert found[name] == pytest.approx(accuracy, abs=0.015), name
 
 
+def manifest(dataset: str = "symile-mimic", kind: str = "sample", **records: float) -> Manifest:
+    sources = {"records": {"kind": kind, **records}}
+    return Manifest(
+        identity=BuildFingerprint(dataset=dataset, spec={}, sources=sources, versions={}),
+        modalities=(),
+        splits={},
+        files=[],
+    )
+
+
 def test_terms_tell_of_the_datasets_labels_only() -> None:
-    terms = sample_terms(0.5, ["icd_blood", "gender"], 10)
-    assert list(terms["labels"]) == ["icd_blood"] and terms["pair_information"] == 0.5
+    terms = sample_terms(manifest(pair_information=0.5, law=LAW), ["icd_blood", "chexpert_edema", "gender"], 10)
+    assert list(terms["labels"]) == ["chexpert_edema", "icd_blood"] and terms["pair_information"] == 0.5
     assert 0.1 < terms["retrieval"]["pairwise"] < terms["retrieval"]["joint"] < 1
+    real = manifest(kind="mimic", pair_information=0.5, law=LAW)
+    assert sample_terms(real, ["icd_blood"], 10) == known_aurocs(real) == {}
+
+
+def test_areas_of_findings_are_those_of_this_version_of_the_law_only() -> None:
+    assert LAW_KEY == "law" and set(FINDINGS.values()) <= set(known_aurocs(manifest(pair_information=0.0, law=LAW)))
+    for other in ({}, {"law": LAW - 1}):
+        found = known_aurocs(manifest(pair_information=0.0, **other))
+        assert set(found) == {rule.column for rule in RULES}
+
+
+def test_every_kind_of_finding_is_there() -> None:
+    """Some show in the X-ray alone, some in it and in another modality, one in nothing; all are frequent enough."""
+    areas = {column: found["auroc"] for column, found in label_aurocs(0.0).items() if column in FINDINGS.values()}
+    assert len(areas) == 14
+    blind = {column for column, of in areas.items() if max(of.values()) == 0.5}
+    assert blind == {"chexpert_fracture"}
+    pairs = {column for column, of in areas.items() if max(of[name] for name in MODALITIES) == 0.5 < of["cxr+ecg+labs"]}
+    assert pairs == {"chexpert_pleural_other", "chexpert_pneumothorax"}
+    assert areas["chexpert_pneumonia"]["cxr+labs"] > areas["chexpert_pneumonia"]["cxr"] > 0.7
+    shares = {column: label_aurocs(0.0)[column]["prevalence"] for column in areas}
+    assert all(0.45 < share < 0.6 for column, share in shares.items() if column != "chexpert_no_finding")
+    assert shares["chexpert_no_finding"] == pytest.approx(0.85 / 16 / (0.85 / 16 + 0.6 * 15 / 16))
 
 
 def test_the_page_has_the_exact_numbers() -> None:
