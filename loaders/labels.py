@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from symile_data.errors import DamageError, UsageError
+from symile_data.errors import DamageError, UsageError, choose_column
 from symile_data.format.shards.arrow_numpy import null_mask, numbers, one_chunk
 
 from .split import Split
@@ -52,7 +52,7 @@ def label_of(split: Split, name: str) -> Label:
         UsageError: the split has no column of this name.
     """
     if name not in split.columns:
-        raise UsageError("`columns` names no column", got=name, do=f"choose among {', '.join(split.columns)}")
+        raise UsageError("`columns` names no column", got=name, do=choose_column(name, split.columns))
     masks = {index: (item.mask, f"{item.name}_missing") for index, item in enumerate(split.modalities)}
     blanked_by = tuple(
         index for index, item in enumerate(split.modalities) if name in (*item.null_columns, item.column, *masks[index])

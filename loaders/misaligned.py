@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symile_data.datasets.mimic.schema import PATIENT
-from symile_data.errors import DamageError, UsageError
+from symile_data.errors import DamageError, UsageError, choose_column
 from symile_data.format.shards.arrow_numpy import numbers
 from symile_data.misalignment import Lenders, shown_rows
 from symile_data.reliability import Reliability
@@ -36,7 +36,7 @@ def check_misaligned(variation: Variation, split: Split, *, cached: bool) -> Non
             "donors_differ_in names no column of this split",
             where=split.location,
             got=repr(variation.donors_differ_in),
-            do=f"choose among {', '.join(split.columns)}",
+            do=choose_column(variation.donors_differ_in, split.columns),
         )
     kinds = {modality.name: modality.kind for modality in split.modalities}
     Reliability(misaligned=misaligned).check(kinds)

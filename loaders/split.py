@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from symile_data.errors import DamageError, UsageError
+from symile_data.errors import DamageError, UsageError, choose_column
 from symile_data.files import digest
 from symile_data.format import manifest as manifests
 from symile_data.format.feature_sets.joined import join, open_feature_sets
@@ -124,7 +124,7 @@ class Split:
         unknown = [name for name in columns if name not in self.schema.names]
         if unknown:
             raise UsageError(
-                "no such column", where=self.location, got=unknown[0], do=f"choose among {', '.join(self.columns)}"
+                "no such column", where=self.location, got=unknown[0], do=choose_column(unknown[0], self.columns)
             )
         shard, group = self.shard_of(row_group)
         return self._plain(shard, shard.read(group, columns), columns)

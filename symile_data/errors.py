@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
 
@@ -150,6 +151,33 @@ def choose_among(names: Sequence[str], most: int = 20) -> str:
     """
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return f"choose among {', '.join(names[:most])}{more}"
+
+
+def choose_column(name: str, columns: Sequence[str], most: int = 20) -> str:
+    """Advise on a column that a dataset lacks: name all columns where they are few, else those with a similar name.
+
+    Args:
+        name: What was asked for.
+        columns: The columns that there are.
+        most: How many of them are listed at most.
+
+    >>> choose_column("edema", ["chexpert_edema", "chexpert_fracture", "age"], most=2)
+    'the nearest of its 3 columns is chexpert_edema; symile-data info lists them all'
+    """
+    if len(columns) <= most:
+        return f"it has {', '.join(columns)}"
+    asked = name.lower()
+    lower = {column.lower(): column for column in columns}
+    near = [column for column in columns if asked and asked in column.lower()]
+    near += [lower[found] for found in get_close_matches(asked, list(lower), n=_NEAREST, cutoff=0.6)]
+    shown = list(dict.fromkeys(near))[:_NEAREST]
+    if not shown:
+        return f"symile-data info lists its {len(columns):,} columns"
+    verb = "is" if len(shown) == 1 else "are"
+    return f"the nearest of its {len(columns):,} columns {verb} {', '.join(shown)}; symile-data info lists them all"
+
+
+_NEAREST = 5  # columns with a similar name that an error lists
 
 
 def _sentence(what: str, where: str | PathLike[str] | None, got: object, do: str | None) -> str:

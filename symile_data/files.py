@@ -10,11 +10,11 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-from .errors import OutputError
+from .errors import OutputError, UsageError
 
 _READ_SIZE = 1 << 20
 _KEPT = "finished shards are kept"
@@ -81,6 +81,29 @@ def check_replaceable(path: Path) -> None:
     if not stat.S_ISREG(mode):
         kind = "a directory" if stat.S_ISDIR(mode) else "a device or a pipe"
         raise OutputError(f"cannot write: {kind} is there", where=path, do="choose the path of a file")
+
+
+def check_vacant(directory: Path, own: Collection[str] = ()) -> None:
+    """Refuse a place for new files that is taken.
+
+    Args:
+        directory: Where they are to be written; it may not exist yet.
+        own: Names of entries that are replaced or continued, and therefore may be there.
+
+    Raises:
+        UsageError: it is no directory, or holds anything else.
+    """
+    if directory.exists() and not directory.is_dir():
+        raise UsageError("this is not a directory", where=directory, do="choose a new or empty directory")
+    others = sorted(entry.name for entry in directory.iterdir() if entry.name not in own) if directory.exists() else []
+    if others:
+        more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
+        raise UsageError(
+            "the directory holds other files",
+            where=directory,
+            got=f"{others[0]}{more}",
+            do="choose a new or empty directory",
+        )
 
 
 def write_files(files: Iterable[tuple[Path, bytes]]) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from symile_data.errors import UsageError
+from symile_data.errors import UsageError, choose_column
 from symile_data.files import digest
 from symile_data.format.feature_sets.joined import JoinedShard
 from symile_data.format.shards.arrow_numpy import arrow_int64, numbers
@@ -96,7 +96,7 @@ def _expression(split: Split, where: str | pc.Expression) -> tuple[pc.Expression
     # Arrow does not tell which columns an expression names; one that it does not name costs time only.
     columns = [name for name in light if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", str(where))]
     if not columns:
-        raise UsageError("the filter where names no column", got=str(where), do=f"choose among {', '.join(light)}")
+        raise UsageError("the filter where names no column", got=str(where), do=choose_column("", light))
     return where, columns
 
 

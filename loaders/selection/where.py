@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from symile_data.errors import UsageError
+from symile_data.errors import UsageError, choose_column
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -163,7 +163,7 @@ class _Parser:
             raise self.expected("a column, `not` or a parenthesis")
         if token.value not in self.columns:
             raise UsageError(
-                "the filter where names no column", got=token.value, do=f"choose among {', '.join(self.columns)}"
+                "the filter where names no column", got=token.value, do=choose_column(token.value, self.columns)
             )
         self.used.append(token.value)
         column = pc.field(token.value)

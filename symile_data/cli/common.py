@@ -69,8 +69,14 @@ def objective_names(text: str) -> list[str]:
     return names
 
 
-def report(out: Path, manifest: Manifest) -> None:
-    """Print what was written on stdout."""
+def report(out: Path, manifest: Manifest, source: Manifest | None = None) -> None:
+    """Print what was written on stdout.
+
+    Args:
+        out: The directory.
+        manifest: The manifest that was written.
+        source: Manifest of the dataset from which it was made; what that one dropped is not said again.
+    """
     from symile_data.format.disclosure import told
     from symile_data.format.schema import SPLITS
 
@@ -81,6 +87,8 @@ def report(out: Path, manifest: Manifest) -> None:
         if split not in manifest.splits:
             say(f"the {split} split is empty")
     for entry in manifest.dropped:
+        if source is not None and entry in source.dropped:
+            continue
         examples = f", such as {', '.join(entry.examples[:2])}" if entry.examples else ""
         say(f"dropped: {told(entry.count)} ({entry.reason}){examples}")
     say(f"load it with: {loading_line(out, manifest)}")

@@ -83,8 +83,9 @@ def embed(
     _check_used("--audio-seconds", audio_seconds, "--audio-model", audio_model)
     _check_used("--text-layers", text_layers, "--text-model", text_model)
     kind, count = _devices(device, executor)
+    source = manifests.read(directory)
     spec = FeatureSpec(
-        models=_models(directory, manifests.read(directory), names, settings),
+        models=_models(directory, source, names, settings),
         precision=precision,
         device=kind,
         batch_size=batch_size,
@@ -98,7 +99,8 @@ def embed(
         _report_beside(directory, str(beside), manifest)
         return
     command = command_line(directory, out, *given)
-    report(out, build_features(directory, out, spec, encode_media, write_card=write_card, command=command, **options))
+    made = build_features(directory, out, spec, encode_media, write_card=write_card, command=command, **options)
+    report(out, made, source)
 
 
 def _report_beside(directory: Path, name: str, manifest: Manifest) -> None:

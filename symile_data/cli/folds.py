@@ -77,13 +77,19 @@ def chosen_fold(file: Path | None, fold: int | None, repeat: int) -> FoldChoice 
 
 
 def _report(path: Path, counts: list[dict[str, Any]]) -> None:
+    from symile_data.workflows.folds.make import in_order
+
     from .output.tables import print_wide
 
-    labels = sorted({label for counted in counts for label in counted.get("labels", {})})
+    labels = in_order(label for counted in counts for label in counted.get("labels", {}))
     columns = ["repeat", "fold", "rows", *(["groups"] if "groups" in counts[0] else [])]
     table = [[*columns, *labels]]
     for counted in counts:
         shares = [str(counted["labels"].get(label, 0)) for label in labels]
         table.append([*(f"{counted[column]:,}" for column in columns), *shares])
     print_wide(table, "Rows of each fold" + (", and of each label" if labels else ""))
+    for label in labels:
+        found = sum(label in counted["labels"] for counted in counts)
+        if found < len(counts):
+            say(f"the label {label} is in {found} of {len(counts)} folds; fewer --folds may spread it over all")
     say(f"written: {path}")

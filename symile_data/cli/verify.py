@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from symile_data.progress.amounts import counted, setting, size
 
 from .common import Json
 from .output import cell, say, say_json
+
+if TYPE_CHECKING:
+    from symile_data.format.manifest import Manifest
 
 Directory = Annotated[Path, typer.Argument(help="A dataset's directory.")]
 
@@ -74,7 +77,7 @@ def verify(
 
 
 def info(directory: Directory, as_json: Json = False) -> None:
-    """Show what a dataset is: splits, modalities, settings, sources, dropped items.
+    """Show what a dataset is: splits, modalities, columns, settings, sources, dropped items.
 
     Example:
 
@@ -97,6 +100,7 @@ def info(directory: Directory, as_json: Json = False) -> None:
     for split, rows in manifest.splits.items():
         table.add_row(cell(split), f"{counted(rows, 'row')} in {counted(len(manifest.shards(split)), 'shard')}")
     table.add_row("modalities", cell(", ".join(f"{m.name} ({m.kind})" for m in manifest.modalities)))
+    table.add_row("columns", cell(_columns(directory, manifest)))
     if sets := feature_folders(directory):
         table.add_row("features", cell(", ".join(sets)))
     for name, value in manifest.identity.spec.items():
@@ -105,3 +109,17 @@ def info(directory: Directory, as_json: Json = False) -> None:
         table.add_row("dropped", cell(f"{told(entry.count)}: {entry.reason}"))
     table.add_row("size", size(sum(entry.bytes for entry in manifest.files)))
     Console().print(table)
+
+
+def _columns(directory: Path, manifest: Manifest) -> str:
+    """Name the columns of the rows; of damaged shards say what is wrong with them."""
+    from symile_data.errors import SymileDataError
+    from symile_data.loaders import open_split
+
+    try:
+        split = next(split for split in manifest.splits if manifest.splits[split])
+        return ", ".join(open_split(directory, split, manifest=manifest).columns)
+    except StopIteration:
+        return "no rows"
+    except SymileDataError as error:
+        return str(error)

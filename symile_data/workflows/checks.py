@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from symile_data.errors import UsageError
 from symile_data.progress.amounts import counted
@@ -41,6 +43,9 @@ def check_config(data: TrainingData, config: TrainConfig) -> None:
     settings = config.pretrain
     labels = () if settings is None else settings.labels.values()
     data.columns(config.label, *config.resample_within_class.values(), *labels)
+    for split in _SPLITS[1:] if config.supervised is None else ():
+        masked = config.missingness if config.missingness_in_validation and split == "validation" else 0.0
+        check_candidates(data, split, config.target, config.label, config.candidates, masked)
     rows = data.manifest.splits.get("train", 0)
     sizes = {"batch_size": config.batch_size}
     if settings is not None:
@@ -79,6 +84,75 @@ def check_splits(data: TrainingData) -> None:
                 where=data.directory,
                 do="build it again with fewer values missing (`missing`)",
             )
+
+
+def check_candidates(
+    data: TrainingData, split: str, target: str, label: str, candidates: int, missingness: float = 0.0
+) -> None:
+    """See that the rows of a split have, or give, the sets of candidates among which the target is to be retrieved.
+
+    Args:
+        data: The dataset.
+        split: Name of the split.
+        target: Modality that is retrieved.
+        label: Column by which a candidate is right.
+        candidates: K of each set; 0 for all rows, which need no sets.
+        missingness: Rate of values that the loader takes away from the split.
+
+    Raises:
+        UsageError: the dataset's own sets have another size, or name rows by another column than the label, or there
+            are too few complete rows of other labels to draw sets from.
+    """
+    if not candidates:
+        return
+    if columns := data.candidate_columns(candidates, split, target, missingness):
+        _check_own_sets(data, split, columns[0], label, candidates)
+        return
+    labels = _complete(data, split, label)
+    others = len(labels) - max(pc.value_counts(labels).field("counts").to_pylist(), default=0)
+    if others < candidates - 1:
+        raise UsageError(
+            f"the {split} split has too few rows of other labels for a set of candidates",
+            where=data.directory,
+            got=f"{candidates} candidates, {len(labels)} complete rows, {others} of them of other labels than {label}",
+            do="set candidates to fewer, or to 0 for all rows",
+        )
+
+
+def _check_own_sets(data: TrainingData, split: str, column: str, label: str, candidates: int) -> None:
+    opened = data.split(split)
+    sets = opened.read_all([column])[column].combine_chunks().drop_null()
+    sizes = pc.unique(pc.list_value_length(sets)).to_pylist()
+    if sizes and sizes != [candidates]:
+        raise UsageError(
+            f"the sets of candidates of the {split} split have another size",
+            where=data.directory,
+            got=f"{candidates} candidates, sets of {', '.join(map(str, sizes))}",
+            do=f"set candidates to {sizes[0]}, or to 0 for all rows",
+        )
+    named = sets.flatten()
+    there = opened.read_all([label])[label].combine_chunks() if label in opened.columns else pa.array([], named.type)
+    if there.type != named.type or not pc.all(pc.is_in(named, there)).as_py():
+        raise UsageError(
+            f"the sets of candidates of the {split} split name rows by another column than the label",
+            where=data.directory,
+            got=label,
+            do="choose the column that they name as the label, or set candidates to 0 for all rows",
+        )
+
+
+def _complete(data: TrainingData, split: str, label: str) -> pa.Array:
+    """Read the labels of the rows that lack no modality; of a vector each value stands for itself."""
+    opened = data.split(split)
+    columns = {modality.name: modality.column for modality in data.manifest.modalities}
+    masks = [modality.mask for modality in data.manifest.modalities]
+    wanted = columns.get(label, label)
+    if wanted not in opened.columns:  # every row is its own label
+        return pa.array(range(opened.rows))
+    table = opened.read_all([*masks, wanted])
+    whole = ~np.logical_or.reduce([table[mask].to_numpy() for mask in masks])
+    values = table[wanted].combine_chunks().filter(pa.array(whole))
+    return pa.array([repr(value) for value in values.to_pylist()]) if pa.types.is_nested(values.type) else values
 
 
 def check_media(manifest: Manifest, config: TrainConfig) -> None:

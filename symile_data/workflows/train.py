@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from symile_data.errors import DamageError, UsageError
+from symile_data.errors import DamageError, UsageError, choose_column
 
 from .affected import accuracies_apart
 from .bounds import ceilings_of, references, subsets_of, validation_references
+from .checks import check_candidates
 
 if TYPE_CHECKING:
     from symile_data.evaluation.embeddings import Embeddings
@@ -128,18 +129,21 @@ def check_fingerprint(run: Path, info: RunInfo, data: TrainingData) -> None:
     """Check that a run was trained on these data and this fold of them.
 
     Raises:
-        DamageError: it was trained on others.
+        UsageError: it was trained on another dataset than the one that was named, or on another fold.
+        DamageError: its dataset has changed.
     """
     if data.manifest.identity.fingerprint == info.fingerprint:
         return
     if data.folds != info.folds:
-        raise DamageError(
+        raise UsageError(
             "the run was trained on other splits, so rows that it is tested on may have been its training rows",
             where=run,
             got=f"{_told(info.folds)} of the run, and {_told(data.folds)}",
             do="give the run's file with `folds` and its `fold` and `repeat`, or none where it has none",
         )
-    raise DamageError(
+    # Another directory was named by the caller; the run's own has changed since.
+    kind = DamageError if data.directory.resolve() == Path(info.location).resolve() else UsageError
+    raise kind(
         "the run was trained on another dataset",
         where=data.directory,
         do="give the run's dataset with `data`, or train on this one",
@@ -161,7 +165,8 @@ def embed_run(
         split: Name of the split.
         select: Figure that chose the weights, as in `evaluate_run`.
         changes: "target", "label" or "candidates" in place of the config's. Without a label, only the row itself is
-            right for another target.
+            right for another target; where the dataset has sets of candidates, it is the config's label, which they
+            name.
 
     Returns:
         The embeddings, the protocol, and the column of the labels.
@@ -177,9 +182,19 @@ def embed_run(
     config = read_run(run).config
     check_fingerprint(run, read_run(run), data)
     given = {name: value for name, value in (changes or {}).items() if value is not None}
-    target = given.get("target", config.target)
-    label = given.get("label", config.label if target == config.target else "sample_id")
-    candidates = given.get("candidates", config.candidates)
+    target, candidates = given.get("target", config.target), given.get("candidates", config.candidates)
+    modalities = [modality.name for modality in data.manifest.modalities]
+    if target not in modalities:
+        raise UsageError(
+            "there is no such modality to retrieve", got=target, do=f"choose among {', '.join(modalities)}"
+        )
+    own = target == config.target or data.candidate_columns(candidates, split, target)
+    label = given.get("label", config.label if own else "sample_id")
+    if label not in (*modalities, *(columns := data.split(split).columns), "sample_id"):
+        raise UsageError(
+            "the dataset has no such column", where=data.directory, got=label, do=choose_column(label, columns)
+        )
+    check_candidates(data, split, target, label, candidates)
     module = load_module(run, select)
     if not isinstance(module, SymileModule):
         raise UsageError(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symile_data.datasets.m3.keys import KEYS
-from symile_data.errors import UsageError
+from symile_data.errors import UsageError, choose_column
 from symile_data.format import manifest as manifests
 
 from .feature_view import with_features
@@ -120,7 +120,7 @@ class TrainingData:
         Raises:
             UsageError: the dataset lacks a split, or a modality or column that the config names; the objective does not
                 fit the config or the number of modalities; the dataset has features where the config needs images or
-                audio; or it has fewer training rows than a batch.
+                audio; it has fewer training rows than a batch; or its rows do not give the config's sets of candidates.
         """
         from .checks import check_config
 
@@ -183,7 +183,7 @@ class TrainingData:
                 **common,
                 "missingness": masked,
                 "variation": Variation(value_labels=value_labels),
-                "columns": [*labels, *self._candidates(config.candidates, "validation", config.target, masked)],
+                "columns": [*labels, *self.candidate_columns(config.candidates, "validation", config.target, masked)],
             },
         )
 
@@ -231,7 +231,7 @@ class TrainingData:
         from symile_data.training.fit import embed_split
 
         target = target or module.config.target
-        columns = [*self.columns(label or module.config.label), *self._candidates(candidates, split, target)]
+        columns = [*self.columns(label or module.config.label), *self.candidate_columns(candidates, split, target)]
         shown = self._value_labels({target: label or module.config.label})
         batches = self.encoded(module, split, columns, variation=Variation(value_labels=shown))
         return embed_split(module.to(best_device()), batches, self.split(split).rows, label)
@@ -313,11 +313,11 @@ class TrainingData:
                     "the dataset lacks a column that the config names",
                     where=self.directory,
                     got=column,
-                    do=f"it has {', '.join(there)}",
+                    do=choose_column(column, there),
                 )
         return [column for column in dict.fromkeys(columns) if column not in (*modalities, "sample_id")]
 
-    def _candidates(self, candidates: int, split: str, target: str, missingness: float = 0.0) -> list[str]:
+    def candidate_columns(self, candidates: int, split: str, target: str, missingness: float = 0.0) -> list[str]:
         """Name the column of the sets of candidates, where they are wanted and the split has it.
 
         It is used only where all rows of the split are complete, because a set may name any row that has the target,

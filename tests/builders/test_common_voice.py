@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from symile_data.builders.m3.audio.common_voice import CommonVoiceSource, RecordedAudio, find_locale
 from symile_data.builders.m3.audio.sample_common_voice import COLUMNS, write_sample_common_voice
 from symile_data.builders.m3.audio.spoken import UnreadableAudioError
-from symile_data.errors import OutputError, SourceError, UsageError
+from symile_data.errors import SourceError, UsageError
 
 SPLITS = ("train", "validation", "test")
 ROWS = {"train": 40, "validation": 10, "test": 10}
@@ -328,7 +328,7 @@ def test_missing_folders_are_errors_that_name_them(release: Path, tmp_path: Path
         find_locale(tmp_path, "el")
     with pytest.raises(SourceError, match=r"no clips folder \(.*cv-corpus-1/el/clips\)"):
         source(tmp_path / "cv-corpus-1", ("el",))
-    with pytest.raises(OutputError, match=r"holds other files"):
+    with pytest.raises(UsageError, match=r"holds other files; got .*"):
         write_sample_common_voice(tmp_path, ("el",), 6)
 
 

@@ -24,7 +24,7 @@ from symile_data.builders.mimic.spec import MimicSpec
 from symile_data.datasets.mimic.lab_items import ITEM_IDS
 from symile_data.datasets.mimic.sample_law import STATES
 from symile_data.datasets.mimic.schema import NAN_VALUE
-from symile_data.errors import OutputError
+from symile_data.errors import UsageError
 from symile_data.format import manifest as manifests
 
 PATIENTS = 30
@@ -82,7 +82,7 @@ def test_it_is_the_same_each_time_and_says_what_it_is(source: Path, tmp_path: Pa
     assert is_sample(sample_roots(source))
     assert gzip.decompress((source / "mimic-iv/hosp/patients.csv.gz").read_bytes()).startswith(b"subject_id,gender")
     (tmp_path / "again" / "mine.txt").write_text("x")
-    with pytest.raises(OutputError, match="the directory holds other files"):
+    with pytest.raises(UsageError, match="the directory holds other files"):
         write_sample_mimic(tmp_path / "again", PATIENTS)
 
 

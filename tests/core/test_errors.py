@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from symile_data.errors import DamageError, MissingPackageError, OutputError, SourceError, SymileDataError, UsageError
+from symile_data.errors import (
+    DamageError,
+    MissingPackageError,
+    OutputError,
+    SourceError,
+    SymileDataError,
+    UsageError,
+    choose_column,
+)
 
 
 @pytest.mark.parametrize(
@@ -53,3 +61,19 @@ def test_only_a_wrong_command_line_exits_with_2() -> None:
     }
     assert set(codes.values()) == {1}
     assert UsageError.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("edema", "the nearest of its 30 columns is chexpert_edema; symile-data info lists them all"),
+        ("Chexpert_Edma", "the nearest of its 30 columns is chexpert_edema; symile-data info lists them all"),
+        ("colour", "symile-data info lists its 30 columns"),
+        ("", "symile-data info lists its 30 columns"),
+        ("x1", "the nearest of its 30 columns are x1_, x10_, x11_, x12_, x13_; symile-data info lists them all"),
+    ],
+)
+def test_of_many_columns_the_nearest_are_named(name: str, advice: str) -> None:
+    columns = ["chexpert_edema", *(f"x{number}_" for number in range(29))]
+    assert choose_column(name, columns) == advice
+    assert choose_column(name, columns[:3]) == "it has chexpert_edema, x0_, x1_"

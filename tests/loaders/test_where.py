@@ -197,7 +197,7 @@ def test_what_cannot_be_read_is_refused_at_its_place(where, said):
 
 
 def test_a_filter_that_does_not_fit_the_columns_is_refused(dataset):
-    with pytest.raises(UsageError, match=r"names no column; got nothing_here\. Choose among lang"):
+    with pytest.raises(UsageError, match=r"names no column; got nothing_here\. It has lang"):
         open_split(dataset, "train", where="nothing_here = 1")
     with pytest.raises(UsageError, match="names no column"):
         open_split(dataset, "train", where="image is null")  # media are never read; image_missing says it

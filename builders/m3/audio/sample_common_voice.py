@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from symile_data.datasets.m3.schema import SAMPLE_RATE_HZ
-from symile_data.errors import MissingPackageError, OutputError
-from symile_data.files import atomic_path, digest, write_text
+from symile_data.errors import MissingPackageError
+from symile_data.files import atomic_path, check_vacant, digest, write_text
 from symile_data.progress import stage
 
 from ..text.sentences import read_sentences
@@ -43,11 +43,10 @@ def write_sample_common_voice(directory: Path, languages: Sequence[str], count: 
         The number of recordings in all tables.
 
     Raises:
-        OutputError: the directory contains other files.
+        UsageError: the directory contains other files.
         MissingPackageError: the extra `speech` is not installed.
     """
-    if directory.exists() and any(entry.name not in languages for entry in directory.iterdir()):
-        raise OutputError("the directory holds other files", where=directory, do="choose a new or empty directory")
+    check_vacant(directory, languages)
     total = count + _OTHER_RECORDINGS * len(_OTHER_TABLES)
     with stage("sample speech", len(languages) * total, "recordings") as advance:
         for language in languages:

@@ -20,8 +20,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 from symile_data.datasets.m3.names import imagenet_classes
-from symile_data.errors import MissingPackageError, OutputError
-from symile_data.files import write_files, write_text
+from symile_data.errors import MissingPackageError
+from symile_data.files import check_vacant, write_files, write_text
 from symile_data.rng import Stream
 
 from .imagenet import ImageCatalogue
@@ -84,15 +84,12 @@ def write_sample_imagenet(directory: Path, seed: int = 0, count: int = IMAGES_PE
         The number of images.
 
     Raises:
-        OutputError: the directory contains other files.
+        UsageError: the directory contains other files.
         MissingPackageError: the extra `m3` is not installed.
     """
     from symile_data.progress import stage
 
-    if directory.exists() and any(
-        entry.name not in ("ILSVRC", "LOC_synset_mapping.txt") for entry in directory.iterdir()
-    ):
-        raise OutputError("the directory holds other files", where=directory, do="choose a new or empty directory")
+    check_vacant(directory, ("ILSVRC", "LOC_synset_mapping.txt"))
     classes = sample_classes()
     with stage("sample images", len(classes), "classes") as advance:
         for wnid in classes:

@@ -18,8 +18,7 @@ from typing import Any
 from symile_data.datasets.mimic.lab_items import LAB_ITEMS
 from symile_data.datasets.mimic.sample_terms import LAW, LAW_KEY
 from symile_data.datasets.mimic.schema import FINDINGS, LEADS, RATE_HZ, SAMPLES, UNITS_PER_MV
-from symile_data.errors import OutputError
-from symile_data.files import write_unsynced
+from symile_data.files import check_vacant, write_unsynced
 from symile_data.progress import stage
 
 from ...engine.source_files import pack_files
@@ -110,12 +109,10 @@ def write_sample_mimic(
         The number of admissions.
 
     Raises:
-        OutputError: The directory holds other files.
-        UsageError: `pair_information` is no probability.
+        UsageError: The directory holds other files, or `pair_information` is no probability.
     """
     check_pair_information(pair_information)
-    if directory.exists() and any(entry.name not in FOLDERS for entry in directory.iterdir()):
-        raise OutputError("the directory holds other files", where=directory, do="choose a new or empty directory")
+    check_vacant(directory, FOLDERS)
     tasks = SampleTask.split(patients, seed, pair_information)
     with stage("sample patients", len(tasks)) as advance:
         for task in tasks:

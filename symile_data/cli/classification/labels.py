@@ -55,19 +55,20 @@ def baseline_settings(
     text: str, data: TrainingData, labels: Sequence[str], policy: LabelPolicy | None
 ) -> dict[str, dict[str, Any]]:
     """Return the settings of the baselines that --supervised names: directory name -> what differs from the config."""
+    from symile_data.datasets.mimic.labels import LabelPolicy
     from symile_data.training.supervised.config import ALL, SupervisedConfig, all_fusions
     from symile_data.workflows.classification.supervised import usable_labels
 
     if not labels:
         raise typer.BadParameter("name the columns that a baseline predicts", param_hint="--labels")
+    modalities = [modality.name for modality in data.manifest.modalities]
+    fusions = all_fusions(modalities) if text == ALL else [name.strip() for name in text.split(",")]
+    for fusion in fusions:  # before any row is read
+        SupervisedConfig(fusion=fusion, labels=tuple(labels), policy=policy or LabelPolicy()).modalities(modalities)
     read = usable_labels(data, labels, policy)
     for column, reason in read.left_out.items():
         say(f"not predicted: {column} ({reason})", error=True)
-    modalities = [modality.name for modality in data.manifest.modalities]
-    fusions = all_fusions(modalities) if text == ALL else [name.strip() for name in text.split(",")]
     baselines = [SupervisedConfig(fusion=one, labels=tuple(read.values), policy=read.policy) for one in fusions]
-    for one in baselines:
-        one.modalities(modalities)
     return {one.run_name: {"supervised": asdict(one)} for one in baselines}
 
 

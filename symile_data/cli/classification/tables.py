@@ -15,14 +15,15 @@ def print_methods(found: dict[str, Any]) -> None:
     from symile_data.cli.output.tables import print_wide
 
     methods = list(dict.fromkeys(name for its in found["table"].values() for name in its))
+    title, header = _headings({found["labels"][label]["classes"] == 2 for label in found["table"]})
     with_ideal = any("ideal" in described for described in found["labels"].values())
-    table = [["label", "positives", *(["ideal"] if with_ideal else []), *methods]]
+    table = [["label", header, *(["ideal"] if with_ideal else []), *methods]]
     for label, its in found["table"].items():
         described = found["labels"][label]
         if described["classes"] == 2:
             shown = f"{described['positives']['test']} of {described['rows']['test']}"
         else:
-            shown = f"{described['classes']} classes (accuracy)"
+            shown = f"{described['classes']} classes" + ("" if header == _CLASSES else " (accuracy)")
         ideal = [_share(list(described.get("ideal", {"": None}).values())[-1])] if with_ideal else []
         table.append([label, shown, *ideal, *(_figure(its.get(name)) for name in methods)])
     if found["mean"]:
@@ -34,7 +35,7 @@ def print_methods(found: dict[str, Any]) -> None:
                 *(_figure(found["mean"].get(name)) for name in methods),
             ]
         )
-    print_wide(table, "Test AUROC, 95% interval")
+    print_wide(table, title)
     if found["differences"]["mean"]:
         against = found["differences"]["against"]
         rows = [[f"{against} -", "difference", "p (Holm)", "over seeds", "p (Holm)"]]
@@ -43,6 +44,25 @@ def print_methods(found: dict[str, Any]) -> None:
             over = ["", ""] if seeds is None else [_signed(seeds, "mean"), _p(seeds["p_holm"])]
             rows.append([name, _signed(test, "difference"), _p(test["p_holm"]), *over])
         print_wide(rows, "Mean of labels: paired bootstrap of test rows, and paired t-test over seeds")
+
+
+_CLASSES = "classes"
+
+
+def _headings(two_classes: set[bool]) -> tuple[str, str]:
+    """Return the title of the table of methods and the header of its second column.
+
+    Args:
+        two_classes: Whether a label has two classes, of all labels.
+
+    >>> _headings({False})
+    ('Test accuracy, 95% interval', 'classes')
+    """
+    if two_classes == {True}:
+        return "Test AUROC, 95% interval", "positives"
+    if two_classes == {False}:
+        return "Test accuracy, 95% interval", _CLASSES
+    return "Test AUROC, or accuracy of labels of more classes, 95% interval", "positives or classes"
 
 
 def print_features(found: dict[str, Any]) -> None:

@@ -47,4 +47,4 @@ def embeddings(
         write_card=write_card,
         command=command_line(run, out, *([] if data is None else [data]), *([] if folds is None else [folds])),
     )
-    report(out, manifest)
+    report(out, manifest, opened.manifest)

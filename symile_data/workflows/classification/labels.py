@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from symile_data.datasets.mimic.labels import GROUPS, LabelPolicy, is_finding
 from symile_data.datasets.pid import design_of
 from symile_data.datasets.pid.design import Design, symbol_column
-from symile_data.errors import UsageError
+from symile_data.errors import UsageError, choose_column
 from symile_data.format.schema import SPLITS
 from symile_data.reliability import Reliability
 
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 PATIENT = "subject_id"  # the column whose rows are drawn together, where a dataset has it
 NULL = -1  # the number of a row without a label
-MOST_CLASSES = 1_000  # of a column that is probed without being asked for
-FEWEST_ROWS = 5  # training rows for each class of such a column, on average
+MOST_CLASSES = 1_000  # of a label
+FEWEST_ROWS = 5  # training rows for each class, on average, of a column that is probed without being asked for
+FEWEST_ASKED = 2  # the same of a column that was asked for: fewer are ids
 
 _LONGEST_VECTOR = 64  # numbers of a vector whose value may be a label, as XOR's bits
 
@@ -52,6 +53,7 @@ class Labels:
 class _Column(NamedTuple):
     values: dict[str, IntArray]
     classes: tuple[str, ...]
+    fractions: bool = False  # whether they are numbers that are not whole
 
 
 def design_in(data: TrainingData) -> Design | None:
@@ -83,10 +85,11 @@ def read_labels(
         policy: How the columns of CheXpert's findings become classes; None takes the default.
 
     Raises:
-        UsageError: a column of `asked` does not exist, has one value or none in a split, or there is no label at all.
+        UsageError: a column of `asked` does not exist, holds no classes, has one value or none in a split, or there is
+            no label at all.
     """
     policy = policy or LabelPolicy()
-    named, left_out = _asked(data, asked)
+    named, left_out = check_labels(data, asked)
     found: dict[str, _Column] = {}
     same: dict[bytes, str] = {}
     for column in named if asked else dict.fromkeys(_label_columns(data)):
@@ -100,13 +103,15 @@ def read_labels(
             reason = f"{'one value' if classes else 'no value'} in the training rows"
         elif unknown:
             reason = f"no value in the {unknown[0]} rows"
-        elif not asked and (classes > MOST_CLASSES or classes * FEWEST_ROWS > len(known)):
+        elif classes > MOST_CLASSES or classes * (FEWEST_ASKED if asked else FEWEST_ROWS) > len(known):
             reason = f"{classes:,} values in {len(known):,} training rows"
+        elif read.fractions:
+            reason = "numbers that are not whole"
         elif not asked and key in same:
             reason = f"the same as {same[key]}"
         if reason and named.get(column):
             raise UsageError(
-                "a label needs two values in the training rows, and known ones in every split",
+                "a label needs two classes or more, each of several training rows, and known rows in every split",
                 got=f"{column} with {reason}",
                 do="leave it out of `labels`",
             )
@@ -151,7 +156,7 @@ def group_of(data: TrainingData, column: str | None = None) -> str | None:
     """
     there = data.split("test").columns
     if column is not None and column not in there:
-        raise UsageError("the dataset has no such column", got=column, do=f"it has {', '.join(there)}")
+        raise UsageError("the dataset has no such column", got=column, do=choose_column(column, there))
     return column or (PATIENT if PATIENT in there else None)
 
 
@@ -178,28 +183,57 @@ def _told_apart(numbers: IntArray) -> bytes:
     return np.where(numbers == NULL, NULL, order[inverse] + (NULL not in there)).tobytes()
 
 
-def _asked(data: TrainingData, asked: Sequence[str]) -> tuple[dict[str, bool], dict[str, str]]:
-    """Resolve what was asked for: column -> whether it was named itself, and group without any column -> the reason.
+def check_labels(data: TrainingData, asked: Sequence[str]) -> tuple[dict[str, bool], dict[str, str]]:
+    """Check the names of labels before any row is read.
+
+    Args:
+        data: The dataset.
+        asked: Columns, or groups of columns.
+
+    Returns:
+        Column -> whether it was named itself, and group without any column -> the reason.
 
     Raises:
-        UsageError: there is no such column or group.
+        UsageError: there is no such column or group, or a column holds media, lists or other values that are no
+            classes.
     """
     there = data.split("train").columns
     named: dict[str, bool] = {}
     empty: dict[str, str] = {}
     for name in asked:
         if name in there:
+            _check_kind(data, name)
             named[name] = True
         elif name in GROUPS:
             members = [column for column in GROUPS[name] if column in there]
             named |= {column: False for column in members if column not in named}
             empty |= {} if members else {name: "the dataset has no column of this group"}
         else:
-            groups = ", ".join(GROUPS)
             raise UsageError(
-                "the dataset has no such column", got=name, do=f"it has {', '.join(there)}; groups are {groups}"
+                "the dataset has no such column, and there is no such group of labels",
+                got=name,
+                do=f"{choose_column(name, there)}; groups are {', '.join(GROUPS)}",
             )
     return named, empty
+
+
+def _check_kind(data: TrainingData, name: str) -> None:
+    """Refuse a column that a probe cannot predict: media and lists, and texts or numbers that are a modality.
+
+    Short vectors of a modality stay, whose value may be a label, as XOR's bits.
+    """
+    kind = data.split("train").schema.field(name).type
+    modality = next((modality for modality in data.manifest.modalities if modality.column == name), None)
+    if modality is not None and not (modality.kind == "vector" and _is_short(kind)):
+        raise UsageError(
+            "a modality is no label", got=f"{name} ({modality.kind})", do="name a column of classes with `labels`"
+        )
+    if modality is None and not (_is_scalar(kind) or pa.types.is_floating(kind)):
+        raise UsageError(
+            "a label is a column of whole numbers, booleans or texts",
+            got=f"{name} of type {kind}",
+            do="name a column of classes with `labels`",
+        )
 
 
 def _label_columns(data: TrainingData) -> list[str]:
@@ -242,12 +276,13 @@ def _read(data: TrainingData, column: str, ids: Mapping[str, IntArray], policy: 
     encoded = values.combine_chunks().dictionary_encode()
     encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
     there = encoded.dictionary.to_pylist()
+    fractions = any(isinstance(value, float) and not value.is_integer() for value in there)
     order = sorted(range(len(there)), key=there.__getitem__)
     rank = np.full(len(there) + 1, NULL)
     rank[order] = np.arange(len(there))
     numbers = rank[pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)]
     classes = tuple(str(there[place]) for place in order)
-    return _Column(dict(zip(SPLITS, np.split(numbers, ends), strict=True)), classes)
+    return _Column(dict(zip(SPLITS, np.split(numbers, ends), strict=True)), classes, fractions)
 
 
 def _ids(data: TrainingData, split: str) -> IntArray:

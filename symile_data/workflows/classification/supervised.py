@@ -14,7 +14,7 @@ from symile_data.datasets.mimic.labels import LabelPolicy
 from symile_data.errors import UsageError
 from symile_data.format.schema import SPLITS
 
-from .labels import NULL, Labels, all_ids, read_labels
+from .labels import NULL, Labels, all_ids, check_labels, read_labels
 
 if TYPE_CHECKING:
     from symile_data.evaluation.probes import FloatArray, IntArray
@@ -29,6 +29,7 @@ def usable_labels(data: TrainingData, asked: Sequence[str], policy: LabelPolicy 
     Raises:
         UsageError: there is no such column, a named one has one value, or none is left.
     """
+    check_labels(data, asked)
     return read_labels(data, all_ids(data), asked, policy)
 
 

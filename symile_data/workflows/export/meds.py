@@ -23,8 +23,8 @@ from symile_data.datasets.mimic.meds.schema import (
     SPLITS_FILE,
     SUBJECT_SPLITS,
 )
-from symile_data.errors import DamageError, OutputError, UsageError
-from symile_data.files import atomic_path, pretty_json, write_text
+from symile_data.errors import DamageError, UsageError
+from symile_data.files import atomic_path, check_vacant, pretty_json, write_text
 from symile_data.format import manifest as manifests
 from symile_data.format.manifest import Manifest
 from symile_data.loaders import open_split
@@ -47,9 +47,9 @@ def export_meds(directory: Path, out: Path) -> dict[str, int]:
         Split, as MEDS calls it -> number of events.
 
     Raises:
-        UsageError: The dataset has no admissions, or misaligned or noisy ones.
+        UsageError: The dataset has no admissions, or misaligned or noisy ones, or `out` holds files.
         DamageError: The dataset lacks columns, as those of versions before 0.2 do, or a patient is in two splits.
-        OutputError: `out` holds files, or the disk fails.
+        OutputError: The disk fails.
     """
     manifest = manifests.read(directory)
     if manifest.identity.dataset != DATASET:
@@ -65,8 +65,7 @@ def export_meds(directory: Path, out: Path) -> dict[str, int]:
             where=directory,
             do="export a dataset that was built without `misaligned` and `noisy`",
         )
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputError("MEDS is exported into a new or empty directory", where=out, do="choose another `out`")
+    check_vacant(out)
     units = units_of(manifest)
     events: dict[str, pa.Table] = {}
     rows: list[pa.Table] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from symile_data.errors import UsageError
+from symile_data.errors import UsageError, choose_column
 from symile_data.extras import needs_extra
 from symile_data.format import manifest as manifests
 from symile_data.format.manifest import OWN_VERSIONS
@@ -23,6 +23,7 @@ from .fold_file import LEAST_FOLDS, FoldFile, shards_digest
 if TYPE_CHECKING:
     from symile_data.loaders import Split
 
+NO_LABEL = "no label"  # stands for null where labels are counted
 PATIENT = "subject_id"  # the column whose rows stay together where a dataset has it
 
 IntArray = npt.NDArray[np.int64]
@@ -71,7 +72,7 @@ def make_folds(
     for column in (name for name in (stratify, group) if name is not None):
         if column not in there:
             raise UsageError(
-                "the dataset has no such column", where=directory, got=column, do=f"it has {', '.join(there)}"
+                "the dataset has no such column", where=directory, got=column, do=choose_column(column, there)
             )
     ids = _ids(directory, splits)
     labels = None if stratify is None else _numbers(directory, splits, stratify, nulls=True)
@@ -82,7 +83,7 @@ def make_folds(
             "there are fewer rows or groups than `folds`",
             where=directory,
             got=f"{units} for {folds}",
-            do="ask for fewer",
+            do="ask for fewer" if units >= LEAST_FOLDS else f"build a dataset with {LEAST_FOLDS} of them at least",
         )
     return FoldFile(
         dataset=manifest.identity.dataset,
@@ -167,8 +168,24 @@ def _check_donors(directory: Path, columns: list[str]) -> None:
         )
 
 
+def in_order(labels: Iterable[str]) -> list[str]:
+    """Sort different labels, numbers by value before texts and `NO_LABEL` last.
+
+    >>> in_order(["no label", "10", "9", "b", "-1", "9"])
+    ['-1', '9', '10', 'b', 'no label']
+    """
+
+    def key(label: str) -> tuple[int, float, str]:
+        try:
+            return 0, float(label), label
+        except ValueError:
+            return 1 + (label == NO_LABEL), 0.0, label
+
+    return sorted(set(labels), key=key)
+
+
 def fold_counts(folds: FoldFile, directory: Path) -> Iterator[dict[str, Any]]:
-    """Count what is in each fold of each repetition: rows, groups, and rows of every label.
+    """Count what is in each fold of each repetition: rows, groups, and rows of every label and of none (`NO_LABEL`).
 
     Args:
         folds: The folds.
@@ -190,6 +207,7 @@ def fold_counts(folds: FoldFile, directory: Path) -> Iterator[dict[str, Any]]:
             if folds.group is not None:
                 counted["groups"] = len({values[folds.group][row] for row in rows})
             if folds.stratify is not None:
-                labels = [str(values[folds.stratify][row]) for row in rows]
-                counted["labels"] = {label: labels.count(label) for label in sorted(set(labels))}
+                found = [values[folds.stratify][row] for row in rows]
+                labels = [NO_LABEL if value is None else str(value) for value in found]
+                counted["labels"] = {label: labels.count(label) for label in in_order(labels)}
             yield counted

@@ -21,7 +21,7 @@ from symile_data.files import digest
 from symile_data.format.manifest import Manifest
 from symile_data.progress.amounts import counted
 
-from .fold_file import check_dataset, fold_rows, read_folds
+from .fold_file import LEAST_FOLDS, check_dataset, fold_rows, read_folds
 
 if TYPE_CHECKING:
     from symile_data.loaders import Split
@@ -113,6 +113,8 @@ class FoldView:
                 "a fold has too few patients for the dataset's sets of candidates",
                 where=self._choice.file,
                 got=f"{counted(len(set(subjects.tolist())), 'patient')}, {spec[CANDIDATES]} candidates",
-                do="make fewer `folds`",
+                do="make fewer `folds`, or build the dataset with more patients or fewer `candidates`"
+                if self._file.folds > LEAST_FOLDS
+                else "build the dataset with more patients or fewer `candidates`",
             ) from None
         return pa.array([None if row[0] < 0 else ids[row].tolist() for row in rows], kind)

@@ -229,6 +229,7 @@ def test_info_shows_splits_settings_and_modalities(run: Callable[..., Outcome], 
         "symile-m3",
         "12 rows in 1 shard",
         "image (image), audio (audio), text (text)",
+        "target_text",
         "el, en",
         "disjoint",
     ):

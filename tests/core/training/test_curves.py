@@ -39,3 +39,13 @@ def test_each_run_has_its_own_axis_of_losses_and_all_share_that_of_accuracies(mo
     assert drawn["symile"] == drawn["clip"] == pytest.approx([0.1, 0.2, 0.3])
     assert drawn["text alone, 0.200"] == [0.2, 0.2]
     assert accuracies.get_ylim() == (0, 1)
+
+
+def test_ticks_are_whole_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of few epochs, where the usual ticks would be halves."""
+    figures: list[Figure] = []
+    monkeypatch.setattr(style, "save", lambda figure, _: figures.append(figure))
+    rows = [{"epoch": epoch, "train_loss": 2.0, "val_loss": 3.0, "val_accuracy": 0.3} for epoch in range(3)]
+    draw_curves(Path("curves.png"), {"symile": rows}, {})
+    ticks = [tick for axes in figures[0].axes for tick in axes.get_xticks()]
+    assert ticks and all(float(tick).is_integer() for tick in ticks)

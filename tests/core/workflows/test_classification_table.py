@@ -65,6 +65,9 @@ def rows(split: str) -> Iterator[dict[str, Any]]:
             FRACTURE: None,
             WARD: "xyz"[ward],
             "hospital_expire_flag": int(rng.integers(2)),
+            "grade": float(edema),
+            "height": 150 + 2.5 * (number % 9),
+            "parts": [ward],
         }
 
 
@@ -78,7 +81,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     columns = {
         **{name: List(Value("float32"), length=4) for name in NAMES},
         "subject_id": Value("int64"), EDEMA: Value("int8"), FRACTURE: Value("int8"), WARD: Value("string"),
-        "hospital_expire_flag": Value("int8"),
+        "hospital_expire_flag": Value("int8"), "grade": Value("float32"), "height": Value("float64"),
+        "parts": List(Value("int8")),
     }  # fmt: skip
     schema = own_schema(Features(columns), dict.fromkeys(NAMES, "vector"))
     write_dataset(out / "data", name="clinic", schema=schema, splits={split: rows(split) for split in SIZES}, spec={})
@@ -226,6 +230,48 @@ def test_the_command_trains_and_shows_baselines(
     assert said.code == 2 and "retrieves nothing" in said.err
 
 
+def test_columns_that_are_no_classes_are_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, told in (
+        ("a", "a label needs two classes or more, each of several training rows"),
+        ("sample_id", r"sample_id with 228 values in 228 training rows"),
+        ("height", "height with numbers that are not whole"),
+        ("parts", "a label is a column of whole numbers, booleans or texts; got parts of type list"),
+        ("war", "no such column, and there is no such group of labels; got war. It has"),
+    ):
+        said = outcome(capsys, "probe", place / "data", "--labels", name)
+        assert said.code == 2 and told in said.err, (name, said.err)
+    asked = Probing(labels=["grade"], features=("a",), bootstrap=0, out=place / "grades")
+    found = probe_runs(place / "runs" / "seed-0" / "symile", asked=asked)
+    assert found["labels"]["grade"]["classes"] == 2, "whole numbers of type float are classes"
+
+
+def test_the_headings_of_the_table_name_its_figures(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = place / "runs" / "seed-0" / "symile"
+    words = ("probe", run, "--by-method", "--bootstrap", "0", "--features", "concatenation", "--out", tmp_path)
+    for labels, title, header in (
+        (EDEMA, "Test AUROC, 95% interval", "positives"),
+        (WARD, "Test accuracy, 95% interval", "classes"),
+        (f"{EDEMA},{WARD}", "accuracy of labels of more classes", "positives or classes"),
+    ):
+        said = outcome(capsys, *words, "--labels", labels)
+        assert said.code == 0 and title in said.out and header in said.out
+        assert ("3 classes (accuracy)" in said.out) == ("," in labels)
+        assert ("AUROC" in said.out) == (EDEMA in labels)
+
+
+def test_a_finding_without_a_known_row_in_a_split_is_left_out(place: Path) -> None:
+    data = TrainingData(place / "data")
+    ids = all_ids(data)
+    told = np.array([row[EDEMA] in (0, 1) for row in data.split("test").read_all([EDEMA]).to_pylist()])
+    some = {**ids, "test": ids["test"][~told]}
+    read = read_labels(data, some, ["chexpert", WARD])
+    assert read.left_out[EDEMA] == "no value in the test rows" and list(read.values) == [WARD]
+    with pytest.raises(UsageError, match=f"{EDEMA} with no value in the test rows"):
+        read_labels(data, some, [EDEMA])
+
+
 def test_what_the_command_refuses(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     base = ("train", place / "data", "--config", place / "clinic.toml")
     for words, told in [
@@ -233,6 +279,8 @@ def test_what_the_command_refuses(place: Path, capsys: pytest.CaptureFixture[str
         (("--labels", EDEMA), "give --supervised too"),
         (("--supervised", "late", "--labels", "size"), "no such column"),
         (("--supervised", "middle", "--labels", EDEMA), "unknown supervised baseline"),
+        (("--supervised", "middle", "--labels", "sample_id"), "unknown supervised baseline"),
+        (("--supervised", "late", "--labels", "parts"), "a label is a column of whole numbers, booleans or texts"),
         (("--supervised", "unimodal:d", "--labels", EDEMA), "no such modality"),
         (("--supervised", "late", "--labels", EDEMA, "--objective", "clip"), "in place of objectives"),
         (("--supervised", "late", "--labels", EDEMA, "--uncertain", "half"), "'half' is not one of 'ignore'"),

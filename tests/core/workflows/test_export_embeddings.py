@@ -23,7 +23,7 @@ from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.cards import write_card
 from symile_data.datasets.pid import Block, Design
-from symile_data.errors import DamageError, UsageError
+from symile_data.errors import UsageError
 from symile_data.format import manifest as manifests
 from symile_data.format.disclosure import is_confidential
 from symile_data.training.config import TrainConfig, read_config
@@ -208,7 +208,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     found = outcome(capsys, "export", "embeddings", run, "--out", tmp_path / "no", "--split", "dev")
     assert found.code == 2 and "'dev' is not one of" in found.err
     build_xor(XorSpec(dims=1, rows=dict.fromkeys(SPLITS, 8)), tmp_path / "other", workers=1, write_card=no_card)
-    with pytest.raises(DamageError, match="trained on another dataset"):
+    with pytest.raises(UsageError, match="trained on another dataset"):
         export_embeddings(run, TrainingData(tmp_path / "other"), tmp_path / "no", write_card=no_card)
     with pytest.raises(UsageError, match="no such split"):
         export_embeddings(run, TrainingData(tmp_path / "xor"), tmp_path / "no", splits=["x"], write_card=no_card)

@@ -31,7 +31,7 @@ from symile_data.datasets.mimic.meds import schema as ours
 from symile_data.datasets.mimic.meds.labels import LABELS
 from symile_data.datasets.mimic.meds.times import admission_times, hours_of, moments
 from symile_data.datasets.mimic.schema import FINDINGS
-from symile_data.errors import DamageError, OutputError, UsageError
+from symile_data.errors import DamageError, UsageError
 from symile_data.format import manifest as manifests
 from symile_data.reliability import Reliability
 from symile_data.workflows.export.meds import export_meds
@@ -291,7 +291,7 @@ def test_what_cannot_be_exported_is_refused(dataset: Path, tmp_path: Path) -> No
         export_meds(mixed, tmp_path / "mixed-meds")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
-    with pytest.raises(OutputError, match="a new or empty directory"):
+    with pytest.raises(UsageError, match=r"holds other files .*full\); got notes\.txt\. Choose a new or empty"):
         export_meds(dataset, tmp_path / "full")
 
 

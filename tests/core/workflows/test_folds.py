@@ -208,7 +208,7 @@ def test_a_run_on_a_fold_is_tested_on_it_and_on_nothing_else(clinical: Path, tmp
     there = data_of_run(info, folds=FoldChoice(file=str(moved), fold=0))
     assert evaluate_in_full(tmp_path / "run", there, Evaluation()).results == again.results
     for other in (replace(choice, fold=1), replace(choice, repeat=1), None):
-        with pytest.raises(DamageError, match=r"trained on other splits, .*got fold 0 of repetition 0 of the run"):
+        with pytest.raises(UsageError, match=r"trained on other splits, .*got fold 0 of repetition 0 of the run"):
             evaluate_in_full(tmp_path / "run", TrainingData(clinical / "mimic", folds=other), Evaluation())
 
 
@@ -216,7 +216,9 @@ def test_a_fold_with_too_few_patients_for_the_candidates_is_refused(clinical: Pa
     path = tmp_path / "many.json"
     write_folds(path, make_folds(clinical / "mimic", repeats=1, folds=25))
     data = TrainingData(clinical / "mimic", folds=FoldChoice(file=str(path), fold=0))
-    with pytest.raises(UsageError, match=r"too few patients for the dataset's sets of candidates .*Make fewer `folds`"):
+    with pytest.raises(
+        UsageError, match=r"too few patients for the dataset's sets of candidates .*Make fewer `folds`, or build"
+    ):
         for split in SPLITS:
             data.split(split)
 
@@ -230,6 +232,12 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     path = tmp_path / "xor-folds.json"
     assert told["file"] == str(path) and told["digest"] == read_folds(path).digest
     assert [counted["rows"] for counted in told["folds"]] == [24] * 6
+    labelled = write_rows(tmp_path / "rows", list(range(40)), [7, None, None, *[10, 9] * 18, None])
+    found = outcome(capsys, "folds", labelled, "--stratify", "label", "--repeats", "1", "--folds", "3")
+    assert found.code == 0 and "None" not in found.out and "no label" in found.out
+    header = next(line for line in found.out.splitlines() if "repeat" in line)
+    assert header.index(" 7 ") < header.index(" 9 ") < header.index(" 10 ") < header.index("no label")
+    assert "the label 7 is in 1 of 3 folds; fewer --folds may spread it over all" in found.out
     fold = ("--folds", path, "--fold", "1", "--repeat", "1")
     train = ("--config", "xor", "--epochs", "1", "--set", "batch_size=16", "--objective", "symile")
     assert call("train", tmp_path / "xor", *train, *fold, "--out", tmp_path / "runs", "--json") == 0

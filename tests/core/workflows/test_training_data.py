@@ -17,6 +17,8 @@ from symile_data.builders.mimic.build import build_mimic
 from symile_data.builders.mimic.spec import MimicSpec
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
+from symile_data.errors import UsageError
+from symile_data.evaluation.retrieval import retrieve
 from symile_data.format import manifest as manifests
 from symile_data.format.shards import open_shard
 from symile_data.loaders import split as splits
@@ -24,7 +26,7 @@ from symile_data.loaders.cache import decode_split as cache
 from symile_data.loaders.cache.media_cache import MediaCache
 from symile_data.training.config import TrainConfig, read_config
 from symile_data.workflows.evaluate import Experiment, run_experiment
-from symile_data.workflows.train import evaluate_run, train_run
+from symile_data.workflows.train import embed_run, evaluate_run, train_run
 from symile_data.workflows.training_data import TrainingData
 
 PRETRAIN = {"labels": {"image": "cls_id", "audio": "lang"}, "epochs": 1, "batch_size": 6, "lr": 0.01}
@@ -141,6 +143,35 @@ def test_a_clinical_dataset_is_trained_and_tested_among_its_own_candidates(tmp_p
     percentiles = np.array([[np.nan if value is None else value for value in row] for row in rows])
     expected = torch.tensor(np.nanmean(percentiles, axis=0)).nan_to_num()
     torch.testing.assert_close(data.means(module)["labs"].double(), expected, rtol=1e-5, atol=1e-6)
+    check_retrieval_of_others(data, tmp_path / "run")
+    for changes, told in (
+        ({"candidates": 5}, r"sets of candidates of the validation split have another size .*got 5 .* of 3\. Set"),
+        ({"label": "subject_id"}, "name rows by another column than the label .*got subject_id"),
+        ({"label": "view_position"}, "name rows by another column than the label .*got view_position"),
+        ({"label": "hadm"}, r"lacks a column that the config names .*got hadm\. The nearest of its .* is hadm_id"),
+    ):
+        with pytest.raises(UsageError, match=told):
+            data.check(read_config("mimic-small", {**small, **changes}))
+    data.check(read_config("mimic-small", {**small, "candidates": 0, "label": "subject_id"}))
+
+
+def check_retrieval_of_others(data: TrainingData, run: Path) -> None:
+    """Another target is retrieved among the same admissions; what has no answer is said before anything is encoded."""
+    for target in ("ecg", "labs"):
+        embedded, retrieval, label = embed_run(run, data, "test", changes={"target": target})
+        assert label == "hadm_id" and embedded.candidates is not None and retrieval.target == target
+        assert retrieve(embedded, retrieval)["random_candidate"] == 1 / 3
+    *_, label = embed_run(run, data, "test", changes={"target": "ecg", "candidates": 0})
+    assert label == "sample_id"
+    for changes, told in (
+        ({"label": "sample_id"}, "name rows by another column than the label .*got sample_id"),
+        ({"candidates": 2}, "have another size .*got 2 candidates, sets of 3"),
+        ({"label": "edema"}, r"the dataset has no such column .*got edema\. The nearest .* is chexpert_edema"),
+        ({"target": "echo"}, r"no such modality to retrieve; got echo\. Choose among cxr, ecg, labs"),
+        ({"candidates": 99, "target": "cxr"}, "another size"),
+    ):
+        with pytest.raises(UsageError, match=told):
+            embed_run(run, data, "test", changes=changes)
 
 
 def test_candidates_are_drawn_where_rows_lack_a_modality(tmp_path: Path) -> None:
@@ -159,3 +190,6 @@ def test_candidates_are_drawn_where_rows_lack_a_modality(tmp_path: Path) -> None
     }  # fmt: skip
     test = train_run(read_config("mimic-small", small), data, tmp_path / "run")["test"]
     assert test["rows"] == len(complete) and test["random_candidate"] == 1 / 3
+    many = read_config("mimic-small", {**small, "candidates": 21})
+    with pytest.raises(UsageError, match=r"validation split has too few rows of other labels .*got 21 candidates"):
+        data.check(many)
