@@ -172,7 +172,7 @@ def choose_column(name: str, columns: Sequence[str], most: int = 20) -> str:
     near += [lower[found] for found in get_close_matches(asked, list(lower), n=_NEAREST, cutoff=0.6)]
     shown = list(dict.fromkeys(near))[:_NEAREST]
     if not shown:
-        return f"symile-data info lists its {len(columns):,} columns"
+        return f"see its {len(columns):,} columns with symile-data info"
     verb = "is" if len(shown) == 1 else "are"
     return f"the nearest of its {len(columns):,} columns {verb} {', '.join(shown)}; symile-data info lists them all"
 

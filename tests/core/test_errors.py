@@ -68,8 +68,8 @@ def test_only_a_wrong_command_line_exits_with_2() -> None:
     [
         ("edema", "the nearest of its 30 columns is chexpert_edema; symile-data info lists them all"),
         ("Chexpert_Edma", "the nearest of its 30 columns is chexpert_edema; symile-data info lists them all"),
-        ("colour", "symile-data info lists its 30 columns"),
-        ("", "symile-data info lists its 30 columns"),
+        ("colour", "see its 30 columns with symile-data info"),
+        ("", "see its 30 columns with symile-data info"),
         ("x1", "the nearest of its 30 columns are x1_, x10_, x11_, x12_, x13_; symile-data info lists them all"),
     ],
 )

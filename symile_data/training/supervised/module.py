@@ -93,11 +93,11 @@ class SupervisedModule(EncodingModule):
         sums = torch.stack(
             [self._losses(one, _only(rows, known)).sum(dim=0) for one, rows in zip(logits, judged.T, strict=True)]
         ).sum(dim=0)
-        pairs, ranks = sum_of_all_ranks(torch.stack([sums[2].detach(), torch.ones_like(sums[2])]).double())
-        loss: Tensor = sums[0] * (ranks / pairs.clamp(min=1.0)).to(
-            sums.dtype
-        )  # DDP takes the mean of the ranks' gradients
-        self.add_training_loss(loss)
+        own = torch.stack([sums[0].detach(), sums[2].detach(), torch.ones_like(sums[2])])
+        total, pairs, ranks = sum_of_all_ranks(own.double())
+        self.add_training_loss(total / pairs.clamp(min=1.0))
+        # DDP takes the mean of the ranks' gradients.
+        loss: Tensor = sums[0] * (ranks / pairs.clamp(min=1.0)).to(sums.dtype)
         return loss
 
     def validation_step(self, batch: Batch, _index: int) -> None:

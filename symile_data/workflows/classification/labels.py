@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 PATIENT = "subject_id"  # the column whose rows are drawn together, where a dataset has it
 NULL = -1  # the number of a row without a label
-MOST_CLASSES = 1_000  # of a label
-FEWEST_ROWS = 5  # training rows for each class, on average, of a column that is probed without being asked for
-FEWEST_ASKED = 2  # the same of a column that was asked for: fewer are ids
+MOST_CLASSES = 1_000  # of a column that is probed without being asked for
+FEWEST_ROWS = 5  # training rows for each class of such a column, on average
+FEWEST_ASKED = 2  # the same of any column: with fewer its values are ids
 
 _LONGEST_VECTOR = 64  # numbers of a vector whose value may be a label, as XOR's bits
 
@@ -103,7 +103,9 @@ def read_labels(
             reason = f"{'one value' if classes else 'no value'} in the training rows"
         elif unknown:
             reason = f"no value in the {unknown[0]} rows"
-        elif classes > MOST_CLASSES or classes * (FEWEST_ASKED if asked else FEWEST_ROWS) > len(known):
+        elif classes * FEWEST_ASKED > len(known) or (
+            not asked and (classes > MOST_CLASSES or classes * FEWEST_ROWS > len(known))
+        ):
             reason = f"{classes:,} values in {len(known):,} training rows"
         elif read.fractions:
             reason = "numbers that are not whole"

@@ -80,6 +80,27 @@ def test_two_processes_train_what_one_does(xor: Path, undisturbed: Path, tmp_pat
                 torch.testing.assert_close(value, states[1]["state_dict"][name], rtol=1e-3, atol=1e-5)
 
 
+BASELINES = {"epochs": 2, "settings": OPTIONS["settings"], "labels": ["c"], "supervised": "unimodal:b,early,late"}
+
+
+def test_two_processes_train_the_baselines_that_one_does(xor: Path, tmp_path: Path) -> None:
+    """Rows with missing values included: a rank may have fewer rows for a head than the other."""
+    train(xor, config="xor", out=tmp_path / "one", **BASELINES)
+    words = (*WORDS[:2], "--epochs", "2", *WORDS[4:], "--supervised", BASELINES["supervised"], "--labels", "c")
+    two = ("--out", tmp_path / "two", "--devices", "2", "--accelerator", "cpu")
+    ended = run("-m", "symile_data", "train", xor, *words, *two)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("Test figures of supervised baselines") == 1
+    for name in ("unimodal-b", "early", "late"):
+        found, expected = (
+            json.loads((tmp_path / where / name / "metrics.json").read_text()) for where in ("two", "one")
+        )
+        for ours, theirs in zip(found["curves"], expected["curves"], strict=True):
+            assert ours == pytest.approx(theirs, rel=1e-4)
+        assert found["test"]["c"] == pytest.approx(expected["test"]["c"], rel=1e-3)
+        assert len({round(row["train_loss"], 6) for row in found["curves"]}) == 2
+
+
 def test_of_two_processes_the_other_ends_with_the_one_that_dies(xor: Path, tmp_path: Path) -> None:
     words = ("train", xor, *WORDS, "--loss", "symile", "--out", tmp_path, "--devices", "2", "--accelerator", "cpu")
     ended = run(HERE / "killed_run.py", *words, KILL_AT="1 1", KILL_RANK="1")
