@@ -17,7 +17,7 @@ import symile_data.cli
 from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
-from symile_data.cli.common import loading_line
+from symile_data.cli.common import loading_line, report
 from symile_data.cli.output import cell, say, say_json
 from symile_data.format import manifest as manifests
 from symile_data.format.deduplicated import Deduplicated
@@ -56,6 +56,16 @@ def test_info_shows_names_as_text(run: Callable[..., Outcome], xor: Path, tmp_pa
     said = run("info", copy, "--json")
     assert is_plain(said.out)
     assert json.loads(said.out)["dataset"] == HOSTILE
+
+
+def test_what_a_source_dropped_is_not_said_again(xor: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old, new = (Dropped(reason=reason, count=count, examples=["x"]) for reason, count in (("old", 3), ("new", 4)))
+    source = replace(manifests.read(xor), dropped=[old])
+    report(xor, replace(source, dropped=[old, new]), source)
+    said = capsys.readouterr().out
+    assert "dropped: 4 (new), such as x" in said and "(old)" not in said
+    report(xor, source)
+    assert "dropped: 3 (old), such as x" in capsys.readouterr().out
 
 
 def test_a_card_is_printed_without_control_characters(run: Callable[..., Outcome], tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_one_run_and_one_label(place: Path, capsys: pytest.CaptureFixture[str]) 
 def test_what_is_refused(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = place / "runs"
     said = outcome(capsys, "probe", runs, "--label", "size")
-    assert said.code == 2 and "the dataset has no such column; got size" in said.err
+    assert said.code == 2 and "no such group of labels; got size. See its 23 columns with symile-data info" in said.err
     said = outcome(capsys, "probe", runs, "--label", "rule_holds")
     assert said.code == 2 and "rule_holds with one value in the training rows" in said.err
     said = outcome(capsys, "probe", tmp_path)
