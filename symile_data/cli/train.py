@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,7 +37,7 @@ from .classification.labels import (
 )
 from .common import Json, objective_names
 from .folds import Fold, FoldsFile, Repeat, chosen_fold
-from .output import say_json
+from .output import say, say_json, say_text
 
 if TYPE_CHECKING:
     from symile_data.training.fold_choice import FoldChoice
@@ -93,6 +93,9 @@ def train(
     ] = None,
     save_every: Annotated[int, typer.Option(min=0, help="Steps between checkpoints within an epoch.")] = 1000,
     cache: Annotated[Path | None, typer.Option(help="Keep decoded media in this directory for later runs.")] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Show where the loader's time goes, and log it after each epoch.")
+    ] = False,
     features: Annotated[
         list[str] | None,
         typer.Option(
@@ -116,7 +119,7 @@ def train(
 
         symile-data train build/symile-m3-2 --seeds 5
 
-        symile-data train build/symile-m3-2 --features clip-l
+        symile-data train build/symile-m3-2 --features clip-l --profile
 
         symile-data train build/symile-mimic --folds build/symile-mimic-folds.json --fold 0 --repeat 2
 
@@ -160,17 +163,21 @@ def train(
         devices=devices,
         loggers=tuple(str(name) for name in logger or ()),
         save_every=save_every,
+        profile=profile,
     )
     experiment = Experiment(configs=configs, seeds=seeds, execution=execution)
     with lost_peers(), contextlib.nullcontext() if is_main_process() else hidden():
         join(devices, accelerator)
         for its in configs.values():
             data.check(its)
-        results = run_experiment(experiment, data, out or _default_out(directory, chosen_folds))
+        base = out or _default_out(directory, chosen_folds)
+        results = run_experiment(experiment, data, base)
     if is_main_process() and supervised is not None and not as_json:
         print_baselines(results["tests"])
     elif is_main_process():
         _report(results, as_json)
+    if profile and is_main_process() and not as_json:
+        _say_profiles(base, configs)
 
 
 def evaluate(
@@ -229,6 +236,18 @@ def evaluate(
         print_intervals(
             {info.config.objective: found.extra["bootstrap"]}, f"Mean of {counted(bootstrap, 'bootstrap sample')}, 95%"
         )
+
+
+def _say_profiles(base: Path, runs: Collection[str]) -> None:
+    """Print the reports of the loaders of some runs below a directory."""
+    from symile_data.training.load_times import PROFILE
+
+    found = [path for path in sorted(base.rglob(PROFILE)) if path.parent.name in runs]
+    for path in found:
+        say(f"Loading in {path.parent}:")
+        say_text(path.read_text(encoding="utf-8"))
+    if not found:
+        say("There is no report of loading: every run was trained before, without --profile.")
 
 
 def _default_out(directory: Path, folds: FoldChoice | None) -> Path:

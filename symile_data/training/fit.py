@@ -32,6 +32,7 @@ from .checkpoints import KEPT, CheckpointFiles, damaged
 from .config import TrainConfig
 from .encoding import EncodingModule, on_device
 from .finite import StopWhereNotFinite
+from .load_times import PROFILE, LoadTimes
 from .loggers import make_loggers
 from .module import SymileModule
 from .ranks import is_lost, is_main_process
@@ -52,12 +53,14 @@ class Execution:
         devices: Number of devices. With several, each has its own process and its part of every batch (DDP).
         loggers: Loggers besides CSV; see `make_loggers`.
         save_every: Steps between checkpoints within an epoch; every epoch ends with one.
+        profile: Log where the time of the training loader goes, and write its report to `profile.txt`.
     """
 
     accelerator: str = "auto"
     devices: int = 1
     loggers: tuple[str, ...] = ()
     save_every: int = 1000
+    profile: bool = False
 
 
 def fit(
@@ -142,6 +145,7 @@ def _trainer(
                 StopWhereNotFinite(),
                 *_best_checkpoints(directory),
                 LastCheckpoint(directory / LAST, how.save_every),
+                *([LoadTimes(directory / PROFILE)] if how.profile else []),
                 *([Progress(f"training {config.method}")] if is_main_process() else []),
             ],
             logger=loggers,
