@@ -240,7 +240,7 @@ def evaluate(
 
 def _say_profiles(base: Path, runs: Collection[str]) -> None:
     """Print the reports of the loaders of some runs below a directory."""
-    from symile_data.training.load_times import PROFILE
+    from symile_data.training.loggers import PROFILE
 
     found = [path for path in sorted(base.rglob(PROFILE)) if path.parent.name in runs]
     for path in found:

@@ -32,8 +32,7 @@ from .checkpoints import KEPT, CheckpointFiles, damaged
 from .config import TrainConfig
 from .encoding import EncodingModule, on_device
 from .finite import StopWhereNotFinite
-from .load_times import PROFILE, LoadTimes
-from .loggers import make_loggers
+from .loggers import PROFILE, LoadTimes, make_loggers
 from .module import SymileModule
 from .ranks import is_lost, is_main_process
 from .run import BEST, IMPORTED, LAST, RunInfo, check_last, claim

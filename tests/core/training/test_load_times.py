@@ -15,7 +15,7 @@ from symile_data.cli.train import _say_profiles
 from symile_data.errors import UsageError
 from symile_data.loaders.report import LoadReport
 from symile_data.training.fit import Execution
-from symile_data.training.load_times import LoadTimes
+from symile_data.training.loggers import LoadTimes
 
 CONFIG = """
 epochs = 2
@@ -42,7 +42,14 @@ def test_a_run_says_where_its_loader_spent_the_time(
 ) -> None:
     build(tree, tmp_path / "m3")
     (tmp_path / "config.toml").write_text(CONFIG)
-    command = ["train", tmp_path / "m3", "--config", tmp_path / "config.toml", "--objective", "symile"]
+    command: list[str | Path] = [
+        "train",
+        tmp_path / "m3",
+        "--config",
+        tmp_path / "config.toml",
+        "--objective",
+        "symile",
+    ]
     code, out, err = outcome(capsys, *command, "--out", tmp_path / "run", "--profile")
     assert code == 0, err
     report = (tmp_path / "run/symile/profile.txt").read_text()
