@@ -160,7 +160,8 @@ def meaning_of(column: str, description: Description, modalities: tuple[Modality
         if column == modality.mask:
             return f"True where {modality.name} is absent"
         if column == modality.column:
-            return f"the modality {modality.name} ({modality.kind})"
+            kind = "" if modality.name == modality.kind else f" ({modality.kind})"
+            return f"the modality {modality.name}{kind}"
         if column in modality.null_columns:
             return f"belongs to {modality.name}"
     return ""

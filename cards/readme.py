@@ -18,13 +18,14 @@ from symile_data.format.shards.tar_layout import members_of
 
 from .citation import citations_of
 from .deduplicated import Table
-from .descriptions import Description, hub_language, meaning_of, title_of
+from .descriptions import Description, hub_language, is_custom, meaning_of, title_of
 from .figures.drawing import Drawing
 from .hub_info import has_many_names, infos_of, is_tar
 from .markdown import render
 from .responsible_ai import PREFIX, responsible_ai_fields
 from .samples import Sample
 from .sources import Licence
+from .sources.mimic import CREDENTIALED_LICENCE
 from .statistics.collect import Statistics, used_splits
 from .unreliable import unreliable_part
 
@@ -80,6 +81,8 @@ def readme_of(
         image_columns=_columns_of(schema, "Image"),
         sources=sources,
         licence=licence,
+        custom=is_custom(manifest),
+        credentialed=licence.name == CREDENTIALED_LICENCE,
         citations=citations_of(manifest, description),
         derived=description.derived(manifest),
         limits=[*manifest.notes, *_listed(manifest.publication.rai.get("dataLimitations", []))],
@@ -208,6 +211,7 @@ def _members(schema: DatasetSchema) -> list[dict[str, str]]:
     return [
         {
             "suffix": member.suffix,
+            "column": member.column or "",
             "holds": f"`{member.column}`" if member.column else "all other columns, including the masks",
             "kind": type(schema.features[member.column]).__name__ if member.column else "",
         }

@@ -18,6 +18,7 @@ from PIL import Image as Pillow
 from symile_data.builders.custom import own_schema, write_dataset
 from symile_data.cards import write_card
 from symile_data.cards.preview import default_path, write_preview
+from symile_data.format.publication import Publication
 from symile_data.format.verify import verify
 from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, open_split
 
@@ -82,6 +83,18 @@ def main(directory: Path) -> None:
         spec={"version": 1, "seeds": [0, 1, 2]},
         write_card=write_card,
         notes=["Squares and tones are drawn; numbers on them say nothing about the world."],
+        publication=Publication(
+            summary="Coloured squares, tones and sensors, with captions that square and tone decide together.",
+            licence="CC0-1.0",
+            derived_from=({"name": "this example, which draws everything", "licence": "CC0-1.0"},),
+            rai={
+                "dataUseCases": ["Trying code for four modalities"],
+                "dataBiases": ["None: colours and pitches are uniform"],
+                "personalSensitiveInformation": ["None"],
+                "dataSocialImpact": "None known: the data are about nothing in the world.",
+                "hasSyntheticData": True,
+            },
+        ),
     )
     print(f"{sum(manifest.splits.values())} rows in {directory}; problems: {list(verify(directory))}")
 

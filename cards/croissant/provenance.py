@@ -10,7 +10,7 @@ from typing import Any
 
 from symile_data.format.manifest import WRITER_KEY, Manifest
 
-from ..descriptions import Description
+from ..descriptions import Description, is_custom
 from ..sources import Licence, Source
 from ..sources.mimic import CREDENTIALED_LICENCE
 
@@ -98,7 +98,7 @@ def generated_by(manifest: Manifest) -> list[dict[str, Any]]:
         {
             "@type": "prov:Activity",
             "prov:label": manifest.command or f"symile_data writes the dataset {identity.dataset}",
-            "description": "The same command with the same sources, versions and seed gives the same shards.",
+            "description": _REPEATABLE[is_custom(manifest)],
             "identifier": [
                 _property("fingerprint", identity.fingerprint),
                 *([_property("seed", seed)] if isinstance(seed, int) else []),
@@ -106,6 +106,13 @@ def generated_by(manifest: Manifest) -> list[dict[str, Any]]:
             **({"prov:wasAssociatedWith": agents} if agents else {}),
         }
     ]
+
+
+# Whether a dataset is custom -> what its activity does.
+_REPEATABLE = {
+    False: "The same command with the same sources, versions and seed gives the same shards.",
+    True: "A program of the authors gives the rows, which write_dataset stores exactly.",
+}
 
 
 def usage_info(licence: Licence) -> list[dict[str, Any]]:
