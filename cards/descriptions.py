@@ -143,7 +143,13 @@ def title_of(manifest: Manifest) -> str:
         "sample": " sample" if is_synthetic(manifest) else "",
         "design": design_title(spec),
     }
-    return description_of(manifest).title.format(**values)
+    title = description_of(manifest).title.format(**values)
+    return f"{title}, features" if encoded_modalities(manifest.modalities) else title
+
+
+def encoded_modalities(modalities: tuple[Modality, ...]) -> list[Modality]:
+    """Return the modalities whose values are features that models computed."""
+    return [modality for modality in modalities if modality.kind == "features"]
 
 
 def meaning_of(column: str, description: Description, modalities: tuple[Modality, ...]) -> str:
@@ -152,6 +158,10 @@ def meaning_of(column: str, description: Description, modalities: tuple[Modality
     >>> meaning_of("x_missing", _PLAIN, (Modality(name="x", kind="vector", column="x", null_columns=("x",)),))
     'True where x is absent'
     """
+    for modality in encoded_modalities(modalities):
+        if column == modality.column:
+            of, model = modality.details.get("of", modality.name), modality.details.get("model", "a model")
+            return f"features: numbers that {model} computed from the {of}"
     if column in description.columns or column in _COMMON:
         return description.columns.get(column) or _COMMON[column]
     if found := description.meaning(column, modalities):

@@ -18,7 +18,7 @@ from symile_data.format.shards.tar_layout import members_of
 
 from .citation import citations_of
 from .deduplicated import Table
-from .descriptions import Description, hub_language, is_custom, meaning_of, title_of
+from .descriptions import Description, encoded_modalities, hub_language, is_custom, meaning_of, title_of
 from .figures.drawing import Drawing
 from .hub_info import has_many_names, infos_of, is_tar
 from .markdown import render
@@ -81,6 +81,7 @@ def readme_of(
         image_columns=_columns_of(schema, "Image"),
         sources=sources,
         licence=licence,
+        encoded=[modality.name for modality in encoded_modalities(schema.modalities)],
         custom=is_custom(manifest),
         credentialed=licence.name == CREDENTIALED_LICENCE,
         citations=citations_of(manifest, description),

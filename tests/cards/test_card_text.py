@@ -126,6 +126,21 @@ def test_the_python_blocks_run(documented: Tiny, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_custom_dataset_has_a_card_of_what_is_known(tmp_path: Path) -> None:
+    tiny = xor_tiny(tmp_path)
+    identity = BuildFingerprint(dataset="mine", spec={"version": 1}, sources={}, versions={"numpy": "1", "writer": "3"})
+    text = tiny.card(identity=identity, command="")
+    assert "A program of its authors wrote the rows through `write_dataset`." in text
+    assert "No licence is stated." in text and "see-the-sources" not in text.split("---\n", 2)[2]
+    assert "What was left out" not in text and "Responsible use" not in text
+    assert "Versions: numpy 1.\n" in text and "@misc{mine,\n  title  = {mine}" in text
+
+
+def test_code_of_a_small_split_takes_a_smaller_batch(tmp_path: Path) -> None:
+    tiny = mimic_tiny(tmp_path)
+    assert "batch_size=6)" in tiny.card() and "batch_size=16)" in xor_tiny(tmp_path / "x").card()
+
+
 def test_masks_are_explained(documented: Tiny) -> None:
     text = (documented.directory / "README.md").read_text(encoding="utf-8")
     assert "**True means absent**" in text
