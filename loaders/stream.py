@@ -113,11 +113,12 @@ class Streaming:
         """Fill some rows of a batch: (row group, start, stop) for each run of rows of one group."""
         with groups.use([index for index, _, _ in cut]) as found:
             pieces = [
-                _Piece(group, start, batch.part.rows[start:stop] - group.first_row)
+                _Piece(group, start, rows - group.first_row, (rows - group.first_row).tolist())
                 for group, (_, start, stop) in zip(found, cut, strict=True)
+                for rows in [batch.part.rows[start:stop]]
             ]
             for piece in pieces:
-                here, group = piece.here, piece.group
+                here, group = slice(piece.start, piece.start + len(piece.rows)), piece.group
                 batch.arrays["sample_id"][here] = group.sample_ids[piece.inside]
                 batch.arrays["missing"][here] = group.missing[piece.inside]
                 for name, values in group.labels.items():
@@ -131,29 +132,28 @@ class Streaming:
         self, batch: PartialBatch, piece: _Piece, index: int, shuffle: Order, decode_errors: DecodeErrors
     ) -> None:
         """Decode the values of one modality of some rows of a row group."""
-        reader, group, inside = self.spec.readers[index], piece.group, piece.inside
-        out, values, decode, settings = (
-            batch.arrays[reader.name],
-            group.values[reader.name],
-            reader.decoder.decode,
-            reader.settings,
-        )
-        present = np.flatnonzero(~group.missing[inside, index])
+        reader, group, start = self.spec.readers[index], piece.group, piece.start
+        out, values = batch.arrays[reader.name], group.values[reader.name]
+        decode, settings = reader.decoder.decode, reader.settings
+        missing = batch.arrays["missing"][start : start + len(piece.rows), index]
         if reader.decoder.batched:
-            out[piece.start + present] = decode(values[inside[present]], settings)
+            present = np.flatnonzero(~missing)
+            out[start + present] = decode(values[piece.inside[present]], settings)
             return
         augment = self.augment.get(reader.name)
         if augment is not None:
-            views = augment.draw(shuffle.seed, shuffle.epoch, reader.name, group.sample_ids[inside])
-        for offset, row in zip(present.tolist(), inside[present].tolist(), strict=True):
+            views = augment.draw(shuffle.seed, shuffle.epoch, reader.name, group.sample_ids[piece.inside])
+        for offset, (row, absent) in enumerate(zip(piece.rows, missing.tolist(), strict=True)):
+            if absent:
+                continue
             try:
                 if augment is None:
-                    out[piece.start + offset] = decode(values[row], settings)
+                    out[start + offset] = decode(values[row], settings)
                 else:
-                    out[piece.start + offset] = augment.decode(values[row], settings, views[offset])
+                    out[start + offset] = augment.decode(values[row], settings, views[offset])
             except UndecodableError as error:
                 decode_errors.meet(self.spec, reader, group.first_row + row, error)
-                batch.damaged[piece.start + offset] = True
+                batch.damaged[start + offset] = True
 
 
 @dataclass(frozen=True)
@@ -164,16 +164,13 @@ class _Piece:
         group: The row group.
         start: The first of these rows in the batch.
         inside: (R,) their places within the row group.
+        rows: The same as a list.
     """
 
     group: Group
     start: int
     inside: npt.NDArray[np.int64]
-
-    @property
-    def here(self) -> slice:
-        """The rows of the batch."""
-        return slice(self.start, self.start + len(self.inside))
+    rows: list[int]
 
 
 def _keep_freed_memory() -> None:

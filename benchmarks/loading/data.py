@@ -7,18 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-import soundfile
-import webdataset
-from datasets import Audio, Features, Image, Value
-from PIL import Image as Pillow
 
 FEATURES = {"image": 1024, "audio": 1280}
 
 
 def media(rng: np.random.Generator, unique: int) -> tuple[list[bytes], list[bytes]]:
     """Photograph-like JPEGs of 457 x 393 pixels (about 75 KB) and speech-like FLAC of 3 s (about 60 KB)."""
+    import soundfile
+    from PIL import Image as Pillow
+
     pictures, clips = [], []
     for _ in range(unique):
         smooth = Pillow.fromarray(rng.integers(0, 255, (12, 12, 3), dtype=np.uint8)).resize((457, 393))
@@ -38,6 +35,11 @@ def write_media(directory: Path, rows: int) -> None:
     """A split as the builders write it: four shards, row groups of 50, media uncompressed; and the same as plain
     files and as tars.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    import webdataset
+    from datasets import Audio, Features, Image, Value
+
     pictures, clips = media(np.random.default_rng(0), min(rows, 250))
     schema = Features(
         {"image": Image(), "audio": Audio(sampling_rate=16_000), "text": Value("string"), "cls_id": Value("int64")}
@@ -75,6 +77,9 @@ def write_media(directory: Path, rows: int) -> None:
 
 def write_features(directory: Path, rows: int) -> None:
     """Precomputed half-precision features, row groups of 1000."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     rng = np.random.default_rng(0)
     columns: dict[str, Any] = {"cls_id": pa.array(np.arange(rows) % 1000)}
     for name, width in FEATURES.items():

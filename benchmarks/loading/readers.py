@@ -1,4 +1,6 @@
-"""The usual ways of reading the same data, and what they do with each row."""
+"""The usual ways of reading the same data, and what they do with each row. Libraries that only one way needs are
+imported by it, so that no reader pays for another.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
-import soundfile
 import torch
-import webdataset
-from datasets import Audio, Image, load_dataset
 from PIL import Image as Pillow
 from torch.utils.data import Dataset, IterableDataset
 
@@ -22,8 +20,10 @@ from symile_data.loaders.decoders.image import decode_image
 
 from .data import FEATURES
 
+EXACT = ImageSettings(size=224, shorter_side=256)
 FAST = ImageSettings(size=224, shorter_side=256, kernel="fast")
 AUDIO = AudioSettings(seconds=3.0)
+MEL = AudioSettings(seconds=3.0, n_mels=80)
 SHUFFLED = 200  # rows in the buffers of readers that shuffle by one
 MEAN, DEVIATION = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 
@@ -35,6 +35,8 @@ def stock(picture: bytes, clip: bytes) -> dict[str, torch.Tensor]:
     image = image.resize((int(image.width * scale), int(image.height * scale)), Pillow.Resampling.BICUBIC)
     left, top = (image.width - 224) // 2, (image.height - 224) // 2
     pixels = torch.from_numpy(np.array(image.crop((left, top, left + 224, top + 224)))).float() / 255
+    import soundfile
+
     wave, _ = soundfile.read(io.BytesIO(clip), dtype="float32")
     return {"image": ((pixels - MEAN) / DEVIATION).permute(2, 0, 1), "audio": torch.from_numpy(wave)}
 
@@ -47,9 +49,28 @@ def same_kernel(picture: bytes, clip: bytes) -> dict[str, torch.Tensor]:
     }
 
 
+def exact_kernel(picture: bytes, clip: bytes) -> dict[str, torch.Tensor]:
+    """The exact decoders of this package."""
+    return {
+        "image": torch.from_numpy(decode_image(picture, EXACT)),
+        "audio": torch.from_numpy(decode_audio(clip, AUDIO)),
+    }
+
+
+def log_mel(picture: bytes, clip: bytes) -> dict[str, torch.Tensor]:
+    """The fast decoders of this package, and log-mel spectrograms."""
+    return {
+        "image": torch.from_numpy(decode_image(picture, FAST)),
+        "audio": torch.from_numpy(decode_audio(clip, MEL)),
+    }
+
+
 def raw(picture: bytes, clip: bytes) -> dict[str, bytes]:
     """Nothing."""
     return {"image": picture, "audio": clip}
+
+
+LEVELS = {"raw": raw, "same kernel": same_kernel, "stock": stock, "exact kernel": exact_kernel, "log-mel": log_mel}
 
 
 class PlainFiles(Dataset[Any]):
@@ -70,6 +91,8 @@ class Streamed(IterableDataset[Any]):
     """`datasets` in streaming mode with its shuffle buffer."""
 
     def __init__(self, directory: Path, decode: Callable[[bytes, bytes], Any]) -> None:
+        from datasets import load_dataset
+
         data = load_dataset(str(directory), split="train", streaming=True).decode(False)
         self.data, self.decode = data.shuffle(seed=0, buffer_size=SHUFFLED), decode
 
@@ -82,6 +105,8 @@ class Mapped(Dataset[Any]):
     """`datasets` map-style: an Arrow cache that is memory-mapped."""
 
     def __init__(self, directory: Path, decode: Callable[[bytes, bytes], Any]) -> None:
+        from datasets import Audio, Image, load_dataset
+
         data = load_dataset(str(directory), split="train", cache_dir=str(directory / "cache"))
         for name, kind in (("image", Image(decode=False)), ("audio", Audio(sampling_rate=16_000, decode=False))):
             data = data.cast_column(name, kind)
@@ -97,6 +122,8 @@ class Mapped(Dataset[Any]):
 
 def tars(directory: Path, decode: Callable[[bytes, bytes], Any]) -> Any:
     """`webdataset` with shuffled shards and its shuffle buffer."""
+    import webdataset
+
     urls = sorted(str(path) for path in (directory / "tars").iterdir())
     pipeline = webdataset.WebDataset(urls, shardshuffle=len(urls), empty_check=False).shuffle(SHUFFLED)
     return pipeline.map(lambda sample: decode(sample["jpg"], sample["flac"]))
@@ -122,6 +149,8 @@ class InMemory(Dataset[Any]):
     """Tensors in RAM, one row at a time with its label and number, as in the public training code."""
 
     def __init__(self, path: Path) -> None:
+        import pyarrow.parquet as pq
+
         table = pq.read_table(path)
         self.labels = torch.from_numpy(table["cls_id"].to_numpy())
         self.columns = {
