@@ -19,7 +19,6 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -151,4 +150,4 @@ def cost(one: Measured, level: str) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

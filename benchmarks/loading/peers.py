@@ -221,7 +221,7 @@ def mosaic(media_at: Path, rows: int, decode: Decode, workers: int) -> Iterator[
     """The streaming library of mosaicml over its own shards, with worker processes."""
     library = mosaic_library()
 
-    class Rows(library.StreamingDataset):  # type: ignore[misc, name-defined]
+    class Rows(library.StreamingDataset):  # type: ignore[name-defined]
         def __getitem__(self, at: int) -> Any:
             row = super().__getitem__(at)
             return decode(row["image"], row["audio"])
@@ -252,10 +252,10 @@ def energon(media_at: Path, rows: int, decode: Decode, workers: int) -> Iterator
     """Megatron Energon over the tars, with worker processes and its shuffle buffer."""
     library = importlib.import_module("megatron.energon")
 
-    class Rows(library.DefaultTaskEncoder):  # type: ignore[misc, name-defined]
+    class Rows(library.DefaultTaskEncoder):  # type: ignore[name-defined]
         decoder = None  # the files as they are
 
-        @library.stateless  # type: ignore[untyped-decorator]
+        @library.stateless
         def encode_sample(self, sample: Any) -> Any:
             return {"row": decode(sample["jpg"], sample["flac"])}
 
