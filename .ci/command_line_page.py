@@ -1,5 +1,7 @@
 """A hook of `make docs`: the page of the command line, made of the commands' own help."""
 
+from typing import Any
+
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
@@ -14,7 +16,17 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     from symile_data.cli import app
 
     command = typer.main.get_command(app)
+    _whole_sentences(command)
     context = typer.Context(command, info_name="symile-data")
     text = get_docs_for_click(obj=command, ctx=context, name="symile-data", title="Command line")
     files.append(File.generated(config, PAGE, content=text))
     return files
+
+
+def _whole_sentences(command: Any) -> None:
+    """Give each command its first sentence as its summary, which lists would else cut after 45 letters."""
+    for inner in getattr(command, "commands", {}).values():
+        if inner.help and not inner.short_help:
+            paragraph = " ".join(inner.help.split("\n\n")[0].split())
+            inner.short_help = paragraph.partition(". ")[0].rstrip(".") + "."
+        _whole_sentences(inner)

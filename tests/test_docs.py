@@ -148,3 +148,6 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     assert said.returncode == 0, said.stderr
     page = (tmp_path / "build" / "site" / "reference" / "command-line.html").read_text(encoding="utf-8")
     assert "symile-data preview" in page
+    assert "…</li>" not in page and "...</li>" not in page  # summaries of commands are whole sentences
+    assert (tmp_path / "build" / "site" / "llms.txt").read_bytes() == (DOCS / "llms.txt").read_bytes()
+    assert (tmp_path / "build" / "site" / "m3.md").read_bytes() == (DOCS / "m3.md").read_bytes()
