@@ -71,7 +71,7 @@ def test_the_reference_names_nothing_twice() -> None:
 
 
 def _pages_of(entries: list[Any]) -> list[str]:
-    found = []
+    found: list[str] = []
     for entry in entries:
         for value in entry.values() if isinstance(entry, dict) else [entry]:
             found += _pages_of(value) if isinstance(value, list) else [value]
