@@ -299,7 +299,7 @@ class BatchLoader:
             arrays = self._without(arrays, filled)
         if self._buckets is not None:
             self._buckets.pad(arrays, self._spec.readers)
-        return {name: _handed_out(values) for name, values in arrays.items()}
+        return {name: handed_out(values) for name, values in arrays.items()}
 
     def _without(self, arrays: dict[str, Array], filled: PartialBatch) -> dict[str, Array]:
         """Remove the damaged rows of a batch, or replace them where ranks must have equally many rows."""
@@ -343,5 +343,6 @@ class BatchLoader:
         }
 
 
-def _handed_out(values: Array) -> Any:
+def handed_out(values: Array) -> Any:
+    """Return the values of a batch as users get them: a tensor, or a list of Python values."""
     return values.tolist() if values.dtype == object else torch.from_numpy(np.ascontiguousarray(values))

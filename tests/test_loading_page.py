@@ -46,11 +46,13 @@ def test_every_python_block_runs(
     block: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(place)
+    for package in re.findall(r"^import (grain|lance)$", block, flags=re.MULTILINE):  # no dependencies of ours
+        pytest.importorskip(package, reason=f"{package}, for whose users this recipe is, is not installed")
     exec(compile(block, "loading.md", "exec"), {})
     said = capsys.readouterr().out
     assert said
-    assert "the same weights:" not in said or said == "the same weights: True\n"
+    assert ": False\n" not in said  # "the same weights: True"
 
 
 def test_the_page_shows_a_resumed_loop() -> None:
-    assert sum("load_state_dict" in block for block in BLOCKS) == 1
+    assert sum("load_state_dict" in block and "optimizer" in block for block in BLOCKS) == 1

@@ -21,7 +21,7 @@ from .limits import AGAIN, check_rows, check_size, unreadable
 from .opened import OpenedShard
 from .spans import SpanFile, Spans, fetch_spans
 from .tar_headers import header_problem, header_ranges
-from .tar_layout import ABSENT, BLOCK_BYTES, END_BYTES, FIELDS, Index, field_columns, find_index, unpack_index
+from .tar_layout import ABSENT, BLOCK_BYTES, END_BYTES, FIELDS, Index, Member, field_columns, find_index, unpack_index
 from .tar_members import MemberError, Payload, column_of, fields_of
 
 MOST_MEMBER_BYTES = 1 << 28  # more than any image or audio of a dataset
@@ -35,6 +35,15 @@ _INDICES_KEPT = 64
 
 class TarShard(OpenedShard):
     """An opened tar. Its index is read again where it is needed, and the last few indices are kept."""
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The kinds of members of a row.
+
+        Raises:
+            DamageError: the file is missing or was replaced.
+        """
+        return self._index().members
 
     def column_bytes(self) -> dict[str, int]:
         """Return the bytes of each column's members, and those of the JSON under "json".
