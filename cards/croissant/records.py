@@ -19,19 +19,27 @@ RECORDS = "default"
 
 _FILES = "shards"
 _SPLITS = "splits"
+_REPOSITORY = "repository"
+_HUB = "https://huggingface.co/datasets/"
 
 _ENCODINGS = {".parquet": "application/x-parquet", ".tar": "application/x-tar"}
 
 
 def distribution(manifest: Manifest, tables: Sequence[Table]) -> list[dict[str, Any]]:
-    """Describe every file with rows or media by size and hash, and the sets of Parquet files that belong together."""
-    described = [_file_object(entry) for entry in (*manifest.shards(), *manifest.pool_files())]
+    """Describe every file with rows or media by size and hash, and the sets of Parquet files that belong together.
+
+    Addresses are relative to the dataset's directory. Of a dataset that is published on the Hub they are the Hub's, and
+    the sets are part of its git repository, so that the document alone leads to the rows.
+    """
+    page = manifest.publication.url if manifest.publication.url.startswith(_HUB) else ""
+    described = [_file_object(entry, page) for entry in (*manifest.shards(), *manifest.pool_files())]
     if any(entry.path.endswith(".parquet") for entry in manifest.shards()):
+        described += [_repository(page)] if page else []
         about = "All Parquet shards; the part of a name before the dash is the split."
-        described.append(_file_set(_FILES, about, "data/*.parquet"))
+        described.append(_file_set(_FILES, about, "data/*.parquet", page))
     for table in tables[1:]:
         about = f"The tables of {table.name}, with each of them once."
-        described.append(_file_set(f"{table.name}-files", about, table.pattern))
+        described.append(_file_set(f"{table.name}-files", about, table.pattern, page))
     return described
 
 
@@ -45,23 +53,38 @@ def record_sets(
     return [_splits_set(manifest), _row_set(manifest, schema, description, tables), *media]
 
 
-def _file_set(name: str, about: str, pattern: str) -> dict[str, Any]:
+def _repository(page: str) -> dict[str, Any]:
+    """Describe the git repository of a dataset on the Hub as the Hub's own documents do."""
+    return {
+        "@type": "cr:FileObject",
+        "@id": _REPOSITORY,
+        "name": _REPOSITORY,
+        "description": "The Hub's git repository of the dataset.",
+        "contentUrl": page,
+        "encodingFormat": "git+https",
+        # A repository has no hash, which readers ask of every file; the Hub names the open question in its place.
+        "sha256": "https://github.com/mlcommons/croissant/issues/80",
+    }
+
+
+def _file_set(name: str, about: str, pattern: str, page: str) -> dict[str, Any]:
     return {
         "@type": "cr:FileSet",
         "@id": name,
         "description": about,
+        **({"containedIn": {"@id": _REPOSITORY}} if page else {}),
         "encodingFormat": _ENCODINGS[".parquet"],
         "includes": pattern,
     }
 
 
-def _file_object(entry: FileEntry) -> dict[str, Any]:
+def _file_object(entry: FileEntry, page: str) -> dict[str, Any]:
     suffix = entry.path[entry.path.rfind(".") :]
     return {
         "@type": "cr:FileObject",
         "@id": entry.path,
         "name": entry.path,
-        "contentUrl": entry.path,
+        "contentUrl": f"{page}/resolve/main/{entry.path}" if page else entry.path,
         "contentSize": f"{entry.bytes} B",
         "encodingFormat": _ENCODINGS.get(suffix, "application/octet-stream"),
         "sha256": entry.sha256,

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import mlcroissant
 import pytest
+from etils import epath
+from mlcroissant._src.core import constants
 from tiny_datasets import Tiny, mimic_tiny, xor_tiny
 
 from symile_data.format.manifest import Dropped
+from symile_data.format.publication import Publication
 
 
 @pytest.fixture(autouse=True)
@@ -74,3 +80,34 @@ def test_responsible_use_is_described(documented: Tiny, tmp_path: Path) -> None:
     tiny.card(dropped=[Dropped(reason="unreadable", count=3, examples=["x"])])
     said = mlcroissant.Dataset(jsonld=tiny.directory / "croissant.json").metadata.data_preprocessing_protocol
     assert said == ["left out (withheld): unreadable"]  # a small number of patients is not published
+
+
+def test_a_document_of_the_hub_leads_to_the_rows_by_itself(
+    documented: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader that has the JSON alone clones the repository, which here is a copy of the directory."""
+    page = "https://huggingface.co/datasets/me/m3"
+    tiny = replace(documented, directory=tmp_path / "m3")
+    shutil.copytree(documented.directory, tiny.directory)
+    tiny.card(publication=Publication(creators=("Ada",), published="2026-12-01", url=page))
+    document = json.loads((tiny.directory / "croissant.json").read_text(encoding="utf-8"))
+    files = {file["@id"]: file for file in document["distribution"]}
+    assert files["data/test-00000-of-00002.parquet"]["contentUrl"] == (
+        f"{page}/resolve/main/data/test-00000-of-00002.parquet"
+    )
+    cloned: list[str] = []
+
+    def clone(url: str, place: Path) -> None:
+        cloned.append(url)
+        shutil.copytree(tiny.directory, place)
+
+    monkeypatch.setattr(constants, "DOWNLOAD_PATH", epath.Path(tmp_path / "downloads"))
+    git = SimpleNamespace(Repo=SimpleNamespace(clone_from=clone))
+    monkeypatch.setattr("mlcroissant._src.operation_graph.operations.download.deps", SimpleNamespace(git=git))
+    dataset = mlcroissant.Dataset(jsonld=document)
+    assert not dataset.metadata.ctx.issues.errors and not dataset.metadata.ctx.issues.warnings
+    records = [(record["default/split"].decode(), record["default/sample_id"]) for record in dataset.records("default")]
+    expected = [(split, row["sample_id"]) for split, rows in documented.rows.items() for row in rows]
+    assert sorted(records) == sorted(expected) and cloned == [page]
+    here = mlcroissant.Dataset(jsonld=document, mapping={"repository": tiny.directory})
+    assert len(list(here.records("default"))) == len(expected) and cloned == [page]
