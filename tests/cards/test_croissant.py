@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import mlcroissant
 import pytest
-from etils import epath
 from mlcroissant._src.core import constants
 from tiny_datasets import Tiny, mimic_tiny, xor_tiny
 
@@ -101,7 +100,7 @@ def test_a_document_of_the_hub_leads_to_the_rows_by_itself(
         cloned.append(url)
         shutil.copytree(tiny.directory, place)
 
-    monkeypatch.setattr(constants, "DOWNLOAD_PATH", epath.Path(tmp_path / "downloads"))
+    monkeypatch.setattr(constants, "DOWNLOAD_PATH", type(constants.DOWNLOAD_PATH)(tmp_path / "downloads"))
     git = SimpleNamespace(Repo=SimpleNamespace(clone_from=clone))
     monkeypatch.setattr("mlcroissant._src.operation_graph.operations.download.deps", SimpleNamespace(git=git))
     dataset = mlcroissant.Dataset(jsonld=document)
