@@ -26,6 +26,7 @@ from .deduplicated import tables_of
 from .descriptions import description_of, is_custom
 from .figures.draw import draw_figures
 from .figures.drawing import FOLDER, Drawing
+from .figures.own_kinds import draw_own_kinds
 from .hub_info import FILE_NAME as INFOS
 from .hub_info import has_many_names, infos_of
 from .publication import check_publication, with_publication
@@ -73,6 +74,8 @@ def write_card(directory: Path, manifest: Manifest, schema: DatasetSchema) -> li
     samples = choose_samples(directory, manifest, schema)
     statistics["samples"] = [sample.to_json() for sample in samples]
     drawings = draw_figures(directory, statistics, samples, description, schema.modalities)
+    if not is_confidential(manifest):
+        drawings += draw_own_kinds(directory, manifest)
     _remove_others(directory, drawings)
     tables = tables_of(directory, manifest, schema)
     croissant = croissant_of(manifest, schema, description, tables)

@@ -54,7 +54,7 @@ _ARROW_ERRORS = (pa.ArrowException, TypeError, ValueError, OverflowError)
 
 
 def write_dataset(
-    out: Path,
+    out: str | Path,
     *,
     name: str,
     schema: DatasetSchema,
@@ -103,6 +103,7 @@ def write_dataset(
         OutputError: the output directory is unsuitable, or the disk fails.
     """
     check_format(shard_format)
+    directory = Path(out)
     if document is not None:
         warnings.warn("the argument document is now called write_card", DeprecationWarning, stacklevel=2)
         write_card = document
@@ -119,7 +120,9 @@ def write_dataset(
             first_id = sum(counts.values())
             shown = rows if unreliable is None else unreliable.rows(split, first_id, rows)
             batches = partial(taker.batches, split, first_id, IdSet())
-            written = list(_write_split(out, schema, split, shown, batches, rows_per_shard, FORMATS[shard_format]))
+            written = list(
+                _write_split(directory, schema, split, shown, batches, rows_per_shard, FORMATS[shard_format])
+            )
             counts[split] = sum(entry.rows or 0 for entry in written)
             shards += written
         told = [*notes, *taker.notes()]
@@ -132,7 +135,7 @@ def write_dataset(
             publication=publication,
         )
 
-    return run_build(out, identity, schema, stages, workers=1, write_card=write_card)
+    return run_build(directory, identity, schema, stages, workers=1, write_card=write_card)
 
 
 def _write_split(

@@ -1,6 +1,7 @@
-"""The table `DECODERS` has one row for each kind of modality.
+"""The table `DECODERS` has one row for each bundled kind of modality.
 
-A new kind needs a module with its settings and functions, and a row here.
+A new kind needs a module with its settings and functions, and a row here. Kinds from outside the package are
+registered in `symile_data.format.kinds`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from symile_data.errors import UsageError
+from symile_data.format.kinds import KINDS, part_of_kind
 
 from . import audio, ecg, image, labs
 from .audio import AudioSettings
@@ -94,17 +96,27 @@ DECODERS: Mapping[str, Decoder] = {
 }
 
 
+def decoder_of(kind: str) -> Decoder | None:
+    """Return the decoder of a kind, bundled or registered, or None."""
+    if kind in DECODERS:
+        return DECODERS[kind]
+    decoder: Decoder | None = part_of_kind(kind, "decoder")
+    return decoder
+
+
 def decoder_for(name: str, kind: str, settings: object | None) -> tuple[Decoder, Any]:
     """Return the decoder of a kind and its settings: those given, or the defaults.
 
     Raises:
         UsageError: the kind has no decoder, or the settings are of another kind.
     """
-    if kind not in DECODERS:
+    decoder = decoder_of(kind)
+    if decoder is None:
         raise UsageError(
-            f"modality {name} is of a kind without a decoder", got=kind, do=f"known: {', '.join(DECODERS)}"
+            f"modality {name} is of a kind without a decoder",
+            got=kind,
+            do=f"register it (docs/own-data.md); known: {', '.join([*DECODERS, *KINDS])}",
         )
-    decoder = DECODERS[kind]
     if settings is None:
         return decoder, decoder.settings()
     if isinstance(settings, StoredSettings) and decoder.values is StoredMedia:

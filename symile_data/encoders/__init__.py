@@ -13,6 +13,7 @@ from typing import Any
 
 from symile_data.errors import UsageError
 from symile_data.extras import needs_extra
+from symile_data.format.kinds import KINDS, part_of_kind
 
 with needs_extra("train", "symile_data.encoders"):
     from torch import nn
@@ -79,7 +80,7 @@ def make_encoder(
     """Make the encoder of one kind of modality.
 
     Args:
-        kind: Key of `ENCODERS`.
+        kind: Key of `ENCODERS`, or a registered kind (`symile_data.format.kinds`).
         dim: D.
         settings: `model` chooses among the kind's encoders, the first where not given; the rest is that encoder's.
         description: Of the data.
@@ -87,17 +88,21 @@ def make_encoder(
     Raises:
         UsageError: there is none for the kind, no such model, or a setting is unknown to it.
     """
-    if kind not in ENCODERS:
+    encoders = ENCODERS.get(kind) or part_of_kind(kind, "encoders")
+    if not encoders:
         raise UsageError(
-            "there is no encoder for a kind of modality", got=kind, do=f"choose among {', '.join(ENCODERS)}"
+            "there is no encoder for a kind of modality",
+            got=kind,
+            do=f"register it (docs/own-data.md), or choose among {', '.join([*ENCODERS, *KINDS])}",
         )
     own = dict(settings)
-    model = own.pop("model", next(iter(ENCODERS[kind])))
-    if model not in ENCODERS[kind]:
+    model = own.pop("model", next(iter(encoders)))
+    if model not in encoders:
         raise UsageError(
-            f"there is no such encoder of kind {kind}", got=model, do=f"choose among {', '.join(ENCODERS[kind])}"
+            f"there is no such encoder of kind {kind}", got=model, do=f"choose among {', '.join(encoders)}"
         )
     try:
-        return ENCODERS[kind][model](dim=dim, description=description or DataDescription(), **own)
+        encoder: nn.Module = encoders[model](dim=dim, description=description or DataDescription(), **own)
+        return encoder
     except TypeError as error:
         raise UsageError(f"the config has a setting that the {kind} encoder does not know", got=error) from None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from symile_data.datasets.m3.keys import KEYS
 from symile_data.errors import DamageError, UsageError
+from symile_data.format.kinds.registry import Registry, load
 from symile_data.losses.objectives import COMPARED, COMPARED_WITH_KEYS
 
 if TYPE_CHECKING:
@@ -28,10 +28,20 @@ class BundledDataset:
     name: str
     invariants: str
 
-    def load(self, reference: str) -> Any:
-        """Import the object that "module:attribute" names."""
-        module, _, attribute = reference.partition(":")
-        return getattr(import_module(module), attribute)
+
+@dataclass(frozen=True, kw_only=True)
+class OwnDataset:
+    """What is known of a dataset from outside the package, beyond what its manifest says.
+
+    Args:
+        invariants: Class that takes the manifest and checks the rows in every verification (see
+            `symile_data.format.verify.Invariants`), or its name as "module:Class"; None checks what holds for any
+            dataset.
+        config: Name of a bundled config, or path of a TOML file, that `train` takes where none is named.
+    """
+
+    invariants: Any = None
+    config: str = ""
 
 
 DATASETS = {
@@ -45,20 +55,37 @@ DATASETS = {
 }
 
 
+OWN = Registry("symile_data.datasets", "dataset", OwnDataset, DATASETS)
+
+
+def register_dataset(name: str, dataset: OwnDataset) -> None:
+    """Add a dataset from outside the package, for this process; a package declares an entry point instead.
+
+    Args:
+        name: Its name in the manifest, as given to `write_dataset`.
+        dataset: Its rules and its default config.
+
+    Raises:
+        UsageError: the name is taken, or is not a lower-case letter followed by such letters, digits, - and _.
+    """
+    OWN.register(name, dataset)
+
+
 def invariants_of(manifest: Manifest) -> Invariants | None:
-    """Return the row checks of a dataset, or None for a custom dataset.
+    """Return the row checks of a dataset, or None for a custom dataset without any.
 
     Raises:
         DamageError: the settings in the manifest do not belong to the dataset that it names.
     """
-    builder = DATASETS.get(manifest.identity.dataset)
-    if builder is None:
+    name = manifest.identity.dataset
+    known = DATASETS.get(name) or OWN.find(name)
+    if known is None or known.invariants is None:
         return None
     try:
-        invariants: Invariants = builder.load(builder.invariants)(manifest)
+        invariants: Invariants = load(known.invariants)(manifest)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise DamageError(
-            f"the manifest's settings are not those of a dataset called {builder.name}", got=error, do="build it again"
+            f"the manifest's settings are not those of a dataset called {name}", got=error, do="build it again"
         ) from None
     return invariants
 
@@ -81,6 +108,9 @@ def default_config(dataset: str, kinds: Collection[str] = (), modalities: Collec
         return "pid-vectors"
     if "features" not in kinds and _has_keys(dataset, modalities):
         return "m3-keys"
+    own = OWN.find(dataset)
+    if own is not None and own.config:
+        return own.config
     if dataset not in defaults:
         raise UsageError("there is no default config for this dataset", got=dataset, do="name one with `config`")
     return defaults[dataset]

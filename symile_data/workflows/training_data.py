@@ -334,10 +334,10 @@ class TrainingData:
         return [] if any(any(masks[name].to_pylist()) for name in masks.column_names) else [CANDIDATES]
 
     def _transforms(self, config: TrainConfig) -> dict[str, Any]:
-        from symile_data.loaders.decoders import DECODERS
+        from symile_data.loaders.decoders import decoder_of
 
         return {
-            modality.name: DECODERS[modality.kind].settings(**config.inputs[modality.kind])
+            modality.name: decoder.settings(**config.inputs[modality.kind])
             for modality in self.manifest.modalities
-            if modality.kind in config.inputs
+            if modality.kind in config.inputs and (decoder := decoder_of(modality.kind)) is not None
         }

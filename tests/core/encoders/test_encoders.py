@@ -169,7 +169,7 @@ def test_bits_enter_as_signs_and_missing_ones_as_their_mean() -> None:
 
 
 def test_an_unknown_kind_model_or_setting_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"no encoder for a kind.*smell.*Choose among image, audio, text, vector"):
+    with pytest.raises(UsageError, match=r"no encoder for a kind.*smell.*or choose among image, audio, text, vector"):
         make_encoder("smell", 4, {})
     with pytest.raises(UsageError, match=r"no such encoder of kind image.*vit.*Choose among small, clip, resnet"):
         make_encoder("image", 4, {"model": "vit"})
