@@ -201,8 +201,8 @@ def test_an_imports_options_are_passed_on(tmp_path: Path, verb: str) -> None:
     assert "unknown `executor`; got 'slurm:1'" in str(result.exception)
     if verb == "mimic":
         result = CliRunner().invoke(app, [*words[:-2], "--format", "zip"])
-        assert isinstance(result.exception, UsageError)
-        assert "zip" in str(result.exception)
+        assert result.exit_code == 2
+        assert "'zip' is not one of" in result.output
 
 
 def test_a_cluster_of_this_machine_can_be_started_for_a_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

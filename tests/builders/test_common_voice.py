@@ -152,7 +152,7 @@ def change(name: str, text: str | None) -> Callable[[Path], None]:
         (change("train.tsv", ""), r"no column 'path' \(.*train.tsv, line 1\); got an empty file"),
         (change("train.tsv", "client_id\tfile\n"), r"no column 'path' .*got client_id, file"),
         (change("train.tsv", "client_id\tpath\n"), r"locale has no recordings \(.*train.tsv\); got 0 lines"),
-        (change("train.tsv", "client_id\tpath\na\n"), r"locale has no recordings \(.*train.tsv\); got 1 lines, none"),
+        (change("train.tsv", "client_id\tpath\na\n"), r"locale has no recordings \(.*train.tsv\); got 1 line, none"),
         (change("train.tsv", "path\tpath\n"), r"two columns 'path' \(.*train.tsv, line 1\)"),
         (change("train.tsv", "path\tclient_id\tclient_id\n"), r"two columns 'client_id' \(.*train.tsv, line 1\)"),
         (change("train.tsv", "path\n../x.mp3\n"), r"not a file name \(.*line 2, column path\); got '../x.mp3'"),

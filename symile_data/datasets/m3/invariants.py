@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,6 +19,7 @@ from symile_data.reliability import Reliability
 
 from .keys import TARGET_LANGUAGE, Key, keys_of_spec, target_language
 from .names import SEPARATOR, imagenet_classes
+from .suspects import TextRules, suspects
 
 _COLUMNS = ("sample_id", "lang", "cls", "cls_id", "wnid", "text", "target_text", "words", "image_id", "clip_id")
 _MEDIA = ("image_id", "clip_id")
@@ -81,7 +83,9 @@ class M3Invariants:
             yield f"row {index}: {problem}"
         extra: tuple[str, ...] = (TARGET_LANGUAGE,) if self._keys else ()
         extra += ("text_misaligned",) if "text" in self._misaligned else ()
-        for index, row in enumerate(table.select((*_COLUMNS, *extra)).to_pylist()):
+        rows = table.select((*_COLUMNS, *extra))
+        places = np.flatnonzero(twice | self._suspects(split, rows))
+        for index, row in zip(places.tolist(), rows.take(places).to_pylist(), strict=True):
             for problem in self._row_problems(row):
                 yield f"row {index} (sample {row['sample_id']}): {problem}"
             if twice[index]:
@@ -97,6 +101,25 @@ class M3Invariants:
         """Yield the media that two splits share although the split policy forbids it."""
         for (column, first, second), (count, example) in sorted(self._shared.items()):
             yield f"{column} {example} and {count - 1} more occur in both {first} and {second}"
+
+    def _suspects(self, split: str, rows: pa.Table) -> npt.NDArray[np.bool_]:
+        """Return (N,) bool, True where a row is looked at alone: it may break a rule."""
+        rules = TextRules(
+            words=None if self._published else self._words,
+            answer_language=TARGET_LANGUAGE if self._keys and not self._published else "lang",
+            distinct_words=not self._published,
+            disjoint=self._mode == "disjoint" and not self._published,
+            written=self._texts,
+        )
+        try:
+            found = suspects(rows, rules, self._classes, self._wnids)
+            if self._disjoint:
+                spoken = pc.match_substring_regex(rows["clip_id"], r"^(?:espeak|gtts)-[a-z]+-")
+                right = pc.match_substring_regex(rows["clip_id"], rf"^(?:espeak|gtts)-{re.escape(split)}-")
+                found |= pc.fill_null(pc.and_not(spoken, right), False).to_numpy()
+        except (pa.ArrowException, TypeError, ValueError, KeyError):  # columns of other types: each row says it
+            return np.ones(len(rows), dtype=bool)
+        return found
 
     def _meet(self, column: str, split: str, media: list[str]) -> None:
         """Remember the media of a shard, and count those that are also in other splits."""
