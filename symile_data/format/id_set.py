@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from symile_data.format.shards.arrow_numpy import numbers
+
 Numbers = npt.NDArray[np.int64]
 Intervals = tuple[Numbers, Numbers]  # first and last number of each, ascending and apart
 
@@ -59,7 +61,7 @@ def sample_ids(table: pa.Table) -> Numbers:
     column = table["sample_id"].cast(pa.int64())
     if column.null_count:
         raise ValueError("a sample_id is null")
-    return np.asarray(column.to_numpy())
+    return numbers(column).astype(np.int64, copy=False)
 
 
 def _merged(firsts: Numbers, lasts: Numbers) -> Intervals:

@@ -2,20 +2,24 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import pyarrow as pa
 import pytest
 from factories import build, imagenet_tree, problems, rewrite, rows_of
 
 from symile_data.builders.xor.spec import XorSpec
+from symile_data.datasets.m3.invariants import M3Invariants
 from symile_data.datasets.m3.names import read_names
 from symile_data.datasets.m3.schema import m3_schema
 from symile_data.datasets.xor.schema import xor_schema
 from symile_data.errors import DamageError
 from symile_data.format import manifest as manifests
 from symile_data.format.kinds.registry import load
+from symile_data.format.verify import verify
+from symile_data.loaders import open_split
 from symile_data.workflows.datasets import DATASETS, invariants_of
 
 TRAIN, TEST = "data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet"
@@ -155,6 +159,40 @@ def test_an_image_that_the_source_has_twice_is_found_by_a_deep_look(sound: Path)
     """Two classes of the drawn tree have some files of the same bytes, of which the splits took one each."""
     found = problems(sound, deep=True)
     assert found and all(" have the same image, and " in problem for problem in found)
+
+
+class Looking(M3Invariants):
+    """The rules of Symile-M3, and a record of the parts that images had in the tables."""
+
+    def __init__(self, directory: Path, reads_media: bool) -> None:
+        super().__init__(manifests.read(directory))
+        self.seen: list[tuple[set[str], int]] = []
+        self._reads = reads_media
+
+    @property
+    def reads_media(self) -> bool:
+        return self._reads
+
+    def check_media(self, table: pa.Table) -> Iterator[str]:
+        self.seen.append(({part.name for part in table.schema.field("image").type}, table["image"].null_count))
+        return super().check_media(table)
+
+
+@pytest.mark.parametrize("shard_format", ["parquet", "webdataset"])
+def test_tables_hold_the_bytes_of_media_only_where_a_rule_reads_them(
+    tree: Path, tmp_path: Path, shard_format: Literal["parquet", "webdataset"]
+) -> None:
+    rows = {"train": 12, "validation": 0, "test": 4}
+    build(tree, tmp_path / "out", rows=rows, missing={"image": 0.4}, shard_format=shard_format)
+    nulls = [
+        sum(row["image"] is None for row in open_split(tmp_path / "out", split).read_all(["image"]).to_pylist())
+        for split in ("test", "train")
+    ]
+    assert nulls[1]
+    for reads_media, parts in ((False, {"path"}), (True, {"bytes", "path"})):
+        rules = Looking(tmp_path / "out", reads_media)
+        assert list(verify(tmp_path / "out", rules)) == []
+        assert sorted(rules.seen, key=lambda one: one[1]) == [(parts, count) for count in sorted(nulls)]
 
 
 def test_splits_that_share_their_media_may_share_their_bytes(tree: Path, tmp_path: Path) -> None:

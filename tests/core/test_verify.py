@@ -264,7 +264,7 @@ class Alternating:
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, int]] = []
-        self.disjoint_media = True
+        self.disjoint_media, self.reads_media = True, False
 
     def check_media(self, table: pa.Table) -> Iterator[str]:
         yield from ()
@@ -420,7 +420,7 @@ class Promising(Alternating):
 
     def __init__(self, disjoint_media: bool) -> None:
         super().__init__()
-        self.disjoint_media = disjoint_media
+        self.disjoint_media, self.reads_media = disjoint_media, False
 
     def check(self, split: str, table: pa.Table) -> Iterator[str]:
         yield from ()

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from symile_data.format.id_set import IdSet, sample_ids
 from symile_data.format.manifest import Manifest
+from symile_data.format.shards.arrow_numpy import arrow_int64, arrow_text, true
 from symile_data.format.verify.stored_paths import has_paths, path_problems
 from symile_data.reliability import Reliability
 
@@ -21,6 +22,7 @@ from .keys import TARGET_LANGUAGE, Key, keys_of_spec, target_language
 from .names import SEPARATOR, imagenet_classes
 from .suspects import TextRules, suspects
 
+_FLAC = arrow_text(["flac", "."])  # the ending of an audio file's name, and what joins it
 _COLUMNS = ("sample_id", "lang", "cls", "cls_id", "wnid", "text", "target_text", "words", "image_id", "clip_id")
 _MEDIA = ("image_id", "clip_id")
 _NAMED = re.compile(r"[a-z]+-[a-z]+-(\d+)-\d+(?:-noisy-\d+)?")  # the image or tone of a key, which tells its value
@@ -64,6 +66,11 @@ class M3Invariants:
         """Whether no image and no recording may be in two splits."""
         return bool(self._disjoint)
 
+    @property
+    def reads_media(self) -> bool:
+        """Whether a rule looks into the bytes of images and audio."""
+        return False
+
     def check_media(self, table: pa.Table) -> Iterator[str]:
         """Yield images and recordings whose stored path does not match their id."""
         if not self._paths:
@@ -72,7 +79,7 @@ class M3Invariants:
             names = pc.replace_substring_regex(table["image_id"], "^.*/", "")
             yield from path_problems(table, "image", names)
         if {"audio", "clip_id"} <= set(table.column_names):
-            yield from path_problems(table, "audio", pc.binary_join_element_wise(table["clip_id"], "flac", "."))
+            yield from path_problems(table, "audio", pc.binary_join_element_wise(table["clip_id"], *_FLAC))
 
     def check(self, split: str, table: pa.Table) -> Iterator[str]:
         """Yield the problems of the rows of one shard."""
@@ -85,7 +92,7 @@ class M3Invariants:
         extra += ("text_misaligned",) if "text" in self._misaligned else ()
         rows = table.select((*_COLUMNS, *extra))
         places = np.flatnonzero(twice | self._suspects(split, rows))
-        for index, row in zip(places.tolist(), rows.take(places).to_pylist(), strict=True):
+        for index, row in zip(places.tolist(), rows.take(arrow_int64(places)).to_pylist(), strict=True):
             for problem in self._row_problems(row):
                 yield f"row {index} (sample {row['sample_id']}): {problem}"
             if twice[index]:
@@ -116,7 +123,7 @@ class M3Invariants:
             if self._disjoint:
                 spoken = pc.match_substring_regex(rows["clip_id"], r"^(?:espeak|gtts)-[a-z]+-")
                 right = pc.match_substring_regex(rows["clip_id"], rf"^(?:espeak|gtts)-{re.escape(split)}-")
-                found |= pc.fill_null(pc.and_not(spoken, right), False).to_numpy()
+                found |= true(spoken) & ~true(right)
         except (pa.ArrowException, TypeError, ValueError, KeyError):  # columns of other types: each row says it
             return np.ones(len(rows), dtype=bool)
         return found

@@ -15,11 +15,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from symile_data.format.shards.arrow_numpy import arrow_int64, arrow_text, null_mask, numbers, one_chunk, true
+
 from .names import SEPARATOR
+
+_SEPARATOR = arrow_text([SEPARATOR])[0]
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 
+_OTHER, _NULL = -1, -2  # codes of a name that does not occur, and of null
 _NO_CLASS, _NO_WORD_CLASS, _NO_LANGUAGE, _NO_WORD_LANGUAGE = -1, -2, -1, -2  # stand for nulls, which never agree
 
 
@@ -59,17 +64,25 @@ def suspects(table: pa.Table, rules: TextRules, classes: Mapping[int, str], wnid
 
 def _of_classes(table: pa.Table, classes: Mapping[int, str], wnids: Sequence[str]) -> BoolArray:
     """Compare the three columns that name a row's class."""
-    numbers = _numbers(table["cls_id"], _NO_CLASS)
-    inside = (numbers >= 0) & (numbers < len(wnids))
-    places = pa.array(np.where(inside, numbers, 0))
-    named = pa.array([classes.get(number) for number in range(len(wnids))], pa.string()).take(places)
-    agree = _agree(pa.array(wnids, pa.string()).take(places), table["wnid"]) & _agree(named, table["cls"])
-    return ~(inside & agree)
+    classified = _numbers(table["cls_id"], _NO_CLASS)
+    inside = (classified >= 0) & (classified < len(wnids))
+    places = np.where(inside, classified, 0)
+    names = [classes.get(number) for number in range(len(wnids))]
+    return ~(inside & _named(table["wnid"], wnids, places) & _named(table["cls"], names, places))
+
+
+def _named(column: pa.ChunkedArray, names: Sequence[str | None], places: IntArray) -> BoolArray:
+    """Return (N,) bool, True where a column of texts has the name at a row's place; None names no row."""
+    encoded = one_chunk(column).dictionary_encode()
+    known = {name: code for code, name in enumerate(encoded.dictionary.to_pylist())}
+    codes = np.array([known.get(name, _OTHER) if name is not None else _OTHER for name in names], dtype=np.int64)
+    agree: BoolArray = _numbers(encoded.indices, _NULL) == codes[places]
+    return agree
 
 
 def _of_texts(table: pa.Table, rules: TextRules) -> BoolArray:
     words = table["words"].combine_chunks()
-    present = _bools(pc.is_valid(words))
+    present = true(pc.is_valid(words))
     lengths = np.where(present, _numbers(pc.list_value_length(words), 0), 0)
     found = np.zeros(len(table), dtype=bool)
     if not present.any():
@@ -78,7 +91,7 @@ def _of_texts(table: pa.Table, rules: TextRules) -> BoolArray:
     regular = present & (lengths == width)
     found[present & ~regular] = True
     if width and regular.any():
-        rows = pa.array(np.flatnonzero(regular))
+        rows = arrow_int64(np.flatnonzero(regular))
         found[regular] = _of_regular_texts(table, words.take(rows).flatten(), rows, width, rules)
     return found
 
@@ -97,22 +110,23 @@ def _of_regular_texts(table: pa.Table, words: Any, rows: pa.Array, width: int, r
     own_language = _numbers(pc.index_in(wanted, value_set=known, skip_nulls=True), _NO_LANGUAGE)
     answers, targets = languages == own_language[:, None], classes == own_class[:, None]
     answer, every = answers.argmax(axis=1), np.arange(len(texts))
-    named = text.take(pa.array(every * width + answer))
+    named = text.take(arrow_int64(every * width + answer))
     sound = (answers.sum(axis=1) == 1) & targets[every, answer] & _agree(named, table["target_text"].take(rows))
     if rules.distinct_words:
         sound &= targets.sum(axis=1) == 1
     if "text_misaligned" in table.column_names:  # the text is of another row
-        sound |= _bools(pc.fill_null(table["text_misaligned"].take(rows).combine_chunks(), False))
+        sound |= true(table["text_misaligned"].take(rows))
     sound &= (texts >= 0).all(axis=1)
     if rules.distinct_words:
         sound &= _distinct(texts)
     if rules.disjoint:
         sound &= _distinct(languages) & _distinct(classes)
     if rules.written:
-        offsets = pa.array(np.arange(0, texts.size + 1, width, dtype=np.int32))
-        joined = pc.binary_join(pa.ListArray.from_arrays(offsets, text), SEPARATOR)
+        offsets = arrow_int64(np.arange(0, texts.size + 1, width)).cast(pa.int32())
+        joined = pc.binary_join(pa.ListArray.from_arrays(offsets, text), _SEPARATOR)
         sound &= _agree(joined, table["text"].take(rows))
-    return ~sound
+    broken: BoolArray = ~sound
+    return broken
 
 
 def _distinct(values: IntArray) -> BoolArray:
@@ -124,14 +138,10 @@ def _distinct(values: IntArray) -> BoolArray:
 
 def _agree(one: pa.Array, other: pa.ChunkedArray) -> BoolArray:
     """Return (N,) bool, True where two columns are equal and not null."""
-    return _bools(pc.fill_null(pc.equal(one, other.combine_chunks()), False))
+    agree: BoolArray = true(pc.equal(one, one_chunk(other)))
+    return agree
 
 
 def _numbers(column: pa.Array | pa.ChunkedArray, null: int) -> IntArray:
     """Return (N,) int64 with a number in place of null."""
-    filled = pc.fill_null(pc.cast(column, pa.int64()), null)
-    return np.asarray(filled.to_numpy(zero_copy_only=False) if isinstance(filled, pa.Array) else filled.to_numpy())
-
-
-def _bools(column: pa.Array) -> BoolArray:
-    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=bool)
+    return np.where(null_mask(column), null, numbers(column)).astype(np.int64)

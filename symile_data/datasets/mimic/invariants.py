@@ -53,6 +53,11 @@ class MimicInvariants:
         """True: splits share no media, since each patient is in one split."""
         return True
 
+    @property
+    def reads_media(self) -> bool:
+        """Whether a rule looks into the bytes of images and audio."""
+        return True
+
     def check_media(self, table: pa.Table) -> Iterator[str]:
         """Yield X-rays whose stored path does not match their id."""
         if has_paths(self._spec):

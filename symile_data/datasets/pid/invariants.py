@@ -118,6 +118,11 @@ class PidInvariants:
         """Splits share no image and no sound."""
         return any(kind in MEDIA for kind in self._design.modalities.values())
 
+    @property
+    def reads_media(self) -> bool:
+        """Whether a rule looks into the bytes of images and audio."""
+        return False
+
     def check_media(self, table: pa.Table) -> Iterator[str]:
         """Yield nothing: `check` compares the ids of images and sounds with the symbols of their rows."""
         yield from ()

@@ -69,6 +69,11 @@ class XorInvariants:
         """False: values have few bits, so splits share them."""
         return False
 
+    @property
+    def reads_media(self) -> bool:
+        """Whether a rule looks into the bytes of images and audio."""
+        return False
+
     def check_media(self, table: pa.Table) -> Iterator[str]:
         """Yield nothing, since XOR data have no media."""
         yield from ()

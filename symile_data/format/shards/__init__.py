@@ -15,6 +15,7 @@ import pyarrow as pa
 from symile_data.errors import UsageError
 from symile_data.format.location import Location
 
+from .opened import Trim
 from .parquet import open_parquet
 from .tar import open_tar
 
@@ -91,7 +92,19 @@ class Shard(Protocol):
         ...
 
 
-_OPENERS: Mapping[str, Callable[..., Shard]] = {".parquet": open_parquet, ".tar": open_tar}
+class StoredShard(Shard, Protocol):
+    """A shard as one file has it, whose rows can be made smaller while they are read."""
+
+    def read_all(self, columns: Sequence[str], trim: Trim | None = None) -> pa.Table:
+        """Read the named columns of all rows, and trim each batch of them where asked.
+
+        Raises:
+            DamageError: the file is missing or cannot be read.
+        """
+        ...
+
+
+_OPENERS: Mapping[str, Callable[..., StoredShard]] = {".parquet": open_parquet, ".tar": open_tar}
 
 
 def is_shard(name: str) -> bool:
@@ -103,7 +116,7 @@ def is_shard(name: str) -> bool:
     return Path(name).suffix in _OPENERS
 
 
-def open_shard(location: Location, name: str, *, size: int | None = None, rows: int | None = None) -> Shard:
+def open_shard(location: Location, name: str, *, size: int | None = None, rows: int | None = None) -> StoredShard:
     """Read a shard's footer.
 
     Args:

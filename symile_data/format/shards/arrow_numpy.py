@@ -6,6 +6,7 @@ process a quarter of a CPU second and 42 MB before its first batch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -53,6 +54,16 @@ def null_mask(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.bool_]:
     return ~_unpacked(array.buffers()[0], array.offset, len(array))
 
 
+def true(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    """Return a bool for each value of a column of booleans, False where it is null.
+
+    >>> true(pa.array([True, False, None])).tolist()
+    [True, False, False]
+    """
+    values: npt.NDArray[np.bool_] = numbers(column) & ~null_mask(column)
+    return values
+
+
 def one_chunk(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     """Return a column as one array, copied only if it has several chunks."""
     if isinstance(column, pa.Array):
@@ -69,6 +80,17 @@ def arrow_int64(values: npt.NDArray[np.int64], null: npt.NDArray[np.bool_] | Non
     kept = np.ascontiguousarray(values, dtype=np.int64)
     valid = None if null is None else pa.py_buffer(np.packbits(~null, bitorder=_BITS))
     return pa.Array.from_buffers(pa.int64(), len(kept), [valid, pa.py_buffer(kept)])
+
+
+def arrow_text(values: Sequence[str]) -> pa.StringArray:
+    """Return texts as an Arrow array.
+
+    >>> arrow_text(["flac", "λ"]).to_pylist()
+    ['flac', 'λ']
+    """
+    encoded = [value.encode() for value in values]
+    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
 
 
 def _unpacked(bits: pa.Buffer | None, offset: int, length: int) -> npt.NDArray[np.bool_]:

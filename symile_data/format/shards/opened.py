@@ -5,7 +5,7 @@ and of all.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -13,6 +13,8 @@ import pyarrow as pa
 from symile_data.format.location import Location
 
 from .spans import Spans
+
+Trim = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +68,15 @@ class OpenedShard(ABC):
         """
         return self._read(range(group, group + 1), columns)
 
-    def read_all(self, columns: Sequence[str]) -> pa.Table:
-        """Read the named columns of all rows; `read` says what it raises."""
-        return self._read(range(len(self.group_rows)), columns)
+    def read_all(self, columns: Sequence[str], trim: Trim | None = None) -> pa.Table:
+        """Read the named columns of all rows; `read` says what it raises.
+
+        Args:
+            columns: Names of the columns.
+            trim: Makes smaller rows of the same number of each batch that was read.
+        """
+        table = self._read(range(len(self.group_rows)), columns)
+        return table if trim is None else pa.Table.from_batches([trim(batch) for batch in _batches(table)])
 
     @abstractmethod
     def _read(self, groups: range, columns: Sequence[str]) -> pa.Table:
@@ -77,3 +85,8 @@ class OpenedShard(ABC):
     @abstractmethod
     def _spans(self, groups: range, columns: Sequence[str]) -> Spans:
         """Fetch the bytes of the named columns of consecutive row groups."""
+
+
+def _batches(table: pa.Table) -> list[pa.RecordBatch]:
+    """Divide a table into batches, at least one, which says its schema."""
+    return table.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from symile_data.format.location import Location, Range
 
 from .limits import check_rows, check_size, most_bytes, unreadable
-from .opened import OpenedShard
+from .opened import OpenedShard, Trim
 from .seal import SEAL_BYTES, TAIL_BYTES, check_seal
 from .spans import NotFetchedError, SpanFile, Spans, fetch_spans
 
@@ -87,7 +87,11 @@ class ParquetShard(OpenedShard):
         except PARQUET_ERRORS as error:
             raise unreadable(self.location, self.name, error, KIND) from None
 
-    def _read(self, groups: range, columns: Sequence[str]) -> pa.Table:
+    def read_all(self, columns: Sequence[str], trim: Trim | None = None) -> pa.Table:
+        """Read the named columns of all rows, and trim each batch before the next one is read."""
+        return self._read(range(len(self.group_rows)), columns, trim)
+
+    def _read(self, groups: range, columns: Sequence[str], trim: Trim | None = None) -> pa.Table:
         try:
             footer = self.footer()
             path = self.location.path(self.name)
@@ -98,27 +102,28 @@ class ParquetShard(OpenedShard):
             # call. Not memory-mapped: a file that is cut short while it is read would end the process by a signal.
             with pq.ParquetFile(source, metadata=footer, pre_buffer=False, page_checksum_verification=True) as file:
                 batches = self._bounded(
-                    file.iter_batches(_BATCH_ROWS, row_groups=groups, columns=list(columns), use_threads=False)
+                    file.iter_batches(_BATCH_ROWS, row_groups=groups, columns=list(columns), use_threads=False),
+                    trim,
                 )
-                schema = batches[0].schema if batches else file.read_row_groups([], columns=list(columns)).schema
+                empty = None if batches else file.read_row_groups([], columns=list(columns))
             found, expected = sum(map(len, batches)), sum(self.group_rows[group] for group in groups)
             if found != expected:
                 raise OSError(f"{found} rows, its footer says {expected}")
-            return pa.Table.from_batches(batches, schema)
+            return pa.Table.from_batches(batches) if empty is None else empty
         except PARQUET_ERRORS as error:
             met = OSError(_PAGE_DAMAGE) if _PYARROWS_PAGE_DAMAGE in str(error) else error
             raise unreadable(self.location, self.name, met, KIND) from None
 
-    def _bounded(self, batches: Iterable[pa.RecordBatch]) -> list[pa.RecordBatch]:
-        """Validate batches; stop at the decompression limit."""
+    def _bounded(self, batches: Iterable[pa.RecordBatch], trim: Trim | None) -> list[pa.RecordBatch]:
+        """Validate batches and trim them; stop at the decompression limit."""
         most = most_bytes(self.size)
         kept, size = [], 0
         for batch in batches:
             batch.validate(full=True)
-            kept.append(batch)
             size += batch.nbytes
             if size > most:
                 raise ValueError(f"it inflates beyond {most} bytes")
+            kept.append(batch if trim is None else trim(batch))
         return kept
 
 

@@ -12,20 +12,21 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from symile_data.errors import UsageError
 from symile_data.format import manifest as manifests
 from symile_data.format.feature_sets import DATASET, FOLDER
 from symile_data.format.manifest import FileEntry, Manifest
 from symile_data.format.schema import mask_problems
+from symile_data.format.shards.arrow_numpy import null_mask, numbers, one_chunk
 from symile_data.format.typed_json import read_text
 from symile_data.progress import stage
 from symile_data.progress.amounts import counted
 
 from .deduplicated import MediaTables
-from .examine import examine_file, in_order, to_read
+from .examine import Examined, examine_file, in_order, to_read
 from .feature_sets import feature_folders, feature_problems
 from .misaligned import UnreliableRows
 from .shared_media import MediaBySplit
@@ -42,6 +43,11 @@ class Invariants(Protocol):
     @property
     def disjoint_media(self) -> bool:
         """Whether the dataset promises that no image, audio or signal is in two splits."""
+        ...
+
+    @property
+    def reads_media(self) -> bool:
+        """Whether a rule looks into the bytes of images and audio, without which tables are checked otherwise."""
         ...
 
     def check(self, split: str, table: pa.Table) -> Iterable[str]:
@@ -92,14 +98,15 @@ def verify(
     schemas: dict[str, str] = {}
     media, tables, unreliable = MediaBySplit(), MediaTables(manifest), UnreliableRows(manifest)
     compared = deep and sample is None and invariants is not None and invariants.disjoint_media
-    examine = partial(examine_file, directory, manifest, chosen, deep=deep, compared=compared)
+    trimmed = not (deep or unreliable.reads_media or (invariants is not None and invariants.reads_media))
+    examine = partial(examine_file, directory, manifest, chosen, deep=deep, compared=compared, trimmed=trimmed)
     files = sorted(manifest.files, key=lambda entry: entry.pool is None)  # media tables before the rows that need them
     with (
         stage("verifying", len(files), "files") as advance,
         closing(in_order(examine, files, workers)) as results,
     ):
         for entry, found in zip(files, results, strict=True):
-            for clause in (*found.problems, *_table_problems(found.table, entry, manifest, schemas, invariants)):
+            for clause in (*found.problems, *_table_problems(found, entry, manifest, schemas, invariants)):
                 yield f"{entry.path}: {clause}"
             if sample is None and found.table is not None and not found.problems:
                 yield from tables.add(entry, found.table)
@@ -108,6 +115,7 @@ def verify(
                     yield f"{entry.path}: {clause}"
             for split in _splits_of(entry, manifest):
                 media.add(split, entry.path, found.media)
+            pa.default_memory_pool().release_unused()  # freed pages of one file are kept for the next otherwise
             advance()
     if sample is None:
         if invariants is not None:
@@ -130,19 +138,19 @@ def _splits_of(entry: FileEntry, manifest: Manifest) -> list[str]:
 
 
 def _table_problems(
-    table: pa.Table | None,
+    found: Examined,
     entry: FileEntry,
     manifest: Manifest,
     schemas: dict[str, str],
     invariants: Invariants | None,
 ) -> Iterator[str]:
+    table = found.table
     if table is None:
         return
     if entry.split is None:
         yield from _ruled(lambda: () if invariants is None else invariants.check_media(table))
         return
-    schema = str(table.schema)
-    if schemas.setdefault("first", schema) != schema:
+    if schemas.setdefault("first", found.schema) != found.schema:
         yield "its schema differs from the first shard's"
         return
     modalities = manifest.modalities if manifest.pooled is None else manifest.pooled.stored(manifest.modalities)
@@ -160,9 +168,10 @@ def _table_problems(
 
 def _sample_id_problems(table: pa.Table) -> Iterator[str]:
     if SAMPLE_ID in table.column_names:
-        wrong = pc.indices_nonzero(pc.fill_null(pc.less(table[SAMPLE_ID], 0), False))
+        ids = one_chunk(table[SAMPLE_ID])
+        wrong = np.flatnonzero((numbers(ids) < 0) & ~null_mask(ids))
         if len(wrong):
-            row = wrong[0].as_py()
+            row = int(wrong[0])
             yield f"row {row}: {SAMPLE_ID} {table[SAMPLE_ID][row].as_py()} is negative"
 
 

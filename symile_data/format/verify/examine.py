@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -44,11 +45,12 @@ def to_read(manifest: Manifest, sample: int | None) -> set[str]:
 
 @dataclass
 class Examined:
-    """The findings about one file, and its table if its rows are checked."""
+    """The findings about one file, its table if its rows are checked, and the schema that the file has."""
 
     problems: list[str] = field(default_factory=list)
     table: pa.Table | None = None
     media: dict[str, tuple[Hashes, Rows]] = field(default_factory=dict)
+    schema: str = ""
 
 
 def in_order(
@@ -69,9 +71,19 @@ def in_order(
 
 
 def examine_file(
-    directory: Path, manifest: Manifest, chosen: Collection[str], entry: FileEntry, *, deep: bool, compared: bool
+    directory: Path,
+    manifest: Manifest,
+    chosen: Collection[str],
+    entry: FileEntry,
+    *,
+    deep: bool,
+    compared: bool,
+    trimmed: bool = False,
 ) -> Examined:
-    """Examine one file. Its bytes are read once: a shard is opened from the copy in memory that was hashed."""
+    """Examine one file. Its bytes are read once: a shard is opened from the copy in memory that was hashed.
+
+    Where the tables are trimmed, they have images and audio without their bytes, so that memory holds few of them.
+    """
     path = directory / entry.path
     try:
         problem = _size_problem(path, entry)
@@ -83,7 +95,7 @@ def examine_file(
             if sha256 != entry.sha256:
                 return Examined([_OTHER_CONTENTS])
             shard = open_shard(location, entry.path)
-            table = shard.read_all(shard.schema.names)
+            table = shard.read_all(shard.schema.names, without_bytes if trimmed else None)
             problems = list(shard.problems())
     except OSError as error:
         return Examined([f"cannot be read ({error.strerror})"])
@@ -94,7 +106,20 @@ def examine_file(
     if deep:
         problems += medium_problems(table, manifest.modalities)
     media = media_hashes(table, manifest.modalities) if compared else {}
-    return Examined(problems, table if entry.split is not None or entry.pool is not None else None, media)
+    return Examined(
+        problems, table if entry.split is not None or entry.pool is not None else None, media, str(shard.schema)
+    )
+
+
+def without_bytes(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """Return rows whose images and audio have a path and no bytes; what is null stays null."""
+    for index, field_ in enumerate(rows.schema):
+        if pa.types.is_struct(field_.type) and {part.name for part in field_.type} == {"bytes", "path"}:
+            media: Any = rows.column(index)
+            path = field_.type.field("path")
+            trimmed = pa.StructArray.from_arrays([media.field("path")], fields=[path], mask=media.is_null())
+            rows = rows.set_column(index, field_.with_type(trimmed.type), trimmed)
+    return rows
 
 
 _OTHER_CONTENTS = "its SHA-256 differs from the manifest: the contents changed after the build"

@@ -69,6 +69,11 @@ class UnreliableRows:
             ) from None
         self._named = [modality for modality in self.manifest.modalities if self._settings.columns_of(modality.name)]
 
+    @property
+    def reads_media(self) -> bool:
+        """Whether values without an id are compared, of which images and audio have bytes."""
+        return any(modality.id_column is None for modality in self._named if modality.name in self._settings.misaligned)
+
     def add(self, entry: FileEntry, table: pa.Table) -> Iterator[str]:
         """Take in the next shard of a split, and yield clauses about flags and donors that the seed does not give."""
         if not self._settings or entry.split is None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from symile_data.format.shards.arrow_numpy import true
 
 
 def has_paths(spec: Mapping[str, Any]) -> bool:
@@ -26,8 +29,8 @@ def path_problems(table: pa.Table, column: str, expected: pa.ChunkedArray) -> It
     if not pa.types.is_struct(media.type):
         return
     paths = pc.struct_field(media, "path")
-    differs = pc.fill_null(pc.not_equal(paths, expected), True)
-    wrong = pc.indices_nonzero(pc.and_(differs, pc.and_(media.is_valid(), expected.is_valid())))
+    stored = true(media.is_valid()) & true(expected.is_valid())
+    wrong = np.flatnonzero(stored & ~true(pc.equal(paths, expected)))
     if len(wrong):
-        row = wrong[0].as_py()
+        row = int(wrong[0])
         yield f"row {row}: the path of {column} is {paths[row].as_py()!r}, not {expected[row].as_py()!r}"

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from symile_data.datasets.m3 import invariants as module
 from symile_data.datasets.m3.invariants import M3Invariants
+from symile_data.datasets.m3.names import imagenet_classes
 from symile_data.datasets.m3.schema import m3_schema
 from symile_data.format import manifest as manifests
 from symile_data.format.manifest import Manifest
@@ -57,7 +58,7 @@ def test_no_row_of_a_sound_dataset_is_looked_at_alone(
     manifest, rows = sound
     first = findings(manifest, rows, all_rows=True)  # takes the names of the classes from the rows
     monkeypatch.setattr(M3Invariants, "_row_problems", look)
-    monkeypatch.setattr(module, "_class_names", lambda _: module.imagenet_classes()[1])
+    monkeypatch.setattr(module, "_class_names", lambda _: imagenet_classes()[1])
     assert first == findings(manifest, rows, all_rows=False) == []
     assert looked == []
 
