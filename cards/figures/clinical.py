@@ -80,7 +80,7 @@ def draw_findings(
             axes.tick_params(axis="y", length=0)
         panels[0].set_yticks(range(len(findings)), list(findings))
         handles, labels = panels[0].get_legend_handles_labels()
-        drawn.legend(handles, labels, loc="outside upper center", ncols=4)
+        drawn.legend(handles, labels, loc="outside upper right", ncols=4)
         style.save(drawn, path)
 
 
@@ -107,5 +107,5 @@ def draw_measured(path: Path, statistics: Statistics) -> None:
             axes.tick_params(axis="y", length=0, labelsize=6.5)
             axes.grid(axis="x")
         handles, labels = panels[0].get_legend_handles_labels()
-        drawn.legend(handles, labels, loc="outside upper center", ncols=3)
+        drawn.legend(handles, labels, loc="outside upper right", ncols=3)
         style.save(drawn, path)

@@ -60,7 +60,7 @@ def draw_sizes(directory: Path, column: str, media: dict[str, Any]) -> Drawing:
         return Drawing(path=path, title="Image sizes", caption=caption)
     widths, heights, counts = (np.array(values) for values in zip(*sizes, strict=True))
     with style.figure(3.6, 1, 2, title=f"Sizes of {column}", width_ratios=[1.25, 1]) as (drawn, (scatter, bar)):
-        area = 14 + 500 * counts / max(counts.max(), 1)
+        area = 6 + 900 * counts / max(counts.sum(), 1)  # dots of many sizes would else cover one another
         scatter.scatter(widths, heights, s=area, color=style.BLUE, alpha=0.45, linewidths=0)
         top = max(widths.max(), heights.max()) * 1.06
         scatter.plot([0, top], [0, top], color=style.MUTED, linewidth=0.7, linestyle="--")

@@ -129,7 +129,7 @@ def _parameters() -> dict[Any, Any]:
         "axes.axisbelow": True,
         "grid.color": FAINT,
         "grid.linewidth": 0.6,
-        "ytick.alignment": "center_baseline",
+        "ytick.alignment": "center",
         "xtick.labelsize": 8,
         "ytick.labelsize": 8,
         "xtick.color": MUTED,
