@@ -24,7 +24,7 @@ from ..split import Split
 from .batches import RawBatch
 
 if TYPE_CHECKING:
-    import webdataset
+    from webdataset.pipeline import DataPipeline
 
 
 def pipeline(
@@ -36,7 +36,7 @@ def pipeline(
     drop_last: bool = False,
     transforms: Mapping[str, Any] | None = None,
     columns: Sequence[str] = (),
-) -> webdataset.DataPipeline:
+) -> DataPipeline:
     """Make a pipeline of batches with the entries that `BatchLoader` gives them.
 
     Args:
@@ -53,14 +53,15 @@ def pipeline(
         MissingPackageError: webdataset is not installed.
     """
     with needs_extra("webdataset", "symile_data.loaders.webdataset"):
-        from webdataset import WebDataset, filters, shardlists
+        from webdataset import filters, shardlists
+        from webdataset.compat import WebDataset  # the library's stub names it only here
     if batch_size < 1 or buffer < 0:
         raise UsageError("a batch needs rows, and the buffer cannot be negative", got=f"{batch_size}, {buffer}")
     tars = _tars(split)
     spec = make_batch_spec(split, seed=seed, transforms=transforms or {}, columns=columns, rates={}, misaligned={})
     batch = RawBatch(spec=spec, members=tars[0].members, schema=tars[0].schema)
     paths = [str(Path(tar.location.root, tar.name).resolve()) for tar in tars]
-    samples = WebDataset(
+    samples: Any = WebDataset(
         paths,
         shardshuffle=len(paths) if buffer else False,
         detshuffle=bool(buffer),
@@ -69,7 +70,7 @@ def pipeline(
     )
     if buffer:
         samples = samples.compose(filters.detshuffle(buffer, initial=min(buffer, 100), seed=seed))
-    made: webdataset.DataPipeline = samples.batched(batch_size, collation_fn=None, partial=not drop_last).map(batch)
+    made: DataPipeline = samples.batched(batch_size, collation_fn=None, partial=not drop_last).map(batch)
     return made
 
 
