@@ -50,6 +50,8 @@ from symile_data.files import write_text
 from symile_data.format.manifest import WRITER, BuildFingerprint, Manifest
 from symile_data.reliability import Reliability
 
+METHOD = "distributed.worker.multiprocessing-method"
+PRELOADED = [f"symile_data.builders.{name}.build" for name in ("m3", "mimic", "xor", "pid")]
 IDENTITY = BuildFingerprint(dataset="numbers", spec={}, sources={}, versions={})
 
 
@@ -129,10 +131,16 @@ def artifacts(*arguments: Any) -> list[Artifact]:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[distributed.LocalCluster]:
+    # Workers are forked from a process that has imported what they need, also those in place of killed ones.
+    with dask.config.set({METHOD: "forkserver"}):
+        distributed.utils.get_mp_context().set_forkserver_preload(["distributed", *PRELOADED])
     # More threads than one: our tasks take turns all the same.
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=2, dashboard_address="127.0.0.1:0", silence_logs="CRITICAL"
-    ) as running:
+    with (
+        dask.config.set({METHOD: "forkserver"}),
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=2, dashboard_address="127.0.0.1:0", silence_logs="CRITICAL"
+        ) as running,
+    ):
         yield running
 
 
@@ -209,7 +217,8 @@ def test_a_cluster_of_this_machine_can_be_started_for_a_build(tmp_path: Path, mo
     monkeypatch.chdir(tmp_path)  # paths may be relative
     settings = XorSpec(rows={"train": 40, "validation": 0, "test": 20})
     build_xor(settings, Path("local"), workers=1, write_card=no_card)
-    build_xor(settings, Path("cluster"), workers=1, executor="dask-local:1", write_card=no_card)
+    with dask.config.set({METHOD: "spawn"}):  # as it is started outside these tests
+        build_xor(settings, Path("cluster"), workers=1, executor="dask-local:1", write_card=no_card)
     assert contents(tmp_path / "cluster") == contents(tmp_path / "local")
 
 
