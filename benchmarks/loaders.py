@@ -19,6 +19,7 @@ import json
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,6 +83,7 @@ def measure(
                 if one.reason:
                     continue
                 found = json.loads(line)
+                print(name, level, line, file=sys.stderr)
                 if found["samples"] != rows:
                     one.reason = f"it delivered {found['samples']} of {rows} rows"
                 elif kind:
@@ -93,7 +95,7 @@ def measure(
 def main() -> None:
     """Write the data, run the readers, print tables and one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=2000, help="rows of a raw pass")
+    parser.add_argument("--rows", type=int, default=2000, help="rows of a raw pass; 0 for none")
     parser.add_argument("--decoded-rows", type=int, default=400, help="rows of a decoded pass; 0 for none")
     parser.add_argument("--feature-rows", type=int, default=50_000, help="rows of precomputed features; 0 for none")
     parser.add_argument("--repeats", type=int, default=5)
@@ -105,7 +107,8 @@ def main() -> None:
     arguments = parser.parse_args()
     measured = {name: Measured(*python_of(peer, arguments.environments)) for name, peer in READERS.items()}
     with tempfile.TemporaryDirectory() as folder:
-        measure(measured, Path(folder) / "raw", arguments.rows, ["raw"], arguments)
+        if arguments.rows:
+            measure(measured, Path(folder) / "raw", arguments.rows, ["raw"], arguments)
         if arguments.decoded_rows:
             levels = arguments.levels.split(",")
             measure(measured, Path(folder) / "decoded", arguments.decoded_rows, levels, arguments)

@@ -65,6 +65,11 @@ class ModalityReader:
         """The column that holds the raw values."""
         return self.decoder.column(self.modality)
 
+    @property
+    def empty(self) -> int | None:
+        """What stands in a batch for a value that is missing."""
+        return None if self.layout.dtype == object else 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class BatchSpec:
@@ -85,11 +90,10 @@ class BatchSpec:
     donors_differ_in: str = ""
 
     def allocate(self, rows: int) -> dict[str, Array]:
-        """Make an empty batch: zeros, no text, nothing missing."""
-        batch: dict[str, Array] = {}
-        for reader in self.readers:
-            empty = None if reader.layout.dtype == object else 0
-            batch[reader.name] = np.full((rows, *reader.layout.shape), empty, dtype=reader.layout.dtype)
+        """Make a batch to be filled: nothing is missing, and values and labels may be anything."""
+        batch: dict[str, Array] = {
+            reader.name: np.empty((rows, *reader.layout.shape), dtype=reader.layout.dtype) for reader in self.readers
+        }
         batch[_MASK] = np.zeros((rows, len(self.readers)), dtype=bool)
         batch[_PADDING] = np.zeros(rows, dtype=bool)
         batch[_ID] = np.zeros(rows, dtype=np.int64)
@@ -220,6 +224,17 @@ class Group:
     values: Mapping[str, Any]
     labels: Mapping[str, Array]
     bytes: int
+
+    @property
+    def content(self) -> int:
+        """Bytes of the values alone, which are the same in every format."""
+        return sum(_content(values) for values in self.values.values())
+
+
+def _content(values: Any) -> int:
+    if isinstance(values, np.ndarray) and values.dtype.kind == "O":
+        return sum(len(text.encode()) for text in values if text is not None)
+    return int(values.nbytes)
 
 
 def read_group(spec: BatchSpec, index: int, files: OpenFiles, *, checksums: bool = True) -> Group:

@@ -35,7 +35,7 @@ from .redraw_words import collect_words
 from .report import FILL, GATHER, LoadClock, LoadReport
 from .shuffle import Order, batch_count, slices
 from .split import Split
-from .stream import PartialBatch, Streaming
+from .stream import PartialBatch, Streaming, within_memory
 
 with needs_extra("train", "loading batches"):
     import torch
@@ -83,7 +83,7 @@ class BatchLoader:
         bucket_by: "audio_seconds" puts audio of near-equal length into one batch, padded to its longest; the batch then
             has `audio_length`. `AudioSettings(seconds=None)` goes with it. See `symile_data.loaders.buckets`.
         variation: What varies by epoch in training: redrawn words, redrawn images and audio, random views of images.
-        resources: Threads, prefetched batches, and the window of row groups that are shuffled together.
+        resources: Threads, prefetched batches, memory, and the window of row groups that are shuffled together.
         distribution: Rank of this process among those that share the epoch.
         **older: The fields of the three groups as keywords (`threads=2`), which older code passes; each gives a
             DeprecationWarning.
@@ -122,7 +122,7 @@ class BatchLoader:
         split = split if modalities is None else split.with_modalities(modalities)
         self.split, self.batch_size, self.seed = split, batch_size, seed
         self.rank, self.world_size = distribution.rank, distribution.world_size
-        self._shuffle, self._resources = shuffle, resources
+        self._shuffle = shuffle
         self._drop_last = shuffle if drop_last is None else drop_last
         if not len(self):
             raise UsageError(
@@ -150,6 +150,7 @@ class BatchLoader:
             donors_differ_in=differing_column(variation, split),
             own_length=None if self._buckets is None else self._buckets.modality,
         )
+        self._resources = within_memory(resources, self._spec)
         self._value_labels = dict(variation.value_labels)
         self._owners = OwnerRows(split)
         views = variation.augment

@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -20,10 +20,11 @@ import numpy.typing as npt
 
 from symile_data.format.shards.pages.files import OpenFiles
 
-from .arguments import Resources
+from .arguments import Resources, bytes_of
 from .batches import Array, BatchSpec, BoolArray, DecodeErrors, Group, read_group, runs
 from .decoders.augment import ImageAugment, ImageCrop
 from .decoders.base import UndecodableError
+from .mixing import Mix
 from .report import READ, LoadClock
 from .shuffle import BatchSlice, Order
 
@@ -136,6 +137,8 @@ class Streaming:
         out, values = batch.arrays[reader.name], group.values[reader.name]
         decode, settings = reader.decoder.decode, reader.settings
         missing = batch.arrays["missing"][start : start + len(piece.rows), index]
+        if missing.any():
+            out[start + np.flatnonzero(missing)] = reader.empty
         if reader.decoder.batched:
             present = np.flatnonzero(~missing)
             out[start + present] = decode(values[piece.inside[present]], settings)
@@ -154,6 +157,7 @@ class Streaming:
             except UndecodableError as error:
                 decode_errors.meet(self.spec, reader, group.first_row + row, error)
                 batch.damaged[start + offset] = True
+                out[start + offset] = reader.empty
 
 
 @dataclass(frozen=True)
@@ -171,6 +175,21 @@ class _Piece:
     start: int
     inside: npt.NDArray[np.int64]
     rows: list[int]
+
+
+def within_memory(resources: Resources, spec: BatchSpec) -> Resources:
+    """Shorten the window to the row groups that fit into `resources.memory`; three are read to see their size.
+
+    Raises:
+        DamageError: such a row group cannot be read.
+    """
+    if resources.memory is None:
+        return resources
+    last, files = len(spec.split.group_rows) - 1, OpenFiles()
+    largest = max(read_group(spec, index, files).content for index in {0, last // 2, last})
+    at_once = len(spec.split.splits) if isinstance(spec.split, Mix) else 1  # each split of a mix has a window
+    fitting = bytes_of(resources.memory) // max(largest * at_once, 1)
+    return replace(resources, window=min(max(fitting, 1), resources.window))
 
 
 def _keep_freed_memory() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from symile_data.errors import UsageError
 from symile_data.format.schema import Modality
@@ -97,6 +98,11 @@ class StoredMedia(Sequence[Any]):
     def __len__(self) -> int:
         return len(self._payload)
 
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all values together, as `MediaInFile` counts them."""
+        return int(pc.sum(pc.binary_length(self._payload)).as_py() or 0)
+
     def __getitem__(self, row: Any) -> Any:
         stored = self._payload[int(row)].as_buffer()
         if stored is None:
@@ -112,6 +118,11 @@ class MediaInFile(Sequence[Any]):
 
     def __len__(self) -> int:
         return len(self._values.starts)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all values together."""
+        return self._values.size
 
     def __getitem__(self, row: Any) -> Any:
         if (stored := self._values.read(int(row))) is None:
