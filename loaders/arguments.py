@@ -5,13 +5,13 @@ Each was a keyword of its own before, and still works as one, with a warning.
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypedDict, TypeVar
 
 from symile_data.errors import UsageError
+from symile_data.format.remote_cache import bytes_of
 
 from .decoders.augment import View
 
@@ -78,26 +78,6 @@ class Resources:
                 raise UsageError(f"{name} must be at least {least}", got=getattr(self, name))
         if self.memory is not None and bytes_of(self.memory) < 1:
             raise UsageError("memory must be at least 1 byte", got=self.memory)
-
-
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT]I?)?B?", re.IGNORECASE)
-_UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
-
-
-def bytes_of(size: int | str) -> int:
-    """Return a number of bytes, from a number or a text such as "128MB" or "1.5 GiB".
-
-    Raises:
-        UsageError: it is neither.
-
-    >>> bytes_of("128MB"), bytes_of("1.5 GiB"), bytes_of(7)
-    (128000000, 1610612736, 7)
-    """
-    match = _SIZE.fullmatch(str(size).strip())
-    if match is None:
-        raise UsageError("memory must be a number of bytes", got=repr(size), do='give one such as "128MB"')
-    unit = (match[2] or "").upper()
-    return int(float(match[1]) * (1024 if unit.endswith("I") else 1000) ** _UNITS[unit[:1]])
 
 
 @dataclass(frozen=True, kw_only=True)

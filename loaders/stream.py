@@ -18,9 +18,10 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from symile_data.format.remote_cache import bytes_of
 from symile_data.format.shards.pages.files import OpenFiles
 
-from .arguments import Resources, bytes_of
+from .arguments import Resources
 from .batches import Array, BatchSpec, BoolArray, DecodeErrors, Group, read_group, runs
 from .decoders.augment import ImageAugment, ImageCrop
 from .decoders.base import UndecodableError
