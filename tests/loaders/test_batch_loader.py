@@ -490,9 +490,9 @@ def test_a_batch_is_loaded_without_pandas(tmp_path):
 def test_modalities_that_are_left_out_are_not_read(m3, monkeypatch, names, cache):
     read, whole = [], ParquetShard._read
 
-    def spied(shard, groups, columns):
+    def spied(shard, groups, columns, trim=None):
         read.extend(columns)
-        return whole(shard, groups, columns)
+        return whole(shard, groups, columns, trim)
 
     monkeypatch.setattr(ParquetShard, "_read", spied)
     settings = {name: value for name, value in SMALL.items() if name in names}
