@@ -19,7 +19,7 @@ from symile_data.datasets.symbol_rows import SymbolReader
 from symile_data.format.manifest import Manifest
 
 _DIGITS = 6
-_MOST_CELLS = 1 << 28  # rows times values that occur; with more rows the ceilings are the rates of the design
+_MOST_CELLS = 1 << 25  # rows times values that can occur: a few seconds
 
 
 class CeilingCounter(Protocol):
@@ -65,25 +65,32 @@ class SymbolCeilings:
     reader: SymbolReader
     masks: tuple[str, ...]
     _parts: list[pa.RecordBatch] = field(default_factory=list)
+    _count: int = 0
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Collect one batch of rows, which has the masks and the columns of the reader."""
-        self._parts.append(batch.select(self.reader.columns).filter(pa.array(~_lacking(batch, self.masks))))
+        complete = ~_lacking(batch, self.masks)
+        self._count += int(complete.sum())
+        if self._is_too_much():
+            self._parts.clear()
+        else:
+            self._parts.append(batch.select(self.reader.columns).filter(pa.array(complete)))
 
     def summary(self) -> dict[str, Any]:
         """Return the ceilings of finding a modality by its value among all rows: "rows", and "subsets", the best
         accuracy by target and by the modalities that are read. The result is empty where there are no complete rows,
-        or so many that their ceilings are the Bayes accuracies of the design.
+        or too many to compare each with every value.
         """
-        table = pa.Table.from_batches(self._parts) if self._parts else None
-        if table is None or not table.num_rows:
+        if not self._count or self._is_too_much():
             return {}
-        design = self.reader.design
-        values = max(min(table.num_rows, design.values_of(name)) for name in design.names)
-        if table.num_rows * values > _MOST_CELLS:
-            return {}
+        table, design = pa.Table.from_batches(self._parts), self.reader.design
         found = symbol_ceilings(design, self.reader.rows(table).symbols)
-        return {"rows": table.num_rows, "subsets": {target: _rounded(ceilings) for target, ceilings in found.items()}}
+        return {"rows": self._count, "subsets": {target: _rounded(ceilings) for target, ceilings in found.items()}}
+
+    def _is_too_much(self) -> bool:
+        """Whether the rows so far are too many to compare each with every value."""
+        values = max(self.reader.design.values_of(name) for name in self.reader.design.names)
+        return self._count * min(self._count, values) > _MOST_CELLS
 
 
 @dataclass

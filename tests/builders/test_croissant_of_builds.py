@@ -111,6 +111,10 @@ def test_only_the_date_is_missing_until_it_is_published(
     versions = {agent["prov:label"]: agent["softwareVersion"] for agent in made["prov:wasAssociatedWith"]}
     assert versions == {name: version for name, version in manifest.identity.versions.items() if name != "writer"}
     assert all(entity["prov:label"] and entity["license"] for entity in described["prov:wasDerivedFrom"])
+    conditions = described.get("usageInfo", [])
+    assert [term.get("termCode") for term in conditions] == (
+        ["DUO_0000042", "DUO_0000026", None] if name == "mimic of the release" else []
+    )
     assert described["rai:hasSyntheticData"] is (name != "mimic of the release")
 
     state(out, Publication(creators=("Ada Lovelace", "org:A Lab"), published="2026-12-01", url="https://example.org/d"))

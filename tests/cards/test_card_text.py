@@ -141,6 +141,14 @@ def test_code_of_a_small_split_takes_a_smaller_batch(tmp_path: Path) -> None:
     assert "batch_size=6)" in tiny.card() and "batch_size=16)" in xor_tiny(tmp_path / "x").card()
 
 
+def test_ceilings_of_too_many_rows_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny = xor_tiny(tmp_path)
+    assert "### Best accuracy among the rows of a split" in tiny.card()
+    monkeypatch.setattr("symile_data.cards.statistics.ceilings._MOST_CELLS", 1)
+    assert "### Best accuracy among the rows of a split" not in tiny.card()
+    assert json.loads((tmp_path / "stats.json").read_text())["ceilings"] == {}
+
+
 def test_masks_are_explained(documented: Tiny) -> None:
     text = (documented.directory / "README.md").read_text(encoding="utf-8")
     assert "**True means absent**" in text

@@ -13,6 +13,7 @@ from tiny_datasets import Tiny, write_tiny
 from symile_data.cards.preview import write_preview
 from symile_data.format import manifest as manifests
 from symile_data.format.manifest import BuildFingerprint, Dropped
+from symile_data.format.publication import Publication
 from symile_data.format.schema import DatasetSchema, Modality
 
 HOSTILE = "<img src=x onerror=alert(1)>\x1b[2J\u202egnp.$\\frac{`|&\r\n# title\x07\u2066"
@@ -51,6 +52,21 @@ def test_the_card_has_no_markup_and_no_control_characters(hostile: Tiny) -> None
     assert "\n# title" not in body
     assert "&lt;img src=x" in body and "\\u003cimg" in body
     assert "\\x1b[2J\\u202egnp" in body
+
+
+def test_statements_are_shown_as_text(hostile: Tiny) -> None:
+    stated = Publication(
+        summary=HOSTILE,
+        citation=f"@misc{{a, title = {{{HOSTILE}}}}}",
+        licence="https://example.org/<img)",
+        derived_from=({"name": HOSTILE, "licence": HOSTILE, "url": HOSTILE},),
+        rai={"dataUseCases": [HOSTILE], "dataSocialImpact": HOSTILE, "dataLimitations": HOSTILE},
+    )
+    text = hostile.card(publication=stated)
+    assert unsafe(text) == []
+    body = text.split("\n---\n", maxsplit=1)[1]
+    assert not any("<img" in part or "\n# title" in part for part in body.split("```")[::2])
+    assert body.count("&lt;img src=x") > 5
 
 
 def test_a_letter_joiner_and_ordinary_notes_stay(hostile: Tiny) -> None:
