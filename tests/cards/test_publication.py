@@ -69,7 +69,7 @@ def test_a_file_of_statements_reaches_manifest_card_and_croissant(mine: Tiny, tm
     assert "Bits that somebody drew." in text
     assert "The whole dataset: **CC-BY-4.0**." in text
     assert "| Source | A generator (https://example.org/generator) | MIT |" in text
-    assert "- **Meant for**: Tests; Examples." in text and "- Few rows\n" in text
+    assert "- **Meant for**: Tests. Examples." in text and "- Few rows\n" in text
     assert "  author = {Ada Lovelace and {A Lab and Sons}},\n  year   = {2026},\n" in text
     assert DatasetCard.load(mine.directory / "README.md").data.to_dict()["license"] == "cc-by-4.0"
     described = json.loads((mine.directory / "croissant.json").read_text(encoding="utf-8"))
