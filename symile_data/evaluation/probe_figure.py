@@ -25,14 +25,16 @@ def draw_probes(path: Path, result: Mapping[str, Any]) -> None:
     labels = result["labels"]
     columns = min(_COLUMNS, len(labels))
     rows = -(-len(labels) // columns)
-    figure = style.sheet(4.2 * columns, 2.9 * rows + 0.3, "Linear probes on frozen embeddings, test split")
+    figure = style.sheet(4.2 * columns, 2.9 * rows + 0.6, "Linear probes on frozen embeddings, test split")
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True).flat
     for axes in panels:
         axes.set_visible(False)
     for axes, (label, described) in zip(figure.axes, labels.items(), strict=False):
         axes.set_visible(True)
         _draw_label(axes, result["runs"], label, described)
-    figure.axes[0].legend(fontsize=7, loc="upper left")
+    drawn = [axes.get_legend_handles_labels() for axes in figure.axes]
+    handles = {label: handle for found, names in drawn for handle, label in zip(found, names, strict=True)}
+    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=min(6, len(handles)))
     figure.supylabel("accuracy", fontsize=8.5)
     style.save(figure, path)
 
