@@ -299,7 +299,7 @@ def test_the_command_says_what_it_wrote(dataset: Path, tmp_path: Path, capsys: p
     code, out, _ = outcome(capsys, "export", "meds", str(dataset), "--out", str(tmp_path / "meds"))
     assert code == 0 and "events in" in out and "held_out" in out and "patients' data" in out
     code, _, error = outcome(capsys, "export", "meds", str(dataset), "--out", str(tmp_path / "meds"))
-    assert code == 1 and "Choose another --out" in error
+    assert code == 2 and "holds other files" in error and "Choose a new or empty directory" in error
 
 
 SECONDS = st.integers(-86_400, 259_200).map(lambda seconds: seconds * 1_000_000)
