@@ -206,7 +206,7 @@ def test_the_page_has_the_exact_numbers() -> None:
     page = (Path(__file__).parents[3] / "docs" / "mimic.md").read_text(encoding="utf-8")
     cells = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in re.findall(r"^\|.*\|$", page, re.M)]
     areas = {column: found["auroc"].values() for column, found in label_aurocs(0.0).items()}
-    told = {row[0]: row[2:] for row in cells if row[0] in areas}
+    told = {row[0]: row[2:] for row in cells if row[0] in areas and len(row) == 2 + len(readers())}
     assert told == {column: [f"{area:.2f}" for area in of] for column, of in areas.items()}
     dials = [row for row in cells if len(row) == 4 and re.fullmatch(r"[01](\.\d+)?", row[0])]
     assert len(dials) == 5
