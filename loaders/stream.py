@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -112,23 +112,33 @@ class Streaming:
         shuffle: Order,
         decode_errors: DecodeErrors,
     ) -> None:
-        """Fill some rows of a batch: (row group, start, stop) for each run of rows of one group."""
-        with groups.use([index for index, _, _ in cut]) as found:
-            pieces = [
-                _Piece(group, start, rows - group.first_row, (rows - group.first_row).tolist())
-                for group, (_, start, stop) in zip(found, cut, strict=True)
-                for rows in [batch.part.rows[start:stop]]
-            ]
-            for piece in pieces:
-                here, group = slice(piece.start, piece.start + len(piece.rows)), piece.group
-                batch.arrays["sample_id"][here] = group.sample_ids[piece.inside]
-                batch.arrays["missing"][here] = group.missing[piece.inside]
-                for name, values in group.labels.items():
-                    batch.arrays[name][here] = values[piece.inside]
-            for index, reader in enumerate(self.spec.readers):
-                with self.clock.stage(f"decode {reader.name}"):
-                    for piece in pieces:
-                        self._decode(batch, piece, index, shuffle, decode_errors)
+        """Fill some rows of a batch: (row group, start, stop) for each run of rows of one group.
+
+        Those of one window come together, so that they can leave memory before the next window is read.
+        """
+        for _, together in groupby(cut, key=lambda run: groups.window_of[run[0]]):
+            runs_of_window = list(together)
+            with groups.use([index for index, _, _ in runs_of_window]) as found:
+                pieces = [
+                    _Piece(group, start, rows - group.first_row, (rows - group.first_row).tolist())
+                    for group, (_, start, stop) in zip(found, runs_of_window, strict=True)
+                    for rows in [batch.part.rows[start:stop]]
+                ]
+                self._fill_pieces(batch, pieces, shuffle, decode_errors)
+
+    def _fill_pieces(
+        self, batch: PartialBatch, pieces: list[_Piece], shuffle: Order, decode_errors: DecodeErrors
+    ) -> None:
+        for piece in pieces:
+            here, group = slice(piece.start, piece.start + len(piece.rows)), piece.group
+            batch.arrays["sample_id"][here] = group.sample_ids[piece.inside]
+            batch.arrays["missing"][here] = group.missing[piece.inside]
+            for name, values in group.labels.items():
+                batch.arrays[name][here] = values[piece.inside]
+        for index, reader in enumerate(self.spec.readers):
+            with self.clock.stage(f"decode {reader.name}"):
+                for piece in pieces:
+                    self._decode(batch, piece, index, shuffle, decode_errors)
 
     def _decode(
         self, batch: PartialBatch, piece: _Piece, index: int, shuffle: Order, decode_errors: DecodeErrors
@@ -207,7 +217,7 @@ class _Groups:
     """The row groups in use, each read once and shared by the threads."""
 
     def __init__(self, spec: BatchSpec, window_of: npt.NDArray[np.int64], clock: LoadClock, *, checksums: bool) -> None:
-        self._spec, self._window_of, self._clock = spec, window_of, clock
+        self._spec, self.window_of, self._clock = spec, window_of, clock
         self._files, self._checksums = OpenFiles(), checksums
         self._lock = threading.Lock()
         self._known: dict[int, Future[Group]] = {}
@@ -249,4 +259,4 @@ class _Groups:
         return known.result()
 
     def _over(self, index: int) -> bool:
-        return not self._expected[index] and bool(self._window_of[index] < self._window)
+        return not self._expected[index] and bool(self.window_of[index] < self._window)
