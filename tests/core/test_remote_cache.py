@@ -214,6 +214,18 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
         RemoteCache(tmp_path / "file" / "cache")
 
 
+def test_a_file_that_is_replaced_by_one_of_its_size_is_fetched_anew(tmp_path: Path) -> None:
+    system = fsspec.filesystem("memory")
+    try:
+        for contents in (bytes(SIZE), CONTENTS):
+            system.pipe_file("/replaced/a.bin", contents)
+            cached = Location.of("memory://replaced").with_cache(RemoteCache(tmp_path, limit="50MB"))
+            assert cached.read("a.bin", 7, 99) == contents[7:99]
+            assert cached.read("a.bin", 0, SIZE) == contents
+    finally:
+        system.rm("/replaced", recursive=True)
+
+
 def test_files_of_one_name_in_two_places_are_told_apart(remote: Location, tmp_path: Path) -> None:
     system = fsspec.filesystem("memory")
     system.pipe_file("/other/a.bin", bytes(SIZE))
