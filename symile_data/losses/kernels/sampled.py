@@ -117,7 +117,6 @@ def solve_sampled(
     gathered = [scale.new_empty((shuffles * n, width)) for _ in range(modalities - 2)]
     candidates = scale.new_empty((shuffles, n, width))
     columns = candidates.view(-1, width)
-    column_gradient = torch.empty_like(columns) if wanted else columns
     gradients = [torch.zeros_like(embedding) for embedding in embeddings] if wanted else []
     own_products = products_of_others([embedding[mine] for embedding in embeddings])
     positives = torch.linalg.vecdot(embeddings[0][mine], own_products[0])
@@ -125,6 +124,8 @@ def solve_sampled(
     loss = torch.zeros_like(scale)
     scale2 = scale * LOG2_E  # logits, their sums and losses are to base 2
     blocks = _blocks(shard.start, shard.stop, len(columns), scale)
+    # The first block of each anchor modality writes these sums; a rank without rows has no block.
+    column_gradient = (torch.empty_like if blocks else torch.zeros_like)(columns) if wanted else columns
     logits_buffer = scale.new_empty((max((stop - start for start, stop in blocks), default=0), len(columns)))
 
     for m, anchors in enumerate(embeddings):
@@ -154,7 +155,7 @@ def solve_sampled(
                 positive_gradient[block] -= (negatives - lse).exp2()
                 probabilities = logits.sub_(lse[:, None]).exp2_().to(gemm_dtype or logits.dtype)
                 add_matmul(gradients[m][start:stop], probabilities, low, gemm_dtype)
-                fresh = start == shard.start  # the first block's product replaces the last anchor modality's sums
+                fresh = start == shard.start
                 add_matmul(column_gradient, probabilities.t(), low_anchors[start:stop], gemm_dtype, fresh=fresh)
         if wanted:
             by_set = column_gradient.view_as(candidates)
