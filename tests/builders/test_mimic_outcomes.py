@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 from symile_data.builders.mimic.build import build_mimic
 from symile_data.builders.mimic.sample.outcomes import (
     TRAIT_TESTS,
-    _chosen_xray,
+    chosen_xray,
     draw_findings,
     draw_person,
     signs_of,
@@ -76,7 +76,7 @@ def test_ideal_readers_reach_the_stated_areas_of_findings(pair_information: floa
         (signs_of(0, person, stay), draw_findings(0, person, xray))
         for person in people(pair_information)
         for stay in person.stays
-        if (xray := _chosen_xray(person, stay))
+        if (xray := chosen_xray(person, stay))
     ]
     assert list(drawn[0][1]) == list(FINDINGS.values()) == [rule.column for rule in FINDING_RULES]
     for rule in FINDING_RULES:
@@ -234,7 +234,7 @@ def test_built_rows_carry_the_labels_and_the_card_their_areas(tmp_path: Path, mo
 
 
 def findings_agree(row: Mapping[str, Any], someone: Patient, stay: Any) -> bool:
-    xray = _chosen_xray(someone, stay)
+    xray = chosen_xray(someone, stay)
     told = draw_findings(0, someone, xray) if xray is not None and xray.labelled else {}
     return all(row[column] == told.get(column) for column in FINDINGS.values())
 

@@ -74,7 +74,7 @@ def signs_of(seed: int, person: Patient, stay: Stay) -> dict[str, int]:
     unseen = Stream(seed, "mimic/sample/unseen traits").rows(stay.hadm_id, stay.hadm_id + 1, len(MODALITIES))[0] < 0.5
     traits = dict(zip(MODALITIES, unseen.tolist(), strict=True))
     states = dict(zip(MODALITIES, stay.states, strict=True))
-    if xray := _chosen_xray(person, stay):
+    if xray := chosen_xray(person, stay):
         states["cxr"], traits["cxr"] = xray.state, has_large_heart(seed, xray.dicom_id)
     if ecg := _chosen_ecg(person, stay):
         states["ecg"], traits["ecg"] = ecg.state, has_high_rate(seed, ecg.study_id, ecg.state)
@@ -105,7 +105,7 @@ def draw_findings(seed: int, person: Patient, xray: Xray) -> dict[str, int | Non
 
 def _stay_of(person: Patient, xray: Xray) -> Stay:
     for stay in person.stays:
-        chosen = _chosen_xray(person, stay)
+        chosen = chosen_xray(person, stay)
         if chosen is not None and chosen.study_id == xray.study_id:
             return stay
     return max((stay for stay in person.stays if stay.admitted <= xray.time), key=lambda stay: stay.admitted)
@@ -133,7 +133,8 @@ def _codes(rng: np.random.Generator, chapter: str, version: int) -> list[str]:
     return [known[place] for place in sorted(rng.permutation(len(known))[:count].tolist())]
 
 
-def _chosen_xray(person: Patient, stay: Stay) -> Xray | None:
+def chosen_xray(person: Patient, stay: Stay) -> Xray | None:
+    """Return the X-ray that a build chooses for a stay by default, None where it has none."""
     there = [
         xray
         for xray in person.xrays
