@@ -1,5 +1,7 @@
 """Streaming from the shards: what is in memory, how often a row group is read, and what a batch was before."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from small_datasets import write_m3, write_vectors
@@ -87,7 +89,7 @@ def test_ranks_and_mixes_forget_row_groups_too(tmp_path, watched):
 
 def test_nothing_of_what_was_in_memory_before_shows(tmp_path, monkeypatch):
     split = open_split(write_m3(tmp_path, 24, missing=some_missing), "train")
-    options = {"transforms": SMALL, "missingness": 0.3, "shuffle": False}
+    options: dict[str, Any] = {"transforms": SMALL, "missingness": 0.3, "shuffle": False}
     sound = list(BatchLoader(split, 6, **options))
     whole = BatchSpec.allocate
 
