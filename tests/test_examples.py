@@ -131,6 +131,14 @@ def test_finetune_from_features_in_the_dataset(m3: Path, tmp_path: Path) -> None
     assert history[-1] < history[0]
 
 
+def test_compare_objectives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = example("compare_objectives").main("symile,clip", str(tmp_path), seeds=2, epochs=12, count=1_000)
+    assert found["symile"] > 0.9 and found["clip"] < 0.4  # a random candidate is right once in 8
+    said = capsys.readouterr().out
+    assert re.search(r"^\| clip \| \S+ \| p = \S+ \|$", said, flags=re.MULTILINE)
+    assert (tmp_path / "runs" / "comparison.png").is_file()
+
+
 def test_own_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     example("own_dataset").main(tmp_path / "mine")
     said = capsys.readouterr().out
