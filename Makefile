@@ -25,7 +25,7 @@ BIN := .venv/bin
 SYMILE := $(BIN)/symile-data
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build-m3 build-mimic build-pid build-xor train-m3 train-mimic train-pid train-xor test lint docs bench clean
+.PHONY: help setup build-m3 build-mimic build-pid build-xor train-m3 train-mimic train-pid train-xor test lint docs notebook bench clean
 
 help:  ## show this
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -89,6 +89,9 @@ lint: setup  ## ruff, mypy and pyright
 
 docs: .venv/extras/dev .venv/extras/docs  ## the documentation and API reference, in build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet -f .ci/mkdocs.yml
+
+notebook: .venv/extras/notebook  ## run examples/quickstart.ipynb and keep its outputs (minutes)
+	$(BIN)/python .ci/notebook.py examples/quickstart.ipynb
 
 bench: setup  ## run the benchmarks (minutes)
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

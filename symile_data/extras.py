@@ -11,7 +11,7 @@ from importlib import metadata
 from .errors import MissingPackageError
 
 DISTRIBUTION = "symile-data"
-DEVELOPMENT = ("dev", "docs")  # extras for developers only
+DEVELOPMENT = ("dev", "docs", "notebook")  # extras for developers only
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -147,3 +148,17 @@ def test_own_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "'tone': (32, 40, 50)" in said
     assert list(verify(tmp_path / "mine")) == []
     assert (tmp_path / "mine-preview.html").stat().st_size > 100_000
+
+
+def test_the_notebook_keeps_the_outputs_of_its_code() -> None:
+    """`make notebook` runs it; here it is whole: run from the top, without an error, with figures and sound."""
+    notebook = json.loads((EXAMPLES / "quickstart.ipynb").read_text(encoding="utf-8"))
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert not [output for output in outputs if output["output_type"] == "error"]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 2
+    assert "audio" in json.dumps(outputs)
+    said = "".join(line for output in outputs for line in output.get("text", []))
+    found = {name: float(value) for name, value in re.findall(r"(symile|clip): accuracy (\d\.\d+)", said)}
+    assert found["symile"] > 0.9 and found["clip"] < 0.3

@@ -15,6 +15,7 @@ from command import outcome
 from symile_data import environment
 from symile_data.environment import Finding, disk, packages
 from symile_data.errors import MissingPackageError
+from symile_data.extras import DEVELOPMENT
 
 
 def doctor(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str]:
@@ -71,7 +72,7 @@ def test_a_missing_requirement_is_a_problem_and_exits_with_1(
 
 def test_every_extra_of_the_package_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     extras = {
-        name for name in metadata.metadata("symile-data").get_all("Provides-Extra", []) if name not in ("dev", "docs")
+        name for name in metadata.metadata("symile-data").get_all("Provides-Extra", []) if name not in DEVELOPMENT
     }
     shown = {finding.name for finding in packages(metadata.requires("symile-data") or [])}
     assert {f"extra {name}" for name in extras} <= shown
