@@ -84,3 +84,14 @@ def test_names_are_imported_when_they_are_used() -> None:
         " print(before, 'numpy' in sys.modules, 'torch' in sys.modules)"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60) == "False True False\n"
+
+
+def test_a_script_of_a_few_lines_builds_on_several_processes(tmp_path: Path) -> None:
+    (tmp_path / "few.py").write_text(
+        "import symile_data\n"
+        "print('this script runs')\n"
+        "symile_data.build_xor('xor', dims=2, rows={'train': 40, 'validation': 4, 'test': 4}, workers=2)\n"
+        "print(symile_data.open_split('xor', 'train').rows)\n"
+    )
+    run = subprocess.run([sys.executable, "few.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert run.stdout == "this script runs\n40\n", run.stderr

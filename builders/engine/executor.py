@@ -11,6 +11,7 @@ import contextlib
 import multiprocessing
 import multiprocessing.connection
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
@@ -34,7 +35,8 @@ MakeArtifact = Callable[[Any, Path], dict[str, Any]]
 class WorkerPool(ProcessPoolExecutor):
     """Worker processes that exit at once when the build is interrupted, even in the middle of a task.
 
-    Workers are spawned, not forked: forking a process that runs Arrow's threads can deadlock.
+    Workers are spawned, not forked: forking a process that runs Arrow's threads can deadlock. They import what their
+    tasks need, and do not run the caller's script again, so that a script needs no `if __name__ == "__main__":`.
     """
 
     def __init__(self, workers: int) -> None:
@@ -45,7 +47,7 @@ class WorkerPool(ProcessPoolExecutor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Submit a task; the executor starts its workers at this moment."""
-        with started_unreached():
+        with started_unreached(), _script_not_repeated():
             return super().submit(fn, *args, **kwargs)
 
     def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> bool | None:
@@ -53,6 +55,18 @@ class WorkerPool(ProcessPoolExecutor):
         if kind is not None and not issubclass(kind, Exception):
             self._lifeline.close()
         return super().__exit__(kind, *rest)
+
+
+@contextlib.contextmanager
+def _script_not_repeated() -> Iterator[None]:
+    """Hide from processes that start within the block which script this one runs; multiprocessing would run it anew."""
+    main = sys.modules["__main__"].__dict__
+    hidden = {name: main[name] for name in ("__file__", "__spec__") if name in main}
+    main.update(dict.fromkeys(hidden))
+    try:
+        yield
+    finally:
+        main.update(hidden)
 
 
 def worker_number() -> int:
