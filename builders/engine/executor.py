@@ -61,7 +61,7 @@ class WorkerPool(ProcessPoolExecutor):
 def _script_not_repeated() -> Iterator[None]:
     """Hide from processes that start within the block which script this one runs; multiprocessing would run it anew."""
     main = sys.modules["__main__"].__dict__
-    hidden = {name: main[name] for name in ("__file__", "__spec__") if name in main}
+    hidden: dict[str, Any] = {name: main[name] for name in ("__file__", "__spec__") if name in main}
     main.update(dict.fromkeys(hidden))
     try:
         yield
