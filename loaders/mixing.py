@@ -238,7 +238,7 @@ def mix(splits: Sequence[Split], weights: Sequence[float], *, rows: int | None =
             "a mix needs two or more splits, and one of weights for each",
             got=f"{len(splits)} splits, {len(weights)} weights",
         )
-    if not all(0 < weight < float("inf") for weight in weights):
+    if not all(weight > 0 for weight in weights) or sum(weights) == float("inf"):
         raise UsageError("each of weights must be a positive number", got=", ".join(map(str, weights)))
     quotas = quotas_of(weights)
     if 0 in quotas:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,8 +34,8 @@ class AudioSettings:
     store: Literal["float32", "float16"] = "float32"
 
     def __post_init__(self) -> None:
-        if self.seconds is not None and self.seconds * SAMPLE_RATE_HZ < WINDOW_SAMPLES:
-            raise UsageError("audio needs at least 0.025 seconds", got=self.seconds)
+        if self.seconds is not None and not WINDOW_SAMPLES <= self.seconds * SAMPLE_RATE_HZ < math.inf:
+            raise UsageError("audio needs at least 0.025 seconds, and an end", got=self.seconds)
         if self.n_mels is not None and not 1 <= self.n_mels <= WINDOW_SAMPLES // 2:
             raise UsageError("n_mels must be from 1 to 200", got=self.n_mels)
 

@@ -73,6 +73,13 @@ def _range_of(split: Split, rows: slice | range | None) -> range:
     """
     if rows is None:
         return range(split.rows)
+    if not isinstance(rows, slice | range):
+        raise UsageError(
+            "`rows` is a slice or a range of row numbers",
+            where=split.location,
+            got=repr(rows),
+            do="give one such as slice(1000), or choose single rows by `where`",
+        )
     asked = range(*rows.indices(split.rows)) if isinstance(rows, slice) else rows
     if asked.step < 0 or (len(asked) and not 0 <= asked[0] <= asked[-1] < split.rows):
         raise UsageError(

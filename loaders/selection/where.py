@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from symile_data.errors import UsageError, choose_column
@@ -31,6 +32,7 @@ _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq, "==": operator.eq, "!=": operator.ne, "<>": operator.ne,
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
+_UNKNOWN = pc.scalar(pa.scalar(None, pa.bool_()))  # neither true nor false
 _WORDS = ("and", "or", "not", "in", "is", "null", "true", "false")
 
 
@@ -176,14 +178,16 @@ class _Parser:
             return ~column.is_null() if negative else column.is_null()
         negative = self.take("word", "not")
         if self.take("word", "in"):
-            inside = column.isin(self.values())
-            return column.is_valid() & ~inside if negative else inside
+            # Arrow says false where a value is null; "unknown" stays out under any number of `not`.
+            inside = column.isin(self.values()) | (column.is_null() & _UNKNOWN)
+            return ~inside if negative else inside
         if negative:
             raise self.expected("`in`")
         return column
 
-    def values(self) -> list[Any]:
-        """Read values with commas between them, in parentheses."""
+    def values(self) -> pa.Array:
+        """Read values of one type with commas between them, in parentheses."""
+        first = self.next.at
         if not self.take("mark", "("):
             raise self.expected("an opening parenthesis")
         values = [self.value()]
@@ -191,11 +195,16 @@ class _Parser:
             values.append(self.value())
         if not self.take("mark", ")"):
             raise self.expected("a comma or a closing parenthesis")
-        return values
+        try:
+            return pa.array(values)
+        except pa.ArrowException:
+            raise _unreadable(self.text, first, "values of one type") from None
 
     def value(self) -> Any:
         """Read a number, a text or a truth value."""
         token = self.take("number") or self.take("text") or self.take("word", "true", "false")
         if token is None:
             raise self.expected("a number, a 'text', true or false")
+        if isinstance(token.value, int) and not -(2**63) <= token.value < 2**63:
+            return float(token.value)  # Arrow's whole numbers have 64 bits
         return token.value == "true" if token.kind == "word" else token.value

@@ -265,6 +265,8 @@ def test_vectors_survive_nulls_and_slices():
         (lambda: ImageSettings(size=64, shorter_side=32), "shorter_side"),
         (lambda: ImageSettings(kernel="best"), "kernel"),  # type: ignore[arg-type]
         (lambda: AudioSettings(seconds=0.01), "0.025 seconds"),
+        (lambda: AudioSettings(seconds=float("nan")), "0.025 seconds, and an end"),
+        (lambda: AudioSettings(seconds=float("inf")), "0.025 seconds, and an end"),
         (lambda: AudioSettings(n_mels=0), "n_mels"),
         (lambda: ImageAugment(area=(0.0, 1.0)), "area"),
         (lambda: ImageAugment(ratio=(2.0, 1.0)), "ratio"),

@@ -185,6 +185,7 @@ def test_what_cannot_be_mixed_is_refused(splits, tmp_path):
         (lambda: mix(two, [1]), "one of weights for each"),
         (lambda: mix(two, [1, 0]), "must be a positive number"),
         (lambda: mix(two, [1, float("nan")]), "must be a positive number"),
+        (lambda: mix(two, [1e308, 1e308]), "must be a positive number"),
         (lambda: mix(two, [10_000, 1]), "at least a 1000th"),
         (lambda: mix(two, [1, 1], rows=0), "at least one of `rows`"),
         (lambda: mix([two[0], media], [1, 1]), "splits with the same modalities"),

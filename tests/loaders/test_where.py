@@ -45,6 +45,9 @@ CASES = {
     "cls_id in (1, 3) or text is null": lambda row: row["cls_id"] in (1, 3) or row["text"] is None,
     "cls_id NOT IN (1, 3) AND text IS NOT NULL": lambda row: row["cls_id"] not in (1, 3) and row["text"] is not None,
     "text not in ('w0el_w1en_w2hi')": lambda row: row["text"] is not None and row["text"] != "w0el_w1en_w2hi",
+    "not text in ('w0el_w1en_w2hi')": lambda row: row["text"] is not None and row["text"] != "w0el_w1en_w2hi",
+    "not (text not in ('w0el_w1en_w2hi', 'x'))": lambda row: row["text"] == "w0el_w1en_w2hi",
+    "cls_id < 99999999999999999999 and cls_id not in (1, 99999999999999999999)": lambda row: row["cls_id"] != 1,
     "not (cls_id < 4 or cls_id >= 6.5)": lambda row: 4 <= row["cls_id"] < 6.5,
     "image_missing": lambda row: row["image_missing"],
     "image_missing = false and cls_id <> 2": lambda row: not row["image_missing"] and row["cls_id"] != 2,
@@ -110,6 +113,9 @@ def test_rows_are_those_of_a_slice_or_range(dataset, table):
     assert ids(open_split(dataset, "train", rows=range(3, 30, 4))) == every[3:30:4]
     for wrong in (slice(None, None, -1), range(0, ROWS + 1), range(5, 0, -1)):
         with pytest.raises(UsageError, match="`rows` must ascend within the split"):
+            open_split(dataset, "train", rows=wrong)
+    for wrong in (30, [1, 2]):
+        with pytest.raises(UsageError, match="`rows` is a slice or a range of row numbers"):
             open_split(dataset, "train", rows=wrong)
 
 
@@ -183,6 +189,7 @@ def test_what_statistics_exclude_is_not_read(dataset, monkeypatch):
         ("(lang = 'el'", "Write a closing parenthesis at its end"),
         ("cls_id in 1", "Write an opening parenthesis at character 11, where '1' stands"),
         ("cls_id in (1", "Write a comma or a closing parenthesis at its end"),
+        ("cls_id in (1, 'a')", "Write values of one type at character 11"),
         ("cls_id is 1", "Write `null` at character 11"),
         ("cls_id not 1", "Write `in` at character 12"),
         ("cls_id + 1 = 2", "Write a column, a value or a comparison at character 8, where '+ 1 = 2' stands"),

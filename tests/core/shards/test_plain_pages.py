@@ -131,6 +131,19 @@ def test_a_file_that_is_replaced_meanwhile_is_not_read_on(tmp_path: Path) -> Non
         media.read(0)
 
 
+def test_a_file_that_is_written_in_place_meanwhile(tmp_path: Path) -> None:
+    shard, files, path = written(tmp_path, [{"bytes": b"one"}]), OpenFiles(), tmp_path / "a.parquet"
+    os.utime(path, ns=(1, 1))  # so that the write below gives it another time, however coarse the clock is
+    media = find_media(shard, 0, ["image"], files)["image"]
+    assert media.read(0) == b"one"
+    with path.open("r+b") as file:
+        file.seek(media.starts[0])
+        file.write(b"two")
+    with pytest.raises(DamageError, match=r"a\.parquet.*it was written or replaced while it was read"):
+        media.read(0)
+    assert find_media(shard, 0, ["image"], files) == {}  # its checksum no longer fits
+
+
 def test_a_file_that_is_cut_short_meanwhile(tmp_path: Path) -> None:
     shard, files = written(tmp_path, [{"bytes": b"one"}]), OpenFiles()
     media = find_media(shard, 0, ["image"], files)["image"]

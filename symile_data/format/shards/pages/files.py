@@ -28,8 +28,12 @@ class OpenFile:
         with open_regular(path) as file:
             self._descriptor = os.dup(file.fileno())
         weakref.finalize(self, os.close, self._descriptor).atexit = False
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Size and time of the file as it is now, which change when it is written, or opened after a replacement."""
         status = os.fstat(self._descriptor)
-        self.version = (status.st_size, status.st_mtime_ns)  # changes when the file is written or replaced
+        return status.st_size, status.st_mtime_ns
 
     def read(self, start: int, stop: int) -> bytes:
         """Read the bytes [start, stop).

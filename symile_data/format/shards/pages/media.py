@@ -35,7 +35,7 @@ class StoredValues:
         path: Its file.
         files: Opens the file again.
         file: The file while it is open.
-        version: Size and time of the file when the values were found.
+        version: Size and time of the file before the values were found.
         null: (rows,) True where the column is null. A struct that holds no bytes is not null itself.
         starts: (rows,) first byte of each value in the file; -1 where there is no value.
         stops: (rows,) the byte after each value; -1 where there is no value.
@@ -65,13 +65,14 @@ class StoredValues:
         if start < 0:
             return None
         try:
-            return (self.file() or self._reopened()).read(start, self.stops[row])
+            file = self.file() or self._unchanged(self.files.get(self.path))  # it may have been closed for others
+            data = file.read(start, self.stops[row])
+            self._unchanged(file)  # after the read, as it may be written until then
         except OSError as error:
             raise unreadable(self.shard.location, self.shard.name, error, KIND) from None
+        return data
 
-    def _reopened(self) -> OpenFile:
-        """Open the file again that was closed for others."""
-        file = self.files.get(self.path)
+    def _unchanged(self, file: OpenFile) -> OpenFile:
         if file.version != self.version:
             raise OSError("it was written or replaced while it was read")
         return file
@@ -152,6 +153,7 @@ def _find(
         OSError: the file cannot be read.
     """
     rows, file = shard.group_rows[group], files.get(path)
+    version = file.version
     data = np.empty(chunk.stop - chunk.start, dtype=np.uint8).data  # not set to zero first
     file.read_into(data, chunk.start)
     places = find_values(data, rows, chunk.most_level, checksums=checksums)
@@ -161,7 +163,7 @@ def _find(
         path=path,
         files=files,
         file=weakref.ref(file),
-        version=file.version,
+        version=version,
         null=places.levels == 0 if nullable else np.zeros(rows, dtype=bool),
         starts=[start if start < 0 else chunk.start + start for start in places.starts],
         stops=[stop if stop < 0 else chunk.start + stop for stop in places.stops],
