@@ -36,7 +36,7 @@ def place(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         settings = spec(tree, rows=rows, missing={"text": 0.2}, shard_format=shard_format, languages=("en", "ja"))
         build_m3(settings, directory / "build" / name, workers=1, write_card=no_card)
     build_beside(directory / "build/symile-m3-10", "clip-l", one, sizes_of_files, workers=1)
-    xor = XorSpec(variables=3, dims=3, rows={"train": 110, "validation": 4, "test": 4})
+    xor = XorSpec(rows={"train": 110, "validation": 4, "test": 4})
     build_xor(xor, directory / "build" / "xor", workers=1, write_card=no_card)
     return directory
 

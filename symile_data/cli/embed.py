@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from symile_data.progress.amounts import size
+
 from .choices import Device, Pool, Precision
 from .common import ExecutorName, Format, command_line, report
 from .output import say
@@ -105,9 +107,9 @@ def embed(
 
 def _report_beside(directory: Path, name: str, manifest: Manifest) -> None:
     rows = ", ".join(f"{rows:,} {split}" for split, rows in manifest.splits.items())
-    size = sum(entry.bytes for entry in manifest.files)
+    stored = sum(entry.bytes for entry in manifest.files)
     columns = ", ".join(modality.column for modality in manifest.modalities)
-    say(f"features {name} beside {directory}: {columns}; {rows} rows, {size / 1e6:,.1f} MB")
+    say(f"features {name} beside {directory}: {columns}; {rows} rows, {size(stored)}")
     split = next(iter(manifest.splits))
     say(f"load them with: symile_data.loaders.open_split({str(directory)!r}, {split!r}, features=[{name!r}])")
     say(f"train on them with: symile-data train {shlex.quote(str(directory))} --features {name}")

@@ -7,6 +7,7 @@ Legend: B rows, M modalities of the dataset, D embedding size.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ import lightning
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.lr_scheduler import OneCycleLR
 
 from symile_data.encoders import ClassifiedEncoder, DataDescription, FeatureEncoder, LabsEncoder, make_encoder
 from symile_data.errors import DamageError, UsageError
@@ -210,12 +212,7 @@ class EncodingModule(lightning.LightningModule):
         optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=fused)
         if config.schedule == "constant":
             return optimizer
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=config.lr,
-            total_steps=int(self.trainer.estimated_stepping_batches),
-            pct_start=_WARM_UP,
-        )
+        schedule = one_cycle(optimizer, config.lr, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _freeze(self, name: str, weights: Mapping[str, Tensor]) -> None:
@@ -276,3 +273,17 @@ def _mean_of(encoder: nn.Module) -> Tensor | None:
     if isinstance(encoder, FeatureEncoder) and encoder.imputation is not None:
         return encoder.imputation.mean
     return None
+
+
+def one_cycle(optimizer: torch.optim.Optimizer, peak: float, steps: int) -> OneCycleLR:
+    """Return torch's one-cycle schedule: the learning rate rises for a tenth of the steps, then falls to nearly zero.
+
+    Args:
+        optimizer: Whose learning rates are set, and Adam's first beta with them.
+        peak: The largest learning rate.
+        steps: Number of steps; of ten or fewer, the first one has the peak.
+    """
+    share = _WARM_UP
+    if share * steps == 1:  # torch divides by the length of the rise, which would be zero
+        share = math.nextafter(share, 0)
+    return OneCycleLR(optimizer, peak, total_steps=steps, pct_start=share)

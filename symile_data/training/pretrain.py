@@ -22,11 +22,11 @@ from symile_data.format.schema import Modality
 from symile_data.progress import stage
 
 from .config import PretrainConfig, TrainConfig
+from .encoding import one_cycle
 from .features import REDUCED, fast_precision
 from .finite import diverged
 
 _LABEL_SMOOTHING = 0.1  # keeps features of one class together
-_WARM_UP = 0.1
 
 
 def pretrain(
@@ -62,7 +62,7 @@ def pretrain(
     networks = nn.ModuleDict({**encoders, **{f"{name}_labels": layer for name, layer in classifiers.items()}})
     optimizer = torch.optim.AdamW(networks.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
     steps = settings.epochs * len(batches)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.lr, total_steps=steps, pct_start=_WARM_UP)
+    schedule = one_cycle(optimizer, settings.lr, steps)
     reduced = REDUCED[fast_precision(torch.device("cpu"))]
     with stage("pretraining encoders", settings.epochs, "epochs") as advance:
         for _ in range(settings.epochs):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def m3(tree: Path, models: dict[str, str], tmp_path_factory: pytest.TempPathFact
     options = [f"--{kind}-model={name}" for kind, name in models.items()]
     said = CliRunner().invoke(app, ["embed", str(out), "--beside", "tiny", "--batch-size", "4", *options])
     assert said.exit_code == 0, said.output
-    assert "image_tiny, audio_tiny; 24 train, 4 validation, 6 test rows" in said.stdout
+    assert re.search(r"image_tiny, audio_tiny; 24 train, 4 validation, 6 test rows, [\d.]+ kB\n", said.stdout)
     assert f"open_split('{out}', 'train', features=['tiny'])" in said.stdout
     return out
 

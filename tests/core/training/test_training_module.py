@@ -12,6 +12,7 @@ from symile_data.errors import UsageError
 from symile_data.format.schema import Modality
 from symile_data.losses import missing_groups, symile_loss
 from symile_data.training.config import TrainConfig, read_config
+from symile_data.training.encoding import one_cycle
 from symile_data.training.module import SymileModule
 
 NAMES = ("a", "b", "c")
@@ -297,3 +298,31 @@ def test_an_objective_of_unit_vectors_takes_no_vectors_of_ones() -> None:
     with pytest.raises(UsageError, match=r"the objective gram takes L2-normalised.*ones are none.*embedding"):
         module_of(objective="gram", missing="neutral")
     assert module_of(objective="gram-masked", missing="neutral").normalise
+
+
+def rates_of(steps: int) -> list[float]:
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])
+    schedule = one_cycle(optimizer, 0.5, steps)
+    found = []
+    for _ in range(steps):
+        found.append(float(schedule.get_last_lr()[0]))
+        optimizer.step()
+        schedule.step()
+    return found
+
+
+@pytest.mark.parametrize("steps", [*range(1, 31), 100])
+def test_the_rate_rises_in_the_first_tenth_and_falls_to_nearly_zero(steps: int) -> None:
+    found = rates_of(steps)
+    peak = found.index(max(found))
+    assert peak <= max(steps // 10, 1)
+    assert found[: peak + 1] == sorted(found[: peak + 1])
+    assert found[peak:] == sorted(found[peak:], reverse=True)
+    assert 0 < max(found) <= 0.5
+    assert steps < 10 or found[-1] < 1e-4
+
+
+def test_ten_steps_begin_at_the_peak() -> None:
+    """The rise would take no step, by whose length torch's schedule divides."""
+    assert rates_of(10)[0] == pytest.approx(0.5)
+    assert rates_of(20)[0] == pytest.approx(0.5 / 25)
