@@ -114,9 +114,9 @@ def test_rows_are_those_of_a_slice_or_range(dataset, table):
     for wrong in (slice(None, None, -1), range(0, ROWS + 1), range(5, 0, -1)):
         with pytest.raises(UsageError, match="`rows` must ascend within the split"):
             open_split(dataset, "train", rows=wrong)
-    for wrong in (30, [1, 2]):
+    for odd in (30, [1, 2]):
         with pytest.raises(UsageError, match="`rows` is a slice or a range of row numbers"):
-            open_split(dataset, "train", rows=wrong)
+            open_split(dataset, "train", rows=odd)  # type: ignore[arg-type]
 
 
 def test_batches_hold_the_chosen_rows_with_their_values(dataset, table):
