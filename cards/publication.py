@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from symile_data.errors import SourceError, UsageError, harmless
+from symile_data.errors import SourceError, UsageError, choose_similar, harmless
 from symile_data.format.manifest import Manifest
 from symile_data.format.publication import Publication
 from symile_data.format.typed_json import read_text, record
@@ -61,7 +61,13 @@ def read_statements(path: Path) -> Publication:
         SourceError: the file cannot be read, is no TOML, or has a field that is unknown or of a wrong type.
     """
     try:
-        return record(Publication, _plain(tomllib.loads(read_text(path, _MOST_BYTES))))
+        value = _plain(tomllib.loads(read_text(path, _MOST_BYTES)))
+        known = list(asdict(Publication()))
+        unknown = [name for name in value if name not in known]
+        if unknown:
+            advice = choose_similar(unknown[0], known)
+            raise SourceError("the statements have an unknown field", where=path, got=unknown[0], do=advice)
+        return record(Publication, value)
     except OSError as error:
         raise SourceError("the statements cannot be read", where=path, got=error.strerror) from error
     except (ValueError, TypeError) as error:
@@ -116,7 +122,8 @@ def check_publication(manifest: Manifest) -> None:
         raise UsageError("a citation is a BibTeX entry", got=repr(publication.citation[:40]), do="begin it with @")
     if not is_custom(manifest) and (given := [name for name in _OF_CUSTOM_DATA if getattr(publication, name)]):
         raise UsageError(
-            f"{', '.join(given)} of {manifest.identity.dataset} follow from its sources, so nobody can state them",
+            f"statements that follow from the sources of {manifest.identity.dataset} cannot be given",
+            got=", ".join(given),
             do="leave them out",
         )
     licence = publication.licence

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from symile_data.errors import UsageError
 from symile_data.format.schema import joined_names
@@ -16,6 +17,19 @@ from .mixing import Mix
 from .split import Split
 
 _NEEDS_ONE_DATASET = ("redraw_words", "resample_within_class", "misaligned", "value_labels")
+
+
+def check_split(split: Split) -> Split:
+    """Return the split, or say how to open one where the path of a dataset was given.
+
+    Raises:
+        UsageError: it is a path.
+    """
+    if isinstance(split, str | Path):
+        raise UsageError(
+            "a loader takes an opened split", got=repr(str(split)), do='call open_split(DIRECTORY, "train")'
+        )
+    return split
 
 
 def check_mix(split: Split, variation: Variation, *, cached: bool) -> None:

@@ -27,7 +27,7 @@ from .cache.decode_split import decode_split
 from .cache.fetch_ahead import fetched_ahead
 from .cache.media_cache import DecodedSplit, Encode, MediaCache
 from .checkpoint import make_checkpoint, read_checkpoint
-from .checks import check_mix, check_redraw, check_views
+from .checks import check_mix, check_redraw, check_split, check_views
 from .decoders.augment import ImageJitter, View
 from .misaligned import OwnerRows, check_misaligned, differing_column
 from .mixing import Mix
@@ -119,7 +119,7 @@ class BatchLoader:
             raise UsageError("a batch needs at least one row", got=batch_size, do="raise batch_size")
         if on_error not in ("raise", "skip"):
             raise UsageError("unknown on_error", got=repr(on_error), do="choose raise or skip")
-        split = split if modalities is None else split.with_modalities(modalities)
+        split = check_split(split) if modalities is None else check_split(split).with_modalities(modalities)
         self.split, self.batch_size, self.seed = split, batch_size, seed
         self.rank, self.world_size = distribution.rank, distribution.world_size
         self._shuffle = shuffle

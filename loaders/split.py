@@ -193,7 +193,7 @@ class Split:
             UsageError: there is no such row.
         """
         if not 0 <= row < self.rows:
-            raise UsageError("no such row", where=self.location, got=row)
+            raise UsageError("no such row", where=self.location, got=row, do=f"choose from 0 to {self.rows - 1:,}")
         starts = self.group_starts[self._shard_groups]
         index = int(np.searchsorted(starts, row, side="right")) - 1
         shard = self.shards[index]

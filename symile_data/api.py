@@ -15,7 +15,7 @@ Rows = Mapping[str, int] | None
 def build_m3(
     out: str | Path,
     *,
-    langs: int | Sequence[str] = 10,
+    langs: int | str | Sequence[str] = 10,
     rows: Rows = None,
     images: str | Path = "sample",
     workers: int = 0,
@@ -27,7 +27,7 @@ def build_m3(
 
     Args:
         out: Directory of the dataset.
-        langs: 2, 5 or 10 for the paper's languages, or codes such as ["el", "en", "fr"].
+        langs: 2, 5 or 10 for the paper's languages, or codes such as ["el", "en", "fr"] or "el,en,fr".
         rows: Split -> number of rows, for "train", "validation" and "test"; those left out keep 8,000, 1,000, 1,000.
         images: "sample" (drawn here), an ImageNet folder, or "hf:REPO[@REVISION]".
         workers: Worker processes; 0 for one for each core. The bytes do not depend on it.
@@ -47,7 +47,7 @@ def build_m3(
     from symile_data.builders.m3.text.languages import languages_of
     from symile_data.cards import write_card
 
-    languages = languages_of(str(langs) if isinstance(langs, int) else ",".join(langs))
+    languages = languages_of(str(langs) if isinstance(langs, (int, str)) else ",".join(langs))
     source = None if images == "sample" else (parse_hub(str(images)) or Path(images))
     spec = M3Spec(
         languages=languages, images=source, rows=_rows(rows, DEFAULT_ROWS), **{"words": len(languages), **settings}
@@ -154,6 +154,9 @@ def _rows(asked: Rows, defaults: Sequence[int]) -> dict[str, int]:
     unknown = [split for split in asked or {} if split not in SPLITS]
     if unknown:
         raise UsageError("`rows` names no split", got=repr(unknown[0]), do=f"choose among {', '.join(SPLITS)}")
+    for split, count in (asked or {}).items():
+        if not isinstance(count, int):
+            raise UsageError(f"`rows[{split!r}]` is a whole number of rows", got=repr(count))
     return {**dict(zip(SPLITS, defaults, strict=True)), **(asked or {})}
 
 

@@ -177,6 +177,18 @@ def choose_column(name: str, columns: Sequence[str], most: int = 20) -> str:
     return f"the nearest of its {len(columns):,} columns {verb} {', '.join(shown)}; symile-data info lists them all"
 
 
+def choose_similar(name: str, names: Sequence[str]) -> str:
+    """Advise on a name that is probably misspelt: the names that resemble it, or all where none does.
+
+    >>> choose_similar("batch_sise", ["batch_size", "dim", "lr"])
+    'perhaps batch_size is meant'
+    >>> choose_similar("colour", ["batch_size", "dim", "lr"])
+    'choose among batch_size, dim, lr'
+    """
+    near = get_close_matches(name, names, n=2, cutoff=0.7)
+    return f"perhaps {' or '.join(near)} is meant" if near else f"choose among {', '.join(names)}"
+
+
 _NEAREST = 5  # columns with a similar name that an error lists
 
 

@@ -7,6 +7,7 @@ columns that accompany a missing value, shards, card and manifest. docs/own-data
 from __future__ import annotations
 
 import itertools
+import json
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -103,6 +104,7 @@ def write_dataset(
         OutputError: the output directory is unsuitable, or the disk fails.
     """
     check_format(shard_format)
+    _check_tables(schema, splits, spec)
     directory = Path(out)
     if document is not None:
         warnings.warn("the argument document is now called write_card", DeprecationWarning, stacklevel=2)
@@ -237,6 +239,30 @@ class _RowTaker:
     def _unfit(self, name: str, where: str, reason: Exception) -> SourceError:
         kind = described(self.schema.features[name])
         return SourceError(f"a value of column {name} is not {kind}", where=where, got=reason)
+
+
+def _kind(value: object) -> str:
+    return f"a value of type {type(value).__name__}"
+
+
+def _check_tables(schema: object, splits: object, spec: object) -> None:
+    """Refuse arguments of other types before anything is written.
+
+    Raises:
+        UsageError: the schema is none, the splits or the spec are no tables, or JSON cannot hold the spec.
+    """
+    if not isinstance(schema, DatasetSchema):
+        raise UsageError("`schema` is not a schema", got=_kind(schema), do="make it of your features with own_schema")
+    if not isinstance(splits, Mapping):
+        do = 'write it like {"train": rows, "test": more_rows}'
+        raise UsageError("`splits` is a table of names and rows", got=_kind(splits), do=do)
+    if not isinstance(spec, Mapping):
+        raise UsageError("`spec` is a table of settings", got=_kind(spec), do='write it like {"version": 1}')
+    try:
+        json.dumps(spec)
+    except (TypeError, ValueError) as error:
+        do = "give texts, numbers, lists and tables"
+        raise UsageError("`spec` holds a value that JSON cannot", got=error, do=do) from None
 
 
 def complete_row(schema: DatasetSchema, row: Row, sample_id: int, where: str) -> dict[str, Any]:

@@ -29,6 +29,10 @@ def own_schema(features: Features, modalities: Mapping[str, str | Modality]) -> 
     """
     from datasets import Features, Value
 
+    if not isinstance(modalities, Mapping):
+        raise UsageError(
+            "`modalities` is a table of names and kinds", got=repr(modalities), do='write it like {"photo": "image"}'
+        )
     made = tuple(
         kind
         if isinstance(kind, Modality)

@@ -238,4 +238,6 @@ def _check_sources(sample: bool, folders: Mapping[str, Path | None]) -> None:
         raise UsageError("--sample takes no folders", got=", ".join(given), do="leave one of the two out")
     if not sample and len(given) < len(folders):
         absent = ", ".join(option for option in folders if option not in given)
-        raise UsageError("Symile-MIMIC is made from three releases", got=f"no {absent}", do="give it, or take --sample")
+        raise UsageError(
+            "Symile-MIMIC is made from three releases", got=f"no {absent}", do="give all three, or take --sample"
+        )

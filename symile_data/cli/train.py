@@ -84,7 +84,10 @@ def train(
     unmentioned: Unmentioned = None,
     negatives: Annotated[Negatives | None, typer.Option(help="Of symile, instead of the config's.")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Any other setting of the config: --set lr=1e-4. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--set", help="Any other setting of the config: --set lr=1e-4, --set pretrain.epochs=3. Repeatable."
+        ),
     ] = None,
     devices: Annotated[int, typer.Option(min=1, help="Processes or GPUs that share every batch.")] = 1,
     accelerator: Annotated[Accelerator, typer.Option(help="What to train on.")] = "auto",

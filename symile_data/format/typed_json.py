@@ -37,6 +37,17 @@ def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
     return data.decode("utf-8")
 
 
+def with_part(value: Mapping[str, Any], path: Sequence[str], part: Any) -> dict[str, Any]:
+    """Return nested tables with another part at a path; tables on the way to it are copied, and made where absent.
+
+    >>> with_part({"lr": 0.1, "pretrain": {"lr": 0.2, "epochs": 3}}, ["pretrain", "epochs"], 1)
+    {'lr': 0.1, 'pretrain': {'lr': 0.2, 'epochs': 1}}
+    """
+    first, *rest = path
+    inner = value.get(first)
+    return {**value, first: with_part(inner if isinstance(inner, Mapping) else {}, rest, part) if rest else part}
+
+
 def read_json(path: Path) -> Any:
     """Read the value in a JSON file.
 

@@ -11,9 +11,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
-from symile_data.errors import UsageError
+from symile_data.errors import UsageError, choose_similar
 from symile_data.format.schema import joined_names
-from symile_data.format.typed_json import read_text, record
+from symile_data.format.typed_json import read_text, record, with_part
 from symile_data.losses.objectives import all_objectives, find_objective
 from symile_data.missingness import check_rates
 
@@ -209,7 +209,8 @@ class TrainConfig:
         known = {item.name for item in fields(cls)}
         unknown = sorted(set(value) - known)
         if unknown:
-            raise UsageError("the config has an unknown setting", where=where, got=unknown[0])
+            advice = choose_similar(unknown[0], sorted(known))
+            raise UsageError("the config has an unknown setting", where=where, got=unknown[0], do=advice)
         try:
             return record(cls, {**value, **{name: value.get(name) or None for name in ("pretrain", _SUPERVISED)}})
         except TypeError as error:
@@ -283,7 +284,7 @@ def read_config(name: str, overrides: Mapping[str, Any] | None = None) -> TrainC
 
     Args:
         name: Name of the config or path of the file.
-        overrides: Setting -> value, which takes precedence over both.
+        overrides: Setting, or TABLE.SETTING of a table such as [pretrain], -> value, which takes precedence over both.
 
     Raises:
         UsageError: there is no such config, or it does not parse.
@@ -311,7 +312,9 @@ def read_config(name: str, overrides: Mapping[str, Any] | None = None) -> TrainC
         if not isinstance(layer.get("settings", {}), Mapping):
             raise UsageError("settings is a table of an objective's settings", where=name, got=repr(layer["settings"]))
     settings = {key: one for layer in layers for key, one in layer.get("settings", {}).items()}
-    merged = layers[0] | layers[1] | layers[2]
+    merged = layers[0] | layers[1] | {key: one for key, one in given.items() if "." not in key}
+    for key in set(given) - set(merged):  # such as pretrain.epochs
+        merged = with_part(merged, key.split("."), given[key])
     return TrainConfig.from_json(merged | ({"settings": settings} if settings else {}), where=name)
 
 

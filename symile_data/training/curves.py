@@ -48,7 +48,8 @@ def draw_curves(
         look: dict[str, Any] = {"color": colour, "marker": "o" if len(rows) == 1 else ""}
         for name, line, kind in (("train_loss", "-", "training"), ("val_loss", ":", "validation")):
             known: list[Any] = [row.get(name) for row in rows]  # None leaves a gap
-            losses.plot(epochs, known, linestyle=line, label=kind, **look)
+            filled: dict[str, Any] = {} if name == "train_loss" else {"markerfacecolor": "white"}
+            losses.plot(epochs, known, linestyle=line, label=kind, **look, **filled)
         losses.set(title=f"Loss: {label}", ylabel="loss")
         losses.tick_params(labelbottom=place == len(runs) - 1)
         losses.legend(loc="upper right", ncols=2)
@@ -60,7 +61,10 @@ def draw_curves(
     losses.set_xlabel("epoch")
     accuracies.set(xlabel="epoch", ylabel="accuracy", title=title, ylim=(0, 1))
     accuracies.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    last = max((row["epoch"] + 1 for rows in runs.values() for row in rows), default=1)
     for axes in figure.axes:
         axes.grid()
+        if all(len(rows) < 2 for rows in runs.values()):  # matplotlib would show a few hundredths of an epoch
+            axes.set_xlim(0, last + 1)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     style.save(figure, path)

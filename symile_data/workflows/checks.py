@@ -49,14 +49,14 @@ def check_config(data: TrainingData, config: TrainConfig) -> None:
     rows = data.manifest.splits.get("train", 0)
     sizes = {"batch_size": config.batch_size}
     if settings is not None:
-        sizes["batch_size of [pretrain]"] = settings.batch_size
+        sizes["pretrain.batch_size"] = settings.batch_size
     for name, size in sizes.items():
         if rows < size:
             raise UsageError(
                 "the training split has fewer rows than one batch",
                 where=data.directory,
                 got=f"{counted(rows, 'row')}, {name} = {size}",
-                do="build more rows, or lower it (`batch_size` or a config file)",
+                do=f"build more rows, or lower it (`{name}` or a config file)",
             )
 
 

@@ -238,6 +238,7 @@ def test_language_sets_are_those_of_the_paper() -> None:
     assert all(codes == tuple(sorted(codes)) for codes in LANGUAGE_SETS.values())
     for count in (0, 1, 3, 11):
         with pytest.raises(
-            UsageError, match=f"`languages` takes the number of languages; got {count}. Choose 2, 5 or 10."
+            UsageError,
+            match=f"`languages` takes the number of languages; got {count}. Choose 2, 5 or 10, or give codes",
         ):
             language_set(count)

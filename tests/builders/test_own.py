@@ -221,6 +221,26 @@ def test_schemas_that_make_no_sense_are_refused() -> None:
         own_schema(FEATURES, {"photo": "image"})
     with pytest.raises(UsageError, match=r"column is not among the features; got sound\. There are photo"):
         own_schema(FEATURES, {"photo": "image", "sound": "audio"})
+    with pytest.raises(UsageError, match=r"`modalities` is a table of names and kinds; got .* Write it like"):
+        own_schema(FEATURES, ["photo"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"schema": FEATURES}, "`schema` is not a schema; got a value of type Features. Make it of your features"),
+        ({"splits": [{}]}, "`splits` is a table of names and rows; got a value of type list. Write it like"),
+        ({"spec": None}, "`spec` is a table of settings; got a value of type NoneType. Write it like"),
+        ({"spec": {"source": Path("x")}}, "`spec` holds a value that JSON cannot; got Object of type .*Path is not"),
+    ],
+)
+def test_arguments_of_other_types_are_refused_before_anything_is_written(
+    tmp_path: Path, change: dict[str, Any], sentence: str
+) -> None:
+    given: dict[str, Any] = {"name": "mine", "schema": SCHEMA, "splits": {"train": []}, "spec": {}, **change}
+    with pytest.raises(UsageError, match=sentence):
+        write_dataset(tmp_path / "out", **given)
+    assert not (tmp_path / "out").exists()
 
 
 def test_splits_that_make_no_sense_are_refused(tmp_path: Path) -> None:

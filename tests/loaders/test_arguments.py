@@ -104,3 +104,9 @@ def test_unknown_keywords_are_refused(tmp_path):
     split = open_split(write_vectors(tmp_path, 40), "train")
     with pytest.raises(TypeError, match="unexpected keyword argument 'thread'"):
         BatchLoader(split, 4, thread=2)  # type: ignore[call-arg]
+
+
+def test_a_path_in_place_of_a_split_is_refused(tmp_path):
+    for path in (tmp_path, str(tmp_path)):
+        with pytest.raises(UsageError, match=r"a loader takes an opened split; got .* Call open_split"):
+            BatchLoader(path, 4)  # type: ignore[arg-type]

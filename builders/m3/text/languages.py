@@ -69,7 +69,11 @@ def language_set(count: int) -> tuple[str, ...]:
     ('el', 'en')
     """
     if count not in LANGUAGE_SETS:
-        raise UsageError("`languages` takes the number of languages", got=count, do="choose 2, 5 or 10")
+        raise UsageError(
+            "`languages` takes the number of languages",
+            got=count,
+            do="choose 2, 5 or 10, or give codes such as el,en,fr",
+        )
     return LANGUAGE_SETS[count]
 
 

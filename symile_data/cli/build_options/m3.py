@@ -151,7 +151,7 @@ def m3_request(
     defaults = DEFAULT_ROWS if size is None else SIZES[size]
     asked = (train, validation, test)
     if not re.fullmatch(r"\s*-?\d+\s*|.*,.*", langs):
-        raise typer.BadParameter("it takes 2, 5, 10 or codes separated by commas", param_hint="--langs")
+        raise typer.BadParameter(f"it takes 2, 5, 10 or codes separated by commas; got {langs!r}", param_hint="--langs")
     codes = languages_of(langs.strip())
     speaker, colon, recordings = audio.partition(":")
     extra = () if keys is None else parse_keys(keys)

@@ -38,12 +38,15 @@ def print_methods(found: dict[str, Any]) -> None:
     print_wide(table, title)
     if found["differences"]["mean"]:
         against = found["differences"]["against"]
-        rows = [[f"{against} -", "difference", "p (Holm)", "over seeds", "p (Holm)"]]
-        for name, test in found["differences"]["mean"].items():
+        tests = found["differences"]["mean"]
+        several = any(test.get("over_seeds") for test in tests.values())  # one seed has no test over seeds
+        rows = [[f"{against} -", "difference", "p (Holm)", *(["over seeds", "p (Holm)"] if several else [])]]
+        for name, test in tests.items():
             seeds = test.get("over_seeds")
             over = ["", ""] if seeds is None else [_signed(seeds, "mean"), _p(seeds["p_holm"])]
-            rows.append([name, _signed(test, "difference"), _p(test["p_holm"]), *over])
-        print_wide(rows, "Mean of labels: paired bootstrap of test rows, and paired t-test over seeds")
+            rows.append([name, _signed(test, "difference"), _p(test["p_holm"]), *(over if several else [])])
+        added = ", and paired t-test over seeds" if several else ""
+        print_wide(rows, f"Mean of labels: paired bootstrap of test rows{added}")
 
 
 _CLASSES = "classes"

@@ -27,6 +27,7 @@ OPTIONS: Mapping[str, str] = {
     "languages": "--langs",
     "names": "--translations",
     "noise_levels": "--noise-level",
+    "pretrain.batch_size": "--set pretrain.batch_size=...",
     "recordings": "--audio common-voice:PATH",
     "recordings='/data/cv-corpus-19.0'": "common-voice:/data/cv-corpus-19.0",
     "seconds": "--audio-seconds",

@@ -40,7 +40,7 @@ def export_meds(directory: Path, out: Path) -> dict[str, int]:
     The events of a split are in one file, and metadata/dataset.json is written last. Equal datasets give equal bytes.
 
     Args:
-        directory: A dataset of Symile-MIMIC, or one of its features.
+        directory: A dataset of Symile-MIMIC, or one of features of its images and ECGs.
         out: A new or empty directory.
 
     Returns:
@@ -64,6 +64,14 @@ def export_meds(directory: Path, out: Path) -> dict[str, int]:
             "rows of the dataset show other admissions' values or noise, which would be events of the wrong patient",
             where=directory,
             do="export a dataset that was built without `misaligned` and `noisy`",
+        )
+    kind = next((modality.kind for modality in manifest.modalities if modality.name == "labs"), "none")
+    if kind != "labs":
+        raise UsageError(
+            "the dataset does not hold the values of blood tests, which would be events",
+            where=directory,
+            got=f"labs of kind {kind}",
+            do="export the dataset that it was made from",
         )
     check_vacant(out)
     units = units_of(manifest)

@@ -61,7 +61,10 @@ def test_help_tells_what_there_is(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--langs", "3"), "--langs takes the number of languages; got 3. Choose 2, 5 or 10."),
+        (
+            ("--langs", "3"),
+            "--langs takes the number of languages; got 3. Choose 2, 5 or 10, or give codes such as el,en,fr.",
+        ),
         (("--missing", "1.5"), "a missing rate is a number between 0 and 1; got '1.5'."),
         (("--image-size", "8"), "--image-size is the shorter side in pixels, at least 16; got 8."),
         (("--train", "0"), "a dataset needs training rows; got --train 0."),

@@ -28,7 +28,10 @@ def test_help_names_the_options(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ((), "Symile-MIMIC is made from three releases; got no --mimic-iv, --mimic-cxr, --mimic-ecg. Give it, or take"),
+        (
+            (),
+            "Symile-MIMIC is made from three releases; got no --mimic-iv, --mimic-cxr, --mimic-ecg. Give all three",
+        ),
         (("--mimic-iv", "X", "--mimic-cxr", "Y"), "Symile-MIMIC is made from three releases; got no --mimic-ecg."),
         (("--sample", "--pair-information", "2"), "--pair-information is a probability from 0 to 1; got 2.0."),
         (("--sample", "--mimic-iv", "X"), "--sample takes no folders; got --mimic-iv. Leave one of the two out."),

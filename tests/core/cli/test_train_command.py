@@ -142,10 +142,15 @@ def test_what_does_not_fit_is_said(xor: Path, tmp_path: Path, capsys: pytest.Cap
         (("--set", 'resample_within_class={clip = "lang"}'), "lacks the modality that the config redraws; got clip"),
         (
             ("--set", 'pretrain={labels = {a = "a"}, epochs = 1, batch_size = 99, lr = 0.1}', "--set", "batch_size=16"),
-            "got 64 rows, batch_size of [pretrain] = 99. Build more rows, or lower it",
+            "got 64 rows, pretrain.batch_size = 99. Build more rows, or lower it (--set pretrain.batch_size=... or",
         ),
         (("--set", "label=cls_id"), "lacks a column that the config names"),
-        (("--set", "colour=red"), "the config has an unknown setting (xor); got colour"),
+        (("--set", "colour=red"), "the config has an unknown setting (xor); got colour. Choose among accumulate"),
+        (
+            ("--set", "batch_sise=8"),
+            "the config has an unknown setting (xor); got batch_sise. Perhaps batch_size is meant.",
+        ),
+        (("--set", "lr.a=8"), "lr is dict, not float"),
         (("--set", "batch_size=16", "--logger", "paper"), "'paper' is not one of 'tensorboard', 'wandb'"),
         (("--set", "batch_size"), "it takes setting=value"),
         (("--objective", "clip"), "give either --objective or --objectives"),

@@ -49,3 +49,16 @@ def test_ticks_are_whole_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     draw_curves(Path("curves.png"), {"symile": rows}, {})
     ticks = [tick for axes in figures[0].axes for tick in axes.get_xticks()]
     assert ticks and all(float(tick).is_integer() for tick in ticks)
+
+
+def test_one_epoch_stands_between_its_neighbours_and_validation_is_told_from_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    figures: list[Figure] = []
+    monkeypatch.setattr(style, "save", lambda figure, _: figures.append(figure))
+    row = {"epoch": 1, "train_loss": 2.0, "val_loss": 3.0, "val_accuracy": 0.3}
+    draw_curves(Path("curves.png"), {"symile": [row]}, {})
+    accuracies, losses = figures[0].axes
+    assert accuracies.get_xlim() == losses.get_xlim() == (0, 3)
+    training, validation = losses.lines
+    assert training.get_markerfacecolor() != validation.get_markerfacecolor() == "white"

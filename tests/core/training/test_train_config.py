@@ -1,6 +1,7 @@
 """Training configs: the bundled ones parse, a saved one comes back, and mistakes are named."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,17 @@ def test_an_older_name_yields_to_stronger_places_and_not_to_its_own() -> None:
         assert not read_config("m3-small", {"redraw_media": {}}).resample_within_class
     with pytest.raises(UsageError, match=r"one setting by two names.*redraw_media and resample_within_class"):
         TrainConfig.from_json(LEAST | {"redraw_media": {}, "resample_within_class": {}})
+
+
+def test_a_setting_of_a_table_is_replaced_alone() -> None:
+    base = read_config("m3-small")
+    assert base.pretrain is not None
+    read = read_config("m3-small", {"pretrain.epochs": 7, "encoders.image.width": 5, "pretrain.labels.text": "cls_id"})
+    assert read.pretrain == replace(base.pretrain, epochs=7, labels={**base.pretrain.labels, "text": "cls_id"})
+    assert read.encoders == {**base.encoders, "image": {**base.encoders.get("image", {}), "width": 5}}
+    assert replace(read, pretrain=base.pretrain, encoders=base.encoders) == base
+    with pytest.raises(UsageError, match=r"lacks or misnames a setting.*depth"):
+        read_config("m3-small", {"pretrain.depth": 7})
 
 
 def test_a_file_is_read_with_overrides(tmp_path: Path) -> None:

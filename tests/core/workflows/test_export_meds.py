@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -323,3 +324,14 @@ def test_times_keep_the_stored_hours(since: list[int], admitted: datetime) -> No
 
 def test_where_there_is_no_event_there_is_no_time() -> None:
     assert moments(np.array([5]), np.array([np.nan])).tolist() == [0]
+
+
+def test_a_dataset_of_embeddings_is_refused(dataset: Path, tmp_path: Path) -> None:
+    """Its column of blood tests has other numbers, which no event should hold."""
+    shutil.copytree(dataset, tmp_path / "data")
+    manifest = manifests.read(dataset)
+    embedded = [replace(modality, kind="features") for modality in manifest.modalities]
+    manifests.write(tmp_path / "data", replace(manifest, modalities=tuple(embedded)))
+    with pytest.raises(UsageError, match=r"does not hold the values of blood tests.*got labs of kind features"):
+        export_meds(tmp_path / "data", tmp_path / "meds")
+    assert not (tmp_path / "meds").exists()
