@@ -71,12 +71,15 @@ def embed(
     from symile_data.builders.features.spec import FeatureSpec
     from symile_data.cards import write_card
     from symile_data.format import manifest as manifests
+    from symile_data.format.feature_sets import check_name
     from symile_data.workflows.embed import encode_media
 
     if (out is None) == (beside is None):
         raise typer.BadParameter("give either it or --beside", param_hint="--out")
-    if beside is not None and shard_format != "parquet":
-        raise typer.BadParameter("features beside a dataset are Parquet, whatever its format", param_hint="--format")
+    if beside is not None:
+        check_name(beside)  # before a model is loaded
+        if shard_format != "parquet":
+            raise typer.BadParameter("features beside a dataset are Parquet, whatever its format", param_hint="--format")
     names = {"image": image_model, "audio": audio_model, "text": text_model}
     settings: dict[str, dict[str, Any]] = {
         "audio": {"pool": pool} if audio_seconds is None else {"pool": pool, "seconds": audio_seconds},

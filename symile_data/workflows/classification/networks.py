@@ -5,6 +5,7 @@ a dataset without a run.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +137,9 @@ def _default_network(data: TrainingData) -> SymileModule:
             got=", ".join(f"{name} ({kind})" for name, kind in zip(names, kinds, strict=True)),
             do="train on it and probe the run",
         ) from None
-    data.check(config)
+    # Nothing is trained here, so a split may have fewer rows than a batch of the config.
+    rows = min(config.batch_size, data.manifest.splits.get("train", config.batch_size))
+    data.check(replace(config, batch_size=max(rows, 1), pretrain=None))
     return untrained(data.run_info(config), data)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from command import call, outcome
 from datasets import Features, List, Value
+from factories import build
 from sklearn.metrics import roc_auc_score
 
 from symile_data.builders.custom import own_schema, write_dataset
@@ -22,6 +23,7 @@ from symile_data.training.config import read_config
 from symile_data.training.run import read_run
 from symile_data.training.supervised.config import SupervisedConfig, all_fusions
 from symile_data.workflows.classification.labels import NULL, all_ids, complete_rows, read_clusters, read_labels
+from symile_data.workflows.classification.networks import representations
 from symile_data.workflows.classification.probe import Probing, probe_runs
 from symile_data.workflows.classification.runs import find_runs
 from symile_data.workflows.classification.supervised import predict_run
@@ -211,6 +213,16 @@ def test_a_dataset_without_a_run_is_probed_by_its_values(
     assert list(found["table"][EDEMA]) == ["a", "b", "c", "concatenation"]
     assert found["table"][EDEMA]["a"]["value"] > 0.9 > 0.65 > found["table"][EDEMA]["c"]["value"]
     assert found["runs"]["frozen"]["seeds"] == [0]
+
+
+def test_media_without_a_run_need_no_rows_for_a_batch(tree: Path, tmp_path: Path) -> None:
+    """The default config has batches of 256 rows; nothing is trained on them here."""
+    build(tree, tmp_path / "m3", rows={"train": 6, "validation": 4, "test": 4})
+    features, told = representations(TrainingData(tmp_path / "m3"))
+    assert {name: len(values) for name, values in features["train"].items()} == dict.fromkeys(
+        ("image", "audio", "text", "concatenation"), 6
+    )
+    assert set(told.values()) == {"embedding of an untrained network"}
 
 
 def test_the_command_trains_and_shows_baselines(
