@@ -26,7 +26,7 @@ _TARGETS = pa.schema([("cls_id", pa.int64()), ("lang", pa.string())])
 _WORDS = _TARGETS.append(pa.field("text", pa.string()))
 _MOST_CELLS = 1 << 24  # classes times languages
 _ATTEMPTS = 64
-_SWITCH_OFF = "pass redraw_words=False"
+_SWITCH_OFF = "pass `redraw_words=False`"
 
 IntArray = npt.NDArray[np.int64]
 

@@ -30,6 +30,7 @@ OPTIONS: Mapping[str, str] = {
     "pretrain.batch_size": "--set pretrain.batch_size=...",
     "recordings": "--audio common-voice:PATH",
     "recordings='/data/cv-corpus-19.0'": "common-voice:/data/cv-corpus-19.0",
+    "redraw_words=False": "--set redraw_words=false",
     "seconds": "--audio-seconds",
     "shard_format": "--format",
     "split_policy": "--splits",

@@ -80,7 +80,8 @@ def read_design(path: Path) -> Design:
     try:
         value = tomllib.loads(read_text(path, _MOST_BYTES))
     except OSError as error:
-        raise UsageError("the design cannot be opened", where=path, got=error.strerror) from error
+        do = "give the path of a TOML file, or choose a preset"
+        raise UsageError("the design cannot be opened", where=path, got=error.strerror, do=do) from error
     except (ValueError, RecursionError) as error:
         raise UsageError("the design is not readable TOML", where=path, got=error) from None
     return design_of(value)

@@ -32,6 +32,7 @@ OF_THE_LIBRARY_ALONE = {
         ("got `rows['train']=0`", "got --train 0"),
         ("`shard_format='webdataset'` and `words=3`", "--format webdataset and --words 3"),
         ("use `images=None` or `images=PATH`", "use --images sample or --images PATH"),
+        ("pass `redraw_words=False`", "pass --set redraw_words=false"),
         ("give `recordings`", "give --audio common-voice:PATH"),
         ("leave it out of `columns`", "leave it out of `columns`"),
         ("log in with `hf auth login`", "log in with `hf auth login`"),

@@ -89,7 +89,10 @@ def test_verify_info_and_train_know_it(noisy: Path, tmp_path: Path) -> None:
         (["--modality", "a"], "--modality needs blocks"),
         (["--preset", "xor", "--modality", "z=text"], "--preset xor has no such modality; got 'z'"),
         (["--preset", "xor", "--design", "x.toml"], "--design takes the place of"),
-        (["--design", "none.toml"], "the design cannot be opened"),
+        (
+            ["--design", "none.toml"],
+            "the design cannot be opened (none.toml); got No such file or directory. Give the path",
+        ),
         (["--rows", "100", "--train", "10"], "--rows is divided among the splits"),
         (["--preset", "xor", "--missing", "d=0.5"], "names a modality that this dataset does not have; got 'd'"),
         (["--modality", "a", "--modality", "a", "--block", "private:a:n=2"], "a modality is given twice"),
