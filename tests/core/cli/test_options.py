@@ -19,7 +19,7 @@ PRINTED = ("symile_data/cli",)  # speaks of options itself
 # Arguments of functions that no option of the command line sets.
 OF_THE_LIBRARY_ALONE = {
     *("augment", "bucket_by", "columns", "limit", "modalities", "schema", "spec", "splits", "threads", "tokens"),
-    "transforms",
+    *("transforms", "where"),
 }
 
 
