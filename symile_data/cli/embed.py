@@ -79,7 +79,9 @@ def embed(
     if beside is not None:
         check_name(beside)  # before a model is loaded
         if shard_format != "parquet":
-            raise typer.BadParameter("features beside a dataset are Parquet, whatever its format", param_hint="--format")
+            raise typer.BadParameter(
+                "features beside a dataset are Parquet, whatever its format", param_hint="--format"
+            )
     names = {"image": image_model, "audio": audio_model, "text": text_model}
     settings: dict[str, dict[str, Any]] = {
         "audio": {"pool": pool} if audio_seconds is None else {"pool": pool, "seconds": audio_seconds},
