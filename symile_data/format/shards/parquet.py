@@ -73,7 +73,10 @@ class ParquetShard(OpenedShard):
             OSError: the file is missing or was replaced.
             ArrowException: the file is no Parquet file.
         """
-        return _footer(self.location, self.name, self.size, self.footer_sha256)
+        path = self.location.path(self.name)
+        status = None if path is None else path.stat()
+        version = None if status is None else (status.st_ino, status.st_mtime_ns)
+        return _footer(self.location, self.name, self.size, self.footer_sha256, version)
 
     def problems(self) -> Sequence[str]:
         """Return nothing, as pyarrow reports contradictions when it reads."""
@@ -81,8 +84,7 @@ class ParquetShard(OpenedShard):
 
     def _spans(self, groups: range, columns: Sequence[str]) -> Spans:
         try:
-            footer = _footer(self.location, self.name, self.size, self.footer_sha256)
-            wanted = [span for _, span in _chunks(footer, groups, columns)]
+            wanted = [span for _, span in _chunks(self.footer(), groups, columns)]
             return fetch_spans(self.location, self.name, wanted)
         except PARQUET_ERRORS as error:
             raise unreadable(self.location, self.name, error, KIND) from None
@@ -158,8 +160,15 @@ def open_parquet(location: Location, name: str, *, size: int | None = None, rows
 
 
 @lru_cache(maxsize=_FOOTERS_KEPT)
-def _footer(location: Location, name: str, size: int, sha256: str) -> pq.FileMetaData:
+def _footer(location: Location, name: str, size: int, sha256: str, version: tuple[int, int] | None) -> pq.FileMetaData:
     """Read the footer of an open shard again.
+
+    Args:
+        location: The dataset's directory.
+        name: Path relative to it.
+        size: Size in bytes.
+        sha256: Hash of the footer when the shard was opened.
+        version: Number and time of a local file, so that the footer of a file that took its place is not one kept.
 
     Raises:
         OSError: the file is missing or was replaced.

@@ -194,3 +194,16 @@ def test_a_page_that_was_damaged_is_called_so(tmp_path: Path, place: Callable[[P
     ):
         shard.read(0, ["x"])
     assert shard.read(0, ["y"]).num_rows == 3
+
+
+def test_a_file_that_took_the_place_of_an_open_one_is_refused(tmp_path: Path) -> None:
+    """It has the same size; its footer differs, though the one of the former file is still kept."""
+    path, other = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    for place, first in ((path, 1), (other, 2)):
+        pq.write_table(pa.table({"x": [first, 3]}), place, compression="none", use_dictionary=False)
+    assert path.stat().st_size == other.stat().st_size
+    shard = opened(path)
+    assert shard.read(0, ["x"])["x"].to_pylist() == [1, 3]
+    other.replace(path)
+    with pytest.raises(DamageError, match="it was replaced by another file since it was opened"):
+        shard.read(0, ["x"])

@@ -131,6 +131,16 @@ def test_a_file_that_is_replaced_meanwhile_is_not_read_on(tmp_path: Path) -> Non
         media.read(0)
 
 
+def test_a_file_that_replaced_another_is_opened_in_its_place(tmp_path: Path) -> None:
+    """Labels are read by the path: images of the former file would not belong to them."""
+    shard, files = written(tmp_path, [{"bytes": b"one"}]), OpenFiles()
+    assert find_media(shard, 0, ["image"], files)["image"].read(0) == b"one"
+    (tmp_path / "new").mkdir()
+    written(tmp_path / "new", [{"bytes": b"two"}])
+    (tmp_path / "new/a.parquet").replace(tmp_path / "a.parquet")
+    assert find_media(shard, 0, ["image"], files)["image"].read(0) == b"two"
+
+
 def test_a_file_that_is_written_in_place_meanwhile(tmp_path: Path) -> None:
     shard, files, path = written(tmp_path, [{"bytes": b"one"}]), OpenFiles(), tmp_path / "a.parquet"
     os.utime(path, ns=(1, 1))  # so that the write below gives it another time, however coarse the clock is

@@ -35,6 +35,14 @@ class OpenFile:
         status = os.fstat(self._descriptor)
         return status.st_size, status.st_mtime_ns
 
+    def is_at(self, path: Path) -> bool:
+        """Whether this path still names the file, and no other one that took its place.
+
+        Raises:
+            OSError: there is no such file.
+        """
+        return os.path.samestat(os.fstat(self._descriptor), path.stat())
+
     def read(self, start: int, stop: int) -> bytes:
         """Read the bytes [start, stop).
 
@@ -69,13 +77,15 @@ class OpenFiles:
         self._files: OrderedDict[Path, OpenFile] = OrderedDict()
 
     def get(self, path: Path) -> OpenFile:
-        """Return a file, opened if it is not open yet.
+        """Return a file, opened if it is not open yet or was replaced by another one.
 
         Raises:
             OSError: there is no such file, or it is not a regular one.
         """
         with self._lock:
-            file = self._files.pop(path, None) or OpenFile(path)
+            file = self._files.pop(path, None)
+            if file is None or not file.is_at(path):
+                file = OpenFile(path)
             self._files[path] = file
             if len(self._files) > _MOST_OPEN:
                 self._files.popitem(last=False)
