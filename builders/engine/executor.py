@@ -36,7 +36,8 @@ class WorkerPool(ProcessPoolExecutor):
     """Worker processes that exit at once when the build is interrupted, even in the middle of a task.
 
     Workers are spawned, not forked: forking a process that runs Arrow's threads can deadlock. They import what their
-    tasks need, and do not run the caller's script again, so that a script needs no `if __name__ == "__main__":`.
+    tasks need, and run the caller's script again only where it defines the task: a script that calls a build needs no
+    `if __name__ == "__main__":`.
     """
 
     def __init__(self, workers: int) -> None:
@@ -47,7 +48,8 @@ class WorkerPool(ProcessPoolExecutor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Submit a task; the executor starts its workers at this moment."""
-        with started_unreached(), _script_not_repeated():
+        of_script = any(getattr(one, "__module__", None) == "__main__" for one in (fn, *args))
+        with started_unreached(), contextlib.nullcontext() if of_script else _script_not_repeated():
             return super().submit(fn, *args, **kwargs)
 
     def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> bool | None:

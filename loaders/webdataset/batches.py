@@ -58,6 +58,7 @@ class RawBatch:
         arrays |= {"sample_id": ids, "missing": missing}
         for position, reader in enumerate(spec.readers):
             values = reader.decoder.values(one_chunk(table[reader.column]))
+            arrays[reader.name][missing[:, position]] = reader.empty
             present = np.flatnonzero(~missing[:, position])
             _decode(reader, values, present, arrays[reader.name], samples)
         return {name: handed_out(values) for name, values in arrays.items()}

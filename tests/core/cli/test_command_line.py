@@ -147,7 +147,7 @@ def test_the_recorded_command_names_no_directory_of_this_machine(
     shown = f"symile-data build m3 --out=out --images {tree.name} {' '.join(SMALL)}"
     assert json.loads((out / "manifest.json").read_text())["command"] == shown
     texts = [path.read_text(encoding="utf-8") for path in out.rglob("*") if path.suffix in (".md", ".json")]
-    assert len(texts) == 4
+    assert len(texts) == 5  # README.md, manifest, stats, croissant and dataset_infos
     assert not any(str(tmp_path) in text or str(tree) in text for text in texts)
 
 

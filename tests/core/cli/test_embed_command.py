@@ -226,7 +226,7 @@ def test_x_rays_are_encoded_too(models: dict[str, str], tmp_path: Path) -> None:
     assert manifest.cohort_flow == manifests.read(tmp_path / "mimic").cohort_flow
     config = read_config(default_config("symile-mimic", [modality.kind for modality in manifest.modalities]))
     data = TrainingData(tmp_path / "features")
-    data.check(replace(config, batch_size=2))
+    data.check(replace(config, batch_size=2, candidates=2))
     encoders = data.run_info(config).make_module().encoders
     assert isinstance(encoders["cxr"], LinearEncoder) and encoders["cxr"].feature_size == 8
 

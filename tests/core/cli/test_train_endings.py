@@ -206,10 +206,7 @@ def test_numbers_that_no_training_can_take_are_refused(setting: str, train: Trai
 
 def test_an_accelerator_that_is_not_there_is_said(train: Train) -> None:
     found = train("--accelerator", "tpu-of-2040")
-    assert (
-        found.code == 2
-        and "this machine cannot train with these devices; got --accelerator tpu-of-2040" in sentence(found)
-    )
+    assert found.code == 2 and "--accelerator" in found.err and "'tpu-of-2040' is not one of" in found.err
 
 
 class Evil:
