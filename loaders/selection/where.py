@@ -32,7 +32,6 @@ _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq, "==": operator.eq, "!=": operator.ne, "<>": operator.ne,
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
-_UNKNOWN = pc.scalar(pa.scalar(None, pa.bool_()))  # neither true nor false
 _WORDS = ("and", "or", "not", "in", "is", "null", "true", "false")
 
 
@@ -179,7 +178,8 @@ class _Parser:
         negative = self.take("word", "not")
         if self.take("word", "in"):
             # Arrow says false where a value is null; "unknown" stays out under any number of `not`.
-            inside = column.isin(self.values()) | (column.is_null() & _UNKNOWN)
+            unknown = pc.scalar(pa.scalar(None, pa.bool_()))  # made here, since it imports pandas
+            inside = column.isin(self.values()) | (column.is_null() & unknown)
             return ~inside if negative else inside
         if negative:
             raise self.expected("`in`")

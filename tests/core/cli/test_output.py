@@ -134,5 +134,11 @@ def test_numbers_and_their_nouns_agree() -> None:
         for line in path.read_text(encoding="utf-8").splitlines()
         if re.search(rf"\}} ({nouns}|MB|GB)\b", line)
     ]
-    allowed = (": {rows} rows, ", "; {rows} rows, ", "{seeds} seeds, 95%", "{count} seeds, 95%", "{described['classes']} classes")
+    allowed = (
+        ": {rows} rows, ",
+        "; {rows} rows, ",
+        "{seeds} seeds, 95%",
+        "{count} seeds, 95%",
+        "{described['classes']} classes",
+    )
     assert [line for _, line in found if not any(part in line for part in allowed)] == []

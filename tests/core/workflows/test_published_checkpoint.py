@@ -175,7 +175,10 @@ def test_the_command(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert call(*again) == 0
     assert call("evaluate", run, "--json") == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["clip"]["candidates"] == SET
-    small = [f"--set={name}={value}" for name, value in {"batch_size": 4, "epochs": 1, "dim": 16, "lr": 0.1, "candidates": SET}.items()]
+    small = [
+        f"--set={name}={value}"
+        for name, value in {"batch_size": 4, "epochs": 1, "dim": 16, "lr": 0.1, "candidates": SET}.items()
+    ]
     found = outcome(
         capsys, "train", place / "data", "--config", "paper-mimic", "--objective", "clip", "--out", run.parent, *small
     )
