@@ -17,7 +17,7 @@ MOVED = {
     "symile_data.builders.m3.sample_pictures": "symile_data.builders.m3.images.sample",
     "symile_data.builders.m3.speech": "symile_data.builders.m3.audio.espeak",
     "symile_data.builders.mimic.radiograph": "symile_data.builders.mimic.signals.radiograph",
-    "symile_data.builders.own": "symile_data.builders.custom.dataset",
+    "symile_data.builders.own": "symile_data.builders.custom",
     "symile_data.information": "symile_data.datasets.xor.information",
     "symile_data.loaders.augment": "symile_data.loaders.decoders.augment",
     "symile_data.loaders.dataset": "symile_data.loaders.split",
