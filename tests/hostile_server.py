@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from served import running
 
 
 class Request(BaseHTTPRequestHandler):
@@ -85,12 +86,5 @@ class HostileServer(ThreadingHTTPServer):
 @contextlib.contextmanager
 def hostile(answer: Callable[[Request], None], address: str = "127.0.0.1") -> Iterator[HostileServer]:
     """A running server."""
-    server = HostileServer(address, answer)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
+    with running(HostileServer(address, answer)) as server:
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -8,12 +8,13 @@ import base64
 import hashlib
 import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from served import running, send
 
 COMMIT = "0" * 40
 
@@ -44,15 +45,8 @@ class Hub(ThreadingHTTPServer):
 @contextmanager
 def hub() -> Iterator[Hub]:
     """A running hub."""
-    server = Hub()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with running(Hub()) as server:
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def git_hash(data: bytes) -> str:
@@ -97,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
             first, last = int(span.group(1)), int(span.group(2) or len(data) - 1)
             headers["Content-Range"] = f"bytes {first}-{min(last, len(data) - 1)}/{len(data)}"
             data = data[first : last + 1]
-        self._send(data, 206 if span else 200, {"Content-Type": "application/octet-stream", **headers})
+        send(self, 206 if span else 200, data, {"Content-Type": "application/octet-stream", **headers})
 
     def do_POST(self) -> None:
         """Making repositories, and the three steps of a commit."""
@@ -152,16 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._answer({"success": True, "commitOid": "1" * 40, "commitUrl": url, "hookOutput": ""})
 
     def _answer(self, value: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
-        self._send(json.dumps(value).encode(), status, {"Content-Type": "application/json", **(headers or {})})
-
-    def _send(self, data: bytes, status: int, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for name, text in headers.items():
-            self.send_header(name, text)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(data)
+        send(self, status, json.dumps(value).encode(), {"Content-Type": "application/json", **(headers or {})})
 
 
 def _listed(files: dict[str, bytes], folder: str | None, recursive: bool) -> list[dict[str, Any]]:

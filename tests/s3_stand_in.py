@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
+
+from served import running, send
 
 WHEN = "Mon, 02 Nov 2026 10:00:00 GMT"
 
@@ -34,15 +35,8 @@ class S3(ThreadingHTTPServer):
 @contextlib.contextmanager
 def s3(bucket: str, directory: Path) -> Iterator[S3]:
     """A running server of a directory's files."""
-    server = S3(bucket, directory)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
+    with running(S3(bucket, directory)) as server:
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -68,15 +62,15 @@ class _Handler(BaseHTTPRequestHandler):
         bucket, _, key = unquote(urlsplit(self.path).path).lstrip("/").partition("/")
         data = self.server.files.get(key) if bucket == self.server.bucket else None
         if data is None:
-            return self._send(404, b"<Error><Code>NoSuchKey</Code><Message>no such key</Message></Error>", {})
+            return send(self, 404, b"<Error><Code>NoSuchKey</Code><Message>no such key</Message></Error>", {})
         headers = {"ETag": f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"', "Last-Modified": WHEN}
         span = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         if span is None:
-            return self._send(200, data, headers)
+            return send(self, 200, data, headers)
         first, last = int(span[1]), min(int(span[2] or len(data)), len(data) - 1)
         headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
         self.server.served.append((key, first, last + 1))
-        self._send(206, data[first : last + 1], headers)
+        send(self, 206, data[first : last + 1], headers)
 
     def _list(self, asked: dict[str, str]) -> None:
         prefix, delimiter = asked.get("prefix", ""), asked.get("delimiter", "")
@@ -95,13 +89,4 @@ class _Handler(BaseHTTPRequestHandler):
             f"<Name>{escape(self.server.bucket)}</Name><KeyCount>{len(files) + len(folders)}</KeyCount>"
             f"<IsTruncated>false</IsTruncated>{text}</ListBucketResult>"
         )
-        self._send(200, body.encode(), {"Content-Type": "application/xml"})
-
-    def _send(self, status: int, data: bytes, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(data)
+        send(self, 200, body.encode(), {"Content-Type": "application/xml"})

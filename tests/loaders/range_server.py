@@ -2,9 +2,10 @@
 
 import contextlib
 import re
-import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from served import running
 
 
 class _Server(ThreadingHTTPServer):
@@ -37,11 +38,5 @@ def serving(directory):
     """Yield the address, and the list of (file name, first byte, end) that grows as ranges are served."""
     server = _Server(("127.0.0.1", 0), lambda *arguments: _Handler(*arguments, directory=str(directory)))
     server.served = []
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
+    with running(server):
         yield f"http://127.0.0.1:{server.server_port}", server.served
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
