@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from datasets import Audio, Features, load_dataset
 from huggingface_hub import DatasetCard
-from tiny_datasets import Tiny, m3_identity, m3_tiny, mimic_tiny, write_tiny, xor_tiny
+from tiny_datasets import Tiny, m3_identity, m3_rows, m3_tiny, m3_tiny_schema, mimic_tiny, write_tiny, xor_tiny
 
 from symile_data.cards.readme import MOST_FILES, languages_of, type_of
 from symile_data.format.manifest import BuildFingerprint, Dropped, Manifest
@@ -161,6 +161,15 @@ def test_sample_images_are_attributed(documented: Tiny) -> None:
     for words in ("CC-BY 4.0", "Twemoji, Copyright Twitter, Inc", "espeak-ng", "back-translation", "2411.01053"):
         assert words in text
     assert "russakovsky" not in text
+
+
+def test_the_classes_of_all_splits_are_counted(tmp_path: Path) -> None:
+    rows = {
+        "train": [row for row in m3_rows("train", 40, 0, missing=False) if row["cls_id"] in (0, 1)],
+        "test": [row for row in m3_rows("test", 40, 40, missing=False) if row["cls_id"] in (1, 2)],
+    }
+    text = write_tiny(tmp_path, m3_tiny_schema(), rows, m3_identity()).card()
+    assert "The images are drawings of 3 classes" in text
 
 
 def test_imagenet_images_bring_their_terms(copied: Tiny) -> None:
