@@ -50,6 +50,17 @@ def test_a_recording_is_the_same_in_any_process_and_company() -> None:
     assert len(set(there)) == len(asked)
 
 
+def test_a_voice_opened_by_its_file_speaks_as_one_searched_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    languages = ["el", "en", "ko", "cmn", "pt-BR", "vi-VN-x-south"]
+    assert [speech._voice_file(name) for name in languages] == [
+        "grk/el", "gmw/en", "ko", "sit/cmn", "roa/pt-BR", "aav/vi-VN-x-south",
+    ]  # fmt: skip
+    assert speech._voice_file("no-such-language") == "no-such-language"
+    by_file = [synthesise(utterance(language=name, voice="f2")).tobytes() for name in languages]
+    monkeypatch.setattr(speech, "_voice_file", lambda language: language)
+    assert [synthesise(utterance(language=name, voice="f2")).tobytes() for name in languages] == by_file
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_language_is_heard_at_one_loudness(language: str) -> None:
     sentences = list(range(len(read_sentences(language))))

@@ -2,7 +2,7 @@
 
 espeak-ng keeps state between utterances (wave phase, flutter, a random generator seeded by the clock), so a second
 recording in one process differs from the first. `synthesise` therefore loads the library for each recording, seeds its
-generator, speaks and unloads it. This takes about 5 ms and is reproducible in any worker. The engine comes from the
+generator, speaks and unloads it. This takes about 2 ms and is reproducible in any worker. The engine comes from the
 package espeakng-loader (GPL-3, loaded at run time, never vendored).
 """
 
@@ -124,6 +124,17 @@ def _engine() -> tuple[str, bytes]:
     return str(espeakng_loader.get_library_path()), str(data).encode()
 
 
+@cache
+def _voice_file(language: str) -> str:
+    """Return the place of a language's voice among the engine's files ("grk/el"), or the language itself if there is
+    no file of that name. Given the place, the engine opens one file; for a name it reads all 141 of them, and since
+    the library is loaded for each recording, that would take more time than the speech.
+    """
+    languages = Path(_engine()[1].decode()) / "lang"
+    found = [path for path in languages.rglob("*") if path.name == language and path.is_file()]
+    return found[0].relative_to(languages).as_posix() if len(found) == 1 else language
+
+
 def _speak(utterance: Utterance) -> tuple[npt.NDArray[np.int16], int]:
     library_path, data_path = _engine()
     pieces: list[bytes] = []
@@ -141,9 +152,9 @@ def _speak(utterance: Utterance) -> tuple[npt.NDArray[np.int16], int]:
             raise SourceError("espeak-ng does not start", where=data_path.decode(), got=rate)
         library.espeak_ng_SetRandSeed(ctypes.c_long(utterance.seed))
         library.espeak_SetSynthCallback(callback)
-        voice = f"{utterance.language}+{utterance.voice}"
+        voice = f"{_voice_file(utterance.language)}+{utterance.voice}"
         if library.espeak_SetVoiceByName(voice.encode()) != 0:
-            raise SourceError("espeak-ng does not know a voice", got=voice)
+            raise SourceError("espeak-ng does not know a voice", got=f"{utterance.language}+{utterance.voice}")
         for parameter, value in (
             (_RATE, utterance.rate),
             (_PITCH, utterance.pitch),
