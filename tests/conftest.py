@@ -27,6 +27,13 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
 os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
 
+# The workers of the tests share the cores. A second thread of each would wait for one, and OpenMP waits by spinning.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Processes that tests start read the package's modules compiled, also where the surrounding shell keeps no bytecode.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 settings.register_profile("same-every-time", deadline=None, derandomize=True, database=None, max_examples=40)
 settings.load_profile("same-every-time")
 
