@@ -11,11 +11,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from types import FrameType
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_command
 
 from symile_data import __version__
 from symile_data.cli.output.mistakes import as_sentence
@@ -98,7 +100,7 @@ def main() -> None:
     """Run the command line. This is the entry point of the console script."""
     try:
         with _signals():
-            app()
+            _command()()
     except (SymileDataError, OSError, ModuleNotFoundError, RuntimeError, UnicodeEncodeError) as error:
         sentence = as_sentence(error)
         if sentence is None or _DEBUG in sys.argv:
@@ -110,6 +112,12 @@ def main() -> None:
             raise
         print(f"symile-data: {_ENDINGS[end.code]}. Run the same command again to go on from here.", file=sys.stderr)
         sys.exit(1)
+
+
+@cache
+def _command() -> Callable[[], Any]:
+    """Return the command with all its verbs, built once: a typer app builds it anew at every call."""
+    return get_command(app)
 
 
 @contextlib.contextmanager

@@ -94,13 +94,13 @@ def probe_runs(
     opened = _opened(place, settings.folds) if alone else open_dataset(runs, data, settings.folds)
     ids = complete_ids(opened)
     read = read_labels(opened, ids, labels or settings.labels, settings.policy or _policy_of(runs))
+    rows = rows_of_labels(opened, read, ids["test"], group_of(opened, settings.group), settings.bootstrap)
     fitted = Asked(heads=settings.heads, features=settings.features, select=settings.select)
     told: dict[str, str] = {}
     if alone:
         found, told = predict_frozen(opened, read, fitted)
     else:
         found = predict_runs(runs, opened, read, fitted)
-    rows = rows_of_labels(opened, read, ids["test"], group_of(opened, settings.group), settings.bootstrap)
     result = {
         "dataset": opened.manifest.identity.dataset,
         "fingerprint": opened.manifest.identity.fingerprint,

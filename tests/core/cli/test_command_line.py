@@ -14,6 +14,8 @@ from factories import build, imagenet_tree
 from symile_data.cards import write_card
 from symile_data.errors import SourceError
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SMALL = ("--langs", "2", "--train", "6", "--validation", "2", "--test", "2", "--workers", "1")
 
 

@@ -22,6 +22,8 @@ from symile_data.format import manifest as manifests
 from symile_data.loaders import BatchLoader, open_split
 from symile_data.training.run import read_run
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 Capture = pytest.CaptureFixture[str]
 ROWS = {"train": 24, "validation": 4, "test": 6}
 

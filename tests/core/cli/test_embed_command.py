@@ -39,6 +39,8 @@ from symile_data.workflows import embed as hook
 from symile_data.workflows.datasets import default_config
 from symile_data.workflows.training_data import TrainingData
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 MISSING = {"image": 0.3, "audio": 0.3, "text": 0.3}
 ROWS = {"train": 30, "validation": 4, "test": 6}
 

@@ -13,6 +13,8 @@ from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.training.run import read_run
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 CONFIG = """
 epochs = 1
 batch_size = 6

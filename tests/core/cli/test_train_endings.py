@@ -19,6 +19,8 @@ from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.training.module import SymileModule
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 Train = Callable[..., Outcome]
 WORDS = ("--config", "xor", "--loss", "symile", "--epochs", "2", "--set", "batch_size=16", "--set", "val_every=1")
 

@@ -20,6 +20,8 @@ from symile_data.errors import DamageError, OutputError
 from symile_data.training.module import SymileModule
 from symile_data.training.run import load_module, read_run
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 CONFIG = """
 epochs = 3
 batch_size = 5

@@ -34,6 +34,8 @@ from symile_data.workflows.folds.make import make_folds
 from symile_data.workflows.train import train_run
 from symile_data.workflows.training_data import TrainingData, data_of_run
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SPLITS = ("train", "validation", "test")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from command import call, outcome
 from factories import build, rows_of
+from PIL import Image
 
 from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.pid.build import build_pid
@@ -17,6 +19,7 @@ from symile_data.builders.pid.spec import PidSpec
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.datasets.pid import Block, Design
+from symile_data.evaluation.probe_figure import draw_probes
 from symile_data.training.config import read_config
 from symile_data.training.run import load_module, read_run
 from symile_data.workflows.classification.labels import NULL, read_labels
@@ -37,7 +40,7 @@ def design(strength: float) -> Design:
     return Design(modalities=dict.fromkeys(ABC, "vector"), blocks=blocks)
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "undrawn")
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +55,22 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_the_table_and_the_files(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_and_the_files(
+    place: Path,
+    undrawn: Callable[..., None],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     runs = place / "runs"
     assert call("probe", runs, "--data", place / "half", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found == json.loads((runs / "probe.json").read_text())
-    assert (runs / "probe.png").read_bytes().startswith(b"\x89PNG")
+    assert (runs / "probe.png").is_file()
+    monkeypatch.setattr("symile_data.plotting.style.save", undrawn)
+    draw_probes(tmp_path / "probe.png", found)
+    with Image.open(tmp_path / "probe.png") as drawn:
+        assert min(drawn.size) > 100 and len(drawn.convert("RGB").getcolors(2**24)) > 20
     complete = [row for row in rows_of(place / "half", "train") if not row["b_missing"]]
     assert found["rows"]["train"] == len(complete) < SIZES["train"]
     assert found["rows"]["test"] == SIZES["test"]

@@ -25,6 +25,8 @@ from symile_data.workflows.objectives.pid_task import PidTask
 from symile_data.workflows.objectives.training import row_order
 from symile_data.workflows.objectives.xor_task import XorTask
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 RECIPE = Recipe(dim=4, batch=16, steps=1, tuning_steps=1, lrs=(0.1,), scales=(1.0,), weight_decay=0.0)
 ROWS = {"train": 64, "validation": 16, "test": 16}
 XOR = Point(dataset="xor", modalities=3, dims=1)
