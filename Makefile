@@ -78,9 +78,8 @@ $(MIMIC_OUT)/manifest.json: | .venv/extras/mimic
 $(OUT)/manifest.json: | .venv/extras/m3
 	$(SYMILE) build m3 --out $(OUT) --langs $(LANGS) --images $(IMAGENET_DIR)
 
-# The processes that tests start share what Python compiles, also where the environment says to write no bytecode.
 test: setup  ## run all tests
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: setup  ## ruff, mypy and pyright
 	$(BIN)/ruff check .
