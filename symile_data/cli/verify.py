@@ -42,11 +42,14 @@ def verify(
 
         symile-data verify build/symile-m3-10 --sample 4 --deep
     """
+    import pyarrow as pa
+
     from symile_data.format import manifest as manifests
     from symile_data.format.verify import feature_folders, to_read
     from symile_data.format.verify import verify as find_problems
     from symile_data.workflows.datasets import invariants_of
 
+    pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps 8 MB more for each thread, and is no faster here
     manifest = manifests.read(directory)
     threads = workers or len(os.sched_getaffinity(0))
     found = find_problems(directory, invariants_of(manifest), workers=threads, sample=sample, deep=deep)
