@@ -8,15 +8,25 @@ from __future__ import annotations
 import html
 import json
 import math
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from symile_data.errors import harmless, printable
 from symile_data.format.disclosure import told
 from symile_data.progress.amounts import size
 
+if TYPE_CHECKING:
+    import jinja2
+
 
 def render(template: str, **values: Any) -> str:
     """Fill a template of `cards/templates/`: every value is escaped as Markdown, unless a filter says otherwise."""
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """Return the environment of all templates, which keeps those that it has compiled."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -43,7 +53,7 @@ def render(template: str, **values: Any) -> str:
         "line": lambda text: _Verbatim(printable(text)),
         "quoted": lambda text: _Verbatim(json.dumps(str(text), ensure_ascii=False)),
     }
-    return environment.get_template(template).render(**values)
+    return environment
 
 
 class _Verbatim(str):

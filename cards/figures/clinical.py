@@ -99,13 +99,15 @@ def draw_measured(path: Path, statistics: Statistics) -> None:
         for axes, names in zip(panels, (ranked[:half], ranked[half:]), strict=True):
             places = range(len(names))
             axes.barh(places, [shares[first][name] for name in names], 0.7, color=style.SKY, label=first)
-            for split, colour, mark in zip(splits[1:], (style.ORANGE, style.INK), ("D", "|"), strict=False):
+            looks = ((style.ORANGE, "D", 14), (style.INK, "|", 40))
+            for split, (colour, mark, area) in zip(splits[1:], looks, strict=False):
                 dots = [shares[split][name] for name in names]
-                axes.scatter(dots, places, s=14, color=colour, marker=mark, label=split, linewidths=1, zorder=3)
+                axes.scatter(dots, places, s=area, color=colour, marker=mark, label=split, linewidths=1, zorder=3)
             axes.set_yticks(places, names)
             axes.set(xlim=(0, 102), ylim=(half - 0.4, -0.6), xlabel="% of rows")
             axes.tick_params(axis="y", length=0, labelsize=6.5)
             axes.grid(axis="x")
-        handles, labels = panels[0].get_legend_handles_labels()
-        drawn.legend(handles, labels, loc="outside upper right", ncols=3)
+        handles, labels = panels[0].get_legend_handles_labels()  # bars come after dots there
+        of_split = dict(zip(labels, handles, strict=True))
+        drawn.legend([of_split[split] for split in splits], splits, loc="outside upper right", ncols=3)
         style.save(drawn, path)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,33 +24,54 @@ if TYPE_CHECKING:
 
 COLUMNS = 3
 
-_LINE = 0.165  # height of a word in inches
-_WORD_AT = 0.24  # left end of the words, as a fraction of a column's width
-_WORD_WIDTH = style.WIDTH / COLUMNS * (1 - _WORD_AT) - 0.22  # inches
+# Inches
+LINE = 0.165  # height of a word
+HEADING = 0.24  # height of a heading
+CAPTION = 0.2  # height of the line below a waveform
+_GAP = 0.22  # between samples
+_SIDE = (style.WIDTH - 2 * style.EDGE - (COLUMNS - 1) * _GAP) / COLUMNS
+_WAVE = 0.34
+_MARK, _CODE = 0.13, 0.36  # widths of the mark before a word and of its language's code
+
 _LEFT_TO_RIGHT = "\u200e"
 _BINS = 160  # steps of a waveform
-_SHOWN = (480, 480)  # largest size of a drawn image in pixels
+_SMALL: dict[str, Any] = {"fontsize": 7.5, "va": "center_baseline"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image as a figure shows it: its pixels, or why there are none."""
+
+    pixels: npt.NDArray[np.uint8] | None
+    reason: str = ""
+
+    def size(self, side: float) -> tuple[float, float]:
+        """Return width and height of the image in a square of `side`, in the square's unit."""
+        height, width = (3, 4) if self.pixels is None else self.pixels.shape[:2]
+        return side * width / max(width, height), side * height / max(width, height)
 
 
 def draw_contact_sheet(path: Path, samples: list[Sample]) -> None:
     """Draw some samples, `COLUMNS` in a row."""
-    lines = max((len(sample.words) for sample in samples), default=1) or 1
-    ratios = [2.1, 0.42, _LINE * lines + 0.2]
-    bands = -(-len(samples) // COLUMNS)
-    height = bands * (sum(ratios) + 0.3)
-    with style.figure(height, 3 * bands, COLUMNS, height_ratios=ratios * bands) as (drawn, axes):
-        grid = np.array(axes, dtype=object).reshape(3 * bands, COLUMNS)
-        for index in range(bands * COLUMNS):
-            band, column = divmod(index, COLUMNS)
-            panel, wave, words = grid[3 * band : 3 * band + 3, column]
-            if index < len(samples):
-                sample = samples[index]
-                shorten(panel.set_title(sample.cls), style.WIDTH / COLUMNS - 0.2)
-                draw_image(panel, sample.image)
-                draw_wave(wave, sample)
-                draw_words(words, sample, lines, _WORD_WIDTH)
-            for one in (panel, wave, words):
-                one.set_axis_off()
+    bands = [samples[first : first + COLUMNS] for first in range(0, len(samples), COLUMNS)]
+    pictures = [[picture_of(sample.image, _SIDE) for sample in band] for band in bands]
+    images = [max(picture.size(_SIDE)[1] for picture in band) for band in pictures]
+    words = LINE * max((len(sample.words) for sample in samples), default=1)
+    rest = HEADING + _WAVE + CAPTION + words + _GAP
+    with style.page(sum(images) + len(bands) * rest, f"Rows of {samples[0].split}: image, audio and text") as (
+        drawn,
+        axes,
+    ):
+        top = 0.0
+        for band, shown, height in zip(bands, pictures, images, strict=True):
+            for column, (sample, picture) in enumerate(zip(band, shown, strict=True)):
+                left = style.EDGE + column * (_SIDE + _GAP)
+                shorten(draw_heading(axes, sample.cls, left, top), _SIDE)
+                draw_picture(axes, picture, left, top + HEADING, _SIDE)
+                below = top + HEADING + height
+                draw_wave(axes, sample, left, below, _SIDE, _WAVE)
+                draw_words(axes, sample, left, below + _WAVE + CAPTION, _SIDE)
+            top += height + rest
         style.save(drawn, path)
 
 
@@ -65,86 +88,96 @@ def caption_of(word: Word) -> str:
     return f"{_LEFT_TO_RIGHT}{word.text} ({word.english})" if drawable(word.text) else f"({word.english})"
 
 
-def draw_image(axes: Axes, data: bytes | None) -> None:
-    """Draw an image at the upper left of its axes, or say that it is missing or unreadable."""
+def picture_of(data: bytes | None, side: float) -> Picture:
+    """Decode an image for a square of `side` inches."""
     if data is None:
-        _draw_missing(axes, "image missing")
-        return
+        return Picture(None, "image missing")
+    most = round(side * style.DPI)
     try:
         with open_image(data) as image:
-            image.draft(None, _SHOWN)  # a JPEG need not be decoded in full
+            image.draft(None, (most, most))  # a JPEG need not be decoded in full
             whole = shown(image).convert("RGB")
-        whole.thumbnail(_SHOWN)
-        axes.imshow(np.asarray(whole))
+        whole.thumbnail((most, most))
     except UnfitMediumError:
-        _draw_missing(axes, "image unreadable")
-    axes.set_anchor("NW")
+        return Picture(None, "image unreadable")
+    return Picture(np.asarray(whole))
 
 
-def draw_wave(axes: Axes, sample: Sample) -> None:
-    """Draw the waveform of a sample's audio, with its language and duration below it."""
-    if sample.audio is None:
-        _draw_missing(axes, "audio missing")
-        return
+def draw_heading(axes: Axes, text: str, left: float, top: float) -> Text:
+    """Write a heading into a line of `HEADING` inches."""
+    look: dict[str, Any] = {"fontsize": 9, "fontweight": "bold", "fontfamily": families(text=text)}
+    return axes.text(left, top + HEADING / 2, text, va="center_baseline", **look)
+
+
+def draw_picture(axes: Axes, picture: Picture, left: float, top: float, side: float) -> None:
+    """Draw an image at the upper left of a square, or say that it is missing or unreadable."""
+    width, height = picture.size(side)
+    if picture.pixels is None:
+        _draw_missing(axes, picture.reason, left, top, width, height)
+    else:
+        axes.imshow(picture.pixels, extent=(left, left + width, top + height, top), aspect="auto")
+
+
+def draw_wave(axes: Axes, sample: Sample, left: float, top: float, width: float, height: float) -> None:
+    """Draw the waveform of a sample's audio, with its language and duration in a line of `CAPTION` inches below it."""
     try:
-        low, high, seconds = _envelope(sample.audio)
+        low, high, seconds = _envelope(sample.audio) if sample.audio is not None else (None, None, 0.0)
     except UnfitMediumError:
-        _draw_missing(axes, "audio unreadable")
+        _draw_missing(axes, "audio unreadable", left, top + 0.05, width, height)
         return
-    axes.fill_between(np.arange(len(low)), low, high, color=style.BLUE, linewidth=0)
-    most = max(float(np.abs([low, high]).max()), 1e-6)
-    axes.set(xlim=(0, len(low)), ylim=(-2.1 * most, most))
-    axes.text(
-        0,
-        0,
-        f"spoken: {language_label(sample.lang)}, {seconds:.1f} s",
-        transform=axes.transAxes,
-        va="bottom",
-        fontsize=7.5,
-    )
+    if low is None or high is None:
+        _draw_missing(axes, "audio missing", left, top + 0.05, width, height)
+        return
+    scale = 0.42 * height / max(float(np.abs([low, high]).max()), 1e-6)
+    places, middle = np.linspace(left, left + width, len(low)), top + height / 2
+    axes.fill_between(places, middle - scale * high, middle - scale * low, color=style.BLUE, linewidth=0)
+    axes.plot([left, left + width], [middle, middle], color=style.BLUE, linewidth=0.6)  # silence
+    axes.text(left, top + height + CAPTION / 2, f"spoken: {language_label(sample.lang)}, {seconds:.1f} s", **_SMALL)
 
 
-def draw_words(axes: Axes, sample: Sample, lines: int, width: float) -> None:
-    """Draw the words of a sample's text, one on each of `lines` lines, the target marked.
+def draw_words(
+    axes: Axes,
+    sample: Sample,
+    left: float,
+    top: float,
+    width: float,
+    *,
+    label: Callable[[str], str] = str,
+    label_width: float = _CODE,
+) -> None:
+    """Draw the words of a sample's text, each in a line of `LINE` inches, the target marked.
 
     Args:
-        axes: Axes of which nothing else is drawn.
+        axes: Axes in inches.
         sample: The sample.
-        lines: Number of lines of the axes, at least the number of words.
-        width: Largest width of a word in inches.
+        left: Left end in inches.
+        top: Top in inches.
+        width: Width in inches, to which words are shortened.
+        label: Returns what stands for a language, from its code.
+        label_width: Width of a label in inches.
     """
-    axes.set(xlim=(0, 1), ylim=(lines + 0.2 / _LINE, 0))
     if not sample.words:
-        axes.text(0, 0.6, "text missing", fontsize=7.5, color=style.MUTED)
+        axes.text(left, top + LINE / 2, "text missing", color=style.MUTED, **_SMALL)
         return
+    start = left + _MARK + label_width
     for line, word in enumerate(sample.words):
         target = word.lang == (sample.target_lang or sample.lang) and word.text == sample.target_text
         colour, weight = (style.RED, "bold") if target else (style.INK, "normal")
-        at = line + 0.5
+        at = top + (line + 0.5) * LINE
         if target:
-            axes.text(0, at, "▶", fontsize=6, color=colour, va="center_baseline")
-        axes.text(0.06, at, word.lang, fontsize=7, color=colour if target else style.MUTED, va="center_baseline")
-        written = axes.text(
-            _WORD_AT,
-            at,
-            caption_of(word),
-            fontsize=7.5,
-            fontfamily=families(word.lang),
-            color=colour,
-            fontweight=weight,
-            va="center_baseline",
-        )
-        shorten(written, width)
-    for drawn in axes.texts:
-        drawn.set_in_layout(False)  # long words must not squeeze the images
+            axes.text(left, at, "▶", **_SMALL | {"fontsize": 6, "color": colour})
+        code: dict[str, Any] = {"fontsize": 7, "color": colour if target else style.MUTED}
+        axes.text(left + _MARK, at, label(word.lang), **_SMALL | code)
+        caption = caption_of(word)
+        look = {"color": colour, "fontweight": weight, "fontfamily": families(word.lang, caption)}
+        shorten(axes.text(start, at, caption, **_SMALL | look), left + width - start)
 
 
-def _draw_missing(axes: Axes, text: str) -> None:
-    axes.set(xlim=(0, 1), ylim=(0, 1))
-    axes.fill_between([0, 1], 0, 1, facecolor="white", edgecolor=style.FAINT, hatch="////", linewidth=0.5)
-    axes.text(
-        0.5, 0.5, text, ha="center", va="center", fontsize=8, bbox={"facecolor": "white", "edgecolor": "none", "pad": 2}
-    )
+def _draw_missing(axes: Axes, text: str, left: float, top: float, width: float, height: float) -> None:
+    hatched: dict[str, Any] = {"facecolor": "white", "edgecolor": style.FAINT, "hatch": "////", "linewidth": 0.5}
+    axes.fill_between([left, left + width], top, top + height, **hatched)
+    paper = {"facecolor": "white", "edgecolor": "none", "pad": 2}
+    axes.text(left + width / 2, top + height / 2, text, ha="center", va="center", fontsize=8, bbox=paper)
 
 
 def shorten(written: Text, width: float) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from symile_data.format.schema import Modality
-from symile_data.plotting.fonts import drawable
+from symile_data.plotting.fonts import drawable, searched
 
 from ..descriptions import Description
 from ..samples import Sample
@@ -32,6 +33,19 @@ def draw_figures(
     modalities: tuple[Modality, ...] = (),
 ) -> list[Drawing]:
     """Draw every figure for which there are statistics, in the card's order: first the one that shows the task."""
+    counted = {name: value for name, value in statistics.items() if name != "samples"}  # they name their own fonts
+    named = [json.dumps(counted, ensure_ascii=False), *(f"{modality.name} {modality.kind}" for modality in modalities)]
+    with searched(named):
+        return _draw_all(directory, statistics, samples, about, modalities)
+
+
+def _draw_all(
+    directory: Path,
+    statistics: Statistics,
+    samples: list[Sample],
+    about: Description,
+    modalities: tuple[Modality, ...],
+) -> list[Drawing]:
     drawings = draw_task(directory, samples, about, modalities)
     if samples:
         target = "spoken language" if samples[0].target_lang is None else "language that the keys name"

@@ -55,11 +55,8 @@ def draw_missing(directory: Path, statistics: Statistics) -> Drawing:
                 s=46,
                 color=[style.RED if is_absent else style.FAINT for is_absent in absent],
             )
-            for place, is_absent in zip(places, absent, strict=True):
-                if is_absent:
-                    dots.text(
-                        place, row, "×", ha="center", va="center_baseline", fontsize=8, color="white", fontweight="bold"
-                    )
+            crosses = [place for place, is_absent in zip(places, absent, strict=True) if is_absent]
+            dots.scatter(crosses, [row] * len(crosses), s=16, color="white", marker="x", linewidths=1.2)
         for place, pattern in zip(places, ranked, strict=True):
             rows_of = [row for row, name in enumerate(names) if name in pattern.split("+")]
             if len(rows_of) > 1:

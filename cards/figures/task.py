@@ -11,16 +11,21 @@ from symile_data.plotting import style
 
 from ..descriptions import Description
 from ..samples import Sample
-from .contact_sheet import draw_image, draw_wave, draw_words
+from .contact_sheet import CAPTION, HEADING, LINE, draw_heading, draw_picture, draw_wave, draw_words, picture_of
 from .drawing import FOLDER, Drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import SubFigure
 
 _CANDIDATES = 4  # images among which the one of the row is found
 _MOST_BOXES = 6  # modalities that are drawn, the target among them
-_BOX = 0.5  # height of a modality's box in inches
+
+# Inches
+_BOX = 0.5  # height of a modality's box
+_WAVE = 0.6  # least height of the waveform
+_LEAST = 2.0  # least height of the figure with a row
+_GAP = 0.08  # between images
+_LABEL = 1.5  # width of a language's name
 
 
 def draw_task(
@@ -58,37 +63,39 @@ def _caption_of(sample: Sample) -> str:
 
 
 def _draw_sample(path: Path, samples: list[Sample]) -> None:
-    """Draw audio and words of the first sample, and its image framed among those of others."""
+    """Draw audio and words of the first sample on the left, and on the right its image framed among those of others."""
     sample = samples[0]
-    lines = len(sample.words)
-    with style.in_style():
-        drawn = style.sheet(style.WIDTH, max(2.5, 1.0 + 0.165 * lines))
-        given, found = drawn.subfigures(1, 2, squeeze=False, width_ratios=[1.55, 1])[0]
-        audio, words = given.subplots(1, 2, width_ratios=[0.8, 1])
-        draw_wave(audio, sample)
-        audio.set_title("Given: the audio" if sample.target_lang is None else "Given: audio and keys")
-        if sample.target_lang is not None:
-            audio.text(0, 1, f"keys and audio name {language_label(sample.target_lang)}", transform=audio.transAxes)
-        draw_words(words, sample, lines, style.WIDTH * 0.22)
-        words.set_title("Given: the text")
-        _draw_candidates(found, samples[:_CANDIDATES])
-        for axes in (audio, words):
-            axes.set_axis_off()
+    text = HEADING + LINE * len(sample.words)
+    height = max(HEADING + _WAVE + CAPTION + text, _LEAST)
+    wave = height - HEADING - CAPTION - text
+    side = (height - HEADING - 2 * _GAP) / 2
+    given = style.WIDTH - 2 * style.EDGE - 2 * side - 3 * _GAP
+    with style.page(height + style.EDGE, "Find the image from the other modalities of its row") as (drawn, axes):
+        left = style.EDGE
+        draw_heading(axes, "Given: the audio" + (" and the keys" if sample.target_lang else ""), left, 0)
+        draw_wave(axes, sample, left, HEADING, given, wave)
+        if sample.target_lang:
+            named = f"audio and keys together name {language_label(sample.target_lang)}"
+            at = HEADING + wave + CAPTION / 2
+            axes.text(left + given, at, named, fontsize=7.5, ha="right", va="center_baseline")
+        draw_heading(axes, "Given: the text", left, height - text)
+        words = height - text + HEADING
+        draw_words(axes, sample, left, words, given, label=language_label, label_width=_LABEL)
+        _draw_candidates(axes, samples[:_CANDIDATES], left + given + 2 * _GAP, side)
         style.save(drawn, path)
 
 
-def _draw_candidates(figure: SubFigure, samples: list[Sample]) -> None:
+def _draw_candidates(axes: Axes, samples: list[Sample], left: float, side: float) -> None:
     """Draw the images of some samples in two columns; that of the first is framed and stands second."""
-    figure.suptitle("To find: the image", x=0.02, ha="left", fontsize=9)
-    shown = [*samples[1:2], samples[0], *samples[2:]]
-    grid = figure.subplots(-(-len(shown) // 2), 2, squeeze=False)
-    for axes in grid.flat:
-        axes.set(xticks=[], yticks=[])
-        axes.spines[:].set_visible(False)
-    for axes, sample in zip(grid.flat, shown, strict=False):
-        draw_image(axes, sample.image)
+    from matplotlib.patches import Rectangle
+
+    draw_heading(axes, "To find: the image", left, 0)
+    for place, sample in enumerate([*samples[1:2], samples[0], *samples[2:]]):
+        x, y = left + place % 2 * (side + _GAP), HEADING + _GAP + place // 2 * (side + _GAP)
+        picture = picture_of(sample.image, side)
+        draw_picture(axes, picture, x, y, side)
         if sample is samples[0]:
-            axes.spines[:].set(visible=True, color=style.RED, linewidth=2.5)
+            axes.add_patch(Rectangle((x, y), *picture.size(side), fill=False, edgecolor=style.RED, linewidth=2.5))
 
 
 def _draw_boxes(path: Path, modalities: tuple[Modality, ...], target: str) -> None:

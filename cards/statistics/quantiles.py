@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from symile_data.plotting import style
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MARKS = "thin line from the least to the most, thick line the middle 90 %, bar the middle half, white mark the median"
+MARKS = "thin line from the least to the most, thick line the middle 90 %, bar the middle half, white dot the median"
 
 _QUANTILES = {"min": 0.0, "p5": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
 
@@ -34,6 +36,5 @@ def draw_box(axes: Axes, place: int, marks: dict[str, float], colour: str) -> No
     least = marks["max"] * 0.006  # keeps a box visible whose values are all equal
     width = max(marks["p75"] - marks["p25"], least)
     axes.barh(place, width, 0.56, marks["p25"] - (least / 2 if width == least else 0), color=colour)
-    if width > 4 * least:
-        median = [marks["median"]] * 2
-        axes.plot(median, [place - 0.28, place + 0.28], color="white", linewidth=1.6, solid_capstyle="butt")
+    look: dict[str, Any] = {"color": "white", "markeredgecolor": style.INK, "markeredgewidth": 0.9, "markersize": 4.5}
+    axes.plot(marks["median"], place, "o", clip_on=False, zorder=3, **look)  # whole at the axes' edge

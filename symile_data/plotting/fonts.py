@@ -7,17 +7,15 @@ name and sentence of the bundled tables, and the whole alphabet where a script h
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from matplotlib.ft2font import FT2Font
 
 BASE = "Symile Sans"  # Latin, Greek and Cyrillic
 
@@ -58,24 +56,46 @@ _INSTALLED = (
 # Scripts whose letters do not join or combine. Others need a text shaper, which matplotlib has from 3.11 on.
 _UNSHAPED = ("LATIN", "GREEK", "CYRILLIC", "CJK", "HIRAGANA", "KATAKANA", "HANGUL")
 
+_searched: ContextVar[frozenset[str] | None] = ContextVar("searched", default=None)
+
 
 def path_of(file: str) -> Path:
     """Return the path of one of the bundled font files, or of the licence beside them."""
     return Path(str(resources.files("symile_data.plotting") / "fonts" / file))
 
 
-def families(language: str = "") -> list[str]:
+def families(language: str = "", text: Iterable[str] | None = None) -> list[str]:
     """Return the families that matplotlib searches for a letter, in this order: the bundled ones first.
 
     Args:
         language: Code of the text's language, whose own forms of shared letters are chosen: Japanese, Korean and
             Chinese share code points.
+        text: The text, or its letters. Families that have none of them are left out, which changes no letter:
+            matplotlib looks all families of a text up again whenever it measures or draws it. Without it, the text
+            that `searched` names, or else any text.
 
     >>> families("ja")[:2]
     ['Symile Sans', 'Symile Sans JP']
+    >>> families(text="lion")
+    ['Symile Sans', 'DejaVu Sans']
     """
     own = PREFERRED.get(language.partition("-")[0], BASE)
-    return list(dict.fromkeys((BASE, own, *_registered())))
+    order = list(dict.fromkeys((BASE, own, *_registered())))
+    letters = _searched.get() if text is None else {letter for part in text for letter in part}
+    if letters is None:
+        return order
+    points = {ord(letter) for letter in letters}
+    return [family for family in order if family in (BASE, _LAST) or not _points(family).isdisjoint(points)]
+
+
+@contextlib.contextmanager
+def searched(text: Iterable[str]) -> Iterator[None]:
+    """Let figures search the fonts of some text alone: all that they write, save for the package's own words."""
+    token = _searched.set(frozenset(letter for part in text for letter in part))
+    try:
+        yield
+    finally:
+        _searched.reset(token)
 
 
 def drawable(text: str) -> bool:
@@ -158,16 +178,16 @@ def _registered() -> tuple[str, ...]:
 @cache
 def _glyphs() -> frozenset[int]:
     """Return the code points that one of the used fonts has."""
-    points: set[int] = set()
-    for family in _registered():
-        points |= set(_font(family).get_charmap())
-    return frozenset(points)
+    return frozenset().union(*(_points(family) for family in _registered()))
 
 
-def _font(family: str) -> FT2Font:
+@cache
+def _points(family: str) -> frozenset[int]:
+    """Return the code points of a family."""
     from matplotlib import font_manager
 
-    return font_manager.get_font(font_manager.findfont(font_manager.FontProperties(family=[family])))
+    font = font_manager.get_font(font_manager.findfont(font_manager.FontProperties(family=[family])))
+    return frozenset(font.get_charmap())
 
 
 @cache

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from symile_data.files import atomic_path
 from symile_data.plotting.fonts import families
 from symile_data.plotting.palette import BLUE as BLUE
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 WIDTH = 7.0  # inches
 DPI = 160
+EDGE = 0.042  # inches between a figure's edge and what it shows
 _TITLE = 0.28  # inches
 
 INK, MUTED, FAINT = "#1A1A1A", "#666666", "#DDDDDD"
@@ -54,10 +57,10 @@ def sheet(width: float, height: float, title: str = "") -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    drawn = Figure(figsize=(width, height), layout="constrained")
+    drawn = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(drawn)
     if title:
-        drawn.suptitle(title, x=0.006, ha="left")
+        drawn.suptitle(title, x=EDGE / WIDTH, ha="left")
     return drawn
 
 
@@ -83,6 +86,26 @@ def figure(
         yield drawn, list(axes.flat)
 
 
+@contextlib.contextmanager
+def page(height: float, title: str) -> Iterator[tuple[Figure, Axes]]:
+    """Make a page-wide figure of what is placed by hand, without changing global state.
+
+    Args:
+        height: Height in inches, without the title's line.
+        title: What the figure shows, at its upper left.
+
+    Yields:
+        The figure, and axes without frame that fill it: x is in inches from the left, y in inches down from the title.
+    """
+    with in_style():
+        drawn = sheet(WIDTH, height + _TITLE)
+        drawn.set_layout_engine("none")
+        axes = drawn.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(height, -_TITLE))
+        axes.set_axis_off()
+        axes.text(EDGE, EDGE - _TITLE, title, fontsize=10, fontweight="bold", va="top")
+        yield drawn, axes
+
+
 def split_colours() -> Iterator[str]:
     """The colours of splits in their order, over and over."""
     return itertools.cycle((BLUE, ORANGE, GREEN, PURPLE))
@@ -90,8 +113,13 @@ def split_colours() -> Iterator[str]:
 
 def save(drawn: Figure, path: Path) -> None:
     """Write a figure as PNG, without dates or software names."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    canvas: Any = FigureCanvasAgg(drawn)  # matplotlib has no types for it
+    canvas.draw()  # once; `savefig` lays a figure out in a first drawing and writes a second one
     with atomic_path(path) as temporary:
-        drawn.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
+        Image.fromarray(np.asarray(canvas.buffer_rgba())).save(temporary, format="png", dpi=(DPI, DPI))
 
 
 def width_of(written: Text) -> float:
@@ -123,6 +151,7 @@ def _parameters() -> dict[Any, Any]:
         "figure.titlesize": 10,
         "figure.titleweight": "bold",
         "axes.titlelocation": "left",
+        "axes.titley": 1.0,  # at the axes' top; else matplotlib measures all ticks for its place
         "axes.labelsize": 8.5,
         "axes.spines.top": False,
         "axes.spines.right": False,

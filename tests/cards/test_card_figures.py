@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,3 +108,20 @@ def test_a_word_without_a_font_is_shown_in_english() -> None:
     assert caption_of(unwritable) == "(lion)"
     assert caption_of(Word(text="λιοντάρι", lang="el", english="lion")).endswith("λιοντάρι (lion)")
     assert caption_of(Word(text="lion", lang="en", english="lion")) == "lion"
+
+
+def test_figures_search_the_fonts_of_all_that_they_write(tmp_path: Path) -> None:
+    """Without the fonts of the columns, values and modalities of other scripts, their letters would be boxes."""
+    about = description_of(xor_tiny(tmp_path).manifest)
+    statistics = {
+        "rows": {"train": 3, "テスト": 1},
+        "categories": {"ドラム": {"train": {"ライオン": 2, "사자": 1}, "テスト": {"ليمون": 1}}},
+        "missing": {"train": {"rates": {"เสียง": 0.5}, "patterns": {"": 2, "เสียง": 1}}},
+    }
+    modalities = tuple(
+        Modality(name=name, kind="vector", column=name, null_columns=(name,)) for name in ("เสียง", "నిమ్మకాయ")
+    )
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # matplotlib warns of a glyph that no font has
+        assert len(draw_figures(tmp_path, statistics, [], about, modalities)) == 4

@@ -64,6 +64,29 @@ def test_a_missing_glyph_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> No
         axes.text(0, 0, chr(0x13000)).get_window_extent()  # a hieroglyph
 
 
+def test_only_fonts_of_a_text_are_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    bundled_only(monkeypatch)
+    everything = fonts.families()
+    assert everything == list(fonts.FILES)
+    assert fonts.families(text="lion, λιοντάρι") == [fonts.BASE]
+    assert fonts.families(text=["lion", "सिंह"]) == [fonts.BASE, "Symile Sans Devanagari"]
+    with fonts.searched(["lion", "사자"]):
+        assert fonts.families() == [fonts.BASE, "Symile Sans KR"]
+        assert fonts.families("ja", "獅子")[:2] == [fonts.BASE, "Symile Sans JP"]
+    assert fonts.families() == everything
+
+
+@pytest.mark.parametrize("language", NAMES)
+def test_fonts_that_are_left_out_have_no_letter_of_the_text(language: str) -> None:
+    text = "".join(NAMES[language])
+    kept = fonts.families(language, text)
+    assert [family for family in fonts.families(language) if family in kept] == kept
+    first = {
+        letter: next((f for f in fonts.families(language) if ord(letter) in fonts._points(f)), "") for letter in text
+    }
+    assert set(first.values()) <= {*kept, ""}
+
+
 def test_glyphs_of_the_tables_have_outlines() -> None:
     """A code point could lead to .notdef or to a glyph that draws nothing."""
     letters = {letter for language in NAMES for text in (*NAMES[language], *sentences(language)) for letter in text}
