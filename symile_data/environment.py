@@ -88,13 +88,19 @@ def packages(requirements: list[str]) -> Iterator[Finding]:
                 status="problem" if absent else "ok",
                 found=found,
                 cost="nothing works without them" if absent else "",
-                do=f"pip install {' '.join(absent)}" if absent else "",
+                do=installation() if absent else "",
             )
         elif absent:
             cost = _COSTS.get(extra, "what needs it is refused, with the command that installs it")
-            yield Finding(name=f"extra {extra}", status="gap", found=found, cost=cost, do=install_command(extra)[0])
+            yield Finding(name=f"extra {extra}", status="gap", found=found, cost=cost, do=installation(extra))
         else:
             yield Finding(name=f"extra {extra}", status="ok", found=found)
+
+
+def installation(extra: str = "") -> str:
+    """Say how to install an extra ("" for the required packages), and where a checkout is not the working directory."""
+    command, checkout = install_command(extra)
+    return command if checkout in (None, Path.cwd()) else f"in {checkout}, {command}"
 
 
 def disk(directory: Path) -> Finding:
@@ -150,7 +156,7 @@ def _audio_codecs() -> Finding:
 
 
 def torchcodec_for(torch: str | None) -> str:
-    """Return what pip installs so that `datasets` decodes audio with this version of torch, or with none yet.
+    """Return what pip installs so that `datasets` decodes audio with this version of torch, or the one of "train".
 
     The versions are those of torchcodec's own table; 0.13.0 was tried with the CPU build of torch 2.13.0 and ffmpeg
     5.1, and so was 0.14.0, which needs CUDA's libraries.
@@ -161,18 +167,19 @@ def torchcodec_for(torch: str | None) -> str:
     minor = re.match(r"2\.(\d+)", torch or "")
     known = {6: "0.2.*", 7: "0.5.*", 8: "0.7.*", 9: "0.9.*", 10: "0.10.*"}
     wanted = known.get(int(minor[1]), _TORCHCODEC) if minor else _TORCHCODEC
-    return f"torchcodec=={wanted}" if torch else f"torch torchcodec=={wanted}"
+    return f"torchcodec=={wanted}"
 
 
 def _decoding_in_datasets() -> Finding:
     torch, found = _version("torch"), _version("torchcodec")
+    first = "" if torch else f"{installation('train')}, then "
     gap = Finding(
         name="torchcodec",
         status="gap",
         found="not installed" if found is None else found,
         cost="datasets decodes no audio: take their bytes with Audio(decode=False) and read them with soundfile",
-        do=f"pip install {torchcodec_for(torch)}, which needs ffmpeg's libraries ({_FFMPEG}); the loaders here need"
-        " neither",
+        do=f"{first}pip install {torchcodec_for(torch)}, which needs ffmpeg's libraries ({_FFMPEG}); the loaders here"
+        " need neither",
     )
     if found is None:
         return gap

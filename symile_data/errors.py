@@ -62,13 +62,21 @@ class DamageError(SymileDataError):
 
 
 class MissingPackageError(SymileDataError, ImportError):
-    """An optional package is needed but not installed; the message has the install command."""
+    """Optional packages are needed but not installed; the message has the install command.
+
+    Args:
+        package: The package, or several with " and " between.
+        extra: Name of the extra that has them.
+        needed_for: What the user wants to do, as the subject of the sentence.
+    """
 
     def __init__(self, package: str, extra: str, needed_for: str) -> None:
         self._arguments = (package, extra, needed_for)
+        lacking = "s {}, which are" if " and " in package else " {}, which is"
+        command, checkout = install_command(extra)
         super().__init__(
-            f"{needed_for} needs the Python package {package}, which is not installed",
-            do=_installation(extra),
+            f"{needed_for} needs the Python package{lacking.format(package)} not installed",
+            do=f"run: {command}" if checkout in (None, Path.cwd()) else f"in {checkout}, run: {command}",
         )
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -82,22 +90,22 @@ def no_directory(path: Path, kind: type[SymileDataError]) -> SymileDataError:
     return kind("there is no such directory", where=path, do="check the path")
 
 
-def install_command(extra: str) -> tuple[str, Path | None]:
+def install_command(extra: str = "") -> tuple[str, Path | None]:
     """Return the command that installs an extra, and the checkout to run it in (None for an installed package).
 
-    This package is on no registry, so without a checkout the command names what the extra consists of.
+    In a checkout it takes the tested versions of constraints.txt. This package is on no registry, so without a checkout
+    the command names what the extra consists of.
+
+    Args:
+        extra: Name of the extra; "" for what the package always requires.
     """
     from .extras import requirements_of
 
     checkout = Path(__file__).resolve().parents[1]
     if (checkout / "pyproject.toml").is_file():
-        return f"pip install -e '.[{extra}]'", checkout
+        wanted = f"'.[{extra}]'" if extra else "."
+        return f"pip install -c constraints.txt -e {wanted}", checkout
     return f"pip install {shlex.join(requirements_of(extra))}", None
-
-
-def _installation(extra: str) -> str:
-    command, checkout = install_command(extra)
-    return f"run: {command}" if checkout in (None, Path.cwd()) else f"in {checkout}, run: {command}"
 
 
 def _rebuild(kind: type[SymileDataError], what: str, where: str | None, got: object, do: str | None) -> SymileDataError:

@@ -37,12 +37,11 @@ def check_extra(extra: str, needed_for: str, *modules: str) -> None:
     """Check that modules of an extra are installed, without importing them.
 
     Raises:
-        MissingPackageError: a module is not installed.
+        MissingPackageError: modules are not installed; all of them are named.
     """
-    with needs_extra(extra, needed_for):
-        for module in modules:
-            if importlib.util.find_spec(module) is None:
-                raise ModuleNotFoundError(name=module)
+    lacking = [module for module in modules if importlib.util.find_spec(module) is None]
+    if lacking:
+        raise MissingPackageError(" and ".join(lacking), extra, needed_for)
 
 
 def extra_of(module: str) -> str | None:
@@ -81,7 +80,7 @@ def requirements_of(extra: str, listed: list[str] | None = None) -> list[str]:
     """Return what pip installs for an extra, with the extras that it contains, sorted and without markers.
 
     Args:
-        extra: Name of the extra.
+        extra: Name of the extra, or several with commas between; "" for what is always required.
         listed: Requirement strings of a distribution's metadata; None for those of this package.
 
     >>> requirements_of("m3", ['soxr; extra == "speech"', 'symile-data[speech]; extra == "m3"', 'x; extra == "m3"'])
@@ -91,7 +90,8 @@ def requirements_of(extra: str, listed: list[str] | None = None) -> list[str]:
     found: set[str] = set()
     for requirement in every:
         wanted, _, marker = requirement.partition(";")
-        if not re.search(rf"extra\s*==\s*[\"']{re.escape(extra)}[\"']", marker):
+        named = re.search(r"extra\s*==\s*[\"']([^\"']+)", marker)
+        if (named[1] if named else "") not in extra.split(","):
             continue
         inner = re.fullmatch(rf"{DISTRIBUTION}\[([\w,-]+)\]", wanted.strip())
         if inner:

@@ -52,7 +52,7 @@ def pipeline(
         UsageError: the split is not of whole, local tars, or an argument does not fit it.
         MissingPackageError: webdataset is not installed.
     """
-    with needs_extra("webdataset", "symile_data.loaders.webdataset"):
+    with needs_extra("webdataset", "a pipeline of the webdataset library"):
         from webdataset import filters, shardlists
         from webdataset.compat import WebDataset  # the library's stub names it only here
     if batch_size < 1 or buffer < 0:

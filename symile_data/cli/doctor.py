@@ -51,8 +51,8 @@ def doctor(
 def _speech() -> Finding:
     """Check that espeak-ng speaks."""
     from symile_data.builders.m3.audio.espeak import VOICES, Utterance, synthesise
-    from symile_data.environment import Finding
-    from symile_data.errors import SymileDataError, install_command
+    from symile_data.environment import Finding, installation
+    from symile_data.errors import SymileDataError
 
     try:
         wave = synthesise(
@@ -64,7 +64,7 @@ def _speech() -> Finding:
             status="gap",
             found=str(error),
             cost="no synthetic speech: a build of M3 needs `recordings`",
-            do=install_command("speech")[0],
+            do=installation("speech"),
         )
     return Finding(name="espeak-ng", status="ok", found=f"speaks ({len(wave) / 16_000:.1f} s of English)")
 
@@ -73,7 +73,7 @@ def _fonts() -> Finding:
     """Check which scripts figures can draw: the fonts come with the package, the joining of letters with matplotlib."""
     from symile_data.builders.m3.text.languages import LANGUAGES
     from symile_data.datasets.m3.names import read_names
-    from symile_data.environment import Finding
+    from symile_data.environment import Finding, installation
     from symile_data.plotting.fonts import drawable
 
     names = read_names().names
@@ -86,7 +86,7 @@ def _fonts() -> Finding:
         status="gap",
         found=written,
         cost=f"figures show English meanings instead of words in {', '.join(absent)}; the data are not affected",
-        do="pip install 'matplotlib>=3.11', which joins the letters of these scripts",
+        do=f"{installation()}, whose matplotlib (3.11 or newer) joins the letters of these scripts",
     )
 
 

@@ -158,7 +158,7 @@ def _devices(asked: str, executor: str) -> tuple[str, int]:
     from symile_data.errors import UsageError
     from symile_data.extras import needs_extra
 
-    with needs_extra("pretrained", "symile-data embed"):
+    with needs_extra("pretrained", "embedding a dataset"):
         import torch
 
     if asked == "cuda" and executor != "local":

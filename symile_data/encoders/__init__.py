@@ -15,7 +15,7 @@ from symile_data.errors import UsageError
 from symile_data.extras import needs_extra
 from symile_data.format.kinds import KINDS, part_of_kind
 
-with needs_extra("train", "symile_data.encoders"):
+with needs_extra("train", "an encoder"):
     from torch import nn
 
     from .audio import SmallAudioEncoder

@@ -4,4 +4,4 @@ bootstrap intervals, and the comparison of losses over seeds.
 
 from symile_data.extras import check_extra
 
-check_extra("train", "symile_data.evaluation", "torch")
+check_extra("train", "measuring retrieval and classification", "torch")

@@ -103,7 +103,7 @@ _MODULES = {name: module for module, names in _NAMES_BY_MODULE.items() for name 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    with needs_extra("losses", __name__):
+    with needs_extra("losses", "computing a loss"):
         return getattr(import_module(f".{_MODULES[name]}", __name__), name)
 
 

@@ -2,4 +2,4 @@
 
 from symile_data.extras import check_extra
 
-check_extra("train", "symile_data.training", "lightning", "torch")
+check_extra("train", "training or evaluating a model", "lightning", "torch")

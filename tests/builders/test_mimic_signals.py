@@ -205,7 +205,7 @@ def test_a_missing_decoder_is_named_with_its_package(
     assert str(caught.value) == (
         "a DICOM file is compressed as JPEG Lossless, Non-Hierarchical, First-Order Prediction (Process 14 [Selection "
         f"Value 1]), for which no decoder is installed ({path}); got pylibjpeg - requires pylibjpeg. Run: pip install "
-        "'symile-data[mimic]'"
+        "-c constraints.txt -e '.[mimic]'"
     )
 
 

@@ -494,7 +494,9 @@ def test_a_missing_package_is_an_error_with_the_command(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, package: str, named: str
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(MissingPackageError, match=rf"package {named}, .*[Rr]un: pip install -e '\.\[online\]'"):
+    with pytest.raises(
+        MissingPackageError, match=rf"package {named}, .*un: pip install -c constraints.txt -e '.\[online\]'"
+    ):
         translated(tmp_path) if named == "deep-translator" else say("Hi.", tmp_path)
 
 

@@ -158,7 +158,7 @@ def test_a_voice_that_the_engine_lacks_is_an_error(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("package", ["soxr", "espeakng_loader"])
 def test_a_missing_package_is_an_error_with_the_command(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(MissingPackageError, match=r"[Rr]un: pip install -e '\.\[speech\]'"):
+    with pytest.raises(MissingPackageError, match=r"[Rr]un: pip install -c constraints.txt -e '\.\[speech\]'"):
         synthesise(utterance())
 
 

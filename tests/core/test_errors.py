@@ -31,7 +31,8 @@ from symile_data.errors import (
         ),
         (
             MissingPackageError("soxr", "speech", "speech synthesis"),
-            "speech synthesis needs the Python package soxr, which is not installed. Run: pip install -e '.[speech]'",
+            "speech synthesis needs the Python package soxr, which is not installed. "
+            "Run: pip install -c constraints.txt -e '.[speech]'",
         ),
     ],
 )

@@ -206,7 +206,7 @@ def test_differences_name_each_setting_on_both_sides() -> None:
 
 
 def test_a_package_that_is_not_installed_is_named_with_the_command_that_installs_it() -> None:
-    with pytest.raises(MissingPackageError, match=r"no-such-package.*pip install -e '\.\[m3,online\]'"):
+    with pytest.raises(MissingPackageError, match=r"no-such-package.*-c constraints.txt -e '\.\[m3,online\]'"):
         library_versions(["numpy", "no-such-package"])
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from symile_data.errors import SourceError
+from symile_data.errors import SourceError, install_command
 from symile_data.format.media import MOST_PIXELS
 
 if TYPE_CHECKING:
@@ -281,5 +281,5 @@ def _require_decoder(dataset: Dataset, path: Path) -> None:
             f"a DICOM file is compressed as {syntax.name}, for which no decoder is installed",
             where=path,
             got="; ".join(decoder.missing_dependencies),
-            do="run: pip install 'symile-data[mimic]'",
+            do=f"run: {install_command('mimic')[0]}",
         )

@@ -105,7 +105,7 @@ def _folds(count: int, labels: IntArray | None, groups: IntArray | None, rows: i
     Raises:
         UsageError: no label has as many rows as there are folds.
     """
-    with needs_extra("train", "symile-data folds"):
+    with needs_extra("train", "dividing rows into folds"):
         from sklearn.model_selection import KFold, StratifiedGroupKFold, StratifiedKFold
 
     state = Stream(seed, f"folds/{repeat}").integer() % 2**32

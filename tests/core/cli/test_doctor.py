@@ -12,10 +12,13 @@ from typing import Any, NamedTuple
 import pytest
 from command import outcome
 
+import symile_data
 from symile_data import environment
 from symile_data.environment import Finding, disk, packages
 from symile_data.errors import MissingPackageError
 from symile_data.extras import DEVELOPMENT
+
+CHECKOUT = Path(symile_data.__file__).resolve().parents[1]
 
 
 def doctor(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str]:
@@ -57,8 +60,19 @@ def test_a_missing_extra_says_what_cannot_be_done() -> None:
         status="gap",
         found="no-such-package not installed",
         cost="no synthetic speech: a build of M3 needs `recordings`",
-        do="pip install -e '.[speech]'",
+        do="pip install -c constraints.txt -e '.[speech]'",
     )
+
+
+@pytest.mark.parametrize("extra", ["speech", "required"])
+def test_what_to_do_names_the_checkout_where_it_is_not_the_working_directory(
+    extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    marker = "" if extra == "required" else f'; extra == "{extra}"'
+    found = list(packages([f"no-such-package>=1{marker}"]))[-1]
+    wanted = "." if extra == "required" else "'.[speech]'"
+    assert found.do == f"in {CHECKOUT}, pip install -c constraints.txt -e {wanted}"
 
 
 def test_a_missing_requirement_is_a_problem_and_exits_with_1(
@@ -117,7 +131,7 @@ def test_decoders_that_are_lacking_are_named(monkeypatch: pytest.MonkeyPatch, tm
         ("2.11.1", "torchcodec==0.13.0"),
         ("2.10.0+cu130", "torchcodec==0.10.*"),
         ("2.6.0", "torchcodec==0.2.*"),
-        (None, "torch torchcodec==0.13.0"),
+        (None, "torchcodec==0.13.0"),
     ],
 )
 def test_the_torchcodec_of_the_installed_torch_is_named(
@@ -126,7 +140,8 @@ def test_the_torchcodec_of_the_installed_torch_is_named(
     versions = {"torch": torch, "torchcodec": None}
     monkeypatch.setattr(environment, "_version", lambda name: versions.get(name, "1"))
     finding = next(finding for finding in environment.examine(tmp_path) if finding.name == "torchcodec")
-    assert finding.do.startswith(f"pip install {wanted}, which needs ffmpeg's libraries (4 to 8")
+    first = "" if torch else f"{environment.installation('train')}, then "  # the torch that was tested, not the newest
+    assert finding.do.startswith(f"{first}pip install {wanted}, which needs ffmpeg's libraries (4 to 8")
 
 
 def test_a_torchcodec_that_does_not_load_is_a_gap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

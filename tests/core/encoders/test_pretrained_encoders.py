@@ -187,5 +187,5 @@ def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_without_transformers_the_install_command_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(MissingPackageError, match=r"pip install -e '\.\[pretrained\]'"):
+    with pytest.raises(MissingPackageError, match=r"pip install -c constraints.txt -e '\.\[pretrained\]'"):
         make_encoder("ecg", 4, {"model": "resnet"}, DESCRIPTION)
