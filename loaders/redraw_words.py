@@ -6,7 +6,8 @@ M3 is otherwise memorised instead of learned. This is for training only: validat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,7 @@ _TARGETS = pa.schema([("cls_id", pa.int64()), ("lang", pa.string())])
 _WORDS = _TARGETS.append(pa.field("text", pa.string()))
 _MOST_CELLS = 1 << 24  # classes times languages
 _ATTEMPTS = 64
+_MOST_FAILURES = 0.01  # expected in a training whose words count as enough
 _SWITCH_OFF = "pass `redraw_words=False`"
 
 IntArray = npt.NDArray[np.int64]
@@ -76,14 +78,30 @@ class WordRedraw:
             again = self._draw(f"redraw/{epoch}/{attempt}", rows[lacking], sample_ids[lacking])
             words[lacking] = self.vocabulary[again]
         else:
-            raise UsageError(
-                "words cannot be redrawn: the split uses too few of its classes in all languages",
-                got=f"{int((self.vocabulary != '').sum())} of {self.vocabulary.size} words known",
-                do=_SWITCH_OFF,
-            )
+            raise self.too_few()
         texts = np.empty(len(words), dtype=object)
         texts[:] = [SEPARATOR.join(row) for row in words.tolist()]
         return texts
+
+    def too_few(self) -> UsageError:
+        """Return the error for a split with too few words to draw from."""
+        return UsageError(
+            "words cannot be redrawn: the split uses too few of its classes in all languages",
+            got=f"{int((self.vocabulary != '').sum())} of {self.vocabulary.size} words known",
+            do=_SWITCH_OFF,
+        )
+
+    def expected_failures(self, epochs: int) -> float:
+        """Estimate how many draws of so many epochs hit words that the split never uses in every attempt."""
+        rows = np.flatnonzero((self.target_class >= 0) & (self.target_language >= 0))
+        if not len(rows):
+            return 0.0
+        classes, languages = self._draw("redraw/0", rows, rows)
+        lacking = (self.vocabulary[classes, languages] == "").any(axis=1)
+        of_language = self.target_language[rows]
+        counts = np.bincount(of_language)
+        shares = np.bincount(of_language, weights=lacking) / np.maximum(counts, 1)
+        return float(epochs * counts @ shares**_ATTEMPTS)
 
     def _draw(
         self, name: str, rows: IntArray, sample_ids: IntArray
@@ -121,6 +139,21 @@ def collect_words(split: Split, seed: int) -> WordRedraw:
         target_class=_positions(targets["cls_id"], class_ids),
         target_language=_positions(targets["lang"], language_names),
     )
+
+
+def check_words(split: Split, epochs: int) -> None:
+    """Check that the words of a split can be redrawn in so many epochs, before any are.
+
+    Raises:
+        UsageError: as `collect_words` does, or the split probably holds too few words to draw from.
+    """
+    if len(split.shards) > 1:  # words that suffice in the first shard do in all; the others need not be read
+        with contextlib.suppress(UsageError):
+            return check_words(replace(split, shards=split.shards[:1]), epochs * len(split.shards))
+    words = collect_words(split, 0)
+    if words.expected_failures(epochs) > _MOST_FAILURES:
+        raise words.too_few()
+    return None
 
 
 def _check(split: Split) -> None:

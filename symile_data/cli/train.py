@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import tomllib
 from collections.abc import Collection, Sequence
@@ -133,6 +134,7 @@ def train(
     from symile_data.workflows.configs import config_for
     from symile_data.workflows.datasets import default_objectives
     from symile_data.workflows.evaluate import Experiment, run_experiment
+    from symile_data.workflows.small_splits import small_build_settings
     from symile_data.workflows.training_data import TrainingData
 
     chosen_folds = chosen_fold(folds, fold, repeat)
@@ -145,6 +147,7 @@ def train(
         raise typer.BadParameter("it is a setting of the objective symile", param_hint="--negatives")
     overrides = {**_settings(settings or []), **{name: value for name, value in changes.items() if value is not None}}
     name = config or config_for(data)
+    fitted = {} if config else small_build_settings(data, read_config(name, overrides).fitted(modalities), overrides)
     changed = {choice: {"objective": choice} for choice in chosen}
     if supervised is not None:
         if objective or several or loss:
@@ -152,7 +155,9 @@ def train(
         changed = baseline_settings(supervised, data, split_labels(labels), label_policy(uncertain, unmentioned))
     elif labels or uncertain or unmentioned:
         raise typer.BadParameter("labels are for baselines: give --supervised too", param_hint="--labels")
-    configs = {key: read_config(name, {**overrides, **own}).fitted(modalities) for key, own in changed.items()}
+    configs = {
+        key: read_config(name, {**fitted, **overrides, **own}).fitted(modalities) for key, own in changed.items()
+    }
     if must_launch(devices):
         launch(devices)
         return
@@ -173,6 +178,10 @@ def train(
         join(devices, accelerator)
         for its in configs.values():
             data.check(its)
+        if fitted and is_main_process():
+            told = ", ".join(f"{key} = {json.dumps(value)}" for key, value in fitted.items())
+            rows = counted(data.manifest.splits["train"], "training row")
+            say(f"{name} is fitted to {rows}: {told}. --set or --config changes it.", error=True)
         base = out or _default_out(directory, chosen_folds)
         results = run_experiment(experiment, data, base)
     if is_main_process() and supervised is not None and not as_json:

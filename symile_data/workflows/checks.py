@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from symile_data.errors import UsageError
-from symile_data.progress.amounts import counted
+
+from .small_splits import check_small, set_sizes
 
 if TYPE_CHECKING:
     from symile_data.format.manifest import Manifest
@@ -46,18 +47,7 @@ def check_config(data: TrainingData, config: TrainConfig) -> None:
     for split in _SPLITS[1:] if config.supervised is None else ():
         masked = config.missingness if config.missingness_in_validation and split == "validation" else 0.0
         check_candidates(data, split, config.target, config.label, config.candidates, masked)
-    rows = data.manifest.splits.get("train", 0)
-    sizes = {"batch_size": config.batch_size}
-    if settings is not None:
-        sizes["pretrain.batch_size"] = settings.batch_size
-    for name, size in sizes.items():
-        if rows < size:
-            raise UsageError(
-                "the training split has fewer rows than one batch",
-                where=data.directory,
-                got=f"{counted(rows, 'row')}, {name} = {size}",
-                do=f"build more rows, or lower it (`{name}` or a config file)",
-            )
+    check_small(data, config)
 
 
 def check_splits(data: TrainingData) -> None:
@@ -121,8 +111,7 @@ def check_candidates(
 
 def _check_own_sets(data: TrainingData, split: str, column: str, label: str, candidates: int) -> None:
     opened = data.split(split)
-    sets = opened.read_all([column])[column].combine_chunks().drop_null()
-    sizes = pc.unique(pc.list_value_length(sets)).to_pylist()
+    sizes = set_sizes(data, split, column)
     if sizes and sizes != [candidates]:
         raise UsageError(
             f"the sets of candidates of the {split} split have another size",
@@ -130,7 +119,7 @@ def _check_own_sets(data: TrainingData, split: str, column: str, label: str, can
             got=f"{candidates} candidates, sets of {', '.join(map(str, sizes))}",
             do=f"set candidates to {sizes[0]}, or to 0 for all rows",
         )
-    named = sets.flatten()
+    named = opened.read_all([column])[column].combine_chunks().drop_null().flatten()
     there = opened.read_all([label])[label].combine_chunks() if label in opened.columns else pa.array([], named.type)
     if there.type != named.type or not pc.all(pc.is_in(named, there)).as_py():
         raise UsageError(

@@ -120,7 +120,8 @@ class TrainingData:
         Raises:
             UsageError: the dataset lacks a split, or a modality or column that the config names; the objective does not
                 fit the config or the number of modalities; the dataset has features where the config needs images or
-                audio; it has fewer training rows than a batch; or its rows do not give the config's sets of candidates.
+                audio; it has too few training rows for a batch, or too few words to redraw; or its rows do not give the
+                config's sets of candidates.
         """
         from .checks import check_config
 

@@ -30,7 +30,7 @@ OPTIONS: Mapping[str, str] = {
     "pretrain.batch_size": "--set pretrain.batch_size=...",
     "recordings": "--audio common-voice:PATH",
     "recordings='/data/cv-corpus-19.0'": "common-voice:/data/cv-corpus-19.0",
-    "redraw_words=False": "--set redraw_words=false",
+    "redraw_words": "--set redraw_words=...",
     "seconds": "--audio-seconds",
     "shard_format": "--format",
     "split_policy": "--splits",
@@ -56,7 +56,10 @@ def _option(match: re.Match[str]) -> str:
         return OPTIONS[match[1]]
     if argument not in OPTIONS:
         return match[0]
-    return f"{OPTIONS[argument]} {value.strip(_QUOTES)}" if equals else OPTIONS[argument]
+    option, told = OPTIONS[argument], value.strip(_QUOTES)
+    if option.endswith("=..."):  # a setting of the config, whose truth values are TOML's
+        return option[:-3] + (told.lower() if told in ("True", "False") else told) if equals else option
+    return f"{option} {told}" if equals else option
 
 
 _QUOTES = "'\""

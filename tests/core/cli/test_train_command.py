@@ -134,7 +134,11 @@ def test_what_does_not_fit_is_said(xor: Path, tmp_path: Path, capsys: pytest.Cap
     words = ("train", xor, "--out", tmp_path / "runs", "--loss", "symile")
     for change, message in (
         (("--set", "batch_size=1"), "batch_size must be at least 2; got 1"),
-        (("--set", "batch_size=65"), "the training split has fewer rows than one batch"),
+        (
+            ("--set", "batch_size=65", "--config", "xor"),
+            "the config does not fit the training split ("
+            f"{xor}); got 64 rows, batch_size = 65. Pass --set batch_size=16, or build more rows.",
+        ),
         (("--set", "target=image"), "lacks the modality that the config retrieves; got image. It has a, b, c"),
         (("--config", "m3-small"), "lacks the modality that the config retrieves; got image. It has a, b, c"),
         (
@@ -144,7 +148,7 @@ def test_what_does_not_fit_is_said(xor: Path, tmp_path: Path, capsys: pytest.Cap
         (("--set", 'resample_within_class={clip = "lang"}'), "lacks the modality that the config redraws; got clip"),
         (
             ("--set", 'pretrain={labels = {a = "a"}, epochs = 1, batch_size = 99, lr = 0.1}', "--set", "batch_size=16"),
-            "got 64 rows, pretrain.batch_size = 99. Build more rows, or lower it (--set pretrain.batch_size=... or",
+            "got 64 rows, pretrain.batch_size = 99. Pass --set pretrain.batch_size=12, or build more rows.",
         ),
         (("--set", "label=cls_id"), "lacks a column that the config names"),
         (("--set", "colour=red"), "the config has an unknown setting (xor); got colour. Choose among accumulate"),
