@@ -37,6 +37,7 @@ from symile_data.reliability import Reliability
 from ..engine.card_hook import CardWriter, no_card
 from ..engine.stages import run_build
 from .encoded_media import UnfitValueError
+from .kept import check_kept
 from .unreliable import UnreliableValues, spec_with
 from .values import Store, count_non_finite, described, shown, stored, stores_of
 
@@ -74,7 +75,8 @@ def write_dataset(
 
     Args:
         out: Output directory. An interrupted dataset there is written anew; a finished one with the same `spec` is
-            kept.
+            kept, if it has these columns, splits and numbers of rows and, where the rows of a split are a sequence, its
+            first and last row.
         name: The dataset's name, in its manifest and card.
         schema: From `own_schema`.
         splits: Name -> rows in order. A row maps your columns to values: images and audio as `encoded_media` accepts
@@ -101,7 +103,7 @@ def write_dataset(
         SourceError: a row lacks a column, has an unknown one, or has a value that its column cannot hold exactly; a
             mask or a null contradicts the row's modality; an id is negative or occurs twice in a split; a split is
             empty.
-        OutputError: the output directory is unsuitable, or the disk fails.
+        OutputError: the output directory is unsuitable or holds another dataset, or the disk fails.
     """
     check_format(shard_format)
     _check_tables(schema, splits, spec)
@@ -137,7 +139,18 @@ def write_dataset(
             publication=publication,
         )
 
-    return run_build(directory, identity, schema, stages, workers=1, write_card=write_card)
+    kept = True
+
+    def stages_where_unfinished(*arguments: object) -> Manifest:
+        nonlocal kept
+        kept = False
+        return stages(*arguments)
+
+    manifest = run_build(directory, identity, schema, stages_where_unfinished, workers=1, write_card=write_card)
+    if kept:
+        taker = _RowTaker(schema, stores_of(schema.features))
+        check_kept(directory, manifest, schema, splits, taker.stored_row if unreliable is None else None)
+    return manifest
 
 
 def _write_split(
@@ -206,6 +219,18 @@ class _RowTaker:
             for name, column in zip(batch.schema.names, batch.columns, strict=True):
                 self.non_finite[name] += count_non_finite(column)
             yield batch
+
+    def stored_row(self, row: Row, sample_id: int, where: str) -> Row:
+        """Return one row as a shard holds it.
+
+        Raises:
+            SourceError: see `write_dataset`.
+        """
+        taken = self._taken(row, sample_id, where)
+        try:
+            return pa.RecordBatch.from_pylist([taken], schema=self.schema.arrow).to_pylist()[0]  # type: ignore[no-any-return]
+        except _ARROW_ERRORS as error:
+            raise self._wrong_value([taken], [where], error) from error
 
     def notes(self) -> Iterator[str]:
         """Yield sentences for the card about columns with numbers that are not finite."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import glob
+import json
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from symile_data.progress.amounts import size
+from symile_data.progress.amounts import counted, size
 
 from .choices import ShardFormat, one_of
 from .output import say
@@ -67,6 +69,14 @@ def objective_names(text: str) -> list[str]:
     if not all(names) or len(set(names)) != len(names):
         raise typer.BadParameter("it takes different objectives with commas between", param_hint="--objectives")
     return names
+
+
+def say_fitted(config: str, rows: int, fitted: Mapping[str, Any]) -> None:
+    """Say in one line in which settings a default config yields to few training rows; nothing where it need not."""
+    if fitted:
+        told = ", ".join(f"{name} = {json.dumps(value)}" for name, value in fitted.items())
+        fewness = counted(rows, "training row")
+        say(f"{config} is fitted to {fewness}: {told}. A config or setting that you name stays as it is.", error=True)
 
 
 def report(out: Path, manifest: Manifest, source: Manifest | None = None) -> None:

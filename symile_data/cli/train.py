@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import tomllib
 from collections.abc import Collection, Sequence
@@ -36,7 +35,7 @@ from .classification.labels import (
     print_baselines,
     split_labels,
 )
-from .common import Json, objective_names
+from .common import Json, objective_names, say_fitted
 from .folds import Fold, FoldsFile, Repeat, chosen_fold
 from .output import say, say_json, say_text
 
@@ -178,10 +177,8 @@ def train(
         join(devices, accelerator)
         for its in configs.values():
             data.check(its)
-        if fitted and is_main_process():
-            told = ", ".join(f"{key} = {json.dumps(value)}" for key, value in fitted.items())
-            rows = counted(data.manifest.splits["train"], "training row")
-            say(f"{name} is fitted to {rows}: {told}. --set or --config changes it.", error=True)
+        if is_main_process():
+            say_fitted(name, data.manifest.splits["train"], fitted)
         base = out or _default_out(directory, chosen_folds)
         results = run_experiment(experiment, data, base)
     if is_main_process() and supervised is not None and not as_json:

@@ -23,7 +23,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
-from symile_data.errors import OutputError, UsageError
+from symile_data.errors import UsageError
 from symile_data.evaluation.embeddings import Embeddings
 from symile_data.files import write_errors
 
@@ -35,7 +35,7 @@ from .finite import StopWhereNotFinite
 from .loggers import PROFILE, LoadTimes, make_loggers
 from .module import SymileModule
 from .ranks import is_lost, is_main_process
-from .run import BEST, IMPORTED, LAST, RunInfo, check_last, claim
+from .run import BEST, LAST, RunInfo, check_last, check_run, claim
 from .supervised.module import SupervisedModule
 
 # Errors that reading a checkpoint with foreign contents can raise.
@@ -88,12 +88,7 @@ def fit(
         UsageError: the data do not fit the config.
     """
     config = info.config
-    if (directory / IMPORTED).exists():
-        raise OutputError(
-            "the run directory has imported weights, which a training would replace",
-            where=directory,
-            do="choose another `out`",
-        )
+    check_run(directory, config, info.fingerprint)
     claim(directory, info)
     curves, signals = Curves(), KeepSignals()
     last = directory / LAST

@@ -6,6 +6,7 @@ logs in `log/` and, when done, `metrics.json`, `curves.png`. `pretrained.pt` is 
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,6 +18,7 @@ import torch
 
 from symile_data.errors import DamageError, OutputError, no_directory
 from symile_data.files import canonical_json, digest, pretty_json, write_errors, write_text
+from symile_data.format.manifest import differences
 from symile_data.format.schema import Modality
 from symile_data.format.typed_json import read_json, record
 
@@ -125,26 +127,51 @@ def claim(directory: Path, info: RunInfo) -> None:
         OutputError: the directory has another run, or cannot be written.
     """
     with main_process_first():
-        if any((directory / name).exists() for name in (LAST, *BEST.values())):
-            _check_same(directory, info)
-        elif is_main_process():
+        _check_same(directory, info.config, info.fingerprint)
+        if is_main_process() and not _has_weights(directory):
             with write_errors(directory, KEPT):
                 directory.mkdir(parents=True, exist_ok=True)
             write_text(directory / RUN_FILE, pretty_json(info.to_json()), KEPT)
 
 
-def _check_same(directory: Path, info: RunInfo) -> None:
+def check_run(directory: Path, config: TrainConfig, fingerprint: str | None = None) -> None:
+    """Check that a directory is free for a run, or has it already; to be called before anything is trained.
+
+    Args:
+        directory: Directory of the run, which need not exist.
+        config: Config of the run, for any modalities.
+        fingerprint: Of the run's dataset; None leaves it unchecked.
+
+    Raises:
+        OutputError: the directory has another run, or weights that were trained elsewhere.
+    """
+    if (directory / IMPORTED).exists():
+        raise OutputError(
+            "the run directory has imported weights, which a training would replace",
+            where=directory,
+            do="choose another `out`",
+        )
+    _check_same(directory, config, fingerprint)
+
+
+def _check_same(directory: Path, config: TrainConfig, fingerprint: str | None) -> None:
+    if not _has_weights(directory):
+        return
     there = read_run(directory)
-    for name, mine, other in (
-        ("dataset", info.fingerprint, there.fingerprint),
-        ("config", canonical_json(info.config.to_json()), canonical_json(there.config.to_json())),
-    ):
-        if mine != other:
-            raise OutputError(
-                f"the run directory has a run with another {name}",
-                where=directory,
-                do="choose another `out`, or remove the directory",
-            )
+    mine = json.loads(canonical_json(config.fitted([modality.name for modality in there.modalities]).to_json()))
+    found = differences(mine, json.loads(canonical_json(there.config.to_json())))
+    other_data = fingerprint not in (None, there.fingerprint)
+    if other_data or found:
+        raise OutputError(
+            f"the run directory has a run with another {'dataset' if other_data else 'config'}",
+            where=directory,
+            got=None if other_data else f"{'; '.join(found[:4])} (yours, not that of the run)",
+            do="choose another `out`, or remove the directory",
+        )
+
+
+def _has_weights(directory: Path) -> bool:
+    return any((directory / name).exists() for name in (LAST, *BEST.values()))
 
 
 def pretrained_weights(info: RunInfo, directory: Path, make: Callable[[], Weights]) -> Weights:

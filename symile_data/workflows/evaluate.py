@@ -54,17 +54,25 @@ def run_experiment(experiment: Experiment, data: TrainingData, base: Path) -> di
         "tests" (loss -> figures of its test, for the last seed) and, for several seeds of objectives, "comparison":
         "seeds" and "figures" (figure -> loss -> mean and interval, and "differences" of the first from each other one;
         see `symile_data.evaluation.comparison`). Empty in a process of a distributed run that is not the main one.
+
+    Raises:
+        OutputError: the directory of a run has another one; then nothing was trained.
     """
     from symile_data.training.ranks import is_main_process
+    from symile_data.training.run import check_run
 
+    planned = [
+        (loss, replace(config, seed=seed), base if experiment.seeds == 1 else base / f"seed-{seed}")
+        for offset in range(experiment.seeds)
+        for loss, config in experiment.configs.items()
+        for seed in [config.seed + offset]
+    ]
+    for loss, settings, folder in planned:  # all of them before the first is trained
+        check_run(folder / loss, settings, data.manifest.identity.fingerprint)
     runs: dict[int, dict[str, dict[str, Any]]] = {}
-    for offset in range(experiment.seeds):
-        for loss, config in experiment.configs.items():
-            seed = config.seed + offset
-            folder = base if experiment.seeds == 1 else base / f"seed-{seed}"
-            settings = replace(config, seed=seed)
-            metrics = train_run(settings, data, folder / loss, shared=folder, execution=experiment.execution)
-            runs.setdefault(seed, {})[loss] = metrics
+    for loss, settings, folder in planned:
+        metrics = train_run(settings, data, folder / loss, shared=folder, execution=experiment.execution)
+        runs.setdefault(settings.seed, {})[loss] = metrics
     if not is_main_process():
         return {}
     last = runs[max(runs)]

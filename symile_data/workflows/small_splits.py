@@ -77,6 +77,11 @@ def _own_candidates(data: TrainingData, config: TrainConfig) -> dict[str, int]:
     return {"candidates": sizes.pop()} if len(sizes) == 1 and sizes != {config.candidates} else {}
 
 
+def bounded_batches(config: TrainConfig, rows: int) -> dict[str, Any]:
+    """Return the sizes of batches in which a config yields to a training split of so few rows."""
+    return fitted_settings(_batches(config), rows, words_fit=True)
+
+
 def words_problem(data: TrainingData, config: TrainConfig) -> UsageError | None:
     """Return why the words of the training split cannot be redrawn, or None where they can or need not."""
     from symile_data.loaders.redraw_words import check_words

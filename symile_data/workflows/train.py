@@ -60,12 +60,13 @@ def train_run(
     """
     from symile_data.training.fit import fit
     from symile_data.training.ranks import is_main_process, main_process_first
-    from symile_data.training.run import pretrained_weights
+    from symile_data.training.run import check_run, pretrained_weights
 
     source = pretrained_on or data
     general = config.fitted([modality.name for modality in source.manifest.modalities])
     config = config.fitted([modality.name for modality in data.manifest.modalities])
     data.check(config)
+    check_run(run, config, data.manifest.identity.fingerprint)
     if config.supervised is not None:
         from .classification.supervised import train_supervised
 

@@ -8,15 +8,18 @@ checkpoint.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from symile_data.errors import SymileDataError
 from symile_data.progress import hidden, stage
+
+if TYPE_CHECKING:
+    from symile_data.training.config import TrainConfig
 
 RESULT = "result.json"
 
@@ -41,6 +44,28 @@ class Trial(Protocol):
     def measure(self) -> Accuracies:
         """Train and test; return the test accuracy by loss, and possibly references by name."""
         ...
+
+
+class TrainingTrial(Trial, Protocol):
+    """A trial that trains whole runs, in a directory for each loss."""
+
+    @property
+    def configs(self) -> Mapping[str, TrainConfig]:
+        """Loss -> config of its run."""
+        ...
+
+
+def check_runs(trials: Iterable[TrainingTrial]) -> None:
+    """Check that the directories of trials are free for their runs, before anything is built or trained.
+
+    Raises:
+        OutputError: a directory has a run with another config.
+    """
+    from symile_data.training.run import check_run
+
+    for trial in trials:
+        for loss, config in trial.configs.items():
+            check_run(trial.directory / loss, config)
 
 
 def run_trials(title: str, trials: Sequence[Trial], workers: int) -> list[Accuracies]:

@@ -110,7 +110,7 @@ def test_a_finished_dataset_is_kept_and_another_refused(tmp_path: Path) -> None:
     def never() -> Iterator[dict[str, Any]]:
         yield pytest.fail("rows were asked for")
 
-    write(tmp_path / "out", {"train": never()})
+    write(tmp_path / "out", {"train": never(), "test": never()})
     with pytest.raises(OutputError, match=r"a finished dataset with other settings .*spec.version: 2, not 1"):
         write(tmp_path / "out", spec={"version": 2})
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..choices import a_config
-from ..common import Json, RowCount, worker_count
+from ..common import Json, RowCount, say_fitted, worker_count
 from ..output import say, say_json
 from .runs import this_run
 
@@ -54,11 +54,12 @@ def xor(
     from symile_data.experiments.leaderboard import swept_entries
     from symile_data.experiments.tables import LOSSES
     from symile_data.experiments.xor import P_HATS, p_hat_row, p_hat_table
-    from symile_data.workflows.trials import run_trials
+    from symile_data.workflows.trials import check_runs, run_trials
 
     values = _numbers(p_hat, "--p-hat", P_HATS)
     specs = [XorSpec(dims=dims, p_hat=value, seed=seed) for value in values for seed in range(seeds)]
     trials = [_trial(out / f"p-hat-{spec.p_hat:g}" / f"seed-{spec.seed}", spec, epochs) for spec in specs]
+    check_runs(trials)
     found = run_trials("p-hat sweep", trials, worker_count(workers))
     rows = [p_hat_row(value, dims, found[at * seeds : (at + 1) * seeds]) for at, value in enumerate(values)]
     draw_p_hat(out / "results.png", rows, dims)
@@ -91,7 +92,7 @@ def xor_missing(
     from symile_data.experiments.leaderboard import swept_entries
     from symile_data.experiments.tables import LOSSES
     from symile_data.experiments.xor import RATES, missing_row, missing_table
-    from symile_data.workflows.trials import run_trials
+    from symile_data.workflows.trials import check_runs, run_trials
 
     values = _numbers(rates, "--rates", RATES)
     names = XorSpec().names
@@ -104,6 +105,7 @@ def xor_missing(
         )
         for value, seed in places
     ]
+    check_runs(trials)
     found = run_trials("missingness sweep", trials, worker_count(workers))
     rows = [
         missing_row(value, len(names), dims, found[at * seeds : (at + 1) * seeds]) for at, value in enumerate(values)
@@ -165,23 +167,30 @@ def m3(
     from symile_data.experiments.m3_keys import key_notes, key_points, key_row, key_table, keys_name
     from symile_data.experiments.tables import LOSSES
     from symile_data.format.schema import SPLITS
+    from symile_data.training.config import read_config
+    from symile_data.workflows.small_splits import bounded_batches
 
     if keys and rates is not None:
         raise typer.BadParameter("it is another experiment than --keys", param_hint="--rates")
     out = out or Path("runs/reproduce-m3-keys" if keys else "runs/reproduce-m3")
-    config = config or ("m3-keys" if keys else "m3-small")
     asked = (train, validation, test)
     rows = {split: default if n is None else n for split, default, n in zip(SPLITS, DEFAULT_ROWS, asked, strict=True)}
+    changes: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
+    if config is None:
+        config = "m3-keys" if keys else "m3-small"
+        fitted = bounded_batches(read_config(config), rows["train"])
+        say_fitted(config, rows["train"], fitted)
+        changes |= fitted
     folder = None if images == "sample" else Path(images)
     numbers = _language_sets(langs, KEY_LANGUAGES if keys else LANGUAGES)
     if keys:
         key_swept = key_points(numbers)
         source = max(key_swept, key=lambda point: (point.languages, point.modalities))
-        trials = [_key_trial(out, place, source, config, seed, epochs) for place in key_swept for seed in range(seeds)]
+        trials = [_key_trial(out, place, source, config, seed, changes) for place in key_swept for seed in range(seeds)]
         data = {(point.languages, point.keys): trials[at * seeds].data for at, point in enumerate(key_swept)}
     else:
         swept = points(numbers, _numbers(rates, "--rates", RATES))
-        trials = [_m3_trial(out, point, config, seed, epochs) for point in swept for seed in range(seeds)]
+        trials = [_m3_trial(out, point, config, seed, changes) for point in swept for seed in range(seeds)]
         data = {(point.languages, ()): trials[at * seeds].data for at, point in enumerate(swept)}
     found = _m3_accuracies(trials, data, rows, folder, worker_count(workers))
     by_point = [found[at : at + seeds] for at in range(0, len(found), seeds)]
@@ -208,8 +217,9 @@ def _m3_accuracies(
 ) -> list[Accuracies]:
     """Build the datasets of some trials, by languages and keys, pretrain their encoders, and run the trials."""
     from symile_data.workflows.m3_trials import build_dataset, pretrain
-    from symile_data.workflows.trials import on_workers, run_trials
+    from symile_data.workflows.trials import check_runs, on_workers, run_trials
 
+    check_runs(trials)
     for (number, keys), directory in data.items():
         build_dataset(number, rows, images, directory, workers, keys)
     sharing = list({trial.shared: trial for trial in trials}.values())
@@ -218,7 +228,9 @@ def _m3_accuracies(
     return run_trials("M3 sweep", trials, workers)
 
 
-def _key_trial(out: Path, point: KeyPoint, source: KeyPoint, config: str, seed: int, epochs: int | None) -> M3Trial:
+def _key_trial(
+    out: Path, point: KeyPoint, source: KeyPoint, config: str, seed: int, changes: Mapping[str, Any]
+) -> M3Trial:
     """Make a trial, whose encoders are pretrained on the dataset of the point `source`. Without further keys the target
     language of a row is that of its audio.
     """
@@ -229,10 +241,9 @@ def _key_trial(out: Path, point: KeyPoint, source: KeyPoint, config: str, seed: 
     from symile_data.training.config import read_config
     from symile_data.workflows.m3_trials import M3Trial
 
-    changes = {"seed": seed, **({} if epochs is None else {"epochs": epochs})}
     configs = {}
     for loss in LOSSES:
-        whole = read_config(config, {**changes, "objective": loss})
+        whole = read_config(config, {**changes, "seed": seed, "objective": loss})
         labels = {
             name: "lang" if label == TARGET_LANGUAGE and not point.keys else label
             for name, label in whole.resample_within_class.items()
@@ -249,13 +260,13 @@ def _key_trial(out: Path, point: KeyPoint, source: KeyPoint, config: str, seed: 
     )
 
 
-def _m3_trial(out: Path, point: Point, config: str, seed: int, epochs: int | None) -> M3Trial:
+def _m3_trial(out: Path, point: Point, config: str, seed: int, changes: Mapping[str, Any]) -> M3Trial:
     """Make a trial. Missing values are filled in as in the paper, and validation rows stay complete."""
     from symile_data.experiments.tables import LOSSES
     from symile_data.training.config import read_config
     from symile_data.workflows.m3_trials import M3Trial
 
-    changes: dict[str, Any] = {"seed": seed, **({} if epochs is None else {"epochs": epochs})}
+    changes = {**changes, "seed": seed}
     if point.rate:
         changes |= {"missing": "input", "missingness": point.rate, "missingness_in_validation": False}
     base = out / f"m3-{point.languages}"

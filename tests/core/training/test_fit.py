@@ -19,6 +19,7 @@ from symile_data.cli.train import train
 from symile_data.errors import DamageError, OutputError
 from symile_data.training.module import SymileModule
 from symile_data.training.run import load_module, read_run
+from symile_data.workflows.training_data import TrainingData
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -198,11 +199,28 @@ def test_a_run_of_another_config_or_dataset_is_refused(
 ) -> None:
     with pytest.raises(OutputError, match="has a run with another config"):
         train(dataset, config=configs["frozen"], loss="symile", out=undisturbed.parent, epochs=4)
+    with pytest.raises(OutputError, match=r"got epochs: 4, not \d+ \(yours, not that of the run\)"):
+        train(dataset, config=configs["frozen"], loss="symile", out=undisturbed.parent, epochs=4)
     build(tree, tmp_path / "other", seed=5)
     shutil.copytree(undisturbed.parent, tmp_path / "runs")
     with pytest.raises(OutputError, match="has a run with another dataset"):
         train(tmp_path / "other", config=configs["frozen"], loss="symile", out=tmp_path / "runs")
     assert (tmp_path / "runs" / "symile" / "run.json").read_bytes() == (undisturbed / "run.json").read_bytes()
+
+
+def test_a_run_of_another_config_is_refused_before_encoders_are_pretrained_or_another_run_is_trained(
+    dataset: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(undisturbed, tmp_path / "runs" / "symile")
+    (tmp_path / "other.toml").write_text(CONFIG.replace("jitter = 0.125", "jitter = 0.25"))
+
+    def trained(*_: object) -> None:
+        raise AssertionError("something was trained")
+
+    monkeypatch.setattr(TrainingData, "pretrained", trained)
+    with pytest.raises(OutputError, match=r"got pretrain.jitter: 0.25, not 0.125"):
+        train(dataset, config=str(tmp_path / "other.toml"), several="clip,symile", out=tmp_path / "runs")
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {"symile"}
 
 
 def test_damaged_files_are_named(dataset: Path, configs: dict[str, str], undisturbed: Path, tmp_path: Path) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from command import call
 
+from symile_data.errors import OutputError
 from symile_data.training.config import read_config
 from symile_data.training.run import read_run
 from symile_data.workflows import train as baseline
+from symile_data.workflows import trials
+from symile_data.workflows.m3_trials import M3Trial
 from symile_data.workflows.training_data import TrainingData
 
 CONFIG = """
@@ -58,7 +62,14 @@ def test_a_sweep_runs_once(
     monkeypatch.setattr(TrainingData, "pretrained", fail)
     assert call("reproduce", "m3", *words, "--json") == 0  # the first of the two seeds alone
     assert json.loads(capsys.readouterr().out)["points"][1]["clip"]["values"] == points[1]["clip"]["values"][:1]
-    (out / "m3-2" / "missing-0.5" / "seed-0" / "result.json").unlink()
+
+    (tmp_path / "tiny.toml").write_text(CONFIG.replace("epochs = 1, batch_size = 6", "epochs = 2, batch_size = 6"))
+    assert call("reproduce", "m3", *words) == 1  # before encoders are pretrained for it
+    assert "has a run with another config" in (err := capsys.readouterr().err)
+    assert (
+        "got pretrain.epochs: 2, not 1 (yours, not that of the run)"
+        in err(out / "m3-2" / "missing-0.5" / "seed-0" / "result.json").unlink()
+    )
     with pytest.raises(RuntimeError, match="trained"):
         call("reproduce", "m3", *words)
     assert call("reproduce", "m3", *words, "--train", "11") == 1
@@ -84,3 +95,20 @@ def test_validation_stays_complete_where_asked(tree: Path, tmp_path: Path) -> No
 def test_other_languages_than_the_papers_are_refused(langs: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("reproduce", "m3", "--langs", langs) == 2
     assert "it takes different ones of 2, 5 and 10, separated by commas" in capsys.readouterr().err
+
+
+def test_the_default_config_is_fitted_to_few_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(asked: Sequence[M3Trial]) -> None:
+        sizes = {(config.batch_size, config.epochs) for trial in asked for config in trial.configs.values()}
+        raise OutputError("stopped", got=sizes)
+
+    monkeypatch.setattr(trials, "check_runs", stop)
+    words = ("reproduce", "m3", "--out", tmp_path, "--langs", "2", "--train", "100", "--epochs", "3")
+    assert call(*words) == 1
+    said = capsys.readouterr().err
+    assert "m3-small is fitted to 100 training rows: batch_size = 16, pretrain.batch_size = 16. " in said
+    assert "stopped; got {(16, 3)}" in said
+    assert call(*words, "--config", "m3-small") == 1
+    assert "stopped; got {(256, 3)}" in (said := capsys.readouterr().err) and "fitted" not in said

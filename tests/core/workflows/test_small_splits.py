@@ -47,7 +47,7 @@ def test_the_default_config_is_fitted_to_few_rows_and_the_run_says_so(
     code, _, err = outcome(capsys, *words)
     assert code == 0
     told = "m3-small is fitted to 40 training rows: batch_size = 8, pretrain.batch_size = 8. "
-    assert told + "--set or --config changes it.\n" in err
+    assert told + "A config or setting that you name stays as it is.\n" in err
     config = read_run(tmp_path / "symile").config
     assert (config.batch_size, config.redraw_words) == (8, True)
     assert config.pretrain is not None and config.pretrain.batch_size == 8

@@ -16,7 +16,7 @@ from symile_data.errors import OutputError, SymileDataError, UsageError
 from symile_data.experiments.tables import LOSSES
 from symile_data.training.config import read_config
 from symile_data.workflows import train as baseline
-from symile_data.workflows.trials import RESULT, run_trial, run_trials
+from symile_data.workflows.trials import RESULT, check_runs, run_trial, run_trials
 from symile_data.workflows.xor_trials import XorTrial
 
 ROWS = {"train": 60, "validation": 30, "test": 30}
@@ -69,6 +69,9 @@ def test_another_trial_in_the_same_place_is_refused(tmp_path: Path) -> None:
         run_trial(trial(tmp_path, p_hat=0.5))
     with pytest.raises(OutputError, match=r"another config"):
         run_trial(trial(tmp_path, epochs=2))
+    check_runs([trial(tmp_path / "free"), trial(tmp_path)])
+    with pytest.raises(OutputError, match=r"another config .*got epochs: 2, not 1"):
+        check_runs([trial(tmp_path / "free"), trial(tmp_path, epochs=2)])
 
 
 def test_a_pool_finds_what_one_process_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
