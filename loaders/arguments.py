@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypedDict, TypeVar
 
+from symile_data.arguments import check_fields
 from symile_data.errors import UsageError
 from symile_data.format.remote_cache import bytes_of
 
@@ -45,6 +46,9 @@ class Variation:
     value_labels: Mapping[str, str] = field(default_factory=dict)
     augment: Mapping[str, View] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
@@ -73,10 +77,11 @@ class Resources:
     checksums: bool = True
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name, least in (("threads", 1), ("prefetch", 0), ("window", 1)):
             if getattr(self, name) < least:
                 raise UsageError(f"{name} must be at least {least}", got=getattr(self, name))
-        if self.memory is not None and bytes_of(self.memory) < 1:
+        if self.memory is not None and bytes_of(self.memory, "memory") < 1:
             raise UsageError("memory must be at least 1 byte", got=self.memory)
 
 
@@ -96,6 +101,7 @@ class Distribution:
     world_size: int = 1
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not 0 <= self.rank < self.world_size:
             raise UsageError("rank must be from 0 to world_size - 1", got=f"rank {self.rank} of {self.world_size}")
 

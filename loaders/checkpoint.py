@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from symile_data.arguments import check_argument
 from symile_data.errors import UsageError
 from symile_data.format.manifest import differences
 
@@ -37,6 +38,7 @@ def read_checkpoint(state: Mapping[str, Any], settings: Mapping[str, Any], rows:
     Raises:
         UsageError: the message names the field that differs, is missing or makes no sense. No field is ignored.
     """
+    check_argument("state", state, Mapping[str, Any], "give what `state_dict` returned")
     fields = {"version", "settings", "epoch", "position"}
     if set(state) != fields:
         odd = sorted(set(state) ^ fields)
@@ -48,6 +50,7 @@ def read_checkpoint(state: Mapping[str, Any], settings: Mapping[str, Any], rows:
             do="start without it (a training run in another directory), or go on with the version that saved it",
         )
     there: Mapping[str, Any] = state["settings"]
+    check_argument("state['settings']", there, Mapping[str, Any], "give what `state_dict` returned")
     saved = {_RENAMED.get(name, name): value for name, value in there.items()}
     found = differences(dict(settings), saved)
     if found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from symile_data.arguments import check_argument
 from symile_data.errors import UsageError
 from symile_data.format.schema import joined_names
 
@@ -20,15 +21,16 @@ _NEEDS_ONE_DATASET = ("redraw_words", "resample_within_class", "misaligned", "va
 
 
 def check_split(split: Split) -> Split:
-    """Return the split, or say how to open one where the path of a dataset was given.
+    """Return the split, or say how to open one where something else was given, such as the path of a dataset.
 
     Raises:
-        UsageError: it is a path.
+        UsageError: it is no split.
     """
     if isinstance(split, str | Path):
         raise UsageError(
             "a loader takes an opened split", got=repr(str(split)), do='call open_split(DIRECTORY, "train")'
         )
+    check_argument("split", split, Split, 'call open_split(DIRECTORY, "train")')
     return split
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from symile_data.arguments import check_call
 from symile_data.errors import UsageError
 from symile_data.extras import needs_extra
 
@@ -44,6 +45,7 @@ class DataModule(lightning.LightningDataModule):
         evaluation: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        check_call(DataModule.__init__, locals())
         self._location, self._batch_size = location, batch_size
         self._train, self._evaluation = dict(train or {}), {"shuffle": False, **(evaluation or {})}
         self._training: BatchLoader | None = None

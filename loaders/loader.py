@@ -15,6 +15,7 @@ from typing import Any, Literal, Unpack
 
 import numpy as np
 
+from symile_data.arguments import check_argument, check_call
 from symile_data.errors import DamageError, UsageError
 from symile_data.extras import needs_extra
 from symile_data.format.schema import joined_names
@@ -114,12 +115,13 @@ class BatchLoader:
         distribution: Distribution | None = None,
         **older: Unpack[OlderArguments],
     ) -> None:
+        check_call(BatchLoader.__init__, {**locals(), "split": check_split(split)})
         variation, resources, distribution = grouped(older, variation, resources, distribution)
         if batch_size < 1:
             raise UsageError("a batch needs at least one row", got=batch_size, do="raise batch_size")
         if on_error not in ("raise", "skip"):
             raise UsageError("unknown on_error", got=repr(on_error), do="choose raise or skip")
-        split = check_split(split) if modalities is None else check_split(split).with_modalities(modalities)
+        split = split if modalities is None else split.with_modalities(modalities)
         self.split, self.batch_size, self.seed = split, batch_size, seed
         self.rank, self.world_size = distribution.rank, distribution.world_size
         self._shuffle = shuffle
@@ -204,8 +206,9 @@ class BatchLoader:
         If this epoch is set already, its position stays, so that a call may follow `load_state_dict`.
 
         Raises:
-            UsageError: the epoch is negative.
+            UsageError: the epoch is negative or no number.
         """
+        check_argument("epoch", epoch, int)
         if epoch < 0:
             raise UsageError("an epoch must not be negative", got=epoch)
         if epoch != self._epoch:

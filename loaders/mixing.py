@@ -17,6 +17,7 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
+from symile_data.arguments import check_call
 from symile_data.errors import UsageError
 from symile_data.files import digest
 
@@ -233,6 +234,7 @@ def mix(splits: Sequence[Split], weights: Sequence[float], *, rows: int | None =
         UsageError: there are fewer than two splits, they differ in their modalities, a weight is missing, or below a
             thousandth of the sum, or `rows` is not positive.
     """
+    check_call(mix, locals())
     if len(splits) < 2 or len(splits) != len(weights):
         raise UsageError(
             "a mix needs two or more splits, and one of weights for each",

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from symile_data.arguments import check_argument, check_call
 from symile_data.errors import DamageError, UsageError, choose_column
 from symile_data.files import digest
 from symile_data.format import manifest as manifests
@@ -106,6 +107,7 @@ class Split:
         Raises:
             UsageError: a modality is unknown.
         """
+        check_argument("names", names, Sequence[str])
         known = [modality.name for modality in self.modalities]
         unknown = [name for name in names if name not in known]
         if unknown:
@@ -121,6 +123,8 @@ class Split:
             UsageError: there is no such column or row group.
             DamageError: the shard cannot be read.
         """
+        check_argument("columns", columns, Sequence[str])
+        check_argument("row_group", row_group, int)
         unknown = [name for name in columns if name not in self.schema.names]
         if unknown:
             raise UsageError(
@@ -192,6 +196,7 @@ class Split:
         Raises:
             UsageError: there is no such row.
         """
+        check_argument("number", row, int)
         if not 0 <= row < self.rows:
             raise UsageError("no such row", where=self.location, got=row, do=f"choose from 0 to {self.rows - 1:,}")
         starts = self.group_starts[self._shard_groups]
@@ -244,6 +249,7 @@ def open_split(
     Warns:
         UserWarning: without a manifest, names the columns that look like a modality and are not used, with the reason.
     """
+    check_call(open_split, locals())
     place = Location.of(location).with_cache(remote_cache)
     if not place.is_directory():
         raise UsageError("the dataset's directory does not exist", where=place.url)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from symile_data.arguments import check_argument
 from symile_data.errors import UsageError
 from symile_data.extras import needs_extra
 
@@ -28,6 +29,7 @@ class BatchDataset(IterableDataset[Batch]):
 
     def __init__(self, loader: BatchLoader) -> None:
         super().__init__()
+        check_argument("loader", loader, BatchLoader)
         self.loader = loader
 
     def __len__(self) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from symile_data.arguments import PLACE, check_argument, field_types
 from symile_data.format.schema import SPLITS
 
 Rows = Mapping[str, int] | None
@@ -47,10 +48,16 @@ def build_m3(
     from symile_data.builders.m3.text.languages import languages_of
     from symile_data.cards import write_card
 
+    _check(out, rows, workers)
+    check_argument("langs", langs, int | str | Sequence[str])
+    check_argument("images", images, PLACE)
     languages = languages_of(str(langs) if isinstance(langs, (int, str)) else ",".join(langs))
     source = None if images == "sample" else (parse_hub(str(images)) or Path(images))
     spec = M3Spec(
-        languages=languages, images=source, rows=_rows(rows, DEFAULT_ROWS), **{"words": len(languages), **settings}
+        languages=languages,
+        images=source,
+        rows=_rows(rows, DEFAULT_ROWS),
+        **{"words": len(languages), **_with_paths(M3Spec, settings)},
     )
     build(spec, Path(out), workers=_worker_count(workers), write_card=write_card)
     return Path(out)
@@ -78,6 +85,7 @@ def build_mimic(out: str | Path, *, workers: int = 0, **settings: Any) -> Path:
     from symile_data.builders.mimic.spec import MimicSpec
     from symile_data.cards import write_card
 
+    _check(out, None, workers)
     build(MimicSpec(**settings), Path(out), workers=_worker_count(workers), write_card=write_card)
     return Path(out)
 
@@ -107,8 +115,11 @@ def build_pid(
     from symile_data.builders.pid.spec import PidSpec, default_rows
     from symile_data.cards import write_card
     from symile_data.datasets.pid import PRESETS
+    from symile_data.datasets.pid.design import Design
     from symile_data.errors import UsageError
 
+    _check(out, rows, workers)
+    check_argument("design", design, str | Design)
     if isinstance(design, str) and design not in PRESETS:
         raise UsageError("design names no preset", got=repr(design), do=f"choose among {', '.join(PRESETS)}")
     chosen = PRESETS[design] if isinstance(design, str) else design
@@ -138,9 +149,26 @@ def build_xor(out: str | Path, *, dims: int = 5, rows: Rows = None, workers: int
     from symile_data.builders.xor.spec import DEFAULT_ROWS, XorSpec
     from symile_data.cards import write_card
 
+    _check(out, rows, workers)
     spec = XorSpec(dims=dims, rows=_rows(rows, DEFAULT_ROWS), **settings)
     build(spec, Path(out), workers=_worker_count(workers), write_card=write_card)
     return Path(out)
+
+
+def _check(out: object, rows: object, workers: object) -> None:
+    """Refuse what all builds share, where it is of another type."""
+    check_argument("out", out, PLACE)
+    check_argument("rows", rows, Mapping[str, int] | None, 'write it like {"train": 200, "validation": 50}')
+    check_argument("workers", workers, int)
+
+
+def _with_paths(spec: type, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Make paths of the texts that stand for them."""
+    kinds = field_types(spec)
+    paths = {name for name in settings if Path in get_args(kinds.get(name))}
+    return {
+        name: Path(value) if name in paths and isinstance(value, str) else value for name, value in settings.items()
+    }
 
 
 def _rows(asked: Rows, defaults: Sequence[int]) -> dict[str, int]:
@@ -154,9 +182,6 @@ def _rows(asked: Rows, defaults: Sequence[int]) -> dict[str, int]:
     unknown = [split for split in asked or {} if split not in SPLITS]
     if unknown:
         raise UsageError("`rows` names no split", got=repr(unknown[0]), do=f"choose among {', '.join(SPLITS)}")
-    for split, count in (asked or {}).items():
-        if not isinstance(count, int):
-            raise UsageError(f"`rows[{split!r}]` is a whole number of rows", got=repr(count))
     return {**dict(zip(SPLITS, defaults, strict=True)), **(asked or {})}
 
 

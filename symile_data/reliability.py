@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .arguments import check_fields
 from .errors import UsageError
 from .misalignment import NO_DONOR, BoolArray, IntArray, Lenders, ShownRows, shown_rows
 from .noise import NOISE_KINDS, noisy_rows
@@ -49,6 +50,7 @@ class Reliability:
     donors_differ_in: str = ""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in ("misaligned", "noisy"):
             object.__setattr__(self, name, {key: rate for key, rate in getattr(self, name).items() if rate})
 

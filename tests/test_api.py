@@ -71,7 +71,7 @@ def test_the_small_builds_take_their_settings(tmp_path: Path) -> None:
 def test_mistakes_are_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="`rows` names no split; got 'dev'"):
         symile_data.build_xor(tmp_path / "x", rows={"dev": 3})
-    with pytest.raises(UsageError, match=r"`rows\['train'\]` is a whole number of rows; got '60'"):
+    with pytest.raises(UsageError, match=r"`rows` is a table of whole numbers by name or None; got \{'train': '60'\}"):
         symile_data.build_xor(tmp_path / "x", rows={"train": "60"})  # type: ignore[dict-item]
     with pytest.raises(UsageError, match=r"got 'greek'. Write it like el,en,fr"):
         symile_data.build_m3(tmp_path / "x", langs="greek")

@@ -27,6 +27,7 @@ LAYERS = (
         "misalignment",
         "noise",
         "reliability",
+        "arguments",
         "progress",
         "environment",
         "launch",

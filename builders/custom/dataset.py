@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from symile_data.arguments import check_call
 from symile_data.errors import SourceError, UsageError
 from symile_data.format.id_set import IdSet
 from symile_data.format.manifest import (
@@ -105,8 +106,11 @@ def write_dataset(
             empty.
         OutputError: the output directory is unsuitable or holds another dataset, or the disk fails.
     """
-    check_format(shard_format)
     _check_tables(schema, splits, spec)
+    check_call(write_dataset, locals())
+    if rows_per_shard < 1:
+        raise UsageError("`rows_per_shard` must be at least 1", got=rows_per_shard)
+    check_format(shard_format)
     directory = Path(out)
     if document is not None:
         warnings.warn("the argument document is now called write_card", DeprecationWarning, stacklevel=2)

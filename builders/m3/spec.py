@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from symile_data.arguments import check_fields
 from symile_data.datasets.m3.keys import KEYS, check_keys
 from symile_data.datasets.m3.schema import m3_modalities
 from symile_data.datasets.m3.words import Mode
@@ -94,6 +95,7 @@ class M3Spec:
     reliability: Reliability = field(default_factory=Reliability)
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.layout not in get_args(Layout):
             raise UsageError("unknown `layout`", got=repr(self.layout), do="choose shards or pooled")
         if self.layout == "pooled" and self.shard_format != "parquet":

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from symile_data.arguments import check_fields
 from symile_data.datasets.mimic.schema import MODALITIES, PATIENT
 from symile_data.errors import UsageError
 from symile_data.format.shards import check_format
@@ -69,6 +70,7 @@ class MimicSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.reference and (self.allow_missing or self.within_stay):
             raise UsageError(
                 "`reference` repeats the public pipeline, which has neither `allow_missing` nor `within_stay`",

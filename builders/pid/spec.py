@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from symile_data.arguments import check_fields
 from symile_data.datasets.pid.alphabets import alphabet_problems
 from symile_data.datasets.pid.design import MEDIA, Design, columns_of, refuse
 from symile_data.errors import UsageError
@@ -55,6 +56,7 @@ class PidSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not self.rows:
             object.__setattr__(self, "rows", default_rows(self.design))
         for split, rows in self.rows.items():

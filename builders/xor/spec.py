@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from string import ascii_lowercase
 from typing import Any
 
+from symile_data.arguments import check_fields
 from symile_data.datasets.xor.schema import VECTOR
 from symile_data.errors import UsageError
 from symile_data.format.schema import SPLITS
@@ -47,6 +48,7 @@ class XorSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not 3 <= self.variables <= len(ascii_lowercase):
             raise UsageError("variables is a number from 3 to 26", got=self.variables)
         if not 1 <= self.dims <= 63:

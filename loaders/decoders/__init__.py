@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
+from symile_data.arguments import check_fields
 from symile_data.errors import UsageError
 from symile_data.format.kinds import KINDS, part_of_kind
 
@@ -38,6 +39,9 @@ class VectorSettings:
     """
 
     dtype: Literal["float32", "float16"] = "float32"
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from symile_data.arguments import check_fields
 from symile_data.errors import UsageError
 from symile_data.extras import needs_extra
 from symile_data.format.media import UnfitMediumError, read_audio
@@ -34,6 +35,7 @@ class AudioSettings:
     store: Literal["float32", "float16"] = "float32"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.seconds is not None and not WINDOW_SAMPLES <= self.seconds * SAMPLE_RATE_HZ < math.inf:
             raise UsageError("audio needs at least 0.025 seconds, and an end", got=self.seconds)
         if self.n_mels is not None and not 1 <= self.n_mels <= WINDOW_SAMPLES // 2:

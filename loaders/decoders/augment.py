@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from symile_data.arguments import check_fields
 from symile_data.errors import UsageError
 from symile_data.rng import FloatArray, Stream
 
@@ -59,6 +60,7 @@ class ImageAugment(_View):
     flip: float = 0.5
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not 0.0 < self.area[0] <= self.area[1] <= 1.0:
             raise UsageError("the area of a random crop must be within (0, 1]", got=self.area)
         if not 0.0 < self.ratio[0] <= self.ratio[1]:
@@ -100,6 +102,7 @@ class ImageCrop(_View):
     flip: float = 0.0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         _check_flip(self.flip)
 
     def box(self, size: tuple[int, int], settings: ImageSettings, uniform: FloatArray) -> Box:
@@ -139,6 +142,7 @@ class ImageJitter:
     flip: float = 0.5
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not 0.0 <= self.shift < 0.5:
             raise UsageError("the shift of an image must be within [0, 0.5)", got=self.shift)
         _check_flip(self.flip)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from symile_data.arguments import check_fields
 from symile_data.errors import UsageError
 
 from .base import Array, Decoder, Layout, UndecodableError, fixed_lists, layout_of
@@ -29,6 +30,7 @@ class EcgSettings:
     scale: bool = True
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.leads < 1:
             raise UsageError("an ECG needs at least one lead", got=self.leads)
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from PIL import Image
 
+from symile_data.arguments import check_fields
 from symile_data.errors import UsageError
 from symile_data.format.images import shown
 from symile_data.format.media import MOST_PIXELS, open_image
@@ -54,6 +55,7 @@ class ImageSettings:
     normalise: bool = False
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.size < 1 or (self.shorter_side is not None and self.shorter_side < self.size):
             raise UsageError(
                 "an image needs 1 <= size <= shorter_side", got=f"size {self.size}, shorter_side {self.shorter_side}"

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from symile_data.arguments import check_argument, check_fields
 from symile_data.errors import UsageError
 from symile_data.format.schema import Modality
 
@@ -36,6 +37,7 @@ class LabsSettings:
     fill: float | tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         given = () if self.fill is None else np.atleast_1d(self.fill)
         wrong = [value for value in given if not 0.0 <= value <= 1.0]
         if wrong:
@@ -76,6 +78,7 @@ def mean_percentiles(train: Split, modality: str = "labs") -> tuple[float, ...]:
         UsageError: the split is another one, or has no such labs.
         DamageError: a shard cannot be read.
     """
+    check_argument("modality", modality, str)
     if train.name != "train":
         raise UsageError("means for imputing are taken from the training split", got=f"split {train.name}")
     columns = [_column(known) for known in train.modalities if known.name == modality and known.kind == "labs"]

@@ -20,7 +20,7 @@ from symile_data.format.shards.parquet import ParquetShard
 from symile_data.format.shards.selected import select_from
 
 from ..discover.columns import holds_files
-from .where import parse_filter
+from .where import parse_filter, unread
 
 if TYPE_CHECKING:
     from symile_data.format.shards import Shard
@@ -73,13 +73,6 @@ def _range_of(split: Split, rows: slice | range | None) -> range:
     """
     if rows is None:
         return range(split.rows)
-    if not isinstance(rows, slice | range):
-        raise UsageError(
-            "`rows` is a slice or a range of row numbers",
-            where=split.location,
-            got=repr(rows),
-            do="give one such as slice(1000), or choose single rows by `where`",
-        )
     asked = range(*rows.indices(split.rows)) if isinstance(rows, slice) else rows
     if asked.step < 0 or (len(asked) and not 0 <= asked[0] <= asked[-1] < split.rows):
         raise UsageError(
@@ -98,10 +91,14 @@ def _expression(split: Split, where: str | pc.Expression) -> tuple[pc.Expression
         UsageError: it cannot be read, or needs none of the columns.
     """
     light = [name for name in split.columns if not holds_files(split.schema.field(name).type)]
+    masks = {one.column: one.mask for one in split.modalities if one.column not in light and one.mask in light}
     if isinstance(where, str):
-        return parse_filter(where, light)
+        return parse_filter(where, light, masks)
     # Arrow does not tell which columns an expression names; one that it does not name costs time only.
-    columns = [name for name in light if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", str(where))]
+    columns = [name for name in (*light, *masks) if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", str(where))]
+    for name in masks.keys() & set(columns):
+        mask = masks[name]
+        raise unread(name, f"the column {mask} says where it is missing: write pc.field({mask!r})")
     if not columns:
         raise UsageError("the filter where names no column", got=str(where), do=choose_column("", light))
     return where, columns

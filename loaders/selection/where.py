@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,12 +50,15 @@ class Token:
     at: int
 
 
-def parse_filter(text: str, columns: Sequence[str]) -> tuple[pc.Expression, list[str]]:
+def parse_filter(
+    text: str, columns: Sequence[str], masks: Mapping[str, str] | None = None
+) -> tuple[pc.Expression, list[str]]:
     """Read a filter.
 
     Args:
         text: The filter.
         columns: The columns that it may name.
+        masks: Column of images or audio, which no filter reads -> the column that says where it is missing.
 
     Returns:
         The filter as an Arrow expression, and the columns that it needs.
@@ -66,7 +69,7 @@ def parse_filter(text: str, columns: Sequence[str]) -> tuple[pc.Expression, list
     >>> parse_filter("cls_id in (1, 2) or text is null", ["cls_id", "text"])[1]
     ['cls_id', 'text']
     """
-    parser = _Parser(text=text, tokens=_tokens(text), columns=columns)
+    parser = _Parser(text=text, tokens=_tokens(text), columns=columns, masks=masks or {})
     expression = parser.either()
     if parser.next.kind != "end":
         raise parser.expected("`and`, `or` or the end")
@@ -105,6 +108,17 @@ def _unreadable(text: str, at: int, expected: str) -> UsageError:
     )
 
 
+def unread(column: str, do: str) -> UsageError:
+    """Return the error for a filter that names a column of images or audio."""
+    return UsageError("the filter where cannot ask for what an image or audio holds", got=column, do=do)
+
+
+def _named(column: str) -> str:
+    """Write a column's name as a filter does."""
+    plain = re.fullmatch(r"[^\W\d]\w*", column) and column.lower() not in _WORDS
+    return column if plain else '"' + column.replace('"', '""') + '"'
+
+
 @dataclass
 class _Parser:
     """Reads the tokens of a filter from left to right, by one method for each rank of operators."""
@@ -112,6 +126,7 @@ class _Parser:
     text: str
     tokens: list[Token]
     columns: Sequence[str]
+    masks: Mapping[str, str] = field(default_factory=dict)
     place: int = 0
     used: list[str] = field(default_factory=list)
 
@@ -162,6 +177,8 @@ class _Parser:
         token = self.take("column")
         if token is None:
             raise self.expected("a column, `not` or a parenthesis")
+        if token.value in self.masks:
+            raise self.unread(token)
         if token.value not in self.columns:
             raise UsageError(
                 "the filter where names no column", got=token.value, do=choose_column(token.value, self.columns)
@@ -184,6 +201,19 @@ class _Parser:
         if negative:
             raise self.expected("`in`")
         return column
+
+    def unread(self, token: Token) -> UsageError:
+        """Return the error for a column that no filter reads, with what to write where only its missingness is asked
+        for.
+        """
+        mask = _named(self.masks[token.value])
+        written = f"{mask} or not {mask}"
+        if self.take("word", "is"):
+            negative = self.take("word", "not")
+            if self.take("word", "null"):
+                rest = self.text[self.next.at :]
+                written = self.text[: token.at] + ("not " if negative else "") + mask + (f" {rest}" if rest else "")
+        return unread(token.value, f"the column {mask} says where it is missing: write {written}")
 
     def values(self) -> pa.Array:
         """Read values of one type with commas between them, in parentheses."""

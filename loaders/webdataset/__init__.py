@@ -15,11 +15,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symile_data.arguments import check_call
 from symile_data.errors import UsageError
 from symile_data.extras import needs_extra
 from symile_data.format.shards.tar import TarShard
 
 from ..batches import make_batch_spec
+from ..checks import check_split
 from ..split import Split
 from .batches import RawBatch
 
@@ -55,6 +57,7 @@ def pipeline(
     with needs_extra("webdataset", "a pipeline of the webdataset library"):
         from webdataset import filters, shardlists
         from webdataset.compat import WebDataset  # the library's stub names it only here
+    check_call(pipeline, {**locals(), "split": check_split(split)})
     if batch_size < 1 or buffer < 0:
         raise UsageError("a batch needs rows, and the buffer cannot be negative", got=f"{batch_size}, {buffer}")
     tars = _tars(split)

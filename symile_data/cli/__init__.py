@@ -20,7 +20,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from symile_data import __version__
-from symile_data.cli.output.mistakes import as_sentence
+from symile_data.cli.output.mistakes import as_sentence, with_choices
 from symile_data.cli.output.options import with_options
 from symile_data.errors import SymileDataError
 from symile_data.launch import end_with_launcher, is_watched
@@ -53,11 +53,23 @@ COMMANDS: Mapping[str, Mapping[str, typer.Typer | Callable[..., None]]] = {
 }
 
 
+_UsageError: Any = typer.BadParameter.__base__  # typer's error of a wrong command line, which it does not export
+
+
 class _InOrderOfUse(TyperGroup):
     """The group of all commands; typer's own lists those without subcommands first."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return [name for group in COMMANDS.values() for name in group]
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except _UsageError as error:
+            group = error.ctx.command if error.ctx is not None else None
+            commands = group.list_commands(error.ctx) if isinstance(group, TyperGroup) else []
+            error.message = with_choices(error.message, commands)
+            raise
 
 
 app = typer.Typer(

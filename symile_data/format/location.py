@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,11 +18,14 @@ from typing import Any, TypeVar
 
 from symile_data.errors import UsageError
 from symile_data.files import RefusedError, open_regular
+from symile_data.progress import note
 
 from .remote_cache import RemoteCache
 from .typed_json import MOST_BYTES, read_text
 
 RETRY_PAUSES_S = (0.5, 2.0, 8.0)  # between the attempts of a remote read
+_ANSWERED: set[str] = set()  # hosts that answered this process at least once
+_MOST_REASON = 200  # letters of an error in a note
 MOST_ENTRIES = 1 << 18  # of a folder; 33 million rows in shards of 1,000 are 33,000 files
 
 _PASSING_STATUS = (408, 425, 429)  # HTTP statuses below 500 after which another attempt may succeed
@@ -102,7 +106,7 @@ class Location:
             return Path(self.root, name).stat().st_size
         if self.cache is not None:
             return self.cache.size(self, name)
-        found = _persistently(lambda: self.system.size(f"{self.root}/{name}"))
+        found = _persistently(self._host, lambda: self.system.size(f"{self.root}/{name}"))
         if found is None:
             raise OSError("the server does not tell the file's size")
         return int(found)
@@ -134,7 +138,7 @@ class Location:
         Raises:
             OSError: the file does not exist or cannot be reached, or fewer bytes arrive.
         """
-        return _persistently(lambda: self._fetch(name, ranges))
+        return _persistently(self._host, lambda: self._fetch(name, ranges))
 
     def describe(self, name: str) -> dict[str, Any]:
         """Return what the file system says of a remote file: its size, and what tells its version.
@@ -142,7 +146,7 @@ class Location:
         Raises:
             OSError: the file does not exist or cannot be reached.
         """
-        return dict(_persistently(lambda: self.system.info(f"{self.root}/{name}")))
+        return dict(_persistently(self._host, lambda: self.system.info(f"{self.root}/{name}")))
 
     def read_text(self, name: str, most_bytes: int = MOST_BYTES) -> str:
         """Read a whole UTF-8 file.
@@ -157,9 +161,9 @@ class Location:
 
         full = f"{self.root}/{name}"
         if isinstance(self.system, WebServer):  # the size that it reports may be wrong
-            data = _persistently(lambda: self.system.read_at_most(full, most_bytes))
+            data = _persistently(self._host, lambda: self.system.read_at_most(full, most_bytes))
         elif self.size(name) <= most_bytes:
-            data = _persistently(lambda: self.system.cat_file(full))
+            data = _persistently(self._host, lambda: self.system.cat_file(full))
         else:
             raise ValueError(f"more than {most_bytes >> 20} MiB")
         return bytes(data).decode("utf-8")
@@ -186,7 +190,7 @@ class Location:
         path = f"{self.root}/{folder}".rstrip("/")
         try:
             # A web server's folder is an HTML page, under an address that ends in a slash.
-            found = _persistently(lambda: self.system.ls(f"{path}/", detail=True))
+            found = _persistently(self._host, lambda: self.system.ls(f"{path}/", detail=True))
         except FileNotFoundError:
             return set()
         if len(found) > MOST_ENTRIES:
@@ -194,6 +198,12 @@ class Location:
         inside = path.rpartition("://")[2]
         parts = [(*entry["name"].rstrip("/").rpartition("/"), entry.get("type", "file")) for entry in found]
         return {(name, type_) for parent, _, name, type_ in parts if parent.endswith(inside)}
+
+    @property
+    def _host(self) -> str:
+        """Scheme and host of a web server or the like; of other systems the first part of the path."""
+        scheme, marks, rest = self.url.partition("://")
+        return scheme + marks + rest.partition("/")[0]
 
     @property
     def _protocols(self) -> tuple[str, ...]:
@@ -249,23 +259,42 @@ def _local_entries(folder: Path) -> list[tuple[str, str]]:
     return found
 
 
-def _persistently(attempt: Callable[[], _Found]) -> _Found:
-    """Make a remote call, and repeat it after failures that may pass.
+def _persistently(host: str, attempt: Callable[[], _Found]) -> _Found:
+    """Make a remote call, and repeat it after failures that may pass, which is said once.
+
+    A host that has never answered and does not exist or refuses connections is asked twice only: its address is
+    probably misspelt.
 
     Raises:
         OSError: every attempt failed, or another attempt cannot help.
     """
-    for pause_s in (*RETRY_PAUSES_S, None):
+    for count, pause_s in enumerate((*RETRY_PAUSES_S, None)):
         try:
-            return attempt()
+            found = attempt()
         except Exception as error:  # file systems raise errors of their own client libraries
-            if pause_s is not None and not _is_final(error):
+            hopeless = _is_final(error) or (count > 0 and host not in _ANSWERED and _is_unreachable(error))
+            if pause_s is not None and not hopeless:
+                if count == 1 or (count == 0 and not _is_unreachable(error)):
+                    note(f"{host} does not answer as it should ({_reason(error)}); trying again")
                 time.sleep(pause_s)
             elif isinstance(error, OSError):
                 raise
             else:
                 raise OSError(f"{type(error).__name__}: {error}") from error
+        else:
+            _ANSWERED.add(host)
+            return found
     raise AssertionError("the last attempt returns or raises")
+
+
+def _is_unreachable(error: Exception) -> bool:
+    """Tell whether a host does not exist, or refuses connections."""
+    cause = getattr(error, "os_error", None) or error  # aiohttp's, when connecting
+    return isinstance(cause, ConnectionRefusedError | socket.gaierror) or type(error).__name__.endswith("DNSError")
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:_MOST_REASON] or type(error).__name__
 
 
 def _is_final(error: Exception) -> bool:

@@ -52,6 +52,12 @@ def stage(
         yield advance
 
 
+def note(text: str) -> None:
+    """Print one line on stderr about what takes longer than it should; nothing within `hidden`."""
+    if not _hidden.get():
+        print(printable(text), file=sys.stderr, flush=True)
+
+
 @contextlib.contextmanager
 def hidden() -> Iterator[None]:
     """Show no progress of stages within the block, which is one step of an outer stage."""

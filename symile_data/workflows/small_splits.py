@@ -66,7 +66,8 @@ def small_build_settings(data: TrainingData, config: TrainConfig, given: Mapping
 def set_sizes(data: TrainingData, split: str, column: str) -> list[int]:
     """Return the sizes of the sets of candidates in a column of a split, each once."""
     sets = data.split(split).read_all([column])[column].combine_chunks().drop_null()
-    return pc.unique(pc.list_value_length(sets)).to_pylist()
+    sizes: list[int] = pc.unique(pc.list_value_length(sets)).to_pylist()
+    return sizes
 
 
 def _own_candidates(data: TrainingData, config: TrainConfig) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """Directories here and elsewhere: the same reads, nothing more than what is asked, and patience with the network."""
 
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,7 +66,9 @@ def test_a_file_that_ends_early_is_an_error(place: Location, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("place", ["memory"], indirect=True)
-def test_a_remote_read_is_repeated_until_it_works(place: Location, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_remote_read_is_repeated_until_it_works(
+    place: Location, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     pauses: list[float] = []
     monkeypatch.setattr(time, "sleep", pauses.append)
     real, failures = place.system.cat_file, [TimeoutError("slow"), ConnectionError("gone"), RuntimeError("odd")]
@@ -78,6 +81,7 @@ def test_a_remote_read_is_repeated_until_it_works(place: Location, monkeypatch: 
     monkeypatch.setattr(place.system, "cat_file", failing)
     assert place.read("a.bin", 0, 4) == CONTENTS[:4]
     assert pauses == list(locations.RETRY_PAUSES_S)
+    assert capsys.readouterr().err.count("does not answer as it should (slow); trying again\n") == 1
 
 
 @pytest.mark.parametrize("place", ["memory"], indirect=True)
@@ -89,6 +93,46 @@ def test_a_remote_read_that_never_works_says_why(place: Location, monkeypatch: p
     monkeypatch.setattr(place.system, "cat_file", failing)
     with pytest.raises(OSError, match="RuntimeError: the bucket is on strike"):
         place.read("a.bin", 0, 4)
+
+
+@pytest.mark.parametrize("place", ["memory"], indirect=True)
+@pytest.mark.parametrize("error", [ConnectionRefusedError("refused"), socket.gaierror("no such host")])
+def test_a_host_that_is_not_there_is_asked_twice_but_one_that_answered_is_waited_for(
+    place: Location, error: OSError, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    monkeypatch.setattr(locations, "_ANSWERED", set())
+    real, down = place.system.cat_file, True
+
+    def answer(*args: object, **options: object) -> bytes:
+        if down:
+            raise error
+        return real(*args, **options)
+
+    monkeypatch.setattr(place.system, "cat_file", answer)
+    with pytest.raises(type(error)):
+        place.read("a.bin", 0, 4)
+    assert pauses == [locations.RETRY_PAUSES_S[0]] and capsys.readouterr().err == ""
+    down = False
+    assert place.read("a.bin", 0, 4) == CONTENTS[:4]
+    down = True
+    pauses.clear()
+    with pytest.raises(type(error)):
+        place.read("a.bin", 0, 4)
+    assert pauses == list(locations.RETRY_PAUSES_S)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and f"does not answer as it should ({error}); trying again" in said
+
+
+def test_a_mistyped_address_is_refused_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens
+        with pytest.raises(OSError, match="(?i)connect"):
+            Location.of(f"http://127.0.0.1:{taken.getsockname()[1]}/data").read_text("manifest.json")
+    assert pauses == [locations.RETRY_PAUSES_S[0]]
 
 
 def test_an_unknown_kind_of_place_is_refused() -> None:

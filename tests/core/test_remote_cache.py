@@ -198,7 +198,7 @@ def test_a_disk_that_refuses_is_told_once_and_reading_goes_on(
 @pytest.mark.parametrize(
     ("limit", "message"),
     [
-        ("much", "this is no number of bytes; got 'much'"),
+        ("much", "is no number of bytes; got 'much'"),
         (-1, "no number of bytes"),
         ("1MB", r"needs room for some blocks; got limit '1MB'\. Give `limit` of 16777216 bytes or more"),
     ],

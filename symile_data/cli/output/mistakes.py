@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
 
 from symile_data.errors import MissingPackageError, OutputError, SymileDataError
 from symile_data.extras import extra_of
@@ -27,6 +30,37 @@ _ADVICE = {
     errno.EMFILE: "raise the limit on open files (ulimit -n) and run the same command again",
     errno.EIO: "check the disk and run the same command again",
 }
+
+
+_NO_COMMAND = re.compile(r"(No such command '(.*)')\.(?: Did you mean .*)?", re.DOTALL)
+_NO_CHOICE = re.compile(r"('(.*)' is not one of (.+))\.", re.DOTALL)
+
+
+def with_choices(message: str, commands: Sequence[str]) -> str:
+    """Add the choices and the nearest one to typer's message about an unknown command or choice.
+
+    Args:
+        message: What typer says.
+        commands: The commands of the group in which one was looked for.
+
+    >>> with_choices("No such command 'mm3'. Did you mean 'm3'?", ["m3", "xor"])
+    "No such command 'mm3'. Did you mean 'm3'? There are m3, xor."
+    >>> with_choices("Value error, 'parqet' is not one of 'parquet', 'webdataset'.", [])
+    "'parqet' is not one of 'parquet', 'webdataset'. Did you mean 'parquet'?"
+    """
+    message = message.removeprefix("Value error, ")  # pydantic's, which checks choices for typer
+    command, choice = _NO_COMMAND.fullmatch(message), _NO_CHOICE.fullmatch(message)
+    if command:
+        return f"{command[1]}.{_nearest(command[2], commands)} There are {', '.join(commands)}."
+    if choice:
+        choices = re.findall("'([^']*)'", choice[3])
+        return f"{choice[1]}.{_nearest(choice[2], choices)}"
+    return message
+
+
+def _nearest(asked: str, names: Sequence[str]) -> str:
+    near = get_close_matches(asked, names, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def as_sentence(error: Exception) -> SymileDataError | None:

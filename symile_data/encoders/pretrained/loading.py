@@ -12,6 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
 from symile_data.errors import MissingPackageError, SourceError, SymileDataError, UsageError
 
 
@@ -31,6 +33,10 @@ def load_pretrained(class_name: str, name: str, **options: Any) -> Any:
     logging = transformers_class("logging")
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # no table of weights that are left out on purpose: `load_model` checks the others
+    bars, downloads = logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
+    logging.disable_progress_bar()  # of the second that loading takes
+    if downloads:  # may take long, and the line before hides their bars too
+        enable_progress_bars()
     try:
         # False, not None: with None transformers asks at the terminal whether to run the folder's code.
         return kind.from_pretrained(name, trust_remote_code=False, **options)
@@ -38,6 +44,10 @@ def load_pretrained(class_name: str, name: str, **options: Any) -> Any:
         raise _unusable(name, error) from None
     finally:
         logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+        if not downloads:
+            disable_progress_bars()
 
 
 def load_model(class_name: str, name: str, **options: Any) -> Any:

@@ -16,6 +16,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symile_data.arguments import PLACE, check_argument
 from symile_data.errors import UsageError
 from symile_data.files import digest
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 1 << 20
 SMALL_BYTES = BLOCK_BYTES // 8  # reads of at most so many bytes are kept as they are
 
+_SIZES = "give bytes as a whole number, or a text such as 500MB or 50GB"
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?I?)B?")
 
@@ -54,7 +56,8 @@ class RemoteCache:
     """
 
     def __init__(self, directory: str | Path, limit: int | str = "10GB") -> None:
-        self.limit = bytes_of(limit)
+        check_argument("directory", directory, PLACE)
+        self.limit = bytes_of(limit, "limit")
         if self.limit < 16 * BLOCK_BYTES:
             raise UsageError(
                 "a cache of remote data needs room for some blocks",
@@ -156,8 +159,12 @@ class RemoteCache:
             raise
 
 
-def bytes_of(size: int | str) -> int:
+def bytes_of(size: int | str, argument: str = "size") -> int:
     """Return a number of bytes, from a number or a text such as "500MB" or "1.5 GiB".
+
+    Args:
+        size: The number or text.
+        argument: Name of the argument that it was given as, for the message.
 
     Raises:
         UsageError: it is neither.
@@ -165,9 +172,10 @@ def bytes_of(size: int | str) -> int:
     >>> bytes_of("1.5GB"), bytes_of("2 MiB"), bytes_of(7)
     (1500000000, 2097152, 7)
     """
+    check_argument(argument, size, int | str, _SIZES)
     match = _SIZE.fullmatch(str(size).strip().upper())
     if match is None:
-        raise UsageError("this is no number of bytes", got=repr(size), do="give one such as 50GB, or a whole number")
+        raise UsageError(f"`{argument}` is no number of bytes", got=repr(size), do=_SIZES)
     return int(float(match[1]) * _UNITS[match[2]])
 
 

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from symile_data.errors import DamageError
+from symile_data.files import RefusedError
 from symile_data.format.location import Location
 from symile_data.progress.amounts import counted
+
+
+class ChecksumError(OSError):
+    """Bytes of a shard do not match their checksum."""
+
+
+class ReplacedError(OSError):
+    """A shard was replaced or written while it was open."""
+
 
 AGAIN = "fetch it again, or build the dataset again"
 
@@ -69,6 +79,12 @@ def unreadable(location: Location, name: str, error: Exception, kind: str) -> Da
     if isinstance(error, FileNotFoundError):
         return DamageError("a shard is missing", where=location.where(name), do=AGAIN)
     what = f"a shard is truncated or no {kind}" if kind else "a shard cannot be read"
+    if isinstance(error, ChecksumError):
+        what = "a shard was damaged or edited"
+    elif isinstance(error, ReplacedError):
+        what = "a shard was replaced while it was read"
+    elif isinstance(error, RefusedError) or getattr(error, "errno", None) is not None:  # the disk, or the way there
+        what = "a shard cannot be read"
     return DamageError(
         what, where=location.where(name), got=" ".join(str(error).split())[:200] or type(error).__name__, do=AGAIN
     )

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from symile_data.format.location import Location, Range
 
-from .limits import check_rows, check_size, most_bytes, unreadable
+from .limits import ChecksumError, ReplacedError, check_rows, check_size, most_bytes, unreadable
 from .opened import OpenedShard, Trim
 from .seal import SEAL_BYTES, TAIL_BYTES, check_seal
 from .spans import NotFetchedError, SpanFile, Spans, fetch_spans
@@ -29,7 +29,7 @@ _FOOTERS_KEPT = 64
 PARQUET_ERRORS = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError)
 
 _PYARROWS_PAGE_DAMAGE = "CRC checksum verification failed"
-_PAGE_DAMAGE = "a page of it does not match its checksum: it was damaged or edited"
+_PAGE_DAMAGE = "a page of it does not match its checksum"
 
 _BATCH_ROWS = 64  # between two looks at the size; a row group with media is one batch, so nothing is copied
 
@@ -113,7 +113,7 @@ class ParquetShard(OpenedShard):
                 raise OSError(f"{found} rows, its footer says {expected}")
             return pa.Table.from_batches(batches) if empty is None else empty
         except PARQUET_ERRORS as error:
-            met = OSError(_PAGE_DAMAGE) if _PYARROWS_PAGE_DAMAGE in str(error) else error
+            met = ChecksumError(_PAGE_DAMAGE) if _PYARROWS_PAGE_DAMAGE in str(error) else error
             raise unreadable(self.location, self.name, met, KIND) from None
 
     def _bounded(self, batches: Iterable[pa.RecordBatch], trim: Trim | None) -> list[pa.RecordBatch]:
@@ -176,7 +176,7 @@ def _footer(location: Location, name: str, size: int, sha256: str, version: tupl
     """
     tail = _read_tail(location, name, size)
     if hashlib.sha256(tail[:-TAIL_BYTES]).hexdigest() != sha256:
-        raise OSError("it was replaced by another file since it was opened")
+        raise ReplacedError("another file than the one that was opened")
     return _parsed(tail)
 
 

@@ -11,6 +11,8 @@ import io
 import zlib
 from pathlib import Path
 
+from .limits import ChecksumError
+
 # A footer that is looked for in a wrong place begins in the mark: at its end, which ends a Thrift structure, or at its
 # start, which begins none.
 _MARK = b"\xffSYMCRC\x00"
@@ -38,10 +40,10 @@ def check_seal(before: bytes, footer: bytes) -> None:
         footer: The footer without its length and the closing mark.
 
     Raises:
-        OSError: they do not match.
+        ChecksumError: they do not match.
     """
     if before.endswith(_MARK) and before != _seal(footer):
-        raise OSError("its footer does not match its checksum: it was damaged or edited")
+        raise ChecksumError("its footer does not match its checksum")
 
 
 def _seal(footer: bytes) -> bytes:

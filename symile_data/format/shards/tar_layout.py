@@ -29,6 +29,7 @@ import pyarrow as pa
 from symile_data.format.schema import DatasetSchema, Modality
 
 from .arrow_numpy import numbers
+from .limits import ChecksumError
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -227,10 +228,11 @@ def unpack_index(contents: bytes, checksum: int | None = None) -> Index:
         checksum: Its CRC-32, or None in archives without one.
 
     Raises:
-        ValueError: the stream is no index, or does not match its checksum.
+        ValueError: the stream is no index.
+        ChecksumError: it does not match its checksum.
     """
     if checksum is not None and zlib.crc32(contents) != checksum:
-        raise ValueError("its index does not match its checksum: it was damaged or edited")
+        raise ChecksumError("its index does not match its checksum")
     try:
         with pa.ipc.open_stream(contents) as reader:
             described = reader.schema.metadata or {}

@@ -54,6 +54,29 @@ def test_choices_are_those_of_the_library(shown: Any, known: Any) -> None:
     assert sorted(get_args(shown)) == sorted(known)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("buidl", "m3"), "No such command 'buidl'. Did you mean 'build'? There are doctor, languages, plan, build, "),
+        (("build", "mm3"), "No such command 'mm3'. Did you mean 'm3'? There are "),
+        (("reproduce", "zzz"), "No such command 'zzz'. There are xor, "),
+        (
+            ("build", "m3", "--format", "parqet"),
+            "Invalid value for '--format': 'parqet' is not one of 'parquet', 'webdataset'. Did you mean 'parquet'?",
+        ),
+        (("build", "m3", "--format", "zzz"), "'--format': 'zzz' is not one of 'parquet', 'webdataset'."),
+        (("train", "x", "--logger", "wand"), "'wand' is not one of 'tensorboard', 'wandb'. Did you mean 'wandb'?"),
+    ],
+)
+def test_unknown_commands_and_choices_are_answered_with_what_there_is(
+    words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = outcome(capsys, *words)
+    told = " ".join(err.replace("│", " ").split())
+    assert code == 2 and said in told and "Value error" not in told
+    assert told.count("Did you mean") == said.count("Did you mean")
+
+
 def test_enumerations_are_those_of_the_library() -> None:
     assert list(choices.RunLogger) == list(_LOGGERS)
     assert list(choices.EachSplit) == list(SPLITS)

@@ -135,6 +135,7 @@ def test_it_is_a_dataset_like_any_other(features: Path) -> None:
         loaded["train"].features["image"].length == 8 and loaded["train"].features["image"].feature.dtype == "float16"
     )
     card = (features / "README.md").read_text(encoding="utf-8")
+    assert "memorises so few fixed rows;\n  build more rows." in card and "redraw_words" not in card
     assert "8 float16" in card and "clip" in card
     assert "# Symile-M3-2, features\n" in card and "The values of image, audio and text are features here" in card
     assert "| `image` | list of 8 float16 | features: numbers that clip computed from the image |" in card

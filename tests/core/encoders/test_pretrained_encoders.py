@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled
 from tiny_models import tiny_clip, tiny_vision, tiny_whisper, tiny_xlm_roberta
 
 from symile_data.encoders import ClipVisionEncoder, DataDescription, WhisperEncoder, XlmRobertaEncoder, make_encoder
@@ -183,6 +184,24 @@ def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
         ClipVisionEncoder(4, DESCRIPTION, "nobody/nothing")
     with pytest.raises(SourceError, match="cannot be loaded"):
         WhisperEncoder(4, DESCRIPTION, str(tmp_path))
+
+
+def test_loading_a_model_is_silent_and_leaves_the_bars_of_others(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    name = tiny_clip(tmp_path)
+    transformers.logging.enable_progress_bar()
+    capfd.readouterr()
+    ClipVisionEncoder(4, DESCRIPTION, name)
+    said = capfd.readouterr()
+    assert said.out == said.err == ""
+    assert transformers.logging.is_progress_bar_enabled() and not are_progress_bars_disabled()
+    transformers.logging.disable_progress_bar()
+    try:
+        ClipVisionEncoder(4, DESCRIPTION, name)
+        assert not transformers.logging.is_progress_bar_enabled()
+    finally:
+        transformers.logging.enable_progress_bar()
 
 
 def test_without_transformers_the_install_command_is_given(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,7 +146,7 @@ def test_every_bit_of_the_footer_counts(tmp_path: Path, place: Callable[[Path], 
         damaged = bytearray(whole)
         damaged[-back] ^= 1 << back % 8
         path.write_bytes(damaged)
-        with pytest.raises(DamageError, match="is truncated or no Parquet file"):
+        with pytest.raises(DamageError, match="is truncated or no Parquet file|was damaged or edited"):
             place(path)
 
 
@@ -156,7 +156,7 @@ def test_an_edited_footer_is_called_so_and_an_open_shard_notices(tmp_path: Path)
     shard_parquet._footer.cache_clear()
     path.write_bytes(whole[:-20] + bytes([whole[-20] ^ 4]) + whole[-19:])
     for read in (lambda: opened(path), lambda: shard.read_all(["i"])):
-        with pytest.raises(DamageError, match="its footer does not match its checksum: it was damaged or edited"):
+        with pytest.raises(DamageError, match=r"shard was damaged or edited .*; got its footer does not match"):
             read()
 
 
@@ -190,7 +190,8 @@ def test_a_page_that_was_damaged_is_called_so(tmp_path: Path, place: Callable[[P
     path.write_bytes(data)
     shard = place(path)
     with pytest.raises(
-        DamageError, match=r"a\.parquet\); got a page of it does not match its checksum: it was damaged"
+        DamageError,
+        match=r"shard was damaged or edited \(.*a\.parquet\); got a page of it does not match",
     ):
         shard.read(0, ["x"])
     assert shard.read(0, ["y"]).num_rows == 3
@@ -205,5 +206,5 @@ def test_a_file_that_took_the_place_of_an_open_one_is_refused(tmp_path: Path) ->
     shard = opened(path)
     assert shard.read(0, ["x"])["x"].to_pylist() == [1, 3]
     other.replace(path)
-    with pytest.raises(DamageError, match="it was replaced by another file since it was opened"):
+    with pytest.raises(DamageError, match=r"^a shard was replaced .*; got another file than the one that was opened"):
         shard.read(0, ["x"])

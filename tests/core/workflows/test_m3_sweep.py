@@ -65,11 +65,11 @@ def test_a_sweep_runs_once(
 
     (tmp_path / "tiny.toml").write_text(CONFIG.replace("epochs = 1, batch_size = 6", "epochs = 2, batch_size = 6"))
     assert call("reproduce", "m3", *words) == 1  # before encoders are pretrained for it
-    assert "has a run with another config" in (err := capsys.readouterr().err)
-    assert (
-        "got pretrain.epochs: 2, not 1 (yours, not that of the run)"
-        in err(out / "m3-2" / "missing-0.5" / "seed-0" / "result.json").unlink()
-    )
+    refused = capsys.readouterr().err
+    assert "has a run with another config" in refused
+    assert "got pretrain.epochs: 2, not 1 (yours, not that of the run)" in refused
+    (tmp_path / "tiny.toml").write_text(CONFIG)
+    (out / "m3-2" / "missing-0.5" / "seed-0" / "result.json").unlink()
     with pytest.raises(RuntimeError, match="trained"):
         call("reproduce", "m3", *words)
     assert call("reproduce", "m3", *words, "--train", "11") == 1

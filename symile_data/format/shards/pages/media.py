@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from symile_data.format.feature_sets.joined import JoinedShard
 
-from ..limits import unreadable
+from ..limits import ReplacedError, unreadable
 from ..parquet import KIND, PARQUET_ERRORS, ParquetShard
 from ..selected import SelectedShard
 from .files import OpenFile, OpenFiles
@@ -74,7 +74,7 @@ class StoredValues:
 
     def _unchanged(self, file: OpenFile) -> OpenFile:
         if file.version != self.version:
-            raise OSError("it was written or replaced while it was read")
+            raise ReplacedError("another file than the one that was opened")
         return file
 
     def selected(self, places: npt.NDArray[np.int64]) -> StoredValues:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..limits import ChecksumError
 from .headers import DATA_PAGE, PLAIN, RLE, page_header, varint
 
 _LENGTH_BYTES = 4  # before each value, and before the definition levels of a page
@@ -53,7 +54,7 @@ def find_values(chunk: memoryview, rows: int, most_level: int, *, checksums: boo
             raise ValueError("a page of another kind")
         page = chunk[start:at]
         if checksums and header.checksum is not None and zlib.crc32(page) != header.checksum:
-            raise ValueError("a page does not match its checksum")
+            raise ChecksumError("a page of it does not match its checksum")
         of_page, begin = definition_levels(page, header.values, most_level)
         levels.append(of_page)
         value = start + begin
