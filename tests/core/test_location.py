@@ -130,7 +130,7 @@ def test_a_mistyped_address_is_refused_soon(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(time, "sleep", pauses.append)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # nobody listens
-        with pytest.raises(OSError, match="(?i)connect"):
+        with pytest.raises(OSError, match=r"(?i)connect"):
             Location.of(f"http://127.0.0.1:{taken.getsockname()[1]}/data").read_text("manifest.json")
     assert pauses == [locations.RETRY_PAUSES_S[0]]
 

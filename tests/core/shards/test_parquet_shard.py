@@ -146,7 +146,7 @@ def test_every_bit_of_the_footer_counts(tmp_path: Path, place: Callable[[Path], 
         damaged = bytearray(whole)
         damaged[-back] ^= 1 << back % 8
         path.write_bytes(damaged)
-        with pytest.raises(DamageError, match="is truncated or no Parquet file|was damaged or edited"):
+        with pytest.raises(DamageError, match=r"is truncated or no Parquet file|was damaged or edited"):
             place(path)
 
 
