@@ -124,8 +124,7 @@ class BatchLoader:
         split = split if modalities is None else split.with_modalities(modalities)
         self.split, self.batch_size, self.seed = split, batch_size, seed
         self.rank, self.world_size = distribution.rank, distribution.world_size
-        self._shuffle = shuffle
-        self._drop_last = shuffle if drop_last is None else drop_last
+        self._shuffle, self._drop_last = shuffle, shuffle if drop_last is None else drop_last
         if not len(self):
             raise UsageError(
                 "the split has fewer rows than one global batch, and drop_last leaves nothing",
@@ -211,8 +210,7 @@ class BatchLoader:
         check_argument("epoch", epoch, int)
         if epoch < 0:
             raise UsageError("an epoch must not be negative", got=epoch)
-        if epoch != self._epoch:
-            self._position = 0
+        self._position = self._position if epoch == self._epoch else 0
         self._epoch, self._begun = epoch, False
 
     def state_dict(self) -> dict[str, Any]:

@@ -131,9 +131,9 @@ def train(
     from symile_data.launch import launch, must_launch
     from symile_data.training.config import read_config
     from symile_data.workflows.configs import config_for
+    from symile_data.workflows.configs.small_splits import small_build_settings
     from symile_data.workflows.datasets import default_objectives
     from symile_data.workflows.evaluate import Experiment, run_experiment
-    from symile_data.workflows.small_splits import small_build_settings
     from symile_data.workflows.training_data import TrainingData
 
     chosen_folds = chosen_fold(folds, fold, repeat)

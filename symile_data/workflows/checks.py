@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from symile_data.errors import UsageError
 
-from .small_splits import check_small, set_sizes
+from .configs.small_splits import check_small, set_sizes
 
 if TYPE_CHECKING:
     from symile_data.format.manifest import Manifest

@@ -168,7 +168,7 @@ def m3(
     from symile_data.experiments.tables import LOSSES
     from symile_data.format.schema import SPLITS
     from symile_data.training.config import read_config
-    from symile_data.workflows.small_splits import bounded_batches
+    from symile_data.workflows.configs.small_splits import bounded_batches
 
     if keys and rates is not None:
         raise typer.BadParameter("it is another experiment than --keys", param_hint="--rates")

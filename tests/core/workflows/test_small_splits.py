@@ -12,7 +12,12 @@ from factories import build
 from symile_data.errors import UsageError
 from symile_data.training.config import read_config
 from symile_data.training.run import read_run
-from symile_data.workflows.small_splits import bounded_batch, fitted_settings, small_build_settings, words_problem
+from symile_data.workflows.configs.small_splits import (
+    bounded_batch,
+    fitted_settings,
+    small_build_settings,
+    words_problem,
+)
 from symile_data.workflows.training_data import TrainingData
 
 SHORT = ("--epochs", "1", "--set", "pretrain.epochs=1", "--set", "dim=8", "--set", "inputs.audio.seconds=0.5")

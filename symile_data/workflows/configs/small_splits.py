@@ -13,7 +13,7 @@ from symile_data.progress.amounts import counted
 if TYPE_CHECKING:
     from symile_data.training.config import TrainConfig
 
-    from .training_data import TrainingData
+    from ..training_data import TrainingData
 
 _LEAST_BATCHES = 4  # of an epoch of a fitted config
 _LEAST_ROWS = 2  # of a batch, as one row has no negatives

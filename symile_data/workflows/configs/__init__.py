@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from symile_data.errors import UsageError
 
-from .datasets import default_config
+from ..datasets import default_config
 
 if TYPE_CHECKING:
-    from .training_data import TrainingData
+    from ..training_data import TrainingData
 
 _PAGE = "docs/own-data.md#train-on-it"
 _PAPER = "paper-"  # configs of the paper's sizes, which suit no small dataset
