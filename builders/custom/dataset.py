@@ -109,7 +109,7 @@ def write_dataset(
     _check_tables(schema, splits, spec)
     check_call(write_dataset, locals())
     if rows_per_shard < 1:
-        raise UsageError("`rows_per_shard` must be at least 1", got=rows_per_shard)
+        raise UsageError("rows_per_shard must be at least 1", got=rows_per_shard)
     check_format(shard_format)
     directory = Path(out)
     if document is not None:

@@ -213,7 +213,7 @@ def test_builds_name_the_argument_before_anything_is_written(tmp_path: Path, mon
     for wrong, said in (
         ({"out": ""}, "`out` is an empty path"),
         ({"notes": "one"}, "`notes` is a list of texts; got 'one'"),
-        ({"rows_per_shard": 0}, "`rows_per_shard` must be at least 1; got 0"),
+        ({"rows_per_shard": 0}, "^rows_per_shard must be at least 1; got 0"),
         ({"reliability": 0.5}, "`reliability` is a Reliability; got 0.5"),
     ):
         settings: dict[str, Any] = {
