@@ -161,14 +161,15 @@ def _figure(count: int) -> tuple[Figure, list[Axes]]:
 def _plot_losses(
     axes: Axes, places: Sequence[float], rows: Rows, losses: Mapping[str, Sequence[str]] | None = None
 ) -> None:
-    """Draw the mean over seeds as a line, all seeds as a band, and the accuracy of a random candidate."""
+    """Draw the mean over seeds as a line, all seeds as a band, and the accuracy of a random candidate if known."""
     for loss, (label, colour, marker) in (losses or _LOSSES).items():
         means = [row[loss]["mean"] for row in rows]
         axes.plot(places, means, color=colour, marker=marker, markersize=4, label=label)
         lowest, highest = ([pick(row[loss]["values"]) for row in rows] for pick in (min, max))
         axes.fill_between(places, lowest, highest, color=colour, alpha=0.2, linewidth=0)
-    random = [row[RANDOM] for row in rows]
-    axes.plot(places, random, color="0.5", linestyle=line_style(RANDOM), label=shown(RANDOM))
+    if all(RANDOM in row for row in rows):
+        random = [row[RANDOM] for row in rows]
+        axes.plot(places, random, color="0.5", linestyle=line_style(RANDOM), label=shown(RANDOM))
     axes.set_ylim(-0.02, 1.02)
 
 
