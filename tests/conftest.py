@@ -127,6 +127,14 @@ def undrawn() -> Iterator[Callable[[Figure, Path], None]]:
 
 
 @pytest.fixture(scope="module")
+def no_figures() -> Iterator[None]:
+    """Cards without figures, whose drawing takes most of a small build's time. `tests/cards` tests the figures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("symile_data.cards.draw_figures", lambda *_: [])
+        yield
+
+
+@pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Tensors of tests are slower with several threads, and much slower where the cores are shared."""
     import torch

@@ -11,6 +11,7 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -308,10 +309,16 @@ def library_versions(packages: Sequence[str], extra: str = "m3,online") -> dict[
     versions = dict(OWN_VERSIONS)
     for package in packages:
         try:
-            versions[package] = metadata.version(package)
+            versions[package] = _version(package)
         except metadata.PackageNotFoundError:
             raise MissingPackageError(package, extra, "this build") from None
     return versions
+
+
+@cache
+def _version(package: str) -> str:
+    """Return the version of an installed distribution, whose metadata is parsed once in a process."""
+    return metadata.version(package)
 
 
 def differences(mine: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:

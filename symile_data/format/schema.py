@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -108,11 +109,12 @@ class DatasetSchema:
     features: Features
     modalities: tuple[Modality, ...]
 
-    @property
+    @cached_property
     def arrow(self) -> pa.Schema:
         """Arrow schema whose `huggingface` metadata lets `datasets` restore every type without a card.
 
-        If a modality has details, the metadata also holds all modalities under `MODALITIES_KEY`.
+        If a modality has details, the metadata also holds all modalities under `MODALITIES_KEY`. It is made once,
+        because `datasets` copies every class name for it.
         """
         schema = self.features.arrow_schema
         if not any(modality.details for modality in self.modalities):

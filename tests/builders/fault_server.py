@@ -59,6 +59,7 @@ def build_mimic(source: Path, out: Path) -> None:
     small("mimic.build.ROWS_PER_SHARD", 2)
     small("mimic.signals.media.CHUNK", 2)
     small("mimic.shard.ROWS_PER_GROUP", 1)
+    small("mimic.signals.radiograph.SHORTER_SIDE", 32)
     tree = Tree(source.with_name("mimic"))
     for number in range(8):
         tree.complete(10_000_000 + number, 20_000_000 + number)
@@ -77,6 +78,9 @@ def documents(directory: Path, _manifest: object, _schema: object) -> list[Path]
         write_text(path, f"{path.name}\n" * 9)
     return paths
 
+
+# Their versions are part of the builds' fingerprints; finding them reads their metadata.
+PACKAGES = ("datasets", "espeakng-loader", "numpy", "pillow", "polars", "pyarrow", "soundfile", "soxr", "wfdb")
 
 # One line for each dataset that can be built.
 BUILDERS: dict[str, Callable[[Path, Path], None]] = {"m3": build_m3, "mimic": build_mimic, "xor": build_xor}
@@ -241,8 +245,10 @@ def _serve(source: Path) -> None:
 
     from symile_data.builders.xor import build  # noqa: F401
     from symile_data.datasets.m3.names import imagenet_classes
+    from symile_data.format.manifest import library_versions
 
     imagenet_classes()
+    library_versions(PACKAGES)
 
     for line in sys.stdin:
         dataset, out, count, fault = json.loads(line)

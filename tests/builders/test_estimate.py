@@ -267,23 +267,32 @@ def test_rows_of_a_repository_without_an_image_are_passed_over(tmp_path: Path) -
         estimate_m3(asked, tmp_path / "out", workers=1)
 
 
+# A fork for each command: the modules are loaded once, and no command sees what another one has read.
+COMMANDS = """
+import json, os, sys
+import datasets, huggingface_hub, numpy, pyarrow.parquet, soundfile, soxr
+import symile_data.builders.m3.estimate.estimate
+from symile_data.cli import main
+
+for line in sys.stdin:
+    words, out, err = json.loads(line)
+    child = os.fork()
+    if not child:
+        os.dup2(os.open(out, os.O_WRONLY | os.O_CREAT), 1)
+        os.dup2(os.open(err, os.O_WRONLY | os.O_CREAT), 2)
+        sys.argv[1:] = words
+        main()
+        sys.exit()
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
 def test_a_repository_of_the_hub(tmp_path: Path) -> None:
     """The command line, in a process that knows no other hub than the stand-in."""
     repo = counted(repository(tmp_path / "pictures"))
     out = tmp_path / "out"
-    words = (
-        "m3",
-        "--out",
-        out,
-        "--images",
-        "hf:owner/pictures@main",
-        "--langs",
-        "2",
-        "--train",
-        "40",
-        "--workers",
-        "1",
-    )
+    words = ["plan", "m3", "--out", str(out), "--images", "hf:owner/pictures@main"]
+    words += ["--langs", "2", "--train", "40", "--workers", "1"]
     with hub() as there:
         there.files["owner/pictures"] = {
             path.relative_to(repo).as_posix(): path.read_bytes() for path in repo.rglob("*") if path.is_file()
@@ -292,25 +301,37 @@ def test_a_repository_of_the_hub(tmp_path: Path) -> None:
             **os.environ, "HF_ENDPOINT": there.endpoint, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": "1",
             "HF_HUB_OFFLINE": "0", "HF_DATASETS_OFFLINE": "0", "HF_HUB_DISABLE_TELEMETRY": "1",
         }  # fmt: skip
+        with subprocess.Popen(
+            [sys.executable, "-c", COMMANDS],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
 
-        def plan(*more: str) -> subprocess.CompletedProcess[str]:
-            command = [sys.executable, "-m", "symile_data", "plan", *map(str, words), *more]
-            return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+            def plan(name: str, *more: str) -> tuple[int, str, str]:
+                streams = [tmp_path / f"{name}.{stream}" for stream in ("out", "err")]
+                request = json.dumps([[*words, *more], *map(str, streams)])
+                print(request, file=process.stdin, flush=True)
+                code = int(process.stdout.readline())
+                return code, *(stream.read_text(encoding="utf-8") for stream in streams)
 
-        said = plan("--validation", "6", "--test", "6", "--json")
-        del there.files["owner/pictures"]["data/train-00000-of-00001.parquet"]
-        broken = plan()
-        there.files["owner/pictures"]["README.md"] = b"---\na: &a [x]\nb: *a\n---\n"
-        hostile = plan()
-    assert hostile.returncode == 1 and "the dataset's card cannot be trusted (hf://datasets/owner/" in hostile.stderr
-    assert said.returncode == 0, said.stderr
-    found = json.loads(said.stdout)
+            code, said, error = plan("sound", "--validation", "6", "--test", "6", "--json")
+            del there.files["owner/pictures"]["data/train-00000-of-00001.parquet"]
+            broken = plan("broken")
+            there.files["owner/pictures"]["README.md"] = b"---\na: &a [x]\nb: *a\n---\n"
+            hostile = plan("hostile")
+    assert hostile[0] == 1 and "the dataset's card cannot be trusted (hf://datasets/owner/" in hostile[2]
+    assert code == 0, error
+    found = json.loads(said)
     assert found["rows"] == ROWS
     units = {stage["stage"]: stage["units"] for stage in found["stages"]}
     assert units["streaming"] == PICTURES
     local = estimate_m3(spec(HubImages(str(repo)), rows=ROWS), out, workers=1)
     assert units == {stage.stage: stage.units for stage in local.stages}
     assert found["working_bytes"] == local.working_bytes
-    assert broken.returncode == 1
-    assert broken.stderr.startswith("symile-data: cannot read the images from the hub (owner/pictures); got ")
+    assert broken[0] == 1
+    assert broken[2].startswith("symile-data: cannot read the images from the hub (owner/pictures); got ")
     assert not out.exists()

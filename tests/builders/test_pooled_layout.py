@@ -1,6 +1,7 @@
 """The pooled layout: the same rows as the self-contained one, every medium once, whole, documented and checked."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,14 @@ from symile_data.format import manifest as manifests
 from symile_data.format.location import Location
 from symile_data.format.shards import deduplicated as shards
 from symile_data.format.shards.deduplicated import PoolReader
-from symile_data.loaders import BatchLoader, ImageSettings, open_split
+from symile_data.loaders import BatchLoader, ImageSettings, Split, open_split
 
 ROWS = {"train": 70, "validation": 12, "test": 9}
 CHANGES: dict[str, Any] = {"rows": ROWS, "missing": {"image": 0.3, "audio": 0.3, "text": 0.3}}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def small() -> Any:
+def small(no_figures: None) -> Any:
     """Several files, several row groups of a file, several groups of a row group."""
     with pytest.MonkeyPatch.context() as patch:
         for owner, name, size in (
@@ -63,9 +64,16 @@ def test_an_opened_split_has_the_same_columns_types_and_rows(pair: tuple[Path, P
     assert len(parts.group_rows) > len(parts.shards) > (1 if split == "train" else 0)
 
 
-@given(data=st.data())
-def test_any_columns_of_any_group_are_those_of_the_rows(pair: tuple[Path, Path], data: st.DataObject) -> None:
+@pytest.fixture(scope="module")
+def opened(pair: tuple[Path, Path]) -> tuple[Split, Split]:
+    """The training rows of both."""
     whole, parts = (open_split(directory, "train") for directory in pair)
+    return whole, parts
+
+
+@given(data=st.data())
+def test_any_columns_of_any_group_are_those_of_the_rows(opened: tuple[Split, Split], data: st.DataObject) -> None:
+    whole, parts = opened
     columns = data.draw(st.lists(st.sampled_from(whole.columns), min_size=1, unique=True))
     group = data.draw(st.integers(0, len(parts.group_rows) - 1))
     first, count = int(parts.group_starts[group]), int(parts.group_rows[group])
@@ -167,8 +175,8 @@ def test_the_croissant_description_names_every_table(pair: tuple[Path, Path]) ->
 def test_neither_workers_nor_interruptions_change_a_byte(
     tree: Path, tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build(tree, tmp_path / "straight", layout="pooled", **CHANGES)
     if workers == 1:
+        build(tree, tmp_path / "straight", layout="pooled", **CHANGES)
         original, calls = pooled.make_media_file, iter(range(2))
 
         def failing(*arguments: Any) -> Any:
@@ -209,10 +217,18 @@ def doctored(directory: Path, path: str, column: str, change: Callable[[list[Any
     relist(directory)
 
 
+@pytest.fixture(scope="module")
+def sound(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A build without a card; not to be changed."""
+    out = tmp_path_factory.mktemp("sound") / "out"
+    build(tree, out, layout="pooled", rows={"train": 30, "validation": 0, "test": 6})
+    return out
+
+
 @pytest.fixture
-def copy(tree: Path, tmp_path: Path) -> Path:
-    build(tree, tmp_path / "copy", layout="pooled", rows={"train": 30, "validation": 0, "test": 6})
-    return tmp_path / "copy"
+def copy(sound: Path, tmp_path: Path) -> Path:
+    """A copy of it to change."""
+    return shutil.copytree(sound, tmp_path / "copy")
 
 
 def test_verify_finds_rows_that_lead_to_another_medium(copy: Path) -> None:
@@ -330,15 +346,20 @@ def test_a_pool_file_that_is_missing_or_cut_is_named(copy: Path, tmp_path: Path)
         open_split(copy, "train")
 
 
-@given(st.lists(st.one_of(st.none(), st.integers(0, 19)), max_size=30))
-def test_a_reader_gives_any_rows_in_any_order(tmp_path_factory: pytest.TempPathFactory, rows: list[int | None]) -> None:
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> PoolReader:
+    """A reader of 20 rows in two files with several row groups."""
     directory = tmp_path_factory.mktemp("pool")
     entries = []
     for index, (start, stop) in enumerate(((0, 9), (9, 20))):
         path = directory / f"{index}.parquet"
         pq.write_table(pa.table({"x": [f"value {row}" for row in range(start, stop)]}), path, row_group_size=4)
         entries.append(manifests.file_entry(directory, path, rows=stop - start, pool="x/all"))
-    reader = PoolReader(Location.of(directory), "x", entries)
+    return PoolReader(Location.of(directory), "x", entries)
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(0, 19)), max_size=30))
+def test_a_reader_gives_any_rows_in_any_order(reader: PoolReader, rows: list[int | None]) -> None:
     found = reader.take(pa.array(rows, pa.int64()))
     assert found.to_pylist() == [None if row is None else f"value {row}" for row in rows]
     for outside in (-1, 20):

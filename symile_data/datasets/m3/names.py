@@ -159,8 +159,7 @@ def read_names(path: Path | None = None) -> NamesTable:
         SourceError: the file is not a table of that form; the error names line and column.
     """
     if path is None:
-        bundled = resources.files("symile_data.builders.m3") / "data" / "class_names.tsv"
-        return parse_names(bundled.read_text(encoding="utf-8"), "class_names.tsv")
+        return _bundled_names()
     try:
         with open_text(path) as file:
             text = file.read()
@@ -171,6 +170,12 @@ def read_names(path: Path | None = None) -> NamesTable:
     except UnicodeDecodeError as error:
         raise SourceError("the names table is not UTF-8 text", where=path, got=error) from None
     return parse_names(text, str(path))
+
+
+@cache
+def _bundled_names() -> NamesTable:
+    bundled = resources.files("symile_data.builders.m3") / "data" / "class_names.tsv"
+    return parse_names(bundled.read_text(encoding="utf-8"), "class_names.tsv")
 
 
 def parse_names(text: str, path: str) -> NamesTable:
