@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,6 +102,27 @@ def copied(documented: Tiny, tmp_path: Path) -> Tiny:
     directory = tmp_path / "copy"
     shutil.copytree(documented.directory, directory)
     return replace(documented, directory=directory)
+
+
+@pytest.fixture(scope="session")
+def two_workers() -> Iterator[Executor]:
+    """Two worker processes of builds."""
+    from symile_data.builders.engine.executor import WorkerPool
+
+    with WorkerPool(2) as pool:
+        yield pool
+
+
+@pytest.fixture
+def shared_workers(two_workers: Executor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Builds with several workers use the same two processes, since starting them takes longer than a small build."""
+
+    @contextlib.contextmanager
+    def opened(workers: int, executor: str) -> Iterator[Executor | None]:
+        assert executor == "local"
+        yield two_workers if workers > 1 else None
+
+    monkeypatch.setattr("symile_data.builders.engine.stages.open_pool", opened)
 
 
 @pytest.fixture(scope="module")

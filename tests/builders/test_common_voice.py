@@ -52,6 +52,7 @@ def speakers_of(release: Path) -> dict[str, str]:
     return found
 
 
+@pytest.mark.usefixtures("shared_workers")
 def test_a_release_builds_with_speakers_of_their_own(release: Path, tree: Path, tmp_path: Path) -> None:
     settings: dict[str, Any] = {"audio": "common-voice", "recordings": release, "rows": ROWS}
     manifest = build(tree, tmp_path / "out", **settings)

@@ -29,6 +29,8 @@ from symile_data.errors import SourceError, SymileDataError, UsageError
 from symile_data.format import manifest as manifests
 from symile_data.loaders import open_split
 
+pytestmark = pytest.mark.usefixtures("no_figures")
+
 OURS = {"train": "train", "validation": "val", "test": "test"}
 
 
@@ -138,6 +140,7 @@ def test_a_file_that_was_not_downloaded_is_named_unless_it_is_not_needed(tmp_pat
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.usefixtures("shared_workers")
 def test_neither_workers_nor_file_layout_change_the_shards(
     whole: Path, tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

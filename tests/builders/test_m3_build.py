@@ -127,6 +127,7 @@ def test_two_builds_in_two_places_have_the_same_bytes(plain: Path, tree: Path, t
     assert contents(tmp_path / "out") == contents(plain)
 
 
+@pytest.mark.usefixtures("shared_workers")
 def test_worker_processes_make_the_same_bytes(plain: Path, tree: Path, tmp_path: Path) -> None:
     build(tree, tmp_path / "out", workers=2)
     assert contents(tmp_path / "out") == contents(plain)

@@ -30,6 +30,8 @@ from symile_data.files import digest
 from symile_data.format import manifest as manifests
 from symile_data.loaders import open_split
 
+pytestmark = pytest.mark.usefixtures("no_figures")
+
 SPLITS = ("train", "validation", "test")
 LANGUAGES = ("el", "en")
 ROWS = {"train": 24, "validation": 6, "test": 6}
@@ -94,6 +96,7 @@ def test_a_finished_build_holds_together(keyed: Path) -> None:
     assert not any(row["symbol_missing"] for row in rows_of(keyed, "test"))
 
 
+@pytest.mark.usefixtures("shared_workers")
 def test_workers_and_interruptions_change_no_byte(
     keyed: Path, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

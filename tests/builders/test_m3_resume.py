@@ -1,12 +1,13 @@
 """A build that is interrupted anywhere, by any means, is finished by the same command with the same bytes."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import pytest
 from factories import build, contents, problems
@@ -170,8 +171,9 @@ def test_a_disk_that_fills_up_in_mid_shard_keeps_what_is_done(
     assert contents(out) == undisturbed
 
 
-SCRIPT = """
-import signal, sys
+# Each build is a fork, so that modules are loaded once. It writes its number into a pipe when it reaches the point.
+SERVER = """
+import json, os, signal, sys
 from pathlib import Path
 sys.path.append({tests!r})
 import factories
@@ -185,36 +187,41 @@ def stop_at(owner, name, number):
     original, calls = getattr(owner, name), iter(range(number))
     def stopping(*arguments):
         if next(calls, None) is None:
-            print("reached", flush=True)
+            print(os.getpid(), flush=True)
             signal.pause()
         return original(*arguments)
     setattr(owner, name, stopping)
 
-if __name__ == "__main__":
-    stop_at({owner}, {name!r}, {number})
-    factories.build(Path({tree!r}), Path({out!r}), workers={workers})
+for line in sys.stdin:
+    (owner, name, number), workers, tree, out, pipe = json.loads(line)
+    child = os.fork()
+    if not child:
+        os.dup2(os.open(pipe, os.O_WRONLY), 1)
+        stop_at(eval(owner), name, number)
+        factories.build(Path(tree), Path(out), workers=workers)
+        os._exit(0)
+    os.waitpid(child, 0)
 """
 
 
-def killed(tree: Path, out: Path, point: tuple[str, str, int], workers: int) -> None:
+@pytest.fixture(scope="module")
+def server() -> Iterator[TextIO]:
+    """Takes a point, a number of workers, the images, the output and a pipe, as a line of JSON."""
+    code = SERVER.format(tests=str(TESTS), sizes=(ROWS_PER_SHARD, CHUNK, ROWS_PER_GROUP))
+    with subprocess.Popen([sys.executable, "-c", code], cwd=TESTS.parent, stdin=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        yield process.stdin
+    assert process.returncode == 0
+
+
+def killed(server: TextIO, tree: Path, out: Path, point: tuple[str, str, int], workers: int) -> None:
     """Start a build, kill -9 it when it reaches a point, and wait for all of its processes to be gone."""
-    owner, name, number = point
-    sizes = (ROWS_PER_SHARD, CHUNK, ROWS_PER_GROUP)
-    code = SCRIPT.format(
-        tests=str(TESTS),
-        sizes=sizes,
-        owner=owner,
-        name=name,
-        number=number,
-        tree=str(tree),
-        out=str(out),
-        workers=workers,
-    )
-    with subprocess.Popen([sys.executable, "-c", code], cwd=TESTS.parent, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "reached\n"
-        os.kill(process.pid, signal.SIGKILL)
-        assert process.stdout.read() == ""  # ends only when no worker holds the pipe any more
+    pipe = out.with_name("pipe")
+    os.mkfifo(pipe)
+    print(json.dumps([point, workers, str(tree), str(out), str(pipe)]), file=server, flush=True)
+    with pipe.open() as told:
+        os.kill(int(told.readline()), signal.SIGKILL)
+        assert told.read() == ""  # ends only when no worker holds the pipe any more
 
 
 @pytest.mark.parametrize(
@@ -229,10 +236,15 @@ def killed(tree: Path, out: Path, point: tuple[str, str, int], workers: int) -> 
     ids=["in a picture chunk", "in a clip chunk", "in a shard", "before the manifest", "with workers"],
 )
 def test_a_killed_build_is_finished_with_the_same_bytes(
-    tree: Path, tmp_path: Path, undisturbed: dict[str, bytes], point: tuple[str, str, int], workers: int
+    server: TextIO,
+    tree: Path,
+    tmp_path: Path,
+    undisturbed: dict[str, bytes],
+    point: tuple[str, str, int],
+    workers: int,
 ) -> None:
     out = tmp_path / "out"
-    killed(tree, out, point, workers)
+    killed(server, tree, out, point, workers)
     assert (out / INTERNAL).is_dir()
     assert not (out / manifests.FILE_NAME).exists()
     if point[1] == "media":

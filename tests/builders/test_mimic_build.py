@@ -70,6 +70,7 @@ def copied(dataset: Path, tmp_path: Path) -> Path:
     return shutil.copytree(dataset, tmp_path / "copied")
 
 
+@pytest.mark.usefixtures("shared_workers")
 def test_bytes_do_not_depend_on_the_number_of_workers(roots: Roots, dataset: Path, tmp_path: Path) -> None:
     build(roots, tmp_path / "two", workers=2)
     assert contents(tmp_path / "two") == contents(dataset)

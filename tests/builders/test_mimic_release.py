@@ -31,6 +31,8 @@ from symile_data.training.config import read_config
 from symile_data.training.module import SymileModule
 from symile_data.workflows.training_data import TrainingData
 
+pytestmark = pytest.mark.usefixtures("no_figures")
+
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -139,6 +141,7 @@ def test_percentiles_are_fitted_on_the_training_split(imported: Path) -> None:
             assert row["labs_percentile"][column] == pytest.approx(share)
 
 
+@pytest.mark.usefixtures("shared_workers")
 def test_it_repeats_and_gets_a_card(release: Path, imported: Path, tmp_path: Path) -> None:
     import_mimic(release, tmp_path / "out", workers=2, write_card=no_card)
     assert contents(tmp_path / "out") == contents(imported)

@@ -15,6 +15,8 @@ from symile_data.errors import UsageError
 from symile_data.loaders import BatchLoader, Variation, open_split
 from symile_data.reliability import Reliability
 
+pytestmark = pytest.mark.usefixtures("no_figures")
+
 ROWS = {"train": 40, "validation": 6, "test": 6}
 RATES = Reliability(misaligned={"image": 0.5, "audio": 0.4, "text": 0.5})
 OWN = {
@@ -127,6 +129,7 @@ def test_noisy_values_are_files_of_their_own(noisy: tuple[Path, Path]) -> None:
     assert min(counts.values()) > 10
 
 
+@pytest.mark.usefixtures("shared_workers")
 def test_noise_has_its_level_and_needs_no_other_row(noisy: tuple[Path, Path], tree: Path, tmp_path: Path) -> None:
     rows, clean = ([row for split in ROWS for row in rows_of(path, split)] for path in noisy)
     pairs = [(row["code"], own["code"]) for row, own in zip(rows, clean, strict=True) if row["code_noisy"]]

@@ -166,6 +166,7 @@ def test_it_verifies_and_every_mask_is_kept(mixed: Path) -> None:
     assert not any(row[f"{name}_missing"] for row in test for name in ("seen", "heard", "read", "felt"))
 
 
+@pytest.mark.usefixtures("shared_workers")
 def test_the_bytes_do_not_depend_on_workers_or_interruptions(
     mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,8 @@ from symile_data.errors import UsageError
 from symile_data.format import manifest as manifests
 from symile_data.reliability import Reliability
 
+pytestmark = pytest.mark.usefixtures("no_figures")
+
 BLOCKS = (
     Block(name="same", relation="redundant", scope=("heard", "felt"), values=10),
     Block(name="own", relation="private", scope=("heard",), values=14),
@@ -44,6 +46,7 @@ def tones_in(data: bytes) -> list[int]:
     return found
 
 
+@pytest.mark.usefixtures("shared_workers")
 def test_every_recording_plays_the_tones_of_its_symbols_without_a_speech_library(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -172,6 +172,7 @@ def test_the_croissant_description_names_every_table(pair: tuple[Path, Path]) ->
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.usefixtures("shared_workers")
 def test_neither_workers_nor_interruptions_change_a_byte(
     tree: Path, tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

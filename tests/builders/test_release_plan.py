@@ -19,6 +19,8 @@ from symile_data.errors import OutputError, SourceError, UsageError
 from symile_data.files import pretty_json
 from symile_data.format import manifest as manifests
 
+pytestmark = pytest.mark.usefixtures("no_figures")
+
 ROWS = {"train": range(130), "val": range(1000, 1009), "test": range(2000, 2007)}
 OURS = {"train": "train", "validation": "val", "test": "test"}
 

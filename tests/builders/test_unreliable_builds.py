@@ -30,6 +30,8 @@ from symile_data.format import manifest as manifests
 from symile_data.noise import noise_generator
 from symile_data.reliability import Reliability
 
+pytestmark = pytest.mark.usefixtures("no_figures")
+
 ROWS = {"train": 60, "validation": 12, "test": 12}
 SWAPS = Reliability(misaligned={"a": 0.5, "c": 0.3}, noisy={"b": 0.5, "c": 0.4}, noise_levels={"b": 0.3})
 
@@ -121,6 +123,7 @@ def test_the_test_split_is_affected_where_asked(tmp_path: Path) -> None:
     assert any(rows["b_noisy"])
 
 
+@pytest.mark.usefixtures("shared_workers")
 def test_bytes_do_not_depend_on_workers_and_values_not_on_shards(
     swapped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,8 @@ from symile_data.loaders import BatchLoader, Variation, open_split
 from symile_data.noise import noise_generator
 from symile_data.reliability import Reliability
 
+pytestmark = pytest.mark.usefixtures("no_figures")
+
 FOLLOWING = {
     "cxr": ("cxr_study_id", "cxr_hours", "view_position"),
     "ecg": ("ecg_hours",),
@@ -113,6 +115,7 @@ def test_noisy_values_are_those_of_the_seed(builds: tuple[Path, Path]) -> None:
     assert seen > 3
 
 
+@pytest.mark.usefixtures("shared_workers")
 def test_bytes_do_not_depend_on_workers_and_reliable_builds_have_no_new_columns(
     roots: Roots, builds: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -24,6 +24,8 @@ from symile_data.loaders import AudioSettings, BatchLoader, EcgSettings, ImageSe
 from symile_data.noise import noise_generator
 from symile_data.reliability import Reliability
 
+pytestmark = pytest.mark.usefixtures("no_figures")
+
 FEATURES = Features(
     {
         "photo": Image(),

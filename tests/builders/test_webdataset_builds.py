@@ -37,16 +37,10 @@ from symile_data.format.schema import DatasetSchema, Modality
 from symile_data.format.shards import open_shard
 from symile_data.format.shards.writer import shard_path, write_shard
 
+pytestmark = pytest.mark.usefixtures("no_figures")
+
 MISSING: dict[str, Any] = {"missing": {"image": 0.3, "audio": 0.3, "text": 0.3}}
 TRAIN = "data/train-00000-of-00001"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _no_figures() -> Iterator[None]:
-    """They have their own tests, and take long."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("symile_data.cards.draw_figures", lambda *_: [])
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +85,7 @@ def test_it_verifies_and_its_statistics_are_the_same(tars: Path, parquet: Path) 
         assert one[part] == two[part]
 
 
+@pytest.mark.usefixtures("shared_workers")
 def test_the_bytes_do_not_depend_on_workers_or_interruptions(
     tree: Path, tars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
