@@ -108,7 +108,8 @@ class FaultServer:
         self._process = subprocess.Popen(
             [sys.executable, __file__, str(source)],
             cwd=TESTS.parent,
-            env={**os.environ, "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}"},
+            # Each build starts the threads of polars anew.
+            env={**os.environ, "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}", "POLARS_MAX_THREADS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
