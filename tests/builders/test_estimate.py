@@ -308,21 +308,22 @@ def test_a_repository_of_the_hub(tmp_path: Path) -> None:
             stdout=subprocess.PIPE,
             text=True,
         ) as process:
-            assert process.stdin is not None
-            assert process.stdout is not None
+            requests, codes = process.stdin, process.stdout
+            assert requests is not None
+            assert codes is not None
 
             def plan(name: str, *more: str) -> tuple[int, str, str]:
-                streams = [tmp_path / f"{name}.{stream}" for stream in ("out", "err")]
-                request = json.dumps([[*words, *more], *map(str, streams)])
-                print(request, file=process.stdin, flush=True)
-                code = int(process.stdout.readline())
-                return code, *(stream.read_text(encoding="utf-8") for stream in streams)
+                said, error = tmp_path / f"{name}.out", tmp_path / f"{name}.err"
+                print(json.dumps([[*words, *more], str(said), str(error)]), file=requests, flush=True)
+                code = int(codes.readline())
+                return code, said.read_text(encoding="utf-8"), error.read_text(encoding="utf-8")
 
             code, said, error = plan("sound", "--validation", "6", "--test", "6", "--json")
             del there.files["owner/pictures"]["data/train-00000-of-00001.parquet"]
             broken = plan("broken")
             there.files["owner/pictures"]["README.md"] = b"---\na: &a [x]\nb: *a\n---\n"
             hostile = plan("hostile")
+            requests.close()
     assert hostile[0] == 1 and "the dataset's card cannot be trusted (hf://datasets/owner/" in hostile[2]
     assert code == 0, error
     found = json.loads(said)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import IO, Any, NoReturn
 
 import pytest
 from factories import build, contents, problems
@@ -205,7 +205,7 @@ for line in sys.stdin:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[TextIO]:
+def server() -> Iterator[IO[str]]:
     """Takes a point, a number of workers, the images, the output and a pipe, as a line of JSON."""
     code = SERVER.format(tests=str(TESTS), sizes=(ROWS_PER_SHARD, CHUNK, ROWS_PER_GROUP))
     with subprocess.Popen([sys.executable, "-c", code], cwd=TESTS.parent, stdin=subprocess.PIPE, text=True) as process:
@@ -214,7 +214,7 @@ def server() -> Iterator[TextIO]:
     assert process.returncode == 0
 
 
-def killed(server: TextIO, tree: Path, out: Path, point: tuple[str, str, int], workers: int) -> None:
+def killed(server: IO[str], tree: Path, out: Path, point: tuple[str, str, int], workers: int) -> None:
     """Start a build, kill -9 it when it reaches a point, and wait for all of its processes to be gone."""
     pipe = out.with_name("pipe")
     os.mkfifo(pipe)
@@ -236,7 +236,7 @@ def killed(server: TextIO, tree: Path, out: Path, point: tuple[str, str, int], w
     ids=["in a picture chunk", "in a clip chunk", "in a shard", "before the manifest", "with workers"],
 )
 def test_a_killed_build_is_finished_with_the_same_bytes(
-    server: TextIO,
+    server: IO[str],
     tree: Path,
     tmp_path: Path,
     undisturbed: dict[str, bytes],
