@@ -15,6 +15,7 @@ from symile_data.experiments.robustness import Panel, panels, robustness_notes, 
 from symile_data.experiments.robustness_figure import draw_robustness
 from symile_data.experiments.robustness_plan import PRESETS
 from symile_data.losses.objectives import OBJECTIVES
+from symile_data.plotting import style
 
 
 def results(names: Sequence[str] = ("symile", "clip"), **changes: Any) -> list[dict[str, Any]]:
@@ -102,14 +103,14 @@ def test_all_objectives_are_drawn_with_different_marks(tmp_path: Path) -> None:
 
     rows = results(tuple(OBJECTIVES)) + results(tuple(OBJECTIVES), dataset="pid", design="mixed")
     figures: list[Figure] = []
-    original = Figure.savefig
+    original = style.save
 
-    def kept(self: Figure, *words: Any, **named: Any) -> None:
-        figures.append(self)
-        original(self, *words, **named)
+    def kept(drawn: Figure, path: Path) -> None:
+        figures.append(drawn)
+        original(drawn, path)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Figure, "savefig", kept)
+        patch.setattr(style, "save", kept)
         draw_robustness(tmp_path / "all.png", panels(summaries(rows)))
     assert (tmp_path / "all.png").stat().st_size > 50_000
     (figure,) = figures
