@@ -13,6 +13,7 @@ import pytest
 from factories import build
 from tiny_models import tiny_clip, tiny_whisper
 
+from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.features.build import build_features
 from symile_data.builders.features.spec import FeatureSpec
 from symile_data.builders.xor.build import build_xor
@@ -34,7 +35,7 @@ def example(name: str) -> ModuleType:
     return module
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "undrawn")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def m3(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def xor(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("examples") / "xor"
     rows = {"train": 1_500, "validation": 0, "test": 400}
-    build_xor(XorSpec(rows=rows), out, workers=1, write_card=write_card)
+    build_xor(XorSpec(rows=rows), out, workers=1, write_card=no_card)
     return out
 
 
@@ -98,7 +99,7 @@ def registered() -> Iterator[None]:
 
 def test_own_objective(registered: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spec = XorSpec(dims=3, rows={"train": 1_000, "validation": 100, "test": 300})
-    build_xor(spec, tmp_path / "xor", workers=1, write_card=write_card)
+    build_xor(spec, tmp_path / "xor", workers=1, write_card=no_card)
     found = example("own_objective").main(str(tmp_path / "xor"), str(tmp_path / "runs"), epochs=20, batch_size=200)
     assert found["margin"] > 0.9 and found["symile"] > 0.9 and found["clip"] < 0.4  # a random candidate: 1 in 8
     said = capsys.readouterr().out
@@ -127,7 +128,7 @@ def test_finetune_from_features(m3: Path) -> None:
 def test_finetune_from_features_in_the_dataset(m3: Path, tmp_path: Path) -> None:
     models = {"image": tiny_clip(tmp_path / "clip"), "audio": tiny_whisper(tmp_path / "whisper")}
     spec = FeatureSpec(models=tuple(describe_model(kind, kind, name, {}) for kind, name in models.items()))
-    build_features(m3, tmp_path / "features", spec, encode_media, workers=1, write_card=write_card)
+    build_features(m3, tmp_path / "features", spec, encode_media, workers=1, write_card=no_card)
     history = example("finetune_from_features").main(str(tmp_path / "features"), epochs=8, batch_size=20)
     assert history[-1] < history[0]
 

@@ -20,6 +20,8 @@ from symile_data.files import pretty_json
 from symile_data.format import manifest as manifests
 from symile_data.loaders import BatchLoader, Resources, open_split
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 OLD = Path(__file__).parent / "data" / "version-0.1.0"
 KINDS = sorted(path.name for path in OLD.iterdir())
 WITHOUT_CARD = "own"  # its write_dataset was asked for no card
