@@ -35,7 +35,7 @@ def example(name: str) -> ModuleType:
     return module
 
 
-pytestmark = pytest.mark.usefixtures("one_thread", "undrawn")
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 @pytest.fixture(scope="module")

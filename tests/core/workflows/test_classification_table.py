@@ -75,7 +75,7 @@ def rows(split: str) -> Iterator[dict[str, Any]]:
         }
 
 
-pytestmark = pytest.mark.usefixtures("one_thread", "undrawn")
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from symile_data.workflows.training_data import TrainingData
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "own-data.md"
 ROWS = {"train": 300, "validation": 20, "test": 20}
 
-pytestmark = pytest.mark.usefixtures("one_thread", "undrawn")
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 def rows(count: int, seed: int) -> Iterator[dict[str, Any]]:

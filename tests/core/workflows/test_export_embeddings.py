@@ -39,7 +39,7 @@ MODALITIES = ("cxr", "ecg", "labs")
 MASKS = {"cxr": "cxr_missing", "ecg": "ecg_missing", "labs": "labs_all_missing"}
 
 
-pytestmark = pytest.mark.usefixtures("one_thread", "undrawn")
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 @pytest.fixture(scope="module")

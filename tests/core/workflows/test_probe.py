@@ -40,7 +40,7 @@ def design(strength: float) -> Design:
     return Design(modalities=dict.fromkeys(ABC, "vector"), blocks=blocks)
 
 
-pytestmark = pytest.mark.usefixtures("one_thread", "undrawn")
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from symile_data.workflows.published.checkpoint import import_checkpoint
 from symile_data.workflows.train import embed_run
 from symile_data.workflows.training_data import TrainingData, data_of_run
 
-pytestmark = pytest.mark.usefixtures("one_thread", "undrawn")
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 @pytest.fixture(scope="module")
