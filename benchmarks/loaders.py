@@ -1,6 +1,7 @@
 """How much CPU the loader costs, beside other loaders that read the same data.
 
     python benchmarks/loaders.py [--rows 2000] [--decoded-rows 400] [--repeats 5] [--workers 2] [--environments FOLDER]
+        [--only NAME ...]
 
 Every number is of one whole pass in a fresh process: raw bytes, or decoded images of 224 pixels and 3 s waveforms, in
 batches of 32. CPU counts the process and all that it starts, from after the imports on; the readers take turns in each
@@ -9,7 +10,10 @@ this package's fast decoders, so that a loader is compared with a loader; "stock
 everything, float32, normalise, default_collate). Memory is the proportional set size beyond the imports.
 
 Peers that are not among this project's packages are measured with `--environments`: each gets an environment there,
-made by the pip command that `loading/peers.py` states (about 400 MB in all). The others are listed with the reason.
+made by the pip command that `loading/peers.py` states (about 400 MB in all). The others are listed with the reason, as
+are passes that failed. Each pass is printed on stderr as it ends, and the tables also where the run is interrupted.
+All readers keep compiled modules (.pyc), whatever PYTHONDONTWRITEBYTECODE says here: imports would cost this package
+alone, whose modules no installer has compiled, a compilation in each process.
 """
 
 from __future__ import annotations
@@ -30,6 +34,7 @@ from loading.features import features_table
 from loading.table import OURS, READERS
 
 HERE = Path(__file__).parent
+MINUTES = 10  # after which a pass is given up
 Pass = dict[str, float]
 
 
@@ -39,13 +44,15 @@ class Measured:
 
     Args:
         python: Its interpreter.
-        reason: Why it is not measured any more; "" if it is.
+        reason: Why it is not measured at all; "" if it is.
+        failed: Level -> why it is not measured any more there.
         passes: Level -> the passes so far.
         memory: Level -> megabytes beyond the imports.
     """
 
     python: str
     reason: str = ""
+    failed: dict[str, str] = field(default_factory=dict)
     passes: dict[str, list[Pass]] = field(default_factory=dict)
     memory: dict[str, float] = field(default_factory=dict)
 
@@ -59,7 +66,13 @@ def run(python: str, module: str, *arguments: str) -> tuple[str, str]:
     """Run a module of this folder; returns the last line that it printed, and why it failed."""
     command = [python, "-m", module, *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    ended = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True, check=False)
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    try:
+        ended = subprocess.run(
+            command, cwd=HERE, env=environment, capture_output=True, text=True, check=False, timeout=60 * MINUTES
+        )
+    except subprocess.TimeoutExpired:
+        return "", f"it did not end within {MINUTES} minutes"
     errors = ended.stderr.strip().splitlines() or ["it failed without a message"]
     return (ended.stdout.strip().splitlines() or [""])[-1], errors[-1][:200] if ended.returncode else ""
 
@@ -71,21 +84,20 @@ def measure(
     write_media(media_at, rows)
     for name, one in measured.items():
         if not one.reason and READERS[name].prepare is not None:
-            one.reason = run(one.python, "loading.prepare", name, str(media_at), str(rows))[1]
+            reason = run(one.python, "loading.prepare", name, str(media_at), str(rows))[1]
+            one.failed |= dict.fromkeys(levels if reason else (), reason)
     for kind in ["memory", *[""] * arguments.repeats]:  # the first pass fills caches too
         for level in levels:
             for name, one in measured.items():
-                if one.reason:
+                if one.reason or level in one.failed:
                     continue
-                line, one.reason = run(
+                line, reason = run(
                     one.python, "loading.one_pass", name, level, str(media_at), str(rows), str(arguments.workers), kind
                 )
-                if one.reason:
-                    continue
-                found = json.loads(line)
-                print(name, level, line, file=sys.stderr)
-                if found["samples"] != rows:
-                    one.reason = f"it delivered {found['samples']} of {rows} rows"
+                print(name, level, reason or line, sep=" | ", file=sys.stderr)
+                found = json.loads(line) if not reason else {}
+                if reason or found["samples"] != rows:
+                    one.failed[level] = reason or f"it delivered {found['samples']} of {rows} rows"
                 elif kind:
                     one.memory[level] = found["memory"]
                 else:
@@ -104,16 +116,22 @@ def main() -> None:
     parser.add_argument(
         "--environments", type=Path, help="folder for environments of peers, made where they are missing"
     )
+    parser.add_argument("--only", nargs="+", default=[""], help="beginnings of the names of readers; all by default")
     arguments = parser.parse_args()
-    measured = {name: Measured(*python_of(peer, arguments.environments)) for name, peer in READERS.items()}
+    chosen = [name for name in READERS if name.lower().startswith(tuple(map(str.lower, arguments.only)))]
+    if not chosen:
+        parser.error(f"no reader has such a name; known: {'; '.join(READERS)}")
+    measured = {name: Measured(*python_of(READERS[name], arguments.environments)) for name in chosen}
     with tempfile.TemporaryDirectory() as folder:
-        if arguments.rows:
-            measure(measured, Path(folder) / "raw", arguments.rows, ["raw"], arguments)
-        if arguments.decoded_rows:
-            levels = arguments.levels.split(",")
-            measure(measured, Path(folder) / "decoded", arguments.decoded_rows, levels, arguments)
-        print(f"{arguments.workers} workers, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}")
-        print_table(measured)
+        try:
+            if arguments.rows:
+                measure(measured, Path(folder) / "raw", arguments.rows, ["raw"], arguments)
+            if arguments.decoded_rows:
+                levels = arguments.levels.split(",")
+                measure(measured, Path(folder) / "decoded", arguments.decoded_rows, levels, arguments)
+        finally:
+            print(f"{arguments.workers} workers, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}")
+            print_table(measured)
         if arguments.feature_rows:
             write_features(Path(folder) / "features", arguments.feature_rows)
             print(features_table(Path(folder) / "features", arguments.repeats))
@@ -121,7 +139,7 @@ def main() -> None:
 
 
 def print_table(measured: dict[str, Measured]) -> None:
-    """Print a row for each reader, and what this loader needs of the best other one."""
+    """Print a row for each reader, the passes that failed, and what this loader needs of the best other one."""
     levels = list(dict.fromkeys(level for one in measured.values() for level in one.passes))
     heads = [f"{level}, CPU ms" for level in levels] + [
         "first batch, CPU s",
@@ -140,9 +158,12 @@ def print_table(measured: dict[str, Measured]) -> None:
             f"{1 / one.median('raw', 'wall') * one.median('raw', 'samples'):,.0f}",
         ]
         print(f"| {name} | {' | '.join([*cells, *(f'{one.memory.get(level, 0):.0f}' for level in levels)])} |")
+    for name, one in measured.items():
+        for level, why in one.failed.items():
+            print(f"{name}, {level}: {why}")
     for level in levels:
         others = {name: costs[name][level] for name in measured if not name.startswith(OURS) and costs[name][level] > 0}
-        if others:
+        if others and OURS in measured:
             best = min(others, key=lambda name: others[name])
             print(f"{level}: this loader needs {costs[OURS][level] / others[best]:.2f} of the CPU of {best}")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -224,6 +225,11 @@ class Group:
     values: Mapping[str, Any]
     labels: Mapping[str, Array]
     bytes: int
+
+    @cached_property
+    def lacks(self) -> list[bool]:
+        """By the index of a modality, whether any value is missing."""
+        return [bool(column.any()) for column in self.missing.T]
 
     @property
     def content(self) -> int:

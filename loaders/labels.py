@@ -135,7 +135,7 @@ def as_int64(split: Split, name: str, values: Column, first_row: int, per_row: i
             at = int(np.flatnonzero(large)[0])
             where = split.place(first_row + at // per_row)
             raise DamageError(f"{name} does not fit into int64", where=where, got=values[at].as_py())
-    return values.cast(pa.int64())
+    return values if values.type == pa.int64() else values.cast(pa.int64())  # a cast imports pyarrow.compute
 
 
 def _wrapped(values: list[Any]) -> Array:

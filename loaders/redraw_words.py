@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from symile_data.datasets.m3.keys import TARGET_LANGUAGE
 from symile_data.datasets.m3.names import SEPARATOR
@@ -192,6 +191,8 @@ def _gather(split: Split) -> tuple[pa.Table, pa.Table]:
     Raises:
         UsageError: the columns have other types.
     """
+    import pyarrow.compute as pc  # here and below, as a batch whose words stay does without it
+
     words, targets = _WORDS.empty_table(), []
     try:
         columns = _columns(split)
@@ -214,6 +215,8 @@ def _gather(split: Split) -> tuple[pa.Table, pa.Table]:
 
 def _codes(values: pa.ChunkedArray) -> tuple[pa.Array, npt.NDArray[np.int32]]:
     """Return the sorted unique values, and the position of each value among them."""
+    import pyarrow.compute as pc
+
     unique = pc.unique(values)
     ordered = unique.take(pc.sort_indices(unique))
     return ordered, _positions(values, ordered)
@@ -221,5 +224,7 @@ def _codes(values: pa.ChunkedArray) -> tuple[pa.Array, npt.NDArray[np.int32]]:
 
 def _positions(values: pa.ChunkedArray, ordered: pa.Array) -> npt.NDArray[np.int32]:
     """Return the position of each value in `ordered`; -1 for rows whose text is missing."""
+    import pyarrow.compute as pc
+
     found = pc.index_in(values.cast(ordered.type), value_set=ordered)
     return np.where(null_mask(found), -1, numbers(found)).astype(np.int32)

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from symile_data.arguments import check_argument, check_call
 from symile_data.errors import DamageError, UsageError, choose_column
@@ -36,7 +35,7 @@ from symile_data.format.shards.deduplicated import pooled_media, with_media
 from .discover import discover_shards, unknown_split
 from .discover.columns import as_schema, check_special_columns, common_schema
 from .discover.modalities import modalities_of, unused_columns
-from .selection import filter_rows
+from .selection import Expression, filter_rows
 from .shuffle import EpochShuffle, Order
 
 _OPENING_THREADS = 8  # a footer is a few small reads: waiting for disk or network, not work
@@ -215,7 +214,7 @@ def open_split(
     location: str | Path,
     split: str,
     *,
-    where: str | pc.Expression | None = None,
+    where: str | Expression | None = None,
     rows: slice | range | None = None,
     features: Sequence[str] = (),
     config: str | None = None,

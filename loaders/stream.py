@@ -23,8 +23,9 @@ from symile_data.format.shards.pages.files import OpenFiles
 
 from .arguments import Resources
 from .batches import Array, BatchSpec, BoolArray, DecodeErrors, Group, read_group, runs
+from .decoders import StoredSettings
 from .decoders.augment import ImageAugment, ImageCrop
-from .decoders.base import UndecodableError
+from .decoders.base import MediaInFile, UndecodableError
 from .mixing import Mix
 from .report import READ, LoadClock
 from .shuffle import BatchSlice, Order
@@ -120,21 +121,22 @@ class Streaming:
             runs_of_window = list(together)
             with groups.use([index for index, _, _ in runs_of_window]) as found:
                 pieces = [
-                    _Piece(group, start, rows - group.first_row, (rows - group.first_row).tolist())
+                    _Piece(group, slice(start, stop), batch.part.rows[start:stop] - group.first_row)
                     for group, (_, start, stop) in zip(found, runs_of_window, strict=True)
-                    for rows in [batch.part.rows[start:stop]]
                 ]
                 self._fill_pieces(batch, pieces, shuffle, decode_errors)
 
     def _fill_pieces(
         self, batch: PartialBatch, pieces: list[_Piece], shuffle: Order, decode_errors: DecodeErrors
     ) -> None:
+        arrays = batch.arrays
         for piece in pieces:
-            here, group = slice(piece.start, piece.start + len(piece.rows)), piece.group
-            batch.arrays["sample_id"][here] = group.sample_ids[piece.inside]
-            batch.arrays["missing"][here] = group.missing[piece.inside]
+            group = piece.group
+            arrays["sample_id"][piece.here] = group.sample_ids[piece.inside]
+            if any(group.lacks):
+                arrays["missing"][piece.here] = group.missing[piece.inside]
             for name, values in group.labels.items():
-                batch.arrays[name][here] = values[piece.inside]
+                arrays[name][piece.here] = values[piece.inside]
         for index, reader in enumerate(self.spec.readers):
             with self.clock.stage(f"decode {reader.name}"):
                 for piece in pieces:
@@ -144,31 +146,34 @@ class Streaming:
         self, batch: PartialBatch, piece: _Piece, index: int, shuffle: Order, decode_errors: DecodeErrors
     ) -> None:
         """Decode the values of one modality of some rows of a row group."""
-        reader, group, start = self.spec.readers[index], piece.group, piece.start
-        out, values = batch.arrays[reader.name], group.values[reader.name]
+        reader, group, inside = self.spec.readers[index], piece.group, piece.inside
+        out, values = batch.arrays[reader.name][piece.here], group.values[reader.name]
         decode, settings = reader.decoder.decode, reader.settings
-        missing = batch.arrays["missing"][start : start + len(piece.rows), index]
-        if missing.any():
-            out[start + np.flatnonzero(missing)] = reader.empty
+        places: slice | npt.NDArray[np.intp] = slice(None)
+        if group.lacks[index]:
+            missing = group.missing[inside, index]
+            out[missing] = reader.empty
+            places = np.flatnonzero(~missing)
         if reader.decoder.batched:
-            present = np.flatnonzero(~missing)
-            out[start + present] = decode(values[piece.inside[present]], settings)
+            out[places] = decode(values[inside[places]], settings)
             return
         augment = self.augment.get(reader.name)
         if augment is not None:
-            views = augment.draw(shuffle.seed, shuffle.epoch, reader.name, group.sample_ids[piece.inside])
-        for offset, (row, absent) in enumerate(zip(piece.rows, missing.tolist(), strict=True)):
-            if absent:
-                continue
+            views = augment.draw(shuffle.seed, shuffle.epoch, reader.name, group.sample_ids[inside])[places]
+        rows = inside[places].tolist()
+        kept = isinstance(settings, StoredSettings) and isinstance(values, MediaInFile)
+        stored = values.read(rows) if kept else None  # values to be decoded are in memory one at a time
+        for number, (place, row) in enumerate(zip(np.arange(len(inside))[places].tolist(), rows, strict=True)):
             try:
+                value = values[row] if stored is None else stored[number]
                 if augment is None:
-                    out[start + offset] = decode(values[row], settings)
+                    out[place] = decode(value, settings)
                 else:
-                    out[start + offset] = augment.decode(values[row], settings, views[offset])
+                    out[place] = augment.decode(value, settings, views[number])
             except UndecodableError as error:
                 decode_errors.meet(self.spec, reader, group.first_row + row, error)
-                batch.damaged[start + offset] = True
-                out[start + offset] = reader.empty
+                batch.damaged[piece.here][place] = True
+                out[place] = reader.empty
 
 
 @dataclass(frozen=True)
@@ -177,15 +182,13 @@ class _Piece:
 
     Args:
         group: The row group.
-        start: The first of these rows in the batch.
+        here: The places of these R rows in the batch.
         inside: (R,) their places within the row group.
-        rows: The same as a list.
     """
 
     group: Group
-    start: int
+    here: slice
     inside: npt.NDArray[np.int64]
-    rows: list[int]
 
 
 def within_memory(resources: Resources, spec: BatchSpec) -> Resources:

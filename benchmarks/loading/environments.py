@@ -30,14 +30,15 @@ def python_of(peer: Peer, folder: Path | None) -> tuple[str, str]:
     named = next(name for name in peer.requirements if not name.startswith("-"))
     place = folder / named.partition("==")[0]
     python, log = place / "bin/python", place / "pip.log"
-    if not (place / "installed").exists():
+    if not python.exists():
         venv.create(place, with_pip=False)
-        packages = next(place.glob("lib/python*/site-packages"))
-        (packages / "this_environment.pth").write_text("\n".join(_visible()))
-        reason = _install(python, peer.requirements, log)
-        (place / "installed").write_text(reason)
-    reason = (place / "installed").read_text()
-    return ("" if reason else str(python)), reason
+    packages = next(place.glob("lib/python*/site-packages"))
+    (packages / "this_environment.pth").write_text("\n".join(_visible()))  # of this checkout, whichever made it
+    if not (place / "installed").exists():
+        if reason := _install(python, peer.requirements, log):
+            return "", reason  # the next run tries again
+        (place / "installed").touch()
+    return str(python), ""
 
 
 def _visible() -> list[str]:

@@ -113,7 +113,7 @@ def _png(image: Image.Image) -> bytes:
         ImageOps.exif_transpose(image).save(file, "PNG")
     except UnfitValueError:
         raise
-    except IMAGE_ERRORS as error:
+    except (*IMAGE_ERRORS, Image.DecompressionBombError) as error:
         raise UnfitValueError(f"an image that cannot be encoded ({reason_of(error)})") from None
     return file.getvalue()
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from symile_data.errors import SourceError, UsageError
 from symile_data.format.media import IMAGE_ERRORS
@@ -117,7 +118,11 @@ class UnreliableValues:
             make, suffix = _FILES[modality.kind]
             try:
                 data = make(value["bytes"], level, rng)
-            except (*IMAGE_ERRORS, RuntimeError) as error:  # soundfile raises RuntimeErrors
+            except (
+                *IMAGE_ERRORS,
+                Image.DecompressionBombError,
+                RuntimeError,
+            ) as error:  # soundfile raises RuntimeErrors
                 raise SourceError(
                     f"a value of {modality.name} cannot be read, so it cannot be made noisy", where=where, got=error
                 ) from None

@@ -19,7 +19,18 @@ from symile_data.format.kinds import KINDS, part_of_kind
 
 from . import audio, ecg, image, labs
 from .audio import AudioSettings
-from .base import Array, Decoder, Layout, Stored, StoredMedia, check_files, fixed_lists, layout_of
+from .base import (
+    NO_BYTES,
+    Array,
+    Decoder,
+    Layout,
+    Stored,
+    StoredMedia,
+    UndecodableError,
+    check_files,
+    fixed_lists,
+    layout_of,
+)
 from .ecg import EcgSettings
 from .image import ImageSettings
 from .labs import LabsSettings
@@ -82,7 +93,9 @@ def _vector(value: Array, settings: VectorSettings) -> Array:
     return value.astype(settings.dtype, copy=False)
 
 
-def _stored(data: Stored, _: StoredSettings) -> bytes:
+def _stored(data: Stored | None, _: StoredSettings) -> bytes:
+    if data is None:
+        raise UndecodableError(NO_BYTES)
     return bytes(data)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from symile_data.errors import UsageError
 from symile_data.format.schema import Modality
@@ -21,7 +20,7 @@ from ..discover.columns import holds_files
 Array = npt.NDArray[Any]
 Stored = bytes | memoryview  # an image or audio file as the shard holds it
 
-_NO_BYTES = "there are no bytes, at most the path of a file"
+NO_BYTES = "there are no bytes, at most the path of a file"
 
 
 class UndecodableError(Exception):
@@ -101,12 +100,14 @@ class StoredMedia(Sequence[Any]):
     @property
     def nbytes(self) -> int:
         """The bytes of all values together, as `MediaInFile` counts them."""
+        import pyarrow.compute as pc
+
         return int(pc.sum(pc.binary_length(self._payload)).as_py() or 0)
 
     def __getitem__(self, row: Any) -> Any:
         stored = self._payload[int(row)].as_buffer()
         if stored is None:
-            raise UndecodableError(_NO_BYTES)
+            raise UndecodableError(NO_BYTES)
         return memoryview(stored).cast("B")  # pyarrow gives signed bytes
 
 
@@ -125,9 +126,14 @@ class MediaInFile(Sequence[Any]):
         return self._values.size
 
     def __getitem__(self, row: Any) -> Any:
-        if (stored := self._values.read(int(row))) is None:
-            raise UndecodableError(_NO_BYTES)
+        (stored,) = self.read([int(row)])
+        if stored is None:
+            raise UndecodableError(NO_BYTES)
         return stored
+
+    def read(self, rows: Sequence[int]) -> list[bytes | None]:
+        """Read the bytes of some rows at once, for less than one by one; None where there are none."""
+        return self._values.read(rows)
 
 
 def fixed_lists(column: pa.Array) -> Array:

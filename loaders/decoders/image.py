@@ -6,12 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from PIL import Image
 
 from symile_data.arguments import check_fields
 from symile_data.errors import UsageError
@@ -19,6 +18,9 @@ from symile_data.format.images import shown
 from symile_data.format.media import MOST_PIXELS, open_image
 
 from .base import Decoder, Layout, Stored, StoredMedia, UndecodableError, check_files, layout_of
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 # Red, green and blue of ImageNet in [0, 1], by which the paper normalises images and X-rays.
 MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
@@ -138,6 +140,8 @@ def crop_box(size: tuple[int, int], settings: ImageSettings, left: int, top: int
 
 
 def _resized_exact(image: Image.Image, box: Box, size: int) -> Pixels:
+    from PIL import Image
+
     left, top, right, bottom = box
     if right - left == bottom - top == size and left.is_integer() and top.is_integer():
         return np.asarray(image.crop((int(left), int(top), int(right), int(bottom))))

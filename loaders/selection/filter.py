@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from symile_data.arguments import check_argument
 from symile_data.errors import UsageError, choose_column
 from symile_data.files import digest
 from symile_data.format.feature_sets.joined import JoinedShard
@@ -23,14 +23,18 @@ from ..discover.columns import holds_files
 from .where import parse_filter, unread
 
 if TYPE_CHECKING:
+    from pyarrow.compute import Expression
+
     from symile_data.format.shards import Shard
 
     from ..split import Split
+else:
+    Expression = Any  # a split without a filter is opened without pyarrow.compute; `filter_rows` checks the type
 
 BoolArray = npt.NDArray[np.bool_]
 
 
-def filter_rows(split: Split, where: str | pc.Expression | None, rows: slice | range | None) -> Split:
+def filter_rows(split: Split, where: str | Expression | None, rows: slice | range | None) -> Split:
     """Select the rows of a split that a filter lets through, among those of a range; they keep their order.
 
     Only the columns that the filter names are read, never images or audio, and no row group whose statistics exclude
@@ -45,6 +49,9 @@ def filter_rows(split: Split, where: str | pc.Expression | None, rows: slice | r
         UsageError: the filter does not fit the columns, the range does not fit the split, or no row is left.
         DamageError: a shard cannot be read.
     """
+    import pyarrow.compute as pc
+
+    check_argument("where", where, str | pc.Expression | None)
     asked = _range_of(split, rows)
     selected = np.zeros(split.rows, dtype=bool)
     selected[asked.start : asked.stop : asked.step] = True
@@ -84,7 +91,7 @@ def _range_of(split: Split, rows: slice | range | None) -> range:
     return asked
 
 
-def _expression(split: Split, where: str | pc.Expression) -> tuple[pc.Expression, list[str]]:
+def _expression(split: Split, where: str | Expression) -> tuple[Expression, list[str]]:
     """Return a filter as an Arrow expression, and the columns that it needs.
 
     Raises:
@@ -105,7 +112,7 @@ def _expression(split: Split, where: str | pc.Expression) -> tuple[pc.Expression
 
 
 def _keep_fulfilled(
-    split: Split, shard: Shard, selected: BoolArray, expression: pc.Expression, columns: Sequence[str]
+    split: Split, shard: Shard, selected: BoolArray, expression: Expression, columns: Sequence[str]
 ) -> None:
     """Take the rows of a shard out of `selected` that do not fulfil an expression.
 

@@ -11,12 +11,14 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from symile_data.errors import UsageError, choose_column
+
+if TYPE_CHECKING:
+    import pyarrow.compute as pc
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -174,6 +176,8 @@ class _Parser:
 
     def condition(self) -> pc.Expression:
         """Read a column and what is asked of it."""
+        import pyarrow.compute as pc  # here, as a split without a filter is opened without it
+
         token = self.take("column")
         if token is None:
             raise self.expected("a column, `not` or a parenthesis")

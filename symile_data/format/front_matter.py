@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
-
-import yaml
+from typing import TypeAlias
 
 CARD = "README.md"
 MOST_CARD_BYTES = 8 << 20
@@ -20,7 +18,6 @@ MOST_DEPTH = 64
 Value: TypeAlias = "str | list[Value] | dict[str, Value] | None"
 
 _FENCE = "---\n"
-_LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # ten times faster where there is libyaml
 _NOTHING = ("", "~", "null", "Null", "NULL")
 _TRUE = ("true", "True", "TRUE")
 
@@ -70,6 +67,8 @@ def read_front_matter(card: str) -> Value:
     Raises:
         ValueError: the front matter exceeds the limits or has aliases.
     """
+    import yaml  # here, as opening a dataset with a manifest does without it
+
     if not card.startswith(_FENCE):
         return None
     text = card[len(_FENCE) :].split("\n---", 1)[0]
@@ -83,10 +82,13 @@ def read_front_matter(card: str) -> Value:
 
 def _parsed(text: str) -> Value:
     """Parse the first document of a YAML text."""
+    import yaml
+
+    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # ten times faster where there is libyaml
     top: list[Value] = []
     open_values: list[list[Value]] = [top]  # a mapping is collected as its keys and values in turn
     kinds: list[str] = ["list"]
-    for event in yaml.parse(text, Loader=_LOADER):
+    for event in yaml.parse(text, Loader=loader):
         if isinstance(event, yaml.AliasEvent):
             raise ValueError(f"its front matter has an alias (line {event.start_mark.line + 1})")
         if isinstance(event, yaml.ScalarEvent):

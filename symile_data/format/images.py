@@ -10,13 +10,15 @@ everywhere.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
 
 from .media import UnfitMediumError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 ORIENTATION = 0x0112  # EXIF tag; 1 or absent means upright
 UPRIGHT = 1
@@ -35,6 +37,8 @@ def shown(image: Image.Image) -> Image.Image:
     Raises:
         UnfitMediumError: the grey values are outside every known range.
     """
+    from PIL import Image, ImageOps  # whoever has an image has imported them already
+
     if is_turned(image):
         image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):
@@ -58,6 +62,8 @@ def _with_alpha(image: Image.Image) -> Image.Image:
 
 
 def _from_integers(image: Image.Image) -> Image.Image:
+    from PIL import Image
+
     values = np.asarray(image).astype(np.int64)
     _check_range(values, _DEEPEST)
     grey = (values >> 8).astype(np.uint8)
@@ -68,6 +74,8 @@ def _from_integers(image: Image.Image) -> Image.Image:
 
 
 def _from_floats(image: Image.Image) -> Image.Image:
+    from PIL import Image
+
     values = np.asarray(image)
     _check_range(values, _WHITE)
     scale = _WHITE if values.max(initial=0) <= 1 else 1

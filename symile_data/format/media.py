@@ -14,16 +14,18 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from PIL import Image
 
 from symile_data.errors import without_addresses
 
 from .schema import Modality
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MOST_PIXELS = 89_478_485  # 256 MB as RGB; beyond it Pillow warns of a bomb
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
@@ -32,7 +34,7 @@ MOST_SAMPLES = 1 << 26  # all channels together: an hour at 16 kHz, 256 MB as fl
 AUDIO_FORMATS = ("FLAC", "WAV", "WAVEX", "MP3", "OGG", "AIFF")
 SAMPLE_RATES_HZ = (4_000, 384_000)
 
-# What Pillow raises for broken images.
+# What Pillow raises for broken images, besides `PIL.Image.DecompressionBombError` for large ones.
 IMAGE_ERRORS = (
     OSError,
     SyntaxError,  # broken PNG chunks
@@ -45,7 +47,6 @@ IMAGE_ERRORS = (
     RuntimeError,
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
 )
 
 
@@ -91,6 +92,8 @@ def open_image(data: bytes | memoryview) -> Iterator[Image.Image]:
         UnfitMediumError: the data are no image of `IMAGE_FORMATS`, the image has more than `MOST_PIXELS`, or it proves
             broken when the body of the `with` decodes it.
     """
+    from PIL import Image  # here, as a reader of undecoded images does without it
+
     try:
         with quiet_pillow, Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
@@ -98,7 +101,7 @@ def open_image(data: bytes | memoryview) -> Iterator[Image.Image]:
             yield image
     except UnfitMediumError:
         raise
-    except IMAGE_ERRORS as error:
+    except (*IMAGE_ERRORS, Image.DecompressionBombError) as error:
         raise UnfitMediumError(reason_of(error)) from None
 
 

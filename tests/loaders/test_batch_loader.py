@@ -476,13 +476,35 @@ def test_what_a_loader_takes_away_is_drawn_apart_from_what_the_build_took(tmp_pa
     assert rates == pytest.approx([0.75, 0.75, 0.5], abs=0.03)
 
 
-def test_a_batch_is_loaded_without_pandas(tmp_path):
+NEVER_NEEDED = [
+    "pandas",
+    "pyarrow.compute",
+    "pyarrow.dataset",
+    "datasets",
+    "librosa",
+    "fsspec",
+    "yaml",
+    "rich",
+    "typer",
+]
+
+
+@pytest.mark.parametrize(
+    ("transforms", "unneeded"),
+    [
+        ("{}", NEVER_NEEDED),
+        ("{'image': StoredSettings(), 'audio': StoredSettings()}", [*NEVER_NEEDED, "PIL", "soundfile"]),
+    ],
+    ids=["decoded", "as stored"],
+)
+def test_a_batch_imports_only_what_it_needs(tmp_path, transforms, unneeded):
     code = (
-        "import sys; from symile_data.loaders import BatchLoader, open_split;"
-        f" batch = next(iter(BatchLoader(open_split({str(write_m3(tmp_path, 12))!r}, 'train'), 4, columns=['lang'])));"
-        " print(len(batch['text']), 'pandas' in sys.modules)"
+        "import sys; from symile_data.loaders import BatchLoader, StoredSettings, open_split;"
+        f" split = open_split({str(write_m3(tmp_path, 12))!r}, 'train');"
+        f" batch = next(iter(BatchLoader(split, 4, transforms={transforms}, columns=['lang'])));"
+        f" print(len(batch['text']), [name for name in {unneeded!r} if name in sys.modules])"
     )
-    assert subprocess.check_output([sys.executable, "-c", code], text=True, timeout=120) == "4 False\n"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True, timeout=120) == "4 []\n"
 
 
 @pytest.mark.parametrize("cache", [False, True])

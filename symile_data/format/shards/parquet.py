@@ -7,10 +7,9 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from symile_data.format.location import Location, Range
@@ -19,6 +18,9 @@ from .limits import ChecksumError, ReplacedError, check_rows, check_size, most_b
 from .opened import OpenedShard, Trim
 from .seal import SEAL_BYTES, TAIL_BYTES, check_seal
 from .spans import NotFetchedError, SpanFile, Spans, fetch_spans
+
+if TYPE_CHECKING:
+    import pyarrow.compute as pc
 
 KIND = "Parquet file"
 _FIRST_READ_BYTES = 1 << 16  # the footer of most shards is within that of the end
@@ -32,6 +34,7 @@ _PYARROWS_PAGE_DAMAGE = "CRC checksum verification failed"
 _PAGE_DAMAGE = "a page of it does not match its checksum"
 
 _BATCH_ROWS = 64  # between two looks at the size; a row group with media is one batch, so nothing is copied
+_BATCH_BYTES = 1 << 22  # of rows whose size the schema alone decides, of which a batch may have more
 
 
 class ParquetShard(OpenedShard):
@@ -104,7 +107,9 @@ class ParquetShard(OpenedShard):
             # call. Not memory-mapped: a file that is cut short while it is read would end the process by a signal.
             with pq.ParquetFile(source, metadata=footer, pre_buffer=False, page_checksum_verification=True) as file:
                 batches = self._bounded(
-                    file.iter_batches(_BATCH_ROWS, row_groups=groups, columns=list(columns), use_threads=False),
+                    file.iter_batches(
+                        self._batch_rows(columns), row_groups=groups, columns=list(columns), use_threads=False
+                    ),
                     trim,
                 )
                 empty = None if batches else file.read_row_groups([], columns=list(columns))
@@ -115,6 +120,12 @@ class ParquetShard(OpenedShard):
         except PARQUET_ERRORS as error:
             met = ChecksumError(_PAGE_DAMAGE) if _PYARROWS_PAGE_DAMAGE in str(error) else error
             raise unreadable(self.location, self.name, met, KIND) from None
+
+    def _batch_rows(self, columns: Sequence[str]) -> int:
+        """Return how many rows are inflated before the next look at their size."""
+        sizes = [_row_bytes(self.schema.field(name).type) for name in columns]
+        fixed = [size for size in sizes if size is not None]
+        return max(_BATCH_ROWS, _BATCH_BYTES // max(sum(fixed), 1)) if len(fixed) == len(sizes) else _BATCH_ROWS
 
     def _bounded(self, batches: Iterable[pa.RecordBatch], trim: Trim | None) -> list[pa.RecordBatch]:
         """Validate batches and trim them; stop at the decompression limit."""
@@ -233,6 +244,19 @@ def _chunks(footer: pq.FileMetaData, groups: Sequence[int], columns: Sequence[st
                 if dictionary is not None and dictionary > 0:  # as pyarrow's reader has it
                     start = min(start, dictionary)
                 yield column, (start, start + chunk.total_compressed_size)
+
+
+def _row_bytes(kind: pa.DataType) -> int | None:
+    """Return the bytes of a value where all values of a type have equally many, else None; a bit counts as a byte.
+
+    >>> _row_bytes(pa.list_(pa.float16(), 3)), _row_bytes(pa.bool_()), _row_bytes(pa.string())
+    (6, 1, None)
+    """
+    if pa.types.is_fixed_size_list(kind):
+        inner = _row_bytes(kind.value_type)
+        return None if inner is None else inner * int(kind.list_size)
+    numbers = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating)
+    return -(-int(kind.bit_width) // 8) if any(is_number(kind) for is_number in numbers) else None
 
 
 def _column_of(path: str, columns: Sequence[str]) -> str | None:

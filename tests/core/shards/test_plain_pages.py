@@ -1,6 +1,7 @@
 """Media read value by value from plainly stored columns, against what pyarrow reads."""
 
 import os
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from symile_data.errors import DamageError
 from symile_data.format.location import Location
 from symile_data.format.shards import Shard, open_shard
+from symile_data.format.shards.pages import plain
 from symile_data.format.shards.pages.files import OpenFiles
 from symile_data.format.shards.pages.headers import page_header, varint
 from symile_data.format.shards.pages.media import find_media
@@ -39,7 +41,7 @@ def written(directory: Path, rows: list[Any], kind: pa.DataType = FILE, **option
 
 def found(shard: Shard, group: int = 0, **options: bool) -> tuple[list[bytes | None], list[bool]] | None:
     media = find_media(shard, group, ["image"], OpenFiles(), **options).get("image")
-    return None if media is None else ([media.read(row) for row in range(len(media.starts))], media.null.tolist())
+    return None if media is None else (media.read(range(len(media.starts))), media.null.tolist())
 
 
 def read_by_pyarrow(shard: Shard, group: int = 0) -> tuple[list[bytes | None], list[bool]]:
@@ -69,6 +71,25 @@ def test_long_runs_of_missing_and_present_values(tmp_path: Path) -> None:
     rows = [{"bytes": b"a" * row} if row % 40 < 25 else None for row in range(400)]
     shard = written(tmp_path, rows, row_group_size=400)
     assert found(shard) == read_by_pyarrow(shard)
+
+
+@pytest.mark.parametrize("piece", range(120, 152))
+def test_pages_that_are_longer_than_a_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
+    """Ends of pieces meet every part of a value and of its length."""
+    monkeypatch.setattr(plain, "_PIECE_BYTES", piece)
+    shard = written(tmp_path, [{"bytes": bytes([row]) * (row * 7 % 190)} if row % 5 else None for row in range(40)])
+    assert found(shard) == read_by_pyarrow(shard)
+    path = tmp_path / "a.parquet"
+    sound = path.read_bytes()
+    last = sound.rindex(bytes([39]) * 83) + 82  # in the last piece
+    path.write_bytes(sound[:last] + b"x" + sound[last + 1 :])
+    assert found(shard) is None
+
+
+@given(st.binary(max_size=9000), st.integers(0, 2**32 - 1))
+def test_checksums_are_those_of_zlib(data: bytes, before: int) -> None:
+    crc32 = vars(plain)["crc32"]
+    assert crc32(memoryview(data), before) == zlib.crc32(data, before)
 
 
 def test_a_required_column(tmp_path: Path) -> None:
@@ -125,32 +146,32 @@ def test_a_file_that_is_replaced_meanwhile_is_not_read_on(tmp_path: Path) -> Non
     path = tmp_path / "a.parquet"
     path.rename(tmp_path / "old.parquet")
     path.write_bytes(b"something else")
-    assert media.read(0) == b"one"  # of the file that was verified
+    assert media.read([0]) == [b"one"]  # of the file that was verified
     files.close()
-    with pytest.raises(DamageError, match=r"a\.parquet.*it was written or replaced while it was read"):
-        media.read(0)
+    with pytest.raises(DamageError, match=r"replaced while it was read.*a\.parquet"):
+        media.read([0])
 
 
 def test_a_file_that_replaced_another_is_opened_in_its_place(tmp_path: Path) -> None:
     """Labels are read by the path: images of the former file would not belong to them."""
     shard, files = written(tmp_path, [{"bytes": b"one"}]), OpenFiles()
-    assert find_media(shard, 0, ["image"], files)["image"].read(0) == b"one"
+    assert find_media(shard, 0, ["image"], files)["image"].read([0]) == [b"one"]
     (tmp_path / "new").mkdir()
     written(tmp_path / "new", [{"bytes": b"two"}])
     (tmp_path / "new/a.parquet").replace(tmp_path / "a.parquet")
-    assert find_media(shard, 0, ["image"], files)["image"].read(0) == b"two"
+    assert find_media(shard, 0, ["image"], files)["image"].read([0]) == [b"two"]
 
 
 def test_a_file_that_is_written_in_place_meanwhile(tmp_path: Path) -> None:
     shard, files, path = written(tmp_path, [{"bytes": b"one"}]), OpenFiles(), tmp_path / "a.parquet"
     os.utime(path, ns=(1, 1))  # so that the write below gives it another time, however coarse the clock is
     media = find_media(shard, 0, ["image"], files)["image"]
-    assert media.read(0) == b"one"
+    assert media.read([0]) == [b"one"]
     with path.open("r+b") as file:
         file.seek(media.starts[0])
         file.write(b"two")
-    with pytest.raises(DamageError, match=r"a\.parquet.*it was written or replaced while it was read"):
-        media.read(0)
+    with pytest.raises(DamageError, match=r"replaced while it was read.*a\.parquet"):
+        media.read([0])
     assert find_media(shard, 0, ["image"], files) == {}  # its checksum no longer fits
 
 
@@ -159,7 +180,7 @@ def test_a_file_that_is_cut_short_meanwhile(tmp_path: Path) -> None:
     media = find_media(shard, 0, ["image"], files)["image"]
     os.truncate(tmp_path / "a.parquet", 20)
     with pytest.raises(DamageError, match=r"a\.parquet.*the file is shorter than it was"):
-        media.read(0)
+        media.read([0])
 
 
 def open_files() -> int:

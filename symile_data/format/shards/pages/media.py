@@ -55,22 +55,20 @@ class StoredValues:
         """The bytes of all values together."""
         return sum(self.stops) - sum(self.starts)
 
-    def read(self, row: int) -> bytes | None:
-        """Read a value; None if there is none.
+    def read(self, rows: Sequence[int]) -> list[bytes | None]:
+        """Read the values of some rows; None where there is none.
 
         Raises:
             DamageError: the file cannot be read, or was written since its checksums were verified.
         """
-        start = self.starts[row]
-        if start < 0:
-            return None
         try:
             file = self.file() or self._unchanged(self.files.get(self.path))  # it may have been closed for others
-            data = file.read(start, self.stops[row])
-            self._unchanged(file)  # after the read, as it may be written until then
+            starts, stops, read = self.starts, self.stops, file.read
+            found = [read(starts[row], stops[row]) if starts[row] >= 0 else None for row in rows]
+            self._unchanged(file)  # after the reads, as it may be written until then
         except OSError as error:
             raise unreadable(self.shard.location, self.shard.name, error, KIND) from None
-        return data
+        return found
 
     def _unchanged(self, file: OpenFile) -> OpenFile:
         if file.version != self.version:
@@ -119,11 +117,10 @@ def find_media(
 
 @dataclass(frozen=True)
 class _Chunk:
-    """Where a column's values are in the file: [start, stop) in bytes, and the level of a value that is present."""
+    """Which bytes of the file hold a column's values, and the level of a value that is present."""
 
     column: str
-    start: int
-    stop: int
+    place: range
     most_level: int
 
 
@@ -139,8 +136,8 @@ def _plain_chunks(footer: pq.FileMetaData, group: int, columns: Sequence[str]) -
         plain = chunk.compression == "UNCOMPRESSED" and set(chunk.encodings) <= _ENCODINGS
         if plain and chunk.dictionary_page_offset is None:
             start = chunk.data_page_offset
-            stop = start + chunk.total_compressed_size
-            yield _Chunk(owner[described.path], start, stop, described.max_definition_level)
+            place = range(start, start + chunk.total_compressed_size)
+            yield _Chunk(owner[described.path], place, described.max_definition_level)
 
 
 def _find(
@@ -154,9 +151,7 @@ def _find(
     """
     rows, file = shard.group_rows[group], files.get(path)
     version = file.version
-    data = np.empty(chunk.stop - chunk.start, dtype=np.uint8).data  # not set to zero first
-    file.read_into(data, chunk.start)
-    places = find_values(data, rows, chunk.most_level, checksums=checksums)
+    places = find_values(file, chunk.place, rows, chunk.most_level, checksums=checksums)
     nullable = shard.schema.field(chunk.column).nullable
     return StoredValues(
         shard=shard,
@@ -165,6 +160,6 @@ def _find(
         file=weakref.ref(file),
         version=version,
         null=places.levels == 0 if nullable else np.zeros(rows, dtype=bool),
-        starts=[start if start < 0 else chunk.start + start for start in places.starts],
-        stops=[stop if stop < 0 else chunk.start + stop for stop in places.stops],
+        starts=places.starts,
+        stops=places.stops,
     )
