@@ -23,7 +23,7 @@ from ..discover.columns import holds_files
 from .where import parse_filter, unread
 
 if TYPE_CHECKING:
-    from pyarrow.compute import Expression
+    from pyarrow.compute import Expression as Expression
 
     from symile_data.format.shards import Shard
 
