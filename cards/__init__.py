@@ -19,11 +19,11 @@ from symile_data.format.publication import Publication
 from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards.deduplicated import pooled_media
 
-from .citation import dataset_entry
+from .citation import with_citations
 from .croissant import FILE_NAME as CROISSANT
 from .croissant import croissant_of
 from .deduplicated import tables_of
-from .descriptions import description_of, is_custom
+from .descriptions import description_of
 from .figures.draw import draw_figures
 from .figures.drawing import FOLDER, Drawing
 from .figures.own_kinds import draw_own_kinds
@@ -134,9 +134,9 @@ def state(directory: Path, stated: Publication) -> Manifest:
     croissant = croissant_of(manifest, schema, description, tables_of(directory, manifest, schema))
     write_text(directory / CROISSANT, pretty_json(croissant))
     changed = [directory / CROISSANT]
-    if is_custom(manifest) and (directory / README).is_file():
+    if (directory / README).is_file():
         text = (directory / README).read_text(encoding="utf-8")
-        write_text(directory / README, text.replace(dataset_entry(before), dataset_entry(manifest)))
+        write_text(directory / README, with_citations(text, manifest, description))
         changed.append(directory / README)
     entries = {entry.path: entry for entry in [*manifest.files, *(file_entry(directory, path) for path in changed)]}
     manifest = replace(manifest, files=list(entries.values()))

@@ -7,20 +7,34 @@ import re
 from symile_data.format.manifest import Manifest
 
 from .descriptions import Description, is_custom, title_of
+from .markdown import render
 from .sources import citations
 
 
 def citations_of(manifest: Manifest, description: Description) -> list[str]:
-    """Return distinct BibTeX entries, the most important first: the one that people state, or for a bundled dataset
-    the paper's and for a custom one that of the dataset; then those of the sources.
+    """Return distinct BibTeX entries, the most important first.
+
+    Whoever states an entry of the dataset has it at the head. Otherwise a custom dataset gets one of its own, and so
+    does a bundled one behind the paper's, once people state who made it, when it was published or where. The entries
+    of a bundled dataset's sources follow.
     """
-    stated = [manifest.publication.citation] if manifest.publication.citation else []
+    publication = manifest.publication
+    stated = [publication.citation] if publication.citation else []
     if is_custom(manifest):
-        return stated or [dataset_entry(manifest)]
-    return list(dict.fromkeys([*stated, *citations(description.sources(manifest))]))
+        return stated or [_dataset_entry(manifest)]
+    paper, *others = citations(description.sources(manifest))
+    published = bool(publication.creators or publication.published or publication.url)
+    own = [_dataset_entry(manifest)] if published and not stated else []
+    return list(dict.fromkeys([*stated, paper, *own, *others]))
 
 
-def dataset_entry(manifest: Manifest) -> str:
+def with_citations(card: str, manifest: Manifest, description: Description) -> str:
+    """Return the text of a card with its citations, which are its last section, written anew."""
+    others, _, _ = card.partition("\n## Citation\n")
+    return others.rstrip("\n") + "\n\n" + render("_citation.md", citations=citations_of(manifest, description))
+
+
+def _dataset_entry(manifest: Manifest) -> str:
     """Return a BibTeX entry of the dataset, with creators, year and address where people state them."""
     publication, identity = manifest.publication, manifest.identity
     version = identity.versions.get("symile-data", "")

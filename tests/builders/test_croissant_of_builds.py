@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -117,10 +118,15 @@ def test_only_the_date_is_missing_until_it_is_published(
     )
     assert described["rai:hasSyntheticData"] is (name != "mimic of the release")
 
+    by = "  author = {Ada Lovelace and {A Lab}},\n  year   = {2026},\n  url    = {https://example.org/d},\n"
+    before = (out / "README.md").read_text(encoding="utf-8")
     state(out, Publication(creators=("Ada Lovelace", "org:A Lab"), published="2026-12-01", url="https://example.org/d"))
+    after = (out / "README.md").read_text(encoding="utf-8")
+    assert by not in before and after.count(by) == 1
+    assert after.partition("\n## Citation\n")[0] == before.partition("\n## Citation\n")[0]
     metadata = mlcroissant.Dataset(jsonld=out / "croissant.json").metadata
     assert not metadata.ctx.issues.errors and not metadata.ctx.issues.warnings
     assert [creator.name for creator in metadata.creators] == ["Ada Lovelace", "A Lab"]
     assert metadata.date_published.isoformat().startswith("2026-12-01")
     assert missing_fields(out) == []
-    assert not [problem for problem in verify(out) if "manifest" in str(problem) or "croissant" in str(problem)]
+    assert not [problem for problem in verify(out) if re.search("manifest|croissant|README", str(problem))]

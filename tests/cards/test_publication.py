@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from huggingface_hub import DatasetCard
-from tiny_datasets import Tiny, xor_tiny
+from tiny_datasets import Tiny, m3_tiny, xor_tiny
 
 from symile_data.cards import refresh_card, state
 from symile_data.cards.croissant.check import missing_fields
@@ -109,6 +110,41 @@ def test_what_is_stated_already_changes_no_file(mine: Tiny) -> None:
     assert {path: path.read_bytes() for path in mine.directory.rglob("*") if path.is_file()} == before
     refresh_card(mine.directory)
     assert (mine.directory / "README.md").read_bytes() == before[mine.directory / "README.md"]
+
+
+@pytest.mark.parametrize("tiny_of", [m3_tiny, xor_tiny])
+def test_a_bundled_dataset_is_cited_behind_its_paper_once_it_is_published(
+    tiny_of: Callable[[Path], Tiny], tmp_path: Path
+) -> None:
+    tiny = tiny_of(tmp_path / "tiny")
+    manifests.write(tiny.directory, tiny.manifest)
+    refresh_card(tiny.directory)
+    card = tiny.directory / "README.md"
+    unpublished = card.read_text(encoding="utf-8")
+    assert "@misc" not in unpublished
+
+    state(tiny.directory, Publication(creators=("Ada",), published="2026-12-02"))
+    published = card.read_text(encoding="utf-8")
+    name = tiny.manifest.identity.dataset
+    assert f"\n}}\n\n@misc{{{name},\n  title  = " in published
+    assert published.count("  author = {Ada},\n  year   = {2026},\n") == 1
+    assert "saporta2024symile" in published.partition("@misc")[0].partition("\n## Citation\n")[2]
+    described = json.loads((tiny.directory / "croissant.json").read_text(encoding="utf-8"))
+    assert described["citeAs"].startswith("@inproceedings{saporta2024symile")
+    assert DatasetCard(published).data.to_dict() == DatasetCard(unpublished).data.to_dict()
+    refresh_card(tiny.directory)
+    assert card.read_text(encoding="utf-8") == published
+
+    state(tiny.directory, Publication(citation="@misc{ada, title = {Mine}}"))  # an entry of one's own stands for it
+    assert "```bibtex\n@misc{ada, title = {Mine}}\n\n@inproceedings{sap" in card.read_text(encoding="utf-8")
+    assert "author = {Ada}" not in card.read_text(encoding="utf-8")
+
+
+def test_a_card_without_citations_gets_them(mine: Tiny) -> None:
+    card = mine.directory / "README.md"
+    card.write_text("# Mine\n", encoding="utf-8")
+    state(mine.directory, Publication(creators=("Ada",)))
+    assert card.read_text(encoding="utf-8").startswith("# Mine\n\n## Citation\n\n```bibtex\n@misc{mine,\n")
 
 
 @pytest.mark.parametrize(
