@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from ..statistics.collect import Statistics
 
 _COLOURS = {"1": style.RED, "-1": style.ORANGE, "0": style.SKY}
 _REST = style.FAINT
+# Colours and marks (with their areas) of the splits behind the first; five and four give twenty different pairs.
+_DOTS = (style.ORANGE, style.INK, style.GREEN, style.PURPLE, style.RED)
+_MARKS = (("D", 14), ("|", 40), ("o", 16), ("x", 20))
 
 
 def draw_cohort_flow(path: Path, steps: list[dict[str, Any]]) -> None:
@@ -38,7 +42,7 @@ def draw_hours(path: Path, hours: dict[str, dict[str, Any]], names: dict[str, st
     last = max(of["first_bin"] + of["bin"] * len(of["counts"]) for of in shown.values())
     height, title = 0.5 + 1.05 * len(shown), "Times of the recorded events"
     with style.figure(height, len(shown), 1, title=title, sharex=True) as (drawn, panels):
-        colours = (style.BLUE, style.GREEN, style.ORANGE)
+        colours = itertools.cycle((style.BLUE, style.GREEN, style.ORANGE))
         for axes, (name, of), colour in zip(panels, shown.items(), colours, strict=False):
             places = [of["first_bin"] + of["bin"] * index for index in range(len(of["counts"]))]
             axes.bar(places, [count or 0 for count in of["counts"]], of["bin"] * 0.94, align="edge", color=colour)
@@ -99,8 +103,8 @@ def draw_measured(path: Path, statistics: Statistics) -> None:
         for axes, names in zip(panels, (ranked[:half], ranked[half:]), strict=True):
             places = range(len(names))
             axes.barh(places, [shares[first][name] for name in names], 0.7, color=style.SKY, label=first)
-            looks = ((style.ORANGE, "D", 14), (style.INK, "|", 40))
-            for split, (colour, mark, area) in zip(splits[1:], looks, strict=False):
+            looks = zip(itertools.cycle(_DOTS), itertools.cycle(_MARKS), strict=False)
+            for split, (colour, (mark, area)) in zip(splits[1:], looks, strict=False):
                 dots = [shares[split][name] for name in names]
                 axes.scatter(dots, places, s=area, color=colour, marker=mark, label=split, linewidths=1, zorder=3)
             axes.set_yticks(places, names)

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from matplotlib.figure import Figure
 from mimic_tree import Tree
 
 from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.mimic.build import build_mimic
 from symile_data.builders.mimic.spec import MimicSpec
 from symile_data.cards import write_card
+from symile_data.cards.figures.clinical import draw_hours, draw_measured
 from symile_data.cards.statistics import clinical
 from symile_data.datasets.mimic.schema import mimic_schema
 from symile_data.format import manifest as manifests
@@ -105,3 +107,25 @@ def numbers(statistics: dict[str, Any]) -> list[int]:
     found += [n for of in statistics["hours"].values() for n in of["counts"]]
     found += [n for of in statistics["missing"].values() for n in of["patterns"].values()]
     return [number for number in found if isinstance(number, int)]
+
+
+def test_every_split_and_every_kind_of_event_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr("symile_data.plotting.style.save", lambda figure, _: drawn.append(figure))
+    splits = ["train", "validation", "test", "later", "elsewhere", "last"]
+    measured = {split: {"pH": place, "pO2": 10 - place} for place, split in enumerate(splits)}
+    draw_measured(tmp_path / "measured.png", {"rows": dict.fromkeys(splits, 10), "measured": measured})
+    legend = drawn[0].legends[0]
+    assert [text.get_text() for text in legend.get_texts()] == splits
+    dots = [points for axes in drawn[0].axes for points in axes.collections]
+    assert [(points.get_label(), points.get_offsets()[0][0]) for points in dots] == [
+        (split, 10.0 * measured[split][test]) for test in ("pO2", "pH") for split in splits[1:]
+    ]
+    looks = {(points.get_facecolor().tobytes(), points.get_paths()[0].vertices.tobytes()) for points in dots}
+    assert len(looks) == len(splits) - 1
+
+    hours = {f"event_{place}": {"first_bin": 0, "bin": 3, "counts": [place + 1]} for place in range(5)}
+    draw_hours(tmp_path / "hours.png", hours, {})
+    assert [(axes.get_title(loc="left"), axes.patches[0].get_height()) for axes in drawn[1].axes] == [
+        (name, of["counts"][0]) for name, of in hours.items()
+    ]
