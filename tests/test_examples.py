@@ -162,4 +162,11 @@ def test_the_notebook_keeps_the_outputs_of_its_code() -> None:
     assert "audio" in json.dumps(outputs)
     said = "".join(line for output in outputs for line in output.get("text", []))
     found = {name: float(value) for name, value in re.findall(r"(symile|clip): accuracy (\d\.\d+)", said)}
-    assert found["symile"] > 0.9 and found["clip"] < 0.3
+    text_alone, counting = map(float, re.findall(r"the text alone: (\S+); if it counts candidates: (\S+)", said)[0])
+    assert found["clip"] < text_alone + 0.05 < counting < found["symile"] - 0.1
+    ablated = {
+        name: (float(audio), float(text))
+        for name, audio, text in re.findall(r"(\w+): as it is .+, audio shuffled (\S+), text shuffled (\S+)", said)
+    }
+    assert ablated["symile"][0] < text_alone and abs(ablated["clip"][0] - found["clip"]) < 0.05
+    assert max(ablated["symile"][1], ablated["clip"][1]) < 0.05

@@ -7,7 +7,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,7 +25,21 @@ Out = Annotated[Path, typer.Option(help="Directory to build in; an interrupted b
 MOST_ROWS = 10**12  # rows of one split; the draws and ids of more rows would overflow their integers
 MOST_SEED = 2**63 - 1
 
-Seed = Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Seed of all random draws; same seed, same bytes.")]
+
+def at_most(most: int) -> Callable[[int | None], int | None]:
+    """Return the callback of an option whose bound is so large that help had better not show it."""
+
+    def check(value: int | None) -> int | None:
+        if value is not None and value > most:
+            raise typer.BadParameter(f"it is at most {most:,}; got {value:,}")
+        return value
+
+    return check
+
+
+Seed = Annotated[
+    int, typer.Option(min=0, callback=at_most(MOST_SEED), help="Seed of all random draws; same seed, same bytes.")
+]
 Workers = Annotated[int, typer.Option(min=0, help="Worker processes (0: one per core). The bytes do not depend on it.")]
 ExecutorName = Annotated[
     str,
@@ -40,7 +54,7 @@ Format = Annotated[
     ShardFormat,
     typer.Option("--format", help="Format of the shards; webdataset writes tars. docs/formats.md compares them."),
 ]
-RowCount = Annotated[int | None, typer.Option(min=0, max=MOST_ROWS, help="Rows of this split.")]
+RowCount = Annotated[int | None, typer.Option(min=0, callback=at_most(MOST_ROWS), help="Rows of this split.")]
 
 
 def worker_count(asked: int) -> int:

@@ -11,7 +11,7 @@ import typer
 from symile_data.progress.amounts import counted
 
 from .choices import languages
-from .common import MOST_SEED
+from .common import MOST_SEED, at_most
 from .output import say
 
 app = typer.Typer(help="Write a small synthetic source in its official folder layout.", no_args_is_help=True)
@@ -21,7 +21,7 @@ app = typer.Typer(help="Write a small synthetic source in its official folder la
 def imagenet(
     directory: Annotated[Path, typer.Argument(help="Where to write ILSVRC/Data/CLS-LOC/train/<wnid>/*.JPEG.")],
     per_class: Annotated[int, typer.Option(min=1, help="Images of each class.")] = 64,
-    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Same seed, same images.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, callback=at_most(MOST_SEED), help="Same seed, same images.")] = 0,
 ) -> None:
     """Draw images of 140 ImageNet classes from emoji artwork (Twemoji, CC-BY 4.0).
 
@@ -44,7 +44,7 @@ def common_voice(
         str,
         typer.Option(help="Languages: 2, 5, 10, or codes such as el,en.", autocompletion=languages),
     ] = "10",
-    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Same seed, same recordings.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, callback=at_most(MOST_SEED), help="Same seed, same recordings.")] = 0,
 ) -> None:
     """Write speech of espeak-ng in the layout of a Common Voice release: mp3, 48 kHz, several speakers.
 
@@ -64,7 +64,7 @@ def common_voice(
 def mimic(
     directory: Annotated[Path, typer.Argument(help="Where to write mimic-iv/, mimic-cxr-jpg/ and mimic-iv-ecg/.")],
     patients: Annotated[int, typer.Option(min=20, help="Patients; each has one to three admissions.")] = 600,
-    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Same seed, same records.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, callback=at_most(MOST_SEED), help="Same seed, same records.")] = 0,
     pair_information: Annotated[
         float, typer.Option(help="Probability with which the modalities share a bit, so that pairs tell something.")
     ] = 0.0,

@@ -195,7 +195,7 @@ def test_mimic_shows_leads_tests_and_what_was_not_measured(tmp_path: Path) -> No
     assert text.count('aria-label="lead ') == 12
     assert "cxr: 320 × 380 pixels" in text
     assert "2 tests measured" in text
-    assert "not measured: test 2, test 4" in text
+    assert "not measured: test 2; test 4" in text
 
 
 def test_credentialed_records_are_shown_only_when_asked(tmp_path: Path) -> None:

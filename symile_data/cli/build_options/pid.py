@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..choices import Preset, Sounds
-from ..common import MOST_ROWS, Format, Out, RowCount, Seed, Workers, command_line, worker_count
+from ..common import MOST_ROWS, Format, Out, RowCount, Seed, Workers, at_most, command_line, worker_count
 from .reliability import Misaligned, MisalignedTest, NoiseLevel, Noisy, NoisyTest, reliability_of
 from .shared import with_options_of
 
@@ -63,7 +63,8 @@ def pid_request(
         Preset | None, typer.Option(help="A design by name; mixed where no option names another design.")
     ] = None,
     rows: Annotated[
-        int | None, typer.Option(min=10, max=MOST_ROWS, help="Rows of all splits together: 80, 10 and 10 %.")
+        int | None,
+        typer.Option(min=10, callback=at_most(MOST_ROWS), help="Rows of all splits together: 80, 10 and 10 %."),
     ] = None,
     train: RowCount = None,
     validation: RowCount = None,

@@ -58,6 +58,29 @@ def test_every_option_is_described(path: tuple[str, ...]) -> None:
     assert [parameter.name for parameter in ALL[path].params if not parameter.help] == []
 
 
+@pytest.mark.parametrize(
+    ("words", "most"),
+    [
+        (("build", "m3", "--test"), 10**12),
+        (("build", "pid", "--rows"), 10**12),
+        (("plan", "m3", "--seed"), 2**63 - 1),
+        (("sample", "mimic", "DIR", "--seed"), 2**63 - 1),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_a_very_large_bound_is_checked_and_not_shown(
+    words: tuple[str, ...], most: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = outcome(capsys, *words[:2], "--help").out
+    assert not re.search(r"\d{9}", said)
+    assert re.search(rf"{words[-1]} +<int range> \[x>=\d+\]", said)
+    given = [*words[2:], str(most), *(("--out", "out") if words[0] == "build" else ())]
+    ALL[words[:2]].make_context("symile-data", given).close()  # the bound itself is allowed
+    refused = outcome(capsys, *words, str(most + 1), *given[len(words) - 1 :])
+    assert refused.code == 2
+    assert f"Invalid value for '{words[-1]}': it is at most {most:,}; got {most + 1:,}" in refused.err
+
+
 def test_help_in_a_pipe_has_no_colour_and_on_a_terminal_it_has() -> None:
     environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
     environment |= {"TERM": "xterm-256color", "COLUMNS": "100"}
