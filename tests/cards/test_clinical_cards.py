@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from matplotlib.figure import Figure
 from mimic_tree import Tree
 
 from symile_data.builders.engine.card_hook import no_card
@@ -110,13 +109,12 @@ def numbers(statistics: dict[str, Any]) -> list[int]:
 
 
 def test_every_split_and_every_kind_of_event_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn: list[Figure] = []
+    drawn: list[Any] = []  # figures
     monkeypatch.setattr("symile_data.plotting.style.save", lambda figure, _: drawn.append(figure))
     splits = ["train", "validation", "test", "later", "elsewhere", "last"]
     measured = {split: {"pH": place, "pO2": 10 - place} for place, split in enumerate(splits)}
     draw_measured(tmp_path / "measured.png", {"rows": dict.fromkeys(splits, 10), "measured": measured})
-    legend = drawn[0].legends[0]
-    assert [text.get_text() for text in legend.get_texts()] == splits
+    assert [text.get_text() for text in drawn[0].legends[0].get_texts()] == splits
     dots = [points for axes in drawn[0].axes for points in axes.collections]
     assert [(points.get_label(), points.get_offsets()[0][0]) for points in dots] == [
         (split, 10.0 * measured[split][test]) for test in ("pO2", "pH") for split in splits[1:]
@@ -124,8 +122,8 @@ def test_every_split_and_every_kind_of_event_is_drawn(tmp_path: Path, monkeypatc
     looks = {(points.get_facecolor().tobytes(), points.get_paths()[0].vertices.tobytes()) for points in dots}
     assert len(looks) == len(splits) - 1
 
-    hours = {f"event_{place}": {"first_bin": 0, "bin": 3, "counts": [place + 1]} for place in range(5)}
+    counts = {f"event {place}": place + 1 for place in range(5)}
+    hours = {name: {"first_bin": 0, "bin": 3, "counts": [count]} for name, count in counts.items()}
     draw_hours(tmp_path / "hours.png", hours, {})
-    assert [(axes.get_title(loc="left"), axes.patches[0].get_height()) for axes in drawn[1].axes] == [
-        (name, of["counts"][0]) for name, of in hours.items()
-    ]
+    heights = {axes.get_title(loc="left"): axes.patches[0].get_height() for axes in drawn[1].axes}
+    assert list(heights.items()) == list(counts.items())
