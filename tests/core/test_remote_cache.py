@@ -148,7 +148,8 @@ for number in range(60):
     assert found in (None, data)
     if found is None:
         store.put(name, data)
-    used = sum(path.stat().st_size for path in Path(sys.argv[1]).glob("[0-9][0-9]/*") if path.exists())
+    with store._locked():  # else another process removes a block that was counted, and adds one that comes later
+        used = sum(path.stat().st_size for path in Path(sys.argv[1]).glob("[0-9][0-9]/*"))
     assert used <= int(sys.argv[2]), used
 """
 
