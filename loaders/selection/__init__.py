@@ -1,6 +1,6 @@
 """Splits of some rows: those with given ids, or those that a filter lets through."""
 
-from .filter import Expression, filter_rows
+from .filter import filter_rows
 from .ids import select_rows
 
-__all__ = ["Expression", "filter_rows", "select_rows"]
+__all__ = ["filter_rows", "select_rows"]
