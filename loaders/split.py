@@ -36,7 +36,7 @@ from .discover import discover_shards, unknown_split
 from .discover.columns import as_schema, check_special_columns, common_schema
 from .discover.modalities import modalities_of, unused_columns
 from .selection import filter_rows
-from .selection.filter import Expression
+from .selection.expression import Expression
 from .shuffle import EpochShuffle, Order
 
 _OPENING_THREADS = 8  # a footer is a few small reads: waiting for disk or network, not work

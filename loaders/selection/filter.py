@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -20,16 +20,13 @@ from symile_data.format.shards.parquet import ParquetShard
 from symile_data.format.shards.selected import select_from
 
 from ..discover.columns import holds_files
+from .expression import Expression
 from .where import parse_filter, unread
 
 if TYPE_CHECKING:
-    from pyarrow.compute import Expression as Expression
-
     from symile_data.format.shards import Shard
 
     from ..split import Split
-else:
-    Expression = Any  # a split without a filter is opened without pyarrow.compute; `filter_rows` checks the type
 
 BoolArray = npt.NDArray[np.bool_]
 
