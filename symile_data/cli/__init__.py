@@ -66,8 +66,9 @@ class _InOrderOfUse(TyperGroup):
         try:
             return super().invoke(ctx)
         except _UsageError as error:
-            group = error.ctx.command if error.ctx is not None else None
-            commands = group.list_commands(error.ctx) if isinstance(group, TyperGroup) else []
+            commands: list[str] = []
+            if error.ctx is not None and isinstance(error.ctx.command, TyperGroup):
+                commands = error.ctx.command.list_commands(error.ctx)
             error.message = with_choices(error.message, commands)
             raise
 
