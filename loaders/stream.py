@@ -161,11 +161,12 @@ class Streaming:
         if augment is not None:
             views = augment.draw(shuffle.seed, shuffle.epoch, reader.name, group.sample_ids[inside])[places]
         rows = inside[places].tolist()
-        kept = isinstance(settings, StoredSettings) and isinstance(values, MediaInFile)
-        stored = values.read(rows) if kept else None  # values to be decoded are in memory one at a time
+        # Values that are delivered as they are stored are read together; those to be decoded, one at a time.
+        together = isinstance(reader.settings, StoredSettings) and isinstance(values, MediaInFile)
+        stored = values.read(rows) if together else []
         for number, (place, row) in enumerate(zip(np.arange(len(inside))[places].tolist(), rows, strict=True)):
             try:
-                value = values[row] if stored is None else stored[number]
+                value = stored[number] if together else values[row]
                 if augment is None:
                     out[place] = decode(value, settings)
                 else:
