@@ -131,7 +131,7 @@ class MediaInFile(Sequence[Any]):
             raise UndecodableError(NO_BYTES)
         return stored
 
-    def read(self, rows: Sequence[int]) -> list[bytes | None]:
+    def read(self, rows: Sequence[int]) -> list[Any]:
         """Read the bytes of some rows at once, for less than one by one; None where there are none."""
         return self._values.read(rows)
 
