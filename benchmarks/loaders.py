@@ -141,11 +141,8 @@ def main() -> None:
 def print_table(measured: dict[str, Measured]) -> None:
     """Print a row for each reader, the passes that failed, and what this loader needs of the best other one."""
     levels = list(dict.fromkeys(level for one in measured.values() for level in one.passes))
-    heads = [f"{level}, CPU ms" for level in levels] + [
-        "first batch, CPU s",
-        "raw rows/s",
-        *[f"{level}, MB" for level in levels],
-    ]
+    of_raw = ["first batch, CPU s", "raw rows/s"] if "raw" in levels else []
+    heads = [*(f"{level}, CPU ms" for level in levels), *of_raw, *(f"{level}, MB" for level in levels)]
     print(f"| reader | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|", sep="\n")
     costs = {name: {level: cost(one, level) for level in levels} for name, one in measured.items()}
     for name, one in measured.items():
@@ -153,10 +150,9 @@ def print_table(measured: dict[str, Measured]) -> None:
             print(f"| {name} | not measured: {one.reason} |")
             continue
         cells = [f"{costs[name][level]:.3f}" for level in levels]
-        cells += [
-            f"{one.median('raw', 'first'):.3f}",
-            f"{1 / one.median('raw', 'wall') * one.median('raw', 'samples'):,.0f}",
-        ]
+        if of_raw:
+            rate = one.median("raw", "samples") / one.median("raw", "wall")
+            cells += [f"{one.median('raw', 'first'):.3f}", f"{rate:,.0f}"]
         print(f"| {name} | {' | '.join([*cells, *(f'{one.memory.get(level, 0):.0f}' for level in levels)])} |")
     for name, one in measured.items():
         for level, why in one.failed.items():
