@@ -63,7 +63,7 @@ def _author(name: str) -> str:
 def _plain(text: str) -> str:
     r"""Write a name in one line without what BibTeX or a code block would take for markup.
 
-    >>> _plain("a\n{\\frac}`b")
-    'a frac b'
+    >>> _plain("a\n{\\frac}`b & c_d")
+    'a frac b \\& c\\_d'
     """
-    return " ".join(re.sub(r"[{}\\`]", " ", text).split())
+    return re.sub(r"[&%#_$]", r"\\\g<0>", " ".join(re.sub(r"[{}\\`~^]", " ", text).split()))

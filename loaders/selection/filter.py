@@ -73,11 +73,14 @@ def _range_of(split: Split, rows: slice | range | None) -> range:
     """Return the numbers of the rows that are asked for, as an ascending range.
 
     Raises:
-        UsageError: the range descends, or is not within the split.
+        UsageError: the range descends, is not within the split, or has a step of 0 or ends that are no numbers.
     """
     if rows is None:
         return range(split.rows)
-    asked = range(*rows.indices(split.rows)) if isinstance(rows, slice) else rows
+    try:
+        asked = range(*rows.indices(split.rows)) if isinstance(rows, slice) else rows
+    except (TypeError, ValueError) as error:
+        raise UsageError("`rows` is no slice of row numbers", got=str(rows), do="write it like slice(30)") from error
     if asked.step < 0 or (len(asked) and not 0 <= asked[0] <= asked[-1] < split.rows):
         raise UsageError(
             "`rows` must ascend within the split",

@@ -8,10 +8,12 @@ enough to learn on a CPU. The others are the paper's, from transformers.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from symile_data.errors import UsageError
+from symile_data.arguments import check_call
+from symile_data.errors import UsageError, choose_similar
 from symile_data.extras import needs_extra
 from symile_data.format.kinds import KINDS, part_of_kind
 
@@ -53,6 +55,7 @@ __all__ = [
     "WhisperEncoder",
     "WordEncoder",
     "XlmRobertaEncoder",
+    "check_encoder_settings",
     "make_encoder",
 ]
 
@@ -88,6 +91,27 @@ def make_encoder(
     Raises:
         UsageError: there is none for the kind, no such model, or a setting is unknown to it.
     """
+    encoder, own = _chosen(kind, settings)
+    try:
+        made: nn.Module = encoder(dim=dim, description=description or DataDescription(), **own)
+        return made
+    except TypeError as error:
+        raise UsageError(f"the config has a setting that the {kind} encoder cannot take", got=error) from None
+
+
+def check_encoder_settings(kind: str, settings: Mapping[str, Any]) -> None:
+    """Check the settings of an encoder as `make_encoder` does, without making it.
+
+    Raises:
+        UsageError: see `make_encoder`; or the value of a setting is of another type than the encoder's annotation says.
+    """
+    encoder, own = _chosen(kind, settings)
+    if kind in ENCODERS and isinstance(encoder, type):  # annotations of others may be names that nobody can evaluate
+        check_call(encoder.__init__, own)  # type: ignore[misc]  # the class itself, of which no instance is made yet
+
+
+def _chosen(kind: str, settings: Mapping[str, Any]) -> tuple[Callable[..., nn.Module], dict[str, Any]]:
+    """Return the encoder that the settings choose, and the others of them, whose names it knows."""
     encoders = ENCODERS.get(kind) or part_of_kind(kind, "encoders")
     if not encoders:
         raise UsageError(
@@ -101,8 +125,13 @@ def make_encoder(
         raise UsageError(
             f"there is no such encoder of kind {kind}", got=model, do=f"choose among {', '.join(encoders)}"
         )
-    try:
-        encoder: nn.Module = encoders[model](dim=dim, description=description or DataDescription(), **own)
-        return encoder
-    except TypeError as error:
-        raise UsageError(f"the config has a setting that the {kind} encoder does not know", got=error) from None
+    parameters = inspect.signature(encoders[model]).parameters
+    names = sorted({"model", *parameters} - {"dim", "description"})
+    unknown = [name for name in own if name not in names]
+    if unknown and all(one.kind is not inspect.Parameter.VAR_KEYWORD for one in parameters.values()):
+        raise UsageError(
+            f"the config has a setting that the {kind} encoder does not know",
+            got=unknown[0],
+            do=choose_similar(unknown[0], names),
+        )
+    return encoders[model], own

@@ -97,11 +97,11 @@ def record(kind: type[_Record], value: Any, at: str = "") -> _Record:
     """
     if not isinstance(value, Mapping):
         raise _wrong(at or kind.__name__, value, "an object")
-    hints = _hints(cast(Any, kind))
-    parts = {
-        name: typed(hints[name], part, f"{at}.{name}" if at else name) if name in hints else part
-        for name, part in value.items()
-    }
+    hints, prefix = _hints(cast(Any, kind)), f"{at}." if at else ""
+    for name in value:
+        if name not in hints:
+            raise TypeError(f"{prefix}{name} is unknown")
+    parts = {name: typed(hints[name], part, f"{prefix}{name}") for name, part in value.items()}
     return kind(**parts)
 
 

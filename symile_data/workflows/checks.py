@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from symile_data.errors import UsageError
 
+from .configs.kind_settings import check_kind_settings
 from .configs.small_splits import check_small, set_sizes
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def check_config(data: TrainingData, config: TrainConfig) -> None:
     config = config.fitted(names)
     check_splits(data)
     check_modalities(names, config)
+    check_kind_settings({modality.kind: None for modality in data.manifest.modalities}, config)
     if config.supervised is None:
         config_objective(config, len(names))
     check_media(data.manifest, config)

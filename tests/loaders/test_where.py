@@ -118,6 +118,9 @@ def test_rows_are_those_of_a_slice_or_range(dataset, table):
     for odd in (30, [1, 2]):
         with pytest.raises(UsageError, match="`rows` is a slice or a range or None; got "):
             open_split(dataset, "train", rows=odd)  # type: ignore[arg-type]
+    for wrong in (slice("a", 3), slice(1, 3, 0)):
+        with pytest.raises(UsageError, match=r"`rows` is no slice of row numbers; got slice\("):
+            open_split(dataset, "train", rows=wrong)
 
 
 def test_batches_hold_the_chosen_rows_with_their_values(dataset, table):
