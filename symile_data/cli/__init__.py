@@ -10,7 +10,7 @@ import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from types import FrameType
 from typing import Any
@@ -22,7 +22,7 @@ from typer.main import get_command
 from symile_data import __version__
 from symile_data.cli.output.mistakes import as_sentence, with_choices
 from symile_data.cli.output.options import with_options
-from symile_data.errors import SymileDataError
+from symile_data.errors import SymileDataError, UsageError
 from symile_data.launch import end_with_launcher, is_watched
 
 from . import build, card, doctor, embed, export, folds, imports, languages, plan, probe, reproduce, sample, train
@@ -113,6 +113,7 @@ def main() -> None:
     """Run the command line. This is the entry point of the console script."""
     try:
         with _signals():
+            _check_words(sys.argv[1:])
             _command()()
     except (SymileDataError, OSError, ModuleNotFoundError, RuntimeError, UnicodeEncodeError) as error:
         sentence = as_sentence(error)
@@ -125,6 +126,21 @@ def main() -> None:
             raise
         print(f"symile-data: {_ENDINGS[end.code]}. Run the same command again to go on from here.", file=sys.stderr)
         sys.exit(1)
+
+
+def _check_words(words: Sequence[str]) -> None:
+    """Refuse an empty word, as a shell makes it of a variable without a value: as a path it would be this directory.
+
+    Raises:
+        UsageError: a word is empty, or an option has nothing behind its equals sign.
+    """
+    for before, word in zip(["", *words], words, strict=False):
+        if not word or (word.startswith("--") and word.endswith("=")):
+            raise UsageError(
+                "a value on the command line is empty",
+                got=word or f"{before} ''".strip(),
+                do="Give it a value, or leave the option out",
+            )
 
 
 @cache

@@ -10,11 +10,11 @@ import typer
 from ..choices import Effort, some_objectives
 from ..common import Json, objective_names, worker_count
 from ..output import say, say_json
-from .runs import this_run
+from .runs import no_dataset, this_run
 
 
 def objectives(
-    out: Annotated[Path, typer.Option(help="Where datasets, trials and results go.")] = Path(
+    out: Annotated[Path, typer.Option(callback=no_dataset, help="Where datasets, trials and results go.")] = Path(
         "runs/reproduce-objectives"
     ),
     preset: Annotated[Effort, typer.Option(help="Points, steps, grids and seeds.")] = "full",

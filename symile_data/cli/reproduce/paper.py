@@ -11,7 +11,7 @@ import typer
 from ..choices import a_config
 from ..common import Json, RowCount, say_fitted, worker_count
 from ..output import say, say_json
-from .runs import this_run
+from .runs import no_dataset, this_run
 
 if TYPE_CHECKING:
     from symile_data.experiments.leaderboard import Entry
@@ -33,7 +33,9 @@ Workers = Annotated[int, typer.Option(help="Processes; 0 for one per core.")]
 
 @app.command()
 def xor(
-    out: Annotated[Path, typer.Option(help="Where the trials and the results go.")] = Path("runs/reproduce-xor"),
+    out: Annotated[Path, typer.Option(callback=no_dataset, help="Where the trials and the results go.")] = Path(
+        "runs/reproduce-xor"
+    ),
     p_hat: Annotated[str | None, typer.Option(help="Instead of 0, 0.1 ... 1: numbers separated by commas.")] = None,
     seeds: Seeds = 3,
     dims: Dims = 5,
@@ -69,7 +71,7 @@ def xor(
 
 @app.command("xor-missing")
 def xor_missing(
-    out: Annotated[Path, typer.Option(help="Where the trials and the results go.")] = Path(
+    out: Annotated[Path, typer.Option(callback=no_dataset, help="Where the trials and the results go.")] = Path(
         "runs/reproduce-xor-missing"
     ),
     rates: Rates = None,
@@ -120,7 +122,10 @@ def xor_missing(
 @app.command()
 def m3(
     out: Annotated[
-        Path | None, typer.Option(help="Where datasets, trials and results go; default: runs/reproduce-m3[-keys].")
+        Path | None,
+        typer.Option(
+            callback=no_dataset, help="Where datasets, trials and results go; default: runs/reproduce-m3[-keys]."
+        ),
     ] = None,
     langs: Annotated[
         str | None, typer.Option(help="Sets of languages: 2, 5 or 10, separated by commas; default: 2,5,10.")

@@ -12,11 +12,11 @@ from symile_data.experiments.robustness_plan import PRESETS
 from ..choices import Effort, some_objectives
 from ..common import Json, objective_names, worker_count
 from ..output import say, say_json
-from .runs import this_run
+from .runs import no_dataset, this_run
 
 
 def robustness(
-    out: Annotated[Path, typer.Option(help="Where datasets, trials and results go.")] = Path(
+    out: Annotated[Path, typer.Option(callback=no_dataset, help="Where datasets, trials and results go.")] = Path(
         "runs/reproduce-robustness"
     ),
     preset: Annotated[Effort, typer.Option(help="Rates, steps, grids and seeds.")] = "full",

@@ -46,7 +46,7 @@ def check_size(location: Location, name: str, size: int | None) -> int:
         raise DamageError(
             "a shard was truncated or replaced",
             where=location.where(name),
-            got=f"{counted(actual, 'byte')}, the manifest says {size}",
+            got=f"{counted(actual, 'byte')}, the manifest says {size:,}",
             do=AGAIN,
         )
     return actual
@@ -62,7 +62,7 @@ def check_rows(location: Location, name: str, found: int, rows: int | None) -> N
         raise DamageError(
             "a shard has another number of rows than the manifest says",
             where=location.where(name),
-            got=f"{counted(found, 'row')}, the manifest says {rows}",
+            got=f"{counted(found, 'row')}, the manifest says {rows:,}",
             do=AGAIN,
         )
 

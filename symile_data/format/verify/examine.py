@@ -102,7 +102,7 @@ def examine_file(
     except DamageError as error:
         return Examined([f"{error.what} ({error.got})"])
     if table.num_rows != entry.rows:
-        problems.append(f"{counted(table.num_rows, 'row')}, the manifest says {entry.rows}")
+        problems.append(f"{counted(table.num_rows, 'row')}, the manifest says {entry.rows:,}")
     if deep:
         problems += medium_problems(table, manifest.modalities)
     media = media_hashes(table, manifest.modalities) if compared else {}

@@ -256,3 +256,24 @@ def test_make_notices_a_setting_that_it_does_not_have(tmp_path: Path) -> None:
     assert empty.returncode == 2 and "The setting LANGS is empty; give it a value" in empty.stderr
     right = make("build-m3", "LANGS=5", LANG="de_DE.UTF-8")
     assert right.returncode == 0 and "--langs 5" in right.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "got"),
+    [
+        (("build", "xor", "--out", ""), "--out ''"),
+        (("build", "xor", "--out="), "--out="),
+        (("train", ""), "train ''"),
+        (("verify", ""), "verify ''"),
+    ],
+)
+def test_an_empty_path_is_not_the_working_directory(
+    run: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], got: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = run(*words)
+    assert said.code == 2
+    assert said.err == (
+        f"symile-data: a value on the command line is empty; got {got}. Give it a value, or leave the option out.\n"
+    )
+    assert list(tmp_path.iterdir()) == []

@@ -68,3 +68,13 @@ def test_what_is_no_number_from_0_to_1_is_refused(
     assert call("reproduce", *words) == 2
     assert "it takes numbers from 0 to 1, separated by commas" in capsys.readouterr().err
     assert not asked
+
+
+@pytest.mark.parametrize("sweep", [("xor",), ("xor-missing",), ("m3",), ("objectives",), ("robustness",)])
+def test_trials_do_not_go_among_the_files_of_a_dataset(
+    asked: list[XorTrial], tmp_path: Path, sweep: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    assert call("reproduce", *sweep, "--out", tmp_path) == 2
+    assert "a dataset is in" in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert not asked and [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
