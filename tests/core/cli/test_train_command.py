@@ -186,7 +186,7 @@ def test_a_mistake_about_the_second_objective_is_named_before_the_first_is_train
 
 def test_an_empty_objective_is_none(xor: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("train", xor, "--out", tmp_path / "runs", "--objective", "") == 2
-    assert "unknown objective; got ''" in capsys.readouterr().err
+    assert "got --objective ''. Give it a value" in capsys.readouterr().err
 
 
 def test_a_checkpoint_of_other_data_is_named(xor: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -91,7 +91,7 @@ def test_validation_stays_complete_where_asked(tree: Path, tmp_path: Path) -> No
         assert next(iter(loaders.train_dataloader()))["missing"].any()
 
 
-@pytest.mark.parametrize("langs", ["3", "2,2", "2,x", ""])
+@pytest.mark.parametrize("langs", ["3", "2,2", "2,x", ","])
 def test_other_languages_than_the_papers_are_refused(langs: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("reproduce", "m3", "--langs", langs) == 2
     assert "it takes different ones of 2, 5 and 10, separated by commas" in capsys.readouterr().err
