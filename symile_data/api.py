@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 from symile_data.arguments import PLACE, check_argument, field_types
+from symile_data.errors import UsageError
 from symile_data.format.schema import SPLITS
 
 Rows = Mapping[str, int] | None
@@ -57,7 +58,7 @@ def build_m3(
         languages=languages,
         images=source,
         rows=_rows(rows, DEFAULT_ROWS),
-        **{"words": len(languages), **_with_paths(M3Spec, settings)},
+        **{"words": len(languages), **_further(M3Spec, settings, ("languages", "images", "rows"))},
     )
     build(spec, Path(out), workers=_worker_count(workers), write_card=write_card)
     return Path(out)
@@ -86,7 +87,7 @@ def build_mimic(out: str | Path, *, workers: int = 0, **settings: Any) -> Path:
     from symile_data.cards import write_card
 
     _check(out, None, workers)
-    build(MimicSpec(**settings), Path(out), workers=_worker_count(workers), write_card=write_card)
+    build(MimicSpec(**_further(MimicSpec, settings)), Path(out), workers=_worker_count(workers), write_card=write_card)
     return Path(out)
 
 
@@ -116,14 +117,14 @@ def build_pid(
     from symile_data.cards import write_card
     from symile_data.datasets.pid import PRESETS
     from symile_data.datasets.pid.design import Design
-    from symile_data.errors import UsageError
 
     _check(out, rows, workers)
     check_argument("design", design, str | Design)
     if isinstance(design, str) and design not in PRESETS:
         raise UsageError("design names no preset", got=repr(design), do=f"choose among {', '.join(PRESETS)}")
     chosen = PRESETS[design] if isinstance(design, str) else design
-    spec = PidSpec(design=chosen, rows=_rows(rows, tuple(default_rows(chosen).values())), **settings)
+    further = _further(PidSpec, settings, ("design", "rows"))
+    spec = PidSpec(design=chosen, rows=_rows(rows, tuple(default_rows(chosen).values())), **further)
     build(spec, Path(out), workers=_worker_count(workers), write_card=write_card)
     return Path(out)
 
@@ -150,7 +151,7 @@ def build_xor(out: str | Path, *, dims: int = 5, rows: Rows = None, workers: int
     from symile_data.cards import write_card
 
     _check(out, rows, workers)
-    spec = XorSpec(dims=dims, rows=_rows(rows, DEFAULT_ROWS), **settings)
+    spec = XorSpec(dims=dims, rows=_rows(rows, DEFAULT_ROWS), **_further(XorSpec, settings, ("dims", "rows")))
     build(spec, Path(out), workers=_worker_count(workers), write_card=write_card)
     return Path(out)
 
@@ -162,10 +163,22 @@ def _check(out: object, rows: object, workers: object) -> None:
     check_argument("workers", workers, int)
 
 
-def _with_paths(spec: type, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Make paths of the texts that stand for them."""
-    kinds = field_types(spec)
-    paths = {name for name in settings if Path in get_args(kinds.get(name))}
+def _further(spec: type, settings: Mapping[str, Any], taken: Collection[str] = ()) -> dict[str, Any]:
+    """Return further fields of a spec, with paths in place of the texts that stand for them.
+
+    Args:
+        spec: The dataclass.
+        settings: Field -> value.
+        taken: Fields that the function sets by arguments of its own.
+
+    Raises:
+        UsageError: the spec has no such field, or the function sets it.
+    """
+    kinds = {name: kind for name, kind in field_types(spec).items() if name not in taken}
+    unknown = [name for name in settings if name not in kinds]
+    if unknown:
+        raise UsageError("there is no such setting", got=unknown[0], do=f"choose among {', '.join(kinds)}")
+    paths = {name for name in settings if Path in get_args(kinds[name])}
     return {
         name: Path(value) if name in paths and isinstance(value, str) else value for name, value in settings.items()
     }
@@ -177,8 +190,6 @@ def _rows(asked: Rows, defaults: Sequence[int]) -> dict[str, int]:
     Raises:
         UsageError: a split is unknown.
     """
-    from symile_data.errors import UsageError
-
     unknown = [split for split in asked or {} if split not in SPLITS]
     if unknown:
         raise UsageError("`rows` names no split", got=repr(unknown[0]), do=f"choose among {', '.join(SPLITS)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,24 @@ def test_the_small_builds_take_their_settings(tmp_path: Path) -> None:
     assert pid.rows == 7
     batch = next(iter(symile_data.BatchLoader(xor, 3)))
     assert batch["a"].shape == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("build", "setting", "taken"),
+    [
+        (symile_data.build_m3, "key", "languages"),
+        (symile_data.build_mimic, "root", None),
+        (symile_data.build_pid, "sound", "design"),
+        (symile_data.build_xor, "variable", "dims"),
+    ],
+)
+def test_an_unknown_setting_is_named_with_those_that_there_are(
+    build: Callable[..., Path], setting: str, taken: str | None, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=rf"no such setting; got {setting}\. Choose among .*\b{setting}s\b") as error:
+        build(tmp_path / "out", **{setting: 1})
+    assert taken is None or f" {taken}," not in str(error.value)
+    assert not (tmp_path / "out").exists()
 
 
 def test_mistakes_are_named(tmp_path: Path) -> None:
