@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from symile_data.arguments import PLACE, check_argument, field_types
-from symile_data.errors import UsageError
+from symile_data.errors import UsageError, choose_similar
 from symile_data.format.schema import SPLITS
 
 Rows = Mapping[str, int] | None
@@ -177,7 +177,7 @@ def _further(spec: type, settings: Mapping[str, Any], taken: Collection[str] = (
     kinds = {name: kind for name, kind in field_types(spec).items() if name not in taken}
     unknown = [name for name in settings if name not in kinds]
     if unknown:
-        raise UsageError("there is no such setting", got=unknown[0], do=f"choose among {', '.join(kinds)}")
+        raise UsageError("there is no such setting", got=unknown[0], do=choose_similar(unknown[0], list(kinds)))
     paths = {name for name in settings if Path in get_args(kinds[name])}
     return {
         name: Path(value) if name in paths and isinstance(value, str) else value for name, value in settings.items()

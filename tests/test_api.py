@@ -74,16 +74,18 @@ def test_the_small_builds_take_their_settings(tmp_path: Path) -> None:
     [
         (symile_data.build_m3, "key", "languages"),
         (symile_data.build_mimic, "root", None),
-        (symile_data.build_pid, "sound", "design"),
-        (symile_data.build_xor, "variable", "dims"),
+        (symile_data.build_pid, "sound", None),
+        (symile_data.build_xor, "variable", None),
     ],
 )
-def test_an_unknown_setting_is_named_with_those_that_there_are(
+def test_an_unknown_setting_is_named_with_the_nearest(
     build: Callable[..., Path], setting: str, taken: str | None, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match=rf"no such setting; got {setting}\. Choose among .*\b{setting}s\b") as error:
+    with pytest.raises(UsageError, match=f"no such setting; got {setting}. Perhaps {setting}s is meant"):
         build(tmp_path / "out", **{setting: 1})
-    assert taken is None or f" {taken}," not in str(error.value)
+    if taken is not None:  # a field that the function sets by arguments of its own
+        with pytest.raises(UsageError, match=rf"got {taken}\. "):
+            build(tmp_path / "out", **{taken: 1})
     assert not (tmp_path / "out").exists()
 
 
