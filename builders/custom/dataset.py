@@ -11,16 +11,17 @@ import json
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from symile_data.arguments import check_call
 from symile_data.errors import SourceError, UsageError
+from symile_data.files import digest
 from symile_data.format.id_set import IdSet
 from symile_data.format.manifest import (
     BuildFingerprint,
@@ -35,15 +36,13 @@ from symile_data.format.shards import FORMATS, check_format
 from symile_data.format.shards.writer import ROWS_PER_GROUP, write_shard
 from symile_data.reliability import Reliability
 
+from ..engine.build_dir import WRITTEN
 from ..engine.card_hook import CardWriter, no_card
 from ..engine.stages import run_build
 from .encoded_media import UnfitValueError
 from .kept import check_kept
 from .unreliable import UnreliableValues, spec_with
 from .values import Store, count_non_finite, described, shown, stored, stores_of
-
-if TYPE_CHECKING:
-    pass
 
 ROWS_PER_SHARD = 5_000
 _RELIABLE = Reliability()
@@ -85,7 +84,7 @@ def write_dataset(
             numbers; None where a modality is missing. Masks follow from the Nones; `sample_id` is counted unless you
             give it. NaN and infinite floats are stored unchanged and counted in the manifest's notes.
         spec: JSON-like value of everything that decides the rows (versions of your sources, settings, seed). Equal
-            specs mean equal datasets.
+            specs mean equal datasets. The fingerprint in the manifest is also that of the rows that were written.
         write_card: The function that writes the card, such as `symile_data.cards.write_card`; none by default.
         notes: Known limits, for the card.
         publication: What only you know, for the card: what the dataset is, its licence, sources and creators, biases
@@ -128,14 +127,14 @@ def write_dataset(
             first_id = sum(counts.values())
             shown = rows if unreliable is None else unreliable.rows(split, first_id, rows)
             batches = partial(taker.batches, split, first_id, IdSet())
-            written = list(
-                _write_split(directory, schema, split, shown, batches, rows_per_shard, FORMATS[shard_format])
-            )
-            counts[split] = sum(entry.rows or 0 for entry in written)
-            shards += written
+            mine = list(_write_split(directory, schema, split, shown, batches, rows_per_shard, FORMATS[shard_format]))
+            counts[split] = sum(entry.rows or 0 for entry in mine)
+            shards += mine
         told = [*notes, *taker.notes()]
+        # A spec may be silent about what changed in the rows; states, caches and runs of other rows are told by this.
+        written = {WRITTEN: digest([[entry.path, entry.sha256] for entry in shards])}
         return Manifest(
-            identity=identity,
+            identity=replace(identity, sources=written),
             modalities=schema.modalities,
             splits=counts,
             files=shards,

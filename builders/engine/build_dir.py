@@ -27,6 +27,7 @@ from symile_data.format.manifest import BuildFingerprint, Manifest
 
 INTERNAL = manifests.UNFINISHED
 IDENTITY = "identity.json"  # the fingerprint of an unfinished build, in `.build/`
+WRITTEN = "shards"  # key in the sources of a dataset whose shards are part of its fingerprint once they are written
 
 _REMOVALS = 100  # attempts to remove the folder while other processes add files to it
 
@@ -135,7 +136,10 @@ def open_build_dir(directory: Path, identity: BuildFingerprint) -> Iterator[Buil
 def _finished(directory: Path, identity: BuildFingerprint) -> Manifest:
     """Return the manifest of a finished dataset; refuse one with another fingerprint."""
     manifest = manifests.read(directory)
-    _refuse_other(directory, identity, asdict(manifest.identity), "a finished dataset")
+    there = asdict(manifest.identity)
+    if WRITTEN not in identity.sources:
+        there["sources"].pop(WRITTEN, None)
+    _refuse_other(directory, identity, there, "a finished dataset")
     _remove_bookkeeping(directory)
     return manifest
 

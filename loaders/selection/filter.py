@@ -65,8 +65,16 @@ def filter_rows(split: Split, where: str | Expression | None, rows: slice | rang
             got=f"where {where!s}, `rows` {rows}",
             do="ask for rows that the split has",
         )
-    key = ["rows", None if where is None else str(where), [asked.start, asked.stop, asked.step]]
+    key = ["rows", _told(where, selected), [asked.start, asked.stop, asked.step]]
     return replace(split, shards=tuple(shards), fingerprint=digest([split.fingerprint, key]))
+
+
+def _told(where: str | Expression | None, selected: BoolArray) -> str | None:
+    """Return what tells a filter from others: its text, or the (N,) rows that an Arrow expression lets through.
+
+    Arrow shortens an expression's text (a list of 60 values to 20 of them), so different expressions may have one text.
+    """
+    return where if where is None or isinstance(where, str) else np.packbits(selected).tobytes().hex()
 
 
 def _range_of(split: Split, rows: slice | range | None) -> range:

@@ -12,6 +12,7 @@ from factories import contents, encoded, picture
 
 from symile_data.builders.custom import own_schema, write_dataset
 from symile_data.errors import OutputError
+from symile_data.loaders import BatchLoader, Split, open_split
 from symile_data.reliability import Reliability
 
 FEATURES = {"photo": Image(), "sensor": List(Value("float32"), length=2), "note": Value("string")}
@@ -90,6 +91,23 @@ def test_another_dataset_of_the_same_spec_is_named(
     message = str(caught.value)
     assert "holds a finished dataset with the same `spec`, but of other rows or columns" in message
     assert f"got {said}" in message and message.endswith("choose another `out`, or remove the directory.")
+
+
+@pytest.mark.parametrize("shard_format", ["parquet", "webdataset"])
+def test_other_rows_under_the_same_spec_have_another_fingerprint(shard_format: str, tmp_path: Path) -> None:
+    changed = [*rows(3), row(3, sensor=[7, 8]), *rows(7)[4:]]
+    for name, some in (("one", rows(7)), ("same", iter(rows(7))), ("other", changed)):
+        write(tmp_path / name, {"train": some}, shard_format=shard_format)
+    one, same, other = (open_split(tmp_path / name, "train") for name in ("one", "same", "other"))
+    assert one.fingerprint == same.fingerprint != other.fingerprint
+
+    def sensors(split: Split) -> list[list[float]]:
+        loader = BatchLoader(split, 7, shuffle=False, modalities=["sensor"], cache=tmp_path / "cache")
+        found: list[list[float]] = next(iter(loader))["sensor"][:, 0].tolist()
+        return found
+
+    assert sensors(one) == [0, 1, 2, 3, 4, 5, 6]
+    assert sensors(other) == [0, 1, 2, 7, 4, 5, 6]  # not the values that the cache has of the other rows
 
 
 def test_other_modalities_are_another_dataset(tmp_path: Path) -> None:

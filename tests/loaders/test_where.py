@@ -108,6 +108,26 @@ def test_an_arrow_expression_is_a_filter_too(dataset, table):
     assert ids(split) == [row["sample_id"] for row in table if row["cls_id"] == 3 or row["text"] is None]
 
 
+def test_expressions_of_other_rows_are_other_filters_where_arrow_shortens_them_to_one_text(dataset, tmp_path):
+    every = ids(open_split(dataset, "train"))
+    chosen = every[:30]
+    others = [*every[:15], every[35], *every[16:30]]  # another value in the middle, which the text leaves out
+    one, two = (pc.field("sample_id").isin(pa.array(values)) for values in (chosen, others))
+    assert str(one) == str(two)
+    first, second = open_split(dataset, "train", where=one), open_split(dataset, "train", where=two)
+    assert open_split(dataset, "train", where=one).fingerprint == first.fingerprint != second.fingerprint
+    state = BatchLoader(first, 3, modalities=["text"]).state_dict()
+    with pytest.raises(UsageError, match="the loader's state was saved under other settings"):
+        BatchLoader(second, 3, modalities=["text"]).load_state_dict(state)
+
+    def images(split, **options):
+        loader = BatchLoader(split, 5, shuffle=False, modalities=["image"], transforms=SMALL, **options)
+        return {int(i): image.tolist() for b in loader for i, image in zip(b["sample_id"], b["image"], strict=True)}
+
+    images(first, cache=tmp_path)
+    assert images(second, cache=tmp_path) == images(second)
+
+
 def test_rows_are_those_of_a_slice_or_range(dataset, table):
     every = [row["sample_id"] for row in table]
     assert ids(open_split(dataset, "train", rows=slice(-5, None))) == every[-5:]
