@@ -20,10 +20,10 @@ _MARKS = (("D", 14), ("|", 40), ("o", 16), ("x", 20))
 
 
 def draw_cohort_flow(path: Path, steps: list[dict[str, Any]]) -> None:
-    """Draw one bar for each rule, whose length is the number of admissions that it left."""
+    """Draw one bar for each step, whose length is the number of admissions that it left or counted."""
     counts = [step["count"] or 0 for step in steps]
     most = max([*counts, 1])
-    with style.figure(0.6 + 0.27 * len(steps), title="Admissions that each rule left") as (drawn, (axes,)):
+    with style.figure(0.6 + 0.27 * len(steps), title="Admissions at each step") as (drawn, (axes,)):
         axes.barh(range(len(steps)), counts, 0.72, color=[style.MUTED, *[style.BLUE] * (len(steps) - 1)])
         for place, (count, step) in enumerate(zip(counts, steps, strict=True)):
             share = f"  ({100 * count / most:.0f} %)" if place and count else ""

@@ -85,7 +85,7 @@ def _clinical(directory: Path, statistics: Statistics, description: Description)
         path = f"{FOLDER}/funnel.png"
         draw_cohort_flow(directory / path, steps)
         yield Drawing(
-            path=path, title="Selection", caption="Admissions that each rule left, in the order in which they apply."
+            path=path, title="Selection", caption="Admissions at each step, in the order in which the rules apply."
         )
     hours = statistics.get("hours", {})
     measured = statistics.get("measured", {})

@@ -197,6 +197,22 @@ def test_an_x_ray_after_discharge_counts_unless_forbidden(tmp_path: Path) -> Non
     assert set(build_in(tree, tmp_path / "within", within_stay=True)) == {2}
 
 
+def test_a_stay_without_a_discharge_does_not_hide_the_one_before(tmp_path: Path) -> None:
+    """The second stay has no discharge, so the third begins after that of the first."""
+    tree = Tree(tmp_path)
+    tree.admit(ONE, 1, START, days=1)
+    tree.admit(ONE, 2, START + timedelta(hours=26))
+    tree.admissions[-1]["dischtime"] = ""
+    back = START + timedelta(hours=40)
+    tree.admit(ONE, 3, back, days=4)
+    tree.record(ONE, -20, back)  # in the first stay
+    late = tree.record(ONE, -4, back)
+    tree.lab(ONE, 2, 1.5, back)
+    tree.picture(ONE, 30, back)
+    tree.write()
+    assert build_in(tree, tmp_path / "out", train=2, within_stay=True)[3]["ecg_study_id"] == str(late)
+
+
 def test_one_tracing_may_serve_two_admissions(tmp_path: Path) -> None:
     tree = Tree(tmp_path)
     for hadm_id, at in ((1, START), (2, START + timedelta(hours=20))):

@@ -53,7 +53,9 @@ def read_admissions(roots: Roots, reference: bool) -> tuple[pl.DataFrame, list[D
         dropped.append(Dropped(reason=reason, count=len(timeless), examples=[]))
     require_any(len(admissions) - len(timeless), dropped, path)
     patients, of_patients = _patients(roots, admissions, path, reference)
-    previous = pl.col("dischtime").cum_max().shift(1).over("subject_id", order_by=["admittime", "hadm_id"])
+    # An admission without a discharge does not hide those before it.
+    latest = pl.col("dischtime").cum_max().forward_fill().shift(1)
+    previous = latest.over("subject_id", order_by=["admittime", "hadm_id"])
     age = pl.col("anchor_age") + pl.col("admittime").dt.year().cast(pl.Int64) - pl.col("anchor_year")
     ends = [name for name in ADMISSIONS.optional if name in admissions.columns]
     timed = (

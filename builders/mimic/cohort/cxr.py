@@ -26,6 +26,7 @@ VIEWS = ("AP", "PA")
 KINDS = {".jpg": "mimic-cxr-jpg", ".dcm": "mimic-cxr-dicom"}
 
 _TIMELESS = METADATA.reason("its study has no readable date and time")
+_FILELESS = METADATA.reason("it lies in an admission's window, but its file is not there")
 _MOST_VIEWS = 20  # most views that are counted by name
 _VIEW = r"^[A-Z0-9 _-]{1,16}$"  # only codes are counted by name, not free text
 
@@ -40,7 +41,8 @@ class Radiographs:
         in_window: Admissions with an X-ray in the window, whether or not its file exists.
         suffix: Suffix of all files: ".jpg" or ".dcm".
         listing: Digest of the candidates' names and sizes.
-        dropped: X-rays that cannot be placed in time or are not frontal, and lines of the table that were left out.
+        dropped: X-rays that cannot be placed in time, are not frontal, or lie in a window but have no file, and lines
+            of the table that were left out.
     """
 
     candidates: pl.DataFrame
@@ -80,14 +82,20 @@ def find_radiographs(roots: Roots, admissions: pl.DataFrame, spec: MimicSpec) ->
         ),
     )
     in_window = frozenset(candidates["hadm_id"].to_list())
-    suffix, sizes = _sizes(roots.mimic_cxr, sorted(set(candidates["path"].to_list())))
+    stems = sorted(set(candidates["path"].to_list()))
+    suffix, sizes = _sizes(roots.mimic_cxr, stems)
     there = candidates.filter(pl.col("path").is_in(list(sizes))).with_columns(pl.col("path") + suffix)
     return Radiographs(
         candidates=there,
         in_window=in_window,
         suffix=suffix,
         listing=digest([[name, sizes[name]] for name in sorted(sizes)]),
-        dropped=[*listed.dropped, *timeless, *other_views(studies["ViewPosition"])],
+        dropped=[
+            *listed.dropped,
+            *timeless,
+            *other_views(studies["ViewPosition"]),
+            *_without_file(len(stems) - len(sizes)),
+        ],
     )
 
 
@@ -122,6 +130,10 @@ def other_views(views: pl.Series) -> list[Dropped]:
     counts["its view is not one of the usual codes"] = len(others) - blank - sum(counts.values())
     counts["its view is not given"] = blank
     return [Dropped(reason=METADATA.reason(why), count=count, examples=[]) for why, count in counts.items() if count]
+
+
+def _without_file(count: int) -> list[Dropped]:
+    return [Dropped(reason=_FILELESS, count=count, examples=[])] if count else []
 
 
 def _timed(metadata: pl.DataFrame, path: Path, reference: bool) -> tuple[pl.DataFrame, list[Dropped]]:

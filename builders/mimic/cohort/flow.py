@@ -12,6 +12,8 @@ from symile_data.format.manifest import FlowStep
 class CohortFlow:
     """The admissions that have passed all rules so far, in their original order.
 
+    A step whose rule begins with "of which" counts some of the admissions that are left, and keeps all.
+
     Args:
         hadm_ids: All admissions, before any rule.
 
@@ -31,9 +33,15 @@ class CohortFlow:
         self.steps.append(FlowStep(rule=rule, count=len(self.hadm_ids)))
 
     def count(self, rule: str, having: Collection[int]) -> None:
-        """Note how many admissions are in `having`, and keep all."""
+        """Note how many admissions are in `having`, and keep all.
+
+        >>> flow = CohortFlow([1, 2, 3])
+        >>> flow.count("with labs", {2, 3})
+        >>> flow.hadm_ids, flow.steps[-1].rule, flow.steps[-1].count
+        ([1, 2, 3], 'of which with labs', 2)
+        """
         number = sum(hadm_id in having for hadm_id in self.hadm_ids)
-        self.steps.append(FlowStep(rule=rule, count=number))
+        self.steps.append(FlowStep(rule=f"of which {rule}", count=number))
 
     def require_any(self) -> None:
         """Refuse an empty selection.
