@@ -133,8 +133,10 @@ class FaultServer:
     def close(self) -> None:
         """End the server."""
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()
         assert self._process.wait(60) == 0
+        self._process.stdout.close()
 
 
 class _Steps:

@@ -49,9 +49,10 @@ def table(entries: Any, depth: int, first: int = 0, *, packed: bool = False) -> 
 
 
 def stretched(values: Any) -> npt.NDArray[np.uint8]:
-    """Stretch these values linearly to 0..255."""
+    """Stretch these values linearly to 0..255; equal values are all 0."""
     numbers = np.asarray(values, dtype=np.float64)
-    return np.rint((numbers - numbers.min()) * (255 / (numbers.max() - numbers.min()))).astype(np.uint8)
+    spread = numbers.max() - numbers.min()
+    return np.rint((numbers - numbers.min()) * (255 / spread if spread else 0)).astype(np.uint8)
 
 
 @settings(max_examples=40, deadline=None)

@@ -122,8 +122,9 @@ def damaged_exif() -> bytes:
 
 
 def test_warnings_of_pillow_are_not_shown_and_others_are() -> None:
-    with pytest.warns(UserWarning, match="EXIF"):
+    with pytest.warns(UserWarning) as pillows:
         Image.open(io.BytesIO(damaged_exif())).getexif().get(0x0112)
+    assert any("EXIF" in str(warning.message) for warning in pillows)
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         with open_image(damaged_exif()) as picture:

@@ -132,15 +132,18 @@ def watched(timeout_seconds: float) -> Iterator[Watch]:
             raise NoAnswerError("no connection", again=True) from None
         except errors.RequestException as error:
             raise NoAnswerError(f"request not possible ({type(error).__name__})") from None
+        answers.callback(response.close)
         watch.status = response.status_code
         if response.is_redirect:
             _check_redirect(request.url, response.headers["location"])
         response.raw = _BoundedBody(response.raw)
         return response
 
+    answers = contextlib.ExitStack()  # an answer that is left half-read keeps its connection until it is closed
     adapter.send = bounded
     try:
-        yield watch
+        with answers:
+            yield watch
     except errors.JSONDecodeError:
         raise NoAnswerError("unreadable answer", silent=True) from None
     except errors.RequestException as error:  # a bad address, or too many redirects

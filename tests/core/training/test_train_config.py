@@ -61,7 +61,8 @@ def test_a_file_says_what_differs_by_loss(tmp_path: Path) -> None:
     both = read_config(str(path), {"objective": "clip", "lr": 0.7})
     assert (both.lr, both.dim) == (0.7, 9)
     path.write_text('loss = "clip"\n' + path.read_text())
-    assert read_config(str(path)).lr == 0.3
+    with pytest.warns(DeprecationWarning, match="write objective"):
+        assert read_config(str(path)).lr == 0.3
 
 
 def test_a_pretrained_config_comes_back_from_json() -> None:
@@ -109,7 +110,10 @@ def test_a_setting_of_a_table_is_replaced_alone() -> None:
 def test_a_file_is_read_with_overrides(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text("\n".join(f"{name} = {json.dumps(value)}" for name, value in LEAST.items()))
-    assert read_config(str(path), {"seed": 7, "loss": "clip"}) == TrainConfig(**LEAST, seed=7, objective="clip")
+    wanted = TrainConfig(**LEAST, seed=7, objective="clip")
+    assert read_config(str(path), {"seed": 7, "objective": "clip"}) == wanted
+    with pytest.warns(DeprecationWarning, match="write objective"):
+        assert read_config(str(path), {"seed": 7, "loss": "clip"}) == wanted
     path.write_text("epochs =")
     with pytest.raises(UsageError, match=r"not readable TOML"):
         read_config(str(path))

@@ -37,7 +37,7 @@ def test_every_objective_is_compared_at_every_rate(
     heading = "XOR, M = 3, d = 1: every modality misaligned in training rows; test rows alike"
     assert heading in " ".join(said.out.split())
     assert "objectives: 16/16 cells" in said.err
-    rows = list(csv.DictReader((tmp_path / "robustness.csv").open(newline="")))
+    rows = list(csv.DictReader((tmp_path / "robustness.csv").read_text().splitlines()))
     assert len(rows) == 2 * 4 * 2 * 2
     assert {(row["unreliable"], row["affected"], row["rate"]) for row in rows} == {
         ("", "", "0"), ("missing", "", "0.5"), ("misaligned", "", "0.5"), ("noisy", "a", "0.5")

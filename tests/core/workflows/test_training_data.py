@@ -98,7 +98,7 @@ def test_a_dataset_is_opened_once_for_all_that_is_done_with_it(tmp_path: Path, m
     monkeypatch.setattr(splits, "open_shard", opening)
     data = TrainingData(tmp_path / "xor")
     changes = {"epochs": 2, "val_every": 1, "batch_size": 8, "missing": "input"}
-    configs = {loss: read_config("xor", changes | {"loss": loss}) for loss in ("symile", "clip")}
+    configs = {name: read_config("xor", changes | {"objective": name}) for name in ("symile", "clip")}
     for config in configs.values():
         data.check(config)
     run_experiment(Experiment(configs=configs), data, tmp_path / "runs")
