@@ -117,6 +117,17 @@ def test_the_sigmoid_loss_is_that_of_every_pair(factor: float, modalities: int, 
     assert sigmoid_of_products(rows, scale, bias, False, block).value == pytest.approx(found.value.item(), rel=1e-14)
 
 
+def test_the_sigmoid_loss_stays_exact_beside_a_logit_that_overflows() -> None:
+    rows = [torch.ones(30, 1, dtype=torch.float64), torch.ones(30, 1, dtype=torch.float64)]
+    rows[1][0] = 40.0  # its logits are 820, those of the other rows 20.5, where softplus(x) - x is 1.25e-9
+    scale, bias = torch.tensor(20.5, dtype=torch.float64), torch.tensor(0.0, dtype=torch.float64)
+    logits = scale * rows[0] @ rows[1].t()
+    signs = 1 - 2 * torch.eye(30, dtype=torch.float64)
+    expected = torch.logaddexp(torch.zeros_like(logits), signs * logits).sum() / 30
+    found = sigmoid_of_products(rows, scale, bias, False)
+    assert found.value.item() == pytest.approx(expected.item(), rel=1e-13)
+
+
 @pytest.mark.parametrize(("rows", "block"), [(7, None), (7, 3), (6, 3), (1, 9), (0, 2)])
 def test_blocks_cover_every_row_once(rows: int, block: int | None) -> None:
     blocks = row_blocks(rows, block, torch.zeros(1))
