@@ -81,10 +81,11 @@ $(OUT)/manifest.json: | .venv/extras/m3
 test: setup  ## run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-lint: setup  ## ruff, mypy and pyright
+lint: setup  ## ruff, mypy (for Linux and macOS) and pyright
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin symile_data
 	$(BIN)/basedpyright
 
 docs: .venv/extras/dev .venv/extras/docs  ## the documentation and API reference, in build/site

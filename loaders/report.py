@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import defaultdict
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from symile_data.cores import usable_cores
 from symile_data.progress.amounts import counted, size
 
 READ, GATHER, FILL, MEASURE = "read", "gather from the cache", "fill the cache", "measure audio"
@@ -68,10 +68,8 @@ class LoadReport:
         )
 
     def _remedy(self, stage: str) -> str:
-        cores = os.cpu_count() or 1
-        more = (
-            f"raise `threads` (now {self.threads}; this machine has {cores} cores) or " if self.threads < cores else ""
-        )
+        cores = usable_cores()
+        more = f"raise `threads` (now {self.threads}; {cores} cores can be used) or " if self.threads < cores else ""
         if stage == FILL:
             return "give `cache` a directory, so that the next run finds the decoded values"
         if stage == MEASURE:

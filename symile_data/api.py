@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 from symile_data.arguments import PLACE, check_argument, field_types
+from symile_data.cores import worker_count
 from symile_data.errors import UsageError, choose_similar
 from symile_data.format.schema import SPLITS
 
@@ -60,7 +60,7 @@ def build_m3(
         rows=_rows(rows, DEFAULT_ROWS),
         **{"words": len(languages), **_further(M3Spec, settings, ("languages", "images", "rows"))},
     )
-    build(spec, Path(out), workers=_worker_count(workers), write_card=write_card)
+    build(spec, Path(out), workers=worker_count(workers), write_card=write_card)
     return Path(out)
 
 
@@ -87,7 +87,7 @@ def build_mimic(out: str | Path, *, workers: int = 0, **settings: Any) -> Path:
     from symile_data.cards import write_card
 
     _check(out, None, workers)
-    build(MimicSpec(**_further(MimicSpec, settings)), Path(out), workers=_worker_count(workers), write_card=write_card)
+    build(MimicSpec(**_further(MimicSpec, settings)), Path(out), workers=worker_count(workers), write_card=write_card)
     return Path(out)
 
 
@@ -125,7 +125,7 @@ def build_pid(
     chosen = PRESETS[design] if isinstance(design, str) else design
     further = _further(PidSpec, settings, ("design", "rows"))
     spec = PidSpec(design=chosen, rows=_rows(rows, tuple(default_rows(chosen).values())), **further)
-    build(spec, Path(out), workers=_worker_count(workers), write_card=write_card)
+    build(spec, Path(out), workers=worker_count(workers), write_card=write_card)
     return Path(out)
 
 
@@ -152,7 +152,7 @@ def build_xor(out: str | Path, *, dims: int = 5, rows: Rows = None, workers: int
 
     _check(out, rows, workers)
     spec = XorSpec(dims=dims, rows=_rows(rows, DEFAULT_ROWS), **_further(XorSpec, settings, ("dims", "rows")))
-    build(spec, Path(out), workers=_worker_count(workers), write_card=write_card)
+    build(spec, Path(out), workers=worker_count(workers), write_card=write_card)
     return Path(out)
 
 
@@ -194,7 +194,3 @@ def _rows(asked: Rows, defaults: Sequence[int]) -> dict[str, int]:
     if unknown:
         raise UsageError("`rows` names no split", got=repr(unknown[0]), do=f"choose among {', '.join(SPLITS)}")
     return {**dict(zip(SPLITS, defaults, strict=True)), **(asked or {})}
-
-
-def _worker_count(asked: int) -> int:
-    return asked if asked > 0 else len(os.sched_getaffinity(0))

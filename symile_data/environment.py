@@ -16,6 +16,7 @@ from typing import Literal
 
 from symile_data import __version__
 
+from .cores import usable_cores
 from .errors import install_command
 from .extras import DISTRIBUTION, packages_by_extra
 
@@ -229,5 +230,4 @@ def _accelerator() -> Finding:
 
 def _memory() -> Finding:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return Finding(name="cores and memory", status="ok", found=f"{cores} cores, {total / 1e9:,.0f} GB")
+    return Finding(name="cores and memory", status="ok", found=f"{usable_cores()} cores, {total / 1e9:,.0f} GB")

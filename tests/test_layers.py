@@ -28,6 +28,7 @@ LAYERS = (
         "noise",
         "reliability",
         "arguments",
+        "cores",
         "progress",
         "environment",
         "launch",

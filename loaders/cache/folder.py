@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from symile_data.files import write_errors
 
 from ..batches import Array
 
+_CHUNK_BYTES = 1 << 20
 _YOUNG_S = 60.0  # an unfinished folder younger than this is never taken for a dead process's
 
 
@@ -62,8 +63,21 @@ def mapped(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """
     array: Array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
     with path.open("r+b") as file:
-        os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+        _reserve(file)
     return array
+
+
+def _reserve(file: BinaryIO) -> None:
+    """Reserve the space of a file's empty parts. macOS has no call for it; there its zeros are written out."""
+    size = os.fstat(file.fileno()).st_size
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    for start in range(0, size, _CHUNK_BYTES):
+        file.seek(start)
+        chunk = file.read(_CHUNK_BYTES)
+        file.seek(start)
+        file.write(chunk)
 
 
 def _lock(folder: Path) -> int:

@@ -11,10 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
+from symile_data.cores import worker_count
+
 from .build_options.m3 import m3_request, with_m3_options
 from .build_options.pid import pid_request, with_pid_options
 from .build_options.reliability import Misaligned, MisalignedTest, NoiseLevel, Noisy, NoisyTest, reliability_of
-from .common import ExecutorName, Format, Out, RowCount, Seed, Workers, command_line, report, worker_count
+from .common import ExecutorName, Format, Out, RowCount, Seed, Workers, command_line, report
 from .output import say
 
 app = typer.Typer(help="Build a dataset: shards, card, statistics and manifest.", no_args_is_help=True)

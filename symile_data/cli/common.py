@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import json
-import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping
@@ -55,11 +54,6 @@ Format = Annotated[
     typer.Option("--format", help="Format of the shards; webdataset writes tars. docs/formats.md compares them."),
 ]
 RowCount = Annotated[int | None, typer.Option(min=0, callback=at_most(MOST_ROWS), help="Rows of this split.")]
-
-
-def worker_count(asked: int) -> int:
-    """Return the requested number of workers, or one for each core."""
-    return asked if asked > 0 else len(os.sched_getaffinity(0))
 
 
 def command_line(*paths: Path | str) -> str:

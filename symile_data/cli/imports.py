@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
+from symile_data.cores import worker_count
 from symile_data.progress.amounts import counted
 
 from .choices import PaperObjective
-from .common import ExecutorName, Format, Out, Workers, command_line, report, worker_count
+from .common import ExecutorName, Format, Out, Workers, command_line, report
 from .output import say
 
 app = typer.Typer(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from symile_data.cores import worker_count
 from symile_data.progress.amounts import counted, setting, size
 
 from .common import Json
@@ -51,8 +51,7 @@ def verify(
 
     pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps 8 MB more for each thread, and is no faster here
     manifest = manifests.read(directory)
-    threads = workers or len(os.sched_getaffinity(0))
-    found = find_problems(directory, invariants_of(manifest), workers=threads, sample=sample, deep=deep)
+    found = find_problems(directory, invariants_of(manifest), workers=worker_count(workers), sample=sample, deep=deep)
     problems = list(found)
     chosen = to_read(manifest, sample)
     sets = feature_folders(directory)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from symile_data.cores import usable_cores
 from symile_data.errors import DamageError, UsageError
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _decoded(media: Media, inputs: Mapping[str, Any], batch_size: int) -> Iterat
                 do="fetch or build the shard again",
             ) from None
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="decode") as executor:
+    with ThreadPoolExecutor(usable_cores(), thread_name_prefix="decode") as executor:
         waiting: list[Future[Any]] = []
         for start in range(0, len(media.values) + batch_size, batch_size):
             following = [executor.submit(decode, index) for index in range(start, min(start + batch_size, len(raw)))]

@@ -96,6 +96,18 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_makes_is_no
     assert {path.name for path in (tmp_path / "kept").iterdir()} == {*names, living.name, young.name}
 
 
+@pytest.mark.parametrize("has_call", [True, False])
+def test_the_space_of_a_mapped_file_is_there_before_it_is_filled(tmp_path, monkeypatch, has_call):
+    if not has_call:  # as on macOS
+        monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    path = tmp_path / "values.npy"
+    array = cache_folder.mapped(path, (3, 1 << 20), np.dtype(np.float32))
+    assert not array.any() and np.load(path).shape == array.shape
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    assert path.stat().st_blocks * 512 >= array.nbytes
+
+
 def test_a_directory_holds_what_only_this_run_leaves_out(tmp_path):
     split = open_split(write_m3(tmp_path / "data", 20), "train")
     list(BatchLoader(split, 10, transforms=SMALL, cache=tmp_path / "kept", missingness=0.9))

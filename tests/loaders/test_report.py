@@ -79,9 +79,9 @@ def test_the_sentence_names_the_bottleneck_and_what_to_change(report, said):
 
 
 def test_more_threads_are_advised_only_where_there_are_cores(monkeypatch):
-    monkeypatch.setattr("symile_data.loaders.report.os.cpu_count", lambda: 8)
-    assert "raise `threads` (now 2; this machine has 8 cores) or decode once" in made().advice
-    monkeypatch.setattr("symile_data.loaders.report.os.cpu_count", lambda: 2)
+    monkeypatch.setattr("symile_data.loaders.report.usable_cores", lambda: 8)
+    assert "raise `threads` (now 2; 8 cores can be used) or decode once" in made().advice
+    monkeypatch.setattr("symile_data.loaders.report.usable_cores", lambda: 2)
     assert "threads" not in made().advice
 
 

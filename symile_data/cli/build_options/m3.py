@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from symile_data.cores import worker_count
+
 from ..choices import Layout, Mode, Size, SplitPolicy, languages, one_of, several_of
-from ..common import Format, Out, RowCount, Seed, Workers, command_line, worker_count
+from ..common import Format, Out, RowCount, Seed, Workers, command_line
 from .reliability import Misaligned, MisalignedTest, NoiseLevel, Noisy, NoisyTest, reliability_of
 from .shared import with_options_of
 

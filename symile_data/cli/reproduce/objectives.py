@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from symile_data.cores import worker_count
+
 from ..choices import Effort, some_objectives
-from ..common import Json, objective_names, worker_count
+from ..common import Json, objective_names
 from ..output import say, say_json
 from .runs import no_dataset, this_run
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from symile_data.cores import worker_count
+
 from ..choices import a_config
-from ..common import Json, RowCount, say_fitted, worker_count
+from ..common import Json, RowCount, say_fitted
 from ..output import say, say_json
 from .runs import no_dataset, this_run
 
