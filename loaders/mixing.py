@@ -70,20 +70,18 @@ def quotas_of(weights: Sequence[float]) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class _Copy:
+class _Passage:
     """One passage through a split within an epoch.
 
     Args:
         source: Number of the split.
         number: Number of the passage, from 0.
         first_row: Number of its first row in the mix.
-        first_group: Number of its first row group in the mix.
     """
 
     source: int
     number: int
     first_row: int
-    first_group: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,13 +93,13 @@ class Mix(Split):
     Args:
         splits: The K splits.
         pattern: From which split each position takes its row.
-        copies: How often an epoch begins each split.
+        passage_counts: How often an epoch begins each split.
         length: P, rows of an epoch.
     """
 
     splits: tuple[Split, ...]
     pattern: Pattern
-    copies: tuple[int, ...]
+    passage_counts: tuple[int, ...]
     length: int
 
     @property
@@ -115,24 +113,24 @@ class Mix(Split):
 
     def source_of(self, rows: IntArray) -> IntArray:
         """Return the numbers of the splits to which rows of the mix belong."""
-        sizes = np.array([split.rows for split in self.splits]) * np.array(self.copies)
+        sizes = np.array([split.rows for split in self.splits]) * np.array(self.passage_counts)
         found: IntArray = np.searchsorted(np.cumsum(sizes), rows, side="right")
         return found
 
     def place(self, row: int) -> str:
         """Say where a row is, for messages: the dataset, the shard's path within it, and the row within the shard."""
-        copy = next(copy for copy in reversed(self.passages) if copy.first_row <= row)
-        split = self.splits[copy.source]
-        return f"{split.location}/{split.place(row - copy.first_row)}"
+        passage = next(passage for passage in reversed(self.passages) if passage.first_row <= row)
+        split = self.splits[passage.source]
+        return f"{split.location}/{split.place(row - passage.first_row)}"
 
     @cached_property
-    def passages(self) -> tuple[_Copy, ...]:
+    def passages(self) -> tuple[_Passage, ...]:
         """The passages through the splits, in the order of the rows."""
-        found, row, group = [], 0, 0
-        for source, (split, copies) in enumerate(zip(self.splits, self.copies, strict=True)):
-            for number in range(copies):
-                found.append(_Copy(source, number, row, group))
-                row, group = row + split.rows, group + len(split.group_rows)
+        found, row = [], 0
+        for source, (split, count) in enumerate(zip(self.splits, self.passage_counts, strict=True)):
+            for number in range(count):
+                found.append(_Passage(source, number, row))
+                row += split.rows
         return tuple(found)
 
 
@@ -163,15 +161,15 @@ class MixedOrder:
         """Find the rows at the positions `start` to `stop - 1`; see `EpochShuffle.rows_at`."""
         sources = self.mix.pattern.source[np.arange(start, stop) % BLOCK]
         rows, reading = np.empty(stop - start, dtype=np.int64), np.empty(stop - start, dtype=np.int64)
-        for copy, order in self._orders:
-            first, last = (self.mix.pattern.count(copy.source, position) for position in (start, stop))
-            begun = copy.number * order.rows
+        for passage, order in self._orders:
+            first, last = (self.mix.pattern.count(passage.source, position) for position in (start, stop))
+            begun = passage.number * order.rows
             here = slice(max(first, begun), min(last, begun + order.rows))
             if here.start >= here.stop:
                 continue
-            places = np.flatnonzero(sources == copy.source)[here.start - first : here.stop - first]
+            places = np.flatnonzero(sources == passage.source)[here.start - first : here.stop - first]
             found = order.rows_at(here.start - begun, here.stop - begun)
-            rows[places], reading[places] = (values + copy.first_row for values in found)
+            rows[places], reading[places] = (values + passage.first_row for values in found)
         return rows, reading
 
     def window_at(self, position: int) -> int:
@@ -187,31 +185,31 @@ class MixedOrder:
         return min(position + _AT_A_TIME, self.rows)
 
     @cached_property
-    def _orders(self) -> list[tuple[_Copy, EpochShuffle]]:
+    def _orders(self) -> list[tuple[_Passage, EpochShuffle]]:
         return [
             (
-                copy,
+                passage,
                 EpochShuffle(
                     split.group_rows,
-                    f"{self.mix.fingerprint}/{copy.source}/{copy.number}",
+                    f"{self.mix.fingerprint}/{passage.source}/{passage.number}",
                     self.seed,
                     self.epoch,
                     self.window,
                     self.shuffle,
                 ),
             )
-            for copy in self.mix.passages
-            for split in [self.mix.splits[copy.source]]
+            for passage in self.mix.passages
+            for split in [self.mix.splits[passage.source]]
         ]
 
     @cached_property
     def _window_ends(self) -> tuple[IntArray, IntArray]:
         """The ascending positions at which windows are over, and the (G,) number of each row group's window."""
         ends, groups = [np.empty(0, dtype=np.int64)], []
-        for copy, order in self._orders:
-            last = copy.number * order.rows + order.window_ends() - 1
+        for passage, order in self._orders:
+            last = passage.number * order.rows + order.window_ends() - 1
             groups.append(order.window_of_groups() + sum(len(known) for known in ends))
-            ends.append(self.mix.pattern.position(copy.source, last) + 1)
+            ends.append(self.mix.pattern.position(passage.source, last) + 1)
         every = np.concatenate(ends)
         by_end = np.argsort(every, kind="stable")
         return every[by_end], np.argsort(by_end, kind="stable")[np.concatenate(groups)]
@@ -250,13 +248,16 @@ def mix(splits: Sequence[Split], weights: Sequence[float], *, rows: int | None =
     pattern = Pattern(quotas=quotas)
     ends = [int(pattern.position(source, np.array([split.rows]))[0]) for source, split in enumerate(splits)]
     length = min(ends) if rows is None else rows
-    copies = tuple(-(-pattern.count(source, length) // split.rows) for source, split in enumerate(splits))
+    passage_counts = tuple(-(-pattern.count(source, length) // split.rows) for source, split in enumerate(splits))
     first = splits[0]
     return Mix(
         location=" and ".join(dict.fromkeys(split.location for split in splits)),
         name=" and ".join(dict.fromkeys(split.name for split in splits)),
         shards=tuple(
-            shard for split, number in zip(splits, copies, strict=True) for _ in range(number) for shard in split.shards
+            shard
+            for split, number in zip(splits, passage_counts, strict=True)
+            for _ in range(number)
+            for shard in split.shards
         ),
         schema=_common_columns(splits),
         modalities=first.modalities,
@@ -264,7 +265,7 @@ def mix(splits: Sequence[Split], weights: Sequence[float], *, rows: int | None =
         spec={},
         splits=tuple(splits),
         pattern=pattern,
-        copies=copies,
+        passage_counts=passage_counts,
         length=length,
     )
 

@@ -129,22 +129,6 @@ def tars(directory: Path, decode: Callable[[bytes, bytes], Any]) -> Any:
     return pipeline.map(lambda sample: decode(sample["jpg"], sample["flac"]))
 
 
-class Floor:
-    """The kernels alone: one thread, bytes in memory, results thrown away."""
-
-    def __init__(self, directory: Path, rows: int, decode: Callable[[bytes, bytes], Any]) -> None:
-        files = directory / "files"
-        self.media = [
-            ((files / f"{row}.jpg").read_bytes(), (files / f"{row}.flac").read_bytes()) for row in range(rows)
-        ]
-        self.decode = decode
-
-    def __iter__(self) -> Iterator[Any]:
-        for picture, clip in self.media:
-            self.decode(picture, clip)
-            yield {"image": [None]}
-
-
 class InMemory(Dataset[Any]):
     """Tensors in RAM, one row at a time with its label and number, as in the public training code."""
 

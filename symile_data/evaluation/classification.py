@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 AUROC, AUPRC, BRIER, ECE, ACCURACY = "auroc", "auprc", "brier", "ece", "accuracy"
 FIGURES = (AUROC, AUPRC, BRIER, ECE, ACCURACY)
-LOWER_IS_BETTER = (BRIER, ECE)
 BINS = 10  # of the expected calibration error, equally wide
 
 FloatArray = npt.NDArray[np.floating]

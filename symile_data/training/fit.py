@@ -80,8 +80,9 @@ def fit(
         execution: Devices, loggers and checkpoints.
 
     Returns:
-        The figures of the training: "loss", "dataset", "fingerprint", "seed", "epochs", "best_epoch", "val_accuracy",
-        "val_loss" and "curves". The caller tests the weights, adds their figures and writes metrics.json.
+        The figures of the training: "objective", "dataset", "fingerprint", "seed", "epochs", "best_epoch",
+        "val_accuracy", "val_loss" and "curves". The caller tests the weights, adds their figures and writes
+        metrics.json.
 
     Raises:
         OutputError: the directory has another run.

@@ -26,7 +26,6 @@ from symile_data.rng import Stream
 
 from .imagenet import ImageCatalogue
 
-ATTRIBUTION = "Twemoji artwork, Copyright Twitter, Inc and other contributors, CC-BY 4.0"
 IMAGES_PER_CLASS = 64
 LAYOUT = "ILSVRC/Data/CLS-LOC/train"
 

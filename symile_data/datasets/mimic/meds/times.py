@@ -37,7 +37,7 @@ def moments(admitted: Times, hours: Floats) -> Times:
 
     Tables of MIMIC give whole seconds, which single precision tells apart for 9 days. So the time is the nearest whole
     second after admission wherever its hours equal the stored ones, and the nearest microsecond otherwise. Either way
-    `hours_of` returns the stored hours.
+    its hours since admission, in single precision, are the stored ones.
 
     Args:
         admitted: (N,) microseconds.
@@ -56,8 +56,3 @@ def moments(admitted: Times, hours: Floats) -> Times:
     since = np.where(same, whole, exact).astype(np.int64)
     start = admitted.reshape(-1, *[1] * (hours.ndim - 1))
     return np.where(np.isnan(hours), 0, start + since)
-
-
-def hours_of(admitted: Times, times: Times) -> npt.NDArray[np.float32]:
-    """Compute the hours since admission in single precision; the inverse of `moments`."""
-    return ((times - admitted) / MICROSECONDS_AN_HOUR).astype(np.float32)
