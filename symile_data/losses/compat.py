@@ -17,7 +17,7 @@ from symile_data.losses.objectives.symile import symile_loss
 
 from .similarity import mip_scores
 
-_NEGATIVES = {"n": "n", "n_squared": "exact"}
+NEGATIVE_SAMPLING = {"n": "n", "n_squared": "exact"}
 
 
 class Symile:
@@ -35,16 +35,18 @@ class Symile:
     """
 
     def __init__(self, negative_sampling: str = "n", seed: int = 0) -> None:
-        if negative_sampling not in _NEGATIVES:
+        if negative_sampling not in NEGATIVE_SAMPLING:
             raise UsageError(
-                "negative_sampling is unknown", got=repr(negative_sampling), do=f"choose among {', '.join(_NEGATIVES)}"
+                "negative_sampling is unknown",
+                got=repr(negative_sampling),
+                do=f"choose among {', '.join(NEGATIVE_SAMPLING)}",
             )
         self.negative_sampling = negative_sampling
         self.generator = torch.Generator().manual_seed(seed)
 
     def __call__(self, representations: Sequence[Tensor], logit_scale: Tensor | float) -> Tensor:
         """Compute the loss of M tensors (N, D), a () tensor."""
-        negatives = _NEGATIVES[self.negative_sampling]
+        negatives = NEGATIVE_SAMPLING[self.negative_sampling]
         return symile_loss(representations, logit_scale, negatives=negatives, generator=self.generator)
 
 

@@ -33,12 +33,10 @@ from torch import Tensor
 from symile_data.losses.inputs import LossInputs, LossResult
 
 from .budget import Options, check_options
-from .powers import LOG2_E, log2sumexp2
+from .powers import LOG2_E, SAFE_RANGE, log2sumexp2
 from .products import add_matmul, matmul, product_of_all, products_of_others
 from .tiles import Tile, Tiles
 
-# Of lse - ref to base 2; numbers leave the dtype's range at 126 and 1022.
-_SAFE_RANGE = {torch.float32: 86.0, torch.float64: 860.0}
 # From this many numbers per row of X', in-place operations row by row beat one operation with a temporary.
 _LOOP_ELEMENTS = 1 << 15
 
@@ -104,7 +102,7 @@ class _Exact:
 
     def _within_range(self, lse: Tensor) -> bool:
         """Whether one exp relative to `ref` serves these anchors (False also for NaN and infinities)."""
-        return bool(((lse - self.ref).abs() <= _SAFE_RANGE[lse.dtype]).all())
+        return bool(((lse - self.ref).abs() <= SAFE_RANGE[lse.dtype]).all())
 
     # First pass: the sums over negatives.
 

@@ -13,6 +13,9 @@ import torch
 from torch import Tensor
 
 LOG2_E = math.log2(math.e)
+# Largest distance, to base 2, of a log of a sum from the level its exponentials are taken relative to: numbers leave
+# the range of the dtype at 126 and 1022.
+SAFE_RANGE = {torch.float32: 86.0, torch.float64: 860.0}
 
 
 def log2sumexp2(values: Tensor, dim: int | tuple[int, ...]) -> Tensor:

@@ -23,12 +23,10 @@ import torch
 from torch import Tensor
 
 from .comparison import Comparison, inner_products
-from .powers import LOG2_E
+from .powers import LOG2_E, SAFE_RANGE
 
 Block = tuple[int, int]
 
-# Of lse - ref to base 2, as in the exact loss.
-SAFE_RANGE = {torch.float32: 86.0, torch.float64: 860.0}
 _KEPT_BYTES = 64 << 20
 _LN_2 = 1 / LOG2_E
 

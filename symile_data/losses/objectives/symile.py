@@ -10,7 +10,6 @@ under autocast, and keep nothing for backward but the gradients themselves; a se
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -20,8 +19,8 @@ from symile_data.losses.inputs import LossInputs, LossResult, differentiable_los
 from symile_data.losses.kernels.budget import Options
 from symile_data.losses.kernels.exact import solve_exact
 from symile_data.losses.kernels.sampled import solve_sampled
-from symile_data.losses.objective import BatchShape, ProductObjective
 from symile_data.losses.objectives import MIP_SCALES, NEGATIVES
+from symile_data.losses.shuffled_objective import ShuffledObjective
 
 
 def symile_loss(
@@ -90,12 +89,8 @@ def symile_loss(
     return differentiable_loss(embeddings, logit_scale, solve, groups=groups, factor=factor, gather=gather)
 
 
-class SymileLoss(ProductObjective):
-    """`symile_loss` with a seeded source of shuffles that is part of the module's state.
-
-    In training mode each call draws fresh shuffles, and `state_dict` carries the generator, so that a resumed run draws
-    what the interrupted one would have drawn. In evaluation mode every call draws the same shuffles, those of the seed,
-    and leaves the state alone: a validation loss is then comparable between epochs.
+class SymileLoss(ShuffledObjective):
+    """`symile_loss` as a module, with a seeded source of shuffles that is part of its state; see `ShuffledObjective`.
 
     Args:
         negatives: "n" or "exact".
@@ -124,17 +119,11 @@ class SymileLoss(ProductObjective):
         gemm_dtype: torch.dtype | None = None,
         gather: bool = False,
     ) -> None:
-        super().__init__(gather=gather)
+        super().__init__(seed=seed, gather=gather)
         _check_choices(negatives, shuffles, mip_scale)
-        self.negatives, self.shuffles, self.seed, self.mip_scale = negatives, shuffles, seed, mip_scale
+        self.negatives, self.shuffles, self.mip_scale = negatives, shuffles, mip_scale
         self.tile_rows, self.cache_bytes, self.max_flops = tile_rows, cache_bytes, max_flops
         self.gemm_dtype = gemm_dtype
-        self.generator = torch.Generator().manual_seed(seed)
-
-    @classmethod
-    def for_batch(cls, shape: BatchShape, **settings: Any) -> Self:
-        """Make the loss with the shape's seed of shuffles; see `Objective`."""
-        return cls(seed=shape.seed, **settings)
 
     def start_scale(self, modalities: int, dim: int, unit: bool) -> float:
         """Return the scale of random products with a standard deviation of half a logit; see `ProductObjective`."""
@@ -155,7 +144,7 @@ class SymileLoss(ProductObjective):
             logit_scale,
             negatives=self.negatives,
             shuffles=self.shuffles,
-            generator=self.generator if self.training else torch.Generator().manual_seed(self.seed),
+            generator=self.generator_of_call(),
             groups=groups,
             mip_scale=self.mip_scale,
             tile_rows=self.tile_rows,
@@ -164,14 +153,6 @@ class SymileLoss(ProductObjective):
             gemm_dtype=self.gemm_dtype,
             gather=self.gather,
         )
-
-    def get_extra_state(self) -> Tensor:
-        """The generator's state, a uint8 tensor."""
-        return self.generator.get_state()
-
-    def set_extra_state(self, state: Any) -> None:
-        """Continue from a state that `get_extra_state` returned."""
-        self.generator.set_state(state.cpu())
 
     def extra_repr(self) -> str:
         """The options that `repr` shows."""

@@ -15,14 +15,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from symile_data.errors import UsageError
 from symile_data.losses.inputs import LossInputs, LossResult
-from symile_data.losses.objective import BatchShape, ProductObjective
+from symile_data.losses.shuffled_objective import ShuffledObjective
 
 from .symile import symile_loss
 from .symile_pair import pair_at_once, pair_loss
@@ -31,7 +30,7 @@ _NEGATIVES = ("pair", "n")
 _WEIGHTS = ("rows", "patterns")
 
 
-class SubsetSymileLoss(ProductObjective):
+class SubsetSymileLoss(ShuffledObjective):
     """Symile within each pattern of present modalities.
 
     Args:
@@ -57,19 +56,13 @@ class SubsetSymileLoss(ProductObjective):
         seed: int = 0,
         gather: bool = False,
     ) -> None:
-        super().__init__(gather=gather)
+        super().__init__(seed=seed, gather=gather)
         for name, value, choices in (("negatives", negatives, _NEGATIVES), ("weights", weights, _WEIGHTS)):
             if value not in choices:
                 raise UsageError(f"{name} is unknown", got=repr(value), do=f"choose among {', '.join(choices)}")
         if least_rows < 2:
             raise UsageError("least_rows is at least 2", got=least_rows)
-        self.negatives, self.weights, self.least_rows, self.seed = negatives, weights, least_rows, seed
-        self.generator = torch.Generator().manual_seed(seed)
-
-    @classmethod
-    def for_batch(cls, shape: BatchShape, **settings: Any) -> Self:
-        """Make the loss with the shape's seed of shuffles; see `Objective`."""
-        return cls(seed=shape.seed, **settings)
+        self.negatives, self.weights, self.least_rows = negatives, weights, least_rows
 
     def start_scale(self, modalities: int, dim: int, unit: bool) -> float:
         """Return the scale at which products of k random unit vectors have half a logit, by the factor of their k."""
@@ -78,7 +71,7 @@ class SubsetSymileLoss(ProductObjective):
     def formula(self, embeddings: Sequence[Tensor], scale: Tensor, missing: Tensor | None) -> Tensor:
         """Return the weighted mean over patterns of their losses; see the module."""
         dim, losses, weights = embeddings[0].shape[1], [], []
-        shuffles = self.generator if self.training else torch.Generator().manual_seed(self.seed)
+        shuffles = self.generator_of_call()
         for present, index, weight in self._patterns(embeddings, missing):
             values = [embeddings[m][index] for m in present]
             factor = scale * math.pow(dim, (len(present) - 2) / 2)
@@ -125,11 +118,3 @@ class SubsetSymileLoss(ProductObjective):
         total = sum(weight for _, _, weight in found)
         device = embeddings[0].device
         return [(present, torch.tensor(own, device=device), weight / total) for present, own, weight in found]
-
-    def get_extra_state(self) -> Tensor:
-        """Return the generator's state, a uint8 tensor."""
-        return self.generator.get_state()
-
-    def set_extra_state(self, state: Any) -> None:
-        """Continue from a state that `get_extra_state` returned."""
-        self.generator.set_state(state.cpu())
