@@ -182,6 +182,20 @@ class SplitRows:
     first_id: int
     rows: int
 
+    @classmethod
+    def of(cls, rows: Mapping[str, int], name: str) -> SplitRows:
+        """Return the rows of one split of a dataset whose ids count through its splits in order.
+
+        Args:
+            rows: Split -> number of rows, in the order of the ids.
+            name: The split.
+
+        >>> SplitRows.of({"train": 80, "validation": 10, "test": 10}, "test").first_id
+        90
+        """
+        names = list(rows)
+        return cls(name, sum(rows[before] for before in names[: names.index(name)]), rows[name])
+
     def sample_ids(self, places: IntArray) -> IntArray:
         """(N,) int64: the ids of the rows at some positions."""
         return self.first_id + places

@@ -15,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from symile_data.format.shards.arrow_numpy import is_number
+
 from .encoded_media import UnfitValueError, audio_file, image_file, stored_file
 
 Store = Callable[[Any], Any]  # a given value that is not None -> the value for Arrow; raises UnfitValueError
@@ -83,7 +85,7 @@ def _store(feature: Any) -> Store:
         return partial(_class, feature.num_classes)
     if isinstance(feature, List | LargeList):
         inner = feature.feature
-        numbers = not isinstance(inner, ClassLabel | Mapping) and _is_number(_arrow_type(inner))
+        numbers = not isinstance(inner, ClassLabel | Mapping) and is_number(_arrow_type(inner))
         return partial(_numbers, _arrow_type(inner)) if numbers else partial(_list, _store(inner))
     if isinstance(feature, Mapping):
         return partial(_struct, stores_of(feature))
@@ -95,23 +97,19 @@ def _store_of_type(kind: pa.DataType) -> Store:
         return _store_of_type(kind.storage_type)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         inner = kind.value_type
-        return partial(_numbers, inner) if _is_number(inner) else partial(_list, _store_of_type(inner))
+        return partial(_numbers, inner) if is_number(inner) else partial(_list, _store_of_type(inner))
     if pa.types.is_struct(kind):
         fields = {field.name: field.type for field in kind}
         if set(fields) == {"bytes", "path"}:  # a file that is neither Image nor Audio
             return stored_file
         return partial(_struct, {name: _store_of_type(inner) for name, inner in fields.items()})
-    if _is_number(kind):
+    if is_number(kind):
         return partial(_number, kind)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return _text
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return _binary
     return partial(_same, kind)
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
 
 
 def _text(value: Any) -> str:

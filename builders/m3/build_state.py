@@ -78,11 +78,6 @@ class BuildState:
         offsets = np.array(self.image_offsets[split], dtype=np.int64)
         return SplitPlan(self.seed, split, rule, offsets, self.recordings_per_language[split], self.keys)
 
-    def first_sample_id(self, split: str) -> int:
-        """Return the sample id of a split's first row. Ids count through the splits in order, so they are unique."""
-        splits = list(self.rows)
-        return sum(self.rows[before] for before in splits[: splits.index(split)])
-
     def rate(self, split: str, modality: str) -> float:
         """Return the rate, from 0 to 1, at which a modality is made missing in a split."""
         return self.missing.get(modality, 0.0) if split in self.masked_splits else 0.0

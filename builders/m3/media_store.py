@@ -51,7 +51,7 @@ class MediaStore:
     @property
     def ids(self) -> pa.Array:
         """(M,) ids of the media, in the order of their keys."""
-        return _open_ids(self._file("-ids.arrow"))
+        return read_ids(self._file("-ids.arrow"))
 
     @property
     def keys(self) -> npt.NDArray[np.int64]:
@@ -105,7 +105,7 @@ def write_index(
         ids_of: The ids of each chunk, in the order of its rows.
     """
     forget_chunks()
-    for cached in (_read_index, _read_media, _open_ids):
+    for cached in (_read_index, _read_media):
         cached.cache_clear()  # a process may build twice; the old files may be gone
     made = made[np.argsort(made[:, 0])]
     used = np.unique(final[final >= 0])
@@ -114,13 +114,26 @@ def write_index(
     for suffix, table in ((".npy", np.column_stack([keys, rows])), ("-media.npy", media)):
         with atomic_path(base.with_name(base.name + suffix)) as temporary, temporary.open("wb") as file:
             np.save(file, table)
-    ids = pa.record_batch([pa.array([ids_of[chunk][row] for _, chunk, row in media.tolist()], pa.string())], ["id"])
+    ids = [ids_of[chunk][row] for _, chunk, row in media.tolist()]
+    write_ids(base.with_name(f"{base.name}-ids.arrow"), ids)
+
+
+def write_ids(path: Path, ids: Sequence[str]) -> None:
+    """Write the ids of images or recordings to a file that `read_ids` maps into memory."""
+    read_ids.cache_clear()  # a process may build twice; the old file may be gone
+    batch = pa.record_batch([pa.array(ids, pa.string())], ["id"])
     with (
-        atomic_path(base.with_name(f"{base.name}-ids.arrow")) as temporary,
+        atomic_path(path) as temporary,
         pa.OSFile(str(temporary), "wb") as file,
-        pa.ipc.new_file(file, ids.schema) as writer,
+        pa.ipc.new_file(file, batch.schema) as writer,
     ):
-        writer.write_batch(ids)
+        writer.write_batch(batch)
+
+
+@lru_cache(maxsize=8)
+def read_ids(path: Path) -> pa.Array:
+    """Return the ids that `write_ids` wrote, an array of strings. The result is cached in the process."""
+    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()["id"].combine_chunks()
 
 
 @lru_cache(maxsize=8)
@@ -133,8 +146,3 @@ def _read_index(path: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64
 def _read_media(path: Path) -> npt.NDArray[np.int64]:
     table: npt.NDArray[np.int64] = np.load(path, mmap_mode="r")
     return table
-
-
-@lru_cache(maxsize=8)
-def _open_ids(path: Path) -> pa.Array:
-    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()["id"].combine_chunks()

@@ -20,7 +20,7 @@ from symile_data.datasets.pid.schema import pid_schema
 from symile_data.format.shards.writer import ROWS_PER_GROUP, write_shard
 from symile_data.missingness import missing
 from symile_data.noise import noise_generator, with_flips
-from symile_data.reliability import AffectedRows
+from symile_data.reliability import AffectedRows, SplitRows
 
 from ..engine.noise import NOISES
 from .draw import draw_rows, draw_rows_at
@@ -84,7 +84,7 @@ def row_columns(spec: PidSpec, split: str, start: int, stop: int, media: MediaCo
             value.
     """
     rows, design = draw_rows(spec, split, start, stop), spec.design
-    places, within = np.arange(start, stop), spec.split_rows(split)
+    places, within = np.arange(start, stop), SplitRows.of(spec.rows, split)
     ids = within.sample_ids(places)
     columns: dict[str, Any] = {"sample_id": ids}
     for name, kind in design.modalities.items():

@@ -13,7 +13,7 @@ from symile_data.errors import UsageError
 from symile_data.format.schema import SPLITS
 from symile_data.format.shards import check_format
 from symile_data.missingness import check_rates
-from symile_data.reliability import Reliability, SplitRows
+from symile_data.reliability import Reliability
 
 from ..m3.audio.tones import TONES
 from .drawings import drawing_stems
@@ -87,15 +87,6 @@ class PidSpec:
     def has_media(self) -> bool:
         """Whether a modality is stored as images or audio."""
         return any(kind in MEDIA for kind in self.design.modalities.values())
-
-    def first_sample_id(self, split: str) -> int:
-        """The sample id of a split's first row; ids count through the splits in order."""
-        splits = list(self.rows)
-        return sum(self.rows[before] for before in splits[: splits.index(split)])
-
-    def split_rows(self, split: str) -> SplitRows:
-        """The ids and number of a split's rows."""
-        return SplitRows(split, self.first_sample_id(split), self.rows[split])
 
     def missing_rate(self, split: str, modality: str) -> float:
         """The rate, from 0 to 1, at which a modality is missing in a split."""

@@ -137,11 +137,9 @@ def _batches(job: _Job) -> Iterator[pa.RecordBatch]:
 
 def row_columns(spec: XorSpec, split: str, start: int, stop: int) -> dict[str, Any]:
     """All columns of rows `start` to `stop - 1`, by name; variables as Arrow arrays of lists, with missing ones."""
-    splits = list(spec.rows)
-    first_id = sum(spec.rows[before] for before in splits[: splits.index(split)])
-    within = SplitRows(split, first_id, spec.rows[split])
+    within = SplitRows.of(spec.rows, split)
     masked = split != "test" or spec.missing_test
-    ids = first_id + np.arange(start, stop)
+    ids = within.sample_ids(np.arange(start, stop))
     rates = {name: spec.missing.get(name, 0.0) if masked else 0.0 for name in spec.names}
     absent = {name: missing(spec.seed, ids, name, rate) for name, rate in rates.items()}
     variables = dict(zip(spec.names, draw_bits(spec, split, start, stop), strict=True))

@@ -13,8 +13,9 @@ from symile_data.files import check_replaceable, write_text
 from symile_data.format import manifest as manifests
 
 from ..sharing import CREDENTIALED, restriction_of
+from ..statistics.collect import evenly_spaced
 from .page import page_of
-from .rows import choose_rows, spaced
+from .rows import choose_rows
 
 __all__ = ["default_path", "write_preview"]
 
@@ -76,7 +77,7 @@ def write_preview(
     page = page_of(manifest, split, rows)
     while (size := len(page.encode("utf-8"))) > MOST_BYTES and len(rows) > 1:
         kept = min(len(rows) - 1, max(1, len(rows) * MOST_BYTES // size))
-        rows = [rows[place] for place in spaced(len(rows), kept)]
+        rows = [rows[place] for place in evenly_spaced(len(rows), kept)]
         page = page_of(manifest, split, rows, cut=True)
     write_text(out, page)
     return len(rows)

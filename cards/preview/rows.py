@@ -14,9 +14,10 @@ from symile_data.errors import UsageError
 from symile_data.format.location import Location
 from symile_data.format.manifest import Manifest
 from symile_data.format.shards import Shard
+from symile_data.format.shards.arrow_numpy import is_number
 from symile_data.format.shards.deduplicated import pooled_media
 
-from ..statistics.collect import open_listed
+from ..statistics.collect import evenly_spaced, open_listed
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Row:
         if not scalar.is_valid:
             return None
         kind = scalar.type
-        if (pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)) and _is_number(kind.value_type):
+        if (pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)) and is_number(kind.value_type):
             return scalar.values.to_numpy(zero_copy_only=False)
         return scalar.as_py()
 
@@ -65,7 +66,7 @@ def choose_rows(directory: Path, manifest: Manifest, split: str, count: int) -> 
         )
     rows: list[Row] = []
     first = 0
-    wanted = spaced(manifest.splits[split], count)
+    wanted = evenly_spaced(manifest.splits[split], count)
     media = pooled_media(Location.of(directory), manifest, split)
     for entry in manifest.shards(split):
         here = [number for number in wanted if first <= number < first + (entry.rows or 0)]
@@ -73,16 +74,6 @@ def choose_rows(directory: Path, manifest: Manifest, split: str, count: int) -> 
             rows += _rows_of(open_listed(directory, entry, media), first, here)
         first += entry.rows or 0
     return rows
-
-
-def spaced(rows: int, count: int) -> list[int]:
-    """Choose at most `count` of the numbers 0 to rows - 1, evenly spaced from the first.
-
-    >>> spaced(10, 4), spaced(2, 4)
-    ([0, 2, 5, 7], [0, 1])
-    """
-    taken = min(rows, count)
-    return [index * rows // taken for index in range(taken)]
 
 
 def _rows_of(shard: Shard, first: int, numbers: list[int]) -> list[Row]:
@@ -105,7 +96,3 @@ def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
     described = json.loads((schema.metadata or {}).get(b"huggingface", b'{"info": {"features": {}}}'))
     features = described["info"]["features"].items()
     return {name: f["names"] for name, f in features if isinstance(f, dict) and f.get("_type") == "ClassLabel"}
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))

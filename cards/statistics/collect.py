@@ -155,18 +155,18 @@ def _spread(directory: Path, entries: list[FileEntry], media: DeduplicatedMedia 
     """
     if not entries:
         return {}
-    some = [entries[index] for index in _evenly(len(entries), MEDIA_GROUPS)]
+    some = [entries[index] for index in evenly_spaced(len(entries), MEDIA_GROUPS)]
     share = -(-MEDIA_GROUPS // len(some))
     chosen: dict[str, list[int]] = {}
     for entry in some:
-        chosen[entry.path] = _evenly(len(open_listed(directory, entry, media).group_rows), share)
+        chosen[entry.path] = evenly_spaced(len(open_listed(directory, entry, media).group_rows), share)
     return chosen
 
 
-def _evenly(count: int, most: int) -> list[int]:
+def evenly_spaced(count: int, most: int) -> list[int]:
     """Choose at most `most` of the positions 0 to count - 1, evenly spaced from the first.
 
-    >>> _evenly(5, 2), _evenly(2, 5)
+    >>> evenly_spaced(5, 2), evenly_spaced(2, 5)
     ([0, 2], [0, 1])
     """
     taken = min(count, most)

@@ -10,14 +10,13 @@ import typer
 from symile_data.progress.amounts import counted, size
 
 from .choices import Split, Track
-from .common import Json
+from .common import Directory, Json
 from .output import say, say_json, say_text
 
 if TYPE_CHECKING:
     from symile_data.format.manifest import Manifest
     from symile_data.format.publication import Publication
 
-Directory = Annotated[Path, typer.Argument(help="A dataset's directory.")]
 Creators = Annotated[
     list[str] | None,
     typer.Option("--creator", help="Who made the dataset; repeat for several. org:NAME is an organization."),

@@ -20,6 +20,7 @@ from .output import say
 if TYPE_CHECKING:
     from symile_data.format.manifest import Manifest
 
+Directory = Annotated[Path, typer.Argument(help="A dataset's directory.")]
 Out = Annotated[Path, typer.Option(help="Directory to build in; an interrupted build there is finished.")]
 MOST_ROWS = 10**12  # rows of one split; the draws and ids of more rows would overflow their integers
 MOST_SEED = 2**63 - 1

@@ -11,7 +11,7 @@ import typer
 from symile_data.progress.amounts import size
 
 from .choices import Device, Pool, Precision
-from .common import ExecutorName, Format, command_line, report
+from .common import Directory, ExecutorName, Format, command_line, report
 from .output import say
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _HUB = "id on the Hugging Face Hub, or a folder that holds a copy."
 
 
 def embed(
-    directory: Annotated[Path, typer.Argument(help="A dataset's directory.")],
+    directory: Directory,
     out: Annotated[
         Path | None, typer.Option(help="Directory of the dataset of features; an interrupted build there is finished.")
     ] = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import Json, Seed
+from .common import Directory, Json, Seed
 from .output import say, say_json
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ Repeat = Annotated[int, typer.Option(min=0, help="With --folds: the repetition, 
 
 
 def folds(
-    directory: Annotated[Path, typer.Argument(help="A dataset's directory.")],
+    directory: Directory,
     repeats: Annotated[int, typer.Option(min=1, help="Number of times that the rows are divided.")] = 3,
     folds: Annotated[int, typer.Option(min=3, help="Number of folds.")] = 5,
     stratify: Annotated[

@@ -35,18 +35,16 @@ from .classification.labels import (
     print_baselines,
     split_labels,
 )
-from .common import Json, objective_names, say_fitted
+from .common import Directory, Json, objective_names, say_fitted
 from .folds import Fold, FoldsFile, Repeat, chosen_fold
 from .output import say, say_json, say_text
 
 if TYPE_CHECKING:
     from symile_data.training.fold_choice import FoldChoice
 
-_COMPARED = ("accuracy", "recall_at_5", "recall_at_10", "median_rank")
-
 
 def train(
-    directory: Annotated[Path, typer.Argument(help="A dataset's directory.")],
+    directory: Directory,
     config: Annotated[
         str | None,
         typer.Option(help="Named config or TOML file; default: the small one of the dataset.", autocompletion=a_config),
@@ -299,15 +297,16 @@ def _settings(pairs: list[str]) -> dict[str, Any]:
 
 def _report(results: dict[str, Any], as_json: bool) -> None:
     from symile_data.cli.output.tables import print_intervals, print_results
+    from symile_data.workflows.evaluate import FIGURES
 
     if as_json:
         say_json(results["comparison"] if "comparison" in results else results["tests"])
     elif "comparison" in results:
         compared = results["comparison"]["figures"]
         objectives = [column for column in compared["accuracy"] if column != "differences"]
-        columns = {column: {name: compared[name][column] for name in _COMPARED} for column in objectives}
+        columns = {column: {name: compared[name][column] for name in FIGURES} for column in objectives}
         differences = {
-            f"{objectives[0]} - {other}": {name: compared[name]["differences"][other] for name in _COMPARED}
+            f"{objectives[0]} - {other}": {name: compared[name]["differences"][other] for name in FIGURES}
             for other in compared["accuracy"].get("differences", {})
         }
         count = len(results["comparison"]["seeds"])

@@ -10,13 +10,11 @@ import typer
 from symile_data.cores import worker_count
 from symile_data.progress.amounts import counted, setting, size
 
-from .common import Json
+from .common import Directory, Json
 from .output import cell, say, say_json
 
 if TYPE_CHECKING:
     from symile_data.format.manifest import Manifest
-
-Directory = Annotated[Path, typer.Argument(help="A dataset's directory.")]
 
 
 def verify(

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from symile_data.errors import UsageError
+from symile_data.format.schema import SPLITS
 
 from .configs.kind_settings import check_kind_settings
 from .configs.small_splits import check_small, set_sizes
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from .training_data import TrainingData
 
-_SPLITS = ("train", "validation", "test")
 # Dataset -> advice on the option of its build that gives a split rows.
 _MORE_ROWS = {
     "symile-m3": "build it again with `rows[{split!r}]=ROWS`",
@@ -46,7 +46,7 @@ def check_config(data: TrainingData, config: TrainConfig) -> None:
     settings = config.pretrain
     labels = () if settings is None else settings.labels.values()
     data.columns(config.label, *config.resample_within_class.values(), *labels)
-    for split in _SPLITS[1:] if config.supervised is None else ():
+    for split in SPLITS[1:] if config.supervised is None else ():
         masked = config.missingness if config.missingness_in_validation and split == "validation" else 0.0
         check_candidates(data, split, config.target, config.label, config.candidates, masked)
     check_small(data, config)
@@ -60,7 +60,7 @@ def check_splits(data: TrainingData) -> None:
     """
     manifest = data.manifest
     advice = _MORE_ROWS.get(manifest.identity.dataset, _MORE_CUSTOM_ROWS)
-    for split in _SPLITS:
+    for split in SPLITS:
         if not manifest.splits.get(split):
             raise UsageError(
                 f"the dataset has no rows in its {split} split, which training needs",
@@ -68,7 +68,7 @@ def check_splits(data: TrainingData) -> None:
                 got=", ".join(f"{rows} in {name}" for name, rows in manifest.splits.items()),
                 do=advice.format(split=split),
             )
-    for split in _SPLITS[1:]:
+    for split in SPLITS[1:]:
         masks = data.split(split).read_all([modality.mask for modality in manifest.modalities])
         if np.logical_or.reduce([column.to_numpy() for column in masks.columns]).all():
             raise UsageError(

@@ -141,7 +141,7 @@ def test_distinct_values_survive_compaction(batches: list[list[str]]) -> None:
 
 @given(st.integers(0, 1000), st.integers(1, 50))
 def test_evenly_spaced_positions_are_distinct_and_in_range(count: int, most: int) -> None:
-    places = statistics._evenly(count, most)
+    places = statistics.evenly_spaced(count, most)
     assert len(places) == len(set(places)) == min(count, most)
     assert all(0 <= place < count for place in places)
 

@@ -25,8 +25,9 @@ from tiny_datasets import Tiny, jpeg, mimic_tiny, write_tiny, xor_tiny
 from symile_data.cards.preview import default_path, write_preview
 from symile_data.cards.preview.drawing import bar_path, envelope_path
 from symile_data.cards.preview.panels import panel_of
-from symile_data.cards.preview.rows import Row, choose_rows, spaced
+from symile_data.cards.preview.rows import Row, choose_rows
 from symile_data.cards.preview.sound import spectrogram
+from symile_data.cards.statistics.collect import evenly_spaced
 from symile_data.datasets.m3.languages import LANGUAGE_NAMES
 from symile_data.errors import DamageError, UsageError
 from symile_data.format import manifest as manifests
@@ -231,7 +232,7 @@ def test_bad_requests_are_named(copied: Tiny) -> None:
 
 @given(st.integers(0, 500), st.integers(1, 60))
 def test_rows_are_distinct_ordered_and_as_many_as_there_are(rows: int, count: int) -> None:
-    places = spaced(rows, count)
+    places = evenly_spaced(rows, count)
     assert places == sorted(set(places))
     assert len(places) == min(rows, count)
     assert all(0 <= place < rows for place in places)
@@ -240,7 +241,7 @@ def test_rows_are_distinct_ordered_and_as_many_as_there_are(rows: int, count: in
 @pytest.mark.parametrize("count", [1, 5, 24, 100])
 def test_rows_are_those_of_the_split(documented: Tiny, count: int) -> None:
     chosen = choose_rows(documented.directory, documented.manifest, "train", count)
-    expected = [documented.rows["train"][place]["sample_id"] for place in spaced(24, count)]
+    expected = [documented.rows["train"][place]["sample_id"] for place in evenly_spaced(24, count)]
     assert [row.id for row in chosen] == expected
 
 

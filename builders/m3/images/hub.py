@@ -11,7 +11,6 @@ import gc
 import itertools
 import json
 import os
-import re
 import traceback
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
@@ -27,10 +26,11 @@ from symile_data.format.location import Location
 from symile_data.format.manifest import Dropped
 from symile_data.progress import stage
 
+from .imagenet import WNID
+
 NOTED_ROWS = 1024  # rows after which the position in the stream is saved
 
 _PREFIX = "hf:"
-_WNID = re.compile(r"n\d{8}")
 _COLUMNS = ("image", "label")
 _STATE = "state.json"
 _EXAMPLES = 5  # rows without an image that the manifest names for each reason
@@ -250,7 +250,7 @@ def _write(folder: Path, opened: HubStream, number: int, row: dict[str, Any]) ->
     """Write the image of one row. Return None, or the reason why the row has none to write."""
     wnids, label = opened.wnids, row["label"]
     if isinstance(label, str):
-        wnid = label if _WNID.fullmatch(label) else None
+        wnid = label if WNID.fullmatch(label) else None
     else:
         wnid = wnids[label] if label is not None and 0 <= label < len(wnids) else None
     if wnid is None:
@@ -286,7 +286,7 @@ def _classes(images: HubImages, label: Any) -> tuple[str, ...]:
     if names is None:
         if getattr(label, "dtype", None) == "string":
             return ()  # each row gives its wnid
-    elif all(_WNID.fullmatch(name) for name in names):
+    elif all(WNID.fullmatch(name) for name in names):
         return tuple(names)
     elif len(names) == len(imagenet_classes()[0]):
         return imagenet_classes()[0]

@@ -32,7 +32,7 @@ from symile_data.rng import Stream
 
 from ..text.sentences import proportions
 
-_WNID = re.compile(r"n\d{8}")
+WNID = re.compile(r"n\d{8}")
 _UNDECODABLE = re.compile("[\ud800-\udfff]")  # surrogates stand for the bytes of file names that are not UTF-8
 _LAYOUTS = ("ILSVRC/Data/CLS-LOC/train", "Data/CLS-LOC/train", "CLS-LOC/train", "train", ".")
 _INNER = "images"  # folder of a class's files in Tiny ImageNet
@@ -129,7 +129,7 @@ def list_images(path: Path) -> ImageCatalogue:
         if not folder.is_dir() or _is_hidden(folder.name):
             continue
         found = _class_files(Path(folder.path))
-        if not _WNID.fullmatch(folder.name):
+        if not WNID.fullmatch(folder.name):
             others += [folder.name] if found else []
             continue
         if not found:
@@ -293,7 +293,7 @@ def _is_hidden(name: str) -> bool:
 def _find_root(path: Path) -> Path:
     for layout in _LAYOUTS:
         candidate = path / layout
-        if candidate.is_dir() and any(entry.is_dir() and _WNID.fullmatch(entry.name) for entry in candidate.iterdir()):
+        if candidate.is_dir() and any(entry.is_dir() and WNID.fullmatch(entry.name) for entry in candidate.iterdir()):
             return candidate
     names: Sequence[str] = sorted(entry.name for entry in path.iterdir())[:3]
     raise SourceError(

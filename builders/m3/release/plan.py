@@ -8,7 +8,6 @@ Each table is read once, in pieces, into a Parquet file under `.build/plan/`, fr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -31,6 +30,7 @@ from ...engine.executor import run_stage
 from ..audio.planned import PlannedAudio
 from ..audio.sources import AudioSource
 from ..images.imagenet import ImageCatalogue
+from ..media_store import read_ids, write_ids
 from ..rows.columns import LABELS, LabelledRows
 from .names import ReleaseNames, Unresolved, WordResolver, unresolved_words
 from .tables import COLUMNS, ReleasePlan, last_parts, read_table, row_labels
@@ -74,8 +74,10 @@ def prepare_plan(
         for wnid, of_class in zip(catalogue.wnids, catalogue.files, strict=True)
         for name in of_class
     ]
-    _write_ids(build_dir.internal / "plan" / "images.arrow", images)
-    _write_ids(build_dir.internal / "plan" / "clips.arrow", audio.names)
+    for cached in (_group, _group_starts):
+        cached.cache_clear()  # a process may build twice; the old files may be gone
+    write_ids(build_dir.internal / "plan" / "images.arrow", images)
+    write_ids(build_dir.internal / "plan" / "clips.arrow", audio.names)
     artifacts = [
         Artifact(
             path=f"{INTERNAL}/plan/{split}.parquet",
@@ -140,7 +142,7 @@ def make_plan(task: PlanTask, path: Path) -> dict[str, Any]:
         Counts and examples of rows whose image or recording is missing, and of unresolved words.
     """
     resolver, unresolved = WordResolver(task.names), Unresolved()
-    known = {name: _ids(task.internal / "plan" / f"{name}.arrow") for name in ("images", "clips")}
+    known = {name: read_ids(task.internal / "plan" / f"{name}.arrow") for name in ("images", "clips")}
     absent = {"image": _Absent(), "audio": _Absent()}
     first = 0
     with (
@@ -204,24 +206,6 @@ def _places(names: pa.Array, known: pa.Array) -> npt.NDArray[np.int64]:
     return np.asarray(
         pc.fill_null(pc.index_in(names, value_set=known), -1).to_numpy(zero_copy_only=False), dtype=np.int64
     )
-
-
-def _write_ids(path: Path, ids: Sequence[str]) -> None:
-    _ids.cache_clear()
-    _group.cache_clear()
-    _group_starts.cache_clear()
-    batch = pa.record_batch([pa.array(ids, pa.string())], ["id"])
-    with (
-        atomic_path(path) as temporary,
-        pa.OSFile(str(temporary), "wb") as file,
-        pa.ipc.new_file(file, batch.schema) as writer,
-    ):
-        writer.write_batch(batch)
-
-
-@lru_cache(maxsize=4)
-def _ids(path: Path) -> pa.Array:
-    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()["id"].combine_chunks()
 
 
 @lru_cache(maxsize=4)

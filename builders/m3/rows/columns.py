@@ -188,7 +188,7 @@ def masked_rows(state: BuildState, internal: Path, source: RowSource, split: str
     file, is null and marked in its mask.
     """
     labelled = source.rows(start, stop)
-    within = SplitRows(split, state.first_sample_id(split), state.rows[split])
+    within = SplitRows.of(state.rows, split)
     sample_ids = within.sample_ids(np.arange(start, stop))
     stores = {
         "image": MediaStore(internal, "images", state.image_stores[split]),

@@ -17,7 +17,7 @@ from symile_data.format.verify.stored_paths import has_paths, path_problems
 from symile_data.reliability import Reliability
 
 from .icd import CHAPTER_COLUMNS
-from .lab_items import LAB_ITEMS, LABS
+from .lab_items import LAB_ITEMS, LABS, lab_numbers
 from .schema import FINDINGS, LEAST_MODALITIES, NAN_VALUE, SHORTER_SIDE
 from .stays import is_time
 from .windows import CXR_WINDOW, ECG_WINDOW, LABS_WINDOW, Window
@@ -77,7 +77,7 @@ class MimicInvariants:
             yield from _signal_problems(table, allow_constant=bool(self._spec["reference"]))
         if "labs" not in self._raw:
             return
-        values, placed = _numbers(table["labs"]), _numbers(table["labs_percentile"])
+        values, placed = lab_numbers(table["labs"]), lab_numbers(table["labs_percentile"])
         yield from _lab_problems(table, values, placed)
         self._labs.setdefault(split, []).append((values, placed))
 
@@ -174,12 +174,6 @@ def _disordered(values: Floats, placed: Floats) -> bool:
     measured = ~np.isnan(values)
     ordered = placed[measured][np.lexsort((placed[measured], values[measured]))]
     return bool((np.maximum.accumulate(ordered) - ordered > _SLACK).any())
-
-
-def _numbers(column: pa.ChunkedArray) -> Floats:
-    """Turn a column of lists into an (N, 50) array, NaN where null."""
-    rows = [[None] * LABS if row is None else row for row in column.to_pylist()]
-    return np.array(rows, dtype=np.float64).reshape(len(rows), LABS)
 
 
 def _window_problems(table: pa.Table, name: str, window: Window) -> Iterator[str]:

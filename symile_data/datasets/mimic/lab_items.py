@@ -6,6 +6,14 @@ those of its table d_labitems.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 LAB_ITEMS: dict[int, str] = {
     50802: "Base Excess",
     50804: "Calculated Total CO2",
@@ -72,3 +80,9 @@ LAB_UNITS: dict[int, str] = {
     51256: "%", 51265: "K/uL", 51274: "sec", 51275: "sec", 51277: "%", 51279: "m/uL", 51301: "K/uL", 51678: "",
     52069: "K/uL", 52073: "K/uL", 52074: "K/uL", 52075: "K/uL", 52135: "%", 52172: "fL",
 }  # fmt: skip
+
+
+def lab_numbers(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    """Return a column of lists of 50 numbers as an (N, 50) array, NaN where a number or a whole list is null."""
+    rows = [[None] * LABS if row is None else row for row in column.to_pylist()]
+    return np.array(rows, dtype=np.float64).reshape(len(rows), LABS)

@@ -16,6 +16,11 @@ import pyarrow as pa
 _BITS: Final = "little"  # Arrow packs the first of eight bits into the lowest one
 
 
+def is_number(kind: pa.DataType) -> bool:
+    """Tell whether `numbers` takes columns of an Arrow type: integers, floats and booleans."""
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
+
+
 def numbers(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
     """Return the values of a column of integers, floats or booleans, as a view where that is possible.
 
@@ -31,7 +36,7 @@ def numbers(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
     kind, values = array.type, array.buffers()[1]
     if pa.types.is_boolean(kind):
         return _unpacked(values, array.offset, len(array))
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+    if not is_number(kind):
         raise TypeError(f"{kind} is no type of numbers")
     letter = "f" if pa.types.is_floating(kind) else "i" if pa.types.is_signed_integer(kind) else "u"
     dtype = np.dtype(f"{letter}{kind.bit_width // 8}")

@@ -24,7 +24,6 @@ LABS = "labs"
 
 # The authors' arguments, kept with the weights, name paths. Python 3.13 has moved the class.
 _HARMLESS = ((PosixPath, "pathlib.PosixPath"), (PosixPath, "pathlib._local.PosixPath"))
-_NEGATIVES = {"n": "n", "n_squared": "exact"}
 _SHOWN = 3  # keys of a kind that an error names
 
 
@@ -131,6 +130,7 @@ def _config(
     saved: Mapping[str, Any], state: Mapping[str, Tensor], data: TrainingData, objective: str | None
 ) -> TrainConfig:
     """Return the paper's config with the size of the embeddings, and what the file says of its training."""
+    from symile_data.losses.compat import NEGATIVE_SAMPLING
     from symile_data.training.config import read_config
 
     told = saved.get("hyper_parameters")
@@ -146,7 +146,7 @@ def _config(
         **{ours: told.get(theirs) for ours, theirs in _THEIR_SETTINGS.items()},
     }
     settings: dict[str, Any] = {name: value for name, value in numbers.items() if _is_number(value)}
-    negatives = _NEGATIVES.get(str(told.get("negative_sampling")))
+    negatives = NEGATIVE_SAMPLING.get(str(told.get("negative_sampling")))
     if chosen == "symile" and negatives:
         settings["negatives"] = negatives
     sets = data.manifest.identity.spec.get("candidates")

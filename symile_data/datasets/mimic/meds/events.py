@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..lab_items import ITEM_IDS, LAB_ITEMS, LABS
+from ..lab_items import ITEM_IDS, LAB_ITEMS, lab_numbers
 from ..windows import LABS_WINDOW
 from .schema import ADMISSION, BIRTH, CODES, CXR, DISCHARGE, ECG, EVENTS, GENDER, LAB
 from .times import MICROSECONDS_A_DAY, MICROSECONDS_AN_HOUR, Floats, Times, admission_times, moments
@@ -92,7 +92,7 @@ def end_of_reading(rows: pa.Table) -> Times:
     hours = [_numbers(rows[name]) for name in ("cxr_hours", "ecg_hours")]
     times = [np.where(np.isnan(of), admitted, moments(admitted, of)) for of in hours]
     of_tests, _ = _test_times(rows, admitted)
-    measured = ~np.isnan(_lists(rows["labs"]))
+    measured = ~np.isnan(lab_numbers(rows["labs"]))
     latest: Times = np.maximum.reduce([*times, np.where(measured, of_tests, admitted[:, None]).max(axis=1)])
     return latest
 
@@ -163,7 +163,7 @@ def _media(
 
 def _tests(rows: pa.Table, admitted: Times, units: Mapping[int, str]) -> pa.Table:
     """Make one event for each value of a blood test."""
-    values = _lists(rows["labs"])
+    values = lab_numbers(rows["labs"])
     times, known = _test_times(rows, admitted)
     number, column = np.nonzero(~np.isnan(values))
     codes = pa.array([lab_code(item, units.get(item, "")) for item in ITEM_IDS])
@@ -182,7 +182,7 @@ def _test_times(rows: pa.Table, admitted: Times) -> tuple[Times, npt.NDArray[np.
     """Return (N, 50) times of the tests, and whether each is known. An unknown one counts as the end of the window, the
     first moment at which the test was certainly made.
     """
-    hours = _lists(rows["labs_hours"])
+    hours = lab_numbers(rows["labs_hours"])
     known = ~np.isnan(hours)
     latest = admitted[:, None] + LABS_WINDOW.last_hours * MICROSECONDS_AN_HOUR
     return np.where(known, moments(admitted, hours), latest), known
@@ -209,9 +209,3 @@ def _stamps(times: Times) -> pa.Array:
 def _numbers(column: pa.ChunkedArray) -> Floats:
     """Return numbers as float64, NaN where null."""
     return np.array(column.to_pylist(), dtype=np.float64)
-
-
-def _lists(column: pa.ChunkedArray) -> Floats:
-    """Return lists of 50 numbers as an (N, 50) array, NaN where null."""
-    rows = [[None] * LABS if row is None else row for row in column.to_pylist()]
-    return np.array(rows, dtype=np.float64).reshape(len(rows), LABS)
