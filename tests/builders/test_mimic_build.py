@@ -309,7 +309,11 @@ def damaged(tmp_path: Path, table: str, change: object) -> Roots:
          r"no line of a table can be used .*its study has no readable date and time: 12"),
         ("metadata", lambda text, _: text.replace(",AP,", ",LATERAL,"),
          r"no admission is left .*got admissions: 12; with a frontal chest X-ray 24 to 72 hours after admission: 0"),
-        ("metadata", lambda text, _: "", r"lacks the column dicom_id"),
+        ("metadata", lambda text, _: "", r"lacks the column dicom_id.* got an empty first line\."),
+        ("patients", lambda text, _: gzip.compress(text.encode("utf-16")), r"is not UTF-8 text .*got a first line"),
+        ("patients", lambda text, _: text.replace("\n", "\r"), r"is not UTF-8 text .*ends of lines"),
+        ("patients", lambda text, _: gzip.compress(text.encode().replace(b",F,", b",\xd6,")),
+         r"is not UTF-8 text .*got a cell with other bytes"),
     ],
 )  # fmt: skip
 def test_damaged_tables_are_named(tmp_path: Path, table: str, change: object, words: str) -> None:

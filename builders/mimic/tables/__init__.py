@@ -198,7 +198,7 @@ def scan(path: Path, table: Table) -> pl.LazyFrame:
             if absent
             else f"a table has the column {', '.join(twice)} more than once",
             where=path,
-            got=", ".join(names),
+            got=", ".join(names) or "an empty first line",
             do=AS_SHIPPED,
         )
     wanted = [_on_the_wall(*columns[name]).alias(name) for name in table.columns]
@@ -243,13 +243,21 @@ def _reading(path: Path) -> Iterator[None]:
             got=error,
             do="download it again and compare with the release's SHA256SUMS.txt",
         ) from None
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, csv.Error, UnicodeDecodeError) as error:
+    except (csv.Error, UnicodeDecodeError):
+        raise _no_text(path, "a first line with other bytes or ends of lines") from None
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        if "utf-8" in str(error):
+            raise _no_text(path, "a cell with other bytes") from None
         raise SourceError(
             "a table has a value that its column does not allow",
             where=path,
             got=_MORE_CELLS if "more fields" in str(error) else str(error).split("\n", maxsplit=1)[0],
             do=AS_SHIPPED,
         ) from None
+
+
+def _no_text(path: Path, got: str) -> SourceError:
+    return SourceError("a table is not UTF-8 text with one line for each row", where=path, got=got, do=AS_SHIPPED)
 
 
 def _columns(path: Path) -> list[tuple[str, pl.DataType]]:
