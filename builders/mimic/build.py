@@ -17,7 +17,15 @@ from symile_data.datasets.mimic.lab_items import ITEM_IDS
 from symile_data.datasets.mimic.sample_terms import LAW, LAW_KEY
 from symile_data.datasets.mimic.schema import FINDINGS, STAY_COLUMNS, mimic_schema
 from symile_data.files import file_sha256, write_text
-from symile_data.format.manifest import BuildFingerprint, Dropped, FileEntry, Manifest, file_entry, library_versions
+from symile_data.format.manifest import (
+    BuildFingerprint,
+    Dropped,
+    FileEntry,
+    FlowStep,
+    Manifest,
+    file_entry,
+    library_versions,
+)
 from symile_data.format.schema import SPLITS, Modality
 
 from ..engine.build_dir import INTERNAL, Artifact, BuildDir
@@ -90,7 +98,7 @@ def build_mimic(
                 *_name_unusable(build_dir.directory, cohort),
             ],
             dropped=[*cohort.dropped, *_lost_rows(cohort, splits)],
-            cohort_flow=cohort.cohort_flow,
+            cohort_flow=[*cohort.cohort_flow, *_split_step(cohort, rows)],
             notes=list(_notes(spec, surveyed, cohort, splits)),
         )
 
@@ -182,6 +190,12 @@ def _lost_rows(cohort: Cohort, splits: dict[str, RowNumbers]) -> list[Dropped]:
     lost = len(cohort.table) - sum(map(len, splits.values()))
     reason = "admission: another admission of its patient is in an earlier split"
     return [Dropped(reason=reason, count=lost, examples=[])] if lost else []
+
+
+def _split_step(cohort: Cohort, rows: dict[str, int]) -> list[FlowStep]:
+    """End the cohort flow with the rows of the dataset, where the splits leave some out."""
+    kept = sum(rows.values())
+    return [FlowStep(rule="whose patient is in no earlier split", count=kept)] if kept < len(cohort.table) else []
 
 
 def _notes(spec: MimicSpec, survey: Survey, cohort: Cohort, splits: dict[str, RowNumbers]) -> list[str]:

@@ -6,6 +6,7 @@ import gzip
 import re
 import shutil
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,22 @@ def test_the_cohort_flow_counts_every_rule(tmp_path: Path, undisclosed: None) ->
         "electrocardiogram: file not found": 1,
     }
     assert manifests.read(tmp_path / "out").cohort_flow == manifest.cohort_flow
+
+
+def test_the_cohort_flow_ends_with_the_rows_of_the_dataset(tmp_path: Path, undisclosed: None) -> None:
+    tree = whole_tree(tmp_path)
+    for number in range(6):
+        tree.complete(PATIENTS[0], 21_000_000 + number, START + timedelta(days=30 * (number + 1)))
+    by_row = build(tree.write(), tmp_path / "out", reference=True, train=9)
+    lost = 18 - sum(by_row.splits.values())
+    assert lost > 0
+    assert [(step.rule, step.count) for step in by_row.cohort_flow[-2:]] == [
+        ("with a valid electrocardiogram", 18),
+        ("whose patient is in no earlier split", 18 - lost),
+    ]
+    assert by_row.dropped[-1].count == lost
+    by_patient = build(tree.roots, tmp_path / "default", train=18, validation=0)
+    assert by_patient.cohort_flow[-1].count == sum(by_patient.splits.values()) == 18
 
 
 def test_small_counts_of_patients_are_not_written(tmp_path: Path) -> None:
