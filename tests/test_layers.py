@@ -1,6 +1,7 @@
 """The arrows between the parts run one way, and importing the package stays cheap."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -133,3 +134,16 @@ def test_importing_the_builders_loads_no_learning_libraries() -> None:
     heavy = ("torch", "polars", "transformers", "datasets", "lightning", "matplotlib")
     code = f"import sys, symile_data.builders.m3.build; print([name for name in {heavy!r} if name in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60).strip() == "[]"
+
+
+def test_the_drawn_tree_names_every_folder_of_code() -> None:
+    page = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    drawn = page.split("## The tree")[1].split("\n\n")[1]
+    folders = {path.parent.name for path in modules()}
+    assert {name for name in folders if f"{name}/" not in drawn} == set()
+
+
+def test_the_drawn_layers_name_every_part() -> None:
+    page = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    drawn = page.split("## The layers")[1].split("\n\n")[2]
+    assert RANKS.keys() - {"moved", *re.findall(r"\w+", drawn)} == set()

@@ -11,8 +11,8 @@ from symile_data.cores import worker_count
 
 from ..choices import Effort, some_objectives
 from ..common import Json, objective_names
-from ..output import say, say_json
-from .runs import no_dataset, this_run
+from ..output import say
+from .runs import no_dataset, show_comparison, this_run
 
 
 def objectives(
@@ -46,29 +46,12 @@ def objectives(
 
         symile-data reproduce objectives --objectives symile,clip,my-objective
     """
-    from symile_data.cli.output.tables import print_wide
-    from symile_data.experiments.leaderboard import compared_entries, leaderboard_csv
-    from symile_data.experiments.objective_figure import draw_objectives
-    from symile_data.experiments.objective_plan import PRESETS, described
-    from symile_data.experiments.objectives import objectives_notes, objectives_table, summaries, tidy_csv
-    from symile_data.experiments.tables import markdown
-    from symile_data.files import pretty_json, write_text
+    from symile_data.experiments.objective_plan import PRESETS
     from symile_data.workflows.objectives import run_comparison
+    from symile_data.workflows.objectives.results import write_comparison
 
     plan = PRESETS[preset]
     rows = run_comparison(plan, out, [] if chosen is None else objective_names(chosen), worker_count(workers))
-    lines = summaries(rows)
-    table = objectives_table(lines)
-    notes = [*described(plan), *objectives_notes(lines)]
-    write_text(out / "results.csv", tidy_csv(rows))
-    write_text(out / "leaderboard.csv", leaderboard_csv(compared_entries(lines, this_run(out))))
-    write_text(out / "results.json", pretty_json({"plan": plan.to_json(), "notes": notes, "points": lines}))
-    write_text(out / "results.md", "\n".join([markdown(table), *(f"- {note}" for note in notes)]) + "\n")
-    draw_objectives(out / "results.png", lines)
-    if as_json:
-        say_json({"points": lines})
-        return
-    print_wide(table, "Test accuracy")
-    for note in notes:
-        say(note)
-    say(f"figure, tables and numbers: {out / 'results.png'}, results.csv, results.md, results.json")
+    show_comparison(write_comparison(plan, rows, out, this_run(out)), as_json)
+    if not as_json:
+        say(f"figure, tables and numbers: {out / 'results.png'}, results.csv, results.md, results.json")

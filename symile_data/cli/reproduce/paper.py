@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,13 +16,7 @@ from ..output import say, say_json
 from .runs import no_dataset, this_run
 
 if TYPE_CHECKING:
-    from symile_data.experiments.leaderboard import Entry
-    from symile_data.experiments.m3 import Point
-    from symile_data.experiments.m3_keys import KeyPoint
-    from symile_data.training.config import TrainConfig
-    from symile_data.workflows.m3_trials import M3Trial
-    from symile_data.workflows.trials import Accuracies
-    from symile_data.workflows.xor_trials import XorTrial
+    from symile_data.workflows.paper.results import SweepResults
 
 app = typer.Typer(help="The paper's experiments, each with its table and figure.", no_args_is_help=True)
 
@@ -53,22 +47,12 @@ def xor(
 
         symile-data reproduce xor --seeds 1 --epochs 40
     """
-    from symile_data.builders.xor.spec import XorSpec
-    from symile_data.experiments.figures import draw_p_hat
-    from symile_data.experiments.leaderboard import swept_entries
-    from symile_data.experiments.tables import LOSSES
-    from symile_data.experiments.xor import P_HATS, p_hat_row, p_hat_table
-    from symile_data.workflows.trials import check_runs, run_trials
+    from symile_data.experiments.xor import P_HATS
+    from symile_data.workflows.paper.xor import XorSweep, sweep_p_hat
 
-    values = _numbers(p_hat, "--p-hat", P_HATS)
-    specs = [XorSpec(dims=dims, p_hat=value, seed=seed) for value in values for seed in range(seeds)]
-    trials = [_trial(out / f"p-hat-{spec.p_hat:g}" / f"seed-{spec.seed}", spec, epochs) for spec in specs]
-    check_runs(trials)
-    found = run_trials("p-hat sweep", trials, worker_count(workers))
-    rows = [p_hat_row(value, dims, found[at * seeds : (at + 1) * seeds]) for at, value in enumerate(values)]
-    draw_p_hat(out / "results.png", rows, dims)
-    entries = swept_entries(rows, LOSSES, lambda row: (f"XOR, d = {dims}", f"p-hat {row['p_hat']:g}"), this_run(out))
-    _report(out, trials[0].configs, rows, p_hat_table(rows), as_json, entries)
+    p_hats = _numbers(p_hat, "--p-hat", P_HATS)
+    sweep = XorSweep(out=out, dims=dims, seeds=seeds, epochs=epochs, workers=worker_count(workers))
+    _report(sweep_p_hat(sweep, p_hats, this_run(out)), out, as_json)
 
 
 @app.command("xor-missing")
@@ -91,34 +75,12 @@ def xor_missing(
 
         symile-data reproduce xor-missing --rates 0,0.5 --seeds 1
     """
-    from symile_data.builders.xor.spec import XorSpec
-    from symile_data.experiments.figures import draw_missing
-    from symile_data.experiments.leaderboard import swept_entries
-    from symile_data.experiments.tables import LOSSES
-    from symile_data.experiments.xor import RATES, missing_row, missing_table
-    from symile_data.workflows.trials import check_runs, run_trials
+    from symile_data.experiments.xor import RATES
+    from symile_data.workflows.paper.xor import XorSweep, sweep_missing
 
-    values = _numbers(rates, "--rates", RATES)
-    names = XorSpec().names
-    places = [(value, seed) for value in values for seed in range(seeds)]
-    trials = [
-        _trial(
-            out / f"missing-{value:g}" / f"seed-{seed}",
-            XorSpec(dims=dims, missing=dict.fromkeys(names, value), seed=seed),
-            epochs,
-        )
-        for value, seed in places
-    ]
-    check_runs(trials)
-    found = run_trials("missingness sweep", trials, worker_count(workers))
-    rows = [
-        missing_row(value, len(names), dims, found[at * seeds : (at + 1) * seeds]) for at, value in enumerate(values)
-    ]
-    draw_missing(out / "results.png", rows)
-    entries = swept_entries(
-        rows, LOSSES, lambda row: (f"XOR, d = {dims}", f"missing at {row['rate']:g}"), this_run(out)
-    )
-    _report(out, trials[0].configs, rows, missing_table(rows), as_json, entries)
+    asked = _numbers(rates, "--rates", RATES)
+    sweep = XorSweep(out=out, dims=dims, seeds=seeds, epochs=epochs, workers=worker_count(workers))
+    _report(sweep_missing(sweep, asked, this_run(out)), out, as_json)
 
 
 @app.command()
@@ -166,16 +128,12 @@ def m3(
         symile-data reproduce m3 --keys --langs 2
     """
     from symile_data.builders.m3.spec import DEFAULT_ROWS
-    from symile_data.experiments.figures import draw_keys, draw_m3
-    from symile_data.experiments.leaderboard import swept_entries
-    from symile_data.experiments.m3 import LANGUAGES, RATES, m3_name, m3_notes, m3_row, m3_table, points
-    from symile_data.experiments.m3_keys import LANGUAGES as KEY_LANGUAGES
-    from symile_data.experiments.m3_keys import LOSSES as KEY_LOSSES
-    from symile_data.experiments.m3_keys import key_notes, key_points, key_row, key_table, keys_name
-    from symile_data.experiments.tables import LOSSES
+    from symile_data.experiments import m3 as languages_experiment
+    from symile_data.experiments import m3_keys as keys_experiment
     from symile_data.format.schema import SPLITS
     from symile_data.training.config import read_config
     from symile_data.workflows.configs.small_splits import bounded_batches
+    from symile_data.workflows.paper.m3 import M3Sweep, sweep_keys, sweep_languages
 
     if keys and rates is not None:
         raise typer.BadParameter("it is another experiment than --keys", param_hint="--rates")
@@ -188,102 +146,23 @@ def m3(
         fitted = bounded_batches(read_config(config), rows["train"])
         say_fitted(config, rows["train"], fitted)
         changes |= fitted
-    folder = None if images == "sample" else Path(images)
-    numbers = _language_sets(langs, KEY_LANGUAGES if keys else LANGUAGES)
+    sweep = M3Sweep(
+        out=out,
+        config=config,
+        rows=rows,
+        changes=changes,
+        images=None if images == "sample" else Path(images),
+        seeds=seeds,
+        workers=worker_count(workers),
+    )
     if keys:
-        key_swept = key_points(numbers)
-        source = max(key_swept, key=lambda point: (point.languages, point.modalities))
-        trials = [_key_trial(out, place, source, config, seed, changes) for place in key_swept for seed in range(seeds)]
-        data = {(point.languages, point.keys): trials[at * seeds].data for at, point in enumerate(key_swept)}
+        numbers = _language_sets(langs, keys_experiment.LANGUAGES)
+        results = sweep_keys(sweep, keys_experiment.key_points(numbers), this_run(out))
     else:
-        swept = points(numbers, _numbers(rates, "--rates", RATES))
-        trials = [_m3_trial(out, point, config, seed, changes) for point in swept for seed in range(seeds)]
-        data = {(point.languages, ()): trials[at * seeds].data for at, point in enumerate(swept)}
-    found = _m3_accuracies(trials, data, rows, folder, worker_count(workers))
-    by_point = [found[at : at + seeds] for at in range(0, len(found), seeds)]
-    configs = trials[0].configs
-    if keys:
-        results = [key_row(point, rows["train"], some) for point, some in zip(key_swept, by_point, strict=True)]
-        draw_keys(out / "results.png", results)
-        entries = swept_entries(results, KEY_LOSSES, keys_name, this_run(out))
-        _report(out, configs, results, key_table(results), as_json, entries, key_notes(rows["train"]))
-        return
-    results = [m3_row(point, rows["train"], some) for point, some in zip(swept, by_point, strict=True)]
-    draw_m3(out / "results.png", results)
-    entries = swept_entries(results, LOSSES, m3_name, this_run(out))
-    notes = m3_notes(rows["train"], configs["symile"].to_json())
-    _report(out, configs, results, m3_table(results), as_json, entries, notes)
-
-
-def _m3_accuracies(
-    trials: Sequence[M3Trial],
-    data: Mapping[tuple[int, tuple[str, ...]], Path],
-    rows: Mapping[str, int],
-    images: Path | None,
-    workers: int,
-) -> list[Accuracies]:
-    """Build the datasets of some trials, by languages and keys, pretrain their encoders, and run the trials."""
-    from symile_data.workflows.m3_trials import build_dataset, pretrain
-    from symile_data.workflows.trials import check_runs, on_workers, run_trials
-
-    check_runs(trials)
-    for (number, keys), directory in data.items():
-        build_dataset(number, rows, images, directory, workers, keys)
-    sharing = list({trial.shared: trial for trial in trials}.values())
-    if next(iter(trials[0].configs.values())).pretrain is not None:
-        on_workers("pretraining encoders", "sets", pretrain, sharing, workers)
-    return run_trials("M3 sweep", trials, workers)
-
-
-def _key_trial(
-    out: Path, point: KeyPoint, source: KeyPoint, config: str, seed: int, changes: Mapping[str, Any]
-) -> M3Trial:
-    """Make a trial, whose encoders are pretrained on the dataset of the point `source`. Without further keys the target
-    language of a row is that of its audio.
-    """
-    from dataclasses import replace
-
-    from symile_data.datasets.m3.keys import TARGET_LANGUAGE
-    from symile_data.experiments.m3_keys import LOSSES
-    from symile_data.training.config import read_config
-    from symile_data.workflows.m3_trials import M3Trial
-
-    configs = {}
-    for loss in LOSSES:
-        whole = read_config(config, {**changes, "seed": seed, "objective": loss})
-        labels = {
-            name: "lang" if label == TARGET_LANGUAGE and not point.keys else label
-            for name, label in whole.resample_within_class.items()
-        }
-        configs[loss] = replace(whole, resample_within_class=labels)
-    base = out / point.name
-    return M3Trial(
-        directory=base / f"seed-{seed}",
-        data=base / "data",
-        cache=out / "cache",
-        shared=out / f"pretrained-{seed}",
-        configs=configs,
-        pretrained_on=out / source.name / "data",
-    )
-
-
-def _m3_trial(out: Path, point: Point, config: str, seed: int, changes: Mapping[str, Any]) -> M3Trial:
-    """Make a trial. Missing values are filled in as in the paper, and validation rows stay complete."""
-    from symile_data.experiments.tables import LOSSES
-    from symile_data.training.config import read_config
-    from symile_data.workflows.m3_trials import M3Trial
-
-    changes = {**changes, "seed": seed}
-    if point.rate:
-        changes |= {"missing": "input", "missingness": point.rate, "missingness_in_validation": False}
-    base = out / f"m3-{point.languages}"
-    return M3Trial(
-        directory=base / f"missing-{point.rate:g}" / f"seed-{seed}",
-        data=base / "data",
-        cache=base / "cache",
-        shared=base / f"pretrained-{seed}",
-        configs={loss: read_config(config, {**changes, "objective": loss}) for loss in LOSSES},
-    )
+        numbers = _language_sets(langs, languages_experiment.LANGUAGES)
+        asked_rates = _numbers(rates, "--rates", languages_experiment.RATES)
+        results = sweep_languages(sweep, languages_experiment.points(numbers, asked_rates), this_run(out))
+    _report(results, out, as_json)
 
 
 def _language_sets(text: str | None, default: Sequence[int]) -> list[int]:
@@ -296,16 +175,6 @@ def _language_sets(text: str | None, default: Sequence[int]) -> list[int]:
     if not numbers or not set(numbers) <= set(LANGUAGES) or len(numbers) != len(text.split(",")):
         raise typer.BadParameter("it takes different ones of 2, 5 and 10, separated by commas", param_hint="--langs")
     return numbers
-
-
-def _trial(directory: Path, spec: Any, epochs: int | None) -> XorTrial:
-    from symile_data.experiments.tables import LOSSES
-    from symile_data.training.config import read_config
-    from symile_data.workflows.xor_trials import XorTrial
-
-    changes = {"seed": spec.seed, **({} if epochs is None else {"epochs": epochs})}
-    configs = {loss: read_config("xor", {**changes, "objective": loss}) for loss in LOSSES}
-    return XorTrial(directory=directory, spec=spec, configs=configs)
 
 
 def _numbers(text: str | None, option: str, default: Sequence[float]) -> list[float]:
@@ -321,29 +190,14 @@ def _numbers(text: str | None, option: str, default: Sequence[float]) -> list[fl
     return numbers
 
 
-def _report(
-    out: Path,
-    configs: Mapping[str, TrainConfig],
-    rows: Sequence[Mapping[str, Any]],
-    table: Sequence[Sequence[str]],
-    as_json: bool,
-    entries: Sequence[Entry],
-    notes: Sequence[str] = (),
-) -> None:
-    """Write results.json, results.md and leaderboard.csv, and print the table or the points."""
+def _report(results: SweepResults, out: Path, as_json: bool) -> None:
+    """Print the table and the notes of a sweep, or its points."""
     from symile_data.cli.output.tables import print_wide
-    from symile_data.experiments.leaderboard import leaderboard_csv
-    from symile_data.experiments.tables import markdown
-    from symile_data.files import pretty_json, write_text
 
-    results = {"configs": {loss: config.to_json() for loss, config in configs.items()}, "points": list(rows)}
-    write_text(out / "results.json", pretty_json({**results, **({"notes": list(notes)} if notes else {})}))
-    write_text(out / "results.md", "\n".join([markdown(table), *(f"- {note}" for note in notes)]).rstrip() + "\n")
-    write_text(out / "leaderboard.csv", leaderboard_csv(entries))
     if as_json:
-        say_json({"points": list(rows)})
+        say_json({"points": list(results.points)})
         return
-    print_wide(table, "Test accuracy")
-    for note in notes:
+    print_wide(results.table, "Test accuracy")
+    for note in results.notes:
         say(note)
     say(f"figure, table and numbers: {out / 'results.png'}, results.md, results.json, leaderboard.csv")

@@ -8,12 +8,11 @@ from typing import Annotated
 import typer
 
 from symile_data.cores import worker_count
-from symile_data.experiments.robustness_plan import PRESETS
 
 from ..choices import Effort, some_objectives
 from ..common import Json, objective_names
-from ..output import say, say_json
-from .runs import no_dataset, this_run
+from ..output import say
+from .runs import no_dataset, show_comparison, this_run
 
 
 def robustness(
@@ -49,33 +48,13 @@ def robustness(
 
         symile-data reproduce robustness --objectives symile,symile-pair,clip,gated
     """
-    from symile_data.cli.output.tables import print_wide
-    from symile_data.experiments.leaderboard import compared_entries, leaderboard_csv
-    from symile_data.experiments.objective_plan import described
-    from symile_data.experiments.objectives import summaries, tidy_csv
-    from symile_data.experiments.robustness import panels, robustness_notes, robustness_table
-    from symile_data.experiments.robustness_figure import draw_robustness
-    from symile_data.experiments.tables import markdown
-    from symile_data.files import pretty_json, write_text
+    from symile_data.experiments.robustness_plan import PRESETS
     from symile_data.workflows.objectives import run_comparison
+    from symile_data.workflows.objectives.results import write_robustness
 
     plan = PRESETS[preset]
     rows = run_comparison(plan, out, [] if chosen is None else objective_names(chosen), worker_count(workers))
-    lines = summaries(rows)
-    notes = [*described(plan), *robustness_notes(lines)]
-    tables = [(f"{panel.data}: {panel.heading}", robustness_table(panel)) for panel in panels(lines)]
-    sections = [f"## {heading}\n\n{markdown(table)}\n" for heading, table in tables]
-    write_text(out / "robustness.csv", tidy_csv(rows))
-    write_text(out / "leaderboard.csv", leaderboard_csv(compared_entries(lines, this_run(out))))
-    write_text(out / "robustness.json", pretty_json({"plan": plan.to_json(), "notes": notes, "points": lines}))
-    write_text(out / "robustness.md", "".join([*sections, *(f"- {note}\n" for note in notes)]))
-    draw_robustness(out / "robustness.png", panels(lines))
-    if as_json:
-        say_json({"points": lines})
-        return
-    for heading, table in tables:
-        print_wide(table, heading)
-    for note in notes:
-        say(note)
-    files = ", ".join(f"robustness.{ending}" for ending in ("csv", "md", "json"))
-    say(f"figure, tables and numbers: {out / 'robustness.png'}, {files}")
+    show_comparison(write_robustness(plan, rows, out, this_run(out)), as_json)
+    if not as_json:
+        files = ", ".join(f"robustness.{ending}" for ending in ("csv", "md", "json"))
+        say(f"figure, tables and numbers: {out / 'robustness.png'}, {files}")

@@ -1,4 +1,4 @@
-"""Where a command writes its results, and what measured them: the command itself and the version of the package."""
+"""What the experiments share: where results go, which command and version measured them, and how they are printed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from ..output import say, say_json
+
 if TYPE_CHECKING:
     from symile_data.experiments.leaderboard import Run
+    from symile_data.workflows.objectives.results import ComparisonResults
 
 
 def no_dataset(out: Path | None) -> Path | None:
@@ -32,3 +35,16 @@ def this_run(out: Path) -> Run:
     from ..common import command_line
 
     return Run(command=command_line(out), version=__version__)
+
+
+def show_comparison(results: ComparisonResults, as_json: bool) -> None:
+    """Print the tables and notes of a comparison of objectives, or its points."""
+    from symile_data.cli.output.tables import print_wide
+
+    if as_json:
+        say_json({"points": list(results.lines)})
+        return
+    for heading, table in results.tables:
+        print_wide(table, heading)
+    for note in results.notes:
+        say(note)

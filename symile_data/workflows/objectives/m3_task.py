@@ -67,7 +67,7 @@ def prepare(data: M3Data) -> None:
     from symile_data.training.checkpoints import load_file, save_file
     from symile_data.training.config import read_config
     from symile_data.training.run import pretrained_weights
-    from symile_data.workflows.m3_trials import build_dataset
+    from symile_data.workflows.paper.m3_trials import build_dataset
     from symile_data.workflows.training_data import TrainingData
 
     build_dataset(data.languages, data.rows, None, data.directory / "data", 1)

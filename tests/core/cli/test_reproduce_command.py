@@ -12,8 +12,8 @@ from command import call
 from symile_data import __version__
 from symile_data.experiments.leaderboard import read_leaderboard
 from symile_data.workflows import trials
+from symile_data.workflows.paper.xor_trials import XorTrial
 from symile_data.workflows.trials import Accuracies
-from symile_data.workflows.xor_trials import XorTrial
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from symile_data.training.config import read_config
 from symile_data.training.run import read_run
 from symile_data.workflows import train as baseline
 from symile_data.workflows import trials
-from symile_data.workflows.m3_trials import M3Trial
+from symile_data.workflows.paper.m3_trials import M3Trial
 from symile_data.workflows.training_data import TrainingData
 
 CONFIG = """

@@ -216,7 +216,7 @@ def test_m3_trials_share_features_that_are_made_once(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: list[Setting]
 ) -> None:
     from symile_data.training import config as configs
-    from symile_data.workflows import m3_trials
+    from symile_data.workflows.paper import m3_trials
     from symile_data.workflows.training_data import TrainingData
 
     small = {"inputs": {"image": {"size": 16}, "audio": {"n_mels": 40, "seconds": 0.5, "store": "float16"}}}

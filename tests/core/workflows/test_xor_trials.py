@@ -16,8 +16,8 @@ from symile_data.errors import OutputError, SymileDataError, UsageError
 from symile_data.experiments.tables import LOSSES
 from symile_data.training.config import read_config
 from symile_data.workflows import train as baseline
+from symile_data.workflows.paper.xor_trials import XorTrial
 from symile_data.workflows.trials import RESULT, check_runs, run_trial, run_trials
-from symile_data.workflows.xor_trials import XorTrial
 
 ROWS = {"train": 60, "validation": 30, "test": 30}
 

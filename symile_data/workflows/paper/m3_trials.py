@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from symile_data.datasets.m3.ceilings import REFERENCES
 
-from .trials import Accuracies
+from ..trials import Accuracies
 
 if TYPE_CHECKING:
     from symile_data.training.config import TrainConfig
 
-    from .training_data import TrainingData
+    from ..training_data import TrainingData
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class M3Trial:
         """
         from symile_data.evaluation.ablation import SHUFFLED
 
-        from .train import train_run
+        from ..train import train_run
 
         data = self._open(self.data)
         source = data if self.pretrained_on is None else self._open(self.pretrained_on)
@@ -77,7 +77,7 @@ class M3Trial:
         return {**accuracies, **shuffled, **{name: float(test[name]) for name in REFERENCES if name in test}}
 
     def _open(self, directory: Path) -> TrainingData:
-        from .training_data import TrainingData
+        from ..training_data import TrainingData
 
         return TrainingData(directory, self.cache)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from symile_data.errors import UsageError
 from symile_data.progress.amounts import counted
 
-from .trials import Accuracies
+from ..trials import Accuracies
 
 if TYPE_CHECKING:
     from symile_data.builders.xor.spec import XorSpec
@@ -46,8 +46,8 @@ class XorTrial:
         from symile_data.builders.engine.card_hook import no_card
         from symile_data.builders.xor.build import build_xor
 
-        from .train import train_run
-        from .training_data import TrainingData
+        from ..train import train_run
+        from ..training_data import TrainingData
 
         build_xor(self.spec, self.directory / "data", workers=1, write_card=no_card)
         data = TrainingData(self.directory / "data")
