@@ -11,7 +11,7 @@ from typing import Any
 
 from symile_data.arguments import check_argument
 from symile_data.errors import UsageError
-from symile_data.format.manifest import differences
+from symile_data.format.typed_json import differences
 
 _RENAMED = {"redraw_media": "resample_within_class"}  # settings of older states -> their names of today
 

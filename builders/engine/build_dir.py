@@ -23,7 +23,9 @@ from typing import Any, TextIO
 from symile_data.errors import OutputError
 from symile_data.files import file_sha256, pretty_json, write_errors, write_text
 from symile_data.format import manifest as manifests
+from symile_data.format.feature_sets import DATASET as BESIDE
 from symile_data.format.manifest import BuildFingerprint, Manifest
+from symile_data.format.typed_json import differences
 
 INTERNAL = manifests.UNFINISHED
 IDENTITY = "identity.json"  # the fingerprint of an unfinished build, in `.build/`
@@ -107,11 +109,16 @@ def open_build_dir(directory: Path, identity: BuildFingerprint) -> Iterator[Buil
         A `BuildDir`, or the manifest where the same build is already finished.
 
     Raises:
+        UsageError: it would lie inside another dataset.
         OutputError: the directory holds another dataset, an unfinished build with another fingerprint, unrelated files
             or a running build.
     """
     if directory.exists() and not directory.is_dir():
         raise OutputError("the output path is a file", where=directory, do="choose a directory with `out`")
+    if directory.is_symlink() and not directory.exists():
+        raise OutputError("the output path is a link to nothing", where=directory, do="choose a directory with `out`")
+    if identity.dataset != BESIDE:
+        manifests.check_outside(directory, "the output directory")
     with write_errors(directory):
         names = {entry.name for entry in directory.iterdir()} if directory.exists() else set()
     if manifests.FILE_NAME in names:
@@ -162,7 +169,7 @@ def _begin(internal: Path, identity: BuildFingerprint) -> None:
 
 def _refuse_other(directory: Path, identity: BuildFingerprint, there: dict[str, Any], what: str) -> None:
     mine = json.loads(json.dumps(asdict(identity)))
-    found = manifests.differences(mine, there)
+    found = differences(mine, there)
     if found:
         shown = "; ".join(found[:4]) + (f"; and {len(found) - 4} more" if len(found) > 4 else "")
         raise OutputError(

@@ -25,7 +25,8 @@ from typing import Any, TypeVar
 
 from symile_data.errors import MissingPackageError, OutputError, SymileDataError, UsageError
 from symile_data.files import move_file, write_errors
-from symile_data.format.manifest import OWN_VERSIONS, UNFINISHED, differences
+from symile_data.format.manifest import OWN_VERSIONS, UNFINISHED
+from symile_data.format.typed_json import differences
 
 from .build_dir import IDENTITY
 from .interrupts import started_unreached

@@ -53,7 +53,7 @@ def write_preview(
         The number of rows shown.
 
     Raises:
-        UsageError: the split does not exist, `out` is inside the dataset, or the data are credentialed and
+        UsageError: the split does not exist, `out` is inside a dataset, or the data are credentialed and
             `allow_credentialed` is false.
         DamageError: the manifest or a shard cannot be read.
         OutputError: the page cannot be written.
@@ -66,12 +66,7 @@ def write_preview(
             where=directory,
             do="pass `allow_credentialed` if this machine and everyone who will see the page have access",
         )
-    if out.resolve().is_relative_to(directory.resolve()):
-        raise UsageError(
-            "the page would be inside the dataset, where verify allows only files that the manifest lists",
-            where=out,
-            do="choose another `out`",
-        )
+    manifests.check_outside(out, "the page")
     check_replaceable(out)
     rows = choose_rows(directory, manifest, split, count)
     page = page_of(manifest, split, rows)

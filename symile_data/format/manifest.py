@@ -7,7 +7,6 @@ against its manifest is `symile_data.format.verify`.
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from symile_data import __version__
-from symile_data.errors import DamageError, MissingPackageError, no_directory
-from symile_data.files import digest, file_sha256, pretty_json, write_text
+from symile_data.errors import DamageError, MissingPackageError, UsageError, no_directory
+from symile_data.files import digest, file_sha256, open_regular, pretty_json, write_text
 
 from .deduplicated import Deduplicated
 from .location import Location
@@ -35,7 +34,6 @@ FORMAT = "symile-data/1"
 WRITER = "3"
 WRITER_KEY = "writer"  # key in `BuildFingerprint.versions`; absent in older datasets
 OWN_VERSIONS: Mapping[str, str] = {"symile-data": __version__, WRITER_KEY: WRITER}
-_HASH = re.compile("[0-9a-f]{32,}")
 UNFINISHED = ".build"  # folder that marks a directory as an unfinished build
 
 
@@ -282,6 +280,34 @@ def not_json(where: str | Path, error: Exception) -> DamageError:
     return DamageError("the manifest is not readable JSON", where=where, got=error, do="build it again")
 
 
+def check_outside(path: Path, what: str) -> None:
+    """Refuse to write among the files of a dataset, finished or not.
+
+    Args:
+        path: What would be written.
+        what: The same, as the subject of the error's sentence.
+
+    Raises:
+        UsageError: a directory above `path` is a dataset's.
+    """
+    for above in path.resolve().parents:
+        if (above / UNFINISHED / "identity.json").is_file() or _is_manifest(above / FILE_NAME):
+            raise UsageError(
+                f"{what} would be inside a dataset, where verify allows only files that the manifest lists",
+                where=path,
+                do=f"choose a place outside {above}",
+            )
+
+
+def _is_manifest(path: Path) -> bool:
+    """Tell whether a file begins as `write` begins a manifest; other programs have a manifest.json too."""
+    try:
+        with open_regular(path) as file:
+            return f'"{FORMAT}"'.encode() in file.read(64)
+    except OSError:
+        return False
+
+
 def file_entry(
     directory: Path, path: Path, *, rows: int | None = None, split: str | None = None, pool: str | None = None
 ) -> FileEntry:
@@ -319,20 +345,3 @@ def library_versions(packages: Sequence[str], extra: str = "m3,online") -> dict[
 def _version(package: str) -> str:
     """Return the version of an installed distribution, whose metadata is parsed once in a process."""
     return metadata.version(package)
-
-
-def differences(mine: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """List the differences of two nested mappings as "name: mine, not other". Settings of the spec come first, since
-    users choose them; hashes come last, since they only follow.
-
-    >>> differences({"spec": {"seed": 1}, "format": 2}, {"spec": {"seed": 0}, "format": 1})
-    ['spec.seed: 1, not 0', 'format: 2, not 1']
-    """
-    found: list[str] = []
-    for key in sorted(set(mine) | set(other), key=lambda key: (key != "spec", key)):
-        a, b = mine.get(key), other.get(key)
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            found += differences(a, b, f"{prefix}{key}.")
-        elif a != b:
-            found.append(f"{prefix}{key}: {a!r}, not {b!r}")
-    return sorted(found, key=lambda difference: _HASH.search(difference) is not None)

@@ -1,13 +1,14 @@
 """Read JSON from untrusted files within limits, and turn it into typed records.
 
 `read_json` and `parse_json` bound size and depth and refuse NaN, infinities and lone surrogates. `record` builds a
-frozen dataclass from an object and checks every value against its annotation.
+frozen dataclass from an object and checks every value against its annotation. `differences` compares two objects.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
@@ -19,6 +20,7 @@ from symile_data.files import open_regular
 
 MOST_BYTES = 64 << 20  # a manifest of 33 million rows in shards of 1,000 has about 10 MB
 MOST_DEPTH = 64
+_HASH = re.compile("[0-9a-f]{32,}")
 
 _Record = TypeVar("_Record")
 
@@ -182,3 +184,20 @@ def _finite(text: str) -> float:
 
 def _no_constant(text: str) -> Any:
     raise ValueError(f"{text} is no JSON number")
+
+
+def differences(mine: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """List the differences of two nested mappings as "name: mine, not other". Settings of the spec come first, since
+    users choose them; hashes come last, since they only follow.
+
+    >>> differences({"spec": {"seed": 1}, "format": 2}, {"spec": {"seed": 0}, "format": 1})
+    ['spec.seed: 1, not 0', 'format: 2, not 1']
+    """
+    found: list[str] = []
+    for key in sorted(set(mine) | set(other), key=lambda key: (key != "spec", key)):
+        a, b = mine.get(key), other.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            found += differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            found.append(f"{prefix}{key}: {a!r}, not {b!r}")
+    return sorted(found, key=lambda difference: _HASH.search(difference) is not None)

@@ -18,9 +18,9 @@ import torch
 
 from symile_data.errors import DamageError, OutputError, no_directory
 from symile_data.files import canonical_json, digest, pretty_json, write_errors, write_text
-from symile_data.format.manifest import differences
+from symile_data.format.manifest import check_outside
 from symile_data.format.schema import Modality
-from symile_data.format.typed_json import read_json, record
+from symile_data.format.typed_json import differences, read_json, record
 
 from .callbacks import Curves
 from .checkpoints import KEPT, damaged, is_state, load_file, save_file, state_of
@@ -143,6 +143,7 @@ def check_run(directory: Path, config: TrainConfig, fingerprint: str | None = No
         fingerprint: Of the run's dataset; None leaves it unchecked.
 
     Raises:
+        UsageError: the directory is that of a dataset, or inside one.
         OutputError: the directory has another run, or weights that were trained elsewhere.
     """
     if (directory / IMPORTED).exists():
@@ -155,6 +156,7 @@ def check_run(directory: Path, config: TrainConfig, fingerprint: str | None = No
 
 
 def _check_same(directory: Path, config: TrainConfig, fingerprint: str | None) -> None:
+    check_outside(directory / RUN_FILE, "the run")
     if not _has_weights(directory):
         return
     there = read_run(directory)

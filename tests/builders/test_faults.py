@@ -86,7 +86,7 @@ def test_a_build_killed_again_and_again_ends_with_the_same_bytes(
     [
         ("ENOSPC", False, "Free some space and run the same command again: finished shards are kept."),
         ("EIO", False, "Check the disk, then run the same command again: finished shards are kept."),
-        ("EROFS", True, "Choose a writable directory with `out`."),
+        ("EROFS", True, "Make it writable, or choose another directory."),
     ],
 )
 def test_a_disk_that_fails_at_any_step_is_one_sentence_and_loses_nothing(

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from symile_data.builders.engine.build_dir import INTERNAL, Artifact, BuildDir, FinishedArtifact, open_build_dir
-from symile_data.errors import OutputError
+from symile_data.errors import OutputError, UsageError
 from symile_data.format import manifest as manifests
 from symile_data.format.manifest import BuildFingerprint, Manifest
 
@@ -147,6 +147,34 @@ def test_a_file_in_place_of_the_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="the output path is a file"), open_build_dir(tmp_path / "file", identity()):
         pass
+
+
+def test_a_link_to_nothing_in_place_of_the_directory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").symlink_to("nowhere")
+    with (
+        pytest.raises(OutputError, match="the output path is a link to nothing"),
+        unfinished(tmp_path / "out", identity()),
+    ):
+        pass
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("inner", ["inner", "data/inner"])
+def test_a_directory_inside_a_dataset_is_refused(inner: str, tmp_path: Path) -> None:
+    finish(tmp_path / "whole")
+    (tmp_path / "link").symlink_to("whole")
+    said = "the output directory would be inside a dataset, where verify allows only files that the manifest lists"
+    with unfinished(tmp_path / "begun", identity()):
+        for outer in ("whole", "link", "begun"):
+            with pytest.raises(UsageError, match=said), unfinished(tmp_path / outer / inner, identity()):
+                pass
+            assert not (tmp_path / outer / inner).exists()
+
+
+def test_a_directory_beside_a_manifest_of_another_program_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"name": "a web page"}')
+    (tmp_path / ".build").mkdir()
+    assert finish(tmp_path / "out") == manifests.read(tmp_path / "out")
 
 
 def test_a_second_build_is_refused_while_one_runs(tmp_path: Path) -> None:

@@ -211,7 +211,7 @@ def test_credentialed_records_are_shown_only_when_asked(tmp_path: Path) -> None:
 
 def test_a_page_inside_the_dataset_is_refused(copied: Tiny) -> None:
     finished(copied)
-    with pytest.raises(UsageError, match="the page would be inside the dataset"):
+    with pytest.raises(UsageError, match="the page would be inside a dataset"):
         write_preview(copied.directory, copied.directory / "page.html")
 
 

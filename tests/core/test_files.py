@@ -75,11 +75,11 @@ def test_a_full_disk_is_a_sentence_with_advice(tmp_path: Path) -> None:
     ("code", "advice"),
     [
         (errno.EDQUOT, "Free some quota"),
-        (errno.EROFS, "Choose a writable directory with `out`."),
-        (errno.EACCES, "Choose a writable directory with `out`."),
+        (errno.EROFS, "Make it writable, or choose another directory."),
+        (errno.EACCES, "Make it writable, or choose another directory."),
         (errno.EIO, "Check the disk"),
         (errno.EFBIG, "Raise the limit on the size of files"),
-        (errno.EPERM, "Choose a writable directory"),
+        (errno.EPERM, "Make it writable, or choose another directory"),
         (errno.ESTALE, "Check the network disk"),
     ],
 )
@@ -111,7 +111,7 @@ def test_a_read_only_disk_that_refuses_to_remove_keeps_the_first_error(
 
     monkeypatch.setattr(Path, "unlink", refuse)
     monkeypatch.setattr(Path, "write_bytes", refuse)
-    with pytest.raises(OutputError, match="Choose a writable directory"):
+    with pytest.raises(OutputError, match="Make it writable, or choose another directory"):
         write_text(tmp_path / "file", "text")
 
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from symile_data.errors import DamageError, MissingPackageError
 from symile_data.format import manifest as manifests
-from symile_data.format.manifest import BuildFingerprint, Dropped, FileEntry, Manifest, differences, library_versions
+from symile_data.format.manifest import BuildFingerprint, Dropped, FileEntry, Manifest, library_versions
 from symile_data.format.schema import Modality
+from symile_data.format.typed_json import differences
 
 
 def identity(**changes: Any) -> BuildFingerprint:

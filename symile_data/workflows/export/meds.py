@@ -73,6 +73,7 @@ def export_meds(directory: Path, out: Path) -> dict[str, int]:
             got=f"labs of kind {kind}",
             do="export the dataset that it was made from",
         )
+    manifests.check_outside(out, "the export")
     check_vacant(out)
     units = units_of(manifest)
     events: dict[str, pa.Table] = {}

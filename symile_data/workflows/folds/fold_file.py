@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from symile_data.errors import DamageError, OutputError, UsageError
 from symile_data.files import digest, write_text
-from symile_data.format.manifest import Manifest
+from symile_data.format.manifest import Manifest, check_outside
 from symile_data.format.schema import SPLITS
 from symile_data.format.typed_json import MOST_BYTES, parse_json, read_text, record
 from symile_data.progress.amounts import counted
@@ -79,8 +79,9 @@ def write_folds(path: Path, folds: FoldFile) -> None:
 
     Raises:
         OutputError: there is a file with other contents, or the disk fails.
-        UsageError: the dataset has too many rows for a file of this kind.
+        UsageError: the dataset has too many rows for a file of this kind, or the file would be inside a dataset.
     """
+    check_outside(path, "the file of folds")
     value = {"format": FORMAT, **asdict(folds), "digest": folds.digest}
     text = "{\n" + ",\n".join(f"  {json.dumps(name)}: {json.dumps(part)}" for name, part in value.items()) + "\n}\n"
     if len(text) > MOST_BYTES:

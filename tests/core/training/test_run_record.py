@@ -10,7 +10,7 @@ import pytest
 from symile_data.errors import UsageError
 from symile_data.format.schema import Modality
 from symile_data.training.config import TrainConfig
-from symile_data.training.run import RunInfo, claim, load_module, read_run
+from symile_data.training.run import RunInfo, check_run, claim, load_module, read_run
 
 MODALITIES = tuple(Modality(name=name, kind="vector", column=name, null_columns=(name,)) for name in ("a", "b"))
 
@@ -57,6 +57,15 @@ def test_a_run_of_an_older_version_is_continued_and_loaded(tmp_path: Path) -> No
     assert loaded.state_dict().keys() == module.state_dict().keys()
     torch.testing.assert_close(loaded.encoders.state_dict(), module.encoders.state_dict())
     claim(tmp_path, info(normalise=False))  # the config of the run there is this one
+
+
+@pytest.mark.parametrize("place", [".", "runs/a"])
+def test_a_run_inside_a_dataset_is_refused(place: str, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{\n  "format": "symile-data/1"\n}\n')
+    for take in (lambda run: check_run(run, info().config), lambda run: claim(run, info())):
+        with pytest.raises(UsageError, match="the run would be inside a dataset"):
+            take(tmp_path / place)
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
 
 
 def test_an_objective_that_is_not_registered_is_named(tmp_path: Path) -> None:

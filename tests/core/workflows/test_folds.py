@@ -109,6 +109,8 @@ def test_a_file_is_read_as_it_was_written_and_a_change_is_noticed(tmp_path: Path
     write_folds(path, made)  # stays
     with pytest.raises(OutputError, match=r"there is another file .*Choose another `out`"):
         write_folds(path, replace(made, seed=1))
+    with pytest.raises(UsageError, match="the file of folds would be inside a dataset"):
+        write_folds(place / "folds.json", made)
     text = path.read_text()
     value = json.loads(text)
     value["fold_of"][0][0] = (value["fold_of"][0][0] + 1) % 3
