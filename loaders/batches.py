@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from symile_data import missingness
 from symile_data.errors import DamageError, UsageError
-from symile_data.format.schema import Modality
+from symile_data.format.schema import BATCH_NAMES, Modality
 from symile_data.format.shards.arrow_numpy import null_mask, numbers, one_chunk
 from symile_data.format.shards.pages.files import OpenFiles
 from symile_data.format.shards.pages.media import find_media
@@ -27,13 +27,15 @@ from .decoders import decoder_for
 from .decoders.audio import AudioSettings
 from .decoders.base import Decoder, Layout, MediaInFile, StoredMedia, UndecodableError, layout_of
 from .labels import Label, as_int64, check_no_nulls, label_of, label_values
+from .mixing import Mix
 from .split import Split
 
 Array = npt.NDArray[Any]
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 
-_MASK, _PADDING, _ID, _CLASS = "missing", "padding", "sample_id", "cls_id"
+_MASK, _PADDING, _ID, _SOURCE = BATCH_NAMES
+_CLASS = "cls_id"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,9 +198,17 @@ def make_batch_spec(
             )
         )
     wanted = [*([_CLASS] if _CLASS in split.columns else []), *columns]
-    reserved = {*names, _MASK, _PADDING, _ID, *([] if own_length is None else [f"{own_length}_length"])}
+    own = {_MASK, _PADDING, _ID, *([] if own_length is None else [f"{own_length}_length"])}
+    own |= {_SOURCE} if isinstance(split, Mix) else set()
+    if taken := sorted(own & set(names)):
+        raise UsageError(
+            "a batch has an entry of its own of the name of this modality",
+            where=split.location,
+            got=taken[0],
+            do="leave it out of `modalities`, or write the dataset with another name",
+        )
     labels = [label_of(split, name) for name in dict.fromkeys(wanted) if name != _ID]
-    clash = [label.name for label in labels if label.name in reserved]
+    clash = [label.name for label in labels if label.name in {*names, *own}]
     if clash:
         raise UsageError("this name is taken in a batch", got=clash[0], do="leave it out of `columns`")
     return BatchSpec(

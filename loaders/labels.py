@@ -21,6 +21,7 @@ BoolArray = npt.NDArray[np.bool_]
 Column = Any  # an Arrow array or chunked array
 
 _MOST_INT64 = (1 << 63) - 1
+_NO_NULL = "truth values have no null in a batch: leave such rows out with where, or store numbers"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +96,8 @@ def label_values(split: Split, label: Label, table: pa.Table, missing: BoolArray
         inner = _inner(column, label)
         per_row = int(np.prod(label.shape))
         if label.dtype.kind == "b":
-            check_no_nulls(split, label.name, column, first_row)
-            check_no_nulls(split, label.name, inner, first_row, per_row)
+            check_no_nulls(split, label.name, column, first_row, do=_NO_NULL)
+            check_no_nulls(split, label.name, inner, first_row, per_row, do=_NO_NULL)
         elif label.dtype.kind == "i":
             inner = as_int64(split, label.name, inner, first_row, per_row)
         values = _numbers(inner, column, label)
@@ -105,7 +106,9 @@ def label_values(split: Split, label: Label, table: pa.Table, missing: BoolArray
     return values
 
 
-def check_no_nulls(split: Split, name: str, values: Column, first_row: int, per_row: int = 1) -> None:
+def check_no_nulls(
+    split: Split, name: str, values: Column, first_row: int, per_row: int = 1, do: str | None = None
+) -> None:
     """Refuse nulls in a column whose dtype has none.
 
     Args:
@@ -114,13 +117,14 @@ def check_no_nulls(split: Split, name: str, values: Column, first_row: int, per_
         values: Values of consecutive rows.
         first_row: Number of their first row in the split.
         per_row: Values in each row.
+        do: Advice, for columns that may be null.
 
     Raises:
         DamageError: a value is null; the message names the first such row.
     """
     if values.null_count:
         row = int(np.flatnonzero(null_mask(values))[0]) // per_row
-        raise DamageError(f"{name} is null", where=split.place(first_row + row))
+        raise DamageError(f"{name} is null", where=split.place(first_row + row), do=do)
 
 
 def as_int64(split: Split, name: str, values: Column, first_row: int, per_row: int = 1) -> Column:

@@ -215,12 +215,13 @@ class MixedOrder:
         return every[by_end], np.argsort(by_end, kind="stable")[np.concatenate(groups)]
 
 
-def mix(splits: Sequence[Split], weights: Sequence[float], *, rows: int | None = None) -> Mix:
+def mix(splits: Sequence[Split], weights: Sequence[float] | None = None, *, rows: int | None = None) -> Mix:
     """Mix splits of datasets that have the same modalities.
 
     Args:
         splits: Two or more open splits.
-        weights: The share of each in an epoch, in any unit; shares are rounded to thousandths.
+        weights: The share of each in an epoch, in any unit; shares are rounded to thousandths. By default all have
+            equal shares.
         rows: Rows of an epoch; a split that has fewer than its share is begun again. By default an epoch ends where
             the first split has no row left.
 
@@ -233,6 +234,7 @@ def mix(splits: Sequence[Split], weights: Sequence[float], *, rows: int | None =
             thousandth of the sum, or `rows` is not positive.
     """
     check_call(mix, locals())
+    weights = [1.0] * len(splits) if weights is None else weights
     if len(splits) < 2 or len(splits) != len(weights):
         raise UsageError(
             "a mix needs two or more splits, and one of weights for each",

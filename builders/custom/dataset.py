@@ -7,7 +7,7 @@ columns that accompany a missing value, shards, card and manifest. docs/own-data
 from __future__ import annotations
 
 import itertools
-import json
+import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from symile_data.arguments import check_call
 from symile_data.errors import SourceError, UsageError
-from symile_data.files import digest
+from symile_data.files import digest, write_errors
 from symile_data.format.id_set import IdSet
 from symile_data.format.manifest import (
     BuildFingerprint,
@@ -32,13 +32,14 @@ from symile_data.format.manifest import (
 )
 from symile_data.format.publication import Publication
 from symile_data.format.schema import DatasetSchema
-from symile_data.format.shards import FORMATS, check_format
+from symile_data.format.shards import FORMATS
 from symile_data.format.shards.writer import ROWS_PER_GROUP, write_shard
 from symile_data.reliability import Reliability
 
 from ..engine.build_dir import WRITTEN
 from ..engine.card_hook import CardWriter, no_card
 from ..engine.stages import run_build
+from .arguments import check_arguments, check_row, no_rows
 from .encoded_media import UnfitValueError
 from .kept import check_kept
 from .unreliable import UnreliableValues, spec_with
@@ -50,6 +51,7 @@ _NOTHING_STATED = Publication()
 _PACKAGES = ("numpy", "pillow", "pyarrow", "soundfile")
 
 Row = Mapping[str, Any]
+_SHARD = re.compile(rf"\.?\w+-\d{{5}}({'|'.join(map(re.escape, FORMATS.values()))})(\.partial)?")
 NumberedRow = tuple[int, Row]
 
 _ARROW_ERRORS = (pa.ArrowException, TypeError, ValueError, OverflowError)
@@ -105,11 +107,10 @@ def write_dataset(
             empty.
         OutputError: the output directory is unsuitable or holds another dataset, or the disk fails.
     """
-    _check_tables(schema, splits, spec)
+    check_arguments(schema, splits, spec, name, shard_format)
     check_call(write_dataset, locals())
     if rows_per_shard < 1:
         raise UsageError("rows_per_shard must be at least 1", got=rows_per_shard)
-    check_format(shard_format)
     directory = Path(out)
     if document is not None:
         warnings.warn("the argument document is now called write_card", DeprecationWarning, stacklevel=2)
@@ -120,6 +121,7 @@ def write_dataset(
     identity = BuildFingerprint(dataset=name, spec=whole_spec, sources={}, versions=library_versions(_PACKAGES))
 
     def stages(*_: object) -> Manifest:
+        _remove_shards(directory / "data")
         shards: list[FileEntry] = []
         counts: dict[str, int] = {}
         taker = _RowTaker(schema, stores_of(schema.features), unreliable)
@@ -156,6 +158,15 @@ def write_dataset(
     return manifest
 
 
+def _remove_shards(folder: Path) -> None:
+    """Remove the shards of an interrupted writing: `load_dataset` would read those that are not written again."""
+    if folder.is_dir():
+        with write_errors(folder):
+            for path in folder.iterdir():
+                if _SHARD.fullmatch(path.name):
+                    path.unlink()
+
+
 def _write_split(
     out: Path,
     schema: DatasetSchema,
@@ -165,8 +176,6 @@ def _write_split(
     rows_per_shard: int,
     suffix: str,
 ) -> Iterator[FileEntry]:
-    if not split.isidentifier():
-        raise UsageError("a split's name is letters, digits and _", got=repr(split))
     numbered = enumerate(rows)
     for index in itertools.count():
         part = list(itertools.islice(numbered, 1))
@@ -177,7 +186,7 @@ def _write_split(
         count = write_shard(path, schema, batches(some))
         yield file_entry(out, path, rows=count, split=split)
     if index == 0:
-        raise SourceError("a split has no rows", where=split, do="leave it out")
+        raise no_rows(split)
 
 
 @dataclass(frozen=True)
@@ -269,30 +278,6 @@ class _RowTaker:
         return SourceError(f"a value of column {name} is not {kind}", where=where, got=reason)
 
 
-def _kind(value: object) -> str:
-    return f"a value of type {type(value).__name__}"
-
-
-def _check_tables(schema: object, splits: object, spec: object) -> None:
-    """Refuse arguments of other types before anything is written.
-
-    Raises:
-        UsageError: the schema is none, the splits or the spec are no tables, or JSON cannot hold the spec.
-    """
-    if not isinstance(schema, DatasetSchema):
-        raise UsageError("`schema` is not a schema", got=_kind(schema), do="make it of your features with own_schema")
-    if not isinstance(splits, Mapping):
-        do = 'write it like {"train": rows, "test": more_rows}'
-        raise UsageError("`splits` is a table of names and rows", got=_kind(splits), do=do)
-    if not isinstance(spec, Mapping):
-        raise UsageError("`spec` is a table of settings", got=_kind(spec), do='write it like {"version": 1}')
-    try:
-        json.dumps(spec)
-    except (TypeError, ValueError) as error:
-        do = "give texts, numbers, lists and tables"
-        raise UsageError("`spec` holds a value that JSON cannot", got=error, do=do) from None
-
-
 def complete_row(schema: DatasetSchema, row: Row, sample_id: int, where: str) -> dict[str, Any]:
     """Return a row with its id and masks, and None in every column of a missing modality.
 
@@ -300,19 +285,20 @@ def complete_row(schema: DatasetSchema, row: Row, sample_id: int, where: str) ->
         SourceError: the row is not a mapping, lacks a column or has an unknown one; a mask or a null contradicts its
             modality.
     """
-    if not isinstance(row, Mapping):
-        raise SourceError(
-            "a row is not a dictionary of columns", where=where, got=f"a value of type {type(row).__name__}"
-        )
+    check_row(row, where)
     given = {"sample_id": sample_id, **row}
     masks = {modality.mask: given.get(modality.column) is None for modality in schema.modalities}
     whole = {**given, **masks}
-    for what, names in (
-        ("lacks a column", [name for name in schema.features if name not in whole]),
-        ("has a column that is not in the schema", [name for name in whole if name not in schema.features]),
+    for what, names, do in (
+        ("lacks a column", [name for name in schema.features if name not in whole], "give None for a missing modality"),
+        (
+            "has a column that is not in the schema",
+            [name for name in whole if name not in schema.features],
+            "leave it out, or add it to the features of `own_schema`",
+        ),
     ):
         if names:
-            raise SourceError(f"a row {what}", where=where, got=names[0], do="give None for a missing modality")
+            raise SourceError(f"a row {what}", where=where, got=names[0], do=do)
     for modality in schema.modalities:
         missing, told = masks[modality.mask], row.get(modality.mask)
         if told is not None and not (isinstance(told, bool | np.bool_) and bool(told) == missing):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from symile_data.errors import UsageError
-from symile_data.format.schema import DatasetSchema, Modality
+from symile_data.format.kinds import BUNDLED, KINDS
+from symile_data.format.schema import BATCH_NAMES, DatasetSchema, Modality
 
 from .values import described
 
@@ -23,11 +25,17 @@ def own_schema(features: Features, modalities: Mapping[str, str | Modality]) -> 
             name; name -> `Modality` for any other. Batches list them in this order.
 
     Raises:
-        UsageError: there are fewer than two modalities; a modality lacks its column, has one of a type that does not
-            fit its kind, or an id column that is not among its null_columns; `sample_id` or a mask is among the
-            features with another type.
+        UsageError: there are fewer than two modalities, or two with one name or mask; a name is empty or taken in a
+            batch; a modality lacks its column, has one of a type that does not fit its kind, or null_columns that lack
+            it, have the column of another one or lack its id column; `sample_id` or a mask is among the features with
+            another type.
+
+    Warns:
+        UserWarning: a kind is neither bundled nor registered.
     """
     from datasets import Features, Value
+
+    features = _checked(features)
 
     if not isinstance(modalities, Mapping):
         raise UsageError(
@@ -41,6 +49,8 @@ def own_schema(features: Features, modalities: Mapping[str, str | Modality]) -> 
     )
     if len(made) < 2:
         raise UsageError("a dataset needs at least two modalities", got=", ".join(modalities) or "none")
+    _check_names(dict(zip(modalities, made, strict=True)))
+    _check_nulls(made)
     lacking = [column for modality in made for column in modality.null_columns if column not in features]
     if lacking:
         raise UsageError(
@@ -58,6 +68,82 @@ def own_schema(features: Features, modalities: Mapping[str, str | Modality]) -> 
         if features.get(name, feature) != feature:
             raise UsageError(f"column {name} must be {feature.dtype}", got=described(features[name]), do="rename yours")
     return DatasetSchema(features=Features({**features, **added}), modalities=made)
+
+
+def _checked(features: object) -> Features:
+    """Return the features as `datasets` has them.
+
+    Raises:
+        UsageError: they are no table of named types.
+    """
+    from datasets import Features
+
+    do = 'write them like Features({"photo": Image(), "note": Value("string")})'
+    if not isinstance(features, Mapping):
+        raise UsageError("`features` is a table of columns and their types", got=repr(features), do=do)
+    unnamed = [name for name in features if not isinstance(name, str) or not name]
+    if unnamed:
+        raise UsageError("a column's name is a text that is not empty", got=repr(unnamed[0]))
+    for name, feature in features.items():
+        try:
+            Features({name: feature}).arrow_schema  # noqa: B018  # the property refuses what is no type
+        except (TypeError, ValueError, AttributeError, KeyError):
+            raise UsageError(f"column {name} has no type of `datasets`", got=repr(feature), do=do) from None
+    return Features(features)
+
+
+def _check_names(modalities: Mapping[str, Modality]) -> None:
+    """Refuse names of modalities and masks that batches or shards could not tell apart.
+
+    Raises:
+        UsageError: the message names the modality.
+    """
+    names = [modality.name for modality in modalities.values()]
+    masks = [modality.mask for modality in modalities.values()]
+    for key, modality in modalities.items():
+        if not isinstance(modality.name, str) or not isinstance(modality.kind, str):
+            raise UsageError("name and kind of a modality are texts", got=f"{key!r}: {modality.kind!r}")
+        if names.count(modality.name) > 1 or masks.count(modality.mask) > 1:
+            raise UsageError(
+                "two modalities have the same name or mask", got=f"{modality.name}, {modality.mask}", do="rename one"
+            )
+        if modality.name != key:
+            raise UsageError(
+                f"`modalities` has modality {modality.name} under another name", got=repr(key), do="give it one name"
+            )
+        if modality.name in BATCH_NAMES:
+            raise UsageError(
+                "a batch has an entry of its own of this name", got=f"modality {modality.name}", do="rename it"
+            )
+        if modality.kind not in BUNDLED and modality.kind not in KINDS:
+            told = f"{modality.name} is of kind {modality.kind}, which is neither bundled ({', '.join(BUNDLED)})"
+            warnings.warn(f"{told} nor registered: readers need register_kind", stacklevel=3)
+
+
+def _check_nulls(modalities: Sequence[Modality]) -> None:
+    """Refuse columns that would be null where their own modality is present, or keep a value where it is missing.
+
+    Raises:
+        UsageError: the message names the modality and the column.
+    """
+    masks = [modality.mask for modality in modalities]
+    for modality in modalities:
+        others = {other.column for other in modalities} - {modality.column}
+        if not isinstance(modality.null_columns, tuple) or modality.column not in modality.null_columns:
+            raise UsageError(
+                f"the null_columns of {modality.name} are a tuple with its column among them",
+                got=repr(modality.null_columns),
+                do=f"write null_columns=({modality.column!r},)",
+            )
+        wrong = [name for name in modality.null_columns if name in ("sample_id", *masks, *others)]
+        if wrong:
+            raise UsageError(
+                f"the null_columns of {modality.name} have a column that it does not own",
+                got=wrong[0],
+                do="leave out ids, masks and the columns of other modalities",
+            )
+        if modality.mask == "sample_id":
+            raise UsageError(f"the mask of {modality.name} cannot be sample_id", do="leave the mask out")
 
 
 def _check_kind(modality: Modality, features: Features) -> None:

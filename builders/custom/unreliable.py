@@ -23,6 +23,7 @@ from symile_data.noise import noise_generator
 from symile_data.reliability import AffectedRows, Reliability, SplitRows
 
 from ..engine.noise import noisy_audio, noisy_id, noisy_numbers, noisy_png, noisy_record
+from .arguments import check_row
 
 Row = Mapping[str, Any]
 
@@ -229,10 +230,8 @@ def _listed(rows: Iterable[Row]) -> Sequence[Row]:
     return rows  # type: ignore[return-value]  # it has what a sequence needs here
 
 
-def _check_row(row: object, sample_id: int | None, where: str) -> None:
-    if not isinstance(row, Mapping):
-        kind = type(row).__name__
-        raise SourceError("a row is not a dictionary of columns", where=where, got=f"a value of type {kind}")
+def _check_row(row: Row, sample_id: int | None, where: str) -> None:
+    check_row(row, where)
     if sample_id is not None and row.get("sample_id", sample_id) != sample_id:
         raise SourceError(
             "with misaligned or noisy values rows are numbered in order, and this one brings another sample_id",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datasets import Features
 
 SPLITS = ("train", "validation", "test")
+BATCH_NAMES = ("missing", "padding", "sample_id", "source")  # entries of a batch beside modalities and columns
 MODALITIES_KEY = b"symile_data.modalities"  # key in the schema metadata of shards whose modalities have details
 
 _SUFFIXES = {"image": "jpg", "audio": "flac", "text": "txt"}

@@ -406,6 +406,7 @@ def test_a_column_that_is_not_of_its_kind_is_refused(kind: str, feature: Any, se
         own_schema(Features({"x": feature, **NOTE}), {"x": kind, "note": "text"})
 
 
+@pytest.mark.filterwarnings("ignore:x is of kind mine")
 def test_a_kind_of_ones_own_has_any_column() -> None:
     assert (
         own_schema(Features({"x": Value("int8"), **NOTE}), {"x": "mine", "note": "text"}).modalities[0].kind == "mine"

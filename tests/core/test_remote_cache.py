@@ -201,7 +201,9 @@ def test_a_disk_that_refuses_is_told_once_and_reading_goes_on(
     [
         ("much", "is no number of bytes; got 'much'"),
         (-1, "no number of bytes"),
-        ("1MB", r"needs room for some blocks; got limit '1MB'\. Give `limit` of 16777216 bytes or more"),
+        ("1MB", r"needs a `limit` of 16 MiB or more; got '1MB', which is 1,000,000 bytes\. Give a text with a unit"),
+        (1, r"needs a `limit` of 16 MiB or more; got 1, which is 1 byte\. .*such as \"10GB\"; a number counts bytes"),
+        ("16MB", r"needs a `limit` of 16 MiB or more; got '16MB', which is 16,000,000 bytes"),
     ],
 )
 def test_a_limit_that_makes_no_sense_is_refused(tmp_path: Path, limit: str | int, message: str) -> None:

@@ -5,10 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from datasets import Features, List, Value
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_datasets import write_m3, write_vectors
 
+from symile_data.builders.custom import own_schema, write_dataset
 from symile_data.errors import UsageError
 from symile_data.loaders import BatchLoader, Distribution, Resources, Variation, VectorSettings, mix, open_split
 from symile_data.loaders.mixing import BLOCK, Pattern, quotas_of
@@ -175,6 +177,34 @@ def test_a_row_of_a_mix_says_where_it_is(splits):
     mixed = mix(splits, [1, 1, 1], rows=100)
     copy = mixed.passages[-1]
     assert mixed.place(copy.first_row + 2) == f"{splits[2].location}/{splits[2].place(2)}"
+
+
+def test_without_weights_the_shares_are_equal(splits):
+    plain, equal = mix(splits), mix(splits, [1, 1, 1])
+    assert (plain.fingerprint, plain.epoch_rows) == (equal.fingerprint, equal.epoch_rows)
+    assert BatchLoader(plain, 3).split.pattern.quotas == (334, 333, 333)
+
+
+def test_a_modality_or_label_that_is_called_source_has_no_place_in_a_batch_of_a_mix(tmp_path):
+    schema = own_schema(
+        Features({"a": List(Value("float32"), length=1), "b": Value("string"), "source": Value("string")}),
+        {"a": "vector", "b": "text"},
+    )
+    rows = [{"a": [number], "b": "x", "source": "web"} for number in range(4)]
+    write_dataset(tmp_path / "out", name="mine", schema=schema, splits={"train": rows}, spec={})
+    split = open_split(tmp_path / "out", "train")
+    assert next(iter(BatchLoader(split, 2, columns=["source"])))["source"] == ["web", "web"]
+    with pytest.raises(UsageError, match=r"this name is taken in a batch; got source\. Leave it out of `columns`"):
+        BatchLoader(mix([split, split]), 2, columns=["source"])
+    called = replace(split, modalities=(replace(split.modalities[0], name="source"), split.modalities[1]))
+    BatchLoader(called, 2)
+    with pytest.raises(UsageError, match=r"a batch has an entry of its own .*; got source\. Leave it out of `modal"):
+        BatchLoader(mix([called, called]), 2)
+    for name in ("missing", "padding", "sample_id"):
+        called = replace(split, modalities=(replace(split.modalities[0], name=name), split.modalities[1]))
+        with pytest.raises(UsageError, match=f"a batch has an entry of its own .*; got {name}"):
+            BatchLoader(called, 2)
+        BatchLoader(called, 2, modalities=["b"])
 
 
 def test_what_cannot_be_mixed_is_refused(splits, tmp_path):

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from symile_data.arguments import PLACE, check_argument
 from symile_data.errors import UsageError
 from symile_data.files import digest
+from symile_data.progress.amounts import counted
 
 from .store import BlockStore
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 1 << 20
 SMALL_BYTES = BLOCK_BYTES // 8  # reads of at most so many bytes are kept as they are
 
+_LEAST = "16 MiB"  # sixteen blocks
 _SIZES = "give bytes as a whole number, or a text such as 500MB or 50GB"
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?I?)B?")
@@ -47,22 +49,22 @@ class RemoteCache:
 
     Args:
         directory: Folder on a local disk, made if it does not exist.
-        limit: Most bytes that it may take, as a number or as "500MB", "50GB" or "2TB". Give it room for a few windows
-            of row groups at least.
+        limit: Most bytes that it may take, 16 MiB at least: "500MB", "50GB" or "2TB", or a number of bytes. Give it
+            room for a few windows of row groups.
 
     Raises:
-        UsageError: the limit is no size, or less than 16 MB.
+        UsageError: the limit is no size, or less than 16 MiB.
         OutputError: the folder cannot be made or written.
     """
 
     def __init__(self, directory: str | Path, limit: int | str = "10GB") -> None:
         check_argument("directory", directory, PLACE)
         self.limit = bytes_of(limit, "limit")
-        if self.limit < 16 * BLOCK_BYTES:
+        if self.limit < bytes_of(_LEAST):
             raise UsageError(
-                "a cache of remote data needs room for some blocks",
-                got=f"limit {limit!r}",
-                do=f"give `limit` of {16 * BLOCK_BYTES} bytes or more",
+                f"a cache of remote data needs a `limit` of {_LEAST} or more",
+                got=f"{limit!r}, which is {counted(self.limit, 'byte')}",
+                do='give a text with a unit, such as "10GB"; a number counts bytes',
             )
         self._store = BlockStore(Path(directory), self.limit)
         self._files: dict[tuple[str, str], tuple[str, int]] = {}

@@ -13,7 +13,7 @@ class ChecksumError(OSError):
 
 
 class ReplacedError(OSError):
-    """A shard was replaced or written while it was open."""
+    """A shard was replaced, cut or written while it was open."""
 
 
 AGAIN = "fetch it again, or build the dataset again"
@@ -82,7 +82,7 @@ def unreadable(location: Location, name: str, error: Exception, kind: str) -> Da
     if isinstance(error, ChecksumError):
         what = "a shard was damaged or edited"
     elif isinstance(error, ReplacedError):
-        what = "a shard was replaced while it was read"
+        what = "a shard was replaced or written while it was read"
     elif isinstance(error, RefusedError) or getattr(error, "errno", None) is not None:  # the disk, or the way there
         what = "a shard cannot be read"
     return DamageError(

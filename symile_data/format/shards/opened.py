@@ -4,14 +4,19 @@ and of all.
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pyarrow as pa
 
+from symile_data.errors import DamageError
 from symile_data.format.location import Location
+from symile_data.progress.amounts import counted
 
+from .limits import ReplacedError, unreadable
 from .spans import Spans
 
 Trim = Callable[[pa.RecordBatch], pa.RecordBatch]
@@ -30,6 +35,7 @@ class OpenedShard(ABC):
         schema: Arrow schema of the rows, `huggingface` metadata included.
     """
 
+    kind: ClassVar[str]  # what the file should be, for messages
     location: Location
     name: str
     size: int
@@ -77,6 +83,14 @@ class OpenedShard(ABC):
         """
         table = self._read(range(len(self.group_rows)), columns)
         return table if trim is None else pa.Table.from_batches([trim(batch) for batch in _batches(table)])
+
+    def unreadable(self, error: Exception) -> DamageError:
+        """Return the error for a read that failed: a local file that no longer has its size was written meanwhile."""
+        path = self.location.path(self.name)
+        with contextlib.suppress(OSError):
+            if path is not None and (now := path.stat().st_size) != self.size:
+                error = ReplacedError(f"{counted(now, 'byte')}, and {self.size:,} when it was opened")
+        return unreadable(self.location, self.name, error, self.kind)
 
     @abstractmethod
     def _read(self, groups: range, columns: Sequence[str]) -> pa.Table:

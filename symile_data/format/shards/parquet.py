@@ -40,6 +40,8 @@ _BATCH_BYTES = 1 << 22  # of rows whose size the schema alone decides, of which 
 class ParquetShard(OpenedShard):
     """An opened Parquet file. Its footer is read again where it is needed, and the last few footers are kept."""
 
+    kind = KIND
+
     def column_bytes(self) -> dict[str, int]:
         """Return the compressed bytes of each column.
 
@@ -52,7 +54,7 @@ class ParquetShard(OpenedShard):
             for column, (start, stop) in _chunks(footer, range(len(self.group_rows)), self.schema.names):
                 counts[column] += stop - start
         except PARQUET_ERRORS as error:
-            raise unreadable(self.location, self.name, error, KIND) from None
+            raise self.unreadable(error) from None
         return dict(counts)
 
     def groups_without(self, expression: pc.Expression) -> list[int]:
@@ -90,7 +92,7 @@ class ParquetShard(OpenedShard):
             wanted = [span for _, span in _chunks(self.footer(), groups, columns)]
             return fetch_spans(self.location, self.name, wanted)
         except PARQUET_ERRORS as error:
-            raise unreadable(self.location, self.name, error, KIND) from None
+            raise self.unreadable(error) from None
 
     def read_all(self, columns: Sequence[str], trim: Trim | None = None) -> pa.Table:
         """Read the named columns of all rows, and trim each batch before the next one is read."""
@@ -119,7 +121,7 @@ class ParquetShard(OpenedShard):
             return pa.Table.from_batches(batches) if empty is None else empty
         except PARQUET_ERRORS as error:
             met = ChecksumError(_PAGE_DAMAGE) if _PYARROWS_PAGE_DAMAGE in str(error) else error
-            raise unreadable(self.location, self.name, met, KIND) from None
+            raise self.unreadable(met) from None
 
     def _batch_rows(self, columns: Sequence[str]) -> int:
         """Return how many rows are inflated before the next look at their size."""

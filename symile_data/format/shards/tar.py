@@ -36,6 +36,8 @@ _INDICES_KEPT = 64
 class TarShard(OpenedShard):
     """An opened tar. Its index is read again where it is needed, and the last few indices are kept."""
 
+    kind = _KIND
+
     @property
     def members(self) -> tuple[Member, ...]:
         """The kinds of members of a row.
@@ -66,21 +68,21 @@ class TarShard(OpenedShard):
             headers = fetch_spans(self.location, self.name, header_ranges(index))
             problem = header_problem(SpanFile(headers, self.size), index)
         except OSError as error:
-            raise unreadable(self.location, self.name, error, _KIND) from None
+            raise self.unreadable(error) from None
         return () if problem is None else (problem,)
 
     def _index(self) -> Index:
         try:
             return _index_of(self.location, self.name, self.size, self.footer_sha256)
         except (OSError, ValueError) as error:
-            raise unreadable(self.location, self.name, error, _KIND) from None
+            raise self.unreadable(error) from None
 
     def _spans(self, groups: range, columns: Sequence[str]) -> Spans:
         index = self._index()
         try:
             return fetch_spans(self.location, self.name, _ranges(index, index.rows_of(groups), _kinds(index, columns)))
         except OSError as error:
-            raise unreadable(self.location, self.name, error, _KIND) from None
+            raise self.unreadable(error) from None
 
     def _read(self, groups: range, columns: Sequence[str]) -> pa.Table:
         index, spans = self._index(), self._spans(groups, columns)

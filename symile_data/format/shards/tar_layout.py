@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from symile_data.errors import UsageError
 from symile_data.format.schema import DatasetSchema, Modality
 
 from .arrow_numpy import numbers
@@ -41,6 +42,7 @@ END_BYTES = 2 * BLOCK_BYTES  # of zeros
 MARK = b"SYMILE02"
 LOCATOR_BYTES = 8 + 8 + len(MARK)
 ABSENT = -1
+_MOST_SUFFIX_BYTES = 80  # a header holds 100, and a key has 9 digits, or 19 where ids are as long
 
 _MEDIA_FIELDS = {("bytes", pa.binary()), ("path", pa.string())}
 
@@ -89,6 +91,31 @@ def members_of(schema: pa.Schema, modalities: Sequence[Modality]) -> tuple[Membe
         suffix = modality.suffix if alone else f"{modality.column}.{modality.suffix}"
         members.append(Member(suffix=suffix, column=modality.column, kind=kind))
     return tuple(members)
+
+
+def check_suffixes(schema: pa.Schema, modalities: Sequence[Modality]) -> None:
+    """Refuse columns after which no member can be called: `webdataset` and `datasets` would read other rows.
+
+    Raises:
+        UsageError: the message names the column.
+    """
+    taken: dict[str, str] = {}
+    for member in members_of(schema, modalities):
+        suffix = member.suffix.lower()
+        if any(letter in suffix for letter in "/\0") or len(suffix.encode()) > _MOST_SUFFIX_BYTES:
+            reason = f"after its key, a member's name has at most {_MOST_SUFFIX_BYTES} bytes and no /"
+        elif member.column in taken.values():
+            reason = "two modalities share it, and a member belongs to one"
+        elif suffix in taken:
+            reason = f"its members are called like those of {taken[suffix] or 'the labels'}, as readers ignore case"
+        else:
+            taken[suffix] = member.column
+            continue
+        raise UsageError(
+            f"a tar cannot hold a column in files of its own: {reason}",
+            got=repr(member.column),
+            do="rename the column, or write Parquet",
+        )
 
 
 def field_columns(schema: pa.Schema, members: Sequence[Member]) -> list[str]:

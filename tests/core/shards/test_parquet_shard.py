@@ -150,6 +150,17 @@ def test_every_bit_of_the_footer_counts(tmp_path: Path, place: Callable[[Path], 
             place(path)
 
 
+@pytest.mark.parametrize("kept", [0, 4, 60, -1, -9, -40])
+def test_a_file_that_is_cut_while_it_is_open_was_written_meanwhile(tmp_path: Path, kept: int) -> None:
+    path = sealed(tmp_path / "a.parquet")
+    shard, whole = opened(path), path.read_bytes()
+    path.write_bytes(whole[:kept])
+    said = rf"replaced or written while it was read .*a\.parquet.*{len(whole[:kept]):,} bytes, and {len(whole):,} when"
+    for read in (lambda: shard.read(0, ["i"]), lambda: shard.read_all(["class"]), shard.column_bytes):
+        with pytest.raises(DamageError, match=said):
+            read()
+
+
 def test_an_edited_footer_is_called_so_and_an_open_shard_notices(tmp_path: Path) -> None:
     path = sealed(tmp_path / "a.parquet")
     shard, whole = opened(path), path.read_bytes()

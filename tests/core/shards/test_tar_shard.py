@@ -225,6 +225,18 @@ def test_bytes_by_column(shard: Path) -> None:
     assert counts["signal"] == 8 * (128 + 12)
 
 
+@pytest.mark.parametrize("kept", [0, 600, 5000, -1, -600])
+def test_a_tar_that_is_cut_while_it_is_open_was_written_meanwhile(shard: Path, kept: int) -> None:
+    opened, whole = open_shard(Location.of(shard.parents[1]), PATH), shard.read_bytes()
+    shard.write_bytes(whole[:kept])
+    said = (
+        rf"replaced or written while it was read .*{shard.name}.*{len(whole[:kept]):,} bytes, and {len(whole):,} when"
+    )
+    for read in (lambda: opened.read(0, ["signal", "image"]), opened.column_bytes, opened.problems):
+        with pytest.raises(DamageError, match=said):
+            read()
+
+
 @pytest.mark.parametrize("kept", [0, 1, 511, 512, 5000, -1, -512, -1024, -1025, -2000])
 def test_a_truncated_tar_is_named(shard: Path, kept: int) -> None:
     shard.write_bytes(shard.read_bytes()[:kept])

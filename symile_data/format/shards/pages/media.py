@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from symile_data.format.feature_sets.joined import JoinedShard
 
-from ..limits import ReplacedError, unreadable
-from ..parquet import KIND, PARQUET_ERRORS, ParquetShard
+from ..limits import ReplacedError
+from ..parquet import PARQUET_ERRORS, ParquetShard
 from ..selected import SelectedShard
 from .files import OpenFile, OpenFiles
 from .plain import find_values
@@ -67,7 +67,7 @@ class StoredValues:
             found = [read(starts[row], stops[row]) if starts[row] >= 0 else None for row in rows]
             self._unchanged(file)  # after the reads, as it may be written until then
         except OSError as error:
-            raise unreadable(self.shard.location, self.shard.name, error, KIND) from None
+            raise self.shard.unreadable(error) from None
         return found
 
     def _unchanged(self, file: OpenFile) -> OpenFile:
