@@ -36,9 +36,7 @@ def batch_of(directory, columns=(), **options):
 
 def test_a_truth_value_that_is_null_is_named_with_what_to_do(tmp_path):
     write(tmp_path, vec=VECTORS, lab=pa.array([True, None, False]))
-    with pytest.raises(
-        DamageError, match=r"lab is null \(.*row 1\)\. Truth values have no null in a batch: leave"
-    ):
+    with pytest.raises(DamageError, match=r"lab is null \(.*row 1\)\. Truth values have no null in a batch: leave"):
         batch_of(tmp_path, ["lab"])
     split = open_split(tmp_path, "train", where="lab is not null")
     assert next(iter(BatchLoader(split, 2, shuffle=False, columns=["lab"])))["lab"].tolist() == [True, False]
