@@ -127,9 +127,7 @@ def train(
         symile-data train build/symile-mimic --supervised all --labels chexpert --seeds 3
     """
     from symile_data.launch import launch, must_launch
-    from symile_data.training.config import read_config
-    from symile_data.workflows.configs import config_for
-    from symile_data.workflows.configs.small_splits import small_build_settings
+    from symile_data.workflows.configs import choose_configs
     from symile_data.workflows.datasets import default_objectives
     from symile_data.workflows.evaluate import Experiment, run_experiment
     from symile_data.workflows.training_data import TrainingData
@@ -138,23 +136,19 @@ def train(
     data = TrainingData(directory, cache, chosen_folds, features or ())
     modalities = [modality.name for modality in data.manifest.modalities]
     changes = {"epochs": epochs, "seed": seed, "negatives": negatives}
-    dataset = data.manifest.identity.dataset
-    chosen = _objectives(objective, several, loss, default_objectives(dataset, modalities))
-    if negatives is not None and "symile" not in chosen:
-        raise typer.BadParameter("it is a setting of the objective symile", param_hint="--negatives")
     overrides = {**_settings(settings or []), **{name: value for name, value in changes.items() if value is not None}}
-    name = config or config_for(data)
-    fitted = {} if config else small_build_settings(data, read_config(name, overrides).fitted(modalities), overrides)
-    changed = {choice: {"objective": choice} for choice in chosen}
-    if supervised is not None:
-        if objective or several or loss:
-            raise typer.BadParameter("it stands in place of objectives", param_hint="--supervised")
-        changed = baseline_settings(supervised, data, split_labels(labels), label_policy(uncertain, unmentioned))
-    elif labels or uncertain or unmentioned:
+    default = default_objectives(data.manifest.identity.dataset, modalities)
+    objectives = _objectives(objective, several, loss, default)
+    if negatives is not None and "symile" not in objectives:
+        raise typer.BadParameter("it is a setting of the objective symile", param_hint="--negatives")
+    if supervised is None and (labels or uncertain or unmentioned):
         raise typer.BadParameter("labels are for baselines: give --supervised too", param_hint="--labels")
-    configs = {
-        key: read_config(name, {**fitted, **overrides, **own}).fitted(modalities) for key, own in changed.items()
-    }
+    if supervised is not None and (objective or several or loss):
+        raise typer.BadParameter("it stands in place of objectives", param_hint="--supervised")
+    variants = {name: {"objective": name} for name in objectives}
+    if supervised is not None:
+        variants = baseline_settings(supervised, data, split_labels(labels), label_policy(uncertain, unmentioned))
+    chosen = choose_configs(data, config, overrides, variants)
     if must_launch(devices):
         launch(devices)
         return
@@ -170,13 +164,13 @@ def train(
         save_every=save_every,
         profile=profile,
     )
-    experiment = Experiment(configs=configs, seeds=seeds, execution=execution)
+    experiment = Experiment(configs=chosen.by_run, seeds=seeds, execution=execution)
     with lost_peers(), contextlib.nullcontext() if is_main_process() else hidden():
         join(devices, accelerator)
-        for its in configs.values():
-            data.check(its)
+        for run_config in chosen.by_run.values():
+            data.check(run_config)
         if is_main_process():
-            say_fitted(name, data.manifest.splits["train"], fitted)
+            say_fitted(chosen.name, data.manifest.splits["train"], chosen.fitted)
         base = out or _default_out(directory, chosen_folds)
         results = run_experiment(experiment, data, base)
     if is_main_process() and supervised is not None and not as_json:
@@ -184,7 +178,7 @@ def train(
     elif is_main_process():
         _report(results, as_json)
     if profile and is_main_process() and not as_json:
-        _say_profiles(base, configs)
+        _say_profiles(base, chosen.by_run)
 
 
 def evaluate(

@@ -180,8 +180,9 @@ def embed_run(
     from symile_data.training.module import SymileModule
     from symile_data.training.run import load_module, read_run
 
-    config = read_run(run).config
-    check_fingerprint(run, read_run(run), data)
+    info = read_run(run)
+    config = info.config
+    check_fingerprint(run, info, data)
     given = {name: value for name, value in (changes or {}).items() if value is not None}
     target, candidates = given.get("target", config.target), given.get("candidates", config.candidates)
     modalities = [modality.name for modality in data.manifest.modalities]
@@ -191,7 +192,8 @@ def embed_run(
         )
     own = target == config.target or data.candidate_columns(candidates, split, target)
     label = given.get("label", config.label if own else "sample_id")
-    if label not in (*modalities, *(columns := data.split(split).columns), "sample_id"):
+    columns = data.split(split).columns
+    if label not in (*modalities, *columns, "sample_id"):
         raise UsageError(
             "the dataset has no such column", where=data.directory, got=label, do=choose_column(label, columns)
         )

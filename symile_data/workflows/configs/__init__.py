@@ -1,21 +1,68 @@
-"""Choose the config of a training: the dataset's default, or a refusal that says which bundled ones fit."""
+"""Choose the configs of a training: a dataset's default, fitted to few rows, or an error that names what fits."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from symile_data.errors import UsageError
 
 from ..datasets import default_config
 
 if TYPE_CHECKING:
+    from symile_data.training.config import TrainConfig
+
     from ..training_data import TrainingData
 
 _PAGE = "docs/own-data.md#train-on-it"
 _PAPER = "paper-"  # configs of the paper's sizes, which suit no small dataset
 _OWN_ROW = "sample_id"  # label by which only the row itself is right
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenConfigs:
+    """The configs of the runs of a training.
+
+    Args:
+        name: Name or path of the config that they come from.
+        fitted: Setting -> value in which the dataset's default config yields to its few training rows.
+        by_run: Name of the run -> its config.
+    """
+
+    name: str
+    fitted: Mapping[str, Any]
+    by_run: Mapping[str, TrainConfig]
+
+
+def choose_configs(
+    data: TrainingData, name: str | None, overrides: Mapping[str, Any], variants: Mapping[str, Mapping[str, Any]]
+) -> ChosenConfigs:
+    """Make the configs of several runs on one dataset.
+
+    Args:
+        data: The dataset.
+        name: A named config or the path of a TOML file; None takes the default of the dataset, fitted to its rows.
+        overrides: Setting -> value for all runs; it takes precedence over the config and the fitting.
+        variants: Name of the run -> the settings in which it differs.
+
+    Raises:
+        UsageError: the dataset has no default config, or a config or setting is unknown or out of range.
+    """
+    from symile_data.training.config import read_config
+
+    from .small_splits import small_build_settings
+
+    modalities = [modality.name for modality in data.manifest.modalities]
+    fitted: dict[str, Any] = {}
+    if name is None:
+        name = config_for(data)
+        fitted = small_build_settings(data, read_config(name, overrides).fitted(modalities), overrides)
+    configs = {
+        run: read_config(name, {**fitted, **overrides, **own}).fitted(modalities) for run, own in variants.items()
+    }
+    return ChosenConfigs(name=name, fitted=fitted, by_run=configs)
 
 
 def config_for(data: TrainingData) -> str:
