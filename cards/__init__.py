@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from symile_data.datasets.confidential import disclosed, is_confidential
 from symile_data.files import pretty_json, write_text
 from symile_data.format import manifest as manifests
-from symile_data.format.disclosure import disclosed, is_confidential
 from symile_data.format.location import Location
 from symile_data.format.manifest import Manifest, file_entry
 from symile_data.format.publication import Publication

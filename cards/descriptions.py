@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from symile_data.datasets import M3, MIMIC, PID, XOR
+from symile_data.datasets.confidential import is_synthetic
 from symile_data.datasets.m3.keys import KEYS, TARGET_LANGUAGE, Key, keys_of_spec
 from symile_data.datasets.mimic.stays import LEAKS
 from symile_data.datasets.xor.information import (
@@ -19,7 +21,6 @@ from symile_data.datasets.xor.information import (
     pair_information,
     total_correlation,
 )
-from symile_data.format.disclosure import is_synthetic
 from symile_data.format.manifest import Manifest
 from symile_data.format.schema import Modality
 from symile_data.reliability import Reliability
@@ -116,7 +117,7 @@ def is_custom(manifest: Manifest) -> bool:
 
 def _reliable_description(manifest: Manifest) -> Description:
     description = DESCRIPTIONS.get(manifest.identity.dataset, _PLAIN)
-    if manifest.identity.dataset == "symile-m3" and (keys := keys_of_spec(manifest.identity.spec)):
+    if manifest.identity.dataset == M3 and (keys := keys_of_spec(manifest.identity.spec)):
         names = ["an image", "a speech recording", "a text of several words", *(f"the key {key.name}" for key in keys)]
         return replace(
             description,
@@ -226,7 +227,7 @@ _PLAIN = Description(
 )
 
 DESCRIPTIONS = {
-    "symile-m3": Description(
+    M3: Description(
         title="Symile-M3-{languages}",
         summary=(
             "Triples of an image, a speech recording and a text of several words in several languages. Only the "
@@ -264,7 +265,7 @@ DESCRIPTIONS = {
             "0.1.0": "First version; class names and sentences of all ten languages reviewed twice.",
         },
     ),
-    "symile-mimic": Description(
+    MIMIC: Description(
         title="Symile-MIMIC{sample}",
         summary="Hospital admissions with a chest X-ray, a 12-lead electrocardiogram and 50 blood tests each.",
         template="symile-mimic.md",
@@ -289,7 +290,7 @@ DESCRIPTIONS = {
             "0.1.0": "First version; the differences from the public pipeline are listed above.",
         },
     ),
-    "pid": Description(
+    PID: Description(
         title="PID data{design}",
         summary=(
             "Modalities whose redundant, unique and synergistic information is set by a design and known exactly, with"
@@ -303,7 +304,7 @@ DESCRIPTIONS = {
         meaning=pid_meaning,
         changes={"0.2.0": "First version."},
     ),
-    "xor": Description(
+    XOR: Description(
         title="Binary XOR",
         summary="Vectors of random bits, the last of which may be the XOR of the others: no pair tells the third.",
         template="xor.md",

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from symile_data.format.disclosure import is_synthetic, told
+from symile_data.datasets import M3, MIMIC, PID, XOR
+from symile_data.datasets.confidential import is_synthetic
+from symile_data.format.disclosure import told
 from symile_data.format.manifest import Manifest
 
 from .descriptions import Description
@@ -162,8 +164,8 @@ _NO_IMPACT = (
 )
 
 _KNOWN: Mapping[str, Callable[[Manifest], Statements]] = {
-    "symile-m3": _m3,
-    "symile-mimic": _mimic,
-    "pid": _pid,
-    "xor": _xor,
+    M3: _m3,
+    MIMIC: _mimic,
+    PID: _pid,
+    XOR: _xor,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from symile_data.datasets import M3
 from symile_data.format.manifest import Manifest
 
 from .descriptions import description_of
@@ -42,7 +43,7 @@ def restriction_of(manifest: Manifest) -> Restriction | None:
         )
     images = manifest.identity.sources.get("images")
     kind = images.get("kind") if isinstance(images, Mapping) else manifest.identity.spec.get("images")
-    if manifest.identity.dataset == "symile-m3" and kind not in _FREE_IMAGES:
+    if manifest.identity.dataset == M3 and kind not in _FREE_IMAGES:
         return Restriction(
             kind=IMAGES,
             reason="this dataset contains images under ImageNet's terms of access, or under unknown terms",

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from symile_data.datasets import M3, PID, XOR
 from symile_data.datasets.m3 import unreliable as m3
 from symile_data.datasets.pid import Design, design_of
 from symile_data.datasets.pid import unreliable as pid
@@ -87,19 +88,19 @@ def _accuracies(
     """Yield what is predicted with its accuracies, where closed forms know them."""
     spec, names = manifest.identity.spec, [modality.name for modality in manifest.modalities]
     rates = [settings.misaligned.get(name, 0.0) for name in names]
-    if manifest.identity.dataset == "xor" and not settings.noisy:
+    if manifest.identity.dataset == XOR and not settings.noisy:
         for told, between in ((f"{names[1]}, from all others", True), (f"{names[-1]}, from all others", False)):
             found = [
                 xor.misaligned_accuracy(spec["p_hat"], spec["dims"], rates, between=between, known=known)
                 for known in (False, True)
             ]
             yield told, found[0], found[1]
-    elif manifest.identity.dataset == "xor" and not settings.misaligned and len(settings.noisy) == 1:
+    elif manifest.identity.dataset == XOR and not settings.misaligned and len(settings.noisy) == 1:
         ((name, rate),) = settings.noisy.items()
         found = [xor.noisy_accuracy(spec["p_hat"], spec["dims"], rate, settings.noise_level(name, "vector"))] * 2
         yield f"{names[1]}, from all others", found[0], found[1]
     elif (
-        manifest.identity.dataset == "symile-m3"
+        manifest.identity.dataset == M3
         and spec["mode"] == "disjoint"
         and spec["words"] == len(spec["languages"])
         and not settings.noisy
@@ -109,7 +110,7 @@ def _accuracies(
         keys = [by_name[name] for name in names if name not in ("image", "text")]
         best = m3.misaligned_accuracy(spec["words"], classes, by_name["image"], by_name["text"], keys)
         yield f"the class of image among {classes}, from all others", best, best
-    elif manifest.identity.dataset == "pid":
+    elif manifest.identity.dataset == PID:
         yield from _pid_accuracies(design_of(spec["design"]), settings)
 
 

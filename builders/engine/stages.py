@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from symile_data.format.disclosure import disclosed
+from symile_data.datasets.confidential import disclosed
 from symile_data.format.manifest import BuildFingerprint, FileEntry, Manifest, file_entry
 from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards.writer import shard_path, shard_ranges

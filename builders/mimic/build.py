@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from symile_data.datasets import MIMIC
 from symile_data.datasets.mimic.lab_items import ITEM_IDS
 from symile_data.datasets.mimic.sample_terms import LAW, LAW_KEY
 from symile_data.datasets.mimic.schema import FINDINGS, STAY_COLUMNS, mimic_schema
@@ -47,7 +48,6 @@ from .tables import OPTIONAL_TABLES, TABLES
 from .tables.files import find_optional_table, find_table
 from .unreliable import UnreliableSettings
 
-DATASET = "symile-mimic"
 UNUSABLE = "unusable_media.tsv"  # one line for each X-ray or electrocardiogram that was left out
 _RELIABLE = UnreliableSettings()
 _PACKAGES = ("numpy", "pillow", "polars", "pyarrow", "wfdb")
@@ -131,7 +131,7 @@ def _with_unit(item: dict[str, Any], units: dict[int, str]) -> dict[str, Any]:
 def _identity(spec: MimicSpec, survey: Survey | None, versions: dict[str, str]) -> BuildFingerprint:
     if survey is None:
         sources: dict[str, Any] = {"records": {"kind": "sample", "patients": spec.patients, LAW_KEY: LAW}}
-        return BuildFingerprint(dataset=DATASET, spec=spec.to_json(), sources=sources, versions=versions)
+        return BuildFingerprint(dataset=MIMIC, spec=spec.to_json(), sources=sources, versions=versions)
     if survey.radiographs.suffix == ".dcm":
         versions = versions | library_versions(_DICOM_PACKAGES, "mimic")
     kind = "sample" if is_sample(survey.roots) else "mimic"
@@ -143,7 +143,7 @@ def _identity(spec: MimicSpec, survey: Survey | None, versions: dict[str, str]) 
         "cxr": {"kind": KINDS[survey.radiographs.suffix], "listing": survey.radiographs.listing},
         "ecg": {"kind": "mimic-iv-ecg", "listing": survey.electrocardiograms.listing},
     }
-    return BuildFingerprint(dataset=DATASET, spec=spec.to_json(), sources=sources, versions=versions)
+    return BuildFingerprint(dataset=MIMIC, spec=spec.to_json(), sources=sources, versions=versions)
 
 
 def _sample_source(build_dir: BuildDir, executor: Executor | None, spec: MimicSpec) -> Roots:

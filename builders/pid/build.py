@@ -6,6 +6,7 @@ from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 
+from symile_data.datasets import PID
 from symile_data.datasets.pid.schema import pid_schema
 from symile_data.format.manifest import BuildFingerprint, Manifest, library_versions
 
@@ -17,8 +18,6 @@ from .candidates import candidate_notes
 from .media import prepare_media
 from .shard import MEDIA_ROWS_PER_SHARD, ROWS_PER_SHARD, ShardTask, make_shard
 from .spec import PidSpec
-
-DATASET = "pid"
 
 _PACKAGES = {
     "": ("numpy", "pyarrow"),
@@ -84,5 +83,5 @@ def identity_of(spec: PidSpec) -> BuildFingerprint:
     packages = {package for kind in kinds for package in _PACKAGES[kind]}
     packages -= set(_SPEECH) if spec.sounds == "tones" else set()
     return BuildFingerprint(
-        dataset=DATASET, spec=spec.to_json(), sources={}, versions=library_versions(tuple(sorted(packages)))
+        dataset=PID, spec=spec.to_json(), sources={}, versions=library_versions(tuple(sorted(packages)))
     )

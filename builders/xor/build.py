@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from symile_data.datasets import XOR
 from symile_data.datasets.xor.schema import VECTOR, xor_schema
 from symile_data.format.manifest import BuildFingerprint, Manifest, library_versions
 from symile_data.format.schema import DatasetSchema
@@ -28,7 +29,6 @@ from ..engine.dask_executor import LOCAL
 from ..engine.stages import run_build, run_shards
 from .spec import XorSpec
 
-DATASET = "xor"
 ROWS_PER_SHARD = 50_000
 ROWS_PER_GROUP = 1_000
 
@@ -89,7 +89,7 @@ def build_xor(
         OutputError: the output directory is unsuitable, or the disk fails.
     """
     schema = schema_of(spec)
-    identity = BuildFingerprint(dataset=DATASET, spec=spec.to_json(), sources={}, versions=library_versions(_PACKAGES))
+    identity = BuildFingerprint(dataset=XOR, spec=spec.to_json(), sources={}, versions=library_versions(_PACKAGES))
 
     def stages(build_dir: BuildDir, executor: Executor | None) -> Manifest:
         shards, _ = run_shards(

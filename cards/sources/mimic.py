@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from symile_data.format.disclosure import is_synthetic
+from symile_data.datasets.confidential import is_synthetic
 from symile_data.format.manifest import Manifest
 
 from .base import Licence, Source, kind_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from symile_data.datasets import PID
 from symile_data.datasets.mimic.sample_law import MODALITIES
 from symile_data.datasets.mimic.sample_terms import sample_terms
 from symile_data.datasets.pid import design_of
@@ -14,7 +15,7 @@ from .collect import Statistics
 
 def design_statistics(manifest: Manifest) -> Statistics:
     """`terms`, as `terms_of` has them; empty for a dataset that is made by no design."""
-    design = manifest.identity.spec.get("design") if manifest.identity.dataset == "pid" else None
+    design = manifest.identity.spec.get("design") if manifest.identity.dataset == PID else None
     return {} if design is None else {"terms": terms_of(design_of(design))}
 
 

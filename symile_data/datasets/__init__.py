@@ -1,3 +1,9 @@
 """The contracts of the bundled datasets: schemas, rules and invariants that builders, loaders and cards share."""
 
-BUNDLED = ("symile-m3", "symile-mimic", "xor", "pid")  # their names in manifests
+# The names of the bundled datasets in their manifests.
+M3 = "symile-m3"
+MIMIC = "symile-mimic"
+PID = "pid"
+XOR = "xor"
+
+BUNDLED = (M3, MIMIC, XOR, PID)

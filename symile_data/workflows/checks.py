@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from symile_data.datasets import M3, MIMIC, PID, XOR
 from symile_data.errors import UsageError
 from symile_data.format.schema import SPLITS
 
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
 
 # Dataset -> advice on the option of its build that gives a split rows.
 _MORE_ROWS = {
-    "symile-m3": "build it again with `rows[{split!r}]=ROWS`",
-    "pid": "build it again with `rows[{split!r}]=ROWS`",
-    "xor": "build it again with `rows[{split!r}]=ROWS`",
-    "symile-mimic": "build it again with a `train` and a `validation` that leave rows for each split",
+    M3: "build it again with `rows[{split!r}]=ROWS`",
+    PID: "build it again with `rows[{split!r}]=ROWS`",
+    XOR: "build it again with `rows[{split!r}]=ROWS`",
+    MIMIC: "build it again with a `train` and a `validation` that leave rows for each split",
 }
 _MORE_CUSTOM_ROWS = "write it again (write_dataset) with rows of that split"
 

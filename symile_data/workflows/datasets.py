@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from symile_data.datasets import M3, MIMIC, PID, XOR
 from symile_data.datasets.m3.keys import KEYS
 from symile_data.errors import DamageError, UsageError
 from symile_data.format.kinds.registry import Registry, load
@@ -23,10 +24,14 @@ class BundledDataset:
     Args:
         name: Name of the dataset in the manifest.
         invariants: Name of the class that takes the manifest and checks the rows.
+        config: Name of the config that suits it on a CPU.
+        features_config: Name of the config for features of frozen encoders in place of its media; "" for none.
     """
 
     name: str
     invariants: str
+    config: str
+    features_config: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,16 +49,25 @@ class OwnDataset:
     config: str = ""
 
 
-DATASETS = {
-    builder.name: builder
-    for builder in (
-        BundledDataset(name="symile-m3", invariants="symile_data.datasets.m3.invariants:M3Invariants"),
-        BundledDataset(name="symile-mimic", invariants="symile_data.datasets.mimic.invariants:MimicInvariants"),
-        BundledDataset(name="pid", invariants="symile_data.datasets.pid.invariants:PidInvariants"),
-        BundledDataset(name="xor", invariants="symile_data.datasets.xor.invariants:XorInvariants"),
-    )
-}
-
+_BUNDLED = (
+    BundledDataset(
+        name=M3,
+        invariants="symile_data.datasets.m3.invariants:M3Invariants",
+        config="m3-small",
+        features_config="m3-frozen",
+    ),
+    BundledDataset(
+        name=MIMIC,
+        invariants="symile_data.datasets.mimic.invariants:MimicInvariants",
+        config="mimic-small",
+        features_config="mimic-frozen",
+    ),
+    BundledDataset(name=PID, invariants="symile_data.datasets.pid.invariants:PidInvariants", config="pid"),
+    BundledDataset(name=XOR, invariants="symile_data.datasets.xor.invariants:XorInvariants", config="xor"),
+)
+DATASETS = {dataset.name: dataset for dataset in _BUNDLED}
+_KEYS_CONFIG = "m3-keys"  # for Symile-M3 with keys
+_VECTORS_CONFIG = "pid-vectors"  # for PID data all of whose modalities are vectors
 
 OWN = Registry("symile_data.datasets", "dataset", OwnDataset, DATASETS)
 
@@ -91,7 +105,7 @@ def invariants_of(manifest: Manifest) -> Invariants | None:
 
 
 def default_config(dataset: str, kinds: Collection[str] = (), modalities: Collection[str] = ()) -> str:
-    """Return the name of the config that suits a bundled dataset on a CPU.
+    """Return the name of the config that suits a dataset on a CPU.
 
     Args:
         dataset: Name of the dataset.
@@ -101,19 +115,23 @@ def default_config(dataset: str, kinds: Collection[str] = (), modalities: Collec
     Raises:
         UsageError: the dataset has no default config.
     """
-    defaults = {"symile-m3": "m3-small", "symile-mimic": "mimic-small", "xor": "xor", "pid": "pid"}
-    if "features" in kinds:  # of frozen encoders, in a dataset that keeps the name of the one that they come from
-        defaults = {"symile-m3": "m3-frozen", "symile-mimic": "mimic-frozen"}
-    if dataset == "pid" and set(kinds) == {"vector"}:
-        return "pid-vectors"
-    if "features" not in kinds and _has_keys(dataset, modalities):
-        return "m3-keys"
-    own = OWN.find(dataset)
-    if own is not None and own.config:
-        return own.config
-    if dataset not in defaults:
+    bundled, own = DATASETS.get(dataset), OWN.find(dataset)
+    config = ""
+    if bundled is not None:
+        config = _bundled_config(bundled, kinds, modalities)
+    elif own is not None:
+        config = own.config
+    if not config:
         raise UsageError("there is no default config for this dataset", got=dataset, do="name one with `config`")
-    return defaults[dataset]
+    return config
+
+
+def _bundled_config(dataset: BundledDataset, kinds: Collection[str], modalities: Collection[str]) -> str:
+    if "features" in kinds:
+        return dataset.features_config
+    if _has_keys(dataset.name, modalities):
+        return _KEYS_CONFIG
+    return _VECTORS_CONFIG if dataset.name == PID and set(kinds) == {"vector"} else dataset.config
 
 
 def default_objectives(dataset: str, modalities: Collection[str] = ()) -> tuple[str, ...]:
@@ -131,4 +149,4 @@ def default_objectives(dataset: str, modalities: Collection[str] = ()) -> tuple[
 
 
 def _has_keys(dataset: str, modalities: Collection[str]) -> bool:
-    return dataset == "symile-m3" and not KEYS.keys().isdisjoint(modalities)
+    return dataset == M3 and not KEYS.keys().isdisjoint(modalities)

@@ -7,7 +7,8 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symile_data.format.disclosure import LEAST, disclosed, withheld, withheld_steps
+from symile_data.datasets.confidential import disclosed
+from symile_data.format.disclosure import LEAST, withheld, withheld_steps
 from symile_data.format.manifest import BuildFingerprint, Dropped, FlowStep, Manifest, parse
 
 SMALL = range(1, LEAST)

@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from symile_data.datasets import M3
 from symile_data.datasets.m3.names import imagenet_classes
 from symile_data.datasets.m3.schema import MODALITIES, m3_schema
 from symile_data.errors import SourceError, UsageError
@@ -35,8 +36,6 @@ from ..rows.shard import ROWS_PER_SHARD
 from ..text.languages import LANGUAGE_SETS
 from .files import Part, Release, open_release, read_rows, read_text
 from .names import ReleaseNames, Unresolved, WordResolver, parse_translations, read_release_names, unresolved_words
-
-DATASET = "symile-m3"
 
 _STATE_FILE = "import.json"
 _ID_DIGITS = 32  # digits of a SHA-256: with 128 bits different media have different ids
@@ -256,7 +255,7 @@ def _names(release: Release, path: Path | None, languages: tuple[str, ...]) -> R
 def _identity(release: Release, rows: int | None, names: ReleaseNames) -> BuildFingerprint:
     published = {"kind": "release", "release": release.name, "config": release.config}
     return BuildFingerprint(
-        dataset=DATASET,
+        dataset=M3,
         spec={
             "config": release.config,
             "rows": dict(release.rows),

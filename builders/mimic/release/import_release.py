@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from symile_data.datasets import MIMIC
 from symile_data.datasets.mimic.schema import FINDINGS, mimic_schema
 from symile_data.errors import SourceError
 from symile_data.files import digest
@@ -22,7 +23,7 @@ from ...engine.dask_executor import LOCAL
 from ...engine.executor import run_stage
 from ...engine.media_store import forget_chunks, write_chunk
 from ...engine.stages import run_build
-from ..build import DATASET, write_shards
+from ..build import write_shards
 from ..build_state import make_build_state, write_build_state
 from ..cohort.labs import LabValues
 from ..cohort.selection import Cohort, days_between
@@ -91,7 +92,7 @@ def import_mimic(
     sums = release.sums()
     schema = mimic_schema(_stay_columns(release))
     identity = BuildFingerprint(
-        dataset=DATASET,
+        dataset=MIMIC,
         spec={**_spec(release), "format": shard_format, **({} if rows is None else {"first_rows": rows})},
         sources={"records": {"kind": "release", "version": VERSION, "files": digest(sums)}},
         versions=library_versions(_PACKAGES, "mimic"),

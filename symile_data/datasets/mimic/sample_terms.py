@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from symile_data.format.disclosure import is_synthetic
+from symile_data.datasets.confidential import is_synthetic
 from symile_data.format.manifest import Manifest
 
 from .sample_labels import FINDING_RULES, label_aurocs

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from symile_data import __version__
 from symile_data.cards.descriptions import description_of
+from symile_data.datasets import MIMIC
 from symile_data.datasets.mimic.lab_items import LAB_UNITS
 from symile_data.datasets.mimic.meds.events import NEEDED, codes_of, events_of
 from symile_data.datasets.mimic.meds.labels import LABELS, labels_of
@@ -31,8 +32,6 @@ from symile_data.loaders import open_split
 from symile_data.progress import stage
 from symile_data.reliability import Reliability
 
-DATASET = "symile-mimic"
-
 
 def export_meds(directory: Path, out: Path) -> dict[str, int]:
     """Write the admissions of a dataset as MEDS 0.4: data/, metadata/ and labels/ below `out`.
@@ -52,12 +51,12 @@ def export_meds(directory: Path, out: Path) -> dict[str, int]:
         OutputError: The disk fails.
     """
     manifest = manifests.read(directory)
-    if manifest.identity.dataset != DATASET:
+    if manifest.identity.dataset != MIMIC:
         raise UsageError(
             "only admissions are exported as MEDS",
             where=directory,
             got=manifest.identity.dataset,
-            do=f"give a dataset of {DATASET}",
+            do=f"give a dataset of {MIMIC}",
         )
     if Reliability.of(manifest.identity.spec):
         raise UsageError(

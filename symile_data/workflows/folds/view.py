@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from symile_data.datasets import MIMIC
 from symile_data.errors import UsageError
 from symile_data.files import digest
 from symile_data.format.manifest import Manifest
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from symile_data.training.fold_choice import FoldChoice
 
 CANDIDATES = "candidates"
-_CLINICAL = "symile-mimic"  # the one bundled dataset with sets of candidates, which name admissions
 
 
 class FoldView:
@@ -78,7 +78,7 @@ class FoldView:
         selected = select_rows(self._splits, name, self._rows[name], key=self._key)
         if CANDIDATES not in selected.columns:
             return selected
-        if self._whole.identity.dataset != _CLINICAL:  # whose rows the sets name is not known: evaluation draws them
+        if self._whole.identity.dataset != MIMIC:  # whose rows other sets name is not known: evaluation draws them
             return replace(selected, schema=selected.schema.remove(selected.columns.index(CANDIDATES)))
         drawn = self._candidates(selected)
         return select_rows(self._splits, name, self._rows[name], key=self._key, columns={CANDIDATES: drawn})

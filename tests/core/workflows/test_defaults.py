@@ -2,7 +2,7 @@
 
 import pytest
 
-from symile_data.builders.xor.build import DATASET as XOR
+from symile_data.datasets import XOR
 from symile_data.errors import UsageError
 from symile_data.training.config import named_configs
 from symile_data.workflows.datasets import default_config, default_objectives

@@ -22,10 +22,10 @@ from symile_data.builders.pid.spec import PidSpec
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.cards import write_card
+from symile_data.datasets.confidential import is_confidential
 from symile_data.datasets.pid import Block, Design
 from symile_data.errors import UsageError
 from symile_data.format import manifest as manifests
-from symile_data.format.disclosure import is_confidential
 from symile_data.training.config import TrainConfig, read_config
 from symile_data.workflows.datasets import default_config
 from symile_data.workflows.evaluate import Evaluation, evaluate_in_full
