@@ -49,7 +49,7 @@ def draw_hours(path: Path, hours: dict[str, dict[str, Any]], names: dict[str, st
             axes.axvline(0, color=style.INK, linewidth=0.8)
             axes.set_title(names.get(name, name))
             axes.set_xlim(first, last)
-            axes.set_ylabel("rows")
+            axes.set_ylabel("events")
             axes.grid(axis="y")
             style.thousands(axes.yaxis)
         panels[-1].set_xticks(range(first - first % 12, last + 1, 12))

@@ -81,7 +81,7 @@ def _ranked(path: Path, column: str, counts: dict[str, dict[str, int]]) -> None:
             first, last = (f"{_shortened(ranked[place][0], 22)}, {heights[place]:,}" for place in (0, -1))
             ends = f"most: {first}\nleast: {last}"
             axes.text(
-                0.98,
+                1.0,  # at the axes' end, where the grid ends too
                 0.99,
                 ends,
                 transform=axes.transAxes,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from symile_data.plotting import style
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
 INFORMATION = (
@@ -15,9 +16,15 @@ INFORMATION = (
     "knows. Right: the best possible accuracy of predicting a modality's value from any number of others."
 )
 
-_PARTS = (("redundant", style.ORANGE), ("unique_first", style.SKY), ("unique_second", style.BLUE),
-          ("synergistic", style.GREEN))  # fmt: skip
-_LABELS = ("redundant", "unique to the first", "unique to the second", "synergistic", "private")
+# part of a decomposition -> name and colour
+_PARTS = {
+    "redundant": ("redundant", style.ORANGE),
+    "unique_first": ("unique to the first", style.SKY),
+    "unique_second": ("unique to the second", style.BLUE),
+    "synergistic": ("synergistic", style.GREEN),
+    "private": ("private", style.FAINT),
+}
+_LEAST = 1e-4  # nats below which a part does not occur; the terms are rounded
 _MOST_TARGETS = 8
 _COLOURS = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE, style.RED, style.SKY, style.INK, style.MUTED)
 
@@ -30,9 +37,10 @@ def draw_information(path: Path, terms: dict[str, Any]) -> None:
         terms: As `symile_data.datasets.pid.terms.terms_of` returns them.
     """
     targets = list(terms["entropies"])[:_MOST_TARGETS]
-    height, title = 1.6 + 0.3 * len(targets), "What the modalities tell of one another"
+    height, title = 1.2 + 0.34 * len(targets), "What the modalities tell of one another"
     with style.figure(height, 1, 2, title=title) as (drawn, (left, right)):
-        _decompositions(left, terms, targets)
+        parts = _decompositions(left, terms, targets)
+        drawn.legend(list(parts.values()), list(parts), loc="outside lower left", ncols=len(parts))
         width = 0.84 / len(targets)
         for number, (target, colour) in enumerate(zip(targets, _COLOURS, strict=False)):
             best = terms["best_by_order"][target]
@@ -41,24 +49,28 @@ def draw_information(path: Path, terms: dict[str, Any]) -> None:
         right.set_xticks(range(len(best)), list(best))
         right.set(xlabel="modalities that are read", ylabel="Bayes accuracy", ylim=(0, 1.05))
         right.grid(axis="y")
-        right.legend(title="predicted")
+        right.legend(title="predicted", loc="center left", bbox_to_anchor=(1.0, 0.5))
         style.save(drawn, path)
 
 
-def _decompositions(axes: Axes, terms: dict[str, Any], targets: list[str]) -> None:
+def _decompositions(axes: Axes, terms: dict[str, Any], targets: list[str]) -> dict[str, Artist]:
+    """Draw one stacked bar for each target; return a bar of each part that occurs, by its name, for a legend."""
     labels = []
+    parts: dict[str, Artist] = {}
     for place, target in enumerate(targets):
         found = next((entry for entry in terms["decompositions"] if entry["target"] == target), None)
         start = 0.0
-        for part, colour in _PARTS:
-            width = found[part] if found else 0.0
-            axes.barh(place, width, 0.6, left=start, color=colour)
+        known = {part: found[part] if found else 0.0 for part in _PARTS if part != "private"}
+        for part, width in {**known, "private": terms["entropies"][target] - sum(known.values())}.items():
+            label, colour = _PARTS[part]
+            bars = axes.barh(place, width, 0.6, left=start, color=colour)
             start += width
-        axes.barh(place, terms["entropies"][target] - start, 0.6, left=start, color=style.FAINT)
+            if width > _LEAST:
+                parts[label] = bars.patches[0]
         groups = f"\n{'+'.join(found['first'])} | {'+'.join(found['second'])}" if found else ""
         labels.append(f"{target}{groups}")
     axes.set_yticks(range(len(targets)), labels)
-    axes.set(ylim=(len(targets) - 0.4, -0.6), xlabel="information (nats)")
+    most = max(terms["entropies"][target] for target in targets)
+    axes.set(xlim=(0, most * 1.04), ylim=(len(targets) - 0.4, -0.6), xlabel="information (nats)")
     axes.tick_params(axis="y", length=0)
-    handles = [axes.barh(0, 0, color=colour) for colour in (*(colour for _, colour in _PARTS), style.FAINT)]
-    axes.legend(handles, _LABELS, ncols=2, loc="lower center", bbox_to_anchor=(0.4, 1.0))
+    return {label: parts[label] for label, _ in _PARTS.values() if label in parts}

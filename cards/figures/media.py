@@ -30,14 +30,11 @@ def draw_durations(directory: Path, column: str, media: dict[str, Any]) -> Drawi
     shown = [language_label(name) for name in boxes] if by in LANGUAGES else list(boxes)
     title = f"Durations of {column}" + (f" by {by}" if len(boxes) > 1 else "")
     with style.figure(0.75 + 0.24 * len(boxes), title=title) as (drawn, (axes,)):
-        for place, marks in enumerate(boxes.values()):
-            draw_box(axes, place, marks, style.MUTED if place == 0 and len(boxes) > 1 else style.BLUE)
-        axes.set_yticks(range(len(boxes)), shown)
-        axes.invert_yaxis()
-        axes.set_xlim(left=0)
+        if len(boxes) == 1:
+            _quantile_bar(axes, media["seconds"])
+        else:
+            _grouped_bars(axes, dict(zip(shown, boxes.values(), strict=True)))
         axes.set_xlabel("duration (s)")
-        axes.grid(axis="x")
-        axes.tick_params(axis="y", length=0)
         style.save(drawn, directory / path)
     caption = f"Duration of {counted(media['measured'], 'recording')}{f' by {by}' if len(boxes) > 1 else ''}: {MARKS}."
     return Drawing(path=path, title="Audio durations", caption=caption)
@@ -98,6 +95,17 @@ def draw_word_counts(directory: Path, split: str, words: dict[str, Any]) -> Draw
 def _kilobytes(media: dict[str, Any]) -> dict[str, float]:
     """Return quantiles of bytes in kB, the unit of the card's text and of the preview."""
     return {name: value / 1000 for name, value in media["bytes"].items()}
+
+
+def _grouped_bars(axes: Axes, boxes: dict[str, dict[str, float]]) -> None:
+    """Draw one box for each name, the first in gray, since it has the values of all others."""
+    for place, marks in enumerate(boxes.values()):
+        draw_box(axes, place, marks, style.BLUE if place else style.MUTED)
+    axes.set_yticks(range(len(boxes)), list(boxes))
+    axes.set_ylim(len(boxes) - 0.4, -0.6)
+    axes.set_xlim(0, max(marks["max"] for marks in boxes.values()) * 1.06)
+    axes.grid(axis="x")
+    axes.tick_params(axis="y", length=0)
 
 
 def _quantile_bar(axes: Axes, marks: dict[str, float]) -> None:

@@ -84,7 +84,7 @@ def _draw_part(axes: Axes, languages: list[str], counts: dict[str, Any]) -> None
     axes.set_yticks(range(len(languages)), [language_label(language) for language in languages])
     axes.set_ylim(len(languages) - 0.4, -0.6)
     axes.set_xlim(left=0)
-    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="y", length=0, pad=6)  # beyond the median's dot, which may be at zero
     axes.grid(axis="x")
     style.thousands(axes.xaxis)
 

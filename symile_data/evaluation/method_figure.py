@@ -47,9 +47,14 @@ def draw_methods(path: Path, result: Mapping[str, Any]) -> None:
         axes.plot([chance[label]] * 2, ends, color="0.75", linewidth=2, zorder=0)
         ideal = result["labels"].get(label, {}).get("ideal")
         if ideal is not None:
-            axes.plot([list(ideal.values())[-1]] * 2, ends, color="0.75", linewidth=2, linestyle=":", zorder=0)
+            axes.plot(
+                [list(ideal.values())[-1]] * 2, ends, color="0.75", linewidth=2, linestyle=":", zorder=0, clip_on=False
+            )
         for number, (name, colour, marker) in enumerate(styles):
             _draw_dot(axes, methods.get(name), place + (number + 0.5) / len(names) * 0.8 - 0.4, colour, marker)
+    axes.plot([], [], color="0.75", linewidth=2, label="without features")
+    if any(result["labels"].get(label, {}).get("ideal") is not None for label in table):
+        axes.plot([], [], color="0.75", linewidth=2, linestyle=":", label="best reader of all")
     for name, colour, marker in styles:
         axes.plot([], [], marker=marker, color=colour, linestyle="", markersize=5, label=name)
     kinds = list(dict.fromkeys(_SHOWN[one["figure"]] for methods in table.values() for one in methods.values()))
@@ -60,7 +65,7 @@ def draw_methods(path: Path, result: Mapping[str, Any]) -> None:
     axes.grid(axis="x")
     axes.tick_params(left=False)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(4, len(names)))
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4)
     style.save(figure, path)
 
 

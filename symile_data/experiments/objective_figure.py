@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Rows = Sequence[Mapping[str, Any]]
+Panels = Mapping[str, Rows]  # heading -> what its panel shows
 
 _COLUMNS = 3
 _MARKERS = ("o", "s", "^", "D", "v", "P")
+_LINE, _LINE_OF_SEVERAL = 0.16, 0.2  # inches of an objective's line with one dot, and with several
 _SPREAD = 0.66  # of a line's height that its dots share
 
 
@@ -27,7 +29,8 @@ def draw_objectives(path: Path, lines: Rows) -> None:
     """Draw the mean accuracy of each objective, with its interval, beside the Bayes-optimal and a random one.
 
     Dots of one panel differ in the bits of a variable, or the missing rate, by colour and marker; thin ticks in the
-    colour of a dot mark the accuracy of a random candidate there. One legend below holds for all panels.
+    colour of a dot mark the accuracy of a random candidate there. One legend holds for all panels: in the place of the
+    panel that the last row lacks, or else below.
 
     Args:
         path: PNG to write.
@@ -37,32 +40,30 @@ def draw_objectives(path: Path, lines: Rows) -> None:
     names = list(dict.fromkeys(line["objective"] for line in lines))
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
+    styles = _styles(panels)
+    height = _LINE if len(styles) == 1 else _LINE_OF_SEVERAL
     figure = style.sheet(
-        1.4 + 3.2 * columns, 1.2 + rows * (0.65 + 0.25 * len(names)), "Test accuracy by objective and data"
+        1.0 + 2.0 * columns, 0.6 + rows * (0.85 + height * len(names)), "Test accuracy by objective and data"
     )
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True, sharex=True)
     places = {name: place for place, name in enumerate(names)}
-    styles = _styles(lines)
     for axes, (heading, members) in zip(grid.flat, panels.items(), strict=False):
         _draw_panel(axes, members, places, styles)
         axes.set_title(heading)
+        axes.set_xlabel("test accuracy")
     for axes in grid.flat[len(panels) :]:
-        axes.set_visible(False)
+        axes.set_axis_off()
     for axes in grid[:, 0]:
         axes.set_yticks(range(len(names)), [title(name) for name in names])
     grid[0, 0].set(ylim=(len(names) - 0.5, -0.5), xlim=(-0.03, 1.03))
-    for axes in grid.flat[max(len(panels) - columns, 0) : len(panels)]:  # the lowest panel of each column
-        axes.set_xlabel("test accuracy")
     drawn = [axes.get_legend_handles_labels() for axes in figure.axes]
     handles = {label: handle for found, labels in drawn for handle, label in zip(found, labels, strict=True)}
     order = sorted(handles, key=lambda label: [*_LINES, *styles].index(label))
-    figure.legend(
-        [handles[label] for label in order],
-        order,
-        loc="outside lower center",
-        ncols=min(len(order), 2 + 2 * columns),
-        handletextpad=0.4,
-    )
+    shown: dict[str, Any] = {"handles": [handles[label] for label in order], "labels": order, "handletextpad": 0.4}
+    if len(panels) < grid.size:
+        grid.flat[len(panels)].legend(loc="upper left", **shown)
+    else:
+        figure.legend(loc="outside lower center", ncols=min(len(order), 1 + columns), **shown)
     style.save(figure, path)
 
 
@@ -75,11 +76,10 @@ _LINES: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def _styles(lines: Rows) -> dict[str, dict[str, Any]]:
+def _styles(panels: Panels) -> dict[str, dict[str, Any]]:
     """Return the look of each kind of dot: rates are hollow, so that they are not taken for bits of equal colour."""
-    kinds = list(
-        dict.fromkeys(_kind(line) for line in sorted(lines, key=lambda line: (line["rate"], line["dims"] or 0)))
-    )
+    found = [(line["rate"], line["dims"] or 0, _kind(line, drawn)) for drawn in panels.values() for line in drawn]
+    kinds = list(dict.fromkeys(kind for _, _, kind in sorted(found)))
     styles: dict[str, dict[str, Any]] = {}
     for group in ("accuracy", "d = ", "rate "):
         for number, kind in enumerate(kind for kind in kinds if kind.startswith(group)):
@@ -89,27 +89,33 @@ def _styles(lines: Rows) -> dict[str, dict[str, Any]]:
     return styles
 
 
-def _panels(lines: Rows) -> dict[str, list[Mapping[str, Any]]]:
-    """Group the lines by what a panel shows."""
-    panels: dict[str, list[Mapping[str, Any]]] = {}
+def _panels(lines: Rows) -> Panels:
+    """Group the lines by what a panel shows, under its heading of one or two lines."""
+    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for line in lines:
-        encoders = {"linear": "linear", "mlp": "MLP"}.get(line["encoder"], line["encoder"])
-        if line["dataset"] == "m3":
-            heading = f"Symile-M3, {line['languages']} languages"
-        elif line["dataset"] == "pid":
-            heading = f"PID, {line['design']}, {encoders} encoders"
-        else:
-            heading = f"XOR, M = {line['modalities']}, {encoders} encoders"
-        if line["rate"]:
-            bits = f", d = {line['dims']}" if line["dims"] else ""
-            heading = f"{heading}{bits}, {line['unreliable']}"
-        panels.setdefault(heading, []).append(line)
-    return panels
+        data = (line[name] for name in ("dataset", "modalities", "languages", "design", "encoder"))
+        unreliable = (line["dims"], line["unreliable"]) if line["rate"] else ()
+        groups.setdefault((*data, *unreliable), []).append(line)
+    return {_heading(drawn): drawn for drawn in groups.values()}
+
+
+def _heading(drawn: Rows) -> str:
+    line = drawn[0]
+    encoders = {"linear": "linear", "mlp": "MLP"}.get(line["encoder"], line["encoder"])
+    if line["dataset"] == "m3":
+        data, details = f"Symile-M3, {line['languages']} languages", []
+    elif line["dataset"] == "pid":
+        data, details = f"PID, {line['design']}", [f"{encoders} encoders"]
+    else:
+        bits = "" if _by_bits(drawn) else f", d = {line['dims']}"
+        data, details = f"XOR, M = {line['modalities']}{bits}", [f"{encoders} encoders"]
+    details += [line["unreliable"]] if line["rate"] else []
+    return "\n".join([data, ", ".join(details)]).strip()
 
 
 def _draw_panel(axes: Axes, lines: Rows, places: Mapping[str, int], styles: Mapping[str, Mapping[str, Any]]) -> None:
-    kinds = list(dict.fromkeys(_kind(line) for line in lines))
-    by_bits = len(kinds) > 1 and not lines[0]["rate"]
+    kinds = list(dict.fromkeys(_kind(line, lines) for line in lines))
+    by_bits = _by_bits(lines)
     marked = {"Bayes-optimal": lines[0]["bayes"]}
     if lines[0]["dataset"] != "xor":  # there pairs tell nothing
         marked["what pairs tell"] = lines[0]["pairwise"]
@@ -118,7 +124,7 @@ def _draw_panel(axes: Axes, lines: Rows, places: Mapping[str, int], styles: Mapp
     for label, place in marked.items():
         axes.axvline(place, label=label, **_LINES[label])
     for number, kind in enumerate(kinds):
-        chosen = [line for line in lines if _kind(line) == kind]
+        chosen = [line for line in lines if _kind(line, lines) == kind]
         shift = _SPREAD * ((number + 0.5) / len(kinds) - 0.5)
         heights = [places[line["objective"]] + shift for line in chosen]
         look = styles[kind]
@@ -139,8 +145,13 @@ def _draw_panel(axes: Axes, lines: Rows, places: Mapping[str, int], styles: Mapp
     axes.tick_params(axis="x", labelbottom=True, labelsize=8)
 
 
-def _kind(line: Mapping[str, Any]) -> str:
+def _by_bits(drawn: Rows) -> bool:
+    """Whether the dots of a panel differ in the bits of a variable."""
+    return drawn[0]["dataset"] == "xor" and not drawn[0]["rate"] and len({line["dims"] for line in drawn}) > 1
+
+
+def _kind(line: Mapping[str, Any], drawn: Rows) -> str:
     """Say in what the dots of one panel differ."""
     if line["rate"]:
         return f"rate {line['rate']:g}"
-    return f"d = {line['dims']}" if line["dataset"] == "xor" else "accuracy"
+    return f"d = {line['dims']}" if _by_bits(drawn) else "accuracy"

@@ -1,13 +1,17 @@
-"""The figure of robustness: accuracy against the rate of unreliable training rows, one line for each objective."""
+"""The figure of robustness: coloured tables of accuracies, by objective and rate of unreliable training rows.
+
+Lines over the rate would lie upon one another: most objectives agree to a few hundredths somewhere.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from symile_data.plotting import style
-from symile_data.plotting.palette import OBJECTIVES
 
 from .objectives import title
 from .robustness import Panel
@@ -15,16 +19,20 @@ from .robustness import Panel
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "*", "h", "d", "8", "H")
-_STYLES = ("solid", "dashed", "dotted")
-_JITTER = 0.022  # of the axis of rates, over which the markers of all objectives spread
+# Inches
+_NAMES = 1.25  # width of the names of the objectives and the data
+_CELL, _LINE = 0.36, 0.16  # width of a cell and height of a line
+_GAP = 0.1  # between tables beside each other
+_REST = 0.95  # height of a table's heading and axis
+
+_DARK = 0.55  # accuracy from which the number in a cell is white
 
 
 @style.in_style()
 def draw_robustness(path: Path, panels: Sequence[Panel]) -> None:
-    """Draw a row of panels for each dataset, and a column for each way to be unreliable and kind of test rows.
+    """Draw a row of tables for each dataset, and a column for each way to be unreliable and kind of test rows.
 
-    Objectives differ by marker, and by colour and style of their lines; the legend below holds for all panels.
+    A table has a line for each objective and one for each reference, and a column for each rate.
 
     Args:
         path: PNG to write.
@@ -33,56 +41,46 @@ def draw_robustness(path: Path, panels: Sequence[Panel]) -> None:
     data = list(dict.fromkeys(panel.data for panel in panels))
     kinds = list(dict.fromkeys((panel.unreliable, panel.test_affected) for panel in panels))
     names = list(dict.fromkeys(name for panel in panels for name in panel.lines))
+    table = _CELL * max(len(panel.rates) for panel in panels) + _GAP
     figure = style.sheet(
-        0.8 + 3.1 * len(kinds), 2.2 + 2.7 * len(data), "Accuracy by the rate of unreliable training rows"
+        max(_NAMES + table * len(kinds), style.WIDTH),
+        0.3 + len(data) * (_REST + _LINE * (len(names) + len(_references(panels[0])))),
+        "Test accuracy by the rate of unreliable training rows",
     )
-    grid = figure.subplots(len(data), len(kinds), squeeze=False, sharex=True, sharey=True)
+    grid = figure.subplots(len(data), len(kinds), squeeze=False)
     for axes in grid.flat:
-        axes.set_visible(False)
+        axes.set_axis_off()
     for panel in panels:
         column = kinds.index((panel.unreliable, panel.test_affected))
         axes = grid[data.index(panel.data), column]
-        axes.set_visible(True)
-        _draw_panel(axes, panel, names)
-        axes.tick_params(labelbottom=True)
-        axes.set_xlabel("rate in training rows")
+        axes.set_axis_on()
+        labels = _draw_table(axes, panel, names)
+        axes.set_yticks(range(len(labels)), labels if not column else [], fontsize=7.5)
         if not column:
-            axes.set_ylabel(f"{panel.data}\ntest accuracy")
-    drawn = [axes.get_legend_handles_labels() for axes in figure.axes]
-    handles = {label: handle for handles, labels in drawn for handle, label in zip(handles, labels, strict=True)}
-    figure.legend(
-        handles.values(),
-        handles.keys(),
-        loc="outside lower center",
-        ncols=min(len(handles), 3 + len(kinds)),
-        handlelength=3.2,
-    )
+            axes.set_ylabel(panel.data, fontweight="bold")
     style.save(figure, path)
 
 
-def _draw_panel(axes: Axes, panel: Panel, names: Sequence[str]) -> None:
-    for number, name in enumerate(names):
-        lines = panel.lines.get(name, {})
-        shift = _JITTER * (number / max(1, len(names) - 1) - 0.5)
-        axes.plot(
-            [rate + shift for rate in lines],
-            [panel.mean(line) for line in lines.values()],
-            color=OBJECTIVES[number % len(OBJECTIVES)],
-            linestyle=_STYLES[number // len(OBJECTIVES) % len(_STYLES)],
-            marker=_MARKERS[number % len(_MARKERS)],
-            markersize=4,
-            linewidth=1.2,
-            alpha=0.85,
-            label=title(name),
-        )
-    bayes, pairs, random = panel.bayes(), panel.pairs(), panel.random()
-    axes.plot(
-        list(bayes), list(bayes.values()), color="0.1", linewidth=2.2, linestyle="--", zorder=1, label="Bayes-optimal"
-    )
-    if pairs and max(pairs.values()) > 1.2 * max(random.values()):
-        axes.plot(list(pairs), list(pairs.values()), color="0.35", linestyle="-.", zorder=1, label="what pairs tell")
-    axes.plot(list(random), list(random.values()), color="0.5", linestyle=":", zorder=1, label="random candidate")
-    axes.set_title(panel.heading.replace("; ", "\n"))
-    axes.set(ylim=(-0.03, 1.05), xticks=panel.rates)
-    axes.grid()
-    axes.tick_params(labelsize=8)
+def _references(panel: Panel) -> dict[str, Mapping[float, float]]:
+    """Return what stands below the objectives: name -> rate -> accuracy."""
+    return {"Bayes-optimal": panel.bayes(), "what pairs tell": panel.pairs(), "random candidate": panel.random()}
+
+
+def _draw_table(axes: Axes, panel: Panel, names: Sequence[str]) -> list[str]:
+    """Draw the cells of a panel with their numbers, and return the names of its lines."""
+    found = {name: {rate: panel.mean(line) for rate, line in panel.lines.get(name, {}).items()} for name in names}
+    rows = [*found.values(), *_references(panel).values()]
+    cells = np.array([[row.get(rate, np.nan) for rate in panel.rates] for row in rows])
+    axes.imshow(cells, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for (line, column), share in np.ndenumerate(cells):
+        if np.isfinite(share):
+            colour = "white" if share > _DARK else style.INK
+            axes.text(column, line, f"{share:.2f}", ha="center", va="center", fontsize=7, color=colour)
+    axes.axhline(len(names) - 0.5, color="white", linewidth=3)
+    test = "test rows alike" if panel.test_affected else "test rows reliable"
+    axes.set_title(f"{panel.affected}\n{panel.unreliable},\n{test}", fontsize=7.5)
+    axes.set_xticks(range(len(panel.rates)), [f"{rate:g}" for rate in panel.rates])
+    axes.set_xlabel("rate", fontsize=7.5)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return [*map(title, names), *_references(panel)]

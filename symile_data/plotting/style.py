@@ -31,6 +31,7 @@ WIDTH = 7.0  # inches
 DPI = 160
 EDGE = 0.042  # inches between a figure's edge and what it shows
 _TITLE = 0.28  # inches
+_BETWEEN = 0.05  # of a panel's width that is left between panels, so that the numbers of their axes stay apart
 
 INK, MUTED, FAINT = "#1A1A1A", "#666666", "#DDDDDD"
 
@@ -56,8 +57,9 @@ def sheet(width: float, height: float, title: str = "") -> Figure:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    drawn = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    drawn = Figure(figsize=(width, height), dpi=DPI, layout=ConstrainedLayoutEngine(wspace=_BETWEEN))
     FigureCanvasAgg(drawn)
     if title:
         drawn.suptitle(title, x=EDGE / WIDTH, ha="left")

@@ -51,9 +51,11 @@ def draw_curves(
             filled: dict[str, Any] = {} if name == "train_loss" else {"markerfacecolor": "white"}
             losses.plot(epochs, known, linestyle=line, label=kind, **look, **filled)
         losses.set(title=f"Loss: {label}", ylabel="loss")
+        losses.ticklabel_format(axis="y", useOffset=False)  # an offset would stand in the title
         losses.tick_params(labelbottom=place == len(runs) - 1)
-        losses.legend(loc="upper right", ncols=2)
-        accuracies.plot(epochs, [row["val_accuracy"] for row in rows], label=label, **look)
+        beside_title: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.0}
+        losses.legend(ncols=2, handlelength=1.5, columnspacing=1.2, **beside_title)
+        accuracies.plot(epochs, [row["val_accuracy"] for row in rows], label=label, clip_on=False, zorder=3, **look)
     for name, value in bounds.items():
         accuracies.axhline(
             value, color=style.MUTED, linewidth=0.9, linestyle=line_style(name), label=f"{shown(name)}, {value:.3f}"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 from tiny_datasets import Tiny, xor_tiny
 
@@ -13,8 +14,13 @@ from symile_data.cards import write_card
 from symile_data.cards.descriptions import description_of
 from symile_data.cards.figures.contact_sheet import caption_of
 from symile_data.cards.figures.draw import draw_figures
+from symile_data.cards.figures.information import draw_information
+from symile_data.cards.figures.media import draw_durations
 from symile_data.cards.figures.task import draw_task
 from symile_data.cards.samples import COUNT, Word, choose_samples
+from symile_data.cards.statistics.quantiles import quantiles
+from symile_data.datasets.pid import PRESETS
+from symile_data.datasets.pid.terms import terms_of
 from symile_data.format.schema import Modality
 from symile_data.plotting import style
 
@@ -125,3 +131,27 @@ def test_figures_search_the_fonts_of_all_that_they_write(tmp_path: Path) -> None
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # matplotlib warns of a glyph that no font has
         assert len(draw_figures(tmp_path, statistics, [], about, modalities)) == 4
+
+
+def test_the_legend_of_a_design_names_the_parts_that_occur(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(style, "save", lambda figure, _: drawn.append(figure))
+    for preset in ("xor", "mixed"):
+        draw_information(tmp_path / "information.png", terms_of(PRESETS[preset]))
+    legends = [[text.get_text() for text in figure.legends[0].get_texts()] for figure in drawn]
+    assert legends[0] == ["synergistic"]
+    assert legends[1] == ["redundant", "unique to the first", "unique to the second", "synergistic", "private"]
+
+
+@pytest.mark.parametrize(("groups", "labels"), [({}, []), ({"a": 1.0, "b": 3.0}, ["all", "a", "b"])])
+def test_durations_stand_apart_from_the_edges(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, groups: dict[str, float], labels: list[str]
+) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(style, "save", lambda figure, _: drawn.append(figure))
+    every = {name: quantiles([value, value]) for name, value in groups.items()}
+    media = {"measured": 4, "seconds": quantiles([3.0, 3.0]), "seconds_by": {"group": every}}
+    draw_durations(tmp_path, "tone", media)
+    (axes,) = drawn[0].axes
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == labels
+    assert axes.get_xlim() == (0, pytest.approx(3.0 * 1.06))

@@ -127,3 +127,4 @@ def test_every_split_and_every_kind_of_event_is_drawn(tmp_path: Path, monkeypatc
     draw_hours(tmp_path / "hours.png", hours, {})
     heights = {axes.get_title(loc="left"): axes.patches[0].get_height() for axes in drawn[1].axes}
     assert list(heights.items()) == list(counts.items())
+    assert {axes.get_ylabel() for axes in drawn[1].axes} == {"events"}, "a row has many blood tests"

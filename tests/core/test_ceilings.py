@@ -266,6 +266,11 @@ def test_other_columns_do_not_fit(columns: dict[str, Any]) -> None:
 
 def test_a_random_candidate_and_the_lines() -> None:
     assert random_candidate(np.array([3, 1])) == 10 / 16
-    assert [line_style(name) for name in ("text_alone", "counting", "all_words_alike", "audio_alone")] == [
-        "-", "--", "-.", ":",
-    ]  # fmt: skip
+    together = [
+        ("text_alone", "all_words_alike", "counting", "random_candidate"),
+        ("image_alone", "audio_alone", "audio_and_image", "random_candidate"),
+        ("all_others", "one_other", "random_candidate"),
+        ("one_left_out", "all_others", "random_candidate"),
+    ]
+    for names in together:
+        assert len({line_style(name) for name in names}) == len(names)

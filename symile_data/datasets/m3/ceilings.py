@@ -41,17 +41,24 @@ _ALL_OTHERS = "all_others"
 # Names of the ceilings beside an accuracy, in this order.
 REFERENCES = (*TEXT_READERS, *_TEXT_TARGET.values(), ONE_LEFT_OUT, _ALL_OTHERS, RANDOM)
 
+# One line for each target: an image or audio, a text, a value of PID data.
+_LINE_STYLES = {
+    **{"text_alone": "-", "all_words_alike": "-.", "counting": "--"},
+    **{"image_alone": "-", "audio_alone": "-.", "audio_and_image": "--"},
+    **{_ALL_OTHERS: "-", "one_other": "-.", ONE_LEFT_OUT: "--"},
+}
+
 IntArray = npt.NDArray[np.integer]
 FloatArray = npt.NDArray[np.float64]
 
 
 def line_style(name: str) -> str:
-    """Return the style of a reference's line in figures: solid for readers of the text, dashed where they also count.
+    """Return the style of a reference's line in figures; those that stand beside one target differ.
 
     >>> line_style("text_alone"), line_style("counting"), line_style("random_candidate")
     ('-', '--', ':')
     """
-    return {"text_alone": "-", "counting": "--", "all_words_alike": "-.", ONE_LEFT_OUT: "--"}.get(name, ":")
+    return _LINE_STYLES.get(name, ":")
 
 
 def shown(name: str) -> str:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 
 from symile_data.evaluation.comparison import compare
 from symile_data.experiments.objective_figure import draw_objectives
 from symile_data.experiments.objective_plan import PRESETS, Point, described
 from symile_data.experiments.objectives import objectives_notes, objectives_table, summaries, tidy_csv
+from symile_data.plotting import style
 
 ACCURACIES = {"symile": [1.0, 0.99, 1.0], "clip": [0.2, 0.3, 0.25], "mine": [0.9, 0.8, 1.0]}
 
@@ -94,7 +96,7 @@ def test_one_seed_has_neither_interval_nor_test(tmp_path: Path) -> None:
     assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_all_kinds_of_panels_are_drawn(tmp_path: Path) -> None:
+def test_all_kinds_of_panels_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     others = [
         results(point="d5", dims=5),
         results(point="m3", dataset="m3", dims=None, languages=2, pairwise=0.5),
@@ -104,6 +106,23 @@ def test_all_kinds_of_panels_are_drawn(tmp_path: Path) -> None:
     ]
     draw_objectives(tmp_path / "all.png", summaries([*results(), *(row for rows in others for row in rows)]))
     assert (tmp_path / "all.png").stat().st_size > 20_000
+    figures: list[Figure] = []
+    monkeypatch.setattr(style, "save", lambda figure, _: figures.append(figure))
+    draw_objectives(tmp_path / "all.png", summaries([*results(), *(row for rows in others for row in rows)]))
+    draw_objectives(tmp_path / "one.png", summaries(results()))
+    headings = [[axes.get_title(loc="left") for axes in figure.axes if axes.axison] for figure in figures]
+    assert headings == [
+        [
+            "XOR, M = 3\nlinear encoders",
+            "Symile-M3, 2 languages",
+            "PID, mixed\nMLP encoders",
+            "XOR, M = 3, d = 2\nlinear encoders, missing",
+        ],
+        ["XOR, M = 3, d = 2\nlinear encoders"],
+    ]
+    assert all(axes.get_xlabel() == "test accuracy" for figure in figures for axes in figure.axes if axes.axison)
+    # In the place of the panel that the last row lacks, or below.
+    assert figures[0].axes[4].get_legend() is not None and not figures[0].legends and figures[1].legends
 
 
 def test_plans_have_different_points_with_recipes() -> None:

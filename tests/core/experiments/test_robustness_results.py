@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from symile_data.experiments.objective_plan import M3, MISALIGNED, MISSING, NOISY, described
-from symile_data.experiments.objectives import summaries
+from symile_data.experiments.objectives import summaries, title
 from symile_data.experiments.robustness import Panel, panels, robustness_notes, robustness_table
 from symile_data.experiments.robustness_figure import draw_robustness
 from symile_data.experiments.robustness_plan import PRESETS
@@ -98,7 +98,7 @@ def test_datasets_have_panels_of_their_own_and_gaps_stay_empty() -> None:
     assert "finite" not in robustness_notes(summaries(rows))[-1]
 
 
-def test_all_objectives_are_drawn_with_different_marks(tmp_path: Path) -> None:
+def test_each_table_of_the_figure_has_the_numbers_of_its_panel(tmp_path: Path) -> None:
     from matplotlib.figure import Figure
 
     rows = results(tuple(OBJECTIVES)) + results(tuple(OBJECTIVES), dataset="pid", design="mixed")
@@ -111,16 +111,19 @@ def test_all_objectives_are_drawn_with_different_marks(tmp_path: Path) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(style, "save", kept)
-        draw_robustness(tmp_path / "all.png", panels(summaries(rows)))
+        found = panels(summaries(rows))
+        draw_robustness(tmp_path / "all.png", found)
     assert (tmp_path / "all.png").stat().st_size > 50_000
     (figure,) = figures
     assert len(figure.axes) == 2 * 5
-    lines = [line for line in figure.axes[0].lines if line.get_marker() != "None"]
-    marks = {(line.get_color(), str(line.get_linestyle()), line.get_marker()) for line in lines}
-    assert len(lines) == len(marks) == len(OBJECTIVES) == len({line.get_marker() for line in lines})
-    (legend,) = figure.legends
-    shown = [text.get_text() for text in legend.get_texts()]
-    assert len(shown) == len(set(shown)) == len(OBJECTIVES) + 2 and "Bayes-optimal" in shown
+    names = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+    assert names == [*map(title, OBJECTIVES), "Bayes-optimal", "what pairs tell", "random candidate"]
+    for panel, axes in zip(found, figure.axes, strict=True):
+        shares = [{rate: panel.mean(line) for rate, line in panel.lines[name].items()} for name in OBJECTIVES]
+        lines = enumerate([*shares, panel.bayes(), panel.pairs(), panel.random()])
+        wanted = {(x, y): f"{share:.2f}" for y, line in lines for x, share in enumerate(line.values())}
+        assert {text.get_position(): text.get_text() for text in axes.texts} == wanted
+        assert len(wanted) == 2 * (len(OBJECTIVES) + (2 if panel.test_affected else 3))
 
 
 def test_plans_cover_every_way_at_every_rate() -> None:

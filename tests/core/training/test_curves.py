@@ -62,3 +62,16 @@ def test_one_epoch_stands_between_its_neighbours_and_validation_is_told_from_tra
     assert accuracies.get_xlim() == losses.get_xlim() == (0, 3)
     training, validation = losses.lines
     assert training.get_markerfacecolor() != validation.get_markerfacecolor() == "white"
+
+
+def test_a_loss_that_hardly_moves_has_whole_numbers_at_its_axis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An offset above the axis, which matplotlib would write, stands in the title."""
+    figures: list[Figure] = []
+    monkeypatch.setattr(style, "save", lambda figure, _: figures.append(figure))
+    rows = [{"epoch": n, "train_loss": 20.721 + n / 1e4, "val_loss": 20.722, "val_accuracy": 1.0} for n in range(3)]
+    draw_curves(Path("curves.png"), {"clip": rows}, {})
+    accuracies, losses = figures[0].axes
+    figures[0].canvas.draw()
+    assert losses.yaxis.get_offset_text().get_text() == ""
+    assert all(tick.get_text().startswith("20.72") for tick in losses.get_yticklabels())
+    assert not accuracies.lines[0].get_clip_on(), "an accuracy of 1 is whole"
