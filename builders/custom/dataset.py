@@ -87,7 +87,8 @@ def write_dataset(
             give it. NaN and infinite floats are stored unchanged and counted in the manifest's notes.
         spec: JSON-like value of everything that decides the rows (versions of your sources, settings, seed). Equal
             specs mean equal datasets. The fingerprint in the manifest is also that of the rows that were written.
-        write_card: The function that writes the card, such as `symile_data.cards.write_card`; none by default.
+        write_card: The function that writes the card, such as `symile_data.cards.write_card`; none by default. Without a
+            card `load_dataset` finds the splits `train`, `validation` and `test` only, and not all tars.
         notes: Known limits, for the card.
         publication: What only you know, for the card: what the dataset is, its licence, sources and creators, biases
             and use. `symile-data card DIR --statements FILE` changes it later.
@@ -102,6 +103,8 @@ def write_dataset(
         The manifest that was written.
 
     Raises:
+        UsageError: an argument is of another type; a name of a split, of the dataset or, in tars, of a column cannot be
+            used; JSON cannot hold the spec.
         SourceError: a row lacks a column, has an unknown one, or has a value that its column cannot hold exactly; a
             mask or a null contradicts the row's modality; an id is negative or occurs twice in a split; a split is
             empty.

@@ -21,6 +21,7 @@ StoredFile = dict[str, Any]  # "bytes" and "path", as `datasets` stores images a
 
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 _ARRAYS = "give uint8 of shape (H, W), (H, W, 3) or (H, W, 4), or uint16 of shape (H, W)"
+_OR_IMAGE, _OR_AUDIO = ", a Pillow image or an array", ', or {"array": ..., "sampling_rate": ...}'
 _FULL_SCALE = 1 << 23  # full scale of 24-bit samples
 _UNUSED_BITS = 8  # libsndfile takes the upper 24 bits of an int32
 
@@ -41,7 +42,7 @@ def image_file(value: object) -> StoredFile:
     """
     if isinstance(value, np.ndarray):
         value = _image_of(value)
-    return {"bytes": _png(value), "path": None} if isinstance(value, Image.Image) else stored_file(value)
+    return {"bytes": _png(value), "path": None} if isinstance(value, Image.Image) else stored_file(value, _OR_IMAGE)
 
 
 def audio_file(value: object) -> StoredFile:
@@ -55,15 +56,19 @@ def audio_file(value: object) -> StoredFile:
         UnfitValueError: the value is none of these, or audio that a FLAC cannot hold.
     """
     if not isinstance(value, Mapping) or value.get("array") is None:
-        return stored_file(value)
+        return stored_file(value, _OR_AUDIO)
     if value.get("bytes") is not None:
         raise UnfitValueError("both bytes and an array; give one of them")
     _check_keys(value, ("array", "sampling_rate", "bytes", "path"))
     return {"bytes": _flac(value["array"], value.get("sampling_rate")), "path": None}
 
 
-def stored_file(value: object) -> StoredFile:
+def stored_file(value: object, otherwise: str = "") -> StoredFile:
     """Return the bytes of a file, with its name if one is given.
+
+    Args:
+        value: Bytes, or {"bytes": ..., "path": ...}.
+        otherwise: What may be given in place of these, for the message.
 
     Raises:
         UnfitValueError: the value has no bytes, an unknown key, or a path that is not text.
@@ -72,7 +77,7 @@ def stored_file(value: object) -> StoredFile:
     _check_keys(given, ("bytes", "path", "array", "sampling_rate"))
     data, path = given.get("bytes"), given.get("path")
     if not isinstance(data, bytes | bytearray | memoryview):
-        raise UnfitValueError(f"{_without_bytes(value)}; give the bytes of a file")
+        raise UnfitValueError(f"{_without_bytes(value)}; give the bytes of a file{otherwise}")
     if not len(data):
         raise UnfitValueError("no bytes: the file is empty")
     if path is not None and not isinstance(path, str):

@@ -21,6 +21,7 @@ from .encoded_media import UnfitValueError, audio_file, image_file, stored_file
 
 Store = Callable[[Any], Any]  # a given value that is not None -> the value for Arrow; raises UnfitValueError
 
+_PLAIN = str | bytes | int | float | np.generic
 _FILES = {"Image": ("an image", image_file), "Audio": ("audio", audio_file)}
 
 
@@ -36,6 +37,8 @@ def stores_of(features: Mapping[str, Any]) -> dict[str, Store]:
 def described(feature: Any) -> str:
     """Name the type of a column's values, for messages."""
     kind = type(feature).__name__
+    if hasattr(feature, "shape"):  # Array2D and the like, whose Arrow type has a long name
+        return f"{kind} of shape {feature.shape}"
     return _FILES[kind][0] if kind in _FILES else str(_arrow_type(feature))
 
 
@@ -50,8 +53,9 @@ def stored(store: Store, value: Any) -> Any:
 
 def shown(value: object) -> str:
     """Shorten a value for a message, without memory addresses."""
-    plain = value is None or isinstance(value, str | bytes | int | float | np.generic)
-    return reprlib.repr(value) if plain else f"a value of type {type(value).__name__}"
+    return (
+        reprlib.repr(value) if value is None or isinstance(value, _PLAIN) else f"a value of type {type(value).__name__}"
+    )
 
 
 def count_non_finite(column: pa.Array) -> int:
@@ -94,7 +98,7 @@ def _store(feature: Any) -> Store:
 
 def _store_of_type(kind: pa.DataType) -> Store:
     if isinstance(kind, pa.BaseExtensionType):  # such as Array2D
-        return _store_of_type(kind.storage_type)
+        return partial(_shaped, tuple(kind.shape), _store_of_type(kind.storage_type))
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         inner = kind.value_type
         return partial(_numbers, inner) if is_number(inner) else partial(_list, _store_of_type(inner))
@@ -133,7 +137,8 @@ def _class(classes: int | None, value: Any) -> Any:
 
 def _number(kind: pa.DataType, value: Any) -> Any:
     if not _fits(type(value), kind):
-        raise UnfitValueError(shown(value))
+        plain = isinstance(value, _PLAIN) or not hasattr(value, "item")
+        raise UnfitValueError(shown(value) if plain else f"{shown(value)}; give a number, as value.item() does")
     _check_range([value], kind)
     return value
 
@@ -192,8 +197,26 @@ def _items(value: Any) -> Sequence[Any]:
     if isinstance(value, np.ndarray) and value.ndim:
         return list(value)
     if not isinstance(value, Sequence) or isinstance(value, str | bytes | bytearray | memoryview):
-        raise UnfitValueError(f"{shown(value)}; give a list or an array")
+        given = shown(value)
+        raise UnfitValueError(f"{given}; give a list or an array, as numpy() of a tensor and to_numpy() of a table do")
     return value
+
+
+def _shaped(shape: Sequence[int | None], store: Store, value: Any) -> Any:
+    """Check a value of `Array2D` and the like: `datasets` would read its numbers in this shape, whatever theirs is."""
+    _check_shape(shape, value)
+    return store(value)
+
+
+def _check_shape(shape: Sequence[int | None], value: Any) -> None:
+    items = _items(value)
+    if shape[0] not in (None, len(items)):
+        raise UnfitValueError(f"{len(items)} values in a dimension of {shape[0]}")
+    if len(shape) > 1:
+        for item in items:
+            _check_shape(shape[1:], item)
+    elif any(item is None for item in items):
+        raise UnfitValueError("None among its numbers, which `datasets` cannot read")
 
 
 def _struct(stores: Mapping[str, Store], value: Any) -> dict[str, Any]:

@@ -18,11 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from symile_data.errors import without_addresses
-
-from .schema import Modality
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -183,35 +180,3 @@ def _check_limits(audio: Any) -> None:
         raise UnfitMediumError(f"a sampling rate of {audio.samplerate} Hz")
     if audio.frames * audio.channels > MOST_SAMPLES:
         raise UnfitMediumError(f"{audio.frames} x {audio.channels} samples are too many")
-
-
-def medium_problems(table: pa.Table, modalities: tuple[Modality, ...]) -> Iterator[str]:
-    """Decode all images and audio of a table, and yield a clause for each that does not decode."""
-    for modality in modalities:
-        if modality.kind not in _CHECKS or modality.column not in table.column_names:
-            continue
-        for row, value in enumerate(table[modality.column]):
-            data = value.as_py()
-            data = data.get("bytes") if isinstance(data, dict) else data
-            if not value.is_valid:
-                continue
-            try:
-                if not isinstance(data, bytes):
-                    raise UnfitMediumError("no bytes")
-                _CHECKS[modality.kind](data)
-            except UnfitMediumError as error:
-                yield f"row {row}: {modality.column} does not decode ({error})"
-
-
-def _check_image(data: bytes) -> None:
-    with open_image(data) as image:
-        image.load()
-
-
-def _check_audio(data: bytes) -> None:
-    wave, _ = read_audio(data)
-    if not len(wave):
-        raise UnfitMediumError("audio without samples")
-
-
-_CHECKS = {"image": _check_image, "audio": _check_audio}

@@ -6,15 +6,18 @@ import datetime
 import io
 import json
 import math
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 import soundfile
-from datasets import Array2D, Audio, ClassLabel, Features, Image, LargeList, List, Value
+import torch
+from datasets import Array2D, Array3D, Audio, ClassLabel, Features, Image, LargeList, List, Value
 from factories import encoded, picture, rotated, rows_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -225,6 +228,13 @@ REFUSALS = (UnfitValueError, pa.ArrowException, TypeError, ValueError, OverflowE
         (List({"a": Value("int8")}), [{"a": 1.5}]),
         ({"a": Value("int8")}, [1]),
         (Array2D((2, 2), "int8"), [[1, 2], [3, 4.5]]),
+        (Array2D((2, 3), "int8"), np.ones((3, 2), dtype=np.int8)),
+        (Array2D((2, 3), "int8"), [[1, 2, 3], [1, 2]]),
+        (Array2D((None, 3), "int8"), [[1, 2, 3], [1, 2]]),
+        (Array2D((2, 2), "int8"), [[1, 2], None]),
+        (Array2D((2, 2), "float32"), [[1, 2], [3, None]]),
+        (Array2D((2, 2), "int8"), [[1, 2]] * 3),
+        (Array3D((1, 2, 2), "float32"), np.ones((1, 2, 3), dtype=np.float32)),
     ],
 )
 def test_what_would_be_stored_as_something_else_is_refused(feature: Any, value: Any) -> None:
@@ -256,6 +266,7 @@ NOW = datetime.datetime(2020, 1, 2, 3, 4, 5)
         (List({"a": Value("int8"), "b": Value("string")}), [{"a": 1}, None], [{"a": 1, "b": None}, None]),
         (List(Image()), [PNG], [{"bytes": PNG, "path": None}]),
         (Array2D((2, 2), "int8"), np.array([[1, 2], [3, 4]]), [[1, 2], [3, 4]]),
+        (Array2D((None, 2), "int8"), [[1, 2], [3, 4], [5, 6]], [[1, 2], [3, 4], [5, 6]]),
         (Value("string"), None, None),
     ],
 )
@@ -296,6 +307,26 @@ def test_the_row_and_the_value_are_named(tmp_path: Path, label: Any, got: str) -
     features = {"vec": List(Value("float32"), length=1), "label": Value("int64")}
     with pytest.raises(SourceError, match=rf"a value of column label is not int64 \(train, row 1\); got {got}"):
         write(tmp_path, features, {"vec": "vector"}, *rows)
+
+
+@pytest.mark.parametrize(
+    ("feature", "value", "sentence"),
+    [
+        (
+            List(Value("float32"), length=2),
+            torch.ones(2),
+            "a value of type Tensor; give a list or an array, as numpy()",
+        ),
+        (List(Value("int8")), pd.Series([1]), "a value of type Series; give .* to_numpy() of a table do"),
+        (Value("int8"), torch.tensor(3), "x is not int8 .*a value of type Tensor; give a number, as value.item() does"),
+        (Image(), torch.zeros(2, 2), "a value of type Tensor; give the bytes of a file, a Pillow image or an array"),
+        (Audio(), WAVE, 'a value of type ndarray; give the bytes of a file, or {"array": ..., "sampling_rate": ...}'),
+        (Array2D((2, 3), "int8"), [[1, 2, 3]], "x is not Array2D of shape (2, 3) .*got 1 values in a dimension of 2"),
+    ],
+)
+def test_the_message_says_what_to_give_in_its_place(tmp_path: Path, feature: Any, value: Any, sentence: str) -> None:
+    with pytest.raises(SourceError, match=re.escape(sentence).replace(r"\.\*", ".*")):
+        write(tmp_path, {"x": feature, "second": Value("string")}, {"second": "text"}, {"x": value, "second": None})
 
 
 def test_a_row_that_is_no_mapping_is_named(tmp_path: Path) -> None:

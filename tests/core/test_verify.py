@@ -17,6 +17,7 @@ from datasets import Audio, Features, Image, Value
 from factories import encoded, picture, relist
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image as Pillow
 
 from symile_data.builders.m3.audio.espeak import encode_flac
 from symile_data.errors import DamageError
@@ -413,6 +414,13 @@ def test_only_a_deep_look_decodes_the_media(tmp_path: Path) -> None:
     name = shard_path("train", 0, 1)
     assert first.startswith(f"{name}: row 1: image does not decode (")
     assert second.startswith(f"{name}: row 1: audio does not decode (")
+
+
+def test_a_deep_look_refuses_the_grey_values_that_loaders_refuse(tmp_path: Path) -> None:
+    flac = encode_flac(np.sin(np.arange(800, dtype=np.float32) / 9))
+    depths = encoded(Pillow.fromarray(np.array([[-3.0, 2.0]], dtype=np.float32)), "TIFF")
+    (problem,) = verify(media_dataset(tmp_path / "depths", depths, flac), deep=True)
+    assert "row 1: image does not decode (grey values from -3 to 2 where 0 to 255 are possible)" in problem
 
 
 class Promising(Alternating):

@@ -14,10 +14,10 @@ import pyarrow as pa
 from symile_data.errors import DamageError
 from symile_data.files import file_sha256
 from symile_data.format.manifest import FileEntry, Manifest
-from symile_data.format.media import medium_problems
 from symile_data.format.shards import is_shard, open_shard
 from symile_data.progress.amounts import counted
 
+from .decoded import medium_problems
 from .file_copy import file_copy
 from .shared_media import Hashes, Rows, media_hashes
 from .unlisted import kind_of
