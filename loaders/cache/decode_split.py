@@ -5,7 +5,7 @@ Legend: N rows, U unique values, M modalities.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -56,11 +56,12 @@ def decode_split(
         OutputError: the directory cannot be written.
     """
     split = spec.split
-    masks = split.read_all(spec.light_columns()) if spec.light_columns() else None
-    sample_ids = spec.sample_ids(masks, 0) if masks is not None else np.arange(split.rows, dtype=np.int64)
-    stored = np.zeros((split.rows, len(spec.readers)), dtype=bool)
-    if masks is not None:
-        stored |= spec.stored_missing(masks, 0)
+    table = split.read_all(spec.light_columns()) if spec.light_columns() else None
+    if table is None:
+        sample_ids = np.arange(split.rows, dtype=np.int64)
+        stored = np.zeros((split.rows, len(spec.readers)), dtype=bool)
+    else:
+        sample_ids, stored = spec.sample_ids(table, 0), spec.stored_missing(table, 0)
     missing = stored | spec.simulated_missing(sample_ids)
     damaged = np.zeros(split.rows, dtype=bool)
     index: dict[str, torch.Tensor] = {}
@@ -72,47 +73,57 @@ def decode_split(
             media[reader.name] = one_chunk(split.read_all([reader.column])[reader.column])
             stored[:, position] |= null_mask(media[reader.name])
             missing[:, position] |= stored[:, position]
-            if reader.misaligned:
-                present = ~stored[:, position]
-                owners[reader.name] = drawn_owners(spec, reader.name, reader.misaligned, sample_ids, present)
-            continue
-        task = _DecodeTask(spec, reader, threads, decode_errors)
-        if store is None:
-            # A row of which the value is taken away can still lend it to another.
-            where, values = task.decode((stored if reader.misaligned else missing)[:, position], _in_memory)
-        elif isinstance(store, MediaCache):
-            where, values = task.decode_once(store, stored[:, position])
+            present = ~stored[:, position]
         else:
-            where, mapped_media[reader.name] = task.decode_into(store, stored[:, position])
-            values = mapped_media[reader.name].values
-        keys[reader.name] = task.key
-        missing[:, position] |= where == NO_MEDIA
-        damaged |= (where == _DAMAGED) & ~missing[:, position]
+            task = _DecodeTask(spec, reader, threads, decode_errors)
+            where, values = task.decode_for(store, stored[:, position], missing[:, position])
+            keys[reader.name] = task.key
+            missing[:, position] |= where == NO_MEDIA
+            damaged |= (where == _DAMAGED) & ~missing[:, position]
+            index[reader.name] = torch.from_numpy(np.maximum(where, 0))
+            if isinstance(values, CachedMedia):
+                mapped_media[reader.name], values = values, values.values
+            media[reader.name] = torch.from_numpy(values)
+            present = where >= 0
         if reader.misaligned:
-            owners[reader.name] = drawn_owners(spec, reader.name, reader.misaligned, sample_ids, where >= 0)
-        index[reader.name] = torch.from_numpy(np.maximum(where, 0))
-        media[reader.name] = torch.from_numpy(values)
-    labels = {}
-    if masks is not None:
-        labels = {label.name: label_values(split, label, masks, missing, 0) for label in spec.labels}
-        for label in spec.labels:
-            lenders = [spec.readers[index] for index in label.blanked_by if spec.readers[index].name in owners]
-            if lenders and label.dtype != np.bool_:  # a modality's own column follows its value; its mask does not
-                own = label_values(split, label, masks, stored, 0)[owners[lenders[0].name]]
-                own[missing[:, label.blanked_by].any(axis=1)] = label.null
-                labels[label.name] = own
+            owners[reader.name] = drawn_owners(spec, reader.name, reader.misaligned, sample_ids, present)
     return DecodedSplit(
         spec=spec,
         sample_ids=sample_ids,
         missing=missing,
         damaged=damaged,
-        labels=labels,
+        labels={} if table is None else _labels(spec, table, missing, stored, owners),
         index=index,
         media=media,
         keys=keys,
         mapped=mapped_media,
         owners=owners,
     )
+
+
+def _labels(
+    spec: BatchSpec, table: pa.Table, missing: BoolArray, stored: BoolArray, owners: Mapping[str, IntArray]
+) -> dict[str, Array]:
+    """Return the (N, ...) values of the label columns.
+
+    Where a modality is misaligned, its own columns follow the value that is shown; its mask and all other columns stay.
+
+    Args:
+        spec: The contents of a sample.
+        table: The label columns of all rows.
+        missing: (N, M), stored or simulated.
+        stored: (N, M), what the shards lack.
+        owners: By misaligned modality, (N,) the row whose value each row shows.
+    """
+    labels = {}
+    for label in spec.labels:
+        lenders = [name for name in (spec.readers[index].name for index in label.blanked_by) if name in owners]
+        if not lenders or label.dtype == np.bool_:
+            labels[label.name] = label_values(spec.split, label, table, missing, 0)
+            continue
+        labels[label.name] = label_values(spec.split, label, table, stored, 0)[owners[lenders[0]]]
+        labels[label.name][missing[:, label.blanked_by].any(axis=1)] = label.null
+    return labels
 
 
 @dataclass(frozen=True)
@@ -183,6 +194,23 @@ class _DecodeTask:
         return digest(
             [_FORMAT, self.spec.split.fingerprint, self.reader.modality.to_json(), repr(self.reader.settings)]
         )
+
+    def decode_for(
+        self, store: Path | MediaCache | None, stored: BoolArray, missing: BoolArray
+    ) -> tuple[IntArray, Array | CachedMedia]:
+        """Decode as `decode` does, what `store` does not hold yet.
+
+        Args:
+            store: See `decode_split`.
+            stored: (N,) True for rows that lack the modality in the shards.
+            missing: (N,) True for these, and for rows from which it is taken away at load.
+        """
+        if isinstance(store, MediaCache):
+            return self.decode_once(store, stored)
+        if store is not None:
+            return self.decode_into(store, stored)
+        # A row of which the value is taken away can still lend it to another.
+        return self.decode(stored if self.reader.misaligned else missing, _in_memory)
 
     def decode_once(self, memory: MediaCache, skip: BoolArray) -> tuple[IntArray, Array]:
         """Decode as `decode` does, unless another loader of this process did so."""
