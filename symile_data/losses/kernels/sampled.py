@@ -105,76 +105,103 @@ def solve_sampled(
         generator: Must be in the same state on every rank.
         gemm_dtype: Operand type of matrix products, or None.
     """
-    embeddings, scale, shard = inputs.embeddings, inputs.scale, inputs.shard
-    modalities, (n, width) = len(embeddings), embeddings[0].shape
-    mine = slice(shard.start, shard.stop)
-    numbers = torch.arange(n, device=scale.device)
-    groups = inputs.groups
-    if groups is None and modalities > 3:
-        groups = [numbers] * modalities
-    if modalities == 3:
-        shuffles = min(shuffles, n - 1)
-    gathered = [scale.new_empty((shuffles * n, width)) for _ in range(modalities - 2)]
-    candidates = scale.new_empty((shuffles, n, width))
-    columns = candidates.view(-1, width)
-    gradients = [torch.zeros_like(embedding) for embedding in embeddings] if wanted else []
-    own_products = products_of_others([embedding[mine] for embedding in embeddings])
-    positives = torch.linalg.vecdot(embeddings[0][mine], own_products[0])
-    positive_gradient = torch.zeros_like(positives)
-    loss = torch.zeros_like(scale)
-    scale2 = scale * LOG2_E  # logits, their sums and losses are to base 2
-    blocks = _blocks(shard.start, shard.stop, len(columns), scale)
-    # The first block of each anchor modality writes these sums; a rank without rows has no block.
-    column_gradient = (torch.empty_like if blocks else torch.zeros_like)(columns) if wanted else columns
-    logits_buffer = scale.new_empty((max((stop - start for start, stop in blocks), default=0), len(columns)))
+    return _Sampled(inputs, shuffles, gemm_dtype, wanted=wanted).solve(generator)
 
-    for m, anchors in enumerate(embeddings):
-        drawn = draw_candidates(n, modalities, shuffles, generator).to(scale.device)
-        first, *others = [index for index in range(modalities) if index != m]
-        for other, index, rows in zip(others, drawn.rows, gathered, strict=True):
-            torch.index_select(embeddings[other], 0, index.reshape(-1), out=rows)
-        torch.mul(gathered[0].view_as(candidates), embeddings[first], out=candidates)
-        for rows in gathered[1:]:
-            columns.mul_(rows)
-        low = columns.to(gemm_dtype or columns.dtype)
-        low_anchors = anchors.to(gemm_dtype or anchors.dtype)
 
-        for start, stop in blocks:
-            logits = matmul(low_anchors[start:stop], low.t(), gemm_dtype, logits_buffer[: stop - start])
+class _Sampled:
+    """One evaluation of the loss: one anchor modality after the other, and of each a block of rows at a time.
+
+    Logits, their sums and losses are to base 2. Gradients are those by s T until `solve` multiplies them.
+    """
+
+    def __init__(self, inputs: LossInputs, shuffles: int, gemm_dtype: torch.dtype | None, *, wanted: bool) -> None:
+        self.embeddings, self.scale, self.shard = inputs.embeddings, inputs.scale, inputs.shard
+        self.gemm_dtype, self.wanted = gemm_dtype, wanted
+        self.modalities, (self.rows, self.width) = len(self.embeddings), self.embeddings[0].shape
+        self.numbers = torch.arange(self.rows, device=self.scale.device)
+        self.groups = inputs.groups
+        if self.groups is None and self.modalities > 3:
+            self.groups = [self.numbers] * self.modalities
+        self.shuffles = min(shuffles, self.rows - 1) if self.modalities == 3 else shuffles
+        self.blocks = _blocks(self.shard.start, self.shard.stop, self.shuffles * self.rows, self.scale)
+        # Buffers that all anchor modalities share.
+        new = self.scale.new_empty
+        self.gathered = [new((self.shuffles * self.rows, self.width)) for _ in range(self.modalities - 2)]
+        self.candidates = new((self.shuffles, self.rows, self.width))
+        self.columns = self.candidates.view(-1, self.width)
+        self.logits = new((max((stop - start for start, stop in self.blocks), default=0), len(self.columns)))
+        # The first block of each anchor modality writes these sums; a rank without rows has no block.
+        like = torch.empty_like if self.blocks else torch.zeros_like
+        self.column_gradient = like(self.columns) if wanted else self.columns
+        self.gradients = [torch.zeros_like(embedding) for embedding in self.embeddings] if wanted else []
+        mine = slice(self.shard.start, self.shard.stop)
+        self.own_products = products_of_others([embedding[mine] for embedding in self.embeddings])
+        self.positives = torch.linalg.vecdot(self.embeddings[0][mine], self.own_products[0])
+        self.positive_gradient = torch.zeros_like(self.positives)
+        self.loss = torch.zeros_like(self.scale)
+
+    def solve(self, generator: torch.Generator) -> LossResult:
+        """Return value and gradients; the generator is advanced."""
+        for m in range(self.modalities):
+            drawn = draw_candidates(self.rows, self.modalities, self.shuffles, generator).to(self.scale.device)
+            first, *others = [index for index in range(self.modalities) if index != m]
+            self._multiply_candidates(drawn, first, others)
+            self._contrast(m, drawn, first, others)
+            if self.wanted:
+                self._add_gradients_of_candidates(drawn, first, others)
+        shard, count = self.shard, self.modalities * self.rows
+        value = shard.sum(self.loss) / (count * LOG2_E)
+        if not self.wanted:
+            return LossResult(value, [], torch.zeros_like(self.scale))
+        for gradient, product in zip(self.gradients, self.own_products, strict=True):
+            gradient[shard.start : shard.stop].addcmul_(product, self.positive_gradient[:, None])
+        by_scale = shard.sum(torch.linalg.vecdot(self.embeddings[0], self.gradients[0]).sum()) / count
+        own = shard.own([gradient.mul_(self.scale / count) for gradient in self.gradients])
+        return LossResult(value, own, by_scale)
+
+    def _multiply_candidates(self, drawn: Candidates, first: int, others: list[int]) -> None:
+        """Gather the rows of the candidates of one anchor modality, and multiply them."""
+        for other, index, rows in zip(others, drawn.rows, self.gathered, strict=True):
+            torch.index_select(self.embeddings[other], 0, index.reshape(-1), out=rows)
+        torch.mul(self.gathered[0].view_as(self.candidates), self.embeddings[first], out=self.candidates)
+        for rows in self.gathered[1:]:
+            self.columns.mul_(rows)
+
+    def _contrast(self, m: int, drawn: Candidates, first: int, others: list[int]) -> None:
+        """Add the losses of this rank's anchors of modality m, and the gradients by anchors and by candidates."""
+        dtype = self.gemm_dtype
+        low = self.columns.to(dtype or self.columns.dtype)
+        anchors = self.embeddings[m].to(dtype or self.scale.dtype)
+        scale2 = self.scale * LOG2_E
+        for start, stop in self.blocks:
+            logits = matmul(anchors[start:stop], low.t(), dtype, self.logits[: stop - start])
             logits.mul_(scale2)
-            if shuffles:
-                logits[numbers[: stop - start], drawn.replaced[start:stop]] = -torch.inf
-            if groups is not None:
-                logits.masked_fill_(_copies(groups, first, others, drawn, start, stop), -torch.inf)
-            block = slice(start - shard.start, stop - shard.start)
-            positive = positives[block] * scale2
+            if self.shuffles:
+                logits[self.numbers[: stop - start], drawn.replaced[start:stop]] = -torch.inf
+            if self.groups is not None:
+                logits.masked_fill_(_copies(self.groups, first, others, drawn, start, stop), -torch.inf)
+            block = slice(start - self.shard.start, stop - self.shard.start)
+            positive = self.positives[block] * scale2
             negatives = log2sumexp2(logits, dim=1)
             lse = torch.logaddexp2(negatives, positive)
-            loss += torch.logaddexp2(negatives - positive, torch.zeros_like(positive)).sum()
-            if wanted:
-                positive_gradient[block] -= (negatives - lse).exp2()
-                probabilities = logits.sub_(lse[:, None]).exp2_().to(gemm_dtype or logits.dtype)
-                add_matmul(gradients[m][start:stop], probabilities, low, gemm_dtype)
-                fresh = start == shard.start
-                add_matmul(column_gradient, probabilities.t(), low_anchors[start:stop], gemm_dtype, fresh=fresh)
-        if wanted:
-            by_set = column_gradient.view_as(candidates)
-            parts = [embeddings[first].expand_as(candidates), *(rows.view_as(candidates) for rows in gathered)]
-            rest_of_first, *rests = products_of_others(parts)
-            for set_gradient, rest in zip(by_set, rest_of_first, strict=True):
-                gradients[first].addcmul_(set_gradient, rest)
-            for other, index, rest in zip(others, drawn.rows, rests, strict=True):
-                part = by_set.mul_(rest) if other == others[-1] else by_set * rest
-                gradients[other].index_add_(0, index.reshape(-1), part.view(-1, width))
+            self.loss += torch.logaddexp2(negatives - positive, torch.zeros_like(positive)).sum()
+            if self.wanted:
+                self.positive_gradient[block] -= (negatives - lse).exp2()
+                probabilities = logits.sub_(lse[:, None]).exp2_().to(dtype or logits.dtype)
+                add_matmul(self.gradients[m][start:stop], probabilities, low, dtype)
+                fresh = start == self.shard.start
+                add_matmul(self.column_gradient, probabilities.t(), anchors[start:stop], dtype, fresh=fresh)
 
-    count = modalities * n
-    value = shard.sum(loss) / (count * LOG2_E)
-    if not wanted:
-        return LossResult(value, [], torch.zeros_like(scale))
-    for gradient, product in zip(gradients, own_products, strict=True):
-        gradient[mine].addcmul_(product, positive_gradient[:, None])
-    scale_gradient = shard.sum(torch.linalg.vecdot(embeddings[0], gradients[0]).sum()) / count
-    return LossResult(value, shard.own([gradient.mul_(scale / count) for gradient in gradients]), scale_gradient)
+    def _add_gradients_of_candidates(self, drawn: Candidates, first: int, others: list[int]) -> None:
+        """Add the gradients by the candidates to the rows that they are products of."""
+        by_set = self.column_gradient.view_as(self.candidates)
+        parts = [rows.view_as(self.candidates) for rows in self.gathered]
+        rest_of_first, *rests = products_of_others([self.embeddings[first].expand_as(self.candidates), *parts])
+        for set_gradient, rest in zip(by_set, rest_of_first, strict=True):
+            self.gradients[first].addcmul_(set_gradient, rest)
+        for other, index, rest in zip(others, drawn.rows, rests, strict=True):
+            part = by_set.mul_(rest) if other == others[-1] else by_set * rest
+            self.gradients[other].index_add_(0, index.reshape(-1), part.view(-1, self.width))
 
 
 def _copies(groups: list[Tensor], first: int, others: list[int], drawn: Candidates, start: int, stop: int) -> Tensor:
