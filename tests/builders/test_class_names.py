@@ -61,12 +61,38 @@ def test_names_come_in_the_order_asked() -> None:
         (
             1,
             "n01|big_lion|λιοντάρι",
-            "a name must be NFC, without outer blanks and without '_' (x.tsv, line 2, column en); got 'big_lion'.",
+            "a name must be NFC, without outer blanks and without '_' (x.tsv, line 2, column en); got 'big_lion'. "
+            "Correct the cell; unicodedata.normalize('NFC', name) makes the form NFC.",
         ),
         (
             1,
             "n01|lion | λ",
-            "a name must be NFC, without outer blanks and without '_' (x.tsv, line 2, column en); got 'lion '.",
+            "a name must be NFC, without outer blanks and without '_' (x.tsv, line 2, column en); got 'lion '. "
+            "Correct the cell; unicodedata.normalize('NFC', name) makes the form NFC.",
+        ),
+        (
+            2,
+            "n02|lemon|λιον\u200dτάρι",
+            "the name 'λιον\\u200dτάρι' occurs twice, so it would not tell its class and language (x.tsv, line 3, column "
+            "el); got the same in line 2, column el. Give one of them a distinguishing form.",
+        ),
+        (
+            2,
+            "n02|le  mon|le mon",
+            "the name 'le mon' occurs twice, so it would not tell its class and language (x.tsv, line 3, column el); "
+            "got the same in line 3, column en. Give one of them a distinguishing form.",
+        ),
+        (
+            2,
+            "n02|lemon|λεμόνι\u200b",
+            "a name has a character that cannot be seen (x.tsv, line 3, column el); got U+200B in 'λεμόνι\\u200b'. "
+            "Remove it.",
+        ),
+        (
+            2,
+            "n02|lemon|\u200d",
+            "a name has a character that cannot be seen (x.tsv, line 3, column el); got U+200D in '\\u200d'. "
+            "Remove it.",
         ),
         (3, "n03|drum", "a line has 2 cells where the header has 3 (x.tsv, line 4)."),
         (3, "n03|drum|τύμπανο|x", "a line has 4 cells where the header has 3 (x.tsv, line 4)."),

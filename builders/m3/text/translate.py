@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from symile_data.datasets.m3.names import KEY, SEPARATOR, NamesTable
+from symile_data.datasets.m3.names import JOINERS, KEY, SEPARATOR, NamesTable, alike
 from symile_data.errors import MissingPackageError, UsageError
 from symile_data.format.manifest import Dropped
 from symile_data.progress import stage
@@ -71,7 +71,6 @@ _COMPLAINTS = (
     "PLEASE SELECT TWO",
 )
 
-_JOINERS = "\u200c\u200d"  # these have no width, but belong to the spelling in Indic scripts
 _HARMLESS = frozenset("-’・·")
 _APOSTROPHES = str.maketrans({"'": "’", "ʼ": "’", "`": "’", "‘": "’", SEPARATOR: " "})
 _OUTER = ' .。．।!！"“”«»「」'
@@ -191,7 +190,7 @@ def check_name(answer: object, language: str, scripts: set[str]) -> tuple[str, s
     if not isinstance(answer, str):
         return "", "no answer"
     text = unicodedata.normalize("NFC", answer).translate(_APOSTROPHES)
-    kept = "".join(letter for letter in text if unicodedata.category(letter) != "Cf" or letter in _JOINERS)
+    kept = "".join(letter for letter in text if unicodedata.category(letter) != "Cf" or letter in JOINERS)
     name = " ".join(kept.split()).strip(_OUTER)
     return name, _fault(name, language, scripts)
 
@@ -203,7 +202,7 @@ def _fault(name: str, language: str, scripts: set[str]) -> str | None:
         return "error text"
     if len(name) > LONGEST_NAME:
         return "too long"
-    kinds = {letter: unicodedata.category(letter) for letter in name if letter not in _JOINERS}
+    kinds = {letter: unicodedata.category(letter) for letter in name if letter not in JOINERS}
     letters = [letter for letter, kind in kinds.items() if kind[0] in "LM"]
     if not letters or any(unicodedata.name(letter, "?").split()[0] not in scripts for letter in letters):
         return "wrong script"
@@ -246,7 +245,7 @@ def _colliding(table: NamesTable, accepted: dict[_Cell, str]) -> list[_Cell]:
         for language, column in table.names.items():
             for row, own in enumerate(column):
                 cell = _Cell(row, language)
-                users[_key(remaining.get(cell, own))].append(cell)
+                users[alike(remaining.get(cell, own))].append(cell)
         losers = [cell for cells in users.values() if len(cells) > 1 for cell in _losers(table, cells, remaining)]
         if not losers:
             return gone
@@ -257,15 +256,10 @@ def _colliding(table: NamesTable, accepted: dict[_Cell, str]) -> list[_Cell]:
 
 def _losers(table: NamesTable, cells: list[_Cell], remaining: dict[_Cell, str]) -> list[_Cell]:
     def confirmed(cell: _Cell) -> bool:
-        return cell not in remaining or _key(remaining[cell]) == _key(table.names[cell.language][cell.row])
+        return cell not in remaining or alike(remaining[cell]) == alike(table.names[cell.language][cell.row])
 
     doubtful = [cell for cell in cells if not confirmed(cell)]
     return doubtful if len(doubtful) < len(cells) else doubtful[1:]
-
-
-def _key(name: str) -> str:
-    """Return a key that is equal for names that look alike."""
-    return "".join(letter for letter in name.casefold() if letter not in _JOINERS)
 
 
 def _ask(translate: Ask, text: str, patience: Patience) -> object:

@@ -21,6 +21,9 @@ SEPARATOR = "_"  # joins the words of a text, so no name may contain it
 
 KEY = "wnid"
 
+JOINERS = "\u200c\u200d"  # these have no width, but belong to the spelling in Indic scripts
+_UNSEEN = ("Cc", "Cf", "Zl", "Zp")  # categories of characters that a reader does not see
+
 _PLACES = 10  # missing names that an error lists
 
 
@@ -117,8 +120,18 @@ class NamesTable:
                         f"a name must be NFC, without outer blanks and without {SEPARATOR!r}",
                         where=where,
                         got=repr(name),
+                        do="correct the cell; unicodedata.normalize('NFC', name) makes the form NFC",
                     )
-                other = place_of.setdefault(name.casefold(), (wnid, language))
+                unseen = [letter for letter in name if unicodedata.category(letter) in _UNSEEN]
+                foreign = [letter for letter in unseen if letter not in JOINERS]
+                if foreign or len(unseen) == len(name):
+                    raise SourceError(
+                        "a name has a character that cannot be seen",
+                        where=where,
+                        got=f"U+{ord((foreign or unseen)[0]):04X} in {name!r}",
+                        do="remove it",
+                    )
+                other = place_of.setdefault(alike(name), (wnid, language))
                 if other != (wnid, language):
                     raise SourceError(
                         f"the name {name!r} occurs twice, so it would not tell its class and language",
@@ -126,6 +139,15 @@ class NamesTable:
                         got=f"the same in line {lines[other[0]]}, column {other[1]}",
                         do="give one of them a distinguishing form",
                     )
+
+
+def alike(name: str) -> str:
+    """Return a key that is equal for names that look alike.
+
+    >>> alike("Big  Lion") == alike("big lion")
+    True
+    """
+    return " ".join("".join(letter for letter in name.casefold() if letter not in JOINERS).split())
 
 
 def _counted(unnamed: Sequence[UnnamedClass]) -> str:
