@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,7 @@ class Card:
         name: "sample" and its id.
         title: Name of its class, or `name` again.
         panels: One panel for each modality.
+        unreliable: What is not the row's own value, in words: misaligned and noisy modalities.
         lead: (column, value) of the columns in `_LEAD_LABELS`.
         labels: The same of all other columns with one small value, which the page folds.
     """
@@ -38,6 +40,7 @@ class Card:
     name: str
     title: str
     panels: list[Panel]
+    unreliable: list[str]
     lead: list[tuple[str, str]]
     labels: list[tuple[str, str]]
 
@@ -78,9 +81,20 @@ def card_of(row: Row, modalities: tuple[Modality, ...]) -> Card:
         name=f"sample {row.id}",
         title=labels.get("cls", f"sample {row.id}"),
         panels=panels,
+        unreliable=[words for modality in modalities for words in _unreliable(row, modality.name)],
         lead=[(name, labels[name]) for name in _LEAD_LABELS if name in labels],
         labels=[(name, value) for name, value in labels.items() if name not in _LEAD_LABELS],
     )
+
+
+def _unreliable(row: Row, modality: str) -> Iterator[str]:
+    """Say what the columns of `symile_data.reliability` tell of a modality, where a dataset has them."""
+    columns = set(row.table.column_names)
+    flag, donor, noisy = (f"{modality}_{ending}" for ending in ("misaligned", "donor", "noisy"))
+    if {flag, donor} <= columns and row.value(flag):
+        yield f"{modality} is that of sample {row.value(donor)}"
+    if noisy in columns and row.value(noisy):
+        yield f"{modality} has noise"
 
 
 def _labels(row: Row, modalities: tuple[Modality, ...]) -> list[tuple[str, str]]:

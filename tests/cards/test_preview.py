@@ -24,6 +24,7 @@ from tiny_datasets import Tiny, jpeg, mimic_tiny, write_tiny, xor_tiny
 
 from symile_data.cards.preview import default_path, write_preview
 from symile_data.cards.preview.drawing import bar_path, envelope_path
+from symile_data.cards.preview.page import card_of
 from symile_data.cards.preview.panels import panel_of
 from symile_data.cards.preview.rows import Row, choose_rows
 from symile_data.cards.preview.sound import spectrogram
@@ -360,3 +361,17 @@ def test_a_browser_shows_it(copied: Tiny, tmp_path: Path, width: int, scheme: in
     assert pixels.std() > 10  # something is drawn
     parquet = pq.ParquetFile(copied.directory / copied.manifest.shards("train")[0].path)
     assert parquet.metadata.num_rows == 12  # looking changed nothing
+
+
+def test_a_card_says_which_values_are_noisy_or_of_another_row() -> None:
+    names = ("a", "b")
+    modalities = tuple(Modality(name=name, kind="vector", column=name, null_columns=(name,)) for name in names)
+    values = {name: [[1.0]] * 2 for name in names} | {f"{name}_missing": [False] * 2 for name in names}
+    plain = pa.table({"sample_id": [3, 4], **values})
+    flags = {"a_misaligned": [True, False], "a_donor": [7, -1], "a_noisy": [True, False], "b_noisy": [False, True]}
+    table = plain
+    for name, flag in flags.items():
+        table = table.append_column(name, pa.array(flag))
+    cards = [card_of(Row(place, table.slice(place, 1)), modalities) for place in (0, 1)]
+    assert [card.unreliable for card in cards] == [["a is that of sample 7", "a has noise"], ["b has noise"]]
+    assert card_of(Row(0, plain.slice(0, 1)), modalities).unreliable == []
