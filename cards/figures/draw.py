@@ -65,8 +65,10 @@ def _draw_all(
     drawings += _information(directory, statistics)
     drawings.append(draw_rows(directory, statistics))
     drawings += _clinical(directory, statistics, about)
+    # The card's table of misaligned and noisy values has these.
+    flags = {f"{modality.name}{ending}" for modality in modalities for ending in ("_misaligned", "_noisy")}
     for column, counts in statistics.get("categories", {}).items():
-        if len(values_of(counts)) > 1 and about.group_of(column) is None:
+        if len(values_of(counts)) > 1 and about.group_of(column) is None and column not in flags:
             drawings.append(draw_category(directory, column, counts))
     for column, media in statistics.get("media", {}).items():
         if media["kind"] == "audio":

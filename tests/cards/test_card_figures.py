@@ -154,4 +154,13 @@ def test_durations_stand_apart_from_the_edges(
     draw_durations(tmp_path, "tone", media)
     (axes,) = drawn[0].axes
     assert [tick.get_text() for tick in axes.get_yticklabels()] == labels
-    assert axes.get_xlim() == (0, pytest.approx(3.0 * 1.06))
+    assert axes.get_xlim() == pytest.approx((0, 3.0 * 1.06))
+
+
+def test_flags_of_the_table_of_unreliable_values_have_no_figures(tmp_path: Path) -> None:
+    about = description_of(xor_tiny(tmp_path).manifest)
+    both = {"train": {"False": 2, "True": 1}}
+    statistics = {"rows": {"train": 3}, "categories": dict.fromkeys(("a_noisy", "a_misaligned", "is_noisy"), both)}
+    modality = Modality(name="a", kind="vector", column="a", null_columns=("a",))
+    paths = [drawing.path for drawing in draw_figures(tmp_path, statistics, [], about, (modality,))]
+    assert paths == ["figures/splits.png", "figures/is_noisy.png"]
