@@ -41,7 +41,7 @@ from .build_state import BuildState, read_build_state
 from .keys.draw import VARIANTS
 from .keys.media import store_of
 from .media_store import MediaStore
-from .rows.columns import masked_rows
+from .rows.masked import masked_rows
 from .rows.shard import ShardTask, audio_values, image_values, key_media, schema_of, stores_of
 from .rows.sources import row_source
 

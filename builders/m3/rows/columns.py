@@ -1,4 +1,4 @@
-"""The columns of a range of rows that hold no media, as Arrow arrays: labels, words, ids, masks. Vectorised, since a
+"""The labels and words of a range of rows, as Arrow arrays, and the numbers of their media. Vectorised, since a
 deduplicated dataset of eleven million rows consists mostly of them.
 
 `RowSource` says which rows there are: drawn by the plan (`DrawnRows`) or read from a published table
@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -21,18 +20,8 @@ import pyarrow.compute as pc
 
 from symile_data.datasets.m3.keys import KEYS, TARGET_LANGUAGE
 from symile_data.datasets.m3.names import SEPARATOR, imagenet_classes
-from symile_data.datasets.m3.schema import IMAGE_CLASS, MODALITIES, m3_modalities
-from symile_data.format.schema import Modality
-from symile_data.misalignment import ShownRows
-from symile_data.missingness import missing
-from symile_data.noise import noise_generator
-from symile_data.reliability import Reliability, SplitRows
 
-from ...engine.noise import noisy_ids, noisy_numbers
 from ..build_state import BuildState
-from ..keys.columns import key_columns, key_places
-from ..keys.media import stored_keys
-from ..media_store import MediaStore
 
 WORD = pa.struct([("text", pa.string()), ("lang", pa.string()), ("cls_id", pa.int32())])
 
@@ -162,137 +151,3 @@ class _Tables:
     wnids: pa.Array
     class_ids: pa.Array
     english: pa.Array
-
-
-@dataclass(frozen=True)
-class MaskedRows:
-    """Rows of one split as they are written, without their media.
-
-    Args:
-        columns: Every column without media, masks applied.
-        images: (N,) int64 rows of the store of images; -1 where the image is missing.
-        audio: (N,) int64 rows of the store of audio; -1 where the audio is missing.
-        keys: By name of a key that is stored as files, (N,) int64 rows of its store; -1 where it is missing.
-        noisy: By name of a modality that can be noisy, (N,) bool, True where it is.
-    """
-
-    columns: dict[str, pa.Array]
-    images: npt.NDArray[np.int64]
-    audio: npt.NDArray[np.int64]
-    keys: Mapping[str, npt.NDArray[np.int64]]
-    noisy: Mapping[str, npt.NDArray[np.bool_]]
-
-
-def masked_rows(state: BuildState, internal: Path, source: RowSource, split: str, start: int, stop: int) -> MaskedRows:
-    """Return the rows `start` to `stop - 1` of a split. A modality that is simulated to be missing, or has no usable
-    file, is null and marked in its mask.
-    """
-    labelled = source.rows(start, stop)
-    within = SplitRows.of(state.rows, split)
-    sample_ids = within.sample_ids(np.arange(start, stop))
-    stores = {
-        "image": MediaStore(internal, "images", state.image_stores[split]),
-        "audio": MediaStore(internal, "clips", state.audio_stores[split]),
-    }
-    places = {
-        "image": stores["image"].rows_of(labelled.slots),
-        "audio": stores["audio"].rows_of(labelled.recordings),
-        "text": np.zeros(stop - start, dtype=np.int64),
-        **key_places(state, internal, split, labelled.keys),
-    }
-    columns = dict(zip(labelled.labels.schema.names, labelled.labels.columns, strict=True))
-    columns["sample_id"] = pa.array(sample_ids)
-    own_absent = {
-        name: missing(state.seed, sample_ids, name, state.rate(split, name)) | (place < 0)
-        for name, place in places.items()
-    }
-    settings = Reliability.of(state.reliability)
-    shown = {
-        name: settings.draw(state.seed, within, np.arange(start, stop), name, own_absent[name]).shown
-        for name in settings.misaligned
-    }
-    lenders = {name: _lent(source, rows) for name, rows in shown.items() if rows.misaligned.any()}
-    for name, lent in lenders.items():
-        swapped = shown[name].misaligned
-        if name in stores:
-            numbers = lent.slots if name == "image" else lent.recordings
-            places[name][swapped] = stores[name].rows_of(numbers)
-        elif name in state.keys:
-            places[name][swapped] = key_places(state, internal, split, {name: lent.keys[name]})[name]
-    noisy: dict[str, npt.NDArray[np.bool_]] = {}
-    for name in {**settings.misaligned, **settings.noisy}:
-        absent = own_absent[name] | (places[name] < 0)
-        affected = settings.draw(state.seed, within, np.arange(start, stop), name, absent)
-        columns |= {column: pa.array(values) for column, values in affected.columns(name).items()}
-        noisy |= {name: affected.noisy} if name in settings.noisy else {}
-    if "text" in lenders:
-        for column in ("text", "words", "target_text"):
-            columns[column] = _replaced(columns[column], shown["text"].misaligned, lenders["text"].labels[column])
-    if "image" in settings.misaligned:
-        classes = columns["cls_id"]
-        if "image" in lenders:
-            classes = _replaced(classes, shown["image"].misaligned, lenders["image"].labels["cls_id"])
-        columns[IMAGE_CLASS] = classes
-    for modality in m3_modalities(state.keys):
-        absent = own_absent[modality.name] | (places[modality.name] < 0)
-        places[modality.name][absent] = -1
-        columns[modality.mask] = pa.array(absent)
-    for name, column in (("image", "image_id"), ("audio", "clip_id")):
-        columns[column] = stores[name].ids.take(_or_null(places[name]))
-    _blank(columns, next(modality for modality in MODALITIES if modality.name == "text"), places["text"])
-    columns |= key_columns(state, internal, split, places)
-    for modality in m3_modalities(state.keys):
-        if modality.name in noisy and modality.id_column is not None:
-            columns[modality.id_column] = noisy_ids(columns[modality.id_column], noisy[modality.name], sample_ids)
-        elif modality.name in noisy:
-            level = settings.noise_level(modality.name, modality.kind)
-            columns[modality.column] = _noisy_codes(
-                columns[modality.column], noisy[modality.name], state.seed, sample_ids, modality.name, level
-            )
-    stored = {key.name: places[key.name] for key in stored_keys(state)}
-    return MaskedRows(columns, places["image"], places["audio"], stored, noisy)
-
-
-def _noisy_codes(
-    column: pa.FixedSizeListArray,
-    noisy: npt.NDArray[np.bool_],
-    seed: int,
-    sample_ids: npt.NDArray[np.int64],
-    name: str,
-    level: float,
-) -> pa.Array:
-    """Return the column of a key that is a list of numbers, with noise in the rows that are marked."""
-    values = np.asarray(column.values.to_numpy(), dtype=np.float32).reshape(len(column), -1).copy()
-    for row in np.flatnonzero(noisy).tolist():
-        values[row] = noisy_numbers(values[row], level, noise_generator(seed, int(sample_ids[row]), name))
-    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1], mask=column.is_null())
-
-
-def _lent(source: RowSource, shown: ShownRows) -> LabelledRows:
-    """Return the donors of the misaligned rows, in the order of these rows."""
-    rows = [source.rows(place, place + 1) for place in shown.places[shown.misaligned].tolist()]
-    return LabelledRows(
-        pa.Table.from_batches([row.labels for row in rows]).combine_chunks().to_batches()[0],
-        np.concatenate([row.slots for row in rows]),
-        np.concatenate([row.recordings for row in rows]),
-        {name: np.concatenate([row.keys[name] for row in rows]) for name in rows[0].keys},
-    )
-
-
-def _replaced(column: pa.Array, swapped: npt.NDArray[np.bool_], values: pa.Array) -> pa.Array:
-    """Return a column with other values in the rows that are marked, in order."""
-    at = np.arange(len(column))
-    at[swapped] = len(column) + np.arange(len(values))
-    return pa.concat_arrays([column, values]).take(pa.array(at))
-
-
-def _blank(columns: dict[str, pa.Array], modality: Modality, places: npt.NDArray[np.int64]) -> None:
-    """Make a modality's columns null where the place is -1. `take` also drops the bytes behind the nulls."""
-    if (places < 0).any():
-        kept = _or_null(np.where(places < 0, -1, np.arange(len(places))))
-        for column in modality.null_columns:
-            columns[column] = columns[column].take(kept)
-
-
-def _or_null(places: npt.NDArray[np.int64]) -> pa.Array:
-    return pa.array(places, mask=places < 0)

@@ -25,7 +25,7 @@ from ...engine.noise import NOISES, noisy_id
 from ..build_state import BuildState, read_build_state
 from ..keys.media import store_of
 from ..media_store import MediaStore
-from .columns import MaskedRows, masked_rows
+from .masked import MaskedRows, masked_rows
 from .sources import row_source
 
 ROWS_PER_SHARD = 1000
