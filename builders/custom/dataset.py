@@ -87,8 +87,8 @@ def write_dataset(
             give it. NaN and infinite floats are stored unchanged and counted in the manifest's notes.
         spec: JSON-like value of everything that decides the rows (versions of your sources, settings, seed). Equal
             specs mean equal datasets. The fingerprint in the manifest is also that of the rows that were written.
-        write_card: The function that writes the card, such as `symile_data.cards.write_card`; none by default. Without a
-            card `load_dataset` finds the splits `train`, `validation` and `test` only, and not all tars.
+        write_card: The function that writes the card, such as `symile_data.cards.write_card`; none by default. Without
+            a card `load_dataset` finds the splits `train`, `validation` and `test` only, and not all tars.
         notes: Known limits, for the card.
         publication: What only you know, for the card: what the dataset is, its licence, sources and creators, biases
             and use. `symile-data card DIR --statements FILE` changes it later.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from symile_data.format.manifest import FileEntry, Manifest
@@ -19,7 +20,17 @@ RECORDS = "default"
 
 _FILES = "shards"
 _SPLITS = "splits"
+_SPLIT = "split"  # the field of the rows that says their split
 _REPOSITORY = "repository"
+_SCALARS: dict[str, str | tuple[str, ...]] = {
+    "sc:Boolean": "bool",
+    "sc:Integer": ("int", "uint"),
+    "sc:Float": ("float", "decimal"),
+    "sc:Date": "date",
+    "sc:DateTime": "timestamp",
+    "sc:Time": "time",  # after timestamp, which begins so too
+}
+_SPACE = re.compile(r"\s|%20")
 _HUB = "https://huggingface.co/datasets/"
 
 _ENCODINGS = {".parquet": "application/x-parquet", ".tar": "application/x-tar"}
@@ -126,6 +137,7 @@ def _media_set(table: Table, schema: DatasetSchema, description: Description) ->
 def _row_set(
     manifest: Manifest, schema: DatasetSchema, description: Description, tables: Sequence[Table]
 ) -> dict[str, Any]:
+    columns = tables[0].features if tables else schema.features
     return {
         "@type": "cr:RecordSet",
         "@id": RECORDS,
@@ -133,7 +145,7 @@ def _row_set(
         "field": [
             {
                 "@type": "cr:Field",
-                "@id": f"{RECORDS}/split",
+                "@id": f"{RECORDS}/{_SPLIT}",
                 "description": "The split, from the shard's name.",
                 "dataType": "sc:Text",
                 "source": {
@@ -142,22 +154,49 @@ def _row_set(
                     "transform": {"regex": f"^data/({'|'.join(used_splits(manifest))})-.*$"},
                 },
             },
-            *_fields(tables[0].features if tables else schema.features, schema, description, RECORDS, _FILES),
+            *_fields(columns, schema, description, RECORDS, _FILES, (_SPLIT,)),
         ],
     }
 
 
 def _fields(
-    features: Features, schema: DatasetSchema, description: Description, records: str, files: str
+    features: Features,
+    schema: DatasetSchema,
+    description: Description,
+    records: str,
+    files: str,
+    taken: Sequence[str] = (),
 ) -> Iterator[dict[str, Any]]:
-    for name, feature in features.items():
-        field = {"@type": "cr:Field", "@id": f"{records}/{name}"}
+    for (name, feature), ending in zip(features.items(), _endings(features, taken), strict=True):
+        if str(getattr(feature, "dtype", "")).startswith("duration"):
+            continue  # Croissant has no type for it, and readers fail on another one
+        field = {"@type": "cr:Field", "@id": f"{records}/{ending}"}
+        if ending != name:
+            field["name"] = name
         if meaning := meaning_of(name, description, schema.modalities):
             field["description"] = meaning
-        yield {**field, **_typed(name, feature, records, files)}
+        yield {**field, **_typed(name, feature, field["@id"], files)}
 
 
-def _typed(name: str, feature: Any, records: str, files: str) -> dict[str, Any]:
+def _endings(columns: Iterable[str], taken: Sequence[str]) -> list[str]:
+    """Return the ends of the columns' ids. An id has no white space, not even escaped, and stands for one field.
+
+    >>> _endings(["a b", "a_b", "split"], ["split"])
+    ['a_b_', 'a_b', 'split_']
+    """
+    names = list(columns)
+    used = {*taken, *names}
+    endings = []
+    for name in names:
+        ending = _SPACE.sub("_", name)
+        while ending in (used if ending != name else taken):
+            ending += "_"
+        used.add(ending)
+        endings.append(ending)
+    return endings
+
+
+def _typed(name: str, feature: Any, field_id: str, files: str) -> dict[str, Any]:
     """Return the data type and the source of one column."""
     from datasets import Audio, ClassLabel, Image, List
 
@@ -168,22 +207,31 @@ def _typed(name: str, feature: Any, records: str, files: str) -> dict[str, Any]:
         return {"dataType": "sc:AudioObject", "source": _source(files, name, "bytes")}
     if isinstance(feature, ClassLabel):
         return {"dataType": "sc:Integer", "source": _source(files, name)}
+    if isinstance(feature, dict):
+        return {"subField": _parts(name, feature, field_id, files)}
     if isinstance(feature, List) and isinstance(feature.feature, dict):
-        parts = [
-            {
-                "@type": "cr:Field",
-                "@id": f"{records}/{name}/{part}",
-                "dataType": _scalar(inner),
-                "source": _source(files, name, part),
-            }
-            for part, inner in feature.feature.items()
-        ]
-        return {**_array(feature.length), "subField": parts}
+        return {**_array(feature.length), "subField": _parts(name, feature.feature, field_id, files)}
+    if isinstance(feature, List) and isinstance(feature.feature, Image | Audio):
+        # Readers take an array of objects for one object; of a repeated field they take each value alone.
+        return {"repeated": True, **_typed(name, feature.feature, field_id, files)}
     if isinstance(feature, List):
         return {**_array(feature.length), "dataType": _scalar(feature.feature), "source": _source(files, name)}
     if hasattr(feature, "shape"):  # ArrayXD
         return {**_array(*feature.shape), "dataType": _scalar(feature), "source": _source(files, name)}
     return {"dataType": _scalar(feature), "source": _source(files, name)}
+
+
+def _parts(name: str, features: Mapping[str, Any], field_id: str, files: str) -> list[dict[str, Any]]:
+    """Describe the parts of a struct, or of each struct of a list."""
+    return [
+        {
+            "@type": "cr:Field",
+            "@id": f"{field_id}/{ending}",
+            "dataType": _scalar(getattr(inner, "feature", inner)),
+            "source": _source(files, name, part),
+        }
+        for (part, inner), ending in zip(features.items(), _endings(features, ()), strict=True)
+    ]
 
 
 def _array(*shape: int | None) -> dict[str, Any]:
@@ -198,16 +246,10 @@ def _array(*shape: int | None) -> dict[str, Any]:
 def _source(files: str, column: str, part: str = "") -> dict[str, Any]:
     source: dict[str, Any] = {"fileSet": {"@id": files}, "extract": {"column": column}}
     if part:
-        source["transform"] = {"jsonPath": part}
+        source["transform"] = {"jsonPath": part if part.isidentifier() else f"'{part}'"}
     return source
 
 
 def _scalar(feature: Any) -> str:
     dtype = str(getattr(feature, "dtype", "string"))
-    if dtype == "bool":
-        return "sc:Boolean"
-    if dtype.startswith(("int", "uint")):
-        return "sc:Integer"
-    if dtype.startswith("float"):
-        return "sc:Float"
-    return "sc:Text"
+    return next((kind for kind, starts in _SCALARS.items() if dtype.startswith(starts)), "sc:Text")

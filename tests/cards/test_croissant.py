@@ -3,15 +3,22 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 
 import mlcroissant
+import numpy as np
+import pandas as pd
 import pytest
+from datasets import Features, Image, List, Value
 from mlcroissant._src.core import constants
 from tiny_datasets import Tiny, mimic_tiny, xor_tiny
 
+from symile_data.builders.custom import own_schema, write_dataset
+from symile_data.cards import write_card
 from symile_data.format.manifest import Dropped
 from symile_data.format.publication import Publication
 
@@ -67,6 +74,63 @@ def test_lists_of_numbers_are_read(make: object, tmp_path: Path) -> None:
     dataset = mlcroissant.Dataset(jsonld=tiny.directory / "croissant.json")
     assert not dataset.metadata.ctx.issues.errors
     assert len(list(islice(dataset.records("default"), 3))) == 3
+
+
+def test_columns_of_any_name_and_type_are_read_as_they_were_written(tmp_path: Path) -> None:
+    text, vector = Value("string"), List(Value("float32"), length=2)
+    features = {
+        "a b": vector,
+        "a_b": text,
+        "split": text,
+        "c\nd": Value("int64"),
+        "day": Value("date32"),
+        "time": Value("timestamp[us]"),
+        "clock": Value("time64[us]"),
+        "price": Value("decimal128(8, 2)"),
+        "took": Value("duration[s]"),
+        "box": {"x y": Value("int64"), "tags": List(text)},
+        "views": List(Image()),
+    }
+    now = datetime(2026, 12, 1, 10, 30)
+    full = {
+        "a b": [1.0, 2.0],
+        "a_b": "one",
+        "split": "mine",
+        "c\nd": 7,
+        "day": now.date(),
+        "time": now,
+        "clock": now.time(),
+        "price": Decimal("1.25"),
+        "took": timedelta(seconds=3),
+        "box": {"x y": 3, "tags": ["a", "b"]},
+        "views": [np.zeros((2, 3), dtype=np.uint8)] * 2,
+    }
+    write_dataset(
+        tmp_path,
+        name="mine",
+        schema=own_schema(Features(features), {"a b": "vector", "a_b": "text"}),
+        splits={"train": [full, dict.fromkeys(full)]},
+        spec={},
+        write_card=write_card,
+    )
+    dataset = mlcroissant.Dataset(jsonld=tmp_path / "croissant.json")
+    assert not dataset.metadata.ctx.issues.errors and len(dataset.metadata.ctx.issues.warnings) == 1  # no date
+    record, empty = dataset.records("default")
+    assert record["default/split"] == b"train"
+    assert [image.size for image in record["default/views"]] == [(3, 2)] * 2
+    for name, expected in {
+        "a_b_": [1.0, 2.0],
+        "a_b": b"one",
+        "split_": b"mine",
+        "c_d": 7,
+        "day": pd.Timestamp(now.date()),
+        "time": pd.Timestamp(now),
+        "clock": now.time(),
+        "price": 1.25,
+        "box": {"default/box/x_y": 3, "default/box/tags": [b"a", b"b"]},
+    }.items():
+        assert record[f"default/{name}"] == expected
+        assert empty[f"default/{name}"] in (None, {"default/box/x_y": None, "default/box/tags": None})
 
 
 def test_responsible_use_is_described(documented: Tiny, tmp_path: Path) -> None:
