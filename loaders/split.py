@@ -29,7 +29,7 @@ from symile_data.format.manifest import UNFINISHED
 from symile_data.format.media import UnfitMediumError, decoded_file
 from symile_data.format.remote_cache import RemoteCache
 from symile_data.format.schema import Modality
-from symile_data.format.shards import Shard, open_shard
+from symile_data.format.shards import Shard, open_listed, open_shard
 from symile_data.format.shards.deduplicated import pooled_media, with_media
 
 from .discover import discover_shards, unknown_split
@@ -270,7 +270,7 @@ def _open_built(location: Location, split: str, manifest: manifests.Manifest, fe
     entries = manifest.shards(split)
     sets, encoded = open_feature_sets(location, manifest, features)
     with ThreadPoolExecutor(_OPENING_THREADS) as pool:
-        opened = pool.map(lambda e: open_shard(location, e.path, size=e.bytes, rows=e.rows), entries)
+        opened = pool.map(lambda e: open_listed(location, e), entries)
         media = pooled_media(location, manifest, split)
         stored = [with_media(location, shard, media) for shard in opened]
         beside = zip(*(found.shards(split) for found in sets), strict=True) if sets else [()] * len(stored)

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from symile_data.datasets.confidential import disclosed
+from symile_data.format.location import Location
 from symile_data.format.manifest import BuildFingerprint, FileEntry, Manifest, file_entry
 from symile_data.format.schema import DatasetSchema
+from symile_data.format.shards import open_listed
 from symile_data.format.shards.writer import shard_path, shard_ranges
 
 from .build_dir import Artifact, BuildDir, FinishedArtifact, open_build_dir
@@ -56,6 +58,7 @@ def run_build(
             return build_dir
         with open_pool(workers, executor) as pool:
             manifest = disclosed(replace(stages(build_dir, pool), command=command))
+        manifest = replace(manifest, files=[_with_footer(out, entry) for entry in manifest.files])
         documents = [file_entry(out, path) for path in sorted(write_card(out, manifest, schema))]
         manifest = replace(manifest, files=[*manifest.files, *documents])
         build_dir.finish(manifest)
@@ -98,6 +101,11 @@ def run_shards(
         listed(artifact, made, split=split) for split, artifact, made in zip(splits, artifacts, finished, strict=True)
     ]
     return entries, [made.result for made in finished]
+
+
+def _with_footer(out: Path, entry: FileEntry) -> FileEntry:
+    """Add the digest of a shard's footer, by which a loader tells it from any other of its size."""
+    return replace(entry, footer=open_listed(Location.of(out), entry).footer_sha256)
 
 
 def listed(

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from symile_data.format import manifest as manifests
 from symile_data.format.location import Location
-from symile_data.format.shards import Shard, open_shard
+from symile_data.format.shards import Shard, open_listed
 from symile_data.format.shards.deduplicated import DeduplicatedShard, pooled_media, with_media
 
 _OPEN = 16  # shards that stay open
@@ -98,9 +98,7 @@ class SourceRows:
 
     def _open(self, index: int) -> Shard:
         entry = self._entries[index]
-        return with_media(
-            self._location, open_shard(self._location, entry.path, size=entry.bytes, rows=entry.rows), self._media
-        )
+        return with_media(self._location, open_listed(self._location, entry), self._media)
 
     def _groups(self, rows: IntArray) -> Iterator[tuple[Shard, int, int, int]]:
         """Yield the row groups that span ascending rows: shard, group in it, first row, row after the last."""

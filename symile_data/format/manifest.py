@@ -40,7 +40,7 @@ UNFINISHED = ".build"  # folder that marks a directory as an unfinished build
 @dataclass(frozen=True, kw_only=True)
 class FileEntry:
     """One file of a dataset: its path relative to the dataset, size and hash. Shards have `rows` and `split`; files of
-    media tables have `rows` and `pool`.
+    media tables have `rows` and `pool`. Both have the SHA-256 (hex) of their `footer`, which older datasets lack.
     """
 
     path: str
@@ -49,6 +49,7 @@ class FileEntry:
     rows: int | None = None
     split: str | None = None
     pool: str | None = None
+    footer: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -72,7 +72,9 @@ def rows_digest(manifest: Manifest) -> str:
 
     A card that is written anew leaves it as it is.
     """
-    files = [asdict(entry) for entry in (*manifest.shards(), *manifest.pool_files())]
+    entries = [asdict(entry) for entry in (*manifest.shards(), *manifest.pool_files())]
+    # Footers are left out, so that datasets of before they were listed keep their sets.
+    files = [{key: value for key, value in entry.items() if key != "footer"} for entry in entries]
     return digest([manifest.identity.fingerprint, files])
 
 

@@ -12,7 +12,7 @@ from symile_data.errors import DamageError, UsageError
 from symile_data.format.location import Location
 from symile_data.format.manifest import FileEntry, Manifest
 from symile_data.format.schema import Modality
-from symile_data.format.shards import open_shard
+from symile_data.format.shards import open_listed
 
 from . import SAMPLE_ID, FeatureSet, joined_modalities, read_feature_set
 
@@ -179,7 +179,7 @@ def join(location: Location, shard: Shard, entries: Sequence[FileEntry], sets: S
     opened = []
     for entry, found in zip(entries, sets, strict=True):
         names = tuple(modality.column for modality in found.manifest.modalities)
-        file = open_shard(location, entry.path, size=entry.bytes, rows=entry.rows)
+        file = open_listed(location, entry)
         taken = [name for name in names if name in shard.schema.names or name not in file.schema.names]
         if taken or SAMPLE_ID not in file.schema.names or SAMPLE_ID not in shard.schema.names:
             wrong = taken[0] if taken else SAMPLE_ID

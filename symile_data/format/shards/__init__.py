@@ -14,7 +14,9 @@ import pyarrow as pa
 
 from symile_data.errors import UsageError
 from symile_data.format.location import Location
+from symile_data.format.manifest import FileEntry
 
+from .limits import check_footer
 from .opened import Trim
 from .parquet import open_parquet
 from .tar import open_tar
@@ -135,6 +137,18 @@ def open_shard(location: Location, name: str, *, size: int | None = None, rows: 
             "no shard of a known format", where=location.where(name), do=f"known are {', '.join(_OPENERS)}"
         )
     return opener(location, name, size=size, rows=rows)
+
+
+def open_listed(location: Location, entry: FileEntry) -> StoredShard:
+    """Read the footer of a shard that a manifest lists.
+
+    Raises:
+        UsageError: the file's name has no suffix of a known format.
+        DamageError: the shard is missing, truncated or damaged, or another one than the manifest lists.
+    """
+    shard = open_shard(location, entry.path, size=entry.bytes, rows=entry.rows)
+    check_footer(location, entry.path, shard.footer_sha256, entry.footer)
+    return shard
 
 
 def check_format(name: str) -> None:

@@ -19,7 +19,7 @@ from symile_data.format.location import Location
 from symile_data.format.manifest import FileEntry, Manifest
 
 from .arrow_numpy import arrow_int64, null_mask, numbers
-from .limits import AGAIN, check_size
+from .limits import AGAIN, check_footer, check_size
 from .parquet import ParquetShard, open_parquet
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ class PoolReader:
         if index not in self._opened:
             entry = self._entries[index]
             opened = open_parquet(self._location, entry.path, size=entry.bytes, rows=entry.rows)
+            check_footer(self._location, entry.path, opened.footer_sha256, entry.footer)
             _check_columns(self._location, opened, [self._column])
             self._opened[index] = opened
         return self._opened[index]

@@ -67,6 +67,21 @@ def check_rows(location: Location, name: str, found: int, rows: int | None) -> N
         )
 
 
+def check_footer(location: Location, name: str, found: str, footer: str | None) -> None:
+    """Compare the digest of a shard's footer with the manifest's: another shard may have its size and rows.
+
+    Raises:
+        DamageError: they differ.
+    """
+    if footer not in (None, found):
+        raise DamageError(
+            "a shard was replaced by another one, or damaged",
+            where=location.where(name),
+            got="a footer that is not the one in the manifest",
+            do=AGAIN,
+        )
+
+
 def unreadable(location: Location, name: str, error: Exception, kind: str) -> DamageError:
     """Return the error for a shard that cannot be read.
 
