@@ -53,7 +53,7 @@ def draw_p_hat(path: Path, rows: Rows, dims: int) -> None:
     best = [bayes_accuracy(p_hat, dims) for p_hat in _CURVE]
     accuracies.plot(_CURVE, best, color="0.2", linestyle="--", label="Bayes-optimal")
     _plot_losses(accuracies, p_hats, rows)
-    accuracies.set(xlabel="p-hat, share of XOR rows", ylabel="accuracy", title="Predict b from a and c, test split")
+    accuracies.set(xlabel="p-hat, share of XOR rows", ylabel="test accuracy", title="Predict b from a and c")
     for term, label, colour, line in _TERMS:
         terms.plot(_CURVE, [term(p_hat, dims) for p_hat in _CURVE], color=colour, linestyle=line, label=label)
     terms.set(xlabel="p-hat, share of XOR rows", ylabel="information (nats)", title="Information between the variables")
@@ -72,9 +72,7 @@ def draw_missing(path: Path, rows: Rows) -> None:
     rates = [row["rate"] for row in rows]
     _plot_losses(accuracies, rates, rows)
     accuracies.plot(rates, [row["complete"] for row in rows], color="0.2", linestyle="--", label="complete rows")
-    accuracies.set(
-        xlabel="missing rate of each variable", ylabel="accuracy", title="Predict b from a and c, test split"
-    )
+    accuracies.set(xlabel="missing rate of each variable", ylabel="test accuracy", title="Predict b from a and c")
     _save(figure, path)
 
 
@@ -96,7 +94,7 @@ def draw_m3(path: Path, rows: Rows) -> None:
         for name in ("text_alone", "counting"):
             places, known = ([row[which] for row in drawn] for which in (key, name))
             axes.plot(places, known, color="0.2", linestyle=line_style(name), label=shown(name))
-        axes.set(ylabel="accuracy", title="Find the image from text and audio, test split")
+        axes.set(ylabel="test accuracy", title="Find the image from text and audio")
     languages.set(xlabel="languages", xticks=[row["languages"] for row in whole])
     highest = max(row["rate"] for row in masked)
     shares = [highest * share for share in _CURVE]
@@ -107,8 +105,8 @@ def draw_m3(path: Path, rows: Rows) -> None:
         linestyle="-.",
         label="share of complete training rows",
     )
-    rates.set(xlabel=f"missing rate of each modality in training ({least} languages)")
-    _save(figure, path, below=True)
+    rates.set(xlabel=f"missing rate in training ({least} languages)")
+    _save(figure, path, shared=True)
 
 
 @style.in_style()
@@ -129,9 +127,9 @@ def draw_keys(path: Path, rows: Rows) -> None:
         for name in ("text_alone", ONE_LEFT_OUT):
             known = [row[name] for row in drawn]
             axes.plot(places, known, color="0.2", linestyle=line_style(name), label=shown(name))
-        axes.set(xlabel="modalities", ylabel="accuracy", title=f"Find the image, {number} languages, test split")
+        axes.set(xlabel="modalities", ylabel="test accuracy", title=f"Find the image, {number} languages")
         axes.set_xticks(places)
-    _save(figure, path, below=True)
+    _save(figure, path, shared=True)
 
 
 def _plot_published(axes: Axes, key: str, rows: Rows) -> None:
@@ -154,7 +152,7 @@ def _plot_published(axes: Axes, key: str, rows: Rows) -> None:
 
 
 def _figure(count: int) -> tuple[Figure, list[Axes]]:
-    figure = style.sheet(4.8 * count, 3.6)
+    figure = style.sheet(style.WIDTH / 2 * count, 3.2)
     return figure, list(figure.subplots(1, count, squeeze=False)[0])
 
 
@@ -173,10 +171,15 @@ def _plot_losses(
     axes.set_ylim(-0.02, 1.02)
 
 
-def _save(figure: Figure, path: Path, *, below: bool = False) -> None:
-    """Write the figure, with legends in the plots or below them."""
-    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.19), "ncols": 2} if below else {}
+def _save(figure: Figure, path: Path, *, shared: bool = False) -> None:
+    """Write the figure, with a legend below each plot, or one for all plots."""
     for axes in figure.axes:
         axes.grid()
-        axes.legend(**place)
+        if not shared:
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.23), ncols=2)
+    if shared:
+        drawn = [axes.get_legend_handles_labels() for axes in figure.axes]
+        handles = {label: handle for found, labels in drawn for handle, label in zip(found, labels, strict=True)}
+        columns = 4 if len(handles) <= 4 else 3
+        figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=columns)
     style.save(figure, path)
