@@ -73,8 +73,8 @@ def test_names_come_in_the_order_asked() -> None:
         (
             2,
             "n02|lemon|λιον\u200dτάρι",
-            "the name 'λιον\\u200dτάρι' occurs twice, so it would not tell its class and language (x.tsv, line 3, column "
-            "el); got the same in line 2, column el. Give one of them a distinguishing form.",
+            "the name 'λιον\\u200dτάρι' occurs twice, so it would not tell its class and language (x.tsv, line 3, "
+            "column el); got the same in line 2, column el. Give one of them a distinguishing form.",
         ),
         (
             2,
