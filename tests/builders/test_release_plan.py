@@ -188,7 +188,7 @@ def test_a_row_that_is_wrong_is_named(place: Path, changes: dict[str, Any], mess
         rebuilt(place)
     assert str(caught.value).startswith(message)
     if "readable" not in message:
-        assert "train.csv, row 5" in str(caught.value)
+        assert "train.csv, line 7" in str(caught.value)
 
 
 def test_plans_that_are_none(place: Path, tmp_path: Path) -> None:

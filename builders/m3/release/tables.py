@@ -28,6 +28,7 @@ COLUMNS = ("lang", "audio_path", "image_path", "cls", "cls_id", "target_text", "
 FILES = {"train": ("train",), "validation": ("val", "validation"), "test": ("test",)}  # split -> stems of its file
 
 _BLOCK_BYTES = 16 << 20  # bytes of a CSV file that are read at a time
+_FIRST_LINE = 2  # of the rows, below the names of the columns
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def last_parts(file: Path, first: int, batch: pa.RecordBatch, column: str) -> tu
         row = int(short[0])
         raise SourceError(
             "a path does not name a folder and a file",
-            where=f"{file}, row {first + row}, column {column}",
+            where=f"{file}, line {first + row + _FIRST_LINE}, column {column}",
             got=repr(batch[column][row].as_py()),
         )
     ends = np.cumsum(lengths)
@@ -163,7 +164,7 @@ def _class_ids(file: Path, batch: pa.RecordBatch, wnids: pa.Array, first: int) -
         row = int(wrong[0])
         raise SourceError(
             "a row's class id is not the position of its image's folder in ILSVRC's order",
-            where=f"{file}, row {first + row}",
+            where=f"{file}, line {first + row + _FIRST_LINE}",
             got=f"cls_id {batch['cls_id'][row]}, folder {wnids[row]}",
         )
     return np.asarray(told, dtype=np.int64)
