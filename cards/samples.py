@@ -23,10 +23,13 @@ _MEDIA = ("image", "audio")
 
 @dataclass(frozen=True, kw_only=True)
 class Word:
-    """One word of a text: the word as written, its language, and the English name of its class."""
+    """One word of a text: the word as written, its language, and the English name of its class.
+
+    Of a published word that could not be identified the language is None and the English name empty.
+    """
 
     text: str
-    lang: str
+    lang: str | None
     english: str
 
 
@@ -115,10 +118,15 @@ def _sample(split: str, row: dict[str, Any], schema: DatasetSchema) -> Sample:
         cls=row["cls"],
         text=row["text"],
         target_text=row["target_text"],
-        words=tuple(Word(text=word["text"], lang=word["lang"], english=names[word["cls_id"]]) for word in words),
+        words=tuple(_word(word, names) for word in words),
         image=row["image"] and row["image"]["bytes"],
         audio=row["audio"] and row["audio"]["bytes"],
     )
+
+
+def _word(word: dict[str, Any], names: list[str]) -> Word:
+    english = "" if word["cls_id"] is None else names[word["cls_id"]]
+    return Word(text=word["text"], lang=word["lang"], english=english)
 
 
 def _best(samples: list[Sample]) -> list[Sample]:

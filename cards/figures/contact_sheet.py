@@ -76,13 +76,13 @@ def draw_contact_sheet(path: Path, samples: list[Sample]) -> None:
 
 
 def caption_of(word: Word) -> str:
-    """Return the caption of a word: the word and its English meaning, or only the meaning where no installed font has
-    the word's script.
+    """Return the caption of a word: the word and its English meaning where it is known, or only the meaning where no
+    installed font has the word's script.
 
     >>> caption_of(Word(text="lion", lang="en", english="lion"))
     'lion'
     """
-    if word.text == word.english:
+    if word.english in ("", word.text):
         return word.text
     # The mark keeps the order of the two parts where the word is written from right to left.
     return f"{_LEFT_TO_RIGHT}{word.text} ({word.english})" if drawable(word.text) else f"({word.english})"
@@ -167,9 +167,9 @@ def draw_words(
         if target:
             axes.text(left, at, "▶", **_SMALL | {"fontsize": 6, "color": colour})
         code: dict[str, Any] = {"fontsize": 7, "color": colour if target else style.MUTED}
-        axes.text(left + _MARK, at, label(word.lang), **_SMALL | code)
+        axes.text(left + _MARK, at, "?" if word.lang is None else label(word.lang), **_SMALL | code)
         caption = caption_of(word)
-        look = {"color": colour, "fontweight": weight, "fontfamily": families(word.lang, caption)}
+        look = {"color": colour, "fontweight": weight, "fontfamily": families(word.lang or "", caption)}
         shorten(axes.text(start, at, caption, **_SMALL | look), left + width - start)
 
 

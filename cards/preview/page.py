@@ -117,7 +117,7 @@ def _shown(value: float | str) -> str:
 def _hues(cards: list[Card]) -> dict[str, int]:
     """Return language -> hue in degrees, for the languages of all words."""
     words = [word for card in cards for panel in card.panels for word in panel.values.get("words", ())]
-    languages = sorted({word["lang"] for word in words})
+    languages = sorted({word["lang"] for word in words if word["lang"] is not None})
     return {language: (index * 360 // _HUES + 8) % 360 for index, language in enumerate(languages)}
 
 

@@ -110,7 +110,7 @@ def _text(row: Row, modality: Modality) -> Values:
         {
             "text": word["text"],
             "lang": word["lang"],
-            "english": row.class_name("cls_id", word.get("cls_id", -1)),
+            "english": row.class_name("cls_id", -1 if word.get("cls_id") is None else word["cls_id"]),
             "target": (word["lang"], word["text"]) == target,
         }
         for word in listed or ()

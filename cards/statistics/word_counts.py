@@ -33,7 +33,8 @@ class WordCounts:
         self._classes: dict[str, Counter[tuple[str, int]]] = {part: Counter() for part in PARTS}
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Count the rows that have a text.
+        """Count the rows that have a text. Words of a published text whose class and language are unknown count for its
+        length alone.
 
         The batch has `words`, and `target_lang` or else `lang`, the language of the recording.
         """
@@ -49,8 +50,9 @@ class WordCounts:
         starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
         is_target = target == written
         self._positions.update((np.arange(len(written)) - starts)[is_target].tolist())
-        classes = words.field("cls_id").to_numpy(zero_copy_only=False)
-        for part, chosen in zip(PARTS, (is_target, ~is_target), strict=True):
+        known = words.field("cls_id").is_valid().to_numpy(zero_copy_only=False)
+        classes = pc.fill_null(words.field("cls_id"), 0).to_numpy(zero_copy_only=False)
+        for part, chosen in zip(PARTS, (known & is_target, known & ~is_target), strict=True):
             self._classes[part].update(zip(written[chosen].tolist(), classes[chosen].tolist(), strict=True))
 
     def summary(self) -> dict[str, Any]:

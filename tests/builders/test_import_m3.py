@@ -23,6 +23,7 @@ from symile_data.builders.m3.release import import_release
 from symile_data.builders.m3.release.files import read_rows
 from symile_data.builders.m3.release.import_release import import_m3
 from symile_data.cards import write_card
+from symile_data.cards.preview import write_preview
 from symile_data.datasets.m3.names import imagenet_classes
 from symile_data.datasets.m3.schema import m3_schema
 from symile_data.errors import SourceError, SymileDataError, UsageError
@@ -92,12 +93,17 @@ def test_an_imported_dataset_verifies_loads_and_says_where_it_comes_from(whole: 
     assert len(set(split.read_all(["image_id"])["image_id"].to_pylist())) == 10
 
 
-def test_the_bundled_names_resolve_what_they_know_and_the_rest_is_counted(release: Path, tmp_path: Path) -> None:
-    folder = release / CONFIG  # a configuration alone, without translations.json beside its files
-    alone = tmp_path / "alone" / CONFIG
-    alone.mkdir(parents=True)
-    for path in folder.iterdir():
-        os.link(path, alone / path.name)
+@pytest.fixture
+def alone(release: Path, tmp_path: Path) -> Path:
+    """A configuration alone, without translations.json beside its files."""
+    folder = tmp_path / "alone" / CONFIG
+    folder.mkdir(parents=True)
+    for path in (release / CONFIG).iterdir():
+        os.link(path, folder / path.name)
+    return folder
+
+
+def test_the_bundled_names_resolve_what_they_know_and_the_rest_is_counted(alone: Path, tmp_path: Path) -> None:
     manifest = imported(alone, tmp_path / "out")
     rows = [row for split in OURS for row in rows_of(tmp_path / "out", split)]
     unknown = [word["text"] for row in rows for word in row["words"] if word["lang"] is None]
@@ -113,6 +119,27 @@ def test_the_bundled_names_resolve_what_they_know_and_the_rest_is_counted(releas
         ]
     assert problems(tmp_path / "out") == []
     assert open_split(tmp_path / "out", "test").rows == SPLITS["test"]
+
+
+def test_unknown_words_have_a_place_in_card_and_preview(alone: Path, tmp_path: Path) -> None:
+    out, page = tmp_path / "out", tmp_path / "page.html"
+    imported(alone, out, write_card=write_card)
+    words = [word for row in rows_of(out, "train") for word in row["words"]]
+    unknown = [word for word in words if word["lang"] is None]
+    statistics = json.loads((out / "stats.json").read_text(encoding="utf-8"))
+    counted = statistics["words"]["train"]
+    assert unknown
+    assert sum(of["words"] for part in ("target", "distractor") for of in counted[part].values()) == len(words) - len(
+        unknown
+    )
+    assert counted["lengths"] == {"2": SPLITS["train"]}
+    shown = [word for sample in statistics["samples"] for word in sample["words"] if word["lang"] is None]
+    assert shown
+    assert {word["english"] for word in shown} == {""}
+    write_preview(out, page, count=SPLITS["train"])
+    html = page.read_text(encoding="utf-8")
+    assert f'<li><bdi lang="">{unknown[0]["text"]}</bdi></li>' in html
+    assert ">None<" not in html
 
 
 @pytest.mark.parametrize("card", [True, False])

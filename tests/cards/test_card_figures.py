@@ -12,13 +12,14 @@ from tiny_datasets import Tiny, xor_tiny
 
 from symile_data.cards import write_card
 from symile_data.cards.descriptions import description_of
-from symile_data.cards.figures.contact_sheet import caption_of
+from symile_data.cards.figures.contact_sheet import caption_of, draw_words
 from symile_data.cards.figures.draw import draw_figures
 from symile_data.cards.figures.information import draw_information
 from symile_data.cards.figures.media import draw_durations
 from symile_data.cards.figures.task import draw_task
 from symile_data.cards.samples import COUNT, Word, choose_samples
 from symile_data.cards.statistics.quantiles import quantiles
+from symile_data.datasets.m3.languages import language_label
 from symile_data.datasets.pid import PRESETS
 from symile_data.datasets.pid.terms import terms_of
 from symile_data.format.schema import Modality
@@ -114,6 +115,14 @@ def test_a_word_without_a_font_is_shown_in_english() -> None:
     assert caption_of(unwritable) == "(lion)"
     assert caption_of(Word(text="λιοντάρι", lang="el", english="lion")).endswith("λιοντάρι (lion)")
     assert caption_of(Word(text="lion", lang="en", english="lion")) == "lion"
+
+
+def test_a_word_of_unknown_class_and_language_is_drawn_as_it_is(documented: Tiny) -> None:
+    sample = choose_samples(documented.directory, documented.manifest, documented.schema)[0]
+    words = (*sample.words, Word(text="zebroid", lang=None, english=""))
+    with style.page(2, "words") as (_, axes):
+        draw_words(axes, replace(sample, words=words), 0, 0, 3, label=language_label)
+        assert [text.get_text() for text in axes.texts][-2:] == ["?", "zebroid"]
 
 
 def test_figures_search_the_fonts_of_all_that_they_write(tmp_path: Path) -> None:
