@@ -16,6 +16,7 @@ import pyarrow as pa
 from symile_data.arguments import check_fields
 from symile_data.errors import UsageError
 from symile_data.format.kinds import KINDS, part_of_kind
+from symile_data.format.shards.arrow_numpy import is_number
 
 from . import audio, ecg, image, labs
 from .audio import AudioSettings
@@ -75,8 +76,7 @@ def _stored_layout(_: StoredSettings, kind: pa.DataType) -> Layout:
 
 
 def _vector_layout(settings: VectorSettings, kind: pa.DataType) -> Layout:
-    numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
-    if not pa.types.is_fixed_size_list(kind) or not any(is_number(kind.value_type) for is_number in numbers):
+    if not pa.types.is_fixed_size_list(kind) or not is_number(kind.value_type):
         raise UsageError("a vector column must be a fixed-size list of numbers", got=kind)
     return layout_of((kind.list_size,), settings.dtype)
 

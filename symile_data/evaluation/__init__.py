@@ -1,5 +1,5 @@
 """Evaluation: zero-shot retrieval as in the paper, ablations that show which modalities an accuracy depends on,
-bootstrap intervals, and the comparison of losses over seeds.
+bootstrap intervals, and the comparison of objectives over seeds.
 """
 
 from symile_data.extras import check_extra

@@ -34,7 +34,7 @@ def compare(values: Mapping[str, Sequence[float]], *, shares: bool = False) -> d
         the first -> `paired_test` of the first with it, with "p_holm": p adjusted for all of these tests by `holm`.
 
     Raises:
-        UsageError: the losses have different numbers of values.
+        UsageError: the objectives have different numbers of values.
     """
     counts = {len(series) for series in values.values()}
     if len(counts) != 1:

@@ -1,4 +1,4 @@
-"""Draw bar charts of recall at 1, 5 and 10 for one or several losses, with intervals, values and reference lines."""
+"""Draw bar charts of recall at 1, 5 and 10 for one or more objectives, with intervals, values and reference lines."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ _GROUP = 0.8  # total width of the bars of one figure, in units of the axis
 
 @style.in_style()
 def draw_recalls(
-    path: Path, losses: Mapping[str, Mapping[str, Mapping[str, Any]]], bounds: Mapping[str, float], title: str
+    path: Path, objectives: Mapping[str, Mapping[str, Mapping[str, Any]]], bounds: Mapping[str, float], title: str
 ) -> None:
     """Draw bars of the means, with whiskers from "low" to "high" and dots at "values" where there are any.
 
     Args:
         path: PNG to write.
-        losses: Loss -> figure ("accuracy", "recall_at_5", "recall_at_10") -> "mean" and possibly "low", "high" and
-            "values".
+        objectives: Objective -> figure ("accuracy", "recall_at_5", "recall_at_10") -> "mean" and possibly "low",
+            "high" and "values".
         bounds: Name of a reference (`datasets.m3.ceilings.REFERENCES`) -> accuracy, drawn as a line over the bars of
             recall at 1.
         title: Title of the plot.
     """
     figure = style.sheet(6.4, 3.6)
     axes = figure.subplots()
-    width = _GROUP / len(losses)
-    for index, (colour, (loss, values)) in enumerate(zip(cycle(OBJECTIVES), losses.items(), strict=False)):
+    width = _GROUP / len(objectives)
+    for index, (colour, (objective, values)) in enumerate(zip(cycle(OBJECTIVES), objectives.items(), strict=False)):
         for place, name in enumerate(FIGURES):
             value, x = values[name], place - _GROUP / 2 + (index + 0.5) * width
-            axes.bar(x, value["mean"], 0.9 * width, color=colour, alpha=0.75, label=loss if place == 0 else None)
+            axes.bar(x, value["mean"], 0.9 * width, color=colour, alpha=0.75, label=objective if place == 0 else None)
             top = max(value.get("high", 0.0), value["mean"])
             if "low" in value:
                 whisker = [[value["mean"] - value["low"]], [value["high"] - value["mean"]]]

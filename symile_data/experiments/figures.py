@@ -1,4 +1,4 @@
-"""Draw the figures of the experiments: accuracy of both losses and the best possible one, over p-hat (the paper's
+"""Draw the figures of the experiments: accuracy of both objectives and the best possible one, over p-hat (the paper's
 figure 3), the number of languages (figure 4) or the rate of missing values.
 """
 
@@ -15,12 +15,13 @@ from symile_data.datasets.xor.information import (
     pair_information,
     total_correlation,
 )
+from symile_data.losses.objectives import COMPARED, COMPARED_WITH_KEYS
 from symile_data.plotting import style
 from symile_data.plotting.palette import GREEN, OBJECTIVES, ORANGE, PURPLE
 
 from . import m3_keys
 from .m3 import MODALITIES
-from .tables import LOSSES, TITLES
+from .tables import TITLES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,8 +29,11 @@ if TYPE_CHECKING:
 
 Rows = Sequence[Mapping[str, Any]]
 
-_LOSSES = {loss: look for loss, *look in zip(LOSSES, TITLES, OBJECTIVES, ("o", "s"), strict=False)}
-_KEY_LOSSES = {loss: look for loss, *look in zip(m3_keys.LOSSES, m3_keys.TITLES, OBJECTIVES, ("o", "s"), strict=False)}
+# Objective -> title, colour and marker.
+_LOOKS = {name: look for name, *look in zip(COMPARED, TITLES, OBJECTIVES, ("o", "s"), strict=False)}
+_KEY_LOOKS = {
+    name: look for name, *look in zip(COMPARED_WITH_KEYS, m3_keys.TITLES, OBJECTIVES, ("o", "s"), strict=False)
+}
 _TERMS = (
     (total_correlation, "total correlation", "0.35", ":"),
     (conditional_information, "I(a; b | c) = I(b; c | a)", GREEN, "-"),
@@ -52,7 +56,7 @@ def draw_p_hat(path: Path, rows: Rows, dims: int) -> None:
     p_hats = [row["p_hat"] for row in rows]
     best = [bayes_accuracy(p_hat, dims) for p_hat in _CURVE]
     accuracies.plot(_CURVE, best, color="0.2", linestyle="--", label="Bayes-optimal")
-    _plot_losses(accuracies, p_hats, rows)
+    _plot_objectives(accuracies, p_hats, rows)
     accuracies.set(xlabel="p-hat, share of XOR rows", ylabel="test accuracy", title="Predict b from a and c")
     for term, label, colour, line in _TERMS:
         terms.plot(_CURVE, [term(p_hat, dims) for p_hat in _CURVE], color=colour, linestyle=line, label=label)
@@ -70,7 +74,7 @@ def draw_missing(path: Path, rows: Rows) -> None:
     """
     figure, (accuracies,) = _figure(1)
     rates = [row["rate"] for row in rows]
-    _plot_losses(accuracies, rates, rows)
+    _plot_objectives(accuracies, rates, rows)
     accuracies.plot(rates, [row["complete"] for row in rows], color="0.2", linestyle="--", label="complete rows")
     accuracies.set(xlabel="missing rate of each variable", ylabel="test accuracy", title="Predict b from a and c")
     _save(figure, path)
@@ -89,7 +93,7 @@ def draw_m3(path: Path, rows: Rows) -> None:
     least = min(row["languages"] for row in rows)
     masked = [row for row in rows if row["languages"] == least]
     for axes, key, drawn in ((languages, "languages", whole), (rates, "rate", masked)):
-        _plot_losses(axes, [row[key] for row in drawn], drawn)
+        _plot_objectives(axes, [row[key] for row in drawn], drawn)
         _plot_published(axes, key, drawn)
         for name in ("text_alone", "counting"):
             places, known = ([row[which] for row in drawn] for which in (key, name))
@@ -123,7 +127,7 @@ def draw_keys(path: Path, rows: Rows) -> None:
     for number, axes in zip(languages, plots, strict=True):
         drawn = [row for row in rows if row["languages"] == number]
         places = [row["modalities"] for row in drawn]
-        _plot_losses(axes, places, drawn, _KEY_LOSSES)
+        _plot_objectives(axes, places, drawn, _KEY_LOOKS)
         for name in ("text_alone", ONE_LEFT_OUT):
             known = [row[name] for row in drawn]
             axes.plot(places, known, color="0.2", linestyle=line_style(name), label=shown(name))
@@ -134,9 +138,9 @@ def draw_keys(path: Path, rows: Rows) -> None:
 
 def _plot_published(axes: Axes, key: str, rows: Rows) -> None:
     """Draw the paper's numbers as hollow marks, fainter where they are not confirmed."""
-    for loss, (label, colour, _) in _LOSSES.items():
+    for objective, (label, colour, _) in _LOOKS.items():
         for confirmed in (True, False):
-            numbers = [(row[key], row["paper"][loss]) for row in rows if row["paper"][loss]]
+            numbers = [(row[key], row["paper"][objective]) for row in rows if row["paper"][objective]]
             points = [(place, number["value"]) for place, number in numbers if number["confirmed"] is confirmed]
             if points:
                 axes.plot(
@@ -156,14 +160,14 @@ def _figure(count: int) -> tuple[Figure, list[Axes]]:
     return figure, list(figure.subplots(1, count, squeeze=False)[0])
 
 
-def _plot_losses(
-    axes: Axes, places: Sequence[float], rows: Rows, losses: Mapping[str, Sequence[str]] | None = None
+def _plot_objectives(
+    axes: Axes, places: Sequence[float], rows: Rows, objectives: Mapping[str, Sequence[str]] | None = None
 ) -> None:
     """Draw the mean over seeds as a line, all seeds as a band, and the accuracy of a random candidate if known."""
-    for loss, (label, colour, marker) in (losses or _LOSSES).items():
-        means = [row[loss]["mean"] for row in rows]
+    for objective, (label, colour, marker) in (objectives or _LOOKS).items():
+        means = [row[objective]["mean"] for row in rows]
         axes.plot(places, means, color=colour, marker=marker, markersize=4, label=label)
-        lowest, highest = ([pick(row[loss]["values"]) for row in rows] for pick in (min, max))
+        lowest, highest = ([pick(row[objective]["values"]) for row in rows] for pick in (min, max))
         axes.fill_between(places, lowest, highest, color=colour, alpha=0.2, linewidth=0)
     if all(RANDOM in row for row in rows):
         random = [row[RANDOM] for row in rows]

@@ -85,28 +85,28 @@ def compared_entries(lines: Rows, run: Run) -> list[Entry]:
 
 
 def swept_entries(
-    rows: Rows, losses: Sequence[str], name: Callable[[Mapping[str, Any]], tuple[str, str]], run: Run
+    rows: Rows, objectives: Sequence[str], name: Callable[[Mapping[str, Any]], tuple[str, str]], run: Run
 ) -> list[Entry]:
     """Make the entries of one of the paper's experiments.
 
     Args:
         rows: Rows of `xor.p_hat_row`, `xor.missing_row`, `m3.m3_row` or `m3_keys.key_row`.
-        losses: The compared objectives.
+        objectives: The compared objectives.
         name: Returns dataset and setting of a row.
         run: What measured them.
     """
     entries = []
     for row in rows:
         dataset, setting = name(row)
-        for loss in losses:
-            if loss not in row:
+        for objective in objectives:
+            if objective not in row:
                 continue
-            found = summary(row[loss]["values"], shares=True)
+            found = summary(row[objective]["values"], shares=True)
             entries.append(
                 Entry(
                     dataset=dataset,
                     setting=setting,
-                    objective=loss,
+                    objective=objective,
                     seeds=len(found["values"]),
                     mean=found["mean"],
                     low=found.get("low"),

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from symile_data.datasets.m3.ceilings import RANDOM, REFERENCES, TEXT_READERS, shown
+from symile_data.losses.objectives import COMPARED
 
-from .tables import LOSSES, TITLES, Accuracies, accuracy, by_loss
+from .tables import TITLES, Accuracies, accuracy, by_objective
 
 LANGUAGES = (2, 5, 10)
 RATES = (0.0, 0.5, 0.6, 0.65, 0.7, 0.75)  # those of the paper's figure 4c
@@ -75,17 +76,18 @@ def m3_row(point: Point, rows: int, seeds: Sequence[Accuracies]) -> dict[str, An
     Args:
         point: The point.
         rows: Number of training rows.
-        seeds: For each seed, the test accuracy by loss, and the ceilings by the names of
+        seeds: For each seed, the test accuracy by objective, and the ceilings by the names of
             `symile_data.datasets.m3.ceilings.REFERENCES`, which are equal for all seeds since the test split is.
 
     Returns:
         "languages", "rate", "rows", "complete" (expected share of complete training rows), the known ones of
-        `REFERENCES`, "paper" (loss -> value and whether it is confirmed, or None) and for each loss its `summary`.
+        `REFERENCES`, "paper" (objective -> value and whether it is confirmed, or None) and for each objective its
+        `summary`.
 
     >>> m3_row(Point(languages=2, rate=0.5), 8000, [{"symile": 1.0, "random_candidate": 0.01}])["complete"]
     0.125
     """
-    published = {loss: PAPER.get((point, loss)) for loss in LOSSES}
+    published = {objective: PAPER.get((point, objective)) for objective in COMPARED}
     return {
         "languages": point.languages,
         "rate": point.rate,
@@ -93,10 +95,10 @@ def m3_row(point: Point, rows: int, seeds: Sequence[Accuracies]) -> dict[str, An
         "complete": (1 - point.rate) ** MODALITIES,
         **{name: seeds[0][name] for name in REFERENCES if name in seeds[0]},
         "paper": {
-            loss: None if number is None else {"value": number.value, "confirmed": number.confirmed}
-            for loss, number in published.items()
+            objective: None if number is None else {"value": number.value, "confirmed": number.confirmed}
+            for objective, number in published.items()
         },
-        **by_loss(seeds),
+        **by_objective(seeds),
     }
 
 
@@ -111,9 +113,9 @@ def m3_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     table = [["langs", "missing", "complete rows", *TITLES, *known]]
     for row in rows:
         complete = f"{row['complete'] * row['rows']:.0f}"
-        measured = [accuracy(row[loss]) for loss in LOSSES]
+        measured = [accuracy(row[objective]) for objective in COMPARED]
         bounds = [f"{row[name]:.3f}" for name in (*TEXT_READERS, RANDOM)]
-        paper = [_published(row["paper"][loss]) for loss in LOSSES]
+        paper = [_published(row["paper"][objective]) for objective in COMPARED]
         table.append([str(row["languages"]), f"{row['rate']:g}", complete, *measured, *bounds, *paper])
     return table
 

@@ -15,8 +15,7 @@ from symile_data.losses.objectives import COMPARED_WITH_KEYS, OBJECTIVES
 
 from .tables import Accuracies, accuracy, summary
 
-LOSSES = COMPARED_WITH_KEYS
-TITLES = tuple(OBJECTIVES[loss].title for loss in LOSSES)
+TITLES = tuple(OBJECTIVES[objective].title for objective in COMPARED_WITH_KEYS)
 LANGUAGES = (2, 5)
 KEYS: tuple[tuple[str, ...], ...] = ((), ("symbol",), ("symbol", "tone"))  # M = 3, 4 and 5
 
@@ -61,23 +60,23 @@ def key_row(point: KeyPoint, rows: int, seeds: Sequence[Accuracies]) -> dict[str
     Args:
         point: The point.
         rows: Number of training rows.
-        seeds: For each seed, the test accuracy by loss; by "loss/modality" that with the modality shuffled; and the
-            ceilings by the names of `symile_data.datasets.m3.ceilings.REFERENCES`, which are equal for all seeds since
-            the test split is.
+        seeds: For each seed, the test accuracy by objective; by "objective/modality" that with the modality shuffled;
+            and the ceilings by the names of `symile_data.datasets.m3.ceilings.REFERENCES`, which are equal for all
+            seeds since the test split is.
 
     Returns:
         "languages", "modalities", "keys", "rows", the known ones of `REFERENCES`, "one_left_out" (the best accuracy of
-        a reader who lacks one modality), for each loss its `summary`, and in "shuffled", by loss and modality, the
-        `summary` with that modality shuffled among rows.
+        a reader who lacks one modality), for each objective its `summary`, and in "shuffled", by objective and
+        modality, the `summary` with that modality shuffled among rows.
 
     >>> key_row(KeyPoint(languages=2), 8000, [{"clip": 0.5, "counting": 0.6, "random_candidate": 0.01}])["one_left_out"]
     0.6
     """
     shuffled: dict[str, dict[str, Any]] = {}
     for name in seeds[0]:
-        loss, slash, modality = name.partition("/")
+        objective, slash, modality = name.partition("/")
         if slash:
-            shuffled.setdefault(loss, {})[modality] = summary([accuracies[name] for accuracies in seeds])
+            shuffled.setdefault(objective, {})[modality] = summary([accuracies[name] for accuracies in seeds])
     known = {name: seeds[0][name] for name in REFERENCES if name in seeds[0]}
     return {
         "languages": point.languages,
@@ -87,7 +86,11 @@ def key_row(point: KeyPoint, rows: int, seeds: Sequence[Accuracies]) -> dict[str
         # With one key, which is the audio, a reader of the text who counts the candidates is the best without it.
         ONE_LEFT_OUT: known.get(_COUNTING),
         **known,
-        **{loss: summary([accuracies[loss] for accuracies in seeds]) for loss in LOSSES if loss in seeds[0]},
+        **{
+            objective: summary([accuracies[objective] for accuracies in seeds])
+            for objective in COMPARED_WITH_KEYS
+            if objective in seeds[0]
+        },
         "shuffled": shuffled,
     }
 
@@ -100,11 +103,11 @@ def keys_name(row: Mapping[str, Any]) -> tuple[str, str]:
 def key_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """Format rows of `key_row` as cells, the header first."""
     bounds = ("text_alone", ONE_LEFT_OUT, RANDOM)
-    first = LOSSES[0]
+    first = COMPARED_WITH_KEYS[0]
     table = [["M", "langs", "keys", *TITLES, f"{TITLES[0]}, one shuffled", *(shown(name) for name in bounds)]]
     for row in rows:
         keys = ", ".join(["audio", *row["keys"]])
-        measured = [accuracy(row[loss]) for loss in LOSSES]
+        measured = [accuracy(row[objective]) for objective in COMPARED_WITH_KEYS]
         shuffled = row["shuffled"].get(first)
         highest = accuracy(max(shuffled.values(), key=lambda one: one["mean"])) if shuffled else "-"
         cells = [str(row["modalities"]), str(row["languages"]), keys, *measured, highest]

@@ -8,11 +8,10 @@ from typing import Any
 
 from symile_data.losses.objectives import COMPARED, OBJECTIVES
 
-# The objectives that the paper's experiments compare, and their names in tables.
-LOSSES = COMPARED
-TITLES = tuple(OBJECTIVES[loss].title for loss in LOSSES)
+# Names in tables of the objectives that the paper compares.
+TITLES = tuple(OBJECTIVES[objective].title for objective in COMPARED)
 
-# Loss -> accuracy for one seed; it may also have ceilings by name.
+# Objective -> accuracy for one seed; it may also have ceilings by name.
 Accuracies = Mapping[str, float]
 
 
@@ -29,9 +28,13 @@ def summary(values: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def by_loss(seeds: Sequence[Accuracies]) -> dict[str, Any]:
-    """Return the `summary` of the accuracies of each loss."""
-    return {loss: summary([accuracies[loss] for accuracies in seeds]) for loss in seeds[0] if loss in LOSSES}
+def by_objective(seeds: Sequence[Accuracies]) -> dict[str, Any]:
+    """Return the `summary` of the accuracies of each objective."""
+    return {
+        objective: summary([accuracies[objective] for accuracies in seeds])
+        for objective in seeds[0]
+        if objective in COMPARED
+    }
 
 
 def accuracy(result: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
-"""Train and compare several losses and seeds on the same data, and evaluate one run in full.
+"""Train and compare several objectives and seeds on the same data, and evaluate one run in full.
 
-Run directories are `<base>/<loss>` for one seed and `<base>/seed-<seed>/<loss>` for several, with `comparison.json` and
-`comparison.png` in the base.
+Run directories are `<base>/<objective>` for one seed and `<base>/seed-<seed>/<objective>` for several, with
+`comparison.json` and `comparison.png` in the base.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Experiment:
     """The runs of a comparison: of objectives, or of supervised baselines.
 
     Args:
-        configs: Loss, or directory name of a baseline -> config, with the first seed.
+        configs: Objective, or directory name of a baseline -> config, with the first seed.
         seeds: Number of consecutive seeds from the first on.
         execution: Devices, loggers and checkpoints of each run.
     """
@@ -43,7 +43,7 @@ class Experiment:
 
 
 def run_experiment(experiment: Experiment, data: TrainingData, base: Path) -> dict[str, Any]:
-    """Train every loss with every seed, or continue where that was interrupted.
+    """Train every objective with every seed, or continue where that was interrupted.
 
     Args:
         experiment: The runs.
@@ -51,9 +51,10 @@ def run_experiment(experiment: Experiment, data: TrainingData, base: Path) -> di
         base: Directory of the runs.
 
     Returns:
-        "tests" (loss -> figures of its test, for the last seed) and, for several seeds of objectives, "comparison":
-        "seeds" and "figures" (figure -> loss -> mean and interval, and "differences" of the first from each other one;
-        see `symile_data.evaluation.comparison`). Empty in a process of a distributed run that is not the main one.
+        "tests" (objective -> figures of its test, for the last seed) and, for several seeds of objectives,
+        "comparison": "seeds" and "figures" (figure -> objective -> mean and interval, and "differences" of the first
+        from each other one; see `symile_data.evaluation.comparison`). Empty in a process of a distributed run that is
+        not the main one.
 
     Raises:
         OutputError: the directory of a run has another one; then nothing was trained.
@@ -62,26 +63,26 @@ def run_experiment(experiment: Experiment, data: TrainingData, base: Path) -> di
     from symile_data.training.run import check_run
 
     planned = [
-        (loss, replace(config, seed=seed), base if experiment.seeds == 1 else base / f"seed-{seed}")
+        (objective, replace(config, seed=seed), base if experiment.seeds == 1 else base / f"seed-{seed}")
         for offset in range(experiment.seeds)
-        for loss, config in experiment.configs.items()
+        for objective, config in experiment.configs.items()
         for seed in [config.seed + offset]
     ]
-    for loss, settings, folder in planned:  # all of them before the first is trained
-        check_run(folder / loss, settings, data.manifest.identity.fingerprint)
+    for objective, settings, folder in planned:  # all of them before the first is trained
+        check_run(folder / objective, settings, data.manifest.identity.fingerprint)
     runs: dict[int, dict[str, dict[str, Any]]] = {}
-    for loss, settings, folder in planned:
-        metrics = train_run(settings, data, folder / loss, shared=folder, execution=experiment.execution)
-        runs.setdefault(settings.seed, {})[loss] = metrics
+    for objective, settings, folder in planned:
+        metrics = train_run(settings, data, folder / objective, shared=folder, execution=experiment.execution)
+        runs.setdefault(settings.seed, {})[objective] = metrics
     if not is_main_process():
         return {}
     last = runs[max(runs)]
-    tests = {loss: metrics["test"] for loss, metrics in last.items()}
+    tests = {objective: metrics["test"] for objective, metrics in last.items()}
     if any(config.supervised is not None for config in experiment.configs.values()):
         return {"tests": tests}  # `classification.probe` compares baselines
-    for seed, losses in runs.items():
-        if len(losses) > 1:
-            _draw_curves(base if experiment.seeds == 1 else base / f"seed-{seed}", losses)
+    for seed, objectives in runs.items():
+        if len(objectives) > 1:
+            _draw_curves(base if experiment.seeds == 1 else base / f"seed-{seed}", objectives)
     if experiment.seeds == 1:
         return {"tests": tests}
     return {"tests": tests, "comparison": _compared(runs, base, references(next(iter(tests.values()))))}
@@ -164,11 +165,13 @@ def evaluate_in_full(run: Path, data: TrainingData, asked: Evaluation) -> Evalua
     return Evaluated(results=results, extra=extra)
 
 
-def _draw_curves(folder: Path, losses: Mapping[str, Mapping[str, Any]]) -> None:
+def _draw_curves(folder: Path, objectives: Mapping[str, Mapping[str, Any]]) -> None:
     from symile_data.training.curves import draw_curves
 
-    lines = next(iter(losses.values()))["ceilings"]["validation"]
-    draw_curves(folder / "curves.png", {loss: metrics["curves"] for loss, metrics in losses.items()}, lines)
+    lines = next(iter(objectives.values()))["ceilings"]["validation"]
+    draw_curves(
+        folder / "curves.png", {objective: metrics["curves"] for objective, metrics in objectives.items()}, lines
+    )
 
 
 def _compared(
@@ -178,16 +181,17 @@ def _compared(
     from symile_data.evaluation.figures import draw_recalls
     from symile_data.files import pretty_json, write_text
 
-    losses = list(next(iter(runs.values())))
+    objectives = list(next(iter(runs.values())))
     figures = {
         name: compare(
-            {loss: [run[loss]["test"][name] for run in runs.values()] for loss in losses}, shares=name not in _RANKS
+            {objective: [run[objective]["test"][name] for run in runs.values()] for objective in objectives},
+            shares=name not in _RANKS,
         )
         for name in FIGURES
     }
     result = {"seeds": list(runs), "figures": figures, "bounds": dict(lines)}
     write_text(base / "comparison.json", pretty_json(result))
-    drawn = {loss: {name: figures[name][loss] for name in FIGURES} for loss in losses}
+    drawn = {objective: {name: figures[name][objective] for name in FIGURES} for objective in objectives}
     draw_recalls(
         base / "comparison.png", drawn, lines, f"Zero-shot retrieval, test split, {counted(len(runs), 'seed')}"
     )

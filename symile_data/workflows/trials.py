@@ -30,11 +30,11 @@ Result = TypeVar("Result")
 
 
 class Trial(Protocol):
-    """One point of an experiment with one seed: each loss is trained and tested on one dataset. It can be pickled."""
+    """One point of an experiment with one seed: objectives are trained and tested on one dataset. It can be pickled."""
 
     @property
     def directory(self) -> Path:
-        """Folder of a run directory for each loss, and of `result.json`."""
+        """Folder of a run directory for each objective, and of `result.json`."""
         ...
 
     def identity(self) -> Any:
@@ -42,16 +42,16 @@ class Trial(Protocol):
         ...
 
     def measure(self) -> Accuracies:
-        """Train and test; return the test accuracy by loss, and possibly references by name."""
+        """Train and test; return the test accuracy by objective, and possibly references by name."""
         ...
 
 
 class TrainingTrial(Trial, Protocol):
-    """A trial that trains whole runs, in a directory for each loss."""
+    """A trial that trains whole runs, in a directory for each objective."""
 
     @property
     def configs(self) -> Mapping[str, TrainConfig]:
-        """Loss -> config of its run."""
+        """Objective -> config of its run."""
         ...
 
 
@@ -64,8 +64,8 @@ def check_runs(trials: Iterable[TrainingTrial]) -> None:
     from symile_data.training.run import check_run
 
     for trial in trials:
-        for loss, config in trial.configs.items():
-            check_run(trial.directory / loss, config)
+        for objective, config in trial.configs.items():
+            check_run(trial.directory / objective, config)
 
 
 def run_trials(title: str, trials: Sequence[Trial], workers: int) -> list[Accuracies]:

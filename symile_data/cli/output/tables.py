@@ -13,20 +13,20 @@ _WIDEST = 180  # columns of a terminal that a table may take: on a narrower one 
 
 
 def print_results(results: Mapping[str, Mapping[str, float]]) -> None:
-    """Print figures as a table with one column for each loss and one line for each figure.
+    """Print figures as a table with one column for each objective and one line for each figure.
 
     Args:
-        results: Loss -> figure -> value.
+        results: Objective -> figure -> value.
     """
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title="Zero-shot retrieval")
     table.add_column("")
-    for loss in results:
-        table.add_column(cell(loss), justify="right")
+    for objective in results:
+        table.add_column(cell(objective), justify="right")
     for name in next(iter(results.values())):
-        table.add_row(cell(name.replace("_", " ")), *(_number(name, results[loss][name]) for loss in results))
+        table.add_row(cell(name.replace("_", " ")), *(_number(name, results[objective][name]) for objective in results))
     Console().print(table)
 
 
@@ -39,7 +39,7 @@ def print_intervals(
     """Print figures as `print_results` does, with intervals.
 
     Args:
-        results: Loss -> figure -> "mean" and, where known, "low" and "high".
+        results: Objective -> figure -> "mean" and, where known, "low" and "high".
         title: Title of the table.
         bounds: Name -> reference value for the accuracies, printed on a separate line.
         differences: Name -> figure -> as in `results`, with "p_holm"; each is printed in a separate column.

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from symile_data.format.location import Location, Range
 
+from .arrow_numpy import is_number
 from .limits import ChecksumError, ReplacedError, check_rows, check_size, most_bytes, unreadable
 from .opened import OpenedShard, Trim
 from .seal import SEAL_BYTES, TAIL_BYTES, check_seal
@@ -257,8 +258,7 @@ def _row_bytes(kind: pa.DataType) -> int | None:
     if pa.types.is_fixed_size_list(kind):
         inner = _row_bytes(kind.value_type)
         return None if inner is None else inner * int(kind.list_size)
-    numbers = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating)
-    return -(-int(kind.bit_width) // 8) if any(is_number(kind) for is_number in numbers) else None
+    return -(-int(kind.bit_width) // 8) if is_number(kind) else None
 
 
 def _column_of(path: str, columns: Sequence[str]) -> str | None:

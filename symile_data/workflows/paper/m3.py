@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symile_data.losses.objectives import COMPARED, COMPARED_WITH_KEYS
+
 from .. import trials
 from .m3_trials import M3Trial, build_dataset, pretrain
 from .results import FIGURE, SweepResults
@@ -62,7 +64,6 @@ def sweep_languages(sweep: M3Sweep, points: Sequence[Point], run: Run) -> SweepR
     from symile_data.experiments.figures import draw_m3
     from symile_data.experiments.leaderboard import swept_entries
     from symile_data.experiments.m3 import m3_name, m3_notes, m3_row, m3_table
-    from symile_data.experiments.tables import LOSSES
 
     planned = [_trial(sweep, point, seed) for point in points for seed in range(sweep.seeds)]
     datasets = {_base(sweep, point) / "data": (point.languages, ()) for point in points}
@@ -74,7 +75,7 @@ def sweep_languages(sweep: M3Sweep, points: Sequence[Point], run: Run) -> SweepR
         configs=configs,
         points=rows,
         table=m3_table(rows),
-        entries=swept_entries(rows, LOSSES, m3_name, run),
+        entries=swept_entries(rows, COMPARED, m3_name, run),
         notes=m3_notes(sweep.rows["train"], configs["symile"].to_json()),
     )
     results.write(sweep.out)
@@ -95,7 +96,7 @@ def sweep_keys(sweep: M3Sweep, points: Sequence[KeyPoint], run: Run) -> SweepRes
     """
     from symile_data.experiments.figures import draw_keys
     from symile_data.experiments.leaderboard import swept_entries
-    from symile_data.experiments.m3_keys import LOSSES, key_notes, key_row, key_table, keys_name
+    from symile_data.experiments.m3_keys import key_notes, key_row, key_table, keys_name
 
     source = max(points, key=lambda point: (point.languages, point.modalities))
     planned = [_key_trial(sweep, point, source, seed) for point in points for seed in range(sweep.seeds)]
@@ -107,7 +108,7 @@ def sweep_keys(sweep: M3Sweep, points: Sequence[KeyPoint], run: Run) -> SweepRes
         configs=planned[0].configs,
         points=rows,
         table=key_table(rows),
-        entries=swept_entries(rows, LOSSES, keys_name, run),
+        entries=swept_entries(rows, COMPARED_WITH_KEYS, keys_name, run),
         notes=key_notes(sweep.rows["train"]),
     )
     results.write(sweep.out)
@@ -133,7 +134,6 @@ def _base(sweep: M3Sweep, point: Point) -> Path:
 
 def _trial(sweep: M3Sweep, point: Point, seed: int) -> M3Trial:
     """Plan a trial. Missing values are filled in as in the paper, and validation rows stay complete."""
-    from symile_data.experiments.tables import LOSSES
     from symile_data.training.config import read_config
 
     changes = {**sweep.changes, "seed": seed}
@@ -145,7 +145,7 @@ def _trial(sweep: M3Sweep, point: Point, seed: int) -> M3Trial:
         data=base / "data",
         cache=base / "cache",
         shared=base / f"pretrained-{seed}",
-        configs={loss: read_config(sweep.config, {**changes, "objective": loss}) for loss in LOSSES},
+        configs={objective: read_config(sweep.config, {**changes, "objective": objective}) for objective in COMPARED},
     )
 
 
@@ -154,17 +154,16 @@ def _key_trial(sweep: M3Sweep, point: KeyPoint, source: KeyPoint, seed: int) -> 
     language of a row is that of its audio.
     """
     from symile_data.datasets.m3.keys import TARGET_LANGUAGE
-    from symile_data.experiments.m3_keys import LOSSES
     from symile_data.training.config import read_config
 
     configs = {}
-    for loss in LOSSES:
-        config = read_config(sweep.config, {**sweep.changes, "seed": seed, "objective": loss})
+    for objective in COMPARED_WITH_KEYS:
+        config = read_config(sweep.config, {**sweep.changes, "seed": seed, "objective": objective})
         labels = {
             name: "lang" if label == TARGET_LANGUAGE and not point.keys else label
             for name, label in config.resample_within_class.items()
         }
-        configs[loss] = replace(config, resample_within_class=labels)
+        configs[objective] = replace(config, resample_within_class=labels)
     base = sweep.out / point.name
     return M3Trial(
         directory=base / f"seed-{seed}",

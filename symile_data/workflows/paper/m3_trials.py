@@ -1,4 +1,4 @@
-"""Trials of the Symile-M3 sweep: train and test each loss on an M3 dataset, complete or with missing modalities.
+"""Trials of the Symile-M3 sweep: train and test each objective on an M3 dataset, complete or with missing modalities.
 
 All trials with the same languages share one dataset; those that also have the same seed share pretrained encoders.
 """
@@ -26,11 +26,11 @@ class M3Trial:
     """Configs that are trained on one dataset.
 
     Args:
-        directory: Folder of a run directory for each loss, and of `result.json`.
+        directory: Folder of a run directory for each objective, and of `result.json`.
         data: Directory of the dataset.
         cache: Directory of decoded media, which all trials share.
         shared: Directory of the pretrained encoders of the trial's seed.
-        configs: Loss -> its config.
+        configs: Objective -> its config.
         pretrained_on: Directory of the dataset on whose training split encoders are pretrained; None takes `data`.
     """
 
@@ -42,19 +42,19 @@ class M3Trial:
     pretrained_on: Path | None = None
 
     def identity(self) -> Any:
-        """Return what decides the result: the settings of the datasets and the config of each loss."""
+        """Return what decides the result: the settings of the datasets and the config of each objective."""
         from symile_data.format import manifest
 
         datasets = [self.data, *([] if self.pretrained_on is None else [self.pretrained_on])]
         fingerprints = [manifest.read(directory).identity.fingerprint for directory in datasets]
-        return [*fingerprints, {loss: config.to_json() for loss, config in self.configs.items()}]
+        return [*fingerprints, {objective: config.to_json() for objective, config in self.configs.items()}]
 
     def measure(self) -> Accuracies:
-        """Train and test each loss.
+        """Train and test each objective.
 
         Returns:
-            The test accuracy by loss; by "loss/modality" the accuracy with that modality shuffled among rows; and the
-            references by the names of `symile_data.datasets.m3.ceilings.REFERENCES`.
+            The test accuracy by objective; by "objective/modality" the accuracy with that modality shuffled among rows;
+            and the references by the names of `symile_data.datasets.m3.ceilings.REFERENCES`.
         """
         from symile_data.evaluation.ablation import SHUFFLED
 
@@ -63,13 +63,13 @@ class M3Trial:
         data = self._open(self.data)
         source = data if self.pretrained_on is None else self._open(self.pretrained_on)
         tests = {
-            loss: train_run(config, data, self.directory / loss, self.shared, pretrained_on=source)["test"]
-            for loss, config in self.configs.items()
+            objective: train_run(config, data, self.directory / objective, self.shared, pretrained_on=source)["test"]
+            for objective, config in self.configs.items()
         }
-        accuracies = {loss: float(test["accuracy"]) for loss, test in tests.items()}
+        accuracies = {objective: float(test["accuracy"]) for objective, test in tests.items()}
         shuffled = {
-            f"{loss}/{name.removeprefix(SHUFFLED)}": float(value)
-            for loss, test in tests.items()
+            f"{objective}/{name.removeprefix(SHUFFLED)}": float(value)
+            for objective, test in tests.items()
             for name, value in test.items()
             if name.startswith(SHUFFLED)
         }

@@ -19,8 +19,8 @@ class SweepResults:
     """What a sweep has measured.
 
     Args:
-        configs: Loss -> config of its runs at the first point.
-        points: One row for each point: its settings, exact values, and for each loss the summary over seeds.
+        configs: Objective -> config of its runs at the first point.
+        points: One row for each point: its settings, exact values, and for each objective the summary over seeds.
         table: The points as cells of text, the header first.
         entries: Lines for the leaderboard.
         notes: What the table does not say by itself.
@@ -42,7 +42,7 @@ class SweepResults:
         from symile_data.experiments.tables import markdown
         from symile_data.files import pretty_json, write_text
 
-        configs = {loss: config.to_json() for loss, config in self.configs.items()}
+        configs = {objective: config.to_json() for objective, config in self.configs.items()}
         notes = {"notes": list(self.notes)} if self.notes else {}
         write_text(out / "results.json", pretty_json({"configs": configs, "points": list(self.points), **notes}))
         listed = "\n".join([markdown(self.table), *(f"- {note}" for note in self.notes)])

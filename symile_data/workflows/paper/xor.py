@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from symile_data.losses.objectives import COMPARED
+
 from .. import trials
 from .results import FIGURE, SweepResults
 from .xor_trials import XorTrial
@@ -53,7 +55,6 @@ def sweep_p_hat(sweep: XorSweep, p_hats: Sequence[float], run: Run) -> SweepResu
     from symile_data.builders.xor.spec import XorSpec
     from symile_data.experiments.figures import draw_p_hat
     from symile_data.experiments.leaderboard import swept_entries
-    from symile_data.experiments.tables import LOSSES
     from symile_data.experiments.xor import p_hat_row, p_hat_table
 
     planned = _trials(sweep, "p-hat", p_hats, lambda p_hat, seed: XorSpec(dims=sweep.dims, p_hat=p_hat, seed=seed))
@@ -65,7 +66,7 @@ def sweep_p_hat(sweep: XorSweep, p_hats: Sequence[float], run: Run) -> SweepResu
         configs=planned[0].configs,
         points=points,
         table=p_hat_table(points),
-        entries=swept_entries(points, LOSSES, lambda point: (data, f"p-hat {point['p_hat']:g}"), run),
+        entries=swept_entries(points, COMPARED, lambda point: (data, f"p-hat {point['p_hat']:g}"), run),
     )
     results.write(sweep.out)
     return results
@@ -87,7 +88,6 @@ def sweep_missing(sweep: XorSweep, rates: Sequence[float], run: Run) -> SweepRes
     from symile_data.builders.xor.spec import XorSpec
     from symile_data.experiments.figures import draw_missing
     from symile_data.experiments.leaderboard import swept_entries
-    from symile_data.experiments.tables import LOSSES
     from symile_data.experiments.xor import missing_row, missing_table
 
     names = XorSpec().names
@@ -104,7 +104,7 @@ def sweep_missing(sweep: XorSweep, rates: Sequence[float], run: Run) -> SweepRes
         configs=planned[0].configs,
         points=points,
         table=missing_table(points),
-        entries=swept_entries(points, LOSSES, lambda point: (data, f"missing at {point['rate']:g}"), run),
+        entries=swept_entries(points, COMPARED, lambda point: (data, f"missing at {point['rate']:g}"), run),
     )
     results.write(sweep.out)
     return results
@@ -121,14 +121,13 @@ def _trials(
         values: The values that it takes.
         spec: (value, seed) -> settings of the trial's dataset.
     """
-    from symile_data.experiments.tables import LOSSES
     from symile_data.training.config import read_config
 
     planned = []
     for value in values:
         for seed in range(sweep.seeds):
             changes = {"seed": seed, **({} if sweep.epochs is None else {"epochs": sweep.epochs})}
-            configs = {loss: read_config("xor", {**changes, "objective": loss}) for loss in LOSSES}
+            configs = {objective: read_config("xor", {**changes, "objective": objective}) for objective in COMPARED}
             directory = sweep.out / f"{name}-{value:g}" / f"seed-{seed}"
             planned.append(XorTrial(directory=directory, spec=spec(value, seed), configs=configs))
     return planned

@@ -1,4 +1,4 @@
-"""Trials of the XOR sweeps: build one XOR dataset, and train and test each loss on it."""
+"""Trials of the XOR sweeps: build one XOR dataset, and train and test each objective on it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class XorTrial:
     """One dataset and the configs that are trained on it.
 
     Args:
-        directory: Folder of `data/`, a run directory for each loss, and `result.json`.
+        directory: Folder of `data/`, a run directory for each objective, and `result.json`.
         spec: Settings of the dataset.
-        configs: Loss -> its config.
+        configs: Objective -> its config.
 
     Raises:
         UsageError: the test split lacks some of the values among which the target is retrieved.
@@ -38,11 +38,11 @@ class XorTrial:
         _check_candidates(self.spec)
 
     def identity(self) -> Any:
-        """Return what decides the result: the dataset's settings and the config of each loss."""
-        return [self.spec.to_json(), {loss: config.to_json() for loss, config in self.configs.items()}]
+        """Return what decides the result: the dataset's settings and the config of each objective."""
+        return [self.spec.to_json(), {objective: config.to_json() for objective, config in self.configs.items()}]
 
     def measure(self) -> Accuracies:
-        """Build the dataset, train and test each loss, and return the test accuracy by loss."""
+        """Build the dataset, train and test each objective, and return the test accuracy by objective."""
         from symile_data.builders.engine.card_hook import no_card
         from symile_data.builders.xor.build import build_xor
 
@@ -52,8 +52,8 @@ class XorTrial:
         build_xor(self.spec, self.directory / "data", workers=1, write_card=no_card)
         data = TrainingData(self.directory / "data")
         return {
-            loss: float(train_run(config, data, self.directory / loss)["test"]["accuracy"])
-            for loss, config in self.configs.items()
+            objective: float(train_run(config, data, self.directory / objective)["test"]["accuracy"])
+            for objective, config in self.configs.items()
         }
 
 

@@ -13,7 +13,7 @@ import pytest
 from symile_data.builders.engine import executor as execution
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.errors import OutputError, SymileDataError, UsageError
-from symile_data.experiments.tables import LOSSES
+from symile_data.losses.objectives import COMPARED
 from symile_data.training.config import read_config
 from symile_data.workflows import train as baseline
 from symile_data.workflows.paper.xor_trials import XorTrial
@@ -24,7 +24,7 @@ ROWS = {"train": 60, "validation": 30, "test": 30}
 
 def trial(directory: Path, epochs: int = 1, seed: int = 0, **spec: Any) -> XorTrial:
     """A tiny one, in a blink."""
-    configs = {loss: read_config("xor", {"objective": loss, "epochs": epochs, "batch_size": 20}) for loss in LOSSES}
+    configs = {loss: read_config("xor", {"objective": loss, "epochs": epochs, "batch_size": 20}) for loss in COMPARED}
     return XorTrial(directory=directory, spec=replace(XorSpec(dims=1, rows=ROWS, seed=seed), **spec), configs=configs)
 
 
@@ -36,7 +36,7 @@ def untrainable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_of_one_bit_symile_learns_all_and_clip_nothing(tmp_path: Path) -> None:
-    configs = {loss: read_config("xor", {"objective": loss, "epochs": 40, "batch_size": 500}) for loss in LOSSES}
+    configs = {loss: read_config("xor", {"objective": loss, "epochs": 40, "batch_size": 500}) for loss in COMPARED}
     spec = XorSpec(dims=1, rows={"train": 2000, "validation": 500, "test": 1000})
     accuracies = run_trial(XorTrial(directory=tmp_path, spec=spec, configs=configs))
     assert accuracies["symile"] >= 0.99
