@@ -170,6 +170,8 @@ def _begin(internal: Path, identity: BuildFingerprint) -> None:
 def _refuse_other(directory: Path, identity: BuildFingerprint, there: dict[str, Any], what: str) -> None:
     mine = json.loads(json.dumps(asdict(identity)))
     found = differences(mine, there)
+    if mine["dataset"] != there.get("dataset"):
+        found = [f"dataset: {mine['dataset']!r}, not {there.get('dataset')!r}"]  # whose settings are other ones
     if found:
         shown = "; ".join(found[:4]) + (f"; and {len(found) - 4} more" if len(found) > 4 else "")
         raise OutputError(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,14 @@ def test_a_finished_dataset_with_other_settings_is_refused_and_kept(tmp_path: Pa
     with pytest.raises(OutputError, match=r"holds a finished dataset with other settings.*spec.seed: 1, not 0"):
         finish(tmp_path, seed=1)
     assert (tmp_path / "manifest.json").read_bytes() == before
+
+
+def test_another_dataset_is_named_without_its_settings(tmp_path: Path) -> None:
+    finish(tmp_path)
+    other = replace(identity(), dataset="pid", spec={"rows": 3})
+    said = r"got dataset: 'pid', not 'xor' \(yours, not what is there\)"
+    with pytest.raises(OutputError, match=said), open_build_dir(tmp_path, other):
+        pass
 
 
 def test_many_differences_are_counted(tmp_path: Path) -> None:
