@@ -36,7 +36,8 @@ from symile_data.loaders.decoders.audio import AudioSettings, decode_audio
 from symile_data.loaders.decoders.base import UndecodableError
 from symile_data.loaders.decoders.image import ImageSettings, decode_image
 from symile_data.training.config import read_config
-from symile_data.training.run import BEST, RUN_FILE, load_module, read_run
+from symile_data.training.run import BEST, load_module
+from symile_data.training.run_record import RUN_FILE, read_run
 from symile_data.workflows.datasets import invariants_of
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -115,7 +115,7 @@ def main() -> None:
         with _signals():
             _check_words(sys.argv[1:])
             _command()()
-    except (SymileDataError, OSError, ModuleNotFoundError, RuntimeError, UnicodeEncodeError) as error:
+    except (SymileDataError, OSError, MemoryError, ModuleNotFoundError, RuntimeError, UnicodeEncodeError) as error:
         sentence = as_sentence(error)
         if sentence is None or _DEBUG in sys.argv:
             raise

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from symile_data.losses.objectives import find_objective
 from symile_data.progress.amounts import counted, size
 
 from .choices import ShardFormat, one_of
@@ -73,10 +74,16 @@ def _without_directories(word: str, known: set[Path]) -> str:
 
 
 def objective_names(text: str) -> list[str]:
-    """The objectives of --objectives, each once, in the order given."""
+    """The objectives of --objectives, each once, in the order given.
+
+    Raises:
+        UsageError: there is no such objective.
+    """
     names = [name.strip() for name in text.split(",")]
     if not all(names) or len(set(names)) != len(names):
         raise typer.BadParameter("it takes different objectives with commas between", param_hint="--objectives")
+    for name in names:
+        find_objective(name)
     return names
 
 

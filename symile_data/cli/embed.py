@@ -89,8 +89,8 @@ def embed(
     }
     _check_used("--audio-seconds", audio_seconds, "--audio-model", audio_model)
     _check_used("--text-layers", text_layers, "--text-model", text_model)
-    kind, count = _devices(device, executor)
     source = manifests.read(directory)
+    kind, count = _devices(device, executor)
     spec = FeatureSpec(
         models=_models(directory, source, names, settings),
         precision=precision,

@@ -11,7 +11,7 @@ from .common import Directory, Json, Seed
 from .output import say, say_json
 
 if TYPE_CHECKING:
-    from symile_data.training.fold_choice import FoldChoice
+    from symile_data.training.run_record import FoldChoice
 
 FoldsFile = Annotated[
     Path | None, typer.Option("--folds", help="File of `symile-data folds`, whose splits replace the dataset's own.")
@@ -65,7 +65,7 @@ def chosen_fold(file: Path | None, fold: int | None, repeat: int) -> FoldChoice 
     Raises:
         BadParameter: only some of them are given.
     """
-    from symile_data.training.fold_choice import FoldChoice
+    from symile_data.training.run_record import FoldChoice
 
     if file is None:
         if fold is not None or repeat:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import tomllib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from symile_data.losses.objectives import COMPARED, COMPARED_WITH_KEYS, all_objectives
+from symile_data.losses.objectives import COMPARED, COMPARED_WITH_KEYS, all_objectives, find_objective
 from symile_data.progress import hidden
 from symile_data.progress.amounts import counted
 
@@ -40,7 +41,7 @@ from .folds import Fold, FoldsFile, Repeat, chosen_fold
 from .output import say, say_json, say_text
 
 if TYPE_CHECKING:
-    from symile_data.training.fold_choice import FoldChoice
+    from symile_data.training.run_record import FoldChoice
 
 
 def train(
@@ -136,7 +137,7 @@ def train(
     data = TrainingData(directory, cache, chosen_folds, features or ())
     modalities = [modality.name for modality in data.manifest.modalities]
     changes = {"epochs": epochs, "seed": seed, "negatives": negatives}
-    overrides = {**_settings(settings or []), **{name: value for name, value in changes.items() if value is not None}}
+    overrides = _settings(settings or [], {key: value for key, value in changes.items() if value is not None})
     default = default_objectives(data.manifest.identity.dataset, modalities)
     objectives = _objectives(objective, several, loss, default)
     if negatives is not None and "symile" not in objectives:
@@ -169,10 +170,9 @@ def train(
         join(devices, accelerator)
         for run_config in chosen.by_run.values():
             data.check(run_config)
-        if is_main_process():
-            say_fitted(chosen.name, data.manifest.splits["train"], chosen.fitted)
         base = out or _default_out(directory, chosen_folds)
-        results = run_experiment(experiment, data, base)
+        tell = partial(say_fitted, chosen.name, data.manifest.splits["train"], chosen.fitted)
+        results = run_experiment(experiment, data, base, on_start=tell if is_main_process() else None)
     if is_main_process() and supervised is not None and not as_json:
         print_baselines(results["tests"])
     elif is_main_process():
@@ -214,7 +214,7 @@ def evaluate(
     A run that was trained with --folds is evaluated on its fold; the options are for a file of folds that has moved.
     """
     from symile_data.cli.output.tables import print_intervals, print_results
-    from symile_data.training.run import read_run
+    from symile_data.training.run_record import read_run
     from symile_data.workflows.evaluate import Evaluation, evaluate_in_full
     from symile_data.workflows.training_data import data_of_run
 
@@ -262,16 +262,22 @@ def _objectives(one: str | None, several: str | None, former: str | None, defaul
         raise typer.BadParameter("give either --objective or --objectives", param_hint="--objective")
     chosen = former if one is None else one
     if chosen is not None:
+        find_objective(chosen)
         return [chosen]
     return list(default) if several is None else objective_names(several)
 
 
-def _settings(pairs: list[str]) -> dict[str, Any]:
-    """Parse settings of the command line, with values as TOML or else as text."""
+def _settings(pairs: list[str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Parse settings of the command line, with values as TOML or else as text.
+
+    Args:
+        pairs: Values of --set.
+        options: Settings that have an option of their own, which are added.
+    """
     result: dict[str, Any] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
-        if not equals:
+        if not (equals and name.strip()):
             raise typer.BadParameter("it takes setting=value", param_hint="--set")
         table, dot, key = name.strip().partition(".")
         if name.strip() in ("objective", "loss"):
@@ -286,7 +292,10 @@ def _settings(pairs: list[str]) -> dict[str, Any]:
             result.setdefault(table, {})[key] = value
         else:
             result[name.strip()] = value
-    return result
+    for name in options:
+        if name in result or name in result.get("settings", {}):
+            raise typer.BadParameter(f"{name} is given by --set too: give one of them", param_hint=f"--{name}")
+    return {**result, **options}
 
 
 def _report(results: dict[str, Any], as_json: bool) -> None:

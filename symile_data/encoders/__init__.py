@@ -134,4 +134,19 @@ def _chosen(kind: str, settings: Mapping[str, Any]) -> tuple[Callable[..., nn.Mo
             got=unknown[0],
             do=choose_similar(unknown[0], names),
         )
+    _check_ranges(own)
     return encoders[model], own
+
+
+def _check_ranges(settings: Mapping[str, Any]) -> None:
+    """Check the settings that several encoders share, where their values are of the right types."""
+    for name in ("width", "widths", "mels", "hidden"):
+        given = settings.get(name, ())
+        counts = given if isinstance(given, list | tuple) else [given]
+        if any(isinstance(one, int) and one < 1 for one in counts):
+            raise UsageError(f"{name} of an encoder is at least 1", got=given)
+    dropout, spread = settings.get("dropout", 0.0), settings.get("init_std", 0.0)
+    if isinstance(dropout, int | float) and not 0 <= dropout <= 1:
+        raise UsageError("dropout of an encoder is from 0 to 1", got=dropout)
+    if isinstance(spread, int | float) and not spread >= 0:
+        raise UsageError("init_std of an encoder is at least 0", got=spread)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from symile_data.errors import UsageError
+
 from .base import DataDescription, FeatureEncoder
 from .convolution import TemporalBackbone
 
@@ -26,11 +28,22 @@ class SmallAudioEncoder(FeatureEncoder):
         self, dim: int, description: DataDescription, mels: int = 40, width: int = 64, dropout: float = 0.0
     ) -> None:
         super().__init__(2 * width, dim, description, dropout=dropout)
+        self.mels = mels
         self.backbone = TemporalBackbone(mels, width, _LAYERS)
         # Centres features: otherwise all embeddings start nearly equal, and products of three cannot tell them apart.
         self.norm = nn.BatchNorm1d(self.feature_size)
 
     def features(self, media: Tensor) -> Tensor:
-        """Map (B, mels, T) log-mel spectrograms, as the loaders give them, to (B, 2 width) features."""
+        """Map (B, mels, T) log-mel spectrograms, as the loaders give them, to (B, 2 width) features.
+
+        Raises:
+            UsageError: the spectrograms have another number of bands.
+        """
+        if media.shape[1] != self.mels:
+            raise UsageError(
+                "the audio has another number of mel bands than its encoder takes",
+                got=f"{media.shape[1]} bands, not {self.mels}",
+                do="set n_mels in [inputs.audio] and mels in [encoders.audio] to the same number",
+            )
         pooled: Tensor = self.norm(self.backbone(media.to(torch.float32)))
         return pooled

@@ -65,7 +65,7 @@ class MlpEncoder(LinearEncoder):
         dropout: On the vectors.
 
     Raises:
-        UsageError: the length is unknown, or there is no hidden unit.
+        UsageError: the length is unknown.
     """
 
     def __init__(
@@ -77,7 +77,5 @@ class MlpEncoder(LinearEncoder):
         dropout: float = 0.0,
     ) -> None:
         super().__init__(dim, description, learned_indicator, dropout)
-        if hidden < 1:
-            raise UsageError("a hidden layer has at least one unit", got=hidden)
         width = self.feature_size + (0 if self.imputation is None else self.imputation.extra)
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, dim))

@@ -10,12 +10,13 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from symile_data.errors import UsageError, choose_similar
 from symile_data.files import open_regular
 
 MOST_BYTES = 64 << 20  # a manifest of 33 million rows in shards of 1,000 has about 10 MB
@@ -23,6 +24,27 @@ MOST_DEPTH = 64
 _HASH = re.compile("[0-9a-f]{32,}")
 
 _Record = TypeVar("_Record")
+# Types of settings -> words for them, in the language of the file.
+_WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "an object": "a table"}
+
+
+class RecordError(TypeError):
+    """An object that does not fit its dataclass; the message speaks of JSON and of types.
+
+    Args:
+        message: What is wrong.
+        what: The same of a config, in the words of its file; `got` and `do` are as in `SymileDataError`.
+        got: What was received.
+        do: What to do about it.
+    """
+
+    def __init__(self, message: str, what: str, got: str, do: str | None = None) -> None:
+        super().__init__(message)
+        self.what, self.got, self.do = what, got, do
+
+    def of_config(self, where: str) -> UsageError:
+        """Return the error of a config, given by its name or path."""
+        return UsageError(self.what, where=where, got=self.got, do=self.do)
 
 
 def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
@@ -90,19 +112,22 @@ def record(kind: type[_Record], value: Any, at: str = "") -> _Record:
         at: The path of the object within the JSON, for messages.
 
     Raises:
-        TypeError: a field is missing, unknown or of a wrong type.
+        RecordError: a field is missing, unknown or of a wrong type; a TypeError.
 
     >>> from symile_data.format.schema import Modality
     >>> record(Modality, {"name": "a", "kind": "text", "column": 3, "null_columns": []})
     Traceback (most recent call last):
-    TypeError: column is int, not str
+    symile_data.format.typed_json.RecordError: column is int, not str
     """
     if not isinstance(value, Mapping):
         raise _wrong(at or kind.__name__, value, "an object")
     hints, prefix = _hints(cast(Any, kind)), f"{at}." if at else ""
     for name in value:
         if name not in hints:
-            raise TypeError(f"{prefix}{name} is unknown")
+            do = choose_similar(name, sorted(hints))
+            raise RecordError(f"{prefix}{name} is unknown", "the config has an unknown setting", f"{prefix}{name}", do)
+    if lacking := [name for name in _required(cast(Any, kind)) if name not in value]:
+        raise _lacking(at, ", ".join(lacking))
     parts = {name: typed(hints[name], part, f"{prefix}{name}") for name, part in value.items()}
     return kind(**parts)
 
@@ -156,8 +181,20 @@ def _hints(kind: Any) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in fields(kind)}
 
 
-def _wrong(at: str, value: Any, expected: str) -> TypeError:
-    return TypeError(f"{at} is {type(value).__name__}, not {expected}")
+def _wrong(at: str, value: Any, expected: str) -> RecordError:
+    message = f"{at} is {type(value).__name__}, not {expected}"
+    return RecordError(message, f"{at} must be {_WORDS.get(expected, expected)}", repr(value))
+
+
+def _lacking(at: str, names: str) -> RecordError:
+    table = f"the table [{at}] of the config" if at else "the config"
+    do = f"set them too, or nothing of [{at}]" if at else "set them"
+    return RecordError(f"{at} lacks {names}".strip(), f"{table} lacks settings", f"no {names}", do)
+
+
+@cache
+def _required(kind: Any) -> list[str]:
+    return [one.name for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING]
 
 
 def _check_depth(value: Any) -> None:

@@ -48,8 +48,12 @@ def save_file(value: Any, path: Path) -> None:
         file.write(buffer.getbuffer())
 
 
-def load_file(path: Path) -> dict[str, Any]:
+def load_file(path: Path, do: str = "remove it") -> dict[str, Any]:
     """Read a file of weights.
+
+    Args:
+        path: The file.
+        do: What to do about a damaged one.
 
     Raises:
         DamageError: the file cannot be read, or does not contain named values.
@@ -58,13 +62,15 @@ def load_file(path: Path) -> dict[str, Any]:
         with zipfile.ZipFile(path) as archive:
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
                 raise ValueError("compressed entries, which torch does not write and which may inflate without end")
+            if archive.testzip() is not None:  # torch writes checksums, but does not compare them when it reads
+                raise damaged(path, "bytes that differ from their checksum", do)
         saved = torch.load(path, map_location="cpu", weights_only=True)
+    except DamageError:
+        raise
     except Exception as error:  # on arbitrary bytes torch's reader raises errors of many classes
-        raise DamageError(
-            "a file of weights cannot be read", where=path, got=type(error).__name__, do="remove it"
-        ) from None
+        raise DamageError("a file of weights cannot be read", where=path, got=type(error).__name__, do=do) from None
     if not isinstance(saved, dict):
-        raise damaged(path, f"a {type(saved).__name__}")
+        raise damaged(path, f"a {type(saved).__name__}", do)
     return saved
 
 
@@ -87,6 +93,6 @@ def is_state(value: Any) -> bool:
     )
 
 
-def damaged(path: Path, got: str) -> DamageError:
+def damaged(path: Path, got: str, do: str = "remove it") -> DamageError:
     """Return the error for a file that torch can read but that has unexpected contents."""
-    return DamageError("a file of weights has unexpected contents", where=path, got=got, do="remove it")
+    return DamageError("a file of weights has unexpected contents", where=path, got=got, do=do)

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 from symile_data.errors import UsageError, choose_similar
 from symile_data.format.schema import joined_names
-from symile_data.format.typed_json import read_text, record, with_part
+from symile_data.format.typed_json import RecordError, read_text, record, with_part
 from symile_data.losses.objectives import all_objectives, find_objective
 from symile_data.missingness import check_rates
 
@@ -28,7 +28,9 @@ Features = Literal["backbone", "probabilities"]
 Value = TypeVar("Value")
 
 _MOST_BYTES = 1 << 20  # largest config file
-_MOST_SEED = 2**32 - 1  # of numpy's generator, which Lightning seeds too
+_JITTER = 0.5  # of the side, with which an image would be shifted out of sight
+# The seed is one of numpy's generator, which Lightning seeds too. The scale of the logits is a float32 number.
+_MOST = {"seed": 2**32 - 1, "logit_scale_init": 80, "logit_scale_max": 1e30}
 _CHOICES: dict[str, tuple[str, ...]] = {
     "schedule": get_args(Schedule),
     "missing": get_args(Missing),
@@ -66,6 +68,8 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         _check_numbers(self, {"epochs": 1, "batch_size": 1, "lr": 0, "weight_decay": 0, "jitter": 0}, " of [pretrain]")
+        if self.jitter >= _JITTER:
+            raise UsageError(f"jitter of [pretrain] must be below {_JITTER}", got=self.jitter)
         for name, interval in self.intervals.items():
             if name not in self.labels:
                 raise UsageError("intervals of [pretrain] names a modality that its labels do not name", got=name)
@@ -168,8 +172,11 @@ class TrainConfig:
                     f"unknown {name}", got=repr(getattr(self, name)), do=f"choose among {', '.join(choices)}"
                 )
         _check_numbers(self, _LEAST)
-        if self.seed > _MOST_SEED:
-            raise UsageError(f"seed must be at most {_MOST_SEED}", got=self.seed)
+        for name, most in _MOST.items():
+            if (value := getattr(self, name)) is not None and value > most:
+                raise UsageError(f"{name} must be at most {most}", got=value)
+        if self.missingness == 1:
+            raise UsageError("missingness must be below 1, as no row would have any modality", got=self.missingness)
         if self.candidates == 1:
             raise UsageError("one candidate leaves nothing to choose", got="candidates = 1", do="take 0 for all rows")
         check_rates({"every modality": self.missingness})
@@ -206,15 +213,10 @@ class TrainConfig:
             DeprecationWarning: a setting is given by its older name, as in runs of older versions.
         """
         value = with_present_names(value, where)
-        known = {item.name for item in fields(cls)}
-        unknown = sorted(set(value) - known)
-        if unknown:
-            advice = choose_similar(unknown[0], sorted(known))
-            raise UsageError("the config has an unknown setting", where=where, got=unknown[0], do=advice)
         try:
             return record(cls, {**value, **{name: value.get(name) or None for name in ("pretrain", _SUPERVISED)}})
-        except TypeError as error:
-            raise UsageError("the config lacks or misnames a setting", where=where, got=error) from None
+        except RecordError as error:
+            raise error.of_config(where) from None
 
 
 def _without_absent(table: Mapping[str, Value], modalities: Collection[str]) -> dict[str, Value]:
@@ -255,6 +257,7 @@ _SYMILE_SETTINGS = {"negatives": "n", "shuffles": 1, "mip_scale": "none"}
 _LEAST = {
     **{"epochs": 1, "batch_size": 2, "accumulate": 1, "dim": 1, "val_every": 1, "candidates": 0, "seed": 0},
     **dict.fromkeys(("lr", "weight_decay", "clip_gradient", "logit_scale_max"), 0),
+    "logit_scale_init": -80,
 }
 
 
@@ -294,9 +297,8 @@ def read_config(name: str, overrides: Mapping[str, Any] | None = None) -> TrainC
     elif _is_file(name):
         text = _read(Path(name))
     else:
-        raise UsageError(
-            "there is no such config", got=repr(name), do=f"choose among {', '.join(named_configs())}, or give a file"
-        )
+        do = f"{choose_similar(name, named_configs())}, or give a file"
+        raise UsageError("there is no such config", got=repr(name), do=do)
     try:
         value = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # e.g. numbers with thousands of digits, deeply nested lists

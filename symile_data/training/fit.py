@@ -35,7 +35,8 @@ from .finite import StopWhereNotFinite
 from .loggers import PROFILE, LoadTimes, make_loggers
 from .module import SymileModule
 from .ranks import is_lost, is_main_process
-from .run import BEST, LAST, RunInfo, check_last, check_run, claim
+from .run import BEST, LAST, check_last, check_run, claim
+from .run_record import RunInfo
 from .supervised.module import SupervisedModule
 
 # Errors that reading a checkpoint with foreign contents can raise.
@@ -117,6 +118,29 @@ def fit(
     }
 
 
+def check_devices(how: Execution) -> None:
+    """See that this machine has what a run is to be carried out on, before anything is prepared.
+
+    Raises:
+        UsageError: it has no such accelerator.
+    """
+    if how.devices == 1:  # a trainer of several devices would look for their processes
+        with _quiet(), _devices_of(how):
+            lightning.Trainer(accelerator=how.accelerator, devices=1, logger=False, enable_checkpointing=False)
+
+
+@contextlib.contextmanager
+def _devices_of(how: Execution) -> Iterator[None]:
+    try:
+        yield
+    except (MisconfigurationException, ValueError) as error:
+        raise UsageError(
+            "this machine cannot train with these devices",
+            got=f"`accelerator={how.accelerator!r}`, `devices={how.devices!r}`: {error}",
+            do="choose others",
+        ) from error
+
+
 def _trainer(
     config: TrainConfig, directory: Path, how: Execution, callbacks: Sequence[lightning.Callback]
 ) -> lightning.Trainer:
@@ -126,7 +150,7 @@ def _trainer(
         UsageError: this machine does not have the accelerator or devices.
     """
     loggers = make_loggers(how.loggers, directory)
-    try:
+    with _devices_of(how):
         return lightning.Trainer(
             accelerator=how.accelerator,
             devices=how.devices,
@@ -151,12 +175,6 @@ def _trainer(
             enable_progress_bar=False,
             deterministic="warn",
         )
-    except (MisconfigurationException, ValueError) as error:
-        raise UsageError(
-            "this machine cannot train with these devices",
-            got=f"`accelerator={how.accelerator!r}`, `devices={how.devices!r}`: {error}",
-            do="choose others",
-        ) from error
 
 
 def embed_split(

@@ -1,4 +1,4 @@
-"""Write and read a run directory: the record of a run (`run.json`), its pretrained encoders and its weights.
+"""Write and read a run directory: its record (`run_record`), its pretrained encoders and its weights.
 
 The directory has `run.json`, `last.ckpt`, `best.ckpt` (by validation accuracy), `best-loss.ckpt` (by validation loss),
 logs in `log/` and, when done, `metrics.json`, `curves.png`. `pretrained.pt` is in it or beside the runs that share it.
@@ -7,117 +7,28 @@ logs in `log/` and, when done, `metrics.json`, `curves.png`. `pretrained.pt` is 
 from __future__ import annotations
 
 import json
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import lightning
-import torch
 
-from symile_data.errors import DamageError, OutputError, no_directory
+from symile_data.errors import DamageError, OutputError
 from symile_data.files import canonical_json, digest, pretty_json, write_errors, write_text
 from symile_data.format.manifest import check_outside
-from symile_data.format.schema import Modality
-from symile_data.format.typed_json import differences, read_json, record
+from symile_data.format.typed_json import differences
 
 from .callbacks import Curves
 from .checkpoints import KEPT, damaged, is_state, load_file, save_file, state_of
-from .config import TrainConfig, with_present_names
+from .config import TrainConfig
 from .encoding import EncodingModule
-from .fold_choice import FoldChoice
-from .module import SymileModule
 from .ranks import is_main_process, main_process_first
-from .supervised.module import SupervisedModule
+from .run_record import RUN_FILE, RunInfo, Weights, read_run
 
-RUN_FILE, LAST, PRETRAINED = "run.json", "last.ckpt", "pretrained.pt"
+LAST, PRETRAINED = "last.ckpt", "pretrained.pt"
 IMPORTED = "imported.json"  # of a run whose weights were trained elsewhere: their file and its checksum
+_ANEW = "remove the run's directory and train it again"
 BEST = {"val_accuracy": "best.ckpt", "val_loss": "best-loss.ckpt"}  # file by the figure that chooses its weights
-
-Weights = Mapping[str, Mapping[str, torch.Tensor]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunInfo:
-    """The record that makes the weights of a run usable again.
-
-    Args:
-        config: Config of the run.
-        dataset: Name of the dataset.
-        fingerprint: Fingerprint of the dataset to which the run belongs.
-        location: Path of the dataset as it was given, relative to the working directory or absolute.
-        modalities: Modalities of the dataset.
-        vocabularies: Words of each text modality.
-        sizes: Length of the vectors of each modality of vectors.
-        folds: The fold whose splits the run has, None for the dataset's own splits.
-        features: Names of the sets of features beside the dataset that stand in the place of what they encode.
-        classes: Label that a supervised baseline predicts -> its classes, as texts.
-    """
-
-    config: TrainConfig
-    dataset: str
-    fingerprint: str
-    location: str
-    modalities: tuple[Modality, ...]
-    vocabularies: Mapping[str, Sequence[str]]
-    sizes: Mapping[str, int] = field(default_factory=dict)
-    folds: FoldChoice | None = None
-    features: tuple[str, ...] = ()
-    classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the record as written to run.json."""
-        return {
-            "config": self.config.to_json(),
-            "dataset": self.dataset,
-            "fingerprint": self.fingerprint,
-            "location": self.location,
-            "modalities": [modality.to_json() for modality in self.modalities],
-            "vocabularies": {name: list(words) for name, words in self.vocabularies.items()},
-            "sizes": dict(self.sizes),
-            **({} if self.folds is None else {"folds": asdict(self.folds)}),
-            **({"features": list(self.features)} if self.features else {}),
-            "classes": {name: list(classes) for name, classes in self.classes.items()},
-        }
-
-    def make_module(self, pretrained: Weights | None = None) -> EncodingModule:
-        """Make the untrained module, whose initial weights follow from the config's seed.
-
-        Raises:
-            UsageError: the modalities do not fit the config.
-        """
-        lightning.seed_everything(self.config.seed, verbose=False)
-        if self.config.supervised is not None:
-            parts = (self.config, self.modalities, self.vocabularies, pretrained, self.sizes)
-            return SupervisedModule(*parts, classes=self.classes)
-        return SymileModule(self.config, self.modalities, self.vocabularies, pretrained, self.sizes)
-
-
-def read_run(directory: Path) -> RunInfo:
-    """Read the record of a run directory, also of one that an older version wrote.
-
-    Raises:
-        DamageError: the directory is not a run directory, or its record is damaged.
-    """
-    path = directory / RUN_FILE
-    try:
-        value = read_json(path)
-        if isinstance(value, Mapping) and isinstance(value.get("config"), Mapping):
-            with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # nobody edits a record
-                value = {**value, "config": with_present_names(value["config"], str(path))}
-        return record(RunInfo, value)
-    except (FileNotFoundError, NotADirectoryError):
-        if not directory.is_dir():
-            raise no_directory(directory, DamageError) from None
-        runs = sorted(path.parent.name for path in directory.glob(f"*/{RUN_FILE}"))
-        raise DamageError(
-            "this is not a run directory: it has no run.json",
-            where=directory,
-            do=f"give one of the runs in it: {', '.join(runs)}" if runs else "train first",
-        ) from None
-    except (OSError, ValueError, TypeError) as error:
-        raise DamageError("the record of a run is not readable", where=path, got=error) from None
 
 
 def claim(directory: Path, info: RunInfo) -> None:
@@ -146,6 +57,9 @@ def check_run(directory: Path, config: TrainConfig, fingerprint: str | None = No
         UsageError: the directory is that of a dataset, or inside one.
         OutputError: the directory has another run, or weights that were trained elsewhere.
     """
+    there = next(place for place in (directory, *directory.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise OutputError("a run needs a directory, and this is a file", where=there, do="choose another `out`")
     if (directory / IMPORTED).exists():
         raise OutputError(
             "the run directory has imported weights, which a training would replace",
@@ -222,8 +136,9 @@ def load_module(directory: Path, select: str | None = None) -> EncodingModule:
     info = read_run(directory)
     path = directory / BEST[select or info.config.select]
     if not path.is_file():
-        raise DamageError("the run has no finished checkpoint yet", where=path, do="let the training finish")
-    state = state_of(load_file(path), path)
+        advice = f"let the training finish; where it has, {_ANEW}"
+        raise DamageError("the run has no finished checkpoint yet", where=path, do=advice)
+    state = state_of(load_file(path, _ANEW), path)
     names = [] if info.config.pretrain is None else list(info.config.pretrain.labels)
     pretrained = {name: _encoder_weights(state, name) for name in names}
     try:

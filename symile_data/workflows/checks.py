@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from symile_data.datasets import M3, MIMIC, PID, XOR
-from symile_data.errors import UsageError
+from symile_data.errors import UsageError, choose_column
 from symile_data.format.schema import SPLITS
 
 from .configs.kind_settings import check_kind_settings
@@ -47,10 +48,25 @@ def check_config(data: TrainingData, config: TrainConfig) -> None:
     settings = config.pretrain
     labels = () if settings is None else settings.labels.values()
     data.columns(config.label, *config.resample_within_class.values(), *labels)
+    _check_labels(data, "resample_within_class", config.resample_within_class.values())
+    _check_labels(data, "labels of [pretrain]", labels)
     for split in SPLITS[1:] if config.supervised is None else ():
         masked = config.missingness if config.missingness_in_validation and split == "validation" else 0.0
         check_candidates(data, split, config.target, config.label, config.candidates, masked)
     check_small(data, config)
+
+
+def _check_labels(data: TrainingData, table: str, labels: Collection[str]) -> None:
+    """See that a table of a config names columns of labels, and no modalities."""
+    modalities = {name for one in data.manifest.modalities for name in (one.name, one.column)}
+    if found := modalities & set(labels):
+        columns = [column for column in data.split("train").columns if column not in modalities]
+        raise UsageError(
+            f"{table} names columns of labels, and this is a modality",
+            where=data.directory,
+            got=min(found),
+            do=choose_column(min(found), columns),
+        )
 
 
 def check_splits(data: TrainingData) -> None:

@@ -6,7 +6,7 @@ Run directories are `<base>/<objective>` for one seed and `<base>/seed-<seed>/<o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,13 +42,16 @@ class Experiment:
     execution: Execution | None = None
 
 
-def run_experiment(experiment: Experiment, data: TrainingData, base: Path) -> dict[str, Any]:
+def run_experiment(
+    experiment: Experiment, data: TrainingData, base: Path, *, on_start: Callable[[], None] | None = None
+) -> dict[str, Any]:
     """Train every objective with every seed, or continue where that was interrupted.
 
     Args:
         experiment: The runs.
         data: The dataset of all runs; its media are decoded once.
         base: Directory of the runs.
+        on_start: Called once, after all runs were checked and before the first is trained.
 
     Returns:
         "tests" (objective -> figures of its test, for the last seed) and, for several seeds of objectives,
@@ -59,6 +62,7 @@ def run_experiment(experiment: Experiment, data: TrainingData, base: Path) -> di
     Raises:
         OutputError: the directory of a run has another one; then nothing was trained.
     """
+    from symile_data.training.fit import check_devices
     from symile_data.training.ranks import is_main_process
     from symile_data.training.run import check_run
 
@@ -70,6 +74,10 @@ def run_experiment(experiment: Experiment, data: TrainingData, base: Path) -> di
     ]
     for objective, settings, folder in planned:  # all of them before the first is trained
         check_run(folder / objective, settings, data.manifest.identity.fingerprint)
+    if experiment.execution is not None:
+        check_devices(experiment.execution)
+    if on_start is not None:
+        on_start()
     runs: dict[int, dict[str, dict[str, Any]]] = {}
     for objective, settings, folder in planned:
         metrics = train_run(settings, data, folder / objective, shared=folder, execution=experiment.execution)
@@ -133,15 +141,15 @@ def evaluate_in_full(run: Path, data: TrainingData, asked: Evaluation) -> Evalua
         DamageError: the run was trained on another dataset, or is not finished.
         UsageError: the dataset has no such modality, column or split.
     """
+    changes = {"target": asked.target, "label": asked.label, "candidates": asked.candidates}
+    embedded, retrieval, label = embed_run(run, data, asked.split, select=asked.select, changes=changes)
     from symile_data.evaluation.ablation import ablate
     from symile_data.evaluation.bootstrap import bootstrap
     from symile_data.evaluation.figures import draw_recalls
     from symile_data.evaluation.retrieval import retrieve
     from symile_data.files import pretty_json, write_text
-    from symile_data.training.run import read_run
+    from symile_data.training.run_record import read_run
 
-    changes = {"target": asked.target, "label": asked.label, "candidates": asked.candidates}
-    embedded, retrieval, label = embed_run(run, data, asked.split, select=asked.select, changes=changes)
     objective = read_run(run).config.objective
     protocol = {
         "target": retrieval.target, "objective": objective, "candidates": retrieval.candidates, "seed": retrieval.seed,

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from symile_data.evaluation.retrieval import Retrieval
     from symile_data.training.config import TrainConfig
     from symile_data.training.fit import Execution
-    from symile_data.training.fold_choice import FoldChoice
-    from symile_data.training.run import RunInfo
+    from symile_data.training.run_record import FoldChoice, RunInfo
 
     from .training_data import TrainingData
 
@@ -176,9 +175,7 @@ def embed_run(
         DamageError: the run was trained on another dataset, or is not finished.
         UsageError: the dataset has no such modality or column.
     """
-    from symile_data.evaluation.retrieval import Retrieval
-    from symile_data.training.module import SymileModule
-    from symile_data.training.run import load_module, read_run
+    from symile_data.training.run_record import read_run
 
     info = read_run(run)
     config = info.config
@@ -198,6 +195,11 @@ def embed_run(
             "the dataset has no such column", where=data.directory, got=label, do=choose_column(label, columns)
         )
     check_candidates(data, split, target, label, candidates)
+    # Only now, because torch takes seconds to import: what is refused above is refused at once.
+    from symile_data.evaluation.retrieval import Retrieval
+    from symile_data.training.module import SymileModule
+    from symile_data.training.run import load_module
+
     module = load_module(run, select)
     if not isinstance(module, SymileModule):
         raise UsageError(

@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     from symile_data.loaders.datamodule import DataModule
     from symile_data.training.config import TrainConfig
     from symile_data.training.encoding import EncodingModule
-    from symile_data.training.fold_choice import FoldChoice
     from symile_data.training.module import SymileModule
-    from symile_data.training.run import RunInfo, Weights
+    from symile_data.training.run_record import FoldChoice, RunInfo, Weights
 
 _IMAGES = "image"  # the kind that can be jittered
 
@@ -99,7 +98,7 @@ class TrainingData:
 
     def run_info(self, config: TrainConfig) -> RunInfo:
         """Describe a run of this config on these data, as its directory records it."""
-        from symile_data.training.run import RunInfo
+        from symile_data.training.run_record import RunInfo
 
         identity = self.manifest.identity
         return RunInfo(

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
-from symile_data.format.typed_json import MOST_DEPTH, parse_json, read_json, read_text, record
+from symile_data.format.typed_json import MOST_DEPTH, RecordError, parse_json, read_json, read_text, record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ def test_a_record_has_the_types_of_its_annotations() -> None:
         ({"kind": 3}, "kind is int, not str"),
         ({"inner": []}, "inner is list, not an object"),
         ({"inner": {"name": "x", "size": 1.5}}, "inner.size is float, not int"),
-        ({"inner": {}}, "missing 1 required keyword-only argument: 'name'"),
+        ({"inner": {}}, "^inner lacks name$"),
         ({"several": {"name": "y"}}, "several is dict, not a list"),
         ({"several": [{"name": None}]}, r"several\[0\].name is NoneType, not str"),
         ({"words": "word"}, "words is str, not a list"),
@@ -120,3 +120,23 @@ def test_files_are_read_up_to_a_size(tmp_path: Path) -> None:
     path.write_bytes(b"\xff")
     with pytest.raises(ValueError, match="utf-8"):
         read_json(path)
+
+
+def test_each_mistake_is_told_in_the_words_of_a_config() -> None:
+    told = {}
+    for name, changes in {
+        "type": {"rate": "1"},
+        "table": {"inner": []},
+        "unknown": {"rat": 1},
+        "empty": {"inner": {}},
+    }.items():
+        with pytest.raises(RecordError) as caught:
+            record(Outer, WHOLE | changes)
+        told[name] = str(caught.value.of_config("mine.toml"))
+    assert told == {
+        "type": "rate must be a number (mine.toml); got '1'.",
+        "table": "inner must be a table (mine.toml); got [].",
+        "unknown": "the config has an unknown setting (mine.toml); got rat. Perhaps rate is meant.",
+        "empty": "the table [inner] of the config lacks settings (mine.toml); got no name. Set them too, or nothing of"
+        " [inner].",
+    }

@@ -33,7 +33,7 @@ def embeddings(
         symile-data export embeddings runs/published --split test --out build/published-embeddings
     """
     from symile_data.cards import write_card
-    from symile_data.training.run import read_run
+    from symile_data.training.run_record import read_run
     from symile_data.workflows.export.embeddings import export_embeddings
     from symile_data.workflows.training_data import data_of_run
 

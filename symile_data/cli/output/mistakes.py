@@ -32,6 +32,7 @@ _ADVICE = {
 }
 
 
+_NO_MEMORY = re.compile("can't allocate memory|out of memory")  # torch's words, on a processor and on a GPU
 _NO_COMMAND = re.compile(r"(No such command '(.*)')\.(?: Did you mean .*)?", re.DOTALL)
 _NO_CHOICE = re.compile(r"('(.*)' is not one of (.+))\.", re.DOTALL)
 
@@ -74,6 +75,8 @@ def as_sentence(error: Exception) -> SymileDataError | None:
         return OutputError(os.strerror(errno.ELOOP).lower(), got=error, do=_ADVICE[errno.ELOOP])
     if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
         return OutputError("a name is not valid UTF-8", got=ascii(error.object), do="rename it, or choose another path")
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error))):
+        return OutputError("the memory is not enough for this", do="use smaller batches, embeddings or models")
     if isinstance(error, ModuleNotFoundError) and error.name:
         extra = extra_of(error.name)
         return MissingPackageError(error.name.partition(".")[0], extra, "this command") if extra else None

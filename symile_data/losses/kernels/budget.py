@@ -41,12 +41,20 @@ class Options:
             elsewhere.
         max_flops: Work above which the loss is refused, per step and process; None is 4e12 on a CPU, 2e14 elsewhere.
         gemm_dtype: Round the operands of matrix products to this type (torch.bfloat16); None keeps float32 or float64.
+
+    Raises:
+        UsageError: a number is out of range.
     """
 
     tile_rows: int | None = None
     cache_bytes: int | None = None
     max_flops: float | None = None
     gemm_dtype: torch.dtype | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, least in (("tile_rows", self.tile_rows, 1), ("cache_bytes", self.cache_bytes, 0)):
+            if value is not None and value < least:
+                raise UsageError(f"{name} is at least {least}", got=value)
 
 
 def flops(rows: int, width: int, modalities: int) -> float:
@@ -59,14 +67,11 @@ def flops(rows: int, width: int, modalities: int) -> float:
 
 
 def check_options(inputs: LossInputs, options: Options) -> None:
-    """Check that the options are in range and the work is within the budget.
+    """Check that the work is within the budget.
 
     Raises:
-        UsageError: an option is out of range, or the work is above the budget.
+        UsageError: the work is above the budget.
     """
-    for name, value, least in (("tile_rows", options.tile_rows, 1), ("cache_bytes", options.cache_bytes, 0)):
-        if value is not None and value < least:
-            raise UsageError(f"{name} is at least {least}", got=value)
     first = inputs.embeddings[0]
     rows, modalities = first.shape[0], len(inputs.embeddings)
     work = flops(rows, first.shape[1], modalities) / inputs.shard.world

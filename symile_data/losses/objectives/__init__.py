@@ -17,7 +17,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from symile_data.errors import UsageError
+from symile_data.errors import UsageError, choose_similar
 from symile_data.losses.settings import check_complete, checked_settings
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def find_objective(name: str) -> ObjectiveEntry:
     """
     found = all_objectives()
     if name not in found:
-        raise UsageError("unknown objective", got=repr(name), do=f"choose among {', '.join(found)}")
+        raise UsageError("unknown objective", got=repr(name), do=choose_similar(name, list(found)))
     return found[name]
 
 

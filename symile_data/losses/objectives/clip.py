@@ -120,6 +120,7 @@ class ClipLoss(PairwiseObjective):
         gather: bool = False,
     ) -> None:
         super().__init__(gather=gather)
+        Options(tile_rows=tile_rows, cache_bytes=cache_bytes)  # checks them before anything is trained
         self.tile_rows, self.cache_bytes, self.max_flops = tile_rows, cache_bytes, max_flops
         self.gemm_dtype = gemm_dtype
 

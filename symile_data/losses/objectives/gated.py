@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import product
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -91,7 +91,7 @@ class GatedSymileLoss(Objective):
                     self._of_tuples(others),
                     self._of_candidates(target, t),
                     scale * dim ** ((modalities - 1) / 2),
-                    shared=self._shared(list(others)),
+                    shared=[one.to(target) for one in self._shared(list(others))],
                     direction="rows",
                 )
             )
@@ -125,13 +125,13 @@ class GatedSymileLoss(Objective):
 
     def _of_tuples(self, others: Mapping[int, Tensor]) -> list[Tensor]:
         """Return embedding and key of each modality of the tuples, one after the other."""
-        pairs = [(embedding, F.normalize(self.keys[m](embedding), dim=1)) for m, embedding in others.items()]
+        pairs = [(embedding, F.normalize(_apply(self.keys[m], embedding), dim=1)) for m, embedding in others.items()]
         return [tensor for pair in pairs for tensor in pair]
 
     def _of_candidates(self, candidates: Tensor, target: int) -> list[Tensor]:
         """Return the candidates, their queries, and the probability (N,) that a gate opens for nothing."""
-        query = F.normalize(self.queries[target](candidates), dim=1)
-        logits = self.null_head(candidates)[:, 0] + self.null_bias[target]
+        query = F.normalize(_apply(self.queries[target], candidates), dim=1)
+        logits = _apply(self.null_head, candidates)[:, 0] + self.null_bias[target]
         return [candidates, query, (logits / self._temperature()).sigmoid()]
 
     def _shared(self, others: Sequence[int] | range) -> list[Tensor]:
@@ -141,6 +141,11 @@ class GatedSymileLoss(Objective):
 
     def _temperature(self) -> Tensor:
         return F.softplus(self.log_temperature) + _LEAST_TEMPERATURE
+
+
+def _apply(layer: nn.Module, rows: Tensor) -> Tensor:
+    """Apply a layer whose weights may be of another precision, in a model that was made so as a whole."""
+    return cast(Tensor, layer(rows.to(next(layer.parameters())))).to(rows)
 
 
 def _gated_products(tuples: Sequence[Tensor], candidates: Sequence[Tensor], shared: Sequence[Tensor]) -> Tensor:

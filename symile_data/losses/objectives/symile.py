@@ -121,6 +121,7 @@ class SymileLoss(ShuffledObjective):
     ) -> None:
         super().__init__(seed=seed, gather=gather)
         _check_choices(negatives, shuffles, mip_scale)
+        Options(tile_rows=tile_rows, cache_bytes=cache_bytes)  # checks them before anything is trained
         self.negatives, self.shuffles, self.mip_scale = negatives, shuffles, mip_scale
         self.tile_rows, self.cache_bytes, self.max_flops = tile_rows, cache_bytes, max_flops
         self.gemm_dtype = gemm_dtype

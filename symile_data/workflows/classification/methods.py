@@ -151,7 +151,7 @@ def _probed(
 
 def _by_baseline(run: Path, data: TrainingData, labels: Labels, select: str | None) -> dict[str, Predicted]:
     """Predict those of the labels that a baseline knows."""
-    from symile_data.training.run import read_run
+    from symile_data.training.run_record import read_run
 
     _, probabilities = predict_run(run, data, "test", select)
     classes = read_run(run).classes
@@ -172,7 +172,7 @@ def _fusion(run: Path, labels: Labels) -> str:
     Raises:
         UsageError: it was trained on labels of another policy.
     """
-    from symile_data.training.run import read_run
+    from symile_data.training.run_record import read_run
 
     its = read_run(run).config.supervised
     assert its is not None  # noqa: S101  # the caller has checked

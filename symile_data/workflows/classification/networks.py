@@ -19,7 +19,7 @@ from .labels import complete_rows
 if TYPE_CHECKING:
     from symile_data.evaluation.probes import FloatArray, IntArray
     from symile_data.training.module import SymileModule
-    from symile_data.training.run import RunInfo
+    from symile_data.training.run_record import RunInfo
     from symile_data.workflows.training_data import TrainingData
 
 TRAINED, UNTRAINED = "trained", "untrained"
@@ -34,7 +34,8 @@ _ROWS = 256  # rows of a batch without a config
 def networks(run: Path, data: TrainingData, select: str | None) -> dict[str, SymileModule]:
     """Load the trained network of a run, and make its untrained counterpart: name of `NETWORKS` -> module."""
     from symile_data.training.module import SymileModule
-    from symile_data.training.run import load_module, read_run
+    from symile_data.training.run import load_module
+    from symile_data.training.run_record import read_run
 
     trained = load_module(run, select)
     if not isinstance(trained, SymileModule):

@@ -18,7 +18,7 @@ from .runs import check_rows, find_runs, is_supervised, open_dataset
 from .tables import write_tables
 
 if TYPE_CHECKING:
-    from symile_data.training.fold_choice import FoldChoice
+    from symile_data.training.run_record import FoldChoice
     from symile_data.workflows.training_data import TrainingData
 
 
@@ -133,7 +133,7 @@ def _opened(place: Path, folds: FoldChoice | None) -> TrainingData:
 
 def _policy_of(runs: Mapping[str, Mapping[int, Path]]) -> LabelPolicy | None:
     """Return the policy of the first supervised baseline among the runs; None where there is none."""
-    from symile_data.training.run import read_run
+    from symile_data.training.run_record import read_run
 
     for seeds in runs.values():
         for run in seeds.values():

@@ -13,8 +13,7 @@ from symile_data.workflows.training_data import TrainingData, data_of_run
 
 if TYPE_CHECKING:
     from symile_data.training.config import TrainConfig
-    from symile_data.training.fold_choice import FoldChoice
-    from symile_data.training.run import RunInfo
+    from symile_data.training.run_record import FoldChoice, RunInfo
 
 _FUSIONS = ("unimodal", "early", "late")  # in the order in which they are shown
 
@@ -29,7 +28,7 @@ def find_runs(place: Path) -> dict[str, dict[int, Path]]:
         DamageError: there is no run.
         UsageError: two runs have the same name and seed.
     """
-    from symile_data.training.run import RUN_FILE, read_run
+    from symile_data.training.run_record import RUN_FILE, read_run
 
     if (place / RUN_FILE).exists():
         config = read_run(place).config
@@ -62,7 +61,7 @@ def name_of(config: TrainConfig) -> str:
 
 def is_supervised(run: Path) -> bool:
     """Whether a run is of a supervised baseline."""
-    from symile_data.training.run import read_run
+    from symile_data.training.run_record import read_run
 
     return read_run(run).config.supervised is not None
 
@@ -81,7 +80,7 @@ def open_dataset(
         DamageError: the dataset of a run has changed.
         UsageError: the dataset has other modalities than a run, or a split without rows.
     """
-    from symile_data.training.run import read_run
+    from symile_data.training.run_record import read_run
 
     infos = {run: read_run(run) for seeds in runs.values() for run in seeds.values()}
     first = next(iter(infos.values()))

@@ -135,7 +135,7 @@ def _tested(run: Path, data: TrainingData, policy: LabelPolicy) -> Mapping[str, 
     """Compute the figures of the test rows: label -> figure -> value."""
     from symile_data.evaluation.clusters import Clusters
     from symile_data.evaluation.scores import LabelRows, score
-    from symile_data.training.run import read_run
+    from symile_data.training.run_record import read_run
 
     classes = read_run(run).classes
     ids, probabilities = predict_run(run, data)

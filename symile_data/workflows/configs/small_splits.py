@@ -22,14 +22,16 @@ _WORDS = "redraw_words"
 
 
 def bounded_batch(size: int, rows: int) -> int:
-    """Halve the rows of a batch until an epoch has four batches, or a batch two rows.
+    """Return the rows of a batch: `size`, or the largest power of two of which an epoch has four where it is less.
 
     >>> [bounded_batch(256, rows) for rows in (8_000, 1_000, 300, 200, 5)]
     [256, 128, 64, 32, 2]
+    >>> bounded_batch(1_000, 400)
+    64
     """
-    while size > _LEAST_ROWS and size * _LEAST_BATCHES > rows:
-        size = max(size // 2, _LEAST_ROWS)
-    return size
+    if size * _LEAST_BATCHES <= rows:
+        return size
+    return min(size, max(1 << (rows // _LEAST_BATCHES).bit_length() >> 1, _LEAST_ROWS))
 
 
 def fitted_settings(batches: Mapping[str, int], rows: int, *, words_fit: bool) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from ..train import check_fingerprint
 if TYPE_CHECKING:
     from symile_data.builders.engine.card_hook import CardWriter
     from symile_data.training.encoding import EncodingModule
-    from symile_data.training.run import RunInfo
+    from symile_data.training.run_record import RunInfo
 
     from ..training_data import TrainingData
 
@@ -69,7 +69,8 @@ def export_embeddings(
     """
     from symile_data.builders.engine.stages import run_build
     from symile_data.training.features import best_device
-    from symile_data.training.run import load_module, read_run
+    from symile_data.training.run import load_module
+    from symile_data.training.run_record import read_run
 
     info, there = read_run(run), data.manifest
     check_fingerprint(run, info, data)

@@ -26,7 +26,7 @@ from .fold_file import LEAST_FOLDS, check_dataset, fold_rows, read_folds
 
 if TYPE_CHECKING:
     from symile_data.loaders import Split
-    from symile_data.training.fold_choice import FoldChoice
+    from symile_data.training.run_record import FoldChoice
 
 CANDIDATES = "candidates"
 

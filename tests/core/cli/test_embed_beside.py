@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from symile_data.cli import app
 from symile_data.format import manifest as manifests
 from symile_data.loaders import BatchLoader, open_split
-from symile_data.training.run import read_run
+from symile_data.training.run_record import read_run
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 

@@ -34,7 +34,7 @@ from symile_data.format import manifest as manifests
 from symile_data.format.manifest import Manifest
 from symile_data.loaders import AudioSettings, BatchLoader, ImageSettings, Variation, open_split
 from symile_data.training.config import read_config
-from symile_data.training.run import read_run
+from symile_data.training.run_record import read_run
 from symile_data.workflows import embed as hook
 from symile_data.workflows.datasets import default_config
 from symile_data.workflows.training_data import TrainingData

@@ -2,16 +2,18 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from command import call
+from command import call, outcome
 from factories import build
 
 from symile_data.builders.engine.card_hook import no_card
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
-from symile_data.training.run import read_run
+from symile_data.training.run_record import read_run
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -147,8 +149,13 @@ def test_what_does_not_fit_is_said(xor: Path, tmp_path: Path, capsys: pytest.Cap
         ),
         (("--set", 'resample_within_class={clip = "lang"}'), "lacks the modality that the config redraws; got clip"),
         (
-            ("--set", 'pretrain={labels = {a = "a"}, epochs = 1, batch_size = 99, lr = 0.1}', "--set", "batch_size=16"),
-            "got 64 rows, pretrain.batch_size = 99. Pass --set pretrain.batch_size=12, or build more rows.",
+            (
+                "--set",
+                'pretrain={labels = {a = "sample_id"}, epochs = 1, batch_size = 99, lr = 0.1}',
+                "--set",
+                "batch_size=16",
+            ),
+            "got 64 rows, pretrain.batch_size = 99. Pass --set pretrain.batch_size=16, or build more rows.",
         ),
         (("--set", "label=cls_id"), "lacks a column that the config names"),
         (("--set", "colour=red"), "the config has an unknown setting (xor); got colour. Choose among accumulate"),
@@ -156,7 +163,7 @@ def test_what_does_not_fit_is_said(xor: Path, tmp_path: Path, capsys: pytest.Cap
             ("--set", "batch_sise=8"),
             "the config has an unknown setting (xor); got batch_sise. Perhaps batch_size is meant.",
         ),
-        (("--set", "lr.a=8"), "lr is dict, not float"),
+        (("--set", "lr.a=8"), "lr must be a number (xor); got {'a': 8}."),
         (("--set", "batch_size=16", "--logger", "paper"), "'paper' is not one of 'tensorboard', 'wandb'"),
         (("--set", "batch_size"), "it takes setting=value"),
         (("--objective", "clip"), "give either --objective or --objectives"),
@@ -225,3 +232,71 @@ def test_a_logger_that_is_not_installed_is_named(
     monkeypatch.setattr("symile_data.training.loggers.WandbLogger", absent)
     assert call("train", xor, *XOR, "--out", tmp_path, "--logger", "wandb") == 1
     assert "pip install -c constraints.txt -e '.[loggers]'" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def few_bits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset to whose rows the default config is fitted; not to be changed."""
+    directory = tmp_path_factory.mktemp("few") / "xor"
+    spec = XorSpec(dims=1, rows={"train": 40, "validation": 10, "test": 10})
+    build_xor(spec, directory, workers=1, write_card=no_card)
+    return directory
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--epochs", "1", "--set", "epochs=2"), "epochs is given by --set too"),
+        (("--negatives", "exact", "--set", "settings.negatives=n"), "negatives is given by --set too"),
+        (("--set", "=2"), "it takes setting=value"),
+        (("--set", "epochs=abc"), "symile-data: epochs must be a whole number (xor); got 'abc'."),
+        (("--objective", "clipp"), "symile-data: unknown objective; got 'clipp'. Perhaps clip is meant."),
+        (("--objectives", "clip,grams"), "symile-data: unknown objective; got 'grams'. Perhaps gram is meant."),
+        (("--config", "xorr"), "there is no such config; got 'xorr'. Perhaps xor is meant, or give a file."),
+        (("--set", "resample_within_class.a=b"), "resample_within_class names columns of labels, and this is a"),
+        (("--set", "encoders.vector.dropout=2"), "dropout of an encoder is from 0 to 1; got 2."),
+        (("--negatives", "exact", "--set", "settings.tile_rows=0"), "tile_rows is at least 1; got 0."),
+        (("--objective", "clip", "--set", "settings.cache_bytes=-1"), "cache_bytes is at least 0; got -1."),
+        (("--seed", "4294967295", "--seeds", "2"), "seed must be at most 4294967295; got 4294967296."),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_without_a_word_about_fitting(
+    words: tuple[str, ...], message: str, few_bits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = outcome(capsys, "train", few_bits, "--out", tmp_path / "runs", *words)
+    assert code == 2 and message in " ".join(err.replace("│", " ").split())
+    assert "is fitted to" not in err and not (tmp_path / "runs").exists()
+
+
+def test_a_machine_without_the_accelerator_is_named_before_anything_is_prepared(
+    few_bits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    words = ("train", few_bits, "--out", tmp_path / "runs", "--accelerator", "gpu")
+    code, _, err = outcome(capsys, *words)
+    assert code == 2 and err.startswith("symile-data: this machine cannot train with these devices; got --accelerator")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_file_in_the_place_of_the_run_directory_is_refused_first(
+    few_bits: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = outcome(capsys, "train", few_bits, "--out", few_bits / "manifest.json")
+    assert code == 1 and err.startswith("symile-data: a run needs a directory, and this is a file (")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("evaluate", "nowhere"),
+        ("probe", "nowhere"),
+        ("export", "embeddings", "nowhere", "--out", "x"),
+        ("embed", "nowhere", "--out", "x", "--image-model", "y"),
+    ],
+)
+def test_a_path_that_is_not_there_is_refused_before_torch_is_imported(words: tuple[str, ...], tmp_path: Path) -> None:
+    script = "import sys; from symile_data.cli import main\ntry: main()\nfinally: print('torch' in sys.modules)"
+    found = subprocess.run(
+        [sys.executable, "-c", script, *words], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert found.stdout == "False\n" and "there is no such directory (nowhere)" in found.stderr

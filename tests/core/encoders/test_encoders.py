@@ -13,6 +13,7 @@ from symile_data.encoders import (
     Imputation,
     LabsEncoder,
     WordEncoder,
+    check_encoder_settings,
     make_encoder,
 )
 from symile_data.encoders.base import UniformDropout
@@ -61,7 +62,7 @@ def test_a_hidden_layer_of_vectors_can_tell_an_xor_apart() -> None:
     filled = make_encoder("vector", 3, {"model": "mlp", "hidden": 32}, DataDescription(size=2, imputed=True))
     embedding = filled(bits, torch.tensor([False, False, True, True]))
     assert torch.equal(embedding[2], embedding[3]) and not torch.equal(embedding[0], embedding[1])
-    with pytest.raises(UsageError, match="at least one unit"):
+    with pytest.raises(UsageError, match="hidden of an encoder is at least 1; got 0"):
         make_encoder("vector", 1, {"model": "mlp", "hidden": 0}, DataDescription(size=2))
 
 
@@ -196,3 +197,28 @@ def test_dropout_keeps_its_share_and_the_mean_in_training_and_everything_otherwi
     assert torch.equal(layer.eval()(ones), ones)
     assert not torch.equal(dropped, layer.train()(ones))
     assert torch.equal(UniformDropout(0.0)(ones), ones) and not UniformDropout(1.0)(ones).any()
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "message"),
+    [
+        ("vector", {"dropout": 1.5}, "dropout of an encoder is from 0 to 1; got 1.5"),
+        ("vector", {"dropout": -0.5}, "dropout of an encoder is from 0 to 1; got -0.5"),
+        ("image", {"width": 0}, "width of an encoder is at least 1; got 0"),
+        ("audio", {"mels": -3}, "mels of an encoder is at least 1; got -3"),
+        ("labs", {"widths": [8, 0]}, r"widths of an encoder is at least 1; got \[8, 0\]"),
+        ("text", {"init_std": -1.0}, "init_std of an encoder is at least 0; got -1.0"),
+    ],
+)
+def test_settings_out_of_range_are_refused_before_an_encoder_is_made(
+    kind: str, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        check_encoder_settings(kind, settings)
+    check_encoder_settings(kind, {name: [1] if name == "widths" else 1 for name in settings})
+
+
+def test_audio_of_other_mel_bands_is_refused() -> None:
+    encoder = make_encoder("audio", 6, {"mels": 3, "width": 4})
+    with pytest.raises(UsageError, match=r"got 40 bands, not 3\. Set n_mels in .inputs\.audio"):
+        encoder(torch.zeros(2, 40, 50))

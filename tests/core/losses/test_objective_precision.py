@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from symile_data.losses import BatchShape, make_objective
+from symile_data.losses import BatchShape, all_objectives, make_objective
 
 
 def low_and_same(name: str, dtype: torch.dtype) -> tuple[list[Tensor], list[Tensor]]:
@@ -125,3 +125,18 @@ def test_no_tensor_has_rows_by_rows_by_width(name: str) -> None:
     with Largest() as largest:
         loss(embeddings, 2.0, **({"missing": mask} if loss.takes_missing else {})).backward()
     assert rows * width <= largest.elements <= max(rows * rows * 8, modalities * rows * width)
+
+
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", all_objectives())
+def test_a_model_in_half_precision_has_a_loss_with_finite_gradients(name: str, precision: torch.dtype) -> None:
+    torch.manual_seed(0)
+    loss = make_objective(name, BatchShape(modalities=3, dim=8, rows=6)).to(precision)
+    rows = [F.normalize(torch.randn(6, 8), dim=1) for _ in range(3)]
+    short = [one.to(precision).requires_grad_() for one in rows]
+    value = loss(short, 2.0)
+    value.backward()
+    assert value.dtype == torch.float32 and value.isfinite()
+    assert all(one.grad is not None and one.grad.isfinite().all() for one in short)
+    full = make_objective(name, BatchShape(modalities=3, dim=8, rows=6))([one.detach().float() for one in short], 2.0)
+    assert value.item() == pytest.approx(full.item(), rel=0.05)

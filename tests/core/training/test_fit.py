@@ -17,8 +17,10 @@ from factories import build
 
 from symile_data.cli.train import train
 from symile_data.errors import DamageError, OutputError
+from symile_data.training.checkpoints import load_file
 from symile_data.training.module import SymileModule
-from symile_data.training.run import load_module, read_run
+from symile_data.training.run import load_module
+from symile_data.training.run_record import read_run
 from symile_data.workflows.training_data import TrainingData
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -229,18 +231,29 @@ def test_damaged_files_are_named(dataset: Path, configs: dict[str, str], undistu
     for name in ("best.ckpt", "last.ckpt"):
         whole = (run / name).read_bytes()
         (run / name).write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DamageError, match=r"best\.ckpt"):
+    with pytest.raises(DamageError, match=r"best\.ckpt.*Remove the run's directory and train it again"):
         load_module(run)
     with pytest.raises(DamageError, match=r"last\.ckpt"):
         train(dataset, config=configs["frozen"], loss="symile", out=tmp_path / "runs")
     (run / "best.ckpt").unlink()
-    with pytest.raises(DamageError, match=r"no finished checkpoint yet"):
+    with pytest.raises(DamageError, match=r"no finished checkpoint yet.*where it has, remove the run's directory"):
         load_module(run)
     (run / "run.json").write_text("{")
     with pytest.raises(DamageError, match=r"record of a run is not readable|run\.json"):
         read_run(run)
     with pytest.raises(DamageError, match=r"no run\.json"):
         read_run(tmp_path)
+
+
+def test_a_flipped_bit_of_weights_is_noticed(undisturbed: Path, tmp_path: Path) -> None:
+    shutil.copytree(undisturbed, tmp_path / "run")
+    path = tmp_path / "run" / "best.ckpt"
+    weight = load_file(path)["state_dict"]["encoders.text.words.weight"].numpy().tobytes()
+    whole = bytearray(path.read_bytes())
+    whole[whole.index(weight) + 3] ^= 1  # of the exponent: the number stays finite
+    path.write_bytes(whole)
+    with pytest.raises(DamageError, match=r"best\.ckpt\); got bytes that differ from their checksum\. Remove"):
+        load_module(tmp_path / "run")
 
 
 def test_crafted_pretrained_encoders_are_named(

@@ -10,7 +10,8 @@ import pytest
 from symile_data.errors import UsageError
 from symile_data.format.schema import Modality
 from symile_data.training.config import TrainConfig
-from symile_data.training.run import RunInfo, check_run, claim, load_module, read_run
+from symile_data.training.run import check_run, claim, load_module
+from symile_data.training.run_record import RunInfo, read_run
 
 MODALITIES = tuple(Modality(name=name, kind="vector", column=name, null_columns=(name,)) for name in ("a", "b"))
 

@@ -13,7 +13,7 @@ from symile_data.datasets.mimic.labels import LabelPolicy
 from symile_data.errors import UsageError
 from symile_data.format.schema import Modality
 from symile_data.training.config import TrainConfig, read_config
-from symile_data.training.run import RunInfo
+from symile_data.training.run_record import RunInfo
 from symile_data.training.supervised.config import SupervisedConfig, all_fusions
 from symile_data.training.supervised.module import SupervisedModule
 from symile_data.training.supervised.targets import NO_CLASS, Targets

@@ -103,7 +103,7 @@ def test_a_setting_of_a_table_is_replaced_alone() -> None:
     assert read.pretrain == replace(base.pretrain, epochs=7, labels={**base.pretrain.labels, "text": "cls_id"})
     assert read.encoders == {**base.encoders, "image": {**base.encoders.get("image", {}), "width": 5}}
     assert replace(read, pretrain=base.pretrain, encoders=base.encoders) == base
-    with pytest.raises(UsageError, match=r"lacks or misnames a setting.*depth"):
+    with pytest.raises(UsageError, match=r"got pretrain.depth. Choose among batch_size, epochs, features"):
         read_config("m3-small", {"pretrain.depth": 7})
 
 
@@ -123,10 +123,18 @@ def test_a_file_is_read_with_overrides(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"learning_rate": 1}, r"unknown setting.*learning_rate"),
-        ({"label": ...}, r"lacks or misnames a setting.*label"),
-        ({"lr": None}, r"lacks or misnames a setting.*lr is NoneType, not float"),
-        ({"pretrain": PRETRAIN | {"depth": 1}}, r"lacks or misnames a setting.*depth"),
-        ({"pretrain": {"epochs": 1}}, r"lacks or misnames a setting.*labels"),
+        ({"label": ...}, r"^the config lacks settings .*; got no label\. Set them\.$"),
+        ({"lr": None}, r"^lr must be a number .*; got None\.$"),
+        ({"epochs": "abc"}, r"^epochs must be a whole number .*; got 'abc'\.$"),
+        ({"epochs": True}, r"^epochs must be a whole number .*; got True\.$"),
+        ({"normalise": 1}, r"^normalise must be true or false .*; got 1\.$"),
+        ({"target": 3}, r"^target must be text .*; got 3\.$"),
+        ({"encoders": {"image": 3}}, r"^encoders.image must be a table .*; got 3\.$"),
+        ({"pretrain": PRETRAIN | {"epoch": 1}}, r"unknown setting .*; got pretrain.epoch. Perhaps epochs is meant"),
+        (
+            {"pretrain": {"epochs": 1}},
+            r"table \[pretrain\] of the config lacks .*; got no labels, batch_size, lr",
+        ),
         ({"objective": "triplet"}, r"unknown objective.*triplet.*symile, clip"),
         ({"schedule": "linear"}, r"unknown schedule.*linear.*cosine, constant"),
         ({"epochs": 0}, r"epochs must be at least 1.*0"),
@@ -136,10 +144,15 @@ def test_a_file_is_read_with_overrides(tmp_path: Path) -> None:
         ({"precision": "8"}, r"unknown precision.*32-true, bf16-mixed"),
         ({"candidates": 1}, r"one candidate leaves nothing to choose"),
         ({"missingness": 1.5}, r"missing rate of every modality is outside"),
-        ({"dim": "x"}, r"lacks or misnames a setting"),
+        ({"dim": "x"}, r"dim must be a whole number"),
+        ({"pretrain": PRETRAIN | {"jitter": 0.5}}, r"jitter of .pretrain. must be below 0.5; got 0.5"),
+        ({"missingness": 1}, r"missingness must be below 1.*; got 1"),
+        ({"logit_scale_init": 1000.0}, r"logit_scale_init must be at most 80; got 1000"),
+        ({"logit_scale_init": -1000.0}, r"logit_scale_init must be at least -80; got -1000"),
+        ({"logit_scale_max": 1e300}, r"logit_scale_max must be at most 1e\+30; got 1e\+300"),
         ({"seed": -1}, r"seed must be at least 0; got -1"),
         ({"seed": 2**32}, r"seed must be at most 4294967295; got 4294967296"),
-        ({"settings": 3}, r"settings is int, not an object"),
+        ({"settings": 3}, r"settings must be a table"),
     ],
 )
 def test_mistakes_are_named(changes: dict[str, Any], message: str) -> None:

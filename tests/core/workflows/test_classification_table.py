@@ -22,7 +22,7 @@ from symile_data.errors import UsageError
 from symile_data.evaluation.classification import AUROC
 from symile_data.evaluation.method_figure import draw_methods
 from symile_data.training.config import read_config
-from symile_data.training.run import read_run
+from symile_data.training.run_record import read_run
 from symile_data.training.supervised.config import SupervisedConfig, all_fusions
 from symile_data.workflows.classification.labels import NULL, all_ids, complete_rows, read_clusters, read_labels
 from symile_data.workflows.classification.networks import representations

@@ -15,7 +15,7 @@ from symile_data.builders.features.spec import FeatureSpec, FrozenModel, Media
 from symile_data.errors import UsageError
 from symile_data.format import manifest as manifests
 from symile_data.loaders import BatchLoader
-from symile_data.training.fold_choice import FoldChoice
+from symile_data.training.run_record import FoldChoice
 from symile_data.workflows.folds.fold_file import fold_rows, write_folds
 from symile_data.workflows.folds.make import make_folds
 from symile_data.workflows.training_data import TrainingData

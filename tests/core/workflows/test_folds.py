@@ -26,8 +26,7 @@ from symile_data.errors import DamageError, OutputError, UsageError
 from symile_data.format import manifest as manifests
 from symile_data.reliability import Reliability
 from symile_data.training.config import read_config
-from symile_data.training.fold_choice import FoldChoice
-from symile_data.training.run import read_run
+from symile_data.training.run_record import FoldChoice, read_run
 from symile_data.workflows.evaluate import Evaluation, evaluate_in_full
 from symile_data.workflows.folds.fold_file import FoldFile, fold_rows, read_folds, write_folds
 from symile_data.workflows.folds.make import make_folds

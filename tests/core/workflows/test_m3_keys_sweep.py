@@ -11,7 +11,8 @@ from command import call
 
 from symile_data.experiments import m3_keys
 from symile_data.training.checkpoints import load_file
-from symile_data.training.run import load_module, read_run
+from symile_data.training.run import load_module
+from symile_data.training.run_record import read_run
 
 CONFIG = """
 epochs = 1

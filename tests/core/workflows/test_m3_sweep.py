@@ -12,7 +12,7 @@ from command import call
 
 from symile_data.errors import OutputError
 from symile_data.training.config import read_config
-from symile_data.training.run import read_run
+from symile_data.training.run_record import read_run
 from symile_data.workflows import train as baseline
 from symile_data.workflows import trials
 from symile_data.workflows.paper.m3_trials import M3Trial

@@ -21,7 +21,8 @@ from symile_data.builders.xor.spec import XorSpec
 from symile_data.datasets.pid import Block, Design
 from symile_data.evaluation.probe_figure import draw_probes
 from symile_data.training.config import read_config
-from symile_data.training.run import load_module, read_run
+from symile_data.training.run import load_module
+from symile_data.training.run_record import read_run
 from symile_data.workflows.classification.labels import NULL, read_labels
 from symile_data.workflows.classification.runs import find_runs
 from symile_data.workflows.evaluate import Experiment, run_experiment

@@ -21,7 +21,7 @@ from symile_data.builders.mimic.release.import_release import import_mimic
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.errors import OutputError, SourceError, UsageError
-from symile_data.training.run import read_run
+from symile_data.training.run_record import read_run
 from symile_data.workflows.evaluate import Evaluation, evaluate_in_full
 from symile_data.workflows.published.checkpoint import import_checkpoint
 from symile_data.workflows.train import embed_run

@@ -11,7 +11,7 @@ from factories import build
 
 from symile_data.errors import UsageError
 from symile_data.training.config import read_config
-from symile_data.training.run import read_run
+from symile_data.training.run_record import read_run
 from symile_data.workflows.configs.small_splits import (
     bounded_batch,
     fitted_settings,
