@@ -12,7 +12,7 @@ from symile_data.datasets.m3.languages import language_label
 from symile_data.plotting import style
 
 from ..statistics.collect import Statistics
-from .drawing import FOLDER, Drawing
+from .drawing import FOLDER, Drawing, column_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +41,7 @@ def draw_category(directory: Path, column: str, counts: dict[str, dict[str, int]
         column: Name of the category's column.
         counts: Split -> value -> number of rows.
     """
-    path = f"{FOLDER}/{column}.png"
+    path = column_path(column)
     if len(values_of(counts)) > _MOST_BARS:
         _ranked(directory / path, column, counts)
         caption = (

@@ -15,7 +15,7 @@ from symile_data.progress.amounts import counted
 from ..statistics.quantiles import MARKS, draw_box
 from ..statistics.word_counts import draw_words
 from .counts import LANGUAGES
-from .drawing import FOLDER, Drawing
+from .drawing import FOLDER, Drawing, column_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def draw_durations(directory: Path, column: str, media: dict[str, Any]) -> Drawing:
     """Draw the durations of a column's audio, all together and by group, as boxes in seconds."""
-    path = f"{FOLDER}/{column}_durations.png"
+    path = column_path(column, "_durations")
     by = next(iter(media["seconds_by"]), "")
     groups = media["seconds_by"].get(by, {})
     boxes = {"all": media["seconds"], **(groups if len(groups) > 1 else {})}
@@ -42,7 +42,7 @@ def draw_durations(directory: Path, column: str, media: dict[str, Any]) -> Drawi
 
 def draw_sizes(directory: Path, column: str, media: dict[str, Any]) -> Drawing:
     """Draw widths and heights of a column's images in pixels, and the sizes of their files in kB."""
-    path = f"{FOLDER}/{column}_sizes.png"
+    path = column_path(column, "_sizes")
     sizes = media["sizes"]
     if len(sizes) == 1:
         caption = (

@@ -10,7 +10,7 @@ from symile_data.plotting import style
 
 from ..preview.own_kinds import drawing_function
 from ..preview.rows import choose_rows
-from .drawing import FOLDER, Drawing
+from .drawing import Drawing, column_path
 
 _SEARCHED, _SHOWN = 24, 3  # rows
 _HEIGHT = 1.8  # inches
@@ -27,7 +27,7 @@ def draw_own_kinds(directory: Path, manifest: Manifest) -> Iterator[Drawing]:
         present = [row for row in rows if not row.value(modality.mask) and row.value(modality.column) is not None]
         if not present:
             continue
-        path = f"{FOLDER}/{name}_samples.png"
+        path = column_path(name, "_samples")
         with style.figure(_HEIGHT, 1, _SHOWN) as (drawn, axes):
             for panel, row in zip(axes, present, strict=False):
                 draw(panel, row.value(modality.column))

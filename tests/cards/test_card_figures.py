@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from datasets import Audio, Features, Value
+from datasets import Image as ImageColumn
 from matplotlib.figure import Figure
 from PIL import Image
 from tiny_datasets import Tiny, xor_tiny
 
+from symile_data.builders.custom import own_schema, write_dataset
 from symile_data.cards import write_card
 from symile_data.cards.descriptions import description_of
 from symile_data.cards.figures.contact_sheet import caption_of, draw_words
@@ -23,6 +26,8 @@ from symile_data.datasets.m3.languages import language_label
 from symile_data.datasets.pid import PRESETS
 from symile_data.datasets.pid.terms import terms_of
 from symile_data.format.schema import Modality
+from symile_data.format.verify import verify
+from symile_data.loaders import open_split
 from symile_data.plotting import style
 
 
@@ -173,3 +178,48 @@ def test_flags_of_the_table_of_unreliable_values_have_no_figures(tmp_path: Path)
     modality = Modality(name="a", kind="vector", column="a", null_columns=("a",))
     paths = [drawing.path for drawing in draw_figures(tmp_path, statistics, [], about, (modality,))]
     assert paths == ["figures/splits.png", "figures/is_noisy.png"]
+
+
+def test_figures_of_columns_of_any_name_lie_in_their_folder_each_in_a_file_of_its_own(tmp_path: Path) -> None:
+    """`card` also runs on datasets from strangers, and a column's name must not choose where a file is written."""
+    labels = [
+        "../../outside",
+        "/absolute",
+        "a\\b",
+        "c\nd",
+        "e f",
+        "splits",
+        "photo_sizes",
+        "größe",
+        "x" * 250,
+        ".hidden",
+    ]
+    features = {"photo": ImageColumn(), "note": Value("string"), **{name: Value("bool") for name in labels}}
+    features |= {"../sound": Audio(sampling_rate=16_000), "..": ImageColumn()}
+    rows = [
+        {
+            **dict.fromkeys(labels, number % 2 == 0),
+            "photo": np.zeros((4, 4), dtype=np.uint8),
+            "..": np.zeros((4, 4), dtype=np.uint8),
+            "../sound": {"array": np.zeros(800), "sampling_rate": 16_000},
+            "note": "a",
+        }
+        for number in range(4)
+    ]
+    out = tmp_path / "folder" / "dataset"
+    modalities = {"photo": "image", "note": "text", "../sound": "audio", "..": "image"}
+    write_dataset(
+        out,
+        name="mine",
+        schema=own_schema(Features(features), modalities),
+        splits={"train": rows},
+        spec={},
+        write_card=write_card,
+    )
+    assert list(verify(out)) == [] and list(open_split(out, "train").columns)[:2] == ["photo", "note"]
+    assert {path.name for path in tmp_path.iterdir()} == {"folder"} and len(list((tmp_path / "folder").iterdir())) == 1
+    drawn = [path.relative_to(out).as_posix() for path in out.rglob("*.png")]
+    assert len(drawn) == len(labels) + 3 + 2  # of each label and medium, of the task and the splits
+    card = (out / "README.md").read_text(encoding="utf-8")
+    assert all(f"]({path})" in card and path.startswith("figures/") and path.count("/") == 1 for path in drawn)
+    assert {"figures/größe.png", "figures/photo_sizes.png", "figures/splits.png"} <= set(drawn)
