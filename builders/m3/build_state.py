@@ -20,7 +20,7 @@ from symile_data.files import pretty_json, write_text
 
 from .rows.plan import SplitPlan
 
-FILE_NAME = "recipe.json"
+FILE_NAME = "build_state.json"
 
 
 @dataclass(frozen=True, kw_only=True)

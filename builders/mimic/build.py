@@ -71,7 +71,7 @@ def build_mimic(
         The manifest that was written.
 
     Raises:
-        SymileDataError: The sources are bad, the output directory is unsuitable, or the disk fails. Finished stages are
+        SymileDataError: the sources are bad, the output directory is unsuitable, or the disk fails. Finished stages are
             kept for the next call.
     """
     versions = library_versions(_PACKAGES, "mimic")

@@ -41,7 +41,7 @@ def assign_splits(cohort: Cohort, spec: MimicSpec) -> dict[str, RowNumbers]:
     """Assign the rows of the cohort to splits; a split without rows is left out.
 
     Raises:
-        UsageError: The cohort is too small for the requested sizes, or no row is left to train on.
+        UsageError: the cohort is too small for the requested sizes, or no row is left to train on.
     """
     subjects = cohort.table["subject_id"].to_list()
     train, validation = split_sizes(spec, len(subjects))
@@ -63,7 +63,7 @@ def candidate_sets(cohort: Cohort, splits: dict[str, RowNumbers], spec: MimicSpe
         A list of admission ids (int64) for each row; null in the training split and for rows without an X-ray.
 
     Raises:
-        UsageError: A split has too few admissions for a retrieval set.
+        UsageError: a split has too few admissions for a retrieval set.
     """
     table = cohort.table[np.concatenate(list(splits.values()))]
     hadm_ids, subjects = table["hadm_id"].to_numpy(), table["subject_id"].to_numpy()
@@ -162,7 +162,7 @@ def read_build_state(internal: Path) -> pa.Table:
 
 
 def _path(internal: Path) -> Path:
-    return internal / "recipe.arrow"
+    return internal / "build_state.arrow"
 
 
 def _column(table: pl.DataFrame, name: str) -> pa.Array:

@@ -53,7 +53,7 @@ class MimicSpec:
         seed: Seed of every random choice.
 
     Raises:
-        UsageError: A setting is out of range, or two settings exclude each other.
+        UsageError: a setting is out of range, or two settings exclude each other.
     """
 
     roots: Roots | None = None
@@ -117,7 +117,7 @@ def check_pair_information(pair_information: float) -> None:
     """Refuse a `pair_information` that is no probability.
 
     Raises:
-        UsageError: It lies outside [0, 1] or is not a number.
+        UsageError: it lies outside [0, 1] or is not a number.
     """
     if not 0 <= pair_information <= 1:
         raise UsageError("`pair_information` is a probability from 0 to 1", got=pair_information)

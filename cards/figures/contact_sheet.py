@@ -39,7 +39,7 @@ _SMALL: dict[str, Any] = {"fontsize": 7.5, "va": "center_baseline"}
 
 
 @dataclass(frozen=True)
-class Picture:
+class Thumbnail:
     """An image as a figure shows it: its pixels, or why there are none."""
 
     pixels: npt.NDArray[np.uint8] | None
@@ -54,8 +54,8 @@ class Picture:
 def draw_contact_sheet(path: Path, samples: list[Sample]) -> None:
     """Draw some samples, `COLUMNS` in a row."""
     bands = [samples[first : first + COLUMNS] for first in range(0, len(samples), COLUMNS)]
-    pictures = [[picture_of(sample.image, _SIDE) for sample in band] for band in bands]
-    images = [max(picture.size(_SIDE)[1] for picture in band) for band in pictures]
+    thumbnails = [[thumbnail_of(sample.image, _SIDE) for sample in band] for band in bands]
+    images = [max(thumbnail.size(_SIDE)[1] for thumbnail in band) for band in thumbnails]
     words = LINE * max((len(sample.words) for sample in samples), default=1)
     rest = HEADING + _WAVE + CAPTION + words + _GAP
     with style.page(sum(images) + len(bands) * rest, f"Rows of {samples[0].split}: image, audio and text") as (
@@ -63,11 +63,11 @@ def draw_contact_sheet(path: Path, samples: list[Sample]) -> None:
         axes,
     ):
         top = 0.0
-        for band, shown, height in zip(bands, pictures, images, strict=True):
-            for column, (sample, picture) in enumerate(zip(band, shown, strict=True)):
+        for band, shown, height in zip(bands, thumbnails, images, strict=True):
+            for column, (sample, thumbnail) in enumerate(zip(band, shown, strict=True)):
                 left = style.EDGE + column * (_SIDE + _GAP)
                 shorten(draw_heading(axes, sample.cls, left, top), _SIDE)
-                draw_picture(axes, picture, left, top + HEADING, _SIDE)
+                draw_thumbnail(axes, thumbnail, left, top + HEADING, _SIDE)
                 below = top + HEADING + height
                 draw_wave(axes, sample, left, below, _SIDE, _WAVE)
                 draw_words(axes, sample, left, below + _WAVE + CAPTION, _SIDE)
@@ -88,10 +88,10 @@ def caption_of(word: Word) -> str:
     return f"{_LEFT_TO_RIGHT}{word.text} ({word.english})" if drawable(word.text) else f"({word.english})"
 
 
-def picture_of(data: bytes | None, side: float) -> Picture:
+def thumbnail_of(data: bytes | None, side: float) -> Thumbnail:
     """Decode an image for a square of `side` inches."""
     if data is None:
-        return Picture(None, "image missing")
+        return Thumbnail(None, "image missing")
     most = round(side * style.DPI)
     try:
         with open_image(data) as image:
@@ -99,8 +99,8 @@ def picture_of(data: bytes | None, side: float) -> Picture:
             whole = shown(image).convert("RGB")
         whole.thumbnail((most, most))
     except UnfitMediumError:
-        return Picture(None, "image unreadable")
-    return Picture(np.asarray(whole))
+        return Thumbnail(None, "image unreadable")
+    return Thumbnail(np.asarray(whole))
 
 
 def draw_heading(axes: Axes, text: str, left: float, top: float) -> Text:
@@ -109,13 +109,13 @@ def draw_heading(axes: Axes, text: str, left: float, top: float) -> Text:
     return axes.text(left, top + HEADING / 2, text, va="center_baseline", **look)
 
 
-def draw_picture(axes: Axes, picture: Picture, left: float, top: float, side: float) -> None:
+def draw_thumbnail(axes: Axes, thumbnail: Thumbnail, left: float, top: float, side: float) -> None:
     """Draw an image at the upper left of a square, or say that it is missing or unreadable."""
-    width, height = picture.size(side)
-    if picture.pixels is None:
-        _draw_missing(axes, picture.reason, left, top, width, height)
+    width, height = thumbnail.size(side)
+    if thumbnail.pixels is None:
+        _draw_missing(axes, thumbnail.reason, left, top, width, height)
     else:
-        axes.imshow(picture.pixels, extent=(left, left + width, top + height, top), aspect="auto")
+        axes.imshow(thumbnail.pixels, extent=(left, left + width, top + height, top), aspect="auto")
 
 
 def draw_wave(axes: Axes, sample: Sample, left: float, top: float, width: float, height: float) -> None:

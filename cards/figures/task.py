@@ -11,7 +11,7 @@ from symile_data.plotting import style
 
 from ..descriptions import Description
 from ..samples import Sample
-from .contact_sheet import CAPTION, HEADING, LINE, draw_heading, draw_picture, draw_wave, draw_words, picture_of
+from .contact_sheet import CAPTION, HEADING, LINE, draw_heading, draw_thumbnail, draw_wave, draw_words, thumbnail_of
 from .drawing import FOLDER, Drawing
 
 if TYPE_CHECKING:
@@ -92,10 +92,10 @@ def _draw_candidates(axes: Axes, samples: list[Sample], left: float, side: float
     draw_heading(axes, "To find: the image", left, 0)
     for place, sample in enumerate([*samples[1:2], samples[0], *samples[2:]]):
         x, y = left + place % 2 * (side + _GAP), HEADING + _GAP + place // 2 * (side + _GAP)
-        picture = picture_of(sample.image, side)
-        draw_picture(axes, picture, x, y, side)
+        thumbnail = thumbnail_of(sample.image, side)
+        draw_thumbnail(axes, thumbnail, x, y, side)
         if sample is samples[0]:
-            axes.add_patch(Rectangle((x, y), *picture.size(side), fill=False, edgecolor=style.RED, linewidth=2.5))
+            axes.add_patch(Rectangle((x, y), *thumbnail.size(side), fill=False, edgecolor=style.RED, linewidth=2.5))
 
 
 def _draw_boxes(path: Path, modalities: tuple[Modality, ...], target: str) -> None:

@@ -1,4 +1,4 @@
-"""Pictures of values whose kind comes from outside the package, drawn by the kind's own function."""
+"""Draw values whose kind comes from outside the package, by the function of that kind."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from symile_data.format.kinds import part_of_kind
 from symile_data.plotting import style
 
-_PICTURE = (3.5, 2.2)  # inches
+_SIZE = (3.5, 2.2)  # inches
 
 Draw = Callable[[Any, Any], Any]
 
@@ -21,9 +21,9 @@ def drawing_function(kind: str) -> Draw | None:
 
 
 @style.in_style()
-def picture_of(draw: Draw, value: Any) -> bytes:
+def drawing_of(draw: Draw, value: Any) -> bytes:
     """Draw one value as a PNG."""
-    sheet = style.sheet(*_PICTURE)
+    sheet = style.sheet(*_SIZE)
     draw(sheet.subplots(), value)
     buffer = io.BytesIO()
     sheet.savefig(buffer, format="png", dpi=style.DPI, metadata={"Software": None})

@@ -20,7 +20,7 @@ from symile_data.format.media import open_image
 from symile_data.format.schema import Modality
 
 from .drawing import bar_path, data_uri, envelope_path, png
-from .own_kinds import drawing_function, picture_of
+from .own_kinds import drawing_function, drawing_of
 from .rows import Row
 from .sound import WAVE_HEIGHT, WIDTH, audio_of
 
@@ -57,8 +57,8 @@ def panel_of(row: Row, modality: Modality) -> Panel:
     if row.value(modality.mask) or row.value(modality.column) is None:
         return Panel(modality.name, "missing", {})
     if draw := drawing_function(modality.kind):
-        picture = picture_of(draw, row.value(modality.column))
-        return Panel(modality.name, "drawn", {"source": data_uri(picture, "image/png"), "kind": modality.kind})
+        drawing = drawing_of(draw, row.value(modality.column))
+        return Panel(modality.name, "drawn", {"source": data_uri(drawing, "image/png"), "kind": modality.kind})
     if modality.kind not in PANELS:
         return Panel(modality.name, "unknown", {"kind": modality.kind})
     macro, values_of = PANELS[modality.kind]

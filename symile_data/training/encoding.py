@@ -37,7 +37,7 @@ Batch = Mapping[str, Any]
 class EncodingModule(lightning.LightningModule):
     """One encoder for each of some modalities; a subclass adds the loss.
 
-    A subclass calls `add_norms` once, after the encoders are made.
+    A subclass calls `finish_encoders` once, after the encoders are made.
 
     Args:
         config: Config of the run.
@@ -80,8 +80,8 @@ class EncodingModule(lightning.LightningModule):
         self._pretrained = {name: weights for name, weights in (pretrained or {}).items() if name in self.names}
         self._training_loss = torch.zeros(2, dtype=torch.float64)  # sum over the epoch's batches, and their number
 
-    def add_norms(self, *, normalise: bool) -> None:
-        """Complete the encoders: norms, frozen weights, and what stands for missing values.
+    def finish_encoders(self, *, normalise: bool) -> None:
+        """Add what goes with the encoders: norms, frozen weights, and what stands for missing values.
 
         Args:
             normalise: L2-normalise embeddings in place of the layer norm.

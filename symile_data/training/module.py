@@ -47,7 +47,7 @@ class SymileModule(EncodingModule):
         check_modalities([modality.name for modality in modalities], config)
         super().__init__(config, modalities, vocabularies, pretrained, sizes)
         loss, normalise = config_objective(config, len(self.names))
-        self.add_norms(normalise=normalise)
+        self.finish_encoders(normalise=normalise)
         start = config.logit_scale_init
         if start is None:
             start = math.log(loss.start_scale(len(self.names), config.dim, self.normalise))

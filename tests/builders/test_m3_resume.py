@@ -135,7 +135,7 @@ def test_what_was_damaged_in_between_is_made_again(
         case "note gone":
             sorted((out / INTERNAL / "journal").iterdir())[0].unlink()
         case "state gone":
-            (out / INTERNAL / "recipe.json").unlink()
+            (out / INTERNAL / "build_state.json").unlink()
     build(tree, out)
     assert contents(out) == undisturbed
 

@@ -36,7 +36,7 @@ def read_admissions(roots: Roots, reference: bool) -> tuple[pl.DataFrame, list[D
         out, by reason. Admissions without a time are left out.
 
     Raises:
-        SourceError: A table is missing or damaged, lines contradict each other, a patient is unknown, or no admission
+        SourceError: a table is missing or damaged, lines contradict each other, a patient is unknown, or no admission
             has a time; with `reference`, one admission without a time is enough.
     """
     import polars as pl

@@ -34,7 +34,7 @@ def draw_candidates(
         (N, count) row numbers, the row itself first; -1 in rows that are not eligible.
 
     Raises:
-        UsageError: The split has too few admissions or patients.
+        UsageError: the split has too few admissions or patients.
     """
     drawn = np.full((len(subject_ids), count), -1, dtype=np.int64)
     stream = Stream(seed, f"mimic/candidates/{split}")

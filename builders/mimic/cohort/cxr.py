@@ -56,7 +56,7 @@ def find_radiographs(roots: Roots, admissions: pl.DataFrame, spec: MimicSpec) ->
     """Choose by time and view, then check which files exist.
 
     Raises:
-        SourceError: A table or the folder of images is missing; with `reference`, a study has no time.
+        SourceError: a table or the folder of images is missing; with `reference`, a study has no time.
     """
     import polars as pl
 
@@ -107,7 +107,7 @@ def read_findings(roots: Roots) -> tuple[pl.DataFrame, list[Dropped]]:
         that are left out, by reason.
 
     Raises:
-        SourceError: The table is missing or damaged, has other labels, or labels a study in two ways.
+        SourceError: the table is missing or damaged, has other labels, or labels a study in two ways.
     """
     listed = read(find_table(roots, CHEXPERT), CHEXPERT)
     return listed.frame.drop(ROW).rename(FINDINGS), listed.dropped

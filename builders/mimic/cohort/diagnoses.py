@@ -31,7 +31,7 @@ def read_chapters(path: Path, admissions: pl.DataFrame) -> tuple[pl.DataFrame, l
         it has only others. Admissions without any diagnosis are left out. And the lines that cannot be used, by reason.
 
     Raises:
-        SourceError: The table is damaged, a cell does not have its column's type, or a diagnosis names another patient
+        SourceError: the table is damaged, a cell does not have its column's type, or a diagnosis names another patient
             than its admission.
     """
     import polars as pl

@@ -39,7 +39,7 @@ def find_electrocardiograms(roots: Roots, admissions: pl.DataFrame, spec: MimicS
     """Choose by time. Only the table and the sizes of the files are read.
 
     Raises:
-        SourceError: The table is missing or damaged.
+        SourceError: the table is missing or damaged.
     """
     listed = read(find_table(roots, RECORDS), RECORDS)
     tie = ROW if spec.reference else "study_id"

@@ -47,7 +47,7 @@ class CohortFlow:
         """Refuse an empty selection.
 
         Raises:
-            SourceError: No admission is left; the message shows every step.
+            SourceError: no admission is left; the message shows every step.
         """
         if self.hadm_ids:
             return

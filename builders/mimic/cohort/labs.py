@@ -62,7 +62,7 @@ def first_labs(
         out, by reason.
 
     Raises:
-        SourceError: The table is damaged, a cell does not have its column's type, two events of one labevent_id in the
+        SourceError: the table is damaged, a cell does not have its column's type, two events of one labevent_id in the
             windows differ, or no line of the tests and patients can be used.
     """
     import polars as pl

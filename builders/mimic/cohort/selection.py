@@ -98,7 +98,7 @@ def survey_sources(roots: Roots, spec: MimicSpec) -> Survey:
     """Read the small tables and list the files of the candidates.
 
     Raises:
-        SourceError: A table or folder is missing or damaged.
+        SourceError: a table or folder is missing or damaged.
     """
     find_table(roots, LABEVENTS)  # it is read last, so check now that it exists
     admissions, of_admissions = read_admissions(roots, spec.reference)
@@ -120,8 +120,8 @@ def select_cohort(build_dir: BuildDir, executor: Executor | None, survey: Survey
     """Apply every rule; media are read only for admissions that passed the rules before.
 
     Raises:
-        SourceError: A source is damaged, or no admission is left; the message then shows the cohort flow.
-        UsageError: Splits or retrieval sets ask for more admissions than there are; raised before media are read.
+        SourceError: a source is damaged, or no admission is left; the message then shows the cohort flow.
+        UsageError: splits or retrieval sets ask for more admissions than there are; raised before media are read.
     """
     cxr_choices = _choices(survey.radiographs.candidates)
     ecg_choices = _choices(survey.electrocardiograms.candidates)

@@ -23,7 +23,7 @@ def split_sizes(spec: MimicSpec, admissions: int) -> tuple[int, int]:
     """Return the sizes of the training and the validation split; the rest is the test split.
 
     Raises:
-        UsageError: Their sum exceeds the number of admissions.
+        UsageError: their sum exceeds the number of admissions.
 
     >>> split_sizes(MimicSpec(), 50)
     (40, 5)
@@ -50,7 +50,7 @@ def check_sizes(spec: MimicSpec, admissions: int) -> None:
         admissions: Number of admissions that the tables give.
 
     Raises:
-        UsageError: More rows are asked for than there are admissions, or a retrieval set is larger than its split.
+        UsageError: more rows are asked for than there are admissions, or a retrieval set is larger than its split.
 
     >>> check_sizes(MimicSpec(candidates=5), 50)
     """
@@ -100,7 +100,7 @@ def split_by_row(subject_ids: Sequence[int], train: int, validation: int, seed: 
     `train_test_split` with this seed, which uses numpy's legacy generator.
 
     Raises:
-        UsageError: Too few rows are left for the validation split.
+        UsageError: too few rows are left for the validation split.
     """
     subjects = np.asarray(subject_ids)
     rest, drawn = _halves(np.arange(len(subjects)), train, seed)

@@ -50,7 +50,7 @@ class Release:
         """Read one of the CSV files.
 
         Raises:
-            SourceError: The file is missing or is not a table.
+            SourceError: the file is missing or is not a table.
         """
         import polars as pl
 
@@ -69,7 +69,7 @@ class Release:
             kind: "cxr", "ecg", "labs_missingness", "hadm_id", ...
 
         Raises:
-            SourceError: The file is missing or is not an array.
+            SourceError: the file is missing or is not an array.
         """
         path = self._existing(f"data_npy/{split}/{kind}_{split}.npy")
         try:
@@ -81,7 +81,7 @@ class Release:
         """Return file -> SHA-256 for the files that an import reads.
 
         Raises:
-            SourceError: The list of checksums is missing, or it lacks a file.
+            SourceError: the list of checksums is missing, or it lacks a file.
         """
         text = self._existing(SUMS).read_text(encoding="utf-8")
         listed = {match[2]: match[1] for line in text.splitlines() if (match := _SUM_LINE.fullmatch(line.strip()))}
@@ -94,7 +94,7 @@ class Release:
         """Compare one file with its checksum.
 
         Raises:
-            SourceError: The file is missing, or its checksum differs.
+            SourceError: the file is missing, or its checksum differs.
         """
         found = file_sha256(self._existing(name))
         if found != sha256:
@@ -137,7 +137,7 @@ def gray_png(planes: Array) -> bytes:
         planes: (3, 320, 320) float32, normalised with the mean and deviation of ImageNet.
 
     Raises:
-        ValueError: The planes are not a gray image of whole brightness levels.
+        ValueError: the planes are not a gray image of whole brightness levels.
     """
     if planes.shape != (3, SHORTER_SIDE, SHORTER_SIDE):
         raise ValueError(f"an X-ray has the shape {planes.shape}")
@@ -163,7 +163,7 @@ def whole_units(scaled: Array) -> npt.NDArray[np.int16]:
         (12, 5000) int16, lead-major.
 
     Raises:
-        ValueError: The shape is wrong, the record is flat or not finite, or no number of units up to 65,535 fits.
+        ValueError: the shape is wrong, the record is flat or not finite, or no number of units up to 65,535 fits.
 
     >>> raw = np.arange(60_000).reshape(1, 5000, 12) % 301 - 100
     >>> scaled = (2 * (raw - raw.min()) / (raw.max() - raw.min()) - 1).astype(np.float32)
@@ -197,7 +197,7 @@ def retrieval_sets(table: pl.DataFrame, name: str) -> dict[int, list[int]]:
         name: Name of the table, for messages.
 
     Raises:
-        SourceError: A set does not have exactly one positive, the query itself.
+        SourceError: a set does not have exactly one positive, the query itself.
     """
     sets: dict[int, list[int]] = {}
     others: dict[int, list[int]] = {}
@@ -230,7 +230,7 @@ def check_rows(release: Release, split: str, table: pl.DataFrame, values: npt.ND
         values: (N, 50) values of the table's rows.
 
     Raises:
-        SourceError: They disagree.
+        SourceError: they disagree.
     """
     rows = table["row"].to_numpy()
     ids = release.array(split, "hadm_id")

@@ -83,8 +83,8 @@ def import_mimic(
         The manifest that was written.
 
     Raises:
-        UsageError: A retrieval set has more rows than `rows`.
-        SymileDataError: A file is missing, differs from its checksum or contradicts another; or the output directory is
+        UsageError: a retrieval set has more rows than `rows`.
+        SymileDataError: a file is missing, differs from its checksum or contradicts another; or the output directory is
             unsuitable.
     """
     check_format(shard_format)

@@ -109,7 +109,7 @@ def write_sample_mimic(
         The number of admissions.
 
     Raises:
-        UsageError: The directory holds other files, or `pair_information` is no probability.
+        UsageError: the directory holds other files, or `pair_information` is no probability.
     """
     check_pair_information(pair_information)
     check_vacant(directory, FOLDERS)

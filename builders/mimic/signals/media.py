@@ -21,7 +21,7 @@ from symile_data.format.manifest import Dropped
 from ...engine.build_dir import INTERNAL, Artifact, BuildDir
 from ...engine.executor import run_stage
 from ...engine.media_store import open_chunk, write_chunk
-from .radiograph import UnusablePictureError, convert
+from .radiograph import UnusableImageError, convert
 from .waveform import UnusableRecordError, read_signal
 
 CHUNK = 64  # media in one chunk
@@ -91,7 +91,7 @@ def prepare(
         reference: Stop at a file at which the public pipeline stops, instead of leaving it out.
 
     Raises:
-        SourceError: With `reference`, the public pipeline stops at one of the files.
+        SourceError: with `reference`, the public pipeline stops at one of the files.
     """
     places: dict[str, Place] = {}
     unusable: dict[str, str] = {}
@@ -137,7 +137,7 @@ def make_radiographs(task: MediaTask, path: Path) -> dict[str, Any]:
     for row, name in enumerate(task.paths):
         try:
             data.append(convert(task.root / name))
-        except UnusablePictureError as error:
+        except UnusableImageError as error:
             unusable.append((row, str(error), True))
             data.append(None)
     write_chunk(path, list(task.paths), data)

@@ -50,7 +50,7 @@ def read_signal(record: Path, *, allow_constant: bool = False) -> Signal:
         (12, 5000) int16 in the order of `LEADS`, 200 units per mV.
 
     Raises:
-        UnusableRecordError: Files are missing or disagree, the record is not 12 leads of 5000 samples at 500 Hz, a
+        UnusableRecordError: files are missing or disagree, the record is not 12 leads of 5000 samples at 500 Hz, a
             sample is unknown, or all samples are zero or equal.
     """
     data = record.with_name(record.name + ".dat")

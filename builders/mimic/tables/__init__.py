@@ -162,7 +162,7 @@ def read(path: Path, table: Table) -> TableRows:
     into memory.
 
     Raises:
-        SourceError: The file is damaged, a column is missing or repeated, a cell does not have its column's type, lines
+        SourceError: the file is damaged, a column is missing or repeated, a cell does not have its column's type, lines
             contradict each other, or no line can be used.
     """
     import polars as pl
@@ -183,7 +183,7 @@ def scan(path: Path, table: Table) -> pl.LazyFrame:
     skipped.
 
     Raises:
-        SourceError: A column is missing or repeated.
+        SourceError: a column is missing or repeated.
     """
     import polars as pl
 
@@ -217,7 +217,7 @@ def collect(frames: Sequence[pl.LazyFrame], path: Path) -> list[pl.DataFrame]:
     """Run queries over one table in one pass, in bounded memory where they filter.
 
     Raises:
-        SourceError: The file is cut short or is not such a table.
+        SourceError: the file is cut short or is not such a table.
     """
     import polars as pl
 

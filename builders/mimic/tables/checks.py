@@ -59,7 +59,7 @@ def report(found: pl.DataFrame, path: Path, table: Table, again: Callable[[], pl
         Lines that are left out, by reason.
 
     Raises:
-        SourceError: A cell does not have its column's type.
+        SourceError: a cell does not have its column's type.
     """
     (numbers,) = found.rows(named=True)
     row = numbers.pop(_WRONG)
@@ -92,7 +92,7 @@ def require_any(kept: int, dropped: Sequence[Dropped], path: Path) -> None:
     """Refuse a table of which no line can be used.
 
     Raises:
-        SourceError: Lines were dropped and none was kept.
+        SourceError: lines were dropped and none was kept.
     """
     if dropped and not kept:
         raise SourceError(
@@ -112,7 +112,7 @@ def once(frame: pl.DataFrame, path: Path, table: Table) -> tuple[pl.DataFrame, l
         table: The table, which names its keys.
 
     Raises:
-        SourceError: Lines with one key differ.
+        SourceError: lines with one key differ.
     """
     import polars as pl
 

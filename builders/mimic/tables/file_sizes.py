@@ -12,7 +12,7 @@ def file_size(path: Path) -> int | None:
     """Return the bytes of a regular file; None where the path does not exist or is something else.
 
     Raises:
-        SourceError: The file system refuses access.
+        SourceError: the file system refuses access.
     """
     try:
         status = path.stat()

@@ -20,7 +20,7 @@ def find_table(roots: Roots, table: Table) -> Path:
     """Find the file of a table.
 
     Raises:
-        SourceError: The table is missing, or there are several versions. The message names a folder nearby that has it.
+        SourceError: the table is missing, or there are several versions. The message names a folder nearby that has it.
     """
     root: Path = getattr(roots, table.root)
     found = _files(root, table)
@@ -47,7 +47,7 @@ def find_optional_table(roots: Roots, table: Table) -> Path | None:
     """Find the file of a table that a release may lack; None where it does.
 
     Raises:
-        SourceError: There are several versions.
+        SourceError: there are several versions.
     """
     root: Path = getattr(roots, table.root)
     return find_table(roots, table) if _files(root, table) else None

@@ -117,7 +117,7 @@ def ideal_auroc(probability: FloatArray, chance: FloatArray, seen: IntArray) -> 
         The area, from 0.5 to 1.
 
     Raises:
-        ValueError: The label is constant, so that the area is not defined.
+        ValueError: the label is constant, so that the area is not defined.
 
     >>> ideal_auroc(np.array([0.5, 0.5]), np.array([0.1, 0.9]), np.array([0, 1]))
     0.9

@@ -65,7 +65,7 @@ def time_of(text: str) -> datetime:
     """Read a time of admission, to the microsecond.
 
     Raises:
-        ValueError: The text is no such time.
+        ValueError: the text is no such time.
 
     >>> time_of("2150-03-01 12:00:00").hour
     12

@@ -59,7 +59,7 @@ class SupervisedModule(EncodingModule):
         self.baseline: SupervisedConfig = config.supervised
         used = self.baseline.modalities([modality.name for modality in modalities])
         super().__init__(config, modalities, vocabularies, pretrained, sizes, used)
-        self.add_norms(normalise=bool(config.normalise))
+        self.finish_encoders(normalise=bool(config.normalise))
         self.sizes = [len(values) for values in classes.values()]
         keys = [_FUSED] if self.baseline.fusion == EARLY else self.names
         width = config.dim * (len(self.names) if self.baseline.fusion == EARLY else 1)

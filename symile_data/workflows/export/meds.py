@@ -46,9 +46,9 @@ def export_meds(directory: Path, out: Path) -> dict[str, int]:
         Split, as MEDS calls it -> number of events.
 
     Raises:
-        UsageError: The dataset has no admissions, or misaligned or noisy ones, or `out` holds files.
-        DamageError: The dataset lacks columns, as those of versions before 0.2 do, or a patient is in two splits.
-        OutputError: The disk fails.
+        UsageError: the dataset has no admissions, or misaligned or noisy ones, or `out` holds files.
+        DamageError: the dataset lacks columns, as those of versions before 0.2 do, or a patient is in two splits.
+        OutputError: the disk fails.
     """
     manifest = manifests.read(directory)
     if manifest.identity.dataset != MIMIC:

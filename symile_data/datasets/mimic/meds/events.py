@@ -53,7 +53,7 @@ def events_of(rows: pa.Table, paths: Sequence[str], places: Sequence[int], units
         Events in the schema `EVENTS`, by patient and time; those without a time come first.
 
     Raises:
-        ValueError: A time of admission is no time.
+        ValueError: a time of admission is no time.
     """
     admitted = admission_times(rows["admittime"].to_pylist())
     parts = [

@@ -22,7 +22,7 @@ def admission_times(texts: Sequence[str]) -> Times:
     """Convert the column `admittime` to microseconds since 1970.
 
     Raises:
-        ValueError: A text is no time.
+        ValueError: a text is no time.
 
     >>> admission_times(["1970-01-01 00:00:01.5"]).tolist()
     [1500000]
