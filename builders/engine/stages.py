@@ -70,7 +70,7 @@ def run_shards(
     pool: Executor | None,
     rows: Mapping[str, int],
     rows_per_shard: int,
-    job: Callable[[str, int, int], Any],
+    task: Callable[[str, int, int], Any],
     make: MakeArtifact,
     *,
     title: str = "shards",
@@ -81,7 +81,7 @@ def run_shards(
     Args:
         rows: Split -> its number of rows.
         rows_per_shard: The largest number of rows in a shard.
-        job: (split, start, stop) -> the argument of `make` for a shard of rows `start` to `stop - 1`.
+        task: (split, start, stop) -> the argument of `make` for a shard of rows `start` to `stop - 1`.
         make: Writes a shard; its result has the number of rows under "rows".
         title: The label of the progress bar.
         shard_format: "parquet" or "webdataset".
@@ -94,7 +94,7 @@ def run_shards(
         ranges = shard_ranges(count, rows_per_shard)
         for index, (start, stop) in enumerate(ranges):
             path = shard_path(split, index, len(ranges), shard_format)
-            artifacts.append(Artifact(path=path, arguments=job(split, start, stop), key=[split, start, stop]))
+            artifacts.append(Artifact(path=path, arguments=task(split, start, stop), key=[split, start, stop]))
             splits.append(split)
     finished = run_stage(build_dir, title, artifacts, make, pool)
     entries = [

@@ -154,26 +154,26 @@ def set_schema(name: str, stored: pa.Schema, modalities: tuple[Modality, ...], s
     return DatasetSchema(features=Features(features), modalities=tuple(made))
 
 
-def make_beside(job: BesideTask, path: Path) -> dict[str, Any]:
+def make_beside(task: BesideTask, path: Path) -> dict[str, Any]:
     """Write the features of one shard, in the row groups of the shard.
 
     Returns:
         The number of rows under "rows".
     """
-    schema = set_schema(job.name, source_rows(job.source, job.split).schema, job.modalities, job.spec)
-    return {"rows": write_shard(path, schema, _batches(job, schema.arrow))}
+    schema = set_schema(task.name, source_rows(task.source, task.split).schema, task.modalities, task.spec)
+    return {"rows": write_shard(path, schema, _batches(task, schema.arrow))}
 
 
-def _batches(job: BesideTask, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    rows = source_rows(job.source, job.split)
+def _batches(task: BesideTask, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    rows = source_rows(task.source, task.split)
     encoded = [
-        (MediaIndex.open(job.internal, model.modality), ChunkedFeatures(job.internal, model))
-        for model in job.spec.models
+        (MediaIndex.open(task.internal, model.modality), ChunkedFeatures(task.internal, model))
+        for model in task.spec.models
     ]
-    start, _ = rows.shard_ranges[job.index]
-    for count in rows.group_rows(job.index):
+    start, _ = rows.shard_ranges[task.index]
+    for count in rows.group_rows(task.index):
         ids = rows.read([SAMPLE_ID], start, start + count)[SAMPLE_ID].combine_chunks()
-        first = job.first_row + start
+        first = task.first_row + start
         columns = [features.column(index.numbers[first : first + count]) for index, features in encoded]
         arrays = [array.cast(field.type) for array, field in zip([ids, *columns], schema, strict=True)]
         yield pa.RecordBatch.from_arrays(arrays, schema=schema)
@@ -187,7 +187,7 @@ def _shards(
     for split, rows in source.splits.items():
         count = len(rows.shard_ranges)
         for index in range(count):
-            job = BesideTask(
+            task = BesideTask(
                 source=source.directory,
                 internal=build_dir.internal,
                 name=name,
@@ -197,7 +197,7 @@ def _shards(
                 first_row=source.first_rows[split],
                 index=index,
             )
-            artifacts.append(Artifact(path=shard_path(split, index, count), arguments=job, key=[split, index, count]))
+            artifacts.append(Artifact(path=shard_path(split, index, count), arguments=task, key=[split, index, count]))
             splits.append(split)
     finished = run_stage(build_dir, "features", artifacts, make_beside, pool)
     return [

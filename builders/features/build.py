@@ -132,35 +132,35 @@ def feature_schema(stored: pa.Schema, modalities: Sequence[Modality], spec: Feat
     return DatasetSchema(features=features, modalities=tuple(made))
 
 
-def make_shard(job: ShardTask, path: Path) -> dict[str, Any]:
+def make_shard(task: ShardTask, path: Path) -> dict[str, Any]:
     """Write one shard of rows with features.
 
     Returns:
         The number of rows under "rows".
     """
-    rows = source_rows(job.source, job.split)
-    schema = feature_schema(rows.schema, job.modalities, job.spec)
-    return {"rows": write_shard(path, schema, _batches(job, rows, schema.arrow))}
+    rows = source_rows(task.source, task.split)
+    schema = feature_schema(rows.schema, task.modalities, task.spec)
+    return {"rows": write_shard(path, schema, _batches(task, rows, schema.arrow))}
 
 
-def _batches(job: ShardTask, rows: SourceRows, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    columns = {modality.name: modality.column for modality in job.modalities}
+def _batches(task: ShardTask, rows: SourceRows, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    columns = {modality.name: modality.column for modality in task.modalities}
     encoded = {
-        columns[model.modality]: (MediaIndex.open(job.internal, model.modality), ChunkedFeatures(job.internal, model))
-        for model in job.spec.models
+        columns[model.modality]: (MediaIndex.open(task.internal, model.modality), ChunkedFeatures(task.internal, model))
+        for model in task.spec.models
     }
     kept = [name for name in schema.names if name not in encoded]
-    for start in range(job.start, job.stop, ROWS_PER_GROUP):
-        stop = min(start + ROWS_PER_GROUP, job.stop)
+    for start in range(task.start, task.stop, ROWS_PER_GROUP):
+        stop = min(start + ROWS_PER_GROUP, task.stop)
         table = rows.read(kept, start, stop)
         arrays = {name: table[name].combine_chunks() for name in kept}
         for name, (index, features) in encoded.items():
-            arrays[name] = features.column(index.numbers[job.first_row + start : job.first_row + stop])
+            arrays[name] = features.column(index.numbers[task.first_row + start : task.first_row + stop])
         yield pa.RecordBatch.from_arrays([arrays[field.name].cast(field.type) for field in schema], schema=schema)
 
 
 def _shards(build_dir: BuildDir, pool: Executor | None, source: Source, spec: FeatureSpec) -> list[FileEntry]:
-    def job(split: str, start: int, stop: int) -> ShardTask:
+    def task(split: str, start: int, stop: int) -> ShardTask:
         return ShardTask(
             source=source.directory,
             internal=build_dir.internal,
@@ -173,7 +173,7 @@ def _shards(build_dir: BuildDir, pool: Executor | None, source: Source, spec: Fe
         )
 
     rows = source.manifest.splits
-    shards, _ = run_shards(build_dir, pool, rows, ROWS_PER_SHARD, job, make_shard, shard_format=spec.shard_format)
+    shards, _ = run_shards(build_dir, pool, rows, ROWS_PER_SHARD, task, make_shard, shard_format=spec.shard_format)
     return shards
 
 

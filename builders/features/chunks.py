@@ -27,7 +27,7 @@ Halves = npt.NDArray[np.float16]
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncodeJob:
+class EncodeTask:
     """The task to encode the unique inputs `start` to `stop - 1` of one modality.
 
     Args:
@@ -55,7 +55,7 @@ def chunk_path(modality: str, chunk: int) -> str:
     return f".build/features/{modality}-{chunk:05d}.npy"
 
 
-def make_chunk(job: EncodeJob, path: Path) -> dict[str, Any]:
+def make_chunk(task: EncodeTask, path: Path) -> dict[str, Any]:
     """Encode one chunk and write its (n, F) float16 features.
 
     Returns:
@@ -64,21 +64,21 @@ def make_chunk(job: EncodeJob, path: Path) -> dict[str, Any]:
     Raises:
         DamageError: an input is null or cannot be decoded, a feature exceeds float16, or all of them vanish in it.
     """
-    owners = MediaIndex.open(job.internal, job.model.modality).owners[job.start : job.stop]
+    owners = MediaIndex.open(task.internal, task.model.modality).owners[task.start : task.stop]
     parts = []
-    firsts = [*job.first_rows.values(), np.iinfo(np.int64).max]
-    for split, first, following in zip(job.first_rows, firsts, firsts[1:], strict=False):
+    firsts = [*task.first_rows.values(), np.iinfo(np.int64).max]
+    for split, first, following in zip(task.first_rows, firsts, firsts[1:], strict=False):
         rows = owners[(owners >= first) & (owners < following)] - first
         if len(rows):
-            parts.append(_encoded(job, source_rows(job.source, split), np.asarray(rows)))
+            parts.append(_encoded(task, source_rows(task.source, split), np.asarray(rows)))
     features = np.concatenate(parts)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.save(file, features)
     return {"media": len(features)}
 
 
-def _encoded(job: EncodeJob, source: SourceRows, rows: npt.NDArray[np.int64]) -> Halves:
-    values = source.take(job.column, rows)
+def _encoded(task: EncodeTask, source: SourceRows, rows: npt.NDArray[np.int64]) -> Halves:
+    values = source.take(task.column, rows)
 
     def place(index: int) -> str:
         return source.place(int(rows[index]))
@@ -86,11 +86,11 @@ def _encoded(job: EncodeJob, source: SourceRows, rows: npt.NDArray[np.int64]) ->
     if values.null_count:
         absent = int(np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))[0])
         raise DamageError(
-            f"the column {job.column} is null where its mask says that it is not",
+            f"the column {task.column} is null where its mask says that it is not",
             where=place(absent),
             do="verify the dataset, and build it again",
         )
-    features = job.encode(job.spec, job.model, Media(kind=job.kind, values=values, place=place))
+    features = task.encode(task.spec, task.model, Media(kind=task.kind, values=values, place=place))
     with np.errstate(over="ignore"):
         halves = features.astype(np.float16)
     wrong = np.flatnonzero(~np.isfinite(halves).all(axis=1))

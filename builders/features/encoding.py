@@ -12,7 +12,7 @@ from symile_data.format.manifest import Manifest
 
 from ..engine.build_dir import Artifact, BuildDir
 from ..engine.executor import run_stage
-from .chunks import MEDIA_PER_CHUNK, EncodeJob, chunk_path, make_chunk
+from .chunks import MEDIA_PER_CHUNK, EncodeTask, chunk_path, make_chunk
 from .lengths import check_lengths
 from .media import index_media
 from .source import SourceRows
@@ -50,7 +50,7 @@ def encode_all(build_dir: BuildDir, pool: Executor | None, source: Source, spec:
         artifacts = []
         for chunk, start in enumerate(range(0, len(index.owners), MEDIA_PER_CHUNK)):
             stop = min(start + MEDIA_PER_CHUNK, len(index.owners))
-            job = EncodeJob(
+            task = EncodeTask(
                 source=source.directory,
                 internal=build_dir.internal,
                 first_rows=source.first_rows,
@@ -63,7 +63,7 @@ def encode_all(build_dir: BuildDir, pool: Executor | None, source: Source, spec:
                 stop=stop,
             )
             key = [KIND, model.modality, start, stop]
-            artifacts.append(Artifact(path=chunk_path(model.modality, chunk), arguments=job, key=key))
+            artifacts.append(Artifact(path=chunk_path(model.modality, chunk), arguments=task, key=key))
         run_stage(build_dir, f"encoding {model.modality}", artifacts, make_chunk, pool)
 
 

@@ -97,7 +97,7 @@ def build_xor(
             executor,
             spec.rows,
             ROWS_PER_SHARD,
-            partial(_Job, spec),
+            partial(_ShardTask, spec),
             _make_shard,
             shard_format=spec.shard_format,
         )
@@ -110,15 +110,15 @@ def build_xor(
 
 
 @dataclass(frozen=True)
-class _Job:
+class _ShardTask:
     spec: XorSpec
     split: str
     start: int
     stop: int
 
 
-def _make_shard(job: _Job, path: Path) -> dict[str, Any]:
-    return {"rows": write_shard(path, schema_of(job.spec), _batches(job))}
+def _make_shard(task: _ShardTask, path: Path) -> dict[str, Any]:
+    return {"rows": write_shard(path, schema_of(task.spec), _batches(task))}
 
 
 def schema_of(spec: XorSpec) -> DatasetSchema:
@@ -126,10 +126,10 @@ def schema_of(spec: XorSpec) -> DatasetSchema:
     return xor_schema(spec.names, spec.dims, spec.reliability)
 
 
-def _batches(job: _Job) -> Iterator[pa.RecordBatch]:
-    schema = schema_of(job.spec).arrow
-    for start in range(job.start, job.stop, ROWS_PER_GROUP):
-        columns = row_columns(job.spec, job.split, start, min(start + ROWS_PER_GROUP, job.stop))
+def _batches(task: _ShardTask) -> Iterator[pa.RecordBatch]:
+    schema = schema_of(task.spec).arrow
+    for start in range(task.start, task.stop, ROWS_PER_GROUP):
+        columns = row_columns(task.spec, task.split, start, min(start + ROWS_PER_GROUP, task.stop))
         yield pa.RecordBatch.from_arrays(
             [pa.array(columns[name], schema.field(name).type) for name in schema.names], schema=schema
         )
