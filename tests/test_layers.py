@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,3 +148,17 @@ def test_the_drawn_layers_name_every_part() -> None:
     page = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
     drawn = page.split("## The layers")[1].split("\n\n")[2]
     assert RANKS.keys() - {"moved", *re.findall(r"\w+", drawn)} == set()
+
+
+def test_every_requirement_is_in_the_table_of_dependencies_beside_its_extra() -> None:
+    page = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    cells = [line.split("|")[1] for line in page.split("## Dependencies")[1].splitlines() if line.startswith("| ")]
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = {"": project["dependencies"], **project["optional-dependencies"]}
+    absent = [
+        (extra, name)
+        for extra, requirements in extras.items()
+        for name in (re.split(r"[^\w-]", requirement)[0] for requirement in requirements)
+        if name != "symile-data" and not any(name in re.findall(r"[\w-]+", cell) and extra in cell for cell in cells)
+    ]
+    assert absent == []
