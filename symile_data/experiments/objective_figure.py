@@ -21,6 +21,8 @@ Panels = Mapping[str, Rows]  # heading -> what its panel shows
 _COLUMNS = 3
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _LINE, _LINE_OF_SEVERAL = 0.16, 0.2  # inches of an objective's line with one dot, and with several
+_REST, _LEGEND = 0.85, 1.1  # inches of a panel's heading and axis, and of a legend below all panels
+_LEAST = 4  # lines below which a panel is not made lower
 _SPREAD = 0.66  # of a line's height that its dots share
 
 
@@ -41,10 +43,9 @@ def draw_objectives(path: Path, lines: Rows) -> None:
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     styles = _styles(panels)
-    height = _LINE if len(styles) == 1 else _LINE_OF_SEVERAL
-    figure = style.sheet(
-        1.0 + 2.0 * columns, 0.6 + rows * (0.85 + height * len(names)), "Test accuracy by objective and data"
-    )
+    line = _LINE if len(styles) == 1 else _LINE_OF_SEVERAL
+    height = rows * (_REST + line * max(len(names), _LEAST)) + (0.4 if len(panels) < rows * columns else _LEGEND)
+    figure = style.sheet(1.0 + 2.0 * columns, height, "Test accuracy by objective and data")
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True, sharex=True)
     places = {name: place for place, name in enumerate(names)}
     for axes, (heading, members) in zip(grid.flat, panels.items(), strict=False):
