@@ -12,20 +12,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from datasets import Dataset
+from datasets import Dataset, Features, Image, Value
 
+from symile_data.builders.custom import own_schema, write_dataset
+from symile_data.builders.features.chunks import chunk_path
+from symile_data.builders.features.media import MediaIndex
 from symile_data.builders.m3.images.hub import HubImages, open_hub
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
-from symile_data.errors import DamageError, SourceError, SymileDataError
+from symile_data.errors import DamageError, SourceError, SymileDataError, UsageError
 from symile_data.files import file_sha256, open_regular, open_text
 from symile_data.format import location as locations
 from symile_data.format import manifest as manifests
 from symile_data.format.location import Location
+from symile_data.format.shards.writer import shard_path
 from symile_data.format.typed_json import read_json, read_text
+from symile_data.loaders import BatchLoader, open_split
 from symile_data.loaders import discover as found
-from symile_data.loaders import open_split
 
 
 @pytest.fixture(scope="module")
@@ -293,3 +298,20 @@ def test_a_script_in_a_folder_of_images_does_not_run(pictures: Path) -> None:
     with contextlib.suppress(SymileDataError):
         open_hub(HubImages(str(pictures)))
     assert not (pictures / "ran").exists()
+
+
+def test_names_of_modalities_and_splits_choose_no_place(tmp_path: Path) -> None:
+    name = "../../outside"
+    schema = own_schema(Features({name: Image(), "note": Value("string")}), {name: "image", "note": "text"})
+    rows = [{name: np.full((2, 2), number, dtype=np.uint8), "note": "a"} for number in range(4)]
+    work = tmp_path / "folder" / "work"
+    write_dataset(work / "dataset", name="mine", schema=schema, splits={"train": rows}, spec={})
+    loader = BatchLoader(open_split(work / "dataset", "train"), 4, cache=work / "cache", shuffle=False)
+    assert next(iter(loader))[name][:, 0, 0, 0].tolist() == [0, 1, 2, 3]
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["work"]
+    assert len(list((work / "cache").iterdir())) == 1 and [path.name for path in tmp_path.iterdir()] == ["folder"]
+    MediaIndex(np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)).write(work / "internal", name)
+    assert len(list((work / "internal" / "media").iterdir())) == 2
+    assert ".." not in Path(chunk_path(name, 0)).parts and chunk_path("image", 0) == ".build/features/image-00000.npy"
+    with pytest.raises(UsageError, match=r"a split's name is letters, digits and _; got '\.\./\.\./outside'"):
+        shard_path(name, 0, 1)

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from symile_data.errors import DamageError
 from symile_data.files import atomic_path
+from symile_data.format.safe_paths import file_name
 
 from .media import MediaIndex
 from .source import SourceRows, source_rows
@@ -52,7 +53,7 @@ class EncodeTask:
 
 def chunk_path(modality: str, chunk: int) -> str:
     """Return the path of a chunk relative to the output directory."""
-    return f".build/features/{modality}-{chunk:05d}.npy"
+    return f".build/features/{file_name(modality)}-{chunk:05d}.npy"
 
 
 def make_chunk(task: EncodeTask, path: Path) -> dict[str, Any]:

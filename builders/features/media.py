@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symile_data.files import atomic_path
+from symile_data.format.safe_paths import file_name
 from symile_data.format.schema import Modality
 from symile_data.format.unique_media import number_media
 
@@ -62,4 +63,4 @@ def index_media(modality: Modality, splits: Mapping[str, SourceRows]) -> MediaIn
 
 
 def _path(internal: Path, modality: str, name: str) -> Path:
-    return internal / _FOLDER / f"{modality}-{name}.npy"
+    return internal / _FOLDER / f"{file_name(modality)}-{name}.npy"

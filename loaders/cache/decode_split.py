@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from symile_data.extras import needs_extra
 from symile_data.files import digest
+from symile_data.format.safe_paths import file_name
 from symile_data.format.shards.arrow_numpy import null_mask, one_chunk
 from symile_data.format.unique_media import NO_MEDIA, number_media
 
@@ -226,7 +227,7 @@ class _DecodeTask:
         def fill(folder: Path) -> None:
             write_cached(folder, *self.decode(skip, partial(mapped, folder / VALUES)))
 
-        folder, new = made_once(directory, f"{self.reader.name}-{self.key[:16]}", fill)
+        folder, new = made_once(directory, f"{file_name(self.reader.name)}-{self.key[:16]}", fill)
         where, media = read_cached(folder, len(skip), self.reader.layout.shape, self.reader.layout.stored)
         if not new:
             self._report_again(where)

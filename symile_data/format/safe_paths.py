@@ -6,10 +6,15 @@ The cache of huggingface_hub is the one exception: its snapshots are links to it
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from symile_data.errors import DamageError
+from symile_data.files import digest
+
+_PLAIN = re.compile(r"\w[\w.-]*")
+_MOST_BYTES = 100  # of a plain name; file systems take 255, and a number and an ending may follow
 
 
 def is_plain_path(name: str) -> bool:
@@ -28,6 +33,19 @@ def is_plain_path(name: str) -> bool:
         and not path.is_absolute()
         and ".." not in parts
     )
+
+
+def file_name(name: str) -> str:
+    r"""Return a name for a file that belongs to a column or modality: its own, or where that is no plain name of a
+    file, some of its letters and digits with a hash.
+
+    >>> file_name("photo"), file_name("../a b")
+    ('photo', '_a_b-2c2c791a')
+    """
+    if _PLAIN.fullmatch(name) and len(name.encode()) <= _MOST_BYTES:
+        return name
+    letters = re.sub(r"\W+", "_", name)[:20]
+    return f"{letters}-{digest(name)[:8]}"
 
 
 def check_inside(directory: Path, names: Iterable[str]) -> None:

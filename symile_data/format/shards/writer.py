@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from symile_data.errors import OutputError
+from symile_data.errors import OutputError, UsageError
 from symile_data.files import atomic_path
 from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards import FORMATS
@@ -32,7 +32,12 @@ def shard_path(split: str, index: int, count: int, shard_format: str = "parquet"
 
     >>> shard_path("train", 0, 12), shard_path("test", 0, 1, "webdataset")
     ('data/train-00000-of-00012.parquet', 'data/test-00000-of-00001.tar')
+
+    Raises:
+        UsageError: the split's name, which may be that of a dataset from elsewhere, is none of a file.
     """
+    if not split.isidentifier():
+        raise UsageError("a split's name is letters, digits and _", got=repr(split))
     return f"data/{split}-{index:05d}-of-{count:05d}{FORMATS[shard_format]}"
 
 
