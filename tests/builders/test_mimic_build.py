@@ -316,6 +316,8 @@ def damaged(tmp_path: Path, table: str, change: object) -> Roots:
         ("labevents", lambda text, _: text.replace("\n3,", "\n6,"), r"value is listed twice .*got labevent_id 6"),
         ("labevents", lambda text, _: text.replace(f",{LAB},", ",creatinine,"), "that its column does not allow"),
         ("admissions", lambda text, _: text.replace("2150-03-01 12", "1 March"), "that its column does not allow"),
+        ("admissions", lambda text, _: re.sub(r"(\n\d+,\d+),[^,]*", r"\1,", text),
+         r"no line of a table can be used .*its line has no admittime: 12"),
         ("admissions", lambda text, _: text.replace(",20000001,", ",20000000,"), r"listed twice .*hadm_id 20000000"),
         ("patients", lambda text, _: text.replace("10000003", "10000099"),
          r"patients of 1 admission are not in the patients table .*got subject_id 10000003"),

@@ -222,6 +222,10 @@ def test_arrays_that_are_no_media_are_refused() -> None:
         gray_png(np.zeros((3, 10, 10), dtype=np.float32))
     with pytest.raises(ValueError, match="shape"):
         whole_units(np.zeros((12, 5000), dtype=np.float32))
+    unending = np.full((1, 5000, 12), np.nan, dtype=np.float32)
+    unending[0, 0, :2] = -1, 1
+    with pytest.raises(ValueError, match="not finite"):
+        whole_units(unending)
     noise = np.random.default_rng(0).uniform(-1, 1, size=(1, 5000, 12)).astype(np.float32)
     noise[0, 0, :2] = -1, 1
     with pytest.raises(ValueError, match="whole units"):

@@ -125,7 +125,7 @@ def clip(out: Path, value: object) -> tuple[np.ndarray[Any, Any], int]:
     return soundfile.read(io.BytesIO(data), dtype="float64")
 
 
-@pytest.mark.parametrize("rate", [8_000, 16_000, np.int64(44_100)])
+@pytest.mark.parametrize("rate", [4_000, 16_000, np.int64(44_100), 384_000])
 @pytest.mark.parametrize("kind", [list, np.float32, np.float64, np.float16])
 def test_decoded_recordings_are_encoded(tmp_path: Path, rate: int, kind: Any) -> None:
     samples = WAVE.tolist() if kind is list else WAVE.astype(kind)
@@ -147,7 +147,8 @@ def test_samples_of_16_bits_come_back_exactly(tmp_path: Path) -> None:
         ({"bytes": None, "path": "x.wav"}, r"no bytes, only the path 'x\.wav'"),
         ({"array": WAVE}, "a sampling_rate of None; give whole Hz"),
         ({"array": WAVE, "sampling_rate": 16_000.5}, "a sampling_rate of 16000.5"),
-        ({"array": WAVE, "sampling_rate": 10}, "a sampling_rate of 10"),
+        ({"array": WAVE, "sampling_rate": 3_999}, "a sampling_rate of 3999"),
+        ({"array": WAVE, "sampling_rate": 384_001}, "a sampling_rate of 384001"),
         ({"array": WAVE, "sampling_rate": 16_000, "bytes": b"x"}, "both bytes and an array"),
         ({"array": WAVE, "sampling_rate": 16_000, "rate": 8_000}, "an unknown key 'rate'"),
         ({"array": np.ma.masked_less(WAVE, 0), "sampling_rate": 16_000}, "a masked array"),

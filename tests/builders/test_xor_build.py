@@ -106,6 +106,7 @@ def test_verify_finds_a_row_that_breaks_the_rule(tmp_path: Path) -> None:
         ({"dims": 0}, "dims is"),
         ({"p_hat": 1.5}, "p_hat is"),
         ({"rows": {"train": 0, "validation": 1, "test": 1}}, "training rows"),
+        ({"rows": {"train": 1, "validation": 1, "test": -1}}, "rows of test is a number from 0 up"),
         ({"missing": {"a": 2.0}}, "missing rate of a"),
     ],
 )

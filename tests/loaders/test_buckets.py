@@ -17,8 +17,10 @@ from small_datasets import M3_FEATURES, M3_MODALITIES, flac, m3_row, write_m3, w
 from symile_data.errors import UsageError
 from symile_data.format.schema import DatasetSchema
 from symile_data.loaders import AudioSettings, BatchLoader, Distribution, ImageSettings, Resources, mix, open_split
+from symile_data.loaders.buckets.lengths import AudioLengths
 from symile_data.loaders.buckets.order import BucketedOrder
 from symile_data.loaders.decoders.audio import decode_audio
+from symile_data.loaders.report import LoadClock
 from symile_data.loaders.shuffle import EpochShuffle
 from symile_data.rng import Stream
 
@@ -97,7 +99,8 @@ def test_the_order_is_that_of_a_slow_walk(
     expected += shuffled[filled:]
     found, reading = order.rows_at(0, rows)
     assert found.tolist() == expected and sorted(expected) == list(range(rows))
-    assert sorted(reading.tolist()) == list(range(rows))
+    place_of = dict(zip(*(part.tolist() for part in inner.rows_at(0, rows)), strict=True))
+    assert reading.tolist() == [place_of[row] for row in expected]
     windows = [order.window_at(position) for position in range(rows)]
     needed = order.window_of_groups()[np.searchsorted(np.cumsum(groups), found, side="right")]
     assert all(windows[place] <= needed[place:].min() for place in range(rows))  # nothing is forgotten too early
@@ -181,6 +184,20 @@ def test_threads_change_nothing_and_epochs_differ(dataset: Path) -> None:
     one, three = loader(dataset, threads=1), loader(dataset, threads=3)
     epochs = [[[batch["sample_id"].tolist() for batch in each] for _ in range(2)] for each in (one, three)]
     assert epochs[0] == epochs[1] and epochs[0][0] != epochs[0][1]
+
+
+def test_lengths_are_seconds_whatever_the_sampling_rate(tmp_path: Path) -> None:
+    def of_any_rate(row: int, value: dict[str, Any]) -> dict[str, Any]:
+        value["audio"]["bytes"] = (
+            b"no audio" if row == 5 else flac(samples=400 * (row + 1), rate=(8_000, 32_000)[row % 2])
+        )
+        return value
+
+    split = open_split(write_m3(tmp_path, 8, group=4, change=of_any_rate), "train")
+    audio = next(modality for modality in split.modalities if modality.name == "audio")
+    measured = AudioLengths(split, audio, None, 1, LoadClock())(np.array([6, 1, 5, 0, 7]))
+    assert measured[[0, 1, 3, 4]].tolist() == [2800 / 8_000, 800 / 32_000, 400 / 8_000, 3200 / 32_000]
+    assert np.isnan(measured[2])
 
 
 def test_each_audio_is_measured_once(dataset: Path) -> None:

@@ -1,6 +1,7 @@
 import os
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ def test_an_interrupted_filling_leaves_nothing_behind(tmp_path):
     assert [path.name.split("-")[0] for path in (tmp_path / "kept").iterdir()] == ["image"]
 
 
-def test_what_a_killed_process_left_is_removed_and_what_a_living_one_makes_is_not(tmp_path):
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_makes_is_not(tmp_path, monkeypatch):
     split = open_split(write_m3(tmp_path / "data", 20), "train")
     list(BatchLoader(split, 10, transforms=SMALL, cache=tmp_path / "kept"))
     names = [path.name for path in (tmp_path / "kept").iterdir()]
@@ -91,6 +92,8 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_makes_is_no
     for folder in (dead, living):
         os.utime(folder, (0, 0))
     held = cache_folder._lock(living)
+    listed = Path.glob  # the dead one comes last: those that stay must not end the search
+    monkeypatch.setattr(Path, "glob", lambda *arguments: sorted(listed(*arguments), reverse=True))
     list(BatchLoader(split, 10, transforms=SMALL, cache=tmp_path / "kept"))
     os.close(held)
     assert {path.name for path in (tmp_path / "kept").iterdir()} == {*names, living.name, young.name}

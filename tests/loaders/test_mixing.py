@@ -82,7 +82,13 @@ def test_positions_hold_what_a_walk_finds(splits, data, seed, epoch, window, shu
     assert len(set(reading.tolist())) == len(reading)
     # A row group is not forgotten before its last row.
     group = np.searchsorted(mixed.group_starts, found, side="right") - 1
-    assert (order.window_of_groups()[group] >= order.window_at(start)).all()
+    windows = order.window_of_groups()
+    assert (windows[group] >= order.window_at(start)).all()
+    # A window of row groups is forgotten right after its last row.
+    before = np.searchsorted(mixed.group_starts, order.rows_at(0, start)[0], side="right") - 1
+    read = np.bincount(windows[before], minlength=windows.max() + 1)
+    whole = np.flatnonzero(read == np.bincount(windows, weights=mixed.group_rows))
+    assert (whole < order.window_at(start)).all()
     if rows is None:
         assert len(set(expected)) == len(expected)  # no row twice
         counts = [sum(source == number for source, _ in expected) for number in range(3)]

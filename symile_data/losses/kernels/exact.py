@@ -106,9 +106,9 @@ class _Exact:
 
     # First pass: the sums over negatives.
 
-    def _exponentials(self, tile: Tile, a: Tensor, *, keep: bool) -> Tensor:
+    def _exponentials(self, tile: Tile, a: Tensor) -> Tensor:
         """P = exp2(T - ref), (R, N), zero at the positives."""
-        return self.tiles.logits(tile, a, keep=keep).sub_(self.ref).exp2_()
+        return self.tiles.logits(tile, a).sub_(self.ref).exp2_()
 
     def _negatives_fast(self) -> Tensor | None:
         """log2 of the sum over negatives, (M, N), from one exp2 an entry; None once the range proves too wide."""
@@ -117,7 +117,7 @@ class _Exact:
         y_sums, z_sums = self.z.new_zeros(self.n), self.z.new_zeros(self.n)
         for tile in self.tiles.plan:
             a = self.tiles.products(tile, product_of_all(self.tiles.lead_rows(tile)) * self.scale2)
-            p = self._exponentials(tile, a, keep=True).view(tile.b - tile.a, -1, self.n)
+            p = self._exponentials(tile, a).view(tile.b - tile.a, -1, self.n)
             if self.same is None:
                 over_k = p.sum(dim=2)
                 x_sums[:, tile.a : tile.b] += over_k.sum(dim=1)
@@ -147,7 +147,7 @@ class _Exact:
         )
         for tile in self.tiles.plan:
             a = self.tiles.products(tile, product_of_all(self.tiles.lead_rows(tile)) * self.scale2)
-            t = self.tiles.logits(tile, a, keep=True).view(tile.b - tile.a, -1, self.n)
+            t = self.tiles.logits(tile, a).view(tile.b - tile.a, -1, self.n)
             if self.same is None:
                 over_k = log2sumexp2(t, dim=2)
                 x_new = log2sumexp2(over_k, dim=1).expand(len(x_logs), -1)
@@ -185,9 +185,9 @@ class _Exact:
             a = self.tiles.products(tile, x * self.scale2)
             entries = self.tiles.cache.pop(tile, None)
             if entries is None and safe:
-                entries = self.tiles.logits(tile, a, keep=False)
+                entries = self.tiles.logits(tile, a)
             elif entries is None:
-                entries = self._exponentials(tile, a, keep=False)
+                entries = self._exponentials(tile, a)
             if safe:
                 g = self._entry_gradients_safe(tile, entries, lse)
             else:

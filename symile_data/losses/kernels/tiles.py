@@ -106,9 +106,9 @@ class Tiles:
         torch.mul(x_scaled[:, None], self.y[None, tile.j0 : tile.j1], out=a.view(len(x_scaled), -1, self.width))
         return a
 
-    def logits(self, tile: Tile, a: Tensor, *, keep: bool) -> Tensor:
-        """T = A Z', (R, N), -inf at the positives; with `keep` it stays in the cache while there is room."""
-        keep = keep and tile.offset + tile.rows <= self.cached_rows
+    def logits(self, tile: Tile, a: Tensor) -> Tensor:
+        """T = A Z', (R, N), -inf at the positives; it stays in the cache while there is room."""
+        keep = tile.offset + tile.rows <= self.cached_rows
         out = self.t_buffer[: tile.rows]
         logits = matmul(a, self.low_z.t(), self.gemm_dtype, torch.empty_like(out) if keep else out)
         if keep:

@@ -63,6 +63,15 @@ def test_no_row_of_a_sound_dataset_is_looked_at_alone(
     assert looked == []
 
 
+def test_a_null_is_not_taken_for_the_first_class(sound: tuple[Manifest, list[Row]]) -> None:
+    manifest, rows = sound
+    nameless = [row | {"cls_id": None} if row["cls_id"] == 0 else row for row in rows]
+    assert nameless != rows
+    found = findings(manifest, nameless, all_rows=False)
+    assert found == findings(manifest, nameless, all_rows=True)
+    assert len(found) >= sum(row["cls_id"] is None for row in nameless)
+
+
 WORD = st.fixed_dictionaries(
     {},
     optional={

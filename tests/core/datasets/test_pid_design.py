@@ -6,6 +6,7 @@ import itertools
 import math
 from dataclasses import replace
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,8 @@ values = 4
 strength = 0.5
 group = "cyclic"
 """
+
+EVERY_LETTER = "redundant:" + "+".join(ascii_lowercase)
 
 
 def design(*blocks: Block, names: str = "abc") -> Design:
@@ -113,6 +116,7 @@ def test_a_wrong_block_is_refused(changes: dict[str, Any], words: str) -> None:
     ("kinds", "blocks", "words"),
     [
         ({"a": "vector"}, ["private:a:n=2"], "it has 1 modalities, and a dataset has 2 to 26"),
+        (dict.fromkeys([*ascii_lowercase, "aa"], "vector"), [f"{EVERY_LETTER}+aa:n=2"], "it has 27 modalities"),
         ({"a": "vector", "b": "smell"}, ["redundant:a+b:n=2"], "b is of no known kind: 'smell'"),
         ({"a": "vector", "B": "vector"}, ["redundant:a+B:n=2"], "'B' names no modality"),
         ({"a": "vector", "b": "vector"}, [], "it has no block"),
@@ -125,6 +129,10 @@ def test_a_wrong_block_is_refused(changes: dict[str, Any], words: str) -> None:
 def test_a_wrong_design_is_refused(kinds: dict[str, str], blocks: list[str], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         Design(modalities=kinds, blocks=tuple(block_of(text) for text in blocks))
+
+
+def test_a_design_may_have_a_modality_for_each_letter() -> None:
+    assert len(design(block_of(f"{EVERY_LETTER}:n=2"), names=ascii_lowercase).names) == 26
 
 
 def test_everything_wrong_is_listed_at_once() -> None:
@@ -235,6 +243,14 @@ def test_values_that_do_not_occur_are_no_candidates() -> None:
     assert retrieval_ceiling(found, columns, "b", []) == 1.0
     assert named_ceilings(found, columns, "a") == {"all_others": 1.0, "one_other": 0.5}
     assert subset_ceilings(found, columns)["a"] == {"b": 0.5, "c": 0.5, "b+c": 1.0}
+
+
+@pytest.mark.parametrize(("names", "sets"), [("abcd", 7), ("abcde", 5)])
+def test_every_set_of_readers_is_asked_up_to_four_modalities(names: str, sets: int) -> None:
+    found = design(block_of(f"redundant:{'+'.join(names)}:n=2:name=r"), names=names)
+    columns = {name: {"r": np.array([0, 1])} for name in names}
+    for ceilings in subset_ceilings(found, columns).values():
+        assert list(ceilings.values()) == [1.0] * sets
 
 
 def test_numbers_vectors_and_texts_decode() -> None:

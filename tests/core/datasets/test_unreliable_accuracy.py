@@ -234,3 +234,11 @@ def test_without_rates_the_accuracies_are_those_of_reliable_data() -> None:
 def test_impossible_arguments_are_refused(ask: Any) -> None:
     with pytest.raises(UsageError):
         ask()
+
+
+def test_no_more_modalities_are_misaligned_than_can_be_summed_over() -> None:
+    names = list("abcdefghijklm")
+    block = Block(relation="redundant", scope=tuple(names), values=2, name="r")
+    design = Design(modalities=dict.fromkeys(names, "vector"), blocks=(block,))
+    with pytest.raises(UsageError, match="more than 12 modalities are misaligned; got 13"):
+        pid.misaligned_accuracy(design, "a", names[1:], dict.fromkeys(names, 0.5))

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -149,10 +150,21 @@ def test_the_cache_holds_no_more_than_it_may(cache_bytes):
     inputs = LossInputs(embeddings, torch.ones(()), None, RankShard(0, (9,)))
     tiles = Tiles(inputs, Options(tile_rows=20, cache_bytes=cache_bytes))
     for tile in tiles.plan:
-        tiles.logits(tile, tiles.products(tile, tiles.lead_rows(tile)[0]), keep=True)
+        tiles.logits(tile, tiles.products(tile, tiles.lead_rows(tile)[0]))
     kept = [logits.numel() * logits.element_size() for logits in tiles.cache.values()]
     assert sum(kept) <= cache_bytes
     assert len(kept) == len(tiles.plan) if cache_bytes == 1 << 20 else len(kept) < len(tiles.plan)
+
+
+@pytest.mark.parametrize(("modalities", "tile_rows"), [(2, 3), (3, 20), (3, 4), (4, 20)])
+def test_a_tile_takes_whole_rows_of_products_where_it_may(modalities, tile_rows):
+    n = 9
+    inputs = LossInputs(random_embeddings(modalities, n, 4), torch.ones(()), None, RankShard(0, (n,)))
+    plan = Tiles(inputs, Options(tile_rows=tile_rows)).plan
+    pairs = [(i, j) for tile in plan for i in range(tile.a, tile.b) for j in range(tile.j0, tile.j1)]
+    assert sorted(pairs) == list(itertools.product(range(n ** (modalities - 2)), range(n)))
+    assert max(tile.rows for tile in plan) <= tile_rows
+    assert all((tile.j0, tile.j1) == (0, n) if tile_rows >= n else tile.b - tile.a == 1 for tile in plan)
 
 
 def test_a_loss_near_zero_keeps_its_digits():
@@ -261,6 +273,7 @@ def test_work_above_the_budget_is_refused_with_advice():
         ({"embeddings": [torch.ones(4, 3, dtype=torch.int64)] * 2}, "floating point; got torch.int64"),
         ({"embeddings": [torch.ones(0, 3)] * 2}, "no rows"),
         ({"embeddings": []}, "two modalities or more; got 0"),
+        ({"embeddings": [torch.ones(())] * 3}, r"\(rows, width\) tensors of one shape; got \(\), \(\), \(\)"),
         ({"logit_scale": torch.ones(2)}, r"one number; got shape \(2,\)"),
         ({"negatives": "all"}, "negatives is unknown; got 'all'. Choose among n, exact"),
         ({"mip_scale": "big"}, "mip_scale is unknown; got 'big'. Choose among none, aligned, unit"),

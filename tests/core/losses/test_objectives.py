@@ -3,8 +3,9 @@
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib.metadata import EntryPoint
+from inspect import signature
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
@@ -24,6 +25,9 @@ KEYS = [
     "symile", "clip", "symile-exact", "symile-pair", "anchor", "sigmoid-mip", "gram", "triangle", "simplex", "pmrl",
     "confu", "gated", "gram-masked", "symile-subset", "symile-neutral",
 ]  # fmt: skip
+SEEDED: dict[str, dict[str, Any]] = {
+    "symile": {}, "symile-subset": {"negatives": "n"}, "symile-neutral": {}, "confu": {}, "gated": {},
+}  # fmt: skip
 SHAPE = BatchShape(modalities=3, dim=4, rows=6, seed=5)
 ROWS = [F.normalize(torch.randn(6, 4, generator=torch.Generator().manual_seed(seed)), dim=1) for seed in range(3)]
 
@@ -85,6 +89,26 @@ def test_entries_make_the_public_losses_with_their_settings() -> None:
     sampled = make_objective("symile", SHAPE, {"shuffles": 2})
     expected = symile_loss(ROWS, 1.0, shuffles=2, generator=torch.Generator().manual_seed(5))
     torch.testing.assert_close(sampled(ROWS, 1.0), expected)
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_the_seed_of_a_run_decides_what_an_objective_draws(name: str) -> None:
+    """Its shuffles, in training and in evaluation, or the first weights of its networks."""
+    from symile_data.losses import make_objective
+
+    def values(seed: int) -> list[float]:
+        loss = make_objective(name, replace(SHAPE, seed=seed), SEEDED.get(name))
+        return [loss.train(training)(ROWS, 2.0).item() for training in (True, False)]
+
+    assert values(5) == values(5)
+    differ = [one != other for one, other in zip(values(5), values(6), strict=True)]
+    assert differ == [name in SEEDED] * 2
+
+
+@pytest.mark.parametrize("name", SEEDED)
+def test_a_loss_without_a_seed_draws_as_one_of_a_run_without_a_seed(name: str) -> None:
+    default = BatchShape(modalities=3, dim=4, rows=6).seed
+    assert signature(registry()[name].load()).parameters["seed"].default == default == 0
 
 
 def test_what_there_is_not_ends_in_a_sentence() -> None:
