@@ -152,6 +152,26 @@ def test_donors_and_noise_are_counted(tree: Path, tmp_path: Path) -> None:
     assert found.dataset_bytes == pytest.approx(sum(built.data.values()), rel=0.3)
 
 
+@pytest.mark.parametrize("missing_test", [False, True])
+def test_missing_values_take_no_space(tree: Path, tmp_path: Path, missing_test: bool) -> None:
+    gaps = spec(tree, rows=ROWS, missing={"image": 0.9, "audio": 0.8}, missing_test=missing_test)
+    found, saved = [], []
+    for number, settings in enumerate((spec(tree, rows=ROWS), gaps)):
+        found.append(estimate_m3(settings, tmp_path / "out", workers=1))
+        saved.append(sum(Built(settings, tmp_path / f"{number}").data.values()))
+    assert found[0].dataset_bytes - found[1].dataset_bytes == pytest.approx(saved[0] - saved[1], rel=0.15)
+    assert found[0].working_bytes == found[1].working_bytes
+
+
+def test_a_tar_is_measured_as_a_tar(tree: Path, tmp_path: Path) -> None:
+    """Each member begins at a multiple of 512 bytes and has a header, which Parquet has not."""
+    parquet, tar = (
+        estimate_m3(spec(tree, rows=ROWS, shard_format=form), tmp_path, workers=1).dataset_bytes
+        for form in ("parquet", "webdataset")
+    )
+    assert tar > parquet + 512 * 5 * 52
+
+
 def test_images_that_are_shrunk_are_kept_as_copies(tmp_path: Path) -> None:
     large = {f"{wnid}/{wnid}_{n}.JPEG": encoded(picture(n, 160, 120)) for wnid in WNIDS for n in range(9)}
     tree = imagenet_tree(tmp_path / "tree", pictures=0, odd=False, extra=large)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+
+from ..build_state import BuildState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +81,21 @@ class Estimate:
         """Return the fields and the totals, as `--json` prints them."""
         totals = ("dataset_bytes", "working_bytes", "cpu_seconds", "seconds", "fits")
         return {**asdict(self), **{name: getattr(self, name) for name in totals}}
+
+
+def masked_bytes(state: BuildState, media: Mapping[str, Sequence[bytes]]) -> float:
+    """Return the mean bytes of a row that `missing` takes away, where each row stores its media.
+
+    Args:
+        state: State of the build.
+        media: Modality -> some of its images or recordings, for those that are stored as files.
+    """
+    taken = sum(
+        rows * state.rate(split, name) * sum(map(len, some)) / len(some)
+        for split, rows in state.rows.items()
+        for name, some in media.items()
+    )
+    return taken / sum(state.rows.values())
 
 
 def expected_used(sizes: Sequence[int], rows: int) -> int:

@@ -24,6 +24,7 @@ from symile_data.datasets.m3.schema import m3_modalities, m3_schema
 from symile_data.errors import SourceError
 from symile_data.files import file_sha256
 from symile_data.format.schema import DatasetSchema
+from symile_data.format.shards import FORMATS
 from symile_data.format.shards.writer import ROWS_PER_GROUP, shard_ranges, write_shard
 from symile_data.rng import Stream
 
@@ -40,7 +41,7 @@ from ..rows.columns import DrawnRows
 from ..rows.shard import ROWS_PER_SHARD
 from ..sources import Sources, open_sources
 from ..spec import M3Spec
-from .cost import Estimate, StageCost, expected_used
+from .cost import Estimate, StageCost, expected_used, masked_bytes
 from .keys import SampledKey, key_stages, key_values, sample_keys
 from .unreliable import unreliable_stages
 
@@ -270,17 +271,23 @@ def _written(
         4 * ROWS_PER_GROUP,
         ROWS_PER_GROUP,
         lambda n: columns(n) | {"image": _values(sampled_images, n), "audio": _values(sampled_audio, n)},
+        FORMATS[sources.spec.shard_format],
     )
-    yield StageCost(stage="shards", units=rows, cpu_seconds_each=seconds, bytes_each=size)
+    media = {"image": sampled_images.media, "audio": sampled_audio.media} | {name: keys[name].media for name in keys}
+    yield StageCost(stage="shards", units=rows, cpu_seconds_each=seconds, bytes_each=size - masked_bytes(state, media))
 
 
 def _measure(
-    schema: DatasetSchema, rows: int, group: int, columns: Callable[[int], dict[str, pa.Array]]
+    schema: DatasetSchema,
+    rows: int,
+    group: int,
+    columns: Callable[[int], dict[str, pa.Array]],
+    suffix: str = FORMATS["parquet"],
 ) -> tuple[float, float]:
     """Return the CPU seconds and bytes of a row, measured by writing some rows to a file and hashing it."""
     arrow = schema.arrow
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "sample.parquet"
+        path = Path(folder) / f"sample{suffix}"
 
         def batches() -> Iterator[pa.RecordBatch]:
             for _ in range(0, rows, group):
