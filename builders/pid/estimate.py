@@ -21,6 +21,7 @@ import pyarrow as pa
 from symile_data.datasets.pid.design import MEDIA
 from symile_data.datasets.pid.schema import pid_schema
 from symile_data.files import file_sha256
+from symile_data.format.shards import FORMATS
 from symile_data.format.shards.writer import shard_ranges, write_shard
 from symile_data.reliability import AffectedRows
 
@@ -121,7 +122,7 @@ def _measured(spec: PidSpec, media: _Media) -> tuple[float, float]:
             yield pa.RecordBatch.from_arrays(arrays, schema=schema.arrow)
 
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "sample.parquet"
+        path = Path(folder) / f"sample{FORMATS[spec.shard_format]}"
         start = time.process_time()
         written = write_shard(path, schema, batches())
         file_sha256(path)

@@ -281,6 +281,10 @@ def test_an_estimate_is_near_what_a_build_takes(mixed: Path, tmp_path: Path) -> 
     manifest = build_pid(vectors, tmp_path / "x", workers=1, write_card=no_card)
     stored = sum(entry.bytes for entry in manifest.files)
     assert estimate_pid(vectors, tmp_path, workers=1).dataset_bytes == pytest.approx(stored, rel=0.1)
+    tars = replace(vectors, rows={"train": 500, "validation": 0, "test": 0}, shard_format="webdataset")
+    manifest = build_pid(tars, tmp_path / "tars", workers=1, write_card=no_card)
+    stored = sum(entry.bytes for entry in manifest.files)
+    assert estimate_pid(tars, tmp_path, workers=1).dataset_bytes == pytest.approx(stored, rel=0.1)
 
 
 @pytest.mark.parametrize(
