@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +44,9 @@ def made_once(directory: Path, name: str, fill: Callable[[Path], None]) -> tuple
     with write_errors(directory):
         directory.mkdir(parents=True, exist_ok=True)
         _sweep(directory, f".{name}.")
-        unfinished = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=directory))
+        # Not by tempfile, whose folders no other user of a shared cache could read.
+        unfinished = directory / f".{name}.{secrets.token_hex(8)}"
+        unfinished.mkdir()
         owned = _lock(unfinished)
         try:
             fill(unfinished)

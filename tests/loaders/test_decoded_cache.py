@@ -58,6 +58,8 @@ def test_a_directory_is_filled_once_and_then_shared(tmp_path, monkeypatch):
     first = run()
     folders = sorted(path.name for path in (tmp_path / "kept").iterdir())
     assert [name.split("-")[0] for name in folders] == ["audio", "image"]
+    usual = (tmp_path / "kept").stat().st_mode  # other users may read what this umask lets them read
+    assert {path.stat().st_mode for path in (tmp_path / "kept").iterdir()} == {usual}
     monkeypatch.setattr(cache._DecodeTask, "decode", None)
     assert all(torch.equal(one, two) for one, two in zip(first, run(), strict=True))
 
