@@ -16,7 +16,7 @@ from symile_data.cores import worker_count
 from .build_options.m3 import m3_request, with_m3_options
 from .build_options.pid import pid_request, with_pid_options
 from .build_options.reliability import Misaligned, MisalignedTest, NoiseLevel, Noisy, NoisyTest, reliability_of
-from .common import ExecutorName, Format, Out, RowCount, Seed, Workers, command_line, report
+from .common import MOST_SAMPLES, ExecutorName, Format, Out, RowCount, Seed, Workers, at_most, command_line, report
 from .output import say
 
 app = typer.Typer(help="Build a dataset: shards, card, statistics and manifest.", no_args_is_help=True)
@@ -75,7 +75,7 @@ def mimic(
         Path | None, typer.Option(help="MIMIC-CXR-JPG: its tables and files/ (JPEGs, or MIMIC-CXR's DICOMs).")
     ] = None,
     mimic_ecg: Annotated[Path | None, typer.Option(help="MIMIC-IV-ECG: record_list.csv and files/.")] = None,
-    patients: Annotated[int, typer.Option(help="Patients of the sample.")] = 600,
+    patients: Annotated[int, typer.Option(callback=at_most(MOST_SAMPLES), help="Patients of the sample.")] = 600,
     pair_information: Annotated[
         float,
         typer.Option(help="Probability with which a sample's modalities share a bit, so that pairs tell something."),

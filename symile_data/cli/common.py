@@ -25,6 +25,8 @@ Directory = Annotated[Path, typer.Argument(help="A dataset's directory.")]
 Out = Annotated[Path, typer.Option(help="Directory to build in; an interrupted build there is finished.")]
 MOST_ROWS = 10**12  # rows of one split; the draws and ids of more rows would overflow their integers
 MOST_SEED = 2**63 - 1
+MOST_WORKERS = 10_000  # processes or threads
+MOST_SAMPLES = 10**7  # of a sample source: patients, images of a class, recordings of a language
 
 
 def at_most(most: int) -> Callable[[int | None], int | None]:
@@ -41,7 +43,14 @@ def at_most(most: int) -> Callable[[int | None], int | None]:
 Seed = Annotated[
     int, typer.Option(min=0, callback=at_most(MOST_SEED), help="Seed of all random draws; same seed, same bytes.")
 ]
-Workers = Annotated[int, typer.Option(min=0, help="Worker processes (0: one per core). The bytes do not depend on it.")]
+Workers = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        callback=at_most(MOST_WORKERS),
+        help="Worker processes (0: one per core). The bytes do not depend on it.",
+    ),
+]
 ExecutorName = Annotated[
     str,
     typer.Option(

@@ -11,7 +11,7 @@ import typer
 from symile_data.progress.amounts import size
 
 from .choices import Device, Pool, Precision
-from .common import Directory, ExecutorName, Format, command_line, report
+from .common import MOST_WORKERS, Directory, ExecutorName, Format, at_most, command_line, report
 from .output import say
 
 if TYPE_CHECKING:
@@ -50,7 +50,10 @@ def embed(
     precision: Annotated[Precision, typer.Option(help="Of the models' numbers.")] = "32-true",
     batch_size: Annotated[int, typer.Option(min=1, help="Images, audio or texts in a forward pass.")] = 64,
     device: Annotated[Device, typer.Option(help="What encodes; on another kind the last bits differ.")] = "auto",
-    workers: Annotated[int, typer.Option(min=0, help="Processes (0: one for each GPU, or one on a CPU).")] = 0,
+    workers: Annotated[
+        int,
+        typer.Option(min=0, callback=at_most(MOST_WORKERS), help="Processes (0: one for each GPU, or one on a CPU)."),
+    ] = 0,
     executor: ExecutorName = "local",
     shard_format: Format = "parquet",
 ) -> None:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import Directory, Json, Seed
+from .common import Directory, Json, Seed, at_most
 from .output import say, say_json
 
 if TYPE_CHECKING:
     from symile_data.training.run_record import FoldChoice
 
+MOST_REPEATS = 10_000
 FoldsFile = Annotated[
     Path | None, typer.Option("--folds", help="File of `symile-data folds`, whose splits replace the dataset's own.")
 ]
@@ -22,7 +23,9 @@ Repeat = Annotated[int, typer.Option(min=0, help="With --folds: the repetition, 
 
 def folds(
     directory: Directory,
-    repeats: Annotated[int, typer.Option(min=1, help="Number of times that the rows are divided.")] = 3,
+    repeats: Annotated[
+        int, typer.Option(min=1, callback=at_most(MOST_REPEATS), help="Number of times that the rows are divided.")
+    ] = 3,
     folds: Annotated[int, typer.Option(min=3, help="Number of folds.")] = 5,
     stratify: Annotated[
         str | None, typer.Option(help="Column of labels that are to be equally frequent in all folds.")

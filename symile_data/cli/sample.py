@@ -11,7 +11,7 @@ import typer
 from symile_data.progress.amounts import counted
 
 from .choices import languages
-from .common import MOST_SEED, at_most
+from .common import MOST_SAMPLES, MOST_SEED, at_most
 from .output import say
 
 app = typer.Typer(help="Write a small synthetic source in its official folder layout.", no_args_is_help=True)
@@ -20,7 +20,7 @@ app = typer.Typer(help="Write a small synthetic source in its official folder la
 @app.command()
 def imagenet(
     directory: Annotated[Path, typer.Argument(help="Where to write ILSVRC/Data/CLS-LOC/train/<wnid>/*.JPEG.")],
-    per_class: Annotated[int, typer.Option(min=1, help="Images of each class.")] = 64,
+    per_class: Annotated[int, typer.Option(min=1, callback=at_most(MOST_SAMPLES), help="Images of each class.")] = 64,
     seed: Annotated[int, typer.Option(min=0, callback=at_most(MOST_SEED), help="Same seed, same images.")] = 0,
 ) -> None:
     """Draw images of 140 ImageNet classes from emoji artwork (Twemoji, CC-BY 4.0).
@@ -39,7 +39,9 @@ def imagenet(
 @app.command("common-voice")
 def common_voice(
     directory: Annotated[Path, typer.Argument(help="Where to write <locale>/{clips/*.mp3, train.tsv, ...}.")],
-    clips: Annotated[int, typer.Option(min=6, help="Recordings of each language in its train table.")] = 40,
+    clips: Annotated[
+        int, typer.Option(min=6, callback=at_most(MOST_SAMPLES), help="Recordings of each language in its train table.")
+    ] = 40,
     langs: Annotated[
         str,
         typer.Option(help="Languages: 2, 5, 10, or codes such as el,en.", autocompletion=languages),
@@ -63,7 +65,9 @@ def common_voice(
 @app.command()
 def mimic(
     directory: Annotated[Path, typer.Argument(help="Where to write mimic-iv/, mimic-cxr-jpg/ and mimic-iv-ecg/.")],
-    patients: Annotated[int, typer.Option(min=20, help="Patients; each has one to three admissions.")] = 600,
+    patients: Annotated[
+        int, typer.Option(min=20, callback=at_most(MOST_SAMPLES), help="Patients; each has one to three admissions.")
+    ] = 600,
     seed: Annotated[int, typer.Option(min=0, callback=at_most(MOST_SEED), help="Same seed, same records.")] = 0,
     pair_information: Annotated[
         float, typer.Option(help="Probability with which the modalities share a bit, so that pairs tell something.")

@@ -10,7 +10,7 @@ import typer
 from symile_data.cores import worker_count
 from symile_data.progress.amounts import counted, setting, size
 
-from .common import Directory, Json
+from .common import MOST_WORKERS, Directory, Json, at_most
 from .output import cell, say, say_json
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ def verify(
             help="Decode all images and audio, and compare their bytes across splits that must not share any.",
         ),
     ] = False,
-    workers: Annotated[int, typer.Option(min=0, help="Threads that read (0: one per core).")] = 0,
+    workers: Annotated[
+        int, typer.Option(min=0, callback=at_most(MOST_WORKERS), help="Threads that read (0: one per core).")
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Re-read everything: hashes, rows, schema, masks, the dataset's own rules. Exit code 1 if anything is wrong.

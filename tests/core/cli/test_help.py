@@ -65,6 +65,10 @@ def test_every_option_is_described(path: tuple[str, ...]) -> None:
         (("build", "pid", "--rows"), 10**12),
         (("plan", "m3", "--seed"), 2**63 - 1),
         (("sample", "mimic", "DIR", "--seed"), 2**63 - 1),
+        (("sample", "mimic", "DIR", "--patients"), 10**7),
+        (("sample", "imagenet", "DIR", "--per-class"), 10**7),
+        (("sample", "common-voice", "DIR", "--clips"), 10**7),
+        (("build", "xor", "--workers"), 10**4),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
