@@ -84,6 +84,40 @@ class _Cell:
     language: str
 
 
+@dataclass(frozen=True)
+class _CachedEngine:
+    """An online engine with the answers that it gave before, asked until it no longer answers."""
+
+    name: Engine
+    answers: AnswerCache
+    failures: FailureCounts
+    patience: Patience
+    pause_seconds: float
+
+    def translate(self, ask_once: Ask, english: str, language: str) -> object:
+        """Return the answer to one name, from the cache or from the engine.
+
+        Raises:
+            NoAnswerError: the engine does not answer, or did not too often before.
+        """
+        request = {"engine": self.name, "source": ENGLISH, "target": language, "text": english}
+        known = self.answers.read(request)
+        if known is not None:
+            return known
+        if self.failures.given_up:
+            raise NoAnswerError(NOT_ASKED)
+        self.patience.sleep(self.pause_seconds)
+        try:
+            answer = _ask(ask_once, english, self.patience)
+        except NoAnswerError as error:
+            self.failures.unanswered(error)
+            raise
+        self.failures.heard()
+        if isinstance(answer, str) and answer.strip():
+            self.answers.write(request, answer)
+        return answer
+
+
 def translate_names(
     table: NamesTable,
     wnids: Sequence[str],
@@ -120,7 +154,8 @@ def translate_names(
     table.select(wnids, [ENGLISH, *targets])
     translators = {language: _translator(engine, language, patience) for language in targets}
     rows = {wnid: row for row, wnid in enumerate(table.wnids)}
-    answers, failures = AnswerCache(cache), FailureCounts()
+    failures = FailureCounts()
+    asked = _CachedEngine(engine, AnswerCache(cache), failures, patience, pause_seconds)
     accepted: dict[_Cell, str] = {}
 
     def fail(cell: _Cell, reason: str, got: object = None) -> None:
@@ -139,24 +174,12 @@ def translate_names(
             scripts = _scripts(table, language)
             for wnid in wnids:
                 cell = _Cell(rows[wnid], language)
-                english = table.names[ENGLISH][cell.row]
-                request = {"engine": engine, "source": ENGLISH, "target": language, "text": english}
                 advance()
-                answer: object = answers.read(request)
-                if answer is None:
-                    if failures.given_up:
-                        fail(cell, NOT_ASKED)
-                        continue
-                    patience.sleep(pause_seconds)
-                    try:
-                        answer = _ask(translators[language], english, patience)
-                    except NoAnswerError as error:
-                        failures.unanswered(error)
-                        fail(cell, error.reason)
-                        continue
-                    failures.heard()
-                    if isinstance(answer, str) and answer.strip():
-                        answers.write(request, answer)
+                try:
+                    answer = asked.translate(translators[language], table.names[ENGLISH][cell.row], language)
+                except NoAnswerError as error:
+                    fail(cell, error.reason)
+                    continue
                 name, fault = check_name(answer, language, scripts)
                 if fault:
                     fail(cell, fault, repr(answer))
