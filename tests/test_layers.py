@@ -162,3 +162,10 @@ def test_every_requirement_is_in_the_table_of_dependencies_beside_its_extra() ->
         if name != "symile-data" and not any(name in re.findall(r"[\w-]+", cell) and extra in cell for cell in cells)
     ]
     assert absent == []
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(REPOSITORY).as_posix())
+def test_no_module_asserts(path: Path) -> None:
+    """Python leaves assertions out with -O; a check that matters raises an error with a sentence."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assert)] == []

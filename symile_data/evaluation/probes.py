@@ -125,13 +125,13 @@ def majority_accuracy(train: IntArray, test: IntArray) -> float:
 
 
 def _linear_probe(features: Mapping[str, FloatArray], labels: Mapping[str, IntArray], classes: int) -> ProbeResult:
-    best: ProbeResult | None = None
-    for penalty in PENALTIES:
+    strongest, *weaker = PENALTIES
+    best = _logistic_regression(features, labels, classes, strongest)
+    for penalty in weaker:
         result = _logistic_regression(features, labels, classes, penalty)
-        if best is not None and result.validation >= best.validation:
+        if result.validation >= best.validation:
             break
         best = result
-    assert best is not None  # noqa: S101  # there are penalties
     return best
 
 
@@ -160,17 +160,23 @@ def _mlp_probe(features: Mapping[str, FloatArray], labels: Mapping[str, IntArray
     batch = min(_BATCH, len(labels["train"]))
     model = MLPClassifier((_HIDDEN,), alpha=_MLP_PENALTY, batch_size=batch, random_state=0)
     single = {split: values.astype(np.float32) for split, values in features.items()}
-    best: ProbeResult | None = None
-    for epoch in range(1, _EPOCHS + 1):
+
+    def train_epoch() -> FloatArray:
+        """Pass over the training rows once; return the probabilities of the validation rows."""
         model.partial_fit(single["train"], labels["train"], classes=np.unique(labels["train"]))
-        known = {"validation": _spread(model, single["validation"], classes)}
-        loss = _log_loss(known["validation"], labels["validation"])
-        if best is None or loss < best.validation:
-            known["test"] = _spread(model, single["test"], classes)
-            best = _tested(known, labels, chosen=epoch, converged=epoch < _EPOCHS)
+        return _spread(model, single["validation"], classes)
+
+    def tested(epoch: int, validation: FloatArray) -> ProbeResult:
+        known = {"validation": validation, "test": _spread(model, single["test"], classes)}
+        return _tested(known, labels, chosen=epoch, converged=epoch < _EPOCHS)
+
+    best = tested(1, train_epoch())
+    for epoch in range(2, _EPOCHS + 1):
+        validation = train_epoch()
+        if _log_loss(validation, labels["validation"]) < best.validation:
+            best = tested(epoch, validation)
         elif epoch >= best.chosen + _PATIENCE:
             break
-    assert best is not None  # noqa: S101  # there is a first epoch
     return best
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .encoding import EncodingModule
+    from .module import SymileModule
+    from .supervised.module import SupervisedModule
 
 RUN_FILE = "run.json"
 
@@ -88,16 +90,26 @@ class RunInfo:
         Raises:
             UsageError: the modalities do not fit the config.
         """
+        return self.make_symile(pretrained) if self.config.supervised is None else self.make_baseline(pretrained)
+
+    def make_symile(self, pretrained: Weights | None = None) -> SymileModule:
+        """Make the untrained module of an objective; see `make_module`."""
         import lightning
 
         from .module import SymileModule
+
+        lightning.seed_everything(self.config.seed, verbose=False)
+        return SymileModule(self.config, self.modalities, self.vocabularies, pretrained, self.sizes)
+
+    def make_baseline(self, pretrained: Weights | None = None) -> SupervisedModule:
+        """Make the untrained module of a supervised baseline; see `make_module`."""
+        import lightning
+
         from .supervised.module import SupervisedModule
 
         lightning.seed_everything(self.config.seed, verbose=False)
-        if self.config.supervised is not None:
-            parts = (self.config, self.modalities, self.vocabularies, pretrained, self.sizes)
-            return SupervisedModule(*parts, classes=self.classes)
-        return SymileModule(self.config, self.modalities, self.vocabularies, pretrained, self.sizes)
+        parts = (self.config, self.modalities, self.vocabularies, pretrained, self.sizes)
+        return SupervisedModule(*parts, classes=self.classes)
 
 
 def read_run(directory: Path) -> RunInfo:

@@ -17,17 +17,16 @@ from symile_data.progress import stage
 
 from .labels import NULL, Labels
 from .networks import TRAINED, UNTRAINED, Features, embedded, networks, representations
-from .runs import is_supervised
+from .runs import baseline_of
 from .supervised import predict_run, to_classes
 
 if TYPE_CHECKING:
     from symile_data.evaluation.probes import FloatArray
+    from symile_data.training.supervised.config import SupervisedConfig
     from symile_data.workflows.training_data import TrainingData
 
-SUPERVISED, FROZEN = (
-    "supervised",
-    "frozen",
-)  # networks beside `NETWORKS`: a baseline, and a dataset's own representation
+# Networks beside `NETWORKS`: a baseline, and a dataset's own representation.
+SUPERVISED, FROZEN = "supervised", "frozen"
 
 
 class Method(NamedTuple):
@@ -94,8 +93,8 @@ def predict_runs(runs: Mapping[str, Mapping[int, Path]], data: TrainingData, lab
     with stage("probing", sum(map(len, runs.values())), "runs") as advance:
         for name, seeds in runs.items():
             for run in seeds.values():
-                if is_supervised(run):
-                    method = Method(name, SUPERVISED, _fusion(run, labels), "own")
+                if (baseline := baseline_of(run)) is not None:
+                    method = Method(name, SUPERVISED, _fusion(run, baseline, labels), "own")
                     found.setdefault(method, []).append(_by_baseline(run, data, labels, asked.select))
                 else:
                     for network, module in networks(run, data, asked.select).items():
@@ -166,24 +165,20 @@ def _by_baseline(run: Path, data: TrainingData, labels: Labels, select: str | No
     }
 
 
-def _fusion(run: Path, labels: Labels) -> str:
+def _fusion(run: Path, baseline: SupervisedConfig, labels: Labels) -> str:
     """Return the fusion of a baseline.
 
     Raises:
         UsageError: it was trained on labels of another policy.
     """
-    from symile_data.training.run_record import read_run
-
-    its = read_run(run).config.supervised
-    assert its is not None  # noqa: S101  # the caller has checked
-    if its.policy != labels.policy:
+    if baseline.policy != labels.policy:
         raise UsageError(
             "a supervised baseline was trained on labels of another policy",
             where=run,
-            got=f"uncertain {its.policy.uncertain}, unmentioned {its.policy.unmentioned}",
+            got=f"uncertain {baseline.policy.uncertain}, unmentioned {baseline.policy.unmentioned}",
             do="give the same policy with `uncertain` and `unmentioned`, or train it again in another directory",
         )
-    return its.fusion
+    return baseline.fusion
 
 
 def _digest(features: Features) -> bytes:

@@ -48,7 +48,6 @@ def untrained(info: RunInfo, data: TrainingData) -> SymileModule:
     import lightning
 
     from symile_data.encoders import make_encoder
-    from symile_data.training.module import SymileModule
 
     config = info.config
     kinds = {modality.name: modality.kind for modality in info.modalities}
@@ -57,8 +56,7 @@ def untrained(info: RunInfo, data: TrainingData) -> SymileModule:
     fresh = {
         name: make_encoder(kinds[name], config.dim, config.encoders.get(kinds[name], {})).state_dict() for name in names
     }
-    module = info.make_module(fresh)
-    assert isinstance(module, SymileModule)  # noqa: S101  # the config is of an objective
+    module = info.make_symile(fresh)
     module.fill_means(data.means(module))
     return module.eval()
 

@@ -14,7 +14,7 @@ from .labels import design_in, group_of, read_labels
 from .methods import Asked, predict_frozen, predict_runs
 from .networks import complete_ids
 from .results import Rows, results_of, rows_of_labels
-from .runs import check_rows, find_runs, is_supervised, open_dataset
+from .runs import baseline_of, check_rows, find_runs, open_dataset
 from .tables import write_tables
 
 if TYPE_CHECKING:
@@ -133,14 +133,8 @@ def _opened(place: Path, folds: FoldChoice | None) -> TrainingData:
 
 def _policy_of(runs: Mapping[str, Mapping[int, Path]]) -> LabelPolicy | None:
     """Return the policy of the first supervised baseline among the runs; None where there is none."""
-    from symile_data.training.run_record import read_run
-
-    for seeds in runs.values():
-        for run in seeds.values():
-            if is_supervised(run):
-                its = read_run(run).config.supervised
-                return None if its is None else its.policy
-    return None
+    baselines = (baseline_of(run) for seeds in runs.values() for run in seeds.values())
+    return next((baseline.policy for baseline in baselines if baseline is not None), None)
 
 
 def _protocol(settings: Probing, policy: LabelPolicy, rows: Rows) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from symile_data.workflows.training_data import TrainingData, data_of_run
 if TYPE_CHECKING:
     from symile_data.training.config import TrainConfig
     from symile_data.training.run_record import FoldChoice, RunInfo
+    from symile_data.training.supervised.config import SupervisedConfig
 
 _FUSIONS = ("unimodal", "early", "late")  # in the order in which they are shown
 
@@ -59,11 +60,11 @@ def name_of(config: TrainConfig) -> str:
     return config.objective if config.supervised is None else config.supervised.run_name
 
 
-def is_supervised(run: Path) -> bool:
-    """Whether a run is of a supervised baseline."""
+def baseline_of(run: Path) -> SupervisedConfig | None:
+    """Return the supervised baseline that a run has trained; None for a run of an objective."""
     from symile_data.training.run_record import read_run
 
-    return read_run(run).config.supervised is not None
+    return read_run(run).config.supervised
 
 
 def open_dataset(

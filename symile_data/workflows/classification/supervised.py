@@ -61,7 +61,6 @@ def train_supervised(
     from symile_data.training.fit import fit
     from symile_data.training.ranks import is_main_process, main_process_first
     from symile_data.training.run import pretrained_weights
-    from symile_data.training.supervised.module import SupervisedModule
     from symile_data.training.supervised.targets import Targets
 
     if config.supervised is None:
@@ -70,8 +69,7 @@ def train_supervised(
     labels = read_labels(data, ids, config.supervised.labels, config.supervised.policy)
     info = replace(data.run_info(config), classes=labels.classes)
     weights = pretrained_weights(info, shared or run, partial(data.pretrained, config))
-    module = info.make_module(weights)
-    assert isinstance(module, SupervisedModule)  # noqa: S101  # the config is of a baseline
+    module = info.make_baseline(weights)
     module.fill_means(data.means(module))
     known = [np.stack([values[split] for values in labels.values.values()], axis=1) for split in SPLITS[:2]]
     module.targets = Targets.of(

@@ -345,4 +345,5 @@ def test_evaluation_draws_patients(place: Path) -> None:
     assert len(embedded.labels) == len(clusters.numbers)
     assert call("evaluate", place / "runs" / "seed-0" / "clip", "--bootstrap", "5") == 0
     written = json.loads((place / "runs" / "seed-0" / "clip" / "evaluation-test.json").read_text())
-    assert written["group"] == "subject_id" and written["bootstrap"]["accuracy"]["low"] > 0
+    ranks = written["bootstrap"]["median_rank"]  # the accuracy of so short a training may be 0 in every replicate
+    assert written["group"] == "subject_id" and 1 <= ranks["low"] < ranks["mean"] < ranks["high"]
