@@ -92,7 +92,7 @@ def test_blocks_of_code_are_right(page: Path) -> None:
             if isinstance(node, ast.ImportFrom) and node.module:
                 assert all(hasattr(import_module(node.module), alias.name) for alias in node.names)
     root = typer.main.get_command(app)
-    for line in re.findall(r"^symile-data (.*)$", text, flags=re.MULTILINE):
+    for line in re.findall(r"^symile-data (.*)$", text.replace("\\\n", " "), flags=re.MULTILINE):
         command, words = root, shlex.split(line, comments=True)
         while hasattr(command, "commands"):
             command = command.commands[words.pop(0)]
