@@ -7,6 +7,7 @@ value is no number.
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -134,11 +135,11 @@ def _parts(kind: Any) -> Iterator[str]:
 def _many(kind: Any) -> str:
     """Name several values of a kind.
 
-    >>> _many(int), _many(str | Path)
-    ('whole numbers', 'texts or paths')
+    >>> _many(int), _many(str | Path), _many(Mapping[str, str]), _many(Sequence[int])
+    ('whole numbers', 'texts or paths', 'tables of texts by name', 'lists of whole numbers')
     """
     told = dict.fromkeys(_parts(kind))
-    return " or ".join(f"{one.removeprefix('a ').removeprefix('an ')}s" if one.startswith("a") else one for one in told)
+    return " or ".join(_PLURAL.sub(r"\1s", one) for one in told)
 
 
 def _shown(value: object) -> str:
@@ -147,4 +148,5 @@ def _shown(value: object) -> str:
     return shown if len(shown) <= _MOST else f"{shown[:_MOST]}..."
 
 
+_PLURAL = re.compile(r"^an? (table\b|list\b|.*)")  # tables and lists are followed by what they are of
 _MOST = 200  # letters of a value in a message

@@ -30,7 +30,7 @@ from symile_data.format.manifest import (
     file_entry,
     library_versions,
 )
-from symile_data.format.publication import Publication
+from symile_data.format.publication import Publication, check_statements
 from symile_data.format.schema import DatasetSchema
 from symile_data.format.shards import FORMATS
 from symile_data.format.shards.writer import ROWS_PER_GROUP, write_shard
@@ -112,6 +112,7 @@ def write_dataset(
     """
     check_arguments(schema, splits, spec, name, shard_format)
     check_call(write_dataset, locals())
+    check_statements(publication)
     if rows_per_shard < 1:
         raise UsageError("rows_per_shard must be at least 1", got=rows_per_shard)
     directory = Path(out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from factories import rows_of
 from symile_data.builders.custom import own_schema, write_dataset
 from symile_data.datasets import BUNDLED
 from symile_data.errors import SourceError, UsageError
+from symile_data.format.publication import Publication
 from symile_data.format.schema import Modality
 from symile_data.format.verify import verify
 from symile_data.loaders import BatchLoader, open_split
@@ -88,6 +90,25 @@ def test_names_of_bundled_datasets_are_taken(tmp_path: Path) -> None:
             write(tmp_path / "out", name=name)
     with pytest.raises(UsageError, match="`name` is an empty text"):
         write(tmp_path / "out", name="")
+
+
+@pytest.mark.parametrize(
+    ("stated", "sentence"),
+    [
+        ({"licence": "my own terms"}, "a licence is an SPDX identifier.*; got 'my own terms'"),
+        ({"published": "1.12.2026"}, "the date of publication is YYYY-MM-DD; got '1.12.2026'"),
+        ({"rai": {"dataBias": "none"}}, "this is no term of the Croissant RAI vocabulary; got dataBias"),
+        ({"creators": "Ada"}, "`creators` is a list of texts; got 'Ada'"),
+        ({"published": date(2026, 12, 1)}, "`published` is a text; got a value of type date"),
+        ({"derived_from": {"name": "archive"}}, "`derived_from` is a list of tables of texts by name; got {'name'"),
+    ],
+)
+def test_statements_that_no_card_can_show_are_refused_before_the_rows_are_written(
+    tmp_path: Path, stated: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        write(tmp_path / "out", {"train": broken(1)}, publication=Publication(**stated))
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("table", [pd.DataFrame(rows(3)), pa.Table.from_pylist(rows(3))])
