@@ -26,6 +26,7 @@ Out = Annotated[Path, typer.Option(help="Directory to build in; an interrupted b
 MOST_ROWS = 10**12  # rows of one split; the draws and ids of more rows would overflow their integers
 MOST_SEED = 2**63 - 1
 MOST_WORKERS = 10_000  # processes or threads
+MOST_REPEATS = 10_000  # repetitions: seeds, divisions into folds
 MOST_SAMPLES = 10**7  # of a sample source: patients, images of a class, recordings of a language
 
 

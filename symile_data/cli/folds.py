@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import Directory, Json, Seed, at_most
+from .common import MOST_REPEATS, Directory, Json, Seed, at_most
 from .output import say, say_json
 
 if TYPE_CHECKING:
     from symile_data.training.run_record import FoldChoice
 
-MOST_REPEATS = 10_000
 FoldsFile = Annotated[
     Path | None, typer.Option("--folds", help="File of `symile-data folds`, whose splits replace the dataset's own.")
 ]

@@ -36,7 +36,7 @@ from .classification.labels import (
     print_baselines,
     split_labels,
 )
-from .common import Directory, Json, objective_names, say_fitted
+from .common import MOST_REPEATS, MOST_WORKERS, Directory, Json, at_most, objective_names, say_fitted
 from .folds import Fold, FoldsFile, Repeat, chosen_fold
 from .output import say, say_json, say_text
 
@@ -68,7 +68,12 @@ def train(
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the config's.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Instead of the config's; seed of all random draws.")] = None,
     seeds: Annotated[
-        int, typer.Option(min=1, help="Number of seeds to train with, from the seed on, and compare.")
+        int,
+        typer.Option(
+            min=1,
+            callback=at_most(MOST_REPEATS),
+            help="Number of seeds to train with, from the seed on, and compare.",
+        ),
     ] = 1,
     supervised: Annotated[
         str | None,
@@ -88,7 +93,9 @@ def train(
             "--set", help="Any other setting of the config: --set lr=1e-4, --set pretrain.epochs=3. Repeatable."
         ),
     ] = None,
-    devices: Annotated[int, typer.Option(min=1, help="Processes or GPUs that share every batch.")] = 1,
+    devices: Annotated[
+        int, typer.Option(min=1, callback=at_most(MOST_WORKERS), help="Processes or GPUs that share every batch.")
+    ] = 1,
     accelerator: Annotated[Accelerator, typer.Option(help="What to train on.")] = "auto",
     logger: Annotated[
         list[RunLogger] | None, typer.Option(help="Log there too, besides CSV files. Repeatable.")

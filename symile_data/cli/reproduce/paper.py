@@ -11,20 +11,22 @@ import typer
 from symile_data.cores import worker_count
 
 from ..choices import a_config
-from ..common import Json, RowCount, say_fitted
+from ..common import MOST_REPEATS, Json, RowCount, at_most, say_fitted
 from ..output import say, say_json
-from .runs import no_dataset, this_run
+from .runs import Processes, no_dataset, this_run
 
 if TYPE_CHECKING:
     from symile_data.workflows.paper.results import SweepResults
 
 app = typer.Typer(help="The paper's experiments, each with its table and figure.", no_args_is_help=True)
 
-Seeds = Annotated[int, typer.Option(min=1, help="Number of seeds, from 0; each has separate data.")]
+Seeds = Annotated[
+    int,
+    typer.Option(min=1, callback=at_most(MOST_REPEATS), help="Number of seeds, from 0; each has separate data."),
+]
 Rates = Annotated[str | None, typer.Option(help="Missing rates, separated by commas.")]
 Dims = Annotated[int, typer.Option(min=1, help="Bits of each variable.")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Instead of the 100 of the paper.")]
-Workers = Annotated[int, typer.Option(help="Processes; 0 for one per core.")]
 
 
 @app.command()
@@ -36,7 +38,7 @@ def xor(
     seeds: Seeds = 3,
     dims: Dims = 5,
     epochs: Epochs = None,
-    workers: Workers = 0,
+    workers: Processes = 0,
     as_json: Json = False,
 ) -> None:
     """Run the paper's figure 3: accuracy of Symile, CLIP and the Bayes-optimal reader over the share of XOR rows.
@@ -64,7 +66,7 @@ def xor_missing(
     seeds: Seeds = 3,
     dims: Dims = 5,
     epochs: Epochs = None,
-    workers: Workers = 0,
+    workers: Processes = 0,
     as_json: Json = False,
 ) -> None:
     """Measure Symile and CLIP on complete rows, while more and more variables are missing in training rows.
@@ -95,7 +97,10 @@ def m3(
         str | None, typer.Option(help="Sets of languages: 2, 5 or 10, separated by commas; default: 2,5,10.")
     ] = None,
     rates: Rates = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds of the training, from 0; on the same data.")] = 1,
+    seeds: Annotated[
+        int,
+        typer.Option(min=1, callback=at_most(MOST_REPEATS), help="Seeds of the training, from 0; on the same data."),
+    ] = 1,
     images: Annotated[str, typer.Option(help="'sample' (drawn here) or an ImageNet folder.")] = "sample",
     train: RowCount = None,
     validation: RowCount = None,
@@ -111,7 +116,7 @@ def m3(
         ),
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the config's.")] = None,
-    workers: Workers = 0,
+    workers: Processes = 0,
     as_json: Json = False,
 ) -> None:
     """Run the paper's figure 4: Symile and CLIP over the number of languages, and over missing modalities.

@@ -12,7 +12,7 @@ from symile_data.cores import worker_count
 from ..choices import Effort, some_objectives
 from ..common import Json, objective_names
 from ..output import say
-from .runs import no_dataset, show_comparison, this_run
+from .runs import Processes, no_dataset, show_comparison, this_run
 
 
 def robustness(
@@ -28,7 +28,7 @@ def robustness(
             autocompletion=some_objectives,
         ),
     ] = None,
-    workers: Annotated[int, typer.Option(help="Processes; 0 for one per core.")] = 0,
+    workers: Processes = 0,
     as_json: Json = False,
 ) -> None:
     """Accuracy of every objective where training rows are missing, misaligned or noisy in a modality.

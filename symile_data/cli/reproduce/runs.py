@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..common import MOST_WORKERS, at_most
 from ..output import say, say_json
 
 if TYPE_CHECKING:
     from symile_data.experiments.leaderboard import Run
     from symile_data.workflows.objectives.results import ComparisonResults
+
+Processes = Annotated[int, typer.Option(min=0, callback=at_most(MOST_WORKERS), help="Processes; 0 for one per core.")]
 
 
 def no_dataset(out: Path | None) -> Path | None:

@@ -69,6 +69,8 @@ def test_every_option_is_described(path: tuple[str, ...]) -> None:
         (("sample", "imagenet", "DIR", "--per-class"), 10**7),
         (("sample", "common-voice", "DIR", "--clips"), 10**7),
         (("build", "xor", "--workers"), 10**4),
+        (("reproduce", "xor", "--seeds"), 10**4),
+        (("reproduce", "objectives", "--workers"), 10**4),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
