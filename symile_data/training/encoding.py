@@ -34,6 +34,32 @@ _RNG, _CUDA_RNG, _TRAINING = "rng_state", "cuda_rng_state", "training_loss"  # k
 Batch = Mapping[str, Any]
 
 
+def module_key(name: str) -> str:
+    """Return the key of a module of this name, which is the name itself unless torch refuses it: a key has no dots, is
+    not empty, and is no attribute of a ModuleDict.
+
+    >>> [module_key(name) for name in ("image", "v.w", "keys", "100%")]
+    ['image', 'v%2Ew', '%keys', '100%25']
+    """
+    key = name.replace("%", "%25").replace(".", "%2E")
+    return f"%{key}" if not key or hasattr(_EMPTY, key) else key
+
+
+_EMPTY = nn.ModuleDict()
+
+
+class NamedModules(nn.ModuleDict):
+    """Modules by the names of modalities, which may be any text; see `module_key`."""
+
+    def __getitem__(self, name: str) -> nn.Module:
+        """Return the module of this name."""
+        return super().__getitem__(module_key(name))
+
+    def __setitem__(self, name: str, module: nn.Module) -> None:
+        """Add the module, or put it in the place of the one of this name."""
+        super().__setitem__(module_key(name), module)
+
+
 class EncodingModule(lightning.LightningModule):
     """One encoder for each of some modalities; a subclass adds the loss.
 
@@ -66,7 +92,7 @@ class EncodingModule(lightning.LightningModule):
         self.modalities = [modality.name for modality in modalities]
         self.names = [name for name in self.modalities if used is None or name in used]
         self.config = config
-        self.encoders = nn.ModuleDict()
+        self.encoders = NamedModules()
         for modality in modalities:
             if modality.name not in self.names:
                 continue
@@ -87,7 +113,7 @@ class EncodingModule(lightning.LightningModule):
             normalise: L2-normalise embeddings in place of the layer norm.
         """
         config, self.normalise = self.config, normalise
-        self.norms = nn.ModuleDict(
+        self.norms = NamedModules(
             {name: nn.Identity() if self.normalise else nn.LayerNorm(config.dim) for name in self.names}
         )
         self.external = [name for name in self.names if getattr(self.encoders[name], "external", False)]
@@ -242,7 +268,8 @@ class EncodingModule(lightning.LightningModule):
         return F.normalize(torch.randn(width, generator=torch.Generator().manual_seed(self.config.seed)), dim=1)
 
     def _check_imputation(self) -> None:
-        for name, encoder in self.encoders.items():
+        for name in self.names:
+            encoder = self.encoders[name]
             if not isinstance(encoder, FeatureEncoder) or encoder.imputation is None:
                 continue
             if name not in self.frozen and not encoder.fixed:
@@ -261,7 +288,7 @@ def on_device(batch: Batch, device: torch.device) -> dict[str, Any]:
 def _without_external(module: nn.Module, state: dict[str, Any], prefix: str, _metadata: Any) -> None:
     """Remove frozen weights that come from elsewhere from a state."""
     if isinstance(module, EncodingModule):
-        outside = tuple(f"{prefix}encoders.{name}.backbone." for name in module.external)
+        outside = tuple(f"{prefix}encoders.{module_key(name)}.backbone." for name in module.external)
         for key in [key for key in state if outside and key.startswith(outside)]:
             del state[key]
 

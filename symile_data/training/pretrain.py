@@ -59,7 +59,7 @@ def pretrain(
     positions = [modality.name for modality in modalities]
     labels = {name: {value: i for i, value in enumerate(values)} for name, values in label_values.items()}
     classifiers = {name: nn.Linear(encoder.feature_size, len(labels[name])) for name, encoder in encoders.items()}
-    networks = nn.ModuleDict({**encoders, **{f"{name}_labels": layer for name, layer in classifiers.items()}})
+    networks = nn.ModuleList([*encoders.values(), *classifiers.values()])
     optimizer = torch.optim.AdamW(networks.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
     steps = settings.epochs * len(batches)
     schedule = one_cycle(optimizer, settings.lr, steps)

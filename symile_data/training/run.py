@@ -21,7 +21,7 @@ from symile_data.format.typed_json import differences
 from .callbacks import Curves
 from .checkpoints import KEPT, damaged, is_state, load_file, save_file, state_of
 from .config import TrainConfig
-from .encoding import EncodingModule
+from .encoding import EncodingModule, module_key
 from .ranks import is_main_process, main_process_first
 from .run_record import RUN_FILE, RunInfo, Weights, read_run
 
@@ -187,5 +187,5 @@ def not_of_this_run(path: Path) -> DamageError:
 
 
 def _encoder_weights(state: Mapping[str, Any], name: str) -> dict[str, Any]:
-    prefix = f"encoders.{name}."
+    prefix = f"encoders.{module_key(name)}."
     return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from symile_data.errors import UsageError
 from symile_data.format.schema import Modality
 from symile_data.training.config import TrainConfig
-from symile_data.training.encoding import Batch, EncodingModule
+from symile_data.training.encoding import Batch, EncodingModule, NamedModules
 from symile_data.training.ranks import sum_of_all_ranks
 
 from .config import EARLY, SupervisedConfig
@@ -63,7 +63,7 @@ class SupervisedModule(EncodingModule):
         self.sizes = [len(values) for values in classes.values()]
         keys = [_FUSED] if self.baseline.fusion == EARLY else self.names
         width = config.dim * (len(self.names) if self.baseline.fusion == EARLY else 1)
-        self.heads = nn.ModuleDict({key: _head(width, config.dim, sum(self.sizes)) for key in keys})
+        self.heads = NamedModules({key: _head(width, config.dim, sum(self.sizes)) for key in keys})
         self.targets: Targets | None = None  # of the rows to train and validate on; the workflow sets it
         self._validation = torch.zeros(len(self.sizes), 3, dtype=torch.float64)  # sums of loss, hits and rows by label
 
