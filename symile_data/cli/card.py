@@ -182,28 +182,27 @@ def push(
 
         symile-data push build/symile-m3-10 me/my-m3 --private --creator "Ada Lovelace"
     """
-    from symile_data.cards import state
     from symile_data.format import manifest as manifests
-    from symile_data.format import publish
+    from symile_data.format.publish import check_name
+    from symile_data.workflows.publish import check_restriction, plan_publication, publish_dataset
 
-    publish.check_name(repo)
-    manifest = manifests.read(directory)
-    _refuse_restricted(directory, manifest, allow_images)
-    stated = None if dry_run else _to_publish(manifest, repo, creator, published)
-    _refuse_damaged(directory, manifest)
-    manifest = manifest if stated is None else state(directory, stated)
-    uploads = publish.uploads_of(directory, manifest)
-    total = sum(upload.bytes for upload in uploads)
-    url = "" if dry_run else publish.push(directory, manifest, repo, private=private, replace=replace)
-    if as_json:
-        files = [{"path": upload.path, "bytes": upload.bytes} for upload in uploads]
-        say_json({"repo": repo, "url": url, "bytes": total, "files": files})
-    elif dry_run:
-        for upload in uploads:
-            say(f"{upload.bytes:>15,}  {upload.path}")
-        say(f"{counted(len(uploads), 'file')}, {counted(total, 'byte')} would go to {repo}")
+    check_name(repo)
+    if dry_run:
+        found = plan_publication(directory, repo, allow_images=allow_images)
     else:
-        say(f"{counted(len(uploads), 'file')}, {counted(total, 'byte')} are in {url}")
+        manifest = manifests.read(directory)
+        check_restriction(directory, manifest, allow_images=allow_images)  # before anybody is asked
+        stated = _to_publish(manifest, repo, creator, published)
+        found = publish_dataset(directory, repo, stated, private=private, replace=replace, allow_images=allow_images)
+    if as_json:
+        files = [{"path": upload.path, "bytes": upload.bytes} for upload in found.uploads]
+        say_json({"repo": repo, "url": found.url, "bytes": found.bytes, "files": files})
+    elif dry_run:
+        for upload in found.uploads:
+            say(f"{upload.bytes:>15,}  {upload.path}")
+        say(f"{counted(len(found.uploads), 'file')}, {counted(found.bytes, 'byte')} would go to {repo}")
+    else:
+        say(f"{counted(len(found.uploads), 'file')}, {counted(found.bytes, 'byte')} are in {found.url}")
 
 
 def _to_publish(manifest: Manifest, repo: str, creator: list[str] | None, published: str) -> Publication:
@@ -231,39 +230,3 @@ def _to_publish(manifest: Manifest, repo: str, creator: list[str] | None, publis
         stated = replace(stated, published=day)
     with_publication(manifest, stated)  # refuses what does not fit before the dataset is verified
     return stated
-
-
-def _refuse_restricted(directory: Path, manifest: Manifest, allow_images: bool) -> None:
-    from symile_data.cards.sharing import CREDENTIALED, restriction_of
-    from symile_data.errors import UsageError
-
-    restriction = restriction_of(manifest)
-    if restriction is None:
-        return
-    if restriction.kind == CREDENTIALED:
-        raise UsageError(
-            f"{restriction.reason}, which forbids passing them on",
-            where=directory,
-            do="share the build command instead: everyone with access makes the same dataset with it",
-        )
-    if not allow_images:
-        raise UsageError(
-            restriction.reason,
-            where=directory,
-            do="share the build command instead, or pass --allow-pictures if you may pass them on",
-        )
-
-
-def _refuse_damaged(directory: Path, manifest: Manifest) -> None:
-    from symile_data.errors import DamageError
-    from symile_data.format.verify import verify
-    from symile_data.workflows.datasets import invariants_of
-
-    problem = next(iter(verify(directory, invariants_of(manifest))), None)
-    if problem is not None:
-        raise DamageError(
-            "the dataset differs from what was built",
-            where=directory,
-            got=problem,
-            do="list all problems with symile-data verify, and fix them before others get it",
-        )

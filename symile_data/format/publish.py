@@ -69,8 +69,10 @@ def push(
 ) -> str:
     """Upload a dataset's files, the manifest last, and compare what arrived. Files that are already there are skipped.
 
+    This only transports: `symile_data.workflows.publish.publish_dataset` also refuses what must not be passed on.
+
     Args:
-        directory: Directory of the dataset, which the caller has verified.
+        directory: Directory of the dataset, which the caller has verified and may publish.
         manifest: Manifest of the dataset.
         repo: Repository "owner/name", created if it does not exist.
         private: Whether a repository that is created is private.

@@ -21,6 +21,7 @@ _SAME_NAMES = (
 OPTIONS: Mapping[str, str] = {
     **{name: f"--{name.replace('_', '-')}" for name in _SAME_NAMES.split()},
     **{f"rows['{split}']": f"--{split}" for split in ("train", "validation", "test")},
+    "allow_images": "--allow-pictures",
     "batch_size": "--set batch_size=...",
     "images=None": "--images sample",
     "labels": "--labels",

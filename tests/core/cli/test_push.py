@@ -21,7 +21,10 @@ from huggingface_hub import constants
 from symile_data.builders.xor.build import build_xor
 from symile_data.builders.xor.spec import XorSpec
 from symile_data.cards import write_card
+from symile_data.errors import UsageError
 from symile_data.format import manifest as manifests
+from symile_data.format.publication import Publication
+from symile_data.workflows.publish import publish_dataset
 
 REPO = "me/xor"
 
@@ -259,4 +262,6 @@ def test_patients_records_never_go(push: Push, there: Hub, dataset: Path) -> Non
         said = push(dataset, REPO, *words)
         assert said.code == 2
         assert "records of patients under PhysioNet's data use agreement" in said.err
+    with pytest.raises(UsageError, match=r"records of patients .* forbids passing them on"):
+        publish_dataset(dataset, REPO, Publication(), allow_images=True)
     assert not there.files
