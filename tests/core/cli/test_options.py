@@ -20,6 +20,7 @@ PRINTED = ("symile_data/cli",)  # speaks of options itself
 OF_THE_LIBRARY_ALONE = {
     *("augment", "bucket_by", "columns", "limit", "modalities", "schema", "spec", "splits", "threads", "tokens"),
     *("transforms", "where"),
+    *("datasets", "load_dataset", "name"),  # of `write_dataset`: the library, its function, and an argument
 }
 
 
