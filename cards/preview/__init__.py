@@ -11,13 +11,14 @@ from pathlib import Path
 from symile_data.errors import UsageError
 from symile_data.files import check_replaceable, write_text
 from symile_data.format import manifest as manifests
+from symile_data.format.manifest import Manifest
 
 from ..sharing import CREDENTIALED, restriction_of
 from ..statistics.collect import evenly_spaced
 from .page import page_of
 from .rows import choose_rows
 
-__all__ = ["default_path", "write_preview"]
+__all__ = ["default_path", "default_split", "write_preview"]
 
 MOST_BYTES = 3_000_000  # of a page, so that it can be sent by mail and opens at once
 
@@ -36,15 +37,20 @@ def default_path(directory: Path) -> Path:
     )
 
 
+def default_split(manifest: Manifest) -> str:
+    """Return the split that is shown where nobody names one: train, or the first of a dataset without it."""
+    return "train" if "train" in manifest.splits else next(iter(manifest.splits), "train")
+
+
 def write_preview(
-    directory: Path, out: Path, *, split: str = "train", count: int = 24, allow_credentialed: bool = False
+    directory: Path, out: Path, *, split: str | None = None, count: int = 24, allow_credentialed: bool = False
 ) -> int:
     """Write the page.
 
     Args:
         directory: A dataset with Parquet shards.
         out: The file to write, outside the dataset.
-        split: The split whose rows are shown.
+        split: The split whose rows are shown; `default_split` by default.
         count: Largest number of rows, which are evenly spaced. Fewer are shown where the page would be larger than
             `MOST_BYTES`, but at least one.
         allow_credentialed: Also show patients' records.
@@ -68,6 +74,7 @@ def write_preview(
         )
     manifests.check_outside(out, "the page")
     check_replaceable(out)
+    split = default_split(manifest) if split is None else split
     rows = choose_rows(directory, manifest, split, count)
     page = page_of(manifest, split, rows)
     while (size := len(page.encode("utf-8"))) > MOST_BYTES and len(rows) > 1:

@@ -9,7 +9,7 @@ import typer
 
 from symile_data.progress.amounts import counted, size
 
-from .choices import Split, Track
+from .choices import Track, one_of
 from .common import Directory, Json
 from .output import say, say_json, say_text
 
@@ -29,7 +29,13 @@ def preview(
     out: Annotated[
         Path | None, typer.Option(help="The page; default: <directory>-preview.html beside the dataset.")
     ] = None,
-    split: Annotated[Split, typer.Option(help="Split whose rows are shown.")] = "train",
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Split whose rows are shown; default: train, or the first of a dataset without it.",
+            autocompletion=one_of("train", "validation", "test"),
+        ),
+    ] = None,
     count: Annotated[int, typer.Option(min=1, help="Rows shown, evenly spaced through the split.")] = 24,
     allow_credentialed: Annotated[
         bool, typer.Option("--allow-credentialed", help="Also copy patients' records into the page.")
@@ -44,9 +50,10 @@ def preview(
 
         symile-data preview build/xor --split test --count 50 --out xor.html
     """
-    from symile_data.cards.preview import default_path, write_preview
+    from symile_data.cards.preview import default_path, default_split, write_preview
+    from symile_data.format import manifest as manifests
 
-    page = out or default_path(directory)
+    page, split = out or default_path(directory), default_split(manifests.read(directory)) if split is None else split
     rows = write_preview(directory, page, split=split, count=count, allow_credentialed=allow_credentialed)
     if as_json:
         say_json({"page": str(page), "rows": rows})

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Literal
 
-Split = Literal["train", "validation", "test"]
 HeldOutSplit = Literal["validation", "test"]
 ShardFormat = Literal["parquet", "webdataset"]
 Size = Literal["xs", "s", "m", "l"]

@@ -27,7 +27,6 @@ from symile_data.training.config import PRECISIONS, Selection, named_configs
 from symile_data.training.loggers import _LOGGERS
 
 SAME = [
-    (choices.Split, SPLITS),
     (choices.HeldOutSplit, SPLITS[1:]),
     (choices.ShardFormat, FORMATS),
     (choices.Size, SIZES),

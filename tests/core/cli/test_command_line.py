@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 from command import Outcome, outcome
+from datasets import Features, Value
 from factories import build, imagenet_tree
 
+from symile_data.builders.custom import own_schema, write_dataset
 from symile_data.cards import write_card
 from symile_data.errors import SourceError
 
@@ -270,7 +272,16 @@ def test_preview_writes_a_page_beside_the_dataset(run: Callable[..., Outcome], d
     value = json.loads(run("preview", copy, "--split", "test", "--out", other, "--json").out)
     assert value == {"page": str(other), "rows": 4}
     assert run("verify", copy).code == 0
-    assert run("preview", copy, "--split", "dev").code == 2
+    said = run("preview", copy, "--split", "dev")
+    assert said.code == 2 and "the split does not exist" in said.err and "got 'dev'. Choose train, " in said.err
+
+
+def test_preview_shows_the_splits_of_ones_own_whatever_their_names(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    schema = own_schema(Features({"a": Value("string"), "b": Value("string")}), {"a": "text", "b": "text"})
+    rows = [{"a": "x", "b": "y"}] * 3
+    write_dataset(tmp_path / "own", name="own", schema=schema, splits={"dev": rows[:2], "held_out": rows}, spec={})
+    assert ": 2 rows of dev, " in run("preview", tmp_path / "own").out
+    assert ": 3 rows of held_out, " in run("preview", tmp_path / "own", "--split", "held_out").out
 
 
 def test_card_writes_the_card_anew_and_prints_it(run: Callable[..., Outcome], dataset: Path, tmp_path: Path) -> None:
