@@ -32,13 +32,13 @@ class Advance(Protocol):
 
 @contextlib.contextmanager
 def stage(
-    title: str, total: int, unit: str = "", done: int = 0, clock: Callable[[], float] = time.monotonic
+    title: str, total: int | None, unit: str = "", done: int = 0, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Advance]:
     """Show the progress of one stage; call the yielded function when steps are done.
 
     Args:
         title: A short name of the stage.
-        total: The number of steps.
+        total: The number of steps; None where it is not known.
         unit: The plural noun for steps ("shards").
         done: Steps that were finished before, by an earlier run; they do not count in the rate.
         clock: Function that returns seconds from some fixed moment.
@@ -69,7 +69,7 @@ def hidden() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _bar(title: str, total: int, done: int) -> Iterator[Advance]:
+def _bar(title: str, total: int | None, done: int) -> Iterator[Advance]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -99,8 +99,10 @@ def _rate_column() -> ProgressColumn:
 
 
 @contextlib.contextmanager
-def _lines(title: str, total: int, unit: str, before: int, clock: Callable[[], float]) -> Iterator[Advance]:
-    """Print a line whenever a minute has passed since the last one, and one where the last step is done."""
+def _lines(title: str, total: int | None, unit: str, before: int, clock: Callable[[], float]) -> Iterator[Advance]:
+    """Print a line whenever a minute has passed since the last one, and one where the last step is done: where their
+    number is not known, at the end of the stage.
+    """
     done = before
     start = last = clock()
 
@@ -110,14 +112,22 @@ def _lines(title: str, total: int, unit: str, before: int, clock: Callable[[], f
             return
         done += steps
         now = clock()
-        counts = f"{title}: {done}/{total} {unit}".rstrip()
-        if done >= total:
-            took = f" in {duration(now - start)}" if now - start >= _TOLD_FROM_S else ""
-            print(counts + took, file=sys.stderr, flush=True)
+        if total is not None and done >= total:
+            finished()
         elif now - last >= _LINE_EVERY_S:
             last = now
             pace = (done - before) / (now - start)
-            left = duration((total - done) / pace)
-            print(f"{counts}, {rate(pace, 1)}, {left} left", file=sys.stderr, flush=True)
+            left = "" if total is None else f", {duration((total - done) / pace)} left"
+            print(f"{counts()}, {rate(pace, 1)}{left}", file=sys.stderr, flush=True)
+
+    def counts() -> str:
+        return f"{title}: {done}{'' if total is None else f'/{total}'} {unit}".rstrip()
+
+    def finished() -> None:
+        seconds = clock() - start
+        took = f" in {duration(seconds)}" if seconds >= _TOLD_FROM_S else ""
+        print(counts() + took, file=sys.stderr, flush=True)
 
     yield advance
+    if total is None and done > before:
+        finished()

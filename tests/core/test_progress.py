@@ -64,6 +64,19 @@ def test_a_short_stage_says_only_that_it_is_done(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().err.splitlines() == ["clips: 7/7"]
 
 
+def test_an_unknown_number_of_steps_has_no_time_left(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    with stage("images (hub)", None, "images", done=5, clock=clock) as advance:
+        for _ in range(3):
+            clock.now += 40
+            advance(20)
+        assert capsys.readouterr().err.splitlines() == ["images (hub): 45 images, 30/min"]
+    assert capsys.readouterr().err.splitlines() == ["images (hub): 65 images in 2 min"]
+    with stage("images (hub)", None, "images", done=5, clock=clock):
+        pass
+    assert capsys.readouterr().err == ""
+
+
 def test_nothing_to_do_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with stage("clips", 0) as advance:
         advance(0)
@@ -81,6 +94,9 @@ def test_a_terminal_gets_a_bar_with_a_rate(capsys: pytest.CaptureFixture[str], m
     said = capsys.readouterr()
     assert said.out == ""
     assert re.search(r"clips .* 12/12 [\d,.]+/s 0:00:0\d", re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", said.err))
+    with stage("images (hub)", None) as advance:
+        advance(4)
+    assert re.search(r"images \(hub\) .* 4/\? ", re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", capsys.readouterr().err))
 
 
 def test_stages_inside_a_hidden_step_say_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -151,11 +151,10 @@ def write_hub(opened: HubStream, folder: Path) -> list[Dropped]:
     dropped: dict[str, list[str]] = state["dropped"]
     done = int(state["rows"])
     with (
-        stage("images (hub)", opened.rows, "images") as advance,
+        stage("images (hub)", opened.rows or None, "images", done) as advance,
         _hub_errors(opened.images),
         closing(_rows(opened, done)) as rows,
     ):
-        advance(done)
         while batch := list(itertools.islice(rows, NOTED_ROWS)):
             with write_errors(folder):
                 for number, row in enumerate(batch, start=done):
