@@ -12,6 +12,8 @@ import pyarrow.compute as pc
 from symile_data.datasets import M3, MIMIC, PID, XOR
 from symile_data.errors import UsageError, choose_column
 from symile_data.format.schema import SPLITS
+from symile_data.missingness import missing
+from symile_data.progress.amounts import counted
 
 from .configs.kind_settings import check_kind_settings
 from .configs.small_splits import check_small, set_sizes
@@ -53,7 +55,25 @@ def check_config(data: TrainingData, config: TrainConfig) -> None:
     for split in SPLITS[1:] if config.supervised is None else ():
         masked = config.missingness if config.missingness_in_validation and split == "validation" else 0.0
         check_candidates(data, split, config.target, config.label, config.candidates, masked)
+    _check_left_whole(data, config)
     check_small(data, config)
+
+
+def _check_left_whole(data: TrainingData, config: TrainConfig) -> None:
+    """See that the values which the loader takes away leave a validation row whole, by which the weights are chosen."""
+    if not (config.missingness and config.missingness_in_validation):
+        return
+    modalities = data.manifest.modalities
+    table = data.split("validation").read_all(["sample_id", *(modality.mask for modality in modalities)])
+    ids = table["sample_id"].to_numpy()
+    gone = [missing(config.seed, ids, modality.name, config.missingness, "load") for modality in modalities]
+    if np.logical_or.reduce([*gone, *(table[modality.mask].to_numpy() for modality in modalities)]).all():
+        raise UsageError(
+            "the config's missingness leaves no row of the validation split with all modalities",
+            where=data.directory,
+            got=f"missingness = {config.missingness}, {counted(len(ids), 'row')}",
+            do="set missingness_in_validation = false, or missingness to less",
+        )
 
 
 def _check_labels(data: TrainingData, table: str, labels: Collection[str]) -> None:
@@ -109,9 +129,11 @@ def check_candidates(
         missingness: Rate of values that the loader takes away from the split.
 
     Raises:
-        UsageError: the dataset's own sets have another size, or name rows by another column than the label, or there
-            are too few complete rows of other labels to draw sets from.
+        UsageError: one candidate is asked for; the dataset's own sets have another size, or name rows by another column
+            than the label; or there are too few complete rows of other labels to draw sets from.
     """
+    if candidates == 1:
+        raise UsageError("one candidate leaves nothing to choose", got="`candidates=1`", do="take 0 for all rows")
     if not candidates:
         return
     if columns := data.candidate_columns(candidates, split, target, missingness):

@@ -203,7 +203,9 @@ def embed_run(
     module = load_module(run, select)
     if not isinstance(module, SymileModule):
         raise UsageError(
-            "a supervised baseline retrieves nothing", where=run, do="symile-data probe shows its figures beside others"
+            "a supervised baseline retrieves nothing",
+            where=run,
+            do="read its figures beside others with symile-data probe",
         )
     embedded = data.embedded(module, split, label, candidates, target)
     return embedded, Retrieval(target=target, objective=module.loss, candidates=candidates), label

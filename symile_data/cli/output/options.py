@@ -10,11 +10,11 @@ import re
 from collections.abc import Mapping
 
 _SAME_NAMES = (
-    "accelerator allow_credentialed allow_missing audio beside candidates config data device devices dims executor"
-    " features image_size images layout logger manual mimic_cxr mimic_ecg mimic_iv misaligned missing mode noise_level"
-    " noisy out pair_information patients plan precision profile reference replace rows sentences skip_unnamed_classes"
-    " sounds strict train uncertain unmentioned validation within_stay words workers"
-    " fold folds group repeat repeats stratify"
+    "accelerator allow_credentialed allow_missing audio beside by_feature candidates config data device devices"
+    " dims executor features image_size images layout logger manual mimic_cxr mimic_ecg mimic_iv misaligned missing"
+    " mode noise_level noisy out pair_information patients plan precision profile reference replace rows sentences"
+    " skip_unnamed_classes sounds strict train uncertain unmentioned validation within_stay words workers fold folds"
+    " group repeat repeats stratify"
 )
 
 # Argument, or argument and value, as the library writes it between backquotes -> option.

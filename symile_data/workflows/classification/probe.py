@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symile_data.datasets.mimic.labels import LabelPolicy
+from symile_data.errors import UsageError
 from symile_data.format.schema import SPLITS
 
 from .labels import design_in, group_of, read_labels
@@ -92,6 +93,13 @@ def probe_runs(
     alone = data is None and _is_dataset(place)
     runs = {} if alone else find_runs(place)
     opened = _opened(place, settings.folds) if alone else open_dataset(runs, data, settings.folds)
+    if settings.by_feature and (others := _without_features(runs)):
+        raise UsageError(
+            "accuracies by feature are of trained networks beside untrained ones",
+            where=place,
+            got=others,
+            do="leave out `by_feature`",
+        )
     ids = complete_ids(opened)
     read = read_labels(opened, ids, labels or settings.labels, settings.policy or _policy_of(runs))
     rows = rows_of_labels(opened, read, ids["test"], group_of(opened, settings.group), settings.bootstrap)
@@ -150,15 +158,21 @@ def _protocol(settings: Probing, policy: LabelPolicy, rows: Rows) -> dict[str, A
     }
 
 
+def _without_features(runs: Mapping[str, Mapping[int, Path]]) -> str | None:
+    """Tell what is probed that has no accuracies by feature: a dataset alone, or a supervised baseline."""
+    if not runs:
+        return "a dataset without a run"
+    return next((name for name, seeds in runs.items() if baseline_of(next(iter(seeds.values()))) is not None), None)
+
+
 def _by_feature(data: TrainingData, result: Mapping[str, Any], asked: bool | None) -> bool:
     """Decide what the table and the figure show: accuracies by feature, or the main figure by method.
 
-    By method are shown supervised baselines, datasets without a run, and labels that all have two classes, but not PID
-    data, whose Bayes accuracies are those of features.
+    By method are shown supervised baselines, datasets without a run, and labels that all have two classes, except those
+    of PID data, whose Bayes accuracies are those of features.
     """
     if asked is not None:
         return asked
-    if design_in(data) is not None:
-        return True
-    by_method = any("trained" not in run for run in result["runs"].values())
-    return not by_method and any(label["classes"] > 2 for label in result["labels"].values())
+    if any("trained" not in run for run in result["runs"].values()):
+        return False
+    return design_in(data) is not None or any(label["classes"] > 2 for label in result["labels"].values())

@@ -112,3 +112,14 @@ def test_presets_take_other_kinds_and_rows_are_divided() -> None:
     assert split_rows(design, 105, (None, None, None)) == {"train": 85, "validation": 10, "test": 10}
     assert split_rows(design, None, (7, None, 0)) == {"train": 7, "validation": 1000, "test": 0}
     assert split_rows(PRESETS["mixed"], None, (None, None, None))["test"] == 3000
+
+
+def test_a_dataset_of_pid_data_is_probed_without_a_run(tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "probe"
+    run("build", "pid", "--out", str(data), "--preset", "xnor", *ROWS, "--workers", "1")
+    words = ("probe", str(data), "--labels", "a_value", "--bootstrap", "4", "--out", str(out))
+    assert "a_value" in run(*words)
+    assert (out / "probe.png").stat().st_size > 1000
+    assert json.loads((out / "probe.json").read_text())["by_feature"] is False
+    with pytest.raises(UsageError, match=r"got a dataset without a run\. Leave out `by_feature`"):
+        run(*words, "--by-feature")

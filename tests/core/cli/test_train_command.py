@@ -128,6 +128,8 @@ def test_any_modality_and_sets_of_candidates_can_be_evaluated(
     assert set(written["bootstrap"]["accuracy"]) == {"mean", "se", "low", "high"}
     assert call(*words, "--label", "colour") == 2
     assert "the dataset has no such column (" in capsys.readouterr().err
+    assert call(*words, "--candidates", "1") == 2
+    assert "one candidate leaves nothing to choose; got --candidates 1. Take 0 for all rows" in capsys.readouterr().err
     assert call("evaluate", run, "--target", "d") == 2
     assert "there is no such modality to retrieve; got d. Choose among a, b, c" in capsys.readouterr().err
 
@@ -254,6 +256,7 @@ def few_bits(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("--objectives", "clip,grams"), "symile-data: unknown objective; got 'grams'. Perhaps gram is meant."),
         (("--config", "xorr"), "there is no such config; got 'xorr'. Perhaps xor is meant, or give a file."),
         (("--set", "resample_within_class.a=b"), "resample_within_class names columns of labels, and this is a"),
+        (("--set", "missingness=0.99"), "missingness leaves no row of the validation split with all modalities"),
         (("--set", "encoders.vector.dropout=2"), "dropout of an encoder is from 0 to 1; got 2."),
         (("--negatives", "exact", "--set", "settings.tile_rows=0"), "tile_rows is at least 1; got 0."),
         (("--objective", "clip", "--set", "settings.cache_bytes=-1"), "cache_bytes is at least 0; got -1."),
