@@ -20,7 +20,8 @@ from symile_data.builders.xor.spec import XorSpec
 from symile_data.errors import UsageError
 from symile_data.evaluation.retrieval import retrieve
 from symile_data.format import manifest as manifests
-from symile_data.format.shards import open_shard
+from symile_data.format.location import Location
+from symile_data.format.shards import StoredShard, open_listed
 from symile_data.loaders import split as splits
 from symile_data.loaders.cache import decode_split as cache
 from symile_data.loaders.cache.media_cache import MediaCache
@@ -90,12 +91,12 @@ def test_a_dataset_is_opened_once_for_all_that_is_done_with_it(tmp_path: Path, m
         parsed.append(str(where))
         return parse(text, where)
 
-    def opening(location: Any, name: str, **known: Any) -> Any:
-        opened[name] += 1
-        return open_shard(location, name, **known)
+    def opening(location: Location, entry: manifests.FileEntry) -> StoredShard:
+        opened[entry.path] += 1
+        return open_listed(location, entry)
 
     monkeypatch.setattr(manifests, "parse", parsing)
-    monkeypatch.setattr(splits, "open_shard", opening)
+    monkeypatch.setattr(splits, "open_listed", opening)
     data = TrainingData(tmp_path / "xor")
     changes = {"epochs": 2, "val_every": 1, "batch_size": 8, "missing": "input"}
     configs = {name: read_config("xor", changes | {"objective": name}) for name in ("symile", "clip")}
