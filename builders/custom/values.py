@@ -178,7 +178,7 @@ def _fits(given: type, kind: pa.DataType) -> bool:
 
 def _check_range(numbers: Any, kind: pa.DataType) -> None:
     """Refuse finite numbers that overflow a narrower float; Arrow itself refuses integers out of range."""
-    if pa.types.is_floating(kind) and kind != pa.float64() and len(numbers):
+    if pa.types.is_floating(kind) and kind != pa.float64():
         given = np.asarray(numbers, dtype=np.float64)
         with np.errstate(over="ignore"):
             narrowed = given.astype(kind.to_pandas_dtype())

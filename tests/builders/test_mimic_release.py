@@ -102,6 +102,11 @@ def test_a_part_has_rows_of_the_whole_import_and_whole_retrieval_sets(imported: 
     assert [row["hadm_id"] for row in queries] == [20_000_005, 20_000_008]  # the other row of a split is a candidate
     assert all(set(row["candidates"]) <= {other["hadm_id"] for other in rows} for row in queries)
     assert problems(part) == []
+    assert [step.rule for step in manifests.read(part).cohort_flow] == [
+        "admissions of the release",
+        "in one of its splits",
+        "in the part that is imported",
+    ]
     assert "A part of the release" in (part / "README.md").read_text()
     assert "candidates" in json.loads((part / "manifest.json").read_text())["notes"][-1]
 

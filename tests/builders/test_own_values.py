@@ -84,6 +84,13 @@ def test_arrays_are_images(tmp_path: Path, shape: tuple[int, ...]) -> None:
         assert np.array_equal(np.asarray(read), pixels)
 
 
+def test_an_image_may_have_as_many_pixels_as_loaders_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("symile_data.builders.custom.encoded_media.MOST_PIXELS", 20)
+    photo(tmp_path / "most", np.zeros((5, 4), dtype=np.uint8))
+    with pytest.raises(SourceError, match=r"an image of mode L, 7 x 3 pixels; .* of at most 20 pixels"):
+        photo(tmp_path / "more", np.zeros((3, 7), dtype=np.uint8))
+
+
 @pytest.mark.parametrize(
     ("value", "sentence"),
     [

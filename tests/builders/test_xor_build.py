@@ -99,6 +99,21 @@ def test_verify_finds_a_row_that_breaks_the_rule(tmp_path: Path) -> None:
     assert any("sample 7: c has a value that p_hat = 1.0 does not allow" in problem for problem in problems(directory))
 
 
+@pytest.mark.parametrize("p_hat", [1.0, 0.0])
+def test_verify_finds_a_row_of_the_other_relation(tmp_path: Path, p_hat: float) -> None:
+    directory = build(tmp_path / "x", p_hat=p_hat)
+    path = next((directory / "data").glob("train-*"))
+    table = pq.read_table(path)
+    rows = table.to_pylist()
+    row = next(row for row in rows if any(row["b"]))  # otherwise the XOR of a and b is a
+    exclusive = [float(one != other) for one, other in zip(row["a"], row["b"], strict=True)]
+    row["c"] = row["a"] if p_hat else exclusive
+    pq.write_table(table.from_pylist(rows, schema=table.schema), path)
+    relist(directory)
+    said = f"sample {row['sample_id']}: c has a value that p_hat = {p_hat} does not allow"
+    assert any(said in problem for problem in problems(directory))
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -82,6 +82,13 @@ def test_broken_media_are_counted_and_not_fatal(tmp_path: Path) -> None:
     assert computed(tiny)["media"]["cxr"]["unreadable"] == 1
 
 
+def test_lists_without_numbers_leave_the_mean_alone() -> None:
+    vector = column_counts._Vector()
+    for lists in ([[1.0, 2.0]], [None], [[None]], [[0.0]]):
+        vector.add(pa.array(lists, pa.list_(pa.float32())))
+    assert vector.summary() == {"rows": 3, "mean": 1.0, "null_share": 0.25}
+
+
 def test_vectors_have_a_mean_and_a_share_of_nulls(tmp_path: Path) -> None:
     mimic = mimic_tiny(tmp_path / "mimic")
     assert computed(mimic)["vectors"] == {}  # the mean of different tests says nothing

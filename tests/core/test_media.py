@@ -1,6 +1,13 @@
-"""What is said of media that cannot be decoded: the same each time, and nothing of where they were in memory."""
+"""What is said of media that cannot be decoded: the same each time, and nothing of where they were in memory; and
+the limits of those that can.
+"""
 
+import io
+
+import numpy as np
 import pytest
+import soundfile
+from PIL import Image
 
 from symile_data.errors import SourceError
 from symile_data.format.media import UnfitMediumError, open_image, read_audio
@@ -22,3 +29,40 @@ def test_reasons_name_no_address(data: bytes) -> None:
 def test_no_sentence_names_an_address() -> None:
     error = SourceError("a file is broken", got=OSError(f"cannot read {object()!r} at all"))
     assert str(error) == "a file is broken; got cannot read at all."
+
+
+def test_an_image_is_read_up_to_the_most_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("symile_data.format.media.MOST_PIXELS", 20)
+    for size, fits in (((5, 4), True), ((7, 3), False)):
+        file = io.BytesIO()
+        Image.new("L", size).save(file, "PNG")
+        if fits:
+            with open_image(file.getvalue()) as image:
+                assert image.size == size
+        else:
+            with pytest.raises(UnfitMediumError, match="7 x 3 pixels are too many"), open_image(file.getvalue()):
+                pass
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "samples", "said"),
+    [
+        (4_000, 10, None),
+        (384_000, 10, None),
+        (3_999, 10, "a sampling rate of 3999 Hz"),
+        (384_001, 10, "a sampling rate of 384001 Hz"),
+        (16_000, 11, "11 x 2 samples are too many"),
+    ],
+)
+def test_audio_is_read_within_its_limits(
+    rate_hz: int, samples: int, said: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("symile_data.format.media.MOST_SAMPLES", 20)
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros((samples, 2)), rate_hz, format="WAV")
+    if said is None:
+        wave, found = read_audio(file.getvalue())
+        assert (wave.shape, found) == ((samples, 2), rate_hz)
+    else:
+        with pytest.raises(UnfitMediumError, match=said):
+            read_audio(file.getvalue())

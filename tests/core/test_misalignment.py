@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from symile_data.errors import UsageError
 from symile_data.misalignment import shown_rows
 from symile_data.missingness import missing, parse_rates
-from symile_data.noise import noisy_rows, parse_levels, with_flips
+from symile_data.noise import NOISE_KINDS, noisy_rows, parse_levels, with_flips
 from symile_data.reliability import Reliability, SplitRows
 from symile_data.rng import Stream
 
@@ -147,3 +147,15 @@ def test_levels_that_cannot_be_read_are_refused(text: str, words: str) -> None:
 def test_rates_are_refused_under_their_own_name(text: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         parse_rates(text, ["a", "b"], "misaligned")
+
+
+def test_default_levels_and_their_ranges_never_change() -> None:
+    """Manifests hold the levels that were given, and equal manifests mean equal bytes."""
+    assert {kind: (noise.least, noise.default, noise.most) for kind, noise in NOISE_KINDS.items()} == {
+        "vector": (0.0, 0.1, 0.5),
+        "numbers": (0.0, 0.5, 1e6),
+        "image": (0.0, 25.0, 255.0),
+        "audio": (-30.0, 10.0, 60.0),
+        "ecg": (-30.0, 10.0, 60.0),
+        "labs": (0.0, 0.3, 2.0),
+    }

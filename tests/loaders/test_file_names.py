@@ -128,6 +128,17 @@ def test_a_data_dir_that_leads_out_is_refused(tmp_path, folder):
         found(tmp_path / "here", "train")
 
 
+@pytest.mark.parametrize("pattern", ["../other/train-0.parquet", "{}/other/*.parquet", "data/../../other/*", "*/../*"])
+def test_a_pattern_that_leads_out_finds_nothing(tmp_path, pattern):
+    files(tmp_path / "other", "train-0.parquet")
+    card(
+        files(tmp_path / "here", "data/train-0.parquet", "train-1.parquet"),
+        f'- data_files: "{pattern.format(tmp_path)}"',
+    )
+    with pytest.raises(UsageError, match="no such configuration is there"):
+        found(tmp_path / "here", "train")
+
+
 @pytest.mark.parametrize("line", ["data_dir: absent", "data_files: absent-*.parquet"])
 def test_other_files_do_not_stand_in_for_those_that_the_card_names(tmp_path, line):
     card(files(tmp_path, "data/train-0.parquet"), f"- {line}")

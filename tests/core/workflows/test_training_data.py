@@ -25,6 +25,7 @@ from symile_data.format.shards import StoredShard, open_listed
 from symile_data.loaders import split as splits
 from symile_data.loaders.cache import decode_split as cache
 from symile_data.loaders.cache.media_cache import MediaCache
+from symile_data.reliability import Reliability
 from symile_data.training.config import TrainConfig, read_config
 from symile_data.workflows.evaluate import Experiment, run_experiment
 from symile_data.workflows.train import embed_run, evaluate_run, train_run
@@ -61,6 +62,15 @@ def test_media_are_decoded_and_encoded_once_for_all_runs(
     memory = data._cache
     assert isinstance(memory, MediaCache)
     assert len(memory.features) == 2 * 3  # of pictures and clips, shared by both losses
+
+
+def test_misaligned_values_are_labelled_by_what_is_shown(tree: Path, tmp_path: Path) -> None:
+    build(tree, tmp_path / "m3", reliability=Reliability(misaligned={"image": 0.5}))
+    data = TrainingData(tmp_path / "m3")
+    assert data._value_labels({"image": "cls_id", "audio": "lang"}) == {"cls_id": "image"}
+    assert data._value_labels({"image": "image"}) == data._value_labels({"audio": "cls_id"}) == {}
+    with pytest.raises(UsageError, match=r"a label of misaligned values serves one modality .*cls_id of image, audio"):
+        data._value_labels({"image": "cls_id", "audio": "cls_id"})
 
 
 def test_digits_are_not_mirrored_in_pretraining(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

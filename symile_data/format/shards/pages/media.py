@@ -103,8 +103,7 @@ def find_media(
         found = find_media(shard.whole, number, stored, files, checksums=checksums)
         return {column: values.selected(places) for column, values in found.items()}
     if isinstance(shard, JoinedShard):
-        stored = [column for column in columns if column in shard.whole.schema.names]
-        return find_media(shard.whole, group, stored, files, checksums=checksums)
+        return find_media(shard.whole, group, columns, files, checksums=checksums)
     path = shard.location.path(shard.name) if isinstance(shard, ParquetShard) else None
     if not isinstance(shard, ParquetShard) or path is None:
         return {}
