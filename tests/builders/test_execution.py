@@ -13,7 +13,7 @@ from symile_data.builders.engine.build_dir import Artifact, BuildDir, open_build
 from symile_data.builders.engine.dask_executor import cluster_pool
 from symile_data.builders.engine.executor import WorkerPool, open_pool, run_stage, worker_number, worker_pool
 from symile_data.builders.engine.interrupts import started_unreached
-from symile_data.errors import SourceError, SymileDataError
+from symile_data.errors import OutputError, SourceError, SymileDataError
 from symile_data.files import write_text
 from symile_data.format.manifest import BuildFingerprint
 
@@ -130,6 +130,32 @@ def test_what_is_under_way_when_another_fails_is_kept_and_nothing_new_is_begun(
     assert done[1]
     assert not done[0]
     assert sum(done) < 20
+
+
+def patient(job: tuple[int, str], path: Path) -> dict[str, Any]:
+    """All products but the first wait until they may end."""
+    number, leave = job
+    if number:
+        wait_for(Path(leave))
+    return square(number, path)
+
+
+def test_nothing_new_is_begun_when_a_product_cannot_be_noted(
+    build_dir: BuildDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OutputError("the disk is full")
+
+    monkeypatch.setattr(BuildDir, "record", full)
+    leave = tmp_path / "leave"
+    some = [Artifact(path=f"data/{n}", arguments=(n, str(leave)), key=[n]) for n in range(40)]
+    pool = worker_pool(2)
+    assert pool is not None
+    with pool:
+        with pytest.raises(OutputError, match="the disk is full"):
+            run_stage(build_dir, "squares", some, patient, pool)
+        leave.touch()
+    assert len(list((build_dir.directory / "data").iterdir())) < 10
 
 
 def numbered_worker(barrier: Path, path: Path) -> dict[str, Any]:

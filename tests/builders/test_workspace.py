@@ -152,6 +152,23 @@ def test_unrelated_files_are_refused_and_kept(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "thesis.tex"]
 
 
+def test_bookkeeping_that_a_finishing_build_removes_meanwhile_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, gone = Path.open, list[Path]()
+
+    def after_removal(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.name == "lock" and len(gone) < 2:
+            path.parent.rmdir()
+            gone.append(path)
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", after_removal)
+    with unfinished(tmp_path / "out", identity()) as build_dir:
+        make(build_dir)
+    assert len(gone) == 2
+
+
 def test_a_file_in_place_of_the_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="the output path is a file"), open_build_dir(tmp_path / "file", identity()):
