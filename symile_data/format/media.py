@@ -30,6 +30,7 @@ IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MOST_SAMPLES = 1 << 26  # all channels together: an hour at 16 kHz, 256 MB as float32
 AUDIO_FORMATS = ("FLAC", "WAV", "WAVEX", "MP3", "OGG", "AIFF")
 SAMPLE_RATES_HZ = (4_000, 384_000)
+_REAL_SUBTYPES = ("FLOAT", "DOUBLE")  # files of libsndfile whose samples can be NaN or infinite
 
 # What Pillow raises for broken images, besides `PIL.Image.DecompressionBombError` for large ones.
 IMAGE_ERRORS = (
@@ -114,14 +115,18 @@ def read_audio(
     """Decode the whole audio.
 
     Returns:
-        (samples, channels) array of `dtype` in [-1, 1], and the sampling rate in Hz.
+        (samples, channels) array of `dtype`, and the sampling rate in Hz. Samples are in [-1, 1], where a file of real
+        numbers (a WAV of float32, for example) does not exceed that range itself.
 
     Raises:
-        UnfitMediumError: the data are no audio of `AUDIO_FORMATS`, are broken, or exceed `MOST_SAMPLES` or
-            `SAMPLE_RATES_HZ`.
+        UnfitMediumError: the data are no audio of `AUDIO_FORMATS`, are broken, have a sample that is no finite number,
+            or exceed `MOST_SAMPLES` or `SAMPLE_RATES_HZ`.
     """
     with open_audio(data) as audio:
-        return np.asarray(audio.read(audio.frames, dtype=dtype, always_2d=True)), int(audio.samplerate)
+        samples = np.asarray(audio.read(audio.frames, dtype=dtype, always_2d=True))
+        if audio.subtype in _REAL_SUBTYPES and not np.isfinite(samples).all():
+            raise UnfitMediumError("a sample is NaN or infinite")
+        return samples, int(audio.samplerate)
 
 
 @contextmanager

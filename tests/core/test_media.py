@@ -66,3 +66,17 @@ def test_audio_is_read_within_its_limits(
     else:
         with pytest.raises(UnfitMediumError, match=said):
             read_audio(file.getvalue())
+
+
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_audio_with_a_sample_that_is_no_finite_number_is_broken(subtype: str, bad: float) -> None:
+    samples = np.linspace(-2, 2, 40).reshape(20, 2)
+    file = io.BytesIO()
+    soundfile.write(file, samples, 16_000, format="WAV", subtype=subtype)
+    np.testing.assert_allclose(read_audio(file.getvalue(), "float64")[0], samples, rtol=1e-7)  # also beyond 1
+    samples[13, 1] = bad
+    file = io.BytesIO()
+    soundfile.write(file, samples, 16_000, format="WAV", subtype=subtype)
+    with pytest.raises(UnfitMediumError, match="a sample is NaN or infinite"):
+        read_audio(file.getvalue())
