@@ -277,3 +277,27 @@ def test_an_empty_path_is_not_the_working_directory(
         f"symile-data: a value on the command line is empty; got {got}. Give it a value, or leave the option out.\n"
     )
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 1. TiB for an array"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB"),
+    ],
+)
+def test_too_little_memory_is_a_sentence(error: Exception) -> None:
+    sentence = "the memory is not enough for this. Use smaller batches, embeddings or models."
+    assert str(as_sentence(error)) == sentence
+
+
+def test_numpy_without_memory_ends_a_command_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("symile_data.format.manifest.read", fail)
+    found = outcome(capsys, "info", tmp_path)
+    assert (found.code, found.out) == (1, "") and found.err.startswith("symile-data: the memory is not enough for this")
