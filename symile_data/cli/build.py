@@ -104,6 +104,8 @@ def mimic(
 ) -> None:
     """Build Symile-MIMIC: a chest X-ray, a 12-lead ECG and 50 blood tests of one hospital admission.
 
+    With `--sample` the patients are invented, and nothing is downloaded.
+
     Examples:
 
         symile-data build mimic --out build/symile-mimic --sample
@@ -204,7 +206,9 @@ def xor(
     workers: Workers = 1,
     executor: ExecutorName = "local",
 ) -> None:
-    """Build binary XOR, the paper's synthetic data (section 5.1): at p-hat 1 any two variables are independent.
+    """Build binary XOR, the paper's synthetic data (section 5.1).
+
+    At p-hat 1 any two variables are independent, and the third is their XOR.
 
     Example:
 

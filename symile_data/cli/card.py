@@ -42,7 +42,9 @@ def preview(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Write one HTML page to look at and listen to: images, audio, words, masks. It needs no network.
+    """Write one HTML page to look at and listen to: images, audio, words, masks.
+
+    The page needs no network.
 
     Examples:
 

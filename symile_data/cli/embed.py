@@ -57,7 +57,9 @@ def embed(
     executor: ExecutorName = "local",
     shard_format: Format = "parquet",
 ) -> None:
-    """Encode each distinct image, recording and text once; ids, masks, labels and splits stay. Rerun it to go on.
+    """Encode each distinct image, recording and text once; ids, masks, labels and splits stay.
+
+    The same command continues an interrupted run.
 
     Examples:
 

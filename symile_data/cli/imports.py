@@ -34,7 +34,9 @@ def m3(
     workers: Workers = 0,
     executor: ExecutorName = "local",
 ) -> None:
-    """Import Symile-M3 as published on the Hugging Face Hub (arsaporta/symile-m3). Its media keep their bytes.
+    """Import Symile-M3 as published on the Hugging Face Hub (arsaporta/symile-m3).
+
+    Images and audio keep their bytes.
 
     Examples:
 
@@ -73,6 +75,8 @@ def mimic(
     executor: ExecutorName = "local",
 ) -> None:
     """Import the published Symile-MIMIC with its splits and retrieval sets.
+
+    The release is on PhysioNet, for credentialed users.
 
     Examples:
 

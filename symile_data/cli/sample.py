@@ -25,6 +25,8 @@ def imagenet(
 ) -> None:
     """Draw images of 140 ImageNet classes from emoji artwork (Twemoji, CC-BY 4.0).
 
+    `build m3 --images` takes the folder.
+
     Example:
 
         symile-data sample imagenet build/sample-imagenet
@@ -48,7 +50,9 @@ def common_voice(
     ] = "10",
     seed: Annotated[int, typer.Option(min=0, callback=at_most(MOST_SEED), help="Same seed, same recordings.")] = 0,
 ) -> None:
-    """Write speech of espeak-ng in the layout of a Common Voice release: mp3, 48 kHz, several speakers.
+    """Write speech of espeak-ng in the layout of a Common Voice release.
+
+    The recordings are MP3 at 48 kHz, of several speakers; `build m3 --audio common-voice:PATH` takes the folder.
 
     Example:
 
@@ -74,6 +78,8 @@ def mimic(
     ] = 0.0,
 ) -> None:
     """Write invented patients in the layout of MIMIC-IV, MIMIC-CXR-JPG and MIMIC-IV-ECG.
+
+    `build mimic` takes the three folders.
 
     Examples:
 

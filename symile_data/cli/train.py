@@ -116,7 +116,9 @@ def train(
     repeat: Repeat = 0,
     as_json: Json = False,
 ) -> None:
-    """Train and test by zero-shot retrieval. Running again continues an interrupted training.
+    """Train and test by zero-shot retrieval.
+
+    The same command continues an interrupted training.
 
     Examples:
 

@@ -34,7 +34,9 @@ def verify(
     ] = 0,
     as_json: Json = False,
 ) -> None:
-    """Re-read everything: hashes, rows, schema, masks, the dataset's own rules. Exit code 1 if anything is wrong.
+    """Re-read everything: hashes, rows, schema, masks, the dataset's own rules.
+
+    The exit code is 1 if anything is wrong.
 
     Examples:
 
@@ -80,6 +82,8 @@ def verify(
 
 def info(directory: Directory, as_json: Json = False) -> None:
     """Show what a dataset is: splits, modalities, columns, settings, sources, dropped items.
+
+    It reads the manifest and no shard.
 
     Example:
 

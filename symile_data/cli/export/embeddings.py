@@ -24,7 +24,9 @@ def embeddings(
     fold: Fold = None,
     repeat: Repeat = 0,
 ) -> None:
-    """Write the embeddings of every row with its ids, labels and masks as Parquet, which load_dataset opens.
+    """Write the embeddings of every row with its ids, labels and masks as Parquet.
+
+    `load_dataset` opens the files.
 
     Examples:
 

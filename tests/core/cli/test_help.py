@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import pty
 import re
@@ -51,6 +52,13 @@ def test_every_command_has_an_example_that_is_accepted(path: tuple[str, ...]) ->
         words = shlex.split(example)
         assert tuple(words[1 : 1 + len(path)]) == path
         command.make_context("symile-data", words[1 + len(path) :]).close()  # raises where an option is unknown
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_examples_are_indented_in_help(path: tuple[str, ...]) -> None:
+    """Typer removes the margin that all lines have after the first of what follows the first paragraph."""
+    _, _, shown = inspect.cleandoc(ALL[path].help or "").partition("\n\n")
+    assert "\n    symile-data " in inspect.cleandoc(shown)
 
 
 @pytest.mark.parametrize("path", ALL, ids=" ".join)
