@@ -16,13 +16,13 @@ from typing import Any, Literal, Unpack
 import numpy as np
 
 from symile_data.arguments import check_argument, check_call
-from symile_data.errors import DamageError, UsageError
+from symile_data.errors import UsageError
 from symile_data.extras import needs_extra
 from symile_data.format.schema import joined_names
 from symile_data.progress.amounts import counted
 
 from .arguments import Distribution, OlderArguments, Resources, Variation, grouped
-from .batches import Array, DecodeErrors, keep_rows, make_batch_spec
+from .batches import Array, DecodeErrors, make_batch_spec
 from .buckets import make_buckets
 from .cache.decode_split import decode_split
 from .cache.fetch_ahead import fetched_ahead
@@ -170,7 +170,7 @@ class BatchLoader:
         self._decoded: DecodedSplit | None = None
         self._decode_errors = DecodeErrors(skip=on_error == "skip")
         self._epoch = self._position = 0
-        self._begun = False  # whether an iteration has started the epoch that `_epoch` names
+        self._running: object | None = None  # the iteration that has started the epoch that `_epoch` names
 
     def __len__(self) -> int:
         """Number of batches of one epoch on each rank."""
@@ -211,7 +211,7 @@ class BatchLoader:
         if epoch < 0:
             raise UsageError("an epoch must not be negative", got=epoch)
         self._position = self._position if epoch == self._epoch else 0
-        self._epoch, self._begun = epoch, False
+        self._epoch, self._running = epoch, None
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state after the batches handed out so far, of types that JSON knows.
@@ -227,23 +227,32 @@ class BatchLoader:
             UsageError: the state is of another split, other settings or another version, which the message names.
         """
         self._epoch, self._position = read_checkpoint(state, self._settings(), self.split.epoch_rows)
-        self._begun = False
+        self._running = None
 
     def __iter__(self) -> Iterator[Batch]:
-        """Run the rest of the epoch. A new iteration after one that was left early begins the next epoch."""
-        if self._begun or not self._batches_after(self._position):
+        """Run the rest of the epoch. A new iteration after one that was left early begins the next epoch.
+
+        Raises:
+            UsageError: an iteration is continued after another one began, `load_state_dict` or `set_epoch`.
+        """
+        if self._running is not None or not self._batches_after(self._position):
             self._epoch, self._position = self._epoch + 1, 0
-        self._begun = True
+        self._running = mine = object()
         shuffle: Order = self.split.order(self.seed, self._epoch, self._resources.window, self._shuffle)
         if self._buckets is not None:
             shuffle = self._buckets.order(shuffle, self.split, self._resources.window)
         started = time.perf_counter()
         for filled in self._filled(shuffle):
+            if self._running is not mine:  # its batches would move the position of the other one
+                raise UsageError(
+                    "an iteration of a loader cannot go on once another one began, or a state or an epoch was set",
+                    do="use a loader for each iteration",
+                )
             # With the last batch the next epoch is due: a state saved now must not lead to an epoch without batches.
             if self._batches_after(filled.part.stop):
                 self._position = filled.part.stop
             else:
-                self._epoch, self._position, self._begun = shuffle.epoch + 1, 0, False
+                self._epoch, self._position, self._running = shuffle.epoch + 1, 0, None
             batch = self._finish(filled, shuffle.epoch)
             started = self._clock.delivered(len(filled.part.rows), started)
             yield batch
@@ -298,28 +307,10 @@ class BatchLoader:
         for name, jitter in self._jitter.items():
             arrays[name] = jitter.apply(arrays[name], self.seed, epoch, name, arrays["sample_id"])
         if filled.damaged.any():
-            arrays = self._without(arrays, filled)
+            arrays = filled.without_damaged(self.split, self.world_size)
         if self._buckets is not None:
             self._buckets.pad(arrays, self._spec.readers)
         return {name: handed_out(values) for name, values in arrays.items()}
-
-    def _without(self, arrays: dict[str, Array], filled: PartialBatch) -> dict[str, Array]:
-        """Remove the damaged rows of a batch, or replace them where ranks must have equally many rows."""
-        good = np.flatnonzero(~filled.damaged)
-        if not len(good):
-            raise DamageError(
-                "all samples of a batch are damaged",
-                where=self.split.place(int(filled.part.rows[0])),
-                got=f"{self.skipped} values that cannot be decoded so far",
-                do="fetch or build the dataset again",
-            )
-        if self.world_size == 1:
-            return keep_rows(arrays, good)
-        stand_in = np.arange(len(filled.damaged))
-        stand_in[filled.damaged] = good[np.arange(int(filled.damaged.sum())) % len(good)]
-        arrays = keep_rows(arrays, stand_in)
-        arrays["padding"] = arrays["padding"] | filled.damaged
-        return arrays
 
     def _settings(self) -> dict[str, Any]:
         """Collect the settings that decide order and contents of the rows; ranks, batch size and threads do not."""

@@ -18,17 +18,19 @@ from itertools import groupby, pairwise
 import numpy as np
 import numpy.typing as npt
 
+from symile_data.errors import DamageError
 from symile_data.format.remote_cache import bytes_of
 from symile_data.format.shards.pages.files import OpenFiles
 
 from .arguments import Resources
-from .batches import Array, BatchSpec, BoolArray, DecodeErrors, Group, read_group, runs
+from .batches import Array, BatchSpec, BoolArray, DecodeErrors, Group, keep_rows, read_group, runs
 from .decoders import StoredSettings
 from .decoders.augment import ImageAugment, ImageCrop
 from .decoders.base import MediaInFile, UndecodableError
 from .mixing import Mix
 from .report import READ, LoadClock
 from .shuffle import BatchSlice, Order
+from .split import Split
 
 _KEPT_BYTES = 32 << 20  # a few batches
 
@@ -46,6 +48,29 @@ class PartialBatch:
     part: BatchSlice
     arrays: dict[str, Array]
     damaged: BoolArray
+
+    def without_damaged(self, split: Split, world_size: int) -> dict[str, Array]:
+        """Return the arrays without the damaged rows; on several ranks, which must have equally many rows, sound ones
+        stand in their places and count as padding.
+
+        Raises:
+            DamageError: all rows are damaged.
+        """
+        good = np.flatnonzero(~self.damaged)
+        if not len(good):
+            raise DamageError(
+                "all samples of a batch are damaged",
+                where=split.place(int(self.part.rows[0])),
+                got=f"{len(self.damaged)} samples with a value that cannot be decoded",
+                do="fetch or build the dataset again",
+            )
+        if world_size == 1:
+            return keep_rows(self.arrays, good)
+        stand_in = np.arange(len(self.damaged))
+        stand_in[self.damaged] = good[np.arange(int(self.damaged.sum())) % len(good)]
+        arrays = keep_rows(self.arrays, stand_in)
+        arrays["padding"] = arrays["padding"] | self.damaged
+        return arrays
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -171,6 +171,25 @@ def test_leaving_an_epoch_early_goes_to_the_next(vectors):
     assert ids(loader) == ids(whole)
 
 
+@pytest.mark.parametrize("between", ["another iteration", "a loaded state", "a set epoch"])
+def test_an_iteration_that_was_overtaken_cannot_go_on(vectors, between):
+    loader = BatchLoader(vectors, batch_size=8)
+    early = iter(loader)
+    next(early)
+    state = loader.state_dict()
+    if between == "another iteration":
+        next(iter(loader))
+    elif between == "a loaded state":
+        loader.load_state_dict(state)
+    else:
+        loader.set_epoch(0)
+    before = loader.state_dict()
+    with pytest.raises(UsageError, match="an iteration of a loader cannot go on once another one began"):
+        next(early)
+    assert loader.state_dict() == before
+    assert len(list(loader)) == len(loader) - (between != "another iteration")
+
+
 def test_a_state_that_leaves_no_full_batch_goes_to_the_next_epoch(vectors):
     first, second = BatchLoader(vectors, 5), BatchLoader(vectors, 30)
     for _ in zip(range(8), first, strict=False):
