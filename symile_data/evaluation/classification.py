@@ -52,7 +52,7 @@ def average_precision(positive: npt.NDArray[np.bool_], scores: FloatArray, weigh
     found = np.cumsum(hits, axis=1)
     chosen = found + np.cumsum(misses, axis=1)
     with np.errstate(invalid="ignore"):
-        precision = np.where(chosen > 0, found / np.where(chosen > 0, chosen, 1.0), 0.0)
+        precision = found / np.where(chosen > 0, chosen, 1.0)
         area: FloatArray = np.sum(hits * precision, axis=1) / hits.sum(axis=1)
     return area
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from symile_data.builders.mimic.cohort.cxr import other_views
-from symile_data.builders.mimic.cohort.labs import first_labs
+from symile_data.builders.mimic.cohort.labs import first_labs, lab_values
 from symile_data.builders.mimic.tables import (
     ADMISSIONS,
     CHEXPERT,
@@ -345,6 +345,23 @@ def test_labevents_are_checked_as_they_stream_by(tmp_path: Path) -> None:
 def test_a_wrong_event_is_named(tmp_path: Path, cells: dict[str, str], words: str) -> None:
     with pytest.raises(SourceError, match=words):
         labs_of(tmp_path, line(LABEVENTS), line(LABEVENTS, **cells))
+
+
+@pytest.mark.parametrize(
+    ("written", "unit", "others"),
+    [
+        (["a", " b", "b ", None, ""], "b", 1),
+        (["b", "a", "c"], "a", 2),
+        (["c", "c", "b", "a", "c"], "c", 2),
+        (["", None], "", 0),
+    ],
+)
+def test_the_unit_of_a_test_is_its_most_frequent_one(written: list[str | None], unit: str, others: int) -> None:
+    hadm_ids = list(range(len(written)))
+    events = {"hadm_id": hadm_ids, "valuenum": [1.0] * len(written), "hours": [0.0] * len(written)}
+    found = lab_values(pl.DataFrame(events | {"valueuom": written}).with_columns(itemid=pl.lit(50912)), hadm_ids)
+    assert (found.units[50912], found.conflicts.get(50912, 0)) == (unit, others)
+    assert found.units[50802] == "" and len(found.conflicts) == bool(others)
 
 
 def test_events_of_which_none_can_be_used_are_told(tmp_path: Path) -> None:

@@ -75,8 +75,9 @@ def test_features_and_head_make_the_embedding(kind: str) -> None:
     assert torch.equal(encoder.embed_features(features), encoder(MEDIA[kind]))
 
 
-def test_dropout_works_on_the_features_in_training_only() -> None:
-    encoder = make_encoder("image", 6, {"width": 2, "dropout": 0.5})
+@pytest.mark.parametrize("kind", ["image", "audio", "ecg"])
+def test_dropout_works_on_the_features_in_training_only(kind: str) -> None:
+    encoder = make_encoder(kind, 6, {"width": 2, "dropout": 0.5})
     assert isinstance(encoder, FeatureEncoder)
     features = torch.ones(4, encoder.feature_size)
     assert not torch.equal(encoder.embed_features(features)[0], encoder.embed_features(features)[1])
