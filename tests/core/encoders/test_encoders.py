@@ -79,8 +79,9 @@ def test_features_and_head_make_the_embedding(kind: str) -> None:
 def test_dropout_works_on_the_features_in_training_only(kind: str) -> None:
     encoder = make_encoder(kind, 6, {"width": 2, "dropout": 0.5})
     assert isinstance(encoder, FeatureEncoder)
-    features = torch.ones(4, encoder.feature_size)
-    assert not torch.equal(encoder.embed_features(features)[0], encoder.embed_features(features)[1])
+    features = torch.ones(200, encoder.feature_size)
+    embeddings = encoder.embed_features(features)
+    assert not torch.equal(embeddings, embeddings[:1].expand(200, -1))
     encoder.eval()
     assert torch.equal(encoder.embed_features(features)[0], encoder.embed_features(features)[1])
 
