@@ -114,7 +114,7 @@ def write_index(
     for suffix, table in ((".npy", np.column_stack([keys, rows])), ("-media.npy", media)):
         with atomic_path(base.with_name(base.name + suffix)) as temporary, temporary.open("wb") as file:
             np.save(file, table)
-    ids = [ids_of[chunk][row] for _, chunk, row in media.tolist()]
+    ids = [ids_of[int(chunk)][int(row)] for chunk, row in media[:, 1:]]
     write_ids(base.with_name(f"{base.name}-ids.arrow"), ids)
 
 

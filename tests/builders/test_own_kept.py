@@ -101,9 +101,9 @@ def test_other_rows_under_the_same_spec_have_another_fingerprint(shard_format: s
     one, same, other = (open_split(tmp_path / name, "train") for name in ("one", "same", "other"))
     assert one.fingerprint == same.fingerprint != other.fingerprint
 
-    def sensors(split: Split) -> list[list[float]]:
+    def sensors(split: Split) -> list[float]:
         loader = BatchLoader(split, 7, shuffle=False, modalities=["sensor"], cache=tmp_path / "cache")
-        found: list[list[float]] = next(iter(loader))["sensor"][:, 0].tolist()
+        found: list[float] = next(iter(loader))["sensor"][:, 0].tolist()
         return found
 
     assert sensors(one) == [0, 1, 2, 3, 4, 5, 6]

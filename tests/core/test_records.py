@@ -124,12 +124,13 @@ def test_files_are_read_up_to_a_size(tmp_path: Path) -> None:
 
 def test_each_mistake_is_told_in_the_words_of_a_config() -> None:
     told = {}
-    for name, changes in {
+    mistakes: dict[str, dict[str, object]] = {
         "type": {"rate": "1"},
         "table": {"inner": []},
         "unknown": {"rat": 1},
         "empty": {"inner": {}},
-    }.items():
+    }
+    for name, changes in mistakes.items():
         with pytest.raises(RecordError) as caught:
             record(Outer, WHOLE | changes)
         told[name] = str(caught.value.of_config("mine.toml"))

@@ -188,7 +188,7 @@ def test_a_row_of_a_mix_says_where_it_is(splits):
 def test_without_weights_the_shares_are_equal(splits):
     plain, equal = mix(splits), mix(splits, [1, 1, 1])
     assert (plain.fingerprint, plain.epoch_rows) == (equal.fingerprint, equal.epoch_rows)
-    assert BatchLoader(plain, 3).split.pattern.quotas == (334, 333, 333)
+    assert plain.pattern.quotas == (334, 333, 333)
 
 
 def test_a_modality_or_label_that_is_called_source_has_no_place_in_a_batch_of_a_mix(tmp_path):
