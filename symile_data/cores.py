@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 
+from .errors import UsageError
+
+MOST_WORKERS = 10_000  # processes or threads
+
 
 def usable_cores() -> int:
     """Return the number of cores that this process may use; where the system keeps no such list, as macOS, of all."""
@@ -13,7 +17,12 @@ def usable_cores() -> int:
 def worker_count(asked: int) -> int:
     """Return the number of workers that was asked for, or one for each usable core where it was 0.
 
+    Raises:
+        UsageError: the number is negative, or more than `MOST_WORKERS`.
+
     >>> worker_count(3), worker_count(0) >= 1
     (3, True)
     """
-    return asked if asked > 0 else usable_cores()
+    if not 0 <= asked <= MOST_WORKERS:
+        raise UsageError(f"`workers` is from 0, which means one for each core, to {MOST_WORKERS:,}", got=asked)
+    return asked or usable_cores()

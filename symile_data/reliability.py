@@ -79,11 +79,15 @@ class Reliability:
         for name in self.noisy:
             kind = self.noise_kinds.get(name, kinds[name])
             if kind not in NOISE_KINDS:
-                able = [name for name in kinds if self.noise_kinds.get(name, kinds[name]) in NOISE_KINDS]
+                able = ",".join(
+                    f"{other}={self.noisy.get(other, self.noisy[name]):g}"
+                    for other in kinds
+                    if self.noise_kinds.get(other, kinds[other]) in NOISE_KINDS
+                )
                 raise UsageError(
                     f"{name} is of a kind that has no noise",
-                    got=kind,
-                    do=f"choose among {', '.join(able)}" if able else "leave out `noisy`",
+                    got=f"a `noisy` rate of {self.noisy[name]:g} for it",
+                    do=f"give rates by name: {able}" if able else "leave out `noisy`",
                 )
             noise, level = NOISE_KINDS[kind], self.noise_level(name, kind)
             if not noise.least <= level <= noise.most:

@@ -31,6 +31,7 @@ _MORE_ROWS = {
     XOR: "build it again with `rows[{split!r}]=ROWS`",
     MIMIC: "build it again with a `train` and a `validation` that leave rows for each split",
 }
+_FEATURES = "features"  # kind of the modalities that `symile-data embed` writes
 _MORE_CUSTOM_ROWS = "write it again (write_dataset) with rows of that split"
 
 
@@ -44,6 +45,7 @@ def check_config(data: TrainingData, config: TrainConfig) -> None:
     check_splits(data)
     check_modalities(names, config)
     check_kind_settings({modality.kind: None for modality in data.manifest.modalities}, config)
+    _check_features(data, config)
     if config.supervised is None:
         config_objective(config, len(names))
     check_media(data.manifest, config)
@@ -57,6 +59,19 @@ def check_config(data: TrainingData, config: TrainConfig) -> None:
         check_candidates(data, split, config.target, config.label, config.candidates, masked)
     _check_left_whole(data, config)
     check_small(data, config)
+
+
+def _check_features(data: TrainingData, config: TrainConfig) -> None:
+    """Refuse a config for features of frozen encoders on a dataset without any, whose modalities it does not set."""
+    kinds = {modality.name: modality.kind for modality in data.manifest.modalities}
+    others = [name for name, kind in kinds.items() if kind not in config.encoders]
+    if _FEATURES in config.encoders and _FEATURES not in kinds.values() and others:
+        raise UsageError(
+            "the config is for features of frozen encoders, and the dataset has none",
+            where=data.directory,
+            got=f"[encoders.{_FEATURES}], and no settings for {', '.join(others)}",
+            do="write features first (symile-data embed), or choose another `config`",
+        )
 
 
 def _check_left_whole(data: TrainingData, config: TrainConfig) -> None:

@@ -340,11 +340,22 @@ def test_damaged_tables_are_named(tmp_path: Path, table: str, change: object, wo
         build(damaged(tmp_path, table, change), tmp_path / "out")
 
 
-def test_two_versions_of_a_table_are_refused(tmp_path: Path) -> None:
-    tree = whole_tree(tmp_path)
-    written = tree.write()
-    put(written.mimic_cxr / "mimic-cxr-2.1.0-metadata.csv", b"dicom_id\n")
-    with pytest.raises(SourceError, match="several versions of one table"):
+@pytest.mark.parametrize(
+    ("root", "other", "words"),
+    [
+        (
+            "mimic_cxr",
+            "mimic-cxr-2.1.0-metadata.csv",
+            r"got mimic-cxr-2.*-metadata.csv.gz, mimic-cxr-2.1.0-metadata.csv",
+        ),
+        ("mimic_iv", "hosp/patients.csv", r"got hosp/patients.csv.gz, hosp/patients.csv\."),
+        ("mimic_iv", "hosp/patients.parquet", r"got hosp/patients.csv.gz, hosp/patients.parquet\."),
+    ],
+)
+def test_a_table_in_two_files_is_refused(tmp_path: Path, root: str, other: str, words: str) -> None:
+    written = whole_tree(tmp_path).write()
+    put(getattr(written, root) / other, b"of another time\n")
+    with pytest.raises(SourceError, match=f"holds a table in several files, which may differ .*{words}"):
         build(written, tmp_path / "out")
 
 

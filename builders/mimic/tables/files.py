@@ -20,16 +20,16 @@ def find_table(roots: Roots, table: Table) -> Path:
     """Find the file of a table.
 
     Raises:
-        SourceError: the table is missing, or there are several versions. The message names a folder nearby that has it.
+        SourceError: the table is missing, or there in several files. The message names a folder nearby that has it.
     """
     root: Path = getattr(roots, table.root)
     found = _files(root, table)
-    if len(found) > 1 and len({_without_suffix(path) for path in found}) > 1:
+    if len(found) > 1:
         raise SourceError(
-            f"`{table.root}` holds several versions of one table",
+            f"`{table.root}` holds a table in several files, which may differ",
             where=root,
-            got=", ".join(path.name for path in found),
-            do="keep one of them",
+            got=", ".join(str(path.relative_to(root)) for path in found),
+            do="keep one of them, or give a folder of links to the files that count",
         )
     if found:
         return found[0]
@@ -47,19 +47,15 @@ def find_optional_table(roots: Roots, table: Table) -> Path | None:
     """Find the file of a table that a release may lack; None where it does.
 
     Raises:
-        SourceError: there are several versions.
+        SourceError: it is there in several files.
     """
     root: Path = getattr(roots, table.root)
     return find_table(roots, table) if _files(root, table) else None
 
 
 def _files(root: Path, table: Table) -> list[Path]:
-    """List a table's files in order of preference."""
+    """List the files that may hold a table."""
     return [path for suffix in SUFFIXES for path in sorted(root.glob(table.stem + suffix)) if path.is_file()]
-
-
-def _without_suffix(path: Path) -> str:
-    return path.name.removesuffix(".gz").removesuffix(".csv").removesuffix(".parquet")
 
 
 def _near(root: Path, table: Table) -> Path | None:

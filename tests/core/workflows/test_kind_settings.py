@@ -10,6 +10,7 @@ from factories import build
 
 from symile_data.training.config import read_config
 from symile_data.workflows.configs.kind_settings import check_kind_settings
+from symile_data.workflows.training_data import TrainingData
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def m3(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("encoders.image.width=wide", "is a whole number; got 'wide'"),
         ("inputs.image.sise=8", "[inputs.image] of the config has an unknown setting; got sise. Perhaps size is meant"),
         ("inputs.image.size=large", "is a whole number; got 'large'"),
-        ("pretrain.epoch=1", "pretrain.epoch is unknown"),
+        ("pretrain.epoch=1", "has an unknown setting (m3-small); got pretrain.epoch. Perhaps epochs is meant"),
     ],
 )
 def test_a_misspelt_setting_of_a_table_is_refused_before_anything_is_trained(
@@ -38,6 +39,20 @@ def test_a_misspelt_setting_of_a_table_is_refused_before_anything_is_trained(
     out = tmp_path / "run"
     code, _, err = outcome(capsys, "train", m3, "--out", out, "--epochs", "1", "--set", setting)
     assert code == 2 and sentence in err and not out.exists()
+
+
+def test_a_config_for_features_is_refused_on_a_dataset_without_any(
+    m3: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    code, _, err = outcome(capsys, "train", m3, "--out", out, "--config", "m3-frozen", "--set", "batch_size=4")
+    assert code == 2 and "config is for features of frozen encoders, and the dataset has none" in err
+    assert "got [encoders.features], and no settings for image, audio." in err and not out.exists()
+
+
+def test_a_config_for_features_too_is_taken_by_a_dataset_without_any(m3: Path) -> None:
+    encoders = {"image": {"dropout": 0.1}, "audio": {"mels": 40}, "text": {"init_std": 0.01}, "features": {}}
+    TrainingData(m3).check(read_config("m3-frozen", {"batch_size": 2, "encoders": encoders}))
 
 
 def test_settings_of_kinds_that_a_dataset_lacks_are_left_alone() -> None:
