@@ -96,10 +96,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def run(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def run(place: Path, *words: str, here: Path | None = None) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(place), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        [sys.executable, *words], cwd=place, capture_output=True, text=True, timeout=240, env=environment
+        [sys.executable, *words], cwd=here or place, capture_output=True, text=True, timeout=240, env=environment
     )
 
 
@@ -111,17 +111,20 @@ def data(place: Path) -> Path:
     return place / "data"
 
 
-def test_a_kind_from_an_installed_package_is_built_shown_and_trained(place: Path, data: Path) -> None:
+def test_a_kind_from_an_installed_package_is_built_shown_and_trained(place: Path, data: Path, tmp_path: Path) -> None:
     assert (place / "data" / "figures" / "shape_samples.png").read_bytes().startswith(b"\x89PNG")
     assert "(figures/shape_samples.png)" in (place / "data" / "README.md").read_text(encoding="utf-8")
 
     page = (place / "data-preview.html").read_text(encoding="utf-8")
     assert page.count("shape (points)") == 5  # of 60 rows, evenly spaced: the one without a shape is not among them
 
-    trained = run(place, "-m", "symile_data", "train", "data", "--objective", "symile", "--json")
+    command = ("-m", "symile_data", "train", str(data), "--objective", "symile", "--json")
+    trained = run(place, *command, here=tmp_path)  # the package's config is found from any directory
     assert trained.returncode == 0, trained.stderr
     assert json.loads(trained.stdout)["symile"]["candidates"] == 11  # one of 12 lacks its shape
-    assert json.loads((place / "runs/data/symile/run.json").read_text())["config"]["encoders"]["points"]["width"] == 5
+    assert (
+        json.loads((tmp_path / "runs/data/symile/run.json").read_text())["config"]["encoders"]["points"]["width"] == 5
+    )
 
 
 def test_rules_of_an_installed_package_are_checked(place: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from symile_data.errors import DamageError, no_directory
+from symile_data.errors import DamageError, UsageError, no_directory
 from symile_data.format.schema import Modality
 from symile_data.format.typed_json import read_json, record
 
@@ -117,6 +117,7 @@ def read_run(directory: Path) -> RunInfo:
 
     Raises:
         DamageError: the directory is not a run directory, or its record is damaged.
+        UsageError: its config names an objective that is not registered here, or a setting is out of range.
     """
     path = directory / RUN_FILE
     try:
@@ -134,5 +135,7 @@ def read_run(directory: Path) -> RunInfo:
             where=directory,
             do=f"give one of the runs in it: {', '.join(runs)}" if runs else "train first",
         ) from None
+    except UsageError as error:
+        raise UsageError(error.what, where=path, got=error.got, do=error.do) from None
     except (OSError, ValueError, TypeError) as error:
         raise DamageError("the record of a run is not readable", where=path, got=error) from None

@@ -42,7 +42,8 @@ class OwnDataset:
         invariants: Class that takes the manifest and checks the rows in every verification (see
             `symile_data.format.verify.Invariants`), or its name as "module:Class"; None checks what holds for any
             dataset.
-        config: Name of a bundled config, or path of a TOML file, that `train` takes where none is named.
+        config: Name of a bundled config, or path of a TOML file, that `train` takes where none is named. A package
+            gives the whole path, since commands run in any directory.
     """
 
     invariants: Any = None

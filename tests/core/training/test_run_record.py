@@ -71,5 +71,5 @@ def test_a_run_inside_a_dataset_is_refused(place: str, tmp_path: Path) -> None:
 
 def test_an_objective_that_is_not_registered_is_named(tmp_path: Path) -> None:
     written_by_an_older_version(tmp_path, loss="theirs")
-    with pytest.raises(UsageError, match="unknown objective; got 'theirs'"):
+    with pytest.raises(UsageError, match=r"unknown objective \(.*run\.json\); got 'theirs'"):
         read_run(tmp_path)
