@@ -37,12 +37,14 @@ class SmallAudioEncoder(FeatureEncoder):
         """Map (B, mels, T) log-mel spectrograms, as the loaders give them, to (B, 2 width) features.
 
         Raises:
-            UsageError: the spectrograms have another number of bands.
+            UsageError: the spectrograms have another number of bands, or these are waveforms.
         """
-        if media.shape[1] != self.mels:
+        if media.ndim == 2 or media.shape[1] != self.mels:
             raise UsageError(
                 "the audio has another number of mel bands than its encoder takes",
-                got=f"{media.shape[1]} bands, not {self.mels}",
+                got=f"waveforms, not {self.mels} bands"
+                if media.ndim == 2
+                else f"{media.shape[1]} bands, not {self.mels}",
                 do="set n_mels in [inputs.audio] and mels in [encoders.audio] to the same number",
             )
         pooled: Tensor = self.norm(self.backbone(media.to(torch.float32)))

@@ -212,5 +212,5 @@ def check_media(manifest: Manifest, config: TrainConfig) -> None:
         raise UsageError(
             "the config is for raw media, whose encoders it pretrains, but the dataset has features in their place",
             got=f"features of {', '.join(found)}",
-            do="name a config for features with `config`, such as paper-m3-2, or train on the dataset of raw media",
+            do="name a config for features with `config`, such as m3-frozen, or train on the dataset of raw media",
         )

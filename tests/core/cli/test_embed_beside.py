@@ -103,6 +103,18 @@ def test_training_reads_the_features_in_place_of_media(m3: Path, tmp_path: Path)
     assert 0 <= json.loads(said.stdout.splitlines()[-1])["symile"]["accuracy"] <= 1
 
 
+def test_training_reads_what_has_no_features_as_it_is(m3: Path, models: dict[str, str], tmp_path: Path) -> None:
+    copy = shutil.copytree(m3, tmp_path / "m3")
+    shutil.rmtree(copy / "features")
+    command = ["embed", str(copy), "--beside", "images", "--image-model", models["image"]]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    options = ["--features", "images", "--objective", "symile", "--epochs", "1", "--out", str(tmp_path / "run")]
+    said = CliRunner().invoke(app, ["train", str(copy), *options])  # as embed advises
+    assert said.exit_code == 0, said.output
+    info = read_run(tmp_path / "run" / "symile")
+    assert [modality.kind for modality in info.modalities] == ["features", "audio", "text"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

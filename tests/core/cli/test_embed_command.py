@@ -343,6 +343,6 @@ def test_a_config_for_raw_media_names_the_cause(features: Path, tmp_path: Path) 
     assert isinstance(result.exception, UsageError) and not list(tmp_path.iterdir())
     assert str(result.exception) == (
         "the config is for raw media, whose encoders it pretrains, but the dataset has features in their place; got "
-        "features of image, audio, text. Name a config for features with `config`, such as paper-m3-2, or train on the "
+        "features of image, audio, text. Name a config for features with `config`, such as m3-frozen, or train on the "
         "dataset of raw media."
     )

@@ -224,3 +224,5 @@ def test_audio_of_other_mel_bands_is_refused() -> None:
     encoder = make_encoder("audio", 6, {"mels": 3, "width": 4})
     with pytest.raises(UsageError, match=r"got 40 bands, not 3\. Set n_mels in .inputs\.audio"):
         encoder(torch.zeros(2, 40, 50))
+    with pytest.raises(UsageError, match=r"got waveforms, not 3 bands\. Set n_mels in .inputs\.audio"):
+        encoder(torch.zeros(2, 800))
