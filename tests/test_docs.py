@@ -41,6 +41,13 @@ def test_links_lead_to_pages(page: Path) -> None:
             assert (page.parent / link).is_file(), link
 
 
+def test_links_have_the_titles_of_pages() -> None:
+    named_by_files = [
+        f"{page.name}: {found}" for page in PAGES for found in re.findall(r"\[[\w-]+\.md\]\(", page.read_text())
+    ]
+    assert named_by_files == []
+
+
 def test_the_reference_names_what_exists() -> None:
     named = 0
     for page in (DOCS / "reference").glob("*.md"):
