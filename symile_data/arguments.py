@@ -1,8 +1,8 @@
 """Refuse arguments of wrong types with a sentence, before they fail somewhere inside.
 
 `check_call` compares the arguments of a function with its annotations, `check_fields` the fields of a dataclass of
-settings, `check_argument` one argument. Whole numbers of numpy count as int and its other numbers as float; a truth
-value is no number.
+settings, `check_argument` one argument, and `check_rows` looks at the numbers of rows of a build. Whole numbers of
+numpy count as int and its other numbers as float; a truth value is no number.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from .errors import UsageError
 
 PLACE = str | Path  # a path or an address
+MOST_ROWS = 10**12  # rows of one split; the draws and ids of more rows would overflow their integers
 _WORDS: dict[Any, str] = {
     bool: "True or False",
     int: "a whole number",
@@ -51,6 +52,22 @@ def check_argument(name: str, value: object, kind: Any, do: str | None = None) -
         raise UsageError(f"`{name}` is {_told(kind)}", got=_shown(value), do=do)
     if isinstance(value, str) and not value and Path in {kind, *get_args(kind)}:
         raise UsageError(f"`{name}` is an empty path", got="''", do="name a directory, or leave it out")
+
+
+def check_rows(rows: Mapping[str, int]) -> None:
+    """Refuse numbers of rows that no build can have.
+
+    Args:
+        rows: Split -> number of rows.
+
+    Raises:
+        UsageError: a number is below 0 or above `MOST_ROWS`, or there are no training rows.
+    """
+    for split, count in rows.items():
+        if not 0 <= count <= MOST_ROWS:
+            raise UsageError(f"`rows[{split!r}]` is a number from 0 to {MOST_ROWS:,}", got=count)
+    if not rows.get("train"):
+        raise UsageError("a dataset needs training rows", got="`rows['train']=0`")
 
 
 def check_call(function: Callable[..., Any], given: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from symile_data.arguments import check_fields
+from symile_data.arguments import check_fields, check_rows
 from symile_data.datasets.m3.keys import KEYS, check_keys
 from symile_data.datasets.m3.schema import m3_modalities
 from symile_data.datasets.m3.words import Mode
@@ -106,11 +106,7 @@ class M3Spec:
             )
         if self.split_policy not in get_args(SplitPolicy):
             raise UsageError("unknown `split_policy`", got=repr(self.split_policy), do="choose disjoint or shared")
-        for split, rows in self.rows.items():
-            if rows < 0:
-                raise UsageError(f"`rows[{split!r}]` is a number of rows", got=rows)
-        if not self.rows["train"]:
-            raise UsageError("a dataset needs training rows", got="`rows['train']=0`")
+        check_rows(self.rows)
         if self.audio not in get_args(Audio):
             raise UsageError(
                 "unknown `audio`", got=repr(self.audio), do=f"choose {', '.join(get_args(Audio))} (with :PATH)"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from symile_data.arguments import check_fields
+from symile_data.arguments import MOST_ROWS, check_fields
 from symile_data.datasets.mimic.schema import MODALITIES, PATIENT
 from symile_data.errors import UsageError
 from symile_data.format.shards import check_format
@@ -14,6 +14,7 @@ from symile_data.reliability import Reliability
 
 SAMPLE_PATIENTS = 600
 LEAST_PATIENTS = 20
+_MOST_PATIENTS = 10**7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,10 +83,11 @@ class MimicSpec:
         if self.train == 0:
             raise UsageError("a dataset needs training rows", got="`train=0`")
         for argument, rows in (("train", self.train), ("validation", self.validation)):
-            if rows is not None and rows < 0:
-                raise UsageError(f"`{argument}` is a number of rows", got=rows)
-        if self.patients < LEAST_PATIENTS:
-            raise UsageError(f"`patients` is at least {LEAST_PATIENTS}", got=self.patients)
+            if rows is not None and not 0 <= rows <= MOST_ROWS:
+                raise UsageError(f"`{argument}` is a number from 0 to {MOST_ROWS:,}", got=rows)
+        if not LEAST_PATIENTS <= self.patients <= _MOST_PATIENTS:
+            told = f"`patients` is a number from {LEAST_PATIENTS} to {_MOST_PATIENTS:,}"
+            raise UsageError(told, got=self.patients)
         check_pair_information(self.pair_information)
         if self.roots is not None and self.pair_information:
             raise UsageError(

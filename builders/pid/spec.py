@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from symile_data.arguments import check_fields
+from symile_data.arguments import check_fields, check_rows
 from symile_data.datasets.pid.alphabets import alphabet_problems
 from symile_data.datasets.pid.design import MEDIA, Design, columns_of, refuse
 from symile_data.errors import UsageError
@@ -59,11 +59,7 @@ class PidSpec:
         check_fields(self)
         if not self.rows:
             object.__setattr__(self, "rows", default_rows(self.design))
-        for split, rows in self.rows.items():
-            if rows < 0:
-                raise UsageError(f"rows of {split} is a number from 0 up", got=rows)
-        if not self.rows.get("train"):
-            raise UsageError("a dataset needs training rows", got="0 rows of train")
+        check_rows(self.rows)
         if self.sounds not in get_args(Sounds):
             raise UsageError("unknown `sounds`", got=repr(self.sounds), do=f"choose {' or '.join(get_args(Sounds))}")
         if self.sounds == "tones" and "audio" not in self.design.modalities.values():

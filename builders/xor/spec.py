@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from string import ascii_lowercase
 from typing import Any
 
-from symile_data.arguments import check_fields
+from symile_data.arguments import check_fields, check_rows
 from symile_data.datasets.xor.schema import VECTOR
 from symile_data.errors import UsageError
 from symile_data.format.schema import SPLITS
@@ -55,11 +55,7 @@ class XorSpec:
             raise UsageError("dims is a number of bits from 1 to 63", got=self.dims)
         if not 0.0 <= self.p_hat <= 1.0:
             raise UsageError("p_hat is a probability", got=self.p_hat, do="give a number from 0 to 1")
-        for split, rows in self.rows.items():
-            if rows < 0:
-                raise UsageError(f"rows of {split} is a number from 0 up", got=rows)
-        if not self.rows["train"]:
-            raise UsageError("a dataset needs training rows", got="0 rows of train")
+        check_rows(self.rows)
         check_rates(self.missing)
         self.reliability.check(dict.fromkeys(self.names, VECTOR))
         check_format(self.shard_format)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from symile_data.arguments import MOST_ROWS
 from symile_data.cores import MOST_WORKERS
 from symile_data.losses.objectives import find_objective
 from symile_data.progress.amounts import counted, size
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 Directory = Annotated[Path, typer.Argument(help="A dataset's directory.")]
 Out = Annotated[Path, typer.Option(help="Directory to build in; an interrupted build there is finished.")]
-MOST_ROWS = 10**12  # rows of one split; the draws and ids of more rows would overflow their integers
 MOST_SEED = 2**63 - 1
 MOST_REPEATS = 10_000  # repetitions: seeds, divisions into folds
 MOST_SAMPLES = 10**7  # of a sample source: patients, images of a class, recordings of a language

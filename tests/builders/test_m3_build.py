@@ -302,7 +302,8 @@ def test_more_words_than_languages_are_refused_before_anything_is_written(tree: 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"rows": {"train": -1, "validation": 0, "test": 0}}, r"`rows\['train'\]` is a number of rows; got -1"),
+        ({"rows": {"train": -1, "validation": 0, "test": 0}}, r"`rows\['train'\]` is a number from 0 to .*; got -1"),
+        ({"rows": {"train": 9, "validation": 10**20, "test": 0}}, r"`rows\['validation'\]` is a number from 0 to 1,0"),
         ({"rows": {"train": 0, "validation": 5, "test": 5}}, "a dataset needs training rows"),
         ({"split_policy": "none"}, "unknown `split_policy`; got 'none'"),
         ({"missing": {"image": 2.0}}, "missing rate of image is outside"),

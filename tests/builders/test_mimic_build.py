@@ -480,8 +480,10 @@ def test_rows_that_do_not_fit_are_never_joined(roots: Roots, tmp_path: Path, mon
         ({"reference": True, "within_stay": True}, "has neither"),
         ({"candidates": 1}, "`candidates` counts"),
         ({"train": 0}, "needs training rows"),
-        ({"validation": -1}, "`validation` is a number of rows"),
-        ({"patients": 3}, "`patients` is at least 20"),
+        ({"validation": -1}, "`validation` is a number from 0 to 1,000,000,000,000; got -1"),
+        ({"train": 10**20}, "`train` is a number from 0 to 1,000"),
+        ({"patients": 3}, "`patients` is a number from 20 to 10,000,000; got 3"),
+        ({"patients": 10**7 + 1}, "`patients` is a number from 20 to 10,000,000"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any], words: str) -> None:

@@ -291,7 +291,7 @@ def test_an_estimate_is_near_what_a_build_takes(mixed: Path, tmp_path: Path) -> 
     ("changes", "words"),
     [
         ({"rows": {"train": 0, "validation": 1, "test": 1}}, "training rows"),
-        ({"rows": {"train": 1, "validation": -1, "test": 1}}, "rows of validation"),
+        ({"rows": {"train": 1, "validation": -1, "test": 1}}, r"`rows\['validation'\]` is a number from 0 to"),
         ({"missing": {"a": 2.0}}, "missing rate of a"),
         ({"missing": {"d": 0.5}}, "no modality of the design; got d"),
         ({"shard_format": "zip"}, "format"),

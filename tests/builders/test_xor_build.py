@@ -121,7 +121,11 @@ def test_verify_finds_a_row_of_the_other_relation(tmp_path: Path, p_hat: float) 
         ({"dims": 0}, "dims is"),
         ({"p_hat": 1.5}, "p_hat is"),
         ({"rows": {"train": 0, "validation": 1, "test": 1}}, "training rows"),
-        ({"rows": {"train": 1, "validation": 1, "test": -1}}, "rows of test is a number from 0 up"),
+        ({"rows": {"train": 1, "validation": 1, "test": -1}}, r"`rows\['test'\]` is a number from 0 to .*; got -1"),
+        (
+            {"rows": {"train": 10**12 + 1, "validation": 1, "test": 1}},
+            r"from 0 to 1,000,000,000,000; got 1000000000001",
+        ),
         ({"missing": {"a": 2.0}}, "missing rate of a"),
     ],
 )
