@@ -76,7 +76,7 @@ def as_sentence(error: Exception) -> SymileDataError | None:
     if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
         return OutputError("a name is not valid UTF-8", got=ascii(error.object), do="rename it, or choose another path")
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error))):
-        return OutputError("the memory is not enough for this", do="use smaller batches, embeddings or models")
+        return OutputError("the memory is not enough for this", do="use fewer workers, or smaller batches or models")
     if isinstance(error, ModuleNotFoundError) and error.name:
         extra = extra_of(error.name)
         return MissingPackageError(error.name.partition(".")[0], extra, "this command") if extra else None

@@ -288,7 +288,7 @@ def test_an_empty_path_is_not_the_working_directory(
     ],
 )
 def test_too_little_memory_is_a_sentence(error: Exception) -> None:
-    sentence = "the memory is not enough for this. Use smaller batches, embeddings or models."
+    sentence = "the memory is not enough for this. Use fewer workers, or smaller batches or models."
     assert str(as_sentence(error)) == sentence
 
 
