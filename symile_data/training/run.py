@@ -55,7 +55,7 @@ def check_run(directory: Path, config: TrainConfig, fingerprint: str | None = No
 
     Raises:
         UsageError: the directory is that of a dataset, or inside one.
-        OutputError: the directory has another run, or weights that were trained elsewhere.
+        OutputError: the directory has another run, or weights that were trained elsewhere; or the path is a file.
     """
     there = next(place for place in (directory, *directory.absolute().parents) if place.exists())
     if not there.is_dir():
