@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from symile_data.cores import MOST_WORKERS
 from symile_data.progress.amounts import size
 
 from .choices import Device, Pool, Precision
-from .common import MOST_WORKERS, Directory, ExecutorName, Format, at_most, command_line, report
+from .common import Directory, ExecutorName, Format, at_most, command_line, report
 from .output import say
 
 if TYPE_CHECKING:

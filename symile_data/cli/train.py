@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from symile_data.cores import MOST_WORKERS
 from symile_data.losses.objectives import COMPARED, COMPARED_WITH_KEYS, all_objectives, find_objective
 from symile_data.progress import hidden
 from symile_data.progress.amounts import counted
@@ -36,7 +37,7 @@ from .classification.labels import (
     print_baselines,
     split_labels,
 )
-from .common import MOST_REPEATS, MOST_WORKERS, Directory, Json, at_most, objective_names, say_fitted
+from .common import MOST_REPEATS, Directory, Json, at_most, objective_names, say_fitted
 from .folds import Fold, FoldsFile, Repeat, chosen_fold
 from .output import say, say_json, say_text
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from symile_data.cores import worker_count
+from symile_data.cores import MOST_WORKERS, worker_count
 from symile_data.progress.amounts import counted, setting, size
 
-from .common import MOST_WORKERS, Directory, Json, at_most
+from .common import Directory, Json, at_most
 from .output import cell, say, say_json
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from symile_data.arguments import MOST_ROWS
 from symile_data.cores import worker_count
 
 from ..choices import Preset, Sounds
-from ..common import MOST_ROWS, Format, Out, RowCount, Seed, Workers, at_most, command_line
+from ..common import Format, Out, RowCount, Seed, Workers, at_most, command_line
 from .reliability import Misaligned, MisalignedTest, NoiseLevel, Noisy, NoisyTest, reliability_of
 from .shared import with_options_of
 

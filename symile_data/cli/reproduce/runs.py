@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..common import MOST_WORKERS, at_most
+from symile_data.cores import MOST_WORKERS
+
+from ..common import at_most
 from ..output import say, say_json
 
 if TYPE_CHECKING:
