@@ -18,7 +18,7 @@ from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
-from symile_data.builders.mimic.signals.dicom import UnusableImageError, dicom_pixels
+from symile_data.builders.mimic.signals.dicom import UnusablePictureError, dicom_pixels
 from symile_data.builders.mimic.signals.radiograph import convert
 
 RAMP = np.tile(np.linspace(0, 4095, 320).astype(np.uint16), (9, 1))
@@ -171,7 +171,7 @@ def test_an_overlay_in_the_upper_bits_is_no_part_of_the_values() -> None:
     dataset = dicom(marked)
     dataset.add_new((0x6000, 0x0102), "US", 15)
     np.testing.assert_array_equal(dicom_pixels(dataset), stretched(RAMP))
-    with pytest.raises(UnusableImageError, match="beyond its BitsStored"):
+    with pytest.raises(UnusablePictureError, match="beyond its BitsStored"):
         dicom_pixels(dicom(marked))
 
 
@@ -200,7 +200,7 @@ def test_what_contradicts_itself_has_a_reason(
         item = elements["VOILUTSequence"]
         item.LUTData = item.LUTData[:5000]
         elements, reason = {"VOILUTSequence": Sequence([item])}, "a lookup table is cut short"
-    with pytest.raises(UnusableImageError, match=reason):
+    with pytest.raises(UnusablePictureError, match=reason):
         dicom_pixels(dicom(stored, **elements))
 
 
@@ -221,7 +221,7 @@ def test_a_pipe_is_no_file(tmp_path: Path) -> None:
 
     for name in ("x.dcm", "x.jpg"):
         os.mkfifo(tmp_path / name)
-        with pytest.raises(UnusableImageError, match="file not found"):
+        with pytest.raises(UnusablePictureError, match="file not found"):
             convert(tmp_path / name)
 
 

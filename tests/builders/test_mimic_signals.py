@@ -25,7 +25,7 @@ from pydicom.uid import (
 )
 
 from symile_data.builders.mimic.sample.signals import draw_ecg
-from symile_data.builders.mimic.signals.radiograph import UnusableImageError, convert, dicom_pixels
+from symile_data.builders.mimic.signals.radiograph import UnusablePictureError, convert, dicom_pixels
 from symile_data.builders.mimic.signals.waveform import UnusableRecordError, plain_leads, read_signal
 from symile_data.datasets.mimic.schema import LEADS
 from symile_data.errors import SourceError
@@ -216,14 +216,14 @@ def test_what_is_no_x_ray_has_a_reason(tmp_path: Path, stored: npt.NDArray[np.ui
     colour = dicom(tmp_path / "colour.dcm", stored, PhotometricInterpretation="PALETTE COLOR")
     film = dicom(tmp_path / "film.dcm", stored, MPEG2MPML)
     for path in (tmp_path / "junk.dcm", cut):
-        with pytest.raises(UnusableImageError, match="does not decode"):
+        with pytest.raises(UnusablePictureError, match="does not decode"):
             convert(path)
-    with pytest.raises(UnusableImageError, match="in colour, not gray"):
+    with pytest.raises(UnusablePictureError, match="in colour, not gray"):
         convert(colour)
-    with pytest.raises(UnusableImageError, match="compressed in a way that no X-ray uses"):
+    with pytest.raises(UnusablePictureError, match="compressed in a way that no X-ray uses"):
         convert(film)
     for name in ("absent.dcm", "absent.jpg"):
-        with pytest.raises(UnusableImageError, match="file not found"):
+        with pytest.raises(UnusablePictureError, match="file not found"):
             convert(tmp_path / name)
 
 

@@ -18,7 +18,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from symile_data.builders.m3.release.tables import COLUMNS, open_plan, read_table
-from symile_data.builders.mimic.signals.radiograph import UnusableImageError, convert
+from symile_data.builders.mimic.signals.radiograph import UnusablePictureError, convert
 from symile_data.builders.mimic.signals.waveform import UnusableRecordError, read_signal
 from symile_data.builders.mimic.tables import ADMISSIONS, read
 from symile_data.errors import SourceError, SymileDataError
@@ -147,7 +147,7 @@ def test_the_dicom_file_that_is_damaged_is_read(tmp_path: Path) -> None:
 @given(edits)
 def test_a_dicom_file_of_any_bytes_is_read_or_left_out(tmp_path: Path, edits: list[Any]) -> None:
     (tmp_path / "x.dcm").write_bytes(edited(WHOLE, edits))
-    with contextlib.suppress(UnusableImageError), warnings.catch_warnings():
+    with contextlib.suppress(UnusablePictureError), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert convert(tmp_path / "x.dcm").startswith(b"\x89PNG")
 
@@ -169,19 +169,19 @@ def test_a_dicom_file_that_is_no_x_ray_is_left_out(tmp_path: Path, changes: dict
     for name, value in changes.items():
         setattr(dataset, name, value)
     (tmp_path / "x.dcm").write_bytes(dicom_bytes(dataset))
-    with pytest.raises(UnusableImageError):
+    with pytest.raises(UnusablePictureError):
         convert(tmp_path / "x.dcm")
 
 
 def test_a_deflated_dicom_file_is_not_inflated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "x.dcm").write_bytes(dicom_bytes(dicom(DeflatedExplicitVRLittleEndian)))
     monkeypatch.setattr(pydicom, "dcmread", lambda *_: pytest.fail("it was read"))
-    with pytest.raises(UnusableImageError, match="compressed in a way that no X-ray uses"):
+    with pytest.raises(UnusablePictureError, match="compressed in a way that no X-ray uses"):
         convert(tmp_path / "x.dcm")
 
 
 @pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1)])
 def test_an_image_of_one_line_is_left_out(tmp_path: Path, size: tuple[int, int]) -> None:
     Image.new("L", size).save(tmp_path / "x.jpg")
-    with pytest.raises(UnusableImageError, match="not the shape of an X-ray"):
+    with pytest.raises(UnusablePictureError, match="not the shape of an X-ray"):
         convert(tmp_path / "x.jpg")

@@ -46,7 +46,7 @@ _ERRORS = (
 )
 
 
-class UnusableImageError(Exception):
+class UnusablePictureError(Exception):
     """A file is not a usable X-ray; the text is the reason under which it is counted."""
 
 
@@ -54,7 +54,7 @@ def read_dicom(path: Path) -> Image.Image:
     """Read the image of a DICOM file as 8-bit gray.
 
     Raises:
-        UnusableImageError: the file is missing, does not decode or is not an X-ray.
+        UnusablePictureError: the file is missing, does not decode or is not an X-ray.
         SourceError: the file needs a decoder that is not installed.
     """
     import pydicom
@@ -68,9 +68,9 @@ def read_dicom(path: Path) -> Image.Image:
             _require_decoder(dataset, path)
             return Image.fromarray(dicom_pixels(dataset))
     except FileNotFoundError:
-        raise UnusableImageError("file not found") from None
+        raise UnusablePictureError("file not found") from None
     except (InvalidDicomError, *_ERRORS):
-        raise UnusableImageError("does not decode") from None
+        raise UnusablePictureError("does not decode") from None
 
 
 def dicom_pixels(dataset: Dataset) -> npt.NDArray[np.uint8]:
@@ -83,16 +83,16 @@ def dicom_pixels(dataset: Dataset) -> npt.NDArray[np.uint8]:
         (H, W) uint8.
 
     Raises:
-        UnusableImageError: the dataset is not a gray image of one frame, or its elements contradict each other.
+        UnusablePictureError: the dataset is not a gray image of one frame, or its elements contradict each other.
     """
     _require_gray(dataset)
     dataset.pixel_array_options(correct_unused_bits=False)  # it would turn padding into values
     stored = dataset.pixel_array
     if stored.ndim != 2:
-        raise UnusableImageError("several frames")
+        raise UnusablePictureError("several frames")
     padding = _padding(stored, dataset)
     if padding.all():
-        raise UnusableImageError("only padding")
+        raise UnusablePictureError("only padding")
     values = _within_bits(stored[~padding].astype(np.int32), dataset)
     low = int(values.min())
     there = np.zeros(int(values.max()) - low + 1, dtype=np.bool_)
@@ -101,7 +101,7 @@ def dicom_pixels(dataset: Dataset) -> npt.NDArray[np.uint8]:
     shown = _shown(np.flatnonzero(there) + low, dataset).astype(np.float64)
     darkest, brightest = shown.min(), shown.max()
     if not np.isfinite(brightest - darkest):
-        raise UnusableImageError("its values are not finite")
+        raise UnusablePictureError("its values are not finite")
     if dataset.PhotometricInterpretation == _INVERTED:
         shown = darkest + brightest - shown
     flat = brightest <= darkest
@@ -118,16 +118,16 @@ def _require_gray(dataset: Dataset) -> None:
     if dataset.get("NumberOfFrames", 1) in (None, ""):
         del dataset.NumberOfFrames
     if int(dataset.get("NumberOfFrames", 1)) != 1:
-        raise UnusableImageError("several frames")
+        raise UnusablePictureError("several frames")
     if dataset.SamplesPerPixel != 1 or dataset.PhotometricInterpretation not in _GRAY:
-        raise UnusableImageError("in colour, not gray")
+        raise UnusablePictureError("in colour, not gray")
     if int(dataset.Rows) * int(dataset.Columns) > MOST_PIXELS:
-        raise UnusableImageError("too many pixels")
+        raise UnusablePictureError("too many pixels")
     allocated, bits, high = dataset.BitsAllocated, dataset.BitsStored, dataset.get("HighBit")
     if allocated not in (8, 16) or "PixelData" not in dataset:
-        raise UnusableImageError("its values are not of 8 or 16 bits")
+        raise UnusablePictureError("its values are not of 8 or 16 bits")
     if not 1 <= bits <= allocated or high not in (None, bits - 1):
-        raise UnusableImageError("its BitsAllocated, BitsStored and HighBit contradict each other")
+        raise UnusablePictureError("its BitsAllocated, BitsStored and HighBit contradict each other")
 
 
 def _padding(stored: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[np.bool_]:
@@ -147,7 +147,7 @@ def _within_bits(values: npt.NDArray[np.int32], dataset: Dataset) -> npt.NDArray
     whose upper bits were left zero.
 
     Raises:
-        UnusableImageError: values need more bits.
+        UnusablePictureError: values need more bits.
     """
     bits, signed = int(dataset.BitsStored), bool(dataset.PixelRepresentation)
     if any(_is_overlay_bit(tag) and dataset[tag].value for tag in list(dataset.keys())):
@@ -158,7 +158,7 @@ def _within_bits(values: npt.NDArray[np.int32], dataset: Dataset) -> npt.NDArray
         return values
     if signed and low >= 0 and high < 1 << bits:
         return np.where(values > most, values - (1 << bits), values).astype(np.int32)
-    raise UnusableImageError("it stores values beyond its BitsStored")
+    raise UnusablePictureError("it stores values beyond its BitsStored")
 
 
 def _is_overlay_bit(tag: BaseTag) -> bool:
@@ -181,7 +181,7 @@ def _shown(values: npt.NDArray[Any], dataset: Dataset) -> Values:
     else:
         slope, intercept = _number(dataset.get("RescaleSlope")), _number(dataset.get("RescaleIntercept"))
         if slope == 0:
-            raise UnusableImageError("its RescaleSlope is 0")
+            raise UnusablePictureError("its RescaleSlope is 0")
         if slope is not None or intercept is not None:
             elements.RescaleSlope = 1.0 if slope is None else slope
             elements.RescaleIntercept = 0.0 if intercept is None else intercept
@@ -190,7 +190,7 @@ def _shown(values: npt.NDArray[Any], dataset: Dataset) -> Values:
         return _looked_up(values, table[0], dataset)
     function = str(dataset.get("VOILUTFunction") or "LINEAR").strip().upper()
     if function not in _FUNCTIONS:
-        raise UnusableImageError("its VOILUTFunction is not in the standard")
+        raise UnusablePictureError("its VOILUTFunction is not in the standard")
     window = _window(dataset, least=1.0 if function == "LINEAR" else math.ulp(0.0))
     if window is None:
         return values
@@ -204,7 +204,7 @@ def _looked_up(values: Values, table: Dataset, dataset: Dataset) -> npt.NDArray[
     """Apply a lookup table; values beyond its ends get its first or last entry (PS3.3 C.11.1).
 
     Raises:
-        UnusableImageError: the table has fewer entries than it says.
+        UnusablePictureError: the table has fewer entries than it says.
     """
     entries, first, bits = (int(number) for number in table.LUTDescriptor)
     entries = entries % (1 << 16) or 1 << 16
@@ -217,7 +217,7 @@ def _looked_up(values: Values, table: Dataset, dataset: Dataset) -> npt.NDArray[
         data = np.frombuffer(data, dtype=("<u2" if little else ">u2") if wide else np.uint8)
     numbers = np.atleast_1d(np.asarray(data)).astype(np.int64)[:entries]
     if len(numbers) < entries:
-        raise UnusableImageError("a lookup table is cut short")
+        raise UnusablePictureError("a lookup table is cut short")
     places = np.floor(np.asarray(values, dtype=np.float64) - first).clip(0, entries - 1)
     found: npt.NDArray[np.int64] = numbers[places.astype(np.int64)]
     return found
@@ -240,13 +240,13 @@ def _number(value: Any) -> float | None:
     """Return an element's number; None where it is absent or empty.
 
     Raises:
-        UnusableImageError: the number is not finite.
+        UnusablePictureError: the number is not finite.
     """
     if value is None or value == "":
         return None
     number = float(value)
     if not math.isfinite(number):
-        raise UnusableImageError("its values are not finite")
+        raise UnusablePictureError("its values are not finite")
     return number
 
 
@@ -262,7 +262,7 @@ def _refuse_deflated(path: Path) -> None:
 
     syntax = UID(read_file_meta_info(path).get("TransferSyntaxUID", ""))
     if syntax.is_transfer_syntax and syntax.is_deflated:
-        raise UnusableImageError(NO_X_RAYS)
+        raise UnusablePictureError(NO_X_RAYS)
 
 
 def _require_decoder(dataset: Dataset, path: Path) -> None:
@@ -275,7 +275,7 @@ def _require_decoder(dataset: Dataset, path: Path) -> None:
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError:
-        raise UnusableImageError(NO_X_RAYS) from None
+        raise UnusablePictureError(NO_X_RAYS) from None
     if not decoder.is_available:
         raise SourceError(
             f"a DICOM file is compressed as {syntax.name}, for which no decoder is installed",

@@ -21,7 +21,7 @@ from symile_data.format.manifest import Dropped
 from ...engine.build_dir import INTERNAL, Artifact, BuildDir
 from ...engine.executor import run_stage
 from ...engine.media_store import open_chunk, write_chunk
-from .radiograph import UnusableImageError, convert
+from .radiograph import UnusablePictureError, convert
 from .waveform import UnusableRecordError, read_signal
 
 CHUNK = 64  # media in one chunk
@@ -137,7 +137,7 @@ def make_radiographs(task: MediaTask, path: Path) -> dict[str, Any]:
     for row, name in enumerate(task.paths):
         try:
             data.append(convert(task.root / name))
-        except UnusableImageError as error:
+        except UnusablePictureError as error:
             unusable.append((row, str(error), True))
             data.append(None)
     write_chunk(path, list(task.paths), data)

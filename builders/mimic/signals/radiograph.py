@@ -14,9 +14,9 @@ from PIL import Image
 from symile_data.datasets.mimic.schema import SHORTER_SIDE
 from symile_data.format.media import UnfitMediumError, open_image
 
-from .dicom import UnusableImageError, dicom_pixels, read_dicom
+from .dicom import UnusablePictureError, dicom_pixels, read_dicom
 
-__all__ = ["UnusableImageError", "convert", "dicom_pixels", "shrunk"]
+__all__ = ["UnusablePictureError", "convert", "dicom_pixels", "shrunk"]
 
 _COMPRESSION = 6
 _LONGEST = 8  # longer side over shorter side; a longer image is not an X-ray, and its resized copy would be huge
@@ -32,14 +32,14 @@ def convert(path: Path) -> bytes:
         A PNG, the same bytes for the same pixels and version of Pillow.
 
     Raises:
-        UnusableImageError: the file is missing, does not decode or is not an X-ray.
+        UnusablePictureError: the file is missing, does not decode or is not an X-ray.
         SourceError: a DICOM file needs a decoder that is not installed.
     """
     if not path.is_file():  # reading a pipe would never end
-        raise UnusableImageError("file not found")
+        raise UnusablePictureError("file not found")
     image = read_dicom(path) if path.suffix == ".dcm" else _jpeg(path)
     if max(image.size) > _LONGEST * min(image.size):
-        raise UnusableImageError("not the shape of an X-ray")
+        raise UnusablePictureError("not the shape of an X-ray")
     buffer = io.BytesIO()
     shrunk(image).save(buffer, "PNG", compress_level=_COMPRESSION)
     return buffer.getvalue()
@@ -63,6 +63,6 @@ def _jpeg(path: Path) -> Image.Image:
         with open_image(path.read_bytes()) as opened:
             return opened.convert("L")
     except FileNotFoundError:
-        raise UnusableImageError("file not found") from None
+        raise UnusablePictureError("file not found") from None
     except (UnfitMediumError, OSError):
-        raise UnusableImageError("does not decode") from None
+        raise UnusablePictureError("does not decode") from None
